@@ -1,0 +1,3 @@
+"""Lets the tests run pytest inside pytest."""
+
+pytest_plugins = ["pytester"]

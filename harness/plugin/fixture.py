@@ -1,0 +1,47 @@
+"""The `federated` fixture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Union
+
+import pytest
+
+from harness.errors import DataUnavailable
+from harness.plugin.item import ExpectationsFailed
+from harness.plugin.settings import run_options, setting
+from harness.results import Result
+from harness.run import run
+from harness.scenario import Scenario
+
+
+class Federated:
+    """Callable that runs a scenario for a test function."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._config = request.config
+
+    def __call__(
+        self, scenario: Union[Scenario, Mapping[str, Any]], *, judge: bool = True
+    ) -> Result:
+        """Runs `scenario` under pytest's options.
+
+        With `judge` a missed expectation fails the test; without, the verdicts are only in the
+        result.
+
+        Raises:
+            ExpectationsFailed: an expectation does not hold, or the training diverged.
+            HarnessError: the scenario cannot be run.
+
+        """
+        if not isinstance(scenario, Scenario):
+            scenario = Scenario.model_validate(dict(scenario))
+        try:
+            result = run(scenario, run_options(self._config))
+        except DataUnavailable as missing:
+            if setting(self._config, "strict"):
+                raise
+            pytest.skip(str(missing))
+        if judge and result.status in ("failed", "diverged"):
+            raise ExpectationsFailed(result)
+        return result

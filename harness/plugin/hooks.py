@@ -1,0 +1,80 @@
+"""pytest's hooks. Importing this module imports neither TensorFlow nor NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.plugin.fixture import Federated
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options, each also a key under [tool.pytest.ini_options]: --fed-x is fed_x there."""
+    group = parser.getgroup("federated", "federated learning scenarios (pytest-federated)")
+
+    def option(flag: str, metavar: str, text: str, kind: Any = str) -> None:
+        group.addoption(flag, metavar=metavar, type=kind, default=None, help=text)
+        parser.addini(flag[2:].replace("-", "_"), text, default=None)
+
+    option("--fed-report", "DIR", "write a Markdown report and result records into DIR")
+    option("--fed-seeds", "N", "run N seeds of each scenario instead of those it lists", _positive)
+    option(
+        "--fed-rounds", "N", "stop after N rounds; what this cuts short is not judged", _positive
+    )
+    option(
+        "--fed-data-cache",
+        "DIR",
+        "where downloaded data is kept (default: the user's cache folder)",
+    )
+    group.addoption(
+        "--fed-strict",
+        action="store_true",
+        default=None,
+        help="fail, instead of skipping, scenarios whose data is not on this machine",
+    )
+    parser.addini("fed_strict", "as --fed-strict", type="bool", default=False)
+    parser.addini(
+        "fed_files",
+        "patterns of scenario files, relative to the root folder",
+        type="args",
+        default=["scenarios/*", "*/scenarios/*", "*.scenario.yaml", "*.scenario.yml"],
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from harness.plugin.session import FederatedSession
+
+    config.pluginmanager.register(FederatedSession(config), "federated-session")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[pytest.Collector]:
+    if file_path.suffix not in (".yaml", ".yml"):
+        return None
+    from harness.plugin.collection import ScenarioFile, is_scenario_file
+
+    if not is_scenario_file(file_path, parent.config):
+        return None
+    return ScenarioFile.from_parent(parent, path=file_path)
+
+
+@pytest.fixture
+def federated(request: pytest.FixtureRequest) -> Iterator[Federated]:
+    """Runs a scenario written in Python, and fails the test unless its expectations hold.
+
+    `federated(scenario)` takes a `harness.Scenario`, or a mapping as in a scenario file, and
+    returns the `harness.Result`.
+    """
+    from harness.plugin.fixture import Federated
+
+    yield Federated(request)

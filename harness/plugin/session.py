@@ -1,0 +1,109 @@
+"""What concerns the session as a whole: bad files, results from all processes, the report."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+
+_KEY = "fed_result"
+
+
+class FederatedSession:
+    """Collects results, also from xdist's workers, and reports them at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._results: dict[str, dict[str, Any]] = {}
+        self._written: Optional[str] = None
+
+    @property
+    def _is_xdist_controller(self) -> bool:
+        return bool(getattr(self._config.option, "tx", None)) and not self._is_xdist_worker
+
+    @property
+    def _is_xdist_worker(self) -> bool:
+        return hasattr(self._config, "workerinput")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        if self._is_xdist_controller:
+            from harness.plugin.collection import check_files
+
+            check_files(self._config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        from harness.plugin.collection import raise_problems
+
+        raise_problems(self._config, items)
+
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Says in one line that TFF is missing, before every scenario fails for it."""
+        if self._config.option.collectonly or not session.items:
+            return
+        from harness.plugin.item import ScenarioItem
+        from harness.runtime.imports import missing
+
+        if any(isinstance(i, ScenarioItem) for i in session.items) and (reason := missing()):
+            raise pytest.UsageError(reason)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        report = yield
+        result = getattr(item, "result", None)
+        if call.when == "call" and result is not None:
+            setattr(report, _KEY, result.model_dump(mode="json"))  # as JSON: xdist carries it
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if result := getattr(report, _KEY, None):
+            self._results[report.nodeid] = result
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
+        """With -v, the figures stand behind PASSED and FAILED."""
+        result = getattr(report, _KEY, None)
+        if not result or report.outcome == "skipped":
+            return None
+        from harness.report.tables import headline
+        from harness.results import Result
+
+        letter, word = (".", "PASSED") if report.passed else ("F", "FAILED")
+        return report.outcome, letter, f"{word} {headline(Result.model_validate(result))}"
+
+    def pytest_sessionfinish(self) -> None:
+        from harness.plugin.settings import folder
+
+        target = folder(self._config, "report")
+        if target is None or not self._results or self._is_xdist_worker:
+            return
+        from harness.report.markdown import write_report
+
+        path = write_report(self._parsed(), target)
+        try:
+            self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
+        except ValueError:
+            self._written = str(path)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if not self._results or self._config.get_verbosity() < 0:
+            return
+        from harness.report.tables import summary_table
+
+        terminalreporter.section("federated scenarios")
+        terminalreporter.write_line(summary_table(self._parsed(), "simple"))
+        if self._written:
+            terminalreporter.write_line(f"report: {self._written}")
+
+    def _parsed(self) -> list[Any]:
+        from harness.results import Result
+
+        return [Result.model_validate(r) for _, r in sorted(self._results.items())]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        import sys
+
+        # Only where a scenario ran: importing it here would cost every other session time.
+        if context := sys.modules.get("harness.runtime.context"):
+            context.shutdown()

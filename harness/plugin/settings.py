@@ -1,0 +1,74 @@
+"""What the command line and the ini file say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.run import Options
+
+
+def setting(config: pytest.Config, name: str) -> Any:
+    """The command line's value of `fed_<name>`, or else the ini file's, or None."""
+    given = config.getoption(f"fed_{name}")
+    if given is None:
+        given = config.getini(f"fed_{name}")
+    return given if given != "" else None
+
+
+def folder(config: pytest.Config, name: str) -> Optional[Path]:
+    """A folder: from the command line relative to where pytest runs, else to the root folder."""
+    given = config.getoption(f"fed_{name}")
+    if given is not None:
+        return config.invocation_params.dir / given
+    given = config.getini(f"fed_{name}")
+    return config.rootpath / given if given else None
+
+
+def number(config: pytest.Config, name: str) -> Optional[int]:
+    """A positive whole number, or None.
+
+    Raises:
+        pytest.UsageError: the ini file has something else.
+
+    """
+    given = setting(config, name)
+    if given is None or isinstance(given, int):
+        return given
+    if not given.isdigit() or int(given) < 1:
+        raise pytest.UsageError(
+            f"fed_{name} in {config.inipath}: got {given!r}; must be 1 or greater"
+        )
+    return int(given)
+
+
+def run_options(config: pytest.Config) -> Options:
+    """What `harness.run` is told."""
+    from harness.run import Options, default_cache
+
+    return Options(
+        seeds=number(config, "seeds"),
+        rounds=number(config, "rounds"),
+        threads=_threads(),
+        cache=folder(config, "data_cache") or default_cache(),
+    )
+
+
+def _threads() -> Optional[int]:
+    """Under xdist, each process's share of the cores; otherwise no limit."""
+    processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
+    if not processes:
+        return None
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return max(1, cores // int(processes))
+
+
+def is_quiet(config: pytest.Config) -> bool:
+    """Whether TensorFlow's start-up messages are kept from the terminal: all but ``-vv``."""
+    return config.get_verbosity() < 2

@@ -1,0 +1,178 @@
+"""The report: GitHub-flavoured Markdown, the same bytes when nothing changed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.report.tables import choice, figure, spread, summary_row, verdict_table
+from harness.results import Result, write_result
+from harness.results.store import file_name, write_text
+from harness.training.history import Round
+
+REPORT = "report.md"
+_STYLE = "github"
+
+
+def write_report(results: Sequence[Result], folder: Path) -> Path:
+    """Writes the report of `results` and their records below `folder`; returns the report's path.
+
+    Scenarios that were skipped are named in the report and leave no record.
+    """
+    for result in results:
+        if result.status != "skipped":
+            write_result(result, folder)
+    path = folder / REPORT
+    write_text(path, report(results))
+    return path
+
+
+def report(results: Sequence[Result]) -> str:
+    """The whole report as Markdown."""
+    ran = [r for r in results if r.status != "skipped"]
+    skipped = [r for r in results if r.status == "skipped"]
+    parts = ["# Federated scenarios", _verdict_line(results)]
+    if ran:
+        parts += [
+            _summary(ran),
+            "Accuracy and loss: test set after the last round, mean ± standard deviation over seeds.",
+        ]
+    if skipped:
+        rows = [[r.id, escape(r.reason)] for r in skipped]
+        parts += ["## Not run", _table(rows, ["scenario", "reason"])]
+    parts += [_section(r) for r in ran]
+    if ran:
+        parts.append(_provenance(ran))
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that stands in a table cell or a paragraph as it is written."""
+    for character in "\\|<>*_`[]":
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.split())
+
+
+def anchor(heading: str) -> str:
+    """The fragment that GitHub gives a heading."""
+    kept = (c for c in heading.lower() if c.isalnum() or c in " -_")
+    return "".join(kept).replace(" ", "-")
+
+
+def _verdict_line(results: Sequence[Result]) -> str:
+    counts = {
+        s: sum(r.status == s for r in results) for s in dict.fromkeys(r.status for r in results)
+    }
+    return "**" + ", ".join(f"{n} {status}" for status, n in counts.items()) + "**"
+
+
+def _summary(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        name, *rest = summary_row(result)
+        rows.append(
+            [f"[{escape(name)}](#{anchor(name)})", *map(escape, rest[:-1]), _status(result)]
+        )
+    return _table(
+        rows,
+        [
+            "scenario",
+            "clients",
+            "split",
+            "algorithm",
+            "rounds",
+            "seeds",
+            "accuracy",
+            "loss",
+            "verdict",
+        ],
+        ["left", "right", "left", "left", "right", "right", "right", "right", "left"],
+    )
+
+
+def _status(result: Result) -> str:
+    return result.status if result.status == "passed" else f"**{result.status}**"
+
+
+def _section(result: Result) -> str:
+    s = result.settings
+    training, clients, data = s["training"], s["clients"], s["data"]
+    sizes = [n for h in result.histories for n in h.client_examples]
+    held = f"{min(sizes)} to {max(sizes)} (median {figure(statistics.median(sizes))})"
+    per_round = clients["per_round"] if clients["per_round"] is not None else "all"
+    settings = [
+        ["data", f"{choice(data['dataset'])}, {result.histories[0].test_examples} test examples"],
+        ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        ["split", choice(clients["split"])],
+        ["examples per client", held],
+        ["model", choice(s["model"])],
+        ["algorithm", choice(training["algorithm"])],
+        [
+            "local training",
+            f"{training['local_epochs']} epoch(s), batch size {training['batch_size']}",
+        ],
+        ["client optimizer", choice(training["client_optimizer"])],
+        ["server optimizer", choice(training["server_optimizer"])],
+        ["seeds", ", ".join(str(n) for n in s["seeds"])],
+        ["record", f"[{file_name(result.id)}](records/{_quoted(file_name(result.id))})"],
+    ]
+    rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
+    parts = [f"## {result.id}"]
+    if s["description"]:
+        parts.append(escape(s["description"]))
+    if result.reason:
+        parts.append(f"**{escape(result.reason)}**")
+    if result.verdicts:
+        parts.append(_escaped(verdict_table(result, _STYLE)))
+    parts += [_table(rows, ["setting", "value"]), _rounds(result)]
+    return "\n\n".join(parts)
+
+
+def _escaped(table: str) -> str:
+    return table.replace(">=", "≥").replace("<=", "≤").replace("_", "\\_")
+
+
+def _quoted(name: str) -> str:
+    return name.replace("=", "%3D").replace(",", "%2C")
+
+
+def _rounds(result: Result) -> str:
+    """The table of rounds: mean over seeds, and the spread of the accuracy."""
+    by_round: dict[int, list[Round]] = {}
+    for history in result.histories:
+        for done in history.rounds:
+            by_round.setdefault(done.round, []).append(done)
+    rows = []
+    for number, done in by_round.items():
+        losses = [r.loss for r in done if r.loss is not None]
+        rows.append(
+            [
+                str(number),
+                figure(statistics.fmean(r.train_loss for r in done)),
+                f"{statistics.fmean(r.train_accuracy for r in done):.3f}",
+                figure(statistics.fmean(losses)) if losses else "–",
+                spread([r.accuracy for r in done if r.accuracy is not None]),
+            ]
+        )
+    return _table(
+        rows, ["round", "train loss", "train accuracy", "test loss", "test accuracy"], ["right"] * 5
+    )
+
+
+def _provenance(results: Sequence[Result]) -> str:
+    versions = {name: v for r in results for name, v in r.versions.items()}
+    stated = ", ".join(f"{name} {v}" for name, v in versions.items())
+    return f"## Provenance\n\nMade with {stated}. Train figures are TFF's federated metrics."
+
+
+def _table(rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
+    return tabulate(
+        rows,
+        headers,
+        tablefmt=_STYLE,
+        disable_numparse=True,
+        colalign=align or ["left"] * len(headers),
+    )

@@ -1,0 +1,76 @@
+"""The record of one scenario: versioned, and the same bytes when nothing changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Optional
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.training.history import Figure, TrainingHistory
+
+Status = Literal["passed", "failed", "diverged", "not judged", "skipped"]
+
+
+class Verdict(BaseModel):
+    """What a check found.
+
+    Attributes:
+        expectation: name of the check.
+        expected: what the scenario asked for, such as ``>= 0.9``.
+        measured: mean over seeds; None where there is no figure.
+        spread: standard deviation over seeds (n - 1); None with one seed.
+        margin: how far on the good side of the threshold; negative when missed.
+        passed: the verdict.
+        note: why there is no figure, or what to know about it.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    expectation: str
+    expected: str
+    measured: Optional[Figure] = None
+    spread: Optional[Figure] = None
+    margin: Optional[Figure] = None
+    passed: bool
+    note: str = ""
+
+
+class Result(BaseModel):
+    """All that is kept of one run of one scenario: no times, no paths, no host names.
+
+    Attributes:
+        record: version of this format.
+        id: name of the scenario with its matrix variant, as in the pytest node id.
+        settings: the scenario, with defaults written out.
+        status: the outcome.
+        reason: why it was skipped, diverged or was not judged.
+        histories: one training for each seed.
+        verdicts: what the checks found.
+        versions: of the packages that the figures depend on.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    record: Literal[1] = 1
+    id: str
+    settings: dict[str, Any]
+    status: Status
+    reason: str = ""
+    histories: tuple[TrainingHistory, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    versions: dict[str, str] = {}
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Final test accuracy of each seed that reached an evaluation."""
+        return [h.evaluated[-1].accuracy or 0.0 for h in self.histories if h.evaluated]
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that change with any setting of the scenario."""
+        text = json.dumps(self.settings, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,1 @@
+"""TensorFlow Federated's execution: importing it quietly, and owning its worker process."""

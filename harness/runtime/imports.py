@@ -1,0 +1,93 @@
+"""Importing TensorFlow Federated: only when a scenario runs, without its noise."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any, Optional
+
+from harness.errors import RuntimeUnavailable
+
+TFF_VERSION = "0.87.0"
+_INSTALL = f"pip install --no-deps tensorflow-federated=={TFF_VERSION}"
+_UV = "with uv, paste the lines of README.md under 'In your own repository'"
+
+_quiet = True
+
+
+def be_loud() -> None:
+    """Lets TensorFlow and TFF write to the terminal what they like (``pytest -vv``)."""
+    global _quiet
+    _quiet = False
+
+
+def log_level() -> str:
+    """Value of TF_CPP_MIN_LOG_LEVEL for this process and its workers."""
+    return "3" if _quiet else os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
+
+
+def missing() -> Optional[str]:
+    """One line that says why TFF cannot be imported here and what to do, or None.
+
+    Looks only; imports nothing.
+    """
+    if find_spec("tensorflow_federated") and find_spec("tensorflow"):
+        return None
+    system, machine = platform.system(), platform.machine()
+    if (system, machine) != ("Linux", "x86_64"):
+        return (
+            f"tensorflow-federated {TFF_VERSION} has no wheel for {system} {machine}: run scenarios on "
+            "Linux x86-64 (a container will do); 'fedharness check' and --collect-only work here"
+        )
+    if sys.version_info >= (3, 12):
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return (
+            f"tensorflow-federated {TFF_VERSION} needs Python 3.9 to 3.11, and this is {version}: "
+            "make an environment with an older Python"
+        )
+    return f"tensorflow-federated is not installed: {_INSTALL} ({_UV})"
+
+
+def import_tff() -> Any:
+    """Imports TensorFlow and TFF and returns the module `tensorflow_federated`.
+
+    Raises:
+        RuntimeUnavailable: it is missing or broken; the message has the command to run.
+
+    """
+    if reason := missing():
+        raise RuntimeUnavailable(reason)
+    with silenced():
+        try:
+            import tensorflow  # noqa: F401
+            import tensorflow_federated as tff
+        except Exception as bad:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
+            raise RuntimeUnavailable(
+                f"tensorflow-federated is broken here ({type(bad).__name__}: "
+                f"{str(bad).partition(chr(10))[0]}): pip install --force-reinstall pytest-federated "
+                f"&& {_INSTALL} ({_UV})"
+            ) from bad
+    return tff
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keeps start-up messages and deprecation warnings of TensorFlow and TFF to themselves."""
+    if not _quiet:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = log_level()
+    with contextlib.suppress(ImportError):  # TFF's import says better what is missing
+        from absl import logging as absl_logging
+
+        absl_logging.set_verbosity(absl_logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

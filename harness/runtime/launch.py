@@ -1,0 +1,25 @@
+"""Becomes the worker, after asking the kernel to end it together with its parent.
+
+Run as a script: ``launch.py PARENT_PID BINARY ARG...``. It is a process of its own because the
+request has to be made between fork and exec, and code in a forked copy of a process that runs
+TensorFlow's threads can deadlock.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def main() -> None:
+    parent, command = int(sys.argv[1]), sys.argv[2:]
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the request was in force
+        sys.exit(1)
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    main()

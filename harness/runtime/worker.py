@@ -1,0 +1,177 @@
+"""TFF's local worker process, owned by the harness.
+
+TFF itself starts the same binary, but hands it the terminal and does not end it with Python, so
+that a piped pytest never returns. Here the worker writes to a file of its own, is ended by
+`stop`, and is ended by the kernel when this process is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Optional
+
+from harness.errors import RuntimeUnavailable
+from harness.runtime.imports import log_level
+
+_READY_SECONDS = 60
+_MAX_MESSAGE_BYTES = 2_000_000_000
+_CHANNEL_OPTIONS = [
+    ("grpc.max_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+]
+
+
+class LocalWorker:
+    """One worker process, and the channel to it."""
+
+    def __init__(self, threads: Optional[int] = None) -> None:
+        """`threads` limits the worker's compute threads; None leaves it all cores."""
+        self._threads = threads
+        self._process: Optional[subprocess.Popen[bytes]] = None
+        self._log: Optional[IO[bytes]] = None
+        self.channel: Any = None
+
+    @property
+    def pid(self) -> Optional[int]:
+        """Process id of the running worker, None when it does not run."""
+        return self._process.pid if self.alive and self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Starts the process and waits until it answers.
+
+        Raises:
+            RuntimeUnavailable: the binary is missing, ends at once, or does not answer.
+
+        """
+        import grpc
+        import portpicker
+
+        binary = _binary()
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level()}
+        if self._threads:
+            environment["TF_NUM_INTRAOP_THREADS"] = str(self._threads)
+            environment["TF_NUM_INTEROP_THREADS"] = str(self._threads)
+        with _one_at_a_time():
+            port = portpicker.pick_unused_port()
+            self._log = tempfile.TemporaryFile()
+            self._process = self._spawn(
+                [
+                    sys.executable,
+                    *("-I", "-S", str(Path(__file__).with_name("launch.py")), str(os.getpid())),
+                    *(str(binary), f"--port={port}"),
+                ],
+                environment,
+            )
+            self.channel = grpc.insecure_channel(f"localhost:{port}", _CHANNEL_OPTIONS)
+            ready = grpc.channel_ready_future(self.channel)
+            deadline = time.monotonic() + _READY_SECONDS
+            while True:
+                with contextlib.suppress(grpc.FutureTimeoutError):
+                    ready.result(timeout=0.2)
+                    return
+                if not self.alive or time.monotonic() > deadline:
+                    ready.cancel()
+                    reason = f"TFF's worker process did not start{self.last_words()}"
+                    self.stop()
+                    raise RuntimeUnavailable(reason)
+
+    def _spawn(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Starts the process from a thread that lives as long as it does.
+
+        The kernel's parent-death signal is sent when the *thread* that forked ends; the caller's
+        thread may end long before the worker should.
+        """
+        started = threading.Event()
+        made: list[Any] = []
+
+        def keep() -> None:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C is for pytest, which then ends the worker
+                )
+            except OSError as bad:
+                made.append(bad)
+                started.set()
+                return
+            made.append(process)
+            started.set()
+            process.wait()
+
+        threading.Thread(target=keep, name="tff-worker-keeper", daemon=True).start()
+        started.wait()
+        if isinstance(made[0], OSError):
+            raise RuntimeUnavailable(f"TFF's worker process did not start: {made[0]}")
+        return made[0]
+
+    def last_words(self) -> str:
+        """How the worker ended and the end of what it wrote, for an error message."""
+        code = self._process.poll() if self._process else None
+        how = (
+            ""
+            if code is None
+            else f" (ended by signal {-code})"
+            if code < 0
+            else f" (exit code {code})"
+        )
+        if self._log is None:
+            return how
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()[-5:]
+        return how + "".join(f"\n    {line}" for line in lines)
+
+    def stop(self) -> None:
+        """Ends the process, which keeps nothing worth a farewell, and waits until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def _binary() -> Path:
+    import tensorflow_federated as tff
+
+    path = Path(tff.__file__).parent / "data" / "worker_binary"
+    if not path.is_file():
+        raise RuntimeUnavailable(
+            f"tensorflow-federated is incomplete: {path} is missing; reinstall it"
+        )
+    return path
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keeps other harness processes of this user from picking the same free port.
+
+    gRPC servers share ports (SO_REUSEPORT): two workers on one port would both start, and each
+    would get some of the other's calls.
+    """
+    path = Path(tempfile.gettempdir()) / f"pytest-federated-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,53 @@
+"""Finding scenario files, and reading many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Optional
+
+from harness.errors import Problem, ScenarioError
+from harness.scenario.loader import DEFAULTS, Case, load_file
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def find_files(path: Path) -> list[Path]:
+    """The scenario files at or below `path`, sorted; ``defaults.yaml`` is none."""
+    if not path.is_dir():
+        return [path]
+    below = (p for p in path.rglob("*") if p.suffix in SUFFIXES and p.name != DEFAULTS)
+    return sorted(p for p in below if p.is_file())
+
+
+def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
+    """Reads all scenarios at and below `paths`.
+
+    Raises:
+        ScenarioError: with every problem of every file, and names used twice.
+
+    """
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    for file in dict.fromkeys(f for p in paths for f in find_files(p)):
+        try:
+            cases += load_file(file, root)
+        except ScenarioError as bad:
+            problems += bad.problems
+    problems += duplicates(cases)
+    if problems:
+        raise ScenarioError(problems)
+    return cases
+
+
+def duplicates(cases: Iterable[Case]) -> list[Problem]:
+    """A problem for each scenario whose id another file has already used."""
+    first: dict[str, Case] = {}
+    problems: dict[tuple[Path, str], Problem] = {}
+    for case in cases:
+        name = case.scenario.name
+        other = first.setdefault(name, case)
+        if other.file != case.file:
+            message = f"got {name!r}; taken in {other.file}:{other.line}"
+            problems[case.file, name] = Problem(case.file, case.line, "name", message)
+    return list(problems.values())

@@ -1,0 +1,139 @@
+"""From a scenario file to validated scenarios."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from pydantic import ValidationError
+
+from harness.errors import Problem, ScenarioError
+from harness.scenario.explain import explain
+from harness.scenario.matrix import expand
+from harness.scenario.schema import Scenario
+from harness.scenario.source import Document, read_documents
+
+DEFAULTS = "defaults.yaml"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scenario to run: a document of a file, or one variant of its matrix.
+
+    Attributes:
+        scenario: what to run.
+        variant: the part of the id in brackets, empty without a matrix.
+        file: the file, as given to `load_file`.
+        line: first line of its document.
+
+    """
+
+    scenario: Scenario
+    variant: str
+    file: Path
+    line: int
+
+    @property
+    def id(self) -> str:
+        """Name and variant, as in ``digits-label-skew[alpha=0.1]``."""
+        return self.scenario.name + (f"[{self.variant}]" if self.variant else "")
+
+
+def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
+    """Reads all scenarios of a file, with the ``defaults.yaml`` of its folder applied.
+
+    Defaults of the folders above count too, the nearest first, up to the first folder that has
+    no ``defaults.yaml``.
+
+    Args:
+        file: the YAML file.
+        root: messages give paths relative to it, where they are below it.
+
+    Raises:
+        ScenarioError: with every problem of the file.
+
+    """
+    shown = _shown(file, root)
+    defaults = _defaults(file, root)
+    cases: list[Case] = []
+    problems: dict[str, Problem] = {}
+    first_line: dict[str, int] = {}
+    for document in read_documents(file, shown):
+        line = document.place(()).line
+        for default in defaults:
+            document = document.over(default)
+        name = document.data.get("name")
+        if isinstance(name, str) and name in first_line:
+            place = document.place(("name",))
+            found = [
+                Problem(
+                    place.file,
+                    place.line,
+                    "name",
+                    f"got {name!r}; taken in line {first_line[name]}",
+                )
+            ]
+        else:
+            if isinstance(name, str):
+                first_line[name] = document.place(("name",)).line
+            loaded, found = _cases(document, file, line)
+            cases += loaded
+        problems.update((str(p), p) for p in found)
+    if problems:
+        raise ScenarioError(problems.values())
+    return cases
+
+
+def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
+    variants, problems = expand(document)
+    if not variants:  # what else is wrong is shown too
+        variants = [
+            (
+                "",
+                Document(
+                    {k: v for k, v in document.data.items() if k != "matrix"}, document.places
+                ),
+            )
+        ]
+    cases = []
+    for variant, filled in variants:
+        if "schema" not in filled.data:
+            place = filled.place(())
+            problems.append(
+                Problem(
+                    place.file,
+                    place.line,
+                    "schema",
+                    "missing; the first line should be 'schema: 1'",
+                )
+            )
+        try:
+            cases.append(Case(Scenario.model_validate(filled.data), variant, file, line))
+        except ValidationError as bad:
+            problems += explain(bad, filled)
+    return cases, problems
+
+
+def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
+    found = []
+    folder = file.parent
+    while (folder / DEFAULTS).is_file():
+        documents = read_documents(folder / DEFAULTS, _shown(folder / DEFAULTS, root))
+        if len(documents) > 1:
+            place = documents[1].place(())
+            raise ScenarioError(
+                [Problem(place.file, place.line, "", "defaults are one document only")]
+            )
+        found.append(documents[0])
+        if folder == folder.parent:
+            break
+        folder = folder.parent
+    return found
+
+
+def _shown(file: Path, root: Optional[Path]) -> Path:
+    try:
+        return file.resolve().relative_to((root or Path.cwd()).resolve())
+    except ValueError:
+        return file

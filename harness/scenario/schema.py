@@ -1,0 +1,73 @@
+"""What a scenario may say, put together from what data, training and checks understand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from harness.checks import checks
+from harness.data.settings import Clients, Data
+from harness.registry import Choice, Choices
+from harness.settings import Section, problem
+from harness.training.models import models
+from harness.training.settings import Training
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Scenario(Section):
+    """One federated workload and what is expected of it.
+
+    Everything random is derived from `seeds`: the test set, the split, the initial weights,
+    the cohorts and the order of examples. One training is run for each seed.
+    """
+
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    data: Data
+    clients: Clients
+    model: Annotated[Section, Choice(models)]
+    training: Training
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    expect: Annotated[dict[str, Section], Choices(checks)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, value: Any) -> Any:
+        """YAML gives lists where the frozen model keeps tuples."""
+        if not isinstance(value, Mapping):
+            return value
+        lists = ("tags", "seeds")
+        return {k: tuple(v) if k in lists and isinstance(v, list) else v for k, v in value.items()}
+
+    @field_validator("name")
+    @classmethod
+    def _names_files(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise problem("", "allowed: letters, digits, '-', '_' and '.', as it names files")
+        return name
+
+    @field_validator("tags")
+    @classmethod
+    def _are_markers(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(tag.isidentifier() for tag in tags):
+            raise problem("", "allowed: letters, digits and '_', as tags become pytest markers")
+        return tags
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if min(seeds) < 0:
+            raise problem("", "seeds are 0 or greater")
+        if len(set(seeds)) < len(seeds):
+            raise problem("", "the same seed twice is the same training twice")
+        return seeds
+
+    def settings(self) -> dict[str, Any]:
+        """The whole scenario as JSON-ready data, with defaults written out."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,1 @@
+"""Models, algorithms, and the loop that runs them through TensorFlow Federated."""

@@ -1,0 +1,27 @@
+"""Centralised evaluation on the held-out test set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.data.datasets import Examples
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_BATCH = 1000
+
+
+def evaluate(
+    model: tf.keras.Model, loss: tf.keras.losses.Loss, test: Examples
+) -> tuple[float, float]:
+    """Mean loss and accuracy (0 to 1) of `model` over all test examples."""
+    total_loss, correct = 0.0, 0
+    for start in range(0, len(test), _BATCH):
+        x, y = test.x[start : start + _BATCH], test.y[start : start + _BATCH]
+        given = model(x, training=False)
+        total_loss += float(loss(y, given)) * len(y)
+        correct += int(np.sum(np.argmax(given.numpy(), axis=-1) == y))
+    return total_loss / len(test), correct / len(test)

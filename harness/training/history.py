@@ -1,0 +1,68 @@
+"""What a training leaves behind."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+def _rounded(value: object) -> object:
+    """Six significant digits: what float32 can hold, and no noise in committed records."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+Figure = Annotated[float, BeforeValidator(_rounded)]
+
+
+class Round(BaseModel):
+    """One round. Figures of training are TFF's own federated metrics over the cohort.
+
+    Attributes:
+        round: number of the round, from 1.
+        clients: clients in the cohort.
+        held_examples: examples that the cohort's clients hold.
+        examples: examples that the cohort processed, all local epochs counted.
+        train_loss: mean loss over those examples while they were trained on.
+        train_accuracy: share of them that was classified correctly.
+        loss: mean loss on the test set after the round; None where it was not evaluated.
+        accuracy: share of the test set classified correctly; None where not evaluated.
+
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    round: int
+    clients: int
+    held_examples: int
+    examples: int
+    train_loss: Figure
+    train_accuracy: Figure
+    loss: Optional[Figure] = None
+    accuracy: Optional[Figure] = None
+
+
+class TrainingHistory(BaseModel):
+    """All rounds of one training.
+
+    Attributes:
+        seed: the seed that everything random came from.
+        rounds: in order.
+        diverged: in which round and how the training stopped being finite, or None.
+        client_examples: examples that each client holds, in the order of clients.
+        test_examples: size of the test set.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    seed: int
+    rounds: tuple[Round, ...]
+    diverged: Optional[str] = None
+    client_examples: tuple[int, ...]
+    test_examples: int
+
+    @property
+    def evaluated(self) -> tuple[Round, ...]:
+        """The rounds after which the test set was evaluated."""
+        return tuple(r for r in self.rounds if r.accuracy is not None)
