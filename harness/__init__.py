@@ -1,31 +1,59 @@
 """pytest-federated: does it still converge, on data like ours, after this change?
 
-The public API. Importing it imports no TensorFlow; running a scenario does.
+The public API. Names are imported when they are first used: pytest loads the plugin, and with
+it this module, in every session, also in those without scenarios. Only running a scenario
+imports TensorFlow.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
-from typing import Union
+from typing import TYPE_CHECKING, Any, Union
 
-from harness.checks import checks as check
-from harness.data.datasets import datasets as dataset
-from harness.data.splits import splits as split
-from harness.errors import (
-    DataError,
-    DataUnavailable,
-    HarnessError,
-    ModelError,
-    Problem,
-    RuntimeUnavailable,
-    ScenarioError,
-)
-from harness.results import Result, Verdict
-from harness.run import Options, run
-from harness.scenario import Case, Scenario, load_file
-from harness.training.algorithms import algorithms as algorithm
-from harness.training.models import models as model
-from harness.training.optimizers import optimizers as optimizer
+if TYPE_CHECKING:
+    from harness.checks import checks as check
+    from harness.data.datasets import datasets as dataset
+    from harness.data.splits import splits as split
+    from harness.errors import (
+        DataError,
+        DataUnavailable,
+        HarnessError,
+        ModelError,
+        RuntimeUnavailable,
+        ScenarioError,
+    )
+    from harness.results import Result, Verdict
+    from harness.pipeline import Options, run
+    from harness.scenario import Case, Scenario, load_file
+    from harness.training.algorithms import algorithms as algorithm
+    from harness.training.models import models as model
+    from harness.training.optimizers import optimizers as optimizer
+
+_HOME = {
+    "Case": "harness.scenario",
+    "DataError": "harness.errors",
+    "DataUnavailable": "harness.errors",
+    "HarnessError": "harness.errors",
+    "ModelError": "harness.errors",
+    "Options": "harness.pipeline",
+    "Result": "harness.results",
+    "RuntimeUnavailable": "harness.errors",
+    "Scenario": "harness.scenario",
+    "ScenarioError": "harness.errors",
+    "Verdict": "harness.results",
+    "load_file": "harness.scenario",
+    "run": "harness.pipeline",
+}
+# The registries, which are decorators: @harness.split("name").
+_REGISTRIES = {
+    "algorithm": "harness.training.algorithms",
+    "check": "harness.checks",
+    "dataset": "harness.data.datasets",
+    "model": "harness.training.models",
+    "optimizer": "harness.training.optimizers",
+    "split": "harness.data.splits",
+}
 
 __all__ = [
     "Case",
@@ -34,7 +62,6 @@ __all__ = [
     "HarnessError",
     "ModelError",
     "Options",
-    "Problem",
     "Result",
     "RuntimeUnavailable",
     "Scenario",
@@ -43,6 +70,7 @@ __all__ = [
     "algorithm",
     "check",
     "dataset",
+    "load_file",
     "load_scenarios",
     "model",
     "optimizer",
@@ -56,8 +84,18 @@ def load_scenarios(*paths: Union[str, Path]) -> list[Case]:
 
     Raises:
         ScenarioError: with every problem of every file.
-
     """
     from harness.scenario.files import load_all
 
     return load_all([Path(p) for p in paths])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _REGISTRIES:
+        value = getattr(import_module(_REGISTRIES[name]), f"{name}s")
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module 'harness' has no attribute {name!r}")
+    globals()[name] = value
+    return value

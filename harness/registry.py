@@ -143,7 +143,8 @@ class Registry(Generic[F]):
         if value["kind"] not in self:
             raise problem(
                 "kind" if len(value) > 1 else "",
-                f"got {value['kind']!r}; no such {self.what}; {suggest(value['kind'], self.names())}",
+                f"got {value['kind']!r}; no such {self.what}; "
+                f"{suggest(value['kind'], self.names())}",
             )
         return self[value["kind"]].params.model_validate(dict(value))
 

@@ -1,4 +1,4 @@
-"""Expectations by name: each judges the histories of a run, and knows nothing of how they were made.
+"""Expectations by name: each judges the histories of a run, whoever made them.
 
 A check takes the histories, one for each seed, and its keys from the scenario file, and
 returns a `Verdict`.

@@ -79,7 +79,8 @@ def federate(data: Data, clients: Clients, seed: int, cache: Cache) -> Federated
         natural = None if natural is None else natural[~held_out]
     if not len(test) or not len(train):
         raise DataError(
-            f"{dataset.name} gives {len(train)} training and {len(test)} test examples; neither may be empty"
+            f"{dataset.name} gives {len(train)} training and {len(test)} test examples; neither "
+            "may be empty"
         )
 
     count = len(chosen) if chosen is not None else clients.count

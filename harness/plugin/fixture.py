@@ -7,11 +7,8 @@ from typing import Any, Union
 
 import pytest
 
-from harness.errors import DataUnavailable
-from harness.plugin.item import ExpectationsFailed
-from harness.plugin.settings import run_options, setting
+from harness.plugin.execution import demand, execute
 from harness.results import Result
-from harness.run import run
 from harness.scenario import Scenario
 
 
@@ -32,16 +29,11 @@ class Federated:
         Raises:
             ExpectationsFailed: an expectation does not hold, or the training diverged.
             HarnessError: the scenario cannot be run.
-
         """
+        __tracebackhide__ = True
         if not isinstance(scenario, Scenario):
             scenario = Scenario.model_validate(dict(scenario))
-        try:
-            result = run(scenario, run_options(self._config))
-        except DataUnavailable as missing:
-            if setting(self._config, "strict"):
-                raise
-            pytest.skip(str(missing))
-        if judge and result.status in ("failed", "diverged"):
-            raise ExpectationsFailed(result)
+        result = execute(self._config, scenario)
+        if judge or result.status == "skipped":
+            demand(result)
         return result

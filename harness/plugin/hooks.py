@@ -53,12 +53,14 @@ def _positive(text: str) -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Registers what keeps the session's results."""
     from harness.plugin.session import FederatedSession
 
     config.pluginmanager.register(FederatedSession(config), "federated-session")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[pytest.Collector]:
+    """Takes the scenario files among what pytest finds."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
     from harness.plugin.collection import ScenarioFile, is_scenario_file

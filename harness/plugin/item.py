@@ -8,22 +8,11 @@ from typing import Any, Optional, Union
 
 import pytest
 
-from harness.errors import DataUnavailable, HarnessError
+from harness.errors import HarnessError
+from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
-from harness.plugin.settings import is_quiet, run_options, setting
-from harness.report.tables import verdict_table
 from harness.results import Result
-from harness.run import run
-from harness.runtime.imports import be_loud
 from harness.scenario import Case
-
-
-class ExpectationsFailed(Exception):
-    """At least one expectation of a scenario does not hold, or the training diverged."""
-
-    def __init__(self, result: Result) -> None:
-        super().__init__(describe(result))
-        self.result = result
 
 
 class ScenarioItem(pytest.Item):
@@ -37,41 +26,28 @@ class ScenarioItem(pytest.Item):
             self.add_marker(tag)
 
     def runtest(self) -> None:
-        if not is_quiet(self.config):
-            be_loud()
-        options = run_options(self.config)
+        folders = (self.path.parent, self.config.rootpath, self.config.invocation_params.dir)
         scenario = self.case.scenario
-        with _importable(self.path.parent, self.config.rootpath, self.config.invocation_params.dir):
-            with Progress(self.config, self.case.id, scenario, options) as progress:
-                try:
-                    self.result = run(
-                        scenario, options, variant=self.case.variant, on_round=progress.on_round
-                    )
-                except DataUnavailable as missing:
-                    if setting(self.config, "strict"):
-                        raise
-                    self.result = Result(
-                        id=self.case.id,
-                        settings=scenario.settings(),
-                        status="skipped",
-                        reason=str(missing),
-                    )
-                    pytest.skip(str(missing))
-        for name, value in measurements(self.result).items():
-            self.user_properties.append((name, value))
-        if self.result.status in ("failed", "diverged"):
-            raise ExpectationsFailed(self.result)
+        progress = Progress(self.config, self.case.id, scenario)
+        with _importable(*folders), progress:
+            self.result = execute(
+                self.config, scenario, variant=self.case.variant, on_round=progress.on_round
+            )
+        for verdict in self.result.verdicts:
+            self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
+        self.user_properties.append(("fed_status", self.result.status))
+        demand(self.result)
 
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> Union[str, Any]:
         if isinstance(excinfo.value, (ExpectationsFailed, HarnessError)):
-            file, line, _ = self.reportinfo()
-            return f"{file}:{line}: {self.name}\n{excinfo.value}"
+            what, _, table = str(excinfo.value).partition("\n")
+            return f"{what}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        return self.path, self.case.line, self.name
+        return self.path, self.case.line - 1, self.name  # counted from 0
 
 
 class _importable:
@@ -87,18 +63,3 @@ class _importable:
         for folder in self._added:
             if folder in sys.path:
                 sys.path.remove(folder)
-
-
-def describe(result: Result) -> str:
-    """Why a scenario failed: all expectations in one table."""
-    if result.status == "diverged":
-        return result.reason
-    return verdict_table(result, "simple")
-
-
-def measurements(result: Result) -> dict[str, Any]:
-    """Figures for JUnit's properties."""
-    found: dict[str, Any] = {"fed_status": result.status}
-    for verdict in result.verdicts:
-        found[f"fed_{verdict.expectation}"] = verdict.measured
-    return found

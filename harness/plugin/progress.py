@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from harness.run import Options
+from harness.plugin.settings import run_options
 from harness.scenario import Scenario
 from harness.training.history import Round
 
@@ -25,9 +25,8 @@ class Progress:
     Says nothing under ``-q`` and in xdist's workers, which have no terminal.
     """
 
-    def __init__(
-        self, config: pytest.Config, name: str, scenario: Scenario, options: Options
-    ) -> None:
+    def __init__(self, config: pytest.Config, name: str, scenario: Scenario) -> None:
+        options = run_options(config)
         self._name = name
         self._seeds = options.seeds or len(scenario.seeds)
         self._rounds = min(scenario.training.rounds, options.rounds or scenario.training.rounds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import pytest
 
 if TYPE_CHECKING:
-    from harness.run import Options
+    from harness.pipeline import Options
 
 
 def setting(config: pytest.Config, name: str) -> Any:
@@ -48,7 +48,7 @@ def number(config: pytest.Config, name: str) -> Optional[int]:
 
 def run_options(config: pytest.Config) -> Options:
     """What `harness.run` is told."""
-    from harness.run import Options, default_cache
+    from harness.pipeline import Options, default_cache
 
     return Options(
         seeds=number(config, "seeds"),

@@ -38,7 +38,8 @@ def report(results: Sequence[Result]) -> str:
     if ran:
         parts += [
             _summary(ran),
-            "Accuracy and loss: test set after the last round, mean ± standard deviation over seeds.",
+            "Accuracy and loss are those of the test set after the last round: mean ± standard "
+            "deviation over seeds.",
         ]
     if skipped:
         rows = [[r.id, escape(r.reason)] for r in skipped]

@@ -44,6 +44,11 @@ def verdict_table(result: Result, style: str) -> str:
     )
 
 
+def missed_line(verdict: Verdict) -> str:
+    """A missed expectation in a few words: ``accuracy 0.88, expected >= 0.9``."""
+    return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}"
+
+
 def summary_table(results: Sequence[Result], style: str) -> str:
     """One row a scenario."""
     return tabulate(
@@ -85,7 +90,7 @@ def summary_row(result: Result) -> list[str]:
 
 
 def choice(chosen: dict[str, Any]) -> str:
-    """A choice with its parameters, as ``dirichlet (alpha 0.5)``; defaults of the framework left out."""
+    """A choice and its parameters, as ``dirichlet (alpha 0.5)``; the framework's own left out."""
     shown = {
         k: v
         for k, v in chosen.items()

@@ -42,8 +42,9 @@ def missing() -> Optional[str]:
     system, machine = platform.system(), platform.machine()
     if (system, machine) != ("Linux", "x86_64"):
         return (
-            f"tensorflow-federated {TFF_VERSION} has no wheel for {system} {machine}: run scenarios on "
-            "Linux x86-64 (a container will do); 'fedharness check' and --collect-only work here"
+            f"tensorflow-federated {TFF_VERSION} has no wheel for {system} {machine}: run "
+            "scenarios on Linux x86-64 (a container will do); 'fedharness check' and "
+            "--collect-only work here"
         )
     if sys.version_info >= (3, 12):
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -70,8 +71,8 @@ def import_tff() -> Any:
         except Exception as bad:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
             raise RuntimeUnavailable(
                 f"tensorflow-federated is broken here ({type(bad).__name__}: "
-                f"{str(bad).partition(chr(10))[0]}): pip install --force-reinstall pytest-federated "
-                f"&& {_INSTALL} ({_UV})"
+                f"{str(bad).partition(chr(10))[0]}): pip install --force-reinstall "
+                f"pytest-federated && {_INSTALL} ({_UV})"
             ) from bad
     return tff
 

@@ -68,7 +68,7 @@ class LocalWorker:
             environment["TF_NUM_INTEROP_THREADS"] = str(self._threads)
         with _one_at_a_time():
             port = portpicker.pick_unused_port()
-            self._log = tempfile.TemporaryFile()
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
             self._process = self._spawn(
                 [
                     sys.executable,

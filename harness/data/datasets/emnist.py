@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -76,12 +75,12 @@ def _fetch(tff: Any, folder: Path) -> None:
         ) from bad
     try:
         tff.simulation.datasets.emnist.load_data(cache_dir=staging)
-        os.replace(Path(staging) / _FILE, folder / _FILE)
+        (Path(staging) / _FILE).replace(folder / _FILE)
     except OSError as bad:  # URLError is one
         raise DataUnavailable(
             "emnist is not in the data cache and could not be downloaded "
-            f"({getattr(bad, 'reason', bad)}); run once while online, or put {_FILE} into the folder "
-            "that --fed-data-cache names"
+            f"({getattr(bad, 'reason', bad)}); run once while online, or put {_FILE} into the "
+            "folder that --fed-data-cache names"
         ) from bad
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -89,7 +88,8 @@ def _fetch(tff: Any, folder: Path) -> None:
 
 def _broken(cache: Cache) -> DataError:
     return DataError(
-        f"{cache.folder / _FILE} is not the EMNIST file of TFF (incomplete?); delete it to fetch it again"
+        f"{cache.folder / _FILE} is not the EMNIST file of TFF (incomplete?); delete it to have it "
+        "fetched again"
     )
 
 

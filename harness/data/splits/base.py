@@ -78,8 +78,8 @@ def assign(chosen: Section, pool: Pool, rng: np.random.Generator) -> np.ndarray:
     more = f" and {len(short) - 5} more" if len(short) > 5 else ""
     keys = ", ".join(f"{k} {getattr(chosen, k)}" for k in entry.keywords)
     raise DataError(
-        f"the split {entry.name}{f' ({keys})' if keys else ''} leaves {listed}{more} with fewer than "
-        f"{least} of {examples} examples"
+        f"the split {entry.name}{f' ({keys})' if keys else ''} leaves {listed}{more} with fewer "
+        f"than {least} of {examples} examples"
         + (f" in each of {draws} draws" if draws > 1 else "")
         + "; use fewer clients"
         + (f", a larger {entry.traits['milder']}" if "milder" in entry.traits else "")

@@ -1,0 +1,70 @@
+"""Running a scenario on pytest's behalf, for items and for the fixture alike."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import pytest
+
+from harness.errors import DataUnavailable
+from harness.plugin.settings import is_quiet, run_options, setting
+from harness.report.tables import missed_line, verdict_table
+from harness.results import Result
+from harness.pipeline import Progress, run
+from harness.runtime.imports import be_loud
+from harness.scenario import Scenario
+
+
+class ExpectationsFailed(Exception):
+    """At least one expectation of a scenario does not hold, or the training diverged."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(result.reason if result.status == "diverged" else _explain(result))
+        self.result = result
+
+
+def _explain(result: Result) -> str:
+    """What was missed in one line, for pytest's short summary, and then all expectations."""
+    missed = "; ".join(missed_line(v) for v in result.verdicts if not v.passed)
+    return f"{missed}\n\n{verdict_table(result, 'simple')}"
+
+
+def execute(
+    config: pytest.Config,
+    scenario: Scenario,
+    *,
+    variant: str = "",
+    on_round: Optional[Progress] = None,
+) -> Result:
+    """Runs a scenario under pytest's options; status ``skipped`` where its data is not here.
+
+    Raises:
+        HarnessError: it cannot be run; under ``--fed-strict`` also when its data is not here.
+    """
+    if not is_quiet(config):
+        be_loud()
+    try:
+        return run(scenario, run_options(config), variant=variant, on_round=on_round)
+    except DataUnavailable as missing:
+        if setting(config, "strict"):
+            raise
+        return Result(
+            id=scenario.name + (f"[{variant}]" if variant else ""),
+            settings=scenario.settings(),
+            status="skipped",
+            reason=str(missing),
+        )
+
+
+def demand(result: Result) -> None:
+    """Makes the outcome of a scenario that of the test.
+
+    Raises:
+        ExpectationsFailed: an expectation does not hold, or the training diverged.
+        pytest.skip.Exception: the scenario was skipped.
+    """
+    __tracebackhide__ = True
+    if result.status == "skipped":
+        raise pytest.skip.Exception(result.reason, _use_item_location=True)
+    if result.status in ("failed", "diverged"):
+        raise ExpectationsFailed(result)

@@ -1,0 +1,135 @@
+"""The training itself, against FedAvg written out in NumPy from the paper.
+
+McMahan et al., AISTATS 2017, algorithm 1: in each round every client of the cohort runs SGD on
+its batches for a number of epochs; the server averages the models, weighted by examples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.data.datasets import Cache
+from harness.data.federate import FederatedData, federate
+from harness.scenario import Scenario
+from harness.seeds import Stream, generator
+from harness.training.loop import steps
+from harness.training.process import process_for
+
+Weights = list[np.ndarray]
+
+
+def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
+    """Of the mean cross entropy of softmax(relu(x W1 + b1) W2 + b2)."""
+    hidden = x @ w[0] + w[1]
+    active = np.maximum(hidden, 0)
+    logits = active @ w[2] + w[3]
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    shares[np.arange(len(y)), y] -= 1
+    shares /= len(y)
+    back = (shares @ w[2].T) * (hidden > 0)
+    return [x.T @ back, back.sum(axis=0), active.T @ shares, shares.sum(axis=0)]
+
+
+def fedavg(
+    data: FederatedData, start: Weights, scenario: Scenario, seed: int, uniform: bool
+) -> list[Weights]:
+    """The server's weights after each round, in float64."""
+    training = scenario.training
+    rate = training.client_optimizer.model_dump()["learning_rate"]
+    server = [w.astype(np.float64) for w in start]
+    history = []
+    for number in range(1, training.rounds + 1):
+        cohort = np.sort(
+            generator(seed, Stream.COHORT, number).choice(
+                len(data.clients),
+                scenario.clients.cohort_size(len(data.clients)),
+                replace=False,
+            )
+        )
+        total, mass = [np.zeros_like(w) for w in server], 0.0
+        for client in cohort:
+            order = generator(seed, Stream.BATCHES, number, int(client)).permutation(
+                data.clients[client]
+            )
+            x = data.train.x[order].reshape(len(order), -1).astype(np.float64)
+            y = data.train.y[order]
+            local = [w.copy() for w in server]
+            for _ in range(training.local_epochs):
+                for begin in range(0, len(order), training.batch_size):
+                    batch = slice(begin, begin + training.batch_size)
+                    step = gradient(local, x[batch], y[batch])
+                    local = [w - rate * g for w, g in zip(local, step)]
+            weight = 1.0 if uniform else float(len(order))
+            total = [t + weight * w for t, w in zip(total, local)]
+            mass += weight
+        server = [t / mass for t in total]
+        history.append(server)
+    return history
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("weighting", ["examples", "uniform"])
+def test_three_rounds_agree_with_numpy(weighting: str, tmp_path: Path) -> None:
+    seed = 3
+    scenario = Scenario.model_validate(
+        {
+            "name": "reference",
+            "data": {"dataset": "digits"},
+            # Skewed sizes and a part of the clients: weighting and cohorts both matter.
+            "clients": {
+                "count": 12,
+                "split": {"kind": "dirichlet", "alpha": 0.3},
+                "per_round": 5,
+            },
+            "model": {"kind": "mlp", "hidden": [32]},
+            "training": {
+                "rounds": 3,
+                "local_epochs": 2,
+                "batch_size": 16,
+                "algorithm": {"kind": "fedavg", "weighting": weighting},
+            },
+        }
+    )
+    data = federate(scenario.data, scenario.clients, seed, Cache(tmp_path))
+    model, training = scenario.model, scenario.training
+    start = process_for(model, training, data).initial_weights(seed).trainable
+    expected = fedavg(data, [w.numpy() for w in start], scenario, seed, weighting == "uniform")
+
+    cohort_size = scenario.clients.cohort_size(len(data.clients))
+    measured: list[Any] = [
+        s.weights.trainable for s in steps(data, model, training, cohort_size, seed)
+    ]
+    assert len(measured) == len(expected) == 3
+    for ours, reference in zip(measured, expected):
+        for w, r in zip(ours, reference):
+            np.testing.assert_allclose(w, r, rtol=0, atol=2e-6)
+    # The tolerance tells the right weighting from the wrong one.
+    wrong = fedavg(data, [w.numpy() for w in start], scenario, seed, weighting != "uniform")
+    assert max(np.abs(w - r).max() for w, r in zip(measured[-1], wrong[-1])) > 1e-3
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
+    scenario = Scenario.model_validate(
+        {
+            "name": "twice",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 6, "per_round": 0.5},
+            "model": {"kind": "cnn", "filters": [4], "hidden": 8},
+            "training": {"rounds": 2},
+        }
+    )
+
+    def final(seed: int) -> Weights:
+        data = federate(scenario.data, scenario.clients, seed, Cache(tmp_path))
+        *_, last = steps(data, scenario.model, scenario.training, 3, seed)
+        return [np.asarray(w) for w in last.weights.trainable]
+
+    one, two, other = final(0), final(0), final(1)
+    assert all(np.array_equal(a, b) for a, b in zip(one, two))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other))
