@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         RuntimeUnavailable,
         ScenarioError,
     )
-    from harness.results import Result, Verdict
     from harness.pipeline import Options, run
+    from harness.results import Result, Verdict
     from harness.scenario import Case, Scenario, load_file
     from harness.training.algorithms import algorithms as algorithm
     from harness.training.models import models as model

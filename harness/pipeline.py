@@ -15,7 +15,6 @@ from harness.data.datasets import Cache
 from harness.data.federate import federate
 from harness.results import Result, Status
 from harness.runtime.context import runtime
-from harness.runtime.imports import silenced
 from harness.scenario.schema import Scenario
 from harness.training.history import Round, TrainingHistory
 from harness.training.loop import train
@@ -118,15 +117,14 @@ def _train(
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
     runtime(options.threads).start()  # after the data, whose errors need no TensorFlow
-    with silenced():  # Keras warns of its own use of the random module
-        return train(
-            data,
-            scenario.model,
-            scenario.training,
-            cohort_size,
-            seed,
-            (lambda done: on_round(position, done)) if on_round else None,
-        )
+    return train(
+        data,
+        scenario.model,
+        scenario.training,
+        cohort_size,
+        seed,
+        (lambda done: on_round(position, done)) if on_round else None,
+    )
 
 
 def _seeds(listed: Sequence[int], count: Optional[int]) -> tuple[int, ...]:

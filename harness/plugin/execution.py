@@ -7,10 +7,10 @@ from typing import Optional
 import pytest
 
 from harness.errors import DataUnavailable
-from harness.plugin.settings import is_quiet, run_options, setting
-from harness.report.tables import missed_line, verdict_table
-from harness.results import Result
 from harness.pipeline import Progress, run
+from harness.plugin.settings import is_quiet, run_options, setting
+from harness.report.tables import VERDICT_COLUMNS, missed_line, plain_table, verdict_rows
+from harness.results import Result
 from harness.runtime.imports import be_loud
 from harness.scenario import Scenario
 
@@ -26,7 +26,7 @@ class ExpectationsFailed(Exception):
 def _explain(result: Result) -> str:
     """What was missed in one line, for pytest's short summary, and then all expectations."""
     missed = "; ".join(missed_line(v) for v in result.verdicts if not v.passed)
-    return f"{missed}\n\n{verdict_table(result, 'simple')}"
+    return f"{missed}\n\n{plain_table(verdict_rows(result), VERDICT_COLUMNS)}"
 
 
 def execute(

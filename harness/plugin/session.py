@@ -7,6 +7,7 @@ from typing import Any, Optional
 import pytest
 
 _KEY = "fed_result"
+_PLACE = "fed_place"  # among the session's items
 
 
 class FederatedSession:
@@ -14,7 +15,7 @@ class FederatedSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._results: dict[str, dict[str, Any]] = {}
+        self._results: dict[int, dict[str, Any]] = {}
         self._written: Optional[str] = None
 
     @property
@@ -53,12 +54,14 @@ class FederatedSession:
         report = yield
         result = getattr(item, "result", None)
         if call.when == "call" and result is not None:
-            setattr(report, _KEY, result.model_dump(mode="json"))  # as JSON: xdist carries it
+            # As JSON, which xdist carries to its controller; there the order would be lost.
+            setattr(report, _KEY, result.model_dump(mode="json"))
+            setattr(report, _PLACE, item.session.items.index(item))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if result := getattr(report, _KEY, None):
-            self._results[report.nodeid] = result
+            self._results[getattr(report, _PLACE)] = result
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """With -v, the figures stand behind PASSED."""
@@ -87,17 +90,18 @@ class FederatedSession:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not self._results or self._config.get_verbosity() < 0:
             return
-        from harness.report.tables import summary_table
+        from harness.report.tables import SUMMARY_COLUMNS, plain_table, summary_row
 
         terminalreporter.section("federated scenarios")
-        terminalreporter.write_line(summary_table(self._parsed(), "simple"))
+        rows = [summary_row(r) for r in self._parsed()]
+        terminalreporter.write_line(plain_table(rows, SUMMARY_COLUMNS))
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
 
     def _parsed(self) -> list[Any]:
         from harness.results import Result
 
-        return [Result.model_validate(r) for _, r in sorted(self._results.items())]
+        return [Result.model_validate(self._results[place]) for place in sorted(self._results)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

@@ -8,10 +8,23 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from harness.report.tables import choice, figure, spread, summary_row, verdict_table
+from harness.data.datasets import datasets
+from harness.data.splits import splits
+from harness.report.tables import (
+    SUMMARY_COLUMNS,
+    VERDICT_COLUMNS,
+    choice,
+    figure,
+    spread,
+    summary_row,
+    verdict_rows,
+)
 from harness.results import Result, write_result
 from harness.results.store import file_name, write_text
+from harness.training.algorithms import algorithms
 from harness.training.history import Round
+from harness.training.models import models
+from harness.training.optimizers import optimizers
 
 REPORT = "report.md"
 _STYLE = "github"
@@ -79,17 +92,7 @@ def _summary(results: Sequence[Result]) -> str:
         )
     return _table(
         rows,
-        [
-            "scenario",
-            "clients",
-            "split",
-            "algorithm",
-            "rounds",
-            "seeds",
-            "accuracy",
-            "loss",
-            "verdict",
-        ],
+        SUMMARY_COLUMNS,
         ["left", "right", "left", "left", "right", "right", "right", "right", "left"],
     )
 
@@ -105,35 +108,38 @@ def _section(result: Result) -> str:
     held = f"{min(sizes)} to {max(sizes)} (median {figure(statistics.median(sizes))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     settings = [
-        ["data", f"{choice(data['dataset'])}, {result.histories[0].test_examples} test examples"],
+        [
+            "data",
+            f"{choice(datasets, data['dataset'])}, {result.histories[0].test_examples} test examples",
+        ],
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
-        ["split", choice(clients["split"])],
+        ["split", choice(splits, clients["split"])],
         ["examples per client", held],
-        ["model", choice(s["model"])],
-        ["algorithm", choice(training["algorithm"])],
+        ["model", choice(models, s["model"])],
+        ["algorithm", choice(algorithms, training["algorithm"])],
         [
             "local training",
             f"{training['local_epochs']} epoch(s), batch size {training['batch_size']}",
         ],
-        ["client optimizer", choice(training["client_optimizer"])],
-        ["server optimizer", choice(training["server_optimizer"])],
+        ["client optimizer", choice(optimizers, training["client_optimizer"])],
+        ["server optimizer", choice(optimizers, training["server_optimizer"])],
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
         ["record", f"[{file_name(result.id)}](records/{_quoted(file_name(result.id))})"],
     ]
-    rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
     parts = [f"## {result.id}"]
     if s["description"]:
         parts.append(escape(s["description"]))
     if result.reason:
         parts.append(f"**{escape(result.reason)}**")
     if result.verdicts:
-        parts.append(_escaped(verdict_table(result, _STYLE)))
-    parts += [_table(rows, ["setting", "value"]), _rounds(result)]
-    return "\n\n".join(parts)
+        rows = [[_symbols(escape(cell)) for cell in row] for row in verdict_rows(result)]
+        parts.append(_table(rows, VERDICT_COLUMNS))
+    rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
+    return "\n\n".join([*parts, _table(rows, ["setting", "value"]), _rounds(result)])
 
 
-def _escaped(table: str) -> str:
-    return table.replace(">=", "≥").replace("<=", "≤").replace("_", "\\_")
+def _symbols(text: str) -> str:
+    return text.replace("\\>=", "≥").replace("\\<=", "≤")
 
 
 def _quoted(name: str) -> str:

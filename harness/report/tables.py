@@ -8,7 +8,10 @@ from typing import Any, Optional
 
 from tabulate import tabulate
 
+from harness.data.splits import splits
+from harness.registry import Registry
 from harness.results import Result, Verdict
+from harness.training.algorithms import algorithms
 
 
 def figure(value: Optional[float], digits: int = 4) -> str:
@@ -31,42 +34,36 @@ def headline(result: Result) -> str:
     return f"(accuracy {spread(result.accuracies)})"
 
 
-def verdict_table(result: Result, style: str) -> str:
-    """All expectations of one scenario: expected, measured, margin, verdict."""
-    return tabulate(
-        [
-            [v.expectation, v.expected, _measured(v), _signed(v.margin), word(v.passed)]
-            for v in result.verdicts
-        ],
-        ["expectation", "expected", "measured", "margin", "verdict"],
-        tablefmt=style,
-        disable_numparse=True,
-    )
+VERDICT_COLUMNS = ("expectation", "expected", "measured", "margin", "verdict")
+SUMMARY_COLUMNS = (
+    "scenario",
+    "clients",
+    "split",
+    "algorithm",
+    "rounds",
+    "seeds",
+    "accuracy",
+    "loss",
+    "verdict",
+)
+
+
+def verdict_rows(result: Result) -> list[list[str]]:
+    """One row an expectation: expected, measured, margin, verdict."""
+    return [
+        [v.expectation, v.expected, _measured(v), _signed(v.margin), "pass" if v.passed else "FAIL"]
+        for v in result.verdicts
+    ]
+
+
+def plain_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
+    """A table for the terminal."""
+    return tabulate(rows, columns, tablefmt="simple", disable_numparse=True)
 
 
 def missed_line(verdict: Verdict) -> str:
     """A missed expectation in a few words: ``accuracy 0.88, expected >= 0.9``."""
     return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}"
-
-
-def summary_table(results: Sequence[Result], style: str) -> str:
-    """One row a scenario."""
-    return tabulate(
-        [summary_row(r) for r in results],
-        [
-            "scenario",
-            "clients",
-            "split",
-            "algorithm",
-            "rounds",
-            "seeds",
-            "accuracy",
-            "loss",
-            "verdict",
-        ],
-        tablefmt=style,
-        disable_numparse=True,
-    )
 
 
 def summary_row(result: Result) -> list[str]:
@@ -79,8 +76,8 @@ def summary_row(result: Result) -> list[str]:
     return [
         result.id,
         str(count),
-        choice(clients["split"]),
-        choice(training["algorithm"]),
+        choice(splits, clients["split"]),
+        choice(algorithms, training["algorithm"]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
         spread(result.accuracies),
@@ -89,19 +86,22 @@ def summary_row(result: Result) -> list[str]:
     ]
 
 
-def choice(chosen: dict[str, Any]) -> str:
-    """A choice and its parameters, as ``dirichlet (alpha 0.5)``; the framework's own left out."""
-    shown = {
-        k: v
-        for k, v in chosen.items()
-        if k not in ("kind", "min_examples") and v not in (None, {}, [])
-    }
-    inner = ", ".join(f"{k} {_plain(v)}" for k, v in shown.items())
-    return f"{chosen['kind']} ({inner})" if inner else chosen["kind"]
+def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
+    """A choice and its parameters, as ``dirichlet (alpha 0.5)``; defaults are not shown."""
+    name = chosen["kind"]
+    fields = registry[name].params.model_fields if name in registry else {}
+    shown = [
+        f"{key} {_plain(value)}"
+        for key, value in chosen.items()
+        if key != "kind" and not (key in fields and fields[key].default == value)
+    ]
+    return f"{name} ({', '.join(shown)})" if shown else name
 
 
 def _plain(value: Any) -> str:
-    return "-".join(str(v) for v in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return "-".join(_plain(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _measured(verdict: Verdict) -> str:
@@ -113,8 +113,3 @@ def _measured(verdict: Verdict) -> str:
 
 def _signed(value: Optional[float]) -> str:
     return "–" if value is None else f"{value:+.3g}"
-
-
-def word(passed: bool) -> str:
-    """A verdict in one word."""
-    return "pass" if passed else "FAIL"

@@ -15,6 +15,7 @@ from harness.scenario.schema import Scenario
 from harness.scenario.source import Document, read_documents
 
 DEFAULTS = "defaults.yaml"
+_ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Case:
 def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
     """Reads all scenarios of a file, with the ``defaults.yaml`` of its folder applied.
 
-    Defaults of the folders above count too, the nearest first, up to the first folder that has
-    no ``defaults.yaml``.
+    Defaults of the folders above count too, the nearest first, up to the root of the project:
+    the first folder with a ``.git``, ``pyproject.toml``, ``pytest.ini``, ``tox.ini`` or
+    ``setup.cfg``.
 
     Args:
         file: the YAML file.
@@ -117,19 +119,20 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
 
 def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
     found = []
-    folder = file.parent
-    while (folder / DEFAULTS).is_file():
-        documents = read_documents(folder / DEFAULTS, _shown(folder / DEFAULTS, root))
-        if len(documents) > 1:
-            place = documents[1].place(())
-            raise ScenarioError(
-                [Problem(place.file, place.line, "", "defaults are one document only")]
-            )
-        found.append(documents[0])
-        if folder == folder.parent:
+    for folder in file.resolve().parents:
+        if (folder / DEFAULTS).is_file():
+            found.append(_default(folder / DEFAULTS, root))
+        if any((folder / marker).exists() for marker in _ROOT_MARKERS):
             break
-        folder = folder.parent
     return found
+
+
+def _default(file: Path, root: Optional[Path]) -> Document:
+    first, *more = read_documents(file, _shown(file, root))
+    if more:
+        place = more[0].place(())
+        raise ScenarioError([Problem(place.file, place.line, "", "defaults are one document only")])
+    return first
 
 
 def _shown(file: Path, root: Optional[Path]) -> Path:

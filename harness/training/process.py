@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.data.federate import FederatedData
+from harness.runtime.imports import silenced
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
@@ -47,8 +48,10 @@ class Process:
         import tensorflow_federated as tff
 
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
-        tf.keras.utils.set_random_seed(int(draw))
-        return tff.learning.models.ModelWeights.from_model(models.build(self.chosen, self.shape))
+        with silenced():  # Keras warns of its own use of the random module
+            tf.keras.utils.set_random_seed(int(draw))
+            model = models.build(self.chosen, self.shape)
+        return tff.learning.models.ModelWeights.from_model(model)
 
 
 def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
@@ -62,7 +65,8 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
     key = json.dumps([repr(shape), *(p.model_dump(mode="json") for p in parts)], sort_keys=True)
     if key not in _built:
-        _built[key] = _build(chosen, training, shape, data)
+        with silenced():
+            _built[key] = _build(chosen, training, shape, data)
     return _built[key]
 
 
