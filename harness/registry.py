@@ -107,6 +107,10 @@ class Registry(Generic[F]):
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
+    def get(self, name: str) -> Optional[Entry[F]]:
+        """The entry of that name, or None."""
+        return self._entries.get(name)
+
     def names(self) -> list[str]:
         """The registered names, in order of registration."""
         return list(self._entries)

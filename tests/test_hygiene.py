@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from conftest import (  # pyright: ignore[reportMissingImports]
+from support import (
     LONG,
     TINY,
     environment,
@@ -103,7 +102,7 @@ def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> No
     )
     assert wait_until(lambda: worker_pids(process.pid))
     time.sleep(3)
-    subprocess.run(["kill", "-KILL", str(started_worker(process))], check=True)  # type: ignore[arg-type]
+    subprocess.run(["kill", "-KILL", str(started_worker(process))], check=True)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
     assert "TFF's worker process died (ended by signal 9)" in output

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from conftest import TINY, worker_pids  # pyright: ignore[reportMissingImports]
+from support import TINY, worker_pids
 
 pytestmark = pytest.mark.usefixtures("tff")
 

@@ -108,10 +108,8 @@ def _section(result: Result) -> str:
     held = f"{min(sizes)} to {max(sizes)} (median {figure(statistics.median(sizes))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     settings = [
-        [
-            "data",
-            f"{choice(datasets, data['dataset'])}, {result.histories[0].test_examples} test examples",
-        ],
+        ["data", choice(datasets, data["dataset"])],
+        ["test examples", str(result.histories[0].test_examples)],
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
         ["split", choice(splits, clients["split"])],
         ["examples per client", held],

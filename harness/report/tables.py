@@ -87,15 +87,23 @@ def summary_row(result: Result) -> list[str]:
 
 
 def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
-    """A choice and its parameters, as ``dirichlet (alpha 0.5)``; defaults are not shown."""
+    """A choice and its parameters, as ``dirichlet (alpha 0.5)``.
+
+    Numbers are always shown; words, and the framework's own keys, only where they are not the
+    defaults.
+    """
     name = chosen["kind"]
-    fields = registry[name].params.model_fields if name in registry else {}
-    shown = [
-        f"{key} {_plain(value)}"
-        for key, value in chosen.items()
-        if key != "kind" and not (key in fields and fields[key].default == value)
-    ]
-    return f"{name} ({', '.join(shown)})" if shown else name
+    entry = registry.get(name)
+    own = entry.keywords if entry else ()
+    fields = entry.params.model_fields if entry else {}
+
+    def is_plain(key: str) -> bool:
+        told = key in own and isinstance(chosen[key], (int, float, list))
+        return not told and key in fields and fields[key].default == chosen[key]
+
+    keys = sorted((k for k in chosen if k != "kind"), key=lambda k: k not in own)
+    shown = ", ".join(f"{k} {_plain(chosen[k])}" for k in keys if not is_plain(k))
+    return f"{name} ({shown})" if shown else name
 
 
 def _plain(value: Any) -> str:

@@ -1,0 +1,61 @@
+"""Scenarios and looks at processes, for several test modules."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+
+def worker_pids(parent: Optional[int] = None) -> set[int]:
+    """Process ids of TFF workers that run, zombies left out; of one parent, or of anyone."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = status.read_text().partition("(")[2].rpartition(")")
+        except OSError:  # it ended just now
+            continue
+        state, of = rest.split()[:2]
+        if name == "worker_binary" and state != "Z" and parent in (None, int(of)):
+            found.add(int(status.parent.name))
+    return found
+
+
+def wait_until(holds: Any, seconds: float = 60) -> bool:
+    """Whether `holds()` became true within `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return bool(holds())
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process runs, and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+TINY = """\
+schema: 1
+name: tiny
+tags: [smoke]
+data: {dataset: digits}
+clients: {count: 4}
+model: {kind: mlp, hidden: [16]}
+training: {rounds: 2, local_epochs: 2}
+expect:
+  accuracy: {at_least: 0.3}
+"""
+
+# Runs for minutes if nothing ends it.
+LONG = TINY.replace("name: tiny", "name: long").replace("rounds: 2", "rounds: 100000")
+
+
+def environment() -> dict[str, str]:
+    """For subprocesses: not taken for a worker of the pytest that runs these tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
