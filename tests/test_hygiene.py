@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import (
@@ -66,7 +67,7 @@ def training(project: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.communicate()
 
 
-def started_worker(process: subprocess.Popen[bytes]) -> int:
+def started_worker(process: subprocess.Popen[Any]) -> int:
     (pid,) = worker_pids(process.pid)
     return pid
 

@@ -73,8 +73,9 @@ def fedavg(
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
 @pytest.mark.parametrize("weighting", ["examples", "uniform"])
-def test_three_rounds_agree_with_numpy(weighting: str, tmp_path: Path) -> None:
+def test_three_rounds_agree_with_numpy(weighting: str, execution: str, tmp_path: Path) -> None:
     seed = 3
     scenario = Scenario.model_validate(
         {
@@ -89,6 +90,7 @@ def test_three_rounds_agree_with_numpy(weighting: str, tmp_path: Path) -> None:
             "model": {"kind": "mlp", "hidden": [32]},
             "training": {
                 "rounds": 3,
+                "execution": execution,
                 "local_epochs": 2,
                 "batch_size": 16,
                 "algorithm": {"kind": "fedavg", "weighting": weighting},

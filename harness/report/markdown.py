@@ -115,6 +115,7 @@ def _section(result: Result) -> str:
         ["examples per client", held],
         ["model", choice(models, s["model"])],
         ["algorithm", choice(algorithms, training["algorithm"])],
+        ["execution", result.histories[0].execution],
         [
             "local training",
             f"{training['local_epochs']} epoch(s), batch size {training['batch_size']}",

@@ -48,6 +48,7 @@ class TrainingHistory(BaseModel):
     Attributes:
         seed: the seed that everything random came from.
         rounds: in order.
+        execution: how clients were put onto placements, and why where it was not chosen.
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
@@ -58,6 +59,7 @@ class TrainingHistory(BaseModel):
 
     seed: int
     rounds: tuple[Round, ...]
+    execution: str = "standard"
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, cast
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from harness.data.federate import FederatedData
 from harness.settings import Section
@@ -16,7 +15,6 @@ from harness.training.process import process_for
 from harness.training.settings import Training
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     import tensorflow_federated as tff
 
 
@@ -63,6 +61,7 @@ def train(
     return TrainingHistory(
         seed=seed,
         rounds=tuple(done),
+        execution=str(process_for(model, training, data).execution),
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
@@ -75,12 +74,11 @@ def steps(
     """Runs the rounds one by one; arguments as for `train`."""
     process = process_for(model, training, data)
     learning = process.learning
-    state = learning.set_model_weights(learning.initialize(), process.initial_weights(seed))
+    state = process.initial_state(seed)
     for number in range(1, training.rounds + 1):
         cohort = sample_cohort(len(data.clients), cohort_size, seed, number)
-        state, measured = learning.next(
-            state, [client_dataset(data, client, training, seed, number) for client in cohort]
-        )
+        examples = [shuffled_examples(data, client, seed, number) for client in cohort]
+        state, measured = learning.next(state, process.datasets(examples, training))
         weights = learning.get_model_weights(state)
         loss = accuracy = None
         if number % training.eval_every == 0 or number == training.rounds:
@@ -100,20 +98,6 @@ def steps(
             ),
             weights,
         )
-
-
-def client_dataset(
-    data: FederatedData, client: int, training: Training, seed: int, round_number: int
-) -> tf.data.Dataset:
-    """What one client trains on in one round: its batches, `local_epochs` times over."""
-    import tensorflow as tf
-
-    examples = shuffled_examples(data, client, seed, round_number)
-    return (
-        tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=examples.x, y=examples.y)))
-        .batch(training.batch_size)
-        .repeat(training.local_epochs)
-    )
 
 
 def _divergence(done: Round, training: Training) -> Optional[str]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.runtime.imports import silenced
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
 from harness.training.algorithms import Parts, algorithms
+from harness.training.execution import packed, standard
+from harness.training.execution.choose import Execution, choose
 from harness.training.models.base import outputs
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
@@ -26,21 +30,33 @@ _built: dict[str, Process] = {}
 
 @dataclass(frozen=True)
 class Process:
-    """A learning process and what is needed to start and to judge it.
+    """A learning process and what is needed to start, feed and judge it.
 
     Attributes:
         learning: the TFF process; it has no random state of its own.
-        keras_model: a model of the same structure in this process, for initial weights and
-            for evaluation.
+        execution: how clients are put onto placements.
+        chosen: the scenario's model.
+        shape: of the data that it fits.
+        keras_model: a model of the same structure in this process, for evaluation.
         loss: mean loss over a batch, of (labels, outputs).
-
     """
 
     learning: tff.learning.templates.LearningProcess
+    execution: Execution
     chosen: Section
     shape: models.Shape
     keras_model: tf.keras.Model
     loss: tf.keras.losses.Loss
+
+    def initial_state(self, seed: int) -> Any:
+        """The server's state before the first round, with the weights that `seed` gives."""
+        import tensorflow_federated as tff
+
+        weights = self.initial_weights(seed)
+        parts = (tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
+        if self.execution.kind == "packed":
+            weights = tff.learning.models.ModelWeights(*parts)
+        return self.learning.set_model_weights(self.learning.initialize(), weights)
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model."""
@@ -53,17 +69,21 @@ class Process:
             model = models.build(self.chosen, self.shape)
         return tff.learning.models.ModelWeights.from_model(model)
 
+    def datasets(self, cohort: Sequence[Examples], training: Training) -> list[tf.data.Dataset]:
+        """What `learning.next` is given for a cohort, whose examples are in training order."""
+        way = packed if self.execution.kind == "packed" else standard
+        return way.datasets(cohort, training)
+
 
 def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
     """The process for these settings; built once for all seeds and variants that share them.
 
     Raises:
-        ModelError: the model cannot be built or does not fit the data.
-
+        ModelError: the model cannot be built, does not fit the data, or cannot be packed.
     """
     shape = models.Shape(data.train.x.shape[1:], data.num_classes)
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
-    key = json.dumps([repr(shape), *(p.model_dump(mode="json") for p in parts)], sort_keys=True)
+    key = json.dumps([repr(shape), training.execution, *(p.model_dump(mode="json") for p in parts)])
     if key not in _built:
         with silenced():
             _built[key] = _build(chosen, training, shape, data)
@@ -74,29 +94,46 @@ def _build(
     chosen: Section, training: Training, shape: models.Shape, data: FederatedData
 ) -> Process:
     import tensorflow as tf
-    import tensorflow_federated as tff
 
-    keras_model = models.build(chosen, shape)  # first here, where an error is the user's to read
+    def build() -> tf.keras.Model:
+        return models.build(chosen, shape)
+
+    keras_model = build()  # first here, where an error is the user's to read
+    execution = choose(training, build)
     loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=outputs(chosen) == "logits")
     spec = OrderedDict(
         x=tf.TensorSpec((None, *shape.input_shape), data.train.x.dtype),
         y=tf.TensorSpec((None,), data.train.y.dtype),
     )
+    is_packed = execution.kind == "packed"
+    learning = algorithms.entry(training.algorithm).call(
+        training.algorithm,
+        Parts(
+            (_functional if is_packed else _variable)(build, loss, spec),
+            optimizers.entry(training.client_optimizer).call(training.client_optimizer),
+            optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+            is_packed,
+        ),
+    )
+    return Process(learning, execution, chosen, shape, keras_model, loss)
 
-    def model_fn() -> Any:
+
+def _functional(build: Any, loss: Any, spec: Any) -> tff.learning.models.FunctionalModel:
+    import tensorflow_federated as tff
+
+    return tff.learning.models.functional_model_from_keras(build, loss_fn=loss, input_spec=spec)
+
+
+def _variable(build: Any, loss: Any, spec: Any) -> Any:
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    def model_fn() -> tff.learning.models.VariableModel:
         return tff.learning.models.from_keras_model(
-            models.build(chosen, shape),
+            build(),
             loss=loss,
             input_spec=spec,
             metrics=[tf.keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         )
 
-    learning = algorithms.entry(training.algorithm).call(
-        training.algorithm,
-        Parts(
-            model_fn,
-            optimizers.entry(training.client_optimizer).call(training.client_optimizer),
-            optimizers.entry(training.server_optimizer).call(training.server_optimizer),
-        ),
-    )
-    return Process(learning, chosen, shape, keras_model, loss)
+    return model_fn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,7 +16,9 @@ class Training(Section):
     """The algorithm and its settings; the defaults are FedAvg with one local epoch.
 
     `eval_every` is the number of rounds between two evaluations on the test set; the last
-    round is always evaluated.
+    round is always evaluated. `execution` says how clients are put onto TFF's placements: one
+    each (standard), or many together (packed), which gives the same weights within float32
+    rounding and is much faster; auto packs where it can.
     """
 
     algorithm: Annotated[Section, Choice(algorithms)] = Field(
@@ -32,3 +34,4 @@ class Training(Section):
         default_factory=lambda: optimizers.parse({"kind": "sgd", "learning_rate": 1.0})
     )
     eval_every: Annotated[int, Field(ge=1)] = 1
+    execution: Literal["auto", "standard", "packed"] = "auto"

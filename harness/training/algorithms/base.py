@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, Union
 
 from harness.registry import Registry
 
@@ -18,12 +18,18 @@ class Parts:
     """What a scenario gives to every algorithm.
 
     Attributes:
-        model_fn: makes a new `tff.learning.models.VariableModel` at each call.
+        model: makes a new `tff.learning.models.VariableModel` at each call; for packed
+            execution a `tff.learning.models.FunctionalModel`.
         client_optimizer: for the local steps.
         server_optimizer: applies the aggregated change.
+        packed: whether the process is given packed clients. Only asked of algorithms that are
+            registered with ``packs=True``.
 
     """
 
-    model_fn: Callable[[], tff.learning.models.VariableModel]
+    model: Union[
+        Callable[[], tff.learning.models.VariableModel], tff.learning.models.FunctionalModel
+    ]
     client_optimizer: tff.learning.optimizers.Optimizer
     server_optimizer: tff.learning.optimizers.Optimizer
+    packed: bool = False
