@@ -55,7 +55,8 @@ def _obstacle(training: Training, build: Callable[[], tf.keras.Model]) -> Option
     # In a graph: where Keras runs eagerly it makes variables of its own.
     with tf.Graph().as_default(), tf.variable_creator_scope(record):
         model = build()
-    if model.losses:
+        is_regularised = bool(model.losses)
+    if is_regularised:
         return "the model has regularisation losses, which TFF's functional models leave out"
     # TFF's functional models take weights in the order in which the model makes its variables.
     for kept in (model.trainable_variables, model.non_trainable_variables):

@@ -1,0 +1,168 @@
+"""Packed execution gives what TFF's own way gives, and is chosen only where it can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+from harness.errors import ModelError
+from harness.training.execution.packed import deal
+from harness.training.loop import steps
+from harness.training.models import models
+from harness.training.process import process_for
+from harness.training.settings import Training
+
+
+def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) -> FederatedData:
+    """Clients of the given sizes, with made data of three labels."""
+    rng = np.random.default_rng(seed)
+    n = sum(sizes)
+    y = rng.integers(0, 3, n).astype(np.int32)
+    x = rng.normal(y.reshape(-1, *[1] * len(shape)), 1.0, (n, *shape)).astype(np.float32)
+    parts = np.split(rng.permutation(n), np.cumsum(sizes)[:-1])
+    names = tuple(f"client-{i}" for i in range(len(sizes)))
+    return FederatedData(Examples(x, y), tuple(parts), names, Examples(x[:5], y[:5]), 3)
+
+
+def weights(
+    data: FederatedData, execution: str, model: Any, cohort: int, **training: Any
+) -> tuple[list[np.ndarray], Any]:
+    """The server's weights after the last round, and that round."""
+    settings = Training.model_validate({"rounds": 2, "execution": execution, **training})
+    *_, last = steps(data, models.parse(model), settings, cohort, 1)
+    assert process_for(models.parse(model), settings, data).execution.kind == execution
+    return [np.asarray(w) for w in last.weights.trainable], last.round
+
+
+ADAM = {"kind": "adam", "learning_rate": 0.05}
+MOMENTUM = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
+YOGI = {"kind": "yogi", "learning_rate": 0.02}
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ({"kind": "mlp", "hidden": [5]}, {}),
+        ({"kind": "tutorial"}, {"client_optimizer": ADAM}),
+        ({"kind": "cnn", "filters": [3], "hidden": 4}, {"client_optimizer": MOMENTUM}),
+        ({"kind": "mlp", "hidden": []}, {"server_optimizer": YOGI}),
+        ({"kind": "mlp", "hidden": [5]}, {"algorithm": {"kind": "fedavg", "weighting": "uniform"}}),
+    ],
+    ids=["sgd", "adam clients", "cnn with momentum", "yogi server", "uniform"],
+)
+def test_packed_is_standard(model: dict[str, Any], more: dict[str, Any]) -> None:
+    @settings(
+        max_examples=8, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+    )
+    @given(
+        sizes=st.lists(st.integers(1, 23), min_size=1, max_size=12),
+        batch_size=st.integers(1, 25),
+        local_epochs=st.integers(1, 3),
+        share=st.floats(0.1, 1.0),
+        seed=st.integers(0, 1000),
+    )
+    def holds(
+        sizes: list[int], batch_size: int, local_epochs: int, share: float, seed: int
+    ) -> None:
+        data = federation(sizes, seed)
+        cohort = max(1, round(share * len(sizes)))
+        both = [
+            weights(
+                data,
+                execution,
+                model,
+                cohort,
+                batch_size=batch_size,
+                local_epochs=local_epochs,
+                **more,
+            )
+            for execution in ("standard", "packed")
+        ]
+        (standard, standard_round), (packed, packed_round) = both
+        for a, b in zip(standard, packed):
+            # Adam and Yogi divide by square roots that may be tiny: their rounding is larger.
+            np.testing.assert_allclose(
+                a, b, rtol=0, atol=1e-4 if "optimizer" in str(more) else 5e-6
+            )
+        assert standard_round.examples == packed_round.examples
+        assert packed_round.train_loss == pytest.approx(standard_round.train_loss, abs=1e-4)
+        # Accuracy is a count: rounding may tip one example, not more.
+        tipped = abs(packed_round.train_accuracy - standard_round.train_accuracy)
+        assert tipped * packed_round.examples < 1.5
+
+    holds()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_client_that_is_not_finite_is_left_out_by_both() -> None:
+    data = federation([10, 10, 10], 0)
+    data.train.x[data.clients[1]] = np.inf
+    (standard, a), (packed, b) = (
+        weights(data, execution, {"kind": "mlp", "hidden": [5]}, 3, rounds=1)
+        for execution in ("standard", "packed")
+    )
+    assert a.examples == b.examples == 20
+    for one, other in zip(standard, packed):
+        assert np.isfinite(one).all()
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+
+
+@given(work=st.lists(st.integers(0, 50), min_size=1, max_size=60), stacks=st.integers(1, 10))
+def test_dealing_loses_nothing_and_balances(work: list[int], stacks: int) -> None:
+    dealt = deal(work, stacks)
+    assert sorted(i for stack in dealt for i in stack) == list(range(len(work)))
+    assert all(dealt) and len(dealt) == min(stacks, len(work))
+    # Graham's bound for the longest first: within 4/3 of the best, which is at least these.
+    loads = [sum(max(work[i], 1) for i in stack) for stack in dealt]
+    total, longest = sum(loads), max(max(w, 1) for w in work)
+    assert max(loads) <= total / len(dealt) + longest
+
+
+@pytest.fixture
+def own_models(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd_models.py").write_text(
+        "import tensorflow as tf\n"
+        "layers = tf.keras.layers\n"
+        "def regularised(num_classes):\n"
+        "    return tf.keras.Sequential([layers.InputLayer((4, 4, 1)), layers.Flatten(),\n"
+        "        layers.Dense(num_classes, kernel_regularizer='l2')])\n"
+        "class Swapped(tf.keras.Model):\n"
+        "    def __init__(self, n):\n"
+        "        super().__init__()\n"
+        "        self.flat = layers.Flatten()\n"
+        "        self.last, self.first = layers.Dense(n), layers.Dense(n)\n"
+        "    def call(self, x, training=None):\n"
+        "        return self.last(self.first(self.flat(x)))\n"
+        "    def compute_output_shape(self, shape):\n"
+        "        return (None, 3)\n"
+        "def swapped(num_classes):\n"
+        "    return Swapped(num_classes)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("worker", "own_models")
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("regularised", "the model has regularisation losses"),
+        ("swapped", "the model does not make its variables in the order of its layers"),
+    ],
+)
+def test_models_that_cannot_be_packed_are_run_the_standard_way(function: str, reason: str) -> None:
+    data = federation([6, 6], 0)
+    model = models.parse({"keras": f"odd_models:{function}"})
+    auto = process_for(model, Training(rounds=1), data)
+    assert auto.execution.kind == "standard"
+    assert auto.execution.reason.startswith(reason)
+    *_, last = steps(data, model, Training(rounds=1), 2, 0)
+    assert last.round.examples == 12
+    with pytest.raises(ModelError, match=f"packed is not possible: {reason}"):
+        process_for(model, Training(rounds=1, execution="packed"), data)
