@@ -170,7 +170,7 @@ def _rounds(result: Result) -> str:
 
 def _provenance(results: Sequence[Result]) -> str:
     versions = {name: v for r in results for name, v in r.versions.items()}
-    stated = ", ".join(f"{name} {v}" for name, v in versions.items())
+    stated = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()))
     return f"## Provenance\n\nMade with {stated}. Train figures are TFF's federated metrics."
 
 
