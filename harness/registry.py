@@ -217,4 +217,10 @@ class Choices:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return self.model().model_json_schema()
+        return {
+            "type": "object",
+            "properties": {
+                n: self.registry[n].params.model_json_schema() for n in self.registry.names()
+            },
+            "additionalProperties": False,
+        }

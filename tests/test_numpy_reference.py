@@ -103,8 +103,10 @@ def test_three_rounds_agree_with_numpy(weighting: str, execution: str, tmp_path:
     expected = fedavg(data, [w.numpy() for w in start], scenario, seed, weighting == "uniform")
 
     cohort_size = scenario.clients.cohort_size(len(data.clients))
+    learning = process_for(model, training, data).learning
     measured: list[Any] = [
-        s.weights.trainable for s in steps(data, model, training, cohort_size, seed)
+        learning.get_model_weights(step.state).trainable
+        for step in steps(data, model, training, cohort_size, seed)
     ]
     assert len(measured) == len(expected) == 3
     for ours, reference in zip(measured, expected):
@@ -130,7 +132,8 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
     def final(seed: int) -> Weights:
         data = federate(scenario.data, scenario.clients, seed, Cache(tmp_path))
         *_, last = steps(data, scenario.model, scenario.training, 3, seed)
-        return [np.asarray(w) for w in last.weights.trainable]
+        learning = process_for(scenario.model, scenario.training, data).learning
+        return [np.asarray(w) for w in learning.get_model_weights(last.state).trainable]
 
     one, two, other = final(0), final(0), final(1)
     assert all(np.array_equal(a, b) for a, b in zip(one, two))

@@ -36,8 +36,10 @@ def weights(
     """The server's weights after the last round, and that round."""
     settings = Training.model_validate({"rounds": 2, "execution": execution, **training})
     *_, last = steps(data, models.parse(model), settings, cohort, 1)
-    assert process_for(models.parse(model), settings, data).execution.kind == execution
-    return [np.asarray(w) for w in last.weights.trainable], last.round
+    process = process_for(models.parse(model), settings, data)
+    assert process.execution.kind == execution
+    after = process.learning.get_model_weights(last.state)
+    return [np.asarray(w) for w in after.trainable], last.round
 
 
 ADAM = {"kind": "adam", "learning_rate": 0.05}

@@ -8,6 +8,7 @@ from typing import Any, Optional, Union
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from harness.errors import Problem
 from harness.registry import Choice, Choices, suggest
@@ -38,38 +39,34 @@ _BOUNDS = {
 def explain(error: ValidationError, document: Document) -> list[Problem]:
     """One problem for each thing that pydantic found wrong with a document."""
     problems: dict[tuple[Key, str], Problem] = {}
-    unions: dict[Key, list[str]] = {}
+    members: dict[Key, list[str]] = {}  # of a union: what each of them would have taken
     for found in error.errors():
-        path = _path(found["loc"], document.data)
-        extra = found.get("ctx", {}).get("key", "")
-        if extra and extra in _at(document.data, path, {}):
-            path = (*path, extra)
-        message = _message(found, path, document.data)
-        if path != found["loc"] and found["type"] in _TYPES:
-            unions.setdefault(path, []).append(_TYPES[found["type"]])
-            allowed = " or ".join(dict.fromkeys(unions[path]))
-            message = f"got {found['input']!r}; must be {allowed}"
+        path = _path(found, document.data)
+        if found["type"] in _TYPES and len(path) < len(found["loc"]):
+            members.setdefault(path, []).append(_TYPES[found["type"]])
+            message = f"got {_brief(found['input'])}; must be {' or '.join(members[path])}"
             problems = {k: v for k, v in problems.items() if k[0] != path}
-        missing_parent = found["type"] == "missing" or not _exists(document.data, path)
-        place = document.place(path[:-1] if missing_parent else path)
+        else:
+            message = _message(found, path, document.data)
+        place = document.place(path)
         key = ".".join(str(p) for p in path)
         problems[path, message] = Problem(place.file, place.line, key, message)
     return list(problems.values())
 
 
-def _path(loc: tuple[Union[str, int], ...], data: Any) -> Key:
-    """The key path without what pydantic adds for the members of a union."""
+def _path(found: ErrorDetails, data: Any) -> Key:
+    """The key path of an error: without what pydantic adds for the members of a union, and with
+    the key that a validator of the whole section blames.
+    """
     path: list[Union[str, int]] = []
-    for part in loc:
+    for part in found["loc"]:
         here = _at(data, tuple(path), None)
-        last = part == loc[-1]
-        if (
-            isinstance(here, dict)
-            or (isinstance(here, list) and isinstance(part, int))
-            or (here is None and last)
-        ):
+        if isinstance(here, (dict, list)):
             path.append(part)
-    return tuple(path)
+    if found["type"] == "missing" and path[-1:] != [found["loc"][-1]]:
+        path.append(found["loc"][-1])  # of a choice in its short form, such as split: dirichlet
+    blamed = found.get("ctx", {}).get("key")
+    return (*path, blamed) if blamed else tuple(path)
 
 
 def _at(data: Any, path: Key, otherwise: Any) -> Any:
@@ -81,19 +78,14 @@ def _at(data: Any, path: Key, otherwise: Any) -> Any:
     return data if data is not None else otherwise
 
 
-def _exists(data: Any, path: Key) -> bool:
-    parent = _at(data, path[:-1], None)
-    return not path or (isinstance(parent, dict) and path[-1] in parent) or isinstance(parent, list)
-
-
-def _message(found: Any, path: Key, data: Any) -> str:
+def _message(found: ErrorDetails, path: Key, data: Any) -> str:
     kind, given, context = found["type"], found["input"], found.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key; {suggest(path[-1], _allowed_keys(path[:-1], data))}"
     if kind == "missing":
         return "missing; it has no default"
     if kind == "scenario":
-        message = found["msg"]
+        message, given = found["msg"], _at(data, path, given)
         return (
             message
             if message.startswith(("got ", "missing"))

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """A finished round, and the server's model after it."""
+    """A finished round, and the server's state after it."""
 
     round: Round
-    weights: tff.learning.models.ModelWeights
+    state: tff.learning.templates.LearningAlgorithmState
 
 
 def train(
@@ -79,9 +79,9 @@ def steps(
         cohort = sample_cohort(len(data.clients), cohort_size, seed, number)
         examples = [shuffled_examples(data, client, seed, number) for client in cohort]
         state, measured = learning.next(state, process.datasets(examples, training))
-        weights = learning.get_model_weights(state)
         loss = accuracy = None
         if number % training.eval_every == 0 or number == training.rounds:
+            weights = learning.get_model_weights(state)
             weights.assign_weights_to(process.keras_model)
             loss, accuracy = evaluate(process.keras_model, process.loss, data.test)
         metrics = measured["client_work"]["train"]
@@ -96,7 +96,7 @@ def steps(
                 loss=loss,
                 accuracy=accuracy,
             ),
-            weights,
+            state,
         )
 
 

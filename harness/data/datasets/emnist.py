@@ -75,8 +75,10 @@ def _fetch(tff: Any, folder: Path) -> None:
         ) from bad
     try:
         tff.simulation.datasets.emnist.load_data(cache_dir=staging)
+        if not _is_whole(Path(staging) / _FILE):
+            raise OSError("the download was cut off")
         (Path(staging) / _FILE).replace(folder / _FILE)
-    except OSError as bad:  # URLError is one
+    except Exception as bad:  # TFF opens what it got: LZMAError, sqlite3.DatabaseError, URLError...
         raise DataUnavailable(
             "emnist is not in the data cache and could not be downloaded "
             f"({getattr(bad, 'reason', bad)}); run once while online, or put {_FILE} into the "
@@ -84,6 +86,18 @@ def _fetch(tff: Any, folder: Path) -> None:
         ) from bad
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether an SQLite file has the length that its header states.
+
+    TFF notices no download that ends early, and SQLite only when it reads what is missing.
+    Source: https://www.sqlite.org/fileformat.html, section 1.3 (page size, in-header size).
+    """
+    with file.open("rb") as opened:
+        header = opened.read(100)
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    return file.stat().st_size >= (65536 if page == 1 else page) * pages > 0
 
 
 def _broken(cache: Cache) -> DataError:

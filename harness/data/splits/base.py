@@ -64,13 +64,14 @@ def assign(chosen: Section, pool: Pool, rng: np.random.Generator) -> np.ndarray:
     draws = _DRAWS if entry.traits.get("random", True) else 1
     sizes = np.zeros(pool.clients, np.int64)
     for _ in range(draws):
-        client = entry.call(chosen, pool, rng)
-        sizes = np.bincount(client, minlength=pool.clients)
-        if client.shape != (examples,) or len(sizes) > pool.clients:
+        client = np.asarray(entry.call(chosen, pool, rng))
+        whole = client.shape == (examples,) and np.issubdtype(client.dtype, np.integer)
+        if not whole or client.min() < 0 or client.max() >= pool.clients:
             raise DataError(
-                f"the split {entry.name!r} gave {client.shape} clients up to {len(sizes) - 1}; "
-                f"expected one of {pool.clients} clients for each of {examples} examples"
+                f"the split {entry.name!r} gave {client.dtype} {client.shape}, not one of the "
+                f"{pool.clients} clients (0 to {pool.clients - 1}) for each of {examples} examples"
             )
+        sizes = np.bincount(client, minlength=pool.clients)
         if sizes.min() >= least:
             return client.astype(np.int64)
     short = np.flatnonzero(sizes < least)

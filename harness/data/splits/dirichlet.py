@@ -25,6 +25,9 @@ def dirichlet(
     Source: Yurochkin et al., Bayesian Nonparametric Federated Learning of Neural Networks,
     ICML 2019, section 4 ("heterogeneous partition"), arXiv:1905.12022.
     """
+    # Beyond these bounds NumPy's sampler hangs or overflows; up to them, a draw is one client's
+    # alone, and one in equal shares, to within rounding.
+    alpha = float(np.clip(alpha, 1e-6, 1e9))
     client = np.empty(len(pool.labels), np.int64)
     for label in np.unique(pool.labels):
         index = rng.permutation(np.flatnonzero(pool.labels == label))

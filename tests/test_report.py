@@ -1,0 +1,171 @@
+"""Records and the report: complete, readable when rendered, the same bytes again."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from markdown_it import MarkdownIt
+
+from harness.errors import HarnessError
+from harness.report.markdown import anchor, report, write_report
+from harness.results import Result, Verdict, read_results, write_result
+from harness.results.store import file_name, write_text
+from harness.scenario import Scenario
+from harness.training.history import Round, TrainingHistory
+
+GOLDEN = Path(__file__).parent / "golden" / "report.md"
+
+
+def history(seed: int, accuracies: list[Optional[float]], **more: Any) -> TrainingHistory:
+    rounds = tuple(
+        Round(
+            round=i,
+            clients=2,
+            held_examples=30,
+            examples=60,
+            train_loss=2.0 / i,
+            train_accuracy=0.4 + 0.1 * i,
+            loss=None if a is None else 2.1 / i,
+            accuracy=a,
+        )
+        for i, a in enumerate(accuracies, start=1)
+    )
+    return TrainingHistory(
+        seed=seed, rounds=rounds, client_examples=(10, 20), test_examples=40, **more
+    )
+
+
+def result(name: str, **given: Any) -> Result:
+    scenario = Scenario.model_validate(
+        {
+            "name": name.partition("[")[0],
+            "description": "Two clients | with_odd *characters*.",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 2, "split": {"kind": "dirichlet", "alpha": 0.5}},
+            "model": {"keras": "my_models:build"},
+            "training": {"rounds": 2},
+            "seeds": [0, 1],
+        }
+    )
+    versions = {"pytest-federated": "0.1.0", "numpy": "1.25.2"}
+    return Result(id=name, settings=scenario.settings(), versions=versions, **given)
+
+
+@pytest.fixture
+def results() -> list[Result]:
+    missed = Verdict(
+        expectation="rounds_to_accuracy",
+        expected="0.9 by round 2",
+        passed=False,
+        note="not reached",
+    )
+    held = Verdict(
+        expectation="accuracy",
+        expected=">= 0.7",
+        measured=0.75,
+        spread=0.05,
+        margin=0.05,
+        passed=True,
+    )
+    two = (history(0, [0.5, 0.7], execution="packed"), history(1, [0.6, 0.8], execution="packed"))
+    gone = (history(0, [0.1], diverged="diverged in round 1: train loss is nan"),)
+    return [
+        result("first[alpha=0.1]", status="passed", histories=two, verdicts=(held,)),
+        result("second_one", status="failed", histories=two, verdicts=(held, missed)),
+        result("third", status="diverged", reason="seed 0 diverged in round 1", histories=gone),
+        result("fourth", status="not judged", reason="cut short", histories=(history(0, [None]),)),
+        result("fifth", status="skipped", reason="emnist is not in the data cache"),
+    ]
+
+
+def test_the_report_is_the_golden_one(results: list[Result]) -> None:
+    """After a wanted change: FED_WRITE_GOLDEN=1 pytest tests/test_report.py, and read the diff."""
+    written = report(results)
+    if os.environ.get("FED_WRITE_GOLDEN"):
+        GOLDEN.write_text(written, encoding="utf-8")
+    assert written == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_it_renders(results: list[Result]) -> None:
+    text = report(results)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    headings = [
+        tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"
+    ]
+    assert headings[0] == "Federated scenarios"
+    for wanted in ("first[alpha=0.1]", "second_one", "third", "fourth"):
+        assert wanted in headings
+
+    columns, widths = 0, []
+    for token in tokens:
+        if token.type == "tr_open":
+            columns = 0
+        elif token.type in ("th_open", "td_open"):
+            columns += 1
+        elif token.type == "tr_close":
+            widths.append(columns)
+        elif token.type == "table_open":
+            widths = []
+        elif token.type == "table_close":
+            assert len(set(widths)) == 1 and len(widths) > 1
+
+    html = MarkdownIt("commonmark").enable("table").render(text)
+    assert "Two clients | with_odd *characters*." in html  # as text, not as emphasis
+    assert "<em>" not in html
+    for target in re.findall(r'href="#([^"]+)"', html):
+        assert target in {anchor(h) for h in headings}
+
+
+def test_the_report_is_written_with_its_records(results: list[Result], tmp_path: Path) -> None:
+    path = write_report(results, tmp_path)
+    first = path.read_bytes()
+    names = sorted(p.name for p in (tmp_path / "records").iterdir())
+    assert names == ["first-alpha=0.1.json", "fourth.json", "second_one.json", "third.json"]
+    for target in re.findall(r"\]\((records/[^)]+)\)", path.read_text(encoding="utf-8")):
+        assert (tmp_path / target.replace("%3D", "=").replace("%2C", ",")).is_file()
+    before = path.stat().st_mtime_ns
+    write_report(results, tmp_path)
+    assert path.read_bytes() == first and path.stat().st_mtime_ns == before
+
+
+def test_a_record_comes_back_as_it_was(results: list[Result], tmp_path: Path) -> None:
+    for one in results[:4]:
+        write_result(one, tmp_path)
+    assert {r.id: r for r in read_results(tmp_path)} == {r.id: r for r in results[:4]}
+
+
+def test_what_is_no_record_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="no records there"):
+        read_results(tmp_path)
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records/a.json").write_text('{"record": 2}')
+    with pytest.raises(HarnessError, match=r"a\.json: not a result record"):
+        read_results(tmp_path)
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.md"
+    write_text(path, "old")
+
+    def no_space(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "replace", no_space)
+    with pytest.raises(OSError, match="no space"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.md"]
+
+
+def test_file_names_are_safe() -> None:
+    assert (
+        file_name("a[split=shards(shards_per_client=3)]")
+        == "a-split=shards_shards_per_client=3_.json"
+    )
+    assert "/" not in file_name("a[path=../../etc]")

@@ -1,0 +1,653 @@
+"""What a reader is told about a scenario file that is wrong: where, what, and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Union
+
+import pytest
+
+from harness.errors import ScenarioError
+from harness.scenario.files import load_all
+
+GOOD = """\
+schema: 1
+name: tiny
+data: {dataset: digits}
+clients: {count: 4}
+model: mlp
+training: {rounds: 2}
+"""
+TOP_LEVEL_KEYS = (
+    "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
+)
+TRAINING_KEYS = (
+    "algorithm, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, eval_every, "
+    "execution"
+)
+
+
+def clients(more: str) -> str:
+    return GOOD.replace("count: 4", f"count: 4, {more}")
+
+
+def split(keys: str) -> str:
+    return clients(f"split: {{{keys}}}")
+
+
+def data(value: str) -> str:
+    return GOOD.replace("dataset: digits", value)
+
+
+def model(value: str) -> str:
+    return GOOD.replace("mlp", value)
+
+
+def training(more: str) -> str:
+    return GOOD.replace("rounds: 2", f"rounds: 2, {more}")
+
+
+def wrong(reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Callable[..., list[str]]:
+    """Reads a folder of scenario files and returns what is said of them, line by line."""
+
+    def read(text: Union[str, bytes] = "", **files: str) -> list[str]:
+        (tmp_path / "pytest.ini").touch()  # no defaults from further up
+        if text:
+            files["f"] = ""
+        for name, content in files.items():
+            (tmp_path / f"{name}.yaml").write_text(content)
+        if text:
+            content = text if isinstance(text, bytes) else text.encode()
+            (tmp_path / "f.yaml").write_bytes(content)
+        try:
+            load_all([tmp_path], tmp_path)
+        except ScenarioError as bad:
+            said = str(bad)
+            assert str(tmp_path) not in said
+            for word in ("pydantic", "Traceback", "http", "Error", "ruamel", "Commented"):
+                assert word not in said
+            assert len(said.splitlines()) == len(bad.problems)
+            return said.splitlines()
+        return []
+
+    return read
+
+
+def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list[str]]) -> None:
+    assert problems(GOOD) == []
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            clients("splitt: iid"),
+            "f.yaml:4: clients.splitt: unknown key; allowed: count, split, per_round; "
+            "did you mean 'split'?",
+            id="in a section",
+        ),
+        pytest.param(
+            clients("zzz: iid"),
+            "f.yaml:4: clients.zzz: unknown key; allowed: count, split, per_round",
+            id="like none",
+        ),
+        pytest.param(
+            training("batch: 4"),
+            f"f.yaml:6: training.batch: unknown key; allowed: {TRAINING_KEYS}; "
+            "did you mean 'batch_size'?",
+            id="in training",
+        ),
+        pytest.param(
+            GOOD + "sedes: [3]\n",
+            f"f.yaml:7: sedes: unknown key; allowed: {TOP_LEVEL_KEYS}; did you mean 'seeds'?",
+            id="at the top",
+            marks=wrong("'matrix' is not among the keys that are allowed"),
+        ),
+        pytest.param(
+            GOOD + "matrx: {clients.count: [1, 2]}\n",
+            f"f.yaml:7: matrx: unknown key; allowed: {TOP_LEVEL_KEYS}; did you mean 'matrix'?",
+            id="matrix misspelt",
+            marks=wrong("'matrix' is not among the keys that are allowed"),
+        ),
+        pytest.param(
+            model("{keras: 'm:f', hidden: [3]}"),
+            "f.yaml:5: model.hidden: unknown key; allowed: kind, keras, args, outputs",
+            id="of another model",
+        ),
+        pytest.param(
+            GOOD + "expect: {acuracy: {at_least: 0.3}}\n",
+            "f.yaml:7: expect.acuracy: unknown key; allowed: accuracy, loss, rounds_to_accuracy; "
+            "did you mean 'accuracy'?",
+            id="an expectation",
+        ),
+    ],
+)
+def test_unknown_keys(problems: Callable[..., list[str]], text: str, said: str) -> None:
+    assert problems(text) == [said]
+
+
+def test_a_misspelt_key_that_is_needed_is_two_problems(
+    problems: Callable[..., list[str]],
+) -> None:
+    unknown, missing = problems(split("kind: dirichlet, alfa: 3"))
+    assert unknown.startswith("f.yaml:4: clients.split.alfa: unknown key; allowed: ")
+    assert unknown.endswith("; did you mean 'alpha'?")
+    assert missing == "f.yaml:4: clients.split.alpha: missing; it has no default"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "schema: 1\nname: a\n",
+            [
+                "f.yaml:1: clients: missing; it has no default",
+                "f.yaml:1: data: missing; it has no default",
+                "f.yaml:1: model: missing; it has no default",
+                "f.yaml:1: training: missing; it has no default",
+            ],
+            id="sections",
+        ),
+        pytest.param(
+            GOOD.replace("name: tiny\n", ""),
+            ["f.yaml:1: name: missing; it has no default"],
+            id="name",
+        ),
+        pytest.param(
+            "\n# A comment.\n" + GOOD.replace("schema: 1\n", ""),
+            ["f.yaml:3: schema: missing; the first line should be 'schema: 1'"],
+            id="schema",
+        ),
+        pytest.param(
+            GOOD.replace("rounds: 2", "batch_size: 3"),
+            ["f.yaml:6: training.rounds: missing; it has no default"],
+            id="rounds",
+        ),
+        pytest.param(
+            split("kind: dirichlet"),
+            ["f.yaml:4: clients.split.alpha: missing; it has no default"],
+            id="alpha",
+        ),
+        pytest.param(
+            clients("split: dirichlet"),
+            ["f.yaml:4: clients.split.alpha: missing; it has no default"],
+            id="alpha of the short form",
+            marks=wrong("says that clients.split, which is there, is missing"),
+        ),
+        pytest.param(
+            training("client_optimizer: sgd"),
+            ["f.yaml:6: training.client_optimizer.learning_rate: missing; it has no default"],
+            id="learning rate of the short form",
+            marks=wrong("says that training.client_optimizer, which is there, is missing"),
+        ),
+        pytest.param(
+            model("keras"),
+            ["f.yaml:5: model.keras: missing; it has no default"],
+            id="function of the short form",
+            marks=wrong("says that model, which is there, is missing, and line 1"),
+        ),
+        pytest.param(
+            GOOD.replace("count: 4", "per_round: 2"),
+            ["f.yaml:4: clients.count: missing; the iid split needs it"],
+            id="count",
+            marks=wrong("the key is clients instead of clients.count"),
+        ),
+        pytest.param(
+            GOOD + "expect: {rounds_to_accuracy: {target: 0.5}}\n",
+            ["f.yaml:7: expect.rounds_to_accuracy.at_most: missing; it has no default"],
+            id="threshold",
+        ),
+        pytest.param(
+            GOOD + "expect: {accuracy: }\n",
+            ["f.yaml:7: expect.accuracy: got None; must be a mapping"],
+            id="all of an expectation",
+            marks=wrong("accepted: the scenario passes although nothing is judged"),
+        ),
+    ],
+)
+def test_missing_keys(problems: Callable[..., list[str]], text: str, said: list[str]) -> None:
+    assert problems(text) == said
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD.replace("count: 4", "count: 0"), "clients.count: got 0; must be at least 1"),
+        (GOOD.replace("count: 4", "count: four"), "clients.count: got 'four'; must be an integer"),
+        (GOOD.replace("count: 4", "count: 4.5"), "clients.count: got 4.5; must be an integer"),
+        (clients("per_round: 5"), "clients.per_round: got 5; there are 4 clients (clients.count)"),
+        (clients("per_round: 1.5"), "clients.per_round: got 1.5; a share is at most 1.0"),
+        (clients("per_round: .inf"), "clients.per_round: got inf; a share is at most 1.0"),
+        (clients("per_round: 0"), "clients.per_round: got 0; must be greater than 0"),
+        (clients("per_round: -0.5"), "clients.per_round: got -0.5; must be greater than 0"),
+        (clients("per_round: .nan"), "clients.per_round: got nan; must be greater than 0"),
+        (clients("per_round: all"), "clients.per_round: got 'all'; must be an integer or a number"),
+        pytest.param(
+            clients("per_round: {a: 1}"),
+            "clients.per_round: got {'a': 1}; must be an integer or a number",
+            marks=wrong("two problems, of clients.per_round.int and clients.per_round.float"),
+        ),
+        *(
+            (
+                split(f"kind: dirichlet, alpha: {alpha}"),
+                f"clients.split.alpha: got {shown}; must be {must}",
+            )
+            for alpha, shown, must in [
+                ("0", "0", "greater than 0"),
+                ("-1", "-1", "greater than 0"),
+                (".inf", "inf", "a finite number"),
+                ("-.inf", "-inf", "a finite number"),
+                (".nan", "nan", "a finite number"),
+                ("'0.5'", "'0.5'", "a number"),
+                ("[1]", "[1]", "a number"),
+                ("1e-400", "0.0", "greater than 0"),
+            ]
+        ),
+        (
+            split("kind: shards, shards_per_client: 0"),
+            "clients.split.shards_per_client: got 0; must be at least 1",
+        ),
+        (
+            split("kind: iid, min_examples: 0"),
+            "clients.split.min_examples: got 0; must be at least 1",
+        ),
+    ],
+)
+def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> None:
+    assert problems(text) == [f"f.yaml:4: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            data("dataset: digit"),
+            "3: data.dataset: got 'digit'; no such data set; allowed: digits, emnist, mnist_5k; "
+            "did you mean 'digits'?",
+        ),
+        (
+            data("dataset: {kind: cifar}"),
+            "3: data.dataset: got 'cifar'; no such data set; allowed: digits, emnist, mnist_5k",
+        ),
+        (
+            data("dataset: [digits]"),
+            "3: data.dataset: got ['digits']; must be a name, or a mapping with 'kind'",
+        ),
+        (
+            clients("split: dirichelt"),
+            "4: clients.split: got 'dirichelt'; no such split; allowed: dirichlet, iid, natural, "
+            "shards; did you mean 'dirichlet'?",
+        ),
+        (
+            split("kind: dirichelt, alpha: 1"),
+            "4: clients.split.kind: got 'dirichelt'; no such split; allowed: dirichlet, iid, "
+            "natural, shards; did you mean 'dirichlet'?",
+        ),
+        (
+            clients("split: IID"),
+            "4: clients.split: got 'IID'; no such split; allowed: dirichlet, iid, natural, "
+            "shards; did you mean 'iid'?",
+        ),
+        (
+            split("alpha: 1"),
+            "4: clients.split: got {'alpha': 1}; needs the key 'kind'; allowed: dirichlet, iid, "
+            "natural, shards",
+        ),
+        pytest.param(
+            split("kind: [iid]"),
+            "4: clients.split: got ['iid']; no such split; allowed: dirichlet, iid, natural, "
+            "shards",
+            marks=wrong("TypeError: unhashable type: 'list'"),
+        ),
+        (
+            model("mpl"),
+            "5: model: got 'mpl'; no such model; allowed: cnn, keras, mlp, tutorial; "
+            "did you mean 'mlp'?",
+        ),
+        (
+            training("algorithm: FedAvgg"),
+            "6: training.algorithm: got 'FedAvgg'; no such algorithm; allowed: fedavg; "
+            "did you mean 'fedavg'?",
+        ),
+        (
+            training("algorithm: {kind: fedavg, weighting: example}"),
+            "6: training.algorithm.weighting: got 'example'; allowed: examples, uniform; "
+            "did you mean 'examples'?",
+        ),
+        (
+            training("server_optimizer: {kind: sdg, learning_rate: 1}"),
+            "6: training.server_optimizer.kind: got 'sdg'; no such optimizer; allowed: sgd, adam, "
+            "adagrad, yogi; did you mean 'sgd'?",
+        ),
+        (
+            model("{kind: mlp, outputs: probs}"),
+            "5: model.outputs: got 'probs'; allowed: logits, probabilities",
+        ),
+        (
+            model("{kind: tutorial, outputs: logits}"),
+            "5: model.outputs: got 'logits'; allowed: probabilities",
+        ),
+    ],
+)
+def test_choices(problems: Callable[..., list[str]], text: str, said: str) -> None:
+    assert problems(text) == [f"f.yaml:{said}"]
+
+
+@pytest.mark.parametrize(
+    "keras", ["my_models", "my_models.build", "my models:build", "m:f()", "m:a.b", ":f", "m:"]
+)
+def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], keras: str) -> None:
+    assert problems(model(f"{{keras: '{keras}'}}")) == [
+        f"f.yaml:5: model.keras: got '{keras}'; must be \"module:function\", such as "
+        '"my_pkg.models:build"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (model("{kind: mlp, hidden: 128}"), "5: model.hidden: got 128; must be a list"),
+        (model("{kind: mlp, hidden: [0]}"), "5: model.hidden.0: got 0; must be at least 1"),
+        (
+            GOOD.replace("{rounds: 2}", "{rounds: two}"),
+            "6: training.rounds: got 'two'; must be an integer",
+        ),
+        (GOOD.replace("{rounds: 2}", "[2]"), "6: training: got [2]; must be a mapping"),
+        (GOOD.replace("{dataset: digits}", "digits"), "3: data: got 'digits'; must be a mapping"),
+        (
+            training("client_optimizer: {kind: sgd, learning_rate: 0}"),
+            "6: training.client_optimizer.learning_rate: got 0; must be greater than 0",
+        ),
+        (
+            training("client_optimizer: {kind: sgd, learning_rate: 1, momentum: 1}"),
+            "6: training.client_optimizer.momentum: got 1; must be less than 1",
+        ),
+        (
+            data("dataset: digits, test_fraction: 1"),
+            "3: data.test_fraction: got 1; must be less than 1",
+        ),
+        (
+            data("dataset: digits, test_fraction: 20%"),
+            "3: data.test_fraction: got '20%'; must be a number",
+        ),
+        pytest.param(
+            data("dataset: emnist, test_fraction: 0.2"),
+            "3: data.test_fraction: got 0.2; emnist has a test set of its own; leave it out",
+            marks=wrong("says that it got {'dataset': 'emnist', 'test_fraction': 0.2}"),
+        ),
+        (GOOD + "expect: {accuracy: 0.9}\n", "7: expect.accuracy: got 0.9; must be a mapping"),
+        (GOOD + "expect: [accuracy]\n", "7: expect: got ['accuracy']; must be a mapping"),
+        (
+            GOOD + "expect: {accuracy: {at_least: 90}}\n",
+            "7: expect.accuracy.at_least: got 90; must be at most 1",
+        ),
+        (
+            GOOD + "expect: {loss: {at_most: .inf}}\n",
+            "7: expect.loss.at_most: got inf; must be a finite number",
+        ),
+        (GOOD.replace("schema: 1", "schema: 2"), "1: schema: got 2; must be at most 1"),
+        (GOOD.replace("schema: 1", "schema: '1'"), "1: schema: got '1'; must be an integer"),
+    ],
+)
+def test_values(problems: Callable[..., list[str]], text: str, said: str) -> None:
+    assert problems(text) == [f"f.yaml:{said}"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "-a", "", "é", "a[b]", "../a", "a:b"])
+def test_names(problems: Callable[..., list[str]], name: str) -> None:
+    assert problems(GOOD.replace("tiny", f"'{name}'")) == [
+        f"f.yaml:2: name: got '{name}'; allowed: letters, digits, '-', '_' and '.', as it names "
+        "files"
+    ]
+
+
+@pytest.mark.parametrize("tags", ["['a-b']", "['']", "['slow', 'a b']", "['1st']"])
+def test_tags(problems: Callable[..., list[str]], tags: str) -> None:
+    assert problems(GOOD + f"tags: {tags}\n") == [
+        f"f.yaml:7: tags: got {tags}; allowed: letters, digits and '_', as tags become pytest "
+        "markers"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("smoke", "tags: got 'smoke'; must be a list"),
+        ("[1]", "tags.0: got 1; must be text"),
+    ],
+)
+def test_tags_of_another_type(problems: Callable[..., list[str]], value: str, said: str) -> None:
+    assert problems(GOOD + f"tags: {value}\n") == [f"f.yaml:7: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("[0, 0]", "seeds: got [0, 0]; the same seed twice is the same training twice"),
+        ("[1, -1]", "seeds: got [1, -1]; seeds are 0 or greater"),
+        ("[]", "seeds: got []; must have at least 1 item(s)"),
+        ("3", "seeds: got 3; must be a list"),
+        pytest.param(
+            "[a]",
+            "seeds.0: got 'a'; must be an integer",
+            marks=wrong("said besides: seeds: got ['a']; must have at least 1 item(s)"),
+        ),
+        pytest.param(
+            "[1.5]",
+            "seeds.0: got 1.5; must be an integer",
+            marks=wrong("said besides: seeds: got [1.5]; must have at least 1 item(s)"),
+        ),
+    ],
+)
+def test_seeds(problems: Callable[..., list[str]], value: str, said: str) -> None:
+    assert problems(GOOD + f"seeds: {value}\n") == [f"f.yaml:7: {said}"]
+
+
+# Files
+
+
+@pytest.mark.parametrize("text", ["\n\n", "# hello\n# there\n", "---\n", "---\n---\n"])
+def test_nothing_in_the_file(problems: Callable[..., list[str]], text: str) -> None:
+    assert problems(text) == ["f.yaml: is empty; a scenario needs at least a name"]
+
+
+def test_an_empty_file(problems: Callable[..., list[str]]) -> None:
+    assert problems(f="") == ["f.yaml: is empty; a scenario needs at least a name"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("- schema: 1\n", 1), ("hello\n", 1), ("5\n", 1), (f"{GOOD}---\n- a\n", 8)]
+)
+def test_no_mapping(problems: Callable[..., list[str]], text: str, line: int) -> None:
+    (said,) = problems(text)
+    assert said.startswith(f"f.yaml:{line}: must be a mapping of keys, not a")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        pytest.param(GOOD.replace("count: 4}", "count: 4"), 5, id="an open brace"),
+        pytest.param(GOOD.replace("data: {", "data:\n\tx: {"), 4, id="a tab"),
+        pytest.param(GOOD + "description: a: b\n", 7, id="two colons"),
+        pytest.param(GOOD + "description: *other\n", 7, id="an alias of nothing"),
+        pytest.param(GOOD + "description: 'abc\n", 8, id="an open quote"),
+    ],
+)
+def test_broken_yaml(problems: Callable[..., list[str]], text: str, line: int) -> None:
+    (said,) = problems(text)
+    assert said.startswith(f"f.yaml:{line}: not YAML: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [(GOOD + "name: other\n", 7, "name"), (clients("count: 5"), 4, "count")],
+)
+def test_one_key_twice(problems: Callable[..., list[str]], text: str, line: int, key: str) -> None:
+    (said,) = problems(text)
+    assert said.startswith(f'f.yaml:{line}: not YAML: found duplicate key "{key}" with value ')
+
+
+@pytest.mark.parametrize("text", [b"schema: 1\nname: caf\xe9\n", GOOD.encode("utf-16")])
+def test_not_utf_8(problems: Callable[..., list[str]], text: bytes) -> None:
+    (said,) = problems(text)
+    assert said.startswith("f.yaml: is not UTF-8: ")
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError) as bad:
+        load_all([tmp_path / "gone.yaml"], tmp_path)
+    assert str(bad.value) == "gone.yaml: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(GOOD + "---\n", id="a trailing separator"),
+        pytest.param(GOOD + "---\n# the end\n", id="and a comment"),
+        pytest.param("---\n" + GOOD + "...\n", id="explicit ends"),
+        pytest.param(GOOD.replace("\n", "\r\n"), id="lines of Windows"),
+        pytest.param(b"\xef\xbb\xbf" + GOOD.encode(), id="byte order mark"),
+        pytest.param(GOOD + "expect: {}\n", id="no expectations"),
+        pytest.param(
+            GOOD.replace("learning_rate: 1", "learning_rate: 1e-1"), id="a number without a point"
+        ),
+    ],
+)
+def test_harmless(problems: Callable[..., list[str]], text: Union[str, bytes]) -> None:
+    assert problems(text) == []
+
+
+# Names in more than one place
+
+
+def test_one_name_twice_in_a_file(problems: Callable[..., list[str]]) -> None:
+    assert problems(f"{GOOD}---\n{GOOD}") == ["f.yaml:9: name: got 'tiny'; taken in line 2"]
+
+
+def test_one_name_in_two_files(problems: Callable[..., list[str]], tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(GOOD)
+    with pytest.raises(ScenarioError) as bad:
+        load_all([tmp_path], tmp_path)
+    (problem,) = bad.value.problems
+    assert (problem.line, problem.key) == (1, "name")
+    assert problem.message.startswith("got 'tiny'; taken in ")
+    assert problem.message.endswith("a.yaml:1")
+
+
+@wrong("Case.file is the path as given, which load_file's messages make relative to the root")
+def test_one_name_in_two_files_is_shown_by_the_paths_of_the_other_messages(
+    problems: Callable[..., list[str]],
+) -> None:
+    assert problems(a=GOOD, b=GOOD) == ["b.yaml:1: name: got 'tiny'; taken in a.yaml:1"]
+
+
+def test_one_file_given_twice_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "a.yaml").write_text(GOOD)
+    assert len(load_all([tmp_path, tmp_path / "a.yaml"], tmp_path)) == 1
+
+
+@wrong("the paths are compared as they are written")
+def test_one_file_given_by_two_paths_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "a.yaml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_all([tmp_path, Path("a.yaml")], tmp_path)) == 1
+
+
+# All at once
+
+MANY = """\
+name: a
+data: {dataset: digit}
+clients:
+  count: 0
+  split: {kind: dirichlet, alpha: -1}
+model: mpl
+training:
+  rounds: two
+  batch: 4
+seeds: []
+"""
+
+
+def test_all_mistakes_of_a_file_at_once_in_its_order(problems: Callable[..., list[str]]) -> None:
+    assert [p.partition(";")[0] for p in problems(MANY)] == [
+        "f.yaml:1: schema: missing",
+        "f.yaml:2: data.dataset: got 'digit'",
+        "f.yaml:4: clients.count: got 0",
+        "f.yaml:5: clients.split.alpha: got -1",
+        "f.yaml:6: model: got 'mpl'",
+        "f.yaml:8: training.rounds: got 'two'",
+        "f.yaml:9: training.batch: unknown key",
+        "f.yaml:10: seeds: got []",
+    ]
+
+
+def test_the_mistakes_of_all_documents(problems: Callable[..., list[str]]) -> None:
+    second = GOOD.replace("tiny", "second").replace("count: 4", "count: -4")
+    third = GOOD.replace("tiny", "third").replace("mlp", "5")
+    assert [p.partition(";")[0] for p in problems(f"{GOOD}---\n{second}---\n{third}")] == [
+        "f.yaml:11: clients.count: got -4",
+        "f.yaml:19: model: got 5",
+    ]
+
+
+@wrong("a document whose name is taken is not looked at further")
+def test_a_taken_name_hides_nothing(problems: Callable[..., list[str]]) -> None:
+    second = GOOD.replace("count: 4", "count: 0")
+    assert [p.partition(";")[0] for p in problems(f"{GOOD}---\n{second}")] == [
+        "f.yaml:9: name: got 'tiny'",
+        "f.yaml:11: clients.count: got 0",
+    ]
+
+
+def test_the_mistakes_of_all_files(problems: Callable[..., list[str]]) -> None:
+    said = problems(
+        b=GOOD.replace("count: 4", "count: 0"), a=MANY, c="- no\n", d=GOOD.replace("tiny", "d")
+    )
+    assert [s.partition(":")[0] for s in said] == ["a.yaml"] * 8 + ["b.yaml", "c.yaml"]
+
+
+# How values are shown
+
+
+def test_long_values_are_cut(problems: Callable[..., list[str]]) -> None:
+    (said,) = problems(GOOD.replace("count: 4", "count: " + "x" * 200))
+    assert said == f"f.yaml:4: clients.count: got '{'x' * 56}...; must be an integer"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        pytest.param(training("eval_every: true"), "got true;", id="true"),
+        pytest.param(GOOD.replace("count: 4", "split: "), "nothing", id="nothing"),
+        pytest.param(GOOD.replace("tiny", "2024-01-01"), "got 2024-01-01;", id="a date"),
+        pytest.param(GOOD + "description: !x y\n", "!x", id="a tag"),
+        pytest.param("- a\n", "a list", id="a list"),
+        pytest.param("hello\n", "text", id="text"),
+        pytest.param(GOOD + "5: 3\n", "unknown key", id="a number as key"),
+    ],
+)
+@wrong("Python's or pydantic's words for what stands in a YAML file")
+def test_values_are_shown_in_the_words_of_yaml(
+    problems: Callable[..., list[str]], text: str, shown: str
+) -> None:
+    (said,) = problems(text)
+    assert shown in said

@@ -1,0 +1,430 @@
+"""Every split, on any labels: a partition, repeatable, and as skewed as it was asked to be."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, Union
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.data.splits import Pool, assign, splits
+from harness.errors import DataError
+
+Choice = Union[str, dict[str, Any]]
+
+# The keys that each split is tried with, besides min_examples.
+KEYS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "iid": st.just({}),
+    "dirichlet": st.builds(
+        lambda exponent: {"alpha": 10.0**exponent}, st.floats(-6, 6, allow_nan=False)
+    ),
+    "shards": st.builds(lambda n: {"shards_per_client": n}, st.integers(1, 5)),
+    "natural": st.just({}),
+}
+NAMES = splits.names()
+
+quick = settings(max_examples=60, deadline=None)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def deal(choice: Choice, pool: Pool, seed: int = 0) -> np.ndarray:
+    """One draw of a split, before `assign` looks at it."""
+    chosen = splits.parse(choice)
+    return splits.entry(chosen).call(chosen, pool, rng(seed))
+
+
+def balanced(labels: int, each: int) -> np.ndarray:
+    return np.repeat(np.arange(labels), each)
+
+
+def counts(client: np.ndarray, pool: Pool) -> np.ndarray:
+    """Int (clients, labels): how many examples of each label each client holds."""
+    table = np.zeros((pool.clients, int(pool.labels.max()) + 1), np.int64)
+    np.add.at(table, (client, pool.labels), 1)
+    return table
+
+
+@st.composite
+def label_vectors(draw: st.DrawFn) -> np.ndarray:
+    """Any labels: few or many of each, with gaps, in any order; also one label only."""
+    sizes = draw(st.dictionaries(st.integers(0, 61), st.integers(1, 60), min_size=1, max_size=8))
+    labels = np.repeat(list(sizes), list(sizes.values()))
+    return rng(draw(st.integers(0, 2**16))).permutation(labels)
+
+
+@st.composite
+def pools(draw: st.DrawFn, at_least: int = 1) -> Pool:
+    """A pool with `at_least` examples a client, natural clients included, or more."""
+    labels = draw(label_vectors().filter(lambda y: len(y) >= at_least))
+    clients = draw(st.integers(1, len(labels) // at_least))
+    generator = rng(draw(st.integers(0, 2**16)))
+    sure = np.repeat(np.arange(clients), at_least)
+    rest = generator.integers(clients, size=len(labels) - len(sure))
+    return Pool(labels, clients, generator.permutation(np.concatenate([sure, rest])))
+
+
+def test_every_split_is_tried() -> None:
+    assert set(KEYS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@quick
+@given(data=st.data())
+def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None:
+    """Of a single draw, where clients may stay empty; so also with more clients than examples."""
+    pool = data.draw(pools())
+    if name != "natural":
+        pool = Pool(pool.labels, data.draw(st.integers(1, 300)))
+    keys = data.draw(KEYS[name])
+    too_many = pool.clients * keys.get("shards_per_client", 0) > len(pool.labels)
+    if name == "shards" and too_many:
+        with pytest.raises(DataError):
+            deal({"kind": name, **keys}, pool)
+        return
+    client = deal({"kind": name, **keys}, pool, data.draw(st.integers(0, 2**32)))
+    assert client.shape == pool.labels.shape
+    assert np.issubdtype(client.dtype, np.integer)
+    assert client.min() >= 0
+    assert client.max() < pool.clients
+
+
+@pytest.mark.parametrize("name", NAMES)
+@quick
+@given(data=st.data())
+def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None:
+    least = data.draw(st.integers(1, 4))
+    keys = data.draw(KEYS[name])
+    # With this many examples a client each shard alone is large enough, so that only Dirichlet's
+    # random sizes may come out too small, in all 100 draws.
+    pool = data.draw(pools(at_least=least * keys.get("shards_per_client", 1)))
+    chosen = splits.parse({"kind": name, "min_examples": least, **keys})
+    try:
+        client = assign(chosen, pool, rng(data.draw(st.integers(0, 2**32))))
+    except DataError as bad:
+        assert name == "dirichlet"
+        assert f"fewer than {least} of {len(pool.labels)} examples" in str(bad)
+        return
+    assert client.shape == pool.labels.shape
+    assert client.dtype == np.int64
+    assert np.bincount(client).shape == (pool.clients,)
+    assert np.bincount(client).min() >= least
+
+
+@pytest.mark.parametrize("name", NAMES)
+@quick
+@given(data=st.data())
+def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> None:
+    pool, keys = data.draw(pools(at_least=5)), data.draw(KEYS[name])
+    seed = data.draw(st.integers(0, 2**32))
+    before = pool.labels.copy()
+    one, two = (deal({"kind": name, **keys}, pool, seed) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(pool.labels, before)
+
+
+@pytest.mark.parametrize("keys", [{"kind": "iid"}, {"kind": "dirichlet", "alpha": 1}, "shards"])
+def test_another_seed_gives_another_split(keys: Choice) -> None:
+    """Two draws of 400 examples over ten clients are never the same by chance."""
+    pool = Pool(balanced(10, 40), 10)
+    drawn = {deal(keys, pool, seed).tobytes() for seed in range(20)}
+    assert len(drawn) == 20
+
+
+def test_natural_clients_are_left_as_they_are() -> None:
+    natural = rng().integers(3, size=50)
+    client = deal("natural", Pool(balanced(10, 5), 3, natural), seed=1)
+    np.testing.assert_array_equal(client, natural)
+
+
+# iid
+
+
+@quick
+@given(labels=label_vectors(), clients=st.integers(1, 300), seed=st.integers(0, 2**32))
+def test_iid_sizes_differ_by_one_at_most(labels: np.ndarray, clients: int, seed: int) -> None:
+    sizes = np.bincount(deal("iid", Pool(labels, clients), seed), minlength=clients)
+    assert sizes.max() - sizes.min() <= 1
+
+
+@pytest.mark.parametrize("position", [0, 17, 99])
+def test_iid_gives_an_example_to_any_client(position: int) -> None:
+    """100 examples, 5 clients: in 1,000 draws a client gets it 200 times, deviation 13."""
+    pool = Pool(balanced(10, 10), 5)
+    times = np.bincount([deal("iid", pool, seed)[position] for seed in range(1000)])
+    assert np.abs(times - 200).max() < 5 * 13
+
+
+# shards
+
+
+@quick
+@given(pool=pools(at_least=5), each=st.integers(1, 5), seed=st.integers(0, 2**32))
+def test_shards_bound_sizes_and_labels(pool: Pool, each: int, seed: int) -> None:
+    client = deal({"kind": "shards", "shards_per_client": each}, pool, seed)
+    count, examples = pool.clients * each, len(pool.labels)
+    sizes = np.bincount(client, minlength=pool.clients)
+    assert sizes.min() >= each * (examples // count)
+    assert sizes.max() <= each * -(-examples // count)
+    # In label order a shard sees one label, and one more for each change of label inside it; each
+    # change is inside one shard at most.
+    labels_of = (counts(client, pool) > 0).sum(axis=1)
+    changes = len(np.unique(pool.labels)) - 1
+    assert labels_of.sum() <= count + changes
+    # A shard that is no larger than the rarest label has one change inside it at most.
+    if -(-examples // count) <= np.bincount(pool.labels)[np.unique(pool.labels)].min():
+        assert labels_of.max() <= 2 * each
+
+
+@pytest.mark.parametrize("each", [1, 2, 3])
+def test_a_client_holds_exactly_its_number_of_shards(each: int) -> None:
+    """Where every example has a label of its own, shards can be told apart."""
+    clients, size = 7, 4
+    labels = rng().permutation(clients * each * size)
+    client = deal({"kind": "shards", "shards_per_client": each}, Pool(labels, clients), seed=3)
+    shards = client[np.argsort(labels)].reshape(clients * each, size)
+    assert (shards == shards[:, :1]).all()
+    assert np.bincount(shards[:, 0]).tolist() == [each] * clients
+
+
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_shards_that_fit_the_labels_hold_one_label_each(each: int) -> None:
+    """As in McMahan et al.: two shards, at most two digits."""
+    pool = Pool(rng().permutation(balanced(10, 60)), 20)
+    table = counts(deal({"kind": "shards", "shards_per_client": each}, pool, seed=5), pool)
+    assert (table > 0).sum(axis=1).max() <= each
+    assert set(table.sum(axis=1)) == {30}
+
+
+def test_shards_of_two_clients_are_not_dealt_in_order() -> None:
+    """A client's shards are drawn from all labels, not from neighbouring ones."""
+    pool = Pool(balanced(10, 10), 5)
+    held = [set(pool.labels[deal("shards", pool, seed) == 0].tolist()) for seed in range(200)]
+    assert len({frozenset(h) for h in held}) > 30  # of 45 pairs of labels
+
+
+# dirichlet
+
+
+def conditional_entropy(table: np.ndarray) -> float:
+    """H(label | client) in nats: how little a client's name says of the label of its example."""
+    joint = table / table.sum()
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    return -float((joint * np.log(np.where(share > 0, share, 1))).sum())
+
+
+def test_a_lower_alpha_skews_the_labels_more() -> None:
+    pool = Pool(balanced(10, 100), 10)
+    entropies = [
+        np.mean(
+            [
+                conditional_entropy(
+                    counts(deal({"kind": "dirichlet", "alpha": alpha}, pool, seed), pool)
+                )
+                for seed in range(30)
+            ]
+        )
+        for alpha in (0.001, 0.01, 0.1, 1, 10, 100)
+    ]
+    assert entropies == sorted(entropies)
+    assert entropies[0] < 0.3 * np.log(10)  # not 0: a client may get several labels
+    assert entropies[-1] > 0.98 * np.log(10)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1, 10])
+def test_shares_have_the_moments_of_the_dirichlet_distribution(alpha: float) -> None:
+    """Mean 1/K, variance (1/K)(1 - 1/K) / (K alpha + 1), for each of K clients."""
+    clients, draws = 5, 600
+    pool = Pool(np.zeros(10_000, np.int64), clients)
+    shares = np.array(
+        [
+            counts(deal({"kind": "dirichlet", "alpha": alpha}, pool, seed), pool)[:, 0] / 10_000
+            for seed in range(draws)
+        ]
+    )
+    variance = 0.2 * 0.8 / (clients * alpha + 1)
+    # Five standard errors: no client, the first and the last least of all, gets more than others.
+    np.testing.assert_allclose(shares.mean(axis=0), 0.2, atol=5 * np.sqrt(variance / draws))
+    np.testing.assert_allclose(shares.var(axis=0).mean(), variance, rtol=0.15)
+
+
+@pytest.mark.parametrize("alpha", [1e7, 1e15, 1e100])
+def test_a_huge_alpha_gives_equal_shares(alpha: float) -> None:
+    pool = Pool(rng().permutation(balanced(10, 100)), 10)
+    table = counts(deal({"kind": "dirichlet", "alpha": alpha}, pool), pool)
+    assert np.abs(table - 10).max() <= 1
+
+
+def test_an_alpha_near_zero_gives_each_label_to_one_client() -> None:
+    pool = Pool(rng().permutation(balanced(10, 100)), 10)
+    for seed in range(20):
+        table = counts(deal({"kind": "dirichlet", "alpha": 1e-6}, pool, seed), pool)
+        assert (table.max(axis=0) == 100).all()
+
+
+def test_an_alpha_at_the_end_of_the_range_gives_equal_shares() -> None:
+    pool = Pool(balanced(10, 100), 10)
+    table = counts(deal({"kind": "dirichlet", "alpha": 1.5e308}, pool), pool)
+    assert np.abs(table - 10).max() <= 1
+
+
+def test_a_tiny_alpha_does_not_hang() -> None:
+    """Either the split or an error, at once; in a process of its own, as it may never return."""
+    code = """
+import numpy as np
+from harness.data.splits import Pool, assign, splits
+from harness.errors import HarnessError
+print("ready", flush=True)
+try:
+    chosen = splits.parse({"kind": "dirichlet", "alpha": 1e-15})
+    assign(chosen, Pool(np.zeros(10, int), 2), np.random.default_rng(0))
+except (HarnessError, ValueError):
+    pass
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            assert process.wait(timeout=3) == 0
+        finally:
+            process.kill()
+
+
+# Drawing again, and what cannot be split
+
+
+def test_a_split_is_drawn_again_until_every_client_has_enough() -> None:
+    """Six shards of 2, 2, 1, 2, 2, 1 examples: a client may get both small ones, 2 examples."""
+    pool = Pool(balanced(2, 5), 3)
+    once = [np.bincount(deal("shards", pool, seed)).min() for seed in range(60)]
+    assert set(once) == {2, 3}
+    chosen = splits.parse({"kind": "shards", "min_examples": 3})
+    assert {np.bincount(assign(chosen, pool, rng(seed))).min() for seed in range(60)} == {3}
+
+
+@pytest.mark.parametrize(
+    ("choice", "examples", "clients", "message"),
+    [
+        (
+            "iid",
+            10,
+            20,
+            "20 clients with at least 1 example(s) each need 20 training examples; there are 10",
+        ),
+        (
+            {"kind": "iid", "min_examples": 2},
+            39,
+            20,
+            "20 clients with at least 2 example(s) each need 40 training examples; there are 39",
+        ),
+        (
+            {"kind": "dirichlet", "alpha": 1},
+            2,
+            3,
+            "3 clients with at least 1 example(s) each need 3 training examples; there are 2",
+        ),
+        (
+            {"kind": "shards", "shards_per_client": 6},
+            100,
+            20,
+            "20 clients with 6 shards each need 120 training examples; there are 100",
+        ),
+    ],
+)
+def test_too_few_examples(choice: Choice, examples: int, clients: int, message: str) -> None:
+    with pytest.raises(DataError) as bad:
+        assign(splits.parse(choice), Pool(np.arange(examples) % 10, clients), rng())
+    assert str(bad.value) == message
+
+
+def test_empty_clients_are_named_with_the_reason_and_what_to_do() -> None:
+    """One label, which goes to one of three clients."""
+    pool = Pool(np.zeros(100, np.int64), 3)
+    with pytest.raises(DataError) as bad:
+        assign(splits.parse({"kind": "dirichlet", "alpha": 1e-6}), pool, rng())
+    assert re.fullmatch(
+        r"the split dirichlet \(alpha 1e-06\) leaves client \d \(0\), client \d \(0\) with fewer "
+        r"than 1 of 100 examples in each of 100 draws; use fewer clients.* a larger alpha",
+        str(bad.value),
+    )
+
+
+def test_many_short_clients_are_counted_after_the_first_five() -> None:
+    pool = Pool(np.zeros(100, np.int64), 30)
+    chosen = splits.parse({"kind": "dirichlet", "alpha": 1e-6, "min_examples": 2})
+    with pytest.raises(DataError) as bad:
+        assign(chosen, pool, rng())
+    assert str(bad.value).count("client ") == 5
+    assert "and 24 more with fewer than 2 of 100 examples" in str(bad.value)
+    assert str(bad.value).endswith("or a smaller min_examples")
+
+
+def test_natural_clients_that_are_too_small_are_not_drawn_again() -> None:
+    pool = Pool(np.zeros(20, np.int64), 3, np.repeat([0, 1, 2], [12, 5, 3]))
+    with pytest.raises(DataError) as bad:
+        assign(splits.parse({"kind": "natural", "min_examples": 4}), pool, rng())
+    assert str(bad.value) == (
+        "the split natural leaves client 2 (3) with fewer than 4 of 20 examples; use fewer clients "
+        "or a smaller min_examples"
+    )
+
+
+def test_a_data_set_without_natural_clients() -> None:
+    with pytest.raises(DataError, match="needs a data set with natural clients"):
+        assign(splits.parse("natural"), Pool(np.zeros(5, np.int64), 2), rng())
+
+
+# A split of one's own
+
+
+@pytest.fixture
+def own_split(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Registers, for the test, a split `own` that returns what it is given."""
+    monkeypatch.setattr(splits, "_entries", dict(splits._entries))
+
+    def register(client: Any) -> None:
+        @splits("own")
+        def own(pool: Pool, rng: np.random.Generator) -> np.ndarray:
+            return client
+
+    return register
+
+
+def test_a_split_of_ones_own_is_used(own_split: Callable[[Any], None]) -> None:
+    own_split(np.array([1, 0, 1]))
+    assert assign(splits.parse("own"), Pool(np.zeros(3, np.int64), 2), rng()).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        pytest.param(np.array([0, 1]), id="one is missing"),
+        pytest.param(np.array([0, 1, 2]), id="client 2 of 2"),
+        pytest.param(
+            np.array([0, 1, -1]),
+            id="negative",
+        ),
+        pytest.param(
+            np.array([[0, 1, 1]]),
+            id="two dimensions",
+        ),
+        pytest.param(
+            np.array([0.0, 1.0, 1.0]),
+            id="fractions",
+        ),
+    ],
+)
+def test_what_is_no_partition_is_refused(
+    own_split: Callable[[Any], None], client: np.ndarray
+) -> None:
+    own_split(client)
+    with pytest.raises(DataError, match="the split 'own' gave"):
+        assign(splits.parse("own"), Pool(np.zeros(3, np.int64), 2), rng())
