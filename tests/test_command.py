@@ -1,8 +1,7 @@
-"""The `fedharness` command, and what may import what."""
+"""The `fedharness` command."""
 
 from __future__ import annotations
 
-import ast
 import json
 import subprocess
 import sys
@@ -61,59 +60,3 @@ def test_check_imports_no_tensorflow() -> None:
         "assert not heavy & set(sys.modules); sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
-
-
-HEAVY = {"tensorflow", "tensorflow_federated", "sklearn", "pandas", "mlxtend"}
-# Each may import those before it, and its own.
-LAYERS = (
-    *("settings", "errors", "seeds", "registry", "runtime", "data", "training", "results"),
-    *("checks", "scenario", "pipeline", "report", "plugin", "__main__"),
-)
-
-
-def imports(module: Path) -> tuple[set[str], set[str]]:
-    """Modules imported when this one is, and all those imported at some time."""
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    typing_only = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    inside = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-        for inner in ast.walk(node)
-    }
-    first: set[str] = set()
-    ever: set[str] = set()
-    for node in ast.walk(tree):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-        if id(node) in typing_only:
-            continue
-        ever.update(names)
-        if id(node) not in inside:
-            first.update(names)
-    return first, ever
-
-
-@pytest.mark.parametrize(
-    "module",
-    sorted((ROOT / "harness").rglob("*.py")),
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
-)
-def test_data_flows_one_way(module: Path) -> None:
-    first, ever = imports(module)
-    assert not {name.partition(".")[0] for name in first} & HEAVY
-    own = module.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
-    if own == "__init__":
-        return  # the public API is above all
-    for name in ever:
-        if name.startswith("harness."):
-            other = name.split(".")[1]
-            assert LAYERS.index(other) <= LAYERS.index(own), f"{own} reaches back to {other}"

@@ -17,7 +17,7 @@ from harness.results.store import file_name, write_text
 from harness.scenario import Scenario
 from harness.training.history import Round, TrainingHistory
 
-GOLDEN = Path(__file__).parent / "golden" / "report.md"
+GOLDEN = Path(__file__).parent / "golden" / "five_outcomes.md"
 
 
 def history(seed: int, accuracies: list[Optional[float]], **more: Any) -> TrainingHistory:

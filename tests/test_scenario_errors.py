@@ -181,25 +181,21 @@ def test_a_misspelt_key_that_is_needed_is_two_problems(
             clients("split: dirichlet"),
             ["f.yaml:4: clients.split.alpha: missing; it has no default"],
             id="alpha of the short form",
-            marks=wrong("says that clients.split, which is there, is missing"),
         ),
         pytest.param(
             training("client_optimizer: sgd"),
             ["f.yaml:6: training.client_optimizer.learning_rate: missing; it has no default"],
             id="learning rate of the short form",
-            marks=wrong("says that training.client_optimizer, which is there, is missing"),
         ),
         pytest.param(
             model("keras"),
             ["f.yaml:5: model.keras: missing; it has no default"],
             id="function of the short form",
-            marks=wrong("says that model, which is there, is missing, and line 1"),
         ),
         pytest.param(
             GOOD.replace("count: 4", "per_round: 2"),
             ["f.yaml:4: clients.count: missing; the iid split needs it"],
             id="count",
-            marks=wrong("the key is clients instead of clients.count"),
         ),
         pytest.param(
             GOOD + "expect: {rounds_to_accuracy: {target: 0.5}}\n",
@@ -385,7 +381,6 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         pytest.param(
             data("dataset: emnist, test_fraction: 0.2"),
             "3: data.test_fraction: got 0.2; emnist has a test set of its own; leave it out",
-            marks=wrong("says that it got {'dataset': 'emnist', 'test_fraction': 0.2}"),
         ),
         (GOOD + "expect: {accuracy: 0.9}\n", "7: expect.accuracy: got 0.9; must be a mapping"),
         (GOOD + "expect: [accuracy]\n", "7: expect: got ['accuracy']; must be a mapping"),
@@ -521,7 +516,8 @@ def test_a_missing_file(tmp_path: Path) -> None:
         pytest.param(b"\xef\xbb\xbf" + GOOD.encode(), id="byte order mark"),
         pytest.param(GOOD + "expect: {}\n", id="no expectations"),
         pytest.param(
-            GOOD.replace("learning_rate: 1", "learning_rate: 1e-1"), id="a number without a point"
+            training("client_optimizer: {kind: sgd, learning_rate: 1e-1}"),
+            id="a number without a point",
         ),
     ],
 )
@@ -639,7 +635,6 @@ def test_long_values_are_cut(problems: Callable[..., list[str]]) -> None:
         pytest.param(training("eval_every: true"), "got true;", id="true"),
         pytest.param(GOOD.replace("count: 4", "split: "), "nothing", id="nothing"),
         pytest.param(GOOD.replace("tiny", "2024-01-01"), "got 2024-01-01;", id="a date"),
-        pytest.param(GOOD + "description: !x y\n", "!x", id="a tag"),
         pytest.param("- a\n", "a list", id="a list"),
         pytest.param("hello\n", "text", id="text"),
         pytest.param(GOOD + "5: 3\n", "unknown key", id="a number as key"),
