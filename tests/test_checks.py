@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 
+import harness
 from harness.checks import checks, judge
+from harness.errors import ScenarioError
 from harness.results import Verdict
+from harness.scenario import load_file
 from harness.training.history import Round, TrainingHistory
 
 
@@ -82,3 +87,68 @@ def test_a_target_that_one_seed_misses() -> None:
     found = verdict("rounds_to_accuracy", two, target=0.8, at_most=10)
     assert not found.passed and found.measured is None
     assert found.note == "not reached by 1 of 2 seed(s)"
+
+
+def test_the_last_evaluated_round_counts() -> None:
+    """Rounds after which the test set was not evaluated have no figure."""
+    assert verdict("accuracy", [history([0.9, 0.8, None])], at_least=0.8).measured == 0.8
+
+
+def test_expectations_are_judged_in_the_order_of_the_file() -> None:
+    wanted = {"loss": {"at_most": 0.5}, "accuracy": {"at_least": 0.5}}
+    chosen = {name: checks[name].params.model_validate(keys) for name, keys in wanted.items()}
+    found = judge(chosen, [history([0.6])])
+    assert [(v.expectation, v.passed) for v in found] == [("loss", False), ("accuracy", True)]
+
+
+# A check of one's own
+
+FAIR = """\
+schema: 1
+name: tiny
+data: {dataset: digits}
+clients: {count: 4}
+model: mlp
+training: {rounds: 2}
+expect:
+  fair: {at_most: 0.2, over: 3}
+"""
+
+
+@pytest.fixture
+def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is gone after it."""
+    monkeypatch.setattr(checks, "_entries", dict(checks._entries))
+
+
+def test_a_check_of_ones_own_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:
+    @harness.check("fair")
+    def fair(histories: Sequence[TrainingHistory], *, at_most: float, over: int = 1) -> Verdict:
+        return Verdict(expectation="fair", expected=f"<= {at_most} over {over}", passed=False)
+
+    (tmp_path / "pytest.ini").touch()
+    file = tmp_path / "f.yaml"
+    file.write_text(FAIR)
+    (case,) = load_file(file)
+    assert judge(case.scenario.expect, []) == (
+        Verdict(expectation="fair", expected="<= 0.2 over 3", passed=False),
+    )
+    file.write_text(FAIR.replace("at_most: 0.2", "at_least: 0.2"))
+    with pytest.raises(ScenarioError, match=r"expect\.fair\.at_most: missing") as bad:
+        load_file(file)
+    assert "expect.fair.at_least: unknown key" in str(bad.value)
+
+
+def test_an_unregistered_check_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "f.yaml").write_text(FAIR)
+    with pytest.raises(ScenarioError, match=r"expect\.fair: unknown key"):
+        load_file(tmp_path / "f.yaml")
+
+
+def test_a_name_that_another_module_took_is_refused(own_checks: None) -> None:
+    with pytest.raises(ValueError, match="expectation 'accuracy' is already registered by"):
+
+        @harness.check("accuracy")
+        def accuracy(histories: Sequence[TrainingHistory]) -> Verdict:
+            raise AssertionError("never called")

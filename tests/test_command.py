@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +62,79 @@ def test_check_imports_no_tensorflow() -> None:
         "assert not heavy & set(sys.modules); sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["check"], ["nope"], ["list"], ["list", "nope"], ["report"], ["schema", "x"]]
+)
+def test_wrong_usage_ends_with_code_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: fedharness")
+
+
+def test_check_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path / "gone.yaml")]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("gone.yaml: cannot be read: No such file or directory\n")
+
+
+@pytest.mark.xfail(strict=True, reason="0 scenario(s) in 0 file(s): no mistakes found")
+def test_check_of_a_folder_without_scenarios(tmp_path: Path) -> None:
+    """In CI that is a folder that was moved."""
+    assert main(["check", str(tmp_path)]) != 0
+
+
+@pytest.mark.xfail(strict=True, reason="every .yaml of the environment is read as a scenario")
+def test_check_leaves_hidden_folders_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(TINY)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "other.yaml").write_text("- not ours\n")
+    assert main(["check", str(tmp_path)]) == 0
+
+
+def test_references_in_the_schema_lead_somewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    text = capsys.readouterr().out
+    references = re.findall(r'"\$ref": "#/([^"]+)"', text)
+    assert references
+    for reference in references:
+        found = json.loads(text)
+        for part in reference.split("/"):
+            found = found[part]
+
+
+def test_report_of_our_records_gives_its_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "reports" / "records", tmp_path / "records")
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'report.md'}\n"
+    assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Federated scenarios")
+
+
+@pytest.mark.xfail(strict=True, raises=KeyError, reason="settings of a record are not validated")
+def test_report_names_a_record_without_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "a.json").write_text(
+        '{"record": 1, "id": "a", "settings": {}, "status": "passed"}'
+    )
+    assert main(["report", str(tmp_path)]) == 1
+    assert "a.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["list", "datasets"], ["schema"]])
+def test_python_m_harness_imports_no_tensorflow(arguments: list[str]) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['harness', *{arguments!r}]\n"
+        "try:\n    runpy.run_module('harness', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert end.code == 0\n"
+        "assert not {'tensorflow', 'tensorflow_federated'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)

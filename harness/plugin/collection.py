@@ -67,8 +67,8 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         raise pytest.UsageError(_message(problems))
 
 
-def check_files(config: pytest.Config) -> None:
-    """Reads the scenario files below pytest's arguments without collecting them.
+def check_files(config: pytest.Config) -> int:
+    """Reads the scenario files below pytest's arguments; returns how many scenarios they hold.
 
     xdist's controller does not collect; this stops it before it starts workers in vain.
 
@@ -77,16 +77,18 @@ def check_files(config: pytest.Config) -> None:
 
     """
     problems: dict[str, Problem] = {}
+    cases = 0
     start = config.invocation_params.dir
     for arg in config.args:
         for file in find_files(start / str(arg).split("::")[0]):
             if file.is_file() and is_scenario_file(file, config):
                 try:
-                    load_file(file, config.rootpath)
+                    cases += len(load_file(file, config.rootpath))
                 except ScenarioError as bad:
                     problems.update((str(p), p) for p in bad.problems)
     if problems:
         raise pytest.UsageError(_message(problems.values()))
+    return cases
 
 
 def _message(problems: Iterable[Problem]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Union
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.plugin.execution import demand, execute
 from harness.results import Result
 from harness.scenario import Scenario
@@ -28,12 +29,15 @@ class Federated:
 
         Raises:
             ExpectationsFailed: an expectation does not hold, or the training diverged.
-            HarnessError: the scenario cannot be run.
+            pytest.fail.Exception: the scenario cannot be run.
         """
         __tracebackhide__ = True
         if not isinstance(scenario, Scenario):
             scenario = Scenario.model_validate(dict(scenario))
-        result = execute(self._config, scenario)
+        try:
+            result = execute(self._config, scenario)
+        except HarnessError as bad:
+            pytest.fail(str(bad), pytrace=False)
         if judge or result.status == "skipped":
             demand(result)
         return result

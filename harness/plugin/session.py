@@ -28,10 +28,12 @@ class FederatedSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
+        """Xdist's controller collects nothing: it looks at the files itself."""
         if self._is_xdist_controller:
             from harness.plugin.collection import check_files
 
-            check_files(self._config)
+            if check_files(self._config):
+                self._demand_tff()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -40,13 +42,18 @@ class FederatedSession:
         raise_problems(self._config, items)
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Says in one line that TFF is missing, before every scenario fails for it."""
-        if self._config.option.collectonly or not session.items:
+        if self._config.option.collectonly or self._is_xdist_worker:
             return
         from harness.plugin.item import ScenarioItem
+
+        if any(isinstance(item, ScenarioItem) for item in session.items or ()):
+            self._demand_tff()
+
+    def _demand_tff(self) -> None:
+        """Says in one line that TFF is missing, before every scenario fails for it."""
         from harness.runtime.imports import missing
 
-        if any(isinstance(i, ScenarioItem) for i in session.items) and (reason := missing()):
+        if reason := missing():
             raise pytest.UsageError(reason)
 
     @pytest.hookimpl(wrapper=True)

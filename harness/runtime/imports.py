@@ -9,14 +9,17 @@ import platform
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from typing import Any, Optional
+
+from packaging.requirements import Requirement
 
 from harness.errors import RuntimeUnavailable
 
 TFF_VERSION = "0.87.0"
 _INSTALL = f"pip install --no-deps tensorflow-federated=={TFF_VERSION}"
-_UV = "with uv, paste the lines of README.md under 'In your own repository'"
+_UV = "with uv: see docs/installing.md"
 
 _quiet = True
 
@@ -47,9 +50,9 @@ def missing() -> Optional[str]:
             "--collect-only work here"
         )
     if sys.version_info >= (3, 12):
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
         return (
-            f"tensorflow-federated {TFF_VERSION} needs Python 3.9 to 3.11, and this is {version}: "
+            f"tensorflow-federated {TFF_VERSION} needs Python 3.9 to 3.11, and this is {python}: "
             "make an environment with an older Python"
         )
     return f"tensorflow-federated is not installed: {_INSTALL} ({_UV})"
@@ -69,12 +72,28 @@ def import_tff() -> Any:
             import tensorflow  # noqa: F401
             import tensorflow_federated as tff
         except Exception as bad:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
+            line = str(bad).partition("\n")[0]
             raise RuntimeUnavailable(
-                f"tensorflow-federated is broken here ({type(bad).__name__}: "
-                f"{str(bad).partition(chr(10))[0]}): pip install --force-reinstall "
-                f"pytest-federated && {_INSTALL} ({_UV})"
+                f"tensorflow-federated is broken here ({type(bad).__name__}: {line}): {_repair()}"
             ) from bad
     return tff
+
+
+def _repair() -> str:
+    """The command that puts right what is installed in another version than we require."""
+    unmet = []
+    for text in requires("pytest-federated") or []:
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            met = wanted.specifier.contains(version(wanted.name), prereleases=True)
+        except PackageNotFoundError:
+            met = False
+        if not met:
+            unmet.append(f"'{wanted.name}{wanted.specifier}'")
+    what = " ".join(unmet) or f"--force-reinstall --no-deps tensorflow-federated=={TFF_VERSION}"
+    return f"pip install {what} ({_UV})"
 
 
 @contextlib.contextmanager

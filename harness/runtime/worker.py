@@ -8,7 +8,6 @@ that a piped pytest never returns. Here the worker writes to a file of its own, 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import subprocess
 import sys
@@ -171,6 +170,8 @@ def _one_at_a_time() -> Iterator[None]:
     gRPC servers share ports (SO_REUSEPORT): two workers on one port would both start, and each
     would get some of the other's calls.
     """
+    import fcntl  # here, as Windows has none and reads this module all the same
+
     path = Path(tempfile.gettempdir()) / f"pytest-federated-{os.getuid()}.lock"
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
