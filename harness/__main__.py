@@ -47,6 +47,8 @@ def _check(chosen: argparse.Namespace) -> int:
     from harness.scenario.files import load_all
 
     cases = load_all(chosen.paths)
+    if not cases:
+        raise HarnessError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")
     return 0

@@ -144,11 +144,11 @@ class Registry(Generic[F]):
             raise problem("", "must be a name, or a mapping with 'kind'")
         if "kind" not in value:
             raise problem("", f"needs the key 'kind'; allowed: {', '.join(self.names())}")
-        if value["kind"] not in self:
+        if not isinstance(value["kind"], str) or value["kind"] not in self:
             raise problem(
                 "kind" if len(value) > 1 else "",
                 f"got {value['kind']!r}; no such {self.what}; "
-                f"{suggest(value['kind'], self.names())}",
+                f"{suggest(value['kind'] if isinstance(value['kind'], str) else '', self.names())}",
             )
         return self[value["kind"]].params.model_validate(dict(value))
 
@@ -194,7 +194,7 @@ class Choices:
     def model(self) -> type[Section]:
         """A model with one optional key for each entry that is registered by now."""
         fields: dict[str, Any] = {
-            name: (Optional[self.registry[name].params], None) for name in self.registry.names()
+            name: (self.registry[name].params, None) for name in self.registry.names()
         }
         return create_model(self.registry.what, __base__=Section, **fields)
 

@@ -22,10 +22,6 @@ training: {rounds: 2}
 MATRIX_LINE = 7
 
 
-def wrong(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The root of a project, so that no defaults are looked for above it."""
@@ -230,7 +226,6 @@ def test_documents_each_have_their_matrix_and_line(load: Callable[..., list[Case
         pytest.param(
             "{5: [1]}",
             "matrix.5: got the key 5; must be a dotted key, such as clients.count",
-            marks=wrong("TypeError: sequence item 1: expected str instance, int found"),
         ),
     ],
 )
@@ -284,7 +279,6 @@ def test_a_combination_that_is_wrong(problems: Callable[..., list[str]]) -> None
         ("{clients.count.x: [1]}", "clients.count"),
     ],
 )
-@wrong("with_value gives no place to the mappings that it makes on the way")
 def test_a_value_without_its_choice_is_shown_in_the_matrix(
     problems: Callable[..., list[str]], matrix: str, key: str
 ) -> None:
@@ -292,7 +286,6 @@ def test_a_value_without_its_choice_is_shown_in_the_matrix(
     assert said.startswith(f"f.yaml:{MATRIX_LINE}: {key}: ")
 
 
-@wrong("the list is replaced by the mapping that the matrix needs, and nobody is told")
 def test_a_matrix_does_not_hide_a_section_of_the_wrong_type(
     problems: Callable[..., list[str]],
 ) -> None:
@@ -302,7 +295,6 @@ def test_a_matrix_does_not_hide_a_section_of_the_wrong_type(
     ]
 
 
-@wrong("accepted: the two variants are the same training under two names")
 def test_a_key_inside_a_later_one_varies_nothing(problems: Callable[..., list[str]]) -> None:
     matrix = "matrix:\n  clients.split.min_examples: [1, 2]\n  clients.split: [iid]\n"
     assert problems(SCENARIO + matrix)
@@ -361,7 +353,6 @@ def test_defaults_do_not_override(folder: Path, load: Callable[..., list[Case]])
             "dirichlet",
             "{alpha: 2}",
             {"kind": "dirichlet", "alpha": 2, "min_examples": 1},
-            marks=wrong("the default's short form is no mapping to fill in from"),
         ),
     ],
 )
@@ -386,7 +377,6 @@ def test_a_default_model_gives_way_to_another_kind(
     assert settings(case, "model.kind") == "mlp"
 
 
-@wrong("the short form {keras: ...} has no 'kind', so hidden and kind: mlp are filled in")
 def test_a_default_model_gives_way_to_ones_own_keras_model(
     folder: Path, load: Callable[..., list[Case]]
 ) -> None:
@@ -510,7 +500,6 @@ def test_a_default_that_is_overridden_may_be_wrong(
     assert settings(case, "clients.count") == 3
 
 
-@wrong("'is empty; a scenario needs at least a name', of a file that is none")
 def test_defaults_that_are_all_comments(folder: Path, load: Callable[..., list[Case]]) -> None:
     (folder / "defaults.yaml").write_text("# nothing in common yet\n")
     assert ids(load(SCENARIO)) == ["tiny"]

@@ -94,7 +94,9 @@ def test_it_renders(results: list[Result]) -> None:
     text = report(results)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     headings = [
-        tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"
+        tokens[i + 1].content.replace("\\", "")
+        for i, token in enumerate(tokens)
+        if token.type == "heading_open"
     ]
     assert headings[0] == "Federated scenarios"
     for wanted in ("first[alpha=0.1]", "second_one", "third", "fourth"):
@@ -164,8 +166,6 @@ def test_a_file_is_written_whole_or_not_at_all(
 
 
 def test_file_names_are_safe() -> None:
-    assert (
-        file_name("a[split=shards(shards_per_client=3)]")
-        == "a-split=shards_shards_per_client=3_.json"
-    )
+    name = file_name("a[split=shards(shards_per_client=3)]")
+    assert re.fullmatch(r"a-split=shards_shards_per_client=3_-[0-9a-f]{8}\.json", name)
     assert "/" not in file_name("a[path=../../etc]")

@@ -62,7 +62,8 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 
     """
     problems = list(config.stash.get(PROBLEMS, []))
-    problems += duplicates(i.case for i in items if isinstance(i, ScenarioItem))
+    cases = (i.case for i in items if isinstance(i, ScenarioItem))
+    problems += duplicates(cases, config.rootpath)
     if problems:
         raise pytest.UsageError(_message(problems))
 

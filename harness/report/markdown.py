@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from harness.training.optimizers import optimizers
 
 REPORT = "report.md"
 _STYLE = "github"
+_TITLE, _NOT_RUN = "Federated scenarios", "Not run"
 
 
 def write_report(results: Sequence[Result], folder: Path) -> Path:
@@ -47,16 +49,17 @@ def report(results: Sequence[Result]) -> str:
     """The whole report as Markdown."""
     ran = [r for r in results if r.status != "skipped"]
     skipped = [r for r in results if r.status == "skipped"]
-    parts = ["# Federated scenarios", _verdict_line(results)]
+    parts = [f"# {_TITLE}", _verdict_line(results)]
+    headings = [_TITLE, *([_NOT_RUN] if skipped else []), *(r.id for r in ran)]
     if ran:
         parts += [
-            _summary(ran),
+            _summary(ran, _anchors(headings)),
             "Accuracy and loss are those of the test set after the last round: mean ± standard "
             "deviation over seeds.",
         ]
     if skipped:
-        rows = [[r.id, escape(r.reason)] for r in skipped]
-        parts += ["## Not run", _table(rows, ["scenario", "reason"])]
+        rows = [[escape(r.id), escape(r.reason)] for r in skipped]
+        parts += [f"## {_NOT_RUN}", _table(rows, ["scenario", "reason"])]
     parts += [_section(r) for r in ran]
     if ran:
         parts.append(_provenance(ran))
@@ -65,15 +68,31 @@ def report(results: Sequence[Result]) -> str:
 
 def escape(text: str) -> str:
     """Text that stands in a table cell or a paragraph as it is written."""
-    for character in "\\|<>*_`[]":
+    for character in "\\|<>*_`[]~#&":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
+
+
+def paragraph(text: str) -> str:
+    """Text that is a paragraph: not a list, a rule or a numbered item, however it begins."""
+    return re.sub(r"^(\d*)([-+.)=])", r"\1\\\2", escape(text))
 
 
 def anchor(heading: str) -> str:
     """The fragment that GitHub gives a heading."""
     kept = (c for c in heading.lower() if c.isalnum() or c in " -_")
     return "".join(kept).replace(" ", "-")
+
+
+def _anchors(headings: Sequence[str]) -> dict[str, str]:
+    """Each heading's fragment: GitHub numbers those that would be the same."""
+    anchors: dict[str, str] = {}
+    for heading in headings:
+        plain, number = anchor(heading), 0
+        while (unique := f"{plain}-{number}" if number else plain) in anchors.values():
+            number += 1
+        anchors[heading] = unique
+    return anchors
 
 
 def _verdict_line(results: Sequence[Result]) -> str:
@@ -83,12 +102,12 @@ def _verdict_line(results: Sequence[Result]) -> str:
     return "**" + ", ".join(f"{n} {status}" for status, n in counts.items()) + "**"
 
 
-def _summary(results: Sequence[Result]) -> str:
+def _summary(results: Sequence[Result], anchors: dict[str, str]) -> str:
     rows = []
     for result in results:
         name, *rest = summary_row(result)
         rows.append(
-            [f"[{escape(name)}](#{anchor(name)})", *map(escape, rest[:-1]), _status(result)]
+            [f"[{escape(name)}](#{anchors[name]})", *map(escape, rest[:-1]), _status(result)]
         )
     return _table(
         rows,
@@ -123,11 +142,11 @@ def _section(result: Result) -> str:
         ["client optimizer", choice(optimizers, training["client_optimizer"])],
         ["server optimizer", choice(optimizers, training["server_optimizer"])],
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
-        ["record", f"[{file_name(result.id)}](records/{_quoted(file_name(result.id))})"],
+        ["record", f"[{escape(file_name(result.id))}](records/{_quoted(file_name(result.id))})"],
     ]
-    parts = [f"## {result.id}"]
+    parts = [f"## {escape(result.id)}"]
     if s["description"]:
-        parts.append(escape(s["description"]))
+        parts.append(paragraph(s["description"]))
     if result.reason:
         parts.append(f"**{escape(result.reason)}**")
     if result.verdicts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, Optional
@@ -23,6 +24,8 @@ def spread(values: Sequence[float]) -> str:
     """Mean and standard deviation (n - 1), as ``0.953 ± 0.012``."""
     if not values:
         return "–"
+    if not all(math.isfinite(v) for v in values):
+        return "not finite"
     mean = f"{statistics.fmean(values):.3f}"
     return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
 

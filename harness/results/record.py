@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal, Optional
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from harness.training.history import Figure, TrainingHistory
 
@@ -63,6 +63,13 @@ class Result(BaseModel):
     histories: tuple[TrainingHistory, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
+
+    @field_validator("settings")
+    @classmethod
+    def _of_a_scenario(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if missing := {"data", "clients", "model", "training", "seeds"} - set(settings):
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return settings
 
     @property
     def accuracies(self) -> list[float]:

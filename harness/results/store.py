@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -37,16 +40,29 @@ def _umask() -> int:
     return mask
 
 
+def _without_nan(value: Any) -> Any:
+    """The figures of a diverged training as text, which pydantic reads back: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def file_name(result_id: str) -> str:
     """File name of a record: ``name[alpha=0.1]`` becomes ``name-alpha=0.1.json``."""
     plain = result_id.replace("[", "-").replace("]", "")
-    return "".join(c if c.isalnum() or c in "-_.=," else "_" for c in plain) + ".json"
+    safe = "".join(c if c.isalnum() or c in "-_.=," else "_" for c in plain)
+    if safe != plain:  # others may look the same now
+        safe += "-" + hashlib.sha256(result_id.encode()).hexdigest()[:8]
+    return safe + ".json"
 
 
 def write_result(result: Result, folder: Path) -> Path:
     """Writes one record below `folder` and returns its path."""
     path = folder / FOLDER / file_name(result.id)
-    text = json.dumps(result.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+    data = _without_nan(result.model_dump(mode="json"))
+    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
     return path
 
@@ -67,6 +83,8 @@ def read_results(folder: Path) -> list[Result]:
     for path in found:
         try:
             results.append(Result.model_validate_json(path.read_text(encoding="utf-8")))
+        except UnicodeDecodeError as bad:
+            raise HarnessError(f"{path}: not a result record (not UTF-8)") from bad
         except ValidationError as bad:
             first = bad.errors()[0]
             raise HarnessError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing
 from collections.abc import Iterator
 from typing import Any, Optional, Union
@@ -61,7 +62,8 @@ def _path(found: ErrorDetails, data: Any) -> Key:
     path: list[Union[str, int]] = []
     for part in found["loc"]:
         here = _at(data, tuple(path), None)
-        if isinstance(here, (dict, list)):
+        is_key = isinstance(here, dict) and (part in here or found["type"] == "missing")
+        if is_key or (isinstance(here, list) and isinstance(part, int)):
             path.append(part)
     if found["type"] == "missing" and path[-1:] != [found["loc"][-1]]:
         path.append(found["loc"][-1])  # of a choice in its short form, such as split: dirichlet
@@ -80,7 +82,7 @@ def _at(data: Any, path: Key, otherwise: Any) -> Any:
 
 def _message(found: ErrorDetails, path: Key, data: Any) -> str:
     kind, given, context = found["type"], found["input"], found.get("ctx", {})
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "invalid_key"):
         return f"unknown key; {suggest(path[-1], _allowed_keys(path[:-1], data))}"
     if kind == "missing":
         return "missing; it has no default"
@@ -107,6 +109,12 @@ def _message(found: ErrorDetails, path: Key, data: Any) -> str:
 
 
 def _brief(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime.date):
+        return str(value)
     text = repr(list(value)) if isinstance(value, tuple) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -119,7 +127,8 @@ def _allowed_keys(path: Key, data: Any) -> list[str]:
             return []
         field = _fields(model).get(str(part))
         model = _model_of(field, _at(data, path[: depth + 1], None)) if field else None
-    return list(_fields(model)) if model else []
+    names = list(_fields(model)) if model else []
+    return [*names[:-1], "matrix", *names[-1:]] if model is Scenario else names
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -133,7 +142,11 @@ def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
         if isinstance(note, Choice):
             chosen = note.registry.normalise(value)
             name = chosen.get("kind") if isinstance(chosen, dict) else None
-            return note.registry[name].params if name and name in note.registry else None
+            return (
+                note.registry[name].params
+                if isinstance(name, str) and name in note.registry
+                else None
+            )
     return next((t for t in _types(field.annotation) if issubclass(t, BaseModel)), None)
 
 

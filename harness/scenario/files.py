@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Optional
 
 from harness.errors import Problem, ScenarioError
-from harness.scenario.loader import DEFAULTS, Case, load_file
+from harness.scenario.loader import DEFAULTS, Case, load_file, shown_path
 
 SUFFIXES = (".yaml", ".yml")
 
 
 def find_files(path: Path) -> list[Path]:
-    """The scenario files at or below `path`, sorted; ``defaults.yaml`` is none."""
+    """The scenario files at or below `path`, sorted; without defaults and hidden ones."""
     if not path.is_dir():
         return [path]
     below = (p for p in path.rglob("*") if p.suffix in SUFFIXES and p.name != DEFAULTS)
-    return sorted(p for p in below if p.is_file())
+    seen = (p for p in below if not any(f.startswith(".") for f in p.relative_to(path).parts))
+    return sorted(p for p in seen if p.is_file())
 
 
 def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
@@ -29,18 +30,19 @@ def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
     """
     cases: list[Case] = []
     problems: list[Problem] = []
-    for file in dict.fromkeys(f for p in paths for f in find_files(p)):
+    files = {f.resolve(): f for p in reversed(paths) for f in reversed(find_files(p))}
+    for file in reversed(files.values()):
         try:
             cases += load_file(file, root)
         except ScenarioError as bad:
             problems += bad.problems
-    problems += duplicates(cases)
+    problems += duplicates(cases, root)
     if problems:
         raise ScenarioError(problems)
     return cases
 
 
-def duplicates(cases: Iterable[Case]) -> list[Problem]:
+def duplicates(cases: Iterable[Case], root: Optional[Path] = None) -> list[Problem]:
     """A problem for each scenario whose id another file has already used."""
     first: dict[str, Case] = {}
     problems: dict[tuple[Path, str], Problem] = {}
@@ -48,6 +50,7 @@ def duplicates(cases: Iterable[Case]) -> list[Problem]:
         name = case.scenario.name
         other = first.setdefault(name, case)
         if other.file != case.file:
-            message = f"got {name!r}; taken in {other.file}:{other.line}"
-            problems[case.file, name] = Problem(case.file, case.line, "name", message)
+            message = f"got {name!r}; taken in {shown_path(other.file, root)}:{other.line}"
+            shown = shown_path(case.file, root)
+            problems[case.file, name] = Problem(shown, case.line, "name", message)
     return list(problems.values())

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from harness.errors import Problem, ScenarioError
 from harness.scenario.explain import explain
 from harness.scenario.matrix import expand
-from harness.scenario.schema import Scenario
+from harness.scenario.schema import Scenario, choices
 from harness.scenario.source import Document, read_documents
 
 DEFAULTS = "defaults.yaml"
@@ -56,31 +56,28 @@ def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
         ScenarioError: with every problem of the file.
 
     """
-    shown = _shown(file, root)
+    shown = shown_path(file, root)
     defaults = _defaults(file, root)
     cases: list[Case] = []
     problems: dict[str, Problem] = {}
     first_line: dict[str, int] = {}
     for document in read_documents(file, shown):
         line = document.place(()).line
+        # Written out first: {keras: ...} is another kind than {kind: mlp}, and is not filled in.
+        for path, registry in choices():
+            for either in (document, *defaults):
+                either.normalised(path, registry.normalise)
         for default in defaults:
             document = document.over(default)
         name = document.data.get("name")
+        loaded, found = _cases(document, file, line)
         if isinstance(name, str) and name in first_line:
             place = document.place(("name",))
-            found = [
-                Problem(
-                    place.file,
-                    place.line,
-                    "name",
-                    f"got {name!r}; taken in line {first_line[name]}",
-                )
-            ]
-        else:
-            if isinstance(name, str):
-                first_line[name] = document.place(("name",)).line
-            loaded, found = _cases(document, file, line)
-            cases += loaded
+            message = f"got {name!r}; taken in line {first_line[name]}"
+            found.append(Problem(place.file, place.line, "name", message))
+        elif isinstance(name, str):
+            first_line[name] = document.place(("name",)).line
+        cases += loaded
         problems.update((str(p), p) for p in found)
     if problems:
         raise ScenarioError(problems.values())
@@ -128,14 +125,15 @@ def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
 
 
 def _default(file: Path, root: Optional[Path]) -> Document:
-    first, *more = read_documents(file, _shown(file, root))
-    if more:
-        place = more[0].place(())
+    documents = read_documents(file, shown_path(file, root), may_be_empty=True)
+    if len(documents) > 1:
+        place = documents[1].place(())
         raise ScenarioError([Problem(place.file, place.line, "", "defaults are one document only")])
-    return first
+    return documents[0] if documents else Document({}, {})
 
 
-def _shown(file: Path, root: Optional[Path]) -> Path:
+def shown_path(file: Path, root: Optional[Path]) -> Path:
+    """The path that messages give: relative to `root`, or to here, where it is below that."""
     try:
         return file.resolve().relative_to((root or Path.cwd()).resolve())
     except ValueError:

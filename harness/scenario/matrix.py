@@ -24,9 +24,9 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
     matrix = document.data["matrix"]
     base = Document({k: v for k, v in document.data.items() if k != "matrix"}, document.places)
 
-    def wrong(path: tuple[str, ...], message: str) -> Problem:
+    def wrong(path: tuple[Any, ...], message: str) -> Problem:
         place = document.place(path)
-        return Problem(place.file, place.line, ".".join(path), message)
+        return Problem(place.file, place.line, ".".join(map(str, path)), message)
 
     if not isinstance(matrix, Mapping) or not matrix:
         return [], [
@@ -50,7 +50,16 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
     if problems:
         return [], problems
 
-    labels = _labels(list(matrix))
+    keys = list(matrix)
+    for place, key in enumerate(keys):
+        for later in keys[place + 1 :]:
+            if key.startswith(f"{later}."):
+                message = f"is replaced by {later}, which comes later; put that first"
+                problems.append(wrong(("matrix", key), message))
+    if problems:
+        return [], problems
+
+    labels = _labels(keys)
     variants = []
     for combination in itertools.product(*(list(enumerate(v)) for v in matrix.values())):
         variant, parts = base, []

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from harness.checks import checks
 from harness.data.settings import Clients, Data
-from harness.registry import Choice, Choices
+from harness.registry import Choice, Choices, Registry
 from harness.settings import Section, problem
 from harness.training.models import models
 from harness.training.settings import Training
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+# Names that mean something else to pytest, as markers or in -m expressions.
+_NO_TAGS = {
+    *("skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
+    *("and", "or", "not"),
+}
 
 
 class Scenario(Section):
@@ -33,7 +40,7 @@ class Scenario(Section):
     clients: Clients
     model: Annotated[Section, Choice(models)]
     training: Training
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: tuple[int, ...] = (0,)
     expect: Annotated[dict[str, Section], Choices(checks)] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -57,11 +64,15 @@ class Scenario(Section):
     def _are_markers(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
         if not all(tag.isidentifier() for tag in tags):
             raise problem("", "allowed: letters, digits and '_', as tags become pytest markers")
+        if taken := _NO_TAGS.intersection(tags):
+            raise problem("", f"{', '.join(sorted(taken))}: means something else to pytest")
         return tags
 
     @field_validator("seeds")
     @classmethod
     def _are_distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise problem("", "must have at least 1 item(s)")
         if min(seeds) < 0:
             raise problem("", "seeds are 0 or greater")
         if len(set(seeds)) < len(seeds):
@@ -71,3 +82,14 @@ class Scenario(Section):
     def settings(self) -> dict[str, Any]:
         """The whole scenario as JSON-ready data, with defaults written out."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def choices(section: type[Section] = Scenario) -> Iterator[tuple[tuple[str, ...], Registry[Any]]]:
+    """The key paths at which a scenario chooses from a registry, and these registries."""
+    for name, field in section.model_fields.items():
+        for note in field.metadata:
+            if isinstance(note, Choice):
+                yield (name,), note.registry
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            for path, registry in choices(field.annotation):
+                yield (name, *path), registry

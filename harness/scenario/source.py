@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Callable, Union
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
@@ -54,14 +54,28 @@ class Document:
         _fill(merged, defaults, (), merged.data, defaults.data)
         return merged
 
+    def normalised(self, path: Key, rewrite: Callable[[Any], Any]) -> None:
+        """Rewrites the value at `path`, where there is one: a choice's short form, written out."""
+        at = self.data
+        for key in path[:-1]:
+            at = at.get(key) if isinstance(at, dict) else None
+        if isinstance(at, dict) and path[-1] in at:
+            at[path[-1]] = rewrite(at[path[-1]])
+
     def with_value(self, path: tuple[str, ...], value: Any, place: Place) -> Document:
         """A copy in which the value at the dotted `path` is replaced, or added."""
         changed = Document(copy.deepcopy(self.data), dict(self.places))
         at = changed.data
-        for key in path[:-1]:
-            if not isinstance(at.get(key), dict):
-                # The short form of a choice (split: iid) makes room for its parameters.
-                at[key] = {"kind": at[key]} if isinstance(at.get(key), str) else {}
+        for depth, key in enumerate(path[:-1], start=1):
+            if isinstance(at.get(key), str):
+                at[key] = {"kind": at[key]}  # the short form of a choice makes room for its keys
+            elif not isinstance(at.get(key), dict):
+                if at.get(key) is not None:
+                    changed.places.setdefault(path[:depth], place)
+                    if depth < len(path) - 1 or isinstance(at[key], list):
+                        return changed  # it is shown as the mistake that it is
+                at[key] = {}
+                changed.places[path[:depth]] = place
             at = at[key]
         at[path[-1]] = copy.deepcopy(value)
         for known in [k for k in changed.places if k[: len(path)] == path]:
@@ -87,7 +101,7 @@ def _fill(merged: Document, defaults: Document, path: Key, own: Any, given: Any)
             _fill(merged, defaults, here, own[key], value)
 
 
-def read_documents(file: Path, shown: Path) -> list[Document]:
+def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[Document]:
     """Reads a YAML file; `shown` is its path as messages should give it.
 
     Raises:
@@ -115,14 +129,14 @@ def read_documents(file: Path, shown: Path) -> list[Document]:
         if value is None:
             continue  # a trailing --- opens an empty document
         if not isinstance(value, CommentedMap):
-            given = type(value).__name__.replace("Commented", "").lower()
-            problems.append(Problem(shown, line, "", f"must be a mapping of keys, not a {given}"))
+            given = "a list" if isinstance(value, CommentedSeq) else "a line of text"
+            problems.append(Problem(shown, line, "", f"must be a mapping of keys, not {given}"))
             continue
         places: dict[Key, Place] = {(): Place(shown, line)}
         documents.append(Document(_plain(value, (), shown, places), places))
     if problems:
         raise ScenarioError(problems)
-    if not documents:
+    if not documents and not may_be_empty:
         raise ScenarioError([Problem(shown, 0, "", "is empty; a scenario needs at least a name")])
     return documents
 

@@ -71,7 +71,7 @@ def _fetch(tff: Any, folder: Path) -> None:
         staging = tempfile.mkdtemp(prefix="emnist-", dir=folder)
     except OSError as bad:
         raise DataUnavailable(
-            f"emnist cannot be cached: {bad}; choose a folder with --fed-data-cache"
+            f"emnist cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache"
         ) from bad
     try:
         tff.simulation.datasets.emnist.load_data(cache_dir=staging)
@@ -97,7 +97,7 @@ def _is_whole(file: Path) -> bool:
     with file.open("rb") as opened:
         header = opened.read(100)
     page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
-    return file.stat().st_size >= (65536 if page == 1 else page) * pages > 0
+    return file.stat().st_size >= (65536 if page == 1 else page) * max(pages, 1) > 0
 
 
 def _broken(cache: Cache) -> DataError:
