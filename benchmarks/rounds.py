@@ -1,9 +1,8 @@
 """Time of a round: this harness, bare TFF, and plain NumPy as the limit, on the same work.
 
-Run: ``uv run python benchmarks/rounds.py [CLIENTS...]``. Prints a Markdown table. The work is that
-of issue threads and papers alike: digits, MLP 64-128-10, all clients in every round, 5 local
-epochs, batches of 20. All sides run in turn in one process, several times over, and the medians
-are compared as ratios: the machine may be shared.
+Run: ``uv run python benchmarks/rounds.py [CLIENTS...]``. Prints a Markdown table. The work: digits,
+MLP 64-128-10, all clients in every round, 5 local epochs, batches of 20. All sides run in turn in
+one process, several times over, and the medians are compared as ratios: the machine may be shared.
 """
 
 from __future__ import annotations
