@@ -97,7 +97,7 @@ def run(
             f"cut short after {options.rounds} of {scenario.training.rounds} rounds",
         )
     return Result(
-        id=scenario.name + (f"[{variant}]" if variant else ""),
+        id=scenario.id(variant),
         settings={**scenario.settings(), "seeds": list(seeds)},
         status=status,
         reason=reason,

@@ -49,7 +49,7 @@ def execute(
         if setting(config, "strict"):
             raise
         return Result(
-            id=scenario.name + (f"[{variant}]" if variant else ""),
+            id=scenario.id(variant),
             settings=scenario.settings(),
             status="skipped",
             reason=str(missing),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -75,9 +73,3 @@ class Result(BaseModel):
     def accuracies(self) -> list[float]:
         """Final test accuracy of each seed that reached an evaluation."""
         return [h.evaluated[-1].accuracy or 0.0 for h in self.histories if h.evaluated]
-
-    @property
-    def digest(self) -> str:
-        """Eight hex digits that change with any setting of the scenario."""
-        text = json.dumps(self.settings, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:8]

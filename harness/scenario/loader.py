@@ -38,7 +38,7 @@ class Case:
     @property
     def id(self) -> str:
         """Name and variant, as in ``digits-label-skew[alpha=0.1]``."""
-        return self.scenario.name + (f"[{self.variant}]" if self.variant else "")
+        return self.scenario.id(self.variant)
 
 
 def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
@@ -63,10 +63,7 @@ def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
     first_line: dict[str, int] = {}
     for document in read_documents(file, shown):
         line = document.place(()).line
-        # Written out first: {keras: ...} is another kind than {kind: mlp}, and is not filled in.
-        for path, registry in choices():
-            for either in (document, *defaults):
-                either.normalised(path, registry.normalise)
+        _write_out_choices(document)
         for default in defaults:
             document = document.over(default)
         name = document.data.get("name")
@@ -84,17 +81,16 @@ def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
     return cases
 
 
+def _write_out_choices(document: Document) -> None:
+    """Before defaults are filled in: {keras: ...} is another kind than {kind: mlp}."""
+    for path, registry in choices():
+        document.normalised(path, registry.normalise)
+
+
 def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
     variants, problems = expand(document)
     if not variants:  # what else is wrong is shown too
-        variants = [
-            (
-                "",
-                Document(
-                    {k: v for k, v in document.data.items() if k != "matrix"}, document.places
-                ),
-            )
-        ]
+        variants = [("", document.without("matrix"))]
     cases = []
     for variant, filled in variants:
         if "schema" not in filled.data:
@@ -119,6 +115,7 @@ def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
     for folder in file.resolve().parents:
         if (folder / DEFAULTS).is_file():
             found.append(_default(folder / DEFAULTS, root))
+            _write_out_choices(found[-1])
         if any((folder / marker).exists() for marker in _ROOT_MARKERS):
             break
     return found

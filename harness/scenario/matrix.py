@@ -22,7 +22,7 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
     if "matrix" not in document.data:
         return [("", document)], []
     matrix = document.data["matrix"]
-    base = Document({k: v for k, v in document.data.items() if k != "matrix"}, document.places)
+    base = document.without("matrix")
 
     def wrong(path: tuple[Any, ...], message: str) -> Problem:
         place = document.place(path)

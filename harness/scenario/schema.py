@@ -79,6 +79,10 @@ class Scenario(Section):
             raise problem("", "the same seed twice is the same training twice")
         return seeds
 
+    def id(self, variant: str = "") -> str:
+        """Name, and the variant of a matrix: ``digits-label-skew[alpha=0.1]``."""
+        return f"{self.name}[{variant}]" if variant else self.name
+
     def settings(self) -> dict[str, Any]:
         """The whole scenario as JSON-ready data, with defaults written out."""
         return self.model_dump(mode="json", by_alias=True)

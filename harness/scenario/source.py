@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Union
@@ -53,6 +52,10 @@ class Document:
         merged = Document(copy.deepcopy(self.data), dict(self.places))
         _fill(merged, defaults, (), merged.data, defaults.data)
         return merged
+
+    def without(self, key: str) -> Document:
+        """The document less one of its top-level keys."""
+        return Document({k: v for k, v in self.data.items() if k != key}, self.places)
 
     def normalised(self, path: Key, rewrite: Callable[[Any], Any]) -> None:
         """Rewrites the value at `path`, where there is one: a choice's short form, written out."""
@@ -156,8 +159,3 @@ def _plain(value: Any, path: Key, file: Path, places: dict[Key, Place]) -> Any:
         if isinstance(value, scalar):
             return scalar(value)
     return value
-
-
-def is_mapping(value: Any) -> bool:
-    """Whether a plain value is a mapping."""
-    return isinstance(value, Mapping)

@@ -53,9 +53,10 @@ class Process:
         import tensorflow_federated as tff
 
         weights = self.initial_weights(seed)
-        parts = (tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
-        if self.execution.kind == "packed":
-            weights = tff.learning.models.ModelWeights(*parts)
+        if self.execution.kind == "packed":  # a functional model keeps its weights as tuples
+            weights = tff.learning.models.ModelWeights(
+                *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
+            )
         return self.learning.set_model_weights(self.learning.initialize(), weights)
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,15 @@ from harness.data.datasets.base import Cache, Dataset, Examples, datasets, in_me
 # First row of each collection form. The rows keep the order of the forms, and each form repeats
 # one sequence of about 130 labels, which is how the starts were found.
 _FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)
+
+
+@functools.lru_cache(maxsize=1)
+def _read() -> Examples:
+    from sklearn.datasets import load_digits
+
+    raw: Any = load_digits()
+    x = (raw.images / 16).astype(np.float32)[..., np.newaxis]
+    return Examples(x, raw.target.astype(np.int32))
 
 
 @datasets("digits")
@@ -23,10 +33,7 @@ def digits(cache: Cache) -> Dataset:
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository, 1998, https://doi.org/10.24432/C50P49 (its test part).
     """
-    from sklearn.datasets import load_digits
-
-    raw: Any = load_digits()
-    x = (raw.images / 16).astype(np.float32)[..., np.newaxis]
-    form = np.searchsorted(_FORMS, np.arange(len(x)), side="right") - 1
+    examples = _read()
+    form = np.searchsorted(_FORMS, np.arange(len(examples)), side="right") - 1
     names = np.array([f"form-{i:02d}" for i in range(len(_FORMS))])
-    return in_memory("digits", Examples(x, raw.target.astype(np.int32)), 10, names[form])
+    return in_memory("digits", examples, 10, names[form])
