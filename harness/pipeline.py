@@ -14,6 +14,7 @@ from harness.checks import judge
 from harness.data.datasets import Cache
 from harness.data.federate import federate
 from harness.results import Result, Status
+from harness.runtime import interrupts
 from harness.runtime.context import runtime
 from harness.scenario.schema import Scenario
 from harness.training.history import Round, TrainingHistory
@@ -79,9 +80,16 @@ def run(
     seeds = _seeds(scenario.seeds, options.seeds)
     histories = []
     for position, seed in enumerate(seeds):
-        history = _train(
-            scenario.model_copy(update={"training": training}), seed, options, position, on_round
-        )
+        with interrupts.kept() as check:
+
+            def tell(done: Round, position: int = position) -> None:
+                check()
+                if on_round:
+                    on_round(position, done)
+
+            history = _train(
+                scenario.model_copy(update={"training": training}), seed, options, tell
+            )
         histories.append(history)
         if history.diverged:
             break
@@ -111,8 +119,7 @@ def _train(
     scenario: Scenario,
     seed: int,
     options: Options,
-    position: int,
-    on_round: Optional[Progress],
+    on_round: Callable[[Round], None],
 ) -> TrainingHistory:
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
@@ -123,7 +130,7 @@ def _train(
         scenario.training,
         cohort_size,
         seed,
-        (lambda done: on_round(position, done)) if on_round else None,
+        on_round,
     )
 
 
