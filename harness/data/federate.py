@@ -75,7 +75,10 @@ def federate(data: Data, clients: Clients, seed: int, cache: Cache) -> Federated
     if test is None:
         fraction = _TEST_FRACTION if data.test_fraction is None else data.test_fraction
         held_out = _stratified(train.y, fraction, generator(seed, Stream.TEST_SET))
-        test, train = train.take(np.flatnonzero(held_out)), train.take(np.flatnonzero(~held_out))
+        test, train = (
+            train.select(np.flatnonzero(held_out)),
+            train.select(np.flatnonzero(~held_out)),
+        )
         natural = None if natural is None else natural[~held_out]
     if not len(test) or not len(train):
         raise DataError(

@@ -20,8 +20,8 @@ def evaluate(
     """Mean loss and accuracy (0 to 1) of `model` over all test examples."""
     total_loss, correct = 0.0, 0
     for start in range(0, len(test), _BATCH):
-        x, y = test.x[start : start + _BATCH], test.y[start : start + _BATCH]
-        given = model(x, training=False)
-        total_loss += float(loss(y, given)) * len(y)
-        correct += int(np.sum(np.argmax(given.numpy(), axis=-1) == y))
+        batch = test.take(slice(start, start + _BATCH))
+        given = model(batch.x, training=False)
+        total_loss += float(loss(batch.y, given)) * len(batch)
+        correct += int(np.sum(np.argmax(given.numpy(), axis=-1) == batch.y))
     return total_loss / len(test), correct / len(test)

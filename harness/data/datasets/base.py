@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Any, Callable, Optional, Protocol, Union
 
 import numpy as np
 
@@ -21,19 +21,64 @@ class Cache:
     folder: Path
 
 
+class Rows(Protocol):
+    """Anything that gives rows by their positions: an array in memory, on disk, or made on demand.
+
+    A million examples are described by such an object; only the rows that are asked for are ever
+    in memory. `numpy.load(file, mmap_mode="r")` gives one.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, ...)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of what `__getitem__` gives."""
+        ...
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """The rows at `index`, an int array (m,) or a slice, as an array in memory (m, ...)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Examples:
-    """Labelled examples: `x` float32 (n, ...), `y` int32 (n,)."""
+    """Labelled examples: `x` float32 (n, ...), `Rows`; `y` int32 (n,) or (n, ...)."""
 
-    x: np.ndarray
+    x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, index: np.ndarray) -> Examples:
-        """The examples at `index`, int (m,)."""
-        return Examples(self.x[index], self.y[index])
+    def take(self, index: Union[np.ndarray, slice]) -> Examples:
+        """The examples at `index`, int (m,) or a slice, read into memory."""
+        return Examples(np.asarray(self.x[index]), self.y[index])
+
+    def select(self, index: np.ndarray) -> Examples:
+        """The examples at `index`, int (m,); an `x` that is not in memory is not read."""
+        if type(self.x) is np.ndarray:  # so not a numpy.memmap, which is one by inheritance
+            return self.take(index)
+        return Examples(_Selected(self.x, index), self.y[index])
+
+
+class _Selected:
+    """Rows of other rows."""
+
+    def __init__(self, rows: Rows, index: np.ndarray) -> None:
+        if isinstance(rows, _Selected):  # so that a selection of a selection costs no more
+            rows, index = rows._rows, rows._index[index]
+        self._rows, self._index = rows, index
+        self.shape = (len(index), *rows.shape[1:])
+        self.dtype = rows.dtype
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self._rows[self._index[index]]
+
+    def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
 
 
 @dataclass(frozen=True)
@@ -84,6 +129,6 @@ def in_memory(
         position = {n: i for i, n in enumerate(wanted)}
         client = np.array([position.get(str(n), -1) for n in natural])
         kept = np.flatnonzero(client >= 0)
-        return Loaded(examples.take(kept), client[kept])
+        return Loaded(examples.select(kept), client[kept])
 
     return Dataset(name, num_classes, names, load)
