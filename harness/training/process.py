@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.runtime.imports import silenced
+from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
@@ -84,7 +85,9 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     """
     shape = models.Shape(data.train.x.shape[1:], data.num_classes)
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
-    key = json.dumps([repr(shape), training.execution, *(p.model_dump(mode="json") for p in parts)])
+    code = [fingerprints(part) for part in parts]
+    settings = [part.model_dump(mode="json") for part in parts]
+    key = json.dumps([repr(shape), training.execution, code, settings])
     if key not in _built:
         with silenced():
             _built[key] = _build(chosen, training, shape, data)
