@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ModelError,
         RuntimeUnavailable,
         ScenarioError,
+        TimeLimitExceeded,
     )
     from harness.pipeline import Options, run
     from harness.results import Result, Verdict
@@ -41,6 +42,7 @@ _HOME = {
     "RuntimeUnavailable": "harness.errors",
     "Scenario": "harness.scenario",
     "ScenarioError": "harness.errors",
+    "TimeLimitExceeded": "harness.errors",
     "Verdict": "harness.results",
     "load_file": "harness.scenario",
     "run": "harness.pipeline",
@@ -66,6 +68,7 @@ __all__ = [
     "RuntimeUnavailable",
     "Scenario",
     "ScenarioError",
+    "TimeLimitExceeded",
     "Verdict",
     "algorithm",
     "check",

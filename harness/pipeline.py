@@ -10,13 +10,16 @@ from typing import Callable, Optional
 
 import platformdirs
 
+from harness.cache import Histories, training_key
 from harness.checks import judge
 from harness.data.datasets import Cache
 from harness.data.federate import federate
+from harness.errors import TimeLimitExceeded
 from harness.results import Result, Status
 from harness.runtime import interrupts
-from harness.runtime.context import runtime
+from harness.runtime.context import runtime, shutdown
 from harness.scenario.schema import Scenario
+from harness.training.checkpoints import Checkpoints
 from harness.training.history import Round, TrainingHistory
 from harness.training.loop import train
 
@@ -41,6 +44,12 @@ class Options:
         rounds: cap on the rounds; a run that it cuts short is not judged.
         threads: compute threads of the TFF worker; all cores when None.
         cache: folder for downloaded data.
+        kept: folder in which finished trainings are kept, and checkpoints of others; None keeps
+            nothing.
+        reuse: whether a training that is kept is not run again.
+        resume: whether a training goes on from its last checkpoint.
+        checkpoint_every: rounds between two checkpoints; every 30 seconds when None.
+        timeout: seconds that one scenario may take, all its seeds together.
 
     """
 
@@ -48,6 +57,11 @@ class Options:
     rounds: Optional[int] = None
     threads: Optional[int] = None
     cache: Path = field(default_factory=default_cache)
+    kept: Optional[Path] = None
+    reuse: bool = True
+    resume: bool = False
+    checkpoint_every: Optional[int] = None
+    timeout: Optional[float] = None
 
 
 def run(
@@ -70,6 +84,7 @@ def run(
         DataUnavailable: the data is not on this machine and cannot be fetched.
         ModelError: the model cannot be built or does not fit the data.
         RuntimeUnavailable: TFF is missing or broken, or its worker died.
+        TimeLimitExceeded: it took longer than `options.timeout`.
 
     """
     options = options or Options()
@@ -78,21 +93,22 @@ def run(
     if truncated:
         training = training.model_copy(update={"rounds": options.rounds})
     seeds = _seeds(scenario.seeds, options.seeds)
-    histories = []
-    for position, seed in enumerate(seeds):
-        with interrupts.kept() as check:
+    shortened = scenario.model_copy(update={"training": training})
+    histories: list[TrainingHistory] = []
+    reused = 0
+    with interrupts.kept(options.timeout) as check:
+        for position, seed in enumerate(seeds):
 
             def tell(done: Round, position: int = position) -> None:
                 check()
                 if on_round:
                     on_round(position, done)
 
-            history = _train(
-                scenario.model_copy(update={"training": training}), seed, options, tell
-            )
-        histories.append(history)
-        if history.diverged:
-            break
+            history, is_reused = _history(shortened, seed, options, tell)
+            histories.append(history)
+            reused += is_reused
+            if history.diverged:
+                break
     diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")
     verdicts = () if truncated or diverged else judge(scenario.expect, histories)
     status: Status = "passed" if all(v.passed for v in verdicts) else "failed"
@@ -112,7 +128,30 @@ def run(
         histories=tuple(histories),
         verdicts=verdicts,
         versions=_versions(),
+        reused=reused,
     )
+
+
+def _history(
+    scenario: Scenario, seed: int, options: Options, on_round: Callable[[Round], None]
+) -> tuple[TrainingHistory, bool]:
+    """The training of one seed, and whether it was done before."""
+    if options.kept is None:
+        return _train(scenario, seed, options, on_round), False
+    key = training_key(scenario, seed)
+    cache = Histories(options.kept)
+    with cache.claim(key):
+        found = cache.get(key) if options.reuse else None
+        if found:
+            on_round(found.rounds[-1])
+            return found, True
+        checkpoints = Checkpoints(options.kept / "checkpoints" / key, options.checkpoint_every)
+        if not options.resume:
+            checkpoints.clear()
+        history = _train(scenario, seed, options, on_round, checkpoints)
+        cache.put(key, history)
+        checkpoints.clear()
+        return history, False
 
 
 def _train(
@@ -120,18 +159,18 @@ def _train(
     seed: int,
     options: Options,
     on_round: Callable[[Round], None],
+    checkpoints: Optional[Checkpoints] = None,
 ) -> TrainingHistory:
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
     runtime(options.threads).start()  # after the data, whose errors need no TensorFlow
-    return train(
-        data,
-        scenario.model,
-        scenario.training,
-        cohort_size,
-        seed,
-        on_round,
-    )
+    try:
+        return train(
+            data, scenario.model, scenario.training, cohort_size, seed, on_round, checkpoints
+        )
+    except TimeLimitExceeded:
+        shutdown()  # the worker is still busy
+        raise
 
 
 def _seeds(listed: Sequence[int], count: Optional[int]) -> tuple[int, ...]:

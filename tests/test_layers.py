@@ -22,7 +22,8 @@ LAYERS = (
     {"results"},
     {"checks"},
     {"scenario"},
-    {"pipeline", "report"},
+    {"cache", "report"},
+    {"pipeline"},
     {"__main__", "plugin"},
 )
 # The public API, whose names are imported when they are first used.

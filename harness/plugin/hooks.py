@@ -30,13 +30,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "DIR",
         "where downloaded data is kept (default: the user's cache folder)",
     )
-    group.addoption(
-        "--fed-strict",
-        action="store_true",
-        default=None,
-        help="fail, instead of skipping, scenarios whose data is not on this machine",
+    option("--fed-timeout", "SECONDS", "fail a scenario that takes longer than this", _positive)
+    option(
+        "--fed-checkpoint",
+        "N",
+        "keep the state of a training every N rounds (default: every 30 seconds)",
+        _positive,
     )
-    parser.addini("fed_strict", "as --fed-strict", type="bool", default=False)
+
+    def switch(flag: str, text: str) -> None:
+        group.addoption(flag, action="store_true", default=None, help=text)
+        parser.addini(flag[2:].replace("-", "_"), text, type="bool", default=False)
+
+    switch("--fed-strict", "fail, not skip, scenarios whose data is not on this machine")
+    switch("--fed-no-cache", "run trainings again that have not changed since they were run")
+    switch("--fed-resume", "go on with trainings that were cut off, from their last checkpoint")
     parser.addini(
         "fed_files",
         "patterns of scenario files, relative to the root folder",

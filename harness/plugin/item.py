@@ -36,6 +36,8 @@ class ScenarioItem(pytest.Item):
         for verdict in self.result.verdicts:
             self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
         self.user_properties.append(("fed_status", self.result.status))
+        self.user_properties.append(("fed_trainings", len(self.result.histories)))
+        self.user_properties.append(("fed_reused_trainings", self.result.reused))
         demand(self.result)
 
     def repr_failure(

@@ -16,6 +16,7 @@ class FederatedSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._results: dict[int, dict[str, Any]] = {}
+        self._trainings = self._reused = 0
         self._written: Optional[str] = None
 
     @property
@@ -69,6 +70,9 @@ class FederatedSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if result := getattr(report, _KEY, None):
             self._results[getattr(report, _PLACE)] = result
+            properties: dict[str, Any] = dict(report.user_properties)
+            self._trainings += properties.get("fed_trainings", 0)
+            self._reused += properties.get("fed_reused_trainings", 0)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """With -v, the figures stand behind PASSED."""
@@ -102,6 +106,11 @@ class FederatedSession:
         terminalreporter.section("federated scenarios")
         rows = [summary_row(r) for r in self._parsed()]
         terminalreporter.write_line(plain_table(rows, SUMMARY_COLUMNS))
+        if self._reused:
+            terminalreporter.write_line(
+                f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
+                "(--fed-no-cache runs them again)"
+            )
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
 

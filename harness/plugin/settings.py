@@ -55,7 +55,18 @@ def run_options(config: pytest.Config) -> Options:
         rounds=number(config, "rounds"),
         threads=_threads(),
         cache=folder(config, "data_cache") or default_cache(),
+        kept=_kept(config),
+        reuse=not setting(config, "no_cache"),
+        resume=bool(setting(config, "resume")),
+        checkpoint_every=number(config, "checkpoint"),
+        timeout=number(config, "timeout"),
     )
+
+
+def _kept(config: pytest.Config) -> Optional[Path]:
+    """A folder of pytest's own cache, which ``--cache-clear`` empties; None where it is off."""
+    cache = getattr(config, "cache", None)
+    return None if cache is None else Path(cache.mkdir("federated"))
 
 
 def _threads() -> Optional[int]:
