@@ -24,30 +24,38 @@ from harness.training.history import TrainingHistory
 _PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
 
 
-def training_key(scenario: Scenario, seed: int, workers: int = 0) -> str:
-    """What stands for one training: equal keys, equal histories, to the bit.
+def ingredients(scenario: Scenario, seed: int) -> dict[str, Any]:
+    """All that one training depends on, as JSON-ready data.
 
-    Made of the settings that a training depends on (not the name, the tags, the expectations),
+    These are the settings that a training depends on (not the name, the tags, the expectations),
     the source of the harness, of functions that the scenario names, and of modules that
-    registered something it chooses, the versions of packages and of Python, TensorFlow's
-    variables in the environment, and the number of remote workers.
+    registered something it chooses, the versions of packages and of Python, and TensorFlow's
+    variables in the environment.
+    """
+    settings = scenario.settings()
+    parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
+    versions = {package: _version(package) for package in _PACKAGES}
+    return {
+        "settings": [settings[part] for part in ("data", "clients", "model", "training")],
+        "seed": seed,
+        "functions": [fingerprints(part) for part in parts],
+        "registered": _registered(scenario),
+        "harness": _own_source(),
+        "Python": platform.python_version(),
+        "machine": platform.machine(),
+        **versions,
+        "environment": _environment(),
+    }
+
+
+def training_key(scenario: Scenario, seed: int) -> str:
+    """What stands for one training: equal keys, equal histories, to the bit.
 
     Returns:
         64 hexadecimal digits.
     """
-    settings = scenario.settings()
-    parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
-    ingredients = {
-        "settings": [settings[part] for part in ("data", "clients", "model", "training")],
-        "seed": seed,
-        "workers": workers,
-        "functions": [fingerprints(part) for part in parts],
-        "registered": _registered(scenario),
-        "harness": _own_source(),
-        "versions": [platform.python_version(), platform.machine(), *map(_version, _PACKAGES)],
-        "environment": _environment(),
-    }
-    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(ingredients(scenario, seed), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _registered(scenario: Scenario) -> dict[str, str]:

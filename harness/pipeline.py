@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Protocol
 
 import platformdirs
 
@@ -27,6 +27,22 @@ _PACKAGES = ("pytest-federated", "tensorflow-federated", "tensorflow", "numpy")
 
 # Called after each round with the position of the seed among all seeds, and the round.
 Progress = Callable[[int, Round], None]
+
+
+class Cluster(Protocol):
+    """Other machines that do trainings."""
+
+    def submit(self, scenario: Scenario, seed: int, options: Options) -> None:
+        """Has a training begin as soon as there is room, unless it was submitted before."""
+        ...
+
+    def history(self, scenario: Scenario, seed: int, options: Options) -> TrainingHistory:
+        """Waits for a training, which need not have been submitted.
+
+        Raises:
+            HarnessError: as `run`; or the cluster cannot do it.
+        """
+        ...
 
 
 def default_cache() -> Path:
@@ -50,6 +66,7 @@ class Options:
         resume: whether a training goes on from its last checkpoint.
         checkpoint_every: rounds between two checkpoints; every 30 seconds when None.
         timeout: seconds that one scenario may take, all its seeds together.
+        cluster: does the trainings on other machines; None does them here.
 
     """
 
@@ -62,6 +79,7 @@ class Options:
     resume: bool = False
     checkpoint_every: Optional[int] = None
     timeout: Optional[float] = None
+    cluster: Optional[Cluster] = None
 
 
 def run(
@@ -88,12 +106,10 @@ def run(
 
     """
     options = options or Options()
-    training = scenario.training
-    truncated = options.rounds is not None and options.rounds < training.rounds
-    if truncated:
-        training = training.model_copy(update={"rounds": options.rounds})
     seeds = _seeds(scenario.seeds, options.seeds)
-    shortened = scenario.model_copy(update={"training": training})
+    shortened = _shortened(scenario, options)
+    submit(scenario, options)
+    truncated = shortened.training.rounds < scenario.training.rounds
     histories: list[TrainingHistory] = []
     reused = 0
     with interrupts.kept(options.timeout) as check:
@@ -132,12 +148,31 @@ def run(
     )
 
 
+def submit(scenario: Scenario, options: Options) -> None:
+    """Has the cluster, if there is one, begin with what `run` will need."""
+    if options.cluster is None:
+        return
+    scenario = _shortened(scenario, options)
+    for seed in _seeds(scenario.seeds, options.seeds):
+        kept = Histories(options.kept) if options.kept and options.reuse else None
+        if kept is None or kept.get(training_key(scenario, seed)) is None:
+            options.cluster.submit(scenario, seed, options)
+
+
+def _shortened(scenario: Scenario, options: Options) -> Scenario:
+    """The scenario with no more rounds than the options allow."""
+    training = scenario.training
+    rounds = min(training.rounds, options.rounds or training.rounds)
+    shorter = training.model_copy(update={"rounds": rounds})
+    return scenario.model_copy(update={"training": shorter})
+
+
 def _history(
     scenario: Scenario, seed: int, options: Options, on_round: Callable[[Round], None]
 ) -> tuple[TrainingHistory, bool]:
     """The training of one seed, and whether it was done before."""
     if options.kept is None:
-        return _train(scenario, seed, options, on_round), False
+        return train_seed(scenario, seed, options, on_round), False
     key = training_key(scenario, seed)
     cache = Histories(options.kept)
     with cache.claim(key):
@@ -148,19 +183,29 @@ def _history(
         checkpoints = Checkpoints(options.kept / "checkpoints" / key, options.checkpoint_every)
         if not options.resume:
             checkpoints.clear()
-        history = _train(scenario, seed, options, on_round, checkpoints)
+        history = train_seed(scenario, seed, options, on_round, checkpoints)
         cache.put(key, history)
         checkpoints.clear()
         return history, False
 
 
-def _train(
+def train_seed(
     scenario: Scenario,
     seed: int,
     options: Options,
-    on_round: Callable[[Round], None],
+    on_round: Optional[Callable[[Round], None]] = None,
     checkpoints: Optional[Checkpoints] = None,
 ) -> TrainingHistory:
+    """Data and training of one seed, on the cluster where there is one.
+
+    Raises:
+        HarnessError: as `run`.
+    """
+    if options.cluster is not None:
+        history = options.cluster.history(scenario, seed, options)
+        if on_round:
+            on_round(history.rounds[-1])
+        return history
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
     runtime(options.threads).start()  # after the data, whose errors need no TensorFlow

@@ -24,6 +24,7 @@ LAYERS = (
     {"scenario"},
     {"cache", "report"},
     {"pipeline"},
+    {"cluster"},
     {"__main__", "plugin"},
 )
 # The public API, whose names are imported when they are first used.

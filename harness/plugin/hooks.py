@@ -30,6 +30,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "DIR",
         "where downloaded data is kept (default: the user's cache folder)",
     )
+    option(
+        "--fed-executor",
+        "dask://HOST:PORT",
+        "run the trainings on the machines of this Dask scheduler",
+        _executor,
+    )
     option("--fed-timeout", "SECONDS", "fail a scenario that takes longer than this", _positive)
     option(
         "--fed-checkpoint",
@@ -58,6 +64,16 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _executor(text: str) -> str:
+    import argparse
+
+    from harness.cluster import is_address
+
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: dask://HOST:PORT")
+    return text
 
 
 def pytest_configure(config: pytest.Config) -> None:

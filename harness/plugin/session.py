@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import pytest
@@ -42,13 +44,40 @@ class FederatedSession:
 
         raise_problems(self._config, items)
 
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        if self._config.option.collectonly or self._is_xdist_worker:
-            return
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Any:
+        if self._config.option.collectonly or self._is_xdist_controller:
+            return (yield)
         from harness.plugin.item import ScenarioItem
+        from harness.plugin.settings import setting
 
-        if any(isinstance(item, ScenarioItem) for item in session.items or ()):
+        items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
+        if items and not self._is_xdist_worker:
             self._demand_tff()
+        with contextlib.ExitStack() as leaving:
+            if items and (address := setting(self._config, "executor")):
+                leaving.enter_context(self._cluster(address, items))
+            return (yield)
+
+    @contextlib.contextmanager
+    def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
+        """Has the cluster begin with all trainings, so that each item finds its own done."""
+        from harness.cluster import DaskCluster
+        from harness.errors import HarnessError
+        from harness.plugin.settings import CLUSTER
+
+        try:
+            cluster = DaskCluster(address)
+        except HarnessError as bad:
+            raise pytest.UsageError(str(bad)) from None
+        self._config.stash[CLUSTER] = cluster
+        try:
+            for item in items:
+                item.submit()
+            yield
+        finally:
+            del self._config.stash[CLUSTER]
+            cluster.close()
 
     def _demand_tff(self) -> None:
         """Says in one line that TFF is missing, before every scenario fails for it."""

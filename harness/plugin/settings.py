@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from harness.pipeline import Options
 
 
+# The Dask cluster that the session uses, while it does.
+CLUSTER = pytest.StashKey[Any]()
+
+
 def setting(config: pytest.Config, name: str) -> Any:
     """The command line's value of `fed_<name>`, or else the ini file's, or None."""
     given = config.getoption(f"fed_{name}")
@@ -60,6 +64,7 @@ def run_options(config: pytest.Config) -> Options:
         resume=bool(setting(config, "resume")),
         checkpoint_every=number(config, "checkpoint"),
         timeout=number(config, "timeout"),
+        cluster=config.stash.get(CLUSTER, None),
     )
 
 

@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Union
 
 from pydantic import BaseModel, Field
 
@@ -32,8 +32,15 @@ _INSTALLED = tuple(
 )
 
 
+# The sources of what was imported, by the module that was asked for.
+_loaded: dict[str, dict[str, bytes]] = {}
+
+
 def load(reference: str) -> Callable[..., Any]:
     """The function of ``"module:function"``, from the first module of that name on `sys.path`.
+
+    A module that has changed since it was imported is imported again, with those of the user's
+    own that it imports.
 
     Raises:
         ModuleNotFoundError: there is no such module.
@@ -48,6 +55,11 @@ def load(reference: str) -> Callable[..., Any]:
         # Another scenario folder's module of the same name.
         for known in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
             del sys.modules[known]
+    sources = dict(_sources(module))
+    if module in _loaded and _loaded[module] != sources:
+        for known in _loaded[module]:
+            sys.modules.pop(known, None)
+    _loaded[module] = sources
     importlib.invalidate_caches()  # the file may be younger than Python's look at its folder
     return getattr(importlib.import_module(module), name)
 
@@ -63,6 +75,18 @@ def fingerprint(module: str) -> str:
         64 hexadecimal digits; the same for a module that cannot be found.
     """
     digest = hashlib.sha256()
+    for name, source in _sources(module):
+        digest.update(repr((name, len(source))).encode() + source)
+    return digest.hexdigest()
+
+
+def is_installed(path: Union[str, Path]) -> bool:
+    """Whether a file or folder belongs to Python or to its installed packages."""
+    return str(Path(path).resolve()).startswith(_INSTALLED)
+
+
+def _sources(module: str) -> Iterator[tuple[str, bytes]]:
+    """Name and source of a module and of all that it imports of the user's own."""
     top = module.partition(".")[0]
     todo, seen = [module], set()
     while todo:
@@ -75,13 +99,12 @@ def fingerprint(module: str) -> str:
         origin = _origin(_spec(name))
         if origin is None or origin.suffix != ".py":
             continue
-        if name.partition(".")[0] != top and str(origin).startswith(_INSTALLED):
+        if name.partition(".")[0] != top and is_installed(origin):
             continue
         source = origin.read_bytes()
-        digest.update(repr((name, len(source))).encode() + source)
+        yield name, source
         is_package = origin.name == "__init__.py"
         todo += sorted(_imports(source, name if is_package else name.rpartition(".")[0]))
-    return digest.hexdigest()
 
 
 def fingerprints(section: BaseModel) -> dict[str, str]:
