@@ -1,7 +1,8 @@
-"""The training itself, against FedAvg written out in NumPy from the paper.
+"""The training itself, against FedAvg and FedProx written out in NumPy from the papers.
 
 McMahan et al., AISTATS 2017, algorithm 1: in each round every client of the cohort runs SGD on
-its batches for a number of epochs; the server averages the models, weighted by examples.
+its batches for a number of epochs; the server averages the models, weighted by examples. Li et
+al., MLSys 2020, equation 2: the clients' loss has mu/2 |w - w0|^2 more.
 """
 
 from __future__ import annotations
@@ -36,7 +37,12 @@ def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
 
 
 def fedavg(
-    data: FederatedData, start: Weights, scenario: Scenario, seed: int, uniform: bool
+    data: FederatedData,
+    start: Weights,
+    scenario: Scenario,
+    seed: int,
+    uniform: bool = False,
+    mu: float = 0.0,
 ) -> list[Weights]:
     """The server's weights after each round, in float64."""
     training = scenario.training
@@ -63,7 +69,9 @@ def fedavg(
                 for begin in range(0, len(order), training.batch_size):
                     batch = slice(begin, begin + training.batch_size)
                     step = gradient(local, x[batch], y[batch])
-                    local = [w - rate * g for w, g in zip(local, step)]
+                    local = [
+                        w - rate * (g + mu * (w - w0)) for w, g, w0 in zip(local, step, server)
+                    ]
             weight = 1.0 if uniform else float(len(order))
             total = [t + weight * w for t, w in zip(total, local)]
             mass += weight
@@ -74,8 +82,22 @@ def fedavg(
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("execution", ["standard", "packed"])
-@pytest.mark.parametrize("weighting", ["examples", "uniform"])
-def test_three_rounds_agree_with_numpy(weighting: str, execution: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("algorithm", "right", "wrong"),
+    [
+        ({"kind": "fedavg", "weighting": "examples"}, {}, {"uniform": True}),
+        ({"kind": "fedavg", "weighting": "uniform"}, {"uniform": True}, {}),
+        ({"kind": "fedprox", "mu": 1.5}, {"mu": 1.5}, {}),
+    ],
+    ids=["fedavg", "uniform", "fedprox"],
+)
+def test_three_rounds_agree_with_numpy(
+    algorithm: dict[str, Any],
+    right: dict[str, Any],
+    wrong: dict[str, Any],
+    execution: str,
+    tmp_path: Path,
+) -> None:
     seed = 3
     scenario = Scenario.model_validate(
         {
@@ -93,14 +115,14 @@ def test_three_rounds_agree_with_numpy(weighting: str, execution: str, tmp_path:
                 "execution": execution,
                 "local_epochs": 2,
                 "batch_size": 16,
-                "algorithm": {"kind": "fedavg", "weighting": weighting},
+                "algorithm": algorithm,
             },
         }
     )
     data = federate(scenario.data, scenario.clients, seed, Cache(tmp_path))
     model, training = scenario.model, scenario.training
-    start = process_for(model, training, data).initial_weights(seed).trainable
-    expected = fedavg(data, [w.numpy() for w in start], scenario, seed, weighting == "uniform")
+    start = [w.numpy() for w in process_for(model, training, data).initial_weights(seed).trainable]
+    expected = fedavg(data, start, scenario, seed, **right)
 
     cohort_size = scenario.clients.cohort_size(len(data.clients))
     learning = process_for(model, training, data).learning
@@ -112,9 +134,9 @@ def test_three_rounds_agree_with_numpy(weighting: str, execution: str, tmp_path:
     for ours, reference in zip(measured, expected):
         for w, r in zip(ours, reference):
             np.testing.assert_allclose(w, r, rtol=0, atol=2e-6)
-    # The tolerance tells the right weighting from the wrong one.
-    wrong = fedavg(data, [w.numpy() for w in start], scenario, seed, weighting != "uniform")
-    assert max(np.abs(w - r).max() for w, r in zip(measured[-1], wrong[-1])) > 1e-3
+    # The tolerance tells the right algorithm from its neighbour.
+    other = fedavg(data, start, scenario, seed, **wrong)
+    assert max(np.abs(w - r).max() for w, r in zip(measured[-1], other[-1])) > 1e-3
 
 
 @pytest.mark.usefixtures("worker")

@@ -97,7 +97,7 @@ def steps(
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
         cohort = sample_cohort(len(data.clients), cohort_size, seed, number)
         examples = [shuffled_examples(data, client, seed, number) for client in cohort]
-        state, measured = learning.next(state, process.datasets(examples, training))
+        state, measured = learning.next(state, process.arguments(examples, training))
         loss = accuracy = None
         if number % training.eval_every == 0 or number == training.rounds:
             weights = learning.get_model_weights(state)

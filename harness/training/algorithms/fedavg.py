@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from harness.training.algorithms.base import Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Parts, algorithms, client_weighting
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @algorithms("fedavg", packs=True)
 def fedavg(
     parts: Parts, *, weighting: Literal["examples", "uniform"] = "examples"
-) -> tff.learning.templates.LearningProcess:
+) -> LearningProcess:
     """FedAvg: clients' changes averaged, weighted by their numbers of examples.
 
     With a server optimizer other than SGD at rate 1.0 it is FedOpt (Reddi et al., ICLR 2021).
@@ -24,8 +24,6 @@ def fedavg(
     """
     import tensorflow_federated as tff
 
-    weightings = tff.learning.ClientWeighting
-    client_weighting = weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
     if parts.packed:
         from harness.training.execution.packed import learning_process
 
@@ -33,13 +31,13 @@ def fedavg(
             cast("tff.learning.models.FunctionalModel", parts.model),
             parts.client_optimizer,
             parts.server_optimizer,
-            client_weighting,
+            client_weighting(weighting),
         )
     return tff.learning.algorithms.build_weighted_fed_avg(
         parts.model,
         client_optimizer_fn=parts.client_optimizer,
         server_optimizer_fn=parts.server_optimizer,
-        client_weighting=client_weighting,
+        client_weighting=client_weighting(weighting),
         # Bit-identical to DATASET_REDUCE, and about four times as fast on a CPU.
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
