@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, Union
+from typing import TYPE_CHECKING, Any, Callable, Protocol, Union
 
 from harness.registry import Registry
 
@@ -36,14 +36,6 @@ class LearningProcess(Protocol):
 
 
 algorithms: Registry[Callable[..., LearningProcess]] = Registry("algorithm")
-
-
-def client_weighting(weighting: Literal["examples", "uniform"]) -> tff.learning.ClientWeighting:
-    """TFF's name for how clients are weighted."""
-    import tensorflow_federated as tff
-
-    weightings = tff.learning.ClientWeighting
-    return weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
 
 
 @dataclass(frozen=True)

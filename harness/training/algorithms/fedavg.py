@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from harness.training.algorithms.base import LearningProcess, Parts, algorithms, client_weighting
+from harness.training.algorithms.base import LearningProcess, Parts, algorithms
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -24,6 +24,8 @@ def fedavg(
     """
     import tensorflow_federated as tff
 
+    weightings = tff.learning.ClientWeighting
+    client_weighting = weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
     if parts.packed:
         from harness.training.execution.packed import learning_process
 
@@ -31,13 +33,13 @@ def fedavg(
             cast("tff.learning.models.FunctionalModel", parts.model),
             parts.client_optimizer,
             parts.server_optimizer,
-            client_weighting(weighting),
+            client_weighting,
         )
     return tff.learning.algorithms.build_weighted_fed_avg(
         parts.model,
         client_optimizer_fn=parts.client_optimizer,
         server_optimizer_fn=parts.server_optimizer,
-        client_weighting=client_weighting(weighting),
+        client_weighting=client_weighting,
         # Bit-identical to DATASET_REDUCE, and about four times as fast on a CPU.
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )

@@ -84,18 +84,14 @@ def learning_process(
     client_optimizer: tff.learning.optimizers.Optimizer,
     server_optimizer: tff.learning.optimizers.Optimizer,
     weighting: tff.learning.ClientWeighting,
-    proximal_strength: float = 0.0,
 ) -> PackedProcess:
-    """What `tff.learning.algorithms.build_weighted_fed_prox` does, on packed clients.
-
-    Without `proximal_strength` that is FedAvg.
+    """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` does it, on packed clients.
 
     One broadcast, one map over the clients, one sum and one step of the server. The state is that
     of a process composed of TFF's templates, but its parts are not: each of them costs calls in
     TFF's worker, which would take longer than the training of a small round.
 
-    Source: McMahan et al., AISTATS 2017, algorithm 1; Reddi et al., ICLR 2021, algorithm 2;
-    Li et al., MLSys 2020, algorithm 2.
+    Source: McMahan et al., AISTATS 2017, algorithm 1; Reddi et al., ICLR 2021, algorithm 2.
     """
     import tensorflow as tf
 
@@ -131,7 +127,7 @@ def learning_process(
 
     @tff.tensorflow.computation(weights_type, stack_type)
     def train_stack(weights: Any, stack: Any) -> Any:
-        return _train_stack(model, client_optimizer, by_examples, proximal_strength, weights, stack)
+        return _train_stack(model, client_optimizer, by_examples, weights, stack)
 
     @tff.tensorflow.computation(state_type, train_stack.type_signature.result)
     def step(state: Any, sums: Any) -> Any:
@@ -179,14 +175,7 @@ def _means(sums: Any) -> Any:
     )
 
 
-def _train_stack(
-    model: Any,
-    optimizer: Any,
-    by_examples: bool,
-    proximal_strength: float,
-    weights: Any,
-    stack: Any,
-) -> Any:
+def _train_stack(model: Any, optimizer: Any, by_examples: bool, weights: Any, stack: Any) -> Any:
     """Trains the clients of one stack in turn; all in one graph.
 
     Returns:
@@ -223,14 +212,7 @@ def _train_stack(
                     tape.watch(current)
                     given = model.predict_on_batch((current, fixed), x, training=True)
                     loss = model.loss(output=given, label=y)
-                gradient = tape.gradient(loss, current)
-                if proximal_strength:
-                    # Of mu/2 |w - w0|^2, with w0 as the server sent it.
-                    gradient = tuple(
-                        g + proximal_strength * (w - w0)
-                        for g, w, w0 in zip(gradient, current, start)
-                    )
-                state, updated = optimizer.next(state, current, gradient)
+                state, updated = optimizer.next(state, current, tape.gradient(loss, current))
                 hits = tf.equal(tf.argmax(given, axis=-1, output_type=y.dtype), y)
                 metrics = OrderedDict(
                     correct=metrics["correct"] + tf.math.count_nonzero(hits),
