@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import platformdirs
 
@@ -14,6 +14,7 @@ from harness.checks import judge
 from harness.data.datasets import Cache
 from harness.data.federate import federate
 from harness.results import Result, Status
+from harness.runtime.addresses import parse_addresses
 from harness.runtime.context import runtime
 from harness.scenario.schema import Scenario
 from harness.training.history import Round, TrainingHistory
@@ -38,7 +39,8 @@ class Options:
         seeds: number of seeds to run instead of those listed: the first ones, then further ones
             counting up from the largest.
         rounds: cap on the rounds; a run that it cuts short is not judged.
-        threads: compute threads of the TFF worker; all cores when None.
+        threads: compute threads of the local TFF worker; all cores when None.
+        workers: remote TFF workers to run on, each as ``host:port``; none for a local one.
         cache: folder for downloaded data.
 
     """
@@ -46,6 +48,7 @@ class Options:
     seeds: Optional[int] = None
     rounds: Optional[int] = None
     threads: Optional[int] = None
+    workers: Union[str, Sequence[str]] = ()
     cache: Path = field(default_factory=default_cache)
 
 
@@ -68,7 +71,9 @@ def run(
         DataError: the split cannot be made of this data.
         DataUnavailable: the data is not on this machine and cannot be fetched.
         ModelError: the model cannot be built or does not fit the data.
-        RuntimeUnavailable: TFF is missing or broken, or its worker died.
+        RuntimeUnavailable: TFF is missing or broken, its worker died, or remote workers do not
+            answer.
+        HarnessError: the address of a remote worker is misspelt.
 
     """
     options = options or Options()
@@ -116,7 +121,8 @@ def _train(
 ) -> TrainingHistory:
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
-    runtime(options.threads).start()  # after the data, whose errors need no TensorFlow
+    # After the data, whose errors need no TensorFlow.
+    runtime(options.threads, parse_addresses(options.workers)).start()
     return train(
         data,
         scenario.model,
