@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -30,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "DIR",
         "where downloaded data is kept (default: the user's cache folder)",
     )
+    option(
+        "--fed-workers",
+        "HOST:PORT,...",
+        "run on these TFF workers (fedharness worker) instead of one on this machine",
+        _addresses,
+    )
     group.addoption(
         "--fed-strict",
         action="store_true",
@@ -50,6 +57,18 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _addresses(text: str) -> str:
+    """Checks it; stays the text that it is, which xdist can carry to its processes."""
+    from harness.errors import HarnessError
+    from harness.runtime.addresses import parse_addresses
+
+    try:
+        parse_addresses(text)
+    except HarnessError as bad:
+        raise ArgumentTypeError(str(bad)) from None
+    return text
 
 
 def pytest_configure(config: pytest.Config) -> None:

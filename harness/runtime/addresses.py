@@ -16,7 +16,7 @@ _ADDRESS = re.compile(
 
 
 def parse_addresses(given: Union[str, Sequence[str]]) -> tuple[str, ...]:
-    """The addresses of ``host:port,host:port``, or of a list of ``host:port``.
+    """The addresses of ``host:port,host:port``, or of a list of ``host:port``; of "" none.
 
     An IPv6 address stands in brackets: ``[fd00::5]:8000``. Hosts come back in lower case.
 
@@ -24,7 +24,7 @@ def parse_addresses(given: Union[str, Sequence[str]]) -> tuple[str, ...]:
         HarnessError: one line that says what is wrong.
 
     """
-    parts = given.split(",") if isinstance(given, str) else given
+    parts = given if not isinstance(given, str) else given.split(",") if given.strip() else []
     found: list[str] = []
     for part in parts:
         address = _parse(part.strip())
@@ -37,9 +37,8 @@ def parse_addresses(given: Union[str, Sequence[str]]) -> tuple[str, ...]:
 def _parse(text: str) -> str:
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        hint = (
-            "; an IPv6 address needs brackets: [fd00::5]:8000" if text.count(":") > 1 else ""
-        )
+        is_six = re.fullmatch(r"[0-9a-fA-F:.]+", text) and text.count(":") > 1
+        hint = "; an IPv6 address needs brackets: [fd00::5]:8000" if is_six else ""
         raise HarnessError(f"got {text!r}; must be host:port, such as 10.0.0.5:8000{hint}")
     port = int(match["port"])
     if not 1 <= port <= 65535:

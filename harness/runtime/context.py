@@ -15,6 +15,8 @@ from harness.runtime.worker import LocalWorker
 class Runtime:
     """TFF, ready to execute on this machine, by a worker process of its own."""
 
+    addresses: tuple[str, ...] = ()  # of remote workers
+
     def __init__(self, threads: Optional[int] = None) -> None:
         """`threads` limits the worker's compute threads; None leaves it all cores."""
         self.worker = LocalWorker(threads)
@@ -74,9 +76,7 @@ def runtime(
     a local one heeds, counts when it is made.
     """
     global _runtime
-    if isinstance(_runtime, RemoteRuntime) and _runtime.addresses != workers:
-        shutdown()
-    elif isinstance(_runtime, Runtime) and workers:
+    if _runtime is not None and _runtime.addresses != workers:
         shutdown()
     if _runtime is None:
         _runtime = RemoteRuntime(workers) if workers else Runtime(threads)

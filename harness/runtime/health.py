@@ -47,8 +47,8 @@ def no_answer(pinged: Any, seconds: float) -> Optional[str]:
     return str(pinged.details() or pinged.code())
 
 
-def silent(addresses: Sequence[str], seconds: float = START_SECONDS) -> dict[str, str]:
-    """Those addresses at which no TFF worker answers within `seconds`, and why. Asks all at once."""
+def silent(addresses: Sequence[str], seconds: float) -> dict[str, str]:
+    """The addresses at which no TFF worker answers within `seconds`, and why."""
     channels = {address: open_channel(address) for address in addresses}
     pings = {address: ping(channel, seconds) for address, channel in channels.items()}
     reasons = {address: no_answer(pinged, seconds) for address, pinged in pings.items()}
@@ -64,7 +64,7 @@ def demand(addresses: Sequence[str]) -> None:
         RuntimeUnavailable: some do not; the message names them.
 
     """
-    if reasons := silent(addresses):
+    if reasons := silent(addresses, START_SECONDS):
         each = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
         raise RuntimeUnavailable(
             f"{len(reasons)} of {len(addresses)} remote workers cannot be used: {each} "

@@ -19,6 +19,7 @@ from harness.runtime.health import demand, no_answer, open_channel, ping, silent
 from harness.runtime.imports import import_tff
 
 RECONNECT_SECONDS = 5  # for a worker whose connection broke to answer again
+_RETURN_SECONDS = 1  # for a worker that was lost to answer when the next training starts
 SILENT_SECONDS = 30  # for a worker that computes to answer a ping
 _PING_EVERY_SECONDS = 1
 _ATTEMPTS = 3
@@ -78,7 +79,7 @@ class Worker:
             except grpc.RpcError as bad:
                 failed += 1
                 # It may have been restarted, or the network was away for a moment.
-                reason = await asyncio.to_thread(self._silence)
+                reason = await asyncio.to_thread(self._gone)
                 if reason is None and not _is_of_the_connection(bad):
                     raise  # the computation failed, not the worker
                 if reason is None and failed == _ATTEMPTS:
@@ -103,8 +104,9 @@ class Worker:
                 pinged = ping(self._channel, SILENT_SECONDS)
         return task.result()
 
-    def _silence(self) -> Optional[str]:
-        return no_answer(ping(self._channel, RECONNECT_SECONDS), RECONNECT_SECONDS)
+    def _gone(self) -> Optional[str]:
+        reason = no_answer(ping(self._channel, RECONNECT_SECONDS), RECONNECT_SECONDS)
+        return reason and f"its connection broke, then {reason}"
 
     def reconnect(self) -> None:
         """Uses the worker again after it was lost."""
@@ -171,7 +173,7 @@ class Workers:
     def take_back(self) -> None:
         """Uses lost workers again that answer now."""
         if lost := [worker for worker in self._workers if worker.lost]:
-            gone = silent([worker.address for worker in lost], RECONNECT_SECONDS)
+            gone = silent([worker.address for worker in lost], _RETURN_SECONDS)
             for worker in lost:
                 if worker.address not in gone:
                     worker.reconnect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any, Optional
 
 from harness.errors import RuntimeUnavailable
 from harness.runtime.health import no_answer, open_channel, ping
-from harness.runtime.worker import READY_SECONDS, command, environment
+from harness.runtime.worker import READY_SECONDS, command, ending, environment
 
 
 def serve(port: int, threads: Optional[int] = None) -> None:
@@ -43,7 +44,7 @@ def serve(port: int, threads: Optional[int] = None) -> None:
     finally:
         process.kill()
         process.wait()
-    raise RuntimeUnavailable(f"the TFF worker ended (exit code {process.returncode})")
+    raise RuntimeUnavailable(f"TFF's worker process died ({ending(process.returncode)})")
 
 
 def _stop(*_: Any) -> None:
@@ -51,11 +52,13 @@ def _stop(*_: Any) -> None:
 
 
 def _demand_free(port: int) -> None:
-    """gRPC's servers share ports: two workers on one would each get some of the other's calls."""
+    """GRPC's servers share ports: two workers on one would each get some of the other's calls."""
     try:
         socket.create_server(("", port)).close()
     except OSError as bad:
-        raise RuntimeUnavailable(f"port {port} cannot be used: {bad.strerror}") from bad
+        raise RuntimeUnavailable(
+            f"port {port} cannot be used: {os.strerror(bad.errno or 0)}"
+        ) from bad
 
 
 def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
@@ -65,6 +68,6 @@ def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
         while not pinged.done():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=0.1)
-                raise RuntimeUnavailable(f"the TFF worker did not start (exit code {code})")
+                raise RuntimeUnavailable(f"TFF's worker process did not start ({ending(code)})")
         if reason := no_answer(pinged, READY_SECONDS):
-            raise RuntimeUnavailable(f"the TFF worker did not start: {reason}")
+            raise RuntimeUnavailable(f"TFF's worker process did not start: {reason}")

@@ -114,13 +114,7 @@ class LocalWorker:
     def last_words(self) -> str:
         """How the worker ended and the end of what it wrote, for an error message."""
         code = self._process.poll() if self._process else None
-        how = (
-            ""
-            if code is None
-            else f" (ended by signal {-code})"
-            if code < 0
-            else f" (exit code {code})"
-        )
+        how = "" if code is None else f" ({ending(code)})"
         if self._log is None:
             return how
         self._log.seek(0)
@@ -139,6 +133,11 @@ class LocalWorker:
         if self._log is not None:
             self._log.close()
             self._log = None
+
+
+def ending(code: int) -> str:
+    """How a process ended, from its return code."""
+    return f"ended by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def command(port: int) -> list[str]:
