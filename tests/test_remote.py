@@ -410,65 +410,59 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "scenarios", "-p", "no:cacheprovider", *arguments]
-
-
-def test_processes_of_xdist_share_workers_and_their_loss(
-    project: Path, mortal: list[Served]
-) -> None:
-    """One scenario ends well beside another, which then loses all workers."""
-    (project / "scenarios/a.yaml").write_text(TINY)
-    (project / "scenarios/b.yaml").write_text(LONG)
-    addresses = ",".join(served.address for served in mortal[:2])
-    (project / "pytest.ini").write_text(f"[pytest]\nfed_workers = {addresses}\n")
-    process = subprocess.Popen(
-        command("-v", "-n", "2"),
-        cwd=project,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**environment(), "PYTHONUNBUFFERED": "1"},
-        text=True,
-    )
-    assert process.stdout
-
-    def kill_both() -> None:
-        for served in mortal[:2]:
-            served.send(signal.SIGKILL)
-
-    overdue = threading.Timer(120, process.kill)
-    overdue.start()
-    try:
-        before = ""
-        while "PASSED" not in before:
-            line = process.stdout.readline()
-            assert line, before
-            before += line
-        mortal[0].while_it_computes(kill_both)
-        after, _ = process.communicate()
-    finally:
-        overdue.cancel()
-        process.kill()
-        process.wait()
-    assert process.returncode == pytest.ExitCode.TESTS_FAILED
-    assert "PASSED scenarios/a.yaml::tiny (accuracy" in before
-    assert "1 failed, 1 passed" in after
-    assert "no remote worker is left (localhost:" in after
-    assert after.count("WorkerLost: the TFF worker at localhost:") == 1
-    for noise in ("Traceback", "_MultiThreadedRendezvous", "never retrieved", "Exception ignored"):
-        assert noise not in before + after
-
-
-def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    (project / "scenarios/a.yaml").write_text(TINY)
+def run_pytest(
+    project: Path, *arguments: str, text: str = TINY
+) -> subprocess.CompletedProcess[str]:
+    (project / "scenarios/a.yaml").write_text(text)
     return subprocess.run(
-        command(*arguments),
+        [sys.executable, "-m", "pytest", "scenarios", "-p", "no:cacheprovider", *arguments],
         cwd=project,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env=environment(),
     )
+
+
+def test_processes_of_xdist_share_the_workers(project: Path, lasting: list[Served]) -> None:
+    option = f"--fed-workers={lasting[0].address},{lasting[1].address}"
+    before = [served.cpu_seconds() for served in lasting]
+    two = TINY + "matrix:\n  clients.count: [3, 4]\n"
+    done = run_pytest(project, "-n", "2", option, text=two)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+    first, second, third = (s.cpu_seconds() - b for s, b in zip(lasting, before))
+    assert first > third + 0.05 < second
+
+
+def test_a_scenario_that_loses_all_workers(
+    pytester: pytest.Pytester, mortal: list[Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "RECONNECT_SECONDS", 1)
+    first, second, _ = mortal
+    pytester.makeini(f"[pytest]\nfed_workers = {first.address},{second.address}\n")
+    pytester.mkdir("scenarios").joinpath("a.yaml").write_text(LONG)
+
+    def kill() -> None:
+        first.send(signal.SIGKILL)
+        assert wait_until(lambda: not is_running(first.worker))
+        second.while_it_computes(lambda: second.send(signal.SIGKILL))
+
+    first.while_it_computes(kill)
+    done = pytester.runpytest_inprocess("scenarios")
+    assert done.ret == pytest.ExitCode.TESTS_FAILED
+    broke = "its connection broke, then no answer within 1 s"
+    done.stdout.fnmatch_lines(
+        [
+            f"no remote worker is left ({first.address}: {broke}; {second.address}: {broke})",
+            "scenarios/a.yaml::long (line 1)",
+            f"*WorkerLost: the TFF worker at {first.address} is lost ({broke}): "
+            f"its clients go to {second.address}",
+            "FAILED scenarios/a.yaml::long - no remote worker is left*",
+        ]
+    )
+    for noise in ("Traceback", "_MultiThreadedRendezvous", "never retrieved", "Exception ignored"):
+        assert noise not in done.stdout.str() + done.stderr.str()
 
 
 @pytest.mark.parametrize("more", [(), ("-n", "1")], ids=["plain", "xdist"])
