@@ -24,13 +24,13 @@ from harness.training.history import TrainingHistory
 _PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
 
 
-def ingredients(scenario: Scenario, seed: int) -> dict[str, Any]:
+def ingredients(scenario: Scenario, seed: int, workers: int = 1) -> dict[str, Any]:
     """All that one training depends on, as JSON-ready data.
 
     These are the settings that a training depends on (not the name, the tags, the expectations),
     the source of the harness, of functions that the scenario names, and of modules that
-    registered something it chooses, the versions of packages and of Python, and TensorFlow's
-    variables in the environment.
+    registered something it chooses, the versions of packages and of Python, TensorFlow's variables
+    in the environment, and the number of TFF workers, as sums are rounded by their order.
     """
     settings = scenario.settings()
     parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
@@ -38,6 +38,7 @@ def ingredients(scenario: Scenario, seed: int) -> dict[str, Any]:
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
         "seed": seed,
+        "workers": workers,
         "functions": [fingerprints(part) for part in parts],
         "registered": _registered(scenario),
         "harness": _own_source(),
@@ -48,13 +49,13 @@ def ingredients(scenario: Scenario, seed: int) -> dict[str, Any]:
     }
 
 
-def training_key(scenario: Scenario, seed: int) -> str:
+def training_key(scenario: Scenario, seed: int, workers: int = 1) -> str:
     """What stands for one training: equal keys, equal histories, to the bit.
 
     Returns:
         64 hexadecimal digits.
     """
-    text = json.dumps(ingredients(scenario, seed), sort_keys=True)
+    text = json.dumps(ingredients(scenario, seed, workers), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

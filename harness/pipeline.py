@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Callable, Optional, Protocol
+from typing import Callable, Optional, Protocol, Union
 
 import platformdirs
 
@@ -17,6 +17,7 @@ from harness.data.federate import federate
 from harness.errors import TimeLimitExceeded
 from harness.results import Result, Status
 from harness.runtime import interrupts
+from harness.runtime.addresses import parse_addresses
 from harness.runtime.context import runtime, shutdown
 from harness.scenario.schema import Scenario
 from harness.training.checkpoints import Checkpoints
@@ -58,7 +59,8 @@ class Options:
         seeds: number of seeds to run instead of those listed: the first ones, then further ones
             counting up from the largest.
         rounds: cap on the rounds; a run that it cuts short is not judged.
-        threads: compute threads of the TFF worker; all cores when None.
+        threads: compute threads of the local TFF worker; all cores when None.
+        workers: remote TFF workers to run on, each as ``host:port``; none for a local one.
         cache: folder for downloaded data.
         kept: folder in which finished trainings are kept, and checkpoints of others; None keeps
             nothing.
@@ -73,6 +75,7 @@ class Options:
     seeds: Optional[int] = None
     rounds: Optional[int] = None
     threads: Optional[int] = None
+    workers: Union[str, Sequence[str]] = ()
     cache: Path = field(default_factory=default_cache)
     kept: Optional[Path] = None
     reuse: bool = True
@@ -101,7 +104,9 @@ def run(
         DataError: the split cannot be made of this data.
         DataUnavailable: the data is not on this machine and cannot be fetched.
         ModelError: the model cannot be built or does not fit the data.
-        RuntimeUnavailable: TFF is missing or broken, or its worker died.
+        RuntimeUnavailable: TFF is missing or broken, its worker died, or remote workers do not
+            answer.
+        HarnessError: the address of a remote worker is misspelt.
         TimeLimitExceeded: it took longer than `options.timeout`.
 
     """
@@ -173,7 +178,7 @@ def _history(
     """The training of one seed, and whether it was done before."""
     if options.kept is None:
         return train_seed(scenario, seed, options, on_round), False
-    key = training_key(scenario, seed)
+    key = training_key(scenario, seed, max(1, len(parse_addresses(options.workers))))
     cache = Histories(options.kept)
     with cache.claim(key):
         found = cache.get(key) if options.reuse else None
@@ -208,7 +213,8 @@ def train_seed(
         return history
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
-    runtime(options.threads).start()  # after the data, whose errors need no TensorFlow
+    # After the data, whose errors need no TensorFlow.
+    runtime(options.threads, parse_addresses(options.workers)).start()
     try:
         return train(
             data, scenario.model, scenario.training, cohort_size, seed, on_round, checkpoints

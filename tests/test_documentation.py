@@ -61,7 +61,9 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
         assert section.strip() in written
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/scenarios.md", "docs/installing.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/scenarios.md", "docs/installing.md", "docs/scaling.md"]
+)
 def test_links_to_files_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -149,7 +149,7 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
             "data": {"dataset": "digits"},
             "clients": {"count": 3},
             "model": {"kind": "mlp", "hidden": [8]},
-            "training": {"rounds": 1, "local_epochs": 2, "execution": "standard"},
+            "training": {"rounds": 1, "batch_size": 100, "execution": "standard"},
         }
     )
     data = federate(scenario.data, scenario.clients, 0, Cache(tmp_path))
@@ -175,7 +175,7 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
     (reversed_,), (right,) = (fedavg(data, start, scenario, 0, mu=mu) for mu in (-1.5, 1.5))
     for w, r in zip(measured, reversed_):
         np.testing.assert_allclose(w, r, rtol=0, atol=2e-6)
-    assert max(np.abs(w - r).max() for w, r in zip(measured, right)) > 1e-2
+    assert max(np.abs(w - r).max() for w, r in zip(measured, right)) > 1e-3
 
 
 @pytest.mark.usefixtures("worker")

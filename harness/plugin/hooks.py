@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -35,6 +36,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "dask://HOST:PORT",
         "run the trainings on the machines of this Dask scheduler",
         _executor,
+    )
+    option(
+        "--fed-workers",
+        "HOST:PORT,...",
+        "run on these TFF workers (fedharness worker) instead of one on this machine",
+        _addresses,
     )
     option("--fed-timeout", "SECONDS", "fail a scenario that takes longer than this", _positive)
     option(
@@ -73,6 +80,18 @@ def _executor(text: str) -> str:
 
     if not is_address(text):
         raise argparse.ArgumentTypeError(f"got {text!r}; allowed: dask://HOST:PORT")
+    return text
+
+
+def _addresses(text: str) -> str:
+    """Checks it; stays the text that it is, which xdist can carry to its processes."""
+    from harness.errors import HarnessError
+    from harness.runtime.addresses import parse_addresses
+
+    try:
+        parse_addresses(text)
+    except HarnessError as bad:
+        raise ArgumentTypeError(str(bad)) from None
     return text
 
 

@@ -36,7 +36,7 @@ class FederatedSession:
             from harness.plugin.collection import check_files
 
             if check_files(self._config):
-                self._demand_tff()
+                self._demand_runtime()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -53,7 +53,7 @@ class FederatedSession:
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items and not self._is_xdist_worker:
-            self._demand_tff()
+            self._demand_runtime()
         with contextlib.ExitStack() as leaving:
             if items and (address := setting(self._config, "executor")):
                 leaving.enter_context(self._cluster(address, items))
@@ -79,12 +79,21 @@ class FederatedSession:
             del self._config.stash[CLUSTER]
             cluster.close()
 
-    def _demand_tff(self) -> None:
-        """Says in one line that TFF is missing, before every scenario fails for it."""
+    def _demand_runtime(self) -> None:
+        """Says in one line that TFF or a worker is missing, before every scenario fails for it."""
+        from harness.plugin.settings import workers
         from harness.runtime.imports import missing
 
         if reason := missing():
             raise pytest.UsageError(reason)
+        if addresses := workers(self._config):
+            from harness.errors import RuntimeUnavailable
+            from harness.runtime.health import demand
+
+            try:
+                demand(addresses)
+            except RuntimeUnavailable as bad:
+                raise pytest.UsageError(str(bad)) from None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import pytest
 
+from harness.errors import HarnessError
+
 if TYPE_CHECKING:
     from harness.pipeline import Options
 
@@ -50,6 +52,21 @@ def number(config: pytest.Config, name: str) -> Optional[int]:
     return int(given)
 
 
+def workers(config: pytest.Config) -> tuple[str, ...]:
+    """Addresses of the remote workers to run on.
+
+    Raises:
+        pytest.UsageError: the ini file has something else.
+
+    """
+    from harness.runtime.addresses import parse_addresses
+
+    try:
+        return parse_addresses(setting(config, "workers") or "")
+    except HarnessError as bad:
+        raise pytest.UsageError(f"fed_workers in {config.inipath}: {bad}") from None
+
+
 def run_options(config: pytest.Config) -> Options:
     """What `harness.run` is told."""
     from harness.pipeline import Options, default_cache
@@ -58,6 +75,7 @@ def run_options(config: pytest.Config) -> Options:
         seeds=number(config, "seeds"),
         rounds=number(config, "rounds"),
         threads=_threads(),
+        workers=workers(config),
         cache=folder(config, "data_cache") or default_cache(),
         kept=_kept(config),
         reuse=not setting(config, "no_cache"),
