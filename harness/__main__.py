@@ -65,6 +65,8 @@ def _report(chosen: argparse.Namespace) -> int:
 def _registries() -> dict[str, Any]:
     from harness.checks import checks
     from harness.data.datasets import datasets
+    from harness.data.shifts import shifts
+    from harness.data.sizes import sizes
     from harness.data.splits import splits
     from harness.training.algorithms import algorithms
     from harness.training.models import models
@@ -76,6 +78,8 @@ def _registries() -> dict[str, Any]:
         "datasets": datasets,
         "models": models,
         "optimizers": optimizers,
+        "shifts": shifts,
+        "sizes": sizes,
         "splits": splits,
     }
 
