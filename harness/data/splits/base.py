@@ -205,7 +205,8 @@ def assign(
     short = np.flatnonzero(held < least)
     listed = ", ".join(f"client {c} ({held[c]})" for c in short[:5])
     more = f" and {len(short) - 5} more" if len(short) > 5 else ""
-    keys = ", ".join(f"{k} {_brief(getattr(chosen, k))}" for k in entry.keywords)
+    told = {k: getattr(chosen, k) for k in entry.keywords}
+    keys = ", ".join(f"{k} {_brief(v)}" for k, v in told.items() if v is not False)
     raise DataError(
         f"the split {entry.name}{f' ({keys})' if keys else ''} leaves {listed}{more} with fewer "
         f"than {least} of {examples} examples"
