@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Union
 if TYPE_CHECKING:
     from harness.checks import checks as check
     from harness.data.datasets import datasets as dataset
+    from harness.data.shifts import shifts as shift
+    from harness.data.sizes import sizes as size
     from harness.data.splits import splits as split
     from harness.errors import (
         DataError,
@@ -54,6 +56,8 @@ _REGISTRIES = {
     "dataset": "harness.data.datasets",
     "model": "harness.training.models",
     "optimizer": "harness.training.optimizers",
+    "shift": "harness.data.shifts",
+    "size": "harness.data.sizes",
     "split": "harness.data.splits",
 }
 
@@ -78,6 +82,8 @@ __all__ = [
     "model",
     "optimizer",
     "run",
+    "shift",
+    "size",
     "split",
 ]
 

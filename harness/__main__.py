@@ -21,6 +21,23 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
     check.set_defaults(run=_check)
 
+    describe = commands.add_parser(
+        "describe", help="show the clients of a file's scenarios, and how non-IID they come out"
+    )
+    describe.add_argument("file", type=Path, metavar="FILE")
+    describe.add_argument("--seed", type=int, help="instead of the first of the scenario's seeds")
+    describe.add_argument(
+        "--out",
+        type=Path,
+        metavar="PICTURE",
+        help="also draw labels by client, as .svg or .png; of several scenarios, a file for each, "
+        "with its name",
+    )
+    describe.add_argument(
+        "--data-cache", type=Path, metavar="DIR", help="where downloaded data is kept"
+    )
+    describe.set_defaults(run=_describe)
+
     report = commands.add_parser("report", help="write report.md anew from the records of a folder")
     report.add_argument("folder", type=Path, metavar="DIR")
     report.set_defaults(run=_report)
@@ -64,6 +81,34 @@ def _check(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _describe(chosen: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from harness.data.datasets import Cache
+    from harness.data.federate import federate
+    from harness.pipeline import default_cache
+    from harness.report.describe import describe
+    from harness.report.plots import label_map
+    from harness.results.store import file_name
+    from harness.scenario import load_file
+
+    console = Console()
+    cases = load_file(chosen.file)
+    cache = Cache(chosen.data_cache or default_cache())
+    for number, case in enumerate(cases):
+        seed = case.scenario.seeds[0] if chosen.seed is None else chosen.seed
+        data = federate(case.scenario.data, case.scenario.clients, seed, cache)
+        if number:
+            console.print()
+        describe(f"{case.id}, seed {seed}", data, console)
+        if chosen.out:
+            own = f"{chosen.out.stem}-{Path(file_name(case.id)).stem}{chosen.out.suffix}"
+            path = chosen.out if len(cases) == 1 else chosen.out.with_name(own)
+            label_map(data.label_counts, data.names, case.id, path)
+            console.print(f"picture: {path}", markup=False, highlight=False)
+    return 0
+
+
 def _report(chosen: argparse.Namespace) -> int:
     from harness.report.markdown import write_report
     from harness.results import read_results
@@ -75,6 +120,8 @@ def _report(chosen: argparse.Namespace) -> int:
 def _registries() -> dict[str, Any]:
     from harness.checks import checks
     from harness.data.datasets import datasets
+    from harness.data.shifts import shifts
+    from harness.data.sizes import sizes
     from harness.data.splits import splits
     from harness.training.algorithms import algorithms
     from harness.training.models import models
@@ -86,6 +133,8 @@ def _registries() -> dict[str, Any]:
         "datasets": datasets,
         "models": models,
         "optimizers": optimizers,
+        "shifts": shifts,
+        "sizes": sizes,
         "splits": splits,
     }
 

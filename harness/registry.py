@@ -59,6 +59,7 @@ class Registry(Generic[F]):
         self.what = what
         self._base = base
         self._entries: dict[str, Entry[F]] = {}
+        self._is_describing = False
 
     def __call__(self, name: str, **traits: Any) -> Callable[[F], F]:
         """Decorator that registers a function under `name`.
@@ -154,8 +155,15 @@ class Registry(Generic[F]):
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of a choice, for editors."""
-        entries = [e.params.model_json_schema() for e in self._entries.values()]
-        return {"anyOf": [{"enum": self.names()}, *entries]}
+        names = {"enum": self.names()}
+        if self._is_describing:  # an entry that chooses from its own registry, such as inner
+            return {"anyOf": [names, {"type": "object", "properties": {"kind": names}}]}
+        self._is_describing = True
+        try:
+            entries = [e.params.model_json_schema() for e in self._entries.values()]
+        finally:
+            self._is_describing = False
+        return {"anyOf": [names, *entries]}
 
 
 def kind(chosen: BaseModel) -> str:
@@ -164,25 +172,32 @@ def kind(chosen: BaseModel) -> str:
 
 
 class Choice:
-    """Annotation for a pydantic field whose value is chosen from a registry."""
+    """Annotation for a pydantic field whose value is chosen from a registry, or for each item of
+    a list of such values; None is allowed where the field is `optional`.
+    """
 
-    def __init__(self, registry: Registry[Any]) -> None:
+    def __init__(self, registry: Registry[Any], *, optional: bool = False) -> None:
         self.registry = registry
+        self._optional = optional
+
+    def _parse(self, value: Any) -> Optional[Section]:
+        return None if value is None and self._optional else self.registry.parse(value)
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self.registry.parse,
+            self._parse,
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda chosen: chosen.model_dump(mode="json")
+                lambda chosen: None if chosen is None else chosen.model_dump(mode="json")
             ),
         )
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return self.registry.json_schema()
+        chosen = self.registry.json_schema()
+        return {"anyOf": [*chosen["anyOf"], {"type": "null"}]} if self._optional else chosen
 
 
 class Choices:

@@ -16,6 +16,9 @@ class Stream(enum.IntEnum):
     COHORT = 3
     BATCHES = 4
     INITIAL_WEIGHTS = 5
+    SIZES = 6
+    SHIFT = 7
+    HOLDOUT = 8
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:

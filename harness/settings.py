@@ -1,9 +1,19 @@
-"""The base of everything that a scenario file can set."""
+"""The base of everything that a scenario file can set, and of figures in records."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
+
+
+def _rounded(value: object) -> object:
+    """Six significant digits: what float32 can hold, and no noise in committed records."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+Figure = Annotated[float, BeforeValidator(_rounded)]
 
 
 class Section(BaseModel):

@@ -128,8 +128,11 @@ def test_every_example_is_once_in_one_place(split: Choice, data: st.DataObject) 
             assert name.startswith("client-")
 
 
-def test_every_split_is_tried_above() -> None:
-    assert set(splits.names()) == {"iid", "dirichlet", "shards", "natural"}
+def test_every_split_is_tried_below() -> None:
+    tried = {
+        c["split"] if isinstance(c.get("split"), str) else c["split"]["kind"] for c in WAYS.values()
+    }
+    assert set(splits.names()) == tried
 
 
 @quick
@@ -227,10 +230,22 @@ def test_more_clients_per_round_than_natural_clients() -> None:
 # What the seed decides
 
 WAYS: dict[str, dict[str, Any]] = {
-    "iid": {"count": 10},
+    "iid": {"count": 10, "split": "iid"},
+    "iid, sizes": {"count": 10, "split": "iid", "size": {"kind": "lognormal", "sigma": 1}},
     "dirichlet": {"count": 10, "split": {"kind": "dirichlet", "alpha": 0.5}},
+    "dirichlet_priors": {"count": 10, "split": {"kind": "dirichlet_priors", "alpha": 0.5}},
+    "labels_per_client": {"count": 10, "split": {"kind": "labels_per_client", "labels": 3}},
+    "exclusive": {"count": 5, "split": "exclusive"},
+    "distribution": {
+        "count": 2,
+        "split": {"kind": "distribution", "matrix": [[1] * 10, [*range(10)]]},
+    },
+    "continuous": {"count": 10, "split": {"kind": "continuous", "strictness": 0.5}},
+    "semantic": {"count": 4, "split": "semantic"},
+    "inner": {"count": 30, "split": {"kind": "inner", "split": "iid"}},
     "shards": {"count": 10, "split": {"kind": "shards"}},
     "natural": {"count": 10, "split": "natural"},
+    "group_natural": {"count": 5, "split": "group_natural"},
 }
 
 

@@ -217,11 +217,12 @@ def test_documents_each_have_their_matrix_and_line(load: Callable[..., list[Case
         ("{clients.count: [3, '3']}", "matrix: gives the same variant twice: count=3"),
         (
             "{clients.zzz: [1, 2]}",
-            "clients.zzz: unknown key; allowed: count, split, per_round",
+            "clients.zzz: unknown key; allowed: count, split, size, shift, per_round",
         ),
         (
             "{clients.coutn: [1, 2]}",
-            "clients.coutn: unknown key; allowed: count, split, per_round; did you mean 'count'?",
+            "clients.coutn: unknown key; allowed: count, split, size, shift, per_round; "
+            "did you mean 'count'?",
         ),
         pytest.param(
             "{5: [1]}",
@@ -331,12 +332,12 @@ def test_defaults_do_not_override(folder: Path, load: Callable[..., list[Case]])
         (  # the same kind: filled in key by key
             "{kind: dirichlet, alpha: 1, min_examples: 3}",
             "{kind: dirichlet, alpha: 2}",
-            {"kind": "dirichlet", "alpha": 2, "min_examples": 3},
+            {"kind": "dirichlet", "alpha": 2, "balance": False, "min_examples": 3},
         ),
         (  # no kind: that of the default
             "{kind: dirichlet, alpha: 1, min_examples: 3}",
             "{alpha: 2}",
-            {"kind": "dirichlet", "alpha": 2, "min_examples": 3},
+            {"kind": "dirichlet", "alpha": 2, "balance": False, "min_examples": 3},
         ),
         (  # another kind: taken whole
             "{kind: dirichlet, alpha: 1, min_examples: 3}",
@@ -352,7 +353,7 @@ def test_defaults_do_not_override(folder: Path, load: Callable[..., list[Case]])
         pytest.param(
             "dirichlet",
             "{alpha: 2}",
-            {"kind": "dirichlet", "alpha": 2, "min_examples": 1},
+            {"kind": "dirichlet", "alpha": 2, "balance": False, "min_examples": 1},
         ),
     ],
 )

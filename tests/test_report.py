@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
+from harness.data.heterogeneity import measure
 from harness.errors import HarnessError
 from harness.report.markdown import anchor, report, write_report
 from harness.results import Result, Verdict, read_results, write_result
@@ -35,7 +37,12 @@ def history(seed: int, accuracies: list[Optional[float]], **more: Any) -> Traini
         for i, a in enumerate(accuracies, start=1)
     )
     return TrainingHistory(
-        seed=seed, rounds=rounds, client_examples=(10, 20), test_examples=40, **more
+        seed=seed,
+        rounds=rounds,
+        client_examples=(10, 20),
+        test_examples=40,
+        heterogeneity=measure(np.array([[5, 5, 0], [0, 10 - seed, 10 + seed]]), unused=seed),
+        **more,
     )
 
 

@@ -26,6 +26,10 @@ TRAINING_KEYS = (
     "algorithm, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, eval_every, "
     "execution"
 )
+SPLITS = (
+    "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, natural, "
+    "group_natural, inner, labels_per_client, semantic, shards"
+)
 
 
 def clients(more: str) -> str:
@@ -92,13 +96,13 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
     [
         pytest.param(
             clients("splitt: iid"),
-            "f.yaml:4: clients.splitt: unknown key; allowed: count, split, per_round; "
+            "f.yaml:4: clients.splitt: unknown key; allowed: count, split, size, shift, per_round; "
             "did you mean 'split'?",
             id="in a section",
         ),
         pytest.param(
             clients("zzz: iid"),
-            "f.yaml:4: clients.zzz: unknown key; allowed: count, split, per_round",
+            "f.yaml:4: clients.zzz: unknown key; allowed: count, split, size, shift, per_round",
             id="like none",
         ),
         pytest.param(
@@ -285,28 +289,25 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             clients("split: dirichelt"),
-            "4: clients.split: got 'dirichelt'; no such split; allowed: dirichlet, iid, natural, "
-            "shards; did you mean 'dirichlet'?",
+            f"4: clients.split: got 'dirichelt'; no such split; allowed: {SPLITS}; "
+            "did you mean 'dirichlet'?",
         ),
         (
             split("kind: dirichelt, alpha: 1"),
-            "4: clients.split.kind: got 'dirichelt'; no such split; allowed: dirichlet, iid, "
-            "natural, shards; did you mean 'dirichlet'?",
+            f"4: clients.split.kind: got 'dirichelt'; no such split; allowed: {SPLITS}; "
+            "did you mean 'dirichlet'?",
         ),
         (
             clients("split: IID"),
-            "4: clients.split: got 'IID'; no such split; allowed: dirichlet, iid, natural, "
-            "shards; did you mean 'iid'?",
+            f"4: clients.split: got 'IID'; no such split; allowed: {SPLITS}; did you mean 'iid'?",
         ),
         (
             split("alpha: 1"),
-            "4: clients.split: got {'alpha': 1}; needs the key 'kind'; allowed: dirichlet, iid, "
-            "natural, shards",
+            f"4: clients.split: got {{'alpha': 1}}; needs the key 'kind'; allowed: {SPLITS}",
         ),
         pytest.param(
             split("kind: [iid]"),
-            "4: clients.split: got ['iid']; no such split; allowed: dirichlet, iid, natural, "
-            "shards",
+            f"4: clients.split: got ['iid']; no such split; allowed: {SPLITS}",
         ),
         (
             model("mpl"),
@@ -383,6 +384,52 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         pytest.param(
             data("dataset: emnist, test_fraction: 0.2"),
             "3: data.test_fraction: got 0.2; emnist has a test set of its own; leave it out",
+        ),
+        (
+            data("dataset: digits, validation_fraction: 0.8"),
+            "3: data.validation_fraction: got 0.8; with the test fraction of 0.2 nothing is left "
+            "to train on",
+        ),
+        (
+            data("dataset: digits, holdout: per_cleint"),
+            "3: data.holdout: got 'per_cleint'; allowed: global, per_client; "
+            "did you mean 'per_client'?",
+        ),
+        (
+            clients("split: {kind: dirichlet, alpha: 1}, size: linear"),
+            "4: clients.size: got linear; the dirichlet split has sizes of its own; allowed with: "
+            "continuous, dirichlet_priors, iid, labels_per_client",
+        ),
+        (
+            clients("size: {kind: explicit, examples: [1, 2]}"),
+            "4: clients.size: got 2 under examples; there are 4 clients (clients.count)",
+        ),
+        (
+            clients("split: {kind: distribution, matrix: [[1, 2], [3, 4]]}"),
+            "4: clients.split: got 2 under matrix; there are 4 clients (clients.count)",
+        ),
+        (
+            clients("split: {kind: distribution, matrix: [[1, 2], [3, -4]]}"),
+            "4: clients.split.matrix.1.1: got -4; must be at least 0",
+        ),
+        (
+            clients("split: {kind: inner, split: {kind: shards, shards_client: 2}}"),
+            "4: clients.split.split.shards_client: unknown key; allowed: min_examples, kind, "
+            "shards_per_client; did you mean 'shards_per_client'?",
+        ),
+        (clients("shift: noise"), "4: clients.shift: got 'noise'; must be a list"),
+        (
+            clients("shift: [rotatoin]"),
+            "4: clients.shift.0: got 'rotatoin'; no such shift; allowed: noise, rotation, "
+            "contrast, label_permutation, label_noise; did you mean 'rotation'?",
+        ),
+        (
+            clients("shift: [rotation, {kind: noise, level: 1, size: 2}]"),
+            "4: clients.shift.1.size: unknown key; allowed: kind, level",
+        ),
+        (
+            clients("shift: [{kind: label_noise, rate: 2}]"),
+            "4: clients.shift.0.rate: got 2; must be at most 1",
         ),
         (GOOD + "expect: {accuracy: 0.9}\n", "7: expect.accuracy: got 0.9; must be a mapping"),
         (GOOD + "expect: [accuracy]\n", "7: expect: got ['accuracy']; must be a mapping"),

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Union
 
 import numpy as np
@@ -13,20 +14,53 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data.splits import Pool, assign, splits
+from harness.data.splits import NO_ONE, Pool, assign, splits
 from harness.errors import DataError
 
 Choice = Union[str, dict[str, Any]]
 
-# The keys that each split is tried with, besides min_examples.
-KEYS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "iid": st.just({}),
-    "dirichlet": st.builds(
+# The keys that each split is tried with on a pool, besides min_examples.
+KEYS: dict[str, Callable[[Pool], st.SearchStrategy[dict[str, Any]]]] = {
+    "iid": lambda pool: st.just({}),
+    "dirichlet": lambda pool: st.builds(
+        lambda exponent, balance: {"alpha": 10.0**exponent, "balance": balance},
+        st.floats(-6, 6, allow_nan=False),
+        st.booleans(),
+    ),
+    "dirichlet_priors": lambda pool: st.builds(
         lambda exponent: {"alpha": 10.0**exponent}, st.floats(-6, 6, allow_nan=False)
     ),
-    "shards": st.builds(lambda n: {"shards_per_client": n}, st.integers(1, 5)),
-    "natural": st.just({}),
+    "shards": lambda pool: st.builds(lambda n: {"shards_per_client": n}, st.integers(1, 5)),
+    "labels_per_client": lambda pool: st.fixed_dictionaries(
+        {
+            "labels": st.integers(1, len(np.unique(pool.labels))),
+            "assignment": st.sampled_from(["first_deterministic", "deterministic", "random"]),
+        }
+    ),
+    "exclusive": lambda pool: st.fixed_dictionaries({"share": st.floats(0.01, 1)}),
+    "distribution": lambda pool: st.builds(
+        lambda seed, sparse: {
+            "matrix": (
+                rng(seed).random((pool.clients, pool.classes))
+                * (rng(seed + 1).random((pool.clients, pool.classes)) > 0.5 * sparse)
+            ).tolist()
+        },
+        st.integers(0, 2**16),
+        st.booleans(),
+    ),
+    "continuous": lambda pool: st.fixed_dictionaries(
+        {"by": st.sampled_from(["mean", "deviation", "norm"]), "strictness": st.floats(0, 1)}
+    ),
+    "semantic": lambda pool: st.fixed_dictionaries({"components": st.integers(1, 5)}),
+    "inner": lambda pool: st.sampled_from(
+        [{"split": "iid"}, {"split": {"kind": "dirichlet", "alpha": 1.0}}]
+    ),
+    "natural": lambda pool: st.just({}),
+    "group_natural": lambda pool: st.just({}),
 }
+# Those whose clients all get about as much as they can, and so never too little.
+EVEN = {"iid", "continuous", "dirichlet_priors", "natural", "shards"}
+LEAVE_OUT = {"labels_per_client", "distribution"}
 NAMES = splits.names()
 
 quick = settings(max_examples=60, deadline=None)
@@ -72,6 +106,23 @@ def pools(draw: st.DrawFn, at_least: int = 1) -> Pool:
     return Pool(labels, clients, generator.permutation(np.concatenate([sure, rest])))
 
 
+@st.composite
+def cases(draw: st.DrawFn, name: str, at_least: int = 1) -> tuple[Pool, dict[str, Any]]:
+    """A pool that the split can be made of, with features, and keys for the split."""
+    shards = 5 if name == "shards" else 1
+    pool = draw(pools(at_least * shards))
+    examples, clients = len(pool.labels), pool.clients
+    if name == "exclusive":
+        clients = min(clients, len(np.unique(pool.labels)))
+    natural = pool.natural
+    if name in ("group_natural", "inner"):
+        bounds = (clients, examples) if name == "group_natural" else (1, clients)
+        natural = rng(examples).permutation(np.arange(examples) % draw(st.integers(*bounds)))
+    x = rng(examples).random((examples, 2, 3)).astype(np.float32)
+    pool = Pool(pool.labels, clients, natural, x=x)
+    return pool, draw(KEYS[name](pool))
+
+
 def test_every_split_is_tried() -> None:
     assert set(KEYS) == set(NAMES)
 
@@ -81,20 +132,26 @@ def test_every_split_is_tried() -> None:
 @given(data=st.data())
 def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None:
     """Of a single draw, where clients may stay empty; so also with more clients than examples."""
-    pool = data.draw(pools())
-    if name != "natural":
-        pool = Pool(pool.labels, data.draw(st.integers(1, 300)))
-    keys = data.draw(KEYS[name])
+    pool, keys = data.draw(cases(name))
+    if name not in ("natural", "group_natural", "inner", "exclusive", "distribution"):
+        pool = replace(pool, clients=data.draw(st.integers(1, 300)))
     too_many = pool.clients * keys.get("shards_per_client", 0) > len(pool.labels)
     if name == "shards" and too_many:
         with pytest.raises(DataError):
             deal({"kind": name, **keys}, pool)
         return
-    client = deal({"kind": name, **keys}, pool, data.draw(st.integers(0, 2**32)))
+    try:
+        client = deal({"kind": name, **keys}, pool, data.draw(st.integers(0, 2**32)))
+    except DataError:
+        assert name == "inner"  # which demands an example for each of the clients it makes
+        return
     assert client.shape == pool.labels.shape
     assert np.issubdtype(client.dtype, np.integer)
-    assert client.min() >= 0
+    assert client.min() >= (NO_ONE if name in LEAVE_OUT else 0)
     assert client.max() < pool.clients
+    # An example is left out only with all others of its label.
+    left_out = set(pool.labels[client == NO_ONE].tolist())
+    assert left_out.isdisjoint(pool.labels[client != NO_ONE].tolist())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,28 +159,27 @@ def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None
 @given(data=st.data())
 def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None:
     least = data.draw(st.integers(1, 4))
-    keys = data.draw(KEYS[name])
-    # With this many examples a client each shard alone is large enough, so that only Dirichlet's
-    # random sizes may come out too small, in all 100 draws.
-    pool = data.draw(pools(at_least=least * keys.get("shards_per_client", 1)))
+    pool, keys = data.draw(cases(name, at_least=least))
     chosen = splits.parse({"kind": name, "min_examples": least, **keys})
     try:
         client = assign(chosen, pool, rng(data.draw(st.integers(0, 2**32))))
     except DataError as bad:
-        assert name == "dirichlet"
-        assert f"fewer than {least} of {len(pool.labels)} examples" in str(bad)
+        assert name not in EVEN
+        assert f"fewer than {least} of {len(pool.labels)} examples" in str(bad) or name == "inner"
         return
     assert client.shape == pool.labels.shape
     assert client.dtype == np.int64
-    assert np.bincount(client).shape == (pool.clients,)
-    assert np.bincount(client).min() >= least
+    sizes = np.bincount(client[client != NO_ONE])
+    assert sizes.shape == (pool.clients,)
+    assert sizes.min() >= least
+    assert name in LEAVE_OUT or sizes.sum() == len(pool.labels)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @quick
 @given(data=st.data())
 def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> None:
-    pool, keys = data.draw(pools(at_least=5)), data.draw(KEYS[name])
+    pool, keys = data.draw(cases(name, at_least=5))
     seed = data.draw(st.integers(0, 2**32))
     before = pool.labels.copy()
     one, two = (deal({"kind": name, **keys}, pool, seed) for _ in range(2))
@@ -131,10 +187,27 @@ def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> No
     np.testing.assert_array_equal(pool.labels, before)
 
 
-@pytest.mark.parametrize("keys", [{"kind": "iid"}, {"kind": "dirichlet", "alpha": 1}, "shards"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"kind": "iid"},
+        {"kind": "dirichlet", "alpha": 1},
+        "shards",
+        {"kind": "dirichlet_priors", "alpha": 1},
+        {"kind": "labels_per_client", "labels": 2, "assignment": "deterministic"},
+        {"kind": "labels_per_client", "labels": 2},
+        {"kind": "exclusive", "share": 0.5},
+        {"kind": "distribution", "matrix": [[1] * 10] * 10},
+        {"kind": "continuous", "strictness": 0.5},
+        "group_natural",
+        {"kind": "inner", "split": "iid"},
+    ],
+    ids=str,
+)
 def test_another_seed_gives_another_split(keys: Choice) -> None:
     """Two draws of 400 examples over ten clients are never the same by chance."""
-    pool = Pool(balanced(10, 40), 10)
+    natural = np.arange(400) % (5 if isinstance(keys, dict) else 50)
+    pool = Pool(balanced(10, 40), 10, natural, x=rng().random((400, 3)))
     drawn = {deal(keys, pool, seed).tobytes() for seed in range(20)}
     assert len(drawn) == 20
 
@@ -280,7 +353,7 @@ def test_a_tiny_alpha_does_not_hang() -> None:
     """Either the split or an error, at once; in a process of its own, as it may never return."""
     code = """
 import numpy as np
-from harness.data.splits import Pool, assign, splits
+from harness.data.splits import NO_ONE, Pool, assign, splits
 from harness.errors import HarnessError
 print("ready", flush=True)
 try:

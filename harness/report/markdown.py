@@ -6,16 +6,20 @@ import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
 from harness.data.datasets import datasets
+from harness.data.shifts import shifts
+from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.report.tables import (
     SUMMARY_COLUMNS,
     VERDICT_COLUMNS,
     choice,
     figure,
+    heterogeneity_rows,
     spread,
     summary_row,
     verdict_rows,
@@ -123,15 +127,19 @@ def _status(result: Result) -> str:
 def _section(result: Result) -> str:
     s = result.settings
     training, clients, data = s["training"], s["clients"], s["data"]
-    sizes = [n for h in result.histories for n in h.client_examples]
-    held = f"{min(sizes)} to {max(sizes)} (median {figure(statistics.median(sizes))})"
+    own = [n for h in result.histories for n in h.client_examples]
+    held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
+    told = [choice(shifts, shift) for shift in clients.get("shift", [])]
     settings = [
         ["data", choice(datasets, data["dataset"])],
-        ["test examples", str(result.histories[0].test_examples)],
+        ["test examples", _tested(data, result.histories[0].test_examples)],
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
         ["split", choice(splits, clients["split"])],
+        *([["size", choice(sizes, clients["size"])]] if clients.get("size") else []),
+        *([["shift", ", ".join(told)]] if told else []),
         ["examples per client", held],
+        *heterogeneity_rows(result),
         ["model", choice(models, s["model"])],
         ["algorithm", choice(algorithms, training["algorithm"])],
         ["execution", result.histories[0].execution],
@@ -154,6 +162,13 @@ def _section(result: Result) -> str:
         parts.append(_table(rows, VERDICT_COLUMNS))
     rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
     return "\n\n".join([*parts, _table(rows, ["setting", "value"]), _rounds(result)])
+
+
+def _tested(data: dict[str, Any], examples: int) -> str:
+    chosen = data["dataset"]["kind"]
+    has_own = chosen in datasets and datasets[chosen].traits.get("has_test_set")
+    is_held_by_clients = data.get("holdout") == "per_client" and not has_own
+    return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
 
 
 def _symbols(text: str) -> str:

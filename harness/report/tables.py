@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from tabulate import tabulate
 
+from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.registry import Registry
 from harness.results import Result, Verdict
@@ -37,6 +38,7 @@ def headline(result: Result) -> str:
     return f"(accuracy {spread(result.accuracies)})"
 
 
+_LISTED = 12  # items of a list that are shown
 VERDICT_COLUMNS = ("expectation", "expected", "measured", "margin", "verdict")
 SUMMARY_COLUMNS = (
     "scenario",
@@ -79,7 +81,13 @@ def summary_row(result: Result) -> list[str]:
     return [
         result.id,
         str(count),
-        choice(splits, clients["split"]),
+        ", ".join(
+            [
+                choice(splits, clients["split"]),
+                *([f"size {choice(sizes, clients['size'])}"] if clients.get("size") else []),
+                *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
+            ]
+        ),
         choice(algorithms, training["algorithm"]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
@@ -87,6 +95,32 @@ def summary_row(result: Result) -> list[str]:
         spread([x for x in losses if isinstance(x, float)]),
         result.status,
     ]
+
+
+def heterogeneity_rows(result: Result) -> list[list[str]]:
+    """How non-IID the clients came out, as settings with their values: means over seeds.
+
+    Empty for a record that is older than these figures.
+    """
+    found = [h.heterogeneity for h in result.histories if h.heterogeneity]
+    if not found:
+        return []
+
+    def mean(name: str) -> str:
+        return figure(statistics.fmean(getattr(h, name) for h in found), 3)
+
+    rows = [
+        ["Gini of sizes", mean("gini")],
+        ["label entropy", f"{mean('label_entropy')} of {mean('pooled_label_entropy')} nats"],
+        [
+            "label distances",
+            f"Jensen-Shannon {mean('jensen_shannon')}, Hellinger {mean('hellinger')}, "
+            f"earth mover's {mean('earth_mover')}",
+        ],
+    ]
+    unused = sorted({h.unused for h in found})
+    told = " to ".join(map(str, sorted({unused[0], unused[-1]})))
+    return [*rows, ["examples of no client", told]] if any(unused) else rows
 
 
 def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
@@ -101,17 +135,24 @@ def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
     fields = entry.params.model_fields if entry else {}
 
     def is_plain(key: str) -> bool:
-        told = key in own and isinstance(chosen[key], (int, float, list))
-        return not told and key in fields and fields[key].default == chosen[key]
+        value = chosen[key]
+        is_number = isinstance(value, (int, float, list)) and not isinstance(value, bool)
+        told = key in own and is_number
+        return not told and key in fields and fields[key].default == value
 
     keys = sorted((k for k in chosen if k != "kind"), key=lambda k: k not in own)
-    shown = ", ".join(f"{k} {_plain(chosen[k])}" for k in keys if not is_plain(k))
+    shown = ", ".join(f"{k} {_plain(chosen[k], registry)}" for k in keys if not is_plain(k))
     return f"{name} ({shown})" if shown else name
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, registry: Registry[Any]) -> str:
+    if isinstance(value, dict) and value.get("kind") in registry:  # a choice within a choice
+        return choice(registry, value)
+    if isinstance(value, list) and value and isinstance(value[0], list):
+        return f"of {len(value)} x {len(value[0])}"
     if isinstance(value, list):
-        return "-".join(_plain(v) for v in value)
+        shown = "-".join(_plain(v, registry) for v in value[:_LISTED])
+        return f"{shown}-..." if len(value) > _LISTED else shown
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

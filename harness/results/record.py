@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from harness.training.history import Figure, TrainingHistory
+from harness.settings import Figure
+from harness.training.history import TrainingHistory
 
 Status = Literal["passed", "failed", "diverged", "not judged", "skipped"]
 

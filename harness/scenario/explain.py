@@ -122,10 +122,10 @@ def _brief(value: Any) -> str:
 def _allowed_keys(path: Key, data: Any) -> list[str]:
     """The keys that the mapping at `path` may have."""
     model: Optional[type[BaseModel]] = Scenario
+    field: Optional[FieldInfo] = None
     for depth, part in enumerate(path):
-        if model is None:
-            return []
-        field = _fields(model).get(str(part))
+        if isinstance(part, str):  # and not the place in a list, whose items the field describes
+            field = _fields(model).get(part) if model else None
         model = _model_of(field, _at(data, path[: depth + 1], None)) if field else None
     names = list(_fields(model)) if model else []
     return [*names[:-1], "matrix", *names[-1:]] if model is Scenario else names
@@ -136,7 +136,8 @@ def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
-    for note in field.metadata:
+    items = [n for t in typing.get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
+    for note in (*field.metadata, *items):
         if isinstance(note, Choices):
             return note.model()
         if isinstance(note, Choice):

@@ -24,5 +24,7 @@ def shuffled_examples(data: FederatedData, client: int, seed: int, round_number:
     Shuffled once a round; the local epochs of the round go through the same batches, as in
     McMahan et al., AISTATS 2017, algorithm 1 (the split into batches precedes the epochs).
     """
-    order = generator(seed, Stream.BATCHES, round_number, client).permutation(data.clients[client])
-    return data.train.take(order)
+    rng = generator(seed, Stream.BATCHES, round_number, client)
+    if not data.shift:  # read in the order in which they are used, and so copied once
+        return data.train.take(rng.permutation(data.clients[client]))
+    return data.examples(client).take(rng.permutation(len(data.clients[client])))

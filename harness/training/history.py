@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Optional
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
-
-def _rounded(value: object) -> object:
-    """Six significant digits: what float32 can hold, and no noise in committed records."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-Figure = Annotated[float, BeforeValidator(_rounded)]
+from harness.data.heterogeneity import Heterogeneity
+from harness.settings import Figure
 
 
 class Round(BaseModel):
@@ -52,6 +47,7 @@ class TrainingHistory(BaseModel):
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
+        heterogeneity: how non-IID the clients came out; None in records older than the figures.
 
     """
 
@@ -63,6 +59,7 @@ class TrainingHistory(BaseModel):
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int
+    heterogeneity: Optional[Heterogeneity] = None
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from harness.data.federate import FederatedData
+from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import sample_cohort, shuffled_examples
@@ -78,6 +79,7 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        heterogeneity=measure(data.label_counts, data.unused),
     )
 
 

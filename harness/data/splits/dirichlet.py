@@ -1,4 +1,4 @@
-"""Label skew by Dirichlet proportions."""
+"""Label skew by Dirichlet proportions of each label."""
 
 from __future__ import annotations
 
@@ -9,30 +9,49 @@ from pydantic import Field
 
 from harness.data.splits.base import Pool, splits
 
+Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Lower is more skewed.")]
+
+
+def within_range(alpha: float) -> float:
+    """An alpha that NumPy's sampler can take, and that gives the same clients.
+
+    Beyond these bounds it hangs or overflows; up to them, a draw is one client's alone, and one
+    in equal shares, to within rounding.
+    """
+    return float(np.clip(alpha, 1e-6, 1e9))
+
 
 @splits("dirichlet", milder="alpha")
 def dirichlet(
     pool: Pool,
     rng: np.random.Generator,
     *,
-    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False, description="Lower is more skewed.")],
+    alpha: Alpha,
+    balance: bool = False,
 ) -> np.ndarray:
     """Deals each label to the clients in proportions drawn from Dirichlet(alpha).
 
     Skews both labels and sizes. With alpha to infinity every client gets an equal share of
-    every label; with alpha to 0 each label goes to one client.
+    every label; with alpha to 0 each label goes to one client. With `balance`, a client that has
+    an equal share of all examples already gets nothing of the labels that follow, in the order
+    of labels, as in the authors' own code.
 
     Source: Yurochkin et al., Bayesian Nonparametric Federated Learning of Neural Networks,
-    ICML 2019, section 4 ("heterogeneous partition"), arXiv:1905.12022.
+    ICML 2019, section 4 ("heterogeneous partition"), arXiv:1905.12022; drawn again for
+    `min_examples` as in Li et al., Federated Learning on Non-IID Data Silos (NIID-Bench), ICDE
+    2022, section IV-A, arXiv:2102.02079. Hsu et al. draw by client: the split dirichlet_priors.
     """
-    # Beyond these bounds NumPy's sampler hangs or overflows; up to them, a draw is one client's
-    # alone, and one in equal shares, to within rounding.
-    alpha = float(np.clip(alpha, 1e-6, 1e9))
     client = np.empty(len(pool.labels), np.int64)
+    held = np.zeros(pool.clients, np.int64)
     for label in np.unique(pool.labels):
         index = rng.permutation(np.flatnonzero(pool.labels == label))
-        shares = rng.dirichlet(np.full(pool.clients, alpha))
+        shares = rng.dirichlet(np.full(pool.clients, within_range(alpha)))
+        if balance:
+            open_ = held * pool.clients < len(pool.labels)
+            shares = shares * open_ if (shares * open_).any() else open_ / open_.sum()
+            shares = shares / shares.sum()
         # Rounding the running total loses nothing: the pieces always add up to all of it.
         ends = np.rint(np.cumsum(shares)[:-1] * len(index)).astype(np.int64)
         client[index] = np.searchsorted(ends, np.arange(len(index)), side="right")
+        held += np.bincount(client[index], minlength=pool.clients)
     return client

@@ -1,0 +1,96 @@
+"""Time and memory of every split and size: 1,000,000 examples over 10,000 clients.
+
+Run: ``uv run python benchmarks/splits.py [EXAMPLES [CLIENTS]]``. Prints a Markdown table. The
+examples have ten labels, 3,400 natural clients and 64 features. Memory is the peak of what NumPy
+allocates beyond the examples themselves, measured in a second run, as that takes longer.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tracemalloc
+from typing import Any, Callable
+
+import numpy as np
+from tabulate import tabulate
+
+from harness.data import sizes
+from harness.data.heterogeneity import measure
+from harness.data.splits import Pool, assign, splits
+
+LABELS, NATURAL, FEATURES, SEMANTIC_CLIENTS = 10, 3400, 64, 20
+
+
+def choices(clients: int) -> dict[str, tuple[dict[str, Any], int]]:
+    """What is timed: the split, and for how many clients."""
+    rng = np.random.default_rng(0)
+    keys: dict[str, dict[str, Any]] = {
+        "dirichlet": {"alpha": 0.5},
+        "dirichlet_priors": {"alpha": 0.5},
+        "distribution": {"matrix": rng.random((clients, LABELS)).tolist()},
+        "inner": {"split": "iid"},
+        "labels_per_client": {"labels": 2},
+    }
+    fewer = {
+        "exclusive": LABELS,
+        "group_natural": NATURAL // 10,
+        "natural": NATURAL,
+        "semantic": SEMANTIC_CLIENTS,
+    }
+    return {
+        name: ({"kind": name, **keys.get(name, {})}, fewer.get(name, clients))
+        for name in splits.names()
+    }
+
+
+def measured(run: Callable[[], Any]) -> tuple[float, float]:
+    """Seconds, the best of three where one is short; and megabytes at the peak."""
+    seconds = []
+    while not seconds or (len(seconds) < 3 and sum(seconds) < 5):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    tracemalloc.start()
+    run()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return min(seconds), peak / 1e6
+
+
+def main() -> None:
+    examples, clients = [int(a) for a in sys.argv[1:]] + [1_000_000, 10_000][len(sys.argv) - 1 :]
+    rng = np.random.default_rng(0)
+    labels = rng.integers(LABELS, size=examples).astype(np.int32)
+    natural = rng.integers(NATURAL, size=examples)
+    x = rng.random((examples, FEATURES), np.float32)
+    rows = []
+
+    def add(name: str, count: int, run: Callable[[], Any]) -> None:
+        seconds, peak = measured(run)
+        rows.append([name, f"{count:,}", f"{seconds:.2f}", f"{peak:,.0f}"])
+        print(rows[-1], file=sys.stderr)
+
+    for name, (chosen, count) in choices(clients).items():
+        pool = Pool(labels, count, natural, x=x, num_classes=LABELS)
+        split = splits.parse(chosen)
+        # Not `assign`: how often a split is drawn again is a matter of luck.
+        add(name, count, lambda: splits.entry(split).call(split, pool, np.random.default_rng(1)))  # noqa: B023
+    split = splits.parse({"kind": "dirichlet_priors", "alpha": 0.5})
+    for size in ({"kind": "lognormal", "sigma": 0.5}, {"kind": "power_law", "exponent": 3}):
+        pool, chosen = Pool(labels, clients), sizes.sizes.parse(size)
+
+        def run() -> np.ndarray:
+            drawn = np.random.default_rng(1)
+            return assign(split, pool, drawn, lambda: sizes.draw(chosen, clients, examples, drawn))  # noqa: B023
+
+        add(f"dirichlet_priors, size {size['kind']}", clients, run)
+    counts = np.random.default_rng(0).multinomial(
+        examples // clients, [1 / LABELS] * LABELS, clients
+    )
+    add("(figures of heterogeneity)", clients, lambda: measure(counts))
+    print(tabulate(rows, ["split", "clients", "s", "MB"], tablefmt="github", disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Quantity skew by name: how many examples each client gets, whatever their labels.
+
+A function of sizes takes the number of clients, the number of training examples, a random
+generator and its keys from the scenario file, and returns how the clients compare: positive
+numbers (clients,), of which `draw` makes whole sizes that use every example.
+"""
+
+from harness.data.sizes.base import draw, sizes
+from harness.data.sizes.drawn import dirichlet, lognormal, power_law
+from harness.data.sizes.fixed import explicit, exponential, linear, square
+
+__all__ = [
+    "dirichlet",
+    "draw",
+    "explicit",
+    "exponential",
+    "linear",
+    "lognormal",
+    "power_law",
+    "sizes",
+    "square",
+]

@@ -1,0 +1,58 @@
+"""A split inside another: that of the data itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from harness.data.splits.base import NO_ONE, Pool, assign, splits
+from harness.data.splits.natural import needed
+from harness.errors import DataError
+from harness.registry import Choice
+from harness.settings import Section
+
+
+@splits("inner", has_natural=True, leaves_out=True)
+def inner(
+    pool: Pool,
+    rng: np.random.Generator,
+    *,
+    split: Annotated[Section, Choice(splits)],
+) -> np.ndarray:
+    """Applies another split inside each of the data's own clients: the devices of a person, say.
+
+    Each of the data's own clients becomes at least one client, and the rest of `clients.count`
+    go where the examples are (largest remainder). No client has examples of two of them.
+
+    Source: the hierarchy of flwr-datasets' InnerDirichletPartitioner, which draws a
+    distribution of labels inside given groups; here the groups are the natural ones.
+
+    Raises:
+        DataError: the data set has no natural clients or more than `clients.count`, or one of
+            them cannot be split so.
+
+    """
+    names, member = np.unique(needed(pool, "inner"), return_inverse=True)
+    if pool.clients < len(names):
+        raise DataError(
+            f"the split inner makes at least one client of each natural one; there are "
+            f"{len(names)}, and clients.count is {pool.clients}"
+        )
+    each = 1 + _apportioned(np.bincount(member), pool.clients - len(names))
+    starts = np.cumsum(each) - each
+    client = np.empty(len(member), np.int64)
+    groups = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
+    for index, clients, start in zip(groups, each, starts):
+        dealt = assign(split, pool.part(index, int(clients)), rng)
+        client[index] = np.where(dealt == NO_ONE, NO_ONE, dealt + start)
+    return client
+
+
+def _apportioned(weights: np.ndarray, seats: int) -> np.ndarray:
+    """Int64 (n,) adding up to `seats`, in proportion to `weights` by largest remainder."""
+    shares = weights / weights.sum() * seats
+    given = np.floor(shares).astype(np.int64)
+    most = np.argsort(given - shares, kind="stable")[: seats - given.sum()]
+    given[most] += 1
+    return given

@@ -1,0 +1,388 @@
+"""What each split promises of its own; what all have in common is in test_splits.py."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.data.splits import NO_ONE, Pool, assign, splits
+from harness.data.splits.dirichlet_priors import drawn
+from harness.errors import DataError
+
+Choice = Union[str, dict[str, Any]]
+
+quick = settings(max_examples=60, deadline=None)
+seeds = st.integers(0, 2**32)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def deal(choice: Choice, pool: Pool, seed: int = 0) -> np.ndarray:
+    chosen = splits.parse(choice)
+    return splits.entry(chosen).call(chosen, pool, rng(seed))
+
+
+def pool(
+    clients: int, labels: int = 10, each: int = 60, sizes: Optional[np.ndarray] = None
+) -> Pool:
+    return Pool(rng(1).permutation(np.repeat(np.arange(labels), each)), clients, sizes=sizes)
+
+
+def counts(client: np.ndarray, pool: Pool) -> np.ndarray:
+    table = np.zeros((pool.clients, pool.classes), np.int64)
+    held = client != NO_ONE
+    np.add.at(table, (client[held], pool.labels[held]), 1)
+    return table
+
+
+@st.composite
+def sized_pools(draw: st.DrawFn) -> Pool:
+    """Any labels, and any sizes that these examples suffice for."""
+    per_label = draw(st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any))
+    labels = rng(draw(seeds)).permutation(np.repeat(np.arange(len(per_label)), per_label))
+    clients = draw(st.integers(1, 12))
+    total = draw(st.integers(0, len(labels)))
+    sizes = rng(draw(seeds)).multinomial(total, np.full(clients, 1 / clients))
+    x = rng(total).random((len(labels), 4))
+    return Pool(labels, clients, sizes=sizes, x=x, num_classes=len(per_label))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "iid",
+        {"kind": "dirichlet_priors", "alpha": 1e-4},
+        {"kind": "dirichlet_priors", "alpha": 1},
+        {"kind": "dirichlet_priors", "alpha": 1e6},
+        {"kind": "continuous", "strictness": 0.5},
+    ],
+    ids=str,
+)
+@quick
+@given(pool=sized_pools(), seed=seeds)
+def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int) -> None:
+    client = deal(choice, pool, seed)
+    assert pool.sizes is not None
+    held = np.bincount(client[client != NO_ONE], minlength=pool.clients)
+    assert held.tolist() == pool.sizes.tolist()
+    assert (client == NO_ONE).sum() == len(pool.labels) - pool.sizes.sum()
+
+
+@pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "continuous"])
+@quick
+@given(pool=sized_pools(), seed=seeds)
+def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: int) -> None:
+    even = Pool(pool.labels, pool.clients, x=pool.x, num_classes=pool.num_classes)
+    choice = {"kind": name, "alpha": 0.1} if name == "dirichlet_priors" else name
+    held = np.bincount(deal(choice, even, seed), minlength=pool.clients)
+    assert held.sum() == len(pool.labels)
+    assert held.max() - held.min() <= 1
+
+
+# dirichlet with balance
+
+
+def test_balance_bounds_the_sizes() -> None:
+    """A client is closed once it has an equal share: at most that, and one label's share, more."""
+    some = pool(10)
+    largest = [
+        [
+            np.bincount(deal({"kind": "dirichlet", "alpha": 0.5, "balance": b}, some, seed)).max()
+            for seed in range(50)
+        ]
+        for b in (False, True)
+    ]
+    assert np.mean(largest[1]) < np.mean(largest[0])
+    assert max(largest[1]) < 60 + 60
+
+
+# dirichlet_priors
+
+
+@quick
+@given(pool=sized_pools(), alpha=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]), seed=seeds)
+def test_what_is_drawn_is_what_there_is(pool: Pool, alpha: float, seed: int) -> None:
+    supply = np.bincount(pool.labels, minlength=pool.classes)
+    priors = rng(seed).dirichlet(np.full(pool.classes, alpha), size=pool.clients)
+    assert pool.sizes is not None
+    table = drawn(priors, pool.sizes, supply, rng(seed))
+    assert table.min() >= 0
+    assert table.sum(axis=1).tolist() == pool.sizes.tolist()
+    assert (table.sum(axis=0) <= supply).all()
+
+
+def test_labels_follow_the_priors_where_there_are_enough() -> None:
+    priors = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
+    table = drawn(priors, np.array([10_000, 10_000]), np.full(3, 100_000), rng())
+    np.testing.assert_allclose(table / 10_000, priors, atol=5 * 0.005)
+
+
+def test_who_gets_the_last_of_a_label_is_chance() -> None:
+    """Both ask for 100 of the only 100: each gets 50 on average, deviation 5 (one example each)."""
+    priors = np.array([[1.0, 0.0], [1.0, 0.0]])
+    got = [drawn(priors, np.array([100, 100]), np.array([100, 100]), rng(s)) for s in range(200)]
+    first = np.array([table[0, 0] for table in got])
+    assert abs(first.mean() - 50) < 5 * 5 / np.sqrt(200)
+    assert all((table.sum(axis=1) == 100).all() for table in got)
+
+
+def test_a_tiny_alpha_gives_a_client_one_label_where_there_are_enough() -> None:
+    some = pool(3, each=200, sizes=np.array([60, 50, 40]))
+    for seed in range(20):
+        table = counts(deal({"kind": "dirichlet_priors", "alpha": 1e-6}, some, seed), some)
+        assert table.max(axis=1).tolist() == [60, 50, 40]
+
+
+# labels_per_client
+
+
+@pytest.mark.parametrize("assignment", ["first_deterministic", "deterministic", "random"])
+@pytest.mark.parametrize("labels", [1, 2, 5, 10])
+@pytest.mark.parametrize("clients", [3, 10, 25])
+def test_clients_have_their_number_of_labels(assignment: str, labels: int, clients: int) -> None:
+    some = pool(clients)
+    choice = {"kind": "labels_per_client", "labels": labels, "assignment": assignment}
+    for seed in range(10):
+        table = counts(deal(choice, some, seed), some)
+        held = table > 0
+        assert (held.sum(axis=1) == labels).all()
+        if assignment == "deterministic":
+            for client in range(clients):
+                assert held[client, (client + np.arange(labels)) % 10].all()
+        if assignment == "first_deterministic":
+            assert held[np.arange(clients), np.arange(clients) % 10].all()
+            if clients >= 10:
+                assert table.sum() == len(some.labels)  # nobody's: nothing
+        for label in range(10):  # those who have a label share it evenly
+            shared = table[held[:, label], label]
+            assert not len(shared) or (shared.sum() == 60 and np.ptp(shared) <= 1)
+
+
+def test_labels_are_shared_in_proportion_to_sizes() -> None:
+    sizes = np.array([10, 20, 30])
+    some = pool(3, labels=2, each=60, sizes=sizes)
+    table = counts(deal({"kind": "labels_per_client", "labels": 2}, some), some)
+    assert table.tolist() == [[10, 10], [20, 20], [30, 30]]
+
+
+def test_more_labels_than_there_are() -> None:
+    with pytest.raises(DataError) as bad:
+        deal({"kind": "labels_per_client", "labels": 11}, pool(3))
+    assert str(bad.value) == (
+        "the split labels_per_client asks for 11 labels a client; the training examples have 10"
+    )
+
+
+# exclusive
+
+
+@pytest.mark.parametrize("clients", [1, 3, 10])
+def test_no_two_clients_have_a_label_in_common(clients: int) -> None:
+    some = pool(clients)
+    for seed in range(10):
+        held = counts(deal("exclusive", some, seed), some) > 0
+        assert (held.sum(axis=0) == 1).all()
+        assert np.ptp(held.sum(axis=1)) <= 1
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_a_share_is_exclusive_and_the_rest_iid(share: float) -> None:
+    some = pool(10, each=100)
+    table = counts(deal({"kind": "exclusive", "share": share}, some), some)
+    own = np.sort(table, axis=0)[-1]  # of a label, its owner's part: share, and a tenth of the rest
+    np.testing.assert_allclose(own / 100, share + (1 - share) / 10, atol=5 * 0.05)
+
+
+def test_more_clients_than_labels() -> None:
+    with pytest.raises(DataError, match=r"11 clients need as many labels; .* have 10"):
+        deal("exclusive", pool(11))
+
+
+# distribution
+
+
+@quick
+@given(pool=sized_pools(), seed=seeds)
+def test_counts_come_out_as_they_are(pool: Pool, seed: int) -> None:
+    """A matrix of counts that use up every label."""
+    supply = np.bincount(pool.labels, minlength=pool.classes)
+    matrix = rng(seed).multinomial(supply, np.full(pool.clients, 1 / pool.clients)).T
+    client = deal({"kind": "distribution", "matrix": matrix.astype(float).tolist()}, pool, seed)
+    assert counts(client, pool).tolist() == matrix.tolist()
+
+
+def test_a_label_that_nobody_is_to_have() -> None:
+    some = pool(2, labels=3)
+    client = deal({"kind": "distribution", "matrix": [[1, 0, 1], [1, 0, 3]]}, some)
+    assert counts(client, some).tolist() == [[30, 0, 15], [30, 0, 45]]
+    assert set(some.labels[client == NO_ONE]) == {1}
+
+
+@pytest.mark.parametrize("matrix", [[[1, 2]], [[1, 2], [1, 2]], [[1, 2, 3], [1, 2]]])
+def test_a_matrix_of_another_shape(matrix: list[list[float]]) -> None:
+    with pytest.raises(DataError, match="needs a matrix of 2 rows, one a client, and 3 columns"):
+        deal({"kind": "distribution", "matrix": matrix}, pool(2, labels=3))
+
+
+# continuous
+
+
+def brightness(strictness: float, by: str = "mean", seed: int = 0) -> tuple[np.ndarray, Pool]:
+    x = rng(7).random((600, 2, 2)) * rng(8).random((600, 1, 1))
+    some = Pool(np.zeros(600, np.int64), 6, x=x)
+    return deal({"kind": "continuous", "by": by, "strictness": strictness}, some, seed), some
+
+
+@pytest.mark.parametrize(
+    ("by", "value"),
+    [
+        ("mean", lambda x: x.mean(axis=(1, 2))),
+        ("deviation", lambda x: x.std(axis=(1, 2))),
+        ("norm", lambda x: np.sqrt((x**2).sum(axis=(1, 2)))),
+    ],
+)
+def test_clients_are_strictly_in_order(by: str, value: Any) -> None:
+    client, some = brightness(1.0, by)
+    held = [value(some.x)[client == c] for c in range(6)]
+    for one, next_ in zip(held, held[1:]):
+        assert one.max() <= next_.min() + 1e-6
+
+
+def test_strictness_orders_the_clients_ever_more() -> None:
+    """Variance between clients' means: none at 0, but for chance, and the most at 1."""
+
+    def between(strictness: float) -> float:
+        spread = []
+        for seed in range(20):
+            client, some = brightness(strictness, seed=seed)
+            mean = some.x.mean(axis=(1, 2))
+            spread.append(np.var([mean[client == c].mean() for c in range(6)]) / mean.var())
+        return float(np.mean(spread))
+
+    found = [between(s) for s in (0.0, 0.3, 0.5, 0.7, 1.0)]
+    assert found == sorted(found)
+    assert found[0] < 0.03 and found[-1] > 0.85
+
+
+def test_examples_that_are_all_the_same_are_dealt_at_random() -> None:
+    some = Pool(np.repeat([0, 1], 300), 6, x=np.ones((600, 3)))
+    table = counts(deal("continuous", some), some)
+    assert table.min() > 20  # of 50 each, deviation 5
+
+
+def test_features_are_needed() -> None:
+    with pytest.raises(DataError, match="reads the features"):
+        deal("continuous", pool(3))
+
+
+def test_features_are_read_in_blocks() -> None:
+    class Rows:
+        shape, largest = (10_000, 3), 0
+
+        def __getitem__(self, index: Any) -> np.ndarray:
+            rows = rng(index.start).random((len(range(10_000)[index]), 3))
+            self.largest = max(self.largest, len(rows))
+            return rows
+
+    rows = Rows()
+    assert (
+        np.bincount(deal("continuous", Pool(np.zeros(10_000, int), 4, x=rows))).tolist()
+        == [2500] * 4
+    )
+    assert rows.largest == 4096
+
+
+# semantic
+
+
+def blobs(kinds: int = 3, labels: int = 2, each: int = 80) -> tuple[Pool, np.ndarray]:
+    """Each label comes in as many kinds as there are clients, far apart, alike in all labels."""
+    kind = np.tile(np.arange(kinds), labels * each)
+    label = np.repeat(np.arange(labels), kinds * each)
+    centre = 20 * np.eye(max(kinds, labels) + labels)
+    x = centre[kind] + 0.3 * centre[-1 - label] + rng(3).normal(size=(len(kind), len(centre)))
+    mixed = rng(4).permutation(len(kind))
+    return Pool(label[mixed], kinds, x=x[mixed].astype(np.float32)), kind[mixed]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_client_has_one_kind_of_each_label(seed: int) -> None:
+    some, kind = blobs()
+    client = deal({"kind": "semantic", "components": 4}, some, seed)
+    table = np.zeros((3, 3))
+    np.add.at(table, (client, kind), 1)
+    assert (table > 0).sum() == 3  # so kinds and clients are the same, across labels
+    assert (counts(client, some) == 80).all()
+
+
+def test_semantic_clients_are_more_alike_within_than_between() -> None:
+    from sklearn.datasets import load_digits
+
+    data: Any = load_digits()
+    some = Pool(data.target, 8, x=data.images)
+    client = assign(splits.parse("semantic"), some, rng())
+    ours = _scatter(data.data, client)
+    by_chance = _scatter(data.data, deal("iid", some))
+    assert ours < 0.97 * by_chance
+
+
+def _scatter(x: np.ndarray, client: np.ndarray) -> float:
+    return float(np.mean([x[client == c].var(axis=0).sum() for c in np.unique(client)]))
+
+
+# group_natural and inner
+
+
+def test_natural_clients_are_merged_whole_and_evenly() -> None:
+    natural = rng(2).integers(17, size=600)
+    some = Pool(pool(1).labels, 5, natural)
+    client = deal("group_natural", some, 3)
+    assert all(len(set(client[natural == n])) == 1 for n in range(17))
+    groups = [len(set(natural[client == c])) for c in range(5)]
+    assert sorted(groups) == [3, 3, 3, 4, 4]
+
+
+def test_too_few_natural_clients_to_merge() -> None:
+    with pytest.raises(DataError, match="cannot make 5 clients of the data's 3 natural ones"):
+        deal("group_natural", Pool(np.zeros(9, int), 5, np.arange(9) % 3))
+
+
+def test_an_inner_split_keeps_natural_clients_apart() -> None:
+    natural = np.repeat([0, 1, 2], [100, 200, 300])
+    some = Pool(pool(1).labels, 12, natural)
+    client = deal({"kind": "inner", "split": {"kind": "dirichlet", "alpha": 1}}, some)
+    owners = [set(natural[client == c].tolist()) for c in range(12)]
+    assert all(len(o) == 1 for o in owners)
+    assert [owners.count({n}) for n in range(3)] == [3, 4, 5]  # one each, and 9 by size
+
+
+def test_an_inner_split_with_features() -> None:
+    natural = np.arange(600) % 2
+    x = rng(2).random((600, 3))
+    some = Pool(pool(1).labels, 4, natural, x=x)
+    client = deal({"kind": "inner", "split": "continuous"}, some)
+    for own in (0, 1):
+        low, high = (
+            x[(client == c) & (natural == own)].mean(axis=1) for c in (2 * own, 2 * own + 1)
+        )
+        assert low.max() <= high.min() + 1e-6
+
+
+def test_fewer_clients_than_natural_ones() -> None:
+    with pytest.raises(DataError, match=r"there are 3, and clients\.count is 2"):
+        deal({"kind": "inner", "split": "iid"}, Pool(np.zeros(9, int), 2, np.arange(9) % 3))
+
+
+@pytest.mark.parametrize("name", ["dirichlet", "shards", "exclusive", "semantic"])
+def test_splits_by_label_need_one_label_an_example(name: str) -> None:
+    some = Pool(np.zeros((20, 5), int), 2, x=np.zeros((20, 3)))
+    choice = {"kind": name, "alpha": 1} if name == "dirichlet" else name
+    with pytest.raises(DataError, match=r"needs one label for each example.* iid"):
+        assign(splits.parse(choice), some, rng())
+    assert assign(splits.parse("iid"), some, rng()).shape == (20,)
