@@ -66,9 +66,10 @@ def _registered(scenario: Scenario) -> dict[str, str]:
         chosen: Any = scenario
         for key in path:
             chosen = getattr(chosen, key)
-        module = registry.entry(chosen).function.__module__
-        if module.partition(".")[0] != __name__.partition(".")[0]:
-            modules.add(module)
+        for one in chosen if isinstance(chosen, tuple) else [chosen] if chosen else []:
+            module = registry.entry(one).function.__module__
+            if module.partition(".")[0] != __name__.partition(".")[0]:
+                modules.add(module)
     return {module: fingerprint(module) for module in sorted(modules)}
 
 

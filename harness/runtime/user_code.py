@@ -114,7 +114,8 @@ def fingerprints(section: BaseModel) -> dict[str, str]:
         value = getattr(section, name)
         if any(isinstance(note, _IsCode) for note in field.metadata):
             found[value] = fingerprint(value.partition(":")[0])
-        for part in value.values() if isinstance(value, dict) else [value]:
+        inner = value.values() if isinstance(value, dict) else value
+        for part in inner if isinstance(value, (dict, tuple)) else [value]:
             if isinstance(part, BaseModel):
                 found |= fingerprints(part)
     return found
