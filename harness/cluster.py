@@ -1,9 +1,8 @@
 """Whole trainings on other machines, through Dask.
 
 Each training, one seed of one scenario, is a task of its own. Dask moves the task of a machine
-that is lost to another one. Dask, because a task can carry what it needs to check that it gets the
-same code there; pytest-xdist is about to drop its copying of files over ssh, and Ray cannot be
-installed beside TFF's pins of protobuf and grpcio.
+that is lost to another one. (pytest-xdist is about to drop its copying of files over ssh; Ray would
+do as well, but is far larger.)
 """
 
 from __future__ import annotations
