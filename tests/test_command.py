@@ -20,7 +20,7 @@ SCENARIOS = ROOT / "scenarios"
 
 def test_check_finds_no_mistakes_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(SCENARIOS)]) == 0
-    assert capsys.readouterr().out == "8 scenario(s) in 5 file(s): no mistakes found\n"
+    assert capsys.readouterr().out == "36 scenario(s) in 10 file(s): no mistakes found\n"
 
 
 def test_check_shows_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

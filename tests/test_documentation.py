@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from harness import load_file, load_scenarios
 from harness.__main__ import _registries
+from harness.data.shifts import shifts
+from harness.data.sizes import sizes
+from harness.data.splits import splits
 from harness.report.markdown import report
 from harness.results import read_results
 
@@ -61,11 +67,48 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
         assert section.strip() in written
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/scenarios.md", "docs/installing.md", "docs/scaling.md"]
-)
+PAGES = ["README.md", "docs/scenarios.md", "docs/installing.md", "docs/scaling.md", "docs/splits.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_to_files_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.fixture(scope="module")
+def splits_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the page on splits as it is made today."""
+    folder = tmp_path_factory.mktemp("docs")
+    script = ROOT / "docs" / "make_splits.py"
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, cwd=ROOT)
+    return folder
+
+
+def test_the_page_on_splits_is_that_of_the_registries(splits_page: Path) -> None:
+    """After a wanted change: uv run python docs/make_splits.py, and read the diff."""
+    made = (splits_page / "splits.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/splits.md").read_text(encoding="utf-8")
+    for registry in (splits, sizes, shifts):
+        for name in registry.names():
+            assert f"### {name}\n" in made
+
+
+def test_its_pictures_are_those_of_the_splits(splits_page: Path) -> None:
+    """To the byte, with the version of Matplotlib that is locked."""
+    committed = {p.name: p.read_bytes() for p in (ROOT / "docs/splits").iterdir()}
+    assert set(committed) == {f"{name}.svg" for name in splits.names()}
+    for name, picture in committed.items():
+        if f"Matplotlib v{version('matplotlib')}," not in picture.decode():
+            pytest.skip("the committed pictures are of another Matplotlib")
+        assert (splits_page / "splits" / name).read_bytes() == picture, name
+
+
+def test_the_yaml_on_the_page_on_splits_is_valid(tmp_path: Path) -> None:
+    for number, block in enumerate(blocks("docs/splits.md", "yaml")):
+        file = tmp_path / f"{number}.yaml"
+        rest = "schema: 1\nname: a\ndata: {dataset: digits}\nmodel: mlp\ntraining: {rounds: 1}\n"
+        file.write_text(rest + block, encoding="utf-8")
+        assert load_file(file)

@@ -126,7 +126,7 @@ def earth_mover(label_counts: np.ndarray) -> float:
     """Earth mover's distance of the clients' labels to those of all, 0 to 2.
 
     Sum over labels of |p_k - p|, and of these the mean weighted by n_k / n.
-    Source: Y. Zhao et al., Federated Learning with Non-IID Data, arXiv:1806.00582, section 3.2
+    Source: Y. Zhao et al., Federated Learning with Non-IID Data, arXiv:1806.00582
     (proposition 3.1), where any two labels lie equally far from each other.
     """
     sizes = label_counts.sum(axis=1)

@@ -51,7 +51,7 @@ def rotation(
     nearest pixel; values between pixels are interpolated linearly.
 
     Source: A. Ghosh et al., An Efficient Framework for Clustered Federated Learning (IFCA),
-    NeurIPS 2020, section 6.2 ("Rotated MNIST"), arXiv:2006.04088.
+    NeurIPS 2020 ("Rotated MNIST"), arXiv:2006.04088.
 
     Raises:
         DataError: the examples are not images.
@@ -81,7 +81,7 @@ def contrast(
     An image's pixels are drawn towards their mean; the first client's are as they were.
 
     Source: the corruption of D. Hendrycks, T. Dietterich, Benchmarking Neural Network Robustness
-    to Common Corruptions and Perturbations, ICLR 2019, section 4.1, arXiv:1903.12261.
+    to Common Corruptions and Perturbations, ICLR 2019, arXiv:1903.12261.
 
     Raises:
         DataError: the examples are not images.

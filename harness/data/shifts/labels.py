@@ -24,7 +24,7 @@ def label_permutation(
     has the test set; the permutations of the others are random.
 
     Source: F. Sattler, K.-R. Müller, W. Samek, Clustered Federated Learning, IEEE TNNLS 2020,
-    section VI ("label swap"), arXiv:1910.01991.
+    arXiv:1910.01991.
     """
     cluster = holder.client % clusters
     if cluster == 0:
@@ -49,8 +49,7 @@ def label_noise(
     same in every round.
 
     Source: J. Xu et al., FedCorr: Multi-Stage Federated Learning for Label Noise Correction,
-    CVPR 2022, section 4.1 (symmetric noise; there the rate differs between clients, too),
-    arXiv:2204.04677.
+    CVPR 2022 (where the rate differs between the noisy clients, too), arXiv:2204.04677.
     """
     noisy = holder.common().permutation(holder.clients)[: round(share * holder.clients)]
     if holder.client not in noisy or holder.num_classes < 2:

@@ -37,7 +37,7 @@ def lognormal(
     """Sizes whose logarithms are normal with standard deviation `sigma`.
 
     Source: A. E. Acar et al., Federated Learning Based on Dynamic Regularization, ICLR 2021,
-    appendix A.1 ("unbalanced"), arXiv:2111.04263; D. Zeng et al., FedLab, JMLR 24, 2023.
+    arXiv:2111.04263 ("unbalanced data"); D. Zeng et al., FedLab, JMLR 24, 2023.
     """
     return rng.lognormal(0, sigma, clients)
 

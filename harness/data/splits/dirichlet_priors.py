@@ -21,7 +21,7 @@ def dirichlet_priors(pool: Pool, rng: np.random.Generator, *, alpha: Alpha) -> n
     Source: T.-M. H. Hsu, H. Qi, M. Brown, Measuring the Effects of Non-Identical Data
     Distribution for Federated Visual Classification, arXiv:1909.06335, section 3; with sizes, D.
     A. E. Acar et al., Federated Learning Based on Dynamic Regularization, ICLR 2021,
-    arXiv:2111.04263, section 4 (the hetero-dirichlet of FedLab, InnerDirichlet of flwr-datasets).
+    arXiv:2111.04263 (the client-inner-dirichlet of FedLab, InnerDirichlet of flwr-datasets).
     """
     supply = np.bincount(pool.labels, minlength=pool.classes)
     present = np.flatnonzero(supply)

@@ -26,8 +26,7 @@ def exclusive(
     examples by label, and the others evenly.
 
     Source: K. Hsieh, A. Phanishayee, O. Mutlu, P. Gibbons, The Non-IID Data Quagmire of
-    Decentralized Machine Learning, ICML 2020, sections 3 and 6 (degree of skew),
-    arXiv:1910.00189.
+    Decentralized Machine Learning, ICML 2020 ("degree of skew"), arXiv:1910.00189.
 
     Raises:
         DataError: more clients than labels.

@@ -31,9 +31,9 @@ def semantic(
     Work grows with examples times clients: meant for hundreds of clients.
 
     Source: H. Yuan, W. Morningstar, L. Ning, K. Singhal, What Do We Mean by Generalization in
-    Federated Learning?, ICLR 2022, section 4.2 and appendix D (algorithm 1), arXiv:2110.14216.
-    There the features are those of a network that was trained on other images; here they are the
-    pixels, as nothing can be downloaded.
+    Federated Learning?, ICLR 2022 ("semantic partitioning"), arXiv:2110.14216. There the
+    features are those of a network that was trained on other images; here they are the pixels, as
+    nothing can be downloaded.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -1,0 +1,218 @@
+"""Writes docs/splits.md and the pictures in docs/splits/, from the registries.
+
+Run after a change of a split, a size or a shift: ``uv run python docs/make_splits.py [DIR]``.
+tests/test_documentation.py compares what is committed with what this writes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from harness.data.datasets import Cache
+from harness.data.federate import FederatedData, federate
+from harness.data.heterogeneity import measure
+from harness.data.settings import Clients, Data
+from harness.data.shifts import shifts
+from harness.data.sizes import sizes
+from harness.data.splits import splits
+from harness.registry import Entry
+from harness.report.plots import label_map
+from harness.report.tables import figure
+
+# What a picture shows of each split: on digits, seed 0.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "iid": {"count": 10, "split": "iid"},
+    "dirichlet": {"count": 10, "split": {"kind": "dirichlet", "alpha": 0.5}},
+    "dirichlet_priors": {"count": 10, "split": {"kind": "dirichlet_priors", "alpha": 0.3}},
+    "shards": {"count": 10, "split": {"kind": "shards", "shards_per_client": 2}},
+    "labels_per_client": {"count": 10, "split": {"kind": "labels_per_client", "labels": 3}},
+    "exclusive": {"count": 5, "split": {"kind": "exclusive", "share": 0.8}},
+    "distribution": {
+        "count": 3,
+        "split": {
+            "kind": "distribution",
+            "matrix": [
+                [4, 3, 2, 1, 1, 1, 1, 1, 1, 1],
+                [1, 1, 1, 1, 1, 1, 1, 2, 3, 4],
+                [0, 1, 2, 3, 4, 4, 3, 2, 1, 0],
+            ],
+        },
+    },
+    "continuous": {"count": 10, "split": {"kind": "continuous", "by": "mean", "strictness": 1.0}},
+    "semantic": {"count": 10, "split": "semantic"},
+    "natural": {"split": "natural"},
+    "group_natural": {"count": 4, "split": "group_natural"},
+    "inner": {
+        "count": 28,
+        "split": {"kind": "inner", "split": {"kind": "dirichlet", "alpha": 0.5}},
+    },
+}
+SIZES: dict[str, dict[str, Any]] = {
+    "dirichlet": {"alpha": 1.0},
+    "lognormal": {"sigma": 1.0},
+    "power_law": {"exponent": 2.5},
+    "exponential": {"rate": 0.5},
+    "explicit": {"examples": [20, 20, 20, 40, 40, 80, 160, 160, 320, 320]},
+}
+
+INTRODUCTION = """\
+# Splits, sizes and shifts
+
+<!-- Made by docs/make_splits.py from the registries; not edited by hand. -->
+
+How the examples of a data set become clients. `clients.split` says who gets which examples,
+`clients.size` how many, where the split leaves that open, and `clients.shift` what is different
+about a client's examples. The pictures show the digits of scikit-learn under seed 0: the darker a
+cell, the more examples of a label a client has. `fedharness describe FILE` shows the same for a
+scenario of yours; [scenarios/splits](../scenarios/splits) has one to run for each.
+
+Every split, size and shift is a function of the seed: the same scenario gives the same clients.
+The test set is held out before the split, so all splits share one (with `holdout: per_client` each
+client holds its own out instead). The figures are means over clients, or over pairs of clients;
+their formulas and sources stand in
+[harness/data/heterogeneity.py](../harness/data/heterogeneity.py).
+"""
+
+
+def main() -> None:
+    """Writes the page and its pictures into the folder named on the command line, or here."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    (folder / "splits").mkdir(parents=True, exist_ok=True)
+    parts = [INTRODUCTION, "## Splits: who gets which examples\n", _contents()]
+    for name in EXAMPLES:
+        parts.append(_split(name, folder))
+    parts.append("## Sizes: how many examples\n")
+    able = [f"`{n}`" for n in splits.names() if splits[n].traits.get("sizes")]
+    parts.append(
+        f"With {', '.join(able)}; the other splits have sizes of their own. All examples are dealt "
+        "out (but for explicit sizes), drawn again until each client has `min_examples`.\n"
+    )
+    parts += [_size(name) for name in sizes.names()]
+    parts.append("## Shifts: what is different about a client's examples\n")
+    parts.append(
+        "A list, applied in order to what a client trains on and to what it holds out, whenever "
+        "its examples are read. The common test set is left as it is.\n"
+    )
+    parts += [_entry(shifts[name], "") for name in shifts.names()]
+    (folder / "splits.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _contents() -> str:
+    rows = [f"| [`{n}`](#{n}) | {_summary(splits[n])} |" for n in EXAMPLES]
+    return "\n".join(["| split | in short |", "|---|---|", *rows, ""])
+
+
+def _split(name: str, folder: Path) -> str:
+    chosen = EXAMPLES[name]
+    data = made(chosen)
+    shown = _yaml(chosen)
+    label_map(data.label_counts, data.names, shown, folder / "splits" / f"{name}.svg")
+    found = measure(data.label_counts, data.unused)
+    figures = (
+        f"Here: {found.smallest} to {found.largest} examples, Gini {figure(found.gini, 2)}; label "
+        f"entropy {figure(found.label_entropy, 3)} of {figure(found.pooled_label_entropy, 3)} "
+        f"nats, Jensen-Shannon distance {figure(found.jensen_shannon, 2)}, Hellinger "
+        f"{figure(found.hellinger, 2)}, earth mover's {figure(found.earth_mover, 2)}."
+    )
+    example = f"```yaml\nclients: {shown}\n```\n\n![{name}](splits/{name}.svg)\n\n{figures}\n"
+    return _entry(splits[name], example)
+
+
+def _size(name: str) -> str:
+    keys = SIZES.get(name, {})
+    data = made({"count": 10, "split": "iid", "size": {"kind": name, **keys}})
+    drawn = ", ".join(str(n) for n in data.sizes)
+    shown = _yaml({"kind": name, **keys})
+    example = f"`size: {shown}`: {drawn}"
+    return _entry(sizes[name], f"{example}; Gini {figure(measure(data.label_counts).gini, 2)}.\n")
+
+
+def made(clients: dict[str, Any]) -> FederatedData:
+    """The federation of an example."""
+    with tempfile.TemporaryDirectory() as folder:
+        return federate(
+            Data.model_validate({"dataset": "digits"}),
+            Clients.model_validate(clients),
+            0,
+            Cache(Path(folder)),
+        )
+
+
+def _entry(entry: Entry[Any], example: str) -> str:
+    """Heading, description, keys and source of a registered function."""
+    text = inspect.getdoc(entry.function) or ""
+    text = text.partition("\nRaises:")[0].strip()
+    paragraphs = [" ".join(p.split()) for p in text.split("\n\n")]
+    plain = [_marked(p) for p in paragraphs if not p.startswith("Source:")]
+    sources = [_linked(p) for p in paragraphs if p.startswith("Source:")]
+    parts = [f"### {entry.name}", *plain, *_keys(entry), *([example.strip()] if example else [])]
+    return "\n\n".join([*parts, *sources]) + "\n"
+
+
+def _keys(entry: Entry[Any]) -> list[str]:
+    """A table of the function's keys, from the JSON Schema that validates them."""
+    schema = entry.params.model_json_schema()
+    rows = []
+    for key in entry.keywords:
+        told = schema["properties"][key]
+        default = "needed" if key in schema.get("required", ()) else f"`{_yaml(told['default'])}`"
+        about = told.get("description", "")
+        rows.append(f"| `{key}` | {_allowed(told)} | {default} | {about} |")
+    if not rows:
+        return []
+    return ["\n".join(["| key | allowed | default | |", "|---|---|---|---|", *rows])]
+
+
+def _allowed(told: dict[str, Any]) -> str:
+    if "enum" in told:
+        return ", ".join(f"`{v}`" for v in told["enum"])
+    if told.get("type") == "array":
+        return f"list: {_allowed(told['items'])}"
+    if told.get("type") == "boolean":
+        return "`true`, `false`"
+    if "anyOf" in told:
+        return "a split"
+    words = {"number": "a number", "integer": "an integer"}[told["type"]]
+    for bound, sign in [
+        ("exclusiveMinimum", "above"),
+        ("minimum", "at least"),
+        ("exclusiveMaximum", "below"),
+        ("maximum", "at most"),
+    ]:
+        if bound in told:
+            words += f", {sign} {told[bound]:g}"
+    return words
+
+
+def _yaml(value: Any) -> str:
+    """On one line, as a scenario file may have it."""
+    if isinstance(value, dict):
+        if set(value) == {"kind"}:
+            return str(value["kind"])
+        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_yaml(v) for v in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
+
+
+def _summary(entry: Entry[Any]) -> str:
+    return _marked(entry.summary)
+
+
+def _marked(text: str) -> str:
+    """Keys as code, and nothing else taken for Markdown."""
+    return re.sub(r"(?<!`)\bclients\.size\b(?!`)", "`clients.size`", text).replace("*", "\\*")
+
+
+def _linked(text: str) -> str:
+    return re.sub(r"arXiv:(\d{4}\.\d{5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
+
+
+if __name__ == "__main__":
+    main()
