@@ -140,7 +140,9 @@ def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
         told = key in own and is_number
         return not told and key in fields and fields[key].default == value
 
-    keys = sorted((k for k in chosen if k != "kind"), key=lambda k: k not in own)
+    # In the order of the function: a record that was read back has its keys sorted.
+    places = {key: place for place, key in enumerate(own)}
+    keys = sorted((k for k in chosen if k != "kind"), key=lambda k: (places.get(k, len(own)), k))
     shown = ", ".join(f"{k} {_plain(chosen[k], registry)}" for k in keys if not is_plain(k))
     return f"{name} ({shown})" if shown else name
 
