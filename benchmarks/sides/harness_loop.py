@@ -1,0 +1,114 @@
+"""This harness; and the computation that it runs, in a loop without the harness.
+
+The only place that knows the harness from inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from work import BATCH, RATE, SEED, Federation, Weights
+
+import harness
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+from harness.runtime.context import runtime
+from harness.training.loop import steps
+from harness.training.models import Shape, models
+from harness.training.process import Process, process_for
+from harness.training.settings import Training
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from harness.settings import Section
+
+
+@harness.model("emnist_cnn")
+def emnist_cnn(shape: Shape) -> tf.keras.Model:
+    """The CNN of TFF's EMNIST examples, which leaves nothing to chance: without dropout."""
+    import tensorflow as tf
+
+    layers = tf.keras.layers
+    return tf.keras.Sequential(
+        [
+            layers.InputLayer(shape.input_shape),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.Conv2D(64, 3, activation="relu"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(shape.num_classes),
+        ]
+    )
+
+
+def settings(federation: Federation, execution: str) -> tuple[FederatedData, Section, Training]:
+    """The work in the harness's own terms."""
+    work = federation.work
+    data = FederatedData(
+        Examples(federation.x, federation.y),
+        tuple(federation.positions),
+        tuple(f"client-{k}" for k in range(work.clients)),
+        Examples(federation.test_x, federation.test_y),
+        62 if work.is_cnn else 10,
+    )
+    model = "emnist_cnn" if work.is_cnn else {"kind": "mlp", "hidden": [work.hidden]}
+    training = {
+        "rounds": 1_000_000,
+        "eval_every": 1_000_000,
+        "local_epochs": work.local_epochs,
+        "batch_size": BATCH,
+        "client_optimizer": {"kind": "sgd", "learning_rate": RATE},
+        "execution": execution,
+    }
+    return data, models.parse(model), Training.model_validate(training)
+
+
+def process(federation: Federation, execution: str) -> Process:
+    data, model, training = settings(federation, execution)
+    return process_for(model, training, data)
+
+
+def initial_weights(federation: Federation) -> Weights:
+    """Those with which the harness begins; all sides are given them."""
+    return [w.numpy() for w in process(federation, "standard").initial_weights(SEED).trainable]
+
+
+def rounds(federation: Federation, execution: str) -> Iterator[Weights]:
+    runtime().start()
+    data, model, training = settings(federation, execution)
+    for done in steps(data, model, training, federation.work.cohort, SEED):
+        yield _weights(done.state)
+
+
+def bare(federation: Federation, execution: str) -> Iterator[Weights]:
+    """`learning.next` in a loop that makes its arguments for each round, as any loop has to."""
+    runtime().start()
+    training = settings(federation, execution)[2]
+    built = process(federation, execution)
+    state, number = built.initial_state(SEED), 0
+    while True:
+        number += 1
+        held = [Examples(*federation.examples(k, number)) for k in federation.cohort(number)]
+        state = built.learning.next(state, built.arguments(held, training)).state
+        yield _weights(state)
+
+
+def ready(federation: Federation, execution: str) -> Iterator[Weights]:
+    """`learning.next` alone, on the first round's arguments over and over."""
+    runtime().start()
+    training = settings(federation, execution)[2]
+    built = process(federation, execution)
+    held = [Examples(*federation.examples(k, 1)) for k in federation.cohort(1)]
+    arguments = built.arguments(held, training)
+    state = built.initial_state(SEED)
+    while True:
+        state = built.learning.next(state, arguments).state
+        yield _weights(state)
+
+
+def _weights(state: Any) -> Weights:
+    return [np.asarray(w) for w in state.global_model_weights.trainable]
