@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ModelError,
         RuntimeUnavailable,
         ScenarioError,
+        TimeLimitExceeded,
     )
     from harness.pipeline import Options, run
     from harness.results import Result, Verdict
@@ -43,6 +44,7 @@ _HOME = {
     "RuntimeUnavailable": "harness.errors",
     "Scenario": "harness.scenario",
     "ScenarioError": "harness.errors",
+    "TimeLimitExceeded": "harness.errors",
     "Verdict": "harness.results",
     "load_file": "harness.scenario",
     "run": "harness.pipeline",
@@ -70,6 +72,7 @@ __all__ = [
     "RuntimeUnavailable",
     "Scenario",
     "ScenarioError",
+    "TimeLimitExceeded",
     "Verdict",
     "algorithm",
     "check",

@@ -1,4 +1,4 @@
-"""The `fedharness` command: what can be done without training."""
+"""The `fedharness` command: all but training itself."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
     schema = commands.add_parser("schema", help="JSON Schema of scenario files, for editors")
     schema.set_defaults(run=_schema)
+
+    worker = commands.add_parser(
+        "worker",
+        help="run a TFF worker here, for --fed-workers elsewhere",
+        description="Runs TFF's worker until Ctrl-C. It listens on all addresses of this machine "
+        "and does what anyone who reaches the port tells it to: see docs/scaling.md.",
+    )
+    worker.add_argument("--port", type=_port, required=True, metavar="N", help="1 to 65535")
+    worker.add_argument("--threads", type=int, metavar="N", help="compute threads (default: all)")
+    worker.set_defaults(run=_worker)
 
     chosen = parser.parse_args(arguments)
     try:
@@ -151,6 +161,23 @@ def _schema(chosen: argparse.Namespace) -> int:
         "description": "Dotted keys and the values to run, one scenario for each combination.",
     }
     print(json.dumps(schema, indent=2))
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+_port.__name__ = "port"  # argparse says: invalid port value
+
+
+def _worker(chosen: argparse.Namespace) -> int:
+    from harness.runtime.serve import serve
+
+    serve(chosen.port, chosen.threads)
     return 0
 
 

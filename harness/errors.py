@@ -65,3 +65,7 @@ class ModelError(HarnessError):
 
 class RuntimeUnavailable(HarnessError):
     """TensorFlow Federated is missing, broken, or its worker process died."""
+
+
+class TimeLimitExceeded(HarnessError):
+    """A scenario took longer than it may."""

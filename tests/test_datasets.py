@@ -201,7 +201,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Union[bytes, Exception]]
     """Sets what a download gets: bytes, or an error."""
 
     def choose(answer: Union[bytes, Exception]) -> None:
-        def urlopen(url: str) -> io.BytesIO:
+        def urlopen(url: Any, timeout: float = 0) -> io.BytesIO:
             if isinstance(answer, Exception):
                 raise answer
             stream = io.BytesIO(answer)

@@ -27,7 +27,7 @@ def made(seed: int = 0, split: Any = "iid", count: int = 10, **data: Any) -> Fed
 @quick
 @given(
     seed=st.integers(0, 2**32),
-    test=st.floats(0.01, 0.5),
+    test=st.floats(0.05, 0.5),
     validation=st.floats(0.01, 0.45),
     count=st.integers(1, 60),
 )

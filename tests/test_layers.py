@@ -22,7 +22,9 @@ LAYERS = (
     {"results"},
     {"checks"},
     {"scenario"},
-    {"pipeline", "report"},
+    {"cache", "report"},
+    {"pipeline"},
+    {"cluster"},
     {"__main__", "plugin"},
 )
 # The public API, whose names are imported when they are first used.

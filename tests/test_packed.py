@@ -56,8 +56,9 @@ YOGI = {"kind": "yogi", "learning_rate": 0.02}
         ({"kind": "cnn", "filters": [3], "hidden": 4}, {"client_optimizer": MOMENTUM}),
         ({"kind": "mlp", "hidden": []}, {"server_optimizer": YOGI}),
         ({"kind": "mlp", "hidden": [5]}, {"algorithm": {"kind": "fedavg", "weighting": "uniform"}}),
+        ({"kind": "mlp", "hidden": [5]}, {"algorithm": {"kind": "fedprox", "mu": 0.7}}),
     ],
-    ids=["sgd", "adam clients", "cnn with momentum", "yogi server", "uniform"],
+    ids=["sgd", "adam clients", "cnn with momentum", "yogi server", "uniform", "fedprox"],
 )
 def test_packed_is_standard(model: dict[str, Any], more: dict[str, Any]) -> None:
     @settings(
@@ -100,6 +101,16 @@ def test_packed_is_standard(model: dict[str, Any], more: dict[str, Any]) -> None
         assert tipped * packed_round.examples < 1.5
 
     holds()
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("execution", ["packed", "standard"])
+def test_fedprox_without_its_term_is_fedavg(execution: str) -> None:
+    data = federation([7, 2, 12], 0)
+    model = {"kind": "mlp", "hidden": [5]}
+    prox, _ = weights(data, execution, model, 3, algorithm={"kind": "fedprox", "mu": 0.0})
+    plain, _ = weights(data, execution, model, 3, algorithm="fedavg")
+    assert all(np.array_equal(a, b) for a, b in zip(prox, plain))
 
 
 @pytest.mark.usefixtures("worker")

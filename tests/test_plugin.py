@@ -380,3 +380,30 @@ def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenari
 
     for registry, name in ((splits, "by_position"), (checks, "no_fewer_seeds")):
         registry._entries.pop(name)
+
+
+def test_each_folder_has_its_own_models(pytester: pytest.Pytester) -> None:
+    for name, width in {"a": 40, "b": 70}.items():
+        folder = pytester.mkdir(name)
+        (folder / "own.py").write_text(OWN_MODEL.replace("WIDTH", str(width)))
+        (folder / "x.scenario.yaml").write_text(
+            TINY.replace("name: tiny", f"name: {name}").replace(
+                "{kind: mlp, hidden: [16]}", '{keras: "own:build"}'
+            )
+        )
+    done = pytester.runpytest_subprocess("-s")
+    done.assert_outcomes(passed=2)
+    done.stdout.fnmatch_lines(["*width 40*", "*width 70*"])
+
+
+OWN_MODEL = """\
+import tensorflow as tf
+
+def build(input_shape, num_classes):
+    print("width WIDTH")
+    return tf.keras.Sequential([
+        tf.keras.layers.Flatten(input_shape=input_shape),
+        tf.keras.layers.Dense(WIDTH, activation="relu"),
+        tf.keras.layers.Dense(num_classes),
+    ])
+"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
@@ -30,13 +31,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "DIR",
         "where downloaded data is kept (default: the user's cache folder)",
     )
-    group.addoption(
-        "--fed-strict",
-        action="store_true",
-        default=None,
-        help="fail, instead of skipping, scenarios whose data is not on this machine",
+    option(
+        "--fed-executor",
+        "dask://HOST:PORT",
+        "run the trainings on the machines of this Dask scheduler",
+        _executor,
     )
-    parser.addini("fed_strict", "as --fed-strict", type="bool", default=False)
+    option(
+        "--fed-workers",
+        "HOST:PORT,...",
+        "run on these TFF workers (fedharness worker) instead of one on this machine",
+        _addresses,
+    )
+    option("--fed-timeout", "SECONDS", "fail a scenario that takes longer than this", _positive)
+    option(
+        "--fed-checkpoint",
+        "N",
+        "keep the state of a training every N rounds (default: every 30 seconds)",
+        _positive,
+    )
+
+    def switch(flag: str, text: str) -> None:
+        group.addoption(flag, action="store_true", default=None, help=text)
+        parser.addini(flag[2:].replace("-", "_"), text, type="bool", default=False)
+
+    switch("--fed-strict", "fail, not skip, scenarios whose data is not on this machine")
+    switch("--fed-no-cache", "run trainings again that have not changed since they were run")
+    switch("--fed-resume", "go on with trainings that were cut off, from their last checkpoint")
     parser.addini(
         "fed_files",
         "patterns of scenario files, relative to the root folder",
@@ -50,6 +71,28 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _executor(text: str) -> str:
+    import argparse
+
+    from harness.cluster import is_address
+
+    if not is_address(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}; allowed: dask://HOST:PORT")
+    return text
+
+
+def _addresses(text: str) -> str:
+    """Checks it; stays the text that it is, which xdist can carry to its processes."""
+    from harness.errors import HarnessError
+    from harness.runtime.addresses import parse_addresses
+
+    try:
+        parse_addresses(text)
+    except HarnessError as bad:
+        raise ArgumentTypeError(str(bad)) from None
+    return text
 
 
 def pytest_configure(config: pytest.Config) -> None:

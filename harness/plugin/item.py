@@ -9,8 +9,10 @@ from typing import Any, Optional, Union
 import pytest
 
 from harness.errors import HarnessError
+from harness.pipeline import submit
 from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
+from harness.plugin.settings import run_options
 from harness.results import Result
 from harness.scenario import Case
 
@@ -25,17 +27,28 @@ class ScenarioItem(pytest.Item):
         for tag in case.scenario.tags:
             self.add_marker(tag)
 
+    def _own_modules(self) -> _importable:
+        return _importable(
+            self.path.parent, self.config.rootpath, self.config.invocation_params.dir
+        )
+
+    def submit(self) -> None:
+        """Has the session's cluster begin with the trainings of this scenario."""
+        with self._own_modules():
+            submit(self.case.scenario, run_options(self.config))
+
     def runtest(self) -> None:
-        folders = (self.path.parent, self.config.rootpath, self.config.invocation_params.dir)
         scenario = self.case.scenario
         progress = Progress(self.config, self.case.id, scenario)
-        with _importable(*folders), progress:
+        with self._own_modules(), progress:
             self.result = execute(
                 self.config, scenario, variant=self.case.variant, on_round=progress.on_round
             )
         for verdict in self.result.verdicts:
             self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
         self.user_properties.append(("fed_status", self.result.status))
+        self.user_properties.append(("fed_trainings", len(self.result.histories)))
+        self.user_properties.append(("fed_reused_trainings", self.result.reused))
         demand(self.result)
 
     def repr_failure(

@@ -36,6 +36,7 @@ class Progress:
             self._reporter = None
         self._bars: Optional[Bars] = None
         self._started = self._said = time.monotonic()
+        self._last = (-1, 0)  # position of the seed, and round
 
     def __enter__(self) -> Progress:
         if self._reporter is not None and self._reporter.isatty:
@@ -62,6 +63,11 @@ class Progress:
     def on_round(self, position: int, done: Round) -> None:
         """Told about a finished round of the seed at `position`."""
         finished = position * self._rounds + done.round
+        goes_on = position != self._last[0] and 1 < done.round < self._rounds
+        self._last = (position, done.round)
+        seed = f"seed {position + 1}/{self._seeds} " if self._seeds > 1 else ""
+        if goes_on and self._reporter is not None:
+            self._line(f"{seed}goes on after round {done.round - 1}")
         if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
             self._started = self._said = time.monotonic()
         figures = f"loss {done.train_loss:.3f}"
@@ -74,18 +80,17 @@ class Progress:
             self._said = time.monotonic()
             spent = self._said - self._started
             left = spent / max(finished - 1, 1) * (self._seeds * self._rounds - finished)
-            seed = f"seed {position + 1}/{self._seeds} " if self._seeds > 1 else ""
-            with self._terminal():
-                self._reporter.ensure_newline()
-                self._reporter.write_line(
-                    f"  {self._name}: {seed}round {done.round}/{self._rounds} {figures}, "
-                    f"{left:.0f} s left"
-                )
+            self._line(f"{seed}round {done.round}/{self._rounds} {figures}, {left:.0f} s left")
 
     def __exit__(self, *_: object) -> None:
         if self._bars is not None:
             with self._terminal():
                 self._bars.stop()
+
+    def _line(self, text: str) -> None:
+        with self._terminal():
+            self._reporter.ensure_newline()
+            self._reporter.write_line(f"  {self._name}: {text}")
 
     @contextlib.contextmanager
     def _terminal(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import pytest
@@ -16,6 +18,7 @@ class FederatedSession:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._results: dict[int, dict[str, Any]] = {}
+        self._trainings = self._reused = 0
         self._written: Optional[str] = None
 
     @property
@@ -33,7 +36,7 @@ class FederatedSession:
             from harness.plugin.collection import check_files
 
             if check_files(self._config):
-                self._demand_tff()
+                self._demand_runtime()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -41,20 +44,56 @@ class FederatedSession:
 
         raise_problems(self._config, items)
 
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        if self._config.option.collectonly or self._is_xdist_worker:
-            return
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Any:
+        if self._config.option.collectonly or self._is_xdist_controller:
+            return (yield)
         from harness.plugin.item import ScenarioItem
+        from harness.plugin.settings import setting
 
-        if any(isinstance(item, ScenarioItem) for item in session.items or ()):
-            self._demand_tff()
+        items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
+        if items and not self._is_xdist_worker:
+            self._demand_runtime()
+        with contextlib.ExitStack() as leaving:
+            if items and (address := setting(self._config, "executor")):
+                leaving.enter_context(self._cluster(address, items))
+            return (yield)
 
-    def _demand_tff(self) -> None:
-        """Says in one line that TFF is missing, before every scenario fails for it."""
+    @contextlib.contextmanager
+    def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
+        """Has the cluster begin with all trainings, so that each item finds its own done."""
+        from harness.cluster import DaskCluster
+        from harness.errors import HarnessError
+        from harness.plugin.settings import CLUSTER
+
+        try:
+            cluster = DaskCluster(address)
+        except HarnessError as bad:
+            raise pytest.UsageError(str(bad)) from None
+        self._config.stash[CLUSTER] = cluster
+        try:
+            for item in items:
+                item.submit()
+            yield
+        finally:
+            del self._config.stash[CLUSTER]
+            cluster.close()
+
+    def _demand_runtime(self) -> None:
+        """Says in one line that TFF or a worker is missing, before every scenario fails for it."""
+        from harness.plugin.settings import workers
         from harness.runtime.imports import missing
 
         if reason := missing():
             raise pytest.UsageError(reason)
+        if addresses := workers(self._config):
+            from harness.errors import RuntimeUnavailable
+            from harness.runtime.health import demand
+
+            try:
+                demand(addresses)
+            except RuntimeUnavailable as bad:
+                raise pytest.UsageError(str(bad)) from None
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -69,6 +108,9 @@ class FederatedSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if result := getattr(report, _KEY, None):
             self._results[getattr(report, _PLACE)] = result
+            properties: dict[str, Any] = dict(report.user_properties)
+            self._trainings += properties.get("fed_trainings", 0)
+            self._reused += properties.get("fed_reused_trainings", 0)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """With -v, the figures stand behind PASSED."""
@@ -102,6 +144,11 @@ class FederatedSession:
         terminalreporter.section("federated scenarios")
         rows = [summary_row(r) for r in self._parsed()]
         terminalreporter.write_line(plain_table(rows, SUMMARY_COLUMNS))
+        if self._reused:
+            terminalreporter.write_line(
+                f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
+                "(--fed-no-cache runs them again)"
+            )
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
 

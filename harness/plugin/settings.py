@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import pytest
 
+from harness.errors import HarnessError
+
 if TYPE_CHECKING:
     from harness.pipeline import Options
+
+
+# The Dask cluster that the session uses, while it does.
+CLUSTER = pytest.StashKey[Any]()
 
 
 def setting(config: pytest.Config, name: str) -> Any:
@@ -46,6 +52,21 @@ def number(config: pytest.Config, name: str) -> Optional[int]:
     return int(given)
 
 
+def workers(config: pytest.Config) -> tuple[str, ...]:
+    """Addresses of the remote workers to run on.
+
+    Raises:
+        pytest.UsageError: the ini file has something else.
+
+    """
+    from harness.runtime.addresses import parse_addresses
+
+    try:
+        return parse_addresses(setting(config, "workers") or "")
+    except HarnessError as bad:
+        raise pytest.UsageError(f"fed_workers in {config.inipath}: {bad}") from None
+
+
 def run_options(config: pytest.Config) -> Options:
     """What `harness.run` is told."""
     from harness.pipeline import Options, default_cache
@@ -54,8 +75,21 @@ def run_options(config: pytest.Config) -> Options:
         seeds=number(config, "seeds"),
         rounds=number(config, "rounds"),
         threads=_threads(),
+        workers=workers(config),
         cache=folder(config, "data_cache") or default_cache(),
+        kept=_kept(config),
+        reuse=not setting(config, "no_cache"),
+        resume=bool(setting(config, "resume")),
+        checkpoint_every=number(config, "checkpoint"),
+        timeout=number(config, "timeout"),
+        cluster=config.stash.get(CLUSTER, None),
     )
+
+
+def _kept(config: pytest.Config) -> Optional[Path]:
+    """A folder of pytest's own cache, which ``--cache-clear`` empties; None where it is off."""
+    cache = getattr(config, "cache", None)
+    return None if cache is None else Path(cache.mkdir("federated"))
 
 
 def _threads() -> Optional[int]:

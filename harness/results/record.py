@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from harness.settings import Figure
 from harness.training.history import TrainingHistory
@@ -49,6 +49,8 @@ class Result(BaseModel):
         histories: one training for each seed.
         verdicts: what the checks found.
         versions: of the packages that the figures depend on.
+        reused: number of trainings that were done before and taken from the cache; not part of
+            the record.
 
     """
 
@@ -62,6 +64,7 @@ class Result(BaseModel):
     histories: tuple[TrainingHistory, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
+    reused: Annotated[int, Field(exclude=True)] = 0
 
     @field_validator("settings")
     @classmethod

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from harness.errors import HarnessError
 from harness.results.record import Result
@@ -58,12 +58,16 @@ def file_name(result_id: str) -> str:
     return safe + ".json"
 
 
+def json_text(record: BaseModel) -> str:
+    """JSON that reads back as the same record, and is the same text for the same record."""
+    data = _without_nan(record.model_dump(mode="json"))
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_result(result: Result, folder: Path) -> Path:
     """Writes one record below `folder` and returns its path."""
     path = folder / FOLDER / file_name(result.id)
-    data = _without_nan(result.model_dump(mode="json"))
-    text = json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    write_text(path, json_text(result))
     return path
 
 

@@ -15,19 +15,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Optional
 
 from harness.errors import RuntimeUnavailable
-from harness.runtime.imports import log_level
+from harness.runtime.executors import CHANNEL_OPTIONS
+from harness.runtime.imports import log_level, missing
 
-_READY_SECONDS = 60
-_MAX_MESSAGE_BYTES = 2_000_000_000
-_CHANNEL_OPTIONS = [
-    ("grpc.max_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-]
+READY_SECONDS = 60
 
 
 class LocalWorker:
@@ -50,6 +46,11 @@ class LocalWorker:
         """Whether the process runs."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def died(self) -> bool:
+        """Whether the process was started and ended by itself, not by `stop`."""
+        return self._process is not None and not self.alive
+
     def start(self) -> None:
         """Starts the process and waits until it answers.
 
@@ -60,25 +61,13 @@ class LocalWorker:
         import grpc
         import portpicker
 
-        binary = _binary()
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level()}
-        if self._threads:
-            environment["TF_NUM_INTRAOP_THREADS"] = str(self._threads)
-            environment["TF_NUM_INTEROP_THREADS"] = str(self._threads)
         with _one_at_a_time():
             port = portpicker.pick_unused_port()
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
-            self._process = self._spawn(
-                [
-                    sys.executable,
-                    *("-I", "-S", str(Path(__file__).with_name("launch.py")), str(os.getpid())),
-                    *(str(binary), f"--port={port}"),
-                ],
-                environment,
-            )
-            self.channel = grpc.insecure_channel(f"localhost:{port}", _CHANNEL_OPTIONS)
+            self._process = self._spawn(command(port), environment(self._threads))
+            self.channel = grpc.insecure_channel(f"localhost:{port}", CHANNEL_OPTIONS)
             ready = grpc.channel_ready_future(self.channel)
-            deadline = time.monotonic() + _READY_SECONDS
+            deadline = time.monotonic() + READY_SECONDS
             while True:
                 with contextlib.suppress(grpc.FutureTimeoutError):
                     ready.result(timeout=0.2)
@@ -125,13 +114,7 @@ class LocalWorker:
     def last_words(self) -> str:
         """How the worker ended and the end of what it wrote, for an error message."""
         code = self._process.poll() if self._process else None
-        how = (
-            ""
-            if code is None
-            else f" (ended by signal {-code})"
-            if code < 0
-            else f" (exit code {code})"
-        )
+        how = "" if code is None else f" ({ending(code)})"
         if self._log is None:
             return how
         self._log.seek(0)
@@ -152,15 +135,38 @@ class LocalWorker:
             self._log = None
 
 
-def _binary() -> Path:
-    import tensorflow_federated as tff
+def ending(code: int) -> str:
+    """How a process ended, from its return code."""
+    return f"ended by signal {-code}" if code < 0 else f"exit code {code}"
 
-    path = Path(tff.__file__).parent / "data" / "worker_binary"
-    if not path.is_file():
+
+def command(port: int) -> list[str]:
+    """Command line of a worker that listens on `port` and ends with this process.
+
+    Raises:
+        RuntimeUnavailable: TFF is missing, or its binary is.
+
+    """
+    if reason := missing():
+        raise RuntimeUnavailable(reason)
+    found = find_spec("tensorflow_federated")  # looks for it, and imports nothing
+    assert found and found.submodule_search_locations
+    binary = Path(found.submodule_search_locations[0]) / "data" / "worker_binary"
+    if not binary.is_file():
         raise RuntimeUnavailable(
-            f"tensorflow-federated is incomplete: {path} is missing; reinstall it"
+            f"tensorflow-federated is incomplete: {binary} is missing; reinstall it"
         )
-    return path
+    launcher = Path(__file__).with_name("launch.py")
+    python = [sys.executable, "-I", "-S"]
+    return [*python, str(launcher), str(os.getpid()), str(binary), f"--port={port}"]
+
+
+def environment(threads: Optional[int]) -> dict[str, str]:
+    """Environment variables of a worker; `threads` limits its compute threads."""
+    limits = {}
+    if threads:
+        limits = {f"TF_NUM_{pool}_THREADS": str(threads) for pool in ("INTRAOP", "INTEROP")}
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level(), **limits}
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
+from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import sample_cohort, shuffled_examples
 from harness.training.evaluation import evaluate
 from harness.training.history import Round, TrainingHistory
@@ -33,6 +34,7 @@ def train(
     cohort_size: int,
     seed: int,
     on_round: Optional[Callable[[Round], None]] = None,
+    checkpoints: Optional[Checkpoints] = None,
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
@@ -43,6 +45,8 @@ def train(
         cohort_size: clients in each round.
         seed: of initial weights, cohorts and order of examples.
         on_round: called after each round.
+        checkpoints: where to go on from, and where the state is kept as the training proceeds
+            and when it is cut off by an error or an interrupt.
 
     Returns:
         The history; where the training diverged it ends with the round in which it did.
@@ -51,18 +55,27 @@ def train(
         ModelError: the model cannot be built or does not fit the data.
 
     """
-    done: list[Round] = []
+    process = process_for(model, training, data)
+    begin = checkpoints.latest(process.initial_state(seed)) if checkpoints else None
+    so_far = begin or Progress((), None)
     diverged = None
-    for step in steps(data, model, training, cohort_size, seed):
-        done.append(step.round)
-        if on_round:
-            on_round(step.round)
-        if diverged := _divergence(step.round, training):
-            break
+    try:
+        for step in steps(data, model, training, cohort_size, seed, begin):
+            so_far = Progress((*so_far.rounds, step.round), step.state)
+            if on_round:
+                on_round(step.round)
+            if diverged := _divergence(step.round, training):
+                break
+            if checkpoints:
+                checkpoints.keep(so_far)
+    except BaseException:
+        if checkpoints and so_far.rounds:
+            checkpoints.save(so_far)
+        raise
     return TrainingHistory(
         seed=seed,
-        rounds=tuple(done),
-        execution=str(process_for(model, training, data).execution),
+        rounds=so_far.rounds,
+        execution=str(process.execution),
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
@@ -71,16 +84,22 @@ def train(
 
 
 def steps(
-    data: FederatedData, model: Section, training: Training, cohort_size: int, seed: int
+    data: FederatedData,
+    model: Section,
+    training: Training,
+    cohort_size: int,
+    seed: int,
+    begin: Optional[Progress] = None,
 ) -> Iterator[Step]:
-    """Runs the rounds one by one; arguments as for `train`."""
+    """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     process = process_for(model, training, data)
     learning = process.learning
-    state = process.initial_state(seed)
-    for number in range(1, training.rounds + 1):
+    begin = begin or Progress((), process.initial_state(seed))
+    state = begin.state
+    for number in range(len(begin.rounds) + 1, training.rounds + 1):
         cohort = sample_cohort(len(data.clients), cohort_size, seed, number)
         examples = [shuffled_examples(data, client, seed, number) for client in cohort]
-        state, measured = learning.next(state, process.datasets(examples, training))
+        state, measured = learning.next(state, process.arguments(examples, training))
         loss = accuracy = None
         if number % training.eval_every == 0 or number == training.rounds:
             weights = learning.get_model_weights(state)

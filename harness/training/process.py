@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.runtime.imports import silenced
+from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
-from harness.training.algorithms import Parts, algorithms
+from harness.training.algorithms import LearningProcess, Parts, algorithms
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
 from harness.training.models.base import outputs
@@ -41,7 +42,7 @@ class Process:
         loss: mean loss over a batch, of (labels, outputs).
     """
 
-    learning: tff.learning.templates.LearningProcess
+    learning: LearningProcess
     execution: Execution
     chosen: Section
     shape: models.Shape
@@ -70,10 +71,10 @@ class Process:
             model = models.build(self.chosen, self.shape)
         return tff.learning.models.ModelWeights.from_model(model)
 
-    def datasets(self, cohort: Sequence[Examples], training: Training) -> list[tf.data.Dataset]:
+    def arguments(self, cohort: Sequence[Examples], training: Training) -> Sequence[Any]:
         """What `learning.next` is given for a cohort, whose examples are in training order."""
         way = packed if self.execution.kind == "packed" else standard
-        return way.datasets(cohort, training)
+        return way.arguments(cohort, training)
 
 
 def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
@@ -84,7 +85,9 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     """
     shape = models.Shape(data.train.x.shape[1:], data.num_classes)
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
-    key = json.dumps([repr(shape), training.execution, *(p.model_dump(mode="json") for p in parts)])
+    code = [fingerprints(part) for part in parts]
+    settings = [part.model_dump(mode="json") for part in parts]
+    key = json.dumps([repr(shape), training.execution, code, settings])
     if key not in _built:
         with silenced():
             _built[key] = _build(chosen, training, shape, data)

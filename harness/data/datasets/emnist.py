@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Loaded, datasets
 from harness.errors import DataError, DataUnavailable
+from harness.runtime.imports import import_tff
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 _FILE = "emnist_all.sqlite"
+_URL = f"https://storage.googleapis.com/tff-datasets-public/{_FILE}.lzma"  # TFF reads it from there
 
 
 @datasets("emnist", has_test_set=True)
@@ -36,10 +39,8 @@ def emnist(cache: Cache, *, only_digits: bool = True) -> Dataset:
         DataError: the cached file is not what TFF wrote.
 
     """
-    from harness.runtime.imports import import_tff
-
+    _fetch(cache.folder)
     tff = import_tff()
-    _fetch(tff, cache.folder)
     try:
         train, test = tff.simulation.datasets.emnist.load_data(only_digits, str(cache.folder))
     except Exception as bad:
@@ -62,7 +63,7 @@ def emnist(cache: Cache, *, only_digits: bool = True) -> Dataset:
     return Dataset("emnist", 10 if only_digits else 62, train.client_ids, load)
 
 
-def _fetch(tff: Any, folder: Path) -> None:
+def _fetch(folder: Path) -> None:
     """Has TFF download into `folder` unless the file is there; an aborted download leaves none."""
     if (folder / _FILE).is_file():
         return
@@ -74,7 +75,9 @@ def _fetch(tff: Any, folder: Path) -> None:
             f"emnist cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache"
         ) from bad
     try:
-        tff.simulation.datasets.emnist.load_data(cache_dir=staging)
+        # Importing TFF only to learn that there is no network would cost each session seconds.
+        urllib.request.urlopen(urllib.request.Request(_URL, method="HEAD"), timeout=30).close()
+        import_tff().simulation.datasets.emnist.load_data(cache_dir=staging)
         if not _is_whole(Path(staging) / _FILE):
             raise OSError("the download was cut off")
         (Path(staging) / _FILE).replace(folder / _FILE)

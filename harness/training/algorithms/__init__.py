@@ -1,10 +1,11 @@
 """Algorithms by name: each builds a TFF learning process.
 
 An algorithm function takes `Parts` and its keys from the scenario file, and returns a
-`tff.learning.templates.LearningProcess`.
+`LearningProcess`: TFF's, or one like it.
 """
 
-from harness.training.algorithms.base import Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Parts, algorithms
 from harness.training.algorithms.fedavg import fedavg
+from harness.training.algorithms.fedprox import fedprox
 
-__all__ = ["Parts", "algorithms", "fedavg"]
+__all__ = ["LearningProcess", "Parts", "algorithms", "fedavg", "fedprox"]

@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Union
+from typing import TYPE_CHECKING, Any, Callable, Protocol, Union
 
 from harness.registry import Registry
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
-algorithms: Registry[Callable[..., tff.learning.templates.LearningProcess]] = Registry("algorithm")
+
+class LearningProcess(Protocol):
+    """The part of `tff.learning.templates.LearningProcess` that the round loop needs."""
+
+    @property
+    def initialize(self) -> Any:
+        """() -> the server's state."""
+        ...
+
+    @property
+    def next(self) -> Any:
+        """(state, what each placement is given) -> state, metrics."""
+        ...
+
+    @property
+    def get_model_weights(self) -> Any:
+        """State -> weights."""
+        ...
+
+    @property
+    def set_model_weights(self) -> Any:
+        """(state, weights) -> state."""
+        ...
+
+
+algorithms: Registry[Callable[..., LearningProcess]] = Registry("algorithm")
 
 
 @dataclass(frozen=True)

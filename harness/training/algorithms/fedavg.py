@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, cast
 
-from harness.training.algorithms.base import Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Parts, algorithms
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 @algorithms("fedavg", packs=True)
 def fedavg(
     parts: Parts, *, weighting: Literal["examples", "uniform"] = "examples"
-) -> tff.learning.templates.LearningProcess:
+) -> LearningProcess:
     """FedAvg: clients' changes averaged, weighted by their numbers of examples.
 
     With a server optimizer other than SGD at rate 1.0 it is FedOpt (Reddi et al., ICLR 2021).

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from harness.runtime.imports import import_tff
 from harness.training.settings import Training
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     import tensorflow_federated as tff
 
 # Not the number of cores: the order of additions, and with it the last bit of the result, must
@@ -28,24 +28,22 @@ if TYPE_CHECKING:
 _PLACEMENTS = 8
 
 
-def datasets(cohort: Sequence[Examples], training: Training) -> list[tf.data.Dataset]:
-    """The clients dealt to placements by number of batches, each placement's as one element."""
-    import tensorflow as tf
+def arguments(cohort: Sequence[Examples], training: Training) -> list[dict[str, np.ndarray]]:
+    """The clients dealt to placements by number of batches, each placement's one after the other.
 
+    Returns:
+        For each placement the examples of its clients, `x` and `y`, and `plan`, int32
+        (2 + clients,): batch size, local epochs, and the clients' numbers of examples.
+    """
+    stacks = deal([-(-len(c) // training.batch_size) for c in cohort], _PLACEMENTS)
+    plan = [training.batch_size, training.local_epochs]
     return [
-        tf.data.Dataset.from_tensors(
-            cast(
-                "Any",
-                OrderedDict(
-                    x=np.concatenate([cohort[c].x for c in stack]),
-                    y=np.concatenate([cohort[c].y for c in stack]),
-                    sizes=np.array([len(cohort[c]) for c in stack], np.int32),
-                    batch_size=np.int32(training.batch_size),
-                    local_epochs=np.int32(training.local_epochs),
-                ),
-            )
+        OrderedDict(
+            x=np.concatenate([cohort[c].x for c in stack]),
+            y=np.concatenate([cohort[c].y for c in stack]),
+            plan=np.array([*plan, *(len(cohort[c]) for c in stack)], np.int32),
         )
-        for stack in deal([-(-len(c) // training.batch_size) for c in cohort], _PLACEMENTS)
+        for stack in stacks
     ]
 
 
@@ -67,13 +65,31 @@ def deal(work: Sequence[int], stacks: int) -> list[list[int]]:
     return dealt
 
 
+@dataclass(frozen=True)
+class PackedProcess:
+    """As `tff.learning.templates.LearningProcess`, whose clients must have a `tf.data.Dataset`.
+
+    A placement has tensors here: a data set would be written out as a graph, and read again, for
+    each of them in each round.
+    """
+
+    initialize: tff.Computation
+    next: tff.Computation
+    get_model_weights: tff.Computation
+    set_model_weights: tff.Computation
+
+
 def learning_process(
     model: tff.learning.models.FunctionalModel,
     client_optimizer: tff.learning.optimizers.Optimizer,
     server_optimizer: tff.learning.optimizers.Optimizer,
     weighting: tff.learning.ClientWeighting,
-) -> tff.learning.templates.LearningProcess:
-    """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` composes it, on packed clients.
+) -> PackedProcess:
+    """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` does it, on packed clients.
+
+    One broadcast, one map over the clients, one sum and one step of the server. The state is that
+    of a process composed of TFF's templates, but its parts are not: each of them costs calls in
+    TFF's worker, which would take longer than the training of a small round.
 
     Source: McMahan et al., AISTATS 2017, algorithm 1; Reddi et al., ICLR 2021, algorithm 2.
     """
@@ -81,64 +97,71 @@ def learning_process(
 
     tff: Any = import_tff()
     templates = tff.learning.templates
+    by_examples = weighting == tff.learning.ClientWeighting.NUM_EXAMPLES
+
+    stack_type = tff.StructWithPythonType(
+        [(k, tff.TensorType(s.dtype.as_numpy_dtype, s.shape)) for k, s in model.input_spec.items()]
+        + [("plan", tff.TensorType(np.int32, (None,)))],
+        OrderedDict,
+    )
 
     @tff.tensorflow.computation
-    def initial_weights() -> Any:
+    def initial_state() -> Any:
         trainable, other = (
             tuple(tf.convert_to_tensor(w) for w in part) for part in model.initial_weights
         )
-        return tff.learning.models.ModelWeights(trainable, other)
+        weights = tff.learning.models.ModelWeights(trainable, other)
+        optimizer_state = server_optimizer.initialize(_specs(trainable))
+        return templates.LearningAlgorithmState(weights, (), (), (), optimizer_state)
 
-    weights_type = initial_weights.type_signature.result
-    return templates.compose_learning_process(
-        initial_weights,
-        templates.build_broadcast_process(weights_type),
-        _client_work(model, client_optimizer, weighting, weights_type),
-        tff.aggregators.MeanFactory().create(weights_type.trainable, tff.TensorType(np.float32)),
-        templates.build_apply_optimizer_finalizer(server_optimizer, weights_type),
-    )
+    state_type = initial_state.type_signature.result
+    weights_type = state_type.global_model_weights
 
+    @tff.tensorflow.computation(state_type)
+    def get_weights(state: Any) -> Any:
+        return state.global_model_weights
 
-def _client_work(
-    model: Any, optimizer: Any, weighting: Any, weights_type: Any
-) -> tff.learning.templates.ClientWorkProcess:
-    tff: Any = import_tff()
-    spec = model.input_spec
-    stack_type = tff.SequenceType(
-        OrderedDict(
-            x=tff.TensorType(spec["x"].dtype.as_numpy_dtype, spec["x"].shape),
-            y=tff.TensorType(spec["y"].dtype.as_numpy_dtype, spec["y"].shape),
-            sizes=tff.TensorType(np.int32, (None,)),
-            batch_size=np.int32,
-            local_epochs=np.int32,
-        )
-    )
-    by_examples = weighting == tff.learning.ClientWeighting.NUM_EXAMPLES
+    @tff.tensorflow.computation(state_type, weights_type)
+    def set_weights(state: Any, weights: Any) -> Any:
+        return templates.LearningAlgorithmState(weights, (), (), (), state.finalizer)
 
     @tff.tensorflow.computation(weights_type, stack_type)
-    def train_stack(weights: Any, stacks: tf.data.Dataset) -> Any:
-        update, weight, metrics = _train_stack(model, optimizer, by_examples, weights, stacks)
-        return tff.learning.templates.ClientResult(update, weight), metrics
+    def train_stack(weights: Any, stack: Any) -> Any:
+        return _train_stack(model, client_optimizer, by_examples, weights, stack)
 
-    @tff.tensorflow.computation(train_stack.type_signature.result[1])
-    def finalise(sums: Any) -> Any:
-        return OrderedDict(train=_means(sums))
+    @tff.tensorflow.computation(state_type, train_stack.type_signature.result)
+    def step(state: Any, sums: Any) -> Any:
+        weights = state.global_model_weights
+        total, total_weight, metrics = sums
+        mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+        optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
+        updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
+        return (
+            templates.LearningAlgorithmState(updated, (), (), (), optimizer_state),
+            OrderedDict(client_work=OrderedDict(train=_means(metrics))),
+        )
 
     @tff.federated_computation
     def initialise() -> Any:
-        return tff.federated_value((), tff.SERVER)
+        return tff.federated_eval(initial_state, tff.SERVER)
 
     @tff.federated_computation(
-        initialise.type_signature.result,
-        tff.FederatedType(weights_type, tff.CLIENTS),
+        tff.FederatedType(state_type, tff.SERVER),
         tff.FederatedType(stack_type, tff.CLIENTS),
     )
-    def work(state: Any, weights: Any, stacks: Any) -> Any:
-        result, sums = tff.federated_map(train_stack, (weights, stacks))
-        metrics = tff.federated_map(finalise, tff.federated_sum(sums))
-        return tff.templates.MeasuredProcessOutput(state, result, metrics)
+    def next_round(state: Any, stacks: Any) -> Any:
+        weights = tff.federated_broadcast(tff.federated_map(get_weights, state))
+        sums = tff.federated_sum(tff.federated_map(train_stack, (weights, stacks)))
+        state, metrics = tff.federated_map(step, (state, sums))
+        return templates.LearningProcessOutput(state, metrics)
 
-    return tff.learning.templates.ClientWorkProcess(initialise, work)
+    return PackedProcess(initialise, next_round, get_weights, set_weights)
+
+
+def _specs(weights: Any) -> Any:
+    import tensorflow as tf
+
+    return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
 
 
 def _means(sums: Any) -> Any:
@@ -152,13 +175,11 @@ def _means(sums: Any) -> Any:
     )
 
 
-def _train_stack(
-    model: Any, optimizer: Any, by_examples: bool, weights: Any, stacks: tf.data.Dataset
-) -> Any:
+def _train_stack(model: Any, optimizer: Any, by_examples: bool, weights: Any, stack: Any) -> Any:
     """Trains the clients of one stack in turn; all in one graph.
 
     Returns:
-        The weighted mean of the clients' changes (start less end, as TFF has it), the sum of
+        The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
         their weights (float32), and their metrics summed over examples. As on TFF's own path, a
         client whose change is not finite has no weight and no metrics.
     """
@@ -173,13 +194,11 @@ def _train_stack(
 
     # Without autograph: its loops over datasets become ops that run several times slower.
     @tf.function(autograph=False)
-    def run(weights: Any, stacks: tf.data.Dataset) -> Any:
-        stack = stacks.get_single_element()
+    def run(weights: Any, stack: Any) -> Any:
         start, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
-        specs = tuple(tf.TensorSpec(w.shape, w.dtype) for w in start)
-        ends = tf.cumsum(stack["sizes"])
-        begins = ends - stack["sizes"]
-        size = stack["batch_size"]
+        size, epochs, sizes = stack["plan"][0], stack["plan"][1], stack["plan"][2:]
+        ends = tf.cumsum(sizes)
+        begins = ends - sizes
 
         def train_client(client: Any, total: Any, total_weight: Any, sums: Any) -> Any:
             begin, end = begins[client], ends[client]
@@ -203,9 +222,9 @@ def _train_stack(
                 return step + 1, tuple(updated), state, metrics
 
             _, trained, _, metrics = tf.while_loop(
-                lambda step, *_: step < batches * stack["local_epochs"],
+                lambda step, *_: step < batches * epochs,
                 train_batch,
-                (0, start, optimizer.initialize(specs), no_metrics()),
+                (0, start, optimizer.initialize(_specs(start)), no_metrics()),
                 parallel_iterations=1,
             )
             change = tuple(a - b for a, b in zip(start, trained))
@@ -223,12 +242,11 @@ def _train_stack(
             )
 
         _, total, total_weight, sums = tf.while_loop(
-            lambda client, *_: client < tf.size(stack["sizes"]),
+            lambda client, *_: client < tf.size(sizes),
             train_client,
             (0, tuple(tf.zeros_like(w) for w in start), tf.constant(0.0), no_metrics()),
             parallel_iterations=1,
         )
-        mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
-        return mean, total_weight, sums
+        return total, total_weight, sums
 
-    return run(weights, stacks)
+    return run(weights, stack)

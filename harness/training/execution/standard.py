@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def datasets(cohort: Sequence[Examples], training: Training) -> list[tf.data.Dataset]:
+def arguments(cohort: Sequence[Examples], training: Training) -> list[tf.data.Dataset]:
     """What each client trains on: its batches, `local_epochs` times over."""
     import tensorflow as tf
 

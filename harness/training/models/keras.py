@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import traceback
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
+from harness.runtime.user_code import UserFunction, load
 from harness.training.models.base import Outputs, Shape, first_line, models
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 def keras(
     shape: Shape,
     *,
-    keras: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")],
+    keras: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
     outputs: Outputs = "logits",
 ) -> tf.keras.Model:
@@ -33,9 +31,12 @@ def keras(
         ModelError: the function cannot be imported, or raises.
 
     """
+    import tensorflow as tf
+
     module, _, name = keras.partition(":")
     try:
-        function = getattr(importlib.import_module(module), name)
+        # TFF builds models while autograph rewrites what it meets, and imports are not for it.
+        function = tf.autograph.experimental.do_not_convert(load)(keras)
     except ModuleNotFoundError as bad:
         raise ModelError(
             f"model.keras: {first_line(bad)}; looked in the scenario's folder, the folder where "

@@ -1,0 +1,126 @@
+"""Trainings that are done already: the same settings, data, code and versions give the same."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Optional
+
+from pydantic import ValidationError
+
+from harness.registry import chosen_in
+from harness.results.store import json_text, write_text
+from harness.runtime.user_code import fingerprint, fingerprints
+from harness.scenario.schema import Scenario
+from harness.training.history import TrainingHistory
+
+# What a training's figures depend on, besides the scenario and our own code.
+_PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
+
+
+def ingredients(scenario: Scenario, seed: int, workers: int = 1) -> dict[str, Any]:
+    """All that one training depends on, as JSON-ready data.
+
+    These are the settings that a training depends on (not the name, the tags, the expectations),
+    the source of the harness, of functions that the scenario names, and of modules that
+    registered something it chooses, the versions of packages and of Python, TensorFlow's variables
+    in the environment, and the number of TFF workers, as sums are rounded by their order.
+    """
+    settings = scenario.settings()
+    parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
+    versions = {package: _version(package) for package in _PACKAGES}
+    return {
+        "settings": [settings[part] for part in ("data", "clients", "model", "training")],
+        "seed": seed,
+        "workers": workers,
+        "functions": [fingerprints(part) for part in parts],
+        "registered": _registered(scenario),
+        "harness": _own_source(),
+        "Python": platform.python_version(),
+        "machine": platform.machine(),
+        **versions,
+        "environment": _environment(),
+    }
+
+
+def training_key(scenario: Scenario, seed: int, workers: int = 1) -> str:
+    """What stands for one training: equal keys, equal histories, to the bit.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    text = json.dumps(ingredients(scenario, seed, workers), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _registered(scenario: Scenario) -> dict[str, str]:
+    """Fingerprints of the modules, other than our own, that registered what is chosen."""
+    modules = {registry.entry(one).function.__module__ for registry, one in chosen_in(scenario)}
+    own = __name__.partition(".")[0]
+    return {m: fingerprint(m) for m in sorted(modules) if m.partition(".")[0] != own}
+
+
+@functools.lru_cache(maxsize=1)
+def _own_source() -> str:
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        source = file.read_bytes()
+        name = file.relative_to(folder).as_posix()
+        digest.update(repr((name, len(source))).encode() + source)
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _environment() -> dict[str, str]:
+    quiet = {"TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MAX_VLOG_LEVEL"}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("TF_", "XLA_")) and name not in quiet
+    }
+
+
+class Histories:
+    """Finished trainings in a folder, one file each; several processes may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get(self, key: str) -> Optional[TrainingHistory]:
+        """The training of that key; None where there is none, or its file is damaged."""
+        try:
+            return TrainingHistory.model_validate_json(self._file(key).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def put(self, key: str, history: TrainingHistory) -> None:
+        """Keeps a finished training."""
+        write_text(self._file(key), json_text(history))
+
+    @contextlib.contextmanager
+    def claim(self, key: str) -> Iterator[None]:
+        """Lets one process at a time do the training of that key; the others wait."""
+        import fcntl  # here, as Windows has none and reads this module all the same
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("w") as lock:
+            # One byte of the file for each key, so that other trainings do not wait.
+            fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:8], 16))
+            yield
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.json"

@@ -1,0 +1,96 @@
+"""TFF's executors over a gRPC channel to a worker: the part that local and remote workers share."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable
+
+MAX_MESSAGE_BYTES = 2_000_000_000
+CHANNEL_OPTIONS = [
+    ("grpc.max_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+]
+_DISPOSE_SECONDS = 5
+
+
+def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
+    """A `tff.framework.ExecutorFactory` on the worker that `connect` gives the channel to.
+
+    It keeps one executor for each number of clients. `connect` is asked before each computation:
+    it may raise, and with another channel than before all executors are made anew.
+    """
+
+    class Stub(tff.framework.RemoteExecutorGrpcStub):
+        """Disposing is a courtesy to the worker: it may fail, and it does not wait for long."""
+
+        def dispose(self, request: Any) -> None:
+            with contextlib.suppress(Exception):
+                self._stub.Dispose(request, timeout=_DISPOSE_SECONDS)
+
+        def dispose_executor(self, request: Any) -> None:
+            with contextlib.suppress(Exception):
+                self._stub.DisposeExecutor(request, timeout=_DISPOSE_SECONDS)
+
+    class Executor(tff.framework.RemoteExecutor):
+        """Sends a computation once, and not again for each call."""
+
+        def __init__(self, stub: Any) -> None:
+            super().__init__(stub)
+            self._sent: dict[int, tuple[Any, Any]] = {}  # by id, with what bears it
+
+        async def create_value(self, value: Any, type_spec: Any = None) -> Any:
+            if not isinstance(value, tff.framework.ConcreteComputation):
+                return await super().create_value(value, type_spec)
+            if id(value) not in self._sent:
+                self._sent[id(value)] = value, await super().create_value(value, type_spec)
+            return self._sent[id(value)][1]
+
+        def close(self) -> None:
+            self._sent.clear()
+            super().close()
+
+    class Factory(tff.framework.ExecutorFactory):
+        def __init__(self) -> None:
+            self._channel: Any = None
+            self._stub: Any = None
+            self._executors: dict[int, Any] = {}
+
+        def create_executor(self, cardinalities: Any) -> Any:
+            channel = connect()
+            if channel is not self._channel:
+                self._executors.clear()
+                self._channel, self._stub = channel, Stub(channel)
+            cardinalities = {tff.CLIENTS: 0, **cardinalities}
+            key = cardinalities[tff.CLIENTS]
+            if key not in self._executors:
+                executor = Executor(self._stub)
+                executor.set_cardinalities(cardinalities)
+                self._executors[key] = executor
+            return self._executors[key]
+
+        def clean_up_executor(self, cardinalities: Any) -> None:
+            executor = self._executors.pop(cardinalities.get(tff.CLIENTS, 0), None)
+            if executor is not None:
+                executor.close()
+
+        def close(self) -> None:
+            """Frees what the worker keeps for this process."""
+            while self._executors:
+                self._executors.popitem()[1].close()
+
+    return Factory()
+
+
+def context_arguments() -> dict[str, Any]:
+    """What TFF's own native contexts are made with, besides their executors."""
+    from tensorflow_federated.python.core.backends.native import compiler
+    from tensorflow_federated.python.core.environments.tensorflow_frontend import (
+        tensorflow_computation,
+    )
+
+    return {
+        "compiler_fn": compiler.desugar_and_transform_to_native,
+        "transform_args": tensorflow_computation.transform_args,
+        "transform_result": tensorflow_computation.transform_result,
+    }

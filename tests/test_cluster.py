@@ -1,0 +1,216 @@
+"""Trainings on a Dask cluster: a scheduler and two worker processes, all real."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+import pytest
+from support import TINY, environment, is_running, wait_until, worker_pids
+
+from harness import DataError, Options, RuntimeUnavailable, Scenario, run
+from harness.cache import ingredients
+from harness.cluster import DaskCluster, _train_there
+
+pytest.importorskip("distributed")
+
+OWN = """\
+import tensorflow as tf
+
+def build(input_shape, num_classes):
+    return tf.keras.Sequential([
+        tf.keras.layers.Flatten(input_shape=input_shape),
+        tf.keras.layers.Dense(32, activation="relu"),
+        tf.keras.layers.Dense(num_classes),
+    ])
+"""
+CONFTEST = """\
+import harness
+import numpy as np
+
+@harness.split("by_turns")
+def by_turns(pool, rng):
+    return np.arange(len(pool.labels)) % pool.clients
+"""
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a part of Dask: ``scheduler`` or ``worker``."""
+    parts: list[subprocess.Popen[bytes]] = []
+
+    def begin(part: str, *arguments: str) -> subprocess.Popen[bytes]:
+        file = ["--scheduler-file", str(tmp_path / "scheduler.json")]
+        parts.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "dask", part, *file, "--no-dashboard", *arguments],
+                cwd=tmp_path,
+                env=environment(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        return parts[-1]
+
+    yield begin
+    for part in parts:
+        part.kill()
+        part.wait()
+
+
+class Cluster(NamedTuple):
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def cluster(start: Start, tmp_path: Path) -> Cluster:
+    """A scheduler with two workers of one thread."""
+    start("scheduler", "--port", "0", "--host", "127.0.0.1")
+    file = tmp_path / "scheduler.json"
+    assert wait_until(file.exists)
+    workers = [start("worker", "--nthreads", "1", "--no-nanny") for _ in range(2)]
+    address = json.loads(file.read_text())["address"].replace("tcp://", "dask://")
+
+    def both_are_there() -> bool:
+        from distributed import Client
+
+        with Client(address.replace("dask", "tcp"), set_as_default=False) as client:
+            return len(client.scheduler_info()["workers"]) == 2
+
+    assert wait_until(both_are_there)
+    return Cluster(address, workers)
+
+
+def project(folder: Path, **scenarios: str) -> Path:
+    (folder / "scenarios").mkdir(parents=True)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "scenarios" / "own.py").write_text(OWN)
+    for name, text in scenarios.items():
+        (folder / "scenarios" / f"{name}.yaml").write_text(
+            text.replace("name: tiny", f"name: {name}")
+        )
+    return folder
+
+
+def pytest_run(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        text=True,
+        timeout=150,
+    ).stdout
+
+
+def records(folder: Path) -> dict[str, bytes]:
+    return {f.name: f.read_bytes() for f in folder.glob("records/*.json")}
+
+
+def test_the_same_records_from_a_cluster_that_loses_a_worker(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    longer = TINY.replace("rounds: 2", "rounds: 150, eval_every: 50")
+    own = project(
+        tmp_path / "p",
+        a=longer + "seeds: [0, 1, 2]\n",
+        b=TINY.replace("{kind: mlp, hidden: [16]}", '{keras: "own:build"}'),
+        c=TINY.replace("count: 4", "count: 4, split: by_turns"),
+    )
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            f"--fed-executor={cluster.address}",
+            "--fed-report=cluster",
+        ],
+        cwd=own,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    first, second = cluster.workers
+    assert wait_until(lambda: worker_pids(first.pid) and worker_pids(second.pid)), "both train"
+    assert not worker_pids(process.pid), "pytest itself does not"
+    (lost,) = worker_pids(first.pid)
+    first.kill()
+    output, _ = process.communicate(timeout=150)
+    assert b"3 passed" in output
+    assert not is_running(lost), "TFF's worker ends with Dask's"
+
+    again = pytest_run(own, f"--fed-executor={cluster.address}")
+    assert "5 of 5 trainings unchanged" in again
+    assert "3 passed" in pytest_run(own, "--fed-no-cache", "--fed-report=local")
+    assert len(records(own / "local")) == 3
+    assert records(own / "local") == records(own / "cluster")
+
+
+@pytest.fixture
+def within() -> Iterator[DaskCluster]:
+    """A cluster within this process."""
+    from distributed import LocalCluster
+
+    settings: dict[str, Any] = {"processes": False, "dashboard_address": None}
+    local: Any
+    with LocalCluster(n_workers=1, threads_per_worker=1, **settings) as local:
+        cluster = DaskCluster(local.scheduler_address)
+        yield cluster
+        cluster.close()
+
+
+SCENARIO: dict[str, Any] = {
+    "name": "s",
+    "data": {"dataset": "digits"},
+    "clients": {"count": 4},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "training": {"rounds": 2},
+}
+
+
+def test_other_code_or_packages_there_are_an_error(within: DaskCluster) -> None:
+    scenario = Scenario.model_validate(SCENARIO)
+    here = ingredients(scenario, 0)
+    other = {**here, "tensorflow": "2.13.0", "harness": "0"}
+    future = within._client.submit(_train_there, scenario.settings(), 0, None, [], other)
+    with pytest.raises(
+        RuntimeUnavailable, match="would not run the same: it differs in harness, tensorflow; have"
+    ):
+        future.result()
+
+
+def test_an_error_of_the_scenario_is_that_of_the_scenario(within: DaskCluster) -> None:
+    scenario = Scenario.model_validate({**SCENARIO, "clients": {"count": 5000}})
+    with pytest.raises(DataError, match="5000 clients"):
+        run(scenario, Options(cluster=within))
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    own = project(tmp_path / "p", a=TINY)
+    output = pytest_run(own, "--fed-executor=dask://127.0.0.1:1")
+    assert "dask://127.0.0.1:1: no Dask scheduler answers there" in output
+    assert "Traceback" not in output
+
+
+def test_no_workers(tmp_path: Path, start: Start) -> None:
+    start("scheduler", "--port", "0", "--host", "127.0.0.1")
+    file = tmp_path / "scheduler.json"
+    assert wait_until(file.exists)
+    address = json.loads(file.read_text())["address"].replace("tcp://", "dask://")
+    with pytest.raises(RuntimeUnavailable, match="the scheduler has no workers"):
+        DaskCluster(address)
+
+
+@pytest.mark.parametrize("given", ["ray://a:1", "dask://", "dask://a", "dask://a:b", "a:1"])
+def test_bad_addresses(tmp_path: Path, given: str) -> None:
+    own = project(tmp_path / "p", a=TINY)
+    assert f"got {given!r}; allowed: dask://HOST:PORT" in pytest_run(own, f"--fed-executor={given}")

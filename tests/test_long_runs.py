@@ -1,0 +1,295 @@
+"""What was done is not done again: the cache of trainings, checkpoints, and the time limit."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import LONG, TINY, environment, wait_until, worker_pids
+
+from harness import Options, Scenario, run
+from harness.cache import Histories, training_key
+from harness.training.history import Round, TrainingHistory
+
+
+def pytest_run(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        text=True,
+        timeout=120,
+    )
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "scenarios").mkdir()
+    return tmp_path
+
+
+def write(project: Path, **files: str) -> None:
+    for name, text in files.items():
+        (project / "scenarios" / f"{name}.yaml").write_text(text)
+
+
+def reused(output: str) -> tuple[int, int]:
+    """Trainings that were taken from the cache, of how many that the session needed."""
+    found = re.search(r"^(\d+) of (\d+) trainings unchanged", output, flags=re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+OWN = """\
+import tensorflow as tf
+from sizes import WIDTH
+
+def build(input_shape, num_classes):
+    return tf.keras.Sequential([
+        tf.keras.layers.Flatten(input_shape=input_shape),
+        tf.keras.layers.Dense(WIDTH, activation="relu"),
+        tf.keras.layers.Dense(num_classes),
+    ])
+"""
+
+
+def test_what_has_not_changed_is_not_trained_again(project: Path) -> None:
+    own = TINY.replace("{kind: mlp, hidden: [16]}", '{keras: "own:build"}')
+    write(project, a=TINY.replace("name: tiny", "name: a"), b=own.replace("name: tiny", "name: b"))
+    (project / "scenarios" / "own.py").write_text(OWN)
+    (project / "scenarios" / "sizes.py").write_text("WIDTH = 32")
+    first = pytest_run(project, "--fed-report=one")
+    assert "2 passed" in first
+    assert reused(first) == (0, 0)
+
+    (project / "conftest.py").write_text(
+        "import sys\ndef pytest_terminal_summary(terminalreporter):\n"
+        "    terminalreporter.write_line(f'imported: {\"tensorflow\" in sys.modules}')"
+    )
+    again = pytest_run(project, "--fed-report=two")
+    assert "imported: False" in again
+    assert reused(again) == (2, 2)
+    for file in (project / "one").rglob("*.*"):
+        assert (project / "two" / file.relative_to(project / "one")).read_bytes() == (
+            file.read_bytes()
+        )
+    (project / "conftest.py").unlink()
+
+    write(project, a=TINY.replace("name: tiny", "name: other").replace("0.3", "0.99"))
+    judged = pytest_run(project)
+    assert "1 failed, 1 passed" in judged
+    assert reused(judged) == (2, 2)
+
+    (project / "scenarios" / "sizes.py").write_text("WIDTH = 33")
+    assert reused(pytest_run(project)) == (1, 2)
+    assert reused(pytest_run(project, "--fed-no-cache", "-k", "other")) == (0, 0)
+
+
+def test_two_processes_do_not_run_the_same_training(project: Path) -> None:
+    pytest.importorskip("xdist")
+    write(project, a=TINY.replace("name: tiny", "name: a"), b=TINY.replace("name: tiny", "name: b"))
+    output = pytest_run(project, "-n2")
+    assert "2 passed" in output
+    assert reused(output) == (1, 2)
+
+
+def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
+    done = Round(
+        round=1,
+        clients=1,
+        held_examples=1,
+        examples=1,
+        train_loss=float("nan"),
+        train_accuracy=0.5,
+    )
+    history = TrainingHistory(seed=0, rounds=(done,), client_examples=(1,), test_examples=1)
+    kept = Histories(tmp_path)
+    assert kept.get("0" * 64) is None
+    kept.put("0" * 64, history)
+    assert str(kept.get("0" * 64)) == str(history)
+    (file,) = tmp_path.glob("*.json")
+    file.write_bytes(file.read_bytes()[:-20])
+    assert kept.get("0" * 64) is None
+
+
+SCENARIO: dict[str, Any] = {
+    "name": "s",
+    "data": {"dataset": "digits"},
+    "clients": {"count": 4},
+    "model": {"kind": "mlp", "hidden": [16]},
+    "training": {"rounds": 2},
+}
+
+
+def changed(key: str, value: Any) -> Scenario:
+    given = json.loads(json.dumps(SCENARIO))
+    *path, last = key.split(".")
+    section = given
+    for part in path:
+        section = section[part]
+    section[last] = value
+    return Scenario.model_validate(given)
+
+
+def plain() -> Scenario:
+    return Scenario.model_validate(SCENARIO)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "other"),
+        ("description", "other"),
+        ("tags", ["other"]),
+        ("seeds", [0, 1]),
+        ("expect", {"accuracy": {"at_least": 0.1}}),
+    ],
+)
+def test_what_a_training_does_not_depend_on(key: str, value: Any) -> None:
+    assert training_key(changed(key, value), 0) == training_key(plain(), 0)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("data", {"dataset": "mnist_5k"}),
+        ("data.test_fraction", 0.3),
+        ("clients.count", 5),
+        ("clients.split", "natural"),
+        ("clients.per_round", 2),
+        ("model.hidden", [17]),
+        ("training.rounds", 3),
+        ("training.local_epochs", 3),
+        ("training.execution", "standard"),
+        ("training.server_optimizer", {"kind": "adam", "learning_rate": 0.1}),
+    ],
+)
+def test_what_a_training_depends_on(key: str, value: Any) -> None:
+    assert training_key(changed(key, value), 0) != training_key(plain(), 0)
+
+
+def test_a_training_depends_on_its_seed_and_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = {training_key(plain(), 0), training_key(plain(), 1)}
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    keys.add(training_key(plain(), 0))
+    assert len(keys) == 3
+
+
+def test_a_training_depends_on_who_registered_what_it_uses(
+    pytester: pytest.Pytester,
+) -> None:
+    code = """
+        import sys, harness, numpy as np
+        from harness.cache import training_key
+        sys.path.insert(0, ".")
+        import splitter
+        print(training_key(harness.Scenario.model_validate(dict(
+            name="s", data=dict(dataset="digits"), clients=dict(count=4, split="mine"),
+            model=dict(kind="mlp", hidden=[16]), training=dict(rounds=2))), 0))
+    """
+    pytester.makepyfile(run=code)
+    keys = []
+    for twist in ("", "# changed"):
+        pytester.makepyfile(
+            splitter=f"""
+            import harness, numpy as np
+            @harness.split("mine")
+            def mine(pool, rng):
+                return np.arange(len(pool.labels)) % pool.clients {twist}
+            """
+        )
+        keys += [pytester.runpython(pytester.path / "run.py").outlines[-1] for _ in range(2)]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+
+
+ROUNDS = 300
+# Server state of every kind: weights, moments and a counter.
+LONGER = f"""\
+schema: 1
+name: longer
+data: {{dataset: digits}}
+clients: {{count: 4, per_round: 3}}
+model: {{kind: mlp, hidden: [16]}}
+training:
+  rounds: {ROUNDS}
+  eval_every: 100
+  server_optimizer: {{kind: adam, learning_rate: 0.01}}
+"""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of the longer training, run in one go."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "scenarios").mkdir()
+    write(folder, a=LONGER)
+    assert "1 passed" in pytest_run(folder, "--fed-report=whole")
+    (record,) = (folder / "whole").glob("records/*.json")
+    return record
+
+
+@pytest.mark.parametrize(
+    ("sent", "every"), [(signal.SIGKILL, 7), (signal.SIGINT, 10_000)], ids=["kill", "ctrl-c"]
+)
+def test_resumed_training_ends_with_the_very_same_numbers(
+    project: Path, uninterrupted: Path, sent: signal.Signals, every: int
+) -> None:
+    write(project, a=LONGER)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", f"--fed-checkpoint={every}", "-v"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+    )
+    folder = project / ".pytest_cache" / "d" / "federated" / "checkpoints"
+    if every < ROUNDS:
+        assert wait_until(lambda: list(folder.glob("*/round-*/saved_model.pb")))
+    else:
+        assert wait_until(lambda: worker_pids(process.pid))
+        wait_until(lambda: False, 4)  # into the rounds
+    wait_until(lambda: False, random.uniform(0, 2))
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    assert process.returncode != 0, "it was done before the signal came"
+
+    output = pytest_run(project, "--fed-resume", "--fed-report=resumed", "-v")
+    assert re.search(r"longer: goes on after round \d+$", output, flags=re.MULTILINE)
+    record = project / "resumed" / "records" / uninterrupted.name
+    assert record.read_bytes() == uninterrupted.read_bytes()
+    assert not list(folder.glob("*")), "a finished training needs no checkpoint"
+
+
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.usefixtures("worker")
+def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> None:
+    key = training_key(plain(), 0)
+    broken = tmp_path / "checkpoints" / key / "round-1"
+    broken.mkdir(parents=True)
+    (broken / "saved_model.pb").write_bytes(b"cut off")
+    result = run(plain(), Options(kept=tmp_path, resume=resume))
+    assert [r.round for r in result.histories[0].rounds] == [1, 2]
+    assert not broken.exists()
+    assert run(plain(), Options(kept=tmp_path)).reused == 1
+
+
+def test_the_time_limit_ends_one_scenario(project: Path) -> None:
+    named = {n: TINY.replace("name: tiny", f"name: {n}") for n in ("a", "c")}
+    write(project, **named, b=LONG)
+    output = pytest_run(project, "--fed-timeout=15", "--fed-no-cache")
+    assert "1 failed, 2 passed" in output
+    assert "long - not done after 15 seconds, the time limit" in output.replace("\n", " ")
