@@ -25,7 +25,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         "describe", help="show the clients of a file's scenarios, and how non-IID they come out"
     )
     describe.add_argument("file", type=Path, metavar="FILE")
-    describe.add_argument("--seed", type=int, help="instead of the first of the scenario's seeds")
+    describe.add_argument(
+        "--seed", type=_seed, metavar="N", help="instead of the first of the scenario's seeds"
+    )
     describe.add_argument(
         "--out",
         type=Path,
@@ -79,6 +81,12 @@ def _check(chosen: argparse.Namespace) -> int:
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")
     return 0
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}; seeds are whole numbers, 0 or greater")
+    return int(text)
 
 
 def _describe(chosen: argparse.Namespace) -> int:

@@ -15,9 +15,10 @@ from typing import Any, Optional
 
 from pydantic import ValidationError
 
+from harness.registry import chosen_in
 from harness.results.store import json_text, write_text
 from harness.runtime.user_code import fingerprint, fingerprints
-from harness.scenario.schema import Scenario, choices
+from harness.scenario.schema import Scenario
 from harness.training.history import TrainingHistory
 
 # What a training's figures depend on, besides the scenario and our own code.
@@ -61,16 +62,9 @@ def training_key(scenario: Scenario, seed: int, workers: int = 1) -> str:
 
 def _registered(scenario: Scenario) -> dict[str, str]:
     """Fingerprints of the modules, other than our own, that registered what is chosen."""
-    modules = set()
-    for path, registry in choices():
-        chosen: Any = scenario
-        for key in path:
-            chosen = getattr(chosen, key)
-        for one in chosen if isinstance(chosen, tuple) else [chosen] if chosen else []:
-            module = registry.entry(one).function.__module__
-            if module.partition(".")[0] != __name__.partition(".")[0]:
-                modules.add(module)
-    return {module: fingerprint(module) for module in sorted(modules)}
+    modules = {registry.entry(one).function.__module__ for registry, one in chosen_in(scenario)}
+    own = __name__.partition(".")[0]
+    return {m: fingerprint(m) for m in sorted(modules) if m.partition(".")[0] != own}
 
 
 @functools.lru_cache(maxsize=1)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_type_hints
+from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from harness.settings import Section, problem
@@ -198,6 +199,23 @@ class Choice:
     ) -> dict[str, Any]:
         chosen = self.registry.json_schema()
         return {"anyOf": [*chosen["anyOf"], {"type": "null"}]} if self._optional else chosen
+
+
+def choice_of(field: FieldInfo) -> Optional[Choice]:
+    """The choice that a field, or each item of its list, is annotated with, if it is."""
+    items = [n for t in get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
+    return next((note for note in (*field.metadata, *items) if isinstance(note, Choice)), None)
+
+
+def chosen_in(section: BaseModel) -> Iterator[tuple[Registry[Any], Section]]:
+    """All choices of a validated section, with their registries; also those inside of choices."""
+    for name, described in type(section).model_fields.items():
+        value, choice = getattr(section, name), choice_of(described)
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(one, Section):
+                if choice:
+                    yield choice.registry, one
+                yield from chosen_in(one)
 
 
 class Choices:

@@ -94,6 +94,13 @@ def test_a_picture_that_cannot_be(
     assert said in capsys.readouterr().err
 
 
+def test_a_seed_is_a_whole_number(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["describe", str(file), "--seed=-1"])
+    assert end.value.code == 2
+    assert "got '-1'; seeds are whole numbers, 0 or greater" in capsys.readouterr().err
+
+
 def test_mistakes_are_shown_as_ever(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(TINY.replace("count: 4", "count: 0"))
     assert main(["describe", str(file)]) == 1

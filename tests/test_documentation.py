@@ -67,13 +67,7 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
         assert section.strip() in written
 
 
-PAGES = [
-    "README.md",
-    "docs/scenarios.md",
-    "docs/installing.md",
-    "docs/scaling.md",
-    "docs/splits.md",
-]
+PAGES = ["README.md", *(f"docs/{p}.md" for p in ("scenarios", "installing", "scaling", "splits"))]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -316,7 +316,7 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             training("algorithm: FedAvgg"),
-            "6: training.algorithm: got 'FedAvgg'; no such algorithm; allowed: fedavg; "
+            "6: training.algorithm: got 'FedAvgg'; no such algorithm; allowed: fedavg, fedprox; "
             "did you mean 'fedavg'?",
         ),
         (

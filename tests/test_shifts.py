@@ -15,6 +15,8 @@ from harness.data.settings import Clients, Data
 from harness.data.shifts import apply, shifts
 from harness.data.shifts.features import rotation
 from harness.errors import DataError
+from harness.registry import chosen_in
+from harness.scenario import Scenario
 from harness.training.cohorts import shuffled_examples
 
 COUNT = 8
@@ -223,3 +225,32 @@ def test_held_out_examples_of_a_client_are_shifted_too() -> None:
         plain = data.train.take(positions)
         np.testing.assert_allclose(examples.x.std((1, 2)), 0.2 * plain.x.std((1, 2)), atol=1e-4)
         np.testing.assert_array_equal(examples.y, plain.y)
+
+
+def test_all_that_a_scenario_chooses_is_found() -> None:
+    """Also in lists and inside of other choices: a cached training depends on all of it."""
+    scenario = Scenario.model_validate(
+        {
+            "name": "a",
+            "data": {"dataset": "digits"},
+            "clients": {
+                "count": 14,
+                "split": {"kind": "inner", "split": "shards"},
+                "shift": ["rotation", {"kind": "noise", "level": 1}],
+            },
+            "model": "mlp",
+            "training": {"rounds": 1},
+        }
+    )
+    found = [(registry.what, registry.entry(one).name) for registry, one in chosen_in(scenario)]
+    assert found == [
+        ("data set", "digits"),
+        ("split", "inner"),
+        ("split", "shards"),
+        ("shift", "rotation"),
+        ("shift", "noise"),
+        ("model", "mlp"),
+        ("algorithm", "fedavg"),
+        ("optimizer", "sgd"),
+        ("optimizer", "sgd"),
+    ]

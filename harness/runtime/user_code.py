@@ -115,7 +115,7 @@ def fingerprints(section: BaseModel) -> dict[str, str]:
         if any(isinstance(note, _IsCode) for note in field.metadata):
             found[value] = fingerprint(value.partition(":")[0])
         inner = value.values() if isinstance(value, dict) else value
-        for part in inner if isinstance(value, (dict, tuple)) else [value]:
+        for part in inner if isinstance(value, (dict, list, tuple)) else [value]:
             if isinstance(part, BaseModel):
                 found |= fingerprints(part)
     return found

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from harness.errors import Problem
-from harness.registry import Choice, Choices, suggest
+from harness.registry import Choices, choice_of, suggest
 from harness.scenario.schema import Scenario
 from harness.scenario.source import Document, Key
 
@@ -136,18 +136,14 @@ def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
-    items = [n for t in typing.get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
-    for note in (*field.metadata, *items):
+    for note in field.metadata:
         if isinstance(note, Choices):
             return note.model()
-        if isinstance(note, Choice):
-            chosen = note.registry.normalise(value)
-            name = chosen.get("kind") if isinstance(chosen, dict) else None
-            return (
-                note.registry[name].params
-                if isinstance(name, str) and name in note.registry
-                else None
-            )
+    if choice := choice_of(field):
+        chosen = choice.registry.normalise(value)
+        name = chosen.get("kind") if isinstance(chosen, dict) else None
+        known = isinstance(name, str) and name in choice.registry
+        return choice.registry[str(name)].params if known else None
     return next((t for t in _types(field.annotation) if issubclass(t, BaseModel)), None)
 
 
