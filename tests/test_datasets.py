@@ -283,10 +283,65 @@ def test_emnist_is_fetched_once(
     cache = Cache(tmp_path / "not" / "there" / "yet")
     serve(lzma.compress(sqlite.read_bytes()))
     first = emnist(cache, split="natural")
-    assert [p.name for p in cache.folder.iterdir()] == [FILE]
+    assert {p.name for p in cache.folder.iterdir()} == {FILE, "unpacked"}
     assert (cache.folder / FILE).read_bytes() == sqlite.read_bytes()
     serve(AssertionError("fetched again"))
     np.testing.assert_array_equal(emnist(cache, split="natural").train.x, first.train.x)
+
+
+def unpacked(cache: Cache) -> dict[str, int]:
+    """Files below the folder of what is unpacked, and when each was written."""
+    found = (cache.folder / "unpacked").rglob("[0-9]*.npy")
+    return {str(f.relative_to(cache.folder)): f.stat().st_mtime_ns for f in found}
+
+
+def test_emnist_unpacks_a_writer_once_and_only_who_takes_part(
+    cache: Cache, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = emnist(cache, count=1, split="natural")
+    first = unpacked(cache)
+    assert len(first) == 2  # for training and for testing
+    emnist(cache, split="natural")
+    everyone = unpacked(cache)
+    assert len(everyone) == 6
+    assert first.items() <= everyone.items()
+
+    # From now on TFF is not needed to read them, and no features are read to describe them.
+    module = importlib.import_module("harness.data.datasets.tff_files")
+    monkeypatch.setattr(module, "import_tff", lambda: pytest.fail("TFF was imported"))
+    again = emnist(cache, count=1, split="natural")
+    assert unpacked(cache) == everyone
+    assert again.names == one.names
+    assert type(again.train.x) is not np.ndarray
+    x, _ = written["digits_only_train"][again.names[0]]
+    np.testing.assert_array_equal(again.examples(0).x[..., 0], x)
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_emnist_unpacks_again_what_was_cut_off(cache: Cache, left: int) -> None:
+    before = emnist(cache, split="natural")
+    x = [before.examples(c).x for c in range(3)]
+    for name in unpacked(cache):
+        whole = (cache.folder / name).read_bytes()
+        (cache.folder / name).write_bytes(whole[:left])
+    after = emnist(cache, split="natural")
+    for client in range(3):
+        np.testing.assert_array_equal(after.examples(client).x, x[client])
+    np.testing.assert_array_equal(after.test.y, before.test.y)
+
+
+def test_emnist_unpacks_another_file_anew(cache: Cache, written: Written) -> None:
+    emnist(cache, split="natural")
+    before = unpacked(cache)
+    with sqlite3.connect(cache.folder / FILE) as changed:
+        for table in ("examples", "client_metadata"):
+            changed.execute(f"DELETE FROM {table} WHERE client_id = ?", (WRITERS[0],))
+    made = emnist(cache, split="natural")
+    assert list(made.names) == WRITERS[1:]
+    assert len(unpacked(cache)) == 4
+    assert not set(unpacked(cache)) & set(before)
+    x, _ = written["digits_only_train"][WRITERS[1]]
+    np.testing.assert_array_equal(made.examples(0).x[..., 0], x)
 
 
 def test_emnist_offline(tff: Any, offline: None, tmp_path: Path) -> None:
