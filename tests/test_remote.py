@@ -140,9 +140,9 @@ def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
 
 
 @functools.cache
-def local(execution: str, algorithm: str = "fedavg") -> list[np.ndarray]:
+def local(execution: str, **training: object) -> list[np.ndarray]:
     """What a worker of our own gives."""
-    return train([], execution, algorithm={"kind": algorithm})
+    return train([], execution, **training)
 
 
 @pytest.mark.parametrize("execution", ["packed", "standard"])
@@ -175,6 +175,10 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
     )
 
 
+# Keys without a default.
+DEMANDED = {"fedprox": {"mu": 0.1}}
+
+
 @pytest.mark.parametrize("execution", ["packed", "standard"])
 @pytest.mark.parametrize("name", algorithms.names())
 def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execution: str) -> None:
@@ -183,16 +187,16 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
         pytest.skip("needs each client by itself")
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
+    algorithm = {"kind": name, **DEMANDED.get(name, {})}
     process = process_for(
         models.parse({"kind": "mlp", "hidden": [16]}),
-        Training.model_validate({"rounds": 3, "execution": execution, "algorithm": {"kind": name}}),
+        Training.model_validate({"rounds": 3, "execution": execution, "algorithm": algorithm}),
         federation([5, 5], 0),
     )
     assert (undividable(process.learning.next) is None) == (promise == "yes")
     if promise == "yes":
-        assert_close(
-            train(lasting[:2], execution, algorithm={"kind": name}), local(execution, name)
-        )
+        divided = train(lasting[:2], execution, algorithm=algorithm)
+        assert_close(divided, local(execution, algorithm=algorithm))
 
 
 def test_what_cannot_be_divided_says_so_and_runs_on_one_worker(
