@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any, Optional
@@ -59,3 +61,18 @@ LONG = TINY.replace("name: tiny", "name: long").replace("rounds: 2", "rounds: 10
 def environment() -> dict[str, str]:
     """For subprocesses: not taken for a worker of the pytest that runs these tests."""
     return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+
+
+def pytest_run(folder: Path, *arguments: str) -> str:
+    """What a pytest in `folder` writes; no traceback may be in it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        text=True,
+        timeout=150,
+    )
+    assert "Traceback" not in done.stdout
+    return done.stdout

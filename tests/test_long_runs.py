@@ -12,25 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import LONG, TINY, environment, wait_until
+from support import LONG, TINY, environment, pytest_run, wait_until
 
 from harness import Options, Scenario, run
 from harness.cache import Histories, training_key
 from harness.training.history import Round, TrainingHistory
-
-
-def pytest_run(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment(),
-        text=True,
-        timeout=120,
-    )
-    assert "Traceback" not in done.stdout
-    return done.stdout
 
 
 @pytest.fixture
