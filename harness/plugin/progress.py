@@ -70,7 +70,7 @@ class Progress:
             self._line(f"{seed}goes on after round {done.round - 1}")
         if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
             self._started = self._said = time.monotonic()
-        figures = f"loss {done.train_loss:.3f}"
+        figures = "nobody trained" if done.train_loss is None else f"loss {done.train_loss:.3f}"
         if done.accuracy is not None and done.loss is not None:
             figures = f"loss {done.loss:.3f} accuracy {done.accuracy:.3f}"
         if self._bars is not None:

@@ -188,11 +188,13 @@ def _rounds(result: Result) -> str:
     rows = []
     for number, done in by_round.items():
         losses = [r.loss for r in done if r.loss is not None]
+        train_losses = [r.train_loss for r in done if r.train_loss is not None]
+        train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]
         rows.append(
             [
                 str(number),
-                figure(statistics.fmean(r.train_loss for r in done)),
-                f"{statistics.fmean(r.train_accuracy for r in done):.3f}",
+                figure(statistics.fmean(train_losses)) if train_losses else "–",
+                f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
                 figure(statistics.fmean(losses)) if losses else "–",
                 spread([r.accuracy for r in done if r.accuracy is not None]),
             ]

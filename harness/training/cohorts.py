@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.seeds import Stream, generator
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The clients that take part in a round, and what each trains on.
+
+    Attributes:
+        clients: int (n,), positions in the federation.
+        examples: of each of these clients, in the order in which it trains on them.
+        dropped: clients that were drawn, too, and dropped out.
+
+    """
+
+    clients: np.ndarray
+    examples: Sequence[Examples]
+    dropped: int = 0
+
+
+def cohort_of_round(data: FederatedData, size: int, seed: int, round_number: int) -> Cohort:
+    """Draws the `size` clients of a round and reads their examples."""
+    clients = sample_cohort(len(data.clients), size, seed, round_number)
+    return Cohort(clients, [shuffled_examples(data, c, seed, round_number) for c in clients])
 
 
 def sample_cohort(population: int, size: int, seed: int, round_number: int) -> np.ndarray:

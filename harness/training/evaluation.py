@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 _BATCH = 1000
 
 
-def evaluate(
-    model: tf.keras.Model, loss: tf.keras.losses.Loss, test: Examples
-) -> tuple[float, float]:
+class Evaluation(NamedTuple):
+    """Mean loss, and accuracy from 0 to 1."""
+
+    loss: float
+    accuracy: float
+
+
+def evaluate(model: tf.keras.Model, loss: tf.keras.losses.Loss, test: Examples) -> Evaluation:
     """Mean loss and accuracy (0 to 1) of `model` over all test examples."""
     total_loss, correct = 0.0, 0
     for start in range(0, len(test), _BATCH):
@@ -24,4 +29,4 @@ def evaluate(
         given = model(batch.x, training=False)
         total_loss += float(loss(batch.y, given)) * len(batch)
         correct += int(np.sum(np.argmax(given.numpy(), axis=-1) == batch.y))
-    return total_loss / len(test), correct / len(test)
+    return Evaluation(total_loss / len(test), correct / len(test))

@@ -18,10 +18,15 @@ class Round(BaseModel):
         clients: clients in the cohort.
         held_examples: examples that the cohort's clients hold.
         examples: examples that the cohort processed, all local epochs counted.
-        train_loss: mean loss over those examples while they were trained on.
-        train_accuracy: share of them that was classified correctly.
+        train_loss: mean loss over those examples while they were trained on; None where nobody
+            trained.
+        train_accuracy: share of them that was classified correctly; None as above.
         loss: mean loss on the test set after the round; None where it was not evaluated.
         accuracy: share of the test set classified correctly; None where not evaluated.
+        dropped: clients of the cohort that dropped out of the round.
+        bytes_down: bytes that the server sent to the cohort, all clients together; None where
+            that is not known.
+        bytes_up: bytes that the cohort sent back, after compression.
 
     """
 
@@ -31,10 +36,13 @@ class Round(BaseModel):
     clients: int
     held_examples: int
     examples: int
-    train_loss: Figure
-    train_accuracy: Figure
+    train_loss: Optional[Figure]
+    train_accuracy: Optional[Figure]
     loss: Optional[Figure] = None
     accuracy: Optional[Figure] = None
+    dropped: int = 0
+    bytes_down: Optional[int] = None
+    bytes_up: Optional[int] = None
 
 
 class TrainingHistory(BaseModel):
@@ -48,6 +56,15 @@ class TrainingHistory(BaseModel):
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
+        parameters: trainable numbers of the model; None where that is not known.
+        client_accuracy: of the final model, for each client in order: on what it holds out for
+            testing, or else on what it trains on. Empty where it was not measured.
+        class_recall: of the final model on the test set, for each label; None for a label that
+            the test set does not have. Empty where it was not measured.
+        personalised_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
+        epsilon: of the differential privacy that the whole training gives at `delta`; None where
+            it gives none.
+        delta: see `epsilon`.
 
     """
 
@@ -60,6 +77,12 @@ class TrainingHistory(BaseModel):
     client_examples: tuple[int, ...]
     test_examples: int
     heterogeneity: Optional[Heterogeneity] = None
+    parameters: Optional[int] = None
+    client_accuracy: tuple[Figure, ...] = ()
+    class_recall: tuple[Optional[Figure], ...] = ()
+    personalised_accuracy: tuple[Figure, ...] = ()
+    epsilon: Optional[Figure] = None
+    delta: Optional[Figure] = None
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

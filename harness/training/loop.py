@@ -10,8 +10,7 @@ from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.training.checkpoints import Checkpoints, Progress
-from harness.training.cohorts import sample_cohort, shuffled_examples
-from harness.training.evaluation import evaluate
+from harness.training.cohorts import cohort_of_round
 from harness.training.history import Round, TrainingHistory
 from harness.training.process import process_for
 from harness.training.settings import Training
@@ -97,25 +96,23 @@ def steps(
     begin = begin or Progress((), process.initial_state(seed))
     state = begin.state
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
-        cohort = sample_cohort(len(data.clients), cohort_size, seed, number)
-        examples = [shuffled_examples(data, client, seed, number) for client in cohort]
-        state, measured = learning.next(state, process.arguments(examples, training))
-        loss = accuracy = None
+        cohort = cohort_of_round(data, cohort_size, seed, number)
+        state, measured = learning.next(state, process.arguments(cohort.examples, training))
+        judged = None
         if number % training.eval_every == 0 or number == training.rounds:
-            weights = learning.get_model_weights(state)
-            weights.assign_weights_to(process.keras_model)
-            loss, accuracy = evaluate(process.keras_model, process.loss, data.test)
+            judged = process.evaluate(state, data.test)
         metrics = measured["client_work"]["train"]
         yield Step(
             Round(
                 round=number,
-                clients=len(cohort),
-                held_examples=int(data.sizes[cohort].sum()),
+                clients=len(cohort.clients),
+                held_examples=int(data.sizes[cohort.clients].sum()),
                 examples=int(metrics["num_examples"]),
                 train_loss=float(metrics["loss"]),
                 train_accuracy=float(metrics["accuracy"]),
-                loss=loss,
-                accuracy=accuracy,
+                loss=judged and judged.loss,
+                accuracy=judged and judged.accuracy,
+                dropped=cohort.dropped,
             ),
             state,
         )

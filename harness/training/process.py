@@ -16,6 +16,7 @@ from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
 from harness.training.algorithms import LearningProcess, Parts, algorithms
+from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
 from harness.training.models.base import outputs
@@ -71,6 +72,11 @@ class Process:
             model = models.build(self.chosen, self.shape)
         return tff.learning.models.ModelWeights.from_model(model)
 
+    def evaluate(self, state: Any, examples: Examples) -> Evaluation:
+        """The model of that state on held-out examples."""
+        self.learning.get_model_weights(state).assign_weights_to(self.keras_model)
+        return evaluate(self.keras_model, self.loss, examples)
+
     def arguments(self, cohort: Sequence[Examples], training: Training) -> Sequence[Any]:
         """What `learning.next` is given for a cohort, whose examples are in training order."""
         way = packed if self.execution.kind == "packed" else standard
@@ -116,7 +122,7 @@ def _build(
             (_functional if is_packed else _variable)(build, loss, spec),
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
-            is_packed,
+            packed=is_packed,
         ),
     )
     return Process(learning, execution, chosen, shape, keras_model, loss)

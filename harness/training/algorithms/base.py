@@ -47,6 +47,8 @@ class Parts:
             execution a `tff.learning.models.FunctionalModel`.
         client_optimizer: for the local steps.
         server_optimizer: applies the aggregated change.
+        aggregator: a factory of `tff.aggregators` for the clients' changes; None for their plain
+            weighted mean.
         packed: whether the process is given packed clients. Only asked of algorithms that are
             registered with ``packs=True``.
 
@@ -57,4 +59,5 @@ class Parts:
     ]
     client_optimizer: tff.learning.optimizers.Optimizer
     server_optimizer: tff.learning.optimizers.Optimizer
+    aggregator: Any = None
     packed: bool = False
