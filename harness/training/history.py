@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Annotated, Optional
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.data.heterogeneity import Heterogeneity
 from harness.settings import Figure
@@ -65,6 +65,7 @@ class TrainingHistory(BaseModel):
         epsilon: of the differential privacy that the whole training gives at `delta`; None where
             it gives none.
         delta: see `epsilon`.
+        seconds: wall time of each round, where it was taken; no part of the record.
 
     """
 
@@ -83,6 +84,7 @@ class TrainingHistory(BaseModel):
     personalised_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
     delta: Optional[Figure] = None
+    seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
 
     @property
     def evaluated(self) -> tuple[Round, ...]:
