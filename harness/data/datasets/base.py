@@ -67,7 +67,9 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled examples: `x` float32 (n, ...), `Rows`; `y` int32 (n,) or (n, ...)."""
+    """Labelled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` int32 (n,) or
+    (n, ...).
+    """
 
     x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray
