@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from tabulate import tabulate
 
@@ -13,7 +13,9 @@ from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.registry import Registry
 from harness.results import Result, Verdict
+from harness.results.statistics import summarise
 from harness.training.algorithms import algorithms
+from harness.training.history import TrainingHistory
 
 
 def figure(value: Optional[float], digits: int = 4) -> str:
@@ -31,6 +33,17 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
 
 
+def interval(values: Sequence[float]) -> str:
+    """Mean and half the width of its 95 % interval, as ``0.953 ± 0.012``."""
+    if not values:
+        return "–"
+    if not all(math.isfinite(v) for v in values):
+        return "not finite"
+    found = summarise(values)
+    mean = f"{found.mean:.3f}"
+    return mean if found.high is None else f"{mean} ± {found.high - found.mean:.3f}"
+
+
 def headline(result: Result) -> str:
     """The result in a few words, behind a PASSED or FAILED."""
     if result.status in ("diverged", "not judged", "skipped"):
@@ -44,11 +57,12 @@ SUMMARY_COLUMNS = (
     "scenario",
     "clients",
     "split",
+    "heterogeneity",
     "algorithm",
     "rounds",
     "seeds",
     "accuracy",
-    "loss",
+    "rounds to target",
     "verdict",
 )
 
@@ -72,12 +86,15 @@ def missed_line(verdict: Verdict) -> str:
 
 
 def summary_row(result: Result) -> list[str]:
-    """Scenario, clients, split, algorithm, rounds, seeds, accuracy, loss, verdict."""
+    """One row of the summary, with `SUMMARY_COLUMNS`.
+
+    Heterogeneity is the mean Jensen-Shannon distance between the labels of two clients.
+    """
     training, clients = result.settings["training"], result.settings["clients"]
     count = (
         len(result.histories[0].client_examples) if result.histories else clients["count"] or "all"
     )
-    losses = [h.evaluated[-1].loss for h in result.histories if h.evaluated]
+    distances = [h.heterogeneity.jensen_shannon for h in result.histories if h.heterogeneity]
     return [
         result.id,
         str(count),
@@ -88,13 +105,93 @@ def summary_row(result: Result) -> list[str]:
                 *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
             ]
         ),
+        figure(statistics.fmean(distances), 3) if distances else "–",
         choice(algorithms, training["algorithm"]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
-        spread(result.accuracies),
-        spread([x for x in losses if isinstance(x, float)]),
+        interval(result.accuracies),
+        _rounds_to_target(result),
         result.status,
     ]
+
+
+def _rounds_to_target(result: Result) -> str:
+    """Mean over seeds of what the scenario's expectation of it measured: ``8.67 to 0.8``."""
+    found = next((v for v in result.verdicts if v.expectation == "rounds_to_accuracy"), None)
+    if found is None:
+        return "–"
+    target = result.settings["expect"]["rounds_to_accuracy"]["target"]
+    reached = "not" if found.measured is None else figure(found.measured, 3)
+    return f"{reached} to {target:g}"
+
+
+# What a training came to: the column, and how its figure is found, which may be None.
+_SEED_FIGURES: tuple[tuple[str, Callable[[TrainingHistory], Optional[float]]], ...] = (
+    ("accuracy", lambda h: h.evaluated[-1].accuracy if h.evaluated else None),
+    ("best accuracy", lambda h: max((r.accuracy or 0.0 for r in h.evaluated), default=None)),
+    ("loss", lambda h: h.evaluated[-1].loss if h.evaluated else None),
+    ("worst client", lambda h: min(h.client_accuracy, default=None)),
+    ("spread over clients", lambda h: _deviation(h.client_accuracy)),
+    ("fine-tuned clients", lambda h: _mean(h.personalised_accuracy)),
+    ("dropped clients", lambda h: sum(r.dropped for r in h.rounds) or None),
+    ("MB down", lambda h: _megabytes([r.bytes_down for r in h.rounds])),
+    ("MB up", lambda h: _megabytes([r.bytes_up for r in h.rounds])),
+    ("epsilon", lambda h: h.epsilon),
+)
+
+
+def seed_table(result: Result) -> tuple[list[list[str]], list[str]]:
+    """What each seed came to, with mean and standard deviation; figures that none has are left out.
+
+    Returns:
+        The rows, and the columns' names.
+    """
+    found = [(name, [of(h) for h in result.histories]) for name, of in _SEED_FIGURES]
+    found = [(name, column) for name, column in found if any(v is not None for v in column)]
+    rows = [
+        [str(h.seed), *(figure(column[place]) for _, column in found)]
+        for place, h in enumerate(result.histories)
+    ]
+    if len(rows) > 1:
+        known = [[v for v in column if v is not None] for _, column in found]
+        rows.append(["mean", *(figure(_mean(column)) for column in known)])
+        rows.append(["standard deviation", *(figure(_deviation(c), 2) for c in known)])
+    return rows, ["seed", *(name for name, _ in found)]
+
+
+def _mean(values: Sequence[float]) -> Optional[float]:
+    return statistics.fmean(values) if values else None
+
+
+def _deviation(values: Sequence[float]) -> Optional[float]:
+    """Standard deviation (n - 1); None where there is none, or a value is not finite."""
+    if len(values) < 2 or not all(math.isfinite(v) for v in values):
+        return None
+    return statistics.stdev(values)
+
+
+def _megabytes(sent: Sequence[Optional[int]]) -> Optional[float]:
+    known = [n for n in sent if n is not None]
+    return sum(known) / 1e6 if known else None
+
+
+def recall_table(result: Result) -> tuple[list[list[str]], list[str]]:
+    """Recall of the final model by label, mean over seeds; of many labels, the worst.
+
+    Returns:
+        The row and the columns' names; both empty where it was not measured.
+    """
+    by_label: dict[int, list[float]] = {}
+    for history in result.histories:
+        for label, recall in enumerate(history.class_recall):
+            if recall is not None:
+                by_label.setdefault(label, []).append(recall)
+    means = {label: statistics.fmean(found) for label, found in sorted(by_label.items())}
+    shown = list(means) if len(means) <= _LISTED else sorted(means, key=means.__getitem__)[:_LISTED]
+    if not shown:
+        return [], []
+    what = "recall" if len(shown) == len(means) else f"recall, worst {len(shown)} of {len(means)}"
+    return [[what, *(f"{means[label]:.3f}" for label in shown)]], ["label", *map(str, shown)]
 
 
 def heterogeneity_rows(result: Result) -> list[list[str]]:

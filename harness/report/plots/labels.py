@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from harness.errors import HarnessError
-from harness.report.plots.style import BLUE, STABLE, plot
+from harness.report.plots.style import BLUE, STABLE, Picture
 from harness.results import Result
 from harness.training.history import listed_clients
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NAMED = 20  # clients whose names fit
 _FEW_CELLS = 4000  # beyond, the map is one picture inside the SVG
@@ -64,11 +67,10 @@ def _ticks(axis: Any, count: int, names: Sequence[Any]) -> None:
     axis.set_ticks([i + 0.5 for i in shown], [str(names[i]) for i in shown])
 
 
-def labels_by_client(result: Result) -> Optional[tuple[str, str]]:
+def labels_by_client(result: Result) -> Optional[Picture]:
     """A small map of labels by client, of the first seed: the fuller a cell, the more examples.
 
-    Returns:
-        The SVG and its alternative text; None where the record has no counts.
+    None where the record has no counts.
     """
     counted = next((h for h in result.histories if h.label_counts), None)
     if counted is None:
@@ -86,12 +88,12 @@ def labels_by_client(result: Result) -> Optional[tuple[str, str]]:
     cells[..., :3] = colour
     # As opacity, so that an empty cell has the colour of the page.
     cells[..., 3] = np.round(255 * counts / counts.max())
-    with plot(alt, right=0.9) as drawn:
-        axes = drawn.axes
+
+    def draw(axes: Axes) -> None:
         axes.imshow(cells, aspect="auto", interpolation="none")
         axes.set(xlabel="label", ylabel="client")
         axes.set_xticks(range(0, labels, -(-labels // _NAMED)))
-        step = -(-clients // 8)
-        names = listed_clients(total)
-        axes.set_yticks(range(0, clients, step), [str(names[c]) for c in range(0, clients, step)])
-    return drawn.svg, alt
+        shown, places = range(0, clients, -(-clients // 8)), listed_clients(total)
+        axes.set_yticks(list(shown), [str(places[c]) for c in shown])
+
+    return Picture(alt, draw)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from harness.report.plots.style import BLUE, INK, ORANGE, plot, whole_rounds
+from harness.report.plots.style import BLUE, INK, ORANGE, Picture, whole_rounds
 from harness.results import Result
 from harness.training.history import Round
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def by_round(result: Result) -> dict[int, list[Round]]:
@@ -20,11 +23,10 @@ def by_round(result: Result) -> dict[int, list[Round]]:
     return rounds
 
 
-def accuracy_by_round(result: Result) -> Optional[tuple[str, str]]:
+def accuracy_by_round(result: Result) -> Optional[Picture]:
     """The mean test accuracy of each round with its range over seeds, and that of training.
 
-    Returns:
-        The SVG and its alternative text; None where nothing was evaluated.
+    None where nothing was evaluated.
     """
     rounds = by_round(result)
     test = {n: [r.accuracy for r in of if r.accuracy is not None] for n, of in rounds.items()}
@@ -38,31 +40,31 @@ def accuracy_by_round(result: Result) -> Optional[tuple[str, str]]:
     }
     first, last = min(test), max(test)
     seeds = len(result.histories)
-    alt = (
-        f"Test accuracy by round of {result.id}: {statistics.fmean(test[first]):.3f} after round "
-        f"{first}, {statistics.fmean(test[last]):.3f} after round {last}"
-        + (f", mean of {seeds} seeds." if seeds > 1 else ".")
+    told = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
+    alt = f"Test accuracy by round of {result.id}: {', '.join(told)}" + (
+        f", mean of {seeds} seeds." if seeds > 1 else "."
     )
-    with plot(alt) as drawn:
-        axes = drawn.axes
-        marker = "o" if len(test) < 3 else ""
+
+    def draw(axes: Axes) -> None:
         if train:
             axes.plot(
                 list(train), list(train.values()), color=ORANGE, lw=1, label="train, as it trained"
             )
         means = [statistics.fmean(f) for f in test.values()]
+        marker = "o" if len(test) < 3 else ""
         axes.plot(list(test), means, color=BLUE, marker=marker, label="test")
         if seeds > 1:
             low, high = ([of(f) for f in test.values()] for of in (min, max))
             axes.fill_between(
-                list(test), low, high, color=BLUE, alpha=0.25, lw=0, label="range over seeds"
+                list(test), low, high, color=BLUE, alpha=0.3, lw=0, label="range over seeds"
             )
         for share in _expected(result):
             axes.axhline(share, color=INK, lw=0.8, ls=(0, (4, 3)))
         axes.set(xlabel="round", ylabel="accuracy", ylim=(0, 1.02))
         axes.legend(loc="lower right", fontsize=8)
         whole_rounds(axes)
-    return drawn.svg, alt
+
+    return Picture(alt, draw)
 
 
 def _expected(result: Result) -> Sequence[float]:

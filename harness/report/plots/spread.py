@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-from harness.report.plots.style import SERIES, plot
+from harness.report.plots.style import SERIES, Picture
 from harness.results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MARKERS = "os^Dvp"
 
 
-def accuracy_by_heterogeneity(results: Sequence[Result]) -> Optional[tuple[str, str]]:
+def accuracy_by_heterogeneity(results: Sequence[Result]) -> Optional[Picture]:
     """A point for each scenario, its final accuracy (mean over seeds) over its label distance.
 
-    Returns:
-        The SVG and its alternative text; None with fewer than two such scenarios.
+    None with fewer than two such scenarios.
     """
     points: dict[str, list[tuple[float, float]]] = {}
     for result in results:
@@ -32,24 +34,26 @@ def accuracy_by_heterogeneity(results: Sequence[Result]) -> Optional[tuple[str, 
         f"Final test accuracy of {count} scenarios over the mean Jensen-Shannon distance between "
         "the labels of two clients."
     )
-    with plot(alt, width=6, height=3.2) as drawn:
+
+    def draw(axes: Axes) -> None:
         for place, (dataset, found) in enumerate(points.items()):
-            drawn.axes.plot(
+            axes.plot(
                 [x for x, _ in found],
                 [y for _, y in found],
                 color=SERIES[place % len(SERIES)],
                 marker=_MARKERS[place % len(_MARKERS)],
                 ls="",
                 ms=5,
-                alpha=0.75,
+                alpha=0.85,
                 mew=0,
                 label=dataset,
             )
-        drawn.axes.set(
+        axes.set(
             xlabel="Jensen-Shannon distance of labels between clients",
             ylabel="final test accuracy",
             xlim=(-0.02, 1.02),
             ylim=(0, 1.02),
         )
-        drawn.axes.legend(loc="lower left", fontsize=8)
-    return drawn.svg, alt
+        axes.legend(loc="lower left", fontsize=8)
+
+    return Picture(alt, draw, width=6, height=3.2)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Callable
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Without them an SVG holds random ids and the time; text stays text.
 STABLE = {"svg.hashsalt": "pytest-federated", "svg.fonttype": "none"}
@@ -26,7 +24,7 @@ SERIES = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 INK = "#010203"
 _THEME = "svg{color:#6e7781}@media(prefers-color-scheme:dark){svg{color:#b1bac4}}"
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     **STABLE,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -46,37 +44,37 @@ _STYLE: dict[str, Any] = {
 _NOTHING = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
-class Plot:
-    """A figure with one pair of axes, and its SVG once it has been drawn."""
+@dataclass(frozen=True)
+class Picture:
+    """A plot that has not been drawn yet.
 
-    def __init__(self, figure: Figure, axes: Axes) -> None:
-        self.figure, self.axes = figure, axes
-        self.svg = ""
-
-
-@contextlib.contextmanager
-def plot(alt: str, width: float = 4.4, height: float = 2.5, right: float = 0.97) -> Iterator[Plot]:
-    """Axes to draw on; `svg` of the plot is there when the context is left.
-
-    Args:
-        alt: what the plot shows, for those who do not see it; it becomes the SVG's title.
+    Attributes:
+        alt: what it shows, for those who do not see it; becomes the title of the SVG.
+        draw: draws on a pair of axes.
         width: in inches of 72 points.
         height: the same.
-        right: where the axes end, as a share of the width.
 
     """
-    import matplotlib
-    from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
-        # Fixed places, as finding good ones takes ten times as long as drawing.
-        figure = Figure(figsize=(width, height))
-        axes = figure.add_axes((0.6 / width, 0.5 / height, right - 0.6 / width, 1 - 0.65 / height))
-        drawn = Plot(figure, axes)
-        yield drawn
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", transparent=True, metadata=_NOTHING)
-    drawn.svg = _small(file.getvalue().decode(), alt)
+    alt: str
+    draw: Callable[[Axes], None]
+    width: float = 4.4
+    height: float = 2.5
+
+    def svg(self) -> str:
+        """The drawing; the same text for the same data and version of Matplotlib."""
+        import matplotlib
+        from matplotlib.figure import Figure
+
+        # Fixed places for the axes, as finding good ones takes ten times as long as drawing.
+        left, bottom = 0.6 / self.width, 0.5 / self.height
+        place = (left, bottom, 0.97 - left, 1 - bottom - 0.12 / self.height)
+        with matplotlib.rc_context(_STYLE):
+            figure = Figure(figsize=(self.width, self.height))
+            self.draw(figure.add_axes(place))
+            file = io.BytesIO()
+            figure.savefig(file, format="svg", transparent=True, metadata=_NOTHING)
+        return _small(file.getvalue().decode(), self.alt)
 
 
 def whole_rounds(axes: Axes) -> None:
