@@ -78,8 +78,13 @@ def results() -> list[Result]:
         expected=">= 0.7",
         measured=0.75,
         spread=0.05,
+        low=0.3,
+        high=1.2,
+        figures=(0.7, 0.8),
         margin=0.05,
         passed=True,
+        outcome="inconclusive",
+        more_seeds=4,
     )
     measured: dict[str, Any] = {
         "execution": "packed",

@@ -70,8 +70,8 @@ def report(results: Sequence[Result]) -> str:
     if ran:
         parts += [
             _summary(ran, _anchors(headings)),
-            "Accuracy is that of the test set after the last round: mean over seeds ± half of its "
-            "95 % interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance "
+            "Accuracy is that of the test set after the last round, mean over seeds with its 95 % "
+            "interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance "
             "between the labels of two clients, 0 (alike) to 1 (nothing in common).",
             *([_image(pictures[_OVERVIEW], _OVERVIEW)] if _OVERVIEW in pictures else []),
         ]
@@ -184,7 +184,8 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     parts += ["\n".join(own)] if own else []
     for figures, columns in (seed_table(result), recall_table(result)):
         if figures:
-            parts.append(table(figures, columns, ["left", *["right"] * (len(columns) - 1)]))
+            align = ["left", *["right"] * (len(columns) - 1)]
+            parts.append(table(figures, [escape(c) for c in columns], align))
     return "\n\n".join([*parts, table(rows, ["setting", "value"]), _rounds(result)])
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from tabulate import tabulate
 
 from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.registry import Registry
+from harness.report.figures import FIGURES, deviation, mean
 from harness.results import Result, Verdict
 from harness.results.statistics import summarise
 from harness.training.algorithms import algorithms
-from harness.training.history import TrainingHistory
 
 
 def figure(value: Optional[float], digits: int = 4) -> str:
@@ -52,7 +52,7 @@ def headline(result: Result) -> str:
 
 
 _LISTED = 12  # items of a list that are shown
-VERDICT_COLUMNS = ("expectation", "expected", "measured", "margin", "verdict")
+VERDICT_COLUMNS = ("expectation", "expected", "measured", "95 % interval", "margin", "verdict")
 SUMMARY_COLUMNS = (
     "scenario",
     "clients",
@@ -61,18 +61,44 @@ SUMMARY_COLUMNS = (
     "algorithm",
     "rounds",
     "seeds",
-    "accuracy",
+    "accuracy ± 95 %",
     "rounds to target",
     "verdict",
 )
 
 
 def verdict_rows(result: Result) -> list[list[str]]:
-    """One row an expectation: expected, measured, margin, verdict."""
+    """One row an expectation: expected, measured, interval of the mean, margin, verdict."""
     return [
-        [v.expectation, v.expected, _measured(v), _signed(v.margin), "pass" if v.passed else "FAIL"]
+        [v.expectation, v.expected, _measured(v), _interval(v), _signed(v.margin), decision(v)]
         for v in result.verdicts
     ]
+
+
+def decision(verdict: Verdict) -> str:
+    """What a verdict says: ``pass``, ``FAIL``, and whether that is certain."""
+    if verdict.outcome == "not judged":
+        return "–"
+    decided = "pass" if verdict.passed else "FAIL"
+    if verdict.outcome != "inconclusive":
+        return decided
+    more = f"; {verdict.more_seeds} more seed(s)" if verdict.more_seeds else ""
+    return f"{decided} (inconclusive{more})"
+
+
+def seed_rows(result: Result) -> tuple[list[list[str]], list[str]]:
+    """The figures behind the means: one row a seed, one column an expectation; and the headers.
+
+    Empty where there is one seed, whose figures are the means.
+    """
+    shown = [v for v in result.verdicts if len(v.figures) > 1]
+    if not shown:
+        return [], []
+    rows = [
+        [str(history.seed), *(figure(v.figures[place]) for v in shown)]
+        for place, history in enumerate(result.histories)
+    ]
+    return rows, ["seed", *(v.expectation for v in shown)]
 
 
 def plain_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
@@ -82,7 +108,8 @@ def plain_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
 
 def missed_line(verdict: Verdict) -> str:
     """A missed expectation in a few words: ``accuracy 0.88, expected >= 0.9``."""
-    return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}"
+    certainty = " (inconclusive)" if verdict.outcome == "inconclusive" else ""
+    return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}{certainty}"
 
 
 def summary_row(result: Result) -> list[str]:
@@ -125,54 +152,28 @@ def _rounds_to_target(result: Result) -> str:
     return f"{reached} to {target:g}"
 
 
-# What a training came to: the column, and how its figure is found, which may be None.
-_SEED_FIGURES: tuple[tuple[str, Callable[[TrainingHistory], Optional[float]]], ...] = (
-    ("accuracy", lambda h: h.evaluated[-1].accuracy if h.evaluated else None),
-    ("best accuracy", lambda h: max((r.accuracy or 0.0 for r in h.evaluated), default=None)),
-    ("loss", lambda h: h.evaluated[-1].loss if h.evaluated else None),
-    ("worst client", lambda h: min(h.client_accuracy, default=None)),
-    ("spread over clients", lambda h: _deviation(h.client_accuracy)),
-    ("fine-tuned clients", lambda h: _mean(h.personalised_accuracy)),
-    ("dropped clients", lambda h: sum(r.dropped for r in h.rounds) or None),
-    ("MB down", lambda h: _megabytes([r.bytes_down for r in h.rounds])),
-    ("MB up", lambda h: _megabytes([r.bytes_up for r in h.rounds])),
-    ("epsilon", lambda h: h.epsilon),
-)
-
-
 def seed_table(result: Result) -> tuple[list[list[str]], list[str]]:
-    """What each seed came to, with mean and standard deviation; figures that none has are left out.
+    """What each seed came to, with mean and standard deviation.
+
+    Figures of the report and of the expectations; those that no seed has are left out.
 
     Returns:
         The rows, and the columns' names.
     """
-    found = [(name, [of(h) for h in result.histories]) for name, of in _SEED_FIGURES]
-    found = [(name, column) for name, column in found if any(v is not None for v in column)]
+    found = {one.title: [one.of(h) for h in result.histories] for one in FIGURES.values()}
+    for verdict in result.verdicts:
+        if len(verdict.figures) == len(result.histories):
+            found.setdefault(verdict.expectation, list(verdict.figures))
+    found = {t: column for t, column in found.items() if any(v is not None for v in column)}
     rows = [
-        [str(h.seed), *(figure(column[place]) for _, column in found)]
+        [str(h.seed), *(figure(column[place]) for column in found.values())]
         for place, h in enumerate(result.histories)
     ]
     if len(rows) > 1:
-        known = [[v for v in column if v is not None] for _, column in found]
-        rows.append(["mean", *(figure(_mean(column)) for column in known)])
-        rows.append(["standard deviation", *(figure(_deviation(c), 2) for c in known)])
-    return rows, ["seed", *(name for name, _ in found)]
-
-
-def _mean(values: Sequence[float]) -> Optional[float]:
-    return statistics.fmean(values) if values else None
-
-
-def _deviation(values: Sequence[float]) -> Optional[float]:
-    """Standard deviation (n - 1); None where there is none, or a value is not finite."""
-    if len(values) < 2 or not all(math.isfinite(v) for v in values):
-        return None
-    return statistics.stdev(values)
-
-
-def _megabytes(sent: Sequence[Optional[int]]) -> Optional[float]:
-    known = [n for n in sent if n is not None]
-    return sum(known) / 1e6 if known else None
+        known = [[v for v in column if v is not None] for column in found.values()]
+        rows.append(["mean", *(figure(mean(column)) for column in known)])
+        rows.append(["standard deviation", *(figure(deviation(c), 2) for c in known)])
+    return rows, ["seed", *found]
 
 
 def recall_table(result: Result) -> tuple[list[list[str]], list[str]]:
@@ -203,16 +204,16 @@ def heterogeneity_rows(result: Result) -> list[list[str]]:
     if not found:
         return []
 
-    def mean(name: str) -> str:
+    def of(name: str) -> str:
         return figure(statistics.fmean(getattr(h, name) for h in found), 3)
 
     rows = [
-        ["Gini of sizes", mean("gini")],
-        ["label entropy", f"{mean('label_entropy')} of {mean('pooled_label_entropy')} nats"],
+        ["Gini of sizes", of("gini")],
+        ["label entropy", f"{of('label_entropy')} of {of('pooled_label_entropy')} nats"],
         [
             "label distances",
-            f"Jensen-Shannon {mean('jensen_shannon')}, Hellinger {mean('hellinger')}, "
-            f"earth mover's {mean('earth_mover')}",
+            f"Jensen-Shannon {of('jensen_shannon')}, Hellinger {of('hellinger')}, "
+            f"earth mover's {of('earth_mover')}",
         ],
     ]
     unused = sorted({h.unused for h in found})
@@ -260,6 +261,12 @@ def _measured(verdict: Verdict) -> str:
         return verdict.note
     shown = figure(verdict.measured)
     return f"{shown} ± {figure(verdict.spread, 2)}" if verdict.spread is not None else shown
+
+
+def _interval(verdict: Verdict) -> str:
+    if verdict.low is None or verdict.high is None:
+        return "–"
+    return f"{figure(verdict.low)} to {figure(verdict.high)}"
 
 
 def _signed(value: Optional[float]) -> str:
