@@ -146,7 +146,8 @@ def test_epsilon_is_that_of_a_delta(delta: Optional[float], passed: bool) -> Non
 
 
 def test_time_is_judged_on_request_only() -> None:
-    chosen = {"seconds_per_round": checks["seconds_per_round"].params(at_most=0.5)}
+    keys = {"at_most": 0.5}
+    chosen = {"seconds_per_round": checks["seconds_per_round"].params.model_validate(keys)}
     slow = [history([0.1] * 4, seconds=(9.0, 0.6, 0.7, 0.8))]
     (off,) = judge(chosen, slow)
     assert (off.passed, off.outcome, off.measured) == (True, "not judged", None)
