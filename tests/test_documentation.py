@@ -67,7 +67,10 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
         assert section.strip() in written
 
 
-PAGES = ["README.md", *(f"docs/{p}.md" for p in ("scenarios", "installing", "scaling", "splits"))]
+PAGES = [
+    "README.md",
+    *(f"docs/{p}.md" for p in ("scenarios", "installing", "scaling", "splits", "systems")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

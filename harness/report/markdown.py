@@ -22,6 +22,7 @@ from harness.report.tables import (
     heterogeneity_rows,
     spread,
     summary_row,
+    systems_rows,
     verdict_rows,
 )
 from harness.results import Result, write_result
@@ -138,6 +139,7 @@ def _section(result: Result) -> str:
         ["split", choice(splits, clients["split"])],
         *([["size", choice(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(told)]] if told else []),
+        *systems_rows(clients),
         ["examples per client", held],
         *heterogeneity_rows(result),
         ["model", choice(models, s["model"])],
@@ -180,11 +182,15 @@ def _quoted(name: str) -> str:
 
 
 def _rounds(result: Result) -> str:
-    """The table of rounds: mean over seeds, and the spread of the accuracy."""
+    """The table of rounds: mean over seeds, and the spread of the accuracy.
+
+    With the clients that took part, where these are not the same number in all rounds.
+    """
     by_round: dict[int, list[Round]] = {}
     for history in result.histories:
         for done in history.rounds:
             by_round.setdefault(done.round, []).append(done)
+    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
     rows = []
     for number, done in by_round.items():
         losses = [r.loss for r in done if r.loss is not None]
@@ -193,15 +199,16 @@ def _rounds(result: Result) -> str:
         rows.append(
             [
                 str(number),
+                *([figure(statistics.fmean(r.clients for r in done))] if differ else []),
                 figure(statistics.fmean(train_losses)) if train_losses else "–",
                 f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
                 figure(statistics.fmean(losses)) if losses else "–",
                 spread([r.accuracy for r in done if r.accuracy is not None]),
             ]
         )
-    return _table(
-        rows, ["round", "train loss", "train accuracy", "test loss", "test accuracy"], ["right"] * 5
-    )
+    clients = ["clients"] if differ else []
+    columns = ["round", *clients, "train loss", "train accuracy", "test loss", "test accuracy"]
+    return _table(rows, columns, ["right"] * len(columns))
 
 
 def _provenance(results: Sequence[Result]) -> str:

@@ -13,6 +13,10 @@ from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.registry import Registry
 from harness.results import Result, Verdict
+from harness.systems.dropout import dropouts
+from harness.systems.malicious import attacks
+from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers
 from harness.training.algorithms import algorithms
 
 
@@ -86,6 +90,7 @@ def summary_row(result: Result) -> list[str]:
                 choice(splits, clients["split"]),
                 *([f"size {choice(sizes, clients['size'])}"] if clients.get("size") else []),
                 *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
+                *(f"{key} {told}" for key, told in systems_rows(clients)),
             ]
         ),
         choice(algorithms, training["algorithm"]),
@@ -94,6 +99,22 @@ def summary_row(result: Result) -> list[str]:
         spread(result.accuracies),
         spread([x for x in losses if isinstance(x, float)]),
         result.status,
+    ]
+
+
+def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
+    """How clients come, go and behave, as settings with their values, where a scenario says so."""
+    registries: dict[str, Registry[Any]] = {
+        "sampling": samplers,
+        "dropout": dropouts,
+        "stragglers": stragglers,
+        "malicious": attacks,
+    }
+    chosen = {key: clients.get(key) for key in registries}
+    return [
+        [key, choice(registries[key], one)]
+        for key, one in chosen.items()
+        if one and one != {"kind": "uniform"}
     ]
 
 
