@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from harness.training.algorithms import algorithms as algorithm
     from harness.training.models import models as model
     from harness.training.optimizers import optimizers as optimizer
+    from harness.training.schedules import schedules as schedule
 
 _HOME = {
     "Case": "harness.scenario",
@@ -63,6 +64,7 @@ _REGISTRIES = {
     "model": "harness.training.models",
     "optimizer": "harness.training.optimizers",
     "sampler": "harness.systems.sampling",
+    "schedule": "harness.training.schedules",
     "shift": "harness.data.shifts",
     "size": "harness.data.sizes",
     "split": "harness.data.splits",
@@ -93,6 +95,7 @@ __all__ = [
     "optimizer",
     "run",
     "sampler",
+    "schedule",
     "shift",
     "size",
     "split",

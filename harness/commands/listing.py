@@ -27,6 +27,7 @@ def registries() -> dict[str, Any]:
     from harness.training.algorithms import algorithms
     from harness.training.models import models
     from harness.training.optimizers import optimizers
+    from harness.training.schedules import schedules
 
     return {
         "algorithms": algorithms,
@@ -37,6 +38,7 @@ def registries() -> dict[str, Any]:
         "models": models,
         "optimizers": optimizers,
         "samplers": samplers,
+        "schedules": schedules,
         "shifts": shifts,
         "sizes": sizes,
         "splits": splits,
