@@ -78,7 +78,7 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
-        heterogeneity=measure(data.label_counts, data.unused),
+        heterogeneity=measure(data.label_counts, data.unused, data.sizes),
     )
 
 

@@ -4,9 +4,19 @@ A data set function takes a `Cache` and its keys from the scenario file, and ret
 `Dataset`. Images are float32 in [0, 1] of shape (height, width, channels); labels are int32.
 """
 
-from harness.data.datasets.base import Cache, Dataset, Examples, datasets
+from harness.data.datasets.base import Cache, Dataset, Examples, TaskKind, classes_of, datasets
 from harness.data.datasets.digits import digits
 from harness.data.datasets.emnist import emnist
 from harness.data.datasets.mnist_5k import mnist_5k
 
-__all__ = ["Cache", "Dataset", "Examples", "datasets", "digits", "emnist", "mnist_5k"]
+__all__ = [
+    "Cache",
+    "Dataset",
+    "Examples",
+    "TaskKind",
+    "classes_of",
+    "datasets",
+    "digits",
+    "emnist",
+    "mnist_5k",
+]
