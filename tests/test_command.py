@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from support import TINY
 
-from harness.__main__ import _registries, main
+from harness.__main__ import main
+from harness.commands.listing import registries
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
@@ -29,11 +30,11 @@ def test_check_shows_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "a.yaml:5: clients.count: got 0; must be at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("concept", sorted(_registries()))
+@pytest.mark.parametrize("concept", sorted(registries()))
 def test_list_describes_every_entry(concept: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", concept]) == 0
     shown = capsys.readouterr().out
-    registry = _registries()[concept]
+    registry = registries()[concept]
     for name in registry.names():
         assert name in shown
         assert registry[name].summary and registry[name].summary in shown
@@ -43,7 +44,7 @@ def test_schema_knows_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     text = capsys.readouterr().out
     assert json.loads(text)["properties"]["schema"]
-    for registry in _registries().values():
+    for registry in registries().values():
         assert all(f'"{name}"' in text for name in registry.names())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import load_file, load_scenarios
-from harness.__main__ import _registries
+from harness.commands.listing import registries
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
@@ -38,7 +38,7 @@ def test_the_scenario_in_the_readme_is_valid(tmp_path: Path) -> None:
 
 def test_the_page_on_scenarios_names_all_that_can_be_chosen() -> None:
     text = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
-    for concept, registry in _registries().items():
+    for concept, registry in registries().items():
         for name in registry.names():
             assert f"`{name}`" in text or f"`{name}:" in text or f"{{{name}:" in text, (
                 concept,

@@ -25,7 +25,8 @@ LAYERS = (
     {"cache", "report"},
     {"pipeline"},
     {"cluster"},
-    {"__main__", "plugin"},
+    {"commands", "plugin"},
+    {"__main__"},
 )
 # The public API, whose names are imported when they are first used.
 ABOVE_ALL = "__init__"

@@ -1,0 +1,63 @@
+"""``fedharness describe``: the clients of scenarios, without training."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Adds the command to argparse's subparsers."""
+    describe = commands.add_parser(
+        "describe", help="show the clients of a file's scenarios, and how non-IID they come out"
+    )
+    describe.add_argument("file", type=Path, metavar="FILE")
+    describe.add_argument(
+        "--seed", type=_seed, metavar="N", help="instead of the first of the scenario's seeds"
+    )
+    describe.add_argument(
+        "--out",
+        type=Path,
+        metavar="PICTURE",
+        help="also draw labels by client, as .svg or .png; of several scenarios, a file for each, "
+        "with its name",
+    )
+    describe.add_argument(
+        "--data-cache", type=Path, metavar="DIR", help="where downloaded data is kept"
+    )
+    describe.set_defaults(run=_run)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"got {text!r}; seeds are whole numbers, 0 or greater")
+    return int(text)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from harness.data.datasets import Cache
+    from harness.data.federate import federate
+    from harness.pipeline import default_cache
+    from harness.report.describe import describe
+    from harness.report.plots import label_map
+    from harness.results.store import file_name
+    from harness.scenario import load_file
+
+    console = Console()
+    cases = load_file(chosen.file)
+    cache = Cache(chosen.data_cache or default_cache())
+    for number, case in enumerate(cases):
+        seed = case.scenario.seeds[0] if chosen.seed is None else chosen.seed
+        data = federate(case.scenario.data, case.scenario.clients, seed, cache)
+        if number:
+            console.print()
+        describe(f"{case.id}, seed {seed}", data, console)
+        if chosen.out:
+            own = f"{chosen.out.stem}-{Path(file_name(case.id)).stem}{chosen.out.suffix}"
+            path = chosen.out if len(cases) == 1 else chosen.out.with_name(own)
+            label_map(data.label_counts, data.names, case.id, path)
+            console.print(f"picture: {path}", markup=False, highlight=False)
+    return 0

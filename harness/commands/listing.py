@@ -1,0 +1,48 @@
+"""``fedharness list``: what scenario files can choose."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add(commands: Any) -> None:
+    """Adds the command to argparse's subparsers."""
+    listing = commands.add_parser("list", help="what scenario files can choose")
+    listing.add_argument("concept", choices=sorted(registries()))
+    listing.set_defaults(run=_run)
+
+
+def registries() -> dict[str, Any]:
+    """All registries, by the name of what they hold."""
+    from harness.checks import checks
+    from harness.data.datasets import datasets
+    from harness.data.shifts import shifts
+    from harness.data.sizes import sizes
+    from harness.data.splits import splits
+    from harness.training.algorithms import algorithms
+    from harness.training.models import models
+    from harness.training.optimizers import optimizers
+
+    return {
+        "algorithms": algorithms,
+        "checks": checks,
+        "datasets": datasets,
+        "models": models,
+        "optimizers": optimizers,
+        "shifts": shifts,
+        "sizes": sizes,
+        "splits": splits,
+    }
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    registry = registries()[chosen.concept]
+    rows = [
+        [name, ", ".join(registry[name].keywords), registry[name].summary]
+        for name in registry.names()
+    ]
+    print(tabulate(rows, ["name", "keys", ""]))
+    return 0
