@@ -154,7 +154,7 @@ def test_loss_and_metrics_of_keras_and_of_functional_models_are_one(
         given = tf.keras.activations.get(task.activation)(given)
         same: Any = keras_loss(task, False)(y, given)
         assert float(same) == pytest.approx(float(loss), rel=1e-4)
-    metric = keras_accuracy(task)
+    metric: Any = keras_accuracy(task)
     start, update, finish = functional_metrics(task)
     state = start()
     for part in (slice(0, 4), slice(4, 11)):
