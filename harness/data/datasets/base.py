@@ -26,6 +26,28 @@ class Cache:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What docs/datasets.md says of a data set, registered with it as the trait ``facts``.
+
+    Attributes:
+        examples: how many.
+        shape: of one example's `x`.
+        labels: how many, or what they are.
+        natural: what the natural clients are; empty where there are none.
+        licence: of the data.
+        files: where they come from.
+
+    """
+
+    examples: str
+    shape: str
+    labels: str
+    natural: str = ""
+    licence: str = ""
+    files: str = ""
+
+
 class Rows(Protocol):
     """Anything that gives rows by their positions: an array in memory, on disk, or made on demand.
 
