@@ -11,7 +11,7 @@ from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
-from harness.training.history import Round, TrainingHistory
+from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.process import process_for
 from harness.training.settings import Training
 
@@ -71,6 +71,7 @@ def train(
         if checkpoints and so_far.rounds:
             checkpoints.save(so_far)
         raise
+    counts = data.label_counts
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -78,7 +79,8 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
-        heterogeneity=measure(data.label_counts, data.unused, data.sizes),
+        heterogeneity=measure(counts, data.unused, data.sizes),
+        label_counts=counts[listed_clients(len(data.clients))].tolist(),
     )
 
 
