@@ -72,7 +72,9 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled examples: `x` float32 (n, ...), `Rows`; `y` (n, ...), see `TaskKind`."""
+    """Labelled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` (n, ...), see
+    `TaskKind`.
+    """
 
     x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray
