@@ -80,6 +80,7 @@ def train(
         if checkpoints and so_far.rounds:
             checkpoints.save(so_far)
         raise
+    counts = data.label_counts
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -87,8 +88,8 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
-        heterogeneity=measure(data.label_counts, data.unused),
-        label_counts=data.label_counts[listed_clients(len(data.clients))].tolist(),
+        heterogeneity=measure(counts, data.unused, data.sizes),
+        label_counts=counts[listed_clients(len(data.clients))].tolist(),
     )
 
 

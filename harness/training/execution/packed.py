@@ -172,7 +172,7 @@ def learning_process(
         done = state.client_work + 1 if by_round else ()
         return (
             templates.LearningAlgorithmState(updated, (), done, (), optimizer_state),
-            OrderedDict(client_work=OrderedDict(train=_means(metrics))),
+            OrderedDict(client_work=OrderedDict(train=model.finalize_metrics(metrics))),
         )
 
     @tff.federated_computation
@@ -198,17 +198,6 @@ def _specs(weights: Any) -> Any:
     return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
 
 
-def _means(sums: Any) -> Any:
-    import tensorflow as tf
-
-    examples = tf.cast(sums["num_examples"], tf.float32)
-    return OrderedDict(
-        accuracy=tf.math.divide_no_nan(tf.cast(sums["correct"], tf.float32), examples),
-        loss=tf.math.divide_no_nan(sums["loss"], examples),
-        num_examples=sums["num_examples"],
-    )
-
-
 def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack: Any) -> Any:
     """Trains the clients of one stack in turn; all in one graph.
 
@@ -221,12 +210,8 @@ def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack
     """
     import tensorflow as tf
 
-    def no_metrics() -> Any:
-        return OrderedDict(
-            correct=tf.constant(0, tf.int64),
-            loss=tf.constant(0.0),
-            num_examples=tf.constant(0, tf.int64),
-        )
+    tff: Any = import_tff()
+    no_metrics = model.initialize_metrics_state
 
     # Without autograph: its loops over datasets become ops that run several times slower.
     @tf.function(autograph=False)
@@ -255,12 +240,8 @@ def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack
                     state = tuple(s + share * g for s, g in zip(state, gradients))
                 else:
                     state, current = optimizer.next(state, current, gradients)
-                hits = tf.equal(tf.argmax(given, axis=-1, output_type=y.dtype), y)
-                metrics = OrderedDict(
-                    correct=metrics["correct"] + tf.math.count_nonzero(hits),
-                    loss=metrics["loss"] + loss * tf.cast(last - first, tf.float32),
-                    num_examples=metrics["num_examples"] + tf.cast(last - first, tf.int64),
-                )
+                output = tff.learning.models.BatchOutput(loss, given, last - first)
+                metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
                 return step + 1, tuple(current), state, metrics
 
             zeros = tuple(tf.zeros_like(w) for w in start)
