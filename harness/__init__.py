@@ -92,11 +92,8 @@ __all__ = [
     "attack",
     "check",
     "dataset",
-<<<<<<< HEAD
-    "expectation",
-=======
     "dropout",
->>>>>>> main
+    "expectation",
     "load_file",
     "load_scenarios",
     "model",
