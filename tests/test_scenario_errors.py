@@ -8,6 +8,7 @@ from typing import Union
 
 import pytest
 
+from harness.checks import checks
 from harness.errors import ScenarioError
 from harness.scenario.files import load_all
 from harness.training.algorithms import algorithms
@@ -23,6 +24,7 @@ training: {rounds: 2}
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
 )
+CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, malicious"
 TRAINING_KEYS = (
     "algorithm, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, eval_every, "
     "execution"
@@ -97,13 +99,12 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
     [
         pytest.param(
             clients("splitt: iid"),
-            "f.yaml:4: clients.splitt: unknown key; allowed: count, split, size, shift, per_round; "
-            "did you mean 'split'?",
+            f"f.yaml:4: clients.splitt: unknown key; allowed: {CLIENT_KEYS}; did you mean 'split'?",
             id="in a section",
         ),
         pytest.param(
             clients("zzz: iid"),
-            "f.yaml:4: clients.zzz: unknown key; allowed: count, split, size, shift, per_round",
+            f"f.yaml:4: clients.zzz: unknown key; allowed: {CLIENT_KEYS}",
             id="like none",
         ),
         pytest.param(
@@ -129,7 +130,7 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
         ),
         pytest.param(
             GOOD + "expect: {acuracy: {at_least: 0.3}}\n",
-            "f.yaml:7: expect.acuracy: unknown key; allowed: accuracy, loss, rounds_to_accuracy; "
+            f"f.yaml:7: expect.acuracy: unknown key; allowed: {', '.join(checks.names())}; "
             "did you mean 'accuracy'?",
             id="an expectation",
         ),
