@@ -10,7 +10,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from harness.data.datasets import datasets
+from harness.data.datasets import datasets, has_test_set
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
@@ -165,9 +165,7 @@ def _section(result: Result) -> str:
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:
-    chosen = data["dataset"]["kind"]
-    has_own = chosen in datasets and datasets[chosen].traits.get("has_test_set")
-    is_held_by_clients = data.get("holdout") == "per_client" and not has_own
+    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
     return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
 
 

@@ -4,9 +4,31 @@ A data set function takes a `Cache` and its keys from the scenario file, and ret
 `Dataset`. Images are float32 in [0, 1] of shape (height, width, channels); labels are int32.
 """
 
-from harness.data.datasets.base import Cache, Dataset, Examples, datasets
+from harness.data.datasets.base import Cache, Dataset, Examples, datasets, has_test_set
 from harness.data.datasets.digits import digits
 from harness.data.datasets.emnist import emnist
+from harness.data.datasets.huggingface import huggingface
+from harness.data.datasets.image_folder import image_folder
+from harness.data.datasets.keras_archive import keras
 from harness.data.datasets.mnist_5k import mnist_5k
+from harness.data.datasets.npz import npz
+from harness.data.datasets.tables import csv, parquet
+from harness.data.datasets.tff_function import tff
 
-__all__ = ["Cache", "Dataset", "Examples", "datasets", "digits", "emnist", "mnist_5k"]
+__all__ = [
+    "Cache",
+    "Dataset",
+    "Examples",
+    "csv",
+    "datasets",
+    "digits",
+    "emnist",
+    "has_test_set",
+    "huggingface",
+    "image_folder",
+    "keras",
+    "mnist_5k",
+    "npz",
+    "parquet",
+    "tff",
+]
