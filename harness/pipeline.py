@@ -11,7 +11,7 @@ from typing import Callable, Optional, Protocol, Union
 import platformdirs
 
 from harness.cache import Histories, training_key
-from harness.checks import judge
+from harness.checks import Policy, judge
 from harness.data.datasets import Cache
 from harness.data.federate import federate
 from harness.errors import TimeLimitExceeded
@@ -69,6 +69,8 @@ class Options:
         checkpoint_every: rounds between two checkpoints; every 30 seconds when None.
         timeout: seconds that one scenario may take, all its seeds together.
         cluster: does the trainings on other machines; None does them here.
+        inconclusive: what decides an expectation whose threshold lies in the interval of the mean:
+            the `mean`, or always `fail`, `pass`, or `warn`, which passes it.
 
     """
 
@@ -83,6 +85,7 @@ class Options:
     checkpoint_every: Optional[int] = None
     timeout: Optional[float] = None
     cluster: Optional[Cluster] = None
+    inconclusive: Policy = "mean"
 
 
 def run(
@@ -131,7 +134,9 @@ def run(
             if history.diverged:
                 break
     diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")
-    verdicts = () if truncated or diverged else judge(scenario.expect, histories)
+    verdicts = (
+        () if truncated or diverged else judge(scenario.expect, histories, options.inconclusive)
+    )
     status: Status = "passed" if all(v.passed for v in verdicts) else "failed"
     reason = ""
     if diverged:

@@ -242,7 +242,8 @@ class Choices:
             self._parse,
             serialization=core_schema.plain_serializer_function_ser_schema(
                 lambda chosen: {
-                    n: p.model_dump(mode="json", exclude={"kind"}) for n, p in chosen.items()
+                    n: p.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+                    for n, p in chosen.items()
                 }
             ),
         )

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import pytest
 
 import harness
-from harness.checks import checks, judge
+from harness.checks import Policy, checks, judge
 from harness.errors import ScenarioError
 from harness.results import Verdict
 from harness.scenario import load_file
@@ -67,6 +67,111 @@ def test_loss(threshold: float, passed: bool) -> None:
     found = verdict("loss", [history([0.1], [0.3]), history([0.1], [0.5])], at_most=threshold)
     assert found.passed is passed
     assert found.measured == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected", "passed", "margin"),
+    [
+        ({"at_least": 0.7}, ">= 0.7", True, 0.1),
+        ({"at_most": 0.7}, "<= 0.7", False, -0.1),
+        ({"at_most": 0.85}, "<= 0.85", True, 0.05),
+        ({"between": [0.7, 0.85]}, "0.7 to 0.85", True, 0.05),
+        ({"at_least": 0.7, "at_most": 0.85}, "0.7 to 0.85", True, 0.05),
+        ({"between": [0.85, 0.9]}, "0.85 to 0.9", False, -0.05),
+        ({"between": [0.8, 0.8]}, "0.8 to 0.8", True, 0.0),
+    ],
+)
+def test_bounds(keys: dict[str, Any], expected: str, passed: bool, margin: float) -> None:
+    found = verdict("accuracy", [history([0.8])], **keys)
+    assert (found.expected, found.passed) == (expected, passed)
+    assert found.margin == pytest.approx(margin, abs=1e-6)
+    assert found.outcome == ("pass" if passed else "fail")
+
+
+# 0.8 and 1.0 have the mean 0.9; its interval reaches 12.706 * 0.1414 / 1.414 = 1.27 to both sides.
+# 0.89 and 0.91 reach 0.127.
+@pytest.mark.parametrize(
+    ("accuracies", "threshold", "outcome", "passed"),
+    [
+        ((0.89, 0.91), 0.77, "pass", True),
+        ((0.89, 0.91), 0.78, "inconclusive", True),
+        ((0.89, 0.91), 0.91, "inconclusive", False),
+        ((0.1, 0.11), 0.2, "fail", False),
+        ((0.9, 0.9), 0.9, "pass", True),
+        ((0.9, 0.9), 0.91, "fail", False),
+    ],
+)
+def test_an_interval_on_both_sides_of_the_threshold_is_inconclusive(
+    accuracies: tuple[float, ...], threshold: float, outcome: str, passed: bool
+) -> None:
+    found = verdict("accuracy", [history([a]) for a in accuracies], at_least=threshold)
+    assert (found.outcome, found.passed) == (outcome, passed)
+    assert (found.more_seeds is not None) == (outcome == "inconclusive")
+    assert found.figures == accuracies
+
+
+def test_so_many_more_seeds_decide() -> None:
+    """Of the same mean and deviation: a standard error of 0.0141 / sqrt(n), times Student's t."""
+    two = [history([a]) for a in (0.89, 0.91)]
+    found = verdict("accuracy", two, at_least=0.85)
+    assert found.outcome == "inconclusive" and found.more_seeds == 1
+    assert (found.low, found.high) == (pytest.approx(0.77294, abs=1e-4), pytest.approx(1.02706))
+    sided = verdict("accuracy", two, between=[0.85, 0.905])
+    assert sided.more_seeds == 32  # the nearer bound takes more
+
+
+@pytest.mark.parametrize(
+    ("policy", "threshold", "passed"),
+    [
+        ("mean", 0.88, True),
+        ("mean", 0.92, False),
+        *((p, t, p != "fail") for p in ("fail", "pass", "warn") for t in (0.88, 0.92)),
+        *((p, 0.5, True) for p in ("mean", "fail", "pass", "warn")),
+    ],
+)
+def test_what_decides_the_inconclusive(policy: Policy, threshold: float, passed: bool) -> None:
+    chosen = {"accuracy": checks["accuracy"].params.model_validate({"at_least": threshold})}
+    two = [history([a]) for a in (0.89, 0.91)]
+    (found,) = judge(chosen, two, inconclusive=policy)
+    assert found.passed is passed
+    assert found.outcome == ("pass" if threshold == 0.5 else "inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ("accuracy: {}", "accuracy.at_least: missing; needs at_least or at_most or between"),
+        ("accuracy: {at_least: 1.1}", "accuracy.at_least: got 1.1; must be at most 1"),
+        (
+            "accuracy: {between: [0.1, 0.2], at_most: 0.3}",
+            "accuracy.between: got [0.1, 0.2]; says it all; leave at_most out",
+        ),
+        ("accuracy: {between: [0.1]}", "got [0.1]; must have at least 2 item(s)"),
+        (
+            "loss: {between: [2, 1]}",
+            "loss.between: got [2, 1]; nothing is at least 2 and at most 1",
+        ),
+        (
+            "loss: {at_least: 2, at_most: 1.5}",
+            "loss.at_most: got 1.5; nothing is at least 2 and at most 1.5",
+        ),
+    ],
+)
+def test_bounds_that_cannot_be(tmp_path: Path, said: str, problem: str) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "f.yaml").write_text(FAIR.replace("fair: {at_most: 0.2, over: 3}", said))
+    with pytest.raises(ScenarioError) as bad:
+        load_file(tmp_path / "f.yaml")
+    assert problem in str(bad.value)
+
+
+def test_what_is_left_out_is_not_in_the_settings(tmp_path: Path) -> None:
+    """Records stay as they were when an expectation learns another key."""
+    (tmp_path / "pytest.ini").touch()
+    said = "accuracy: {at_least: 0.2}"
+    (tmp_path / "f.yaml").write_text(FAIR.replace("fair: {at_most: 0.2, over: 3}", said))
+    (case,) = load_file(tmp_path / "f.yaml")
+    assert case.scenario.settings()["expect"] == {"accuracy": {"at_least": 0.2}}
 
 
 def test_a_loss_that_is_no_number_fails() -> None:

@@ -75,8 +75,13 @@ def results() -> list[Result]:
         expected=">= 0.7",
         measured=0.75,
         spread=0.05,
+        low=0.3,
+        high=1.2,
+        figures=(0.7, 0.8),
         margin=0.05,
         passed=True,
+        outcome="inconclusive",
+        more_seeds=4,
     )
     two = (history(0, [0.5, 0.7], execution="packed"), history(1, [0.6, 0.8], execution="packed"))
     gone = (history(0, [0.1], diverged="diverged in round 1: train loss is nan"),)

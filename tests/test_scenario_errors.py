@@ -202,7 +202,7 @@ def test_a_misspelt_key_that_is_needed_is_two_problems(
         ),
         pytest.param(
             GOOD + "expect: {rounds_to_accuracy: {target: 0.5}}\n",
-            ["f.yaml:7: expect.rounds_to_accuracy.at_most: missing; it has no default"],
+            ["f.yaml:7: expect.rounds_to_accuracy.at_most: missing; needs at_most or between"],
             id="threshold",
         ),
     ],

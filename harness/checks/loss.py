@@ -1,25 +1,15 @@
-"""Final loss."""
+"""Loss on the test set."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated
 
-from pydantic import Field
-
-from harness.checks.base import at_most as _at_most
-from harness.checks.base import checks
-from harness.results.record import Verdict
+from harness.checks.base import Positive, expectation
 from harness.training.history import TrainingHistory
 
 
-@checks("loss")
-def loss(
-    histories: Sequence[TrainingHistory],
-    *,
-    at_most: Annotated[float, Field(gt=0, allow_inf_nan=False)],
-) -> Verdict:
-    """Test loss (cross entropy, nats) after the last round, mean over seeds, is at most this."""
-    figures = [h.evaluated[-1].loss for h in histories]
-    return _at_most("loss", [math.nan if f is None else f for f in figures], at_most)
+@expectation("loss", Positive)
+def loss(history: TrainingHistory) -> float:
+    """Test loss (cross entropy, nats) after the last round."""
+    final = history.evaluated[-1].loss
+    return math.nan if final is None else final

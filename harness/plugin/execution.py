@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Optional
 
 import pytest
 
 from harness.errors import DataUnavailable
 from harness.pipeline import Progress, run
-from harness.plugin.settings import is_quiet, run_options, setting
-from harness.report.tables import VERDICT_COLUMNS, missed_line, plain_table, verdict_rows
+from harness.plugin.settings import inconclusive, is_quiet, run_options, setting
+from harness.report.tables import (
+    VERDICT_COLUMNS,
+    decision,
+    missed_line,
+    plain_table,
+    seed_rows,
+    verdict_rows,
+)
 from harness.results import Result
 from harness.runtime.imports import be_loud
 from harness.scenario import Scenario
@@ -23,10 +31,20 @@ class ExpectationsFailed(Exception):
         self.result = result
 
 
+class Inconclusive(UserWarning):
+    """The threshold of an expectation lies in the interval of the mean (95 %)."""
+
+
 def _explain(result: Result) -> str:
-    """What was missed in one line, for pytest's short summary, and then all expectations."""
+    """What was missed in one line, for pytest's short summary, then all expectations, and the
+    figures of each seed.
+    """
     missed = "; ".join(missed_line(v) for v in result.verdicts if not v.passed)
-    return f"{missed}\n\n{plain_table(verdict_rows(result), VERDICT_COLUMNS)}"
+    tables = [plain_table(verdict_rows(result), VERDICT_COLUMNS)]
+    rows, columns = seed_rows(result)
+    if rows:
+        tables.append(plain_table(rows, columns))
+    return "\n\n".join([missed, *tables])
 
 
 def execute(
@@ -56,8 +74,10 @@ def execute(
         )
 
 
-def demand(result: Result) -> None:
+def demand(config: pytest.Config, result: Result) -> None:
     """Makes the outcome of a scenario that of the test.
+
+    Under ``--fed-inconclusive=warn`` it warns of what is `Inconclusive`.
 
     Raises:
         ExpectationsFailed: an expectation does not hold, or the training diverged.
@@ -68,3 +88,11 @@ def demand(result: Result) -> None:
         raise pytest.skip.Exception(result.reason, _use_item_location=True)
     if result.status in ("failed", "diverged"):
         raise ExpectationsFailed(result)
+    if inconclusive(config) == "warn":
+        for verdict in result.verdicts:
+            if verdict.outcome == "inconclusive":
+                warnings.warn(
+                    f"{result.id}: {missed_line(verdict)}: {decision(verdict)}",
+                    Inconclusive,
+                    stacklevel=2,
+                )

@@ -39,5 +39,5 @@ class Federated:
         except HarnessError as bad:
             pytest.fail(str(bad), pytrace=False)
         if judge or result.status == "skipped":
-            demand(result)
+            demand(self._config, result)
         return result

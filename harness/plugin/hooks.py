@@ -17,8 +17,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options, each also a key under [tool.pytest.ini_options]: --fed-x is fed_x there."""
     group = parser.getgroup("federated", "federated learning scenarios (pytest-federated)")
 
-    def option(flag: str, metavar: str, text: str, kind: Any = str) -> None:
-        group.addoption(flag, metavar=metavar, type=kind, default=None, help=text)
+    def option(flag: str, metavar: str, text: str, kind: Any = str, **more: Any) -> None:
+        group.addoption(flag, metavar=metavar, type=kind, default=None, help=text, **more)
         parser.addini(flag[2:].replace("-", "_"), text, default=None)
 
     option("--fed-report", "DIR", "write a Markdown report and result records into DIR")
@@ -49,6 +49,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "N",
         "keep the state of a training every N rounds (default: every 30 seconds)",
         _positive,
+    )
+
+    option(
+        "--fed-inconclusive",
+        "mean|fail|pass|warn",
+        "what decides where the interval of a mean holds the threshold (default: the mean)",
+        choices=("mean", "fail", "pass", "warn"),
     )
 
     def switch(flag: str, text: str) -> None:

@@ -50,7 +50,7 @@ class ScenarioItem(pytest.Item):
         self.user_properties.append(("fed_status", self.result.status))
         self.user_properties.append(("fed_trainings", len(self.result.histories)))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
-        demand(self.result)
+        demand(self.config, self.result)
 
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None

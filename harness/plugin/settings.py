@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import pytest
 
 from harness.errors import HarnessError
+from harness.registry import suggest
 
 if TYPE_CHECKING:
+    from harness.checks import Policy
     from harness.pipeline import Options
 
+
+W = TypeVar("W", bound=str)
 
 # The Dask cluster that the session uses, while it does.
 CLUSTER = pytest.StashKey[Any]()
@@ -67,6 +72,33 @@ def workers(config: pytest.Config) -> tuple[str, ...]:
         raise pytest.UsageError(f"fed_workers in {config.inipath}: {bad}") from None
 
 
+def one_of(config: pytest.Config, name: str, allowed: Sequence[W]) -> W:
+    """One of a few words, the first when nothing is said.
+
+    Raises:
+        pytest.UsageError: the ini file has something else.
+
+    """
+    given = setting(config, name)
+    if given is not None and given not in allowed:
+        raise pytest.UsageError(
+            f"fed_{name} in {config.inipath}: got {given!r}; {suggest(given, allowed)}"
+        )
+    return given or allowed[0]
+
+
+def inconclusive(config: pytest.Config) -> Policy:
+    """What decides where an interval straddles a threshold.
+
+    Raises:
+        pytest.UsageError: as `one_of`.
+
+    """
+    from harness.checks import POLICIES
+
+    return one_of(config, "inconclusive", POLICIES)
+
+
 def run_options(config: pytest.Config) -> Options:
     """What `harness.run` is told."""
     from harness.pipeline import Options, default_cache
@@ -83,6 +115,7 @@ def run_options(config: pytest.Config) -> Options:
         checkpoint_every=number(config, "checkpoint"),
         timeout=number(config, "timeout"),
         cluster=config.stash.get(CLUSTER, None),
+        inconclusive=inconclusive(config),
     )
 
 

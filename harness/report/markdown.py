@@ -20,6 +20,7 @@ from harness.report.tables import (
     choice,
     figure,
     heterogeneity_rows,
+    seed_rows,
     spread,
     summary_row,
     verdict_rows,
@@ -160,6 +161,9 @@ def _section(result: Result) -> str:
     if result.verdicts:
         rows = [[_symbols(escape(cell)) for cell in row] for row in verdict_rows(result)]
         parts.append(_table(rows, VERDICT_COLUMNS))
+    by_seed, columns = seed_rows(result)
+    if by_seed:
+        parts.append(_table(by_seed, [escape(c) for c in columns], ["right"] * len(columns)))
     rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
     return "\n\n".join([*parts, _table(rows, ["setting", "value"]), _rounds(result)])
 

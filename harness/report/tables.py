@@ -39,7 +39,7 @@ def headline(result: Result) -> str:
 
 
 _LISTED = 12  # items of a list that are shown
-VERDICT_COLUMNS = ("expectation", "expected", "measured", "margin", "verdict")
+VERDICT_COLUMNS = ("expectation", "expected", "measured", "95 % interval", "margin", "verdict")
 SUMMARY_COLUMNS = (
     "scenario",
     "clients",
@@ -54,11 +54,37 @@ SUMMARY_COLUMNS = (
 
 
 def verdict_rows(result: Result) -> list[list[str]]:
-    """One row an expectation: expected, measured, margin, verdict."""
+    """One row an expectation: expected, measured, interval of the mean, margin, verdict."""
     return [
-        [v.expectation, v.expected, _measured(v), _signed(v.margin), "pass" if v.passed else "FAIL"]
+        [v.expectation, v.expected, _measured(v), _interval(v), _signed(v.margin), decision(v)]
         for v in result.verdicts
     ]
+
+
+def decision(verdict: Verdict) -> str:
+    """What a verdict says: ``pass``, ``FAIL``, and whether that is certain."""
+    if verdict.outcome == "not judged":
+        return "–"
+    decided = "pass" if verdict.passed else "FAIL"
+    if verdict.outcome != "inconclusive":
+        return decided
+    more = f"; {verdict.more_seeds} more seed(s)" if verdict.more_seeds else ""
+    return f"{decided} (inconclusive{more})"
+
+
+def seed_rows(result: Result) -> tuple[list[list[str]], list[str]]:
+    """The figures behind the means: one row a seed, one column an expectation; and the headers.
+
+    Empty where there is one seed, whose figures are the means.
+    """
+    shown = [v for v in result.verdicts if len(v.figures) > 1]
+    if not shown:
+        return [], []
+    rows = [
+        [str(history.seed), *(figure(v.figures[place]) for v in shown)]
+        for place, history in enumerate(result.histories)
+    ]
+    return rows, ["seed", *(v.expectation for v in shown)]
 
 
 def plain_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
@@ -68,7 +94,8 @@ def plain_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
 
 def missed_line(verdict: Verdict) -> str:
     """A missed expectation in a few words: ``accuracy 0.88, expected >= 0.9``."""
-    return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}"
+    certainty = " (inconclusive)" if verdict.outcome == "inconclusive" else ""
+    return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}{certainty}"
 
 
 def summary_row(result: Result) -> list[str]:
@@ -163,6 +190,12 @@ def _measured(verdict: Verdict) -> str:
         return verdict.note
     shown = figure(verdict.measured)
     return f"{shown} ± {figure(verdict.spread, 2)}" if verdict.spread is not None else shown
+
+
+def _interval(verdict: Verdict) -> str:
+    if verdict.low is None or verdict.high is None:
+        return "–"
+    return f"{figure(verdict.low)} to {figure(verdict.high)}"
 
 
 def _signed(value: Optional[float]) -> str:

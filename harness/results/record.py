@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from harness.settings import Figure
 from harness.training.history import TrainingHistory
 
 Status = Literal["passed", "failed", "diverged", "not judged", "skipped"]
+Outcome = Literal["pass", "fail", "inconclusive", "not judged"]
 
 
 class Verdict(BaseModel):
@@ -20,8 +21,15 @@ class Verdict(BaseModel):
         expected: what the scenario asked for, such as ``>= 0.9``.
         measured: mean over seeds; None where there is no figure.
         spread: standard deviation over seeds (n - 1); None with one seed.
+        low: lower end of the 95 % interval of the mean (Student's t); None with one seed.
+        high: upper end.
+        figures: what was averaged, one for each seed.
         margin: how far on the good side of the threshold; negative when missed.
-        passed: the verdict.
+        passed: whether it counts as met.
+        outcome: what can be said for certain; inconclusive where the interval straddles the
+            threshold.
+        more_seeds: about how many more seeds would decide an inconclusive one; None where no
+            reasonable number would.
         note: why there is no figure, or what to know about it.
 
     """
@@ -32,9 +40,22 @@ class Verdict(BaseModel):
     expected: str
     measured: Optional[Figure] = None
     spread: Optional[Figure] = None
+    low: Optional[Figure] = None
+    high: Optional[Figure] = None
+    figures: tuple[Figure, ...] = ()
     margin: Optional[Figure] = None
     passed: bool
+    outcome: Outcome = "not judged"
+    more_seeds: Optional[int] = None
     note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _certain(cls, given: Any) -> Any:
+        """A check that says only whether it passed means that for certain."""
+        if isinstance(given, dict) and "outcome" not in given and "passed" in given:
+            return {**given, "outcome": "pass" if given["passed"] else "fail"}
+        return given
 
 
 class Result(BaseModel):

@@ -1,0 +1,125 @@
+"""Intervals and tests against SciPy's own, and what they promise, over many samples."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness.results.statistics import (
+    paired,
+    seeds_to_decide,
+    summarise,
+    welch,
+)
+
+figures = st.lists(st.integers(-9999, 9999).map(lambda x: x / 100), min_size=2, max_size=12)
+
+
+@given(figures)
+def test_the_interval_is_that_of_scipy(sample: list[float]) -> None:
+    found = summarise(sample)
+    assert found.mean == pytest.approx(np.mean(sample))
+    assert found.deviation == pytest.approx(np.std(sample, ddof=1))
+    if len(set(sample)) > 1:
+        low, high = stats.t.interval(0.95, len(sample) - 1, np.mean(sample), stats.sem(sample))
+        assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_one_figure_has_no_interval() -> None:
+    found = summarise([0.9])
+    assert (found.count, found.mean) == (1, 0.9)
+    assert found.deviation is found.low is found.high is None
+
+
+def test_nothing_cannot_be_summarised() -> None:
+    with pytest.raises(ValueError, match="no figures"):
+        summarise([])
+
+
+def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    intervals = [summarise(list(rng.normal(5, 2, size=4))) for _ in range(2000)]
+    held = np.mean([(i.low or 0) <= 5 <= (i.high or 0) for i in intervals])
+    assert held == pytest.approx(0.95, abs=0.015)  # three standard errors
+
+
+@given(figures, figures)
+def test_welch_is_that_of_scipy(one: list[float], two: list[float]) -> None:
+    found = welch(one, two)
+    assert found.difference == pytest.approx(np.mean(two) - np.mean(one), abs=1e-9)
+    if len(set(one)) > 1 or len(set(two)) > 1:
+        expected = stats.ttest_ind(two, one, equal_var=False)
+        assert found.p == pytest.approx(expected.pvalue, abs=1e-9)
+        lower = stats.ttest_ind(two, one, equal_var=False, alternative="less")
+        assert found.p_lower == pytest.approx(lower.pvalue, abs=1e-9)
+        assert found.p_lower + found.p_higher == pytest.approx(1)
+        assert found.is_beyond_noise == (found.p < 0.05)
+        assert found.low <= found.difference <= found.high
+
+
+@given(st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=2, max_size=9))
+def test_pairs_are_those_of_scipy(pairs: list[tuple[float, float]]) -> None:
+    one, two = (list(side) for side in zip(*pairs))
+    found = paired(one, two)
+    if np.std(np.subtract(two, one)) > 1e-6:
+        expected = stats.ttest_rel(two, one)
+        assert found.p == pytest.approx(expected.pvalue, abs=1e-6)
+        assert found.degrees == pytest.approx(len(pairs) - 1)
+
+
+@pytest.mark.parametrize(
+    ("two", "p_lower", "p_higher"), [([1, 1], 1, 1), ([2, 2], 1, 0), ([0, 0], 0, 1)]
+)
+def test_without_any_spread_a_difference_is_certain(
+    two: list[float], p_lower: float, p_higher: float
+) -> None:
+    found = welch([1, 1], two)
+    assert (found.p_lower, found.p_higher) == (p_lower, p_higher)
+    assert found.low == found.high == two[0] - 1
+
+
+def test_figures_that_agree_are_no_more_certain_than_their_step() -> None:
+    """Three seeds reach the target in round 3, three others in round 4."""
+    assert welch([3, 3, 3], [4, 4, 4]).p == 0
+    careful = welch([3, 3, 3], [4, 4, 4], resolution=1)
+    assert careful.p == pytest.approx(2 * stats.t.sf(1 / math.sqrt(2 / 36), 4))
+    spread = welch([3, 5, 9], [4, 6, 7], resolution=1)
+    assert spread == welch([3, 5, 9], [4, 6, 7])
+
+
+@pytest.mark.parametrize("samples", [([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0])])
+def test_a_comparison_needs_two_figures_on_each_side(
+    samples: tuple[list[float], list[float]],
+) -> None:
+    with pytest.raises(ValueError, match="two"):
+        welch(*samples)
+    with pytest.raises(ValueError, match="pairs"):
+        paired(*samples)
+
+
+@given(figures, st.floats(-100, 100))
+def test_so_many_seeds_decide_and_one_fewer_does_not(sample: list[float], threshold: float) -> None:
+    summary = summarise(sample)
+    more = seeds_to_decide(summary, threshold)
+    if more is None or summary.deviation is None or summary.deviation < 1e-6:
+        return
+
+    def half(count: int) -> float:
+        return float(stats.t.ppf(0.975, count - 1)) * (summary.deviation or 0) / math.sqrt(count)
+
+    distance = abs(summary.mean - threshold)
+    assert half(len(sample) + more) < distance * (1 + 1e-9)
+    if more:
+        assert half(len(sample) + more - 1) >= distance * (1 - 1e-9)
+
+
+def test_seeds_that_would_never_decide() -> None:
+    assert seeds_to_decide(summarise([1, 3]), 2) is None
+    assert seeds_to_decide(summarise([1]), 2) is None
+    assert seeds_to_decide(summarise([1, 1]), 2) == 0
+    assert seeds_to_decide(summarise([1, 1]), 1) == 0
