@@ -13,7 +13,7 @@ import importlib
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union, get_args
@@ -81,19 +81,16 @@ def load(reference: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def call(reference: str, key: str, error: type[HarnessError], arguments: Mapping[str, Any]) -> Any:
-    """What the function of ``"module:function"`` gives for keyword `arguments`.
+def demand(reference: str, key: str, error: type[HarnessError]) -> Callable[..., Any]:
+    """The function of ``"module:function"``, as `load`.
 
-    Args:
-        reference: as the scenario has it.
-        key: of the scenario, for messages.
-        error: what is raised, with a message for the reader, when it cannot be called.
-        arguments: what it is called with.
+    Raises:
+        HarnessError: an `error` that says what is wrong with the `key` of the scenario.
 
     """
     module, _, name = reference.partition(":")
     try:
-        function = load(reference)
+        return load(reference)
     except ModuleNotFoundError as bad:
         raise error(
             f"{key}: {first_line(bad)}; looked in the scenario's folder, the folder where pytest "
@@ -102,11 +99,7 @@ def call(reference: str, key: str, error: type[HarnessError], arguments: Mapping
     except AttributeError as bad:
         raise error(f"{key}: the module {module!r} has no function {name!r}") from bad
     except Exception as bad:
-        raise error(f"{key}: importing {module!r} raised {where(bad)}") from bad
-    try:
-        return function(**arguments)
-    except Exception as bad:
-        raise error(f"{key}: {reference} raised {where(bad)}") from bad
+        raise error(f"{key}: importing {module!r} raised {blamed(bad)}") from bad
 
 
 def first_line(error: BaseException) -> str:
@@ -115,7 +108,7 @@ def first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def where(error: BaseException) -> str:
+def blamed(error: BaseException) -> str:
     """The error's first line and the innermost line of the user's code that led to it."""
     frames = [
         f

@@ -12,7 +12,7 @@ from harness.data.datasets import own
 from harness.data.datasets.base import Cache, Dataset, datasets
 from harness.errors import DataError
 from harness.runtime.imports import import_tff
-from harness.runtime.user_code import UserFunction, call, first_line
+from harness.runtime.user_code import UserFunction, blamed, demand, first_line
 
 _BATCH = 4096  # examples that TensorFlow decodes at a time
 
@@ -45,7 +45,11 @@ def tff(
 
     """
     client_data = import_tff().simulation.datasets.ClientData
-    given = call(tff, "data.dataset.tff", DataError, args)
+    function = demand(tff, "data.dataset.tff", DataError)
+    try:
+        given = function(**args)
+    except Exception as bad:
+        raise DataError(f"data.dataset.tff: {tff} raised {blamed(bad)}") from bad
     parts: Any = given if test_set else (given,)
     if not isinstance(parts, (tuple, list)) or len(parts) != 1 + test_set:
         raise DataError(
