@@ -6,13 +6,12 @@ tests/test_documentation.py compares what is committed with what this writes.
 
 from __future__ import annotations
 
-import inspect
-import json
-import re
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from pages import as_entry, as_yaml, summary
 
 from harness.data.datasets import Cache
 from harness.data.federate import FederatedData, federate
@@ -21,7 +20,6 @@ from harness.data.settings import Clients, Data
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
-from harness.registry import Entry
 from harness.report.plots import label_map
 from harness.report.tables import figure
 
@@ -99,19 +97,19 @@ def main() -> None:
         "A list, applied in order to what a client trains on and to what it holds out, whenever "
         "its examples are read. The common test set is left as it is.\n"
     )
-    parts += [_entry(shifts[name], "") for name in shifts.names()]
+    parts += [as_entry(shifts[name], "") for name in shifts.names()]
     (folder / "splits.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def _contents() -> str:
-    rows = [f"| [`{n}`](#{n}) | {_summary(splits[n])} |" for n in EXAMPLES]
+    rows = [f"| [`{n}`](#{n}) | {summary(splits[n])} |" for n in EXAMPLES]
     return "\n".join(["| split | in short |", "|---|---|", *rows, ""])
 
 
 def _split(name: str, folder: Path) -> str:
     chosen = EXAMPLES[name]
     data = made(chosen)
-    shown = _yaml(chosen)
+    shown = as_yaml(chosen)
     label_map(data.label_counts, data.names, shown, folder / "splits" / f"{name}.svg")
     found = measure(data.label_counts, data.unused)
     figures = (
@@ -121,16 +119,16 @@ def _split(name: str, folder: Path) -> str:
         f"{figure(found.hellinger, 2)}, earth mover's {figure(found.earth_mover, 2)}."
     )
     example = f"```yaml\nclients: {shown}\n```\n\n![{name}](splits/{name}.svg)\n\n{figures}\n"
-    return _entry(splits[name], example)
+    return as_entry(splits[name], example)
 
 
 def _size(name: str) -> str:
     keys = SIZES.get(name, {})
     data = made({"count": 10, "split": "iid", "size": {"kind": name, **keys}})
     drawn = ", ".join(str(n) for n in data.sizes)
-    shown = _yaml({"kind": name, **keys})
+    shown = as_yaml({"kind": name, **keys})
     example = f"`size: {shown}`: {drawn}"
-    return _entry(sizes[name], f"{example}; Gini {figure(measure(data.label_counts).gini, 2)}.\n")
+    return as_entry(sizes[name], f"{example}; Gini {figure(measure(data.label_counts).gini, 2)}.\n")
 
 
 def made(clients: dict[str, Any]) -> FederatedData:
@@ -142,76 +140,6 @@ def made(clients: dict[str, Any]) -> FederatedData:
             0,
             Cache(Path(folder)),
         )
-
-
-def _entry(entry: Entry[Any], example: str) -> str:
-    """Heading, description, keys and source of a registered function."""
-    text = inspect.getdoc(entry.function) or ""
-    text = text.partition("\nRaises:")[0].strip()
-    paragraphs = [" ".join(p.split()) for p in text.split("\n\n")]
-    plain = [_marked(p) for p in paragraphs if not p.startswith("Source:")]
-    sources = [_linked(p) for p in paragraphs if p.startswith("Source:")]
-    parts = [f"### {entry.name}", *plain, *_keys(entry), *([example.strip()] if example else [])]
-    return "\n\n".join([*parts, *sources]) + "\n"
-
-
-def _keys(entry: Entry[Any]) -> list[str]:
-    """A table of the function's keys, from the JSON Schema that validates them."""
-    schema = entry.params.model_json_schema()
-    rows = []
-    for key in entry.keywords:
-        told = schema["properties"][key]
-        default = "needed" if key in schema.get("required", ()) else f"`{_yaml(told['default'])}`"
-        about = told.get("description", "")
-        rows.append(f"| `{key}` | {_allowed(told)} | {default} | {about} |")
-    if not rows:
-        return []
-    return ["\n".join(["| key | allowed | default | |", "|---|---|---|---|", *rows])]
-
-
-def _allowed(told: dict[str, Any]) -> str:
-    if "enum" in told:
-        return ", ".join(f"`{v}`" for v in told["enum"])
-    if told.get("type") == "array":
-        return f"list: {_allowed(told['items'])}"
-    if told.get("type") == "boolean":
-        return "`true`, `false`"
-    if "anyOf" in told:
-        return "a split"
-    words = {"number": "a number", "integer": "an integer"}[told["type"]]
-    for bound, sign in [
-        ("exclusiveMinimum", "above"),
-        ("minimum", "at least"),
-        ("exclusiveMaximum", "below"),
-        ("maximum", "at most"),
-    ]:
-        if bound in told:
-            words += f", {sign} {told[bound]:g}"
-    return words
-
-
-def _yaml(value: Any) -> str:
-    """On one line, as a scenario file may have it."""
-    if isinstance(value, dict):
-        if set(value) == {"kind"}:
-            return str(value["kind"])
-        return "{" + ", ".join(f"{k}: {_yaml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(_yaml(v) for v in value) + "]"
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
-
-
-def _summary(entry: Entry[Any]) -> str:
-    return _marked(entry.summary)
-
-
-def _marked(text: str) -> str:
-    """Keys as code, and nothing else taken for Markdown."""
-    return re.sub(r"(?<!`)\bclients\.size\b(?!`)", "`clients.size`", text).replace("*", "\\*")
-
-
-def _linked(text: str) -> str:
-    return re.sub(r"arXiv:(\d{4}\.\d{5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from harness.training.algorithms import algorithms as algorithm
     from harness.training.models import models as model
     from harness.training.optimizers import optimizers as optimizer
+    from harness.training.schedules import schedules as schedule
 
 _HOME = {
     "Case": "harness.scenario",
@@ -56,6 +57,7 @@ _REGISTRIES = {
     "dataset": "harness.data.datasets",
     "model": "harness.training.models",
     "optimizer": "harness.training.optimizers",
+    "schedule": "harness.training.schedules",
     "shift": "harness.data.shifts",
     "size": "harness.data.sizes",
     "split": "harness.data.splits",
@@ -82,6 +84,7 @@ __all__ = [
     "model",
     "optimizer",
     "run",
+    "schedule",
     "shift",
     "size",
     "split",

@@ -9,6 +9,20 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
+# The keys of algorithms that have no default.
+_NEEDED: dict[str, dict[str, Any]] = {
+    "fedprox": {"mu": 0.1},
+    "fedadagrad": {"learning_rate": 0.1},
+    "fedadam": {"learning_rate": 0.1},
+    "fedyogi": {"learning_rate": 0.1},
+    "fedavg_with_schedule": {"schedule": "inverse_sqrt"},
+}
+
+
+def algorithm(name: str) -> dict[str, Any]:
+    """An algorithm, with its keys that have no default."""
+    return {"kind": name, **_NEEDED.get(name, {})}
+
 
 def worker_pids(parent: Optional[int] = None) -> set[int]:
     """Process ids of TFF workers that run, zombies left out; of one parent, or of anyone."""

@@ -12,10 +12,11 @@ import pytest
 
 from harness import load_file, load_scenarios
 from harness.commands.listing import registries
+from harness.data.datasets import Cache, datasets
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
-from harness.report.markdown import report
+from harness.report.markdown import plots, report
 from harness.results import read_results
 
 ROOT = Path(__file__).parent.parent
@@ -57,17 +58,29 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
     """The settings in the records are those of the files, and the report is made of the records."""
     folder = ROOT / "reports"
     shipped = {case.id: case.scenario for case in load_scenarios(ROOT / "scenarios")}
-    results = {result.id: result for result in read_results(folder)}
+    results = {r.id: r for r in read_results(folder) if r.status != "skipped"}
     assert set(results) == {i for i, s in shipped.items() if "download" not in s.tags}
     for name, result in results.items():
         assert result.settings == shipped[name].settings()
         assert result.status == "passed"
     written = (folder / "report.md").read_text(encoding="utf-8")
-    for section in report(list(results.values())).split("\n## ")[1:]:
-        assert section.strip() in written
+    assert written == report(read_results(folder))
 
 
-PAGES = ["README.md", *(f"docs/{p}.md" for p in ("scenarios", "installing", "scaling", "splits"))]
+def test_the_plots_of_the_committed_report_are_those_of_its_records() -> None:
+    """To the byte, with the version of Matplotlib that is locked."""
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    if f"matplotlib=={version('matplotlib')} ; python_full_version >= '3.11'" not in lock:
+        pytest.skip("the committed plots are of another Matplotlib")
+    pictures = plots(read_results(ROOT / "reports"))
+    assert set(pictures) == {p.name for p in (ROOT / "reports/plots").iterdir()}
+    for name in sorted(pictures)[::7]:  # some of them, as all take seconds
+        committed = (ROOT / "reports/plots" / name).read_text(encoding="utf-8")
+        assert pictures[name].svg() == committed, name
+
+
+DOCS = ("scenarios", "installing", "scaling", "splits", "datasets")
+PAGES = ["README.md", *(f"docs/{page}.md" for page in DOCS)]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -78,13 +91,17 @@ def test_links_to_files_lead_somewhere(page: str) -> None:
             assert ((ROOT / page).parent / target).exists(), target
 
 
+def made_by(script: str, folder: Path) -> Path:
+    """The folder, in which a script of docs/ has written its page as it is today."""
+    path = ROOT / "docs" / script
+    subprocess.run([sys.executable, str(path), str(folder)], check=True, cwd=ROOT)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def splits_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the page on splits as it is made today."""
-    folder = tmp_path_factory.mktemp("docs")
-    script = ROOT / "docs" / "make_splits.py"
-    subprocess.run([sys.executable, str(script), str(folder)], check=True, cwd=ROOT)
-    return folder
+    return made_by("make_splits.py", tmp_path_factory.mktemp("docs"))
 
 
 def test_the_page_on_splits_is_that_of_the_registries(splits_page: Path) -> None:
@@ -112,3 +129,22 @@ def test_the_yaml_on_the_page_on_splits_is_valid(tmp_path: Path) -> None:
         rest = "schema: 1\nname: a\ndata: {dataset: digits}\nmodel: mlp\ntraining: {rounds: 1}\n"
         file.write_text(rest + block, encoding="utf-8")
         assert load_file(file)
+
+
+def test_the_page_on_data_sets_is_that_of_the_registry(tmp_path: Path) -> None:
+    """After a wanted change: uv run python docs/make_datasets.py, and read the diff."""
+    made = (made_by("make_datasets.py", tmp_path) / "datasets.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
+    for name in datasets.names():
+        assert f"### {name}\n" in made
+
+
+def test_what_the_page_says_of_packaged_data_is_so() -> None:
+    for name in ("digits", "mnist_5k", "breast_cancer", "wine"):
+        facts = datasets[name].traits["facts"]
+        dataset = datasets[name].function(Cache(Path("unused")))
+        loaded = dataset.load(None)
+        assert facts.examples == f"{len(loaded.train):,}"
+        assert facts.shape == " × ".join(map(str, loaded.train.x.shape[1:]))
+        assert facts.labels.startswith(f"{dataset.num_classes} ")
+        assert facts.natural.partition(" ")[0] == (str(len(dataset.natural) or ""))

@@ -19,7 +19,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 import portpicker
 import pytest
-from support import LONG, TINY, environment, is_running, wait_until, worker_pids
+from support import LONG, TINY, algorithm, environment, is_running, wait_until, worker_pids
 from test_packed import federation
 
 import harness
@@ -139,15 +139,10 @@ def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
 
 
-def choice(algorithm: str) -> dict[str, Any]:
-    """An algorithm, with its keys that have no default."""
-    return {"kind": algorithm, **({"mu": 0.1} if algorithm == "fedprox" else {})}
-
-
 @functools.cache
-def local(execution: str, algorithm: str = "fedavg") -> list[np.ndarray]:
+def local(execution: str, name: str = "fedavg") -> list[np.ndarray]:
     """What a worker of our own gives."""
-    return train([], execution, algorithm=choice(algorithm))
+    return train([], execution, algorithm=algorithm(name))
 
 
 @pytest.mark.parametrize("execution", ["packed", "standard"])
@@ -180,22 +175,28 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
     )
 
 
-@pytest.mark.parametrize("execution", ["packed", "standard"])
-@pytest.mark.parametrize("name", algorithms.names())
+@pytest.mark.parametrize(
+    ("name", "execution"),
+    [("fedavg", "standard"), ("fedprox", "standard"), ("fedsgd", "standard")]
+    + [
+        (n, "packed" if algorithms[n].traits.get("packs") else "standard")
+        for n in algorithms.names()
+    ],
+)
 def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execution: str) -> None:
     """As docs/scaling.md says."""
-    if execution == "packed" and not algorithms[name].traits.get("packs"):
-        pytest.skip("needs each client by itself")
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
     process = process_for(
         models.parse({"kind": "mlp", "hidden": [16]}),
-        Training.model_validate({"rounds": 3, "execution": execution, "algorithm": choice(name)}),
+        Training.model_validate(
+            {"rounds": 3, "execution": execution, "algorithm": algorithm(name)}
+        ),
         federation([5, 5], 0),
     )
     assert (undividable(process.learning.next) is None) == (promise == "yes")
     if promise == "yes":
-        divided = train(lasting[:2], execution, algorithm=choice(name))
+        divided = train(lasting[:2], execution, algorithm=algorithm(name))
         assert_close(divided, local(execution, name))
 
 

@@ -11,6 +11,7 @@ import pytest
 from harness.data.datasets import datasets
 from harness.errors import ScenarioError
 from harness.scenario.files import load_all
+from harness.training.algorithms import algorithms
 
 GOOD = """\
 schema: 1
@@ -318,13 +319,13 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             training("algorithm: FedAvgg"),
-            "6: training.algorithm: got 'FedAvgg'; no such algorithm; allowed: fedavg, fedprox; "
-            "did you mean 'fedavg'?",
+            "6: training.algorithm: got 'FedAvgg'; no such algorithm; allowed: "
+            f"{', '.join(algorithms.names())}; did you mean 'fedavg'?",
         ),
         (
             training("algorithm: {kind: fedavg, weighting: example}"),
-            "6: training.algorithm.weighting: got 'example'; allowed: examples, uniform; "
-            "did you mean 'examples'?",
+            "6: training.algorithm.weighting: got 'example'; allowed: examples, uniform, "
+            "num_batches, loss; did you mean 'examples'?",
         ),
         (
             training("server_optimizer: {kind: sdg, learning_rate: 1}"),

@@ -23,6 +23,7 @@ def registries() -> dict[str, Any]:
     from harness.training.algorithms import algorithms
     from harness.training.models import models
     from harness.training.optimizers import optimizers
+    from harness.training.schedules import schedules
 
     return {
         "algorithms": algorithms,
@@ -30,6 +31,7 @@ def registries() -> dict[str, Any]:
         "datasets": datasets,
         "models": models,
         "optimizers": optimizers,
+        "schedules": schedules,
         "shifts": shifts,
         "sizes": sizes,
         "splits": splits,

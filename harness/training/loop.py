@@ -11,7 +11,7 @@ from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
-from harness.training.history import Round, TrainingHistory
+from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.process import process_for
 from harness.training.settings import Training
 
@@ -79,6 +79,7 @@ def train(
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
         heterogeneity=measure(data.label_counts, data.unused),
+        label_counts=data.label_counts[listed_clients(len(data.clients))].tolist(),
     )
 
 

@@ -93,7 +93,8 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
     code = [fingerprints(part) for part in parts]
     settings = [part.model_dump(mode="json") for part in parts]
-    key = json.dumps([repr(shape), training.execution, code, settings])
+    rounds = _rounds(training)
+    key = json.dumps([repr(shape), training.execution, code, settings, rounds])
     if key not in _built:
         with silenced():
             _built[key] = _build(chosen, training, shape, data)
@@ -123,9 +124,16 @@ def _build(
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             packed=is_packed,
+            rounds=_rounds(training),
         ),
     )
     return Process(learning, execution, chosen, shape, keras_model, loss)
+
+
+def _rounds(training: Training) -> int:
+    """The number of rounds, for an algorithm that depends on it."""
+    traits = algorithms.entry(training.algorithm).traits
+    return training.rounds if traits.get("by_round") else 0
 
 
 def _functional(build: Any, loss: Any, spec: Any) -> tff.learning.models.FunctionalModel:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.registry import Choice
-from harness.settings import Section
+from harness.registry import Choice, kind
+from harness.settings import Section, problem
 from harness.training.algorithms import algorithms
 from harness.training.optimizers import optimizers
 
@@ -35,3 +35,16 @@ class Training(Section):
     )
     eval_every: Annotated[int, Field(ge=1)] = 1
     execution: Literal["auto", "standard", "packed"] = "auto"
+
+    @model_validator(mode="after")
+    def _leaves_to_the_algorithm_what_it_sets(self) -> Training:
+        entry = algorithms.entry(self.algorithm)
+        for key in entry.traits.get("fixes", ()):
+            given = getattr(self, key)
+            default = Training.model_fields[key].get_default(call_default_factory=True)
+            if given != default:
+                shown = kind(given) if isinstance(given, Section) else given
+                raise problem(
+                    key, f"got {shown}; {entry.name} sets it itself: leave it out, or choose fedavg"
+                )
+        return self

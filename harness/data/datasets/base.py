@@ -31,6 +31,28 @@ class Cache:
     folder: Path
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What docs/datasets.md says of a data set, registered with it as the trait ``facts``.
+
+    Attributes:
+        examples: how many.
+        shape: of one example's `x`.
+        labels: how many, or what they are.
+        natural: what the natural clients are; empty where there are none.
+        licence: of the data.
+        files: where they come from.
+
+    """
+
+    examples: str
+    shape: str
+    labels: str
+    natural: str = ""
+    licence: str = ""
+    files: str = ""
+
+
 class Rows(Protocol):
     """Anything that gives rows by their positions: an array in memory, on disk, or made on demand.
 
@@ -55,7 +77,9 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled examples: `x` float32 (n, ...), `Rows`; `y` int32 (n,) or (n, ...)."""
+    """Labelled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` int32 (n,) or
+    (n, ...).
+    """
 
     x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.datasets.base import Cache, Dataset, Examples, datasets, in_memory
+from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
 
 # First row of each collection form. The rows keep the order of the forms, and each form repeats
 # one sequence of about 130 labels, which is how the starts were found.
@@ -23,7 +23,17 @@ def _read() -> Examples:
     return Examples(x, raw.target.astype(np.int32))
 
 
-@datasets("digits")
+@datasets(
+    "digits",
+    facts=Facts(
+        examples="1,797",
+        shape="8 × 8 × 1",
+        labels="10 digits",
+        natural="14 collection forms",
+        licence="CC BY 4.0",
+        files="the package scikit-learn",
+    ),
+)
 def digits(cache: Cache) -> Dataset:
     """1,797 real handwritten digits, 8x8, from scikit-learn; needs no download.
 

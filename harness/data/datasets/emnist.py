@@ -6,11 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.datasets.base import Cache, Dataset, Examples, datasets
+from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
 from harness.data.datasets.tff_files import Published
 
 
-@datasets("emnist", has_test_set=True)
+@datasets(
+    "emnist",
+    has_test_set=True,
+    facts=Facts(
+        examples="341,873 + 40,832 for testing; with all characters 671,585 + 77,483",
+        shape="28 × 28 × 1",
+        labels="10 digits, or 62 characters",
+        natural="3,383 or 3,400 writers",
+        licence="none stated; made from NIST Special Database 19",
+        files="TFF's download (170 MB)",
+    ),
+)
 def emnist(cache: Cache, *, only_digits: bool = True) -> Dataset:
     """Federated EMNIST of TFF: 3,383 writers of digits, or 3,400 of 62 characters; 28x28.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import numpy as np
 from pydantic import Field
@@ -18,21 +18,19 @@ from harness.runtime.user_files import UserPath, find
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Pixels = Annotated[int, Field(ge=1)]
 
-
-@datasets("huggingface", has_test_set="test", packages=("pyarrow", "pillow"))
+@datasets("huggingface", has_test_set="test", facts=own.FACTS, packages=("pyarrow", "pillow"))
 def huggingface(
     cache: Cache,
     *,
     huggingface: UserPath,
-    features: str = "image",
-    label: str = "label",
-    client: Optional[str] = None,
-    train: str = "train",
-    test: Optional[str] = None,
-    channels: Literal[1, 3] = 3,
-    size: Optional[Annotated[list[Pixels], Field(min_length=2, max_length=2)]] = None,
+    features: Annotated[str, Field(description="The column to learn from.")] = "image",
+    label: own.Label = "label",
+    client: own.Client = None,
+    train: Annotated[str, Field(description="The split to train on.")] = "train",
+    test: Annotated[Optional[str], Field(description="The split to test on.")] = None,
+    channels: own.Channels = 3,
+    size: own.ImageSize = None,
 ) -> Dataset:
     """A folder that `save_to_disk` of Hugging Face's `datasets` wrote: `{huggingface: data/mine}`.
 

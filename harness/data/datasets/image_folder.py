@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Optional
 
 import numpy as np
 from pydantic import Field
@@ -18,18 +18,17 @@ from harness.runtime.user_files import UserPath, find
 _SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 )
-Pixels = Annotated[int, Field(ge=1)]
 
 
-@datasets("image_folder", has_test_set="test", packages=("pillow",))
+@datasets("image_folder", has_test_set="test", facts=own.FACTS, packages=("pillow",))
 def image_folder(
     cache: Cache,
     *,
     image_folder: UserPath,
-    by_client: bool = False,
-    channels: Literal[1, 3] = 3,
-    size: Optional[Annotated[list[Pixels], Field(min_length=2, max_length=2)]] = None,
-    test: Optional[UserPath] = None,
+    by_client: Annotated[bool, Field(description="Clients have folders of their own.")] = False,
+    channels: own.Channels = 3,
+    size: own.ImageSize = None,
+    test: own.TestSet = None,
 ) -> Dataset:
     """Your images, a folder for each label: `{image_folder: data/leaves}` with `leaves/oak/1.png`.
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.data.datasets import own
-from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.data.datasets.base import Cache, Dataset, Facts, datasets
 from harness.data.datasets.npz import read
 from harness.errors import DataError, DataUnavailable
 from harness.runtime.user_files import UserPath, find
@@ -25,8 +25,15 @@ _CIFAR: dict[str, tuple[list[str], list[str], str]] = {
     "cifar100": (["train"], ["test"], "fine_labels"),
 }
 
+_FACTS = Facts(
+    "mnist: 60,000 + 10,000 for testing; cifar10, cifar100: 50,000 + 10,000",
+    "mnist: 28 × 28 × 1; cifar10, cifar100: 32 × 32 × 3",
+    "10; cifar100: 100",
+    files="Keras's cache, or yours",
+)
 
-@datasets("keras", has_test_set=True)
+
+@datasets("keras", has_test_set=True, facts=_FACTS)
 def keras(cache: Cache, *, keras: UserPath) -> Dataset:
     """What `keras.datasets` has: `{keras: mnist}` from Keras's cache, `{keras: data/mnist.npz}`.
 

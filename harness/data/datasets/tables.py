@@ -16,23 +16,37 @@ from harness.data.datasets.base import Cache, Dataset, datasets
 from harness.errors import DataError
 from harness.runtime.user_files import UserPath, find, stamp
 
-Size = Annotated[int, Field(ge=1)]
+Features = Annotated[
+    Optional[list[str]], Field(description="Columns to learn from; all others when left out.")
+]
+Categories = Annotated[
+    list[str], Field(description="Those of them that become a column for each value, 0 or 1.")
+]
+Standardize = Annotated[
+    bool, Field(description="Brings numbers to mean 0 and standard deviation 1.")
+]
+Shape = Annotated[
+    Optional[list[Annotated[int, Field(ge=1)]]],
+    Field(description="Of an example, such as an image."),
+]
 Columns = Mapping[str, np.ndarray]
 
 
-@datasets("csv", has_test_set="test", packages=("pandas",))
+@datasets("csv", has_test_set="test", facts=own.FACTS, packages=("pandas",))
 def csv(
     cache: Cache,
     *,
     csv: UserPath,
-    label: str,
-    client: Optional[str] = None,
-    features: Optional[list[str]] = None,
-    categories: list[str] = [],  # noqa: B006 - pydantic copies it
-    standardize: bool = False,
-    shape: Optional[list[Size]] = None,
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ",",
-    test: Optional[UserPath] = None,
+    label: own.Label,
+    client: own.Client = None,
+    features: Features = None,
+    categories: Categories = [],  # noqa: B006 - pydantic copies it
+    standardize: Standardize = False,
+    shape: Shape = None,
+    separator: Annotated[
+        str, Field(min_length=1, max_length=1, description="What stands between columns.")
+    ] = ",",
+    test: own.TestSet = None,
 ) -> Dataset:
     """Your table with a header: `{csv: data/visits.csv, label: outcome, client: hospital}`.
 
@@ -56,18 +70,18 @@ def csv(
     )
 
 
-@datasets("parquet", has_test_set="test", packages=("pyarrow",))
+@datasets("parquet", has_test_set="test", facts=own.FACTS, packages=("pyarrow",))
 def parquet(
     cache: Cache,
     *,
     parquet: UserPath,
-    label: str,
-    client: Optional[str] = None,
-    features: Optional[list[str]] = None,
-    categories: list[str] = [],  # noqa: B006 - pydantic copies it
-    standardize: bool = False,
-    shape: Optional[list[Size]] = None,
-    test: Optional[UserPath] = None,
+    label: own.Label,
+    client: own.Client = None,
+    features: Features = None,
+    categories: Categories = [],  # noqa: B006 - pydantic copies it
+    standardize: Standardize = False,
+    shape: Shape = None,
+    test: own.TestSet = None,
 ) -> Dataset:
     """Your table in a Parquet file: `{parquet: data/visits.parquet, label: outcome}`.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from harness.data.datasets import own
 from harness.data.datasets.base import Cache, Dataset, datasets
@@ -14,18 +15,20 @@ from harness.errors import DataError
 from harness.runtime.imports import import_tff
 from harness.runtime.user_code import UserFunction, blamed, demand, first_line
 
+Arguments = Annotated[dict[str, Any], Field(description="What the function is called with.")]
+
 _BATCH = 4096  # examples that TensorFlow decodes at a time
 
 
-@datasets("tff", has_test_set="test_set")
+@datasets("tff", has_test_set="test_set", facts=own.FACTS)
 def tff(
     cache: Cache,
     *,
     tff: UserFunction,
-    args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
-    x: str = "x",
-    y: str = "y",
-    test_set: bool = False,
+    args: Arguments = {},  # noqa: B006 - pydantic copies it
+    x: Annotated[str, Field(description="The key of the features.")] = "x",
+    y: Annotated[str, Field(description="The key of the label.")] = "y",
+    test_set: Annotated[bool, Field(description="Whether it gives a test set too.")] = False,
 ) -> Dataset:
     """Your clients as TFF has them: `{tff: "my_clients:load"}` gives a `tff` `ClientData`.
 

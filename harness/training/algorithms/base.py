@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Protocol, Union
+from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, Union
 
+from harness.errors import ModelError
 from harness.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,7 +36,16 @@ class LearningProcess(Protocol):
         ...
 
 
+# Traits of an algorithm, given when it is registered:
+#   packs: it can be given packed clients.
+#   fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
+#   unused: keys of `training` that it has no use for.
+#   by_round: it depends on how many rounds there are.
 algorithms: Registry[Callable[..., LearningProcess]] = Registry("algorithm")
+
+# How much a client counts in the mean: by its examples, all the same, or by one of the figures
+# that TFF's metrics give of its training.
+Weighting = Literal["examples", "uniform", "num_batches", "loss"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class Parts:
             weighted mean.
         packed: whether the process is given packed clients. Only asked of algorithms that are
             registered with ``packs=True``.
+        rounds: how many there will be; only told to algorithms registered with ``by_round=True``.
 
     """
 
@@ -61,3 +72,14 @@ class Parts:
     server_optimizer: tff.learning.optimizers.Optimizer
     aggregator: Any = None
     packed: bool = False
+    rounds: int = 0
+
+
+def without_aggregator(parts: Parts, name: str) -> None:
+    """Refuses an aggregator, for an algorithm that sums otherwise.
+
+    Raises:
+        ModelError: there is one.
+    """
+    if parts.aggregator is not None:
+        raise ModelError(f"{name} aggregates in its own way: leave the aggregator out")

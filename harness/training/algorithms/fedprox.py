@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from harness.training.algorithms.base import LearningProcess, Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Parts, Weighting, algorithms
 from harness.training.algorithms.fedavg import fedavg
 
 
@@ -16,7 +16,7 @@ def fedprox(
     parts: Parts,
     *,
     mu: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Proximal strength.")],
-    weighting: Literal["examples", "uniform"] = "examples",
+    weighting: Weighting = "examples",
 ) -> LearningProcess:
     """FedProx: FedAvg whose clients are drawn back to the weights that the server sent.
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from harness.data.datasets import Examples
 from harness.runtime.imports import import_tff
+from harness.training.schedules import at, times
 from harness.training.settings import Training
 
 if TYPE_CHECKING:
@@ -81,11 +82,16 @@ class PackedProcess:
 
 def learning_process(
     model: tff.learning.models.FunctionalModel,
-    client_optimizer: tff.learning.optimizers.Optimizer,
+    client_optimizer: Optional[tff.learning.optimizers.Optimizer],
     server_optimizer: tff.learning.optimizers.Optimizer,
-    weighting: tff.learning.ClientWeighting,
+    weighting: str = "examples",
+    by_round: Sequence[float] = (),
 ) -> PackedProcess:
     """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` does it, on packed clients.
+
+    Without a client optimizer a client sends its gradient, as for
+    `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg; where
+    factors of the client's learning rate are given `by_round`, the state counts the rounds.
 
     One broadcast, one map over the clients, one sum and one step of the server. The state is that
     of a process composed of TFF's templates, but its parts are not: each of them costs calls in
@@ -97,8 +103,6 @@ def learning_process(
 
     tff: Any = import_tff()
     templates = tff.learning.templates
-    by_examples = weighting == tff.learning.ClientWeighting.NUM_EXAMPLES
-
     stack_type = tff.StructWithPythonType(
         [(k, tff.TensorType(s.dtype.as_numpy_dtype, s.shape)) for k, s in model.input_spec.items()]
         + [("plan", tff.TensorType(np.int32, (None,)))],
@@ -112,7 +116,8 @@ def learning_process(
         )
         weights = tff.learning.models.ModelWeights(trainable, other)
         optimizer_state = server_optimizer.initialize(_specs(trainable))
-        return templates.LearningAlgorithmState(weights, (), (), (), optimizer_state)
+        done = tf.constant(0) if by_round else ()
+        return templates.LearningAlgorithmState(weights, (), done, (), optimizer_state)
 
     state_type = initial_state.type_signature.result
     weights_type = state_type.global_model_weights
@@ -121,13 +126,21 @@ def learning_process(
     def get_weights(state: Any) -> Any:
         return state.global_model_weights
 
+    @tff.tensorflow.computation(state_type)
+    def sent(state: Any) -> Any:
+        return state.global_model_weights, state.client_work
+
     @tff.tensorflow.computation(state_type, weights_type)
     def set_weights(state: Any, weights: Any) -> Any:
-        return templates.LearningAlgorithmState(weights, (), (), (), state.finalizer)
+        return templates.LearningAlgorithmState(weights, (), state.client_work, (), state.finalizer)
 
-    @tff.tensorflow.computation(weights_type, stack_type)
-    def train_stack(weights: Any, stack: Any) -> Any:
-        return _train_stack(model, client_optimizer, by_examples, weights, stack)
+    @tff.tensorflow.computation(sent.type_signature.result, stack_type)
+    def train_stack(received: Any, stack: Any) -> Any:
+        weights, done = received
+        optimizer = client_optimizer
+        if by_round:
+            optimizer = times(at(by_round, done), client_optimizer)
+        return _train_stack(model, optimizer, weighting, weights, stack)
 
     @tff.tensorflow.computation(state_type, train_stack.type_signature.result)
     def step(state: Any, sums: Any) -> Any:
@@ -136,8 +149,9 @@ def learning_process(
         mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
+        done = state.client_work + 1 if by_round else ()
         return (
-            templates.LearningAlgorithmState(updated, (), (), (), optimizer_state),
+            templates.LearningAlgorithmState(updated, (), done, (), optimizer_state),
             OrderedDict(client_work=OrderedDict(train=_means(metrics))),
         )
 
@@ -150,8 +164,8 @@ def learning_process(
         tff.FederatedType(stack_type, tff.CLIENTS),
     )
     def next_round(state: Any, stacks: Any) -> Any:
-        weights = tff.federated_broadcast(tff.federated_map(get_weights, state))
-        sums = tff.federated_sum(tff.federated_map(train_stack, (weights, stacks)))
+        received = tff.federated_broadcast(tff.federated_map(sent, state))
+        sums = tff.federated_sum(tff.federated_map(train_stack, (received, stacks)))
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
@@ -175,8 +189,10 @@ def _means(sums: Any) -> Any:
     )
 
 
-def _train_stack(model: Any, optimizer: Any, by_examples: bool, weights: Any, stack: Any) -> Any:
+def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack: Any) -> Any:
     """Trains the clients of one stack in turn; all in one graph.
+
+    Without an optimizer a client's change is its gradient.
 
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
@@ -212,24 +228,38 @@ def _train_stack(model: Any, optimizer: Any, by_examples: bool, weights: Any, st
                     tape.watch(current)
                     given = model.predict_on_batch((current, fixed), x, training=True)
                     loss = model.loss(output=given, label=y)
-                state, updated = optimizer.next(state, current, tape.gradient(loss, current))
+                gradients = tape.gradient(loss, current)
+                if optimizer is None:
+                    share = tf.cast(last - first, tf.float32) / tf.cast(end - begin, tf.float32)
+                    state = tuple(s + share * g for s, g in zip(state, gradients))
+                else:
+                    state, current = optimizer.next(state, current, gradients)
                 hits = tf.equal(tf.argmax(given, axis=-1, output_type=y.dtype), y)
                 metrics = OrderedDict(
                     correct=metrics["correct"] + tf.math.count_nonzero(hits),
                     loss=metrics["loss"] + loss * tf.cast(last - first, tf.float32),
                     num_examples=metrics["num_examples"] + tf.cast(last - first, tf.int64),
                 )
-                return step + 1, tuple(updated), state, metrics
+                return step + 1, tuple(current), state, metrics
 
-            _, trained, _, metrics = tf.while_loop(
+            zeros = tuple(tf.zeros_like(w) for w in start)
+            state = zeros if optimizer is None else optimizer.initialize(_specs(start))
+            _, trained, state, metrics = tf.while_loop(
                 lambda step, *_: step < batches * epochs,
                 train_batch,
-                (0, start, optimizer.initialize(_specs(start)), no_metrics()),
+                (0, start, state, no_metrics()),
                 parallel_iterations=1,
             )
             change = tuple(a - b for a, b in zip(start, trained))
+            if optimizer is None:
+                change = state
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
-            weight = tf.cast(end - begin, tf.float32) if by_examples else tf.constant(1.0)
+            weight = {
+                "examples": tf.cast(end - begin, tf.float32),
+                "uniform": tf.constant(1.0),
+                "num_batches": tf.cast(batches * epochs, tf.float32),
+                "loss": metrics["loss"] / tf.cast(metrics["num_examples"], tf.float32),
+            }[weighting]
 
             def counted(value: Any) -> Any:
                 return tf.where(finite, value, tf.zeros_like(value))

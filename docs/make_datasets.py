@@ -1,0 +1,64 @@
+"""Writes docs/datasets.md, from the registry of data sets; reads none of them.
+
+Run after a change of a data set: ``uv run python docs/make_datasets.py [DIR]``.
+tests/test_documentation.py compares what is committed with what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pages import as_entry
+
+from harness.data.datasets import Facts, datasets
+from harness.registry import Entry
+
+INTRODUCTION = """\
+# Data sets
+
+<!-- Made by docs/make_datasets.py from the registry; not edited by hand. -->
+
+What `data.dataset` can be: a name, or a mapping such as `{kind: emnist, only_digits: false}` where
+a data set has keys. A scenario whose data is neither on the machine nor can be fetched is skipped,
+with a line that says what to do; `--fed-strict` makes that a failure. What is downloaded is kept in
+the folder that `--fed-data-cache` names.
+
+Data sets with natural clients (writers, forms, roles) can be split by them, see
+[`natural`](splits.md#natural), [`group_natural`](splits.md#group_natural) and
+[`inner`](splits.md#inner); all can be split by labels and sizes. `fedharness describe FILE` shows
+what clients come out.
+"""
+
+
+def main() -> None:
+    """Writes the page into the folder named on the command line, or here."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    entries = [datasets[name] for name in datasets.names()]
+    parts = [INTRODUCTION, _contents(entries), *(as_entry(e, _origin(e)) for e in entries)]
+    (folder / "datasets.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _facts(entry: Entry[Any]) -> Facts:
+    return entry.traits.get("facts", Facts("see below", "see below", "see below"))
+
+
+def _contents(entries: list[Entry[Any]]) -> str:
+    heads = ["data set", "examples", "shape of one", "labels", "natural clients"]
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for entry in entries:
+        facts = _facts(entry)
+        cells = [facts.examples, facts.shape, facts.labels, facts.natural or "none"]
+        rows.append(f"| [`{entry.name}`](#{entry.name}) | {' | '.join(cells)} |")
+    return "\n".join([*rows, ""])
+
+
+def _origin(entry: Entry[Any]) -> str:
+    facts = _facts(entry)
+    told = {"Files": facts.files, "Licence": facts.licence}
+    return " ".join(f"{what}: {text}." for what, text in told.items() if text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""How registered functions are put onto the pages that scripts here make."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from typing import Any
+
+from harness.registry import Entry
+
+_WORDS = {"number": "a number", "integer": "an integer", "string": "text", "object": "a mapping"}
+
+
+def as_entry(entry: Entry[Any], example: str) -> str:
+    """Heading, description, keys and source of a registered function."""
+    text = inspect.getdoc(entry.function) or ""
+    text = text.partition("\nRaises:")[0].strip()
+    paragraphs = [" ".join(p.split()) for p in text.split("\n\n")]
+    plain = [_marked(p) for p in paragraphs if not p.startswith("Source:")]
+    sources = [_linked(p) for p in paragraphs if p.startswith("Source:")]
+    parts = [f"### {entry.name}", *plain, *_keys(entry), *([example.strip()] if example else [])]
+    return "\n\n".join([*parts, *sources]) + "\n"
+
+
+def _keys(entry: Entry[Any]) -> list[str]:
+    """A table of the function's keys, from the JSON Schema that validates them."""
+    schema = entry.params.model_json_schema()
+    rows = []
+    for key in entry.keywords:
+        told = schema["properties"][key]
+        value = told.get("default")
+        default = "none" if value is None else f"`{as_yaml(value)}`"
+        default = "needed" if key in schema.get("required", ()) else default
+        about = told.get("description", "")
+        rows.append(f"| `{key}` | {_allowed(told)} | {default} | {about} |")
+    if not rows:
+        return []
+    return ["\n".join(["| key | allowed | default | |", "|---|---|---|---|", *rows])]
+
+
+def _allowed(told: dict[str, Any]) -> str:
+    if "enum" in told:
+        return ", ".join(f"`{v}`" for v in told["enum"])
+    if told.get("type") == "array":
+        return f"list: {_allowed(told['items'])}"
+    if told.get("type") == "boolean":
+        return "`true`, `false`"
+    if "anyOf" in told:
+        if any("properties" in one for one in told["anyOf"]):  # of an entry of a registry
+            return "a split"
+        return " or ".join(_allowed(one) for one in told["anyOf"] if one.get("type") != "null")
+    words = _WORDS.get(told.get("type", ""), "anything")
+    for bound, sign in [
+        ("exclusiveMinimum", "above"),
+        ("minimum", "at least"),
+        ("exclusiveMaximum", "below"),
+        ("maximum", "at most"),
+    ]:
+        if bound in told:
+            words += f", {sign} {told[bound]:g}"
+    return words
+
+
+def as_yaml(value: Any) -> str:
+    """On one line, as a scenario file may have it."""
+    if isinstance(value, dict):
+        if set(value) == {"kind"}:
+            return str(value["kind"])
+        return "{" + ", ".join(f"{k}: {as_yaml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(as_yaml(v) for v in value) + "]"
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
+
+
+def summary(entry: Entry[Any]) -> str:
+    """The first line of a registered function's description."""
+    return _marked(entry.summary)
+
+
+def _marked(text: str) -> str:
+    """Keys as code, and nothing else taken for Markdown."""
+    return re.sub(r"(?<!`)\bclients\.size\b(?!`)", "`clients.size`", text).replace("*", "\\*")
+
+
+def _linked(text: str) -> str:
+    return re.sub(r"arXiv:(\d{4}\.\d{5})", r"[arXiv:\1](https://arxiv.org/abs/\1)", text)

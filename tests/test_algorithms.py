@@ -1,0 +1,297 @@
+"""Each algorithm differs from FedAvg exactly as its paper says, over three rounds.
+
+The references are written in NumPy (float64) from the papers. Both run on five clients of very
+different sizes, four of whom take part in a round, and an MLP with five hidden units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Callable, Optional
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from support import algorithm
+from test_numpy_reference import Weights, gradient
+from test_packed import federation
+
+from harness.data.federate import FederatedData
+from harness.scenario import Scenario
+from harness.training.algorithms import algorithms
+from harness.training.cohorts import sample_cohort, shuffled_examples
+from harness.training.loop import steps
+from harness.training.models import models
+from harness.training.process import process_for
+from harness.training.schedules import factors, schedules
+from harness.training.settings import Training
+
+SEED, ROUNDS, COHORT = 1, 3, 4
+MODEL = models.parse({"kind": "mlp", "hidden": [5]})
+BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": 8}
+RATE, MOMENTUM = 0.1, 0.9  # of the clients: the default, and where a test asks for momentum
+
+Server = Callable[[Weights, Weights], Weights]  # (weights, mean change) -> weights
+Client = tuple[Weights, float]  # its weights after training, and its weight in the mean
+
+
+@pytest.fixture(scope="module")
+def data() -> FederatedData:
+    return federation([30, 4, 17, 9, 1], 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(tff: Any) -> Iterator[None]:
+    """One worker for all tests here."""
+    from harness.runtime.context import runtime, shutdown
+
+    runtime().start()
+    yield
+    shutdown()
+
+
+def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:
+    """The server's weights after each round."""
+    settings = Training.model_validate({**BASE, **training})
+    process = process_for(MODEL, settings, data)
+    return [
+        [np.asarray(w) for w in process.learning.get_model_weights(step.state).trainable]
+        for step in steps(data, MODEL, settings, cohort, SEED)
+    ]
+
+
+def batches(data: FederatedData, client: int, number: int, size: int = 8, epochs: int = 2) -> Any:
+    own = shuffled_examples(data, client, SEED, number)
+    x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
+    cut = [slice(begin, begin + size) for begin in range(0, len(own), size)]
+    return [(x[c], y[c]) for c in cut] * epochs
+
+
+def cross_entropy(w: Weights, x: np.ndarray, y: np.ndarray) -> float:
+    logits = np.maximum(x @ w[0] + w[1], 0) @ w[2] + w[3]
+    logits -= logits.max(axis=1, keepdims=True)
+    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(y)), y]))
+
+
+def reference(
+    data: FederatedData,
+    client: Callable[[Weights, int, int], Client],
+    server: Optional[Server] = None,
+    cohort: int = COHORT,
+) -> list[Weights]:
+    """Reddi et al., algorithm 1: the server's step along the clients' weighted mean change."""
+    settings = Training.model_validate(BASE)
+    first = process_for(MODEL, settings, data).initial_weights(SEED).trainable
+    weights = [w.numpy().astype(np.float64) for w in first]
+    history = []
+    for number in range(1, ROUNDS + 1):
+        change, mass = [np.zeros_like(w) for w in weights], 0.0
+        for one in sample_cohort(len(data.clients), cohort, SEED, number):
+            trained, weight = client(weights, int(one), number)
+            change = [c + weight * (t - w) for c, t, w in zip(change, trained, weights)]
+            mass += weight
+        mean = [c / mass for c in change]
+        weights = server(weights, mean) if server else [w + c for w, c in zip(weights, mean)]
+        history.append(weights)
+    return history
+
+
+def sgd(
+    data: FederatedData,
+    weigh: Callable[[int, int, float], float] = lambda examples, steps, loss: float(examples),
+    rate: Callable[[int], float] = lambda number: RATE,
+) -> Callable[[Weights, int, int], Client]:
+    """McMahan et al., algorithm 1, ClientUpdate."""
+
+    def train(weights: Weights, client: int, number: int) -> Client:
+        own = batches(data, client, number)
+        losses, total = 0.0, 0
+        for x, y in own:
+            losses, total = losses + len(y) * cross_entropy(weights, x, y), total + len(y)
+            weights = [w - rate(number) * g for w, g in zip(weights, gradient(weights, x, y))]
+        return weights, weigh(len(data.clients[client]), len(own), losses / total)
+
+    return train
+
+
+def assert_close(ours: list[Weights], theirs: list[Weights], atol: float = 2e-6) -> None:
+    assert len(ours) == len(theirs) == ROUNDS
+    for one, other in zip(ours, theirs):
+        for a, b in zip(one, other):
+            np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+def assert_far(ours: list[Weights], theirs: list[Weights]) -> None:
+    """The tolerance tells the algorithm from its neighbour."""
+    assert max(np.abs(a - b).max() for a, b in zip(ours[-1], theirs[-1])) > 1e-3
+
+
+both = pytest.mark.parametrize("execution", ["standard", "packed"])
+
+
+@both
+@pytest.mark.parametrize(
+    ("weighting", "weigh"),
+    [
+        ("num_batches", lambda examples, steps, loss: float(steps)),
+        ("loss", lambda examples, steps, loss: loss),
+    ],
+    ids=["num_batches", "loss"],
+)
+def test_weighting_by_a_figure_of_the_training(
+    data: FederatedData, weighting: str, weigh: Any, execution: str
+) -> None:
+    chosen = {"kind": "fedavg", "weighting": weighting}
+    ours = measure(data, algorithm=chosen, execution=execution)
+    assert_close(ours, reference(data, sgd(data, weigh)))
+    assert_far(ours, reference(data, sgd(data)))
+
+
+@both
+def test_fedsgd_is_a_step_along_the_gradient_over_all_examples(
+    data: FederatedData, execution: str
+) -> None:
+    def whole(weights: Weights, client: int, number: int) -> Client:
+        ((x, y),) = batches(data, client, number, size=100, epochs=1)
+        return [w - g for w, g in zip(weights, gradient(weights, x, y))], len(y)
+
+    def step(weights: Weights, change: Weights) -> Weights:
+        return [w + RATE * c for w, c in zip(weights, change)]
+
+    chosen = {"algorithm": "fedsgd", "local_epochs": 1, "execution": execution}
+    ours = measure(data, **chosen, server_optimizer={"kind": "sgd", "learning_rate": RATE})
+    assert_close(ours, reference(data, whole, step))
+    assert_far(ours, reference(data, sgd(data)))
+    # The property of the paper's section 2: FedAvg with one local step on all examples.
+    one_step = measure(data, execution=execution, local_epochs=1, batch_size=100)
+    assert_close(ours, one_step, atol=5e-7)
+
+
+def adaptive(kind: str, eta: float, tau: float, beta_1: float, beta_2: float) -> Server:
+    """Reddi et al., algorithm 2, lines 10 to 14, with v = tau^2 to begin with."""
+    m: Any = 0.0
+    v: Any = tau**2
+
+    def step(weights: Weights, change: Weights) -> Weights:
+        nonlocal m, v
+        flat = np.concatenate([c.ravel() for c in change])
+        m = beta_1 * m + (1 - beta_1) * flat
+        if kind == "fedadagrad":
+            v = v + m**2
+        elif kind == "fedadam":
+            v = beta_2 * v + (1 - beta_2) * m**2
+        else:
+            v = v - (1 - beta_2) * m**2 * np.sign(v - m**2)
+        moved = np.split(eta * m / (np.sqrt(v) + tau), np.cumsum([w.size for w in weights])[:-1])
+        return [w + part.reshape(w.shape) for w, part in zip(weights, moved)]
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("kind", "execution"),
+    [("fedadagrad", "packed"), ("fedadam", "standard"), ("fedyogi", "packed")],
+)
+def test_adaptive_servers_follow_the_paper(data: FederatedData, kind: str, execution: str) -> None:
+    keys = {"learning_rate": 0.03, "tau": 0.01, "beta_1": 0.8}
+    betas = {} if kind == "fedadagrad" else {"beta_2": 0.95}
+    ours = measure(data, algorithm={"kind": kind, **keys, **betas}, execution=execution)
+    server = adaptive(kind, 0.03, 0.01, 0.8, 0.95)
+    assert_close(ours, reference(data, sgd(data), server), atol=1e-6)
+    assert_far(ours, reference(data, sgd(data)))
+
+
+def test_fedavgm_keeps_a_momentum(data: FederatedData) -> None:
+    velocity: Any = None
+
+    def step(weights: Weights, change: Weights) -> Weights:
+        nonlocal velocity
+        velocity = [
+            c if velocity is None else 0.6 * v + c for c, v in zip(change, velocity or change)
+        ]
+        return [w + 0.7 * v for w, v in zip(weights, velocity)]
+
+    chosen = {"kind": "fedavgm", "learning_rate": 0.7, "momentum": 0.6}
+    ours = measure(data, algorithm=chosen)
+    assert_close(ours, reference(data, sgd(data), step))
+    assert_far(ours, reference(data, sgd(data)))
+
+
+@both
+def test_a_schedule_changes_the_learning_rate_by_round(data: FederatedData, execution: str) -> None:
+    chosen = {
+        "kind": "fedavg_with_schedule",
+        "schedule": {"kind": "step", "every": 2, "rate": 0.3},
+    }
+    ours = measure(data, algorithm=chosen, execution=execution)
+    rates = [RATE, RATE, 0.3 * RATE]
+    assert_close(ours, reference(data, sgd(data, rate=lambda number: rates[number - 1])))
+    assert_far(ours, reference(data, sgd(data)))
+
+
+@pytest.mark.parametrize("scheduled", [False, True], ids=["plain", "scheduled"])
+def test_mime_lite_leaves_the_servers_momentum_unchanged(
+    data: FederatedData, scheduled: bool
+) -> None:
+    """Karimireddy et al., algorithm 1, with momentum as TFF's SGD has it."""
+    momentum: Weights = []
+    whole: list[tuple[float, Weights]] = []  # of the clients of this round
+    rates = [RATE, RATE / 2, RATE / 4] if scheduled else [RATE] * 3
+
+    def client(weights: Weights, one: int, number: int) -> Client:
+        nonlocal momentum
+        momentum = momentum or [np.zeros_like(w) for w in weights]
+        ((x, y),) = batches(data, one, number, size=100, epochs=1)
+        whole.append((len(y), gradient(weights, x, y)))
+        for x, y in batches(data, one, number):
+            step = gradient(weights, x, y)
+            weights = [
+                w - rates[number - 1] * (MOMENTUM * m + g)
+                for w, m, g in zip(weights, momentum, step)
+            ]
+        return weights, whole[-1][0]
+
+    def server(weights: Weights, change: Weights) -> Weights:
+        nonlocal momentum
+        mass = sum(n for n, _ in whole)
+        mean = [sum(n * g[i] for n, g in whole) / mass for i in range(len(weights))]
+        momentum = [MOMENTUM * m + g for m, g in zip(momentum, mean)]
+        whole.clear()
+        return [w + c for w, c in zip(weights, change)]
+
+    chosen: dict[str, Any] = {"kind": "mime_lite"}
+    if scheduled:
+        chosen["schedule"] = {"kind": "exponential", "rate": 0.5}
+    optimizer = {"kind": "sgd", "learning_rate": RATE, "momentum": MOMENTUM}
+    ours = measure(data, algorithm=chosen, client_optimizer=optimizer)
+    assert_close(ours, reference(data, client, server))
+    assert_far(ours, measure(data, client_optimizer=optimizer))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({"kind": "exponential", "rate": 0.5}, [1, 0.5, 0.25, 0.125]),
+        ({"kind": "step", "every": 2}, [1, 1, 0.1, 0.1]),
+        ("inverse_sqrt", [1, 1 / math.sqrt(2), 1 / math.sqrt(3), 0.5]),
+        ({"kind": "cosine", "rounds": 2, "lowest": 0.2}, [1, 0.6, 0.2, 0.2]),
+        ({"kind": "warmup", "rounds": 4}, [0.25, 0.5, 0.75, 1]),
+    ],
+    ids=schedules.names(),
+)
+def test_schedules(chosen: Any, expected: list[float]) -> None:
+    assert factors(schedules.parse(chosen), 4) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in algorithms.names() if algorithms[n].traits.get("fixes")]
+)
+def test_what_an_algorithm_sets_a_scenario_may_not(name: str) -> None:
+    (key,) = algorithms[name].traits["fixes"]
+    value = 3 if key == "local_epochs" else {"kind": "adam", "learning_rate": 0.1}
+    training = {"rounds": 1, "algorithm": algorithm(name)}
+    scenario = {"name": "a", "data": {"dataset": "digits"}, "clients": {"count": 2}, "model": "mlp"}
+    Scenario.model_validate({**scenario, "training": training})
+    with pytest.raises(ValidationError, match=f"{name} sets it itself: leave it out"):
+        Scenario.model_validate({**scenario, "training": {**training, key: value}})

@@ -1,0 +1,335 @@
+"""Fashion-MNIST: small files in the exact format, and the real ones where they are installed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Optional, Union
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+
+from harness.data.datasets import Cache, Dataset, datasets
+from harness.data.datasets.fashion_mnist import DEBIAN
+from harness.data.datasets.idx import read_idx
+from harness.data.federate import federate
+from harness.data.settings import Clients, Data
+from harness.errors import DataError, DataUnavailable
+
+NAMES = [
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+]
+TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = NAMES
+
+
+def idx(values: np.ndarray) -> bytes:
+    """Of unsigned bytes, as the MNIST page describes it."""
+    header = bytes([0, 0, 8, values.ndim])
+    sizes = b"".join(n.to_bytes(4, "big") for n in values.shape)
+    return header + sizes + values.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def arrays() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    sizes = {"train": 12, "t10k": 5}
+    return {
+        name: rng.integers(256, size=(sizes[name.split("-")[0]], 28, 28))
+        if "images" in name
+        else rng.permutation(np.arange(sizes[name.split("-")[0]]) % 10)
+        for name in NAMES
+    }
+
+
+@pytest.fixture
+def folder(arrays: dict[str, np.ndarray], tmp_path: Path) -> Path:
+    place = tmp_path / "files"
+    place.mkdir()
+    for name, values in arrays.items():
+        (place / name).write_bytes(gzip.compress(idx(values)))
+    return place
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Debian's package, a cache of Keras, or a network."""
+    module = sys.modules["harness.data.datasets.fashion_mnist"]
+    monkeypatch.setattr(module, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def urlopen(url: str, timeout: float) -> Any:
+        raise URLError(OSError(-2, "Name or service not known"))
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+
+
+def fashion_mnist(cache: Path, folder: Optional[Path] = None) -> Dataset:
+    keys = {} if folder is None else {"folder": str(folder)}
+    return datasets["fashion_mnist"].function(Cache(cache), **keys)
+
+
+def check(found: Dataset, arrays: dict[str, np.ndarray]) -> None:
+    loaded = found.load(None)
+    assert (found.num_classes, list(found.natural), loaded.natural) == (10, [], None)
+    assert loaded.test is not None
+    for examples, x, y in [
+        (loaded.train, arrays[TRAIN_X], arrays[TRAIN_Y]),
+        (loaded.test, arrays[TEST_X], arrays[TEST_Y]),
+    ]:
+        assert (examples.x.shape, examples.x.dtype) == ((len(x), 28, 28, 1), np.float32)
+        taken = examples.take(np.arange(len(x)))
+        assert (taken.x.dtype, taken.y.dtype) == (np.float32, np.int32)
+        np.testing.assert_array_equal(taken.x[..., 0], x.astype(np.float32) / np.float32(255))
+        np.testing.assert_array_equal(taken.y, y)
+
+
+def test_a_named_folder(folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+    check(fashion_mnist(tmp_path / "cache", folder), arrays)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    "place", ["debian", "home/.keras/datasets/fashion-mnist", "cache/fashion-mnist"]
+)
+def test_the_places_where_it_is_looked_for(
+    place: str, folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    folder.rename(tmp_path / place)
+    check(fashion_mnist(tmp_path / "cache"), arrays)
+
+
+def test_a_folder_in_the_home(folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    folder.rename(tmp_path / "home" / "mine")
+    check(fashion_mnist(tmp_path / "cache", Path("~/mine")), arrays)
+
+
+def test_pixels_stay_bytes_until_they_are_read(folder: Path, tmp_path: Path) -> None:
+    loaded = fashion_mnist(tmp_path, folder).load(None)
+    assert loaded.train.x._rows.dtype == np.uint8
+    half = loaded.train.select(np.arange(6))
+    assert not isinstance(half.x, np.ndarray)
+    assert half.take(np.array([3])).x.dtype == np.float32
+
+
+def test_its_own_test_set_is_the_common_one(
+    folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    made = federate(
+        Data.model_validate({"dataset": {"kind": "fashion_mnist", "folder": str(folder)}}),
+        Clients.model_validate({"count": 3}),
+        0,
+        Cache(tmp_path),
+    )
+    assert sorted(made.sizes) == [4, 4, 4]
+    np.testing.assert_array_equal(made.test.y, arrays[TEST_Y])
+    own = np.concatenate([made.examples(client).x for client in range(3)])[..., 0]
+    assert sorted(x.tobytes() for x in own) == sorted(
+        (x.astype(np.float32) / np.float32(255)).tobytes() for x in arrays[TRAIN_X]
+    )
+
+
+# Files that are not what they should be
+
+
+Break = Callable[[bytes], bytes]  # of the compressed file
+
+
+def content(change: Break) -> Break:
+    """As if the file had been written with other content."""
+    return lambda file: gzip.compress(change(gzip.decompress(file)))
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it", "said"),
+    [
+        (TRAIN_X, lambda f: f[: len(f) // 2], "cut off; the compressed data ends early"),
+        (TEST_Y, lambda f: b"", "0 bytes; the header alone has 8"),
+        (TEST_X, lambda f: b"<html>Log in</html>", "damaged, or not a gzip file (Not a gzipped"),
+        (TEST_X, lambda f: f[:-8] + b"\0\0\0\0" + f[-4:], "damaged, or not a gzip file (CRC check"),
+        (TRAIN_X, lambda f: f[:10] + b"\xff" + f[11:], "damaged, or not a gzip file (Error -3"),
+        (
+            TRAIN_X,
+            content(lambda c: c[:-1]),
+            "states 12 x 28 x 28 values, 9408 bytes; 9407 follow",
+        ),
+        (TRAIN_Y, content(lambda c: c + b"\1\2"), "states 12 values, 12 bytes; 14 follow"),
+        (TRAIN_X, content(lambda c: c[:15]), "15 bytes; the header alone has 16"),
+        (
+            TRAIN_X,
+            content(lambda c: c[:2] + b"\x0d" + c[3:]),
+            "begins with the magic number 0x00000d03, not 0x00000803",
+        ),
+        (TRAIN_Y, content(lambda c: c[:-1] + b"\x0a"), "has the label 10; they are 0 to 9"),
+        (
+            TRAIN_Y,
+            lambda f: gzip.compress(idx(np.zeros(11))),
+            "11 labels; train-images-idx3-ubyte.gz has 12 images",
+        ),
+        (
+            TEST_X,
+            lambda f: gzip.compress(idx(np.zeros((5, 14, 28)))),
+            "images of 14 x 28; those of train-images-idx3-ubyte.gz are 28 x 28",
+        ),
+    ],
+)
+def test_a_bad_file_is_named(
+    name: str, break_it: Break, said: str, folder: Path, tmp_path: Path
+) -> None:
+    file = folder / name
+    file.write_bytes(break_it(file.read_bytes()))
+    with pytest.raises(DataError) as bad:
+        fashion_mnist(tmp_path, folder)
+    assert str(bad.value).startswith(f"{file}: {said}")
+    assert "\n" not in str(bad.value)
+
+
+def test_images_for_labels_are_seen(folder: Path, tmp_path: Path) -> None:
+    (folder / TRAIN_Y).write_bytes((folder / TRAIN_X).read_bytes())
+    with pytest.raises(DataError, match="0x00000803, not 0x00000801"):
+        fashion_mnist(tmp_path, folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_named_folder_that_lacks_a_file(name: str, folder: Path, tmp_path: Path) -> None:
+    (folder / name).unlink()
+    with pytest.raises(DataUnavailable) as bad:
+        fashion_mnist(tmp_path, folder)
+    assert str(bad.value) == f"fashion_mnist: there is no {name} in {folder}"
+
+
+# Keras's download
+
+
+@pytest.fixture
+def serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Answers requests with the files; `instead` for those named. Gives what was asked for."""
+
+    def begin(**instead: Union[bytes, Exception]) -> list[str]:
+        asked: list[str] = []
+
+        def urlopen(url: str, timeout: float) -> io.BytesIO:
+            asked.append(url)
+            name = url.rpartition("/")[2]
+            answer = instead.get(name.split("-")[0] + "_" + name.split("-")[1])
+            if isinstance(answer, Exception):
+                raise answer
+            return io.BytesIO((folder / name).read_bytes() if answer is None else answer)
+
+        monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+        return asked
+
+    return begin
+
+
+def test_it_is_downloaded_once(
+    serve: Callable[..., list[str]], arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    asked, cache = serve(), tmp_path / "not" / "there"
+    check(fashion_mnist(cache), arrays)
+    address = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+    assert asked == [address + name for name in NAMES]
+    check(fashion_mnist(cache), arrays)
+    assert len(asked) == 4
+    assert sorted(p.name for p in (cache / "fashion-mnist").iterdir()) == sorted(NAMES)
+    assert [p.name for p in cache.iterdir()] == ["fashion-mnist"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"<html>Log in</html>", "t10k-images-idx3-ubyte.gz: damaged, or not"),
+        (gzip.compress(idx(np.zeros((5, 28, 28))))[:-9], "t10k-images-idx3-ubyte.gz: cut off"),
+        (ConnectionResetError(104, "reset by peer"), "[Errno 104] reset by peer"),
+    ],
+)
+def test_a_download_that_goes_wrong_leaves_nothing(
+    answer: Union[bytes, Exception],
+    said: str,
+    serve: Callable[..., list[str]],
+    tmp_path: Path,
+) -> None:
+    serve(t10k_images=answer)
+    with pytest.raises(DataUnavailable) as bad:
+        fashion_mnist(tmp_path / "cache")
+    assert f"could not be downloaded ({said}" in str(bad.value)
+    assert "\n" not in str(bad.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_offline(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable) as bad:
+        fashion_mnist(tmp_path / "cache")
+    assert str(bad.value) == (
+        "fashion_mnist is not on this machine and could not be downloaded ([Errno -2] Name or "
+        "service not known); apt-get install dataset-fashion-mnist, or name a folder with its "
+        "four .gz files: {kind: fashion_mnist, folder: DIR}"
+    )
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DataUnavailable, match=r"cannot be cached .*--fed-data-cache"):
+        fashion_mnist(tmp_path / "file" / "cache")
+
+
+# The real files
+
+
+@pytest.fixture(scope="module")
+def real() -> Dataset:
+    if not DEBIAN.is_dir():
+        said = f"apt-get install dataset-fashion-mnist; {DEBIAN} is not there"
+        if os.environ.get("CI"):
+            pytest.fail(said)
+        pytest.skip(said)
+    return datasets["fashion_mnist"].function(Cache(Path("unused")), folder=str(DEBIAN))
+
+
+def test_the_real_files(real: Dataset) -> None:
+    loaded = real.load(None)
+    assert loaded.test is not None
+    for examples, each in [(loaded.train, 6000), (loaded.test, 1000)]:
+        assert examples.x.shape == (10 * each, 28, 28, 1)
+        assert np.bincount(examples.y).tolist() == [each] * 10
+    # The first ten labels and the mean grey level, as the authors and many tutorials give them.
+    assert loaded.train.y[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
+    assert loaded.test.y[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    x = loaded.train.x[:]
+    assert (x.min(), x.max()) == (0, 1)
+    assert x.mean(dtype=np.float64) == pytest.approx(0.2860, abs=5e-5)
+    assert x.std(dtype=np.float64) == pytest.approx(0.3530, abs=5e-5)
+
+
+def test_real_pictures_show_what_their_labels_say(real: Dataset) -> None:
+    """Trousers are tall, sneakers are flat, and bags are wider than trousers."""
+    loaded = real.load(None)
+    mean = [loaded.train.take(loaded.train.y == label).x.mean(axis=(0, 3)) for label in range(10)]
+
+    def width(picture: np.ndarray) -> int:
+        return int((picture.max(axis=0) > 0.2).sum())
+
+    def height(picture: np.ndarray) -> int:
+        return int((picture.max(axis=1) > 0.2).sum())
+
+    trouser, sneaker, bag = mean[1], mean[7], mean[8]
+    assert height(trouser) > 1.5 * width(trouser)
+    assert width(sneaker) > 1.5 * height(sneaker)
+    assert width(bag) > width(trouser) + 5
+
+
+def test_real_files_are_read_as_other_readers_read_them(real: Dataset) -> None:
+    """Keras's own reader: labels from byte 8 on, images from byte 16 on."""
+    with gzip.open(DEBIAN / TEST_X) as images:
+        expected = np.frombuffer(images.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+    np.testing.assert_array_equal(read_idx(DEBIAN / TEST_X, 3), expected)
