@@ -79,7 +79,7 @@ def test_the_plots_of_the_committed_report_are_those_of_its_records() -> None:
         assert pictures[name].svg() == committed, name
 
 
-DOCS = ("scenarios", "installing", "scaling", "splits", "datasets")
+DOCS = ("scenarios", "installing", "scaling", "splits", "datasets", "systems")
 PAGES = ["README.md", *(f"docs/{page}.md" for page in DOCS)]
 
 

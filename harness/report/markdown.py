@@ -30,6 +30,7 @@ from harness.report.tables import (
     seed_table,
     spread,
     summary_row,
+    systems_rows,
     verdict_rows,
 )
 from harness.results import Result, write_result
@@ -156,6 +157,7 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
         ["split", choice(splits, clients["split"])],
         *([["size", choice(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(told)]] if told else []),
+        *systems_rows(clients),
         ["examples per client", held],
         *heterogeneity_rows(result),
         ["model", choice(models, s["model"])],
@@ -225,7 +227,11 @@ def _quoted(name: str) -> str:
 
 
 def _rounds(result: Result) -> str:
-    """The table of rounds, folded away: mean over seeds, and the spread of the accuracy."""
+    """The table of rounds, folded away: mean over seeds, and the spread of the accuracy.
+
+    With the clients that took part, where these are not the same number in all rounds.
+    """
+    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
     rows, seeds = [], result.histories
     for number, done in by_round(result).items():
         losses = [r.loss for r in done if r.loss is not None]
@@ -234,16 +240,18 @@ def _rounds(result: Result) -> str:
         rows.append(
             [
                 str(number),
+                *([figure(statistics.fmean(r.clients for r in done))] if differ else []),
                 figure(statistics.fmean(train_losses)) if train_losses else "–",
                 f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
                 figure(statistics.fmean(losses)) if losses else "–",
                 spread([r.accuracy for r in done if r.accuracy is not None]),
             ]
         )
-    columns = ["round", "train loss", "train accuracy", "test loss", "test accuracy"]
+    clients = ["clients"] if differ else []
+    columns = ["round", *clients, "train loss", "train accuracy", "test loss", "test accuracy"]
     told = "Mean over seeds" + (", accuracy ± standard deviation" if len(seeds) > 1 else "")
     summary = f"<details>\n<summary>All rounds. {told}.</summary>"
-    return "\n\n".join([summary, table(rows, columns, ["right"] * 5), "</details>"])
+    return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])
 
 
 def _provenance(results: Sequence[Result]) -> str:

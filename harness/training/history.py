@@ -41,7 +41,8 @@ class Round(BaseModel):
 
     Attributes:
         round: number of the round, from 1.
-        clients: clients in the cohort.
+        clients: clients in the cohort; 0 where all dropped out or none was there, and then the
+            round leaves the model as it was.
         held_examples: examples that the cohort's clients hold.
         examples: examples that the cohort processed, all local epochs counted.
         train_loss: mean loss over those examples while they were trained on; None where nobody
@@ -49,7 +50,9 @@ class Round(BaseModel):
         train_accuracy: share of them that was classified correctly; None as above.
         loss: mean loss on the test set after the round; None where it was not evaluated.
         accuracy: share of the test set classified correctly; None where not evaluated.
-        dropped: clients of the cohort that dropped out of the round.
+        dropped: clients that were drawn for the round, too, and dropped out of it.
+        stragglers: clients of the cohort that did only a part of their local steps.
+        malicious: clients of the cohort that attacked.
         bytes_down: bytes that the server sent to the cohort, all clients together; None where
             that is not known.
         bytes_up: bytes that the cohort sent back, after compression.
@@ -67,6 +70,8 @@ class Round(BaseModel):
     loss: Optional[Figure] = None
     accuracy: Optional[Figure] = None
     dropped: int = 0
+    stragglers: int = 0
+    malicious: int = 0
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
 

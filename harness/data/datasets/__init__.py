@@ -5,7 +5,16 @@ A data set function takes a `Cache` and its keys from the scenario file, and ret
 float32 of shape (features,), texts int32 of shape (characters,); labels are int32.
 """
 
-from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, has_test_set
+from harness.data.datasets.base import (
+    Cache,
+    Dataset,
+    Examples,
+    Facts,
+    TaskKind,
+    classes_of,
+    datasets,
+    has_test_set,
+)
 from harness.data.datasets.digits import digits
 from harness.data.datasets.emnist import emnist
 from harness.data.datasets.fashion_mnist import fashion_mnist
@@ -24,7 +33,9 @@ __all__ = [
     "Dataset",
     "Examples",
     "Facts",
+    "TaskKind",
     "breast_cancer",
+    "classes_of",
     "covtype",
     "csv",
     "datasets",

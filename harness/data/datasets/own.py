@@ -200,7 +200,7 @@ def dataset(name: str, train: Source, test: Optional[Source] = None, at_least: i
                 f"have {tuple(train.x.shape[1:])}"
             )
         held_out = Examples(test.x, labels.encode(test.y, f"{test.file}: {test.y_name}"))
-    return in_memory(name, examples, labels.num_classes, natural, held_out)
+    return in_memory(name, examples, labels.num_classes, natural, test=held_out)
 
 
 def same_length(sizes: dict[str, int], where: str) -> None:
