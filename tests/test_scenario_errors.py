@@ -8,6 +8,7 @@ from typing import Union
 
 import pytest
 
+from harness.checks import checks
 from harness.data.datasets import datasets
 from harness.errors import ScenarioError
 from harness.scenario.files import load_all
@@ -131,7 +132,7 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
         ),
         pytest.param(
             GOOD + "expect: {acuracy: {at_least: 0.3}}\n",
-            "f.yaml:7: expect.acuracy: unknown key; allowed: accuracy, loss, rounds_to_accuracy; "
+            f"f.yaml:7: expect.acuracy: unknown key; allowed: {', '.join(checks.names())}; "
             "did you mean 'accuracy'?",
             id="an expectation",
         ),

@@ -36,14 +36,18 @@ class ScenarioItem(pytest.Item):
     def submit(self) -> None:
         """Has the session's cluster begin with the trainings of this scenario."""
         with self._own_folders():
-            submit(self.case.scenario, run_options(self.config))
+            case = self.case
+            submit(case.scenario, run_options(self.config), case.variant, case.siblings)
 
     def runtest(self) -> None:
-        scenario = self.case.scenario
-        progress = Progress(self.config, self.case.id, scenario)
+        progress = Progress(self.config, self.case)
         with self._own_folders(), progress:
             self.result = execute(
-                self.config, scenario, variant=self.case.variant, on_round=progress.on_round
+                self.config,
+                self.case.scenario,
+                variant=self.case.variant,
+                siblings=self.case.siblings,
+                on_round=progress.on_round,
             )
         for verdict in self.result.verdicts:
             self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
