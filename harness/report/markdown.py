@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.data.datasets import datasets
+from harness.data.datasets import datasets, has_test_set
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
@@ -193,9 +193,7 @@ def _image(picture: Picture, name: str) -> str:
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:
-    chosen = data["dataset"]["kind"]
-    has_own = chosen in datasets and datasets[chosen].traits.get("has_test_set")
-    is_held_by_clients = data.get("holdout") == "per_client" and not has_own
+    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
     return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
 
 
