@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
+    from harness.checks import NoFigure, expectation
     from harness.checks import checks as check
     from harness.data.datasets import datasets as dataset
     from harness.data.shifts import shifts as shift
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from harness.pipeline import Options, run
     from harness.results import Result, Verdict
     from harness.scenario import Case, Scenario, load_file
+    from harness.systems.dropout import dropouts as dropout
+    from harness.systems.malicious import attacks as attack
+    from harness.systems.sampling import samplers as sampler
+    from harness.systems.stragglers import stragglers as straggler
     from harness.training.algorithms import algorithms as algorithm
     from harness.training.models import models as model
     from harness.training.optimizers import optimizers as optimizer
@@ -40,6 +45,7 @@ _HOME = {
     "DataUnavailable": "harness.errors",
     "HarnessError": "harness.errors",
     "ModelError": "harness.errors",
+    "NoFigure": "harness.checks",
     "Options": "harness.pipeline",
     "Result": "harness.results",
     "RuntimeUnavailable": "harness.errors",
@@ -47,20 +53,25 @@ _HOME = {
     "ScenarioError": "harness.errors",
     "TimeLimitExceeded": "harness.errors",
     "Verdict": "harness.results",
+    "expectation": "harness.checks",
     "load_file": "harness.scenario",
     "run": "harness.pipeline",
 }
 # The registries, which are decorators: @harness.split("name").
 _REGISTRIES = {
     "algorithm": "harness.training.algorithms",
+    "attack": "harness.systems.malicious",
     "check": "harness.checks",
     "dataset": "harness.data.datasets",
+    "dropout": "harness.systems.dropout",
     "model": "harness.training.models",
     "optimizer": "harness.training.optimizers",
+    "sampler": "harness.systems.sampling",
     "schedule": "harness.training.schedules",
     "shift": "harness.data.shifts",
     "size": "harness.data.sizes",
     "split": "harness.data.splits",
+    "straggler": "harness.systems.stragglers",
 }
 
 __all__ = [
@@ -69,6 +80,7 @@ __all__ = [
     "DataUnavailable",
     "HarnessError",
     "ModelError",
+    "NoFigure",
     "Options",
     "Result",
     "RuntimeUnavailable",
@@ -77,17 +89,22 @@ __all__ = [
     "TimeLimitExceeded",
     "Verdict",
     "algorithm",
+    "attack",
     "check",
     "dataset",
+    "dropout",
+    "expectation",
     "load_file",
     "load_scenarios",
     "model",
     "optimizer",
     "run",
+    "sampler",
     "schedule",
     "shift",
     "size",
     "split",
+    "straggler",
 ]
 
 

@@ -19,8 +19,9 @@ from test_packed import federation
 
 from harness.data.federate import FederatedData
 from harness.scenario import Scenario
+from harness.systems.sampling import draw, samplers
 from harness.training.algorithms import algorithms
-from harness.training.cohorts import sample_cohort, shuffled_examples
+from harness.training.cohorts import shuffled_examples
 from harness.training.loop import steps
 from harness.training.models import models
 from harness.training.process import process_for
@@ -87,7 +88,7 @@ def reference(
     history = []
     for number in range(1, ROUNDS + 1):
         change, mass = [np.zeros_like(w) for w in weights], 0.0
-        for one in sample_cohort(len(data.clients), cohort, SEED, number):
+        for one in draw(samplers.parse("uniform"), data.population, cohort, SEED, number):
             trained, weight = client(weights, int(one), number)
             change = [c + weight * (t - w) for c, t, w in zip(change, trained, weights)]
             mass += weight

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Callable, Optional
 
 import numpy as np
@@ -15,6 +16,7 @@ from harness.data.splits import NO_ONE, Pool, assign, splits
 from harness.errors import DataError
 from harness.seeds import Stream, generator
 from harness.settings import Section
+from harness.systems import Population
 
 _TRAIN, _VALIDATION, _TEST = range(3)
 
@@ -54,10 +56,15 @@ class FederatedData:
     unused: int = 0
     task: TaskKind = "label"
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Int (clients,): examples that each client trains on."""
         return np.array([len(c) for c in self.clients])
+
+    @cached_property
+    def population(self) -> Population:
+        """The clients as samplers know them."""
+        return Population(self.names, self.sizes)
 
     @property
     def label_counts(self) -> np.ndarray:

@@ -15,6 +15,10 @@ from harness.registry import Registry
 from harness.report.figures import FIGURES, deviation, mean
 from harness.results import Result, Verdict
 from harness.results.statistics import summarise
+from harness.systems.dropout import dropouts
+from harness.systems.malicious import attacks
+from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers
 from harness.training.algorithms import algorithms
 
 
@@ -130,6 +134,7 @@ def summary_row(result: Result) -> list[str]:
                 choice(splits, clients["split"]),
                 *([f"size {choice(sizes, clients['size'])}"] if clients.get("size") else []),
                 *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
+                *(f"{key} {told}" for key, told in systems_rows(clients)),
             ]
         ),
         figure(statistics.fmean(distances), 3) if distances else "–",
@@ -139,6 +144,22 @@ def summary_row(result: Result) -> list[str]:
         interval(result.accuracies),
         _rounds_to_target(result),
         result.status,
+    ]
+
+
+def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
+    """How clients come, go and behave, as settings with their values, where a scenario says so."""
+    registries: dict[str, Registry[Any]] = {
+        "sampling": samplers,
+        "dropout": dropouts,
+        "stragglers": stragglers,
+        "malicious": attacks,
+    }
+    chosen = {key: clients.get(key) for key in registries}
+    return [
+        [key, choice(registries[key], one)]
+        for key, one in chosen.items()
+        if one and one != {"kind": "uniform"}
     ]
 
 

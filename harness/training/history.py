@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Optional
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from harness.data.heterogeneity import Heterogeneity
 from harness.settings import Figure
@@ -41,7 +41,8 @@ class Round(BaseModel):
 
     Attributes:
         round: number of the round, from 1.
-        clients: clients in the cohort.
+        clients: clients in the cohort; 0 where all dropped out or none was there, and then the
+            round leaves the model as it was.
         held_examples: examples that the cohort's clients hold.
         examples: examples that the cohort processed, all local epochs counted.
         train_loss: mean loss over those examples while they were trained on; None where nobody
@@ -49,7 +50,9 @@ class Round(BaseModel):
         train_accuracy: share of them that was classified correctly; None as above.
         loss: mean loss on the test set after the round; None where it was not evaluated.
         accuracy: share of the test set classified correctly; None where not evaluated.
-        dropped: clients of the cohort that dropped out of the round.
+        dropped: clients that were drawn for the round, too, and dropped out of it.
+        stragglers: clients of the cohort that did only a part of their local steps.
+        malicious: clients of the cohort that attacked.
         bytes_down: bytes that the server sent to the cohort, all clients together; None where
             that is not known.
         bytes_up: bytes that the cohort sent back, after compression.
@@ -67,6 +70,8 @@ class Round(BaseModel):
     loss: Optional[Figure] = None
     accuracy: Optional[Figure] = None
     dropped: int = 0
+    stragglers: int = 0
+    malicious: int = 0
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
 
@@ -92,6 +97,7 @@ class TrainingHistory(BaseModel):
         epsilon: of the differential privacy that the whole training gives at `delta`; None where
             it gives none.
         delta: see `epsilon`.
+        seconds: wall time of each round, where it was taken; no part of the record.
 
     """
 
@@ -111,6 +117,7 @@ class TrainingHistory(BaseModel):
     personalised_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
     delta: Optional[Figure] = None
+    seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

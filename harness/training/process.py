@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 _built: dict[str, Process] = {}
+atexit.register(_built.clear)  # while TensorFlow is still there to let go of its functions
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,21 @@ class Process:
         self.form.set_weights(weights)
         return evaluate(self.form, examples)
 
-    def arguments(self, cohort: Sequence[Examples], training: Training) -> Sequence[Any]:
-        """What `learning.next` is given for a cohort, whose examples are in training order."""
-        way = packed if self.execution.kind == "packed" else standard
-        return way.arguments(cohort, training)
+    def arguments(
+        self,
+        cohort: Sequence[Examples],
+        training: Training,
+        steps: Optional[np.ndarray] = None,
+        factors: Optional[np.ndarray] = None,
+    ) -> Sequence[Any]:
+        """What `learning.next` is given for a cohort, whose examples are in training order.
+
+        With `steps`, int (clients,), the local steps of each client, where they are not all; and
+        with `factors`, float32 (clients,), what each multiplies its update by.
+        """
+        if self.execution.kind == "packed":
+            return packed.arguments(cohort, training, steps, factors)
+        return standard.arguments(cohort, training, steps)
 
 
 def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
