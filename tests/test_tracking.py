@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -60,7 +61,7 @@ def test_tensorboard_junit_and_github_are_told_the_same(
     (verdict,) = read_results(pytester.path / "out")[0].verdicts
     assert float(found["fed_accuracy"]) == verdict.measured
     assert float(found["fed_accuracy_low"]) == verdict.low
-    assert float(found["fed_best_accuracy"]) >= float(found["fed_accuracy"])
+    assert float(found["fed_best_accuracy"]) > float(found["fed_accuracy"]) - 1e-6
     assert "fed_epsilon" not in found
     written = summary.read_text(encoding="utf-8")
     assert written.startswith("# Of another step\n## Federated scenarios\n\n**1 passed**")
@@ -85,7 +86,8 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
     """As of a training that goes on from a checkpoint, or was done before."""
     from harness.plugin.tracking import Tracking
 
-    monkeypatch.setattr("harness.runtime.tensorboard.ScalarsByRound", Told)
+    # Not by its name: pytester's runs leave an older module of that name behind.
+    monkeypatch.setattr(import_module("harness.runtime.tensorboard"), "ScalarsByRound", Told)
     monkeypatch.setattr(Told, "written", [], raising=False)
     one = made_result("tiny", (0.5, 0.6), rounds=4)
     tracking = Tracking(pytester.parseconfigure("--fed-tensorboard=tb"), one.id, (0, 1))
