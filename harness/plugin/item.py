@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.pipeline import submit
+from harness.plugin.baselines import settle
 from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
@@ -50,6 +51,9 @@ class ScenarioItem(pytest.Item):
                 siblings=self.case.siblings,
                 on_round=progress.on_round,
             )
+        settled = settle(self.config, self.result, self.path)
+        self.result = settled.result
+        self.user_properties += settled.properties
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
         self.user_properties.append(("fed_trainings", len(self.result.histories)))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))

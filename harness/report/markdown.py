@@ -24,6 +24,7 @@ from harness.report.tables import (
     choice,
     figure,
     heterogeneity_rows,
+    layer_rows,
     recall_table,
     seed_table,
     spread,
@@ -146,6 +147,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         *heterogeneity_rows(result),
         ["model", choice(models, s["model"])],
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
+        *layer_rows(result.histories[0]),
         ["algorithm", choice(algorithms, training["algorithm"])],
         ["execution", result.histories[0].execution],
         [
