@@ -307,7 +307,7 @@ def _decider(scenario: Scenario, options: Options) -> Optional[Decide]:
     """Says when a run's verdict is certain; None where it is not asked for, or not by the mean."""
     if not options.early_stop or options.inconclusive != "mean" or options.benchmark:
         return None
-    seeds = len(_seeds(scenario.seeds, options.seeds))
+    seeds = len(seeds_to_run(scenario.seeds, options.seeds))
     return lambda finished, begun: certain(scenario.expect, finished, begun, seeds) is not None
 
 
