@@ -13,6 +13,13 @@ from harness.training.models.linear import linear
 from harness.training.models.lstm import lstm
 from harness.training.models.mlp import mlp
 from harness.training.models.resnet import resnet18_gn
+from harness.training.models.tff_baselines import (
+    tff_cifar100,
+    tff_emnist,
+    tff_shakespeare,
+    tff_stackoverflow_tags,
+    tff_stackoverflow_words,
+)
 from harness.training.models.tutorial import tutorial
 from harness.training.models.variable import variable
 
@@ -29,6 +36,11 @@ __all__ = [
     "mlp",
     "models",
     "resnet18_gn",
+    "tff_cifar100",
+    "tff_emnist",
+    "tff_shakespeare",
+    "tff_stackoverflow_tags",
+    "tff_stackoverflow_words",
     "tutorial",
     "variable",
 ]
