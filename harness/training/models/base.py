@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from harness.data.datasets import TaskKind
 from harness.errors import ModelError
@@ -34,6 +34,13 @@ class ModelSettings(Section):
         Optional[UserPath],
         Field(description="A file of weights to begin with: .npz, .h5, .keras, .index."),
     ] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.initial_weights is None:  # records have no line for what most models do without
+            written.pop("initial_weights", None)
+        return written
 
 
 # A function gives a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
