@@ -13,6 +13,7 @@ from harness.data.datasets import datasets
 from harness.errors import ScenarioError
 from harness.scenario.files import load_all
 from harness.training.algorithms import algorithms
+from harness.training.models import models
 
 GOOD = """\
 schema: 1
@@ -127,7 +128,8 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
         ),
         pytest.param(
             model("{keras: 'm:f', hidden: [3]}"),
-            "f.yaml:5: model.hidden: unknown key; allowed: kind, keras, args, outputs",
+            "f.yaml:5: model.hidden: unknown key; allowed: initial_weights, kind, keras, args, "
+            "outputs",
             id="of another model",
         ),
         pytest.param(
@@ -315,7 +317,7 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             model("mpl"),
-            "5: model: got 'mpl'; no such model; allowed: cnn, keras, mlp, tutorial; "
+            f"5: model: got 'mpl'; no such model; allowed: {', '.join(models.names())}; "
             "did you mean 'mlp'?",
         ),
         (
