@@ -26,8 +26,8 @@ TOP_LEVEL_KEYS = (
 )
 CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, malicious"
 TRAINING_KEYS = (
-    "algorithm, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, eval_every, "
-    "execution"
+    "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
+    "eval_every, execution"
 )
 SPLITS = (
     "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, natural, "

@@ -23,6 +23,7 @@ from harness.report.plots import (
 from harness.report.tables import (
     SUMMARY_COLUMNS,
     VERDICT_COLUMNS,
+    aggregation_rows,
     choice,
     figure,
     heterogeneity_rows,
@@ -163,6 +164,7 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
         ["model", choice(models, s["model"])],
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
         ["algorithm", choice(algorithms, training["algorithm"])],
+        *aggregation_rows(result),
         ["execution", result.histories[0].execution],
         [
             "local training",

@@ -13,6 +13,7 @@ from harness.systems import Systems
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
 from harness.training.history import Round, TrainingHistory, listed_clients
+from harness.training.privacy import guarantee
 from harness.training.process import process_for
 from harness.training.settings import Training
 
@@ -63,7 +64,7 @@ def train(
         DataError: the client systems do not fit the federation.
 
     """
-    process = process_for(model, training, data)
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
     begin = checkpoints.latest(process.initial_state(seed)) if checkpoints else None
     so_far = begin or Progress((), None)
     diverged = None
@@ -81,6 +82,13 @@ def train(
             checkpoints.save(so_far)
         raise
     counts = data.label_counts
+    private = guarantee(
+        training.aggregator,
+        systems.sampling,
+        len(data.clients),
+        cohort_size,
+        len(so_far.rounds),
+    )
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -89,6 +97,8 @@ def train(
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
         heterogeneity=measure(counts, data.unused, data.sizes),
+        epsilon=private and private.epsilon,
+        delta=private and private.delta,
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
     )
 
@@ -103,7 +113,7 @@ def steps(
     systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
-    process = process_for(model, training, data)
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
     learning = process.learning
     begin = begin or Progress((), process.initial_state(seed))
     state = begin.state

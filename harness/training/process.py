@@ -12,15 +12,21 @@ import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
+from harness.errors import ModelError
+from harness.registry import kind
 from harness.runtime.imports import silenced
 from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models, tasks
+from harness.training.aggregators import aggregators
+from harness.training.aggregators import build as aggregator_factory
+from harness.training.aggregators.differential_privacy import NOISE_SEED
 from harness.training.algorithms import LearningProcess, Parts, algorithms
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
+from harness.training.execution.scaled import is_scaled as takes_factors
 from harness.training.models.base import outputs
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
@@ -44,6 +50,7 @@ class Process:
         shape: of the data that it fits.
         keras_model: a model of the same structure in this process, for evaluation.
         loss: mean loss over a batch, of (labels, outputs).
+        is_scaled: whether clients may multiply their updates by a factor.
     """
 
     learning: LearningProcess
@@ -52,6 +59,7 @@ class Process:
     shape: models.Shape
     keras_model: tf.keras.Model
     loss: tf.keras.losses.Loss
+    is_scaled: bool = False
 
     def initial_state(self, seed: int) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
@@ -62,7 +70,8 @@ class Process:
             weights = tff.learning.models.ModelWeights(
                 *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
             )
-        return self.learning.set_model_weights(self.learning.initialize(), weights)
+        state = self.learning.set_model_weights(self.learning.initialize(), weights)
+        return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model."""
@@ -94,11 +103,24 @@ class Process:
         """
         if self.execution.kind == "packed":
             return packed.arguments(cohort, training, steps, factors)
-        return standard.arguments(cohort, training, steps)
+        return standard.arguments(cohort, training, steps, factors if self.is_scaled else None)
 
 
-def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
+def process_for(
+    chosen: Section,
+    training: Training,
+    data: FederatedData,
+    cohort_size: Optional[int] = None,
+    is_scaled: bool = False,
+) -> Process:
     """The process for these settings; built once for all seeds and variants that share them.
+
+    Args:
+        chosen: the model.
+        training: algorithm, aggregator and optimizers.
+        data: what the model has to fit.
+        cohort_size: clients that a round is expected to have; all when None.
+        is_scaled: whether clients may multiply their updates by a factor.
 
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
@@ -106,19 +128,33 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     shape = models.Shape(
         data.train.x.shape[1:], data.num_classes, data.task, data.train.y.shape[1:]
     )
-    parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
+    parts = (
+        chosen,
+        training.algorithm,
+        training.aggregator,
+        training.client_optimizer,
+        training.server_optimizer,
+    )
     code = [fingerprints(part) for part in parts]
     settings = [part.model_dump(mode="json") for part in parts]
     rounds = _rounds(training)
-    key = json.dumps([repr(shape), training.execution, code, settings, rounds])
+    clients = 0
+    if aggregators.entry(training.aggregator).traits.get("by_clients"):
+        clients = cohort_size or len(data.clients)
+    key = json.dumps([repr(shape), training.execution, code, settings, rounds, clients, is_scaled])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, data)
+            _built[key] = _build(chosen, training, shape, data, clients, is_scaled)
     return _built[key]
 
 
 def _build(
-    chosen: Section, training: Training, shape: models.Shape, data: FederatedData
+    chosen: Section,
+    training: Training,
+    shape: models.Shape,
+    data: FederatedData,
+    clients: int,
+    scaled: bool,
 ) -> Process:
     import tensorflow as tf
 
@@ -139,11 +175,28 @@ def _build(
             (_functional if is_packed else _variable)(build, shape.task, loss, spec),
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+            aggregator=aggregator_factory(training.aggregator, clients),
             packed=is_packed,
+            scaled=scaled,
             rounds=_rounds(training),
         ),
     )
-    return Process(learning, execution, chosen, shape, keras_model, loss)
+    if scaled and not is_packed and not takes_factors(learning):
+        raise ModelError(
+            f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
+            "update; label_flip does"
+        )
+    return Process(learning, execution, chosen, shape, keras_model, loss, scaled)
+
+
+def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
+    """The server's state with what its aggregator draws noise from set by the training's seed."""
+    import tree
+
+    def seeded(path: tuple[Any, ...], leaf: Any) -> Any:
+        return np.array([rng.integers(2**31), 0], np.int32) if NOISE_SEED in path else leaf
+
+    return state._replace(aggregator=tree.map_structure_with_path(seeded, state.aggregator))
 
 
 def _rounds(training: Training) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Callable, Optional
 
 from harness.errors import ModelError
+from harness.training.aggregators import aggregators
 from harness.training.algorithms import algorithms
 from harness.training.settings import Training
 
@@ -46,6 +47,9 @@ def _obstacle(training: Training, build: Callable[[], tf.keras.Model]) -> Option
     entry = algorithms.entry(training.algorithm)
     if not entry.traits.get("packs"):
         return f"{entry.name} needs each client by itself"
+    aggregator = aggregators.entry(training.aggregator)
+    if not aggregator.traits.get("packs"):
+        return f"the aggregator {aggregator.name} needs each client's own change"
     made: list[tf.Variable] = []
 
     def record(make: Callable[..., tf.Variable], **settings: object) -> tf.Variable:
