@@ -9,6 +9,7 @@ from typing import Union
 import pytest
 
 from harness.checks import checks
+from harness.data.datasets import datasets
 from harness.errors import ScenarioError
 from harness.scenario.files import load_all
 from harness.training.algorithms import algorithms
@@ -21,6 +22,7 @@ clients: {count: 4}
 model: mlp
 training: {rounds: 2}
 """
+DATA_SETS = ", ".join(datasets.names())
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
 )
@@ -278,12 +280,12 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
     [
         (
             data("dataset: digit"),
-            "3: data.dataset: got 'digit'; no such data set; allowed: digits, emnist, mnist_5k; "
+            f"3: data.dataset: got 'digit'; no such data set; allowed: {DATA_SETS}; "
             "did you mean 'digits'?",
         ),
         (
-            data("dataset: {kind: cifar}"),
-            "3: data.dataset: got 'cifar'; no such data set; allowed: digits, emnist, mnist_5k",
+            data("dataset: {kind: sonnets}"),
+            f"3: data.dataset: got 'sonnets'; no such data set; allowed: {DATA_SETS}",
         ),
         (
             data("dataset: [digits]"),

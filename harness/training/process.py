@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional
@@ -18,7 +18,7 @@ from harness.runtime.imports import silenced
 from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
-from harness.training import models, tasks
+from harness.training import models
 from harness.training.aggregators import aggregators
 from harness.training.aggregators import build as aggregator_factory
 from harness.training.aggregators.differential_privacy import NOISE_SEED
@@ -27,16 +27,15 @@ from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
 from harness.training.execution.scaled import is_scaled as takes_factors
-from harness.training.models.base import outputs
+from harness.training.forms import Form, form_of
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
-from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     import tensorflow_federated as tff
 
 _built: dict[str, Process] = {}
+atexit.register(_built.clear)  # while TensorFlow is still there to let go of its functions
 
 
 @dataclass(frozen=True)
@@ -46,19 +45,13 @@ class Process:
     Attributes:
         learning: the TFF process; it has no random state of its own.
         execution: how clients are put onto placements.
-        chosen: the scenario's model.
-        shape: of the data that it fits.
-        keras_model: a model of the same structure in this process, for evaluation.
-        loss: mean loss over a batch, of (labels, outputs).
+        form: the scenario's model, as this process judges it.
         is_scaled: whether clients may multiply their updates by a factor.
     """
 
     learning: LearningProcess
     execution: Execution
-    chosen: Section
-    shape: models.Shape
-    keras_model: tf.keras.Model
-    loss: tf.keras.losses.Loss
+    form: Form
     is_scaled: bool = False
 
     def initial_state(self, seed: int) -> Any:
@@ -76,18 +69,20 @@ class Process:
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model."""
         import tensorflow as tf
-        import tensorflow_federated as tff
 
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
         with silenced():  # Keras warns of its own use of the random module
             tf.keras.utils.set_random_seed(int(draw))
-            model = models.build(self.chosen, self.shape)
-        return tff.learning.models.ModelWeights.from_model(model)
+            return self.form.new_weights()
 
     def evaluate(self, state: Any, examples: Examples) -> Evaluation:
         """The model of that state on held-out examples."""
-        self.learning.get_model_weights(state).assign_weights_to(self.keras_model)
-        return evaluate(self.keras_model, self.loss, self.shape, examples)
+        return self.judge(self.learning.get_model_weights(state), examples)
+
+    def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
+        """The model with these weights on held-out examples."""
+        self.form.set_weights(weights)
+        return evaluate(self.form, examples)
 
     def arguments(
         self,
@@ -126,7 +121,12 @@ def process_for(
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
     """
     shape = models.Shape(
-        data.train.x.shape[1:], data.num_classes, data.task, data.train.y.shape[1:]
+        data.train.x.shape[1:],
+        data.num_classes,
+        data.task,
+        data.train.y.shape[1:],
+        data.train.x.dtype.name,
+        data.train.y.dtype.name,
     )
     parts = (
         chosen,
@@ -144,35 +144,20 @@ def process_for(
     key = json.dumps([repr(shape), training.execution, code, settings, rounds, clients, is_scaled])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, data, clients, is_scaled)
+            _built[key] = _build(chosen, training, shape, clients, is_scaled)
     return _built[key]
 
 
 def _build(
-    chosen: Section,
-    training: Training,
-    shape: models.Shape,
-    data: FederatedData,
-    clients: int,
-    scaled: bool,
+    chosen: Section, training: Training, shape: models.Shape, clients: int, scaled: bool
 ) -> Process:
-    import tensorflow as tf
-
-    def build() -> tf.keras.Model:
-        return models.build(chosen, shape)
-
-    keras_model = build()  # first here, where an error is the user's to read
-    execution = choose(training, build)
-    loss = keras_loss(shape.task, outputs(chosen) == "logits")
-    spec = OrderedDict(
-        x=tf.TensorSpec((None, *shape.input_shape), data.train.x.dtype),
-        y=tf.TensorSpec((None, *shape.label_shape), data.train.y.dtype),
-    )
+    form = form_of(chosen, shape)  # first, where an error is the user's to read
+    execution = choose(training, form)
     is_packed = execution.kind == "packed"
     learning = algorithms.entry(training.algorithm).call(
         training.algorithm,
         Parts(
-            (_functional if is_packed else _variable)(build, shape.task, loss, spec),
+            form.functional() if is_packed else form.variable(),
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             aggregator=aggregator_factory(training.aggregator, clients),
@@ -186,7 +171,7 @@ def _build(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    return Process(learning, execution, chosen, shape, keras_model, loss, scaled)
+    return Process(learning, execution, form, scaled)
 
 
 def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
@@ -203,32 +188,3 @@ def _rounds(training: Training) -> int:
     """The number of rounds, for an algorithm that depends on it."""
     traits = algorithms.entry(training.algorithm).traits
     return training.rounds if traits.get("by_round") else 0
-
-
-def _functional(
-    build: Any, task: tasks.Task, loss: Any, spec: Any
-) -> tff.learning.models.FunctionalModel:
-    import tensorflow_federated as tff
-
-    model = tff.learning.models.functional_model_from_keras(build, loss_fn=loss, input_spec=spec)
-    return tff.learning.models.FunctionalModel(
-        initial_weights=model.initial_weights,
-        predict_on_batch_fn=model.predict_on_batch,
-        loss_fn=model.loss,
-        metrics_fns=functional_metrics(task),
-        input_spec=spec,
-    )
-
-
-def _variable(build: Any, task: tasks.Task, loss: Any, spec: Any) -> Any:
-    import tensorflow_federated as tff
-
-    def model_fn() -> tff.learning.models.VariableModel:
-        return tff.learning.models.from_keras_model(
-            build(),
-            loss=loss,
-            input_spec=spec,
-            metrics=[lambda: keras_accuracy(task)],
-        )
-
-    return model_fn
