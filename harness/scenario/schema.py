@@ -12,6 +12,7 @@ from harness.checks import checks
 from harness.data.settings import Clients, Data
 from harness.registry import Choice, Choices, Registry, kind
 from harness.settings import Section, problem
+from harness.systems.sampling import samplers
 from harness.training.models import models
 from harness.training.privacy import is_bounded
 from harness.training.settings import Training
@@ -83,10 +84,11 @@ class Scenario(Section):
     @model_validator(mode="after")
     def _can_be_private(self) -> Scenario:
         if kind(self.training.aggregator) == "dp" and not is_bounded(self.clients.sampling):
+            able = [n for n in samplers.names() if not samplers[n].traits.get("repeats")]
             raise problem(
                 "training.aggregator",
                 f"got dp; with {kind(self.clients.sampling)} sampling a client may come several "
-                "times in a round, and no noise is enough; allowed with: uniform, poisson, ...",
+                f"times in a round, and no noise is enough; allowed with: {', '.join(able)}",
             )
         return self
 
