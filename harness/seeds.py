@@ -23,6 +23,7 @@ class Stream(enum.IntEnum):
     STRAGGLERS = 10
     MALICIOUS = 11
     AGGREGATION = 12
+    CLIENT_FIGURES = 20
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:

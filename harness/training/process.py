@@ -30,6 +30,7 @@ from harness.training.execution.scaled import is_scaled as takes_factors
 from harness.training.forms import Form, form_of
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
+from harness.training.traffic import Traffic, traffic_of
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -46,12 +47,14 @@ class Process:
         learning: the TFF process; it has no random state of its own.
         execution: how clients are put onto placements.
         form: the scenario's model, as this process judges it.
+        traffic: what a round sends to and from each client.
         is_scaled: whether clients may multiply their updates by a factor.
     """
 
     learning: LearningProcess
     execution: Execution
     form: Form
+    traffic: Traffic
     is_scaled: bool = False
 
     def initial_state(self, seed: int) -> Any:
@@ -154,24 +157,23 @@ def _build(
     form = form_of(chosen, shape)  # first, where an error is the user's to read
     execution = choose(training, form)
     is_packed = execution.kind == "packed"
-    learning = algorithms.entry(training.algorithm).call(
-        training.algorithm,
-        Parts(
-            form.functional() if is_packed else form.variable(),
-            optimizers.entry(training.client_optimizer).call(training.client_optimizer),
-            optimizers.entry(training.server_optimizer).call(training.server_optimizer),
-            aggregator=aggregator_factory(training.aggregator, clients),
-            packed=is_packed,
-            scaled=scaled,
-            rounds=_rounds(training),
-        ),
+    parts = Parts(
+        form.functional() if is_packed else form.variable(),
+        optimizers.entry(training.client_optimizer).call(training.client_optimizer),
+        optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+        aggregator=aggregator_factory(training.aggregator, clients),
+        packed=is_packed,
+        scaled=scaled,
+        rounds=_rounds(training),
     )
+    learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
     if scaled and not is_packed and not takes_factors(learning):
         raise ModelError(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    return Process(learning, execution, form, scaled)
+    traffic = traffic_of(training, parts, form.new_weights())
+    return Process(learning, execution, form, traffic, scaled)
 
 
 def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:

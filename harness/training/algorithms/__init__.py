@@ -5,7 +5,7 @@ An algorithm function takes `Parts` and its keys from the scenario file, and ret
 """
 
 from harness.training.algorithms.adaptive import fedadagrad, fedadam, fedyogi
-from harness.training.algorithms.base import LearningProcess, Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Parts, Sizes, algorithms
 from harness.training.algorithms.fedavg import fedavg
 from harness.training.algorithms.fedavg_with_schedule import fedavg_with_schedule
 from harness.training.algorithms.fedavgm import fedavgm
@@ -16,6 +16,7 @@ from harness.training.algorithms.mime_lite import mime_lite
 __all__ = [
     "LearningProcess",
     "Parts",
+    "Sizes",
     "algorithms",
     "fedadagrad",
     "fedadam",

@@ -10,7 +10,12 @@ from harness.training.algorithms.base import LearningProcess, Parts, algorithms
 from harness.training.schedules import at, factors, schedules
 
 
-@algorithms("mime_lite", by_round=True)
+@algorithms(
+    "mime_lite",
+    by_round=True,
+    # The optimizer's state goes down, too, and the gradient at the first weights up.
+    traffic=lambda s: (s.weights + s.optimizer, 2 * s.trainable),
+)
 def mime_lite(
     parts: Parts,
     *,
