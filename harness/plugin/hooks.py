@@ -22,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(flag[2:].replace("-", "_"), text, default=None)
 
     option("--fed-report", "DIR", "write a Markdown report and result records into DIR")
+    option("--fed-tensorboard", "DIR", "write the figures of all rounds into DIR for TensorBoard")
+    option("--fed-mlflow", "DIR", "log each training as an MLflow run, in the file store DIR")
     option("--fed-seeds", "N", "run N seeds of each scenario instead of those it lists", _positive)
     option(
         "--fed-rounds", "N", "stop after N rounds; what this cuts short is not judged", _positive
@@ -72,6 +74,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     switch("--fed-strict", "fail, not skip, scenarios whose data is not on this machine")
     switch("--fed-no-cache", "run trainings again that have not changed since they were run")
     switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew")
+    switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail")
     switch("--fed-resume", "go on with trainings that were cut off, from their last checkpoint")
     parser.addini(
         "fed_files",
