@@ -141,13 +141,8 @@ def summary_row(result: Result) -> list[str]:
                 *(f"{key} {told}" for key, told in systems_rows(clients)),
             ]
         ),
-<<<<<<< HEAD
-        figure(statistics.fmean(distances), 3) if distances else "–",
-        ", ".join([choice(algorithms, training["algorithm"]), *_aggregator(training)]),
-=======
         f"{statistics.fmean(distances):.3f}" if distances else "–",
-        choice(algorithms, training["algorithm"]),
->>>>>>> main
+        ", ".join([choice(algorithms, training["algorithm"]), *_aggregator(training)]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
         interval(result.accuracies),
