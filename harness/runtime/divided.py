@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Optional, Protocol
 
 from harness.errors import RuntimeUnavailable
+from harness.runtime.executors import simulated
 
 
 class Pool(Protocol):
@@ -100,7 +101,7 @@ def _form(computation: Any) -> Any:
     import tensorflow_federated as tff
 
     try:
-        return tff.backends.native.compile_to_mergeable_comp_form(computation)
+        return tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
     except (TypeError, ValueError) as bad:
         raise RuntimeUnavailable(
             "the algorithm of this scenario cannot be divided among several remote workers, as "

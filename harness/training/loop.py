@@ -14,6 +14,7 @@ from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
 from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
+from harness.training.privacy import guarantee
 from harness.training.process import Process, process_for
 from harness.training.settings import Training
 
@@ -64,7 +65,7 @@ def train(
         DataError: the client systems do not fit the federation.
 
     """
-    process = process_for(model, training, data)
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
     begin = checkpoints.latest(process.initial_state(seed)) if checkpoints else None
     so_far = begin or Progress((), None)
     diverged = None
@@ -83,6 +84,13 @@ def train(
             checkpoints.save(so_far)
         raise
     counts = data.label_counts
+    private = guarantee(
+        training.aggregator,
+        systems.sampling,
+        len(data.clients),
+        cohort_size,
+        len(so_far.rounds),
+    )
     final = {} if diverged else _final_figures(process, so_far, data, seed)
     return TrainingHistory(
         seed=seed,
@@ -92,6 +100,8 @@ def train(
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
         heterogeneity=measure(counts, data.unused, data.sizes),
+        epsilon=private and private.epsilon,
+        delta=private and private.delta,
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
         parameters=process.form.parameters(),
         model_summary=process.form.summary(),
@@ -125,7 +135,7 @@ def steps(
     systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
-    process = process_for(model, training, data)
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
     learning = process.learning
     begin = begin or Progress((), process.initial_state(seed))
     state = begin.state
