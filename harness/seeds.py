@@ -19,6 +19,7 @@ class Stream(enum.IntEnum):
     SIZES = 6
     SHIFT = 7
     HOLDOUT = 8
+    ALGORITHM = 20
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,3 +31,9 @@ def evaluate(model: tf.keras.Model, loss: tf.keras.losses.Loss, test: Examples) 
         total_loss += float(loss(batch.y, given)) * len(batch)
         correct += int(np.sum(np.argmax(given.numpy(), axis=-1) == batch.y))
     return Evaluation(total_loss / len(test), correct / len(test))
+
+
+def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:
+    """The mean of evaluations, each with its weight."""
+    figures, weights = zip(*judged)
+    return Evaluation(*(float(f) for f in np.average(figures, axis=0, weights=weights)))

@@ -55,7 +55,7 @@ def train(
 
     """
     process = process_for(model, training, data)
-    begin = checkpoints.latest(process.initial_state(seed)) if checkpoints else None
+    begin = checkpoints.latest(process.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
     diverged = None
     try:
@@ -92,16 +92,14 @@ def steps(
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     process = process_for(model, training, data)
-    learning = process.learning
-    begin = begin or Progress((), process.initial_state(seed))
+    begin = begin or Progress((), process.initial_state(seed, data))
     state = begin.state
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
         cohort = cohort_of_round(data, cohort_size, seed, number)
-        state, measured = learning.next(state, process.arguments(cohort.examples, training))
+        state, metrics = process.next(state, cohort, training, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:
-            judged = process.evaluate(state, data.test)
-        metrics = measured["client_work"]["train"]
+            judged = process.evaluate(state, data)
         yield Step(
             Round(
                 round=number,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
@@ -15,7 +15,8 @@ from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
-from harness.training.algorithms import LearningProcess, Parts, algorithms
+from harness.training.algorithms import LearningProcess, OwnProcess, Parts, algorithms
+from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
@@ -35,7 +36,7 @@ class Process:
     """A learning process and what is needed to start, feed and judge it.
 
     Attributes:
-        learning: the TFF process; it has no random state of its own.
+        learning: the TFF process, or what stands for it; it has no random state of its own.
         execution: how clients are put onto placements.
         chosen: the scenario's model.
         shape: of the data that it fits.
@@ -43,18 +44,20 @@ class Process:
         loss: mean loss over a batch, of (labels, outputs).
     """
 
-    learning: LearningProcess
+    learning: Union[LearningProcess, OwnProcess]
     execution: Execution
     chosen: Section
     shape: models.Shape
     keras_model: tf.keras.Model
     loss: tf.keras.losses.Loss
 
-    def initial_state(self, seed: int) -> Any:
+    def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
         import tensorflow_federated as tff
 
         weights = self.initial_weights(seed)
+        if isinstance(self.learning, OwnProcess):
+            return self.learning.start(weights, data, generator(seed, Stream.ALGORITHM, 0))
         if self.execution.kind == "packed":  # a functional model keeps its weights as tuples
             weights = tff.learning.models.ModelWeights(
                 *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
@@ -72,9 +75,24 @@ class Process:
             model = models.build(self.chosen, self.shape)
         return tff.learning.models.ModelWeights.from_model(model)
 
-    def evaluate(self, state: Any, examples: Examples) -> Evaluation:
-        """The model of that state on held-out examples."""
-        self.learning.get_model_weights(state).assign_weights_to(self.keras_model)
+    def next(
+        self, state: Any, cohort: Cohort, training: Training, seed: int, number: int
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """The state after round `number`, and TFF's metrics of its training."""
+        if isinstance(self.learning, OwnProcess):
+            rng = generator(seed, Stream.ALGORITHM, number)
+            return self.learning.next(state, cohort, training, rng)
+        state, measured = self.learning.next(state, self.arguments(cohort.examples, training))
+        return state, measured["client_work"]["train"]
+
+    def evaluate(self, state: Any, data: FederatedData) -> Evaluation:
+        """The model of that state on the test set, or the models where each client has its own."""
+        if isinstance(self.learning, OwnProcess):
+            return self.learning.evaluate(state, data, self._judge)
+        return self._judge(self.learning.get_model_weights(state), data.test)
+
+    def _judge(self, weights: Any, examples: Examples) -> Evaluation:
+        weights.assign_weights_to(self.keras_model)
         return evaluate(self.keras_model, self.loss, examples)
 
     def arguments(self, cohort: Sequence[Examples], training: Training) -> Sequence[Any]:
@@ -93,8 +111,8 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
     code = [fingerprints(part) for part in parts]
     settings = [part.model_dump(mode="json") for part in parts]
-    rounds = _rounds(training)
-    key = json.dumps([repr(shape), training.execution, code, settings, rounds])
+    told = _told(training, data)
+    key = json.dumps([repr(shape), training.execution, code, settings, told])
     if key not in _built:
         with silenced():
             _built[key] = _build(chosen, training, shape, data)
@@ -124,16 +142,17 @@ def _build(
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             packed=is_packed,
-            rounds=_rounds(training),
+            **_told(training, data),
         ),
     )
     return Process(learning, execution, chosen, shape, keras_model, loss)
 
 
-def _rounds(training: Training) -> int:
-    """The number of rounds, for an algorithm that depends on it."""
+def _told(training: Training, data: FederatedData) -> dict[str, int]:
+    """What an algorithm that depends on it is told of the training and the federation."""
     traits = algorithms.entry(training.algorithm).traits
-    return training.rounds if traits.get("by_round") else 0
+    told = {"rounds": training.rounds} if traits.get("by_round") else {}
+    return {**told, "population": len(data.clients)} if traits.get("by_population") else told
 
 
 def _functional(build: Any, loss: Any, spec: Any) -> tff.learning.models.FunctionalModel:
