@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from harness.pipeline import Options, run
     from harness.results import Result, Verdict
     from harness.scenario import Case, Scenario, load_file
+    from harness.systems.dropout import dropouts as dropout
+    from harness.systems.malicious import attacks as attack
+    from harness.systems.sampling import samplers as sampler
+    from harness.systems.stragglers import stragglers as straggler
     from harness.training.algorithms import algorithms as algorithm
     from harness.training.models import models as model
     from harness.training.optimizers import optimizers as optimizer
@@ -53,14 +57,18 @@ _HOME = {
 # The registries, which are decorators: @harness.split("name").
 _REGISTRIES = {
     "algorithm": "harness.training.algorithms",
+    "attack": "harness.systems.malicious",
     "check": "harness.checks",
     "dataset": "harness.data.datasets",
+    "dropout": "harness.systems.dropout",
     "model": "harness.training.models",
     "optimizer": "harness.training.optimizers",
+    "sampler": "harness.systems.sampling",
     "schedule": "harness.training.schedules",
     "shift": "harness.data.shifts",
     "size": "harness.data.sizes",
     "split": "harness.data.splits",
+    "straggler": "harness.systems.stragglers",
 }
 
 __all__ = [
@@ -77,17 +85,21 @@ __all__ = [
     "TimeLimitExceeded",
     "Verdict",
     "algorithm",
+    "attack",
     "check",
     "dataset",
+    "dropout",
     "load_file",
     "load_scenarios",
     "model",
     "optimizer",
     "run",
+    "sampler",
     "schedule",
     "shift",
     "size",
     "split",
+    "straggler",
 ]
 
 

@@ -222,7 +222,14 @@ def train_seed(
     runtime(options.threads, parse_addresses(options.workers)).start()
     try:
         return train(
-            data, scenario.model, scenario.training, cohort_size, seed, on_round, checkpoints
+            data,
+            scenario.model,
+            scenario.training,
+            cohort_size,
+            seed,
+            on_round,
+            checkpoints,
+            scenario.clients.systems,
         )
     except TimeLimitExceeded:
         shutdown()  # the worker is still busy

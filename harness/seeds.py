@@ -19,6 +19,10 @@ class Stream(enum.IntEnum):
     SIZES = 6
     SHIFT = 7
     HOLDOUT = 8
+    DROPOUT = 9
+    STRAGGLERS = 10
+    MALICIOUS = 11
+    AGGREGATION = 12
     ALGORITHM = 20
 
 

@@ -23,8 +23,9 @@ from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.scenario import Scenario
 from harness.seeds import Stream, generator
+from harness.systems.sampling import draw, samplers
 from harness.training.algorithms import Parts, algorithms, scaffold
-from harness.training.cohorts import sample_cohort, shuffled_examples
+from harness.training.cohorts import shuffled_examples
 from harness.training.loop import steps
 from harness.training.models import models
 from harness.training.process import process_for
@@ -65,6 +66,10 @@ def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[
     ]
 
 
+def cohort_of(data: FederatedData, number: int, size: int = COHORT) -> np.ndarray:
+    return draw(samplers.parse("uniform"), data.population, size, SEED, number)
+
+
 def batches(data: FederatedData, client: int, number: int, size: int = 8, epochs: int = 2) -> Any:
     own = shuffled_examples(data, client, SEED, number)
     x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
@@ -91,7 +96,7 @@ def reference(
     history = []
     for number in range(1, ROUNDS + 1):
         change, mass = [np.zeros_like(w) for w in weights], 0.0
-        for one in sample_cohort(len(data.clients), cohort, SEED, number):
+        for one in cohort_of(data, number, cohort):
             trained, weight = client(weights, int(one), number)
             change = [c + weight * (t - w) for c, t, w in zip(change, trained, weights)]
             mass += weight
@@ -311,7 +316,7 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
 
     class Quadratic(tf.keras.layers.Layer):
         def build(self, shape: Any) -> None:
-            self.w = self.add_weight("w", (), initializer="ones")
+            self.w = self.add_weight(name="w", shape=(), initializer="ones")
 
         def call(self, x: Any) -> Any:
             return x[:, :1] * self.w**2 + x[:, 1:] * self.w
@@ -333,14 +338,14 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
     process = scaffold(Parts(model, sgdm(rate), sgdm(1.0), population=2))
     x = np.array([[mu, bias], [0.0, -bias]], np.float32)
     examples = [Examples(x[i : i + 1], np.zeros(1, np.int32)) for i in (0, 1)]
-    cohort: Any = SimpleNamespace(clients=np.arange(2), examples=examples)
+    cohort: Any = SimpleNamespace(clients=np.arange(2), examples=examples, steps=None)
     training = Training.model_validate({"rounds": 1, "local_epochs": local_steps})
     two: Any = SimpleNamespace(clients=[0, 1])
     weights = tff.learning.models.ModelWeights([np.float32(1.0)], [])
     rng = np.random.default_rng(0)
     state = process.start(weights, two, rng)
 
-    w = biased = 1.0
+    w = biased = measured = 1.0
     control, own = 0.0, [0.0, 0.0]
     for number in range(60):
         state, _ = process.next(state, cohort, training, rng)
@@ -371,7 +376,7 @@ def test_centralised_trains_on_the_pooled_examples(data: FederatedData) -> None:
     ]
     expected = []
     for number in range(1, ROUNDS + 1):
-        cohort = sample_cohort(5, COHORT, SEED, number)
+        cohort = cohort_of(data, number)
         own = [shuffled_examples(data, int(client), SEED, number) for client in cohort]
         order = generator(SEED, Stream.ALGORITHM, number).permutation(sum(map(len, own)))
         x = np.concatenate([e.x for e in own])[order].reshape(len(order), -1).astype(np.float64)
@@ -388,14 +393,15 @@ def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:
     settings = Training.model_validate({**BASE, "algorithm": "local_only"})
     process = process_for(MODEL, settings, data)
     *_, last = steps(data, MODEL, settings, COHORT, SEED)
+    state: Any = last.state
     first = [w.numpy().astype(np.float64) for w in process.initial_weights(SEED).trainable]
     train, right = sgd(data), []
     for client in range(5):
         weights = first
         for number in range(1, ROUNDS + 1):
-            if client in sample_cohort(5, COHORT, SEED, number):
+            if client in cohort_of(data, number):
                 weights, _ = train(weights, client, number)
-        for ours, reference in zip(last.state.weights.trainable, weights):
+        for ours, reference in zip(state.weights.trainable, weights):
             np.testing.assert_allclose(ours[client], reference, rtol=0, atol=2e-6)
         x = data.test.x.reshape(len(data.test), -1)
         logits = np.maximum(x @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
@@ -409,7 +415,8 @@ def test_with_one_client_fedavg_is_local_training(name: str) -> None:
     fedavg = measure(alone, cohort=1)
     settings = Training.model_validate({**BASE, "algorithm": name})
     *_, last = steps(alone, MODEL, settings, 1, SEED)
-    for ours, theirs in zip(last.state.weights.trainable, fedavg[-1]):
+    state: Any = last.state
+    for ours, theirs in zip(state.weights.trainable, fedavg[-1]):
         np.testing.assert_allclose(np.reshape(ours, theirs.shape), theirs, rtol=0, atol=1e-6)
 
 

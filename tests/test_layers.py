@@ -17,6 +17,7 @@ HEAVY = {"tensorflow", "tensorflow_federated"}
 LAYERS = (
     {"errors", "seeds", "settings"},
     {"registry", "runtime"},
+    {"systems"},
     {"data"},
     {"training"},
     {"results"},

@@ -13,7 +13,8 @@ from harness.data.datasets import Cache, Dataset, Examples, datasets
 from harness.data.datasets.base import in_memory
 from harness.data.federate import FederatedData, federate
 from harness.data.settings import Clients, Data
-from harness.training.cohorts import sample_cohort, shuffled_examples
+from harness.systems.sampling import draw, samplers
+from harness.training.cohorts import shuffled_examples
 
 EXAMPLES, CLIENTS = 1_000_000, 10_000
 
@@ -64,7 +65,7 @@ def test_a_million_examples_are_described_without_reading_one(rows: Counted, spl
     assert len(data.clients) == CLIENTS
     assert data.sizes.sum() + len(data.test) == EXAMPLES
 
-    cohort = sample_cohort(CLIENTS, 50, 0, 1)
+    cohort = draw(samplers.parse("uniform"), data.population, 50, 0, 1)
     held = [shuffled_examples(data, client, 0, 1) for client in cohort]
     assert rows.made == sum(len(h) for h in held) == data.sizes[cohort].sum()
     for client, examples in zip(cohort, held):

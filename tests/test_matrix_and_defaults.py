@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_scenario_errors import CLIENT_KEYS
 
 from harness.errors import ScenarioError
 from harness.scenario import Case, load_file
@@ -217,12 +218,11 @@ def test_documents_each_have_their_matrix_and_line(load: Callable[..., list[Case
         ("{clients.count: [3, '3']}", "matrix: gives the same variant twice: count=3"),
         (
             "{clients.zzz: [1, 2]}",
-            "clients.zzz: unknown key; allowed: count, split, size, shift, per_round",
+            f"clients.zzz: unknown key; allowed: {CLIENT_KEYS}",
         ),
         (
             "{clients.coutn: [1, 2]}",
-            "clients.coutn: unknown key; allowed: count, split, size, shift, per_round; "
-            "did you mean 'count'?",
+            f"clients.coutn: unknown key; allowed: {CLIENT_KEYS}; did you mean 'count'?",
         ),
         pytest.param(
             "{5: [1]}",

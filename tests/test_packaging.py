@@ -128,10 +128,12 @@ def installing() -> str:
 
 
 def test_the_page_on_installing_has_the_overrides(pyproject: dict[str, Any]) -> None:
-    shown = re.findall(r"^override-dependencies = (\[.*\])$", installing(), flags=re.MULTILINE)
+    shown = re.findall(
+        r"^override-dependencies = \[\n(.*?)^\]$", installing(), re.MULTILINE | re.DOTALL
+    )
     assert shown
-    for line in shown:
-        assert re.findall(r'"(.*?)"', line) == pyproject["tool"]["uv"]["override-dependencies"]
+    for lines in shown:
+        assert re.findall(r'"(.*?)"', lines) == pyproject["tool"]["uv"]["override-dependencies"]
 
 
 def test_the_lock_names_no_other_hosts() -> None:

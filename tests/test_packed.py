@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
+from harness.systems import Systems
+from harness.systems.dropout import dropouts
+from harness.systems.malicious import attacks
+from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers
 from harness.training.execution.packed import deal
-from harness.training.loop import steps
+from harness.training.loop import steps, train
 from harness.training.models import models
 from harness.training.process import process_for
 from harness.training.settings import Training
@@ -34,8 +39,20 @@ def weights(
     data: FederatedData, execution: str, model: Any, cohort: int, **training: Any
 ) -> tuple[list[np.ndarray], Any]:
     """The server's weights after the last round, and that round."""
+    return weights_with(Systems(), data, execution, model, cohort, **training)
+
+
+def weights_with(
+    systems: Systems,
+    data: FederatedData,
+    execution: str,
+    model: Any,
+    cohort: int,
+    **training: Any,
+) -> tuple[list[np.ndarray], Any]:
+    """The same, under these conditions."""
     settings = Training.model_validate({"rounds": 2, "execution": execution, **training})
-    *_, last = steps(data, models.parse(model), settings, cohort, 1)
+    *_, last = steps(data, models.parse(model), settings, cohort, 1, systems=systems)
     process = process_for(models.parse(model), settings, data)
     assert process.execution.kind == execution
     after = process.learning.get_model_weights(last.state)
@@ -125,6 +142,52 @@ def test_a_client_that_is_not_finite_is_left_out_by_both() -> None:
     for one, other in zip(standard, packed):
         assert np.isfinite(one).all()
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+
+
+@pytest.mark.usefixtures("worker")
+def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
+    conditions = Systems(
+        dropout=dropouts.parse({"rate": 0.2}),
+        stragglers=stragglers.parse({"kind": "steps", "share": 0.7}),
+        malicious=attacks.parse({"kind": "label_flip", "share": 0.3}),
+    )
+    data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
+    model = {"kind": "mlp", "hidden": [5]}
+    settings = {"local_epochs": 3, "batch_size": 5}
+    (standard, a), (packed, b) = (
+        weights_with(conditions, data, execution, model, 8, **settings)
+        for execution in ("standard", "packed")
+    )
+    for one, other in zip(standard, packed):
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+    assert a.examples == b.examples < a.held_examples * 3
+    assert (a.dropped, a.stragglers, a.malicious) == (b.dropped, b.stragglers, b.malicious)
+    assert a.dropped and a.stragglers and a.malicious
+    careless, _ = weights(data, "packed", model, 8, **settings)
+    assert max(np.abs(one - other).max() for one, other in zip(packed, careless)) > 1e-3
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("execution", ["packed", "standard"])
+def test_a_round_without_clients_changes_nothing(execution: str) -> None:
+    cohorts = samplers.parse({"kind": "fixed", "cohorts": [[0, 1], []]})
+    data = federation([7, 12], 0)
+    chosen = models.parse({"kind": "mlp", "hidden": [5]})
+    history = train(
+        data,
+        chosen,
+        Training(rounds=4, execution=execution),  # type: ignore[arg-type]  # one of its words
+        2,
+        1,
+        systems=Systems(sampling=cohorts),
+    )
+    first, empty, third, last = history.rounds
+    assert history.diverged is None
+    assert (empty.clients, empty.held_examples, empty.examples) == (0, 0, 0)
+    assert empty.train_loss is None and empty.train_accuracy is None
+    assert (empty.loss, empty.accuracy) == (first.loss, first.accuracy)
+    assert third.clients == 2 and third.loss != first.loss == empty.loss
+    assert last.loss == third.loss
 
 
 @given(work=st.lists(st.integers(0, 50), min_size=1, max_size=60), stacks=st.integers(1, 10))

@@ -15,7 +15,7 @@ from harness.data.heterogeneity import measure
 from harness.errors import HarnessError
 from harness.report.markdown import anchor, report, write_report
 from harness.results import Result, Verdict, read_results, write_result
-from harness.results.store import file_name, write_text
+from harness.results.store import file_name, natural, write_text
 from harness.scenario import Scenario
 from harness.training.history import Round, TrainingHistory
 
@@ -36,12 +36,14 @@ def history(seed: int, accuracies: list[Optional[float]], **more: Any) -> Traini
         )
         for i, a in enumerate(accuracies, start=1)
     )
+    counts = np.array([[5, 5, 0], [0, 10 - seed, 10 + seed]])
     return TrainingHistory(
         seed=seed,
         rounds=rounds,
         client_examples=(10, 20),
         test_examples=40,
-        heterogeneity=measure(np.array([[5, 5, 0], [0, 10 - seed, 10 + seed]]), unused=seed),
+        heterogeneity=measure(counts, unused=seed),
+        label_counts=counts.tolist(),
         **more,
     )
 
@@ -56,6 +58,7 @@ def result(name: str, **given: Any) -> Result:
             "model": {"keras": "my_models:build"},
             "training": {"rounds": 2},
             "seeds": [0, 1],
+            "expect": {"rounds_to_accuracy": {"target": 0.9, "at_most": 2}},
         }
     )
     versions = {"pytest-federated": "0.1.0", "numpy": "1.25.2"}
@@ -83,7 +86,13 @@ def results() -> list[Result]:
         outcome="inconclusive",
         more_seeds=4,
     )
-    two = (history(0, [0.5, 0.7], execution="packed"), history(1, [0.6, 0.8], execution="packed"))
+    measured: dict[str, Any] = {
+        "execution": "packed",
+        "parameters": 12345,
+        "client_accuracy": (0.6, 0.9),
+        "class_recall": (0.7, None, 0.8),
+    }
+    two = (history(0, [0.5, 0.7], **measured), history(1, [0.6, 0.8], **measured))
     gone = (history(0, [0.1], diverged="diverged in round 1: train loss is nan"),)
     return [
         result("first[alpha=0.1]", status="passed", histories=two, verdicts=(held,)),
@@ -138,7 +147,9 @@ def test_the_report_is_written_with_its_records(results: list[Result], tmp_path:
     path = write_report(results, tmp_path)
     first = path.read_bytes()
     names = sorted(p.name for p in (tmp_path / "records").iterdir())
-    assert names == ["first-alpha=0.1.json", "fourth.json", "second_one.json", "third.json"]
+    assert names == [
+        *("fifth.json", "first-alpha=0.1.json", "fourth.json", "second_one.json", "third.json")
+    ]
     for target in re.findall(r"\]\((records/[^)]+)\)", path.read_text(encoding="utf-8")):
         assert (tmp_path / target.replace("%3D", "=").replace("%2C", ",")).is_file()
     before = path.stat().st_mtime_ns
@@ -147,9 +158,25 @@ def test_the_report_is_written_with_its_records(results: list[Result], tmp_path:
 
 
 def test_a_record_comes_back_as_it_was(results: list[Result], tmp_path: Path) -> None:
-    for one in results[:4]:
+    for one in results:
         write_result(one, tmp_path)
-    assert {r.id: r for r in read_results(tmp_path)} == {r.id: r for r in results[:4]}
+    assert {r.id: r for r in read_results(tmp_path)} == {r.id: r for r in results}
+
+
+def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
+    results: list[Result], tmp_path: Path
+) -> None:
+    first, *_, skipped = results
+    again = skipped.model_copy(update={"id": first.id})
+    write_result(again, tmp_path)
+    write_result(first, tmp_path)
+    write_result(again, tmp_path)
+    assert read_results(tmp_path) == [first]
+
+
+def test_ids_are_sorted_as_people_do() -> None:
+    ids = ["a", "a-b", "a[alpha=0.5]", "a[alpha=1]", "a[alpha=10]", "b"]
+    assert sorted(reversed(ids), key=natural) == ids
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ training: {rounds: 2}
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
 )
+CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, malicious"
 TRAINING_KEYS = (
     "algorithm, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, eval_every, "
     "execution"
@@ -97,13 +98,12 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
     [
         pytest.param(
             clients("splitt: iid"),
-            "f.yaml:4: clients.splitt: unknown key; allowed: count, split, size, shift, per_round; "
-            "did you mean 'split'?",
+            f"f.yaml:4: clients.splitt: unknown key; allowed: {CLIENT_KEYS}; did you mean 'split'?",
             id="in a section",
         ),
         pytest.param(
             clients("zzz: iid"),
-            "f.yaml:4: clients.zzz: unknown key; allowed: count, split, size, shift, per_round",
+            f"f.yaml:4: clients.zzz: unknown key; allowed: {CLIENT_KEYS}",
             id="like none",
         ),
         pytest.param(

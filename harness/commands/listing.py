@@ -20,6 +20,10 @@ def registries() -> dict[str, Any]:
     from harness.data.shifts import shifts
     from harness.data.sizes import sizes
     from harness.data.splits import splits
+    from harness.systems.dropout import dropouts
+    from harness.systems.malicious import attacks
+    from harness.systems.sampling import samplers
+    from harness.systems.stragglers import stragglers
     from harness.training.algorithms import algorithms
     from harness.training.models import models
     from harness.training.optimizers import optimizers
@@ -27,14 +31,18 @@ def registries() -> dict[str, Any]:
 
     return {
         "algorithms": algorithms,
+        "attacks": attacks,
         "checks": checks,
         "datasets": datasets,
+        "dropouts": dropouts,
         "models": models,
         "optimizers": optimizers,
+        "samplers": samplers,
         "schedules": schedules,
         "shifts": shifts,
         "sizes": sizes,
         "splits": splits,
+        "stragglers": stragglers,
     }
 
 

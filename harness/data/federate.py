@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Callable, Optional
 
 import numpy as np
 
 from harness.data import shifts, sizes
-from harness.data.datasets import Cache, Examples, datasets
+from harness.data.datasets import Cache, Examples, TaskKind, classes_of, datasets
 from harness.data.settings import Clients, Data
 from harness.data.splits import NO_ONE, Pool, assign, splits
 from harness.errors import DataError
 from harness.seeds import Stream, generator
 from harness.settings import Section
+from harness.systems import Population
 
 _TRAIN, _VALIDATION, _TEST = range(3)
 
@@ -37,6 +39,7 @@ class FederatedData:
         shift: what is different about each client's examples.
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
+        task: what the labels are.
 
     """
 
@@ -51,22 +54,31 @@ class FederatedData:
     shift: tuple[Section, ...] = ()
     seed: int = 0
     unused: int = 0
+    task: TaskKind = "label"
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Int (clients,): examples that each client trains on."""
         return np.array([len(c) for c in self.clients])
+
+    @cached_property
+    def population(self) -> Population:
+        """The clients as samplers know them."""
+        return Population(self.names, self.sizes)
 
     @property
     def label_counts(self) -> np.ndarray:
         """Int (clients, classes): examples of each label that each client trains on.
 
-        With labels as the client has them: after the shifts that change labels.
+        With labels as the client has them: after the shifts that change labels. Where an example
+        has several, each of them counts, but padding does not.
         """
         return np.stack(
             [
                 np.bincount(
-                    self._shifted("labels", self.train.y[own], client, _TRAIN).ravel(),
+                    classes_of(
+                        self._shifted("labels", self.train.y[own], client, _TRAIN), self.task
+                    ),
                     minlength=self.num_classes,
                 )
                 for client, own in enumerate(self.clients)
@@ -104,9 +116,14 @@ class FederatedData:
     def _shifted(self, of: shifts.Part, values: np.ndarray, client: int, part: int) -> np.ndarray:
         if not self.shift:
             return values
-        return shifts.apply(
+        shifted = shifts.apply(
             self.shift, of, values, client, len(self.clients), self.num_classes, self.seed, part
         )
+        if of == "features":
+            return shifted
+        if self.task == "tags" and shifted is not values:
+            raise DataError("shifts of labels are for examples with labels; these have tags")
+        return np.where(values < 0, values, shifted)  # padding stays padding
 
 
 def federate(data: Data, clients: Clients, seed: int, cache: Cache) -> FederatedData:
@@ -182,6 +199,7 @@ def federate(data: Data, clients: Clients, seed: int, cache: Cache) -> Federated
         shift=tuple(clients.shift),
         seed=seed,
         unused=unused,
+        task=dataset.task,
     )
 
 

@@ -7,7 +7,7 @@ together, and n_k the number of examples of client k.
 from __future__ import annotations
 
 import math
-from typing import Callable
+from typing import Callable, Optional
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -52,9 +52,19 @@ class Heterogeneity(BaseModel):
     unused: int = 0
 
 
-def measure(label_counts: np.ndarray, unused: int = 0) -> Heterogeneity:
-    """All figures of int (clients, labels) counts; no client may be empty."""
-    sizes = label_counts.sum(axis=1)
+def measure(
+    label_counts: np.ndarray, unused: int = 0, sizes: Optional[np.ndarray] = None
+) -> Heterogeneity:
+    """All figures of int (clients, labels) counts.
+
+    `sizes`, int (clients,), are the clients' examples where these have not one label each; no
+    client may be empty. Clients that have no label are left out of the figures of labels.
+    """
+    of_labels: np.ndarray = label_counts.sum(axis=1)
+    if sizes is None:
+        sizes = of_labels
+    if of_labels.any():
+        label_counts = label_counts[of_labels > 0]
     low, middle, high = (float(q) for q in np.quantile(sizes, [0.25, 0.5, 0.75]))
     return Heterogeneity(
         smallest=int(sizes.min()),
@@ -132,11 +142,11 @@ def earth_mover(label_counts: np.ndarray) -> float:
     sizes = label_counts.sum(axis=1)
     pooled = _shares(label_counts.sum(axis=0, keepdims=True))
     moved = np.abs(_shares(label_counts) - pooled).sum(axis=1)
-    return float((sizes / sizes.sum() * moved).sum())
+    return float((sizes / max(sizes.sum(), 1) * moved).sum())
 
 
 def _shares(label_counts: np.ndarray) -> np.ndarray:
-    return label_counts / label_counts.sum(axis=1, keepdims=True)
+    return label_counts / np.maximum(label_counts.sum(axis=1, keepdims=True), 1)
 
 
 def _entropy(shares: np.ndarray) -> np.ndarray:

@@ -13,6 +13,11 @@ from harness.data.splits import splits
 from harness.errors import DataError
 from harness.registry import Choice, Registry, kind
 from harness.settings import Section, problem
+from harness.systems import Systems
+from harness.systems.dropout import dropouts
+from harness.systems.malicious import attacks
+from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers as straggling
 
 _TEST_FRACTION = 0.2
 
@@ -56,11 +61,13 @@ class Data(Section):
 
 
 class Clients(Section):
-    """The population of clients, and how many of them take part in a round.
+    """The population of clients, and who takes part in a round.
 
     `split` says which client gets which examples, `size` how many where the split leaves that
     open, `shift` what is different about a client's examples. `per_round` is a number of clients
-    (int) or a share of them (float, at most 1.0); all clients when left out.
+    (int) or a share of them (float, at most 1.0); all clients when left out. `sampling` says how
+    they are drawn, `dropout` who of them is lost, `stragglers` who does only a part of its work,
+    and `malicious` who attacks.
     """
 
     count: Annotated[Optional[int], Field(ge=1)] = None
@@ -68,6 +75,12 @@ class Clients(Section):
     size: Annotated[Optional[Section], Choice(sizes, optional=True)] = None
     shift: list[Annotated[Section, Choice(shifts)]] = Field(default_factory=list)
     per_round: Annotated[Optional[Union[int, float]], Field(gt=0)] = None
+    sampling: Annotated[Section, Choice(samplers)] = Field(
+        default_factory=lambda: samplers.parse("uniform")
+    )
+    dropout: Annotated[Optional[Section], Choice(dropouts, optional=True)] = None
+    stragglers: Annotated[Optional[Section], Choice(straggling, optional=True)] = None
+    malicious: Annotated[Optional[Section], Choice(attacks, optional=True)] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Clients:
@@ -83,6 +96,8 @@ class Clients(Section):
             )
         self._lists_every_client("split", splits, self.split)
         self._lists_every_client("size", sizes, self.size)
+        self._lists_every_client("dropout", dropouts, self.dropout)
+        self._samples_clients()
         if isinstance(self.per_round, float) and self.per_round > 1:
             raise problem("per_round", f"got {self.per_round}; a share is at most 1.0")
         if isinstance(self.per_round, int) and self.count and self.per_round > self.count:
@@ -90,6 +105,23 @@ class Clients(Section):
                 "per_round", f"got {self.per_round}; there are {self.count} clients (clients.count)"
             )
         return self
+
+    def _samples_clients(self) -> None:
+        entry = samplers.entry(self.sampling)
+        if self.per_round is not None and not entry.traits.get("sized", True):
+            raise problem(
+                "per_round",
+                f"got {self.per_round}; the {entry.name} sampling does not read it; leave it out",
+            )
+        if self.count and "lists" in entry.traits:
+            listing = entry.traits["lists"]
+            largest = max((c for one in getattr(self.sampling, listing) for c in one), default=0)
+            if largest >= self.count:
+                raise problem(
+                    "sampling",
+                    f"got client {largest} under {listing}; there are clients 0 to "
+                    f"{self.count - 1} (clients.count)",
+                )
 
     def _lists_every_client(
         self, key: str, registry: Registry[Any], chosen: Optional[Section]
@@ -103,6 +135,11 @@ class Clients(Section):
                 key,
                 f"got {given} under {listing}; there are {self.count} clients (clients.count)",
             )
+
+    @property
+    def systems(self) -> Systems:
+        """How clients come, go and behave."""
+        return Systems(self.sampling, self.dropout, self.stragglers, self.malicious)
 
     def cohort_size(self, population: int) -> int:
         """Clients in each round, of a `population` of clients; at least 1.

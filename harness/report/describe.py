@@ -41,7 +41,7 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
-    rows = [*examples, *figures(measure(counts, data.unused))]
+    rows = [*examples, *figures(measure(counts, data.unused, data.sizes))]
     console.print(title, style="bold", markup=False, highlight=False)
     console.print(tabulate(rows, tablefmt="plain", disable_numparse=True), highlight=False)
     console.print()

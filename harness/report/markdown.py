@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +14,48 @@ from harness.data.datasets import datasets
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
+from harness.report.plots import (
+    SCENARIO_PLOTS,
+    Picture,
+    accuracy_by_heterogeneity,
+    by_round,
+)
 from harness.report.tables import (
     SUMMARY_COLUMNS,
     VERDICT_COLUMNS,
     choice,
     figure,
     heterogeneity_rows,
-    seed_rows,
+    recall_table,
+    seed_table,
     spread,
     summary_row,
+    systems_rows,
     verdict_rows,
 )
 from harness.results import Result, write_result
-from harness.results.store import file_name, write_text
+from harness.results.store import file_name, natural, write_text
 from harness.training.algorithms import algorithms
-from harness.training.history import Round
 from harness.training.models import models
 from harness.training.optimizers import optimizers
 
-REPORT = "report.md"
+REPORT, PLOTS = "report.md", "plots"
 _STYLE = "github"
 _TITLE, _NOT_RUN = "Federated scenarios", "Not run"
+_OVERVIEW = "accuracy-by-heterogeneity.svg"
 
 
 def write_report(results: Sequence[Result], folder: Path) -> Path:
-    """Writes the report of `results` and their records below `folder`; returns the report's path.
+    """Writes the report of `results`, its plots and the records below `folder`.
 
-    Scenarios that were skipped are named in the report and leave no record.
+    Returns:
+        The report's path.
     """
+    results = sorted(results, key=lambda r: natural(r.id))
     for result in results:
-        if result.status != "skipped":
-            write_result(result, folder)
+        write_result(result, folder)
+    for name, picture in plots(results).items():
+        write_text(folder / PLOTS / name, picture.svg())
     path = folder / REPORT
     write_text(path, report(results))
     return path
@@ -54,18 +65,21 @@ def report(results: Sequence[Result]) -> str:
     """The whole report as Markdown."""
     ran = [r for r in results if r.status != "skipped"]
     skipped = [r for r in results if r.status == "skipped"]
+    pictures = plots(results)
     parts = [f"# {_TITLE}", _verdict_line(results)]
     headings = [_TITLE, *([_NOT_RUN] if skipped else []), *(r.id for r in ran)]
     if ran:
         parts += [
             _summary(ran, _anchors(headings)),
-            "Accuracy and loss are those of the test set after the last round: mean ± standard "
-            "deviation over seeds.",
+            "Accuracy is that of the test set after the last round, mean over seeds with its 95 % "
+            "interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance "
+            "between the labels of two clients, 0 (alike) to 1 (nothing in common).",
+            *([_image(pictures[_OVERVIEW], _OVERVIEW)] if _OVERVIEW in pictures else []),
         ]
     if skipped:
         rows = [[escape(r.id), escape(r.reason)] for r in skipped]
-        parts += [f"## {_NOT_RUN}", _table(rows, ["scenario", "reason"])]
-    parts += [_section(r) for r in ran]
+        parts += [f"## {_NOT_RUN}", table(rows, ["scenario", "reason"])]
+    parts += [_section(r, pictures) for r in ran]
     if ran:
         parts.append(_provenance(ran))
     return "\n\n".join(parts) + "\n"
@@ -114,10 +128,13 @@ def _summary(results: Sequence[Result], anchors: dict[str, str]) -> str:
         rows.append(
             [f"[{escape(name)}](#{anchors[name]})", *map(escape, rest[:-1]), _status(result)]
         )
-    return _table(
+    return table(
         rows,
         SUMMARY_COLUMNS,
-        ["left", "right", "left", "left", "right", "right", "right", "right", "left"],
+        [
+            *("left", "right", "left", "right", "left"),
+            *("right", "right", "right", "right", "left"),
+        ],
     )
 
 
@@ -125,12 +142,13 @@ def _status(result: Result) -> str:
     return result.status if result.status == "passed" else f"**{result.status}**"
 
 
-def _section(result: Result) -> str:
+def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     s = result.settings
     training, clients, data = s["training"], s["clients"], s["data"]
     own = [n for h in result.histories for n in h.client_examples]
     held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
+    parameters = result.histories[0].parameters
     told = [choice(shifts, shift) for shift in clients.get("shift", [])]
     settings = [
         ["data", choice(datasets, data["dataset"])],
@@ -139,9 +157,11 @@ def _section(result: Result) -> str:
         ["split", choice(splits, clients["split"])],
         *([["size", choice(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(told)]] if told else []),
+        *systems_rows(clients),
         ["examples per client", held],
         *heterogeneity_rows(result),
         ["model", choice(models, s["model"])],
+        *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
         ["algorithm", choice(algorithms, training["algorithm"])],
         ["execution", result.histories[0].execution],
         [
@@ -160,12 +180,37 @@ def _section(result: Result) -> str:
         parts.append(f"**{escape(result.reason)}**")
     if result.verdicts:
         rows = [[_symbols(escape(cell)) for cell in row] for row in verdict_rows(result)]
-        parts.append(_table(rows, VERDICT_COLUMNS))
-    by_seed, columns = seed_rows(result)
-    if by_seed:
-        parts.append(_table(by_seed, [escape(c) for c in columns], ["right"] * len(columns)))
+        parts.append(table(rows, VERDICT_COLUMNS))
     rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
-    return "\n\n".join([*parts, _table(rows, ["setting", "value"]), _rounds(result)])
+    own = [_image(pictures[name], name) for name in plot_names(result) if name in pictures]
+    parts += ["\n".join(own)] if own else []
+    for figures, columns in (seed_table(result), recall_table(result)):
+        if figures:
+            align = ["left", *["right"] * (len(columns) - 1)]
+            parts.append(table(figures, [escape(c) for c in columns], align))
+    return "\n\n".join([*parts, table(rows, ["setting", "value"]), _rounds(result)])
+
+
+def plots(results: Sequence[Result]) -> dict[str, Picture]:
+    """The pictures of a report, by file name; what the records do not hold has none."""
+    ran = [r for r in results if r.histories]
+    found = {
+        name: made(result)
+        for result in ran
+        for name, made in zip(plot_names(result), SCENARIO_PLOTS.values())
+    }
+    found[_OVERVIEW] = accuracy_by_heterogeneity(ran)
+    return {name: picture for name, picture in found.items() if picture is not None}
+
+
+def plot_names(result: Result) -> list[str]:
+    """File names of the pictures that a scenario may have, in the order of `SCENARIO_PLOTS`."""
+    stem = file_name(result.id).removesuffix(".json")
+    return [f"{stem}.{what}.svg" for what in SCENARIO_PLOTS]
+
+
+def _image(picture: Picture, name: str) -> str:
+    return f"![{escape(picture.alt)}]({PLOTS}/{_quoted(name)})"
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:
@@ -184,28 +229,31 @@ def _quoted(name: str) -> str:
 
 
 def _rounds(result: Result) -> str:
-    """The table of rounds: mean over seeds, and the spread of the accuracy."""
-    by_round: dict[int, list[Round]] = {}
-    for history in result.histories:
-        for done in history.rounds:
-            by_round.setdefault(done.round, []).append(done)
-    rows = []
-    for number, done in by_round.items():
+    """The table of rounds, folded away: mean over seeds, and the spread of the accuracy.
+
+    With the clients that took part, where these are not the same number in all rounds.
+    """
+    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
+    rows, seeds = [], result.histories
+    for number, done in by_round(result).items():
         losses = [r.loss for r in done if r.loss is not None]
         train_losses = [r.train_loss for r in done if r.train_loss is not None]
         train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]
         rows.append(
             [
                 str(number),
+                *([figure(statistics.fmean(r.clients for r in done))] if differ else []),
                 figure(statistics.fmean(train_losses)) if train_losses else "–",
                 f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
                 figure(statistics.fmean(losses)) if losses else "–",
                 spread([r.accuracy for r in done if r.accuracy is not None]),
             ]
         )
-    return _table(
-        rows, ["round", "train loss", "train accuracy", "test loss", "test accuracy"], ["right"] * 5
-    )
+    clients = ["clients"] if differ else []
+    columns = ["round", *clients, "train loss", "train accuracy", "test loss", "test accuracy"]
+    told = "Mean over seeds" + (", accuracy ± standard deviation" if len(seeds) > 1 else "")
+    summary = f"<details>\n<summary>All rounds. {told}.</summary>"
+    return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])
 
 
 def _provenance(results: Sequence[Result]) -> str:
@@ -214,7 +262,8 @@ def _provenance(results: Sequence[Result]) -> str:
     return f"## Provenance\n\nMade with {stated}. Train figures are TFF's federated metrics."
 
 
-def _table(rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
+def table(rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
+    """A Markdown table; to the left, unless `align` says otherwise for each column."""
     return tabulate(
         rows,
         headers,

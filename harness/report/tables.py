@@ -12,7 +12,13 @@ from tabulate import tabulate
 from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.registry import Registry
+from harness.report.figures import FIGURES, deviation, mean
 from harness.results import Result, Verdict
+from harness.results.statistics import summarise
+from harness.systems.dropout import dropouts
+from harness.systems.malicious import attacks
+from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers
 from harness.training.algorithms import algorithms
 
 
@@ -31,6 +37,17 @@ def spread(values: Sequence[float]) -> str:
     return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
 
 
+def interval(values: Sequence[float]) -> str:
+    """Mean and half the width of its 95 % interval, as ``0.953 ± 0.012``."""
+    if not values:
+        return "–"
+    if not all(math.isfinite(v) for v in values):
+        return "not finite"
+    found = summarise(values)
+    mean = f"{found.mean:.3f}"
+    return mean if found.high is None else f"{mean} ± {found.high - found.mean:.3f}"
+
+
 def headline(result: Result) -> str:
     """The result in a few words, behind a PASSED or FAILED."""
     if result.status in ("diverged", "not judged", "skipped"):
@@ -44,11 +61,12 @@ SUMMARY_COLUMNS = (
     "scenario",
     "clients",
     "split",
+    "heterogeneity",
     "algorithm",
     "rounds",
     "seeds",
-    "accuracy",
-    "loss",
+    "accuracy ± 95 %",
+    "rounds to target",
     "verdict",
 )
 
@@ -99,12 +117,15 @@ def missed_line(verdict: Verdict) -> str:
 
 
 def summary_row(result: Result) -> list[str]:
-    """Scenario, clients, split, algorithm, rounds, seeds, accuracy, loss, verdict."""
+    """One row of the summary, with `SUMMARY_COLUMNS`.
+
+    Heterogeneity is the mean Jensen-Shannon distance between the labels of two clients.
+    """
     training, clients = result.settings["training"], result.settings["clients"]
     count = (
         len(result.histories[0].client_examples) if result.histories else clients["count"] or "all"
     )
-    losses = [h.evaluated[-1].loss for h in result.histories if h.evaluated]
+    distances = [h.heterogeneity.jensen_shannon for h in result.histories if h.heterogeneity]
     return [
         result.id,
         str(count),
@@ -113,15 +134,86 @@ def summary_row(result: Result) -> list[str]:
                 choice(splits, clients["split"]),
                 *([f"size {choice(sizes, clients['size'])}"] if clients.get("size") else []),
                 *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
+                *(f"{key} {told}" for key, told in systems_rows(clients)),
             ]
         ),
+        figure(statistics.fmean(distances), 3) if distances else "–",
         choice(algorithms, training["algorithm"]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
-        spread(result.accuracies),
-        spread([x for x in losses if isinstance(x, float)]),
+        interval(result.accuracies),
+        _rounds_to_target(result),
         result.status,
     ]
+
+
+def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
+    """How clients come, go and behave, as settings with their values, where a scenario says so."""
+    registries: dict[str, Registry[Any]] = {
+        "sampling": samplers,
+        "dropout": dropouts,
+        "stragglers": stragglers,
+        "malicious": attacks,
+    }
+    chosen = {key: clients.get(key) for key in registries}
+    return [
+        [key, choice(registries[key], one)]
+        for key, one in chosen.items()
+        if one and one != {"kind": "uniform"}
+    ]
+
+
+def _rounds_to_target(result: Result) -> str:
+    """Mean over seeds of what the scenario's expectation of it measured: ``8.67 to 0.8``."""
+    found = next((v for v in result.verdicts if v.expectation == "rounds_to_accuracy"), None)
+    if found is None:
+        return "–"
+    target = result.settings["expect"]["rounds_to_accuracy"]["target"]
+    reached = "not" if found.measured is None else figure(found.measured, 3)
+    return f"{reached} to {target:g}"
+
+
+def seed_table(result: Result) -> tuple[list[list[str]], list[str]]:
+    """What each seed came to, with mean and standard deviation.
+
+    Figures of the report and of the expectations; those that no seed has are left out.
+
+    Returns:
+        The rows, and the columns' names.
+    """
+    found = {one.title: [one.of(h) for h in result.histories] for one in FIGURES.values()}
+    for verdict in result.verdicts:
+        if len(verdict.figures) == len(result.histories):
+            found.setdefault(verdict.expectation, list(verdict.figures))
+    found = {t: column for t, column in found.items() if any(v is not None for v in column)}
+    rows = [
+        [str(h.seed), *(figure(column[place]) for column in found.values())]
+        for place, h in enumerate(result.histories)
+    ]
+    if len(rows) > 1:
+        known = [[v for v in column if v is not None] for column in found.values()]
+        rows.append(["mean", *(figure(mean(column)) for column in known)])
+        rows.append(["standard deviation", *(figure(deviation(c), 2) for c in known)])
+    return rows, ["seed", *found]
+
+
+def recall_table(result: Result) -> tuple[list[list[str]], list[str]]:
+    """Recall of the final model by label, mean over seeds; of many labels, the worst.
+
+    Returns:
+        The row and the columns' names; both empty where it was not measured.
+    """
+    by_label: dict[int, list[float]] = {}
+    for history in result.histories:
+        for label, recall in enumerate(history.class_recall):
+            if recall is not None:
+                by_label.setdefault(label, []).append(recall)
+    means = {label: statistics.fmean(found) for label, found in sorted(by_label.items())}
+    shown = list(means) if len(means) <= _LISTED else sorted(means, key=means.__getitem__)[:_LISTED]
+    if not shown:
+        return [], []
+    what = "recall" if len(shown) == len(means) else f"recall, worst {len(shown)} of {len(means)}"
+    return [[what, *(f"{means[label]:.3f}" for label in shown)]], ["label", *map(str, shown)]
 
 
 def heterogeneity_rows(result: Result) -> list[list[str]]:
@@ -133,16 +225,16 @@ def heterogeneity_rows(result: Result) -> list[list[str]]:
     if not found:
         return []
 
-    def mean(name: str) -> str:
+    def of(name: str) -> str:
         return figure(statistics.fmean(getattr(h, name) for h in found), 3)
 
     rows = [
-        ["Gini of sizes", mean("gini")],
-        ["label entropy", f"{mean('label_entropy')} of {mean('pooled_label_entropy')} nats"],
+        ["Gini of sizes", of("gini")],
+        ["label entropy", f"{of('label_entropy')} of {of('pooled_label_entropy')} nats"],
         [
             "label distances",
-            f"Jensen-Shannon {mean('jensen_shannon')}, Hellinger {mean('hellinger')}, "
-            f"earth mover's {mean('earth_mover')}",
+            f"Jensen-Shannon {of('jensen_shannon')}, Hellinger {of('hellinger')}, "
+            f"earth mover's {of('earth_mover')}",
         ],
     ]
     unused = sorted({h.unused for h in found})

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,12 @@ def file_name(result_id: str) -> str:
     return safe + ".json"
 
 
+def natural(result_id: str) -> list[tuple[float, str]]:
+    """Sorts ids as people do: ``[alpha=0.5]``, ``[alpha=1]``, ``[alpha=10]``."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", result_id)
+    return [(float(p), "") if place % 2 else (math.inf, p) for place, p in enumerate(parts)]
+
+
 def json_text(record: BaseModel) -> str:
     """JSON that reads back as the same record, and is the same text for the same record."""
     data = _without_nan(record.model_dump(mode="json"))
@@ -65,9 +72,13 @@ def json_text(record: BaseModel) -> str:
 
 
 def write_result(result: Result, folder: Path) -> Path:
-    """Writes one record below `folder` and returns its path."""
+    """Writes one record below `folder` and returns its path.
+
+    A scenario that was skipped leaves the record of an earlier run as it is.
+    """
     path = folder / FOLDER / file_name(result.id)
-    write_text(path, json_text(result))
+    if result.status != "skipped" or not path.is_file() or read_result(path).status == "skipped":
+        write_text(path, json_text(result))
     return path
 
 
@@ -83,15 +94,33 @@ def read_results(folder: Path) -> list[Result]:
         raise HarnessError(
             f"{folder / FOLDER}: no records there; make some with --fed-report={folder}"
         )
-    results = []
-    for path in found:
-        try:
-            results.append(Result.model_validate_json(path.read_text(encoding="utf-8")))
-        except UnicodeDecodeError as bad:
-            raise HarnessError(f"{path}: not a result record (not UTF-8)") from bad
-        except ValidationError as bad:
-            first = bad.errors()[0]
-            raise HarnessError(
-                f"{path}: not a result record ({first['loc']}: {first['msg']})"
-            ) from bad
-    return sorted(results, key=lambda r: r.id)
+    return sorted(map(read_result, found), key=lambda r: natural(r.id))
+
+
+def read_result(path: Path) -> Result:
+    """One record.
+
+    Raises:
+        HarnessError: it cannot be read, or is not a record.
+
+    """
+    try:
+        return parse_result(path.read_bytes(), str(path))
+    except OSError as bad:
+        raise HarnessError(f"{path}: cannot be read: {bad.strerror}") from bad
+
+
+def parse_result(text: bytes, name: str) -> Result:
+    """The record that a file of this name holds.
+
+    Raises:
+        HarnessError: it is not a record.
+
+    """
+    try:
+        return Result.model_validate_json(text.decode("utf-8"))
+    except UnicodeDecodeError as bad:
+        raise HarnessError(f"{name}: not a result record (not UTF-8)") from bad
+    except ValidationError as bad:
+        first = bad.errors()[0]
+        raise HarnessError(f"{name}: not a result record ({first['loc']}: {first['msg']})") from bad

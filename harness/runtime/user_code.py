@@ -26,6 +26,14 @@ class _IsCode:
 # The annotation of a key that names a function of the user's.
 UserFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), _IsCode()]
 
+
+class _IsFile:
+    """Marks a key as one that names a file."""
+
+
+# The annotation of a key that names a file of the user's.
+UserFile = Annotated[str, Field(min_length=1), _IsFile()]
+
 _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple(
     str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -80,6 +88,12 @@ def fingerprint(module: str) -> str:
     return digest.hexdigest()
 
 
+def find_file(name: str) -> Optional[Path]:
+    """A file of the user's, from the first folder on `sys.path` that has it; None if none has."""
+    folders = (Path(folder or ".") for folder in sys.path)
+    return next((f / name for f in folders if (f / name).is_file()), None)
+
+
 def is_installed(path: Union[str, Path]) -> bool:
     """Whether a file or folder belongs to Python or to its installed packages."""
     return str(Path(path).resolve()).startswith(_INSTALLED)
@@ -108,12 +122,16 @@ def _sources(module: str) -> Iterator[tuple[str, bytes]]:
 
 
 def fingerprints(section: BaseModel) -> dict[str, str]:
-    """Of each function that a validated section names, the module's `fingerprint`, by reference."""
+    """Of each function that a validated section names, the module's `fingerprint`, by reference;
+    of each file that it names, the hash of what it holds.
+    """
     found = {}
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
         if any(isinstance(note, _IsCode) for note in field.metadata):
             found[value] = fingerprint(value.partition(":")[0])
+        if any(isinstance(note, _IsFile) for note in field.metadata) and (file := find_file(value)):
+            found[value] = hashlib.sha256(file.read_bytes()).hexdigest()
         inner = value.values() if isinstance(value, dict) else value
         for part in inner if isinstance(value, (dict, list, tuple)) else [value]:
             if isinstance(part, BaseModel):

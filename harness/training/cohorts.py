@@ -1,46 +1,115 @@
-"""Which clients take part in a round, and in which order they see their examples."""
+"""Which clients take part in a round, what each trains on, and how much of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.seeds import Stream, generator
+from harness.systems import Systems
+from harness.systems.dropout import stays
+from harness.systems.malicious import attack, attackers
+from harness.systems.sampling import draw
+from harness.systems.stragglers import slow_down
+from harness.training.settings import Training
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The clients that take part in a round, and what each trains on.
+    """The clients that take part in a round, and what each does.
 
     Attributes:
-        clients: int (n,), positions in the federation.
+        clients: int (n,), positions in the federation; none where all dropped out.
         examples: of each of these clients, in the order in which it trains on them.
+        steps: int (n,), local steps that each does, over its batches again and again.
+        factors: float32 (n,), what each multiplies its update by; 1 for honest clients.
         dropped: clients that were drawn, too, and dropped out.
+        stragglers: clients that do only a part of their local steps.
+        malicious: clients that attack.
 
     """
 
     clients: np.ndarray
     examples: Sequence[Examples]
+    steps: np.ndarray
+    factors: np.ndarray
     dropped: int = 0
+    stragglers: int = 0
+    malicious: int = 0
+
+    def planned_examples(self, batch_size: int) -> int:
+        """Examples that these clients process in their local steps, all epochs counted."""
+        sizes = np.array([len(e) for e in self.examples], np.int64)
+        batches = -(-sizes // batch_size)
+        epochs, rest = np.divmod(self.steps, np.maximum(batches, 1))
+        return int((epochs * sizes + np.minimum(rest * batch_size, sizes)).sum())
 
 
-def cohort_of_round(data: FederatedData, size: int, seed: int, round_number: int) -> Cohort:
-    """Draws the `size` clients of a round and reads their examples."""
-    clients = sample_cohort(len(data.clients), size, seed, round_number)
-    return Cohort(clients, [shuffled_examples(data, c, seed, round_number) for c in clients])
+def cohort_of_round(
+    data: FederatedData,
+    size: int,
+    seed: int,
+    round_number: int,
+    training: Training,
+    systems: Systems = Systems(),  # noqa: B008  # frozen
+) -> Cohort:
+    """Draws the clients of a round, `size` of them where all goes well, and reads their examples.
 
+    Args:
+        data: the federation.
+        size: clients that the scenario asks for in each round.
+        seed: of the training.
+        round_number: from 1.
+        training: batch size and local epochs, of which the local steps come.
+        systems: how clients are drawn, drop out, straggle and attack.
 
-def sample_cohort(population: int, size: int, seed: int, round_number: int) -> np.ndarray:
-    """Int (size,), sorted: clients drawn uniformly without replacement.
+    Raises:
+        DataError: the client systems do not fit the federation.
 
-    Source: McMahan et al., AISTATS 2017, algorithm 1 ("random set of m clients").
     """
-    drawn = generator(seed, Stream.COHORT, round_number).choice(population, size, replace=False)
-    return np.sort(drawn)
+    clients = draw(systems.sampling, data.population, size, seed, round_number)
+    drawn = len(clients)
+    if systems.dropout is not None:
+        clients = clients[stays(systems.dropout, data.population, clients, seed, round_number)]
+    steps = -(-data.sizes[clients] // training.batch_size) * training.local_epochs
+    slow = np.zeros(len(clients), bool)
+    if systems.stragglers is not None:
+        steps, slow = slow_down(
+            systems.stragglers, steps, training.local_epochs, seed, round_number
+        )
+        if systems.stragglers.drop:  # type: ignore[attr-defined]  # of every kind of straggler
+            clients, steps, slow = clients[~slow], steps[~slow], slow[~slow]
+    cohort = Cohort(
+        clients,
+        [shuffled_examples(data, c, seed, round_number) for c in clients],
+        steps,
+        np.ones(len(clients), np.float32),
+        dropped=drawn - len(clients),
+        stragglers=int(slow.sum()),
+    )
+    return _attacked(cohort, data, systems, seed)
+
+
+def _attacked(cohort: Cohort, data: FederatedData, systems: Systems, seed: int) -> Cohort:
+    """The cohort with what its malicious clients do."""
+    if systems.malicious is None:
+        return cohort
+    doing = attack(systems.malicious)
+    malicious = attackers(systems.malicious, len(data.population), seed)[cohort.clients]
+    examples = [
+        Examples(own.x, doing.labels(own.y, data.num_classes)) if bad and doing.labels else own
+        for own, bad in zip(cohort.examples, malicious)
+    ]
+    return replace(
+        cohort,
+        examples=examples,
+        factors=np.where(malicious, doing.factor, 1.0).astype(np.float32),
+        malicious=int(malicious.sum()),
+    )
 
 
 def shuffled_examples(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:

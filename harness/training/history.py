@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Sequence
+from typing import Annotated, Any, Optional
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from harness.data.heterogeneity import Heterogeneity
 from harness.settings import Figure
+
+_LISTED = 100  # clients whose label counts a record has
+
+
+def _counts(rows: Any) -> Any:
+    """Rows that a record has as text."""
+    return [row.split() if isinstance(row, str) else row for row in rows]
+
+
+def _lines(rows: Sequence[Sequence[int]]) -> list[str]:
+    return [" ".join(map(str, row)) for row in rows]
+
+
+# Rows of whole numbers; one line each in a record.
+Counts = Annotated[
+    tuple[tuple[int, ...], ...],
+    BeforeValidator(_counts),
+    PlainSerializer(_lines, when_used="json"),
+]
+
+
+def listed_clients(clients: int) -> list[int]:
+    """Positions of the clients whose label counts a record has: all, or 100 spread evenly."""
+    return np.unique(np.linspace(0, clients - 1, min(_LISTED, clients)).astype(int)).tolist()
 
 
 class Round(BaseModel):
@@ -15,7 +41,8 @@ class Round(BaseModel):
 
     Attributes:
         round: number of the round, from 1.
-        clients: clients in the cohort.
+        clients: clients in the cohort; 0 where all dropped out or none was there, and then the
+            round leaves the model as it was.
         held_examples: examples that the cohort's clients hold.
         examples: examples that the cohort processed, all local epochs counted.
         train_loss: mean loss over those examples while they were trained on; None where nobody
@@ -23,7 +50,9 @@ class Round(BaseModel):
         train_accuracy: share of them that was classified correctly; None as above.
         loss: mean loss on the test set after the round; None where it was not evaluated.
         accuracy: share of the test set classified correctly; None where not evaluated.
-        dropped: clients of the cohort that dropped out of the round.
+        dropped: clients that were drawn for the round, too, and dropped out of it.
+        stragglers: clients of the cohort that did only a part of their local steps.
+        malicious: clients of the cohort that attacked.
         bytes_down: bytes that the server sent to the cohort, all clients together; None where
             that is not known.
         bytes_up: bytes that the cohort sent back, after compression.
@@ -41,6 +70,8 @@ class Round(BaseModel):
     loss: Optional[Figure] = None
     accuracy: Optional[Figure] = None
     dropped: int = 0
+    stragglers: int = 0
+    malicious: int = 0
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
 
@@ -56,6 +87,7 @@ class TrainingHistory(BaseModel):
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
+        label_counts: examples of each label at each of `listed_clients`. Empty in older records.
         parameters: trainable numbers of the model; None where that is not known.
         client_accuracy: of the final model, for each client in order: on what it holds out for
             testing, or else on what it trains on. Empty where it was not measured.
@@ -77,6 +109,7 @@ class TrainingHistory(BaseModel):
     client_examples: tuple[int, ...]
     test_examples: int
     heterogeneity: Optional[Heterogeneity] = None
+    label_counts: Counts = ()
     parameters: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
     class_recall: tuple[Optional[Figure], ...] = ()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
+from harness.systems import Systems
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
-from harness.training.history import Round, TrainingHistory
+from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.process import process_for
 from harness.training.settings import Training
 
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
+# The metrics of a round in which nobody trained.
+_NOTHING: dict[str, Any] = {"num_examples": 0, "loss": None, "accuracy": None}
+
+
 class Step(NamedTuple):
-    """A finished round, and the server's state after it."""
+    """A finished round, the server's state after it, and the examples that should have counted."""
 
     round: Round
     state: tff.learning.templates.LearningAlgorithmState
+    planned_examples: int
 
 
 def train(
@@ -34,6 +40,7 @@ def train(
     seed: int,
     on_round: Optional[Callable[[Round], None]] = None,
     checkpoints: Optional[Checkpoints] = None,
+    systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
@@ -46,12 +53,14 @@ def train(
         on_round: called after each round.
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
+        systems: how clients are drawn, drop out, straggle and attack.
 
     Returns:
         The history; where the training diverged it ends with the round in which it did.
 
     Raises:
         ModelError: the model cannot be built or does not fit the data.
+        DataError: the client systems do not fit the federation.
 
     """
     process = process_for(model, training, data)
@@ -59,11 +68,11 @@ def train(
     so_far = begin or Progress((), None)
     diverged = None
     try:
-        for step in steps(data, model, training, cohort_size, seed, begin):
+        for step in steps(data, model, training, cohort_size, seed, begin, systems):
             so_far = Progress((*so_far.rounds, step.round), step.state)
             if on_round:
                 on_round(step.round)
-            if diverged := _divergence(step.round, training):
+            if diverged := _divergence(step.round, step.planned_examples):
                 break
             if checkpoints:
                 checkpoints.keep(so_far)
@@ -71,6 +80,7 @@ def train(
         if checkpoints and so_far.rounds:
             checkpoints.save(so_far)
         raise
+    counts = data.label_counts
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -78,7 +88,8 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
-        heterogeneity=measure(data.label_counts, data.unused),
+        heterogeneity=measure(counts, data.unused, data.sizes),
+        label_counts=counts[listed_clients(len(data.clients))].tolist(),
     )
 
 
@@ -89,14 +100,17 @@ def steps(
     cohort_size: int,
     seed: int,
     begin: Optional[Progress] = None,
+    systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     process = process_for(model, training, data)
     begin = begin or Progress((), process.initial_state(seed, data))
     state = begin.state
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
-        cohort = cohort_of_round(data, cohort_size, seed, number)
-        state, metrics = process.next(state, cohort, training, seed, number)
+        cohort = cohort_of_round(data, cohort_size, seed, number, training, systems)
+        metrics = _NOTHING
+        if len(cohort.clients):  # without clients a round leaves everything as it was
+            state, metrics = process.next(state, cohort, training, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:
             judged = process.evaluate(state, data)
@@ -106,23 +120,29 @@ def steps(
                 clients=len(cohort.clients),
                 held_examples=int(data.sizes[cohort.clients].sum()),
                 examples=int(metrics["num_examples"]),
-                train_loss=float(metrics["loss"]),
-                train_accuracy=float(metrics["accuracy"]),
+                train_loss=_number(metrics["loss"]),
+                train_accuracy=_number(metrics["accuracy"]),
                 loss=judged and judged.loss,
                 accuracy=judged and judged.accuracy,
                 dropped=cohort.dropped,
+                stragglers=cohort.stragglers,
+                malicious=cohort.malicious,
             ),
             state,
+            cohort.planned_examples(training.batch_size),
         )
 
 
-def _divergence(done: Round, training: Training) -> Optional[str]:
+def _number(value: Any) -> Optional[float]:
+    return None if value is None else float(value)
+
+
+def _divergence(done: Round, expected: int) -> Optional[str]:
     """Says how a round stopped being finite, or None.
 
     TFF leaves a client out of the average, and out of the metrics, when its update is not
-    finite; the examples that are missing from the metrics tell.
+    finite; the examples that are missing from the metrics, of those that were `expected`, tell.
     """
-    expected = done.held_examples * training.local_epochs
     if done.examples < expected:
         return (
             f"diverged in round {done.round}: clients with "

@@ -6,7 +6,9 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
@@ -14,7 +16,7 @@ from harness.runtime.imports import silenced
 from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
-from harness.training import models
+from harness.training import models, tasks
 from harness.training.algorithms import LearningProcess, OwnProcess, Parts, algorithms
 from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
@@ -23,6 +25,7 @@ from harness.training.execution.choose import Execution, choose
 from harness.training.models.base import outputs
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
+from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -82,8 +85,14 @@ class Process:
         if isinstance(self.learning, OwnProcess):
             rng = generator(seed, Stream.ALGORITHM, number)
             return self.learning.next(state, cohort, training, rng)
-        state, measured = self.learning.next(state, self.arguments(cohort.examples, training))
+        given = self.arguments(cohort.examples, training, cohort.steps, cohort.factors)
+        state, measured = self.learning.next(state, given)
         return state, measured["client_work"]["train"]
+
+    @property
+    def computation(self) -> Any:
+        """The TFF computation of a round."""
+        return self.learning.round if isinstance(self.learning, OwnProcess) else self.learning.next
 
     def evaluate(self, state: Any, data: FederatedData) -> Evaluation:
         """The model of that state on the test set, or the models where each client has its own."""
@@ -93,12 +102,23 @@ class Process:
 
     def _judge(self, weights: Any, examples: Examples) -> Evaluation:
         weights.assign_weights_to(self.keras_model)
-        return evaluate(self.keras_model, self.loss, examples)
+        return evaluate(self.keras_model, self.loss, self.shape, examples)
 
-    def arguments(self, cohort: Sequence[Examples], training: Training) -> Sequence[Any]:
-        """What `learning.next` is given for a cohort, whose examples are in training order."""
-        way = packed if self.execution.kind == "packed" else standard
-        return way.arguments(cohort, training)
+    def arguments(
+        self,
+        cohort: Sequence[Examples],
+        training: Training,
+        steps: Optional[np.ndarray] = None,
+        factors: Optional[np.ndarray] = None,
+    ) -> Sequence[Any]:
+        """What `learning.next` is given for a cohort, whose examples are in training order.
+
+        With `steps`, int (clients,), the local steps of each client, where they are not all; and
+        with `factors`, float32 (clients,), what each multiplies its update by.
+        """
+        if self.execution.kind == "packed":
+            return packed.arguments(cohort, training, steps, factors)
+        return standard.arguments(cohort, training, steps)
 
 
 def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
@@ -107,7 +127,9 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
     """
-    shape = models.Shape(data.train.x.shape[1:], data.num_classes)
+    shape = models.Shape(
+        data.train.x.shape[1:], data.num_classes, data.task, data.train.y.shape[1:]
+    )
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
     code = [fingerprints(part) for part in parts]
     settings = [part.model_dump(mode="json") for part in parts]
@@ -129,16 +151,16 @@ def _build(
 
     keras_model = build()  # first here, where an error is the user's to read
     execution = choose(training, build)
-    loss = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=outputs(chosen) == "logits")
+    loss = keras_loss(shape.task, outputs(chosen) == "logits")
     spec = OrderedDict(
         x=tf.TensorSpec((None, *shape.input_shape), data.train.x.dtype),
-        y=tf.TensorSpec((None,), data.train.y.dtype),
+        y=tf.TensorSpec((None, *shape.label_shape), data.train.y.dtype),
     )
     is_packed = execution.kind == "packed"
     learning = algorithms.entry(training.algorithm).call(
         training.algorithm,
         Parts(
-            (_functional if is_packed else _variable)(build, loss, spec),
+            (_functional if is_packed else _variable)(build, shape.task, loss, spec),
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             packed=is_packed,
@@ -155,14 +177,22 @@ def _told(training: Training, data: FederatedData) -> dict[str, int]:
     return {**told, "population": len(data.clients)} if traits.get("by_population") else told
 
 
-def _functional(build: Any, loss: Any, spec: Any) -> tff.learning.models.FunctionalModel:
+def _functional(
+    build: Any, task: tasks.Task, loss: Any, spec: Any
+) -> tff.learning.models.FunctionalModel:
     import tensorflow_federated as tff
 
-    return tff.learning.models.functional_model_from_keras(build, loss_fn=loss, input_spec=spec)
+    model = tff.learning.models.functional_model_from_keras(build, loss_fn=loss, input_spec=spec)
+    return tff.learning.models.FunctionalModel(
+        initial_weights=model.initial_weights,
+        predict_on_batch_fn=model.predict_on_batch,
+        loss_fn=model.loss,
+        metrics_fns=functional_metrics(task),
+        input_spec=spec,
+    )
 
 
-def _variable(build: Any, loss: Any, spec: Any) -> Any:
-    import tensorflow as tf
+def _variable(build: Any, task: tasks.Task, loss: Any, spec: Any) -> Any:
     import tensorflow_federated as tff
 
     def model_fn() -> tff.learning.models.VariableModel:
@@ -170,7 +200,7 @@ def _variable(build: Any, loss: Any, spec: Any) -> Any:
             build(),
             loss=loss,
             input_spec=spec,
-            metrics=[tf.keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            metrics=[lambda: keras_accuracy(task)],
         )
 
     return model_fn

@@ -2,14 +2,23 @@
 
 A data set function takes a `Cache` and its keys from the scenario file, and returns a
 `Dataset`. Images are float32 in [0, 1] of shape (height, width, channels), rows of a table
-float32 of shape (features,); labels are int32.
+float32 of shape (features,), texts int32 of shape (characters,); labels are int32.
 """
 
-from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
+from harness.data.datasets.base import (
+    Cache,
+    Dataset,
+    Examples,
+    Facts,
+    TaskKind,
+    classes_of,
+    datasets,
+)
 from harness.data.datasets.digits import digits
 from harness.data.datasets.emnist import emnist
 from harness.data.datasets.fashion_mnist import fashion_mnist
 from harness.data.datasets.mnist_5k import mnist_5k
+from harness.data.datasets.shakespeare_roles import shakespeare_roles
 from harness.data.datasets.tabular import breast_cancer, covtype, wine
 
 __all__ = [
@@ -17,12 +26,15 @@ __all__ = [
     "Dataset",
     "Examples",
     "Facts",
+    "TaskKind",
     "breast_cancer",
+    "classes_of",
     "covtype",
     "datasets",
     "digits",
     "emnist",
     "fashion_mnist",
     "mnist_5k",
+    "shakespeare_roles",
     "wine",
 ]

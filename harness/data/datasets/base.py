@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional, Protocol, Union
+from typing import Any, Callable, Literal, Optional, Protocol, Union
 
 import numpy as np
 
 from harness.registry import Registry
+
+# What the labels are: `label`, int32 (n,), one for each example; `tokens`, int32 (n, t), one for
+# each position, negative where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for
+# each tag that an example has.
+TaskKind = Literal["label", "tokens", "tags"]
 
 datasets: Registry[Callable[..., Dataset]] = Registry("data set")
 
@@ -67,7 +72,9 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Labelled examples: `x` float32 (n, ...), `Rows`; `y` int32 (n,) or (n, ...)."""
+    """Labelled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` (n, ...), see
+    `TaskKind`.
+    """
 
     x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray
@@ -129,6 +136,7 @@ class Dataset:
         num_classes: number of distinct labels, which are 0 .. num_classes - 1.
         natural: names of the natural clients (writers, forms, ...); empty where there are none.
         load: reads the examples; given names of natural clients, only theirs.
+        task: what the labels are.
 
     """
 
@@ -136,10 +144,15 @@ class Dataset:
     num_classes: int
     natural: Sequence[str]
     load: Callable[[Optional[Sequence[str]]], Loaded]
+    task: TaskKind = "label"
 
 
 def in_memory(
-    name: str, examples: Examples, num_classes: int, natural: Optional[np.ndarray] = None
+    name: str,
+    examples: Examples,
+    num_classes: int,
+    natural: Optional[np.ndarray] = None,
+    task: TaskKind = "label",
 ) -> Dataset:
     """A data set whose examples are at hand; `natural`, str (n,), names each one's client."""
     names = [] if natural is None else [str(n) for n in dict.fromkeys(natural)]
@@ -153,4 +166,11 @@ def in_memory(
         kept = np.flatnonzero(client >= 0)
         return Loaded(examples.select(kept), client[kept])
 
-    return Dataset(name, num_classes, names, load)
+    return Dataset(name, num_classes, names, load, task)
+
+
+def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:
+    """Int (m,): the classes of all labels in `y`, one after the other; padding has none."""
+    if task == "tags":
+        return np.nonzero(y)[-1]
+    return y[y >= 0]

@@ -90,7 +90,7 @@ class _LocalOnly(OwnProcess):
         weights, optimizers, metrics = self.round(
             [s.weights for s in own],
             [s.optimizer for s in own],
-            arguments(cohort.examples, training),
+            arguments(cohort.examples, training, cohort.steps),
         )
         new = tf.nest.map_structure(np.copy, state)
         leaves = tf.nest.flatten(new)

@@ -158,7 +158,9 @@ class _Scaffold(OwnProcess):
         from harness.training.execution.standard import arguments
 
         own = [[c[client] for c in state.controls] for client in cohort.clients]
-        server, measured, new = self.round(state.server, own, arguments(cohort.examples, training))
+        server, measured, new = self.round(
+            state.server, own, arguments(cohort.examples, training, cohort.steps)
+        )
         controls = [c.copy() for c in state.controls]
         for client, changed in zip(cohort.clients, new):
             for control, value in zip(controls, changed):

@@ -29,22 +29,39 @@ if TYPE_CHECKING:
 _PLACEMENTS = 8
 
 
-def arguments(cohort: Sequence[Examples], training: Training) -> list[dict[str, np.ndarray]]:
+def arguments(
+    cohort: Sequence[Examples],
+    training: Training,
+    steps: Optional[np.ndarray] = None,
+    factors: Optional[np.ndarray] = None,
+) -> list[dict[str, np.ndarray]]:
     """The clients dealt to placements by number of batches, each placement's one after the other.
 
+    Args:
+        cohort: the examples of each client.
+        training: batch size and local epochs.
+        steps: int (clients,), local steps that each does; all epochs when None.
+        factors: float32 (clients,), what each multiplies its change by; 1 when None.
+
     Returns:
-        For each placement the examples of its clients, `x` and `y`, and `plan`, int32
-        (2 + clients,): batch size, local epochs, and the clients' numbers of examples.
+        For each placement the examples of its clients, `x` and `y`; `plan`, int32
+        (2 + 2 * clients,): batch size, local epochs, the clients' numbers of examples, and their
+        local steps; and `factors`, float32 (clients,).
     """
-    stacks = deal([-(-len(c) // training.batch_size) for c in cohort], _PLACEMENTS)
+    batches = [-(-len(c) // training.batch_size) for c in cohort]
+    if steps is None:
+        steps = np.array(batches) * training.local_epochs
+    if factors is None:
+        factors = np.ones(len(cohort), np.float32)
     plan = [training.batch_size, training.local_epochs]
     return [
         OrderedDict(
             x=np.concatenate([cohort[c].x for c in stack]),
             y=np.concatenate([cohort[c].y for c in stack]),
-            plan=np.array([*plan, *(len(cohort[c]) for c in stack)], np.int32),
+            plan=np.array([*plan, *(len(cohort[c]) for c in stack), *steps[stack]], np.int32),
+            factors=factors[stack],
         )
-        for stack in stacks
+        for stack in deal(batches, _PLACEMENTS)
     ]
 
 
@@ -105,7 +122,10 @@ def learning_process(
     templates = tff.learning.templates
     stack_type = tff.StructWithPythonType(
         [(k, tff.TensorType(s.dtype.as_numpy_dtype, s.shape)) for k, s in model.input_spec.items()]
-        + [("plan", tff.TensorType(np.int32, (None,)))],
+        + [
+            ("plan", tff.TensorType(np.int32, (None,))),
+            ("factors", tff.TensorType(np.float32, (None,))),
+        ],
         OrderedDict,
     )
 
@@ -152,7 +172,7 @@ def learning_process(
         done = state.client_work + 1 if by_round else ()
         return (
             templates.LearningAlgorithmState(updated, (), done, (), optimizer_state),
-            OrderedDict(client_work=OrderedDict(train=_means(metrics))),
+            OrderedDict(client_work=OrderedDict(train=model.finalize_metrics(metrics))),
         )
 
     @tff.federated_computation
@@ -178,17 +198,6 @@ def _specs(weights: Any) -> Any:
     return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
 
 
-def _means(sums: Any) -> Any:
-    import tensorflow as tf
-
-    examples = tf.cast(sums["num_examples"], tf.float32)
-    return OrderedDict(
-        accuracy=tf.math.divide_no_nan(tf.cast(sums["correct"], tf.float32), examples),
-        loss=tf.math.divide_no_nan(sums["loss"], examples),
-        num_examples=sums["num_examples"],
-    )
-
-
 def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack: Any) -> Any:
     """Trains the clients of one stack in turn; all in one graph.
 
@@ -201,18 +210,15 @@ def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack
     """
     import tensorflow as tf
 
-    def no_metrics() -> Any:
-        return OrderedDict(
-            correct=tf.constant(0, tf.int64),
-            loss=tf.constant(0.0),
-            num_examples=tf.constant(0, tf.int64),
-        )
+    tff: Any = import_tff()
+    no_metrics = model.initialize_metrics_state
 
     # Without autograph: its loops over datasets become ops that run several times slower.
     @tf.function(autograph=False)
     def run(weights: Any, stack: Any) -> Any:
         start, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
-        size, epochs, sizes = stack["plan"][0], stack["plan"][1], stack["plan"][2:]
+        size, epochs = stack["plan"][0], tf.cast(stack["plan"][1], tf.float32)
+        sizes, all_steps = tf.split(stack["plan"][2:], 2)
         ends = tf.cumsum(sizes)
         begins = ends - sizes
 
@@ -230,43 +236,43 @@ def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack
                     loss = model.loss(output=given, label=y)
                 gradients = tape.gradient(loss, current)
                 if optimizer is None:
-                    share = tf.cast(last - first, tf.float32) / tf.cast(end - begin, tf.float32)
-                    state = tuple(s + share * g for s, g in zip(state, gradients))
+                    examples = tf.cast(last - first, tf.float32)
+                    state = tuple(s + examples * g for s, g in zip(state, gradients))
                 else:
                     state, current = optimizer.next(state, current, gradients)
-                hits = tf.equal(tf.argmax(given, axis=-1, output_type=y.dtype), y)
-                metrics = OrderedDict(
-                    correct=metrics["correct"] + tf.math.count_nonzero(hits),
-                    loss=metrics["loss"] + loss * tf.cast(last - first, tf.float32),
-                    num_examples=metrics["num_examples"] + tf.cast(last - first, tf.int64),
-                )
+                output = tff.learning.models.BatchOutput(loss, given, last - first)
+                metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
                 return step + 1, tuple(current), state, metrics
 
             zeros = tuple(tf.zeros_like(w) for w in start)
             state = zeros if optimizer is None else optimizer.initialize(_specs(start))
             _, trained, state, metrics = tf.while_loop(
-                lambda step, *_: step < batches * epochs,
+                lambda step, *_: step < all_steps[client],
                 train_batch,
                 (0, start, state, no_metrics()),
                 parallel_iterations=1,
             )
-            change = tuple(a - b for a, b in zip(start, trained))
+            # Those processed, as in TFF: of a straggler fewer than it holds.
+            processed = tf.cast(metrics["num_examples"], tf.float32)
             if optimizer is None:
-                change = state
+                change = tuple(s / processed for s in state)
+            else:
+                change = tuple(a - b for a, b in zip(start, trained))
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
             weight = {
-                "examples": tf.cast(end - begin, tf.float32),
+                "examples": processed / epochs,
                 "uniform": tf.constant(1.0),
-                "num_batches": tf.cast(batches * epochs, tf.float32),
-                "loss": metrics["loss"] / tf.cast(metrics["num_examples"], tf.float32),
+                "num_batches": tf.cast(all_steps[client], tf.float32),
+                "loss": metrics["loss"] / processed,
             }[weighting]
+            factor = stack["factors"][client]
 
             def counted(value: Any) -> Any:
                 return tf.where(finite, value, tf.zeros_like(value))
 
             return (
                 client + 1,
-                tuple(t + counted(weight * c) for t, c in zip(total, change)),
+                tuple(t + counted(weight * factor * c) for t, c in zip(total, change)),
                 total_weight + counted(weight),
                 tf.nest.map_structure(lambda a, b: a + counted(b), sums, metrics),
             )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Optional, cast
+
+import numpy as np
 
 from harness.data.datasets import Examples
 from harness.training.settings import Training
@@ -13,13 +15,19 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def arguments(cohort: Sequence[Examples], training: Training) -> list[tf.data.Dataset]:
-    """What each client trains on: its batches, `local_epochs` times over."""
+def arguments(
+    cohort: Sequence[Examples], training: Training, steps: Optional[np.ndarray] = None
+) -> list[tf.data.Dataset]:
+    """What each client trains on: its batches, `local_epochs` times over.
+
+    Of these the first ones where `steps`, int (clients,), says how many.
+    """
     import tensorflow as tf
 
-    return [
+    given = [
         tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=client.x, y=client.y)))
         .batch(training.batch_size)
         .repeat(training.local_epochs)
         for client in cohort
     ]
+    return given if steps is None else [own.take(n) for own, n in zip(given, steps)]

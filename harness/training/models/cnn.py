@@ -46,9 +46,5 @@ def cnn(
         model.add(layers.MaxPooling2D())
     model.add(layers.Flatten())
     model.add(layers.Dense(hidden, activation="relu"))
-    model.add(
-        layers.Dense(
-            shape.num_classes, activation="softmax" if outputs == "probabilities" else None
-        )
-    )
+    model.add(layers.Dense(shape.num_classes, activation=shape.activation(outputs)))
     return model

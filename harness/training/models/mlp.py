@@ -31,8 +31,6 @@ def mlp(
             layers.InputLayer(shape.input_shape),
             layers.Flatten(),
             *(layers.Dense(width, activation="relu") for width in hidden),
-            layers.Dense(
-                shape.num_classes, activation="softmax" if outputs == "probabilities" else None
-            ),
+            layers.Dense(shape.num_classes, activation=shape.activation(outputs)),
         ]
     )

@@ -1,17 +1,21 @@
-"""Pictures, the same bytes when nothing changed."""
+"""Labels by client."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.report.plots.style import BLUE, STABLE, Picture
+from harness.results import Result
+from harness.training.history import listed_clients
 
-# Without them an SVG holds random ids and the time; text stays text.
-_STABLE = {"svg.hashsalt": "pytest-federated", "svg.fonttype": "none"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _NAMED = 20  # clients whose names fit
 _FEW_CELLS = 4000  # beyond, the map is one picture inside the SVG
 
@@ -32,7 +36,7 @@ def label_map(label_counts: np.ndarray, names: Sequence[str], title: str, path: 
     from matplotlib.figure import Figure
 
     clients, labels = label_counts.shape
-    style: Any = {**_STABLE, "font.size": 8}
+    style: Any = {**STABLE, "font.size": 8}
     with matplotlib.rc_context(style):
         size = (5.6, 0.9 + min(4.0, max(1.2, 0.16 * clients)))
         picture = Figure(figsize=size, dpi=120, layout="constrained")
@@ -61,3 +65,35 @@ def _ticks(axis: Any, count: int, names: Sequence[Any]) -> None:
     step = -(-count // _NAMED)
     shown = range(0, count, step)
     axis.set_ticks([i + 0.5 for i in shown], [str(names[i]) for i in shown])
+
+
+def labels_by_client(result: Result) -> Optional[Picture]:
+    """A small map of labels by client, of the first seed: the fuller a cell, the more examples.
+
+    None where the record has no counts.
+    """
+    counted = next((h for h in result.histories if h.label_counts), None)
+    if counted is None:
+        return None
+    counts = np.array(counted.label_counts)
+    total = len(counted.client_examples)
+    clients, labels = counts.shape
+    some = f"{clients} of {total}" if clients < total else str(total)
+    alt = (
+        f"Examples by client and label of {result.id}, seed {counted.seed}: {some} clients, "
+        f"{labels} labels, up to {counts.max()} examples of a label at a client."
+    )
+    colour = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
+    cells = np.zeros((clients, labels, 4), np.uint8)
+    cells[..., :3] = colour
+    # As opacity, so that an empty cell has the colour of the page.
+    cells[..., 3] = np.round(255 * counts / counts.max())
+
+    def draw(axes: Axes) -> None:
+        axes.imshow(cells, aspect="auto", interpolation="none")
+        axes.set(xlabel="label", ylabel="client")
+        axes.set_xticks(range(0, labels, -(-labels // _NAMED)))
+        shown, places = range(0, clients, -(-clients // 8)), listed_clients(total)
+        axes.set_yticks(list(shown), [str(places[c]) for c in shown])
+
+    return Picture(alt, draw)

@@ -1,0 +1,31 @@
+"""The clients, as far as client systems need to know them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """All clients of a federation, whether they take part in a round or not.
+
+    Attributes:
+        names: the clients' names.
+        sizes: int (clients,), examples that each of them trains on.
+
+    """
+
+    names: Sequence[str]
+    sizes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """The position of each client, by name."""
+        return {name: position for position, name in enumerate(self.names)}

@@ -1,0 +1,23 @@
+"""Client sampling by name: who is asked to take part in a round.
+
+A sampler takes the population, the number of clients that the scenario asks for, the number of
+the round (from 1), a random generator of this round, and its keys from the scenario file. It
+returns the int positions of the clients it draws, in any order; none is a valid outcome.
+"""
+
+from harness.systems.sampling.base import draw, samplers
+from harness.systems.sampling.drawn import by_size, poisson, uniform, with_replacement
+from harness.systems.sampling.scheduled import cyclic, fixed
+from harness.systems.sampling.trace import trace
+
+__all__ = [
+    "by_size",
+    "cyclic",
+    "draw",
+    "fixed",
+    "poisson",
+    "samplers",
+    "trace",
+    "uniform",
+    "with_replacement",
+]

@@ -1,0 +1,43 @@
+"""What a sampler is, and what is done once for all of them."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+
+from harness.errors import DataError
+from harness.registry import Registry
+from harness.seeds import Stream, generator
+from harness.settings import Section
+from harness.systems.population import Population
+
+# Traits that the framework reads: `repeats`, a client may be drawn more than once in a round;
+# `sized=False`, the sampler does not read the number of clients (clients.per_round); `lists`, the
+# parameter that lists positions of clients; `private`, how privacy accounting takes it.
+samplers: Registry[Callable[..., np.ndarray]] = Registry("sampling")
+
+
+def draw(
+    chosen: Section, population: Population, size: int, seed: int, round_number: int
+) -> np.ndarray:
+    """Int (n,), sorted: positions of the clients of a round.
+
+    Raises:
+        DataError: the sampler names clients that there are not, or one of them twice.
+
+    """
+    entry = samplers.entry(chosen)
+    rng = generator(seed, Stream.COHORT, round_number)
+    given = np.asarray(entry.call(chosen, population, size, round_number, rng))
+    if given.size == 0:
+        return np.zeros(0, np.int64)
+    drawn = np.sort(given.astype(np.int64))
+    if given.ndim != 1 or drawn[0] < 0 or drawn[-1] >= len(population):
+        raise DataError(
+            f"the sampling {entry.name!r} gave clients {drawn.min()} to {drawn.max()} for round "
+            f"{round_number}; there are clients 0 to {len(population) - 1}"
+        )
+    if not entry.traits.get("repeats") and (drawn[1:] == drawn[:-1]).any():
+        raise DataError(f"the sampling {entry.name!r} gave a client twice for round {round_number}")
+    return drawn

@@ -1,0 +1,27 @@
+"""What a scenario says about its client systems, all together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from harness.settings import Section
+from harness.systems.sampling import samplers
+
+
+@dataclass(frozen=True)
+class Systems:
+    """Validated choices; the default is that all goes well.
+
+    Attributes:
+        sampling: who is asked to take part in a round.
+        dropout: who of these drops out; None for nobody.
+        stragglers: who does only a part of its local steps; None for nobody.
+        malicious: who attacks, and how; None for nobody.
+
+    """
+
+    sampling: Section = field(default_factory=lambda: samplers.parse("uniform"))
+    dropout: Optional[Section] = None
+    stragglers: Optional[Section] = None
+    malicious: Optional[Section] = None

@@ -1,0 +1,94 @@
+"""Loss and metrics of a task, in the forms that TFF's two kinds of models take."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from harness.training.tasks.base import Task
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
+    """The task's loss as Keras knows losses: of (labels, outputs), the mean of a batch."""
+    import tensorflow as tf
+
+    class TaskLoss(tf.keras.losses.Loss):
+        def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return task.loss(y_true, y_pred, are_logits)
+
+        call = __call__
+
+    return TaskLoss()
+
+
+def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
+    """The share of the counted positions that are right, as a metric named ``accuracy``."""
+    import tensorflow as tf
+
+    class TaskAccuracy(tf.keras.metrics.Metric):
+        def __init__(self) -> None:
+            super().__init__("accuracy")
+            self._correct: Any = self.add_weight("correct", initializer="zeros", dtype=tf.int64)
+            self._positions: Any = self.add_weight("positions", initializer="zeros", dtype=tf.int64)
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            correct, positions = _counts(task, y_true, y_pred)
+            self._correct.assign_add(correct)
+            self._positions.assign_add(positions)
+
+        def result(self) -> Any:
+            return _share(self._correct, self._positions)
+
+    return TaskAccuracy()
+
+
+def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
+    """What `tff.learning.models.FunctionalModel` takes as `metrics_fns`.
+
+    Their figures are those of the standard path: the mean of the batches' losses, weighted by
+    examples, the accuracy, and the number of examples.
+    """
+    import tensorflow as tf
+
+    def initialise() -> Any:
+        return OrderedDict(
+            correct=tf.constant(0, tf.int64),
+            positions=tf.constant(0, tf.int64),
+            loss=tf.constant(0.0),
+            num_examples=tf.constant(0, tf.int64),
+        )
+
+    def update(state: Any, labels: Any, batch_output: Any, sample_weight: Any = None) -> Any:
+        correct, positions = _counts(task, labels, batch_output.predictions)
+        examples = batch_output.num_examples
+        return OrderedDict(
+            correct=state["correct"] + correct,
+            positions=state["positions"] + positions,
+            loss=state["loss"] + batch_output.loss * tf.cast(examples, tf.float32),
+            num_examples=state["num_examples"] + tf.cast(examples, tf.int64),
+        )
+
+    def finalise(state: Any) -> Any:
+        return OrderedDict(
+            accuracy=_share(state["correct"], state["positions"]),
+            loss=tf.math.divide_no_nan(state["loss"], tf.cast(state["num_examples"], tf.float32)),
+            num_examples=state["num_examples"],
+        )
+
+    return tuple(tf.function(f) for f in (initialise, update, finalise))
+
+
+def _counts(task: Task, y: Any, given: Any) -> tuple[Any, Any]:
+    import tensorflow as tf
+
+    right, counted = task.hits(y, given)
+    return tf.math.count_nonzero(right), tf.math.count_nonzero(counted)
+
+
+def _share(correct: Any, positions: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.math.divide_no_nan(tf.cast(correct, tf.float32), tf.cast(positions, tf.float32))
