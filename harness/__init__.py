@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
+    from harness.checks import NoFigure, expectation
     from harness.checks import checks as check
     from harness.data.datasets import datasets as dataset
     from harness.data.shifts import shifts as shift
@@ -44,6 +45,7 @@ _HOME = {
     "DataUnavailable": "harness.errors",
     "HarnessError": "harness.errors",
     "ModelError": "harness.errors",
+    "NoFigure": "harness.checks",
     "Options": "harness.pipeline",
     "Result": "harness.results",
     "RuntimeUnavailable": "harness.errors",
@@ -51,6 +53,7 @@ _HOME = {
     "ScenarioError": "harness.errors",
     "TimeLimitExceeded": "harness.errors",
     "Verdict": "harness.results",
+    "expectation": "harness.checks",
     "load_file": "harness.scenario",
     "run": "harness.pipeline",
 }
@@ -77,6 +80,7 @@ __all__ = [
     "DataUnavailable",
     "HarnessError",
     "ModelError",
+    "NoFigure",
     "Options",
     "Result",
     "RuntimeUnavailable",
@@ -89,6 +93,7 @@ __all__ = [
     "check",
     "dataset",
     "dropout",
+    "expectation",
     "load_file",
     "load_scenarios",
     "model",

@@ -15,8 +15,10 @@ from typing import Any, Optional
 
 from pydantic import ValidationError
 
+from harness.data.datasets import datasets
 from harness.registry import chosen_in
 from harness.results.store import json_text, write_text
+from harness.runtime import user_files
 from harness.runtime.user_code import fingerprint, fingerprints
 from harness.scenario.schema import Scenario
 from harness.training.history import TrainingHistory
@@ -29,18 +31,21 @@ def ingredients(scenario: Scenario, seed: int, workers: int = 1) -> dict[str, An
     """All that one training depends on, as JSON-ready data.
 
     These are the settings that a training depends on (not the name, the tags, the expectations),
-    the source of the harness, of functions that the scenario names, and of modules that
-    registered something it chooses, the versions of packages and of Python, TensorFlow's variables
-    in the environment, and the number of TFF workers, as sums are rounded by their order.
+    the contents of files that the scenario names, the source of the harness, of functions that the
+    scenario names, and of modules that registered something it chooses, the versions of packages
+    and of Python, TensorFlow's variables in the environment, and the number of TFF workers, as sums
+    are rounded by their order.
     """
     settings = scenario.settings()
     parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
-    versions = {package: _version(package) for package in _PACKAGES}
+    packages = datasets.entry(scenario.data.dataset).traits.get("packages", ())
+    versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
         "seed": seed,
         "workers": workers,
         "functions": [fingerprints(part) for part in parts],
+        "files": [user_files.fingerprints(part) for part in parts],
         "registered": _registered(scenario),
         "harness": _own_source(),
         "Python": platform.python_version(),

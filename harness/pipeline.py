@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
@@ -11,14 +12,15 @@ from typing import Callable, Optional, Protocol, Union
 import platformdirs
 
 from harness.cache import Histories, training_key
-from harness.checks import Policy, judge
+from harness.checks import Policy, checks, judge
 from harness.data.datasets import Cache
 from harness.data.federate import federate
 from harness.errors import TimeLimitExceeded
-from harness.results import Result, Status
+from harness.results import Result, Status, Verdict
 from harness.runtime import interrupts
 from harness.runtime.addresses import parse_addresses
 from harness.runtime.context import runtime, shutdown
+from harness.scenario.compared import compared, concerning
 from harness.scenario.schema import Scenario
 from harness.training.checkpoints import Checkpoints
 from harness.training.history import Round, TrainingHistory
@@ -71,6 +73,9 @@ class Options:
         cluster: does the trainings on other machines; None does them here.
         inconclusive: what decides an expectation whose threshold lies in the interval of the mean:
             the `mean`, or always `fail`, `pass`, or `warn`, which passes it.
+        benchmark: whether expectations of wall time are judged, too; such scenarios are then
+            always trained anew.
+        done: trainings of this session by key, which are not run twice in it; it is added to.
 
     """
 
@@ -86,6 +91,8 @@ class Options:
     timeout: Optional[float] = None
     cluster: Optional[Cluster] = None
     inconclusive: Policy = "mean"
+    benchmark: bool = False
+    done: dict[str, TrainingHistory] = field(default_factory=dict)
 
 
 def run(
@@ -93,15 +100,20 @@ def run(
     options: Optional[Options] = None,
     *,
     variant: str = "",
+    siblings: Optional[Mapping[str, Scenario]] = None,
     on_round: Optional[Progress] = None,
 ) -> Result:
     """Runs a scenario through TFF, one training for each seed, and judges it.
+
+    What its expectations compare it with is trained as well, after it.
 
     Args:
         scenario: what to run.
         options: see `Options`.
         variant: the part of the id in brackets, for a variant of a matrix.
-        on_round: told about each finished round.
+        siblings: all variants of that matrix.
+        on_round: told about each finished round; the positions of the trainings to compare with
+            come after those of the seeds.
 
     Raises:
         DataError: the split cannot be made of this data.
@@ -109,34 +121,37 @@ def run(
         ModelError: the model cannot be built or does not fit the data.
         RuntimeUnavailable: TFF is missing or broken, its worker died, or remote workers do not
             answer.
-        HarnessError: the address of a remote worker is misspelt.
+        HarnessError: the address of a remote worker is misspelt, or an expectation compares with
+            what is not there.
         TimeLimitExceeded: it took longer than `options.timeout`.
 
     """
-    options = options or Options()
+    options = _timing(scenario, options or Options())
     seeds = _seeds(scenario.seeds, options.seeds)
     shortened = _shortened(scenario, options)
-    submit(scenario, options)
+    others = compared(scenario, variant, siblings or {})
+    submit(scenario, options, variant, siblings)
     truncated = shortened.training.rounds < scenario.training.rounds
-    histories: list[TrainingHistory] = []
-    reused = 0
+    sides: dict[str, Sequence[TrainingHistory]] = {}
     with interrupts.kept(options.timeout) as check:
-        for position, seed in enumerate(seeds):
 
-            def tell(done: Round, position: int = position) -> None:
+        def train_all(one: Scenario, first: int) -> tuple[list[TrainingHistory], int]:
+            def tell(position: int, done: Round) -> None:
                 check()
                 if on_round:
-                    on_round(position, done)
+                    on_round(first * len(seeds) + position, done)
 
-            history, is_reused = _history(shortened, seed, options, tell)
-            histories.append(history)
-            reused += is_reused
-            if history.diverged:
-                break
-    diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")
-    verdicts = (
-        () if truncated or diverged else judge(scenario.expect, histories, options.inconclusive)
-    )
+            return _trainings(one, seeds, options, tell, is_reference=first > 0)
+
+        histories, reused = train_all(shortened, 0)
+        diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")
+        if not truncated and not diverged:
+            for place, (name, other) in enumerate(others.items(), start=1):
+                sides[name] = train_all(other, place)[0]
+    verdicts: tuple[Verdict, ...] = ()
+    if not truncated and not diverged:
+        expect = concerning(scenario, variant)
+        verdicts = judge(expect, histories, options.inconclusive, sides, options.benchmark)
     status: Status = "passed" if all(v.passed for v in verdicts) else "failed"
     reason = ""
     if diverged:
@@ -158,15 +173,71 @@ def run(
     )
 
 
-def submit(scenario: Scenario, options: Options) -> None:
+def submit(
+    scenario: Scenario,
+    options: Options,
+    variant: str = "",
+    siblings: Optional[Mapping[str, Scenario]] = None,
+) -> None:
     """Has the cluster, if there is one, begin with what `run` will need."""
     if options.cluster is None:
         return
-    scenario = _shortened(scenario, options)
-    for seed in _seeds(scenario.seeds, options.seeds):
-        kept = Histories(options.kept) if options.kept and options.reuse else None
-        if kept is None or kept.get(training_key(scenario, seed)) is None:
-            options.cluster.submit(scenario, seed, options)
+    others = {} if options.rounds else compared(scenario, variant, siblings or {})
+    kept = Histories(options.kept) if options.kept and options.reuse else None
+    for one in (_shortened(scenario, options), *others.values()):
+        for seed in _seeds(scenario.seeds, options.seeds):
+            if kept is None or kept.get(training_key(one, seed)) is None:
+                options.cluster.submit(one, seed, options)
+
+
+def trainings(
+    scenario: Scenario,
+    options: Options,
+    variant: str = "",
+    siblings: Optional[Mapping[str, Scenario]] = None,
+) -> int:
+    """How many trainings `run` looks at: one for each seed, and those to compare with."""
+    others = {} if options.rounds else compared(scenario, variant, siblings or {})
+    return len(_seeds(scenario.seeds, options.seeds)) * (1 + len(others))
+
+
+def _timing(scenario: Scenario, options: Options) -> Options:
+    """What was trained before took no time now: without it, where time is judged."""
+    is_timed = any(checks[name].traits.get("is_benchmark") for name in scenario.expect)
+    if options.benchmark and is_timed:
+        return replace(options, reuse=False, done={})
+    return replace(options, benchmark=False)
+
+
+def _trainings(
+    scenario: Scenario,
+    seeds: Sequence[int],
+    options: Options,
+    on_round: Progress,
+    is_reference: bool = False,
+) -> tuple[list[TrainingHistory], int]:
+    """One training for each seed, and how many of them were done before.
+
+    Where one diverges the rest is left out, unless others are compared with it.
+    """
+    histories: list[TrainingHistory] = []
+    reused = 0
+    for position, seed in enumerate(seeds):
+        times = [time.perf_counter()]
+
+        def tell(done: Round, position: int = position, times: list[float] = times) -> None:
+            times.append(time.perf_counter())
+            on_round(position, done)
+
+        history, is_reused = _history(scenario, seed, options, tell)
+        if options.benchmark:
+            seconds = tuple(end - begin for begin, end in zip(times, times[1:]))
+            history = history.model_copy(update={"seconds": seconds})
+        histories.append(history)
+        reused += is_reused
+        if history.diverged and not is_reference:
+            break
+    return histories, reused
 
 
 def _shortened(scenario: Scenario, options: Options) -> Scenario:
@@ -181,9 +252,20 @@ def _history(
     scenario: Scenario, seed: int, options: Options, on_round: Callable[[Round], None]
 ) -> tuple[TrainingHistory, bool]:
     """The training of one seed, and whether it was done before."""
+    key = training_key(scenario, seed, max(1, len(parse_addresses(options.workers))))
+    if known := options.done.get(key):
+        on_round(known.rounds[-1])
+        return known, True
+    history, is_reused = _kept_history(scenario, seed, key, options, on_round)
+    options.done[key] = history
+    return history, is_reused
+
+
+def _kept_history(
+    scenario: Scenario, seed: int, key: str, options: Options, on_round: Callable[[Round], None]
+) -> tuple[TrainingHistory, bool]:
     if options.kept is None:
         return train_seed(scenario, seed, options, on_round), False
-    key = training_key(scenario, seed, max(1, len(parse_addresses(options.workers))))
     cache = Histories(options.kept)
     with cache.claim(key):
         found = cache.get(key) if options.reuse else None

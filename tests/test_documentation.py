@@ -79,8 +79,7 @@ def test_the_plots_of_the_committed_report_are_those_of_its_records() -> None:
         assert pictures[name].svg() == committed, name
 
 
-DOCS = ("scenarios", "installing", "scaling", "splits", "datasets", "systems")
-PAGES = ["README.md", *(f"docs/{page}.md" for page in DOCS)]
+PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -185,7 +185,7 @@ def test_traces_that_are_wrong(trace: Callable[[str], None], text: str, said: st
 
 
 def test_a_trace_that_is_not_there() -> None:
-    with pytest.raises(DataError, match=r"no file 'nowhere\.csv' in the scenario's folder"):
+    with pytest.raises(DataError, match=r"no file 'nowhere\.csv'; looked in the scenario's folder"):
         drawn({"trace": "nowhere.csv"}, 4, 4, 1)
 
 

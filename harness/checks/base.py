@@ -51,6 +51,20 @@ class Expectation(Section):
 checks: Registry[Callable[..., Verdict]] = Registry("expectation", base=Expectation)
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Another training of the same seed, which an expectation compares with.
+
+    Attributes:
+        algorithm: the same scenario, trained by this algorithm; empty for a variant.
+        variant: another variant of the scenario's matrix, such as ``alpha=100``.
+
+    """
+
+    algorithm: str = ""
+    variant: str = ""
+
+
 class NoFigure(Exception):
     """A training has no such figure; the message says why, such as ``not reached``."""
 
@@ -118,15 +132,17 @@ def expectation(
 ) -> Callable[[F], F]:
     """Decorator: an expectation of the mean over seeds of a figure of one training.
 
-    The function takes the history of a training and returns the figure, or raises `NoFigure`.
-    Its keyword-only parameters are keys in the scenario file, and so are the bounds.
+    The function takes the history of a training, and with the trait `reference` that of the
+    training it is compared with; it returns the figure, or raises `NoFigure`. Its keyword-only
+    parameters are keys in the scenario file, and so are the bounds.
 
     Args:
         name: the word for it in scenario files.
         bound: pydantic type of the thresholds.
         bounds: which of ``at_least``, ``at_most`` and ``between`` make sense.
         phrase: how ``at_most`` reads, such as ``{target:g} by round {at_most:g}``.
-        **traits: facts about the entry, as in `Registry`.
+        **traits: facts about the entry: `reference`, a function of the validated keys that
+            returns a `Reference`; `is_benchmark`, judged only on request.
 
     """
 
@@ -148,13 +164,8 @@ def expectation(
                 except NoFigure as none:
                     missing.append(str(none))
             if missing:
-                count = f"{len(missing)} of {len(histories[0])} seed(s)"
-                return Verdict(
-                    expectation=name,
-                    expected=expected,
-                    passed=False,
-                    note=f"{missing[0]} by {count}",
-                )
+                note = f"{missing[0]} in {len(missing)} of {len(histories[0])} seed(s)"
+                return Verdict(expectation=name, expected=expected, passed=False, note=note)
             return compare(name, figures, limits, expected)
 
         keywords = [
@@ -211,10 +222,18 @@ def compare(name: str, figures: Sequence[float], limits: Bounds, expected: str =
     )
 
 
+def references(expect: Mapping[str, Section]) -> dict[str, Reference]:
+    """What expectations compare with, by the name of the expectation."""
+    refer = {name: checks[name].traits.get("reference") for name in expect}
+    return {name: of(expect[name]) for name, of in refer.items() if of}
+
+
 def judge(
     expect: Mapping[str, Section],
     histories: Sequence[TrainingHistory],
     inconclusive: Policy = "mean",
+    compared: Optional[Mapping[str, Sequence[TrainingHistory]]] = None,
+    benchmark: bool = False,
 ) -> tuple[Verdict, ...]:
     """Judges every expectation, in the order of the scenario file.
 
@@ -222,10 +241,25 @@ def judge(
         expect: expectations by name.
         histories: one for each seed.
         inconclusive: what decides where the interval of a mean straddles its threshold.
+        compared: for each expectation that has a reference, the histories of that, by seed.
+        benchmark: whether benchmarks are judged, too.
 
     """
-    found = (checks[name].call(chosen, histories) for name, chosen in expect.items())
-    return tuple(_decided(verdict, inconclusive) for verdict in found)
+    verdicts = []
+    for name, chosen in expect.items():
+        entry = checks[name]
+        sides = [histories, compared[name]] if compared and name in compared else [histories]
+        verdict = entry.call(chosen, *sides)
+        if entry.traits.get("is_benchmark") and not benchmark:
+            verdict = Verdict(
+                expectation=name,
+                expected=verdict.expected,
+                passed=True,
+                outcome="not judged",
+                note="off without --fed-benchmark",
+            )
+        verdicts.append(_decided(verdict, inconclusive))
+    return tuple(verdicts)
 
 
 def _decided(verdict: Verdict, inconclusive: Policy) -> Verdict:

@@ -44,6 +44,7 @@ def _run(chosen: argparse.Namespace) -> int:
     from harness.report.describe import describe
     from harness.report.plots import label_map
     from harness.results.store import file_name
+    from harness.runtime.user_code import own_folders
     from harness.scenario import load_file
 
     console = Console()
@@ -51,7 +52,8 @@ def _run(chosen: argparse.Namespace) -> int:
     cache = Cache(chosen.data_cache or default_cache())
     for number, case in enumerate(cases):
         seed = case.scenario.seeds[0] if chosen.seed is None else chosen.seed
-        data = federate(case.scenario.data, case.scenario.clients, seed, cache)
+        with own_folders(chosen.file.resolve().parent, Path.cwd()):
+            data = federate(case.scenario.data, case.scenario.clients, seed, cache)
         if number:
             console.print()
         describe(f"{case.id}, seed {seed}", data, console)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import Field, model_validator
 
-from harness.data.datasets import datasets
+from harness.data.datasets import datasets, has_test_set
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
@@ -41,7 +41,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Data:
         entry = datasets.entry(self.dataset)
-        own = entry.traits.get("has_test_set")
+        own = has_test_set(self.dataset.model_dump())
         if self.test_fraction is not None and own and self.holdout == "global":
             raise problem("test_fraction", f"{entry.name} has a test set of its own; leave it out")
         if sum(self.fractions) >= 1:
@@ -55,7 +55,7 @@ class Data(Section):
     @property
     def fractions(self) -> tuple[float, float]:
         """Of the examples, those held out for validation and for testing."""
-        own = datasets.entry(self.dataset).traits.get("has_test_set")
+        own = has_test_set(self.dataset.model_dump())
         test = 0.0 if own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
         return self.validation_fraction or 0.0, test
 

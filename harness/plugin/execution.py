@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Optional
 
 import pytest
@@ -52,6 +53,7 @@ def execute(
     scenario: Scenario,
     *,
     variant: str = "",
+    siblings: Optional[Mapping[str, Scenario]] = None,
     on_round: Optional[Progress] = None,
 ) -> Result:
     """Runs a scenario under pytest's options; status ``skipped`` where its data is not here.
@@ -62,7 +64,9 @@ def execute(
     if not is_quiet(config):
         be_loud()
     try:
-        return run(scenario, run_options(config), variant=variant, on_round=on_round)
+        return run(
+            scenario, run_options(config), variant=variant, siblings=siblings, on_round=on_round
+        )
     except DataUnavailable as missing:
         if setting(config, "strict"):
             raise

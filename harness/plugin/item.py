@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -14,6 +14,7 @@ from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
 from harness.results import Result
+from harness.runtime.user_code import own_folders
 from harness.scenario import Case
 
 
@@ -27,22 +28,26 @@ class ScenarioItem(pytest.Item):
         for tag in case.scenario.tags:
             self.add_marker(tag)
 
-    def _own_modules(self) -> _importable:
-        return _importable(
+    def _own_folders(self) -> AbstractContextManager[None]:
+        return own_folders(
             self.path.parent, self.config.rootpath, self.config.invocation_params.dir
         )
 
     def submit(self) -> None:
         """Has the session's cluster begin with the trainings of this scenario."""
-        with self._own_modules():
-            submit(self.case.scenario, run_options(self.config))
+        with self._own_folders():
+            case = self.case
+            submit(case.scenario, run_options(self.config), case.variant, case.siblings)
 
     def runtest(self) -> None:
-        scenario = self.case.scenario
-        progress = Progress(self.config, self.case.id, scenario)
-        with self._own_modules(), progress:
+        progress = Progress(self.config, self.case)
+        with self._own_folders(), progress:
             self.result = execute(
-                self.config, scenario, variant=self.case.variant, on_round=progress.on_round
+                self.config,
+                self.case.scenario,
+                variant=self.case.variant,
+                siblings=self.case.siblings,
+                on_round=progress.on_round,
             )
         for verdict in self.result.verdicts:
             self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
@@ -61,18 +66,3 @@ class ScenarioItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self.case.line - 1, self.name  # counted from 0
-
-
-class _importable:
-    """Lets ``keras: "module:function"`` find modules beside the scenario file."""
-
-    def __init__(self, *folders: Path) -> None:
-        self._added = [str(f) for f in dict.fromkeys(folders) if str(f) not in sys.path]
-
-    def __enter__(self) -> None:
-        sys.path[:0] = self._added
-
-    def __exit__(self, *_: object) -> None:
-        for folder in self._added:
-            if folder in sys.path:
-                sys.path.remove(folder)

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from harness.pipeline import trainings
 from harness.plugin.settings import run_options
-from harness.scenario import Scenario
+from harness.scenario import Case
 from harness.training.history import Round
 
 _PLAIN_EVERY_SECONDS = 10.0
@@ -25,10 +26,12 @@ class Progress:
     Says nothing under ``-q`` and in xdist's workers, which have no terminal.
     """
 
-    def __init__(self, config: pytest.Config, name: str, scenario: Scenario) -> None:
+    def __init__(self, config: pytest.Config, case: Case) -> None:
         options = run_options(config)
-        self._name = name
+        scenario = case.scenario
+        self._name = case.id
         self._seeds = options.seeds or len(scenario.seeds)
+        self._trainings = trainings(scenario, options, case.variant, case.siblings)
         self._rounds = min(scenario.training.rounds, options.rounds or scenario.training.rounds)
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
@@ -52,7 +55,7 @@ class Progress:
             )
             self._task = self._bars.add_task(
                 self._name,
-                total=self._seeds * self._rounds,
+                total=self._trainings * self._rounds,
                 figures="starting TensorFlow Federated",
             )
             with self._terminal():
@@ -61,11 +64,14 @@ class Progress:
         return self
 
     def on_round(self, position: int, done: Round) -> None:
-        """Told about a finished round of the seed at `position`."""
+        """Told about a finished round of the seed at `position`, or of a training after those,
+        which the seeds are compared with.
+        """
         finished = position * self._rounds + done.round
         goes_on = position != self._last[0] and 1 < done.round < self._rounds
         self._last = (position, done.round)
-        seed = f"seed {position + 1}/{self._seeds} " if self._seeds > 1 else ""
+        seed = f"seed {position % self._seeds + 1}/{self._seeds} " if self._seeds > 1 else ""
+        seed += "of what it is compared with " if position >= self._seeds else ""
         if goes_on and self._reporter is not None:
             self._line(f"{seed}goes on after round {done.round - 1}")
         if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
@@ -79,7 +85,7 @@ class Progress:
         elif self._reporter is not None and time.monotonic() - self._said > _PLAIN_EVERY_SECONDS:
             self._said = time.monotonic()
             spent = self._said - self._started
-            left = spent / max(finished - 1, 1) * (self._seeds * self._rounds - finished)
+            left = spent / max(finished - 1, 1) * (self._trainings * self._rounds - finished)
             self._line(f"{seed}round {done.round}/{self._rounds} {figures}, {left:.0f} s left")
 
     def __exit__(self, *_: object) -> None:

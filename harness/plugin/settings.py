@@ -21,6 +21,8 @@ W = TypeVar("W", bound=str)
 
 # The Dask cluster that the session uses, while it does.
 CLUSTER = pytest.StashKey[Any]()
+# Trainings that the session has done, by key.
+DONE = pytest.StashKey[dict[str, Any]]()
 
 
 def setting(config: pytest.Config, name: str) -> Any:
@@ -116,6 +118,8 @@ def run_options(config: pytest.Config) -> Options:
         timeout=number(config, "timeout"),
         cluster=config.stash.get(CLUSTER, None),
         inconclusive=inconclusive(config),
+        benchmark=bool(setting(config, "benchmark")),
+        done=config.stash.setdefault(DONE, {}),
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable, Optional
 
+from harness.results import Result
+from harness.results.statistics import CONFIDENCE, Comparison, welch
 from harness.training.history import TrainingHistory
 
 
@@ -19,12 +21,31 @@ class FigureOf:
         title: as it stands in tables.
         of: finds it; None where the record does not have it.
         sign: 1 where more is better, -1 where less is, 0 where neither.
+        is_share: whether it is a share of the test examples, and so comes in steps of one.
 
     """
 
     title: str
     of: Callable[[TrainingHistory], Optional[float]]
     sign: int = 0
+    is_share: bool = False
+
+    def by_seed(self, result: Result) -> list[float]:
+        """The figure of each seed that has it."""
+        return [value for value in map(self.of, result.histories) if value is not None]
+
+    def compare(
+        self, first: Result, second: Result, confidence: float = CONFIDENCE
+    ) -> Optional[Comparison]:
+        """Welch's test of the second result's mean less the first's.
+
+        None where a result has fewer than two seeds with a finite figure.
+        """
+        samples = [[v for v in self.by_seed(r) if math.isfinite(v)] for r in (first, second)]
+        if min(map(len, samples)) < 2:
+            return None
+        step = 1 / first.histories[0].test_examples if self.is_share else 0.0
+        return welch(samples[0], samples[1], resolution=step, confidence=confidence)
 
 
 def mean(values: Sequence[float]) -> Optional[float]:
@@ -47,10 +68,13 @@ def _megabytes(sent: Sequence[Optional[int]]) -> Optional[float]:
 # By the name that options and exports use.
 FIGURES: dict[str, FigureOf] = {
     "accuracy": FigureOf(
-        "accuracy", lambda h: h.evaluated[-1].accuracy if h.evaluated else None, 1
+        "accuracy", lambda h: h.evaluated[-1].accuracy if h.evaluated else None, 1, True
     ),
     "best_accuracy": FigureOf(
-        "best accuracy", lambda h: max((r.accuracy or 0.0 for r in h.evaluated), default=None), 1
+        "best accuracy",
+        lambda h: max((r.accuracy or 0.0 for r in h.evaluated), default=None),
+        1,
+        True,
     ),
     "loss": FigureOf("loss", lambda h: h.evaluated[-1].loss if h.evaluated else None, -1),
     "worst_client": FigureOf("worst client", lambda h: min(h.client_accuracy, default=None), 1),

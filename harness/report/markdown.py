@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabulate import tabulate
-
-from harness.data.datasets import datasets
+from harness.data.datasets import datasets, has_test_set
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
+from harness.report.markup import anchor, escape, paragraph, quoted, table
 from harness.report.plots import (
     SCENARIO_PLOTS,
     Picture,
@@ -40,7 +38,6 @@ from harness.training.models import models
 from harness.training.optimizers import optimizers
 
 REPORT, PLOTS = "report.md", "plots"
-_STYLE = "github"
 _TITLE, _NOT_RUN = "Federated scenarios", "Not run"
 _OVERVIEW = "accuracy-by-heterogeneity.svg"
 
@@ -83,24 +80,6 @@ def report(results: Sequence[Result]) -> str:
     if ran:
         parts.append(_provenance(ran))
     return "\n\n".join(parts) + "\n"
-
-
-def escape(text: str) -> str:
-    """Text that stands in a table cell or a paragraph as it is written."""
-    for character in "\\|<>*_`[]~#&":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
-
-
-def paragraph(text: str) -> str:
-    """Text that is a paragraph: not a list, a rule or a numbered item, however it begins."""
-    return re.sub(r"^(\d*)([-+.)=])", r"\1\\\2", escape(text))
-
-
-def anchor(heading: str) -> str:
-    """The fragment that GitHub gives a heading."""
-    kept = (c for c in heading.lower() if c.isalnum() or c in " -_")
-    return "".join(kept).replace(" ", "-")
 
 
 def _anchors(headings: Sequence[str]) -> dict[str, str]:
@@ -171,7 +150,7 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
         ["client optimizer", choice(optimizers, training["client_optimizer"])],
         ["server optimizer", choice(optimizers, training["server_optimizer"])],
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
-        ["record", f"[{escape(file_name(result.id))}](records/{_quoted(file_name(result.id))})"],
+        ["record", f"[{escape(file_name(result.id))}](records/{quoted(file_name(result.id))})"],
     ]
     parts = [f"## {escape(result.id)}"]
     if s["description"]:
@@ -210,22 +189,16 @@ def plot_names(result: Result) -> list[str]:
 
 
 def _image(picture: Picture, name: str) -> str:
-    return f"![{escape(picture.alt)}]({PLOTS}/{_quoted(name)})"
+    return f"![{escape(picture.alt)}]({PLOTS}/{quoted(name)})"
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:
-    chosen = data["dataset"]["kind"]
-    has_own = chosen in datasets and datasets[chosen].traits.get("has_test_set")
-    is_held_by_clients = data.get("holdout") == "per_client" and not has_own
+    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
     return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
 
 
 def _symbols(text: str) -> str:
     return text.replace("\\>=", "≥").replace("\\<=", "≤")
-
-
-def _quoted(name: str) -> str:
-    return name.replace("=", "%3D").replace(",", "%2C")
 
 
 def _rounds(result: Result) -> str:
@@ -260,14 +233,3 @@ def _provenance(results: Sequence[Result]) -> str:
     versions = {name: v for r in results for name, v in r.versions.items()}
     stated = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()))
     return f"## Provenance\n\nMade with {stated}. Train figures are TFF's federated metrics."
-
-
-def table(rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
-    """A Markdown table; to the left, unless `align` says otherwise for each column."""
-    return tabulate(
-        rows,
-        headers,
-        tablefmt=_STYLE,
-        disable_numparse=True,
-        colalign=align or ["left"] * len(headers),
-    )

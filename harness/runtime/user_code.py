@@ -7,16 +7,20 @@ runs. So a function is known by its code, not by its name.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib
 import sys
 import sysconfig
+import traceback
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Annotated, Any, Optional, Union
+from typing import Annotated, Any, Optional, Union, get_args
 
 from pydantic import BaseModel, Field
+
+from harness.errors import HarnessError
 
 
 class _IsCode:
@@ -26,14 +30,6 @@ class _IsCode:
 # The annotation of a key that names a function of the user's.
 UserFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), _IsCode()]
 
-
-class _IsFile:
-    """Marks a key as one that names a file."""
-
-
-# The annotation of a key that names a file of the user's.
-UserFile = Annotated[str, Field(min_length=1), _IsFile()]
-
 _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple(
     str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -42,6 +38,19 @@ _INSTALLED = tuple(
 
 # The sources of what was imported, by the module that was asked for.
 _loaded: dict[str, dict[str, bytes]] = {}
+
+
+@contextlib.contextmanager
+def own_folders(*folders: Path) -> Iterator[None]:
+    """Lets the user's modules and data files be found in `folders`, the first one first."""
+    added = [str(f) for f in dict.fromkeys(folders) if str(f) not in sys.path]
+    sys.path[:0] = added
+    try:
+        yield
+    finally:
+        for folder in added:
+            if folder in sys.path:
+                sys.path.remove(folder)
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -72,6 +81,48 @@ def load(reference: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), name)
 
 
+def demand(reference: str, key: str, error: type[HarnessError]) -> Callable[..., Any]:
+    """The function of ``"module:function"``, as `load`.
+
+    Raises:
+        HarnessError: an `error` that says what is wrong with the `key` of the scenario.
+
+    """
+    module, _, name = reference.partition(":")
+    try:
+        return load(reference)
+    except ModuleNotFoundError as bad:
+        raise error(
+            f"{key}: {first_line(bad)}; looked in the scenario's folder, the folder where pytest "
+            "runs, and the installed packages"
+        ) from bad
+    except AttributeError as bad:
+        raise error(f"{key}: the module {module!r} has no function {name!r}") from bad
+    except Exception as bad:
+        raise error(f"{key}: importing {module!r} raised {blamed(bad)}") from bad
+
+
+def first_line(error: BaseException) -> str:
+    """Kind and first line of an exception, for one line of a message."""
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def blamed(error: BaseException) -> str:
+    """The error's first line and the innermost line of the user's code that led to it."""
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.filename != __file__
+        and "site-packages" not in f.filename
+        and "importlib" not in f.filename
+    ]
+    place = (
+        f" (line {frames[-1].lineno} of {frames[-1].filename}: {frames[-1].line})" if frames else ""
+    )
+    return f"{first_line(error)}{place}"
+
+
 def fingerprint(module: str) -> str:
     """Hash of a module's source and of all that it imports of the user's own.
 
@@ -86,12 +137,6 @@ def fingerprint(module: str) -> str:
     for name, source in _sources(module):
         digest.update(repr((name, len(source))).encode() + source)
     return digest.hexdigest()
-
-
-def find_file(name: str) -> Optional[Path]:
-    """A file of the user's, from the first folder on `sys.path` that has it; None if none has."""
-    folders = (Path(folder or ".") for folder in sys.path)
-    return next((f / name for f in folders if (f / name).is_file()), None)
 
 
 def is_installed(path: Union[str, Path]) -> bool:
@@ -122,21 +167,21 @@ def _sources(module: str) -> Iterator[tuple[str, bytes]]:
 
 
 def fingerprints(section: BaseModel) -> dict[str, str]:
-    """Of each function that a validated section names, the module's `fingerprint`, by reference;
-    of each file that it names, the hash of what it holds.
-    """
-    found = {}
+    """Of each function that a validated section names, the module's `fingerprint`, by reference."""
+    return {name: fingerprint(name.partition(":")[0]) for name in marked(section, _IsCode)}
+
+
+def marked(section: BaseModel, mark: type) -> Iterator[Any]:
+    """The values, but None, of all keys of a section whose annotation has a note of type `mark`."""
     for name, field in type(section).model_fields.items():
         value = getattr(section, name)
-        if any(isinstance(note, _IsCode) for note in field.metadata):
-            found[value] = fingerprint(value.partition(":")[0])
-        if any(isinstance(note, _IsFile) for note in field.metadata) and (file := find_file(value)):
-            found[value] = hashlib.sha256(file.read_bytes()).hexdigest()
-        inner = value.values() if isinstance(value, dict) else value
-        for part in inner if isinstance(value, (dict, list, tuple)) else [value]:
+        optional = [n for t in get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
+        if value is not None and any(isinstance(n, mark) for n in (*field.metadata, *optional)):
+            yield value
+        inner = list(value.values()) if isinstance(value, dict) else value
+        for part in inner if isinstance(inner, (list, tuple)) else [inner]:
             if isinstance(part, BaseModel):
-                found |= fingerprints(part)
-    return found
+                yield from marked(part, mark)
 
 
 def _spec(module: str) -> Optional[ModuleSpec]:

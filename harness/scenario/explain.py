@@ -101,7 +101,7 @@ def _message(found: ErrorDetails, path: Key, data: Any) -> str:
     if kind == "literal_error":
         allowed = [w.strip("'") for w in context["expected"].replace(" or ", ", ").split(", ")]
         return f"got {_brief(given)}; {suggest(given, allowed)}"
-    if kind == "string_pattern_mismatch" and path[-1:] == ("keras",):
+    if kind == "string_pattern_mismatch":  # user_code.UserFunction is the only one with a pattern
         return f'got {_brief(given)}; must be "module:function", such as "my_pkg.models:build"'
     if kind == "too_short":
         return f"got {_brief(given)}; must have at least {context['min_length']} item(s)"

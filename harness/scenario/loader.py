@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
 from pydantic import ValidationError
 
-from harness.errors import Problem, ScenarioError
+from harness.errors import HarnessError, Problem, ScenarioError
+from harness.scenario.compared import compared
 from harness.scenario.explain import explain
 from harness.scenario.matrix import expand
 from harness.scenario.schema import Scenario, choices
@@ -27,6 +29,7 @@ class Case:
         variant: the part of the id in brackets, empty without a matrix.
         file: the file, as given to `load_file`.
         line: first line of its document.
+        siblings: all variants of the document's matrix, this one too; empty without a matrix.
 
     """
 
@@ -34,6 +37,7 @@ class Case:
     variant: str
     file: Path
     line: int
+    siblings: Mapping[str, Scenario] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def id(self) -> str:
@@ -91,7 +95,8 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
     variants, problems = expand(document)
     if not variants:  # what else is wrong is shown too
         variants = [("", document.without("matrix"))]
-    cases = []
+    cases: list[Case] = []
+    siblings: dict[str, Scenario] = {}
     for variant, filled in variants:
         if "schema" not in filled.data:
             place = filled.place(())
@@ -104,10 +109,29 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
                 )
             )
         try:
-            cases.append(Case(Scenario.model_validate(filled.data), variant, file, line))
+            scenario = Scenario.model_validate(filled.data)
         except ValidationError as bad:
             problems += explain(bad, filled)
+            continue
+        cases.append(Case(scenario, variant, file, line, siblings))
+        if variant:
+            siblings[variant] = scenario
+    if not problems:
+        problems += _uncomparable(cases, document)
     return cases, problems
+
+
+def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
+    """What expectations would compare with, and cannot."""
+    problems = []
+    for case in cases:
+        try:
+            compared(case.scenario, case.variant, case.siblings)
+        except HarnessError as bad:
+            key, _, message = str(bad).partition(": ")
+            place = document.place(tuple(key.split(".")))
+            problems.append(Problem(place.file, place.line, key, message))
+    return problems
 
 
 def _defaults(file: Path, root: Optional[Path]) -> list[Document]:

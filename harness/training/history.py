@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Optional
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from harness.data.heterogeneity import Heterogeneity
 from harness.settings import Figure
@@ -97,6 +97,7 @@ class TrainingHistory(BaseModel):
         epsilon: of the differential privacy that the whole training gives at `delta`; None where
             it gives none.
         delta: see `epsilon`.
+        seconds: wall time of each round, where it was taken; no part of the record.
 
     """
 
@@ -116,6 +117,7 @@ class TrainingHistory(BaseModel):
     personalised_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
     delta: Optional[Figure] = None
+    seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

@@ -13,13 +13,20 @@ from harness.data.datasets.base import (
     TaskKind,
     classes_of,
     datasets,
+    has_test_set,
 )
 from harness.data.datasets.digits import digits
 from harness.data.datasets.emnist import emnist
 from harness.data.datasets.fashion_mnist import fashion_mnist
+from harness.data.datasets.huggingface import huggingface
+from harness.data.datasets.image_folder import image_folder
+from harness.data.datasets.keras_archive import keras
 from harness.data.datasets.mnist_5k import mnist_5k
+from harness.data.datasets.npz import npz
 from harness.data.datasets.shakespeare_roles import shakespeare_roles
+from harness.data.datasets.tables import csv, parquet
 from harness.data.datasets.tabular import breast_cancer, covtype, wine
+from harness.data.datasets.tff_function import tff
 
 __all__ = [
     "Cache",
@@ -30,11 +37,19 @@ __all__ = [
     "breast_cancer",
     "classes_of",
     "covtype",
+    "csv",
     "datasets",
     "digits",
     "emnist",
     "fashion_mnist",
+    "has_test_set",
+    "huggingface",
+    "image_folder",
+    "keras",
     "mnist_5k",
+    "npz",
+    "parquet",
     "shakespeare_roles",
+    "tff",
     "wine",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Literal, Optional, Protocol, Union
@@ -17,6 +17,16 @@ from harness.registry import Registry
 TaskKind = Literal["label", "tokens", "tags"]
 
 datasets: Registry[Callable[..., Dataset]] = Registry("data set")
+
+
+def has_test_set(chosen: Mapping[str, Any]) -> bool:
+    """Whether the data set of these settings has a test set of its own.
+
+    Its trait ``has_test_set`` says so: True, or the name of the key that gives the test set.
+    """
+    entry = datasets.get(chosen["kind"])
+    trait = entry.traits.get("has_test_set", False) if entry else False
+    return bool(chosen.get(trait)) if isinstance(trait, str) else trait
 
 
 @dataclass(frozen=True)
@@ -153,18 +163,19 @@ def in_memory(
     num_classes: int,
     natural: Optional[np.ndarray] = None,
     task: TaskKind = "label",
+    test: Optional[Examples] = None,
 ) -> Dataset:
     """A data set whose examples are at hand; `natural`, str (n,), names each one's client."""
     names = [] if natural is None else [str(n) for n in dict.fromkeys(natural)]
 
     def load(chosen: Optional[Sequence[str]]) -> Loaded:
         if natural is None:
-            return Loaded(examples)
+            return Loaded(examples, test=test)
         wanted = list(names if chosen is None else chosen)
         position = {n: i for i, n in enumerate(wanted)}
         client = np.array([position.get(str(n), -1) for n in natural])
         kept = np.flatnonzero(client >= 0)
-        return Loaded(examples.select(kept), client[kept])
+        return Loaded(examples.select(kept), client[kept], test)
 
     return Dataset(name, num_classes, names, load, task)
 

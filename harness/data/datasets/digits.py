@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
+from harness.data.datasets.packaged import of_sklearn, read_table
 
 # First row of each collection form. The rows keep the order of the forms, and each form repeats
 # one sequence of about 130 labels, which is how the starts were found.
@@ -15,12 +16,9 @@ _FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 16
 
 
 @functools.lru_cache(maxsize=1)
-def _read() -> Examples:
-    from sklearn.datasets import load_digits
-
-    raw: Any = load_digits()
-    x = (raw.images / 16).astype(np.float32)[..., np.newaxis]
-    return Examples(x, raw.target.astype(np.int32))
+def _read(path: Path) -> Examples:
+    pixels, labels = read_table(path)
+    return Examples((pixels / 16).astype(np.float32).reshape(-1, 8, 8, 1), labels)
 
 
 @datasets(
@@ -42,8 +40,12 @@ def digits(cache: Cache) -> Dataset:
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository, 1998, https://doi.org/10.24432/C50P49 (its test part).
+
+    Raises:
+        DataUnavailable: scikit-learn is not installed, or without its data.
+
     """
-    examples = _read()
+    examples = _read(of_sklearn("digits", "digits.csv.gz"))
     form = np.searchsorted(_FORMS, np.arange(len(examples)), side="right") - 1
     names = np.array([f"form-{i:02d}" for i in range(len(_FORMS))])
     return in_memory("digits", examples, 10, names[form])

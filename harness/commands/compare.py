@@ -1,0 +1,109 @@
+"""``fedharness compare``: runs side by side."""
+
+from __future__ import annotations
+
+import argparse
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from harness.errors import HarnessError
+
+
+def add(commands: Any) -> None:
+    """Adds the command to argparse's subparsers."""
+    from harness.report.figures import FIGURES
+
+    compare = commands.add_parser(
+        "compare",
+        help="runs side by side, and whether they differ by more than noise",
+        description="Compares runs by scenario, each with the first. Of one run it shows the "
+        "matrices as tables.",
+    )
+    compare.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a record, a folder with records, a git revision, or two as main..HEAD",
+    )
+    compare.add_argument("--out", type=Path, metavar="FILE", help="write Markdown there")
+    compare.add_argument(
+        "--figure", choices=list(FIGURES), default="accuracy", help="default: accuracy"
+    )
+    compare.add_argument(
+        "--only", action="append", metavar="NAME", help="of scenarios; * stands for anything"
+    )
+    compare.add_argument("--rows", metavar="KEY", help="of one run: the setting that rows vary")
+    compare.add_argument("--columns", metavar="KEY", help="the setting that columns vary")
+    compare.add_argument(
+        "--confidence",
+        type=_share,
+        default=0.95,
+        metavar="SHARE",
+        help="of the intervals of differences (default: 0.95)",
+    )
+    compare.add_argument(
+        "--in",
+        dest="folder",
+        default="reports",
+        metavar="DIR",
+        help="where a git revision has its records (default: reports)",
+    )
+    compare.add_argument(
+        "--fail-if-worse", action="store_true", help="end with code 1 if a scenario got worse"
+    )
+    compare.set_defaults(run=_run)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"got {text}; must be between 0 and 1")
+    return share
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from harness.report.compare import comparison, worse
+    from harness.report.figures import FIGURES
+    from harness.report.markup import MARKDOWN, TERMINAL
+    from harness.report.variants import by_settings, of_matrices
+    from harness.results.runs import Run, read_runs
+    from harness.results.store import write_text
+
+    if (chosen.rows is None) != (chosen.columns is None):
+        raise HarnessError("--rows and --columns need each other")
+    figure = FIGURES[chosen.figure]
+    runs = [
+        Run(run.name, {n: r for n, r in run.results.items() if _is_chosen(n, chosen.only)})
+        for run in read_runs(chosen.runs, chosen.folder)
+    ]
+    pivot = None
+    if len(runs) == 1:
+        results = list(runs[0].results.values())
+        if chosen.rows is not None:
+            pivot = by_settings(results, chosen.rows, chosen.columns)
+        elif not of_matrices(results):
+            raise HarnessError(
+                f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
+                "or --rows and --columns"
+            )
+    elif chosen.rows is not None:
+        raise HarnessError("--rows and --columns are for one run")
+    elif not any(run.results for run in runs):
+        raise HarnessError(f"no scenario is named {' or '.join(chosen.only)}")
+    parts = {"confidence": chosen.confidence, "pivot": pivot}
+    if chosen.out:
+        write_text(chosen.out, comparison(runs, figure, MARKDOWN, **parts))
+        print(chosen.out)
+    else:
+        print(comparison(runs, figure, TERMINAL, **parts), end="")
+    if chosen.fail_if_worse and (names := worse(runs, figure, chosen.confidence)):
+        raise HarnessError(f"worse: {', '.join(names)}")
+    return 0
+
+
+def _is_chosen(name: str, patterns: Any) -> bool:
+    # fnmatch takes brackets for a set of characters; ids have them as they are.
+    return not patterns or any(
+        fnmatchcase(name, p.replace("[", "\0").replace("\0", "[[]")) for p in patterns
+    )

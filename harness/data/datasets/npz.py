@@ -1,0 +1,77 @@
+"""Arrays of the user's own, in NumPy's archives."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from harness.data.datasets import own
+from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.errors import DataError
+from harness.runtime.user_files import UserPath, find
+
+
+@datasets("npz", has_test_set="test", facts=own.FACTS)
+def npz(
+    cache: Cache,
+    *,
+    npz: UserPath,
+    x: Annotated[str, Field(description="The array of features.")] = "x",
+    y: Annotated[str, Field(description="The array of labels.")] = "y",
+    client: own.Client = None,
+    test: own.TestSet = None,
+) -> Dataset:
+    """Your arrays, as `numpy.savez` writes them: `{npz: data/mine.npz}`.
+
+    The archive has an array `x` (n, ...) of numbers and an array `y` (n,) of labels; the keys give
+    other names. Bytes (uint8) are images: scaled to [0, 1], and (n, height, width) gets a channel.
+    Other numbers become float32 as they are. Labels are whole numbers from 0 up, or text, which is
+    numbered in sorted order. `client` names an array (n,) of text or numbers that says whose each
+    example is: the natural clients. `test` is another archive of the same form, the test set.
+
+    Raises:
+        DataError: no such file or array, or values that cannot be features, labels or clients.
+
+    """
+    names = {"x": x, "y": y}
+    file = find(npz, "data.dataset.npz")
+    train = _source(file, names if client is None else {**names, "client": client})
+    held_out = None if test is None else _source(find(test, "data.dataset.test"), names)
+    return own.dataset(file.name, train, held_out)
+
+
+def _source(file: Path, names: dict[str, str]) -> own.Source:
+    arrays = read(file, names)
+    said = {key: f"array {name!r}" for key, name in names.items()}
+    x = own.features(arrays["x"], f"{file}: {said['x']}")
+    client, client_name = arrays.get("client"), said.get("client", "")
+    return own.Source(x, arrays["y"], str(file), said["y"], client, client_name)
+
+
+def read(file: Path, named: dict[str, str]) -> dict[str, np.ndarray]:
+    """Arrays of an archive, by the scenario keys that name them; all have the same length.
+
+    Raises:
+        DataError: it is no archive, or has no such array.
+
+    """
+    try:
+        archive = np.load(file)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("it is a single array")
+        with archive:
+            for key, name in named.items():
+                own.known(name, archive.files, key, str(file), "array")
+            arrays = {key: archive[name] for key, name in named.items()}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as bad:
+        why = str(bad).strip().partition("\n")[0]
+        raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from bad
+    for key, array in arrays.items():
+        if not array.ndim:
+            raise DataError(f"{file}: array {named[key]!r} is a single value, not rows")
+    own.same_length({named[key]: len(array) for key, array in arrays.items()}, str(file))
+    return arrays

@@ -1,0 +1,253 @@
+"""Tables of the user's own: text with separators, and Parquet."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+from pydantic import Field
+
+from harness.data.datasets import arrow, own
+from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.errors import DataError
+from harness.runtime.user_files import UserPath, find, stamp
+
+Features = Annotated[
+    Optional[list[str]], Field(description="Columns to learn from; all others when left out.")
+]
+Categories = Annotated[
+    list[str], Field(description="Those of them that become a column for each value, 0 or 1.")
+]
+Standardize = Annotated[
+    bool, Field(description="Brings numbers to mean 0 and standard deviation 1.")
+]
+Shape = Annotated[
+    Optional[list[Annotated[int, Field(ge=1)]]],
+    Field(description="Of an example, such as an image."),
+]
+Columns = Mapping[str, np.ndarray]
+
+
+@datasets("csv", has_test_set="test", facts=own.FACTS, packages=("pandas",))
+def csv(
+    cache: Cache,
+    *,
+    csv: UserPath,
+    label: own.Label,
+    client: own.Client = None,
+    features: Features = None,
+    categories: Categories = [],  # noqa: B006 - pydantic copies it
+    standardize: Standardize = False,
+    shape: Shape = None,
+    separator: Annotated[
+        str, Field(min_length=1, max_length=1, description="What stands between columns.")
+    ] = ",",
+    test: own.TestSet = None,
+) -> Dataset:
+    """Your table with a header: `{csv: data/visits.csv, label: outcome, client: hospital}`.
+
+    A row is an example; `x` is (columns,) float32, or of the `shape` that is given. `label` names
+    the column of labels (whole numbers from 0 up, or text, which is numbered in sorted order),
+    `client` that of the natural clients. `features` lists the columns to learn from, all others
+    when left out; `categories` those of them whose values are no quantities: each becomes one
+    column for each value, 0 or 1. With `standardize` the columns of numbers get mean 0 and standard
+    deviation 1 over this file. `separator` is what stands between columns: ";", say. `test` is
+    another table with the same columns, the test set.
+
+    Raises:
+        DataError: no such file or column, or values that cannot be features, labels or clients.
+
+    """
+    return _table(
+        functools.partial(_read_csv, separator=separator),
+        (csv, "data.dataset.csv"),
+        test,
+        _Meaning(label, client, features, tuple(categories), standardize, shape),
+    )
+
+
+@datasets("parquet", has_test_set="test", facts=own.FACTS, packages=("pyarrow",))
+def parquet(
+    cache: Cache,
+    *,
+    parquet: UserPath,
+    label: own.Label,
+    client: own.Client = None,
+    features: Features = None,
+    categories: Categories = [],  # noqa: B006 - pydantic copies it
+    standardize: Standardize = False,
+    shape: Shape = None,
+    test: own.TestSet = None,
+) -> Dataset:
+    """Your table in a Parquet file: `{parquet: data/visits.parquet, label: outcome}`.
+
+    The keys are those of `csv`. A column of lists of numbers, all as long as each other, may be the
+    only one of `features`: an embedding, or pixels with a `shape`. Needs pyarrow:
+    `pip install 'pytest-federated[arrow]'`.
+
+    Raises:
+        DataUnavailable: pyarrow is not installed.
+        DataError: as for csv.
+
+    """
+    own.demand_arrow("parquet")
+    return _table(
+        arrow.read_parquet,
+        (parquet, "data.dataset.parquet"),
+        test,
+        _Meaning(label, client, features, tuple(categories), standardize, shape),
+    )
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What the columns of a table are."""
+
+    label: str
+    client: Optional[str]
+    features: Optional[Sequence[str]]
+    categories: Sequence[str]
+    standardize: bool
+    shape: Optional[Sequence[int]]
+
+    def learned_from(self, columns: Columns, where: str) -> list[str]:
+        """The names under `features`; all that the scenario names must be there."""
+        for key, names in (
+            ("label", [self.label]),
+            ("client", [self.client] if self.client else []),
+            ("features", self.features or []),
+            ("categories", self.categories),
+        ):
+            for name in names:
+                own.known(name, columns, key, where, "column")
+        known = [self.label, self.client]
+        chosen = self.features or [c for c in columns if c not in known]
+        for name in chosen:
+            if name in known:
+                raise DataError(
+                    f"{where}: column {name!r} is both under features and the label or the client"
+                )
+        for name in self.categories:
+            if name not in chosen:
+                raise DataError(f"{where}: column {name!r} is under categories, not under features")
+        if not chosen:
+            raise DataError(f"{where} has no columns to learn from")
+        return list(chosen)
+
+
+class _Encoder:
+    """From columns to examples, in the way that the training table decides."""
+
+    def __init__(self, meaning: _Meaning, columns: Columns, where: str) -> None:
+        self._meaning = meaning
+        self._names = meaning.learned_from(columns, where)
+        self._values: dict[str, np.ndarray] = {}
+        self._scales: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for name in self._names:
+            place = f"{where}: column {name!r}"
+            if name in meaning.categories:
+                self._values[name] = np.unique(_text(columns[name], place))
+            elif meaning.standardize:
+                block = _numbers(columns[name], place)
+                spread = block.std(axis=0, dtype=np.float64)
+                spread[spread == 0] = 1  # what is the same everywhere says nothing
+                self._scales[name] = block.mean(axis=0, dtype=np.float64), spread
+
+    def source(self, columns: Columns, where: str, *, with_clients: bool) -> own.Source:
+        """The examples of a table.
+
+        Raises:
+            DataError: a column is missing, or has a value that is no feature.
+
+        """
+        label, client = self._meaning.label, self._meaning.client if with_clients else None
+        for name in [*self._names, label]:
+            own.known(name, columns, "test", where, "column")
+        blocks = [self._block(columns, name, where) for name in self._names]
+        own.same_length({n: len(b) for n, b in zip(self._names, blocks)}, where)
+        x = np.concatenate(blocks, axis=1)
+        if self._meaning.shape is not None:
+            if int(np.prod(self._meaning.shape)) != x.shape[1]:
+                raise DataError(
+                    f"{where}: {x.shape[1]} numbers in an example do not fit the shape "
+                    f"{list(self._meaning.shape)} (data.dataset.shape)"
+                )
+            x = x.reshape(len(x), *self._meaning.shape)
+        return own.Source(
+            x,
+            columns[label],
+            where,
+            f"column {label!r}",
+            columns[client] if client else None,
+            f"column {client!r}",
+        )
+
+    def _block(self, columns: Columns, name: str, where: str) -> np.ndarray:
+        """Float32 (n, m): what a column adds to an example."""
+        place = f"{where}: column {name!r}"
+        if name not in self._values:
+            block = _numbers(columns[name], place)
+            mean, spread = self._scales.get(name, (0.0, 1.0))
+            return ((block - mean) / spread).astype(np.float32) if self._scales else block
+        given, values = _text(columns[name], place), self._values[name]
+        found = given[:, np.newaxis] == values
+        if not found.any(axis=1).all():
+            row = int(np.argmin(found.any(axis=1)))
+            raise DataError(f"{place}, row {row + 1}: {given[row]!r} is not in the training table")
+        return found.astype(np.float32)
+
+
+def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Meaning) -> Dataset:
+    """The data set of the table that `read` reads; `file` is its path, and the key that has it."""
+    found = find(*file)
+    columns = read(found, *stamp(found))
+    encoder = _Encoder(meaning, columns, str(found))
+    train, held_out = encoder.source(columns, str(found), with_clients=True), None
+    if test is not None:
+        other = find(test, "data.dataset.test")
+        held_out = encoder.source(read(other, *stamp(other)), str(other), with_clients=False)
+    return own.dataset(found.name, train, held_out)
+
+
+@functools.lru_cache(maxsize=2)
+def _read_csv(file: Path, size: int, changed: int, separator: str) -> Columns:
+    """The columns of a text table; `size` and `changed` tell apart what the file was."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(file, sep=separator, low_memory=False)
+    except (OSError, ValueError) as bad:  # pandas' own and Unicode's are of the second kind
+        why = str(bad).strip().partition("\n")[0]
+        raise DataError(f"{file} cannot be read as a table: {why}") from bad
+    return {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def _text(column: np.ndarray, where: str) -> np.ndarray:
+    """Str (n,): the values of a category."""
+    if column.dtype.kind == "f":  # numbers with fractions are categories as much as any
+        own.finite(column, where)
+        return column.astype(str)
+    return own.clients(column, where)
+
+
+def _numbers(column: np.ndarray, where: str) -> np.ndarray:
+    """Float32 (n, m): a column of numbers (n,), or of lists of them (n, ...)."""
+    if column.dtype.kind in "OU":
+        for row, value in enumerate(column):
+            if value is None or value != value:
+                raise DataError(f"{where}, row {row + 1}: nothing stands there")
+            try:
+                float(value)
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"{where}, row {row + 1}: {value!r} is no number; list the columns to learn "
+                    "from under features, and those of words also under categories"
+                ) from None
+    elif column.dtype.kind not in "biuf":
+        raise DataError(f"{where}: values of type {column.dtype} are no numbers")
+    size = int(np.prod(column.shape[1:]))
+    return own.finite(column.astype(np.float32).reshape(len(column), size), where)

@@ -1,0 +1,238 @@
+"""Runs side by side: what got better, what got worse, and what is noise."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Optional
+
+from harness.report.figures import FigureOf
+from harness.report.markup import Markup
+from harness.report.tables import interval
+from harness.report.variants import Pivot, of_matrices, pivot_table
+from harness.results import Result
+from harness.results.runs import Run
+from harness.results.statistics import CONFIDENCE, Comparison
+
+BETTER, WORSE, NOISE = "▲ better", "▼ worse", "≈"
+_SHOWN = 40  # characters of a setting's value
+
+
+def comparison(
+    runs: Sequence[Run],
+    figure: FigureOf,
+    markup: Markup,
+    *,
+    confidence: float = CONFIDENCE,
+    pivot: Optional[Pivot] = None,
+) -> str:
+    """Two or more runs by scenario, each against the first; of one run, its matrices.
+
+    Args:
+        runs: what to compare.
+        figure: by what.
+        markup: Markdown, or for the terminal.
+        confidence: of the intervals of the differences.
+        pivot: of one run: shown instead of its matrices.
+
+    """
+    parts = [markup.heading("Comparison", 1)]
+    if len(runs) == 1:
+        parts += _pivots(
+            [pivot] if pivot else of_matrices(list(runs[0].results.values())), figure, markup
+        )
+        return "\n\n".join(parts) + "\n"
+    shared = [name for name in runs[0].results if all(name in run.results for run in runs)]
+    rows, columns = _rows(runs, shared, figure, markup, confidence)
+    parts.append(_counts(runs, shared, figure, confidence, markup))
+    if shared:
+        parts.append(markup.table(rows, columns, ["left", *["right"] * (len(columns) - 2), "left"]))
+        parts.append(
+            f"Mean {figure.title} over seeds ± half of its 95 % interval (Student's t). "
+            f"A difference is followed by its {100 * confidence:g} % interval (Welch's t); where "
+            f"that leaves out zero it says better or worse, and ≈ where it is within the noise. "
+            f"Of {round(1 / (1 - confidence))} scenarios that did not change, about one is marked "
+            "by chance. One seed has no interval, and its difference no mark."
+        )
+    parts += _lonely(runs, markup)
+    parts += _changes(runs, shared, markup)
+    parts += _pivots(_by_run(runs), figure, markup)
+    return "\n\n".join(parts) + "\n"
+
+
+def mark(found: Optional[Comparison], figure: FigureOf) -> str:
+    """What a difference means; empty where nothing can be said."""
+    if found is None:
+        return ""
+    if not found.is_beyond_noise:
+        return NOISE
+    if not figure.sign:
+        return "differs"
+    return BETTER if found.difference * figure.sign > 0 else WORSE
+
+
+def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE) -> list[str]:
+    """Scenarios that a later run no longer passes, or has worse than the first beyond noise."""
+    first, *others = runs
+    return [
+        name
+        for name, result in first.results.items()
+        if any(
+            mark(figure.compare(result, other.results[name], confidence), figure) == WORSE
+            or (result.status == "passed" and other.results[name].status in ("failed", "diverged"))
+            for other in others
+            if name in other.results
+        )
+    ]
+
+
+def _counts(
+    runs: Sequence[Run],
+    shared: Sequence[str],
+    figure: FigureOf,
+    confidence: float,
+    markup: Markup,
+) -> str:
+    first, *others = runs
+    told = []
+    for other in others:
+        marks = [
+            mark(figure.compare(first.results[n], other.results[n], confidence), figure)
+            for n in shared
+        ]
+        same = sum(
+            figure.by_seed(first.results[n]) == figure.by_seed(other.results[n]) for n in shared
+        )
+        counts = f"{marks.count(BETTER)} better, {marks.count(WORSE)} worse, {same} the same"
+        told.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
+    return markup.escape("; ".join(told))
+
+
+def _rows(
+    runs: Sequence[Run],
+    shared: Sequence[str],
+    figure: FigureOf,
+    markup: Markup,
+    confidence: float,
+) -> tuple[list[list[str]], list[str]]:
+    first, *others = runs
+    columns = ["scenario", first.name]
+    for other in others:
+        columns += [other.name, "difference" if len(others) == 1 else f"{other.name} less first"]
+    rows = []
+    for name in shared:
+        base = first.results[name]
+        row = [markup.escape(name), markup.escape(interval(figure.by_seed(base)))]
+        for other in others:
+            result = other.results[name]
+            found = figure.compare(base, result, confidence)
+            row.append(markup.escape(interval(figure.by_seed(result))))
+            row.append(markup.escape(_difference(base, result, figure, found)))
+        states = list(dict.fromkeys(run.results[name].status for run in runs))
+        row.append(" → ".join(states))
+        rows.append(row)
+    return rows, [*(markup.escape(c) for c in columns), "verdict"]
+
+
+def _difference(
+    first: Result, second: Result, figure: FigureOf, found: Optional[Comparison]
+) -> str:
+    one, two = figure.by_seed(first), figure.by_seed(second)
+    if not one or not two:
+        return "–"
+    if one == two:
+        return "the same"
+    difference = statistics.fmean(two) - statistics.fmean(one)
+    if not math.isfinite(difference):
+        return "not finite"
+    if found is None:
+        return f"{difference:+.3f}"
+    return f"{difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}) {mark(found, figure)}"
+
+
+def _lonely(runs: Sequence[Run], markup: Markup) -> list[str]:
+    """The scenarios that not every run has."""
+    names = list(dict.fromkeys(name for run in runs for name in run.results))
+    rows = [
+        [markup.escape(name), markup.escape(", ".join(r.name for r in runs if name in r.results))]
+        for name in names
+        if not all(name in run.results for run in runs)
+    ]
+    if not rows:
+        return []
+    return [markup.heading("Not in every run", 2), markup.table(rows, ["scenario", "only in"])]
+
+
+def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list[str]:
+    """Settings and versions that differ, which may explain what the figures do."""
+    rows = []
+    for name in shared:
+        flat = [dict(_flat(run.results[name].settings)) for run in runs]
+        for key in dict.fromkeys(k for one in flat for k in one):
+            values = [_short(one.get(key, "–")) for one in flat]
+            if len(set(values)) > 1:
+                rows.append([name, key, *values])
+    made = [[run.results[name].versions for name in shared] for run in runs]
+    for package in dict.fromkeys(p for of_run in made for versions in of_run for p in versions):
+        values = [
+            ", ".join(sorted({versions.get(package, "–") for versions in of_run}))
+            for of_run in made
+        ]
+        if len(set(values)) > 1:
+            rows.append(["all", package, *values])
+    if not rows:
+        return []
+    columns = ["scenario", "setting", *(run.name for run in runs)]
+    cells = [[markup.escape(c) for c in row] for row in rows]
+    return [
+        markup.heading("What else is different", 2),
+        markup.table(cells, [markup.escape(c) for c in columns]),
+    ]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _by_run(runs: Sequence[Run]) -> list[Pivot]:
+    """The matrices of all runs: of one key with a column for each run, others one by one."""
+    found: list[Pivot] = []
+    of_each = [{p.title: p for p in of_matrices(list(run.results.values()))} for run in runs]
+    for title, pivot in of_each[0].items():
+        own = [(run, pivots[title]) for run, pivots in zip(runs, of_each) if title in pivots]
+        if pivot.columns:
+            found += [Pivot(f"{title}, {run.name}", p.rows, p.columns, p.cells) for run, p in own]
+        else:
+            cells = {
+                (row, run.name): result for run, p in own for (row, _), result in p.cells.items()
+            }
+            found.append(Pivot(title, pivot.rows, "", cells))
+    return found
+
+
+def _pivots(pivots: Sequence[Pivot], figure: FigureOf, markup: Markup) -> list[str]:
+    parts = []
+    for pivot in pivots:
+        rows, columns = pivot_table(pivot, figure, markup)
+        told = f"{figure.title[:1].upper()}{figure.title[1:]}, {pivot.rows} down"
+        told += f", {pivot.columns} across." if pivot.columns else "."
+        parts += [
+            markup.heading(pivot.title, 2),
+            markup.escape(told),
+            markup.table(rows, columns, ["left", *["right"] * (len(columns) - 1)]),
+        ]
+    if pivots:
+        best, close = markup.strong("best"), markup.weak("not told from it by the seeds")
+        where = "of a row, or of the only column"
+        parts.append(f"Mean over seeds ± half of its 95 % interval: {best} {where}; {close}.")
+    return parts

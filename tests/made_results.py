@@ -1,0 +1,67 @@
+"""Results that nothing ran for, for tests of what is done with results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.data.heterogeneity import measure
+from harness.results import Result
+from harness.scenario import Scenario
+from harness.training.history import Round, TrainingHistory
+
+
+def made_result(
+    name: str = "tiny",
+    accuracies: Sequence[float] = (0.5, 0.6),
+    *,
+    rounds: int = 2,
+    split: Any = "iid",
+    algorithm: Any = "fedavg",
+    **more: Any,
+) -> Result:
+    """A result with a training for each final accuracy, whose loss is one less that."""
+    scenario = Scenario.model_validate(
+        {
+            "name": name.partition("[")[0],
+            "data": {"dataset": "digits"},
+            "clients": {"count": 2, "split": split},
+            "model": "mlp",
+            "training": {"rounds": rounds, "algorithm": algorithm},
+            "seeds": list(range(len(accuracies))),
+        }
+    )
+    counts = np.array([[5, 5, 0], [0, 10, 10]])
+    histories = tuple(
+        TrainingHistory(
+            seed=seed,
+            rounds=tuple(
+                Round(
+                    round=number,
+                    clients=2,
+                    held_examples=30,
+                    examples=30,
+                    train_loss=1.0,
+                    train_accuracy=0.5,
+                    loss=1 - accuracy * number / rounds,
+                    accuracy=accuracy * number / rounds,
+                )
+                for number in range(1, rounds + 1)
+            ),
+            client_examples=(10, 20),
+            test_examples=1000,
+            heterogeneity=measure(counts),
+            label_counts=counts.tolist(),
+        )
+        for seed, accuracy in enumerate(accuracies)
+    )
+    given = {
+        "id": name,
+        "settings": scenario.settings(),
+        "status": "passed",
+        "histories": histories,
+        "versions": {"numpy": "1.25.2"},
+    }
+    return Result.model_validate({**given, **more})

@@ -1,0 +1,308 @@
+"""Runs side by side: what is compared, what is noise, and where runs are read from."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_results import made_result
+from markdown_it import MarkdownIt
+from scipy import stats
+
+from harness.__main__ import main
+from harness.report.compare import BETTER, NOISE, WORSE, comparison, mark, worse
+from harness.report.figures import FIGURES
+from harness.report.markup import MARKDOWN, TERMINAL
+from harness.report.variants import by_settings, of_matrices, pivot_table
+from harness.results import Result, write_result
+from harness.results.runs import Run, read_runs
+
+ROOT = Path(__file__).parent.parent
+ACCURACY = FIGURES["accuracy"]
+
+
+def run(name: str, *results: Result) -> Run:
+    return Run(name, {r.id: r for r in results})
+
+
+def row_of(text: str, name: str) -> list[str]:
+    """The cells of the first row of a Markdown table that begins with this name."""
+    found = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+# Differences
+
+
+def test_a_difference_has_the_interval_of_welch() -> None:
+    one, two = [0.80, 0.82, 0.81, 0.84], [0.90, 0.88, 0.93]
+    found = ACCURACY.compare(made_result(accuracies=one), made_result(accuracies=two))
+    assert found is not None
+    expected = stats.ttest_ind(two, one, equal_var=False)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+    # The interval by hand, after Welch (1947) and Satterthwaite (1946).
+    parts = [np.var(s, ddof=1) / len(s) for s in (one, two)]
+    free = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 2)
+    half = stats.t.ppf(0.975, free) * sum(parts) ** 0.5
+    middle = np.mean(two) - np.mean(one)
+    assert (found.low, found.high) == pytest.approx((middle - half, middle + half), rel=1e-6)
+    told = row_of(
+        comparison(
+            [run("a", made_result(accuracies=one)), run("b", made_result(accuracies=two))],
+            ACCURACY,
+            MARKDOWN,
+        ),
+        "tiny",
+    )
+    assert told[3] == f"{middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f}) {BETTER}"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "figure", "expected"),
+    [
+        ((0.90, 0.91, 0.92), "accuracy", BETTER),
+        ((0.70, 0.71, 0.72), "accuracy", WORSE),
+        ((0.81, 0.80, 0.83), "accuracy", NOISE),
+        ((0.90, 0.91, 0.92), "loss", BETTER),  # the loss is one less the accuracy
+        ((0.70, 0.71, 0.72), "loss", WORSE),
+    ],
+)
+def test_marks(accuracies: tuple[float, ...], figure: str, expected: str) -> None:
+    base, other = made_result(accuracies=(0.80, 0.81, 0.82)), made_result(accuracies=accuracies)
+    assert mark(FIGURES[figure].compare(base, other), FIGURES[figure]) == expected
+    assert worse([run("a", base), run("b", other)], FIGURES[figure]) == (
+        ["tiny"] if expected == WORSE else []
+    )
+
+
+def test_seeds_that_agree_are_not_certain_beyond_a_test_example() -> None:
+    """Two seeds with the same accuracy have no spread, but one of 1,000 examples is none."""
+    one, two = made_result(accuracies=(0.5, 0.5)), made_result(accuracies=(0.501, 0.501))
+    far = made_result(accuracies=(0.6, 0.6))
+    assert mark(ACCURACY.compare(one, two), ACCURACY) == NOISE
+    assert mark(ACCURACY.compare(one, far), ACCURACY) == BETTER
+
+
+def test_one_seed_has_a_difference_and_no_mark() -> None:
+    runs = [run("a", made_result(accuracies=[0.5])), run("b", made_result(accuracies=[0.7]))]
+    assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")[1:4] == ["0.500", "0.700", "+0.200"]
+
+
+def test_a_scenario_that_fails_now_is_worse() -> None:
+    first, second = made_result(), made_result(status="failed")
+    runs = [run("a", first), run("b", second)]
+    assert worse(runs, ACCURACY) == ["tiny"]
+    assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")[-1] == "passed → failed"
+
+
+def test_three_runs_are_each_compared_with_the_first() -> None:
+    runs = [
+        run("a", made_result(accuracies=(0.80, 0.81, 0.82))),
+        run("b", made_result(accuracies=(0.90, 0.91, 0.92))),
+        run("c", made_result(accuracies=(0.70, 0.71, 0.72))),
+    ]
+    cells = row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")
+    assert len(cells) == 7
+    assert cells[3].startswith("+0.100 (") and cells[3].endswith(BETTER)
+    assert cells[5].startswith("-0.100 (") and cells[5].endswith(WORSE)
+
+
+def test_what_is_not_in_every_run_is_listed_and_what_differs_is_told() -> None:
+    runs = [
+        run("old", made_result(), made_result("gone")),
+        run("new", made_result(rounds=4, versions={"numpy": "1.26.0"}), made_result("added")),
+    ]
+    text = comparison(runs, ACCURACY, MARKDOWN)
+    assert row_of(text, "gone") == ["gone", "old"]
+    assert row_of(text, "added") == ["added", "new"]
+    assert ["tiny", "training.rounds", "2", "4"] in [
+        [c.strip() for c in line.strip("|").split("|")] for line in text.splitlines()
+    ]
+    assert row_of(text, "all") == ["all", "numpy", "1.25.2", "1.26.0"]
+
+
+def test_the_same_runs_differ_in_nothing() -> None:
+    text = comparison([run("a", made_result()), run("b", made_result())], ACCURACY, MARKDOWN)
+    assert "1 scenario(s), 0 better, 0 worse, 1 the same" in text
+    assert row_of(text, "tiny")[3] == "the same"
+    assert "What else" not in text and "Not in every" not in text
+
+
+def test_names_are_shown_as_they_are_when_rendered() -> None:
+    name = "odd_name[a=x|y,b=*c*]"
+    runs = [run("main", made_result(name)), run("my_branch", made_result(name))]
+    html = MarkdownIt("commonmark").enable("table").render(comparison(runs, ACCURACY, MARKDOWN))
+    assert f"<td>{name}</td>" in html
+    assert ">my_branch</th>" in html
+    assert "<em>c" not in html
+    assert name in comparison(runs, ACCURACY, TERMINAL)
+
+
+# Side by side
+
+
+def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() -> None:
+    results = [
+        made_result("m[alpha=10,algorithm=a]", (0.90, 0.91, 0.92)),
+        made_result("m[alpha=10,algorithm=b(mu=1,nu=2)]", (0.91, 0.90, 0.93)),
+        made_result("m[alpha=0.5,algorithm=a]", (0.5, 0.51, 0.52)),
+        made_result("m[alpha=0.5,algorithm=b(mu=1,nu=2)]", (0.7, 0.71, 0.72)),
+        made_result("m[alpha=2,algorithm=a]", (0.7, 0.71, 0.72)),
+    ]
+    (pivot,) = of_matrices(results)
+    rows, columns = pivot_table(pivot, ACCURACY, MARKDOWN)
+    assert columns == ["alpha", "a", "b(mu=1,nu=2)"]
+    assert [row[0] for row in rows] == ["0.5", "2", "10"]
+    assert rows[0][1].startswith("0.510") and rows[0][2].startswith("**0.710")
+    assert rows[1][1:] == ["0.710 ± 0.025", "–"]
+    assert rows[2][1].startswith("*0.910") and rows[2][2].startswith("**0.913")
+
+
+def test_the_best_loss_is_the_least() -> None:
+    results = [made_result("m[a=1]", (0.5, 0.6)), made_result("m[a=2]", (0.1, 0.2))]
+    (pivot,) = of_matrices(results)
+    rows, _ = pivot_table(pivot, FIGURES["loss"], TERMINAL)
+    assert rows[0][1].endswith("*") and not rows[1][1].endswith("*")
+
+
+def test_any_scenarios_by_two_settings() -> None:
+    results = [
+        made_result("one", split={"kind": "dirichlet", "alpha": 0.5}),
+        made_result("two", split={"kind": "dirichlet", "alpha": 10.0}),
+        made_result(
+            "three",
+            split={"kind": "dirichlet", "alpha": 0.5},
+            algorithm={"kind": "fedprox", "mu": 0.1},
+        ),
+        made_result("four"),  # has no alpha
+    ]
+    pivot = by_settings(results, "alpha", "training.algorithm")
+    assert {place: r.id for place, r in pivot.cells.items()} == {
+        ("0.5", "fedavg"): "one",
+        ("10", "fedavg"): "two",
+        ("0.5", "fedprox"): "three",
+    }
+
+
+# Where runs are
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository with three commits: better, no records, worse; and records beside it."""
+    monkeypatch.chdir(tmp_path)
+    for key, value in (("NAME", "A"), ("EMAIL", "a@b.c")):
+        monkeypatch.setenv(f"GIT_AUTHOR_{key}", value)
+        monkeypatch.setenv(f"GIT_COMMITTER_{key}", value)
+    git("init", "-q", "-b", "main")
+    (tmp_path / "a file").write_text("a")
+    commit("nothing yet")
+    git("tag", "empty")
+    write_result(made_result("tiny[alpha=0.1]", (0.80, 0.81, 0.82)), tmp_path / "reports")
+    write_result(made_result("Size", (0.80, 0.81, 0.82)), tmp_path / "reports")
+    commit("first")
+    git("checkout", "-qb", "other")
+    write_result(made_result("tiny[alpha=0.1]", (0.70, 0.71, 0.72)), tmp_path / "reports")
+    commit("second")
+    return tmp_path
+
+
+def commit(message: str) -> None:
+    git("add", ".")
+    git("commit", "-qm", message)
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", *arguments], check=True)
+
+
+@pytest.mark.parametrize(
+    "asked", [["main..other"], ["main", "HEAD"], ["main..."], ["main", "reports"]]
+)
+def test_revisions_of_git(repository: Path, asked: list[str]) -> None:
+    first, second = read_runs(asked)
+    assert list(first.results) == ["Size", "tiny[alpha=0.1]"]
+    assert first.results["tiny[alpha=0.1]"].accuracies == [0.80, 0.81, 0.82]
+    assert second.results["tiny[alpha=0.1]"].accuracies == [0.70, 0.71, 0.72]
+
+
+def test_a_revision_is_read_from_below_the_root_too(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "below").mkdir()
+    monkeypatch.chdir(repository / "below")
+    assert len(read_runs(["main..other"])) == 2
+
+
+def test_a_record_or_its_folder_is_a_run(repository: Path) -> None:
+    for asked in ("reports/records/tiny-alpha=0.1.json", "reports/records", "reports"):
+        (found,) = read_runs([asked])
+        assert "tiny[alpha=0.1]" in found.results
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["mian"], "mian: no such file, folder or git revision; did you mean 'main'?"),
+        (["main..nope"], "nope: no such file, folder or git revision"),
+        (["main", "main"], "main: given twice"),
+        (["other", "HEAD"], "HEAD: the same run as other"),
+        (["reports", "./reports"], "./reports: the same run as reports"),
+        (["empty"], "empty: no records in reports/records of that revision; --in names another"),
+        (["main", "--in", "x"], "main: no records in x/records of that revision"),
+        (["a file"], "a file: not a result record"),
+        (["main", "--rows", "alpha"], "--rows and --columns need each other"),
+        (["main", "--rows", "alpah", "--columns", "dataset"], "alpah: no scenario has such a key"),
+        (
+            ["main", "--rows", "dataset", "--columns", "algorithm"],
+            "Size and tiny[alpha=0.1] both have dataset digits and algorithm fedavg",
+        ),
+        (["main..other", "--rows", "a", "--columns", "b"], "--rows and --columns are for one run"),
+        (["main..other", "--only", "x*"], "no scenario is named x*"),
+        (["main", "--only", "Size"], "main: no scenario with a matrix"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    repository: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(said) and error.count("\n") == 1
+
+
+def test_outside_of_a_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert main(["compare", "main..HEAD"]) == 1
+    assert "not a git repository" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert main(["compare", "main..HEAD"]) == 1
+    assert "git is not installed" in capsys.readouterr().err
+
+
+def test_the_command_writes_markdown_and_can_fail(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["compare", "main..other", "--only", "tiny[[]*", "--only", "tiny[alpha=*"]
+    assert main(arguments) == 0
+    assert "-0.100" in capsys.readouterr().out
+    assert main([*arguments, "--out", "out.md", "--fail-if-worse"]) == 1
+    assert capsys.readouterr().err == "worse: tiny[alpha=0.1]\n"
+    text = Path("out.md").read_text(encoding="utf-8")
+    assert row_of(text, r"tiny\[alpha=0.1\]")[3].endswith(WORSE)
+    assert "Size" not in text
+    assert main(["compare", "main..other", "--figure", "loss", "--confidence", "0.999999"]) == 0
+    assert re.search(r"tiny.*\+0\.100.*≈", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("arguments", [["--figure", "nope"], ["--confidence", "2"]])
+def test_wrong_usage_ends_with_code_2(arguments: Any) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "main", *arguments])
+    assert end.value.code == 2

@@ -1,0 +1,810 @@
+"""Data sets of the user's own files: what comes out of them, and what is said when it cannot."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import load_file, run
+from harness.__main__ import main
+from harness.cache import ingredients, training_key
+from harness.data.datasets import Cache, Dataset, datasets, own
+from harness.data.federate import FederatedData, federate
+from harness.data.settings import Clients, Data
+from harness.errors import DataError, DataUnavailable
+from harness.runtime.user_code import own_folders
+from harness.runtime.user_files import find, fingerprint
+from harness.scenario import Scenario
+
+NO_CACHE = Cache(Path("no-such-cache"))
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files are given by their names: pytest runs where they are."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def dataset(**chosen: Any) -> Dataset:
+    data = Data.model_validate({"dataset": chosen})
+    return datasets.entry(data.dataset).call(data.dataset, NO_CACHE)
+
+
+def made(chosen: dict[str, Any], **clients: Any) -> FederatedData:
+    data = Data.model_validate({"dataset": chosen})
+    return federate(data, Clients.model_validate(clients), 0, NO_CACHE)
+
+
+def refusal(function: Callable[..., Any], *args: Any, **chosen: Any) -> str:
+    with pytest.raises(DataError) as bad:
+        function(*args, **chosen)
+    assert "\n" not in str(bad.value)
+    return str(bad.value)
+
+
+# labels
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
+    column = np.array(words, object)
+    labels = own.Labels.of(column, "here")
+    assert labels.values is not None
+    assert [str(labels.values[i]) for i in labels.encode(column, "here")] == [
+        str(np.array(w)) for w in words
+    ]
+    assert sorted(set(labels.values)) == list(labels.values)
+    assert labels.num_classes == len({str(np.array(w)) for w in words})
+
+
+@given(st.lists(st.integers(-3, 200), min_size=1))
+def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list[int]) -> None:
+    for column in (np.array(numbers), np.array(numbers, float), np.array(numbers, object)):
+        labels = own.Labels.of(column, "here")
+        encoded = labels.encode(column, "here")
+        if min(numbers) >= 0:
+            assert encoded.tolist() == numbers
+            assert labels.num_classes == max(numbers) + 1
+        else:
+            assert encoded.tolist() == [sorted(set(numbers)).index(n) for n in numbers]
+            assert labels.num_classes == len(set(numbers))
+        assert encoded.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ([0, 1.5], "here, row 2: 1.5 is no whole number"),
+        ([0, np.nan], "here, row 2: nothing stands there"),
+        (np.array(["a", None], object), "here, row 2: nothing stands there"),
+        (np.array(["a", "b", 3.5], object), "here, row 3: 3.5 is neither text nor a whole number"),
+        (np.zeros((2, 3)), "here: one value for each example is needed, not (3,)"),
+        (np.zeros(2, complex), "here: text or whole numbers are needed, not values of type "),
+        ([3, 99999], "here, row 2: the label 99999 makes 100000 labels, of which 2 are in use"),
+    ],
+)
+def test_what_is_no_label(column: Any, message: str) -> None:
+    assert refusal(own.Labels.of, np.asarray(column), "here").startswith(message)
+
+
+def test_a_label_that_only_the_test_set_has() -> None:
+    words = own.Labels.of(np.array(["oak", "elm"]), "here")
+    assert refusal(words.encode, np.array(["elm", "ash"]), "there") == (
+        "there, row 2: the label 'ash' is none of the training examples'; these are elm, oak"
+    )
+    assert refusal(words.encode, np.array([1]), "there").startswith("there, row 1: the label 1 is")
+    numbers = own.Labels.of(np.arange(20), "here")
+    assert refusal(numbers.encode, np.array([20]), "there").endswith(
+        "these are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..., 19"
+    )
+
+
+# npz
+
+
+def save(name: str, **arrays: Any) -> Path:
+    np.savez(name, **arrays)
+    return Path(name)
+
+
+IMAGES = RNG.integers(256, size=(12, 5, 4), dtype=np.uint8)
+DIGITS = np.arange(12) % 3
+
+
+def test_npz() -> None:
+    x = RNG.normal(size=(12, 2, 3))
+    save("a.npz", x=x, y=DIGITS)
+    read = dataset(npz="a.npz")
+    loaded = read.load(None)
+    assert (read.name, read.num_classes, list(read.natural)) == ("a.npz", 3, [])
+    np.testing.assert_array_equal(loaded.train.x, x.astype(np.float32))
+    np.testing.assert_array_equal(loaded.train.y, DIGITS)
+    assert (loaded.train.x.dtype, loaded.train.y.dtype) == (np.float32, np.int32)
+    assert loaded.test is None
+
+
+def test_npz_of_images_with_clients_and_a_test_set() -> None:
+    whose = np.array(["ann", "bob", "eve"])[np.arange(12) // 4]
+    save("a.npz", pictures=IMAGES, digits=DIGITS.astype(np.uint8)[:, None], whose=whose)
+    save("b.npz", pictures=IMAGES[:4], digits=DIGITS[:4])
+    chosen = {
+        **{"kind": "npz", "npz": "a.npz", "x": "pictures", "y": "digits"},
+        **{"client": "whose", "test": "b.npz"},
+    }
+    data = made(chosen, split="natural")
+    assert data.names == ("ann", "bob", "eve")
+    for client in range(3):
+        own_images = IMAGES[4 * client : 4 * client + 4, ..., np.newaxis]
+        examples = data.examples(client)
+        np.testing.assert_array_equal(examples.x, own_images.astype(np.float32) / 255)
+        np.testing.assert_array_equal(examples.y, DIGITS[4 * client : 4 * client + 4])
+    np.testing.assert_array_equal(data.test.x[:], IMAGES[:4, ..., np.newaxis] / np.float32(255))
+    some = made(chosen, split="natural", count=2)
+    assert set(some.names) < {"ann", "bob", "eve"} and len(some.test) == 4
+
+
+@pytest.mark.parametrize("client", [None, "whose"])
+def test_a_split_that_needs_natural_clients(client: Any) -> None:
+    save("a.npz", x=IMAGES, y=DIGITS, whose=np.arange(12) // 6)
+    chosen = {"kind": "npz", "npz": "a.npz", "client": client}
+    if client:
+        assert made(chosen, split="natural").names == ("0", "1")
+    else:
+        assert refusal(made, chosen, split="natural") == (
+            "the data set a.npz has no natural clients; choose another split"
+        )
+
+
+@pytest.mark.parametrize(
+    ("arrays", "chosen", "message"),
+    [
+        ({"y": DIGITS, "xs": IMAGES}, {}, "a.npz has no array 'x' (data.dataset.x); "
+         "allowed: y, xs; did you mean 'xs'?"),
+        ({"x": IMAGES, "y": DIGITS[:5]}, {}, "a.npz: these should have as many rows as each other: "
+         "'x' has 12, 'y' has 5"),
+        ({"x": IMAGES, "y": 3}, {}, "a.npz: array 'y' is a single value, not rows"),
+        ({"x": IMAGES[:0], "y": DIGITS[:0]}, {}, "a.npz: there are no examples in it"),
+        ({"x": np.array(list("abc")), "y": DIGITS[:3]}, {}, "a.npz: array 'x': features are "
+         "numbers, not text"),
+        ({"x": [[1, 2], [3, np.nan]], "y": [0, 1]}, {}, "a.npz: array 'x', row 2: a number is "
+         "missing (NaN)"),
+        ({"x": [[1, np.inf]], "y": [0]}, {}, "a.npz: array 'x', row 1: a number is infinite"),
+        ({"x": IMAGES, "y": np.array([{}] * 12)}, {}, "a.npz cannot be read as an .npz archive of "
+         "NumPy: Object arrays cannot be loaded when allow_pickle=False"),
+        ({"x": IMAGES, "y": DIGITS, "c": np.full(12, 0.5)}, {"client": "c"}, "a.npz: array 'c', "
+         "row 1: 0.5 is no whole number"),
+        ({"x": IMAGES, "y": DIGITS}, {"test": "b.npz"}, "b.npz: examples of shape (4, 5, 1); those "
+         "of a.npz have (5, 4, 1)"),
+    ],
+)  # fmt: skip
+def test_a_bad_npz(arrays: Any, chosen: Any, message: str, beside: Path) -> None:
+    save("a.npz", **arrays)
+    save("b.npz", x=IMAGES.transpose(0, 2, 1), y=DIGITS)
+    assert refusal(dataset, npz="a.npz", **chosen).replace(f"{beside}/", "") == message
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
+def test_no_npz_at_all(content: bytes, beside: Path) -> None:
+    Path("a.npz").write_bytes(content)
+    message = refusal(dataset, npz="a.npz")
+    assert message.startswith(f"{beside}/a.npz cannot be read as an .npz archive of NumPy: ")
+
+
+def test_one_array_is_no_npz() -> None:
+    np.save("a.npy", IMAGES)
+    assert refusal(dataset, npz="a.npy").endswith("of NumPy: it is a single array")
+
+
+# tables
+
+TABLE = """\
+age,weight,sex,hospital,outcome
+30,70.5,f,north,ill
+41,80,m,south,well
+52,61.25,m,north,well
+23,55,f,west,ill
+"""
+AGES, WEIGHTS = [30, 41, 52, 23], [70.5, 80, 61.25, 55]
+VISITS = {"csv": "visits.csv", "label": "outcome", "client": "hospital", "categories": ["sex"]}
+
+
+@pytest.fixture
+def visits(beside: Path) -> Path:
+    file = beside / "visits.csv"
+    file.write_text(TABLE)
+    return file
+
+
+def test_csv(visits: Path) -> None:
+    read = dataset(**VISITS)
+    loaded = read.load(None)
+    assert (read.name, read.num_classes) == ("visits.csv", 2)
+    assert list(read.natural) == ["north", "south", "west"]
+    expected = np.array([AGES, WEIGHTS, [1, 0, 0, 1], [0, 1, 1, 0]], np.float32).T
+    np.testing.assert_array_equal(loaded.train.x, expected)
+    assert loaded.train.x.dtype == np.float32
+    assert loaded.train.y.tolist() == [0, 1, 1, 0]
+    assert loaded.natural is not None and loaded.natural.tolist() == [0, 1, 0, 2]
+    only = dataset(**{**VISITS, "features": ["weight", "age"], "categories": []})
+    np.testing.assert_array_equal(only.load(None).train.x, np.array([WEIGHTS, AGES]).T)
+
+
+def test_csv_standardized_by_the_training_table(visits: Path, beside: Path) -> None:
+    (beside / "later.csv").write_text(TABLE.replace("30,", "40,").replace("hospital", "clinic"))
+    read = dataset(**VISITS, standardize=True, test="later.csv")
+    loaded = read.load(None)
+    x = loaded.train.x
+    np.testing.assert_allclose(x[:, :2].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(x[:, :2].std(axis=0), 1, atol=1e-6)
+    assert set(np.unique(x[:, 2:])) == {0, 1}
+    assert loaded.test is not None
+    np.testing.assert_allclose(loaded.test.x[0, 0], (40 - np.mean(AGES)) / np.std(AGES), rtol=1e-6)
+    np.testing.assert_array_equal(loaded.test.x[1:], x[1:])
+
+
+def test_csv_column_that_is_the_same_everywhere(beside: Path) -> None:
+    (beside / "flat.csv").write_text("age,sex,hospital,outcome\n7,f,a,0\n7,m,b,1\n")
+    x = dataset(**{**VISITS, "csv": "flat.csv"}, standardize=True).load(None).train.x
+    assert (x[:, 0] == 0).all()
+
+
+def test_csv_as_images_with_another_separator(beside: Path) -> None:
+    (beside / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n4;4;5;6;7\n")
+    read = dataset(csv="a.csv", label="digit", separator=";", shape=[2, 2, 1])
+    train = read.load(None).train
+    np.testing.assert_array_equal(train.x[..., 0], np.arange(8).reshape(2, 2, 2))
+    assert (train.y.tolist(), read.num_classes) == ([3, 4], 5)
+
+
+BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
+    ({}, {"label": "outcom"}, "visits.csv has no column 'outcom' (data.dataset.label); allowed: "
+     "age, weight, sex, hospital, outcome; did you mean 'outcome'?"),
+    ({}, {"client": "who"}, "visits.csv has no column 'who' (data.dataset.client); allowed: "
+     "age, weight, sex, hospital, outcome"),
+    ({}, {"features": ["age", "sex", "outcome"]}, "visits.csv: column 'outcome' is both under "
+     "features and the label or the client"),
+    ({}, {"categories": []}, "visits.csv: column 'sex', row 1: 'f' is no number; list the columns "
+     "to learn from under features, and those of words also under categories"),
+    ({}, {"features": ["age"]}, "visits.csv: column 'sex' is under categories, not under features"),
+    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: a number is missing (NaN)"),
+    ({"61.25": "heavy"}, {}, "visits.csv: column 'weight', row 3: 'heavy' is no number; list the "
+     "columns to learn from under features, and those of words also under categories"),
+    ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: nothing stands there"),
+    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: nothing stands there"),
+    ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: nothing stands there"),
+    ({"55,f": "55,f,9"}, {}, "visits.csv cannot be read as a table: Error tokenizing data. "
+     "C error: Expected 5 fields in line 5, saw 6"),
+    ({TABLE: ""}, {}, "visits.csv cannot be read as a table: No columns to parse from file"),
+    ({TABLE: "age,sex,hospital,outcome\n"}, {}, "visits.csv: there are no examples in it"),
+    ({}, {"shape": [3]}, "visits.csv: 4 numbers in an example do not fit the shape [3] "
+     "(data.dataset.shape)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "chosen", "message"), BAD_TABLES)
+def test_a_bad_csv(
+    changes: dict[str, str], chosen: dict[str, Any], message: str, visits: Path
+) -> None:
+    text = TABLE
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    visits.write_text(text)
+    assert refusal(dataset, **{**VISITS, **chosen}).replace(f"{visits.parent}/", "") == message
+
+
+def test_a_csv_that_is_not_utf8(visits: Path) -> None:
+    visits.write_bytes(TABLE.replace("south", "süd").encode("latin-1"))
+    assert "cannot be read as a table: 'utf-8' codec can't decode" in refusal(dataset, **VISITS)
+
+
+def test_a_test_table_that_does_not_fit(visits: Path, beside: Path) -> None:
+    other = beside / "other.csv"
+    other.write_text(TABLE.replace(",sex", ",gender"))
+    assert refusal(dataset, **VISITS, test="other.csv") == (
+        f"{other} has no column 'sex' (data.dataset.test); "
+        "allowed: age, weight, gender, hospital, outcome"
+    )
+    other.write_text(TABLE.replace(",f,", ",x,"))
+    assert refusal(dataset, **VISITS, test="other.csv") == (
+        f"{other}: column 'sex', row 1: 'x' is not in the training table"
+    )
+
+
+def test_a_changed_csv_is_read_again(visits: Path) -> None:
+    assert dataset(**VISITS).num_classes == 2
+    visits.write_text(TABLE.replace("55,f,west,ill", "55,f,west,dead"))
+    assert dataset(**VISITS).num_classes == 3
+
+
+def test_parquet_is_the_same_as_csv(visits: Path, beside: Path) -> None:
+    import pandas as pd
+
+    pd.read_csv(visits).to_parquet(beside / "visits.parquet")
+    chosen = {k: v for k, v in VISITS.items() if k != "csv"}
+    one, other = dataset(**VISITS), dataset(parquet="visits.parquet", **chosen)
+    np.testing.assert_array_equal(one.load(None).train.x, other.load(None).train.x)
+    np.testing.assert_array_equal(one.load(None).train.y, other.load(None).train.y)
+    assert list(one.natural) == list(other.natural)
+
+
+def test_parquet_with_a_column_of_lists() -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    x = RNG.normal(size=(6, 4)).astype(np.float32)
+    for kind in (pa.list_(pa.float32()), pa.large_list(pa.float32()), pa.list_(pa.float32(), 4)):
+        column = pa.array([list(map(float, row)) for row in x], kind)
+        table = pa.table({"embedding": column, "label": ["a", "b"] * 3})
+        parquet.write_table(table, "a.parquet")
+        read = dataset(parquet="a.parquet", label="label", shape=[2, 2]).load(None)
+        np.testing.assert_array_equal(read.train.x, x.reshape(6, 2, 2))
+        assert read.train.y.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[1.0, 2.0], [3.0]], "column 'x', row 2: 1 items; the row before has 2"),
+        ([[1.0], None], "column 'x', row 2: nothing stands there"),
+        ([[1.0], [None]], "column 'x', row 2: a number is missing (NaN)"),
+    ],
+)
+def test_a_bad_column_of_lists(rows: Any, message: str, beside: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"x": rows, "label": [0, 1]}), "a.parquet")
+    assert refusal(dataset, parquet="a.parquet", label="label") == f"{beside}/a.parquet: {message}"
+
+
+def test_no_parquet_at_all(beside: Path) -> None:
+    (beside / "a.parquet").write_text(TABLE)
+    message = refusal(dataset, parquet="a.parquet", label="outcome")
+    assert message.startswith(f"{beside}/a.parquet cannot be read as a Parquet file: ")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "huggingface"])
+def test_without_pyarrow(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "find_spec", lambda name: None)
+    keys = {"label": "y"} if kind == "parquet" else {}
+    with pytest.raises(DataUnavailable) as bad:
+        dataset(**{kind: "a", **keys})
+    assert str(bad.value) == (f"{kind} is read with pyarrow: pip install 'pytest-federated[arrow]'")
+
+
+# image folders
+
+
+def draw(path: str, pixels: np.ndarray) -> None:
+    from PIL import Image
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+COLOURED = RNG.integers(256, size=(6, 4, 5, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def leaves() -> dict[str, np.ndarray]:
+    """Images by file; labels and clients are in the names."""
+    names = ["ann/oak/1", "ann/oak/2", "ann/elm/1", "bob/oak/1", "bob/elm/1", "bob/elm/2"]
+    files = {f"leaves/{name}.png": image for name, image in zip(names, COLOURED)}
+    for file, image in files.items():
+        draw(file, image)
+    Path("leaves/ann/oak/notes.txt").write_text("not an image")
+    Path("leaves/.hidden.png").write_text("nor is this")
+    return files
+
+
+def test_image_folder(leaves: dict[str, np.ndarray]) -> None:
+    data = made({"kind": "image_folder", "image_folder": "leaves", "by_client": True,
+                 "test": "leaves"}, split="natural")  # fmt: skip
+    assert (data.names, data.num_classes) == (("ann", "bob"), 2)
+    for client, name in enumerate(data.names):
+        examples = data.examples(client)
+        of = {f: i for f, i in sorted(leaves.items()) if f"/{name}/" in f}
+        np.testing.assert_array_equal(examples.x, np.stack([*of.values()]) / np.float32(255))
+        assert examples.y.tolist() == [int("oak" in f) for f in of]
+    assert data.test.x.shape == (6, 4, 5, 3)
+    assert data.test.x.dtype == data.test.x[:].dtype == np.float32
+    # What was decoded is not read again.
+    Path("leaves/ann/oak/1.png").unlink()
+    assert data.examples(0).x.shape == (3, 4, 5, 3)
+
+
+def test_image_folder_in_grey_at_one_size() -> None:
+    draw("a/x/1.png", COLOURED[0])
+    draw("a/y/2.jpg", np.full((8, 8), 200, np.uint8))
+    read = dataset(image_folder="a", channels=1, size=[2, 3])
+    x = np.asarray(read.load(None).train.x)
+    assert x.shape == (2, 2, 3, 1)
+    np.testing.assert_allclose(x[1], 200 / 255, atol=0.01)
+    assert list(read.natural) == []
+
+
+def test_bad_image_folders(beside: Path) -> None:
+    Path("a/x").mkdir(parents=True)
+    assert refusal(dataset, image_folder="a") == (
+        f"{beside}/a: there are no images in it; they stand there as label/image.png"
+    )
+    draw("a/x/1.png", COLOURED[0])
+    draw("a/x/2.png", COLOURED[0, :3])
+    assert refusal(dataset, image_folder="a") == (
+        f"{beside}/a/x/2.png: 5 x 3 pixels; the images before have 5 x 4; data.dataset.size "
+        "brings all to one size"
+    )
+    Path("a/x/2.png").write_bytes(b"garbage")
+    message = refusal(dataset, image_folder="a")
+    assert message.startswith(f"{beside}/a/x/2.png cannot be read as an image: ")
+    whole = Path("a/x/1.png").read_bytes()
+    Path("a/x/2.png").write_bytes(whole[: len(whole) // 2])
+    read = dataset(image_folder="a").load(None)
+    message = refusal(lambda: read.train.x[:])
+    assert message.startswith(f"{beside}/a/x/2.png cannot be read as an image: ")
+    assert refusal(dataset, image_folder="a", by_client=True) == (
+        f"{beside}/a/x/1.png: images stand in {beside}/a as client/label/image"
+    )
+    Path("a/x/2.png").unlink()
+    draw("b/z/1.png", COLOURED[0])
+    assert refusal(dataset, image_folder="a", test="b") == (
+        f"{beside}/b: the folders' names, row 1: the label 'z' is none of the training examples'; "
+        "these are x"
+    )
+
+
+# Hugging Face
+
+
+def test_huggingface_images(beside: Path) -> None:
+    import datasets as hf
+    from PIL import Image
+
+    columns = {
+        "image": [Image.fromarray(image) for image in COLOURED],
+        "label": [0, 1, 2, 0, 1, 2],
+        "whose": ["a", "b"] * 3,
+    }
+    features = hf.Features(
+        image=hf.Image(),
+        label=hf.ClassLabel(names=["oak", "elm", "ash", "fir"]),
+        whose=hf.Value("string"),
+    )
+    whole = hf.Dataset.from_dict(columns, features=features)
+    splits = hf.DatasetDict({"train": whole.select(range(4)), "rest": whole.select([4, 5])})
+    splits.save_to_disk("saved", num_shards={"train": 2, "rest": 1})
+    data = made({"kind": "huggingface", "huggingface": "saved", "client": "whose",
+                 "test": "rest"}, split="natural")  # fmt: skip
+    assert (data.names, data.num_classes) == (("a", "b"), 4)  # no fir has been seen
+    np.testing.assert_array_equal(data.examples(0).x, COLOURED[[0, 2]] / np.float32(255))
+    assert data.examples(1).y.tolist() == [1, 0]
+    np.testing.assert_array_equal(data.test.x[:], COLOURED[4:] / np.float32(255))
+    assert refusal(dataset, huggingface="saved", test="tset") == (
+        f"{beside}/saved has no split 'tset' (data.dataset.test); allowed: train, rest"
+    )
+    Path("saved/train/data-00001-of-00002.arrow").unlink()
+    message = refusal(dataset, huggingface="saved")
+    assert "train/data-00001-of-00002.arrow cannot be read as an Arrow file: " in message
+
+
+def test_huggingface_arrays_and_text_labels(beside: Path) -> None:
+    import datasets as hf
+
+    x = RNG.integers(256, size=(4, 3, 2), dtype=np.uint8)
+    features = hf.Features(
+        pixels=hf.Array2D((3, 2), "uint8"), label=hf.Value("string"), size=hf.Value("float64")
+    )
+    columns = {"pixels": list(x), "label": ["b", "a", "b", "b"], "size": [1.5, 2, 3, 4]}
+    hf.Dataset.from_dict(columns, features=features).save_to_disk("saved")
+    read = dataset(huggingface="saved", features="pixels")
+    train = read.load(None).train
+    np.testing.assert_array_equal(train.x[:], x[..., np.newaxis] / np.float32(255))
+    assert (train.y.tolist(), read.num_classes) == ([1, 0, 1, 1], 2)
+    sizes = dataset(huggingface="saved", features="size").load(None).train.x
+    np.testing.assert_array_equal(sizes, [[1.5], [2], [3], [4]])
+    assert refusal(dataset, huggingface="saved") == (
+        f"{beside}/saved has no column 'image' (data.dataset.features); "
+        "allowed: pixels, label, size"
+    )
+    assert refusal(dataset, huggingface="saved", features="size", test="test") == (
+        f"{beside}/saved is a single split; data.dataset.test needs a DatasetDict"
+    )
+
+
+def test_no_huggingface_folder(beside: Path) -> None:
+    Path("a").mkdir()
+    assert "was not written by save_to_disk" in refusal(dataset, huggingface="a")
+    Path("a/state.json").write_text("[]")
+    Path("a/dataset_info.json").write_text("{}")
+    assert refusal(dataset, huggingface="a") == (
+        f"{beside}/a/state.json cannot be read: it should hold a mapping"
+    )
+
+
+# Keras
+
+
+@pytest.fixture
+def home(beside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(beside))
+    cached = beside / ".keras" / "datasets"
+    cached.mkdir(parents=True)
+    return cached
+
+
+def test_keras_archives(home: Path) -> None:
+    arrays = {"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES[:5], "y_test": DIGITS[:5]}
+    for path, chosen in ((home / "mnist.npz", "mnist"), (Path("mine.npz"), "mine.npz")):
+        np.savez(path, **arrays)
+        read = dataset(keras=chosen)
+        loaded = read.load(None)
+        assert (read.name, read.num_classes) == (chosen, 3)
+        np.testing.assert_array_equal(loaded.train.x[:], IMAGES[..., None] / np.float32(255))
+        assert loaded.test is not None
+        np.testing.assert_array_equal(loaded.test.x[:], IMAGES[:5, ..., None] / np.float32(255))
+        assert loaded.test.y.tolist() == DIGITS[:5].tolist()
+    save("bad.npz", x_train=IMAGES, y_train=DIGITS)
+    assert refusal(dataset, keras="bad.npz").endswith(
+        "bad.npz has no array 'x_test' (data.dataset.x); allowed: x_train, y_train"
+    )
+
+
+@pytest.mark.parametrize(("name", "label"), [("cifar10", "labels"), ("cifar100", "fine_labels")])
+def test_keras_cifar_is_read_as_keras_does(
+    name: str, label: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home / {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}[name]
+    folder.mkdir()
+    files = {
+        "cifar10": [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"],
+        "cifar100": ["train", "test"],
+    }[name]
+    rows = RNG.integers(256, size=(len(files), 2, 3072), dtype=np.uint8)
+    for number, (file, data) in enumerate(zip(files, rows)):
+        batch = {b"data": data, label.encode(): [number, 7]}
+        (folder / file).write_bytes(pickle.dumps(batch, protocol=2))
+    loaded = dataset(keras=name).load(None)
+    images = rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1) / np.float32(255)
+    np.testing.assert_array_equal(loaded.train.x[:], images[:-2])
+    assert loaded.train.y.tolist() == [v for n in range(len(files) - 1) for v in (n, 7)]
+    assert loaded.test is not None
+    np.testing.assert_array_equal(loaded.test.x[:], images[-2:])
+    # A pickle may name any function; it is not called.
+    (folder / files[0]).write_bytes(b"cos\nsystem\n(S'touch called'\ntR.")
+    assert refusal(dataset, keras=name) == (
+        f"{folder / files[0]} is not a batch of CIFAR images: it names os.system"
+    )
+    assert not Path("called").exists()
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
+def test_keras_that_is_not_cached(name: str, home: Path) -> None:
+    with pytest.raises(DataUnavailable, match=rf"{name} is not in Keras's cache .*load_data\(\)'$"):
+        dataset(keras=name)
+
+
+# TFF's ClientData
+
+MODULE = """\
+import collections
+import numpy as np
+import tensorflow as tf
+import tensorflow_federated as tff
+
+def load(classes=3, pair=False, lone=False, keys="xy", text=False):
+    rng = np.random.default_rng(1)
+    def examples(n):
+        x = rng.integers(256, size=(n, 4, 4), dtype=np.uint8)
+        y = np.arange(n) % classes
+        if text:
+            y = np.array([f"label {v}" for v in y])
+        return (x, y) if not keys else collections.OrderedDict(zip(keys, (x, y)))
+    train = tff.simulation.datasets.TestClientData({"ann": examples(6), "bob": examples(4)})
+    if lone:
+        return train, tf.data.Dataset.from_tensor_slices(examples(5))
+    test = tff.simulation.datasets.TestClientData({"eve": examples(3)})
+    return (train, test) if pair else train
+
+def nothing():
+    return None
+
+def broken():
+    return 1 / 0
+"""
+
+
+@pytest.fixture
+def clients(tff: Any, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (beside / "fed_own_clients.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(beside)
+
+
+def test_tff_clients(clients: None) -> None:
+    chosen = {"kind": "tff", "tff": "fed_own_clients:load"}
+    data = made({**chosen, "args": {"classes": 4}}, split="natural")
+    rng = np.random.default_rng(1)
+    assert (data.names, data.num_classes) == (("ann", "bob"), 4)
+    kept = [data.examples(c).x for c in range(2)]
+    assert kept[0].shape[1:] == (4, 4, 1)
+    whole = datasets.entry(Data.model_validate({"dataset": chosen}).dataset)
+    read = whole.call(Data.model_validate({"dataset": chosen}).dataset, NO_CACHE).load(["bob"])
+    x = [rng.integers(256, size=(n, 4, 4), dtype=np.uint8) for n in (6, 4)]
+    np.testing.assert_array_equal(read.train.x[:], x[1][..., None] / np.float32(255))
+    assert read.train.y.tolist() == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("args", "tests"), [({"pair": True}, 3), ({"lone": True}, 5), ({"lone": True, "keys": ""}, 5)]
+)
+def test_tff_clients_with_a_test_set(clients: None, args: Any, tests: int) -> None:
+    chosen = {"kind": "tff", "tff": "fed_own_clients:load", "args": args, "test_set": True}
+    data = made(chosen, split="natural")
+    assert (len(data.train), len(data.test), data.num_classes) == (10, tests, 3)
+
+
+def test_tff_clients_with_text_labels_under_other_names(clients: None) -> None:
+    args = {"keys": ["image", "what"], "text": True}
+    chosen = {"kind": "tff", "tff": "fed_own_clients:load", "args": args}
+    data = made({**chosen, "x": "image", "y": "what"}, split="natural")
+    assert data.train.y.tolist()[:3] == [0, 1, 2][: len(data.train.y)] or data.num_classes == 3
+    assert refusal(made, chosen, split="natural") == (
+        "fed_own_clients:load, client 'ann' has no key 'x' (data.dataset.x); allowed: image, what"
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "test_set", "message"),
+    [
+        ("nothing", False, "fed_own_clients:nothing gave a NoneType, not tff's ClientData"),
+        ("nothing", True, "fed_own_clients:nothing gave a NoneType, not a pair of clients to train "
+         "on and a test set"),
+        ("load_pair", False, "the module 'fed_own_clients' has no function 'load_pair'"),
+        ("broken", False, "fed_own_clients:broken raised ZeroDivisionError: division by zero ("),
+    ],
+)  # fmt: skip
+def test_bad_tff_functions(clients: None, function: str, test_set: bool, message: str) -> None:
+    said = refusal(dataset, tff=f"fed_own_clients:{function}", test_set=test_set)
+    assert said.startswith(f"data.dataset.tff: {message}")
+
+
+def test_tff_pair_without_test_set(clients: None) -> None:
+    said = refusal(dataset, tff="fed_own_clients:load", args={"pair": True})
+    assert said.endswith("not tff's ClientData; it is a pair: say test_set: true")
+
+
+def test_tff_is_a_module_and_function() -> None:
+    with pytest.raises(ValueError, match="String should match pattern"):
+        Data.model_validate({"dataset": {"tff": "no function"}})
+
+
+# where files are looked for, and what is known of them
+
+SCENARIO = """\
+schema: 1
+name: own
+data: {dataset: {csv: data/visits.csv, label: outcome, client: hospital, categories: [sex]}}
+clients: {split: natural}
+model: {kind: mlp, hidden: [4]}
+training: {rounds: 2}
+"""
+
+
+@pytest.fixture
+def scenario_file(beside: Path) -> Path:
+    folder = beside / "project" / "scenarios"
+    (folder / "data").mkdir(parents=True)
+    rows = TABLE.splitlines(keepends=True)
+    (folder / "data" / "visits.csv").write_text(rows[0] + "".join(rows[1:]) * 6)
+    file = folder / "own.yaml"
+    file.write_text(SCENARIO)
+    return file
+
+
+def test_a_path_is_relative_to_the_scenario(
+    scenario_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["describe", str(scenario_file)]) == 0
+    assert "north" in capsys.readouterr().out
+
+
+def test_a_path_is_relative_to_where_pytest_runs(
+    scenario_file: Path, beside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scenario_file.parent / "data").rename(beside / "data")
+    assert main(["describe", str(scenario_file)]) == 0
+    (beside / "data").rename(beside / "dta")
+    capsys.readouterr()
+    assert main(["describe", str(scenario_file)]) == 1
+    assert capsys.readouterr().err == (
+        "data.dataset.csv: there is no file 'data/visits.csv'; looked in the scenario's folder and "
+        "in the folder where pytest runs\n"
+    )
+
+
+def test_the_nearest_folder_counts_first(beside: Path) -> None:
+    for folder in (beside, beside / "near"):
+        folder.mkdir(exist_ok=True)
+        (folder / "a.csv").write_text(folder.name)
+    with own_folders(beside / "near", beside):
+        assert find("a.csv", "key") == beside / "near" / "a.csv"
+        assert find(str(beside / "a.csv"), "key") == beside / "a.csv"
+    assert find("a.csv", "key") == beside / "a.csv"
+
+
+def test_what_find_says(beside: Path) -> None:
+    (beside / "visits.csv").write_text("")
+    assert refusal(find, "vists.csv", "key").endswith("runs; did you mean 'visits.csv'?")
+    assert refusal(find, str(beside / "x"), "key") == f"key: there is no file {str(beside / 'x')!r}"
+    assert refusal(find, ".", "key") == "key: '.' is a folder; a file is needed"
+    assert refusal(find, "visits.csv", "key", folder=True) == (
+        "key: 'visits.csv' is a file; a folder is needed"
+    )
+
+
+def test_the_key_of_a_training_depends_on_the_file(visits: Path) -> None:
+    settings = {
+        **{"name": "a", "model": "mlp", "training": {"rounds": 1}},
+        **{"clients": {"split": "natural"}, "data": {"dataset": VISITS}},
+    }
+    scenario = Scenario.model_validate(settings)
+    before = training_key(scenario, 0)
+    visits.touch()
+    assert training_key(scenario, 0) == before
+    text = visits.read_text()
+    visits.write_text(text.replace("55", "56"))
+    changed = training_key(scenario, 0)
+    assert changed != before
+    visits.write_text(text)
+    assert training_key(scenario, 0) == before
+    visits.unlink()
+    assert training_key(scenario, 0) not in (before, changed)
+    assert ingredients(scenario, 0)["pandas"]  # its releases may read a file differently
+
+
+def test_the_key_depends_on_files_of_a_test_set_and_in_a_folder(
+    leaves: dict[str, np.ndarray],
+) -> None:
+    for name in ("leaves", "test"):
+        draw(f"{name}/ann/oak/1.png", COLOURED[0])
+    chosen = {"image_folder": "leaves", "by_client": True, "test": "test"}
+    scenario = Scenario.model_validate({
+        **{"name": "a", "model": "mlp", "training": {"rounds": 1}},
+        **{"clients": {"split": "natural"}, "data": {"dataset": chosen}},
+    })  # fmt: skip
+    seen = [training_key(scenario, 0)]
+    draw("test/ann/oak/1.png", COLOURED[1])
+    seen.append(training_key(scenario, 0))
+    draw("leaves/bob/oak/2.png", COLOURED[1])
+    seen.append(training_key(scenario, 0))
+    Path("leaves/bob/oak/2.png").rename("leaves/bob/oak/3.png")
+    seen.append(training_key(scenario, 0))
+    assert len(set(seen)) == 4
+    assert fingerprint("no such file") == ""
+
+
+def test_training_on_own_files(
+    worker: None, scenario_file: Path, leaves: dict[str, np.ndarray]
+) -> None:
+    """From a table beside the scenario file, and from images that are decoded on the way."""
+    (case,) = load_file(scenario_file)
+    with own_folders(scenario_file.parent):
+        table = run(case.scenario).histories[0]
+    chosen = {"image_folder": "leaves", "by_client": True}
+    images = run(Scenario.model_validate({
+        "name": "leaves", "data": {"dataset": chosen, "test_fraction": 0.4},
+        "clients": {"split": "natural"}, "model": {"kind": "mlp", "hidden": [4]},
+        "training": {"rounds": 2},
+    })).histories[0]  # fmt: skip
+    for history in (table, images):
+        assert len(history.rounds) == 2
+        assert history.rounds[-1].loss is not None and np.isfinite(history.rounds[-1].loss)
