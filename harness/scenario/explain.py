@@ -57,7 +57,7 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
 
 def _path(found: ErrorDetails, data: Any) -> Key:
     """The key path of an error: without what pydantic adds for the members of a union, and with
-    the key that a validator of the whole section blames.
+    the key, or dotted path of keys, that a validator of the whole section blames.
     """
     path: list[Union[str, int]] = []
     for part in found["loc"]:
@@ -68,7 +68,7 @@ def _path(found: ErrorDetails, data: Any) -> Key:
     if found["type"] == "missing" and path[-1:] != [found["loc"][-1]]:
         path.append(found["loc"][-1])  # of a choice in its short form, such as split: dirichlet
     blamed = found.get("ctx", {}).get("key")
-    return (*path, blamed) if blamed else tuple(path)
+    return (*path, *blamed.split(".")) if blamed else tuple(path)
 
 
 def _at(data: Any, path: Key, otherwise: Any) -> Any:

@@ -13,6 +13,7 @@ from harness.systems import Systems
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
 from harness.training.history import Round, TrainingHistory, listed_clients
+from harness.training.personalisation import personalised_accuracy
 from harness.training.process import process_for
 from harness.training.settings import Training
 
@@ -60,7 +61,8 @@ def train(
 
     Raises:
         ModelError: the model cannot be built or does not fit the data.
-        DataError: the client systems do not fit the federation.
+        DataError: the client systems do not fit the federation, or clients that are to fine-tune
+            the model hold nothing out.
 
     """
     process = process_for(model, training, data)
@@ -80,6 +82,11 @@ def train(
         if checkpoints and so_far.rounds:
             checkpoints.save(so_far)
         raise
+    personalised: tuple[float, ...] = ()
+    if training.personalise is not None and not diverged:
+        personalised = personalised_accuracy(
+            process, so_far.state, data, training, training.personalise, seed
+        )
     counts = data.label_counts
     return TrainingHistory(
         seed=seed,
@@ -88,6 +95,7 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        personalised_accuracy=personalised,
         heterogeneity=measure(counts, data.unused, data.sizes),
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
     )

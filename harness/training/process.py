@@ -6,7 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Process:
         shape: of the data that it fits.
         keras_model: a model of the same structure in this process, for evaluation.
         loss: mean loss over a batch, of (labels, outputs).
+        variable_model: makes a new `tff.learning.models.VariableModel` at each call.
     """
 
     learning: Union[LearningProcess, OwnProcess]
@@ -53,6 +54,7 @@ class Process:
     shape: models.Shape
     keras_model: tf.keras.Model
     loss: tf.keras.losses.Loss
+    variable_model: Callable[[], tff.learning.models.VariableModel]
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
@@ -157,17 +159,18 @@ def _build(
         y=tf.TensorSpec((None, *shape.label_shape), data.train.y.dtype),
     )
     is_packed = execution.kind == "packed"
+    variable = _variable(build, shape.task, loss, spec)
     learning = algorithms.entry(training.algorithm).call(
         training.algorithm,
         Parts(
-            (_functional if is_packed else _variable)(build, shape.task, loss, spec),
+            _functional(build, shape.task, loss, spec) if is_packed else variable,
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             packed=is_packed,
             **_told(training, data),
         ),
     )
-    return Process(learning, execution, chosen, shape, keras_model, loss)
+    return Process(learning, execution, chosen, shape, keras_model, loss, variable)
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:

@@ -15,6 +15,7 @@ from harness.training.algorithms.fedprox import fedprox
 from harness.training.algorithms.fedsgd import fedsgd
 from harness.training.algorithms.local_only import local_only
 from harness.training.algorithms.mime_lite import mime_lite
+from harness.training.algorithms.own import own
 from harness.training.algorithms.scaffold import scaffold
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "fedyogi",
     "local_only",
     "mime_lite",
+    "own",
     "scaffold",
 ]

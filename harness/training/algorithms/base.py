@@ -86,12 +86,34 @@ class OwnProcess(abc.ABC):
         return judge(self.get_model_weights(state), data.test)
 
 
+@dataclass(frozen=True)
+class Made:
+    """Of which parts of TFF an algorithm is made, for its page.
+
+    Attributes:
+        by: TFF's builder, or what it is composed with.
+        client_work: what a client does.
+        aggregator: how what the clients send is put together.
+        finalizer: what the server does with that.
+        distributor: what the server sends.
+
+    """
+
+    by: str
+    client_work: str = "steps of the client optimizer"
+    aggregator: str = "weighted mean"
+    finalizer: str = "step of the server optimizer"
+    distributor: str = "the weights"
+
+
 # Traits of an algorithm, given when it is registered:
+#   tff: what it is made of.
 #   packs: it can be given packed clients.
 #   fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
 #   unused: keys of `training` that it has no use for.
 #   by_round: it depends on how many rounds there are.
 #   by_population: it depends on how many clients there are.
+#   has_no_global_model: its clients do not end with one model that all share.
 algorithms: Registry[Callable[..., Any]] = Registry("algorithm")
 
 # How much a client counts in the mean: by its examples, all the same, or by one of the figures

@@ -10,7 +10,7 @@ import numpy as np
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.runtime.imports import import_tff
-from harness.training.algorithms.base import OwnProcess, Parts, algorithms, without_aggregator
+from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
 from harness.training.algorithms.local import initial_optimizer, train, types_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,17 @@ class State(NamedTuple):
     optimizer: Any
 
 
-@algorithms("centralised", unused=("server_optimizer",))
+@algorithms(
+    "centralised",
+    unused=("server_optimizer",),
+    tff=Made(
+        "tff.tensorflow.computation",
+        client_work="steps on the pooled examples, at the server",
+        aggregator="none",
+        finalizer="none",
+        distributor="nothing",
+    ),
+)
 def centralised(parts: Parts) -> OwnProcess:
     """One model on the pooled examples of the round's cohort: the upper bound of a federation.
 

@@ -11,7 +11,7 @@ from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.runtime.imports import import_tff
-from harness.training.algorithms.base import OwnProcess, Parts, algorithms, without_aggregator
+from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
 from harness.training.algorithms.local import initial_optimizer, train, types_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,18 @@ class State(NamedTuple):
     optimizer: Any
 
 
-@algorithms("local_only", unused=("server_optimizer",), has_no_global_model=True)
+@algorithms(
+    "local_only",
+    unused=("server_optimizer",),
+    has_no_global_model=True,
+    tff=Made(
+        "tff.federated_map",
+        client_work="steps from its own weights",
+        aggregator="none",
+        finalizer="none",
+        distributor="nothing",
+    ),
+)
 def local_only(parts: Parts) -> OwnProcess:
     """Each client trains a model of its own, alone: the lower bound of a federation.
 

@@ -11,7 +11,7 @@ import numpy as np
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.runtime.imports import import_tff
-from harness.training.algorithms.base import OwnProcess, Parts, algorithms
+from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms
 from harness.training.algorithms.local import initial_optimizer, train, types_of
 
 if TYPE_CHECKING:
@@ -26,7 +26,16 @@ class State(NamedTuple):
     controls: list[np.ndarray]
 
 
-@algorithms("scaffold", by_population=True)
+@algorithms(
+    "scaffold",
+    by_population=True,
+    tff=Made(
+        "tff.learning.templates",
+        client_work="steps of SGD, corrected by its control variate",
+        aggregator="mean of changes; sum of changes of control variates",
+        distributor="the weights; the server's control variate",
+    ),
+)
 def scaffold(parts: Parts, *, weighting: Literal["uniform", "examples"] = "uniform") -> OwnProcess:
     """SCAFFOLD: control variates correct the drift of clients whose data differ.
 
