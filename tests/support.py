@@ -9,6 +9,11 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
+
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+
 # The keys of algorithms that have no default.
 _NEEDED: dict[str, dict[str, Any]] = {
     "fedprox": {"mu": 0.1},
@@ -17,6 +22,17 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "fedyogi": {"learning_rate": 0.1},
     "fedavg_with_schedule": {"schedule": "inverse_sqrt"},
 }
+
+
+def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) -> FederatedData:
+    """Clients of the given sizes, with made data of three labels."""
+    rng = np.random.default_rng(seed)
+    n = sum(sizes)
+    y = rng.integers(0, 3, n).astype(np.int32)
+    x = rng.normal(y.reshape(-1, *[1] * len(shape)), 1.0, (n, *shape)).astype(np.float32)
+    parts = np.split(rng.permutation(n), np.cumsum(sizes)[:-1])
+    names = tuple(f"client-{i}" for i in range(len(sizes)))
+    return FederatedData(Examples(x, y), tuple(parts), names, Examples(x[:5], y[:5]), 3)
 
 
 def algorithm(name: str) -> dict[str, Any]:

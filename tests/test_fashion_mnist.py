@@ -21,6 +21,7 @@ from harness.data.datasets.idx import read_idx
 from harness.data.federate import federate
 from harness.data.settings import Clients, Data
 from harness.errors import DataError, DataUnavailable
+from harness.runtime.user_files import fingerprints
 
 NAMES = [
     "train-images-idx3-ubyte.gz",
@@ -203,9 +204,23 @@ def test_images_for_labels_are_seen(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_named_folder_that_lacks_a_file(name: str, folder: Path, tmp_path: Path) -> None:
     (folder / name).unlink()
-    with pytest.raises(DataUnavailable) as bad:
+    with pytest.raises(DataError) as bad:
         fashion_mnist(tmp_path, folder)
-    assert str(bad.value) == f"fashion_mnist: there is no {name} in {folder}"
+    assert str(bad.value) == f"data.dataset.folder: there is no {name} in {folder}"
+
+
+def test_a_named_folder_that_is_not_there(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.dataset\.folder: there is no folder .*'files'\?"):
+        fashion_mnist(tmp_path, folder.with_name("filse"))
+
+
+def test_the_folder_is_part_of_what_a_training_depends_on(folder: Path) -> None:
+    chosen = {"dataset": {"kind": "fashion_mnist", "folder": str(folder)}}
+    before = fingerprints(Data.model_validate(chosen))
+    (folder / TEST_Y).write_bytes(b"")
+    after = fingerprints(Data.model_validate(chosen))
+    assert set(before) == set(after) == {str(folder)}
+    assert before != after
 
 
 # Keras's download

@@ -8,7 +8,7 @@ al., MLSys 2020, equation 2: the clients' loss has mu/2 |w - w0|^2 more.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from harness.data.federate import FederatedData, federate
 from harness.scenario import Scenario
 from harness.seeds import Stream, generator
 from harness.training.cohorts import shuffled_examples
+from harness.training.forms import KerasForm
 from harness.training.loop import steps
 from harness.training.process import process_for
 
@@ -154,7 +155,7 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
     )
     data = federate(scenario.data, scenario.clients, 0, Cache(tmp_path))
     process = process_for(scenario.model, scenario.training, data)
-    weights = process.initial_weights(0)
+    weights, form = process.initial_weights(0), cast("KerasForm", process.form)
     examples = [shuffled_examples(data, client, 0, 1) for client in range(3)]
     given = process.arguments(examples, scenario.training)
 
@@ -162,7 +163,9 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
         import tensorflow as tf
 
         return tff.learning.models.from_keras_model(
-            tf.keras.models.clone_model(process.keras_model), process.loss, given[0].element_spec
+            tf.keras.models.clone_model(form.model),
+            form.loss,
+            given[0].element_spec,
         )
 
     theirs = tff.learning.algorithms.build_weighted_fed_prox(

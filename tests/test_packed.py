@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import federation
 
-from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.systems import Systems
@@ -22,17 +22,6 @@ from harness.training.loop import steps, train
 from harness.training.models import models
 from harness.training.process import process_for
 from harness.training.settings import Training
-
-
-def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) -> FederatedData:
-    """Clients of the given sizes, with made data of three labels."""
-    rng = np.random.default_rng(seed)
-    n = sum(sizes)
-    y = rng.integers(0, 3, n).astype(np.int32)
-    x = rng.normal(y.reshape(-1, *[1] * len(shape)), 1.0, (n, *shape)).astype(np.float32)
-    parts = np.split(rng.permutation(n), np.cumsum(sizes)[:-1])
-    names = tuple(f"client-{i}" for i in range(len(sizes)))
-    return FederatedData(Examples(x, y), tuple(parts), names, Examples(x[:5], y[:5]), 3)
 
 
 def weights(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from harness.data.heterogeneity import measure
 from harness.data.shifts import shifts
 from harness.errors import DataError, ModelError
 from harness.training import tasks
+from harness.training.forms import KerasForm
 from harness.training.loop import steps, train
 from harness.training.models import Shape, models
 from harness.training.process import process_for
@@ -115,7 +116,7 @@ def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
     assert process_for(model, training, data).execution.kind == "packed"
     *_, last = steps(data, model, training, 3, 0)
     process = process_for(model, training, data)
-    given = process.keras_model(data.test.x).numpy().astype(np.float64)
+    given = cast("KerasForm", process.form).model(data.test.x).numpy().astype(np.float64)
     y = data.test.y
     if kind == "tokens":
         real = y >= 0

@@ -48,7 +48,7 @@ def personalised_accuracy(
     optimizer = chosen.optimizer or training.client_optimizer
     with silenced():
         evaluate = tff.learning.algorithms.build_personalization_eval_computation(
-            process.variable_model,
+            process.form.variable(),
             OrderedDict({_TUNED: _fine_tuning(process, training, chosen, optimizer)}),
             _accuracy(process, training.batch_size),
             max_num_clients=1,  # TFF gives several in no order
@@ -80,7 +80,7 @@ def _accuracy(process: Process, batch_size: int) -> Callable[..., Any]:
         right, counted = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
         for batch in iter(test.batch(batch_size)):
             given = model.forward_pass(batch, training=False).predictions
-            hits, positions = process.shape.task.hits(batch["y"], given)
+            hits, positions = process.form.shape.task.hits(batch["y"], given)
             right += tf.math.count_nonzero(hits)
             counted += tf.math.count_nonzero(positions)
         return tf.cast(right, tf.float32) / tf.cast(tf.maximum(counted, 1), tf.float32)

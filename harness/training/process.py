@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
@@ -16,22 +16,21 @@ from harness.runtime.imports import silenced
 from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
-from harness.training import models, tasks
+from harness.training import models
 from harness.training.algorithms import LearningProcess, OwnProcess, Parts, algorithms
 from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
-from harness.training.models.base import outputs
+from harness.training.forms import Form, form_of
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
-from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
 if TYPE_CHECKING:
-    import tensorflow as tf
     import tensorflow_federated as tff
 
 _built: dict[str, Process] = {}
+atexit.register(_built.clear)  # while TensorFlow is still there to let go of its functions
 
 
 @dataclass(frozen=True)
@@ -41,20 +40,12 @@ class Process:
     Attributes:
         learning: the TFF process, or what stands for it; it has no random state of its own.
         execution: how clients are put onto placements.
-        chosen: the scenario's model.
-        shape: of the data that it fits.
-        keras_model: a model of the same structure in this process, for evaluation.
-        loss: mean loss over a batch, of (labels, outputs).
-        variable_model: makes a new `tff.learning.models.VariableModel` at each call.
+        form: the scenario's model, as this process judges it.
     """
 
     learning: Union[LearningProcess, OwnProcess]
     execution: Execution
-    chosen: Section
-    shape: models.Shape
-    keras_model: tf.keras.Model
-    loss: tf.keras.losses.Loss
-    variable_model: Callable[[], tff.learning.models.VariableModel]
+    form: Form
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
@@ -72,13 +63,11 @@ class Process:
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model."""
         import tensorflow as tf
-        import tensorflow_federated as tff
 
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
         with silenced():  # Keras warns of its own use of the random module
             tf.keras.utils.set_random_seed(int(draw))
-            model = models.build(self.chosen, self.shape)
-        return tff.learning.models.ModelWeights.from_model(model)
+            return self.form.new_weights()
 
     def next(
         self, state: Any, cohort: Cohort, training: Training, seed: int, number: int
@@ -99,12 +88,13 @@ class Process:
     def evaluate(self, state: Any, data: FederatedData) -> Evaluation:
         """The model of that state on the test set, or the models where each client has its own."""
         if isinstance(self.learning, OwnProcess):
-            return self.learning.evaluate(state, data, self._judge)
-        return self._judge(self.learning.get_model_weights(state), data.test)
+            return self.learning.evaluate(state, data, self.judge)
+        return self.judge(self.learning.get_model_weights(state), data.test)
 
-    def _judge(self, weights: Any, examples: Examples) -> Evaluation:
-        weights.assign_weights_to(self.keras_model)
-        return evaluate(self.keras_model, self.loss, self.shape, examples)
+    def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
+        """The model with these weights on held-out examples."""
+        self.form.set_weights(weights)
+        return evaluate(self.form, examples)
 
     def arguments(
         self,
@@ -130,7 +120,12 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
     """
     shape = models.Shape(
-        data.train.x.shape[1:], data.num_classes, data.task, data.train.y.shape[1:]
+        data.train.x.shape[1:],
+        data.num_classes,
+        data.task,
+        data.train.y.shape[1:],
+        data.train.x.dtype.name,
+        data.train.y.dtype.name,
     )
     parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
     code = [fingerprints(part) for part in parts]
@@ -139,38 +134,27 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
     key = json.dumps([repr(shape), training.execution, code, settings, told])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, data)
+            _built[key] = _build(chosen, training, shape, told)
     return _built[key]
 
 
 def _build(
-    chosen: Section, training: Training, shape: models.Shape, data: FederatedData
+    chosen: Section, training: Training, shape: models.Shape, told: dict[str, int]
 ) -> Process:
-    import tensorflow as tf
-
-    def build() -> tf.keras.Model:
-        return models.build(chosen, shape)
-
-    keras_model = build()  # first here, where an error is the user's to read
-    execution = choose(training, build)
-    loss = keras_loss(shape.task, outputs(chosen) == "logits")
-    spec = OrderedDict(
-        x=tf.TensorSpec((None, *shape.input_shape), data.train.x.dtype),
-        y=tf.TensorSpec((None, *shape.label_shape), data.train.y.dtype),
-    )
+    form = form_of(chosen, shape)  # first, where an error is the user's to read
+    execution = choose(training, form)
     is_packed = execution.kind == "packed"
-    variable = _variable(build, shape.task, loss, spec)
     learning = algorithms.entry(training.algorithm).call(
         training.algorithm,
         Parts(
-            _functional(build, shape.task, loss, spec) if is_packed else variable,
+            form.functional() if is_packed else form.variable(),
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             packed=is_packed,
-            **_told(training, data),
+            **told,
         ),
     )
-    return Process(learning, execution, chosen, shape, keras_model, loss, variable)
+    return Process(learning, execution, form)
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:
@@ -178,32 +162,3 @@ def _told(training: Training, data: FederatedData) -> dict[str, int]:
     traits = algorithms.entry(training.algorithm).traits
     told = {"rounds": training.rounds} if traits.get("by_round") else {}
     return {**told, "population": len(data.clients)} if traits.get("by_population") else told
-
-
-def _functional(
-    build: Any, task: tasks.Task, loss: Any, spec: Any
-) -> tff.learning.models.FunctionalModel:
-    import tensorflow_federated as tff
-
-    model = tff.learning.models.functional_model_from_keras(build, loss_fn=loss, input_spec=spec)
-    return tff.learning.models.FunctionalModel(
-        initial_weights=model.initial_weights,
-        predict_on_batch_fn=model.predict_on_batch,
-        loss_fn=model.loss,
-        metrics_fns=functional_metrics(task),
-        input_spec=spec,
-    )
-
-
-def _variable(build: Any, task: tasks.Task, loss: Any, spec: Any) -> Any:
-    import tensorflow_federated as tff
-
-    def model_fn() -> tff.learning.models.VariableModel:
-        return tff.learning.models.from_keras_model(
-            build(),
-            loss=loss,
-            input_spec=spec,
-            metrics=[lambda: keras_accuracy(task)],
-        )
-
-    return model_fn

@@ -13,10 +13,11 @@ from typing import Annotated, Any, Optional
 import numpy as np
 from pydantic import Field
 
-from harness.data.datasets.base import Cache, Dataset, Examples, Facts, Loaded, datasets
+from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
 from harness.data.datasets.idx import read_idx
 from harness.data.datasets.rows import Converted
 from harness.errors import DataError, DataUnavailable
+from harness.runtime.user_files import UserPath, find
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
 _URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # Keras reads them from there
@@ -40,7 +41,7 @@ _CLASSES = 10
 def fashion_mnist(
     cache: Cache,
     *,
-    folder: Annotated[Optional[str], Field(description="That has the four files.")] = None,
+    folder: Annotated[Optional[UserPath], Field(description="That has the four files.")] = None,
 ) -> Dataset:
     """60,000 + 10,000 real pictures of clothes, 28x28, in ten kinds: Fashion-MNIST, whole.
 
@@ -50,31 +51,27 @@ def fashion_mnist(
     if it is given, and otherwise where Debian's package `dataset-fashion-mnist` has them, where
     Keras keeps what it downloaded, and in the cache folder, into which they are then fetched from
     Keras's address. A `folder` may hold another data set in the same files, such as MNIST or
-    KMNIST; it is an absolute path, or one from where pytest runs.
+    KMNIST.
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking
     Machine Learning Algorithms, arXiv:1708.07747; https://github.com/zalandoresearch/fashion-mnist
 
     Raises:
         DataUnavailable: not on this machine, and it cannot be downloaded.
-        DataError: a file is damaged, or not what its name says.
+        DataError: a file is damaged, or not what its name says; or there is none in `folder`.
 
     """
     train, test = _kept(_find(cache, folder))
-
-    def load(chosen: object) -> Loaded:
-        return Loaded(train, test=test)
-
-    return Dataset("fashion_mnist", _CLASSES, [], load)
+    return in_memory("fashion_mnist", train, _CLASSES, test=test)
 
 
 def _find(cache: Cache, folder: Optional[str]) -> Path:
     """The folder that has the four files."""
     if folder is not None:
-        place = Path(folder).expanduser()
+        place = find(folder, "data.dataset.folder", folder=True)
         missing = [name for names in _FILES for name in names if not (place / name).is_file()]
         if missing:
-            raise DataUnavailable(f"fashion_mnist: there is no {missing[0]} in {place}")
+            raise DataError(f"data.dataset.folder: there is no {missing[0]} in {place}")
         return place
     own = cache.folder / "fashion-mnist"
     keras = Path("~/.keras/datasets/fashion-mnist").expanduser()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Optional
 
 from harness.errors import ModelError
 from harness.training.algorithms import algorithms
+from harness.training.forms import Form
 from harness.training.settings import Training
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Execution:
         return f"{self.kind} ({self.reason})" if self.reason else self.kind
 
 
-def choose(training: Training, build: Callable[[], tf.keras.Model]) -> Execution:
+def choose(training: Training, form: Form) -> Execution:
     """Packed where the scenario allows it and does not say otherwise.
 
     Raises:
@@ -32,7 +30,7 @@ def choose(training: Training, build: Callable[[], tf.keras.Model]) -> Execution
     """
     if training.execution == "standard":
         return Execution("standard")
-    obstacle = _obstacle(training, build)
+    obstacle = _obstacle(training, form)
     if obstacle is None:
         return Execution("packed")
     if training.execution == "packed":
@@ -40,29 +38,8 @@ def choose(training: Training, build: Callable[[], tf.keras.Model]) -> Execution
     return Execution("standard", obstacle)
 
 
-def _obstacle(training: Training, build: Callable[[], tf.keras.Model]) -> Optional[str]:
-    import tensorflow as tf
-
+def _obstacle(training: Training, form: Form) -> Optional[str]:
     entry = algorithms.entry(training.algorithm)
     if not entry.traits.get("packs"):
         return f"{entry.name} needs each client by itself"
-    made: list[tf.Variable] = []
-
-    def record(make: Callable[..., tf.Variable], **settings: object) -> tf.Variable:
-        made.append(make(**settings))
-        return made[-1]
-
-    # In a graph: where Keras runs eagerly it makes variables of its own.
-    with tf.Graph().as_default(), tf.variable_creator_scope(record):
-        model = build()
-        is_regularised = bool(model.losses)
-    if is_regularised:
-        return "the model has regularisation losses, which TFF's functional models leave out"
-    # TFF's functional models take weights in the order in which the model makes its variables.
-    for kept in (model.trainable_variables, model.non_trainable_variables):
-        order = [v.ref() for v in kept]
-        if [v.ref() for v in made if v.ref() in order] != order:
-            return "the model does not make its variables in the order of its layers"
-    if len(made) != len(model.variables):
-        return "the model makes variables that are not its weights"
-    return None
+    return form.obstacle()

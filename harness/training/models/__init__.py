@@ -1,13 +1,25 @@
-"""Models by name: each function builds a fresh, uncompiled Keras 2 model.
+"""Models by name: each function builds a fresh, uncompiled Keras 2 model, or one of TFF's.
 
 A model function takes the `Shape` of the data and its keys from the scenario file. Its
-``outputs`` key says whether the model ends in logits or in probabilities.
+``outputs`` key says whether a Keras model ends in logits or in probabilities.
 """
 
 from harness.training.models.base import Shape, build, models
 from harness.training.models.cnn import cnn
+from harness.training.models.functional import functional
 from harness.training.models.keras import keras
 from harness.training.models.mlp import mlp
 from harness.training.models.tutorial import tutorial
+from harness.training.models.variable import variable
 
-__all__ = ["Shape", "build", "cnn", "keras", "mlp", "models", "tutorial"]
+__all__ = [
+    "Shape",
+    "build",
+    "cnn",
+    "functional",
+    "keras",
+    "mlp",
+    "models",
+    "tutorial",
+    "variable",
+]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Callable, Literal, Optional
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 
 from harness.data.datasets import TaskKind
 from harness.errors import ModelError
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 Outputs = Literal["logits", "probabilities"]
 
-models: Registry[Callable[..., tf.keras.Model]] = Registry("model")
+# A function gives a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
+# makes a `tff.learning.models.VariableModel`.
+models: Registry[Callable[..., Any]] = Registry("model")
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Shape:
         num_classes: number of labels, or of tags.
         kind: what the labels are.
         label_shape: of one example's labels; () for a single one.
+        input_dtype: of examples.
+        label_dtype: of labels.
 
     """
 
@@ -36,6 +41,8 @@ class Shape:
     num_classes: int
     kind: TaskKind = "label"
     label_shape: tuple[int, ...] = ()
+    input_dtype: str = "float32"
+    label_dtype: str = "int32"
 
     @property
     def task(self) -> tasks.Task:
@@ -46,6 +53,30 @@ class Shape:
     def output_shape(self) -> tuple[int, ...]:
         """Of a model's output for one example."""
         return self.task.outputs(self.label_shape, self.num_classes)
+
+    def spec(self) -> Any:
+        """The types of a batch, `x` and `y`, as an ordered dict of `tf.TensorSpec`."""
+        import tensorflow as tf
+
+        return OrderedDict(
+            x=tf.TensorSpec((None, *self.input_shape), self.input_dtype),
+            y=tf.TensorSpec((None, *self.label_shape), self.label_dtype),
+        )
+
+    def check_outputs(self, given: Any) -> None:
+        """Checks the shape of a model's outputs for a batch.
+
+        Raises:
+            ModelError: it is another than the data needs.
+        """
+        needed = (None, *self.output_shape)
+        if tuple(given) != needed:
+            each = f" for each of {self.label_shape[0]} positions" if self.kind == "tokens" else ""
+            raise ModelError(
+                f"the model gives outputs of shape {tuple(given)}; the data has "
+                f"{self.num_classes} {'tags' if self.kind == 'tags' else 'labels'}{each}, so "
+                f"{needed} is needed"
+            )
 
     def activation(self, outputs: Outputs) -> Optional[str]:
         """The activation of the last layer; None for logits."""
@@ -58,7 +89,7 @@ def outputs(chosen: Section) -> Outputs:
 
 
 def build(chosen: Section, shape: Shape) -> tf.keras.Model:
-    """Builds the chosen model and checks that it fits the data.
+    """Builds the chosen model, one of Keras, and checks that it fits the data.
 
     Raises:
         ModelError: the model cannot be built, does not fit, or cannot be federated.
@@ -77,13 +108,7 @@ def build(chosen: Section, shape: Shape) -> tf.keras.Model:
         raise ModelError(
             f"the model does not take examples of shape {shape.input_shape}: {first_line(bad)}"
         ) from bad
-    needed = (None, *shape.output_shape)
-    if tuple(given) != needed:
-        each = f" for each of {shape.label_shape[0]} positions" if shape.kind == "tokens" else ""
-        raise ModelError(
-            f"the model gives outputs of shape {tuple(given)}; the data has {shape.num_classes} "
-            f"{'tags' if shape.kind == 'tags' else 'labels'}{each}, so {needed} is needed"
-        )
+    shape.check_outputs(given)
     for layer in model.submodules:
         if isinstance(layer, tf.keras.layers.BatchNormalization):
             raise ModelError(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ModelError
-from harness.runtime.user_code import UserFunction, blamed, demand
+from harness.runtime.user_code import UserFunction
 from harness.training.models.base import Outputs, Shape, models
+from harness.training.models.own import call_own
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -23,21 +22,12 @@ def keras(
 ) -> tf.keras.Model:
     """Any Keras 2 model: `keras: "module:function"`, imported from beside the scenario file.
 
-    The function is called with `args`, and with `input_shape` (tuple of int) and `num_classes`
-    (int) where it has parameters of these names; it returns an uncompiled `tf.keras.Model`.
+    The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
+    `task` (label, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
+    of these names; it returns an uncompiled `tf.keras.Model`.
 
     Raises:
         ModelError: the function cannot be imported, or raises.
 
     """
-    import tensorflow as tf
-
-    # TFF builds models while autograph rewrites what it meets, and imports are not for it.
-    find = tf.autograph.experimental.do_not_convert(demand)
-    function = find(keras, "model.keras", ModelError)
-    known = {"input_shape": shape.input_shape, "num_classes": shape.num_classes}
-    try:
-        wanted = inspect.signature(function).parameters
-        return function(**{k: v for k, v in known.items() if k in wanted}, **args)
-    except Exception as bad:
-        raise ModelError(f"model.keras: {keras} raised {blamed(bad)}") from bad
+    return call_own("keras", keras, shape, args)

@@ -35,12 +35,12 @@ def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
             self._positions: Any = self.add_weight("positions", initializer="zeros", dtype=tf.int64)
 
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            correct, positions = _counts(task, y_true, y_pred)
+            correct, positions = counts(task, y_true, y_pred)
             self._correct.assign_add(correct)
             self._positions.assign_add(positions)
 
         def result(self) -> Any:
-            return _share(self._correct, self._positions)
+            return share(self._correct, self._positions)
 
     return TaskAccuracy()
 
@@ -62,7 +62,7 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
         )
 
     def update(state: Any, labels: Any, batch_output: Any, sample_weight: Any = None) -> Any:
-        correct, positions = _counts(task, labels, batch_output.predictions)
+        correct, positions = counts(task, labels, batch_output.predictions)
         examples = batch_output.num_examples
         return OrderedDict(
             correct=state["correct"] + correct,
@@ -73,7 +73,7 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
 
     def finalise(state: Any) -> Any:
         return OrderedDict(
-            accuracy=_share(state["correct"], state["positions"]),
+            accuracy=share(state["correct"], state["positions"]),
             loss=tf.math.divide_no_nan(state["loss"], tf.cast(state["num_examples"], tf.float32)),
             num_examples=state["num_examples"],
         )
@@ -81,14 +81,16 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
     return tuple(tf.function(f) for f in (initialise, update, finalise))
 
 
-def _counts(task: Task, y: Any, given: Any) -> tuple[Any, Any]:
+def counts(task: Task, y: Any, given: Any) -> tuple[Any, Any]:
+    """Int64 (), twice: the positions that are right, and those that are counted."""
     import tensorflow as tf
 
     right, counted = task.hits(y, given)
     return tf.math.count_nonzero(right), tf.math.count_nonzero(counted)
 
 
-def _share(correct: Any, positions: Any) -> Any:
+def share(correct: Any, positions: Any) -> Any:
+    """Float32 (): of the positions; 0 where there are none."""
     import tensorflow as tf
 
     return tf.math.divide_no_nan(tf.cast(correct, tf.float32), tf.cast(positions, tf.float32))

@@ -1,0 +1,51 @@
+"""What a form of a model is to the harness."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+import numpy as np
+
+from harness.training.models import Shape
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+
+class Form(abc.ABC):
+    """A scenario's model that fits the data.
+
+    Attributes:
+        shape: of the data.
+        by_positions: whether its mean loss of a batch is one over the counted positions, rather
+            than over examples.
+
+    """
+
+    shape: Shape
+    by_positions: bool = False
+
+    @abc.abstractmethod
+    def obstacle(self) -> Optional[str]:
+        """Why clients that train it cannot be packed, or None."""
+
+    @abc.abstractmethod
+    def variable(self) -> Callable[[], tff.learning.models.VariableModel]:
+        """What standard execution trains; metrics: loss, accuracy, num_examples, num_batches."""
+
+    @abc.abstractmethod
+    def functional(self) -> tff.learning.models.FunctionalModel:
+        """What packed execution trains; only asked where there is no obstacle."""
+
+    @abc.abstractmethod
+    def new_weights(self) -> tff.learning.models.ModelWeights:
+        """The weights of a new model, from TensorFlow's and Keras' global seeds."""
+
+    @abc.abstractmethod
+    def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
+        """Takes the weights that `forward` is to use."""
+
+    @abc.abstractmethod
+    def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
+        """Mean loss of a batch, and the model's outputs for it, not in training."""

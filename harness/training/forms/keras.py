@@ -1,0 +1,100 @@
+"""Keras models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+import numpy as np
+
+from harness.training.forms.base import Form
+from harness.training.models import Shape
+from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+
+class KerasForm(Form):
+    """A Keras model, with the loss of the task.
+
+    Attributes:
+        model: one of its structure in this process, for evaluation.
+        loss: mean loss over a batch, of (labels, outputs).
+
+    """
+
+    def __init__(self, build: Callable[[], tf.keras.Model], shape: Shape, are_logits: bool) -> None:
+        """`build` makes a new model at each call.
+
+        Raises:
+            ModelError: the model cannot be built or does not fit the data.
+        """
+        self.model = build()
+        self.loss = keras_loss(shape.task, are_logits)
+        self.shape, self._build = shape, build
+        self.by_positions = shape.kind == "tokens"
+
+    def obstacle(self) -> Optional[str]:
+        import tensorflow as tf
+
+        made: list[tf.Variable] = []
+
+        def record(make: Callable[..., tf.Variable], **settings: object) -> tf.Variable:
+            made.append(make(**settings))
+            return made[-1]
+
+        # In a graph: where Keras runs eagerly it makes variables of its own.
+        with tf.Graph().as_default(), tf.variable_creator_scope(record):
+            model = self._build()
+            is_regularised = bool(model.losses)
+        if is_regularised:
+            return "the model has regularisation losses, which TFF's functional models leave out"
+        # TFF's functional models take weights in the order in which the model makes its variables.
+        for kept in (model.trainable_variables, model.non_trainable_variables):
+            order = [v.ref() for v in kept]
+            if [v.ref() for v in made if v.ref() in order] != order:
+                return "the model does not make its variables in the order of its layers"
+        if len(made) != len(model.variables):
+            return "the model makes variables that are not its weights"
+        return None
+
+    def variable(self) -> Callable[[], tff.learning.models.VariableModel]:
+        import tensorflow_federated as tff
+
+        def model_fn() -> tff.learning.models.VariableModel:
+            return tff.learning.models.from_keras_model(
+                self._build(),
+                loss=self.loss,
+                input_spec=self.shape.spec(),
+                metrics=[lambda: keras_accuracy(self.shape.task)],
+            )
+
+        return model_fn
+
+    def functional(self) -> tff.learning.models.FunctionalModel:
+        import tensorflow_federated as tff
+
+        model = tff.learning.models.functional_model_from_keras(
+            self._build, loss_fn=self.loss, input_spec=self.shape.spec()
+        )
+        return tff.learning.models.FunctionalModel(
+            initial_weights=model.initial_weights,
+            predict_on_batch_fn=model.predict_on_batch,
+            loss_fn=model.loss,
+            metrics_fns=functional_metrics(self.shape.task),
+            input_spec=self.shape.spec(),
+        )
+
+    def new_weights(self) -> tff.learning.models.ModelWeights:
+        import tensorflow_federated as tff
+
+        return tff.learning.models.ModelWeights.from_model(self._build())
+
+    def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
+        weights.assign_weights_to(self.model)
+
+    def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
+        given: Any = self.model(x, training=False)
+        loss: Any = self.loss(y, given)
+        return float(loss), given

@@ -1,0 +1,38 @@
+"""Calling the functions with which users make models of their own."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from harness.errors import ModelError
+from harness.runtime.user_code import blamed, demand
+from harness.training.models.base import Shape
+
+
+def call_own(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
+    """What the function `reference`, ``"module:function"``, of the key `model.<key>` returns.
+
+    It is called with `args`, and with `input_shape`, `num_classes`, `task` and `input_spec` where
+    it has parameters of these names.
+
+    Raises:
+        ModelError: the function cannot be imported, or raises.
+
+    """
+    import tensorflow as tf
+
+    # TFF builds models while autograph rewrites what it meets, and imports are not for it.
+    find = tf.autograph.experimental.do_not_convert(demand)
+    function = find(reference, f"model.{key}", ModelError)
+    known = {
+        "input_shape": shape.input_shape,
+        "num_classes": shape.num_classes,
+        "task": shape.kind,
+        "input_spec": shape.spec(),
+    }
+    try:
+        wanted = inspect.signature(function).parameters
+        return function(**{k: v for k, v in known.items() if k in wanted}, **args)
+    except Exception as bad:
+        raise ModelError(f"model.{key}: {reference} raised {blamed(bad)}") from bad
