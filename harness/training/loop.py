@@ -121,7 +121,7 @@ def steps(
             state, metrics = process.next(state, cohort, training, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:
-            judged = process.evaluate(state, data)
+            judged = process.evaluate(state, data, training)
         yield Step(
             Round(
                 round=number,

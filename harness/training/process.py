@@ -85,10 +85,10 @@ class Process:
         """The TFF computation of a round."""
         return self.learning.round if isinstance(self.learning, OwnProcess) else self.learning.next
 
-    def evaluate(self, state: Any, data: FederatedData) -> Evaluation:
+    def evaluate(self, state: Any, data: FederatedData, training: Training) -> Evaluation:
         """The model of that state on the test set, or the models where each client has its own."""
         if isinstance(self.learning, OwnProcess):
-            return self.learning.evaluate(state, data, self.judge)
+            return self.learning.evaluate(state, data, training, self.judge)
         return self.judge(self.learning.get_model_weights(state), data.test)
 
     def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
@@ -151,6 +151,7 @@ def _build(
             optimizers.entry(training.client_optimizer).call(training.client_optimizer),
             optimizers.entry(training.server_optimizer).call(training.server_optimizer),
             packed=is_packed,
+            form=form,
             **told,
         ),
     )

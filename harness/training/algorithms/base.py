@@ -80,7 +80,11 @@ class OwnProcess(abc.ABC):
         """State -> weights of the one model that all clients share."""
 
     def evaluate(
-        self, state: Any, data: FederatedData, judge: Callable[[Any, Examples], Evaluation]
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
     ) -> Evaluation:
         """Of the state's model on the test set; `judge` is given weights and examples."""
         return judge(self.get_model_weights(state), data.test)
@@ -135,6 +139,7 @@ class Parts:
         packed: whether the process is given packed clients. Only asked of algorithms that are
             registered with ``packs=True``.
         rounds: how many there will be; only told to algorithms registered with ``by_round=True``.
+        form: the scenario's model, a `harness.training.forms.Form`.
         population: how many clients there are; only told to those with ``by_population=True``.
 
     """
@@ -146,6 +151,7 @@ class Parts:
     server_optimizer: tff.learning.optimizers.Optimizer
     aggregator: Any = None
     packed: bool = False
+    form: Any = None
     rounds: int = 0
     population: int = 0
 

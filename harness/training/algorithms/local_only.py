@@ -114,7 +114,11 @@ class _LocalOnly(OwnProcess):
         raise ModelError("local_only has no model that all clients share")
 
     def evaluate(
-        self, state: State, data: FederatedData, judge: Callable[[Any, Examples], Evaluation]
+        self,
+        state: State,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
     ) -> Evaluation:
         from harness.training.evaluation import mean
 

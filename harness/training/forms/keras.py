@@ -21,6 +21,7 @@ class KerasForm(Form):
     Attributes:
         model: one of its structure in this process, for evaluation.
         loss: mean loss over a batch, of (labels, outputs).
+        build: makes a new model at each call.
 
     """
 
@@ -32,7 +33,7 @@ class KerasForm(Form):
         """
         self.model = build()
         self.loss = keras_loss(shape.task, are_logits)
-        self.shape, self._build = shape, build
+        self.shape, self.build = shape, build
         self.by_positions = shape.kind == "tokens"
 
     def obstacle(self) -> Optional[str]:
@@ -46,7 +47,7 @@ class KerasForm(Form):
 
         # In a graph: where Keras runs eagerly it makes variables of its own.
         with tf.Graph().as_default(), tf.variable_creator_scope(record):
-            model = self._build()
+            model = self.build()
             is_regularised = bool(model.losses)
         if is_regularised:
             return "the model has regularisation losses, which TFF's functional models leave out"
@@ -64,7 +65,7 @@ class KerasForm(Form):
 
         def model_fn() -> tff.learning.models.VariableModel:
             return tff.learning.models.from_keras_model(
-                self._build(),
+                self.build(),
                 loss=self.loss,
                 input_spec=self.shape.spec(),
                 metrics=[lambda: keras_accuracy(self.shape.task)],
@@ -76,7 +77,7 @@ class KerasForm(Form):
         import tensorflow_federated as tff
 
         model = tff.learning.models.functional_model_from_keras(
-            self._build, loss_fn=self.loss, input_spec=self.shape.spec()
+            self.build, loss_fn=self.loss, input_spec=self.shape.spec()
         )
         return tff.learning.models.FunctionalModel(
             initial_weights=model.initial_weights,
@@ -89,7 +90,7 @@ class KerasForm(Form):
     def new_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
 
-        return tff.learning.models.ModelWeights.from_model(self._build())
+        return tff.learning.models.ModelWeights.from_model(self.build())
 
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
         weights.assign_weights_to(self.model)
