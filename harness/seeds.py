@@ -23,7 +23,8 @@ class Stream(enum.IntEnum):
     STRAGGLERS = 10
     MALICIOUS = 11
     AGGREGATION = 12
-    ALGORITHM = 20
+    CLIENT_FIGURES = 20
+    ALGORITHM = 21
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -124,3 +126,160 @@ def test_a_policy_that_does_not_exist(
     )
     assert result.ret != pytest.ExitCode.OK
     assert not made.trained
+
+
+# Baselines
+
+MISSING = "baselines: 1 missing"
+
+
+def baseline(pytester: pytest.Pytester) -> Path:
+    return pytester.path / "scenarios/baselines/made.json"
+
+
+def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return pytester.runpytest_inprocess(
+        "scenarios", "--fed-baseline=check", "--cache-clear", *arguments
+    )
+
+
+@pytest.fixture
+def updated(pytester: pytest.Pytester, made: Made) -> Made:
+    """With a baseline of accuracies 0.89 and 0.91, which is not looked at here."""
+    result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["baselines: 1 written"])
+    assert baseline(pytester).is_file()
+    return made
+
+
+def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: Made) -> None:
+    before = baseline(pytester).read_bytes()
+    result = check(pytester, "--junitxml=out.xml")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["baselines: 1 as before"])
+    again = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    again.stdout.fnmatch_lines(["baselines: 1 as before"])
+    assert baseline(pytester).read_bytes() == before
+    assert 'name="fed_baseline" value="as before: made"' in (pytester.path / "out.xml").read_text()
+
+
+def test_a_regression_fails_and_shows_both(pytester: pytest.Pytester, updated: Made) -> None:
+    """All expectations hold, and yet it is worse than it was."""
+    file = pytester.path / "scenarios/made.yaml"
+    file.write_text(SCENARIO.replace("at_least: 0.88", "at_least: 0.1"))
+    updated.accuracies = {0: 0.4, 1: 0.41}
+    result = check(pytester, "--fed-report=out")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "accuracy, baseline 0.405 ± 0.0071, expected no lower than 0.9 ± 0.014 (p *",
+            "scenarios/made.yaml::made (line 1)",
+            "accuracy *>= 0.1 * pass*",
+            "accuracy, baseline *no lower than 0.9 ± 0.014 * -0.495 * FAIL",
+            "baselines: 1 worse",
+            "  worse: made: accuracy, loss",
+        ]
+    )
+    pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)  # ignored by default
+    assert (
+        "worse than the baseline: accuracy, loss" in (pytester.path / "out/report.md").read_text()
+    )
+
+
+def test_an_improvement_is_told(pytester: pytest.Pytester, updated: Made) -> None:
+    updated.accuracies = {0: 1.0, 1: 0.99}
+    file = baseline(pytester)
+    file.write_text(file.read_text().replace("0.89", "0.1").replace("0.91", "0.11"))
+    result = check(pytester)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["baselines: 1 better", "  better: made: accuracy 0.995 (no lower than 0.105 *"]
+    )
+
+
+def test_another_scenario_text_is_noticed(pytester: pytest.Pytester, updated: Made) -> None:
+    file = pytester.path / "scenarios/made.yaml"
+    file.write_text(SCENARIO.replace("rounds: 3", "rounds: 4, batch_size: 7"))
+    result = check(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "baseline of another scenario: training.batch_size was 20, is 7; training.rounds was "
+            "3, is 4; --fed-baseline=update makes it anew*",
+            "baselines: 1 stale",
+        ]
+    )
+    words = SCENARIO.replace("name: made", "name: made\ndescription: Other words.\ntags: [a]")
+    file.write_text(words.replace("0.88", "0.5"))
+    check(pytester).assert_outcomes(passed=1)
+
+
+def test_keys_that_are_younger_than_the_baseline_do_not_make_it_stale(
+    pytester: pytest.Pytester, updated: Made
+) -> None:
+    file = baseline(pytester)
+    old = json.loads(file.read_text())
+    del old["settings"]["training"]["eval_every"]
+    file.write_text(json.dumps(old))
+    check(pytester).assert_outcomes(passed=1)
+
+
+def test_another_version_is_told(pytester: pytest.Pytester, updated: Made) -> None:
+    file = baseline(pytester)
+    old = json.loads(file.read_text())
+    now, old["versions"]["numpy"] = old["versions"]["numpy"], "1.0"
+    file.write_text(json.dumps(old))
+    result = check(pytester)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"  as before: made: since then numpy was 1.0, is {now}"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
+)
+def test_a_missing_baseline(
+    pytester: pytest.Pytester, made: Made, arguments: list[str], outcomes: dict[str, int]
+) -> None:
+    result = check(pytester, *arguments)
+    result.assert_outcomes(**outcomes)
+    result.stdout.fnmatch_lines(
+        [MISSING, "  missing: made: baselines/made.json; --fed-baseline=update makes it"]
+    )
+
+
+def test_what_fails_becomes_no_baseline(pytester: pytest.Pytester, updated: Made) -> None:
+    before = baseline(pytester).read_bytes()
+    updated.accuracies = {0: 0.2, 1: 0.21}
+    result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update", "--cache-clear")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["baselines: 1 kept", "  kept: made: the run is failed"])
+    assert baseline(pytester).read_bytes() == before
+
+
+def test_a_cut_off_run_is_not_compared(pytester: pytest.Pytester, updated: Made) -> None:
+    result = check(pytester, "--fed-rounds=1")
+    result.stdout.fnmatch_lines(["  not compared: made: cut short after 1 of 3 rounds"])
+
+
+def test_the_fixture_has_baselines_beside_the_test(
+    pytester: pytest.Pytester, updated: Made
+) -> None:
+    baseline(pytester).parent.rename(pytester.path / "baselines")
+    file = pytester.makepyfile(
+        """
+        def test_it(federated):
+            federated({
+                "name": "made",
+                "data": {"dataset": "digits"},
+                "clients": {"count": 4},
+                "model": {"kind": "mlp", "hidden": [16]},
+                "training": {"rounds": 3},
+                "seeds": [0, 1],
+            })
+        """
+    )
+    updated.accuracies = {0: 0.4, 1: 0.41}
+    result = pytester.runpytest_inprocess(file, "--fed-baseline=check", "--cache-clear")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  worse: made: accuracy, loss"])

@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 
 from harness.data.heterogeneity import measure
 from harness.errors import HarnessError
-from harness.report.markdown import anchor, report, write_report
+from harness.report.markdown import report, write_report
+from harness.report.markup import anchor
 from harness.results import Result, Verdict, read_results, write_result
 from harness.results.store import file_name, natural, write_text
 from harness.scenario import Scenario

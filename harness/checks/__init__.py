@@ -29,9 +29,11 @@ from harness.checks.fairness import (
 from harness.checks.gaps import gain_over_local, gap, gap_to_centralised
 from harness.checks.loss import loss
 from harness.checks.privacy import epsilon
+from harness.checks.regression import FALSE_ALARMS, compare_with_baseline
 from harness.checks.speed import seconds_per_round
 
 __all__ = [
+    "FALSE_ALARMS",
     "POLICIES",
     "Bounds",
     "NoFigure",
@@ -47,6 +49,7 @@ __all__ = [
     "client_accuracy",
     "client_accuracy_deviation",
     "compare",
+    "compare_with_baseline",
     "custom",
     "epsilon",
     "expectation",

@@ -179,7 +179,7 @@ def expectation(
         ]
         positional = inspect.Parameter("histories", inspect.Parameter.VAR_POSITIONAL)
         check.__signature__ = inspect.Signature([positional, *keywords])  # pyright: ignore
-        checks(name, **traits)(check)
+        checks(name, bound=bound, **traits)(check)
         return function
 
     return register

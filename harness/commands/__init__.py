@@ -4,9 +4,9 @@ A module has `add`, which takes argparse's subparsers and adds its own, with ``r
 a function of the parsed arguments that returns the exit code.
 """
 
-from harness.commands import check, compare, describe, listing, report, schema, worker
+from harness.commands import calibrate, check, compare, describe, listing, report, schema, worker
 
 # In the order in which --help shows them.
-COMMANDS = (check, describe, compare, report, listing, schema, worker)
+COMMANDS = (check, describe, calibrate, compare, report, listing, schema, worker)
 
 __all__ = ["COMMANDS"]

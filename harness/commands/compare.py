@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,11 @@ def add(commands: Any) -> None:
         "--figure", choices=list(FIGURES), default="accuracy", help="default: accuracy"
     )
     compare.add_argument(
-        "--only", action="append", metavar="NAME", help="of scenarios; * stands for anything"
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of scenarios; * stands for anything",
     )
     compare.add_argument("--rows", metavar="KEY", help="of one run: the setting that rows vary")
     compare.add_argument("--columns", metavar="KEY", help="the setting that columns vary")
@@ -68,15 +71,15 @@ def _run(chosen: argparse.Namespace) -> int:
     from harness.report.markup import MARKDOWN, TERMINAL
     from harness.report.variants import by_settings, of_matrices
     from harness.results.runs import Run, read_runs
+    from harness.results.select import select
     from harness.results.store import write_text
 
     if (chosen.rows is None) != (chosen.columns is None):
         raise HarnessError("--rows and --columns need each other")
     figure = FIGURES[chosen.figure]
-    runs = [
-        Run(run.name, {n: r for n, r in run.results.items() if _is_chosen(n, chosen.only)})
-        for run in read_runs(chosen.runs, chosen.folder)
-    ]
+    runs = read_runs(chosen.runs, chosen.folder)
+    kept = {r.id for r in select([r for run in runs for r in run.results.values()], chosen.only)}
+    runs = [Run(run.name, {n: r for n, r in run.results.items() if n in kept}) for run in runs]
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
@@ -89,8 +92,6 @@ def _run(chosen: argparse.Namespace) -> int:
             )
     elif chosen.rows is not None:
         raise HarnessError("--rows and --columns are for one run")
-    elif not any(run.results for run in runs):
-        raise HarnessError(f"no scenario is named {' or '.join(chosen.only)}")
     parts = {"confidence": chosen.confidence, "pivot": pivot}
     if chosen.out:
         write_text(chosen.out, comparison(runs, figure, MARKDOWN, **parts))
@@ -100,10 +101,3 @@ def _run(chosen: argparse.Namespace) -> int:
     if chosen.fail_if_worse and (names := worse(runs, figure, chosen.confidence)):
         raise HarnessError(f"worse: {', '.join(names)}")
     return 0
-
-
-def _is_chosen(name: str, patterns: Any) -> bool:
-    # fnmatch takes brackets for a set of characters; ids have them as they are.
-    return not patterns or any(
-        fnmatchcase(name, p.replace("[", "\0").replace("\0", "[[]")) for p in patterns
-    )

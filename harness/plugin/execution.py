@@ -40,8 +40,9 @@ def _explain(result: Result) -> str:
     """What was missed in one line, for pytest's short summary, then all expectations, and the
     figures of each seed.
     """
-    missed = "; ".join(missed_line(v) for v in result.verdicts if not v.passed)
-    tables = [plain_table(verdict_rows(result), VERDICT_COLUMNS)]
+    judged = result.model_copy(update={"verdicts": (*result.verdicts, *result.compared)})
+    missed = "; ".join(missed_line(v) for v in judged.verdicts if not v.passed)
+    tables = [plain_table(verdict_rows(judged), VERDICT_COLUMNS)]
     rows, columns = seed_rows(result)
     if rows:
         tables.append(plain_table(rows, columns))

@@ -8,6 +8,7 @@ from typing import Any, Union
 import pytest
 
 from harness.errors import HarnessError
+from harness.plugin.baselines import settle
 from harness.plugin.execution import demand, execute
 from harness.results import Result
 from harness.scenario import Scenario
@@ -18,6 +19,7 @@ class Federated:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
+        self._path, self._node = request.path, request.node
 
     def __call__(
         self, scenario: Union[Scenario, Mapping[str, Any]], *, judge: bool = True
@@ -36,8 +38,11 @@ class Federated:
             scenario = Scenario.model_validate(dict(scenario))
         try:
             result = execute(self._config, scenario)
+            settled = settle(self._config, result, self._path)
         except HarnessError as bad:
             pytest.fail(str(bad), pytrace=False)
+        result = settled.result
+        self._node.user_properties += settled.properties
         if judge or result.status == "skipped":
             demand(self._config, result)
         return result

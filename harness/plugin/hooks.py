@@ -58,6 +58,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("mean", "fail", "pass", "warn"),
     )
 
+    option(
+        "--fed-baseline",
+        "check|update|ignore",
+        "compare with the baselines beside the scenario files, or write them (default: ignore)",
+        choices=("check", "update", "ignore"),
+    )
+
     def switch(flag: str, text: str) -> None:
         group.addoption(flag, action="store_true", default=None, help=text)
         parser.addini(flag[2:].replace("-", "_"), text, type="bool", default=False)

@@ -10,6 +10,7 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.pipeline import submit
+from harness.plugin.baselines import settle
 from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
@@ -49,6 +50,9 @@ class ScenarioItem(pytest.Item):
                 siblings=self.case.siblings,
                 on_round=progress.on_round,
             )
+        settled = settle(self.config, self.result, self.path)
+        self.result = settled.result
+        self.user_properties += settled.properties
         for verdict in self.result.verdicts:
             self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
         self.user_properties.append(("fed_status", self.result.status))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -20,6 +21,7 @@ class FederatedSession:
         self._results: dict[int, dict[str, Any]] = {}
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
+        self._baselines: list[str] = []  # what was found: of which scenario: more of it
 
     @property
     def _is_xdist_controller(self) -> bool:
@@ -111,6 +113,9 @@ class FederatedSession:
             properties: dict[str, Any] = dict(report.user_properties)
             self._trainings += properties.get("fed_trainings", 0)
             self._reused += properties.get("fed_reused_trainings", 0)
+        if report.when == "call":
+            told = [str(t) for key, t in report.user_properties if key == "fed_baseline"]
+            self._baselines += told
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """With -v, the figures stand behind PASSED."""
@@ -137,20 +142,34 @@ class FederatedSession:
             self._written = str(path)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if not self._results or self._config.get_verbosity() < 0:
+        if not (self._results or self._baselines) or self._config.get_verbosity() < 0:
             return
         from harness.report.tables import SUMMARY_COLUMNS, plain_table, summary_row
 
         terminalreporter.section("federated scenarios")
-        rows = [summary_row(r) for r in self._parsed()]
-        terminalreporter.write_line(plain_table(rows, SUMMARY_COLUMNS))
+        if rows := [summary_row(r) for r in self._parsed()]:
+            terminalreporter.write_line(plain_table(rows, SUMMARY_COLUMNS))
         if self._reused:
             terminalreporter.write_line(
                 f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
                 "(--fed-no-cache runs them again)"
             )
+        for line in self._on_baselines():
+            terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
+
+    def _on_baselines(self) -> list[str]:
+        """How many were found how, and which are not as before."""
+        if not self._baselines:
+            return []
+        counts = Counter(told.partition(": ")[0] for told in self._baselines)
+        shown = [
+            f"  {told}"
+            for told in self._baselines
+            if not told.startswith(("written: ", "as before: ")) or told.count(": ") > 1
+        ]
+        return ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
 
     def _parsed(self) -> list[Any]:
         from harness.results import Result

@@ -6,7 +6,6 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Callable, Optional
 
 from harness.errors import HarnessError
@@ -14,7 +13,6 @@ from harness.report.figures import FIGURES, deviation, mean
 from harness.report.tables import choice
 from harness.results import Result
 from harness.results.statistics import summarise
-from harness.results.store import write_bytes, write_text
 from harness.training.history import Round, TrainingHistory
 
 Row = dict[str, Any]
@@ -50,7 +48,8 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
             values = one.by_seed(result)
             figures[name] = mean(values)
             if name == "accuracy":
-                found = summarise(values) if values else None
+                is_finite = values and all(map(math.isfinite, values))
+                found = summarise(values) if is_finite else None
                 figures["accuracy_sd"] = deviation(values)
                 figures["accuracy_low"] = found and found.low
                 figures["accuracy_high"] = found and found.high
@@ -89,7 +88,7 @@ def _clients(history: TrainingHistory) -> Row:
     }
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
+def csv_bytes(rows: Sequence[Row]) -> bytes:
     """Comma-separated, with a header; an empty field is a figure that there is not."""
     import csv
 
@@ -97,16 +96,16 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue().encode()
 
 
-def write_json(rows: Sequence[Row], path: Path) -> None:
+def json_bytes(rows: Sequence[Row]) -> bytes:
     """A list of objects; a figure that is not finite is null, as JSON has no other."""
     plain = [{k: _finite(v) for k, v in row.items()} for row in rows]
-    write_text(path, json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    return (json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def write_parquet(rows: Sequence[Row], path: Path) -> None:
+def parquet_bytes(rows: Sequence[Row]) -> bytes:
     """One row group; column types are those of the figures.
 
     Raises:
@@ -117,19 +116,17 @@ def write_parquet(rows: Sequence[Row], path: Path) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise HarnessError(
-            f"{path}: Parquet needs pyarrow: pip install 'pytest-federated[arrow]'"
-        ) from None
+        raise HarnessError("Parquet needs pyarrow: pip install 'pytest-federated[arrow]'") from None
     table = pyarrow.Table.from_pylist(list(rows), _schema(rows, pyarrow))
     file = io.BytesIO()
     parquet.write_table(table, file)
-    write_bytes(path, file.getvalue())
+    return file.getvalue()
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Row], Path], None]] = {
-    "csv": write_csv,
-    "json": write_json,
-    "parquet": write_parquet,
+FORMATS: Mapping[str, Callable[[Sequence[Row]], bytes]] = {
+    "csv": csv_bytes,
+    "json": json_bytes,
+    "parquet": parquet_bytes,
 }
 
 

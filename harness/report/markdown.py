@@ -11,7 +11,7 @@ from harness.data.datasets import datasets, has_test_set
 from harness.data.shifts import shifts
 from harness.data.sizes import sizes
 from harness.data.splits import splits
-from harness.report.markup import anchor, escape, paragraph, quoted, table
+from harness.report.markup import anchors, escape, paragraph, quoted, table
 from harness.report.plots import (
     SCENARIO_PLOTS,
     Picture,
@@ -24,6 +24,7 @@ from harness.report.tables import (
     choice,
     figure,
     heterogeneity_rows,
+    layer_rows,
     recall_table,
     seed_table,
     spread,
@@ -32,14 +33,19 @@ from harness.report.tables import (
     verdict_rows,
 )
 from harness.results import Result, write_result
-from harness.results.store import file_name, natural, write_text
+from harness.results.store import FOLDER, file_name, natural, write_text
 from harness.training.algorithms import algorithms
 from harness.training.models import models
 from harness.training.optimizers import optimizers
 
 REPORT, PLOTS = "report.md", "plots"
-_TITLE, _NOT_RUN = "Federated scenarios", "Not run"
-_OVERVIEW = "accuracy-by-heterogeneity.svg"
+TITLE, _NOT_RUN = "Federated scenarios", "Not run"
+LEGEND = (
+    "Accuracy is that of the test set after the last round, mean over seeds with its 95 % "
+    "interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance between the labels "
+    "of two clients, 0 (alike) to 1 (nothing in common)."
+)
+OVERVIEW = "accuracy-by-heterogeneity.svg"
 
 
 def write_report(results: Sequence[Result], folder: Path) -> Path:
@@ -51,11 +57,15 @@ def write_report(results: Sequence[Result], folder: Path) -> Path:
     results = sorted(results, key=lambda r: natural(r.id))
     for result in results:
         write_result(result, folder)
-    for name, picture in plots(results).items():
-        write_text(folder / PLOTS / name, picture.svg())
-    path = folder / REPORT
-    write_text(path, report(results))
-    return path
+    for name, text in report_files(results).items():
+        write_text(folder / name, text)
+    return folder / REPORT
+
+
+def report_files(results: Sequence[Result]) -> dict[str, str]:
+    """The report and its plots, by path within the report's folder."""
+    drawn = {f"{PLOTS}/{name}": picture.svg() for name, picture in plots(results).items()}
+    return {**drawn, REPORT: report(results)}
 
 
 def report(results: Sequence[Result]) -> str:
@@ -63,49 +73,44 @@ def report(results: Sequence[Result]) -> str:
     ran = [r for r in results if r.status != "skipped"]
     skipped = [r for r in results if r.status == "skipped"]
     pictures = plots(results)
-    parts = [f"# {_TITLE}", _verdict_line(results)]
-    headings = [_TITLE, *([_NOT_RUN] if skipped else []), *(r.id for r in ran)]
+    parts = [f"# {TITLE}", f"**{verdict_counts(results)}**"]
+    targets = {name: f"#{a}" for name, a in anchors(headings_of(results)).items()}
     if ran:
         parts += [
-            _summary(ran, _anchors(headings)),
-            "Accuracy is that of the test set after the last round, mean over seeds with its 95 % "
-            "interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance "
-            "between the labels of two clients, 0 (alike) to 1 (nothing in common).",
-            *([_image(pictures[_OVERVIEW], _OVERVIEW)] if _OVERVIEW in pictures else []),
+            summary(ran, targets),
+            LEGEND,
+            *([_image(pictures[OVERVIEW], OVERVIEW)] if OVERVIEW in pictures else []),
         ]
     if skipped:
         rows = [[escape(r.id), escape(r.reason)] for r in skipped]
         parts += [f"## {_NOT_RUN}", table(rows, ["scenario", "reason"])]
     parts += [_section(r, pictures) for r in ran]
     if ran:
-        parts.append(_provenance(ran))
+        parts += ["## Provenance", provenance(ran)]
     return "\n\n".join(parts) + "\n"
 
 
-def _anchors(headings: Sequence[str]) -> dict[str, str]:
-    """Each heading's fragment: GitHub numbers those that would be the same."""
-    anchors: dict[str, str] = {}
-    for heading in headings:
-        plain, number = anchor(heading), 0
-        while (unique := f"{plain}-{number}" if number else plain) in anchors.values():
-            number += 1
-        anchors[heading] = unique
-    return anchors
+def headings_of(results: Sequence[Result]) -> list[str]:
+    """The headings of a report, in order."""
+    ran = [r.id for r in results if r.status != "skipped"]
+    return [TITLE, *([_NOT_RUN] if len(ran) < len(results) else []), *ran]
 
 
-def _verdict_line(results: Sequence[Result]) -> str:
+def verdict_counts(results: Sequence[Result]) -> str:
+    """How many of each outcome, as ``35 passed, 1 skipped``."""
     counts = {
         s: sum(r.status == s for r in results) for s in dict.fromkeys(r.status for r in results)
     }
-    return "**" + ", ".join(f"{n} {status}" for status, n in counts.items()) + "**"
+    return ", ".join(f"{n} {status}" for status, n in counts.items())
 
 
-def _summary(results: Sequence[Result], anchors: dict[str, str]) -> str:
+def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
+    """The table of scenarios, each a link to its target."""
     rows = []
     for result in results:
         name, *rest = summary_row(result)
         rows.append(
-            [f"[{escape(name)}](#{anchors[name]})", *map(escape, rest[:-1]), _status(result)]
+            [f"[{escape(name)}]({targets[name]})", *map(escape, rest[:-1]), _status(result)]
         )
     return table(
         rows,
@@ -121,7 +126,8 @@ def _status(result: Result) -> str:
     return result.status if result.status == "passed" else f"**{result.status}**"
 
 
-def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
+def settings_rows(result: Result) -> list[list[str]]:
+    """The settings that matter, with their values."""
     s = result.settings
     training, clients, data = s["training"], s["clients"], s["data"]
     own = [n for h in result.histories for n in h.client_examples]
@@ -141,6 +147,7 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
         *heterogeneity_rows(result),
         ["model", choice(models, s["model"])],
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
+        *layer_rows(result.histories[0]),
         ["algorithm", choice(algorithms, training["algorithm"])],
         ["execution", result.histories[0].execution],
         [
@@ -150,17 +157,22 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
         ["client optimizer", choice(optimizers, training["client_optimizer"])],
         ["server optimizer", choice(optimizers, training["server_optimizer"])],
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
-        ["record", f"[{escape(file_name(result.id))}](records/{quoted(file_name(result.id))})"],
     ]
+    return settings
+
+
+def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     parts = [f"## {escape(result.id)}"]
-    if s["description"]:
-        parts.append(paragraph(s["description"]))
+    if result.settings["description"]:
+        parts.append(paragraph(result.settings["description"]))
     if result.reason:
         parts.append(f"**{escape(result.reason)}**")
     if result.verdicts:
         rows = [[_symbols(escape(cell)) for cell in row] for row in verdict_rows(result)]
         parts.append(table(rows, VERDICT_COLUMNS))
-    rows = [[k, v if k == "record" else escape(v)] for k, v in settings]
+    name = file_name(result.id)
+    rows = [[k, escape(v)] for k, v in settings_rows(result)]
+    rows.append(["record", f"[{escape(name)}]({FOLDER}/{quoted(name)})"])
     own = [_image(pictures[name], name) for name in plot_names(result) if name in pictures]
     parts += ["\n".join(own)] if own else []
     for figures, columns in (seed_table(result), recall_table(result)):
@@ -178,7 +190,7 @@ def plots(results: Sequence[Result]) -> dict[str, Picture]:
         for result in ran
         for name, made in zip(plot_names(result), SCENARIO_PLOTS.values())
     }
-    found[_OVERVIEW] = accuracy_by_heterogeneity(ran)
+    found[OVERVIEW] = accuracy_by_heterogeneity(ran)
     return {name: picture for name, picture in found.items() if picture is not None}
 
 
@@ -201,13 +213,13 @@ def _symbols(text: str) -> str:
     return text.replace("\\>=", "≥").replace("\\<=", "≤")
 
 
-def _rounds(result: Result) -> str:
-    """The table of rounds, folded away: mean over seeds, and the spread of the accuracy.
+def round_table(result: Result) -> tuple[list[list[str]], list[str]]:
+    """The rows and columns of the rounds: mean over seeds, and the spread of the accuracy.
 
     With the clients that took part, where these are not the same number in all rounds.
     """
     differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
-    rows, seeds = [], result.histories
+    rows = []
     for number, done in by_round(result).items():
         losses = [r.loss for r in done if r.loss is not None]
         train_losses = [r.train_loss for r in done if r.train_loss is not None]
@@ -223,13 +235,20 @@ def _rounds(result: Result) -> str:
             ]
         )
     clients = ["clients"] if differ else []
-    columns = ["round", *clients, "train loss", "train accuracy", "test loss", "test accuracy"]
-    told = "Mean over seeds" + (", accuracy ± standard deviation" if len(seeds) > 1 else "")
+    return rows, ["round", *clients, "train loss", "train accuracy", "test loss", "test accuracy"]
+
+
+def _rounds(result: Result) -> str:
+    """The table of rounds, folded away."""
+    rows, columns = round_table(result)
+    several = len(result.histories) > 1
+    told = "Mean over seeds" + (", accuracy ± standard deviation" if several else "")
     summary = f"<details>\n<summary>All rounds. {told}.</summary>"
     return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])
 
 
-def _provenance(results: Sequence[Result]) -> str:
+def provenance(results: Sequence[Result]) -> str:
+    """What the results were made with."""
     versions = {name: v for r in results for name, v in r.versions.items()}
     stated = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()))
-    return f"## Provenance\n\nMade with {stated}. Train figures are TFF's federated metrics."
+    return f"Made with {stated}. Train figures are TFF's federated metrics."

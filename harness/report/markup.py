@@ -28,6 +28,17 @@ def anchor(heading: str) -> str:
     return "".join(kept).replace(" ", "-")
 
 
+def anchors(headings: Sequence[str]) -> dict[str, str]:
+    """Each heading's fragment: GitHub numbers those that would be the same."""
+    found: dict[str, str] = {}
+    for heading in headings:
+        plain, number = anchor(heading), 0
+        while (unique := f"{plain}-{number}" if number else plain) in found.values():
+            number += 1
+        found[heading] = unique
+    return found
+
+
 def quoted(name: str) -> str:
     """A file name as the target of a link."""
     return name.replace("=", "%3D").replace(",", "%2C")

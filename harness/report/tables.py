@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -20,6 +21,7 @@ from harness.systems.malicious import attacks
 from harness.systems.sampling import samplers
 from harness.systems.stragglers import stragglers
 from harness.training.algorithms import algorithms
+from harness.training.history import TrainingHistory
 
 
 def figure(value: Optional[float], digits: int = 4) -> str:
@@ -240,6 +242,21 @@ def heterogeneity_rows(result: Result) -> list[list[str]]:
     unused = sorted({h.unused for h in found})
     told = " to ".join(map(str, sorted({unused[0], unused[-1]})))
     return [*rows, ["examples of no client", told]] if any(unused) else rows
+
+
+def layer_rows(history: TrainingHistory) -> list[list[str]]:
+    """The model's layers as a setting with its value; empty for a record that has none.
+
+    Of layers with parameters the shape of the output and these; of very many, kinds and numbers.
+    """
+    layers = history.model_summary
+    if not layers:
+        return []
+    if len(layers) > _LISTED:
+        kinds = Counter(kind for kind, _, _ in layers)
+        return [["layers", ", ".join(f"{count} {kind}" for kind, count in kinds.items())]]
+    told = (f"{kind} {shape} ({n:,})" if n else kind for kind, shape, n in layers)
+    return [["layers", ", ".join(" ".join(one.split()) for one in told)]]
 
 
 def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:

@@ -72,6 +72,8 @@ class Result(BaseModel):
         versions: of the packages that the figures depend on.
         reused: number of trainings that were done before and taken from the cache; not part of
             the record.
+        compared: with the baseline, what was found; not part of the record, which is the same
+            with a baseline and without.
 
     """
 
@@ -86,6 +88,7 @@ class Result(BaseModel):
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
     reused: Annotated[int, Field(exclude=True)] = 0
+    compared: Annotated[tuple[Verdict, ...], Field(exclude=True)] = ()
 
     @field_validator("settings")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,9 +9,6 @@ import numpy as np
 
 from harness.data.datasets import Examples
 from harness.training.forms import Form
-
-_BATCH = 1000
-_OUTPUTS = 4_000_000  # numbers that a model gives for a batch, at most
 
 
 class Evaluation(NamedTuple):
@@ -27,20 +23,26 @@ def evaluate(form: Form, test: Examples) -> Evaluation:
 
     The mean of the loss is that over examples where the model takes its loss over these.
     """
-    import tensorflow as tf
-
     total_loss, losses, correct, positions = 0.0, 0, 0, 0
-    step = max(1, min(_BATCH, _OUTPUTS // math.prod(form.shape.output_shape)))
+    step = form.shape.batch()
     for start in range(0, len(test), step):
         batch = test.take(slice(start, start + step))
-        loss, given = form.forward(batch.x, batch.y)
-        right, counted = (n.numpy() for n in form.shape.task.hits(tf.constant(batch.y), given))
+        loss, right, counted = outputs(form, batch)
         correct += int(right.sum())
         positions += int(counted.sum())
         weight = int(counted.sum()) if form.by_positions else len(batch)
         total_loss += loss * weight
         losses += weight
     return Evaluation(total_loss / max(losses, 1), correct / max(positions, 1))
+
+
+def outputs(form: Form, batch: Examples) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean loss of a batch, which positions are right, and which are counted (bool, as labels)."""
+    import tensorflow as tf
+
+    loss, given = form.forward(batch.x, batch.y)
+    right, counted = form.shape.task.hits(tf.constant(batch.y), given)
+    return loss, right.numpy(), counted.numpy()
 
 
 def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:

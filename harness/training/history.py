@@ -89,8 +89,13 @@ class TrainingHistory(BaseModel):
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
         label_counts: examples of each label at each of `listed_clients`. Empty in older records.
         parameters: trainable numbers of the model; None where that is not known.
+        model_summary: the model's layers in order: what each is, the shape of its output for one
+            example, and its parameters. Empty in older records.
+        update_bytes: bytes that a client sends back in a round before compression.
         client_accuracy: of the final model, for each client in order: on what it holds out for
             testing, or else on what it trains on. Empty where it was not measured.
+        measured_clients: positions of the clients that `client_accuracy` is of, where it is not
+            all: some of very many, drawn from the seed, or those that hold something out.
         class_recall: of the final model on the test set, for each label; None for a label that
             the test set does not have. Empty where it was not measured.
         personalised_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
@@ -112,7 +117,10 @@ class TrainingHistory(BaseModel):
     heterogeneity: Optional[Heterogeneity] = None
     label_counts: Counts = ()
     parameters: Optional[int] = None
+    model_summary: tuple[tuple[str, str, int], ...] = ()
+    update_bytes: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
+    measured_clients: tuple[int, ...] = ()
     class_recall: tuple[Optional[Figure], ...] = ()
     personalised_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None

@@ -10,11 +10,13 @@ from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.systems import Systems
+from harness.training.algorithms import algorithms
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
+from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.personalisation import personalised_accuracy
-from harness.training.process import process_for
+from harness.training.process import Process, process_for
 from harness.training.settings import Training
 
 if TYPE_CHECKING:
@@ -88,6 +90,10 @@ def train(
             process, so_far.state, data, training, training.personalise, seed
         )
     counts = data.label_counts
+    has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
+    final = {}
+    if has_model and not diverged:
+        final = _final_figures(process, so_far, data, seed)
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -98,7 +104,26 @@ def train(
         personalised_accuracy=personalised,
         heterogeneity=measure(counts, data.unused, data.sizes),
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
+        parameters=process.form.parameters(),
+        model_summary=process.form.summary(),
+        update_bytes=process.traffic.update,
+        **final,
     )
+
+
+def _final_figures(
+    process: Process, so_far: Progress, data: FederatedData, seed: int
+) -> dict[str, Any]:
+    """How the final model serves clients and labels, as fields of a history."""
+    process.form.set_weights(process.learning.get_model_weights(so_far.state))
+    processed = sum(r.examples for r in so_far.rounds)
+    figures = client_figures(process.form, data, seed, processed)
+    are_all = len(figures.clients) == len(data.clients)
+    return {
+        "client_accuracy": figures.accuracy,
+        "measured_clients": () if are_all else figures.clients,
+        "class_recall": class_recall(process.form, data.test),
+    }
 
 
 def steps(
@@ -135,6 +160,9 @@ def steps(
                 dropped=cohort.dropped,
                 stragglers=cohort.stragglers,
                 malicious=cohort.malicious,
+                # Who drops out has been sent the model, too.
+                bytes_down=process.traffic.down * (len(cohort.clients) + cohort.dropped),
+                bytes_up=process.traffic.up * len(cohort.clients),
             ),
             state,
             cohort.planned_examples(training.batch_size),

@@ -25,6 +25,7 @@ from harness.training.execution.choose import Execution, choose
 from harness.training.forms import Form, form_of
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
+from harness.training.traffic import Traffic, traffic_of
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -41,11 +42,13 @@ class Process:
         learning: the TFF process, or what stands for it; it has no random state of its own.
         execution: how clients are put onto placements.
         form: the scenario's model, as this process judges it.
+        traffic: what a round sends to and from each client.
     """
 
     learning: Union[LearningProcess, OwnProcess]
     execution: Execution
     form: Form
+    traffic: Traffic
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
@@ -144,18 +147,17 @@ def _build(
     form = form_of(chosen, shape)  # first, where an error is the user's to read
     execution = choose(training, form)
     is_packed = execution.kind == "packed"
-    learning = algorithms.entry(training.algorithm).call(
-        training.algorithm,
-        Parts(
-            form.functional() if is_packed else form.variable(),
-            optimizers.entry(training.client_optimizer).call(training.client_optimizer),
-            optimizers.entry(training.server_optimizer).call(training.server_optimizer),
-            packed=is_packed,
-            form=form,
-            **told,
-        ),
+    parts = Parts(
+        form.functional() if is_packed else form.variable(),
+        optimizers.entry(training.client_optimizer).call(training.client_optimizer),
+        optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+        packed=is_packed,
+        form=form,
+        **told,
     )
-    return Process(learning, execution, form)
+    learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
+    traffic = traffic_of(training, parts, form.new_weights())
+    return Process(learning, execution, form, traffic)
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:

@@ -6,7 +6,7 @@ an `OwnProcess`.
 """
 
 from harness.training.algorithms.adaptive import fedadagrad, fedadam, fedyogi
-from harness.training.algorithms.base import LearningProcess, OwnProcess, Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, OwnProcess, Parts, Sizes, algorithms
 from harness.training.algorithms.centralised import centralised
 from harness.training.algorithms.fedavg import fedavg
 from harness.training.algorithms.fedavg_with_schedule import fedavg_with_schedule
@@ -22,6 +22,7 @@ __all__ = [
     "LearningProcess",
     "OwnProcess",
     "Parts",
+    "Sizes",
     "algorithms",
     "centralised",
     "fedadagrad",

@@ -118,11 +118,22 @@ class Made:
 #   by_round: it depends on how many rounds there are.
 #   by_population: it depends on how many clients there are.
 #   has_no_global_model: its clients do not end with one model that all share.
+#   traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends back;
+#     the weights and a change of the trainable ones where it is not given.
 algorithms: Registry[Callable[..., Any]] = Registry("algorithm")
 
 # How much a client counts in the mean: by its examples, all the same, or by one of the figures
 # that TFF's metrics give of its training.
 Weighting = Literal["examples", "uniform", "num_batches", "loss"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes: of all weights of a model, of its trainable ones, of its client optimizer's state."""
+
+    weights: int
+    trainable: int
+    optimizer: int
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class State(NamedTuple):
 @algorithms(
     "centralised",
     unused=("server_optimizer",),
+    traffic=lambda s: (0, 0),
     tff=Made(
         "tff.tensorflow.computation",
         client_work="steps on the pooled examples, at the server",

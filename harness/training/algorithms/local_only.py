@@ -31,6 +31,7 @@ class State(NamedTuple):
     "local_only",
     unused=("server_optimizer",),
     has_no_global_model=True,
+    traffic=lambda s: (0, 0),
     tff=Made(
         "tff.federated_map",
         client_work="steps from its own weights",

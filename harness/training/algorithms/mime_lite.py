@@ -19,6 +19,8 @@ from harness.training.schedules import at, factors, schedules
         distributor="the weights; the optimizer state",
         aggregator="weighted means of changes and of gradients",
     ),
+    # The optimizer's state goes down, too, and the gradient at the first weights up.
+    traffic=lambda s: (s.weights + s.optimizer, 2 * s.trainable),
 )
 def mime_lite(
     parts: Parts,

@@ -29,6 +29,7 @@ class State(NamedTuple):
 @algorithms(
     "scaffold",
     by_population=True,
+    traffic=lambda s: (s.weights + s.trainable, 2 * s.trainable),
     tff=Made(
         "tff.learning.templates",
         client_work="steps of SGD, corrected by its control variate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
@@ -42,6 +43,17 @@ class Form(abc.ABC):
     def new_weights(self) -> tff.learning.models.ModelWeights:
         """The weights of a new model, from TensorFlow's and Keras' global seeds."""
 
+    def parameters(self) -> int:
+        """The number of trainable numbers."""
+        return sum(math.prod(w.shape) for w in self.new_weights().trainable)
+
+    def summary(self) -> tuple[tuple[str, str, int], ...]:
+        """Layers in order: what each is, the shape of its output, and its parameters."""
+        return tuple(
+            (f"weight {n}", shape_text(w.shape), math.prod(w.shape))
+            for n, w in enumerate(self.new_weights().trainable, start=1)
+        )
+
     @abc.abstractmethod
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
         """Takes the weights that `forward` is to use."""
@@ -49,3 +61,8 @@ class Form(abc.ABC):
     @abc.abstractmethod
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
         """Mean loss of a batch, and the model's outputs for it, not in training."""
+
+
+def shape_text(shape: Any) -> str:
+    """A shape without the batch, as ``28 x 28 x 1``."""
+    return " x ".join(str(n) for n in shape) or "1"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
-from harness.training.forms.base import Form
+from harness.training.forms.base import Form, shape_text
 from harness.training.models import Shape
 from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
@@ -92,6 +92,17 @@ class KerasForm(Form):
 
         return tff.learning.models.ModelWeights.from_model(self.build())
 
+    def parameters(self) -> int:
+        return sum(int(np.prod(w.shape)) for w in self.model.trainable_weights)
+
+    def summary(self) -> tuple[tuple[str, str, int], ...]:
+        # Not the layers' names: Keras counts up in them from model to model.
+        return tuple(
+            (type(layer).__name__, _output_text(layer), int(layer.count_params()))
+            for layer in self.model.layers
+            if type(layer).__name__ != "InputLayer"
+        )
+
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
         weights.assign_weights_to(self.model)
 
@@ -99,3 +110,10 @@ class KerasForm(Form):
         given: Any = self.model(x, training=False)
         loss: Any = self.loss(y, given)
         return float(loss), given
+
+
+def _output_text(layer: Any) -> str:
+    """The shape of a layer's output; nothing for one that is used often, or gives many."""
+    given: Any = getattr(layer, "output_shape", None)
+    is_one = isinstance(given, tuple) and not any(isinstance(n, tuple) for n in given)
+    return shape_text(given[1:]) if is_one else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Outputs = Literal["logits", "probabilities"]
+
+_BATCH = 1000
+_OUTPUTS = 4_000_000  # numbers that a model gives for a batch, at most
 
 # A function gives a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
 # makes a `tff.learning.models.VariableModel`.
@@ -62,6 +66,10 @@ class Shape:
             x=tf.TensorSpec((None, *self.input_shape), self.input_dtype),
             y=tf.TensorSpec((None, *self.label_shape), self.label_dtype),
         )
+
+    def batch(self) -> int:
+        """Examples that are evaluated at a time, so that outputs take little memory."""
+        return max(1, min(_BATCH, _OUTPUTS // math.prod(self.output_shape)))
 
     def check_outputs(self, given: Any) -> None:
         """Checks the shape of a model's outputs for a batch.

@@ -1,0 +1,60 @@
+"""Other tools that are told what a scenario came to: TensorBoard and MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+import pytest
+
+from harness.plugin.settings import folder
+from harness.results import Result
+from harness.results.store import file_name
+from harness.training.history import Round, TrainingHistory
+
+if TYPE_CHECKING:
+    from harness.runtime.tensorboard import ScalarsByRound
+
+
+class Tracking:
+    """What the command line asks for, for one scenario."""
+
+    def __init__(self, config: pytest.Config, result_id: str, seeds: Sequence[int]) -> None:
+        self._tensorboard = folder(config, "tensorboard")
+        self._mlflow = folder(config, "mlflow")
+        self._name = Path(file_name(result_id)).stem
+        self._seeds = seeds
+        self._writers: dict[int, ScalarsByRound] = {}
+        self._written: dict[int, int] = {}
+
+    def on_round(self, position: int, done: Round) -> None:
+        """Writes a round as it ends, unless one before it is not known yet."""
+        if self._tensorboard and done.round == self._written.get(position, 0) + 1:
+            self._write(position, done)
+
+    def finish(self, result: Result) -> None:
+        """Writes what is left: all rounds of trainings that were done before, and MLflow's runs."""
+        for position, history in enumerate(result.histories):
+            self._complete(position, history)
+        if self._mlflow:
+            from harness.report.mlflow import log
+
+            log(result, self._mlflow)
+
+    def _complete(self, position: int, history: TrainingHistory) -> None:
+        if self._tensorboard:
+            for done in history.rounds[self._written.get(position, 0) :]:
+                self._write(position, done)
+
+    def _write(self, position: int, done: Round) -> None:
+        from harness.report.scalars import scalars
+        from harness.runtime.tensorboard import ScalarsByRound
+
+        writer: Optional[ScalarsByRound] = self._writers.get(position)
+        if writer is None:
+            assert self._tensorboard
+            place = self._tensorboard / self._name / f"seed-{self._seeds[position]}"
+            writer = self._writers[position] = ScalarsByRound(place)
+        writer.write(done.round, scalars(done))
+        self._written[position] = done.round

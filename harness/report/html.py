@@ -1,0 +1,90 @@
+"""The report as one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.report.markdown import (
+    LEGEND,
+    OVERVIEW,
+    TITLE,
+    headings_of,
+    plot_names,
+    plots,
+    provenance,
+    round_table,
+    settings_rows,
+    verdict_counts,
+)
+from harness.report.markup import anchors
+from harness.report.plots import Picture
+from harness.report.tables import (
+    SUMMARY_COLUMNS,
+    VERDICT_COLUMNS,
+    recall_table,
+    seed_table,
+    summary_row,
+    verdict_rows,
+)
+from harness.results import Result
+
+
+def page(results: Sequence[Result]) -> str:
+    """The whole page; the same text for the same results.
+
+    Tables are sorted by a click on a heading; plots stand inside, and the colours are those of
+    the reader's scheme, light or dark.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("harness.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["is_figure"] = _is_figure
+    ran = [r for r in results if r.status != "skipped"]
+    names, pictures = anchors(headings_of(results)), plots(results)
+    return environment.get_template("page.html.j2").render(
+        title=TITLE,
+        counts=verdict_counts(results),
+        legend=LEGEND,
+        columns=SUMMARY_COLUMNS,
+        verdict_columns=VERDICT_COLUMNS,
+        overview=_inline(pictures[OVERVIEW]) if OVERVIEW in pictures else None,
+        skipped=[[r.id, r.reason] for r in results if r.status == "skipped"],
+        sections=[_section(r, names[r.id], pictures) for r in ran],
+        provenance=provenance(ran) if ran else "",
+    )
+
+
+def _section(result: Result, anchor: str, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "anchor": anchor,
+        "summary": summary_row(result),
+        "status": result.status,
+        "description": result.settings["description"],
+        "reason": result.reason,
+        "verdicts": verdict_rows(result),
+        "pictures": [_inline(pictures[n]) for n in plot_names(result) if n in pictures],
+        "tables": [seed_table(result), recall_table(result)],
+        "settings": settings_rows(result),
+        "rounds": round_table(result),
+    }
+
+
+def _inline(picture: Picture) -> dict[str, str]:
+    data = base64.b64encode(picture.svg().encode()).decode()
+    return {"source": f"data:image/svg+xml;base64,{data}", "alt": picture.alt}
+
+
+def _is_figure(text: str) -> bool:
+    """Whether a cell begins with a number that stands alone, or is a dash for one."""
+    return text == "–" or bool(re.match(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ±.*| to .*)?$", text))

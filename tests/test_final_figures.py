@@ -1,0 +1,144 @@
+"""Figures of the final model: for each client, for each label, and what its rounds sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from support import federation
+
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+from harness.report.tables import layer_rows
+from harness.training import final
+from harness.training.history import TrainingHistory
+from harness.training.loop import steps, train
+from harness.training.models import models
+from harness.training.process import process_for
+from harness.training.settings import Training
+
+MODEL = models.parse({"kind": "mlp", "hidden": [5]})
+TRAINING = Training(rounds=2)
+
+
+def predicted(data: FederatedData, x: np.ndarray) -> np.ndarray:
+    """What the model after the last round says of `x`, in NumPy."""
+    *_, last = steps(data, MODEL, TRAINING, len(data.clients), 0)
+    learning = process_for(MODEL, TRAINING, data).learning
+    a, b, c, d = (np.asarray(w) for w in learning.get_model_weights(last.state).trainable)
+    return (np.maximum(x.reshape(len(x), -1) @ a + b, 0) @ c + d).argmax(axis=1)
+
+
+def trained(data: FederatedData, **more: Any) -> TrainingHistory:
+    training = Training.model_validate({"rounds": 2, **more})
+    return train(data, MODEL, training, len(data.clients), 0)
+
+
+@pytest.mark.usefixtures("worker")
+def test_clients_are_measured_on_what_they_train_on_where_they_hold_nothing_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = federation([40, 3, 17, 1, 30], 0)
+    monkeypatch.setattr("harness.training.models.base._OUTPUTS", 3 * 7)  # batches of seven
+    history = trained(data)
+    right = predicted(data, data.train.x) == data.train.y
+    expected = [right[own].mean() for own in data.clients]
+    assert history.client_accuracy == pytest.approx(expected, abs=1e-6)
+    assert history.measured_clients == ()
+
+
+@pytest.mark.usefixtures("worker")
+def test_clients_are_measured_on_what_they_hold_out() -> None:
+    data = federation([20, 6, 15], 0)
+    held = tuple(own[: len(own) // 3] for own in data.clients)
+    held = (held[0], held[1][:0], held[2])  # the second holds nothing out
+    data = replace(data, client_test=held)
+    history = trained(data)
+    right = predicted(data, data.train.x) == data.train.y
+    assert history.client_accuracy == pytest.approx([right[held[c]].mean() for c in (0, 2)])
+    assert history.measured_clients == (0, 2)
+
+
+@pytest.mark.usefixtures("worker")
+def test_each_label_has_its_recall() -> None:
+    data = federation([40, 40], 0)
+    rng = np.random.default_rng(5)
+    y = rng.integers(0, 2, 60).astype(np.int32)  # none of the third label
+    x = rng.normal(y.reshape(-1, 1, 1, 1), 1.0, (60, 4, 4, 1)).astype(np.float32)
+    data = replace(data, test=Examples(x, y))
+    history = trained(data)
+    right = predicted(data, x) == y
+    zero, one, two = history.class_recall
+    assert (zero, one) == pytest.approx((right[y == 0].mean(), right[y == 1].mean()))
+    assert two is None
+    accuracy = history.rounds[-1].accuracy
+    assert accuracy == pytest.approx(right.mean(), abs=1e-6)
+
+
+def test_of_many_clients_some_are_drawn_from_the_seed() -> None:
+    sizes = np.random.default_rng(0).integers(1, 50, 5000).tolist()
+    drawn = final._within(sizes, 1e9, 3)
+    assert len(drawn) == final._CLIENTS == len(set(drawn))
+    assert (np.diff(drawn) > 0).all()
+    assert np.array_equal(drawn, final._within(sizes, 1e9, 3))
+    assert not np.array_equal(drawn, final._within(sizes, 1e9, 4))
+    few = final._within(sizes, 500, 3)
+    assert sum(sizes[c] for c in few) <= 500 < sum(sizes[c] for c in few) + 50
+    assert set(few) < set(drawn)
+    assert len(final._within([10_000, 10_000], 500, 3)) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_rounds_have_the_bytes_of_the_weights_and_a_history_the_layers() -> None:
+    data = federation([8, 8, 8], 0)
+    history = train(data, MODEL, TRAINING, 2, 0)
+    parameters = 16 * 5 + 5 + 5 * 3 + 3
+    assert history.parameters == parameters
+    assert history.update_bytes == 4 * parameters
+    assert {(r.bytes_down, r.bytes_up) for r in history.rounds} == {(8 * parameters,) * 2}
+    assert history.model_summary == (("Flatten", "16", 0), ("Dense", "5", 85), ("Dense", "3", 18))
+    assert layer_rows(history) == [["layers", "Flatten, Dense 5 (85), Dense 3 (18)"]]
+    read = TrainingHistory.model_validate_json(history.model_dump_json())
+    assert read == history
+
+
+@pytest.mark.usefixtures("worker")
+def test_mime_lite_sends_more() -> None:
+    data = federation([8, 8], 0)
+    momentum = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
+    history = trained(data, rounds=1, algorithm="mime_lite", client_optimizer=momentum)
+    (done,) = history.rounds
+    weights = 4 * (16 * 5 + 5 + 5 * 3 + 3)
+    # Momentum is as large as the weights; its two rates are eight bytes.
+    assert done.bytes_down == 2 * (2 * weights + 8)
+    assert (done.bytes_up, history.update_bytes) == (4 * weights, 2 * weights)
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_aggregator_that_compresses_says_what_is_left() -> None:
+    from harness.training.algorithms import Parts
+    from harness.training.traffic import Traffic, traffic_of
+
+    class Halves:
+        def compressed_bytes(self, trainable: list[np.ndarray]) -> int:
+            return sum(w.nbytes for w in trainable) // 2
+
+    process = process_for(MODEL, TRAINING, federation([8, 8], 0))
+    form, weights = process.form, process.initial_weights(0)
+    import tensorflow_federated as tff
+
+    sgd = tff.learning.optimizers.build_sgdm(0.1)
+    parts = Parts(form.functional(), sgd, sgd, aggregator=Halves())
+    assert process.traffic == Traffic(412, 412, 412)
+    assert traffic_of(TRAINING, parts, weights) == Traffic(412, 206, 412)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_training_that_diverged_has_no_figures_of_a_final_model() -> None:
+    data = federation([10, 10], 0)
+    data.train.x[data.clients[0]] = np.inf
+    history = trained(data)
+    assert history.diverged is not None
+    assert history.client_accuracy == history.class_recall == ()

@@ -1,0 +1,366 @@
+"""What else a report can be: a page, tables for other tools, blocks in documentation."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from made_results import made_result
+
+from harness.__main__ import main
+from harness.report.github import step_summary
+from harness.report.html import page
+from harness.report.markdown import plots, report, write_report
+from harness.report.plots import accuracy_by_client, accuracy_by_round, labels_by_client
+from harness.results import Result, read_results, write_result
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with three records."""
+    for one in (
+        made_result("m[alpha=0.1]", (0.5, 0.6)),
+        made_result("m[alpha=10]", (0.8, 0.9), split={"kind": "dirichlet", "alpha": 10.0}),
+        made_result("other[a=<b>]", (0.3, math.nan), status="failed"),
+    ):
+        write_result(one, tmp_path / "reports")
+    return tmp_path / "reports"
+
+
+# Plots
+
+
+def test_plots_are_the_same_bytes_again_and_small(folder: Path) -> None:
+    first, again = (plots(read_results(folder)) for _ in range(2))
+    assert first
+    for name, picture in first.items():
+        svg = picture.svg()
+        assert again[name].svg() == svg
+        assert len(svg) < 15_000
+        assert not re.search(r"20\d\d-\d\d|Matplotlib", svg)  # no time, no version
+
+
+def test_a_plot_is_an_svg_with_a_title_and_the_colours_of_the_scheme(folder: Path) -> None:
+    for picture in plots(read_results(folder)).values():
+        root = ElementTree.fromstring(picture.svg())
+        title = root.find("{http://www.w3.org/2000/svg}title")
+        assert title is not None and title.text == picture.alt
+        assert root.attrib["role"] == "img"
+        assert "prefers-color-scheme:dark" in picture.svg()
+        assert "#010203" not in picture.svg() and "currentColor" in picture.svg()
+
+
+def with_clients(**figures: Any) -> Result:
+    one = made_result(accuracies=[0.5])
+    history = one.histories[0].model_copy(update=figures)
+    return one.model_copy(update={"histories": (history,)})
+
+
+def test_the_strip_of_clients_is_sorted() -> None:
+    picture = accuracy_by_client(with_clients(client_accuracy=(0.9, 0.1, 0.5)))
+    assert picture and "0.100 at the worst client, 0.900 at the best, mean 0.500" in picture.alt
+    root = ElementTree.fromstring(picture.svg())
+    uses = [u.attrib for u in root.iter("{http://www.w3.org/2000/svg}use")]
+    dots = [(float(u["x"]), float(u["y"])) for u in uses if "fill: #0072b2" in u.get("style", "")]
+    assert len(dots) == 3
+    assert [y for _, y in dots] == sorted((y for _, y in dots), reverse=True)  # y points down
+
+
+def test_the_map_of_labels_has_a_pixel_for_each_client_and_label() -> None:
+    import io
+
+    import numpy as np
+    from matplotlib.image import imread
+
+    picture = labels_by_client(made_result())
+    assert picture
+    data = re.search(r"data:image/png;base64,\s*([^\"]+)\"", picture.svg())
+    assert data
+    opacity = imread(io.BytesIO(base64.b64decode(data[1])))[..., 3]
+    assert np.allclose(opacity * 10, [[5, 5, 0], [0, 10, 10]], atol=0.02)
+
+
+def test_what_a_record_does_not_have_has_no_plot() -> None:
+    assert labels_by_client(with_clients(label_counts=())) is None
+    assert accuracy_by_client(with_clients()) is None
+    assert accuracy_by_round(with_clients(rounds=())) is None
+
+
+# The page
+
+
+class Page(HTMLParser):
+    """Whether elements are closed, and all ids, links, images and cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.cells: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
+        found = dict(attrs)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.links.append(found["href"])
+        if tag == "img":
+            self.images.append(found)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "td" in self.open:
+            self.cells[-1] += data
+
+
+def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
+    results = read_results(folder)
+    gone = made_result("gone", status="skipped", reason="a < b", histories=())
+    all_of_them = [*results, gone]
+    text = page(all_of_them)
+    assert page(all_of_them) == text
+    found = Page(text)
+    assert len(set(found.ids)) == len(found.ids)
+    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
+    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
+    assert "://" not in re.sub(r"data:[^\"]*", "", text)
+    pictures = plots(results)
+    assert [image["alt"] for image in found.images] == [
+        pictures["accuracy-by-heterogeneity.svg"].alt,
+        *(p.alt for n, p in pictures.items() if n != "accuracy-by-heterogeneity.svg"),
+    ]
+    for name in ("m[alpha=0.1]", "other[a=<b>]", "a < b"):
+        assert name in found.cells
+    assert text == page(
+        [*results, made_result("gone", status="skipped", reason="a < b", histories=())]
+    )
+
+
+BROWSER = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path) -> None:
+    """A click on "accuracy" sorts by it, another the other way round; plots are drawn."""
+    script = """<script>addEventListener("load", () => {
+      const names = () => [...document.querySelectorAll("#summary tbody tr")]
+        .map((row) => row.cells[0].textContent).join("|");
+      const button = [...document.querySelectorAll("#summary button")]
+        .find((one) => one.textContent.startsWith("accuracy"));
+      const told = [names()];
+      for (const _ of [1, 2]) { button.click(); told.push(names()); }
+      told.push([...document.images].every((i) => i.complete && i.naturalWidth > 100));
+      told.push(button.parentElement.getAttribute("aria-sort"));
+      document.title = told.join(";");
+    });</script></body>"""
+    text = page(read_results(folder)).replace('loading="lazy"', "")
+    file = tmp_path / "page.html"
+    file.write_text(text.replace("</body>", script), encoding="utf-8")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    assert BROWSER
+    done = subprocess.run(
+        [BROWSER, *FLAGS, profile, "--virtual-time-budget=5000", "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    (title,) = re.findall("<title>(.*?)</title>", done.stdout)[:1]
+    _, up, down, drawn, state = title.replace("&lt;", "<").replace("&gt;", ">").split(";")
+    # "not finite" has no figure, and comes last both ways.
+    assert up == "m[alpha=0.1]|m[alpha=10]|other[a=<b>]"
+    assert down == "m[alpha=10]|m[alpha=0.1]|other[a=<b>]"
+    assert (drawn, state) == ("true", "descending")
+
+
+# Tables for other tools
+
+
+def table_of(folder: Path, name: str, by: str) -> list[dict[str, Any]]:
+    file = folder.parent / f"out.{name}"
+    assert main(["report", str(folder), f"--{name}", str(file), "--by", by]) == 0
+    if name == "csv":
+        with file.open(encoding="utf-8", newline="") as lines:
+            return [{k: v or None for k, v in row.items()} for row in csv.DictReader(lines)]
+    if name == "json":
+        return json.loads(file.read_text(encoding="utf-8"))
+    parquet = pytest.importorskip("pyarrow.parquet")
+    return parquet.read_table(file).to_pylist()
+
+
+@pytest.mark.parametrize("name", ["csv", "json", "parquet"])
+def test_exports_have_a_row_for_each_seed(folder: Path, name: str) -> None:
+    rows = table_of(folder, name, "seed")
+    assert [(row["scenario"], str(row["seed"])) for row in rows] == [
+        *(("m[alpha=0.1]", "0"), ("m[alpha=0.1]", "1")),
+        *(("m[alpha=10]", "0"), ("m[alpha=10]", "1")),
+        *(("other[a=<b>]", "0"), ("other[a=<b>]", "1")),
+    ]
+    assert float(rows[2]["accuracy"]) == 0.8
+    assert float(rows[2]["loss"]) == pytest.approx(0.2)
+    assert rows[2]["epsilon"] is None
+    assert rows[2]["split"] == "dirichlet (alpha 10)"
+    assert rows[5]["accuracy"] is None or math.isnan(float(rows[5]["accuracy"]))
+
+
+@pytest.mark.parametrize("name", ["csv", "json", "parquet"])
+def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) -> None:
+    rounds = table_of(folder, name, "round")
+    assert len(rounds) == 3 * 2 * 2
+    assert float(rounds[0]["accuracy"]) == 0.25 and str(rounds[0]["round"]) == "1"
+    scenarios = table_of(folder, name, "scenario")
+    assert [float(row["accuracy"]) for row in scenarios[:2]] == pytest.approx([0.55, 0.85])
+    # Student's t of two figures: 12.706 times half their difference.
+    assert float(scenarios[0]["accuracy_low"]) == pytest.approx(0.55 - 12.7062 * 0.05, rel=1e-4)
+
+
+def test_parquet_without_pyarrow_is_a_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["report", str(folder), "--parquet", str(folder / "a.parquet")]) == 1
+    assert "pip install 'pytest-federated[arrow]'" in capsys.readouterr().err
+
+
+# Blocks in documentation
+
+README = """# Ours
+
+<!-- fedharness: summary m* -->
+what was here
+<!-- /fedharness -->
+
+```markdown
+<!-- fedharness: nonsense -->
+```
+
+<!-- fedharness: matrix m loss -->
+<!-- /fedharness -->
+
+<!-- fedharness: plot m[alpha=0.1] accuracy -->
+<!-- /fedharness -->
+Behind.
+"""
+
+
+def test_blocks_are_made_anew_and_the_rest_stays(folder: Path) -> None:
+    file = folder.parent / "docs" / "README.md"
+    file.parent.mkdir()
+    file.write_text(README, encoding="utf-8")
+    assert main(["report", str(folder), "--update", str(file)]) == 0
+    text = file.read_text(encoding="utf-8")
+    assert "what was here" not in text and "other" not in text
+    assert text.startswith("# Ours\n\n<!-- fedharness: summary m* -->\n\n| scenario")
+    assert text.endswith("<!-- /fedharness -->\nBehind.\n")
+    assert "```markdown\n<!-- fedharness: nonsense -->\n```" in text
+    assert r"[m\[alpha=10\]](../reports/report.md#malpha10)" in text
+    assert "(../reports/plots/m-alpha%3D0.1.accuracy.svg)" in text
+    assert "| 10      | **0.150" in text  # of losses, the least is the best
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        assert (file.parent / link.replace("%3D", "=")).is_file()
+    assert main(["report", str(folder), "--update", str(file), "--check"]) == 0
+
+
+def test_check_names_what_is_stale_and_writes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder.parent / "README.md"
+    file.write_text(README, encoding="utf-8")
+    arguments = ["report", str(folder), "--update", str(file)]
+    assert main([*arguments, "--check"]) == 1
+    said = capsys.readouterr().err
+    assert "README.md" in said and "report.md" in said
+    assert file.read_text(encoding="utf-8") == README
+    assert not (folder / "report.md").exists()
+    main(arguments)
+    capsys.readouterr()
+    write_result(made_result("m[alpha=0.1]", (0.1, 0.2)), folder)
+    assert main([*arguments, "--check"]) == 1
+    said = capsys.readouterr().err
+    assert "README.md" in said and "m-alpha=0.1.accuracy.svg" in said
+    assert "m-alpha=10.accuracy.svg" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nothing", "nothing to update; put <!-- fedharness: summary -->"),
+        ("<!-- fedharness: summary -->\n", ":1: a block without its end"),
+        ("\n<!-- fedharness: sumary -->\n<!-- /fedharness -->", ":2: got 'sumary'; no such block"),
+        ("<!-- fedharness: summary x* -->\n<!-- /fedharness -->", "no scenario is named x*"),
+        ("<!-- fedharness: matrix n -->\n<!-- /fedharness -->", ":1: matrix: no such matrix"),
+        ("<!-- fedharness: plot m -->\n<!-- /fedharness -->", "needs a scenario and one of"),
+        ("<!-- fedharness: plot x clients -->\n<!-- /fedharness -->", "x: no such scenario"),
+        (
+            "<!-- fedharness: plot m[alpha=10] clients -->\n<!-- /fedharness -->",
+            "the record of m[alpha=10] has nothing to plot of that",
+        ),
+    ],
+)
+def test_mistakes_in_blocks_are_told(
+    folder: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folder.parent / "page.md"
+    file.write_text(text, encoding="utf-8")
+    assert main(["report", str(folder), "--update", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(str(file)) and said in error
+    assert file.read_text(encoding="utf-8") == text
+
+
+# GitHub
+
+
+def test_the_step_summary_has_all_scenarios_and_what_was_missed() -> None:
+    results = [made_result("good"), made_result("bad[a=x|y]", status="failed", reason="too low")]
+    text = step_summary(results)
+    assert "**1 passed, 1 failed**" in text
+    assert r"### bad\[a=x\|y\]: failed" in text and "too low" in text
+    assert "](" not in text  # links would lead nowhere there
+    assert len(text.encode()) < 1024 * 1024
+
+
+def test_a_report_is_no_larger_than_it_must_be(folder: Path) -> None:
+    """Nothing of the records is in the report's text but what it shows."""
+    text = report(read_results(folder))
+    assert len(text) < 4000 * 3
+    assert os.fspath(folder) not in text
+
+
+def test_the_report_is_written_with_its_plots(folder: Path) -> None:
+    path = write_report(read_results(folder), folder)
+    links = re.findall(r"\]\((plots/[^)]+)\)", path.read_text(encoding="utf-8"))
+    assert sorted(t.replace("%3D", "=").removeprefix("plots/") for t in links) == sorted(
+        p.name for p in (folder / "plots").iterdir()
+    )
