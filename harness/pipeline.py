@@ -12,7 +12,7 @@ from typing import Callable, Optional, Protocol, Union
 import platformdirs
 
 from harness.cache import Histories, training_key
-from harness.checks import Policy, checks, judge
+from harness.checks import Policy, certain, checks, judge
 from harness.data.datasets import Cache
 from harness.data.federate import federate
 from harness.errors import TimeLimitExceeded
@@ -30,6 +30,12 @@ _PACKAGES = ("pytest-federated", "tensorflow-federated", "tensorflow", "numpy")
 
 # Called after each round with the position of the seed among all seeds, and the round.
 Progress = Callable[[int, Round], None]
+
+# Called after each round of a training, which ends where it returns True.
+Tell = Callable[[Round], Optional[bool]]
+
+# Whether finished trainings, and the rounds of one that is not, decide a scenario.
+Decide = Callable[[Sequence[TrainingHistory], Sequence[Round]], bool]
 
 
 class Cluster(Protocol):
@@ -75,6 +81,8 @@ class Options:
             the `mean`, or always `fail`, `pass`, or `warn`, which passes it.
         benchmark: whether expectations of wall time are judged, too; such scenarios are then
             always trained anew.
+        early_stop: whether a run is ended where more rounds can change no verdict; only where the
+            mean decides, and no other scenario is compared with.
         done: trainings of this session by key, which are not run twice in it; it is added to.
 
     """
@@ -92,6 +100,7 @@ class Options:
     cluster: Optional[Cluster] = None
     inconclusive: Policy = "mean"
     benchmark: bool = False
+    early_stop: bool = False
     done: dict[str, TrainingHistory] = field(default_factory=dict)
 
 
@@ -141,7 +150,8 @@ def run(
                 if on_round:
                     on_round(first * len(seeds) + position, done)
 
-            return _trainings(one, seeds, options, tell, is_reference=first > 0)
+            decide = _decider(scenario, options) if not truncated and not others else None
+            return _trainings(one, seeds, options, tell, decide, is_reference=first > 0)
 
         histories, reused = train_all(shortened, 0)
         diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")
@@ -149,13 +159,18 @@ def run(
             for place, (name, other) in enumerate(others.items(), start=1):
                 sides[name] = train_all(other, place)[0]
     verdicts: tuple[Verdict, ...] = ()
-    if not truncated and not diverged:
+    ended = "" if diverged or not options.early_stop else _ended(shortened, seeds, histories)
+    if ended:
+        verdicts = certain(scenario.expect, *_halves(shortened, histories), len(seeds)) or ()
+    elif not truncated and not diverged:
         expect = concerning(scenario, variant)
         verdicts = judge(expect, histories, options.inconclusive, sides, options.benchmark)
     status: Status = "passed" if all(v.passed for v in verdicts) else "failed"
     reason = ""
     if diverged:
         status, reason = "diverged", diverged
+    elif ended:
+        reason = ended
     elif truncated:
         status, reason = (
             "not judged",
@@ -214,20 +229,31 @@ def _trainings(
     seeds: Sequence[int],
     options: Options,
     on_round: Progress,
+    decide: Optional[Decide] = None,
     is_reference: bool = False,
 ) -> tuple[list[TrainingHistory], int]:
     """One training for each seed, and how many of them were done before.
 
-    Where one diverges the rest is left out, unless others are compared with it.
+    Where one diverges the rest is left out, unless others are compared with it; so it is where
+    `decide` says that finished trainings and the rounds of one that is not are enough.
     """
     histories: list[TrainingHistory] = []
     reused = 0
     for position, seed in enumerate(seeds):
         times = [time.perf_counter()]
+        begun: list[Round] = []
 
-        def tell(done: Round, position: int = position, times: list[float] = times) -> None:
+        def tell(
+            done: Round,
+            position: int = position,
+            times: list[float] = times,
+            begun: list[Round] = begun,
+        ) -> Optional[bool]:
             times.append(time.perf_counter())
+            begun.append(done)
             on_round(position, done)
+            # Of a training that is resumed, or kept, not all rounds are told.
+            return decide is not None and len(begun) == done.round and decide(histories, begun)
 
         history, is_reused = _history(scenario, seed, options, tell)
         if options.benchmark:
@@ -236,6 +262,8 @@ def _trainings(
         histories.append(history)
         reused += is_reused
         if history.diverged and not is_reference:
+            break
+        if decide and (_is_cut_off(history, scenario) or decide(histories, ())):
             break
     return histories, reused
 
@@ -249,7 +277,7 @@ def _shortened(scenario: Scenario, options: Options) -> Scenario:
 
 
 def _history(
-    scenario: Scenario, seed: int, options: Options, on_round: Callable[[Round], None]
+    scenario: Scenario, seed: int, options: Options, on_round: Tell
 ) -> tuple[TrainingHistory, bool]:
     """The training of one seed, and whether it was done before."""
     key = training_key(scenario, seed, max(1, len(parse_addresses(options.workers))))
@@ -257,12 +285,42 @@ def _history(
         on_round(known.rounds[-1])
         return known, True
     history, is_reused = _kept_history(scenario, seed, key, options, on_round)
-    options.done[key] = history
+    if not _is_cut_off(history, scenario):
+        options.done[key] = history
     return history, is_reused
 
 
+def _is_cut_off(history: TrainingHistory, scenario: Scenario) -> bool:
+    return not history.diverged and len(history.rounds) < scenario.training.rounds
+
+
+def _halves(
+    scenario: Scenario, histories: Sequence[TrainingHistory]
+) -> tuple[list[TrainingHistory], Sequence[Round]]:
+    """The trainings that are over, and the rounds of the one that was ended, if one was."""
+    finished = [h for h in histories if not _is_cut_off(h, scenario)]
+    begun = [h.rounds for h in histories if _is_cut_off(h, scenario)]
+    return finished, begun[0] if begun else ()
+
+
+def _decider(scenario: Scenario, options: Options) -> Optional[Decide]:
+    """Says when a run's verdict is certain; None where it is not asked for, or not by the mean."""
+    if not options.early_stop or options.inconclusive != "mean" or options.benchmark:
+        return None
+    seeds = len(_seeds(scenario.seeds, options.seeds))
+    return lambda finished, begun: certain(scenario.expect, finished, begun, seeds) is not None
+
+
+def _ended(scenario: Scenario, seeds: Sequence[int], histories: Sequence[TrainingHistory]) -> str:
+    """Where a run was ended as its verdict was certain; empty where it was not."""
+    last = histories[-1]
+    if len(histories) == len(seeds) and not _is_cut_off(last, scenario):
+        return ""
+    return f"ended early, after round {last.rounds[-1].round} of seed {last.seed}"
+
+
 def _kept_history(
-    scenario: Scenario, seed: int, key: str, options: Options, on_round: Callable[[Round], None]
+    scenario: Scenario, seed: int, key: str, options: Options, on_round: Tell
 ) -> tuple[TrainingHistory, bool]:
     if options.kept is None:
         return train_seed(scenario, seed, options, on_round), False
@@ -276,7 +334,8 @@ def _kept_history(
         if not options.resume:
             checkpoints.clear()
         history = train_seed(scenario, seed, options, on_round, checkpoints)
-        cache.put(key, history)
+        if not _is_cut_off(history, scenario):
+            cache.put(key, history)
         checkpoints.clear()
         return history, False
 
@@ -285,7 +344,7 @@ def train_seed(
     scenario: Scenario,
     seed: int,
     options: Options,
-    on_round: Optional[Callable[[Round], None]] = None,
+    on_round: Optional[Tell] = None,
     checkpoints: Optional[Checkpoints] = None,
 ) -> TrainingHistory:
     """Data and training of one seed, on the cluster where there is one.

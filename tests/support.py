@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 import numpy as np
 
@@ -106,3 +109,33 @@ def pytest_run(folder: Path, *arguments: str) -> str:
     )
     assert "Traceback" not in done.stdout
     return done.stdout
+
+
+def write_clients(file: Path, splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """An SQLite file in TFF's own format, written by TFF: split -> client -> feature -> rows.
+
+    TFF's writer gives a client one split only; so each split is written on its own, and the tables
+    are put together.
+    """
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    for split, clients in splits.items():
+        part = file.with_name(f"{split}.sqlite") if file.exists() else file
+
+        def examples(client: str, clients: Any = clients) -> tf.data.Dataset:
+            rows = OrderedDict(sorted(clients[client].items()))
+            return tf.data.Dataset.from_tensor_slices(cast("Any", rows))
+
+        tff.simulation.datasets.save_to_sql_client_data(
+            list(clients),
+            examples,
+            str(part),
+            split_names_by_client_id=dict.fromkeys(clients, split),
+        )
+        if part != file:
+            with sqlite3.connect(file) as merged:
+                merged.execute("ATTACH ? AS part", (str(part),))
+                for table in ("examples", "client_metadata"):
+                    merged.execute(f"INSERT INTO {table} SELECT * FROM part.{table}")
+            part.unlink()

@@ -9,15 +9,15 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
-from collections import OrderedDict
 from collections.abc import Callable
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any, Optional, Union, cast
+from typing import Any, Optional, Union
 from urllib.error import URLError
 
 import numpy as np
 import pytest
+from support import write_clients
 
 from harness.data.datasets import Cache, Dataset, datasets
 from harness.data.federate import FederatedData, federate
@@ -186,34 +186,15 @@ def written() -> Written:
 
 @pytest.fixture(scope="module")
 def sqlite(tff: Any, written: Written, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`emnist_all.sqlite` as TFF publishes it, small.
-
-    TFF's writer gives a client one split only; so each split is written on its own, and the
-    tables are put together.
-    """
-    import tensorflow as tf
-
-    folder = tmp_path_factory.mktemp("emnist")
-    target = folder / FILE
-    for split, writers in written.items():
-        part = folder / f"{split}.sqlite" if target.exists() else target
-
-        def examples(writer: str, writers: Any = writers) -> tf.data.Dataset:
-            x, y = writers[writer]
-            return tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(label=y, pixels=x)))
-
-        tff.simulation.datasets.save_to_sql_client_data(
-            list(writers),
-            examples,
-            str(part),
-            split_names_by_client_id=dict.fromkeys(writers, split),
-        )
-        if part != target:
-            with sqlite3.connect(target) as merged:
-                merged.execute("ATTACH ? AS part", (str(part),))
-                for table in ("examples", "client_metadata"):
-                    merged.execute(f"INSERT INTO {table} SELECT * FROM part.{table}")
-            part.unlink()
+    """`emnist_all.sqlite` as TFF publishes it, small."""
+    target = tmp_path_factory.mktemp("emnist") / FILE
+    write_clients(
+        target,
+        {
+            split: {w: {"label": y, "pixels": x} for w, (x, y) in writers.items()}
+            for split, writers in written.items()
+        },
+    )
     return target
 
 

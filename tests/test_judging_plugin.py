@@ -10,6 +10,7 @@ from typing import Any, Optional
 import pytest
 import scipy.special
 
+from harness.plugin.settings import run_options
 from harness.training.history import Round, TrainingHistory
 
 # Imported before pytester takes its snapshot of sys.modules: otherwise each run imports it anew.
@@ -283,3 +284,18 @@ def test_the_fixture_has_baselines_beside_the_test(
     result = pytester.runpytest_inprocess(file, "--fed-baseline=check", "--cache-clear")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["  worse: made: accuracy, loss"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "early"),
+    [
+        ([], False),
+        (["--fed-early-stop"], True),
+        (["--fed-early-stop", "--fed-baseline=check"], False),
+    ],
+)
+def test_baselines_need_all_rounds(
+    pytester: pytest.Pytester, arguments: list[str], early: bool
+) -> None:
+    config = pytester.parseconfig(*arguments)
+    assert run_options(config).early_stop is early

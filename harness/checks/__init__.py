@@ -19,6 +19,7 @@ from harness.checks.base import (
 )
 from harness.checks.convergence import bytes_to_accuracy, rounds_to_accuracy
 from harness.checks.custom import custom
+from harness.checks.early import certain
 from harness.checks.fairness import (
     class_recall,
     client_accuracy,
@@ -44,6 +45,7 @@ __all__ = [
     "accuracy_drop",
     "best_accuracy",
     "bytes_to_accuracy",
+    "certain",
     "checks",
     "class_recall",
     "client_accuracy",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness.checks.base import Share, expectation
-from harness.training.history import TrainingHistory
+from harness.training.history import Round, TrainingHistory
 
 
 @expectation("accuracy", Share)
@@ -12,7 +14,11 @@ def accuracy(history: TrainingHistory) -> float:
     return history.evaluated[-1].accuracy or 0.0
 
 
-@expectation("best_accuracy", Share)
+def _best_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
+    return max((r.accuracy for r in rounds if r.accuracy is not None), default=0.0), 1.0
+
+
+@expectation("best_accuracy", Share, so_far=_best_so_far)
 def best_accuracy(history: TrainingHistory) -> float:
     """The highest test accuracy of all evaluated rounds (0 to 1)."""
     return max(_curve(history))
@@ -33,14 +39,24 @@ def accuracy_area(history: TrainingHistory) -> float:
     return area / (rounds[-1] - rounds[0])
 
 
-@expectation("accuracy_drop", Share, bounds=("at_most", "between"))
+def _drop(rounds: Sequence[Round]) -> float:
+    best, largest = 0.0, 0.0
+    for done in rounds:
+        if done.accuracy is not None:
+            best = max(best, done.accuracy)
+            largest = max(largest, best - done.accuracy)
+    return largest
+
+
+@expectation(
+    "accuracy_drop",
+    Share,
+    bounds=("at_most", "between"),
+    so_far=lambda rounds: (_drop(rounds), 1.0),
+)
 def accuracy_drop(history: TrainingHistory) -> float:
     """How far test accuracy ever falls below its best so far: 0 where it only rises."""
-    best, largest = 0.0, 0.0
-    for reached in _curve(history):
-        best = max(best, reached)
-        largest = max(largest, best - reached)
-    return largest
+    return _drop(history.rounds)
 
 
 def _curve(history: TrainingHistory) -> list[float]:

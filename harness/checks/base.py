@@ -119,6 +119,11 @@ class Bounds:
         return max(known) if known and len(known) == len(found) else None
 
 
+def bounds_given(chosen: Section) -> dict[str, Any]:
+    """The bounds that the keys of an expectation have, None where one is left out."""
+    return {b: getattr(chosen, b) for b in BOUNDS if b in type(chosen).model_fields}
+
+
 F = TypeVar("F", bound=Callable[..., float])
 
 
@@ -142,7 +147,9 @@ def expectation(
         bounds: which of ``at_least``, ``at_most`` and ``between`` make sense.
         phrase: how ``at_most`` reads, such as ``{target:g} by round {at_most:g}``.
         **traits: facts about the entry: `reference`, a function of the validated keys that
-            returns a `Reference`; `is_benchmark`, judged only on request.
+            returns a `Reference`; `is_benchmark`, judged only on request; `so_far`, a function of
+            the first rounds of a training and the keys that returns the least and the greatest that
+            the figure can still be.
 
     """
 
@@ -179,7 +186,7 @@ def expectation(
         ]
         positional = inspect.Parameter("histories", inspect.Parameter.VAR_POSITIONAL)
         check.__signature__ = inspect.Signature([positional, *keywords])  # pyright: ignore
-        checks(name, bound=bound, **traits)(check)
+        checks(name, bound=bound, figure=function, **traits)(check)
         return function
 
     return register

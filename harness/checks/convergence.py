@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,11 +14,20 @@ from harness.training.history import Round, TrainingHistory
 _NOT_REACHED = "not reached"
 
 
+def _rounds_so_far(rounds: Sequence[Round], target: float) -> tuple[float, float]:
+    """The round, once the target was reached; any later one before."""
+    for done in rounds:
+        if done.accuracy is not None and done.accuracy >= target:
+            return done.round, done.round
+    return (rounds[-1].round if rounds else 0) + 1, math.inf
+
+
 @expectation(
     "rounds_to_accuracy",
     Annotated[int, Field(ge=1)],
     bounds=("at_most", "between"),
     phrase="{target:g} by round {at_most}",
+    so_far=_rounds_so_far,
 )
 def rounds_to_accuracy(history: TrainingHistory, *, target: Share) -> float:
     """The first evaluated round with test accuracy of `target`.

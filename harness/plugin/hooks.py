@@ -72,6 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     switch("--fed-strict", "fail, not skip, scenarios whose data is not on this machine")
     switch("--fed-no-cache", "run trainings again that have not changed since they were run")
     switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew")
+    switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail")
     switch("--fed-resume", "go on with trainings that were cut off, from their last checkpoint")
     parser.addini(
         "fed_files",

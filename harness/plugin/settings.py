@@ -101,6 +101,11 @@ def inconclusive(config: pytest.Config) -> Policy:
     return one_of(config, "inconclusive", POLICIES)
 
 
+def uses_baselines(config: pytest.Config) -> bool:
+    """Whether results are compared with baselines, or become some: they need all rounds."""
+    return setting(config, "baseline") in ("check", "update")
+
+
 def run_options(config: pytest.Config) -> Options:
     """What `harness.run` is told."""
     from harness.pipeline import Options, default_cache
@@ -119,6 +124,7 @@ def run_options(config: pytest.Config) -> Options:
         cluster=config.stash.get(CLUSTER, None),
         inconclusive=inconclusive(config),
         benchmark=bool(setting(config, "benchmark")),
+        early_stop=bool(setting(config, "early_stop")) and not uses_baselines(config),
         done=config.stash.setdefault(DONE, {}),
     )
 

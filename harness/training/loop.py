@@ -41,7 +41,7 @@ def train(
     training: Training,
     cohort_size: int,
     seed: int,
-    on_round: Optional[Callable[[Round], None]] = None,
+    on_round: Optional[Callable[[Round], Optional[bool]]] = None,
     checkpoints: Optional[Checkpoints] = None,
     systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> TrainingHistory:
@@ -53,7 +53,7 @@ def train(
         training: algorithm, rounds, local epochs, batch size, optimizers.
         cohort_size: clients in each round.
         seed: of initial weights, cohorts and order of examples.
-        on_round: called after each round.
+        on_round: called after each round; the training ends where it returns True.
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
         systems: how clients are drawn, drop out, straggle and attack.
@@ -74,9 +74,10 @@ def train(
     try:
         for step in steps(data, model, training, cohort_size, seed, begin, systems):
             so_far = Progress((*so_far.rounds, step.round), step.state)
-            if on_round:
-                on_round(step.round)
+            is_enough = on_round is not None and on_round(step.round)
             if diverged := _divergence(step.round, step.planned_examples):
+                break
+            if is_enough:
                 break
             if checkpoints:
                 checkpoints.keep(so_far)

@@ -15,6 +15,8 @@ from harness.data.datasets.base import (
     datasets,
     has_test_set,
 )
+from harness.data.datasets.celeba import celeba
+from harness.data.datasets.cifar100 import cifar100
 from harness.data.datasets.digits import digits
 from harness.data.datasets.emnist import emnist
 from harness.data.datasets.fashion_mnist import fashion_mnist
@@ -23,10 +25,13 @@ from harness.data.datasets.image_folder import image_folder
 from harness.data.datasets.keras_archive import keras
 from harness.data.datasets.mnist_5k import mnist_5k
 from harness.data.datasets.npz import npz
+from harness.data.datasets.shakespeare import shakespeare
 from harness.data.datasets.shakespeare_roles import shakespeare_roles
+from harness.data.datasets.stackoverflow import stackoverflow
 from harness.data.datasets.tables import csv, parquet
 from harness.data.datasets.tabular import breast_cancer, covtype, wine
 from harness.data.datasets.tff_function import tff
+from harness.data.datasets.tff_images import gldv2, inaturalist
 
 __all__ = [
     "Cache",
@@ -35,6 +40,8 @@ __all__ = [
     "Facts",
     "TaskKind",
     "breast_cancer",
+    "celeba",
+    "cifar100",
     "classes_of",
     "covtype",
     "csv",
@@ -42,14 +49,18 @@ __all__ = [
     "digits",
     "emnist",
     "fashion_mnist",
+    "gldv2",
     "has_test_set",
     "huggingface",
     "image_folder",
+    "inaturalist",
     "keras",
     "mnist_5k",
     "npz",
     "parquet",
+    "shakespeare",
     "shakespeare_roles",
+    "stackoverflow",
     "tff",
     "wine",
 ]

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
 from harness.data.datasets.idx import read_idx
+from harness.data.datasets.own import grey_levels
 from harness.data.datasets.rows import Converted
 from harness.errors import DataError, DataUnavailable
 from harness.runtime.user_files import UserPath, find
@@ -127,13 +128,9 @@ def _read(folder: Path) -> tuple[Examples, Examples]:
             )
         parts.append((x, y))
     (train, test) = (
-        Examples(Converted(x[..., np.newaxis], _grey_levels), y.astype(np.int32)) for x, y in parts
+        Examples(Converted(x[..., np.newaxis], grey_levels), y.astype(np.int32)) for x, y in parts
     )
     return train, test
 
 
 _kept = functools.lru_cache(maxsize=1)(_read)
-
-
-def _grey_levels(pixels: np.ndarray) -> np.ndarray:
-    return np.divide(pixels, 255, dtype=np.float32)

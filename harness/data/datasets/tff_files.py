@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from harness.data.datasets.base import Cache, Dataset, Examples, Loaded
+from harness.data.datasets.base import Cache, Dataset, Examples, Loaded, TaskKind
 from harness.data.datasets.unpacked import Convert, Unpacked, folder_for
 from harness.errors import DataError, DataUnavailable, HarnessError
 from harness.runtime.imports import import_tff
@@ -45,8 +45,10 @@ class Published:
         num_classes: int,
         convert: Convert,
         *,
-        by_client: bool = True,
+        tested: Optional[Callable[[list[str]], Sequence[str]]] = None,
         finish: Callable[[Examples], Examples] = lambda examples: examples,
+        task: TaskKind = "label",
+        most: Optional[int] = None,
     ) -> Dataset:
         """The data set; fetches the file first where it is not in the cache.
 
@@ -55,9 +57,11 @@ class Published:
             part: tells apart what is unpacked from the file in several ways.
             num_classes: number of labels.
             convert: see `Unpacked`.
-            by_client: whether the test examples of the clients that take part are the test set;
-                otherwise it is those of all test clients, who are others.
+            tested: of the names of the clients with test examples, those whose are the test set;
+                None for the clients that take part.
             finish: applied to what was unpacked, without reading it.
+            task: what the labels are.
+            most: rows of a client that are read at most.
 
         Raises:
             DataUnavailable: not in the cache, and it cannot be downloaded.
@@ -76,7 +80,7 @@ class Published:
 
             side_name = ("train", "test")[side]
             folder = folder_for(file, cache.folder, self.name) / part / side_name
-            return Unpacked(folder, open_data, convert)
+            return Unpacked(folder, open_data, convert, most=most)
 
         try:
             train, test = unpacked(0), unpacked(1)
@@ -87,13 +91,13 @@ class Published:
             clients = train.names if chosen is None else chosen
             try:
                 examples, sizes = train.examples(clients)
-                held_out, _ = test.examples(clients if by_client else test.names)
+                held_out, _ = test.examples(tested(test.names) if tested else clients)
             except Exception as bad:
                 raise self._broken(cache, bad) from bad
             natural = np.repeat(np.arange(len(sizes)), sizes)
             return Loaded(finish(examples), natural, finish(held_out))
 
-        return Dataset(self.name, num_classes, train.names, load)
+        return Dataset(self.name, num_classes, train.names, load, task)
 
     def fetch(self, folder: Path) -> None:
         """Has TFF download into `folder` unless the file is there; an aborted one leaves none.

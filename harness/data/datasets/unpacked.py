@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable
+from typing import IO, TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
@@ -28,8 +28,8 @@ Convert = Callable[[Any], Examples]
 class Unpacked:
     """The examples of the clients of one `ClientData`, in one file for each client.
 
-    A client is decoded when its examples are first asked for. Its file holds the labels, int32
-    (n,), and then the features (n, ...), both as .npy; it appears whole or not at all, so that
+    A client is decoded when its examples are first asked for. Its file holds the labels, int
+    (n, ...), and then the features (n, ...), both as .npy; it appears whole or not at all, so that
     several processes may share the folder, and one that was cut off is written anew.
     """
 
@@ -38,8 +38,16 @@ class Unpacked:
         folder: Path,
         open_data: Callable[[], tff.simulation.datasets.ClientData],
         convert: Convert,
+        *,
+        batch: int = _BATCH,
+        most: Optional[int] = None,
     ) -> None:
-        """`open_data` is called only for what is not in `folder`; errors of it are passed on."""
+        """`open_data` is called only for what is not in `folder`; errors of it are passed on.
+
+        `batch` rows are converted at a time: one where they differ in shape. Of each client, `most`
+        rows are taken at most.
+        """
+        self._batch, self._most = batch, most
         self._folder, self._convert = folder, convert
         self._open_data = open_data
         self._data: Any = None
@@ -51,16 +59,16 @@ class Unpacked:
 
         Labels are read; features stay in their files.
         """
-        labels = [np.empty(0, np.int32)]
+        labels = []
         shape, dtype = (1,), np.dtype(np.float32)
         for name in clients:
             y, x = self._client(name)
             labels.append(y)
             if len(y):  # no example, no shape
                 shape, dtype = x.shape[1:], x.dtype
-        sizes = np.array([len(y) for y in labels[1:]], np.int64)
+        sizes = np.array([len(y) for y in labels], np.int64)
         x = Joined(lambda i: self._client(clients[i])[1], sizes, shape, dtype)
-        return Examples(x, np.concatenate(labels)), sizes
+        return Examples(x, _joined(labels, np.empty(0, np.int32))), sizes
 
     def _read_names(self) -> list[str]:
         file = self._folder / _NAMES
@@ -86,16 +94,23 @@ class Unpacked:
         return _read(file)
 
     def _unpack(self, file: Path, name: str) -> None:
-        batches = self._opened().create_tf_dataset_for_client(name).batch(_BATCH)
-        parts = [self._convert(rows) for rows in batches.as_numpy_iterator()]
-        y = np.concatenate([np.empty(0, np.int32), *(p.y for p in parts)]).astype(np.int32)
-        x = np.concatenate([p.x for p in parts]) if parts else np.empty((0, 1), np.float32)
+        rows = self._opened().create_tf_dataset_for_client(name)
+        rows = rows if self._most is None else rows.take(self._most)
+        parts = [self._convert(some) for some in rows.batch(self._batch).as_numpy_iterator()]
+        y = _joined([p.y for p in parts], np.empty(0, np.int32))
+        y = y if y.dtype == np.int8 else y.astype(np.int32)
+        x = _joined([p.x for p in parts], np.empty((0, 1), np.float32))
 
         def write(out: IO[bytes]) -> None:
             np.save(out, y)
             np.save(out, x)
 
         _write(file, write)
+
+
+def _joined(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:
+    """One after the other; those without a row have no shape to speak of."""
+    return np.concatenate([p for p in parts if len(p)] or [nothing])
 
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
