@@ -136,7 +136,7 @@ def run(
 
     """
     options = _timing(scenario, options or Options())
-    seeds = _seeds(scenario.seeds, options.seeds)
+    seeds = seeds_to_run(scenario.seeds, options.seeds)
     shortened = _shortened(scenario, options)
     others = compared(scenario, variant, siblings or {})
     submit(scenario, options, variant, siblings)
@@ -200,7 +200,7 @@ def submit(
     others = {} if options.rounds else compared(scenario, variant, siblings or {})
     kept = Histories(options.kept) if options.kept and options.reuse else None
     for one in (_shortened(scenario, options), *others.values()):
-        for seed in _seeds(scenario.seeds, options.seeds):
+        for seed in seeds_to_run(scenario.seeds, options.seeds):
             if kept is None or kept.get(training_key(one, seed)) is None:
                 options.cluster.submit(one, seed, options)
 
@@ -213,7 +213,7 @@ def trainings(
 ) -> int:
     """How many trainings `run` looks at: one for each seed, and those to compare with."""
     others = {} if options.rounds else compared(scenario, variant, siblings or {})
-    return len(_seeds(scenario.seeds, options.seeds)) * (1 + len(others))
+    return len(seeds_to_run(scenario.seeds, options.seeds)) * (1 + len(others))
 
 
 def _timing(scenario: Scenario, options: Options) -> Options:
@@ -307,7 +307,7 @@ def _decider(scenario: Scenario, options: Options) -> Optional[Decide]:
     """Says when a run's verdict is certain; None where it is not asked for, or not by the mean."""
     if not options.early_stop or options.inconclusive != "mean" or options.benchmark:
         return None
-    seeds = len(_seeds(scenario.seeds, options.seeds))
+    seeds = len(seeds_to_run(scenario.seeds, options.seeds))
     return lambda finished, begun: certain(scenario.expect, finished, begun, seeds) is not None
 
 
@@ -377,7 +377,8 @@ def train_seed(
         raise
 
 
-def _seeds(listed: Sequence[int], count: Optional[int]) -> tuple[int, ...]:
+def seeds_to_run(listed: Sequence[int], count: Optional[int]) -> tuple[int, ...]:
+    """The seeds of a scenario, or so many of them, and then further ones."""
     if count is None:
         return tuple(listed)
     further = range(max(listed) + 1, max(listed) + 1 + max(0, count - len(listed)))

@@ -17,12 +17,14 @@ from xml.etree import ElementTree
 
 import pytest
 from made_results import made_result
+from markdown_it import MarkdownIt
 
 from harness.__main__ import main
 from harness.report.github import step_summary
 from harness.report.html import page
 from harness.report.markdown import plots, report, write_report
 from harness.report.plots import accuracy_by_client, accuracy_by_round, labels_by_client
+from harness.report.update import updated
 from harness.results import Result, read_results, write_result
 
 ROOT = Path(__file__).parent.parent
@@ -364,3 +366,33 @@ def test_the_report_is_written_with_its_plots(folder: Path) -> None:
     assert sorted(t.replace("%3D", "=").removeprefix("plots/") for t in links) == sorted(
         p.name for p in (folder / "plots").iterdir()
     )
+
+
+# Ours
+
+
+def test_our_documentation_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message of a failure is the command that mends it."""
+    monkeypatch.chdir(ROOT)
+    for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
+        text = updated(page_of_ours, read_results(Path("reports")), Path("reports"))
+        assert text == page_of_ours.read_text(encoding="utf-8"), (
+            "uv run fedharness report reports/ --update README.md docs/reports.md"
+        )
+    out = tmp_path / "comparison.md"
+    assert main(["compare", "reports", "--out", str(out)]) == 0
+    assert out.read_bytes() == Path("reports/comparison.md").read_bytes(), (
+        "uv run fedharness compare reports/ --out reports/comparison.md"
+    )
+
+
+def test_our_comparison_renders() -> None:
+    """As tables whose rows are as wide as their heads, with one cell of each row in bold."""
+    text = (ROOT / "reports/comparison.md").read_text(encoding="utf-8")
+    html = MarkdownIt("commonmark").enable("table").render(text)
+    table = html.partition("skew-by-algorithm</h2>")[2].partition("</table>")[0]
+    rows = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr>")[1:]]
+    assert [row[0] for row in rows] == ["alpha", "0.1", "1", "100"]
+    assert {len(row) for row in rows} == {4}
+    assert all(sum("<strong>" in cell for cell in row) == 1 for row in rows[1:])
+    assert "*" not in re.sub("<[^>]*>", "", html)

@@ -13,6 +13,7 @@ from harness.data.datasets import datasets
 from harness.errors import ScenarioError
 from harness.scenario.files import load_all
 from harness.training.algorithms import algorithms
+from harness.training.models import models
 
 GOOD = """\
 schema: 1
@@ -315,7 +316,7 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             model("mpl"),
-            "5: model: got 'mpl'; no such model; allowed: cnn, keras, mlp, tutorial; "
+            f"5: model: got 'mpl'; no such model; allowed: {', '.join(models.names())}; "
             "did you mean 'mlp'?",
         ),
         (

@@ -9,8 +9,9 @@ from typing import Optional
 import pytest
 
 from harness.errors import DataUnavailable
-from harness.pipeline import Progress, run
+from harness.pipeline import Progress, run, seeds_to_run
 from harness.plugin.settings import inconclusive, is_quiet, run_options, setting
+from harness.plugin.tracking import Tracking
 from harness.report.tables import (
     VERDICT_COLUMNS,
     decision,
@@ -22,6 +23,7 @@ from harness.report.tables import (
 from harness.results import Result
 from harness.runtime.imports import be_loud
 from harness.scenario import Scenario
+from harness.training.history import Round
 
 
 class ExpectationsFailed(Exception):
@@ -64,10 +66,17 @@ def execute(
     """
     if not is_quiet(config):
         be_loud()
+    options = run_options(config)
+    seeds = seeds_to_run(scenario.seeds, options.seeds)
+    tracking = Tracking(config, scenario.id(variant), seeds)
+
+    def tell(position: int, done: Round) -> None:
+        tracking.on_round(position, done)
+        if on_round:
+            on_round(position, done)
+
     try:
-        return run(
-            scenario, run_options(config), variant=variant, siblings=siblings, on_round=on_round
-        )
+        result = run(scenario, options, variant=variant, siblings=siblings, on_round=tell)
     except DataUnavailable as missing:
         if setting(config, "strict"):
             raise
@@ -77,6 +86,8 @@ def execute(
             status="skipped",
             reason=str(missing),
         )
+    tracking.finish(result)
+    return result
 
 
 def demand(config: pytest.Config, result: Result) -> None:

@@ -22,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(flag[2:].replace("-", "_"), text, default=None)
 
     option("--fed-report", "DIR", "write a Markdown report and result records into DIR")
+    option("--fed-tensorboard", "DIR", "write the figures of all rounds into DIR for TensorBoard")
+    option("--fed-mlflow", "DIR", "log each training as an MLflow run, in the file store DIR")
     option("--fed-seeds", "N", "run N seeds of each scenario instead of those it lists", _positive)
     option(
         "--fed-rounds", "N", "stop after N rounds; what this cuts short is not judged", _positive

@@ -14,6 +14,7 @@ from harness.plugin.baselines import settle
 from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
+from harness.report.export import properties
 from harness.results import Result
 from harness.runtime.user_code import own_folders
 from harness.scenario import Case
@@ -53,9 +54,7 @@ class ScenarioItem(pytest.Item):
         settled = settle(self.config, self.result, self.path)
         self.result = settled.result
         self.user_properties += settled.properties
-        for verdict in self.result.verdicts:
-            self.user_properties.append((f"fed_{verdict.expectation}", verdict.measured))
-        self.user_properties.append(("fed_status", self.result.status))
+        self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
         self.user_properties.append(("fed_trainings", len(self.result.histories)))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
         demand(self.config, self.result)

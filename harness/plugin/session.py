@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -86,7 +88,7 @@ class FederatedSession:
         from harness.plugin.settings import workers
         from harness.runtime.imports import missing
 
-        if reason := missing():
+        if reason := missing() or self._missing_mlflow():
             raise pytest.UsageError(reason)
         if addresses := workers(self._config):
             from harness.errors import RuntimeUnavailable
@@ -96,6 +98,12 @@ class FederatedSession:
                 demand(addresses)
             except RuntimeUnavailable as bad:
                 raise pytest.UsageError(str(bad)) from None
+
+    def _missing_mlflow(self) -> str:
+        from harness.plugin.settings import setting
+        from harness.report.mlflow import missing
+
+        return missing() if setting(self._config, "mlflow") else ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -130,8 +138,12 @@ class FederatedSession:
     def pytest_sessionfinish(self) -> None:
         from harness.plugin.settings import folder
 
+        if not self._results or self._is_xdist_worker:
+            return
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            self._append_step_summary(Path(summary))
         target = folder(self._config, "report")
-        if target is None or not self._results or self._is_xdist_worker:
+        if target is None:
             return
         from harness.report.markdown import write_report
 
@@ -140,6 +152,12 @@ class FederatedSession:
             self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
         except ValueError:
             self._written = str(path)
+
+    def _append_step_summary(self, file: Path) -> None:
+        from harness.report.github import step_summary
+
+        with file.open("a", encoding="utf-8") as written:  # other steps have their part in it
+            written.write(step_summary(self._parsed()))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if not (self._results or self._baselines) or self._config.get_verbosity() < 0:

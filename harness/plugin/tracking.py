@@ -29,8 +29,12 @@ class Tracking:
         self._written: dict[int, int] = {}
 
     def on_round(self, position: int, done: Round) -> None:
-        """Writes a round as it ends, unless one before it is not known yet."""
-        if self._tensorboard and done.round == self._written.get(position, 0) + 1:
+        """Writes a round as it ends, unless one before it is not known yet.
+
+        Positions behind the seeds are trainings that the scenario is only compared with.
+        """
+        is_own = position < len(self._seeds)
+        if self._tensorboard and is_own and done.round == self._written.get(position, 0) + 1:
             self._write(position, done)
 
     def finish(self, result: Result) -> None:

@@ -226,9 +226,10 @@ def _pivots(pivots: Sequence[Pivot], figure: FigureOf, markup: Markup) -> list[s
         rows, columns = pivot_table(pivot, figure, markup)
         told = f"{figure.title[:1].upper()}{figure.title[1:]}, {pivot.rows} down"
         told += f", {pivot.columns} across." if pivot.columns else "."
+        about = {r.settings.get("description", "") for r in pivot.cells.values()}
         parts += [
             markup.heading(pivot.title, 2),
-            markup.escape(told),
+            markup.escape(" ".join([*(about if len(about) == 1 else ()), told]).strip()),
             markup.table(rows, columns, ["left", *["right"] * (len(columns) - 1)]),
         ]
     if pivots:

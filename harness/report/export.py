@@ -64,6 +64,18 @@ ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
 }
 
 
+def properties(result: Result) -> Row:
+    """What JUnit's XML says of a scenario: its figures, means over seeds, and of what was judged
+    also the ends of the 95 % interval; figures that there are not are left out.
+    """
+    found: Row = {"status": result.status}
+    found |= {name: mean(one.by_seed(result)) for name, one in FIGURES.items()}
+    for verdict in result.verdicts:
+        name = verdict.expectation
+        found |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _scenario(result: Result) -> Row:
     from harness.data.datasets import datasets
     from harness.data.splits import splits

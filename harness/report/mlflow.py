@@ -35,9 +35,7 @@ def log(result: Result, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MLflow would rather have a data base
         client = mlflow.MlflowClient(tracking_uri=folder.resolve().as_uri())
-        name = result.settings["name"]
-        found = client.get_experiment_by_name(name)
-        experiment = found.experiment_id if found else client.create_experiment(name)
+        experiment = _experiment(client, result.settings["name"])
         params = [entities.Param(k, str(v)[:_LONGEST]) for k, v in _flat(result.settings)]
         for history in result.histories:
             tags = {"seed": str(history.seed), "status": result.status, **result.versions}
@@ -56,6 +54,19 @@ def log(result: Result, folder: Path) -> None:
             )
             is_good = result.status not in ("failed", "diverged")
             client.set_terminated(run.info.run_id, "FINISHED" if is_good else "FAILED")
+
+
+def _experiment(client: Any, name: str) -> str:
+    """The id of the experiment of that name."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name)
+        except Exception:  # another process of pytest-xdist was faster, or it cannot be made
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    return found.experiment_id
 
 
 def _metrics(history: TrainingHistory) -> Iterator[tuple[int, str, float]]:

@@ -139,7 +139,7 @@ def summary_row(result: Result) -> list[str]:
                 *(f"{key} {told}" for key, told in systems_rows(clients)),
             ]
         ),
-        figure(statistics.fmean(distances), 3) if distances else "–",
+        f"{statistics.fmean(distances):.3f}" if distances else "–",
         choice(algorithms, training["algorithm"]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
@@ -286,6 +286,9 @@ def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
 def _plain(value: Any, registry: Registry[Any]) -> str:
     if isinstance(value, dict) and value.get("kind") in registry:  # a choice within a choice
         return choice(registry, value)
+    if isinstance(value, dict):  # a setting of its own, such as a schedule
+        told = ", ".join(f"{k} {_plain(v, registry)}" for k, v in value.items() if k != "kind")
+        return f"{value['kind']} ({told})" if "kind" in value else told
     if isinstance(value, list) and value and isinstance(value[0], list):
         return f"of {len(value)} x {len(value[0])}"
     if isinstance(value, list):

@@ -32,6 +32,7 @@ from harness.data.datasets.tables import csv, parquet
 from harness.data.datasets.tabular import breast_cancer, covtype, wine
 from harness.data.datasets.tff_function import tff
 from harness.data.datasets.tff_images import gldv2, inaturalist
+from harness.data.datasets.tff_synthetic import tff_synthetic
 
 __all__ = [
     "Cache",
@@ -62,5 +63,6 @@ __all__ = [
     "shakespeare_roles",
     "stackoverflow",
     "tff",
+    "tff_synthetic",
     "wine",
 ]

@@ -93,7 +93,7 @@ class KerasForm(Form):
         return tff.learning.models.ModelWeights.from_model(self.build())
 
     def parameters(self) -> int:
-        return sum(int(np.prod(w.shape)) for w in self.model.trainable_weights)
+        return sum(int(w.shape.num_elements() or 0) for w in self.model.trainable_weights)
 
     def summary(self) -> tuple[tuple[str, str, int], ...]:
         # Not the layers' names: Keras counts up in them from model to model.

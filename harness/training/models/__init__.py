@@ -9,6 +9,13 @@ from harness.training.models.cnn import cnn
 from harness.training.models.functional import functional
 from harness.training.models.keras import keras
 from harness.training.models.mlp import mlp
+from harness.training.models.tff_baselines import (
+    tff_cifar100,
+    tff_emnist,
+    tff_shakespeare,
+    tff_stackoverflow_tags,
+    tff_stackoverflow_words,
+)
 from harness.training.models.tutorial import tutorial
 from harness.training.models.variable import variable
 
@@ -20,6 +27,11 @@ __all__ = [
     "keras",
     "mlp",
     "models",
+    "tff_cifar100",
+    "tff_emnist",
+    "tff_shakespeare",
+    "tff_stackoverflow_tags",
+    "tff_stackoverflow_words",
     "tutorial",
     "variable",
 ]

@@ -1,0 +1,76 @@
+"""TFF's own baseline tasks: their synthetic clients, and their models in our training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import run
+from harness.data.datasets import Cache, datasets
+from harness.errors import ModelError
+from harness.scenario import Scenario
+from harness.training.models import Shape, build, models
+
+TASKS = [
+    ("emnist_character", {"kind": "tff_emnist", "model": "2nn"}, (28, 28, 1), 62, "label"),
+    ("cifar100_image", {"kind": "tff_cifar100"}, (24, 24, 3), 100, "label"),
+    ("shakespeare_character", {"kind": "tff_shakespeare"}, (80,), 90, "tokens"),
+    ("stackoverflow_word", {"kind": "tff_stackoverflow_words"}, (20,), None, "tokens"),
+    ("stackoverflow_tag", {"kind": "tff_stackoverflow_tags"}, None, 20, "tags"),
+]
+
+
+@pytest.mark.parametrize(("task", "model", "shape", "classes", "kind"), TASKS)
+def test_clients_and_models_of_a_task_fit(
+    tff: Any, task: str, model: Any, shape: Any, classes: Any, kind: str
+) -> None:
+    import tensorflow as tf
+
+    made = datasets["tff_synthetic"].function(Cache(Path("unused")), task=task)
+    loaded = made.load(None)
+    assert made.task == kind
+    assert len(made.natural) >= 2
+    assert made.num_classes == (classes or made.num_classes)
+    assert loaded.train.x.shape[1:] == (shape or loaded.train.x.shape[1:])
+    assert loaded.test is not None and len(loaded.test) > 0
+    shape = Shape(loaded.train.x.shape[1:], made.num_classes, made.task, loaded.train.y.shape[1:])
+    keras = build(models.parse(model), shape)
+    given = keras(loaded.test.x[:1]).numpy()
+    assert given.shape == (1, *shape.output_shape)
+    if "outputs" in models[model["kind"]].keywords:  # the loss is told that these are no logits
+        assert (given >= 0).all() and (given <= 1).all()
+        if kind == "label":
+            np.testing.assert_allclose(given.sum(axis=-1), 1, rtol=1e-5)
+    else:
+        assert (given < 0).any()
+    tf.keras.backend.clear_session()
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("tff_emnist", Shape((28, 28, 1), 11)),
+        ("tff_cifar100", Shape((28, 28), 10)),
+        ("tff_shakespeare", Shape((80,), 90)),
+        ("tff_stackoverflow_words", Shape((20,), 90, "tags", (90,))),
+        ("tff_stackoverflow_tags", Shape((20,), 90)),
+    ],
+)
+def test_models_of_tff_on_other_data(tff: Any, kind: str, shape: Shape) -> None:
+    with pytest.raises(ModelError, match=f"{kind} takes "):
+        build(models.parse(kind), shape)
+
+
+@pytest.mark.parametrize(("task", "model"), [TASKS[0][:2], TASKS[-1][:2]])
+def test_a_task_goes_through_our_training(worker: None, task: str, model: Any) -> None:
+    scenario = Scenario.model_validate({
+        "name": "task", "data": {"dataset": {"kind": "tff_synthetic", "task": task}},
+        "clients": {"split": "natural"}, "model": model,
+        "training": {"rounds": 3, "local_epochs": 5},
+    })  # fmt: skip
+    losses = [r.loss for r in run(scenario).histories[0].rounds]
+    assert losses[0] is not None and losses[-1] is not None
+    assert losses[-1] < losses[0]

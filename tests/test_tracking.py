@@ -1,0 +1,144 @@
+"""What other tools are told: TensorBoard, MLflow, JUnit, GitHub."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from made_results import made_result
+from support import TINY
+
+from harness.__main__ import main
+from harness.report.mlflow import log
+from harness.results import read_results
+from harness.training.history import Round
+
+pytestmark = pytest.mark.usefixtures("tff")
+
+
+def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """All scalars of the event files of a folder, as steps and values, in the order written."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorflow import make_ndarray
+
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    return {
+        tag: [(e.step, float(make_ndarray(e.tensor_proto))) for e in events.Tensors(tag)]
+        for tag in events.Tags()["tensors"]
+    }
+
+
+def test_tensorboard_junit_and_github_are_told_the_same(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a second run, whose trainings are not run again."""
+    (pytester.path / "scenarios").mkdir()
+    text = TINY.replace("rounds: 2", "rounds: 3") + "seeds: [0, 7]\n"
+    (pytester.path / "scenarios" / "a.yaml").write_text(text)
+    summary = pytester.path / "summary.md"
+    summary.write_text("# Of another step\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    arguments = ("scenarios", "--fed-tensorboard=tb", "--fed-report=out", "--junitxml=out.xml")
+
+    for _ in range(2):
+        pytester.runpytest_inprocess(*arguments).assert_outcomes(passed=1)
+        for history in read_results(pytester.path / "out")[0].histories:
+            found = scalars_of(pytester.path / f"tb/tiny/seed-{history.seed}")
+            assert found["test/accuracy"] == [
+                (r.round, pytest.approx(r.accuracy, abs=1e-6)) for r in history.rounds
+            ]
+            assert found["train/loss"] == [
+                (r.round, pytest.approx(r.train_loss, rel=1e-5)) for r in history.rounds
+            ]
+            assert found["clients/cohort"] == [(n, 4.0) for n in (1, 2, 3)]
+    cases = ElementTree.parse(pytester.path / "out.xml").iter("property")
+    found = {str(p.get("name")): str(p.get("value")) for p in cases}
+    (verdict,) = read_results(pytester.path / "out")[0].verdicts
+    assert float(found["fed_accuracy"]) == verdict.measured
+    assert float(found["fed_accuracy_low"]) == verdict.low
+    assert float(found["fed_best_accuracy"]) > float(found["fed_accuracy"]) - 1e-6
+    assert "fed_epsilon" not in found
+    written = summary.read_text(encoding="utf-8")
+    assert written.startswith("# Of another step\n## Federated scenarios\n\n**1 passed**")
+    assert written.count("| tiny ") == 2
+
+
+class Told:
+    """Stands in for what writes event files: keeps what it is told."""
+
+    written: list[tuple[str, int]]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, number: int, _: Any) -> None:
+        self.written.append((self.folder.name, number))
+
+
+def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a training that goes on from a checkpoint, or was done before."""
+    from harness.plugin.tracking import Tracking
+
+    # Not by its name: pytester's runs leave an older module of that name behind.
+    monkeypatch.setattr(import_module("harness.runtime.tensorboard"), "ScalarsByRound", Told)
+    monkeypatch.setattr(Told, "written", [], raising=False)
+    one = made_result("tiny", (0.5, 0.6), rounds=4)
+    tracking = Tracking(pytester.parseconfigure("--fed-tensorboard=tb"), one.id, (0, 1))
+    rounds: list[Round] = list(one.histories[0].rounds)
+    tracking.on_round(0, rounds[0])  # as it ends
+    tracking.on_round(0, rounds[2])  # the second is not known
+    tracking.on_round(1, rounds[3])
+    tracking.on_round(2, rounds[0])  # a training that it is only compared with
+    tracking.finish(one)
+    expected = [("seed-0", n) for n in (1, 2, 3, 4)] + [("seed-1", n) for n in (1, 2, 3, 4)]
+    assert Told.written == expected
+
+
+def test_without_mlflow_it_is_told_before_anything_runs(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.report.mlflow.find_spec", lambda name: None)
+    (pytester.path / "scenarios").mkdir()
+    (pytester.path / "scenarios" / "a.yaml").write_text(TINY)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-mlflow=runs")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --fed-mlflow needs MLflow: pip install 'pytest-federated[[]mlflow[]]'"]
+    )
+
+
+def test_mlflow_has_a_run_for_each_seed(tmp_path: Path) -> None:
+    """Where MLflow is installed; it is not among the tools of development."""
+    mlflow = pytest.importorskip("mlflow")
+    one = made_result("tiny[alpha=0.1]", (0.5, 0.6), rounds=3)
+    log(one, tmp_path / "runs")
+    log(one, tmp_path / "runs")
+    client = mlflow.MlflowClient(tracking_uri=(tmp_path / "runs").as_uri())
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(r.info.run_name for r in runs) == [
+        *("tiny[alpha=0.1] seed 0", "tiny[alpha=0.1] seed 0"),
+        *("tiny[alpha=0.1] seed 1", "tiny[alpha=0.1] seed 1"),
+    ]
+    run = next(r for r in runs if r.data.tags["seed"] == "1")
+    assert run.data.params["training.algorithm.kind"] == "fedavg"
+    assert run.data.metrics["final/accuracy"] == 0.6
+    history = client.get_metric_history(run.info.run_id, "test/accuracy")
+    assert [(m.step, m.value) for m in history] == [
+        (r.round, r.accuracy) for r in one.histories[1].rounds
+    ]
+
+
+def test_the_names_of_exported_figures_are_those_of_the_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    assert re.search(r"--figure \{accuracy,best_accuracy,loss,", capsys.readouterr().out)
