@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Any, Literal, Optional
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from harness.registry import Choice, kind
 from harness.settings import Section, problem
@@ -47,6 +47,11 @@ class Training(Section):
     eval_every: Annotated[int, Field(ge=1)] = 1
     execution: Literal["auto", "standard", "packed"] = "auto"
     personalise: Optional[Personalise] = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `personalise` where nobody fine-tunes, as in records older than the key."""
+        return {k: v for k, v in told(self).items() if k != "personalise" or v is not None}
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:
