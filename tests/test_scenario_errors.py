@@ -128,7 +128,8 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
         ),
         pytest.param(
             model("{keras: 'm:f', hidden: [3]}"),
-            "f.yaml:5: model.hidden: unknown key; allowed: kind, keras, args, outputs",
+            "f.yaml:5: model.hidden: unknown key; allowed: initial_weights, kind, keras, args, "
+            "outputs",
             id="of another model",
         ),
         pytest.param(

@@ -43,12 +43,14 @@ class Process:
         execution: how clients are put onto placements.
         form: the scenario's model, as this process judges it.
         traffic: what a round sends to and from each client.
+        initial_weights_file: where the model's weights come from; None for the seed.
     """
 
     learning: Union[LearningProcess, OwnProcess]
     execution: Execution
     form: Form
     traffic: Traffic
+    initial_weights_file: Optional[str] = None
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
@@ -64,12 +66,19 @@ class Process:
         return self.learning.set_model_weights(self.learning.initialize(), weights)
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
-        """The weights that `seed` gives a new model."""
+        """The weights that `seed` gives a new model, or that a file does.
+
+        Raises:
+            DataError: there is no such file.
+            ModelError: it has the weights of another model.
+        """
         import tensorflow as tf
 
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
         with silenced():  # Keras warns of its own use of the random module
             tf.keras.utils.set_random_seed(int(draw))
+            if self.initial_weights_file is not None:
+                return self.form.loaded_weights(self.initial_weights_file)
             return self.form.new_weights()
 
     def next(
@@ -157,7 +166,8 @@ def _build(
     )
     learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
     traffic = traffic_of(training, parts, form.new_weights())
-    return Process(learning, execution, form, traffic)
+    file: Optional[str] = getattr(chosen, "initial_weights")  # noqa: B009 - of ModelSettings
+    return Process(learning, execution, form, traffic, file)
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from harness.training.models import Shape
+from harness.training.models.weights import load_arrays
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -53,6 +54,22 @@ class Form(abc.ABC):
             (f"weight {n}", shape_text(w.shape), math.prod(w.shape))
             for n, w in enumerate(self.new_weights().trainable, start=1)
         )
+
+    def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:
+        """The weights of a new model, with those in a file; here an .npz of the trainable ones.
+
+        Raises:
+            DataError: there is no such file.
+            ModelError: it has others.
+        """
+        import tensorflow as tf
+        import tensorflow_federated as tff
+
+        new = self.new_weights()
+        needed = [(f"weight {n}", tuple(w.shape)) for n, w in enumerate(new.trainable, start=1)]
+        arrays = load_arrays(file, needed)
+        trainable = tuple(tf.constant(a, w.dtype) for a, w in zip(arrays, new.trainable))
+        return tff.learning.models.ModelWeights(trainable, new.non_trainable)
 
     @abc.abstractmethod
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.training.forms.base import Form, shape_text
 from harness.training.models import Shape
+from harness.training.models.weights import load_keras
 from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ class KerasForm(Form):
         import tensorflow_federated as tff
 
         return tff.learning.models.ModelWeights.from_model(self.build())
+
+    def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:
+        import tensorflow_federated as tff
+
+        model = self._build()
+        load_keras(file, model)
+        return tff.learning.models.ModelWeights.from_model(model)
 
     def parameters(self) -> int:
         return sum(int(w.shape.num_elements() or 0) for w in self.model.trainable_weights)

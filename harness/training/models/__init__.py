@@ -5,10 +5,14 @@ A model function takes the `Shape` of the data and its keys from the scenario fi
 """
 
 from harness.training.models.base import Shape, build, models
+from harness.training.models.baselines import cnn_dropout, cnn_mcmahan
 from harness.training.models.cnn import cnn
 from harness.training.models.functional import functional
 from harness.training.models.keras import keras
+from harness.training.models.linear import linear
+from harness.training.models.lstm import lstm
 from harness.training.models.mlp import mlp
+from harness.training.models.resnet import resnet18_gn
 from harness.training.models.tff_baselines import (
     tff_cifar100,
     tff_emnist,
@@ -23,10 +27,15 @@ __all__ = [
     "Shape",
     "build",
     "cnn",
+    "cnn_dropout",
+    "cnn_mcmahan",
     "functional",
     "keras",
+    "linear",
+    "lstm",
     "mlp",
     "models",
+    "resnet18_gn",
     "tff_cifar100",
     "tff_emnist",
     "tff_shakespeare",

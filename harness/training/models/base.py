@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from harness.data.datasets import TaskKind
 from harness.errors import ModelError
 from harness.registry import Registry
 from harness.runtime.user_code import first_line
+from harness.runtime.user_files import UserPath
 from harness.settings import Section
 from harness.training import tasks
+from harness.training.models.dropout import seed_dropout
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -22,9 +26,26 @@ Outputs = Literal["logits", "probabilities"]
 _BATCH = 1000
 _OUTPUTS = 4_000_000  # numbers that a model gives for a batch, at most
 
+
+class ModelSettings(Section):
+    """What every model understands."""
+
+    initial_weights: Annotated[
+        Optional[UserPath],
+        Field(description="A file of weights to begin with: .npz, .h5, .keras, .index."),
+    ] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.initial_weights is None:  # records have no line for what most models do without
+            written.pop("initial_weights", None)
+        return written
+
+
 # A function gives a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
 # makes a `tff.learning.models.VariableModel`.
-models: Registry[Callable[..., Any]] = Registry("model")
+models: Registry[Callable[..., Any]] = Registry("model", ModelSettings)
 
 
 @dataclass(frozen=True)
@@ -124,4 +145,5 @@ def build(chosen: Section, shape: Shape) -> tf.keras.Model:
                 "trained, so averaging clients leaves them as they began; use "
                 "tf.keras.layers.GroupNormalization"
             )
+    seed_dropout(model)
     return model

@@ -33,12 +33,7 @@ def cnn(
     """
     import tensorflow as tf
 
-    if len(shape.input_shape) != 3:
-        raise ModelError(f"the cnn needs images (height, width, channels), not {shape.input_shape}")
-    if min(shape.input_shape[:2]) < 2 ** len(filters):
-        raise ModelError(
-            f"{len(filters)} poolings are too many for images of {shape.input_shape[:2]}"
-        )
+    images(shape, 2 ** len(filters))
     layers = tf.keras.layers
     model = tf.keras.Sequential([layers.InputLayer(shape.input_shape)])
     for count in filters:
@@ -48,3 +43,19 @@ def cnn(
     model.add(layers.Dense(hidden, activation="relu"))
     model.add(layers.Dense(shape.num_classes, activation=shape.activation(outputs)))
     return model
+
+
+def images(shape: Shape, least: int) -> None:
+    """Checks that the data are images of at least `least` pixels each way.
+
+    Raises:
+        ModelError: they are not.
+    """
+    if len(shape.input_shape) != 3:
+        raise ModelError(
+            f"the model needs images (height, width, channels), not {shape.input_shape}"
+        )
+    if min(shape.input_shape[:2]) < least:
+        raise ModelError(
+            f"the model needs images of at least {least} x {least}, not {shape.input_shape[:2]}"
+        )

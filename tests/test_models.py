@@ -1,0 +1,251 @@
+"""The models: their sizes, dropout, texts, and initial weights from files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.cache import ingredients
+from harness.data.datasets import Examples, TaskKind
+from harness.data.federate import FederatedData
+from harness.errors import DataError, ModelError
+from harness.scenario import Scenario
+from harness.training.loop import steps
+from harness.training.models import Shape, build, models
+from harness.training.process import process_for
+from harness.training.settings import Training
+
+
+def federation(shape: tuple[int, ...], classes: int, kind: TaskKind = "label") -> FederatedData:
+    """Three clients of eight examples each; texts where the shape has one number."""
+    rng = np.random.default_rng(0)
+    n = 24
+    if len(shape) == 1:
+        x = rng.integers(0, classes, (n, *shape)).astype(np.int32)
+    else:
+        x = rng.normal(size=(n, *shape)).astype(np.float32)
+    y = rng.integers(0, classes, (n, *shape) if kind == "tokens" else n).astype(np.int32)
+    parts = tuple(np.split(np.arange(n), 3))
+    return FederatedData(Examples(x, y), parts, ("a", "b", "c"), Examples(x, y), classes, task=kind)
+
+
+def trained(data: FederatedData, model: dict[str, Any], execution: str) -> list[np.ndarray]:
+    chosen = models.parse(model)
+    settings = Training.model_validate({"rounds": 2, "execution": execution, "batch_size": 4})
+    *_, last = steps(data, chosen, settings, 3, 0)
+    process = process_for(chosen, settings, data)
+    assert process.execution.kind == execution
+    assert last.round.loss is not None and np.isfinite(last.round.loss)
+    return [np.asarray(w) for w in process.learning.get_model_weights(last.state).trainable]
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize(
+    ("model", "shape", "parameters"),
+    [
+        ("linear", Shape((8, 8, 1), 10), 650),
+        ("cnn_mcmahan", Shape((28, 28, 1), 10), 1_663_370),  # as the paper says
+        ("cnn_dropout", Shape((28, 28, 1), 10), 1_199_882),  # as TFF's docstring says
+        ("resnet18_gn", Shape((32, 32, 3), 100), 11_220_132),  # torchvision's, with 3x3 at first
+        ("lstm", Shape((80,), 90, input_dtype="int32"), 720 + 271_360 + 525_312 + 23_130),
+    ],
+)
+def test_sizes_are_those_that_papers_state(model: str, shape: Shape, parameters: int) -> None:
+    built = build(models.parse(model), shape)
+    assert built.count_params() == parameters
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(
+    ("data", "model"),
+    [
+        (federation((6,), 5), {"kind": "lstm", "units": [4, 3], "embedding": 2}),
+        (federation((6,), 5, "tokens"), {"kind": "lstm", "units": [4], "embedding": 2}),
+    ],
+    ids=["next token", "token at each position"],
+)
+def test_an_lstm_packs(data: FederatedData, model: dict[str, Any]) -> None:
+    both = [trained(data, model, execution) for execution in ("standard", "packed")]
+    for a, b in zip(*both):
+        np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_narrow_resnet_trains() -> None:
+    data, model = federation((8, 8, 3), 4), {"kind": "resnet18_gn", "filters": 2}
+    chosen = models.parse(model)
+    start = process_for(chosen, Training(rounds=1), data).initial_weights(0).trainable
+    (after,) = [s.state for s in steps(data, chosen, Training(rounds=1), 3, 0)]
+    process = process_for(chosen, Training(rounds=1), data)
+    assert process.execution.kind == "packed"
+    weights = process.learning.get_model_weights(after).trainable
+    moved = [np.abs(np.asarray(w) - s.numpy()).max() for w, s in zip(weights, start)]
+    assert min(moved) > 0  # every layer is trained
+
+
+OWN = """
+import tensorflow as tf
+layers = tf.keras.layers
+
+def dropping(input_shape, num_classes, rate, kind="Dropout"):
+    return tf.keras.Sequential([
+        layers.InputLayer(input_shape), layers.Flatten(), layers.Dense(30, "relu"),
+        getattr(layers, kind)(rate), layers.Dense(num_classes)])
+
+def recurrent(input_shape, num_classes):
+    return tf.keras.Sequential([
+        layers.InputLayer(input_shape), layers.Reshape((2, -1)),
+        layers.LSTM(3, dropout=0.5), layers.Dense(num_classes)])
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dropping_models.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def dropping(rate: float, **more: Any) -> dict[str, Any]:
+    return {"keras": "dropping_models:dropping", "args": {"rate": rate, **more}}
+
+
+@pytest.mark.usefixtures("worker", "own")
+def test_dropout_is_decided_by_the_seed() -> None:
+    data = federation((4, 4, 1), 3)
+    for execution in ("standard", "packed"):
+        once, again = (trained(data, dropping(0.5), execution) for _ in range(2))
+        assert all(np.array_equal(a, b) for a, b in zip(once, again))
+        without = trained(data, dropping(0.0), execution)
+        assert np.abs(once[0] - without[0]).max() > 1e-3
+
+
+@pytest.mark.usefixtures("tff", "own")
+def test_dropout_drops_its_share_and_other_ones_each_time() -> None:
+    import tensorflow as tf
+
+    shape = Shape((4, 4, 1), 3)
+    layer = build(models.parse(dropping(0.25)), shape).layers[2]
+    x = tf.random.stateless_normal((200, 30), seed=(1, 2))
+    one, same, other = (layer(v, training=True).numpy() for v in (x, x, x + 1e-3))
+    assert np.array_equal(one, same)
+    assert abs((one == 0).mean() - 0.25) < 0.03
+    np.testing.assert_allclose(one[one != 0], x.numpy()[one != 0] / 0.75, rtol=1e-6)
+    assert ((one == 0) != (other == 0)).mean() > 0.2
+    assert np.array_equal(layer(x, training=False), x)
+
+
+@pytest.mark.usefixtures("tff", "own")
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        (dropping(0.5, kind="GaussianNoise"), "GaussianNoise"),
+        ({"keras": "dropping_models:recurrent"}, "dropout within a recurrent cell"),
+    ],
+)
+def test_other_random_layers_are_refused(model: dict[str, Any], what: str) -> None:
+    with pytest.raises(ModelError, match=f"is {what}: it draws random numbers that no seed"):
+        build(models.parse(model), Shape((4, 4, 1), 3))
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize(
+    ("model", "shape", "message"),
+    [
+        (
+            "lstm",
+            Shape((8, 8, 1), 3),
+            r"needs texts, .*; the data has float32 \(8, 8, 1\)",
+        ),
+        ("cnn_dropout", Shape((7,), 3), r"needs images \(height, width, channels\), not \(7,\)"),
+        ("resnet18_gn", Shape((4, 4, 1), 3), r"images of at least 8 x 8, not \(4, 4\)"),
+    ],
+)
+def test_models_say_what_they_need(model: str, shape: Shape, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        build(models.parse(model), shape)
+
+
+MLP = {"kind": "mlp", "hidden": [3]}
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, tff: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A Keras model in all files that Keras writes, below the folder where pytest runs."""
+    monkeypatch.chdir(tmp_path)
+    model = build(models.parse(MLP), Shape((4, 4, 1), 3))
+    model.set_weights([np.full_like(w, n + 1) for n, w in enumerate(model.get_weights())])
+    np.savez("start.npz", *model.get_weights())
+    model.save("start.keras")
+    model.save("start.h5")
+    model.save_weights("only.h5")
+    model.save_weights("new.weights.h5")
+    model.save_weights("at-round-3")
+    return model
+
+
+FILES = ("start.npz", "start.keras", "start.h5", "only.h5", "new.weights.h5", "at-round-3.index")
+
+
+@pytest.mark.usefixtures("worker", "pretrained")
+@pytest.mark.parametrize("file", FILES)
+def test_a_training_begins_with_the_weights_of_a_file(file: str) -> None:
+    chosen = models.parse({**MLP, "initial_weights": file})
+    process = process_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
+    state = process.initial_state(0)
+    weights = process.learning.get_model_weights(state).trainable
+    assert [set(np.unique(w)) for w in weights] == [{1.0}, {2.0}, {3.0}, {4.0}]
+
+
+@pytest.mark.usefixtures("worker", "pretrained")
+@pytest.mark.parametrize("file", FILES)
+def test_weights_of_another_model_are_refused(file: str) -> None:
+    chosen = models.parse({"kind": "mlp", "hidden": [7], "initial_weights": file})
+    process = process_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
+    message = "are not those of this model" if file in FILES[3:] else "needs the shape"
+    with pytest.raises(ModelError, match=f"model.initial_weights: .*{message}"):
+        process.initial_weights(0)
+
+
+@pytest.mark.usefixtures("worker", "pretrained")
+def test_what_is_wrong_with_a_file_is_said() -> None:
+    def message(file: str, hidden: list[int]) -> str:
+        chosen = models.parse({"kind": "mlp", "hidden": hidden, "initial_weights": file})
+        process = process_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
+        with pytest.raises((ModelError, DataError)) as told:
+            process.initial_weights(0)
+        return str(told.value)
+
+    shape = message("start.npz", [7])
+    assert "'kernel' of the layer 'dense" in shape
+    assert shape.endswith("needs the shape (16, 7); 'start.npz' has (16, 3) there")
+    assert "has 6 arrays of weights; 'start.npz' has 4" in message("start.npz", [3, 3])
+    assert message("strat.npz", [3]).endswith("did you mean 'start.npz'?")
+    Path("noise.npz").write_bytes(b"no archive")
+    assert "is not an .npz archive" in message("noise.npz", [3])
+    Path("start.txt").write_text("1 2 3")
+    assert "must end in .npz, .h5" in message("start.txt", [3])
+
+
+def test_what_a_file_of_weights_holds_is_part_of_what_a_training_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scenario = Scenario.model_validate(
+        {
+            "name": "pretrained",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 3},
+            "model": {**MLP, "initial_weights": "start.npz"},
+            "training": {"rounds": 1},
+        }
+    )
+    found = []
+    for value in (1.0, 2.0):
+        np.savez("start.npz", np.full(3, value))
+        found.append(json.dumps(ingredients(scenario, 0), sort_keys=True))
+    assert found[0] != found[1]
