@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from harness.systems.malicious import attacks as attack
     from harness.systems.sampling import samplers as sampler
     from harness.systems.stragglers import stragglers as straggler
+    from harness.training.aggregators import aggregators as aggregator
     from harness.training.algorithms import algorithms as algorithm
     from harness.training.models import models as model
     from harness.training.optimizers import optimizers as optimizer
@@ -59,6 +60,7 @@ _HOME = {
 }
 # The registries, which are decorators: @harness.split("name").
 _REGISTRIES = {
+    "aggregator": "harness.training.aggregators",
     "algorithm": "harness.training.algorithms",
     "attack": "harness.systems.malicious",
     "check": "harness.checks",
@@ -88,6 +90,7 @@ __all__ = [
     "ScenarioError",
     "TimeLimitExceeded",
     "Verdict",
+    "aggregator",
     "algorithm",
     "attack",
     "check",

@@ -112,6 +112,8 @@ def test_clients(name: str, expected: float, personalised: bool) -> None:
     given = {other: CLIENTS, field: (0.5,)} if personalised else {field: CLIENTS, other: (0.5,)}
     found = measured(name, history([0.5], **given), personalised=personalised)
     assert found == pytest.approx(expected, abs=1e-5)
+    told = verdict(name, history([0.5], **given), at_most=1, personalised=personalised).expected
+    assert told == ("<= 1 (personalised)" if personalised else "<= 1")
 
 
 @pytest.mark.parametrize(("clients", "worst"), [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)])

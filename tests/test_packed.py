@@ -157,6 +157,24 @@ def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
 
 
 @pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("aggregator", ["mean", "median", {"kind": "trimmed_mean", "trim": 0.3}])
+def test_aggregators_and_attacks_are_the_same_to_both(aggregator: Any) -> None:
+    attack = Systems(malicious=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
+    data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
+    model, settings = {"kind": "mlp", "hidden": [5]}, {"aggregator": aggregator}
+    (standard, a), (packed, b) = (
+        weights_with(attack, data, execution, model, 8, **settings)
+        for execution in ("standard", "packed")
+    )
+    for one, other in zip(standard, packed):
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+    assert a.malicious == b.malicious == 2 and a.examples == b.examples == a.held_examples
+    assert b.train_loss == pytest.approx(a.train_loss, abs=1e-4)
+    honest, _ = weights(data, "packed", model, 8, **settings)
+    assert max(np.abs(one - other).max() for one, other in zip(packed, honest)) > 1e-3
+
+
+@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("execution", ["packed", "standard"])
 def test_a_round_without_clients_changes_nothing(execution: str) -> None:
     cohorts = samplers.parse({"kind": "fixed", "cohorts": [[0, 1], []]})

@@ -29,6 +29,7 @@ from harness.runtime import health, launch, remote
 from harness.runtime.addresses import parse_addresses
 from harness.runtime.context import runtime, shutdown
 from harness.runtime.divided import undividable
+from harness.training.aggregators import aggregators
 from harness.training.algorithms import algorithms
 from harness.training.loop import steps
 from harness.training.models import models
@@ -199,6 +200,31 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
     if promise == "yes":
         divided = train(lasting[:2], execution, algorithm=algorithm(name))
         assert_close(divided, local(execution, name))
+
+
+# Keys of aggregators that have no default.
+NEEDED: dict[str, dict[str, Any]] = {
+    "dp": {"noise_multiplier": 0.2},
+    "trimmed_mean": {"trim": 0.2},
+}
+
+
+@pytest.mark.parametrize("name", [n for n in aggregators.names() if n != "mean"])
+def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> None:
+    """As docs/scaling.md says; where it can be packed, that way."""
+    page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
+    chosen = {"kind": name, **NEEDED.get(name, {})}
+    process = process_for(
+        models.parse({"kind": "mlp", "hidden": [16]}),
+        Training.model_validate({"rounds": 3, "aggregator": chosen}),
+        federation([5, 5], 0),
+        13,
+    )
+    assert (undividable(process.learning.next) is None) == (promise == "yes")
+    if promise == "yes":
+        alone = train([], "auto", aggregator=chosen)
+        assert_close(train(lasting[:2], "auto", aggregator=chosen), alone)
 
 
 def test_what_cannot_be_divided_says_so_and_runs_on_one_worker(

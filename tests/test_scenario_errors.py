@@ -29,8 +29,8 @@ TOP_LEVEL_KEYS = (
 )
 CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, malicious"
 TRAINING_KEYS = (
-    "algorithm, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, eval_every, "
-    "execution"
+    "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
+    "eval_every, execution"
 )
 SPLITS = (
     "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, natural, "
@@ -422,6 +422,41 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
             clients("split: {kind: inner, split: {kind: shards, shards_client: 2}}"),
             "4: clients.split.split.shards_client: unknown key; allowed: min_examples, kind, "
             "shards_per_client; did you mean 'shards_per_client'?",
+        ),
+        (
+            clients("sampling: {kind: fixed, cohorts: [[0, 4]]}"),
+            "4: clients.sampling: got client 4 under cohorts; there are clients 0 to 3 "
+            "(clients.count)",
+        ),
+        (
+            clients("per_round: 2, sampling: {kind: fixed, cohorts: [[0]]}"),
+            "4: clients.per_round: got 2; the fixed sampling does not read it; leave it out",
+        ),
+        (
+            clients("dropout: {rates: [0.1]}"),
+            "4: clients.dropout: got 1 under rates; there are 4 clients (clients.count)",
+        ),
+        (
+            clients("stragglers: {kind: epoch, share: 0.1}"),
+            "4: clients.stragglers.kind: got 'epoch'; no such kind of straggler; allowed: epochs, "
+            "steps; did you mean 'epochs'?",
+        ),
+        (
+            clients("malicious: {kind: boost, factor: 3.0}"),
+            "4: clients.malicious.share: missing; it has no default",
+        ),
+        (
+            training("aggregator: {kind: dp, noise_multiplier: 1}").replace(
+                "count: 4", "count: 4, sampling: by_size"
+            ),
+            "6: training.aggregator: got dp; with by_size sampling a client may come several times "
+            "in a round, and no noise is enough; allowed with: uniform, poisson, fixed, cyclic, "
+            "trace",
+        ),
+        (
+            training("algorithm: {kind: fedavg, weighting: loss}, aggregator: median"),
+            "6: training.aggregator: got median; it counts every client the same: leave the "
+            "algorithm's weighting (loss) out, or say uniform",
         ),
         (clients("shift: noise"), "4: clients.shift: got 'noise'; must be a list"),
         (

@@ -200,7 +200,8 @@ def _pair(bound: Any, is_pair: bool) -> Any:
 
 
 def _told(limits: Bounds, keys: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{k} {v}" for k, v in keys.items() if v is not None)
+    chosen = {k: v for k, v in keys.items() if v is not None and v is not False}
+    told = ", ".join(k if v is True else f"{k} {v}" for k, v in chosen.items())
     return f"{limits} ({told})" if told else str(limits)
 
 

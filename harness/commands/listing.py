@@ -24,12 +24,14 @@ def registries() -> dict[str, Any]:
     from harness.systems.malicious import attacks
     from harness.systems.sampling import samplers
     from harness.systems.stragglers import stragglers
+    from harness.training.aggregators import aggregators
     from harness.training.algorithms import algorithms
     from harness.training.models import models
     from harness.training.optimizers import optimizers
     from harness.training.schedules import schedules
 
     return {
+        "aggregators": aggregators,
         "algorithms": algorithms,
         "attacks": attacks,
         "checks": checks,

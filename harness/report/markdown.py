@@ -21,6 +21,7 @@ from harness.report.plots import (
 from harness.report.tables import (
     SUMMARY_COLUMNS,
     VERDICT_COLUMNS,
+    aggregation_rows,
     choice,
     figure,
     heterogeneity_rows,
@@ -149,6 +150,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
         *layer_rows(result.histories[0]),
         ["algorithm", choice(algorithms, training["algorithm"])],
+        *aggregation_rows(result),
         ["execution", result.histories[0].execution],
         [
             "local training",

@@ -20,8 +20,10 @@ from harness.systems.dropout import dropouts
 from harness.systems.malicious import attacks
 from harness.systems.sampling import samplers
 from harness.systems.stragglers import stragglers
+from harness.training.aggregators import aggregators
 from harness.training.algorithms import algorithms
 from harness.training.history import TrainingHistory
+from harness.training.privacy import ACCOUNTANT
 
 
 def figure(value: Optional[float], digits: int = 4) -> str:
@@ -140,7 +142,7 @@ def summary_row(result: Result) -> list[str]:
             ]
         ),
         f"{statistics.fmean(distances):.3f}" if distances else "–",
-        choice(algorithms, training["algorithm"]),
+        ", ".join([choice(algorithms, training["algorithm"]), *_aggregator(training)]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
         interval(result.accuracies),
@@ -216,6 +218,26 @@ def recall_table(result: Result) -> tuple[list[list[str]], list[str]]:
         return [], []
     what = "recall" if len(shown) == len(means) else f"recall, worst {len(shown)} of {len(means)}"
     return [[what, *(f"{means[label]:.3f}" for label in shown)]], ["label", *map(str, shown)]
+
+
+def _aggregator(training: dict[str, Any]) -> list[str]:
+    """The aggregator in short, where it is not the plain mean."""
+    chosen = training.get("aggregator")
+    return [chosen["kind"]] if chosen and chosen["kind"] != "mean" else []
+
+
+def aggregation_rows(result: Result) -> list[list[str]]:
+    """The aggregator, where it is not the plain mean, and the privacy that it gives."""
+    chosen = result.settings["training"].get("aggregator")
+    if not chosen or chosen["kind"] == "mean":
+        return []
+    rows = [["aggregator", choice(aggregators, chosen)]]
+    found = [h.epsilon for h in result.histories if h.epsilon is not None]
+    if not found:
+        return rows
+    sampling = choice(samplers, result.settings["clients"]["sampling"])
+    told = f"epsilon {figure(max(found))} at delta {figure(result.histories[0].delta)}"
+    return [*rows, ["privacy of a client", f"{told} ({ACCOUNTANT}, {sampling} sampling)"]]
 
 
 def heterogeneity_rows(result: Result) -> list[list[str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Optional, Protocol
 
 from harness.errors import RuntimeUnavailable
+from harness.runtime.executors import simulated
 
 
 class Pool(Protocol):
@@ -104,7 +105,7 @@ def _form(computation: Any) -> Any:
         return isinstance(of, tff.FederatedType) and of.placement is tff.CLIENTS
 
     try:
-        form = tff.backends.native.compile_to_mergeable_comp_form(computation)
+        form = tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
     except (TypeError, ValueError) as bad:
         raise _refused("one of its aggregations needs the result of another") from bad
     if type_analysis.contains(form.after_merge.type_signature.result, is_at_clients):

@@ -10,9 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from harness.checks import checks
 from harness.data.settings import Clients, Data
-from harness.registry import Choice, Choices, Registry
+from harness.registry import Choice, Choices, Registry, kind
 from harness.settings import Section, problem
+from harness.systems.sampling import samplers
 from harness.training.models import models
+from harness.training.privacy import is_bounded
 from harness.training.settings import Training
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -87,6 +89,17 @@ class Scenario(Section):
         if len(set(seeds)) < len(seeds):
             raise problem("", "the same seed twice is the same training twice")
         return seeds
+
+    @model_validator(mode="after")
+    def _can_be_private(self) -> Scenario:
+        if kind(self.training.aggregator) == "dp" and not is_bounded(self.clients.sampling):
+            able = [n for n in samplers.names() if not samplers[n].traits.get("repeats")]
+            raise problem(
+                "training.aggregator",
+                f"got dp; with {kind(self.clients.sampling)} sampling a client may come several "
+                f"times in a round, and no noise is enough; allowed with: {', '.join(able)}",
+            )
+        return self
 
     def id(self, variant: str = "") -> str:
         """Name, and the variant of a matrix: ``digits-label-skew[alpha=0.1]``."""

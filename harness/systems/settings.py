@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from harness.settings import Section
+from harness.systems.malicious import attack
 from harness.systems.sampling import samplers
 
 
@@ -25,3 +26,8 @@ class Systems:
     dropout: Optional[Section] = None
     stragglers: Optional[Section] = None
     malicious: Optional[Section] = None
+
+    @property
+    def scales_updates(self) -> bool:
+        """Whether malicious clients multiply their updates by a factor."""
+        return self.malicious is not None and attack(self.malicious).factor != 1

@@ -16,6 +16,7 @@ from harness.training.cohorts import cohort_of_round
 from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.personalisation import personalised_accuracy
+from harness.training.privacy import guarantee
 from harness.training.process import Process, process_for
 from harness.training.settings import Training
 
@@ -67,7 +68,7 @@ def train(
             the model hold nothing out.
 
     """
-    process = process_for(model, training, data)
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
     begin = checkpoints.latest(process.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
     diverged = None
@@ -91,6 +92,13 @@ def train(
             process, so_far.state, data, training, training.personalise, seed
         )
     counts = data.label_counts
+    private = guarantee(
+        training.aggregator,
+        systems.sampling,
+        len(data.clients),
+        cohort_size,
+        len(so_far.rounds),
+    )
     has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
     final = {}
     if has_model and not diverged:
@@ -104,6 +112,8 @@ def train(
         test_examples=len(data.test),
         personalised_accuracy=personalised,
         heterogeneity=measure(counts, data.unused, data.sizes),
+        epsilon=private and private.epsilon,
+        delta=private and private.delta,
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
         parameters=process.form.parameters(),
         model_summary=process.form.summary(),
@@ -137,7 +147,7 @@ def steps(
     systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
-    process = process_for(model, training, data)
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
     begin = begin or Progress((), process.initial_state(seed, data))
     state = begin.state
     for number in range(len(begin.rounds) + 1, training.rounds + 1):

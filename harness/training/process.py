@@ -12,16 +12,22 @@ import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
+from harness.errors import ModelError
+from harness.registry import kind
 from harness.runtime.imports import silenced
 from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
+from harness.training.aggregators import aggregators
+from harness.training.aggregators import build as aggregator_factory
+from harness.training.aggregators.differential_privacy import NOISE_SEED
 from harness.training.algorithms import LearningProcess, OwnProcess, Parts, algorithms
 from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
+from harness.training.execution.scaled import is_scaled as takes_factors
 from harness.training.forms import Form, form_of
 from harness.training.optimizers import optimizers
 from harness.training.settings import Training
@@ -44,6 +50,7 @@ class Process:
         form: the scenario's model, as this process judges it.
         traffic: what a round sends to and from each client.
         initial_weights_file: where the model's weights come from; None for the seed.
+        is_scaled: whether clients may multiply their updates by a factor.
     """
 
     learning: Union[LearningProcess, OwnProcess]
@@ -51,6 +58,7 @@ class Process:
     form: Form
     traffic: Traffic
     initial_weights_file: Optional[str] = None
+    is_scaled: bool = False
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
@@ -63,7 +71,8 @@ class Process:
             weights = tff.learning.models.ModelWeights(
                 *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
             )
-        return self.learning.set_model_weights(self.learning.initialize(), weights)
+        state = self.learning.set_model_weights(self.learning.initialize(), weights)
+        return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model, or that a file does.
@@ -122,11 +131,24 @@ class Process:
         """
         if self.execution.kind == "packed":
             return packed.arguments(cohort, training, steps, factors)
-        return standard.arguments(cohort, training, steps)
+        return standard.arguments(cohort, training, steps, factors if self.is_scaled else None)
 
 
-def process_for(chosen: Section, training: Training, data: FederatedData) -> Process:
+def process_for(
+    chosen: Section,
+    training: Training,
+    data: FederatedData,
+    cohort_size: Optional[int] = None,
+    is_scaled: bool = False,
+) -> Process:
     """The process for these settings; built once for all seeds and variants that share them.
+
+    Args:
+        chosen: the model.
+        training: algorithm, aggregator and optimizers.
+        data: what the model has to fit.
+        cohort_size: clients that a round is expected to have; all when None.
+        is_scaled: whether clients may multiply their updates by a factor.
 
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
@@ -139,19 +161,33 @@ def process_for(chosen: Section, training: Training, data: FederatedData) -> Pro
         data.train.x.dtype.name,
         data.train.y.dtype.name,
     )
-    parts = (chosen, training.algorithm, training.client_optimizer, training.server_optimizer)
+    parts = (
+        chosen,
+        training.algorithm,
+        training.aggregator,
+        training.client_optimizer,
+        training.server_optimizer,
+    )
     code = [fingerprints(part) for part in parts]
     settings = [part.model_dump(mode="json") for part in parts]
     told = _told(training, data)
-    key = json.dumps([repr(shape), training.execution, code, settings, told])
+    clients = 0
+    if aggregators.entry(training.aggregator).traits.get("by_clients"):
+        clients = cohort_size or len(data.clients)
+    key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, told)
+            _built[key] = _build(chosen, training, shape, clients, is_scaled, told)
     return _built[key]
 
 
 def _build(
-    chosen: Section, training: Training, shape: models.Shape, told: dict[str, int]
+    chosen: Section,
+    training: Training,
+    shape: models.Shape,
+    clients: int,
+    scaled: bool,
+    told: dict[str, int],
 ) -> Process:
     form = form_of(chosen, shape)  # first, where an error is the user's to read
     execution = choose(training, form)
@@ -160,14 +196,32 @@ def _build(
         form.functional() if is_packed else form.variable(),
         optimizers.entry(training.client_optimizer).call(training.client_optimizer),
         optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+        aggregator=aggregator_factory(training.aggregator, clients),
         packed=is_packed,
+        scaled=scaled,
         form=form,
         **told,
     )
     learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
+    is_own = isinstance(learning, OwnProcess)
+    if scaled and not is_packed and (is_own or not takes_factors(learning)):
+        raise ModelError(
+            f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
+            "update; label_flip does"
+        )
     traffic = traffic_of(training, parts, form.new_weights())
     file: Optional[str] = getattr(chosen, "initial_weights")  # noqa: B009 - of ModelSettings
-    return Process(learning, execution, form, traffic, file)
+    return Process(learning, execution, form, traffic, file, scaled)
+
+
+def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
+    """The server's state with what its aggregator draws noise from set by the training's seed."""
+    import tree
+
+    def seeded(path: tuple[Any, ...], leaf: Any) -> Any:
+        return np.array([rng.integers(2**31), 0], np.int32) if NOISE_SEED in path else leaf
+
+    return state._replace(aggregator=tree.map_structure_with_path(seeded, state.aggregator))
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:

@@ -8,6 +8,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from harness.registry import Choice, kind
 from harness.settings import Section, problem
+from harness.training.aggregators import aggregators
 from harness.training.algorithms import algorithms
 from harness.training.optimizers import optimizers
 
@@ -34,6 +35,9 @@ class Training(Section):
 
     algorithm: Annotated[Section, Choice(algorithms)] = Field(
         default_factory=lambda: algorithms.parse("fedavg")
+    )
+    aggregator: Annotated[Section, Choice(aggregators)] = Field(
+        default_factory=lambda: aggregators.parse("mean")
     )
     rounds: Annotated[int, Field(ge=1)]
     local_epochs: Annotated[int, Field(ge=1)] = 1
@@ -66,4 +70,17 @@ class Training(Section):
                 raise problem(
                     key, f"got {shown}; {entry.name} sets it itself: leave it out, or choose fedavg"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _weighs_where_it_counts(self) -> Training:
+        aggregator = aggregators.entry(self.aggregator)
+        asked = self.algorithm.model_fields_set
+        weighting = getattr(self.algorithm, "weighting", "uniform")
+        if aggregator.traits.get("unweighted") and "weighting" in asked and weighting != "uniform":
+            raise problem(
+                "aggregator",
+                f"got {aggregator.name}; it counts every client the same: leave the algorithm's "
+                f"weighting ({weighting}) out, or say uniform",
+            )
         return self

@@ -147,6 +147,9 @@ class Parts:
         server_optimizer: applies the aggregated change.
         aggregator: a factory of `tff.aggregators` for the clients' changes; None for their plain
             weighted mean.
+        scaled: whether clients may multiply their updates by a factor, which then comes with
+            each of their batches (harness/training/execution/scaled.py); of packed clients they
+            always may.
         packed: whether the process is given packed clients. Only asked of algorithms that are
             registered with ``packs=True``.
         rounds: how many there will be; only told to algorithms registered with ``by_round=True``.
@@ -161,6 +164,7 @@ class Parts:
     client_optimizer: tff.learning.optimizers.Optimizer
     server_optimizer: tff.learning.optimizers.Optimizer
     aggregator: Any = None
+    scaled: bool = False
     packed: bool = False
     form: Any = None
     rounds: int = 0

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.runtime.imports import import_tff
 from harness.training.algorithms.base import LearningProcess, Made, Parts, Weighting, algorithms
+from harness.training.execution.scaled import scaled
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -37,15 +38,25 @@ def fedavg(parts: Parts, *, weighting: Weighting = "examples") -> LearningProces
             parts.client_optimizer,
             parts.server_optimizer,
             weighting,
+            aggregator=parts.aggregator,
         )
     if weighting not in ("examples", "uniform"):
         return _weighted_by_metric(parts, weighting)
     weightings = tff.learning.ClientWeighting
+    client_weighting = weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
+    if parts.scaled:
+        client_work = tff.learning.templates.build_model_delta_client_work(
+            cast("Callable[[], tff.learning.models.VariableModel]", parts.model),
+            parts.client_optimizer,
+            client_weighting,
+            loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+        )
+        return compose(parts, client_work)
     return tff.learning.algorithms.build_weighted_fed_avg(
         parts.model,
         client_optimizer_fn=parts.client_optimizer,
         server_optimizer_fn=parts.server_optimizer,
-        client_weighting=weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM,
+        client_weighting=client_weighting,
         model_aggregator=parts.aggregator,
         # Bit-identical to DATASET_REDUCE, and about four times as fast on a CPU.
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
@@ -111,6 +122,8 @@ def compose(parts: Parts, client_work: Any) -> LearningProcess:
 
     weights_type = initial_weights.type_signature.result
     aggregator = parts.aggregator or tff.aggregators.MeanFactory()
+    if parts.scaled:
+        client_work = scaled(client_work)
     return templates.compose_learning_process(
         initial_weights,
         templates.build_broadcast_process(weights_type),

@@ -46,6 +46,7 @@ def fedavg_with_schedule(
             parts.client_optimizer,
             parts.server_optimizer,
             by_round=by_round,
+            aggregator=parts.aggregator,
         )
     return tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(
         parts.model,

@@ -32,7 +32,10 @@ def fedsgd(parts: Parts) -> LearningProcess:
         from harness.training.execution.packed import learning_process
 
         return learning_process(
-            cast("tff.learning.models.FunctionalModel", parts.model), None, parts.server_optimizer
+            cast("tff.learning.models.FunctionalModel", parts.model),
+            None,
+            parts.server_optimizer,
+            aggregator=parts.aggregator,
         )
     return tff.learning.algorithms.build_fed_sgd(
         parts.model,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from harness.errors import ModelError
+from harness.training.aggregators import aggregators
 from harness.training.algorithms import algorithms
 from harness.training.forms import Form
 from harness.training.settings import Training
@@ -42,4 +43,7 @@ def _obstacle(training: Training, form: Form) -> Optional[str]:
     entry = algorithms.entry(training.algorithm)
     if not entry.traits.get("packs"):
         return f"{entry.name} needs each client by itself"
+    aggregator = aggregators.entry(training.aggregator)
+    if not aggregator.traits.get("packs"):
+        return f"the aggregator {aggregator.name} needs each client's own change"
     return form.obstacle()

@@ -18,6 +18,7 @@ import numpy as np
 
 from harness.data.datasets import Examples
 from harness.runtime.imports import import_tff
+from harness.training.aggregators.base import combine_some, flat, unflat
 from harness.training.schedules import at, times
 from harness.training.settings import Training
 
@@ -103,12 +104,14 @@ def learning_process(
     server_optimizer: tff.learning.optimizers.Optimizer,
     weighting: str = "examples",
     by_round: Sequence[float] = (),
+    aggregator: Any = None,
 ) -> PackedProcess:
     """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` does it, on packed clients.
 
     Without a client optimizer a client sends its gradient, as for
     `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg; where
-    factors of the client's learning rate are given `by_round`, the state counts the rounds.
+    factors of the client's learning rate are given `by_round`, the state counts the rounds. An
+    `aggregator` is one of `harness.training.aggregators.stacked`; None is the weighted mean.
 
     One broadcast, one map over the clients, one sum and one step of the server. The state is that
     of a process composed of TFF's templates, but its parts are not: each of them costs calls in
@@ -160,13 +163,18 @@ def learning_process(
         optimizer = client_optimizer
         if by_round:
             optimizer = times(at(by_round, done), client_optimizer)
-        return _train_stack(model, optimizer, weighting, weights, stack)
+        return _train_stack(model, optimizer, weighting, aggregator is not None, weights, stack)
 
-    @tff.tensorflow.computation(state_type, train_stack.type_signature.result)
+    trained_type = train_stack.type_signature.result
+
+    @tff.tensorflow.computation(state_type, trained_type)
     def step(state: Any, sums: Any) -> Any:
         weights = state.global_model_weights
         total, total_weight, metrics = sums
-        mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+        if aggregator is None:
+            mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+        else:
+            mean = unflat(combine_some(aggregator.combine, total), tuple(weights.trainable))
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
         done = state.client_work + 1 if by_round else ()
@@ -185,11 +193,36 @@ def learning_process(
     )
     def next_round(state: Any, stacks: Any) -> Any:
         received = tff.federated_broadcast(tff.federated_map(sent, state))
-        sums = tff.federated_sum(tff.federated_map(train_stack, (received, stacks)))
+        trained = tff.federated_map(train_stack, (received, stacks))
+        sums = tff.federated_sum(trained) if aggregator is None else _gathered(trained, model)
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
     return PackedProcess(initialise, next_round, get_weights, set_weights)
+
+
+def _gathered(trained: Any, model: Any) -> Any:
+    """The rows of all placements one below the other, and the sums of the rest."""
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    trained_type = trained.type_signature.member
+
+    @tff.tensorflow.computation
+    def nobody() -> Any:
+        parameters = trained_type[0].shape[1]
+        return tf.zeros((0, parameters)), tf.constant(0.0), model.initialize_metrics_state()
+
+    @tff.tensorflow.computation(trained_type, trained_type)
+    def together(some: Any, more: Any) -> Any:
+        sums = tf.nest.map_structure(tf.add, some[1:], more[1:])
+        return tf.concat([some[0], more[0]], axis=0), *sums
+
+    @tff.tensorflow.computation(trained_type)
+    def itself(all_of_them: Any) -> Any:
+        return all_of_them
+
+    return tff.federated_aggregate(trained, nobody(), together, together, itself)
 
 
 def _specs(weights: Any) -> Any:
@@ -198,7 +231,9 @@ def _specs(weights: Any) -> Any:
     return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
 
 
-def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack: Any) -> Any:
+def _train_stack(
+    model: Any, optimizer: Any, weighting: str, keeps_rows: bool, weights: Any, stack: Any
+) -> Any:
     """Trains the clients of one stack in turn; all in one graph.
 
     Without an optimizer a client's change is its gradient.
@@ -206,7 +241,8 @@ def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
         their weights (float32), and their metrics summed over examples. As on TFF's own path, a
-        client whose change is not finite has no weight and no metrics.
+        client whose change is not finite has no weight and no metrics. With `keeps_rows`, instead
+        of the sum, each change that is finite, float32 (clients, parameters).
     """
     import tensorflow as tf
 
@@ -270,19 +306,33 @@ def _train_stack(model: Any, optimizer: Any, weighting: str, weights: Any, stack
             def counted(value: Any) -> Any:
                 return tf.where(finite, value, tf.zeros_like(value))
 
+            if keeps_rows:
+                rows, known = total
+                row = counted(factor * flat(change))
+                total = rows.write(client, row), known.write(client, finite)
+            else:
+                total = tuple(t + counted(weight * factor * c) for t, c in zip(total, change))
             return (
                 client + 1,
-                tuple(t + counted(weight * factor * c) for t, c in zip(total, change)),
+                total,
                 total_weight + counted(weight),
                 tf.nest.map_structure(lambda a, b: a + counted(b), sums, metrics),
             )
 
+        nothing: Any = tuple(tf.zeros_like(w) for w in start)
+        if keeps_rows:
+            nothing = tf.TensorArray(tf.float32, n := tf.size(sizes)), tf.TensorArray(tf.bool, n)
         _, total, total_weight, sums = tf.while_loop(
             lambda client, *_: client < tf.size(sizes),
             train_client,
-            (0, tuple(tf.zeros_like(w) for w in start), tf.constant(0.0), no_metrics()),
+            (0, nothing, tf.constant(0.0), no_metrics()),
             parallel_iterations=1,
         )
+        if keeps_rows:
+            rows, known = total
+            parameters = sum(int(np.prod(w.shape)) for w in start)
+            rows = tf.ensure_shape(rows.stack(), (None, parameters))
+            total = tf.boolean_mask(rows, known.stack())
         return total, total_weight, sums
 
     return run(weights, stack)

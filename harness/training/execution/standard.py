@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, cast
 import numpy as np
 
 from harness.data.datasets import Examples
+from harness.training.execution.scaled import FACTOR
 from harness.training.settings import Training
 
 if TYPE_CHECKING:
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 
 def arguments(
-    cohort: Sequence[Examples], training: Training, steps: Optional[np.ndarray] = None
+    cohort: Sequence[Examples],
+    training: Training,
+    steps: Optional[np.ndarray] = None,
+    factors: Optional[np.ndarray] = None,
 ) -> list[tf.data.Dataset]:
     """What each client trains on: its batches, `local_epochs` times over.
 
-    Of these the first ones where `steps`, int (clients,), says how many.
+    Of these the first ones where `steps`, int (clients,), says how many; each with the client's
+    factor where `factors`, float32 (clients,), are given.
     """
     import tensorflow as tf
 
@@ -30,4 +35,11 @@ def arguments(
         .repeat(training.local_epochs)
         for client in cohort
     ]
-    return given if steps is None else [own.take(n) for own, n in zip(given, steps)]
+    if steps is not None:
+        given = [own.take(n) for own, n in zip(given, steps)]
+    if factors is not None:
+        given = [
+            own.map(lambda batch, factor=factor: OrderedDict(batch, **{FACTOR: factor}))
+            for own, factor in zip(given, factors)
+        ]
+    return given

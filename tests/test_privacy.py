@@ -1,0 +1,114 @@
+"""Epsilon of a training, for the sampling that took place; and what cannot be made private."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Optional
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from harness.scenario import Scenario
+from harness.systems.sampling import samplers
+from harness.training.aggregators import aggregators
+from harness.training.privacy import guarantee
+
+FIXED = {"kind": "fixed", "cohorts": [[0]]}
+
+
+def epsilon(
+    sampling: Any = "poisson",
+    noise: float = 1.0,
+    delta: float = 1e-5,
+    population: int = 1000,
+    cohort: int = 10,
+    rounds: int = 100,
+) -> float:
+    private = guarantee(
+        aggregators.parse({"kind": "dp", "noise_multiplier": noise, "delta": delta}),
+        samplers.parse(sampling),
+        population,
+        cohort,
+        rounds,
+    )
+    assert private and private.delta == delta
+    return private.epsilon
+
+
+def by_definition(noise: float, delta: float, rounds: int) -> float:
+    """Of the plain Gaussian mechanism, composed: Mironov 2017, corollary 3 and proposition 3,
+    with the conversion of Canonne, Kamath and Steinke 2020, proposition 12 (arXiv:2004.00010).
+    """
+    orders = np.linspace(1.01, 300, 30000)
+    rdp = rounds * orders / (2 * noise**2)
+    converted = rdp + np.log1p(-1 / orders) - np.log(delta * orders) / (orders - 1)
+    return float(converted.min())
+
+
+def test_without_amplification_it_is_the_gaussian_mechanism() -> None:
+    for sampling in (FIXED, {"kind": "cyclic", "blocks": 2}):
+        found = epsilon(sampling, noise=8.0, rounds=20)
+        assert found == pytest.approx(by_definition(8.0, 1e-5, 20), rel=1e-2)
+
+
+def test_everybody_in_each_round_is_no_sampling() -> None:
+    """Poisson with probability 1; and of a fixed number, where the noise counts half."""
+    plain = epsilon(FIXED, noise=8.0)
+    assert epsilon("poisson", noise=8.0, cohort=1000) == pytest.approx(plain)
+    assert epsilon("uniform", noise=16.0, cohort=1000) == pytest.approx(plain)
+
+
+def test_sampling_amplifies() -> None:
+    assert epsilon("poisson") < epsilon("poisson", cohort=100) < epsilon(FIXED)
+    assert epsilon("uniform") < epsilon("uniform", cohort=100) < epsilon("uniform", cohort=1000)
+
+
+@pytest.mark.parametrize("sampling", ["poisson", "uniform", FIXED])
+def test_more_noise_fewer_rounds_and_a_larger_delta_give_less(sampling: Any) -> None:
+    found = epsilon(sampling)
+    assert epsilon(sampling, noise=2.0) < found < epsilon(sampling, rounds=200)
+    assert epsilon(sampling, delta=1e-3) < found
+
+
+def test_without_noise_nothing_is_private() -> None:
+    assert math.isinf(epsilon(noise=0.0))
+    mean = aggregators.parse("mean")
+    assert guarantee(mean, samplers.parse("uniform"), 10, 5, 3) is None
+
+
+def scenario(aggregator: Any, sampling: Any, algorithm: Optional[Any] = None) -> Scenario:
+    return Scenario.model_validate(
+        {
+            "name": "a",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 4, "sampling": sampling},
+            "model": "mlp",
+            "training": {
+                "rounds": 1,
+                "aggregator": aggregator,
+                **({"algorithm": algorithm} if algorithm else {}),
+            },
+        }
+    )
+
+
+DP = {"kind": "dp", "noise_multiplier": 1.0}
+
+
+@pytest.mark.parametrize("sampling", ["with_replacement", "by_size"])
+def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None:
+    with pytest.raises(ValidationError, match=f"with {sampling} sampling a client may come"):
+        scenario(DP, sampling)
+    scenario(DP, {"kind": "by_size", "replacement": False})
+    scenario("mean", sampling)
+
+
+@pytest.mark.parametrize("aggregator", [DP, "median", {"kind": "trimmed_mean", "trim": 0.2}])
+def test_aggregators_without_weights_refuse_to_be_given_some(aggregator: Any) -> None:
+    scenario(aggregator, "uniform")
+    scenario(aggregator, "uniform", {"kind": "fedavg", "weighting": "uniform"})
+    for weighting in ("examples", "loss"):
+        with pytest.raises(ValidationError, match="it counts every client the same"):
+            scenario(aggregator, "uniform", {"kind": "fedavg", "weighting": weighting})
+    scenario("clipping", "uniform", {"kind": "fedavg", "weighting": "loss"})
