@@ -96,7 +96,7 @@ class KerasForm(Form):
     def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
 
-        model = self._build()
+        model = self.build()
         load_keras(file, model)
         return tff.learning.models.ModelWeights.from_model(model)
 
