@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Optional
 
 from harness.report.figures import FigureOf
@@ -12,6 +12,7 @@ from harness.report.markup import Markup
 from harness.report.tables import interval
 from harness.report.variants import Pivot, of_matrices, pivot_table
 from harness.results import Result
+from harness.results.flat import flat
 from harness.results.runs import Run
 from harness.results.statistics import CONFIDENCE, Comparison
 
@@ -168,9 +169,9 @@ def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list
     """Settings and versions that differ, which may explain what the figures do."""
     rows = []
     for name in shared:
-        flat = [dict(_flat(run.results[name].settings)) for run in runs]
-        for key in dict.fromkeys(k for one in flat for k in one):
-            values = [_short(one.get(key, "–")) for one in flat]
+        each = [dict(flat(run.results[name].settings)) for run in runs]
+        for key in dict.fromkeys(k for one in each for k in one):
+            values = [_short(one.get(key, "–")) for one in each]
             if len(set(values)) > 1:
                 rows.append([name, key, *values])
     made = [[run.results[name].versions for name in shared] for run in runs]
@@ -189,14 +190,6 @@ def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list
         markup.heading("What else is different", 2),
         markup.table(cells, [markup.escape(c) for c in columns]),
     ]
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, value
 
 
 def _short(value: Any) -> str:

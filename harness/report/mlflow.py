@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from harness.report.figures import FIGURES
 from harness.report.scalars import scalars
 from harness.results import Result
+from harness.results.flat import flat
 from harness.training.history import TrainingHistory
 
 _LONGEST = 500  # characters of a parameter that MLflow takes
@@ -36,7 +37,7 @@ def log(result: Result, folder: Path) -> None:
         warnings.simplefilter("ignore", FutureWarning)  # MLflow would rather have a data base
         client = mlflow.MlflowClient(tracking_uri=folder.resolve().as_uri())
         experiment = _experiment(client, result.settings["name"])
-        params = [entities.Param(k, str(v)[:_LONGEST]) for k, v in _flat(result.settings)]
+        params = [entities.Param(k, str(v)[:_LONGEST]) for k, v in flat(result.settings)]
         for history in result.histories:
             tags = {"seed": str(history.seed), "status": result.status, **result.versions}
             run = client.create_run(
@@ -78,11 +79,3 @@ def _metrics(history: TrainingHistory) -> Iterator[tuple[int, str, float]]:
         value = figure.of(history)
         if value is not None and math.isfinite(value):
             yield history.rounds[-1].round, f"final/{name}", value
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value

@@ -13,6 +13,7 @@ from harness.report.figures import FigureOf
 from harness.report.markup import Markup
 from harness.report.tables import interval
 from harness.results import Result
+from harness.results.flat import flat
 from harness.results.store import natural
 
 
@@ -92,7 +93,7 @@ def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
             have the same values.
 
     """
-    flat = {r.id: dict(_flat(r.settings)) for r in results}
+    flat = {r.id: dict(_varied(r.settings)) for r in results}
     known = list(dict.fromkeys(key for keys in flat.values() for key in keys))
     row_key, column_key = _resolved(rows, known), _resolved(columns, known)
     cells: dict[tuple[str, str], Result] = {}
@@ -112,14 +113,11 @@ def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
     return Pivot(f"{rows} and {columns}", rows, columns, cells)
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            if "kind" in value:
-                yield prefix + key, value["kind"]
-            yield from _flat(value, f"{prefix}{key}.")
-        elif key != "kind" and not isinstance(value, (list, tuple)):
-            yield prefix + key, value
+def _varied(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings by which a table can be made; of a choice, its name under its own key."""
+    for key, value in flat(settings):
+        if not isinstance(value, (list, tuple, dict)):
+            yield key.removesuffix(".kind"), value
 
 
 def _value(value: Any) -> str:
