@@ -33,13 +33,13 @@ def _keys(entry: Entry[Any]) -> list[str]:
         default = "none" if value is None else f"`{as_yaml(value)}`"
         default = "needed" if key in schema.get("required", ()) else default
         about = told.get("description", "")
-        rows.append(f"| `{key}` | {_allowed(told)} | {default} | {about} |")
+        rows.append(f"| `{key}` | {_allowed(told, key)} | {default} | {about} |")
     if not rows:
         return []
     return ["\n".join(["| key | allowed | default | |", "|---|---|---|---|", *rows])]
 
 
-def _allowed(told: dict[str, Any]) -> str:
+def _allowed(told: dict[str, Any], key: str = "") -> str:
     if "enum" in told:
         return ", ".join(f"`{v}`" for v in told["enum"])
     if told.get("type") == "array":
@@ -48,7 +48,7 @@ def _allowed(told: dict[str, Any]) -> str:
         return "`true`, `false`"
     if "anyOf" in told:
         if any("properties" in one for one in told["anyOf"]):  # of an entry of a registry
-            return "a split"
+            return f"a {key}"
         return " or ".join(_allowed(one) for one in told["anyOf"] if one.get("type") != "null")
     words = _WORDS.get(told.get("type", ""), "anything")
     for bound, sign in [

@@ -24,6 +24,7 @@ class Stream(enum.IntEnum):
     MALICIOUS = 11
     AGGREGATION = 12
     CLIENT_FIGURES = 20
+    ALGORITHM = 21
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:

@@ -23,5 +23,8 @@ class Section(BaseModel):
 
 
 def problem(key: str, message: str) -> PydanticCustomError:
-    """An error at `key` of the section that is being validated; `message` is for the reader."""
+    """An error at `key`, which may be dotted, of the section that is being validated.
+
+    `message` is for the reader.
+    """
     return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})

@@ -7,7 +7,9 @@ different sizes, four of whom take part in a round, and an MLP with five hidden 
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -17,10 +19,12 @@ from support import algorithm
 from test_numpy_reference import Weights, gradient
 from test_packed import federation
 
+from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.scenario import Scenario
+from harness.seeds import Stream, generator
 from harness.systems.sampling import draw, samplers
-from harness.training.algorithms import algorithms
+from harness.training.algorithms import Parts, algorithms, scaffold
 from harness.training.cohorts import shuffled_examples
 from harness.training.loop import steps
 from harness.training.models import models
@@ -62,6 +66,10 @@ def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[
     ]
 
 
+def cohort_of(data: FederatedData, number: int, size: int = COHORT) -> np.ndarray:
+    return draw(samplers.parse("uniform"), data.population, size, SEED, number)
+
+
 def batches(data: FederatedData, client: int, number: int, size: int = 8, epochs: int = 2) -> Any:
     own = shuffled_examples(data, client, SEED, number)
     x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
@@ -88,7 +96,7 @@ def reference(
     history = []
     for number in range(1, ROUNDS + 1):
         change, mass = [np.zeros_like(w) for w in weights], 0.0
-        for one in draw(samplers.parse("uniform"), data.population, cohort, SEED, number):
+        for one in cohort_of(data, number, cohort):
             trained, weight = client(weights, int(one), number)
             change = [c + weight * (t - w) for c, t, w in zip(change, trained, weights)]
             mass += weight
@@ -268,6 +276,148 @@ def test_mime_lite_leaves_the_servers_momentum_unchanged(
     ours = measure(data, algorithm=chosen, client_optimizer=optimizer)
     assert_close(ours, reference(data, client, server))
     assert_far(ours, measure(data, client_optimizer=optimizer))
+
+
+def test_scaffold_corrects_the_drift_of_clients(data: FederatedData) -> None:
+    """Karimireddy et al., algorithm 1, option II, with a part of the clients in each round."""
+    zeros = [np.zeros((16, 5)), np.zeros(5), np.zeros((5, 3)), np.zeros(3)]
+    common, own = zeros, {client: zeros for client in range(5)}
+    moved: list[Weights] = []
+
+    def client(weights: Weights, one: int, number: int) -> Client:
+        trained = weights
+        for x, y in (used := batches(data, one, number)):
+            trained = [
+                w - RATE * (g - mine + c)
+                for w, g, mine, c in zip(trained, gradient(trained, x, y), own[one], common)
+            ]
+        change = [(w - t) / (len(used) * RATE) - c for w, t, c in zip(weights, trained, common)]
+        own[one] = [mine + c for mine, c in zip(own[one], change)]
+        moved.append(change)
+        return trained, 1.0
+
+    def server(weights: Weights, change: Weights) -> Weights:
+        nonlocal common
+        common = [c + sum(m[i] for m in moved) / 5 for i, c in enumerate(common)]
+        moved.clear()
+        return [w + c for w, c in zip(weights, change)]
+
+    ours = measure(data, algorithm="scaffold")
+    assert_close(ours, reference(data, client, server))
+    uniform = {"kind": "fedavg", "weighting": "uniform"}
+    assert_far(ours, measure(data, algorithm=uniform))
+
+
+def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
+    """Theorem II: f1 = mu w^2 + G w, f2 = -G w; FedAvg with several local steps misses w = 0."""
+    import tensorflow as tf
+
+    mu, bias, rate, local_steps = 0.5, 4.0, 0.1, 5
+
+    class Quadratic(tf.keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.w = self.add_weight(name="w", shape=(), initializer="ones")
+
+        def call(self, x: Any) -> Any:
+            return x[:, :1] * self.w**2 + x[:, 1:] * self.w
+
+    class Value(tf.keras.losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return y_pred
+
+    def model() -> Any:
+        return tff.learning.models.from_keras_model(
+            tf.keras.Sequential([tf.keras.layers.InputLayer((2,)), Quadratic()]),
+            loss=Value(),
+            input_spec=OrderedDict(
+                x=tf.TensorSpec((None, 2), tf.float32), y=tf.TensorSpec((None,), tf.int32)
+            ),
+        )
+
+    sgdm = tff.learning.optimizers.build_sgdm
+    process = scaffold(Parts(model, sgdm(rate), sgdm(1.0), population=2))
+    x = np.array([[mu, bias], [0.0, -bias]], np.float32)
+    examples = [Examples(x[i : i + 1], np.zeros(1, np.int32)) for i in (0, 1)]
+    cohort: Any = SimpleNamespace(clients=np.arange(2), examples=examples, steps=None)
+    training = Training.model_validate({"rounds": 1, "local_epochs": local_steps})
+    two: Any = SimpleNamespace(clients=[0, 1])
+    weights = tff.learning.models.ModelWeights([np.float32(1.0)], [])
+    rng = np.random.default_rng(0)
+    state = process.start(weights, two, rng)
+
+    w = biased = measured = 1.0
+    control, own = 0.0, [0.0, 0.0]
+    for number in range(60):
+        state, _ = process.next(state, cohort, training, rng)
+        ends, drifted, moved = [], [], []
+        for i, (square, slope) in enumerate(x.astype(float)):
+            y, z = w, biased
+            for _ in range(local_steps):
+                y -= rate * (2 * square * y + slope - own[i] + control)
+                z -= rate * (2 * square * z + slope)
+            moved.append((w - y) / (local_steps * rate) - control)
+            own[i] += moved[-1]
+            ends.append(y)
+            drifted.append(z)
+        w, biased, control = sum(ends) / 2, sum(drifted) / 2, control + sum(moved) / 2
+        measured = float(process.get_model_weights(state).trainable[0])
+        if number < ROUNDS:
+            assert measured == pytest.approx(w, abs=2e-6)
+    assert measured == pytest.approx(0.0, abs=1e-3)
+    # FedAvg's fixed point: K rate G / (1 - (1 - 2 mu rate)^K) - G / (2 mu).
+    assert biased == pytest.approx(0.8839, abs=1e-3)
+
+
+def test_centralised_trains_on_the_pooled_examples(data: FederatedData) -> None:
+    settings = Training.model_validate({**BASE, "algorithm": "centralised"})
+    weights = [
+        w.numpy().astype(np.float64)
+        for w in process_for(MODEL, settings, data).initial_weights(SEED).trainable
+    ]
+    expected = []
+    for number in range(1, ROUNDS + 1):
+        cohort = cohort_of(data, number)
+        own = [shuffled_examples(data, int(client), SEED, number) for client in cohort]
+        order = generator(SEED, Stream.ALGORITHM, number).permutation(sum(map(len, own)))
+        x = np.concatenate([e.x for e in own])[order].reshape(len(order), -1).astype(np.float64)
+        y = np.concatenate([e.y for e in own])[order]
+        for begin in [*range(0, len(y), 8)] * 2:
+            part = slice(begin, begin + 8)
+            step = gradient(weights, x[part], y[part])
+            weights = [w - RATE * g for w, g in zip(weights, step)]
+        expected.append(weights)
+    assert_close(measure(data, algorithm="centralised"), expected)
+
+
+def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:
+    settings = Training.model_validate({**BASE, "algorithm": "local_only"})
+    process = process_for(MODEL, settings, data)
+    *_, last = steps(data, MODEL, settings, COHORT, SEED)
+    state: Any = last.state
+    first = [w.numpy().astype(np.float64) for w in process.initial_weights(SEED).trainable]
+    train, right = sgd(data), []
+    for client in range(5):
+        weights = first
+        for number in range(1, ROUNDS + 1):
+            if client in cohort_of(data, number):
+                weights, _ = train(weights, client, number)
+        for ours, reference in zip(state.weights.trainable, weights):
+            np.testing.assert_allclose(ours[client], reference, rtol=0, atol=2e-6)
+        x = data.test.x.reshape(len(data.test), -1)
+        logits = np.maximum(x @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
+        right.append(np.mean(logits.argmax(axis=1) == data.test.y))
+    assert last.round.accuracy == pytest.approx(np.mean(right))
+
+
+@pytest.mark.parametrize("name", ["local_only", "centralised"])
+def test_with_one_client_fedavg_is_local_training(name: str) -> None:
+    alone = federation([30], 0)
+    fedavg = measure(alone, cohort=1)
+    settings = Training.model_validate({**BASE, "algorithm": name})
+    *_, last = steps(alone, MODEL, settings, 1, SEED)
+    state: Any = last.state
+    for ours, theirs in zip(state.weights.trainable, fedavg[-1]):
+        np.testing.assert_allclose(np.reshape(ours, theirs.shape), theirs, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from harness.data.sizes import sizes
 from harness.data.splits import splits
 from harness.report.markdown import plots, report
 from harness.results import read_results
+from harness.training.settings import Training
 
 ROOT = Path(__file__).parent.parent
 
@@ -136,6 +137,22 @@ def test_the_page_on_data_sets_is_that_of_the_registry(tmp_path: Path) -> None:
     assert made == (ROOT / "docs/datasets.md").read_text(encoding="utf-8")
     for name in datasets.names():
         assert f"### {name}\n" in made
+
+
+def test_the_page_on_algorithms_is_that_of_the_registries(tmp_path: Path) -> None:
+    """After a wanted change: uv run python docs/make_algorithms.py, and read the diff."""
+    made = (made_by("make_algorithms.py", tmp_path) / "algorithms.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/algorithms.md").read_text(encoding="utf-8")
+    known = registries()
+    for concept in ("algorithms", "optimizers", "schedules"):
+        for name in known[concept].names():
+            assert f"### {name}\n" in made
+    for key in Training.model_fields:
+        assert f"| `training.{key}` | " in made
+    scenarios = (ROOT / "scenarios/algorithms").glob("*.yaml")
+    shown = "\n".join(f.read_text(encoding="utf-8") for f in scenarios)
+    for name in known["algorithms"].names():
+        assert re.search(rf"algorithm: ({name}\b|{{(kind: )?{name}\b)", shown), name
 
 
 def test_what_the_page_says_of_packaged_data_is_so() -> None:

@@ -195,8 +195,9 @@ FILES = ("start.npz", "start.keras", "start.h5", "only.h5", "new.weights.h5", "a
 @pytest.mark.parametrize("file", FILES)
 def test_a_training_begins_with_the_weights_of_a_file(file: str) -> None:
     chosen = models.parse({**MLP, "initial_weights": file})
-    process = process_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
-    state = process.initial_state(0)
+    data = federation((4, 4, 1), 3)
+    process = process_for(chosen, Training(rounds=1), data)
+    state = process.initial_state(0, data)
     weights = process.learning.get_model_weights(state).trainable
     assert [set(np.unique(w)) for w in weights] == [{1.0}, {2.0}, {3.0}, {4.0}]
 

@@ -30,7 +30,7 @@ TOP_LEVEL_KEYS = (
 CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, malicious"
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
-    "eval_every, execution"
+    "eval_every, execution, personalise"
 )
 SPLITS = (
     "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, natural, "

@@ -87,9 +87,9 @@ def rounds(federation: Federation, execution: str) -> Iterator[Weights]:
 def bare(federation: Federation, execution: str) -> Iterator[Weights]:
     """`learning.next` in a loop that makes its arguments for each round, as any loop has to."""
     runtime().start()
-    training = settings(federation, execution)[2]
+    data, _, training = settings(federation, execution)
     built = process(federation, execution)
-    state, number = built.initial_state(SEED), 0
+    state, number = built.initial_state(SEED, data), 0
     while True:
         number += 1
         held = [Examples(*federation.examples(k, number)) for k in federation.cohort(number)]
@@ -100,11 +100,11 @@ def bare(federation: Federation, execution: str) -> Iterator[Weights]:
 def ready(federation: Federation, execution: str) -> Iterator[Weights]:
     """`learning.next` alone, on the first round's arguments over and over."""
     runtime().start()
-    training = settings(federation, execution)[2]
+    data, _, training = settings(federation, execution)
     built = process(federation, execution)
     held = [Examples(*federation.examples(k, 1)) for k in federation.cohort(1)]
     arguments = built.arguments(held, training)
-    state = built.initial_state(SEED)
+    state = built.initial_state(SEED, data)
     while True:
         state = built.learning.next(state, arguments).state
         yield _weights(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Callable, Optional
@@ -96,6 +96,13 @@ class FederatedData:
     def test_examples(self, client: int) -> Examples:
         """What a client holds out for testing, with its shifts."""
         return self._of(self.client_test, client, _TEST)
+
+    def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
+        """What a model of each client's own is tested on: what it holds out, or the test set."""
+        for client in range(len(self.clients)):
+            examples = self.test_examples(client) if self.client_test else self.test
+            if len(examples):
+                yield client, examples
 
     def _of(self, positions: Sequence[np.ndarray], client: int, part: int) -> Examples:
         own = self.train.take(positions[client])

@@ -99,12 +99,23 @@ def undividable(computation: Any) -> Optional[str]:
 
 def _form(computation: Any) -> Any:
     import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.types import type_analysis
+
+    def is_at_clients(of: Any) -> bool:
+        return isinstance(of, tff.FederatedType) and of.placement is tff.CLIENTS
 
     try:
-        return tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
+        form = tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
     except (TypeError, ValueError) as bad:
-        raise RuntimeUnavailable(
-            "the algorithm of this scenario cannot be divided among several remote workers, as "
-            "one of its aggregations needs the result of another; it runs on one worker, or "
-            "on none (--fed-workers=HOST:PORT, or without)"
-        ) from bad
+        raise _refused("one of its aggregations needs the result of another") from bad
+    if type_analysis.contains(form.after_merge.type_signature.result, is_at_clients):
+        # TFF returns them in the order in which the workers happen to finish.
+        raise _refused("its clients keep results of their own from round to round")
+    return form
+
+
+def _refused(reason: str) -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        "the algorithm of this scenario cannot be divided among several remote workers, as "
+        f"{reason}; it runs on one worker, or on none (--fed-workers=HOST:PORT, or without)"
+    )

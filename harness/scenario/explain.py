@@ -57,7 +57,7 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
 
 def _path(found: ErrorDetails, data: Any) -> Key:
     """The key path of an error: without what pydantic adds for the members of a union, and with
-    the key that a validator of the whole section blames.
+    the key, or dotted path of keys, that a validator of the whole section blames.
     """
     path: list[Union[str, int]] = []
     for part in found["loc"]:

@@ -54,6 +54,15 @@ class Scenario(Section):
         lists = ("tags", "seeds")
         return {k: tuple(v) if k in lists and isinstance(v, list) else v for k, v in value.items()}
 
+    @model_validator(mode="after")
+    def _clients_hold_out_what_they_fine_tune_for(self) -> Scenario:
+        if self.training.personalise is not None and self.data.holdout != "per_client":
+            raise problem(
+                "training.personalise",
+                "each client is judged on examples of its own; needs data.holdout: per_client",
+            )
+        return self
+
     @field_validator("name")
     @classmethod
     def _names_files(cls, name: str) -> str:

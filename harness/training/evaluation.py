@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -42,3 +43,9 @@ def outputs(form: Form, batch: Examples) -> tuple[float, np.ndarray, np.ndarray]
     loss, given = form.forward(batch.x, batch.y)
     right, counted = form.shape.task.hits(tf.constant(batch.y), given)
     return loss, right.numpy(), counted.numpy()
+
+
+def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:
+    """The mean of evaluations, each with its weight."""
+    figures, weights = zip(*judged)
+    return Evaluation(*(float(f) for f in np.average(figures, axis=0, weights=weights)))

@@ -10,10 +10,12 @@ from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.systems import Systems
+from harness.training.algorithms import algorithms
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
 from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
+from harness.training.personalisation import personalised_accuracy
 from harness.training.privacy import guarantee
 from harness.training.process import Process, process_for
 from harness.training.settings import Training
@@ -62,11 +64,12 @@ def train(
 
     Raises:
         ModelError: the model cannot be built or does not fit the data.
-        DataError: the client systems do not fit the federation.
+        DataError: the client systems do not fit the federation, or clients that are to fine-tune
+            the model hold nothing out.
 
     """
     process = process_for(model, training, data, cohort_size, systems.scales_updates)
-    begin = checkpoints.latest(process.initial_state(seed)) if checkpoints else None
+    begin = checkpoints.latest(process.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
     diverged = None
     try:
@@ -83,6 +86,11 @@ def train(
         if checkpoints and so_far.rounds:
             checkpoints.save(so_far)
         raise
+    personalised: tuple[float, ...] = ()
+    if training.personalise is not None and not diverged:
+        personalised = personalised_accuracy(
+            process, so_far.state, data, training, training.personalise, seed
+        )
     counts = data.label_counts
     private = guarantee(
         training.aggregator,
@@ -91,7 +99,10 @@ def train(
         cohort_size,
         len(so_far.rounds),
     )
-    final = {} if diverged else _final_figures(process, so_far, data, seed)
+    has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
+    final = {}
+    if has_model and not diverged:
+        final = _final_figures(process, so_far, data, seed)
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -99,6 +110,7 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        personalised_accuracy=personalised,
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
@@ -136,19 +148,16 @@ def steps(
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     process = process_for(model, training, data, cohort_size, systems.scales_updates)
-    learning = process.learning
-    begin = begin or Progress((), process.initial_state(seed))
+    begin = begin or Progress((), process.initial_state(seed, data))
     state = begin.state
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
         cohort = cohort_of_round(data, cohort_size, seed, number, training, systems)
         metrics = _NOTHING
         if len(cohort.clients):  # without clients a round leaves everything as it was
-            given = process.arguments(cohort.examples, training, cohort.steps, cohort.factors)
-            state, measured = learning.next(state, given)
-            metrics = measured["client_work"]["train"]
+            state, metrics = process.next(state, cohort, training, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:
-            judged = process.evaluate(state, data.test)
+            judged = process.evaluate(state, data, training)
         yield Step(
             Round(
                 round=number,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import atexit
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from harness.training import models
 from harness.training.aggregators import aggregators
 from harness.training.aggregators import build as aggregator_factory
 from harness.training.aggregators.differential_privacy import NOISE_SEED
-from harness.training.algorithms import LearningProcess, Parts, algorithms
+from harness.training.algorithms import LearningProcess, OwnProcess, Parts, algorithms
+from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
@@ -44,7 +45,7 @@ class Process:
     """A learning process and what is needed to start, feed and judge it.
 
     Attributes:
-        learning: the TFF process; it has no random state of its own.
+        learning: the TFF process, or what stands for it; it has no random state of its own.
         execution: how clients are put onto placements.
         form: the scenario's model, as this process judges it.
         traffic: what a round sends to and from each client.
@@ -52,18 +53,20 @@ class Process:
         is_scaled: whether clients may multiply their updates by a factor.
     """
 
-    learning: LearningProcess
+    learning: Union[LearningProcess, OwnProcess]
     execution: Execution
     form: Form
     traffic: Traffic
     initial_weights_file: Optional[str] = None
     is_scaled: bool = False
 
-    def initial_state(self, seed: int) -> Any:
+    def initial_state(self, seed: int, data: FederatedData) -> Any:
         """The server's state before the first round, with the weights that `seed` gives."""
         import tensorflow_federated as tff
 
         weights = self.initial_weights(seed)
+        if isinstance(self.learning, OwnProcess):
+            return self.learning.start(weights, data, generator(seed, Stream.ALGORITHM, 0))
         if self.execution.kind == "packed":  # a functional model keeps its weights as tuples
             weights = tff.learning.models.ModelWeights(
                 *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
@@ -87,9 +90,27 @@ class Process:
                 return self.form.loaded_weights(self.initial_weights_file)
             return self.form.new_weights()
 
-    def evaluate(self, state: Any, examples: Examples) -> Evaluation:
-        """The model of that state on held-out examples."""
-        return self.judge(self.learning.get_model_weights(state), examples)
+    def next(
+        self, state: Any, cohort: Cohort, training: Training, seed: int, number: int
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """The state after round `number`, and TFF's metrics of its training."""
+        if isinstance(self.learning, OwnProcess):
+            rng = generator(seed, Stream.ALGORITHM, number)
+            return self.learning.next(state, cohort, training, rng)
+        given = self.arguments(cohort.examples, training, cohort.steps, cohort.factors)
+        state, measured = self.learning.next(state, given)
+        return state, measured["client_work"]["train"]
+
+    @property
+    def computation(self) -> Any:
+        """The TFF computation of a round."""
+        return self.learning.round if isinstance(self.learning, OwnProcess) else self.learning.next
+
+    def evaluate(self, state: Any, data: FederatedData, training: Training) -> Evaluation:
+        """The model of that state on the test set, or the models where each client has its own."""
+        if isinstance(self.learning, OwnProcess):
+            return self.learning.evaluate(state, data, training, self.judge)
+        return self.judge(self.learning.get_model_weights(state), data.test)
 
     def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
         """The model with these weights on held-out examples."""
@@ -149,19 +170,24 @@ def process_for(
     )
     code = [fingerprints(part) for part in parts]
     settings = [part.model_dump(mode="json") for part in parts]
-    rounds = _rounds(training)
+    told = _told(training, data)
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
-    key = json.dumps([repr(shape), training.execution, code, settings, rounds, clients, is_scaled])
+    key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, clients, is_scaled)
+            _built[key] = _build(chosen, training, shape, clients, is_scaled, told)
     return _built[key]
 
 
 def _build(
-    chosen: Section, training: Training, shape: models.Shape, clients: int, scaled: bool
+    chosen: Section,
+    training: Training,
+    shape: models.Shape,
+    clients: int,
+    scaled: bool,
+    told: dict[str, int],
 ) -> Process:
     form = form_of(chosen, shape)  # first, where an error is the user's to read
     execution = choose(training, form)
@@ -173,10 +199,12 @@ def _build(
         aggregator=aggregator_factory(training.aggregator, clients),
         packed=is_packed,
         scaled=scaled,
-        rounds=_rounds(training),
+        form=form,
+        **told,
     )
     learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
-    if scaled and not is_packed and not takes_factors(learning):
+    is_own = isinstance(learning, OwnProcess)
+    if scaled and not is_packed and (is_own or not takes_factors(learning)):
         raise ModelError(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
@@ -196,7 +224,8 @@ def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
     return state._replace(aggregator=tree.map_structure_with_path(seeded, state.aggregator))
 
 
-def _rounds(training: Training) -> int:
-    """The number of rounds, for an algorithm that depends on it."""
+def _told(training: Training, data: FederatedData) -> dict[str, int]:
+    """What an algorithm that depends on it is told of the training and the federation."""
     traits = algorithms.entry(training.algorithm).traits
-    return training.rounds if traits.get("by_round") else 0
+    told = {"rounds": training.rounds} if traits.get("by_round") else {}
+    return {**told, "population": len(data.clients)} if traits.get("by_population") else told

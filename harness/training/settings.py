@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Optional
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from harness.registry import Choice, kind
 from harness.settings import Section, problem
@@ -13,11 +13,22 @@ from harness.training.algorithms import algorithms
 from harness.training.optimizers import optimizers
 
 
+class Personalise(Section):
+    """What a client does with the final model before it is judged on what it holds out.
+
+    `steps` steps of `optimizer`, by default the client optimizer, on batches of its own examples.
+    """
+
+    steps: Annotated[int, Field(ge=1)]
+    optimizer: Annotated[Optional[Section], Choice(optimizers, optional=True)] = None
+
+
 class Training(Section):
     """The algorithm and its settings; the defaults are FedAvg with one local epoch.
 
     `eval_every` is the number of rounds between two evaluations on the test set; the last
-    round is always evaluated. `execution` says how clients are put onto TFF's placements: one
+    round is always evaluated. With `personalise` the final model is also judged after each client
+    has fine-tuned it. `execution` says how clients are put onto TFF's placements: one
     each (standard), or many together (packed), which gives the same weights within float32
     rounding and is much faster; auto packs where it can.
     """
@@ -39,10 +50,18 @@ class Training(Section):
     )
     eval_every: Annotated[int, Field(ge=1)] = 1
     execution: Literal["auto", "standard", "packed"] = "auto"
+    personalise: Optional[Personalise] = None
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `personalise` where nobody fine-tunes, as in records older than the key."""
+        return {k: v for k, v in told(self).items() if k != "personalise" or v is not None}
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:
         entry = algorithms.entry(self.algorithm)
+        if self.personalise is not None and entry.traits.get("has_no_global_model"):
+            raise problem("personalise", f"{entry.name} has no model that all clients fine-tune")
         for key in entry.traits.get("fixes", ()):
             given = getattr(self, key)
             default = Training.model_fields[key].get_default(call_default_factory=True)

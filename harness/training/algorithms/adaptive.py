@@ -14,17 +14,19 @@ from typing import Annotated, Any, Callable
 
 from pydantic import Field
 
-from harness.training.algorithms.base import LearningProcess, Parts, Weighting, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, Weighting, algorithms
 from harness.training.algorithms.fedavg import fedavg
 from harness.training.optimizers import Decay, Positive, Rate
 
 _Rate = Annotated[Rate, Field(description="The paper's eta.")]
 _Tau = Annotated[Positive, Field(description="Adaptivity: the larger, the less adaptive.")]
 
+_MADE = Made("build_weighted_fed_avg", finalizer="the paper's step")
+
 _Second = Callable[[Any, Any], Any]  # (v, square of the averaged change) -> new v
 
 
-@algorithms("fedadagrad", packs=True, fixes=("server_optimizer",))
+@algorithms("fedadagrad", packs=True, fixes=("server_optimizer",), tff=_MADE)
 def fedadagrad(
     parts: Parts,
     *,
@@ -45,7 +47,7 @@ def fedadagrad(
     return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
 
 
-@algorithms("fedadam", packs=True, fixes=("server_optimizer",))
+@algorithms("fedadam", packs=True, fixes=("server_optimizer",), tff=_MADE)
 def fedadam(
     parts: Parts,
     *,
@@ -67,7 +69,7 @@ def fedadam(
     return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
 
 
-@algorithms("fedyogi", packs=True, fixes=("server_optimizer",))
+@algorithms("fedyogi", packs=True, fixes=("server_optimizer",), tff=_MADE)
 def fedyogi(
     parts: Parts,
     *,

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, Union
 
+import numpy as np
+
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.registry import Registry
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
+
+    from harness.training.cohorts import Cohort
+    from harness.training.evaluation import Evaluation
+    from harness.training.settings import Training
 
 
 class LearningProcess(Protocol):
@@ -36,14 +46,81 @@ class LearningProcess(Protocol):
         ...
 
 
+class OwnProcess(abc.ABC):
+    """Rounds that are more than a call of a TFF learning process.
+
+    For algorithms whose clients keep something from round to round, or whose weights are not those
+    of one model. A state is a nested structure of arrays, so that checkpoints can keep it.
+
+    Attributes:
+        round: the TFF computation of a round, which says whether rounds can be divided.
+
+    """
+
+    round: Any
+
+    @abc.abstractmethod
+    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+        """The state before the first round.
+
+        Args:
+            weights: `tff.learning.models.ModelWeights` that a new model has.
+            data: the federation.
+            rng: for what the algorithm itself draws.
+        """
+
+    @abc.abstractmethod
+    def next(
+        self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
+    ) -> tuple[Any, Mapping[str, Any]]:
+        """The state after a round, and its `num_examples`, `loss` and `accuracy` in training."""
+
+    @abc.abstractmethod
+    def get_model_weights(self, state: Any) -> Any:
+        """State -> weights of the one model that all clients share."""
+
+    def evaluate(
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
+    ) -> Evaluation:
+        """Of the state's model on the test set; `judge` is given weights and examples."""
+        return judge(self.get_model_weights(state), data.test)
+
+
+@dataclass(frozen=True)
+class Made:
+    """Of which parts of TFF an algorithm is made, for its page.
+
+    Attributes:
+        by: TFF's builder, or what it is composed with.
+        client_work: what a client does.
+        aggregator: how what the clients send is put together.
+        finalizer: what the server does with that.
+        distributor: what the server sends.
+
+    """
+
+    by: str
+    client_work: str = "steps of the client optimizer"
+    aggregator: str = "weighted mean"
+    finalizer: str = "step of the server optimizer"
+    distributor: str = "the weights"
+
+
 # Traits of an algorithm, given when it is registered:
+#   tff: what it is made of.
 #   packs: it can be given packed clients.
 #   fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
 #   unused: keys of `training` that it has no use for.
 #   by_round: it depends on how many rounds there are.
+#   by_population: it depends on how many clients there are.
+#   has_no_global_model: its clients do not end with one model that all share.
 #   traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends back;
 #     the weights and a change of the trainable ones where it is not given.
-algorithms: Registry[Callable[..., LearningProcess]] = Registry("algorithm")
+algorithms: Registry[Callable[..., Any]] = Registry("algorithm")
 
 # How much a client counts in the mean: by its examples, all the same, or by one of the figures
 # that TFF's metrics give of its training.
@@ -76,6 +153,8 @@ class Parts:
         packed: whether the process is given packed clients. Only asked of algorithms that are
             registered with ``packs=True``.
         rounds: how many there will be; only told to algorithms registered with ``by_round=True``.
+        form: the scenario's model, a `harness.training.forms.Form`.
+        population: how many clients there are; only told to those with ``by_population=True``.
 
     """
 
@@ -87,7 +166,9 @@ class Parts:
     aggregator: Any = None
     scaled: bool = False
     packed: bool = False
+    form: Any = None
     rounds: int = 0
+    population: int = 0
 
 
 def without_aggregator(parts: Parts, name: str) -> None:

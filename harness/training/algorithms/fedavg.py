@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 import numpy as np
 
 from harness.runtime.imports import import_tff
-from harness.training.algorithms.base import LearningProcess, Parts, Weighting, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, Weighting, algorithms
 from harness.training.execution.scaled import scaled
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@algorithms("fedavg", packs=True)
+@algorithms("fedavg", packs=True, tff=Made("build_weighted_fed_avg"))
 def fedavg(parts: Parts, *, weighting: Weighting = "examples") -> LearningProcess:
     """FedAvg: clients' changes averaged, weighted by their numbers of examples.
 

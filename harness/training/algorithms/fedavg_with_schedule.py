@@ -6,14 +6,22 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 from harness.registry import Choice
 from harness.settings import Section
-from harness.training.algorithms.base import LearningProcess, Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, algorithms
 from harness.training.schedules import at, factors, schedules, times
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@algorithms("fedavg_with_schedule", packs=True, by_round=True)
+@algorithms(
+    "fedavg_with_schedule",
+    packs=True,
+    by_round=True,
+    tff=Made(
+        "build_weighted_fed_avg_with_optimizer_schedule",
+        client_work="steps of the client optimizer at the round's rate",
+    ),
+)
 def fedavg_with_schedule(
     parts: Parts, *, schedule: Annotated[Section, Choice(schedules)]
 ) -> LearningProcess:

@@ -7,12 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.training.algorithms.base import LearningProcess, Parts, Weighting, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, Weighting, algorithms
 from harness.training.algorithms.fedavg import fedavg
 from harness.training.optimizers import Decay, Rate
 
 
-@algorithms("fedavgm", packs=True, fixes=("server_optimizer",))
+@algorithms(
+    "fedavgm",
+    packs=True,
+    fixes=("server_optimizer",),
+    tff=Made("build_weighted_fed_avg", finalizer="step of SGD with momentum"),
+)
 def fedavgm(
     parts: Parts,
     *,

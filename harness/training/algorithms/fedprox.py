@@ -7,11 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from harness.training.algorithms.base import LearningProcess, Parts, Weighting, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, Weighting, algorithms
 from harness.training.algorithms.fedavg import fedavg
 
 
-@algorithms("fedprox", packs=True)
+@algorithms(
+    "fedprox",
+    packs=True,
+    tff=Made(
+        "build_weighted_fed_avg",
+        client_work="steps of the client optimizer, drawn back to the weights",
+    ),
+)
 def fedprox(
     parts: Parts,
     *,

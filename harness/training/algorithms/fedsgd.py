@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from harness.training.algorithms.base import LearningProcess, Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, algorithms
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@algorithms("fedsgd", packs=True, fixes=("local_epochs",), unused=("client_optimizer",))
+@algorithms(
+    "fedsgd",
+    packs=True,
+    fixes=("local_epochs",),
+    unused=("client_optimizer",),
+    tff=Made("build_fed_sgd", client_work="gradient over its examples"),
+)
 def fedsgd(parts: Parts) -> LearningProcess:
     """FedSGD: the server takes one step a round, along the gradient over the cohort's examples.
 

@@ -6,13 +6,19 @@ from typing import Annotated, Any, Literal, Optional
 
 from harness.registry import Choice
 from harness.settings import Section
-from harness.training.algorithms.base import LearningProcess, Parts, algorithms
+from harness.training.algorithms.base import LearningProcess, Made, Parts, algorithms
 from harness.training.schedules import at, factors, schedules
 
 
 @algorithms(
     "mime_lite",
     by_round=True,
+    tff=Made(
+        "build_weighted_mime_lite, build_mime_lite_with_optimizer_schedule",
+        client_work="steps with the server's optimizer state; gradient at the weights",
+        distributor="the weights; the optimizer state",
+        aggregator="weighted means of changes and of gradients",
+    ),
     # The optimizer's state goes down, too, and the gradient at the first weights up.
     traffic=lambda s: (s.weights + s.optimizer, 2 * s.trainable),
 )

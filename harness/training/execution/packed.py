@@ -272,8 +272,8 @@ def _train_stack(
                     loss = model.loss(output=given, label=y)
                 gradients = tape.gradient(loss, current)
                 if optimizer is None:
-                    share = tf.cast(last - first, tf.float32) / tf.cast(end - begin, tf.float32)
-                    state = tuple(s + share * g for s, g in zip(state, gradients))
+                    examples = tf.cast(last - first, tf.float32)
+                    state = tuple(s + examples * g for s, g in zip(state, gradients))
                 else:
                     state, current = optimizer.next(state, current, gradients)
                 output = tff.learning.models.BatchOutput(loss, given, last - first)
@@ -288,12 +288,13 @@ def _train_stack(
                 (0, start, state, no_metrics()),
                 parallel_iterations=1,
             )
-            change = tuple(a - b for a, b in zip(start, trained))
-            if optimizer is None:
-                change = state
-            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
             # Those processed, as in TFF: of a straggler fewer than it holds.
             processed = tf.cast(metrics["num_examples"], tf.float32)
+            if optimizer is None:
+                change = tuple(s / processed for s in state)
+            else:
+                change = tuple(a - b for a, b in zip(start, trained))
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
             weight = {
                 "examples": processed / epochs,
                 "uniform": tf.constant(1.0),

@@ -22,6 +22,7 @@ class KerasForm(Form):
     Attributes:
         model: one of its structure in this process, for evaluation.
         loss: mean loss over a batch, of (labels, outputs).
+        build: makes a new model at each call.
 
     """
 
@@ -33,7 +34,7 @@ class KerasForm(Form):
         """
         self.model = build()
         self.loss = keras_loss(shape.task, are_logits)
-        self.shape, self._build = shape, build
+        self.shape, self.build = shape, build
         self.by_positions = shape.kind == "tokens"
 
     def obstacle(self) -> Optional[str]:
@@ -47,7 +48,7 @@ class KerasForm(Form):
 
         # In a graph: where Keras runs eagerly it makes variables of its own.
         with tf.Graph().as_default(), tf.variable_creator_scope(record):
-            model = self._build()
+            model = self.build()
             is_regularised = bool(model.losses)
         if is_regularised:
             return "the model has regularisation losses, which TFF's functional models leave out"
@@ -65,7 +66,7 @@ class KerasForm(Form):
 
         def model_fn() -> tff.learning.models.VariableModel:
             return tff.learning.models.from_keras_model(
-                self._build(),
+                self.build(),
                 loss=self.loss,
                 input_spec=self.shape.spec(),
                 metrics=[lambda: keras_accuracy(self.shape.task)],
@@ -77,7 +78,7 @@ class KerasForm(Form):
         import tensorflow_federated as tff
 
         model = tff.learning.models.functional_model_from_keras(
-            self._build, loss_fn=self.loss, input_spec=self.shape.spec()
+            self.build, loss_fn=self.loss, input_spec=self.shape.spec()
         )
         return tff.learning.models.FunctionalModel(
             initial_weights=model.initial_weights,
@@ -90,12 +91,12 @@ class KerasForm(Form):
     def new_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
 
-        return tff.learning.models.ModelWeights.from_model(self._build())
+        return tff.learning.models.ModelWeights.from_model(self.build())
 
     def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
 
-        model = self._build()
+        model = self.build()
         load_keras(file, model)
         return tff.learning.models.ModelWeights.from_model(model)
 

@@ -1,0 +1,145 @@
+"""Writes docs/algorithms.md, from the registries.
+
+Run after a change of an algorithm, an optimizer, or whatever else is chosen under `training`:
+``uv run python docs/make_algorithms.py [DIR]``. tests/test_documentation.py compares what is
+committed with what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pages import as_entry, as_yaml
+
+from harness.commands.listing import registries
+from harness.registry import Entry
+from harness.training.settings import Training
+
+INTRODUCTION = """\
+# Algorithms
+
+<!-- Made by docs/make_algorithms.py from the registries; not edited by hand. -->
+
+What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
+paper, written out in NumPy, over three rounds (tests/test_algorithms.py and
+tests/test_numpy_reference.py); [scenarios/algorithms](../scenarios/algorithms) has one to run for
+each. Algorithms that can take packed clients run many times faster, see
+[scaling.md](scaling.md#packed-clients).
+"""
+
+# Which part of a TFF learning process each key of `training` goes to.
+PARTS = {
+    "algorithm": ("all four", "see the table below"),
+    "rounds": ("none", "calls of the process"),
+    "local_epochs": ("client work", "`tf.data.Dataset.repeat`"),
+    "batch_size": ("client work", "`tf.data.Dataset.batch`"),
+    "client_optimizer": ("client work", "`client_optimizer_fn`"),
+    "server_optimizer": ("finalizer", "`server_optimizer_fn`"),
+    "aggregator": ("aggregator", "`model_aggregator`"),
+    "eval_every": ("none", "calls of the evaluation"),
+    "execution": ("none", "how clients are put onto placements"),
+    "personalise": ("none", "`tff.learning.algorithms.build_personalization_eval_computation`"),
+}
+OTHERS = {
+    "algorithm.weighting": ("client work", "`client_weighting`, a client's weight in the mean"),
+    "algorithm.schedule": ("client work", "`learning_rate_fn`"),
+}
+
+# Chapters: the registry, its title, and what is said first.
+CHAPTERS = {
+    "aggregators": ("Aggregators", "What `training.aggregator` can be."),
+    "schedules": (
+        "Schedules",
+        "What `training.algorithm.schedule` can be: what the client optimizer's learning rate is "
+        "multiplied by, in each round.",
+    ),
+    "optimizers": (
+        "Optimizers",
+        "What `training.client_optimizer` and `training.server_optimizer` can be.",
+    ),
+}
+
+# A choice to copy, where one with the defaults will not do.
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "fedavg": {"weighting": "uniform"},
+    "fedprox": {"mu": 0.1},
+    "fedadagrad": {"learning_rate": 0.1, "tau": 0.01},
+    "fedadam": {"learning_rate": 0.05, "tau": 0.01},
+    "fedyogi": {"learning_rate": 0.05, "tau": 0.01},
+    "fedavg_with_schedule": {"schedule": {"kind": "exponential", "rate": 0.95}},
+    "tff": {"tff": "my_processes:build"},
+}
+
+
+def main() -> None:
+    """Writes the page into the folder named on the command line, or here."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    known = registries()
+    algorithms = [known["algorithms"][name] for name in known["algorithms"].names()]
+    parts = [INTRODUCTION, _keys(), _made(algorithms), *map(_algorithm, algorithms)]
+    for concept, (title, introduction) in CHAPTERS.items():
+        if concept in known:
+            registry = known[concept]
+            parts.append(f"## {title}\n\n{introduction}\n")
+            parts += [as_entry(registry[name], "") for name in registry.names()]
+    (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _keys() -> str:
+    """Each key beside the one part of TFF that it goes to."""
+    told = {key: PARTS.get(key, ("none", "")) for key in Training.model_fields} | OTHERS
+    rows = [f"| `training.{key}` | {part} | {given} |" for key, (part, given) in told.items()]
+    return "\n".join(
+        [
+            "## Keys and TFF\n",
+            "A TFF learning process is a distributor, a client work, an aggregator and a "
+            "finalizer. Each key goes to one of them.\n",
+            "| key | part | there |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _made(algorithms: list[Entry[Any]]) -> str:
+    heads = ["algorithm", "built by", "distributor", "client work", "aggregator", "finalizer"]
+    rows = [f"| {' | '.join([*heads, 'packed'])} |", "|---" * (len(heads) + 1) + "|"]
+    for entry in algorithms:
+        made = entry.traits["tff"]
+        is_built = made.by.startswith("build_")
+        by = ", ".join(f"`{name}`" for name in made.by.split(", ")) if is_built else made.by
+        by = f"`{by}`" if by.startswith("tff.") else by
+        parts = [made.distributor, made.client_work, made.aggregator, made.finalizer]
+        packs = "yes" if entry.traits.get("packs") else "no"
+        cells = [f"[`{entry.name}`](#{entry.name})", by, *parts, packs]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            "## What each is made of\n",
+            "Builders are those of `tff.learning.algorithms`; packed clients are given to a "
+            "process of the same parts.\n",
+            *rows,
+            "",
+            "## The algorithms\n",
+        ]
+    )
+
+
+def _algorithm(entry: Entry[Any]) -> str:
+    chosen = {"kind": entry.name, **EXAMPLES.get(entry.name, {})}
+    if entry.name in entry.keywords:
+        chosen.pop("kind")
+    told = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]
+    if fixed := entry.traits.get("fixes"):
+        keys = ", ".join(f"`{key}`" for key in fixed)
+        told.append(f"A scenario leaves {keys} out.")
+    if unused := entry.traits.get("unused"):
+        told.append(f"Has no use for {', '.join(f'`{key}`' for key in unused)}.")
+    return as_entry(entry, "\n\n".join(told))
+
+
+if __name__ == "__main__":
+    main()

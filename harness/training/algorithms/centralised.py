@@ -1,0 +1,97 @@
+"""Centralised training: what could be had if the data were in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+from harness.runtime.imports import import_tff
+from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
+from harness.training.algorithms.local import initial_optimizer, train, types_of
+
+if TYPE_CHECKING:
+    from harness.training.cohorts import Cohort
+    from harness.training.settings import Training
+
+
+class State(NamedTuple):
+    """The model's weights, and the state of its optimizer."""
+
+    weights: Any
+    optimizer: Any
+
+
+@algorithms(
+    "centralised",
+    unused=("server_optimizer",),
+    traffic=lambda s: (0, 0),
+    tff=Made(
+        "tff.tensorflow.computation",
+        client_work="steps on the pooled examples, at the server",
+        aggregator="none",
+        finalizer="none",
+        distributor="nothing",
+    ),
+)
+def centralised(parts: Parts) -> OwnProcess:
+    """One model on the pooled examples of the round's cohort: the upper bound of a federation.
+
+    A round goes through as many examples as a round of FedAvg does: those of the cohort,
+    `local_epochs` times, shuffled together. The client optimizer keeps its state from round to
+    round. With one client and plain SGD it is FedAvg.
+
+    Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
+    """
+    without_aggregator(parts, "centralised")
+    return _Centralised(parts)
+
+
+class _Centralised(OwnProcess):
+    def __init__(self, parts: Parts) -> None:
+        tff: Any = import_tff()
+        types, finalizers = types_of(parts)
+
+        @tff.tensorflow.computation
+        def initial() -> Any:
+            return initial_optimizer(parts, types.weights)
+
+        @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
+        def train_pool(weights: Any, optimizer: Any, pool: Any) -> Any:
+            trained = train(parts, weights, optimizer, pool)
+            metrics = {name: finalizers[name](trained.metrics[name]) for name in finalizers}
+            new = tff.learning.models.ModelWeights(trained.weights, weights.non_trainable)
+            return new, trained.optimizer, metrics
+
+        @tff.federated_computation(
+            tff.FederatedType(types.weights, tff.SERVER),
+            tff.FederatedType(types.optimizer, tff.SERVER),
+            tff.FederatedType(types.data, tff.SERVER),
+        )
+        def next_round(weights: Any, optimizer: Any, pool: Any) -> Any:
+            return tff.federated_map(train_pool, (weights, optimizer, pool))
+
+        self._initial = initial
+        self.round = next_round
+
+    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
+        return State(weights, self._initial())
+
+    def next(
+        self, state: State, cohort: Cohort, training: Training, rng: np.random.Generator
+    ) -> tuple[State, Mapping[str, Any]]:
+        from harness.training.execution.standard import arguments
+
+        x = np.concatenate([client.x for client in cohort.examples])
+        y = np.concatenate([client.y for client in cohort.examples])
+        # The examples of a client are shuffled already.
+        order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
+        (pool,) = arguments([Examples(x[order], y[order])], training)
+        weights, optimizer, metrics = self.round(state.weights, state.optimizer, pool)
+        return State(weights, optimizer), metrics
+
+    def get_model_weights(self, state: State) -> Any:
+        return state.weights

@@ -1,0 +1,65 @@
+"""The user's own TFF learning process."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from harness.errors import ModelError
+from harness.runtime.imports import import_tff
+from harness.runtime.user_code import UserFunction, blamed, demand
+from harness.training.algorithms.base import LearningProcess, Made, Parts, algorithms
+
+_KEY = "training.algorithm.tff"
+
+
+@algorithms("tff", tff=Made("your function", *["as your function has it"] * 4))
+def own(
+    parts: Parts,
+    *,
+    tff: UserFunction,
+    args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
+) -> LearningProcess:
+    """Any learning process: `tff: "module:function"`, imported from beside the scenario file.
+
+    The function is called with `args`, and with `model_fn`, `client_optimizer`,
+    `server_optimizer` and `model_aggregator` (None for the mean) where it has parameters of these
+    names; it returns a `tff.learning.templates.LearningProcess` over the model's weights, such as
+    TFF's builders make, whose metrics have `num_examples`, `loss` and `accuracy` under
+    `client_work`, `train`, as TFF's client works give them.
+
+    Raises:
+        ModelError: the function cannot be imported, raises, or returns something else.
+
+    Source: TFF, the tutorial "Composing Learning Algorithms".
+    """
+    # TFF reads what it is given while it builds, and imports are not for that.
+    function = demand(tff, _KEY, ModelError)
+    known = {
+        "model_fn": parts.model,
+        "client_optimizer": parts.client_optimizer,
+        "server_optimizer": parts.server_optimizer,
+        "model_aggregator": parts.aggregator,
+    }
+    try:
+        wanted = inspect.signature(function).parameters
+        process = function(**{k: v for k, v in known.items() if k in wanted}, **args)
+    except Exception as bad:
+        raise ModelError(f"{_KEY}: {tff} raised {blamed(bad)}") from bad
+    library: Any = import_tff()
+    if not isinstance(process, library.learning.templates.LearningProcess):
+        raise ModelError(
+            f"{_KEY}: {tff} gave {type(process).__name__}, not a "
+            "tff.learning.templates.LearningProcess"
+        )
+    measured = process.next.type_signature.result[1].member
+    try:
+        names = set(dir(measured["client_work"]["train"]))
+    except (KeyError, AttributeError, TypeError):
+        names = set()
+    if missing := [n for n in ("num_examples", "loss", "accuracy") if n not in names]:
+        raise ModelError(
+            f"{_KEY}: the process of {tff} has no metrics {', '.join(missing)} under client_work, "
+            "train"
+        )
+    return process
