@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 import weakref
 
 import pytest
 
+from harness.errors import TimeLimitExceeded
 from harness.runtime import interrupts
 
 
@@ -33,6 +35,22 @@ def test_an_interrupt_that_was_dropped(ask: bool) -> None:
         if ask:
             check()
             pytest.fail("check raises")
+
+
+def _xla_gc_callback(number: int) -> None:
+    """Has the name of jax's callback, in which nothing may be raised."""
+    signal.raise_signal(number)
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, None), (signal.SIGALRM, 60)])
+def test_a_strike_where_it_would_be_dropped_comes_again(number: int, seconds: int) -> None:
+    wanted = KeyboardInterrupt if number == signal.SIGINT else TimeLimitExceeded
+    with pytest.raises(wanted), interrupts.kept(seconds):
+        _xla_gc_callback(number)
+        time.sleep(10)
+        pytest.fail("it did not come again")
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_other_exceptions_stay_what_they_are() -> None:

@@ -152,6 +152,9 @@ def rewritten(text: str, documents: Sequence[Calibrated], told: str) -> str:
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.representer.add_representer(  # by default it becomes nothing at all
+        type(None), lambda it, _: it.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
     loaded = list(yaml.load_all(text))
     shown = []
     for document, (expect, proposals) in zip((d for d in loaded if d is not None), documents):
