@@ -309,7 +309,8 @@ def _plain(value: Any, registry: Registry[Any]) -> str:
     if isinstance(value, dict) and value.get("kind") in registry:  # a choice within a choice
         return choice(registry, value)
     if isinstance(value, dict):  # a setting of its own, such as a schedule
-        told = ", ".join(f"{k} {_plain(v, registry)}" for k, v in value.items() if k != "kind")
+        keys = sorted(k for k in value if k != "kind")  # as a record that was read back has them
+        told = ", ".join(f"{k} {_plain(value[k], registry)}" for k in keys)
         return f"{value['kind']} ({told})" if "kind" in value else told
     if isinstance(value, list) and value and isinstance(value[0], list):
         return f"of {len(value)} x {len(value[0])}"

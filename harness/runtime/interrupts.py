@@ -11,7 +11,6 @@ from typing import Any, Callable, Optional
 
 from harness.errors import TimeLimitExceeded
 
-
 # jax's callback of the garbage collector: what is raised in there is printed and dropped.
 _DEAF = {"_xla_gc_callback"}
 _AGAIN_SECONDS = 0.05
