@@ -60,7 +60,9 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
     folder = ROOT / "reports"
     shipped = {case.id: case.scenario for case in load_scenarios(ROOT / "scenarios")}
     results = {r.id: r for r in read_results(folder) if r.status != "skipped"}
-    assert set(results) == {i for i, s in shipped.items() if "download" not in s.tags}
+    # What needs data that a machine may not have is there or not.
+    assert {i for i, s in shipped.items() if "download" not in s.tags} <= set(results)
+    assert set(results) <= set(shipped)
     for name, result in results.items():
         assert result.settings == shipped[name].settings()
         assert result.status == "passed"

@@ -74,7 +74,7 @@ def test_pass_fail_and_divergence_in_one_session(pytester: pytest.Pytester, scen
     assert record["reason"].startswith("seed 0 diverged in round 1")
 
     report = (pytester.path / "out/report.md").read_text()
-    assert "**1 passed, 1 failed, 1 diverged**" in report
+    assert "**1 diverged, 1 failed, 1 passed**" in report
     assert str(pytester.path) not in report
 
     case = ElementTree.parse(pytester.path / "out.xml").find(".//testcase[@name='failing']")

@@ -138,7 +138,10 @@ def assert_same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
 
 def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
     for a, b in zip(one, other):
-        np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
+        if a.dtype.kind in "SO":  # names in the state, such as those of privacy's events
+            assert a.tolist() == b.tolist()
+        else:
+            np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
 
 
 @functools.cache
@@ -183,6 +186,7 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
     + [
         (n, "packed" if algorithms[n].traits.get("packs") else "standard")
         for n in algorithms.names()
+        if n != "tff"  # of the user's own
     ],
 )
 def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execution: str) -> None:

@@ -249,8 +249,10 @@ def test_all_that_a_scenario_chooses_is_found() -> None:
         ("split", "shards"),
         ("shift", "rotation"),
         ("shift", "noise"),
+        ("sampling", "uniform"),
         ("model", "mlp"),
         ("algorithm", "fedavg"),
+        ("aggregator", "mean"),
         ("optimizer", "sgd"),
         ("optimizer", "sgd"),
     ]

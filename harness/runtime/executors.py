@@ -103,4 +103,6 @@ def simulated(computation: Any) -> Any:
     """
     from tensorflow_federated.python.core.backends.test import compiler
 
-    return compiler.replace_secure_intrinsics_with_bodies(computation)
+    replaced = compiler.replace_secure_intrinsics_with_bodies(computation)
+    # It drops the Python classes that results are made of, such as that of the server's state.
+    return type(replaced).with_type(replaced, computation.type_signature)
