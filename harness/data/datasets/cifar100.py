@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
+from harness.data.datasets.files import in_cache
 from harness.data.datasets.own import grey_levels
 from harness.data.datasets.rows import Converted
 from harness.data.datasets.tff_files import Published
@@ -30,6 +31,7 @@ Preprocessing = Annotated[
 @datasets(
     "cifar100",
     has_test_set=True,
+    reads=in_cache("cifar100.sqlite"),
     facts=Facts(
         examples="50,000 + 10,000 for testing",
         shape="32 × 32 × 3",

@@ -40,6 +40,7 @@ INaturalistSplit = Literal[
 @datasets(
     "gldv2",
     has_test_set=True,
+    reads=lambda chosen, cache: [cache.folder / f"gld{chosen.variant}"],
     packages=("pillow",),
     facts=Facts(
         examples="23,080, or 164,172 with `variant: 160k`; and TFF's test images",
@@ -102,6 +103,7 @@ def gldv2(
 @datasets(
     "inaturalist",
     has_test_set=True,
+    reads=lambda chosen, cache: [cache.folder / chosen.clients.upper()],
     packages=("pillow",),
     facts=Facts(
         examples="120,300 + 35,641 for testing",
