@@ -36,7 +36,7 @@ them. To be fetched by hand, once, while online:
 | data set | what to do |
 |---|---|
 | `covtype` | `python -c "from sklearn.datasets import fetch_covtype as f; f()"` |
-| `keras: mnist` (`cifar10`, `cifar100`) | in Python, `tensorflow.keras.datasets.mnist.load_data()` |
+| `keras: mnist` (`cifar10`, `cifar100`) | Python: `tensorflow.keras.datasets.mnist.load_data()` |
 | `gldv2`, `inaturalist` | hundreds of GB: say `download: true`, or put the folder that TFF's \
 loader has made elsewhere into the data cache |
 
