@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,10 @@ def tff() -> Any:
     """TFF, imported before pytester takes its snapshot of sys.modules: it cannot be twice."""
     from harness.runtime.imports import import_tff
 
-    return import_tff()
+    module = import_tff()
+    gc.collect()
+    gc.freeze()  # so that later collections need not walk through all of TensorFlow
+    return module
 
 
 @pytest.fixture
