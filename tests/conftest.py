@@ -8,6 +8,16 @@ from typing import Any
 
 import pytest
 
+# The files that take longest, in this order.
+_LONGEST = ("hygiene", "remote", "long_runs", "packed", "models", "cluster", "plugin", "algorithms")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes begins with the longest files, so that none is left for the end."""
+    if hasattr(config, "workerinput"):
+        rank = {f"test_{name}.py": place for place, name in enumerate(_LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
 
 @pytest.fixture(scope="session")
 def tff() -> Any:

@@ -195,13 +195,16 @@ def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     def workers() -> set[int]:
         return worker_pids() & descendants(process.pid)
 
-    assert wait_until(workers, 120)
-    time.sleep(2)
-    (worker,) = workers()
-    parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
-    assert parent != process.pid
-    subprocess.run(["kill", "-KILL", str(parent)], check=True)
-    output, _ = process.communicate(timeout=60)
+    try:
+        assert wait_until(workers, 120)
+        time.sleep(2)
+        (worker,) = workers()
+        parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+        assert parent != process.pid
+        subprocess.run(["kill", "-KILL", str(parent)], check=True)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
     assert "crashed" in output
     assert wait_until(lambda: not is_running(worker), 5)
