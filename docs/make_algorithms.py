@@ -23,8 +23,8 @@ INTRODUCTION = """\
 <!-- Made by docs/make_algorithms.py from the registries; not edited by hand. -->
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
-paper, written out in NumPy, over three rounds (tests/test_algorithms.py and
-tests/test_numpy_reference.py); [scenarios/algorithms](../scenarios/algorithms) has one to run for
+paper, written out in NumPy, over three rounds (tests/test_algorithms.py, test_numpy_reference.py
+and test_partly_local.py); [scenarios/algorithms](../scenarios/algorithms) has one to run for
 each. Algorithms that can take packed clients run many times faster, see
 [scaling.md](scaling.md#packed-clients).
 """
@@ -69,6 +69,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "fedadam": {"learning_rate": 0.05, "tau": 0.01},
     "fedyogi": {"learning_rate": 0.05, "tau": 0.01},
     "fedavg_with_schedule": {"schedule": {"kind": "exponential", "rate": 0.95}},
+    "fed_recon": {"local_layers": "last"},
     "tff": {"tff": "my_processes:build"},
 }
 

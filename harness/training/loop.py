@@ -176,7 +176,7 @@ def steps(
                 bytes_up=process.traffic.up * len(cohort.clients),
             ),
             state,
-            cohort.planned_examples(training.batch_size),
+            process.planned_examples(cohort, training),
         )
 
 

@@ -101,6 +101,12 @@ class Process:
         state, measured = self.learning.next(state, given)
         return state, measured["client_work"]["train"]
 
+    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+        """Examples that a round trains on, all epochs counted, where nothing goes wrong."""
+        if isinstance(self.learning, OwnProcess):
+            return self.learning.planned_examples(cohort, training)
+        return cohort.planned_examples(training.batch_size)
+
     @property
     def computation(self) -> Any:
         """The TFF computation of a round."""
@@ -209,7 +215,8 @@ def _build(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    traffic = traffic_of(training, parts, form.new_weights())
+    weights = form.new_weights()
+    traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
     file: Optional[str] = getattr(chosen, "initial_weights")  # noqa: B009 - of ModelSettings
     return Process(learning, execution, form, traffic, file, scaled)
 

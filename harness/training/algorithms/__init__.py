@@ -8,6 +8,7 @@ an `OwnProcess`.
 from harness.training.algorithms.adaptive import fedadagrad, fedadam, fedyogi
 from harness.training.algorithms.base import LearningProcess, OwnProcess, Parts, Sizes, algorithms
 from harness.training.algorithms.centralised import centralised
+from harness.training.algorithms.fed_recon import fed_recon
 from harness.training.algorithms.fedavg import fedavg
 from harness.training.algorithms.fedavg_with_schedule import fedavg_with_schedule
 from harness.training.algorithms.fedavgm import fedavgm
@@ -25,6 +26,7 @@ __all__ = [
     "Sizes",
     "algorithms",
     "centralised",
+    "fed_recon",
     "fedadagrad",
     "fedadam",
     "fedavg",

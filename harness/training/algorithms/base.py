@@ -79,6 +79,14 @@ class OwnProcess(abc.ABC):
     def get_model_weights(self, state: Any) -> Any:
         """State -> weights of the one model that all clients share."""
 
+    def sent(self, weights: Any) -> Any:
+        """Of `tff.learning.models.ModelWeights` of the model, those that clients are sent."""
+        return weights
+
+    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+        """Examples that a round trains on, all epochs counted, where nothing goes wrong."""
+        return cohort.planned_examples(training.batch_size)
+
     def evaluate(
         self,
         state: Any,
