@@ -113,9 +113,10 @@ NOISE = ("cuDNN", "cuda", "oneDNN", "WARNING", "absl", "Warning", "TF-TRT")
 
 
 def piped(project: Path, *arguments: str) -> tuple[str, int]:
-    """Output and exit code of a fresh pytest, piped as CI systems do."""
+    """Output and exit code of a fresh Python, piped as CI systems do."""
+    line = subprocess.list2cmdline([sys.executable, "-m", *arguments])
     done = subprocess.run(
-        f"{subprocess.list2cmdline(fresh(*arguments))} 2>&1 | cat; exit ${{PIPESTATUS[0]}}",
+        f"{line} 2>&1 | cat; exit ${{PIPESTATUS[0]}}",
         shell=True,
         executable="/bin/bash",
         cwd=project,
@@ -149,7 +150,7 @@ def test_a_piped_pytest_returns_and_is_quiet(
         write(project, TINY.replace("tiny", "first").replace("0.3", "1.0"), "a")
     (project / "broken.py").write_text(INTERNAL_ERROR)
     if is_fresh:
-        output, returned = piped(project, *arguments)
+        output, returned = piped(project, *command(*arguments))
     else:
         program = Program(*command(*arguments), cwd=project)
         output = program.communicate()  # returns only when nobody holds the pipe
@@ -170,7 +171,7 @@ def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     for name in ("one", "two"):
         write(project, TINY.replace("tiny", name), name)
     write(project, TINY.replace("tiny", "zero").replace("count: 4", "count: 3"), "zero")
-    output, returned = piped(project, "-n", "2", "--fed-report=out", "-p", "cacheprovider")
+    output, returned = piped(project, "pytest", "-n", "2", "--fed-report=out")
     assert returned == 0, output
     for noise in NOISE:
         assert noise not in output
