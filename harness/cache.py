@@ -46,7 +46,8 @@ def ingredients(
     the number of TFF workers, as sums are rounded by their order.
     """
     settings = scenario.settings()
-    parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
+    model = [scenario.model] if scenario.model else []
+    parts = (scenario.data, scenario.clients, *model, scenario.training)
     packages = datasets.entry(scenario.data.dataset).traits.get("packages", ())
     versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {

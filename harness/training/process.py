@@ -141,7 +141,7 @@ class Process:
 
 
 def process_for(
-    chosen: Section,
+    chosen: Optional[Section],
     training: Training,
     data: FederatedData,
     cohort_size: Optional[int] = None,
@@ -150,7 +150,7 @@ def process_for(
     """The process for these settings; built once for all seeds and variants that share them.
 
     Args:
-        chosen: the model.
+        chosen: the model; None for an algorithm that needs none.
         training: algorithm, aggregator and optimizers.
         data: what the model has to fit.
         cohort_size: clients that a round is expected to have; all when None.
@@ -174,8 +174,8 @@ def process_for(
         training.client_optimizer,
         training.server_optimizer,
     )
-    code = [fingerprints(part) for part in parts]
-    settings = [part.model_dump(mode="json") for part in parts]
+    code = [part and fingerprints(part) for part in parts]
+    settings = [part and part.model_dump(mode="json") for part in parts]
     told = _told(training, data)
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
@@ -188,14 +188,21 @@ def process_for(
 
 
 def _build(
-    chosen: Section,
+    chosen: Optional[Section],
     training: Training,
     shape: models.Shape,
     clients: int,
     scaled: bool,
     told: dict[str, int],
 ) -> Process:
-    form = form_of(chosen, shape)  # first, where an error is the user's to read
+    entry = algorithms.entry(training.algorithm)
+    # First, where an error is the user's to read.
+    if stand_in := entry.traits.get("form"):
+        form = stand_in(training.algorithm, shape)
+    elif chosen is None:
+        raise ModelError(f"model: missing; {entry.name} trains one")
+    else:
+        form = form_of(chosen, shape)
     execution = choose(training, form)
     is_packed = execution.kind == "packed"
     parts = Parts(
@@ -208,7 +215,7 @@ def _build(
         form=form,
         **told,
     )
-    learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
+    learning = entry.call(training.algorithm, parts)
     is_own = isinstance(learning, OwnProcess)
     if scaled and not is_packed and (is_own or not takes_factors(learning)):
         raise ModelError(
@@ -217,7 +224,7 @@ def _build(
         )
     weights = form.new_weights()
     traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
-    file: Optional[str] = getattr(chosen, "initial_weights")  # noqa: B009 - of ModelSettings
+    file: Optional[str] = getattr(chosen, "initial_weights", None)
     return Process(learning, execution, form, traffic, file, scaled)
 
 

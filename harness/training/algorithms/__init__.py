@@ -14,6 +14,7 @@ from harness.training.algorithms.fedavg_with_schedule import fedavg_with_schedul
 from harness.training.algorithms.fedavgm import fedavgm
 from harness.training.algorithms.fedprox import fedprox
 from harness.training.algorithms.fedsgd import fedsgd
+from harness.training.algorithms.kmeans import kmeans
 from harness.training.algorithms.local_only import local_only
 from harness.training.algorithms.mime_lite import mime_lite
 from harness.training.algorithms.own import own
@@ -35,6 +36,7 @@ __all__ = [
     "fedprox",
     "fedsgd",
     "fedyogi",
+    "kmeans",
     "local_only",
     "mime_lite",
     "own",
