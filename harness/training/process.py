@@ -6,6 +6,7 @@ import atexit
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 _built: dict[str, Process] = {}
-atexit.register(_built.clear)  # while TensorFlow is still there to let go of its functions
+_forms: dict[str, Form] = {}
+# While TensorFlow is still there to let go of its functions.
+atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,13 @@ class Process:
 
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
         with silenced():  # Keras warns of its own use of the random module
-            tf.keras.utils.set_random_seed(int(draw))
-            if self.initial_weights_file is not None:
-                return self.form.loaded_weights(self.initial_weights_file)
-            return self.form.new_weights()
+            if self.initial_weights_file is None:
+                weights = _new_weights(self.form, int(draw))
+            else:
+                tf.keras.utils.set_random_seed(int(draw))
+                weights = self.form.loaded_weights(self.initial_weights_file)
+            tf.keras.utils.set_random_seed(int(draw))  # the same, known weights or new ones
+            return weights
 
     def next(
         self, state: Any, cohort: Cohort, training: Training, seed: int, number: int
@@ -174,22 +180,24 @@ def process_for(
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
-    key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
+    model_key = json.dumps([repr(shape), code[0], settings[0]])
+    key = json.dumps([model_key, training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, clients, is_scaled, told)
+            if model_key not in _forms:
+                _forms[model_key] = form_of(chosen, shape)
+            _built[key] = _build(chosen, training, _forms[model_key], clients, is_scaled, told)
     return _built[key]
 
 
 def _build(
     chosen: Section,
     training: Training,
-    shape: models.Shape,
+    form: Form,
     clients: int,
     scaled: bool,
     told: dict[str, int],
 ) -> Process:
-    form = form_of(chosen, shape)  # first, where an error is the user's to read
     execution = choose(training, form)
     is_packed = execution.kind == "packed"
     parts = Parts(
@@ -209,9 +217,25 @@ def _build(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    traffic = traffic_of(training, parts, form.new_weights())
+    traffic = traffic_of(training, parts, form.some_weights)
     file: Optional[str] = getattr(chosen, "initial_weights")  # noqa: B009 - of ModelSettings
     return Process(learning, execution, form, traffic, file, scaled)
+
+
+@lru_cache(maxsize=8)
+def _new_weights(form: Form, seed: int) -> tff.learning.models.ModelWeights:
+    """The weights of a new model; the last are kept for variants that begin with the same."""
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    tf.keras.utils.set_random_seed(seed)
+    new = form.new_weights()
+    return tff.learning.models.ModelWeights(
+        *(
+            tuple(tf.constant(np.asarray(w)) for w in part)
+            for part in (new.trainable, new.non_trainable)
+        )
+    )
 
 
 def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
