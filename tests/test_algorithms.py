@@ -23,9 +23,11 @@ from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.scenario import Scenario
 from harness.seeds import Stream, generator
+from harness.systems import Systems
 from harness.systems.sampling import draw, samplers
+from harness.systems.stragglers import stragglers
 from harness.training.algorithms import Parts, algorithms, scaffold
-from harness.training.cohorts import shuffled_examples
+from harness.training.cohorts import cohort_of_round, shuffled_examples
 from harness.training.loop import steps
 from harness.training.models import models
 from harness.training.process import process_for
@@ -387,6 +389,42 @@ def test_centralised_trains_on_the_pooled_examples(data: FederatedData) -> None:
             weights = [w - RATE * g for w, g in zip(weights, step)]
         expected.append(weights)
     assert_close(measure(data, algorithm="centralised"), expected)
+
+
+@pytest.mark.parametrize("kind", ["epochs", "steps"])
+def test_centralised_leaves_out_what_stragglers_do_not_get_done(
+    data: FederatedData, kind: str
+) -> None:
+    settings = Training.model_validate({**BASE, "local_epochs": 3, "algorithm": "centralised"})
+    systems = Systems(stragglers=stragglers.parse({"kind": kind, "share": 0.75}))
+    weights = [
+        w.numpy().astype(np.float64)
+        for w in process_for(MODEL, settings, data).initial_weights(SEED).trainable
+    ]
+    done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
+    for number, step in enumerate(done, start=1):
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings, systems)
+        assert step.round.stragglers == 3
+        order = generator(SEED, Stream.ALGORITHM, number).permutation(
+            sum(map(len, cohort.examples))
+        )
+        left = []  # of each client, the examples that it gets done, one after the other
+        for own, taken in zip(cohort.examples, cohort.steps):
+            cut = [[*range(len(own))][begin : begin + 8] for begin in range(0, len(own), 8)]
+            left.append([example for batch in (cut * 3)[:taken] for example in batch])
+        assert step.round.examples == sum(map(len, left))
+        pool = [(client, i) for client, own in enumerate(cohort.examples) for i in range(len(own))]
+        for epoch in range(3):
+            here = [pool[o] for o in order if left[pool[o][0]].count(pool[o][1]) > epoch]
+            x = np.array([cohort.examples[c].x[i].ravel() for c, i in here], np.float64)
+            y = np.array([cohort.examples[c].y[i] for c, i in here])
+            for begin in range(0, len(y), 8):
+                part = slice(begin, begin + 8)
+                down = gradient(weights, x[part], y[part])
+                weights = [w - RATE * g for w, g in zip(weights, down)]
+        state: Any = step.state
+        for ours, reference in zip(state.weights.trainable, weights):
+            np.testing.assert_allclose(ours, reference, rtol=0, atol=2e-6)
 
 
 def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:

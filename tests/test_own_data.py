@@ -16,6 +16,7 @@ from harness import load_file, run
 from harness.__main__ import main
 from harness.cache import ingredients, training_key
 from harness.data.datasets import Cache, Dataset, datasets, own
+from harness.data.datasets.coding import Labels
 from harness.data.federate import FederatedData, federate
 from harness.data.settings import Clients, Data
 from harness.errors import DataError, DataUnavailable
@@ -57,7 +58,7 @@ def refusal(function: Callable[..., Any], *args: Any, **chosen: Any) -> str:
 @given(st.lists(st.text(), min_size=1))
 def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
     column = np.array(words, object)
-    labels = own.Labels.of(column, "here")
+    labels = Labels.of(column, "here")
     assert labels.values is not None
     assert [str(labels.values[i]) for i in labels.encode(column, "here")] == [
         str(np.array(w)) for w in words
@@ -69,7 +70,7 @@ def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
 @given(st.lists(st.integers(-3, 200), min_size=1))
 def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list[int]) -> None:
     for column in (np.array(numbers), np.array(numbers, float), np.array(numbers, object)):
-        labels = own.Labels.of(column, "here")
+        labels = Labels.of(column, "here")
         encoded = labels.encode(column, "here")
         if min(numbers) >= 0:
             assert encoded.tolist() == numbers
@@ -93,16 +94,16 @@ def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list
     ],
 )
 def test_what_is_no_label(column: Any, message: str) -> None:
-    assert refusal(own.Labels.of, np.asarray(column), "here").startswith(message)
+    assert refusal(Labels.of, np.asarray(column), "here").startswith(message)
 
 
 def test_a_label_that_only_the_test_set_has() -> None:
-    words = own.Labels.of(np.array(["oak", "elm"]), "here")
+    words = Labels.of(np.array(["oak", "elm"]), "here")
     assert refusal(words.encode, np.array(["elm", "ash"]), "there") == (
         "there, row 2: the label 'ash' is none of the training examples'; these are elm, oak"
     )
     assert refusal(words.encode, np.array([1]), "there").startswith("there, row 1: the label 1 is")
-    numbers = own.Labels.of(np.arange(20), "here")
+    numbers = Labels.of(np.arange(20), "here")
     assert refusal(numbers.encode, np.array([20]), "there").endswith(
         "these are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..., 19"
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import json
+import shutil
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from support import write_clients
 
 from harness.data.datasets import Cache, datasets
 from harness.data.datasets.celeba import ATTRIBUTES
+from harness.data.datasets.cifar100 import standardised
 from harness.data.datasets.shakespeare import ALPHABET
 from harness.data.datasets.stackoverflow import shares
 from harness.data.federate import FederatedData, federate
@@ -106,6 +109,46 @@ def test_cifar100(cifar: tuple[Path, Any], labels: str, key: str, classes: int) 
     np.testing.assert_array_equal(some.test.y, np.concatenate([t[key] for t in test]))
     whole = np.concatenate([t["image"] for t in test]) / 255
     np.testing.assert_array_equal(some.test.x[:], whole.astype(np.float32))
+
+
+@pytest.mark.parametrize("crop", [None, [24, 24], [31, 1]])
+def test_cifar100_is_preprocessed_as_by_tff(tff: Any, cifar: tuple[Path, Any], crop: Any) -> None:
+    folder, _ = cifar
+    shape = (*(crop or [24, 24]), 3)
+    process = inside("baselines.cifar100.image_classification_preprocessing").create_preprocess_fn(
+        _as_they_stand(tff), shape
+    )
+    data = made(folder, "cifar100", preprocessing="tff", crop=crop)
+    train, test = tff.simulation.datasets.cifar100.load_data(str(folder))
+    assert data.train.x.shape[1:] == shape
+    tested = []
+    for client, name in enumerate(data.names):
+        ((x, y),) = process(train.create_tf_dataset_for_client(name)).as_numpy_iterator()
+        ours = data.examples(client)
+        np.testing.assert_allclose(ours.x, x, atol=1e-5)
+        np.testing.assert_array_equal(ours.y, y)
+        assert ours.x.dtype == np.float32
+    for name in test.client_ids:
+        ((x, _),) = process(test.create_tf_dataset_for_client(name)).as_numpy_iterator()
+        tested.append(x)
+    np.testing.assert_allclose(data.test.x[:], np.concatenate(tested), atol=1e-5)
+
+
+def test_cifar100_is_cropped(cifar: tuple[Path, Any]) -> None:
+    folder, splits = cifar
+    x = made(folder, "cifar100", crop=[20, 32]).examples(0).x
+    np.testing.assert_array_equal(
+        x, (splits["train"]["0"]["image"][:, 6:26] / 255).astype(np.float32)
+    )
+
+
+def test_a_flat_image_is_standardised_as_by_tensorflow(tff: Any) -> None:
+    import tensorflow as tf
+
+    rows = RNG.integers(256, size=(5, 4, 6, 3)).astype(np.uint8)
+    rows[0], rows[1], rows[1, 0, 0, 0] = 200, 7, 8
+    theirs = tf.image.per_image_standardization(tf.cast(rows, tf.float32)).numpy()
+    np.testing.assert_allclose(standardised(rows), theirs, atol=1e-5)
 
 
 # celeba
@@ -354,6 +397,124 @@ def test_records_of_large_images(
         (tmp_path / dataset_folder(name, folder) / "train" / client).write_bytes(b"")
     again = datasets.entry(entry).call(entry, Cache(tmp_path)).load(["ann"])
     assert again.train.y.tolist() == [4, 5]
+
+
+def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
+    sizes = [(150, 129, 3), (131, 140, 1), (128, 128, 3), (90, 200, 3), (60, 40, 3)]
+    smooth = [
+        np.cumsum(RNG.integers(-3, 4, size=size), axis=1).clip(-99, 99).astype(np.uint8)
+        for size in sizes
+    ]
+    coloured = [i for i, size in enumerate(sizes) if size[-1] == 3]
+    records(tmp_path / "gld160k" / "train" / "ann", smooth, list(range(5)))
+    records(tmp_path / "gld160k" / "test.tfRecord", [smooth[i] for i in coloured], coloured)
+    data = made(tmp_path, "gldv2", variant="160k", preprocessing="tff")
+    assert (data.train.x.shape, data.num_classes) == ((5, 128, 128, 3), 2028)
+    # Of the grey one TFF makes (128, 128, 1), which its own model does not take.
+    np.testing.assert_array_equal(data.train.x[:][coloured], data.test.x[:])
+    process = inside("baselines.landmark.landmark_preprocessing").create_preprocess_fn(
+        tff.simulation.baselines.ClientSpec(1, 1, shuffle_buffer_size=1), False
+    )
+    _, test = inside("datasets.vision_datasets_utils").load_data_from_cache(
+        str(tmp_path / "gld160k"), "train", "test.tfRecord", "gldv2"
+    )
+    theirs = list(process(test).as_numpy_iterator())
+    assert data.test.y.tolist() == [int(y[0, 0]) for _, y in theirs]
+    for place, (x, _) in enumerate(theirs):
+        # What is enlarged is rounded to bytes once more, by at most one grey level.
+        level = 1e-6 if min(sizes[coloured[place]][:2]) >= 128 else 2.01 / 255
+        np.testing.assert_allclose(data.test.x[:][place], x[0], atol=level)
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small archives in the form of those that TFF's loaders fetch, at addresses of files here."""
+    root = tmp_path / "published"
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout=0: io.BytesIO())
+
+    def put(path: str, data: bytes) -> tuple[str, str]:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+        return (root / path).as_uri(), hashlib.md5(data).hexdigest()
+
+    def archived(files: dict[str, bytes], form: str) -> bytes:
+        folder = tmp_path / "to-archive"
+        for name, data in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        file = shutil.make_archive(str(tmp_path / "archive"), form, folder)
+        shutil.rmtree(folder)
+        return Path(file).read_bytes()
+
+    import tensorflow as tf
+
+    jpeg = tf.io.encode_jpeg(np.full((9, 7, 3), 100, np.uint8)).numpy()
+    pictures = {f"{name}.jpg": jpeg for name in ("aa", "bb", "cc")}
+    train = b"user_id,image_id,class\nann,aa,1\nann,bb,2\neve,aa,3\n"
+    test = b"image_id,class\ncc,4\n"
+
+    gldv2 = inside("datasets.gldv2")
+    bundle = {"federated_train.csv": train, "test.csv": test}
+    zipped = archived({f"landmarks-user-160k/{n}": d for n, d in bundle.items()}, "zip")
+    for constant, path, data in (
+        ("FED_GLD_SPLIT_FILE_DOWNLOAD_URL", "gld.zip", zipped),
+        ("MINI_GLD_TRAIN_DOWNLOAD_URL", "mini.csv", train),
+        ("MINI_GLD_TEST_DOWNLOAD_URL", "mini-test.csv", test),
+    ):
+        url, md5 = put(path, data)
+        monkeypatch.setattr(gldv2, constant, url)
+        checksum = constant.replace("DOWNLOAD_URL", "SPLIT_FILE_MD5_CHECKSUM")
+        checksum = checksum.replace("FED_GLD_SPLIT_FILE_SPLIT_FILE", "FED_GLD_SPLIT_FILE_BUNDLE")
+        assert hasattr(gldv2, checksum)
+        monkeypatch.setattr(gldv2, checksum, md5)
+    _, md5 = put("train/images_000.tar", archived(pictures, "tar"))
+    put("md5sum/train/md5.images_000.txt", md5.encode())
+    monkeypatch.setattr(gldv2, "NUM_SHARD_TRAIN", 1)
+    monkeypatch.setattr(gldv2.load_data, "__defaults__", (1, "cache", False, root.as_uri()))
+
+    inaturalist = inside("datasets.inaturalist")
+    users = train.replace(b"user_id", b"user_120k")
+    for constant, path, data in (
+        ("INAT_TRAIN_DOWNLOAD_URL", "inat.csv", users),
+        ("INAT_TEST_DOWNLOAD_URL", "inat-test.csv", test),
+        ("INAT_TRAIN_IMAGE_URL", "inat.tar.gz", archived(pictures, "gztar")),
+        ("INAT_TEST_IMAGE_URL", "inat-test.tar.gz", archived(pictures, "gztar")),
+    ):
+        url, md5 = put(path, data)
+        monkeypatch.setattr(inaturalist, constant, url)
+        checksum = constant.replace("IMAGE_URL", "IMAGE_MD5_CHECKSUM")
+        checksum = checksum.replace("DOWNLOAD_URL", "SPLIT_FILE_MD5_CHECKSUM")
+        assert hasattr(inaturalist, checksum)
+        monkeypatch.setattr(inaturalist, checksum, md5)
+    return root
+
+
+@pytest.mark.parametrize("name", ["gldv2", "inaturalist"])
+def test_large_images_are_fetched_by_tffs_loader(
+    name: str, published: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(DataUnavailable, match=r"hundreds of GB, by download: true, or put the"):
+        made(cache, name)
+    data = made(cache, name, download=True, size=[2, 2])
+    assert data.names == ("ann", "eve")
+    assert data.label_counts[:, :5].tolist() == [[0, 1, 1, 0, 0], [0, 0, 0, 1, 0]]
+    assert data.test.y.tolist() == [4]
+    np.testing.assert_allclose(data.train.x[:], 100 / 255, atol=1e-6)
+    kept = {"gld23k", "gld160k"} if name == "gldv2" else {"USER_120K", "inaturalist_images"}
+    there = {file.name for file in cache.iterdir()}
+    assert there - {"load_data.log"} == {*kept, "unpacked"}  # TFF's loader of gldv2 writes that log
+    shutil.rmtree(published)
+    assert made(cache, name).names == ("ann", "eve")  # from the cache
+
+
+def test_a_download_of_large_images_that_fails(published: Path, tmp_path: Path) -> None:
+    (published / "train/images_000.tar").unlink()
+    with pytest.raises(
+        DataUnavailable, match="gldv2 is not in the data cache and could not be dow"
+    ):
+        made(tmp_path / "cache", "gldv2", download=True)
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 def dataset_folder(name: str, folder: str) -> str:

@@ -144,6 +144,19 @@ def settings_rows(result: Result) -> list[list[str]]:
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     parameters = result.histories[0].parameters
     told = [choice(shifts, shift) for shift in clients.get("shift", [])]
+    entry = algorithms.get(training["algorithm"]["kind"])
+    unused = entry.traits.get("unused", ()) if entry else ()
+    epochs, size = training["local_epochs"], training["batch_size"]
+    local = [
+        ("local_epochs", ["local training", f"{epochs} epoch(s), batch size {size}"]),
+        *(
+            (
+                f"{side}_optimizer",
+                [f"{side} optimizer", choice(optimizers, training[f"{side}_optimizer"])],
+            )
+            for side in ("client", "server")
+        ),
+    ]
     settings = [
         ["data", choice(datasets, data["dataset"])],
         ["test examples", _tested(data, result.histories[0].test_examples)],
@@ -154,18 +167,13 @@ def settings_rows(result: Result) -> list[list[str]]:
         *systems_rows(clients),
         ["examples per client", held],
         *heterogeneity_rows(result),
-        ["model", choice(models, s["model"])],
+        *([["model", choice(models, s["model"])]] if s["model"] else []),
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
         *layer_rows(result.histories[0]),
         ["algorithm", choice(algorithms, training["algorithm"])],
         *aggregation_rows(result),
         ["execution", result.histories[0].execution],
-        [
-            "local training",
-            f"{training['local_epochs']} epoch(s), batch size {training['batch_size']}",
-        ],
-        ["client optimizer", choice(optimizers, training["client_optimizer"])],
-        ["server optimizer", choice(optimizers, training["server_optimizer"])],
+        *(row for key, row in local if key not in unused),
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
     ]
     return settings

@@ -11,8 +11,9 @@ import difflib
 import functools
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 from pydantic import BaseModel, Field
 
@@ -70,15 +71,26 @@ def fingerprint(given: str) -> str:
         64 hexadecimal digits; nothing for a path that is not there.
     """
     found = next((c for c in _candidates(given) if c.exists()), None)
-    if found is None:
-        return ""
-    if found.is_file():
-        return _of_file(found, *stamp(found))
+    return "" if found is None else of_path(found)
+
+
+def of_path(path: Path, of: Optional[Callable[[Path], str]] = None) -> str:
+    """Hash of a file that is there, or of a folder's files and their names: 64 hexadecimal digits.
+
+    `of` gives the hash of one file, as `of_file` does.
+    """
+    of = of or of_file
+    if path.is_file():
+        return of(path)
     digest = hashlib.sha256()
-    for file in sorted(f for f in found.rglob("*") if f.is_file()):
-        name = file.relative_to(found).as_posix()
-        digest.update(repr((name, _of_file(file, *stamp(file)))).encode())
+    for file in sorted(f for f in path.rglob("*") if f.is_file()):
+        digest.update(repr((file.relative_to(path).as_posix(), of(file))).encode())
     return digest.hexdigest()
+
+
+def of_file(file: Path) -> str:
+    """Hash of what a file holds, read anew only when it has changed: 64 hexadecimal digits."""
+    return _of_file(file, *stamp(file))
 
 
 def stamp(file: Path) -> tuple[int, int]:

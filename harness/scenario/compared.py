@@ -63,7 +63,8 @@ def _other(
         return Scenario.model_validate({**settings, "expect": {}})
     except ValidationError as bad:
         first = bad.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        blamed = first.get("ctx", {}).get("key", "")
+        where = ".".join(filter(None, (*map(str, first["loc"]), blamed)))
         raise HarnessError(
             f"expect.{name}: this scenario cannot be trained by {reference.algorithm}: "
             f"{where}: {first['msg']}"

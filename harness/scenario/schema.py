@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from harness.checks import checks
 from harness.data.settings import Clients, Data
 from harness.registry import Choice, Choices, Registry, kind
 from harness.settings import Section, problem
 from harness.systems.sampling import samplers
+from harness.training.algorithms import algorithms
 from harness.training.models import models
 from harness.training.privacy import is_bounded
 from harness.training.settings import Training
@@ -27,12 +29,20 @@ _NO_TAGS = {
 }
 
 
+def _model_may_be_left_out(schema: dict[str, Any]) -> None:
+    schema["required"].remove("model")
+
+
 class Scenario(Section):
     """One federated workload and what is expected of it.
+
+    `model` is None where the algorithm needs none.
 
     Everything random is derived from `seeds`: the test set, the split, the initial weights,
     the cohorts and the order of examples. One training is run for each seed.
     """
+
+    model_config = ConfigDict(json_schema_extra=_model_may_be_left_out)
 
     schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
     name: str
@@ -40,7 +50,7 @@ class Scenario(Section):
     tags: tuple[str, ...] = ()
     data: Data
     clients: Clients
-    model: Annotated[Section, Choice(models)]
+    model: Annotated[Optional[Section], Choice(models, optional=True)]
     training: Training
     seeds: tuple[int, ...] = (0,)
     expect: Annotated[dict[str, Section], Choices(checks)] = Field(default_factory=dict)
@@ -53,6 +63,32 @@ class Scenario(Section):
             return value
         lists = ("tags", "seeds")
         return {k: tuple(v) if k in lists and isinstance(v, list) else v for k, v in value.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_without_a_model_where_it_needs_none(cls, value: Any) -> Any:
+        training = value.get("training") if isinstance(value, Mapping) else None
+        given = training.get("algorithm") if isinstance(training, Mapping) else None
+        chosen = algorithms.normalise(given)
+        name = chosen.get("kind") if isinstance(chosen, Mapping) else None
+        if isinstance(name, str) and name in algorithms and _refused(name, "model"):
+            return {"model": None, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_the_algorithm_can_do_with(self) -> Scenario:
+        name = kind(self.training.algorithm)
+        if self.model is None and not _refused(name, "model"):
+            raise problem("model", "got nothing; must be a name, or a mapping with 'kind'")
+        for key, reason in algorithms[name].traits.get("refuses", {}).items():
+            given = functools.reduce(getattr, key.split("."), self)
+            if given is not None:
+                raise problem(
+                    key,
+                    f"got {kind(given)}; {name} has no use for it, as {reason}; leave it out, or "
+                    "say null where a defaults.yaml has it",
+                )
+        return self
 
     @model_validator(mode="after")
     def _clients_hold_out_what_they_fine_tune_for(self) -> Scenario:
@@ -108,6 +144,11 @@ class Scenario(Section):
     def settings(self) -> dict[str, Any]:
         """The whole scenario as JSON-ready data, with defaults written out."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def _refused(algorithm: str, key: str) -> str:
+    """Why an algorithm cannot do with a key of the scenario; empty where it can."""
+    return algorithms[algorithm].traits.get("refuses", {}).get(key, "")
 
 
 def choices(section: type[Section] = Scenario) -> Iterator[tuple[tuple[str, ...], Registry[Any]]]:

@@ -43,10 +43,22 @@ class Cohort:
 
     def planned_examples(self, batch_size: int) -> int:
         """Examples that these clients process in their local steps, all epochs counted."""
+        sizes, epochs, rest = self._progress(batch_size)
+        return int((epochs * sizes + rest).sum())
+
+    def passes(self, batch_size: int) -> list[np.ndarray]:
+        """How often each client goes through each of its examples, int (examples,) by client."""
+        return [
+            epochs + (np.arange(size) < rest)
+            for size, epochs, rest in zip(*self._progress(batch_size))
+        ]
+
+    def _progress(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Int (n,): examples, whole epochs, and examples of the epoch that is not whole."""
         sizes = np.array([len(e) for e in self.examples], np.int64)
         batches = -(-sizes // batch_size)
         epochs, rest = np.divmod(self.steps, np.maximum(batches, 1))
-        return int((epochs * sizes + np.minimum(rest * batch_size, sizes)).sum())
+        return sizes, epochs, np.minimum(rest * batch_size, sizes)
 
 
 def cohort_of_round(

@@ -38,7 +38,7 @@ class Step(NamedTuple):
 
 def train(
     data: FederatedData,
-    model: Section,
+    model: Optional[Section],
     training: Training,
     cohort_size: int,
     seed: int,
@@ -50,7 +50,7 @@ def train(
 
     Args:
         data: the clients and the test set.
-        model: the chosen model.
+        model: the chosen model; None for an algorithm that needs none.
         training: algorithm, rounds, local epochs, batch size, optimizers.
         cohort_size: clients in each round.
         seed: of initial weights, cohorts and order of examples.
@@ -139,7 +139,7 @@ def _final_figures(
 
 def steps(
     data: FederatedData,
-    model: Section,
+    model: Optional[Section],
     training: Training,
     cohort_size: int,
     seed: int,
@@ -176,7 +176,7 @@ def steps(
                 bytes_up=process.traffic.up * len(cohort.clients),
             ),
             state,
-            cohort.planned_examples(training.batch_size),
+            process.planned_examples(cohort, training),
         )
 
 

@@ -107,6 +107,12 @@ class Process:
         state, measured = self.learning.next(state, given)
         return state, measured["client_work"]["train"]
 
+    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+        """Examples that a round trains on, all epochs counted, where nothing goes wrong."""
+        if isinstance(self.learning, OwnProcess):
+            return self.learning.planned_examples(cohort, training)
+        return cohort.planned_examples(training.batch_size)
+
     @property
     def computation(self) -> Any:
         """The TFF computation of a round."""
@@ -141,7 +147,7 @@ class Process:
 
 
 def process_for(
-    chosen: Section,
+    chosen: Optional[Section],
     training: Training,
     data: FederatedData,
     cohort_size: Optional[int] = None,
@@ -150,7 +156,7 @@ def process_for(
     """The process for these settings; built once for all seeds and variants that share them.
 
     Args:
-        chosen: the model.
+        chosen: the model; None for an algorithm that needs none.
         training: algorithm, aggregator and optimizers.
         data: what the model has to fit.
         cohort_size: clients that a round is expected to have; all when None.
@@ -174,24 +180,35 @@ def process_for(
         training.client_optimizer,
         training.server_optimizer,
     )
-    code = [fingerprints(part) for part in parts]
-    settings = [part.model_dump(mode="json") for part in parts]
+    code = [part and fingerprints(part) for part in parts]
+    settings = [part and part.model_dump(mode="json") for part in parts]
     told = _told(training, data)
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
-    model_key = json.dumps([repr(shape), code[0], settings[0]])
-    key = json.dumps([model_key, training.execution, code, settings, told, clients, is_scaled])
+    stand_in = algorithms.entry(training.algorithm).traits.get("form")
+    shaper = 1 if stand_in else 0  # of the parts, that which the form is made of
+    form_key = json.dumps([repr(shape), code[shaper], settings[shaper]])
+    key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
-            if model_key not in _forms:
-                _forms[model_key] = form_of(chosen, shape)
-            _built[key] = _build(chosen, training, _forms[model_key], clients, is_scaled, told)
+            if form_key not in _forms:  # first, where an error is the user's to read
+                _forms[form_key] = _form(chosen, training, shape)
+            _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
     return _built[key]
 
 
+def _form(chosen: Optional[Section], training: Training, shape: models.Shape) -> Form:
+    entry = algorithms.entry(training.algorithm)
+    if stand_in := entry.traits.get("form"):
+        return stand_in(training.algorithm, shape)
+    if chosen is None:
+        raise ModelError(f"model: missing; {entry.name} trains one")
+    return form_of(chosen, shape)
+
+
 def _build(
-    chosen: Section,
+    chosen: Optional[Section],
     training: Training,
     form: Form,
     clients: int,
@@ -217,8 +234,9 @@ def _build(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    traffic = traffic_of(training, parts, form.some_weights)
-    file: Optional[str] = getattr(chosen, "initial_weights")  # noqa: B009 - of ModelSettings
+    weights = form.some_weights
+    traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
+    file: Optional[str] = getattr(chosen, "initial_weights", None)
     return Process(learning, execution, form, traffic, file, scaled)
 
 

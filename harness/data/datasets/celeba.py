@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, TaskKind, datasets
 from harness.data.datasets.cifar100 import in_grey_levels
+from harness.data.datasets.files import in_cache
 from harness.data.datasets.tff_files import Published
 from harness.registry import suggest
 from harness.settings import problem
@@ -39,6 +40,7 @@ Attribute = Annotated[
 @datasets(
     "celeba",
     has_test_set=True,
+    reads=in_cache("celeba.sqlite"),
     facts=Facts(
         examples="177,457 + 22,831 for testing",
         shape="84 × 84 × 3",

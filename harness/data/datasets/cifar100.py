@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
+from harness.data.datasets.files import in_cache
 from harness.data.datasets.own import grey_levels
 from harness.data.datasets.rows import Converted
 from harness.data.datasets.tff_files import Published
 
+_SIDE = 32
+_TFF_CROP = (24, 24)  # tff.simulation.baselines.cifar100.DEFAULT_CROP_HEIGHT and _WIDTH
+
 Labels = Annotated[Literal["fine", "coarse"], Field(description="100 classes, or 20 groups.")]
+Crop = Annotated[
+    list[Annotated[int, Field(ge=1, le=_SIDE)]],
+    Field(min_length=2, max_length=2, description="Height and width of the middle that is kept."),
+]
+# What a task of `tff.simulation.baselines` makes of images before a model sees them.
+Preprocessing = Annotated[
+    Literal["none", "tff"], Field(description="none, or that of TFF's baseline task.")
+]
 
 
 @datasets(
     "cifar100",
     has_test_set=True,
+    reads=in_cache("cifar100.sqlite"),
     facts=Facts(
         examples="50,000 + 10,000 for testing",
         shape="32 × 32 × 3",
@@ -27,7 +41,13 @@ Labels = Annotated[Literal["fine", "coarse"], Field(description="100 classes, or
         files="TFF's download",
     ),
 )
-def cifar100(cache: Cache, *, labels: Labels = "fine") -> Dataset:
+def cifar100(
+    cache: Cache,
+    *,
+    labels: Labels = "fine",
+    preprocessing: Preprocessing = "none",
+    crop: Optional[Crop] = None,
+) -> Dataset:
     """Federated CIFAR-100 of TFF: 500 clients with 100 images each, by Pachinko allocation.
 
     `x` is (32, 32, 3) float32 in [0, 1]; labels are the 100 fine ones, or the 20 coarse ones that
@@ -35,10 +55,17 @@ def cifar100(cache: Cache, *, labels: Labels = "fine") -> Dataset:
     Dirichlet distribution (alpha 0.1) and, of each, one of its fine labels (alpha 10). The test set
     is all 10,000 test images. Downloaded once into the cache folder.
 
+    With `preprocessing: tff` the images are those of TFF's baseline task: the middle 24x24 pixels,
+    each image standardised to mean 0 and standard deviation 1 over all its values (which is at
+    least 1 / sqrt(values), of a flat image, in grey levels of 0 to 255). `crop: [height, width]`
+    keeps another middle, with or without that. TFF's option `distort_train_images`, off unless
+    asked for, is not offered.
+
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; split:
     S. Reddi et al., Adaptive Federated Optimization, arXiv:2003.00295, appendix F; W. Li,
     A. McCallum, Pachinko Allocation, ICML 2006;
-    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/cifar100
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/cifar100;
+    preprocessing: `tff.simulation.baselines.cifar100.create_image_classification_task`
 
     Raises:
         DataUnavailable: not in the cache, and it cannot be downloaded.
@@ -53,12 +80,37 @@ def cifar100(cache: Cache, *, labels: Labels = "fine") -> Dataset:
     def convert(rows: Any) -> Examples:
         return Examples(rows["image"].astype(np.uint8), rows[key])
 
+    kept = tuple(crop) if crop else _TFF_CROP if preprocessing == "tff" else (_SIDE, _SIDE)
+    scale = standardised if preprocessing == "tff" else grey_levels
+
+    def finish(examples: Examples) -> Examples:
+        return Examples(Converted(examples.x, lambda rows: scale(middle(rows, kept))), examples.y)
+
     published = Published("cifar100", "CIFAR-100", "cifar100.sqlite", load)
     return published.dataset(
-        cache, labels, classes, convert, tested=lambda names: names, finish=in_grey_levels
+        cache, labels, classes, convert, tested=lambda names: names, finish=finish
     )
 
 
 def in_grey_levels(examples: Examples) -> Examples:
     """Bytes to [0, 1], when they are read."""
     return Examples(Converted(examples.x, grey_levels), examples.y)
+
+
+def middle(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The central part of images (n, height, width, channels), as TensorFlow's crops take it."""
+    top, left = ((whole - kept) // 2 for whole, kept in zip(images.shape[1:3], size))
+    return images[:, top : top + size[0], left : left + size[1]]
+
+
+def standardised(images: np.ndarray) -> np.ndarray:
+    """Each image with mean 0 and standard deviation 1, float32 (n, ...): of n images of any type.
+
+    Source: `tf.image.per_image_standardization`, which divides a flat image by 1 / sqrt(values).
+    """
+    x = images.astype(np.float32)
+    axes = tuple(range(1, x.ndim))
+    mean = x.mean(axis=axes, keepdims=True, dtype=np.float64)
+    deviation = x.std(axis=axes, keepdims=True, dtype=np.float64)
+    values = np.prod(x.shape[1:])
+    return ((x - mean) / np.maximum(deviation, 1 / np.sqrt(values))).astype(np.float32)

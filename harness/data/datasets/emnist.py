@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
+from harness.data.datasets.files import in_cache
 from harness.data.datasets.tff_files import Published
 
 
 @datasets(
     "emnist",
     has_test_set=True,
+    reads=in_cache("emnist_all.sqlite"),
     facts=Facts(
         examples="341,873 + 40,832 for testing; with all characters 671,585 + 77,483",
         shape="28 × 28 × 1",

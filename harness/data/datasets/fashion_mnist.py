@@ -28,9 +28,18 @@ _FILES = tuple(
 _CLASSES = 10
 
 
+def _reads(chosen: Any, cache: Cache) -> list[Path]:
+    """The four files, where they are or would be fetched; a folder is named in the scenario."""
+    if chosen.folder is not None:
+        return []
+    place = _place(cache)
+    return [place / name for names in _FILES for name in names]
+
+
 @datasets(
     "fashion_mnist",
     has_test_set=True,
+    reads=_reads,
     facts=Facts(
         examples="60,000 + 10,000 for testing",
         shape="28 × 28 × 1",
@@ -74,13 +83,21 @@ def _find(cache: Cache, folder: Optional[str]) -> Path:
         if missing:
             raise DataError(f"data.dataset.folder: there is no {missing[0]} in {place}")
         return place
+    place = _place(cache)
+    if not _is_complete(place):
+        _fetch(place)
+    return place
+
+
+def _place(cache: Cache) -> Path:
+    """The first of the usual folders that has the files, or else the one in the cache folder."""
     own = cache.folder / "fashion-mnist"
     keras = Path("~/.keras/datasets/fashion-mnist").expanduser()
-    for place in (DEBIAN, keras, own):
-        if all((place / name).is_file() for names in _FILES for name in names):
-            return place
-    _fetch(own)
-    return own
+    return next((place for place in (DEBIAN, keras) if _is_complete(place)), own)
+
+
+def _is_complete(place: Path) -> bool:
+    return all((place / name).is_file() for names in _FILES for name in names)
 
 
 def _fetch(folder: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets import arrow, own
-from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.data.datasets.base import Cache, Dataset, TaskKind, datasets
 from harness.data.datasets.images import Images
 from harness.errors import DataError
 from harness.runtime.user_files import UserPath, find
@@ -26,6 +26,7 @@ def huggingface(
     huggingface: UserPath,
     features: Annotated[str, Field(description="The column to learn from.")] = "image",
     label: own.Label = "label",
+    task: own.Task = "label",
     client: own.Client = None,
     train: Annotated[str, Field(description="The split to train on.")] = "train",
     test: Annotated[Optional[str], Field(description="The split to test on.")] = None,
@@ -34,12 +35,12 @@ def huggingface(
 ) -> Dataset:
     """A folder that `save_to_disk` of Hugging Face's `datasets` wrote: `{huggingface: data/mine}`.
 
-    `features` names the column to learn from: images, which become (height, width, channels) in
-    [0, 1] as with `image_folder`, or numbers and lists of numbers, which stay as they are. `label`
-    names the column of labels (a `ClassLabel`, whole numbers from 0 up, or text), `client` that of
-    the natural clients. Where several splits were saved together, `train` is the one to train on
-    and `test` the one to test on. Needs pyarrow: `pip install 'pytest-federated[arrow]'`; the
-    package `datasets` itself is not needed.
+    `features` names the column to learn from: images, which become (height, width, channels) in [0,
+    1] as with `image_folder`, or numbers and lists of numbers, which stay as they are. `label`
+    names the column of labels (a `ClassLabel`, whole numbers from 0 up, or text; with `task` a
+    column of lists, as for `npz`), `client` that of the natural clients. Where several splits were
+    saved together, `train` is the one to train on and `test` the one to test on. Needs pyarrow:
+    `pip install 'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
 
     Source: https://huggingface.co/docs/datasets (`Dataset.save_to_disk`).
 
@@ -53,11 +54,11 @@ def huggingface(
     to = None if size is None else (size[0], size[1])
     saved = _Saved(folder)
     part = saved.part(train, "train")
-    source = part.source(features, label, client, channels, to)
+    source = part.source(features, label, client, channels, to, task)
     held_out = None
     if test is not None:
-        held_out = saved.part(test, "test").source(features, label, None, channels, to)
-    return own.dataset(folder.name, source, held_out, part.classes(label))
+        held_out = saved.part(test, "test").source(features, label, None, channels, to, task)
+    return own.dataset(folder.name, source, held_out, part.classes(label), task)
 
 
 class _Saved:
@@ -111,12 +112,13 @@ class _Part:
         client: Optional[str],
         channels: int,
         size: Optional[tuple[int, int]],
+        task: TaskKind,
     ) -> own.Source:
         for key, name in (("features", features), ("label", label), ("client", client)):
             if name is not None:
                 own.known(name, self._table.column_names, key, str(self._folder), "column")
         return own.Source(
-            self._rows(features, channels, size),
+            self._rows(features, channels, size, task),
             self._array(label),
             str(self._folder),
             f"column {label!r}",
@@ -127,10 +129,12 @@ class _Part:
     def _array(self, name: str) -> np.ndarray:
         return arrow.array(self._table[name], f"{self._folder}: column {name!r}")
 
-    def _rows(self, name: str, channels: int, size: Optional[tuple[int, int]]) -> Any:
+    def _rows(
+        self, name: str, channels: int, size: Optional[tuple[int, int]], task: TaskKind
+    ) -> Any:
         where = f"{self._folder}: column {name!r}"
         if self._features.get(name, {}).get("_type") != "Image":
-            return own.features(self._array(name), where)
+            return own.features(self._array(name), where, task)
         names = [f"{where}, row {row + 1}" for row in range(len(self._table))]
         encoded = []
         for row, image in enumerate(self._table[name].to_pylist()):

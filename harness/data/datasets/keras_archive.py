@@ -33,7 +33,16 @@ _FACTS = Facts(
 )
 
 
-@datasets("keras", has_test_set=True, facts=_FACTS)
+def _reads(chosen: Any, cache: Cache) -> list[Path]:
+    """What is read by name; what is read by path is named in the scenario."""
+    return [_cached(chosen.keras)] if chosen.keras in _CACHED else []
+
+
+def _cached(name: str) -> Path:
+    return Path("~/.keras/datasets").expanduser() / _CACHED[name]
+
+
+@datasets("keras", has_test_set=True, reads=_reads, facts=_FACTS)
 def keras(cache: Cache, *, keras: UserPath) -> Dataset:
     """What `keras.datasets` has: `{keras: mnist}` from Keras's cache, `{keras: data/mnist.npz}`.
 
@@ -52,7 +61,7 @@ def keras(cache: Cache, *, keras: UserPath) -> Dataset:
 
     """
     if keras in _CACHED:
-        path = Path("~/.keras/datasets").expanduser() / _CACHED[keras]
+        path = _cached(keras)
         if not path.exists():
             raise DataUnavailable(
                 f"{keras} is not in Keras's cache ({path}); while online, run: python -c 'import "

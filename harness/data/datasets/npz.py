@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets import own
-from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.data.datasets.base import Cache, Dataset, TaskKind, datasets
 from harness.errors import DataError
 from harness.runtime.user_files import UserPath, find
 
@@ -22,6 +22,7 @@ def npz(
     npz: UserPath,
     x: Annotated[str, Field(description="The array of features.")] = "x",
     y: Annotated[str, Field(description="The array of labels.")] = "y",
+    task: own.Task = "label",
     client: own.Client = None,
     test: own.TestSet = None,
 ) -> Dataset:
@@ -30,7 +31,10 @@ def npz(
     The archive has an array `x` (n, ...) of numbers and an array `y` (n,) of labels; the keys give
     other names. Bytes (uint8) are images: scaled to [0, 1], and (n, height, width) gets a channel.
     Other numbers become float32 as they are. Labels are whole numbers from 0 up, or text, which is
-    numbered in sorted order. `client` names an array (n,) of text or numbers that says whose each
+    numbered in sorted order. With `task: tokens`, `y` is (n, t), a whole number from 0 up for each
+    position, negative where there is none (padding), and whole numbers in `x` are the tokens that a
+    model reads; with `task: tags` it is (n, tags), 1 for each tag of an example, else 0. `client`
+    names an array (n,) of text or numbers that says whose each
     example is: the natural clients. `test` is another archive of the same form, the test set.
 
     Raises:
@@ -39,15 +43,15 @@ def npz(
     """
     names = {"x": x, "y": y}
     file = find(npz, "data.dataset.npz")
-    train = _source(file, names if client is None else {**names, "client": client})
-    held_out = None if test is None else _source(find(test, "data.dataset.test"), names)
-    return own.dataset(file.name, train, held_out)
+    train = _source(file, names if client is None else {**names, "client": client}, task)
+    held_out = None if test is None else _source(find(test, "data.dataset.test"), names, task)
+    return own.dataset(file.name, train, held_out, task=task)
 
 
-def _source(file: Path, names: dict[str, str]) -> own.Source:
+def _source(file: Path, names: dict[str, str], task: TaskKind) -> own.Source:
     arrays = read(file, names)
     said = {key: f"array {name!r}" for key, name in names.items()}
-    x = own.features(arrays["x"], f"{file}: {said['x']}")
+    x = own.features(arrays["x"], f"{file}: {said['x']}", task)
     client, client_name = arrays.get("client"), said.get("client", "")
     return own.Source(x, arrays["y"], str(file), said["y"], client, client_name)
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Optional
 import numpy as np
 from pydantic import Field
 
-from harness.data.datasets.base import Dataset, Examples, Facts, in_memory
+from harness.data.datasets.base import Dataset, Examples, Facts, TaskKind, in_memory
+from harness.data.datasets.coding import coding, ids, kind_of, whole_or_text
 from harness.data.datasets.rows import Converted
 from harness.errors import DataError, DataUnavailable
 from harness.registry import suggest
@@ -21,6 +22,9 @@ from harness.runtime.user_files import UserPath
 
 # Keys that several of these data sets have.
 Label = Annotated[str, Field(description="The column of labels.")]
+Task = Annotated[
+    TaskKind, Field(description="tokens: a label for each position; tags: 0 or 1 for each tag.")
+]
 Client = Annotated[Optional[str], Field(description="What says whose each example is.")]
 TestSet = Annotated[Optional[UserPath], Field(description="The test set, in the same form.")]
 Channels = Annotated[Literal[1, 3], Field(description="3 for colours, 1 for grey levels.")]
@@ -31,86 +35,25 @@ ImageSize = Annotated[
 
 FACTS = Facts("yours", "yours", "yours", "yours, where the examples have them")
 
-# More labels than this are demanded to be in use: a column of postcodes is no label by mistake.
-_FREE_LABELS = 1000
 _CHUNK = 1 << 22  # values that are looked through at a time
 
 
-@dataclass(frozen=True)
-class Labels:
-    """How what stands in a file becomes the labels 0, 1, ...
-
-    Whole numbers from 0 up are labels as they stand. All else (text, negative numbers) is numbered
-    in sorted order.
-
-    Attributes:
-        num_classes: number of labels.
-        values: what is numbered, sorted; None where numbers stand for themselves.
-
-    """
-
-    num_classes: int
-    values: Optional[np.ndarray] = None
-
-    @classmethod
-    def of(cls, column: np.ndarray, where: str, at_least: int = 0) -> Labels:
-        """The labels of a training set's `column`, (n,); of them there are `at_least` so many.
-
-        Raises:
-            DataError: a label is missing, or is no label.
-
-        """
-        given = _whole_or_text(column, where)
-        values = np.unique(given)
-        if values.dtype.kind != "i" or values[:1].sum() < 0:
-            return cls(max(len(values), at_least), values)
-        classes = max(int(values[-1]) + 1 if len(values) else 0, at_least)
-        if classes > max(_FREE_LABELS, 2 * len(values), at_least):
-            raise DataError(
-                f"{where}, row {int(given.argmax()) + 1}: the label {classes - 1} makes {classes} "
-                f"labels, of which {len(values)} are in use; number them 0 to {len(values) - 1}"
-            )
-        return cls(classes)
-
-    def encode(self, column: np.ndarray, where: str) -> np.ndarray:
-        """Int32 (n,): the labels of a column.
-
-        Raises:
-            DataError: a label is missing, is no label, or is none of the training set.
-
-        """
-        given = _whole_or_text(column, where)
-        if self.values is None:
-            found, known = given, (given >= 0) & (given < self.num_classes)
-        elif given.dtype.kind != self.values.dtype.kind:
-            found, known = given, np.zeros(len(given), bool)
-        else:
-            found = np.searchsorted(self.values, given)
-            known = self.values[np.minimum(found, len(self.values) - 1)] == given
-        if not known.all():
-            row = int(np.argmin(known))
-            allowed = range(self.num_classes) if self.values is None else self.values
-            raise DataError(
-                f"{where}, row {row + 1}: the label {_plain(given[row])!r} is none of the training "
-                f"examples'; {_some(allowed)}"
-            )
-        return found.astype(np.int32)
-
-
-def features(column: Any, where: str) -> Any:
+def features(column: Any, where: str, task: TaskKind = "label") -> Any:
     """Float32 `Rows` (n, ...) of numbers: bytes are grey levels, all else stays as it is.
 
     Bytes (uint8) 0..255 become [0, 1] when they are read, and images (n, height, width) of them
-    get a channel.
+    get a channel. Whole numbers are int32 and stay so where the task is `tokens`.
 
     Raises:
         DataError: text, objects, or a number that is missing or infinite.
 
     """
     if column.dtype.kind not in "biuf":
-        raise DataError(f"{where}: features are numbers, not {_kind(column)}")
+        raise DataError(f"{where}: features are numbers, not {kind_of(column)}")
     if column.ndim < 2:
         column = column.reshape(len(column), 1)
+    if task == "tokens" and column.dtype.kind in "iu":
+        return ids(column, where)
     if column.dtype == np.uint8:
         if column.ndim == 3:
             column = column[..., np.newaxis]
@@ -149,7 +92,7 @@ def clients(column: np.ndarray, where: str) -> np.ndarray:
         DataError: a name is missing, or is neither text nor a whole number.
 
     """
-    return _whole_or_text(column, where).astype(str)
+    return whole_or_text(column, where).astype(str)
 
 
 @dataclass(frozen=True)
@@ -174,7 +117,13 @@ class Source:
     client_name: str = ""
 
 
-def dataset(name: str, train: Source, test: Optional[Source] = None, at_least: int = 0) -> Dataset:
+def dataset(
+    name: str,
+    train: Source,
+    test: Optional[Source] = None,
+    at_least: int = 0,
+    task: TaskKind = "label",
+) -> Dataset:
     """The data set of a training file, and of a file with the test set where there is one.
 
     `at_least` is the number of labels where the file says it.
@@ -187,7 +136,9 @@ def dataset(name: str, train: Source, test: Optional[Source] = None, at_least: i
     if not len(train.y):
         raise DataError(f"{train.file}: there are no examples in it")
     y_place = f"{train.file}: {train.y_name}"
-    labels = Labels.of(train.y, y_place, at_least)
+    if train.x.dtype == np.int32:  # a token is known by what it is read as, and by what follows
+        at_least = max(at_least, int(np.max(train.x[:], initial=-1)) + 1)
+    labels = coding(task, train.y, y_place, at_least)
     natural = None
     if train.client is not None:
         natural = clients(train.client, f"{train.file}: {train.client_name}")
@@ -199,8 +150,13 @@ def dataset(name: str, train: Source, test: Optional[Source] = None, at_least: i
                 f"{test.file}: examples of shape {tuple(test.x.shape[1:])}; those of {train.file} "
                 f"have {tuple(train.x.shape[1:])}"
             )
+        if test.x.dtype == np.int32 and np.max(test.x[:], initial=-1) >= labels.num_classes:
+            raise DataError(
+                f"{test.file}: the features have the token {np.max(test.x[:])}; those of "
+                f"{train.file} are 0 to {labels.num_classes - 1}"
+            )
         held_out = Examples(test.x, labels.encode(test.y, f"{test.file}: {test.y_name}"))
-    return in_memory(name, examples, labels.num_classes, natural, test=held_out)
+    return in_memory(name, examples, labels.num_classes, natural, task, held_out)
 
 
 def same_length(sizes: dict[str, int], where: str) -> None:
@@ -229,51 +185,3 @@ def demand_arrow(what: str) -> None:
     """Raises DataUnavailable, with the command to run, where pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise DataUnavailable(f"{what} is read with pyarrow: pip install 'pytest-federated[arrow]'")
-
-
-def _whole_or_text(column: np.ndarray, where: str) -> np.ndarray:
-    """Int64 or str (n,); a column (n, 1), as Keras has them, is one too."""
-    if column.ndim == 2 and column.shape[1] == 1:
-        column = column[:, 0]
-    if column.ndim != 1:
-        raise DataError(f"{where}: one value for each example is needed, not {column.shape[1:]}")
-    if column.dtype.kind == "O":
-        missing = np.array([v is None or v != v for v in column], bool)
-        _complain(missing, column, where, "nothing stands there")
-        if not all(isinstance(v, str) for v in column):
-            numbers = np.array([isinstance(v, (int, np.integer, np.bool_)) for v in column], bool)
-            texts = np.array([isinstance(v, str) for v in column], bool)
-            if not numbers.all():
-                bad = ~texts if texts.any() else ~numbers
-                _complain(bad, column, where, "is neither text nor a whole number")
-            return column.astype(np.int64)
-        return column.astype(str)
-    if column.dtype.kind == "f":
-        _complain(np.isnan(column), column, where, "nothing stands there")
-        _complain(column != np.rint(column), column, where, "is no whole number")
-    elif column.dtype.kind not in "biuU":
-        raise DataError(f"{where}: text or whole numbers are needed, not {_kind(column)}")
-    return column if column.dtype.kind == "U" else column.astype(np.int64)
-
-
-def _complain(bad: np.ndarray, column: np.ndarray, where: str, why: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        value = _plain(column[row])
-        shown = why if value is None or value != value else f"{value!r} {why}"
-        raise DataError(f"{where}, row {row + 1}: {shown}")
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy scalar as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _kind(column: np.ndarray) -> str:
-    return "text" if column.dtype.kind in "US" else f"values of type {column.dtype}"
-
-
-def _some(allowed: Any) -> str:
-    names = [str(_plain(v)) for v in allowed]
-    shown = names if len(names) <= 12 else [*names[:10], "...", names[-1]]
-    return f"these are {', '.join(shown)}"

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
+from harness.data.datasets.files import in_cache
 from harness.data.datasets.tff_files import Published
 
 # TFF's characters: that at position i has the id i + 1.
@@ -21,6 +22,7 @@ _CLASSES = len(ALPHABET) + 4
 @datasets(
     "shakespeare",
     has_test_set=True,
+    reads=in_cache("shakespeare.sqlite"),
     facts=Facts(
         examples="16,068 + 2,356 snippets for testing, each some examples",
         shape="80 characters",

@@ -24,6 +24,7 @@ _TRAINING_SHARE = 0.8
 @datasets(
     "shakespeare_roles",
     has_test_set=True,
+    reads=lambda chosen, cache: [FILE],
     facts=Facts(
         examples="61,738 + 14,601 for testing",
         shape="80 characters",

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, TaskKind, datasets
+from harness.data.datasets.files import in_cache
 from harness.data.datasets.rows import Converted
 from harness.data.datasets.shakespeare import next_of
 from harness.data.datasets.tff_files import Published
@@ -26,6 +27,11 @@ Count = Annotated[int, Field(ge=1)]
 @datasets(
     "stackoverflow",
     has_test_set=True,
+    reads=in_cache(
+        "stackoverflow.sqlite",
+        "datasets/stackoverflow.word_count",
+        "datasets/stackoverflow.tag_count",
+    ),
     facts=Facts(
         examples="135,818,730 sentences + 16,586,035 for testing",
         shape="10,000 shares of words; with `predict: words` 20 words",

@@ -6,13 +6,13 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Union
 
 import numpy as np
 from pydantic import Field
 
 from harness.data.datasets import arrow, own
-from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.data.datasets.base import Cache, Dataset, TaskKind, datasets
 from harness.errors import DataError
 from harness.runtime.user_files import UserPath, find, stamp
 
@@ -29,6 +29,10 @@ Shape = Annotated[
     Optional[list[Annotated[int, Field(ge=1)]]],
     Field(description="Of an example, such as an image."),
 ]
+Labels = Annotated[
+    Union[str, Annotated[list[str], Field(min_length=1)]],
+    Field(description="The column of labels, or those of tokens or tags."),
+]
 Columns = Mapping[str, np.ndarray]
 
 
@@ -37,7 +41,8 @@ def csv(
     cache: Cache,
     *,
     csv: UserPath,
-    label: own.Label,
+    label: Labels,
+    task: own.Task = "label",
     client: own.Client = None,
     features: Features = None,
     categories: Categories = [],  # noqa: B006 - pydantic copies it
@@ -55,8 +60,9 @@ def csv(
     `client` that of the natural clients. `features` lists the columns to learn from, all others
     when left out; `categories` those of them whose values are no quantities: each becomes one
     column for each value, 0 or 1. With `standardize` the columns of numbers get mean 0 and standard
-    deviation 1 over this file. `separator` is what stands between columns: ";", say. `test` is
-    another table with the same columns, the test set.
+    deviation 1 over this file. With `task: tags`, `label` lists columns of 0 and 1, one for each
+    tag; with `task: tokens`, one for each position, as for `npz`. `separator` is what stands
+    between columns: ";", say. `test` is another table with the same columns, the test set.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
@@ -66,7 +72,7 @@ def csv(
         functools.partial(_read_csv, separator=separator),
         (csv, "data.dataset.csv"),
         test,
-        _Meaning(label, client, features, tuple(categories), standardize, shape),
+        _Meaning(_listed(label), task, client, features, tuple(categories), standardize, shape),
     )
 
 
@@ -75,7 +81,8 @@ def parquet(
     cache: Cache,
     *,
     parquet: UserPath,
-    label: own.Label,
+    label: Labels,
+    task: own.Task = "label",
     client: own.Client = None,
     features: Features = None,
     categories: Categories = [],  # noqa: B006 - pydantic copies it
@@ -86,7 +93,8 @@ def parquet(
     """Your table in a Parquet file: `{parquet: data/visits.parquet, label: outcome}`.
 
     The keys are those of `csv`. A column of lists of numbers, all as long as each other, may be the
-    only one of `features`: an embedding, or pixels with a `shape`. Needs pyarrow:
+    only one of `features`: an embedding, pixels with a `shape`, or tokens; with `task`, one may be
+    the `label`. Needs pyarrow:
     `pip install 'pytest-federated[arrow]'`.
 
     Raises:
@@ -99,15 +107,20 @@ def parquet(
         arrow.read_parquet,
         (parquet, "data.dataset.parquet"),
         test,
-        _Meaning(label, client, features, tuple(categories), standardize, shape),
+        _Meaning(_listed(label), task, client, features, tuple(categories), standardize, shape),
     )
+
+
+def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+    return (label,) if isinstance(label, str) else tuple(label)
 
 
 @dataclass(frozen=True)
 class _Meaning:
     """What the columns of a table are."""
 
-    label: str
+    labels: tuple[str, ...]
+    task: TaskKind
     client: Optional[str]
     features: Optional[Sequence[str]]
     categories: Sequence[str]
@@ -117,14 +130,14 @@ class _Meaning:
     def learned_from(self, columns: Columns, where: str) -> list[str]:
         """The names under `features`; all that the scenario names must be there."""
         for key, names in (
-            ("label", [self.label]),
+            ("label", self.labels),
             ("client", [self.client] if self.client else []),
             ("features", self.features or []),
             ("categories", self.categories),
         ):
             for name in names:
                 own.known(name, columns, key, where, "column")
-        known = [self.label, self.client]
+        known = [*self.labels, self.client]
         chosen = self.features or [c for c in columns if c not in known]
         for name in chosen:
             if name in known:
@@ -164,8 +177,8 @@ class _Encoder:
             DataError: a column is missing, or has a value that is no feature.
 
         """
-        label, client = self._meaning.label, self._meaning.client if with_clients else None
-        for name in [*self._names, label]:
+        labels, client = self._meaning.labels, self._meaning.client if with_clients else None
+        for name in [*self._names, *labels]:
             own.known(name, columns, "test", where, "column")
         blocks = [self._block(columns, name, where) for name in self._names]
         own.same_length({n: len(b) for n, b in zip(self._names, blocks)}, where)
@@ -177,11 +190,15 @@ class _Encoder:
                     f"{list(self._meaning.shape)} (data.dataset.shape)"
                 )
             x = x.reshape(len(x), *self._meaning.shape)
+        if self._meaning.task == "tokens" and all(
+            columns[name].dtype.kind in "iu" for name in self._names
+        ):
+            x = own.features(x.astype(np.int32), where, "tokens")
         return own.Source(
             x,
-            columns[label],
+            columns[labels[0]] if len(labels) == 1 else np.stack([columns[c] for c in labels], 1),
             where,
-            f"column {label!r}",
+            f"column{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels))}",
             columns[client] if client else None,
             f"column {client!r}",
         )
@@ -210,7 +227,7 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
     if test is not None:
         other = find(test, "data.dataset.test")
         held_out = encoder.source(read(other, *stamp(other)), str(other), with_clients=False)
-    return own.dataset(found.name, train, held_out)
+    return own.dataset(found.name, train, held_out, task=meaning.task)
 
 
 @functools.lru_cache(maxsize=2)

@@ -63,6 +63,7 @@ _AREAS = ("rawah", "neota", "comanche-peak", "cache-la-poudre")  # the four colu
 
 @datasets(
     "covtype",
+    reads=lambda chosen, cache: [_home() / "covertype"],
     facts=Facts(
         examples="581,012",
         shape="54",
@@ -89,9 +90,13 @@ def covtype(cache: Cache) -> Dataset:
         DataError: what is there is not what it downloads.
 
     """
-    home = os.environ.get("SCIKIT_LEARN_DATA", "~/scikit_learn_data")
-    examples, area = _covtype(Path(home).expanduser())
+    examples, area = _covtype(_home())
     return in_memory("covtype", examples, 7, np.array(_AREAS)[area])
+
+
+def _home() -> Path:
+    """Where scikit-learn keeps what it downloads."""
+    return Path(os.environ.get("SCIKIT_LEARN_DATA", "~/scikit_learn_data")).expanduser()
 
 
 @functools.lru_cache(maxsize=2)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Loaded, TaskKind
+from harness.data.datasets.download import download
 from harness.data.datasets.unpacked import Convert, Unpacked, folder_for
 from harness.errors import DataError, DataUnavailable, HarnessError
 from harness.runtime.imports import import_tff
@@ -108,30 +106,21 @@ class Published:
         """
         if (folder / self.file).is_file():
             return
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            staging = tempfile.mkdtemp(prefix=f"{self.name}-", dir=folder)
-        except OSError as bad:
-            raise DataUnavailable(
-                f"{self.name} cannot be cached ({bad.strerror}); choose a folder with "
-                "--fed-data-cache"
-            ) from bad
-        try:
-            # Importing TFF only to learn that there is no network would cost each session seconds.
-            url = f"{_URL}{self.file}.lzma"
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30).close()
-            self.load(import_tff().simulation.datasets, staging)
-            if not _is_whole(Path(staging) / self.file):
+
+        def make(staging: Path) -> list[Path]:
+            self.load(import_tff().simulation.datasets, str(staging))
+            if not _is_whole(staging / self.file):
                 raise OSError("the download was cut off")
-            (Path(staging) / self.file).replace(folder / self.file)
-        except Exception as bad:  # TFF opens what it got: LZMAError, DatabaseError, URLError...
-            raise DataUnavailable(
-                f"{self.name} is not in the data cache and could not be downloaded "
-                f"({getattr(bad, 'reason', bad)}); run once while online, or put {self.file} into "
-                "the folder that --fed-data-cache names"
-            ) from bad
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            return [staging / self.file]
+
+        download(
+            self.name,
+            folder,
+            f"{_URL}{self.file}.lzma",
+            make,
+            f"run once while online, or put {self.file} into the folder that --fed-data-cache "
+            "names",
+        )
 
     def _broken(self, cache: Cache, error: Exception) -> HarnessError:
         if isinstance(error, OSError):  # of our own writing; TensorFlow and SQLite have others

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets import own
-from harness.data.datasets.base import Cache, Dataset, datasets
+from harness.data.datasets.base import Cache, Dataset, TaskKind, datasets
 from harness.errors import DataError
 from harness.runtime.imports import import_tff
 from harness.runtime.user_code import UserFunction, blamed, demand, first_line
@@ -28,6 +28,7 @@ def tff(
     args: Arguments = {},  # noqa: B006 - pydantic copies it
     x: Annotated[str, Field(description="The key of the features.")] = "x",
     y: Annotated[str, Field(description="The key of the label.")] = "y",
+    task: own.Task = "label",
     test_set: Annotated[bool, Field(description="Whether it gives a test set too.")] = False,
 ) -> Dataset:
     """Your clients as TFF has them: `{tff: "my_clients:load"}` gives a `tff` `ClientData`.
@@ -35,9 +36,10 @@ def tff(
     The function is called with `args`. With `test_set` it gives two of them, for training and for
     testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
     Examples are mappings with features under the key `x` and the label, one whole number from 0 up
-    or text, under `y`; or pairs of the two. Bytes (uint8) are images and scaled to [0, 1]. The
-    natural clients are its `client_ids`. All clients are read, so that the labels are known; for
-    data too large for memory write a data set of your own instead (`@harness.dataset`).
+    or text, under `y` (with `task` several, as for `npz`); or pairs of the two. Bytes (uint8) are
+    images and scaled to [0, 1]. The natural clients are its `client_ids`. All clients are read, so
+    that the labels are known; for data too large for memory write a data set of your own instead
+    (`@harness.dataset`).
 
     Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/ClientData
 
@@ -64,19 +66,19 @@ def tff(
         raise DataError(
             f"data.dataset.tff: {tff} gave {_kind(parts[0])}, not tff's ClientData{hint}"
         )
-    train, held_out = _of_clients(parts[0], x, y, tff), None
+    train, held_out = _of_clients(parts[0], x, y, tff, task), None
     if test_set:
         test = parts[1]
         if isinstance(test, client_data):
-            held_out = dataclasses.replace(_of_clients(test, x, y, tff), client=None)
+            held_out = dataclasses.replace(_of_clients(test, x, y, tff, task), client=None)
         elif hasattr(test, "element_spec"):
-            held_out = _source(*_arrays(test, x, y, f"{tff}, test set"), tff)
+            held_out = _source(*_arrays(test, x, y, f"{tff}, test set"), tff, task)
         else:
             raise DataError(f"data.dataset.tff: {tff} gave {_kind(test)} as the test set")
-    return own.dataset(tff, train, held_out)
+    return own.dataset(tff, train, held_out, task=task)
 
 
-def _of_clients(clients: Any, x: str, y: str, name: str) -> own.Source:
+def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> own.Source:
     """The examples of all clients, one client after the other."""
     features, labels, of = [], [], []
     for client in clients.client_ids:
@@ -93,12 +95,12 @@ def _of_clients(clients: Any, x: str, y: str, name: str) -> own.Source:
             of += [str(client)] * len(some)
     if not features:
         raise DataError(f"{name}: the clients have no examples")
-    source = _source(np.concatenate(features), np.concatenate(labels), name)
+    source = _source(np.concatenate(features), np.concatenate(labels), name, task)
     return dataclasses.replace(source, client=np.array(of), client_name="client_ids")
 
 
-def _source(features: np.ndarray, labels: np.ndarray, name: str) -> own.Source:
-    return own.Source(own.features(features, f"{name}: features"), labels, name, "labels")
+def _source(features: np.ndarray, labels: np.ndarray, name: str, task: TaskKind) -> own.Source:
+    return own.Source(own.features(features, f"{name}: features", task), labels, name, "labels")
 
 
 def _arrays(examples: Any, x: str, y: str, where: str) -> tuple[np.ndarray, np.ndarray]:

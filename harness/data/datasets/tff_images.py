@@ -13,17 +13,23 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, Loaded, datasets
-from harness.data.datasets.cifar100 import in_grey_levels
+from harness.data.datasets.cifar100 import Preprocessing, in_grey_levels, middle
+from harness.data.datasets.download import download as fetch
+from harness.data.datasets.rows import Converted
 from harness.data.datasets.unpacked import Unpacked, folder_for
 from harness.errors import DataError, DataUnavailable
 from harness.runtime.imports import import_tff
 
 _TEST = "test.tfRecord"
 _INSIDE = "tensorflow_federated.python.simulation.datasets"
+_PUBLISHED = "https://storage.googleapis.com/"  # TFF reads who took which image from there
 
 Size = Annotated[
     list[Annotated[int, Field(ge=1)]],
     Field(min_length=2, max_length=2, description="Height and width that images are brought to."),
+]
+Download = Annotated[
+    bool, Field(description="Whether TFF's loader may fetch the archives: hundreds of GB.")
 ]
 _SPECIES = 1203
 INaturalistSplit = Literal[
@@ -34,6 +40,7 @@ INaturalistSplit = Literal[
 @datasets(
     "gldv2",
     has_test_set=True,
+    reads=lambda chosen, cache: [cache.folder / f"gld{chosen.variant}"],
     packages=("pillow",),
     facts=Facts(
         examples="23,080, or 164,172 with `variant: 160k`; and TFF's test images",
@@ -51,35 +58,52 @@ def gldv2(
         Literal["23k", "160k"], Field(description="TFF's gld23k or gld160k.")
     ] = "23k",
     size: Size = [128, 128],  # noqa: B006 - pydantic copies it
+    preprocessing: Preprocessing = "none",
+    download: Download = False,
 ) -> Dataset:
     """Federated Google Landmarks v2 of TFF: photographs of landmarks, by who took them.
 
     `x` is (height, width, 3) float32 in [0, 1], brought to one `size`; the label is the landmark.
-    The natural clients are the photographers. The test set is TFF's. Nothing is downloaded: TFF's
-    loader fetches all 500 archives of Google Landmarks for either variant, so put the folder that
-    it makes, gld23k or gld160k, into the cache folder.
+    The natural clients are the photographers. The test set is TFF's. For either variant TFF's
+    loader fetches all 500 archives of Google Landmarks, about 1 GB each, and keeps of them what
+    the two variants have; it does so only with `download: true`. Otherwise put the folder that it
+    has made somewhere, gld23k or gld160k, into the cache folder.
+
+    With `preprocessing: tff` the images are those of TFF's landmark task: the middle 128x128 pixels
+    (`size`; smaller images are enlarged first), in [-1, 1]. In training TFF's task cuts at a
+    random place and flips at random, anew each time it reads an image; here an image is always the
+    same.
 
     Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
     ECCV 2020, arXiv:2003.08082;
-    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/gldv2
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/gldv2;
+    preprocessing: `tff.simulation.baselines.landmark.create_landmark_classification_task`
 
     Raises:
-        DataUnavailable: not in the cache.
+        DataUnavailable: not in the cache, and it may not or cannot be downloaded.
         DataError: a cached file is not what TFF wrote.
 
     """
     is_small = variant == "23k"
+    folder = cache.folder / f"gld{variant}"
 
     def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
         return tff_datasets.gldv2.load_data(cache_dir=folder, gld23k=is_small)
 
-    records = _Records("gldv2", cache.folder / f"gld{variant}", load)
-    return records.dataset(cache, 203 if is_small else 2028, size)
+    def make(staging: Path) -> list[Path]:
+        _load(load, "gldv2", staging)
+        return [staging / "gld23k", staging / "gld160k"]
+
+    url = "gresearch/federated-vision-datasets/landmarks-user-160k.zip"
+    _demand("gldv2", cache, folder, url, make, download)
+    records = _Records("gldv2", folder, load)
+    return records.dataset(cache, 203 if is_small else 2028, size, preprocessing)
 
 
 @datasets(
     "inaturalist",
     has_test_set=True,
+    reads=lambda chosen, cache: [cache.folder / chosen.clients.upper()],
     packages=("pillow",),
     facts=Facts(
         examples="120,300 + 35,641 for testing",
@@ -97,20 +121,23 @@ def inaturalist(
         INaturalistSplit, Field(description="Observers, or places: TFF's splits.")
     ] = "user_120k",
     size: Size = [128, 128],  # noqa: B006 - pydantic copies it
+    download: Download = False,
 ) -> Dataset:
     """Federated iNaturalist 2017 of TFF: photographs of species, by observer or by place.
 
     `x` is (height, width, 3) float32 in [0, 1], brought to one `size`; the label is the species.
     The natural clients are the observers, or places of one of six sizes. The test set is TFF's.
-    Nothing is downloaded: TFF's loader fetches the archives of the whole competition, so put the
-    folder that it makes, such as user_120k, into the cache folder.
+    TFF's loader fetches the archives of the whole competition, about 190 GB and 150 GB; it does so
+    only with `download: true`, and they stay in the folder inaturalist_images of the cache folder,
+    so that other `clients` need no other download. Otherwise put the folder that it has made
+    somewhere, such as user_120k, into the cache folder.
 
     Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
     ECCV 2020, arXiv:2003.08082;
     https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/inaturalist
 
     Raises:
-        DataUnavailable: not in the cache.
+        DataUnavailable: not in the cache, and it may not or cannot be downloaded.
         DataError: a cached file is not what TFF wrote.
 
     """
@@ -119,12 +146,64 @@ def inaturalist(
     if written.is_dir() and not read.exists():  # TFF's loader writes the one and reads the other
         written.rename(read)
 
+    pictures = cache.folder / "inaturalist_images"
+
     def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
         by = getattr(tff_datasets.inaturalist.INaturalistSplit, split)
-        return tff_datasets.inaturalist.load_data(image_dir="", cache_dir=folder, split=by)
+        return tff_datasets.inaturalist.load_data(str(pictures), folder, by)
 
-    records = _Records("inaturalist", read, load)
-    return records.dataset(cache, _SPECIES, size)
+    def make(staging: Path) -> list[Path]:
+        pictures.mkdir(exist_ok=True)
+        try:
+            _load(load, "inaturalist", staging)
+        except Exception:
+            # TFF's loader does not find what it has made where names have upper and lower case.
+            if not (staging / clients / _TEST).is_file():
+                raise
+            (staging / clients).rename(staging / split)
+        return [staging / split]
+
+    _demand("inaturalist", cache, read, "tff-datasets-public/iNaturalist_train.csv", make, download)
+    return _Records("inaturalist", read, load).dataset(cache, _SPECIES, size, "none")
+
+
+def _load(load: Callable[[Any, str], tuple[Any, Any]], name: str, folder: Path) -> tuple[Any, Any]:
+    """What a loader of TFF gives from that folder."""
+    # The loader logs into a file where pytest runs, unless there is a handler already.
+    logging.getLogger().addHandler(logging.NullHandler())
+    module = import_tff().simulation.datasets
+    # TFF 0.87 calls this function of its own without its last argument.
+    records = importlib.import_module(f"{_INSIDE}.vision_datasets_utils")
+    records.load_tfrecord.__defaults__ = (name,)
+    return load(module, str(folder))
+
+
+def _demand(
+    name: str,
+    cache: Cache,
+    folder: Path,
+    url: str,
+    make: Callable[[Path], list[Path]],
+    may_download: bool,
+) -> None:
+    """Downloads what is not there, if it may.
+
+    Raises:
+        DataUnavailable: it is not there, and it may not or cannot be downloaded.
+
+    """
+    if (folder / _TEST).is_file() and any((folder / "train").glob("*")):
+        return
+    put = (
+        f"put the folder that tff.simulation.datasets.{name}.load_data makes there, with train and "
+        f"{_TEST}"
+    )
+    if not may_download:
+        raise DataUnavailable(
+            f"{name} is not in the data cache ({folder}); have TFF's loader fetch it, hundreds of "
+            f"GB, by download: true, or {put}"
+        )
+    fetch(name, cache.folder, f"{_PUBLISHED}{url}", make, f"run while online, or {put}: {folder}")
 
 
 @dataclass(frozen=True)
@@ -143,41 +222,31 @@ class _Records:
     folder: Path
     load: Callable[[Any, str], tuple[Any, Any]]
 
-    def dataset(self, cache: Cache, num_classes: int, size: Sequence[int]) -> Dataset:
-        """The data set.
-
-        Raises:
-            DataUnavailable: the folder is not there.
-
-        """
-        train_folder = self.folder / "train"
-        if not (self.folder / _TEST).is_file() or not (
-            train_folder.is_dir() and any(train_folder.iterdir())
-        ):
-            raise DataUnavailable(
-                f"{self.name} is not in the data cache ({self.folder}); put the folder that "
-                f"tff.simulation.datasets.{self.name}.load_data makes there, with train and {_TEST}"
-            )
+    def dataset(
+        self, cache: Cache, num_classes: int, size: Sequence[int], preprocessing: Preprocessing
+    ) -> Dataset:
+        """The data set, whose folder is there."""
         opened: list[tuple[Any, Any]] = []
+        is_cut = preprocessing == "tff"
 
         def open_data() -> tuple[Any, Any]:
             if not opened:
-                # The loader logs into a file where pytest runs, unless there is a handler already.
-                logging.getLogger().addHandler(logging.NullHandler())
-                module = import_tff().simulation.datasets
-                # TFF 0.87 calls this function of its own without its last argument.
-                records = importlib.import_module(f"{_INSIDE}.vision_datasets_utils")
-                records.load_tfrecord.__defaults__ = (self.name,)
-                train, test = self.load(module, str(cache.folder))
+                train, test = _load(self.load, self.name, cache.folder)
                 opened.append((train, _OneClient(test)))
             return opened[0]
 
         def unpacked(side: int) -> Unpacked:
             of = folder_for(self.folder / _TEST, cache.folder, f"{self.name}-{self.folder.name}")
-            folder = of / "x".join(map(str, size)) / ("train", "test")[side]
+            part = ("middle-" if is_cut else "") + "x".join(map(str, size))
+            folder = of / part / ("train", "test")[side]
             return Unpacked(
-                folder, lambda: open_data()[side], lambda rows: _resized(rows, size), batch=1
+                folder, lambda: open_data()[side], lambda rows: _fitted(rows, size, is_cut), batch=1
             )
+
+        def finish(examples: Examples) -> Examples:
+            if not is_cut:
+                return in_grey_levels(examples)
+            return Examples(Converted(examples.x, _from_minus_one), examples.y)
 
         def read(chosen: Optional[Sequence[str]]) -> Loaded:
             try:
@@ -187,7 +256,7 @@ class _Records:
             except Exception as bad:  # TensorFlow's errors are many
                 raise self._broken(bad) from bad
             natural = np.repeat(np.arange(len(sizes)), sizes)
-            return Loaded(in_grey_levels(examples), natural, in_grey_levels(held_out))
+            return Loaded(finish(examples), natural, finish(held_out))
 
         names = sorted(file.name for file in (self.folder / "train").iterdir())
         return Dataset(self.name, num_classes, names, read)
@@ -208,12 +277,32 @@ class _OneClient:
         return self._examples
 
 
-def _resized(rows: Any, size: Sequence[int]) -> Examples:
-    """One image of any size, in grey or in colours, to uint8 (1, height, width, 3)."""
+def _fitted(rows: Any, size: Sequence[int], is_cut: bool) -> Examples:
+    """One image of any size, in grey or in colours, to uint8 (1, height, width, 3).
+
+    It is scaled to `size`; or, where `is_cut`, the middle of that size is cut out, of a smaller
+    image the greatest middle of that form, enlarged.
+
+    Source: `tf.keras.layers.CenterCrop`, for `is_cut`.
+    """
     from PIL import Image
 
     height, width = size
     pixels = rows["image/decoded"][0]
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).convert("RGB")
-    scaled = image.resize((width, height), Image.Resampling.BILINEAR)
-    return Examples(np.asarray(scaled, np.uint8)[np.newaxis], rows["class"].reshape(1))
+    pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    if is_cut:
+        has = pixels.shape[:2]
+        if has[0] >= height and has[1] >= width:
+            kept = (height, width)
+        else:
+            kept = min(has[0], has[1] * height // width), min(has[1], has[0] * width // height)
+        pixels = middle(pixels[np.newaxis], kept)[0]
+    image = Image.fromarray(pixels)
+    if pixels.shape[:2] != (height, width):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return Examples(np.asarray(image, np.uint8)[np.newaxis], rows["class"].reshape(1))
+
+
+def _from_minus_one(pixels: np.ndarray) -> np.ndarray:
+    """Bytes to [-1, 1]."""
+    return pixels * np.float32(2 / 255) - np.float32(1)

@@ -25,6 +25,7 @@ Task = Annotated[
         "shakespeare_character",
         "stackoverflow_word",
         "stackoverflow_tag",
+        "landmark",
     ],
     Field(description="The task whose clients they are."),
 ]
@@ -38,7 +39,7 @@ _SPECIAL = 4  # padding, unknown, begin and end
         examples="a few",
         shape="that of the task",
         labels="those of the task",
-        natural="2 or 3",
+        natural="1 to 3",
         files="the package tensorflow-federated",
     ),
 )
@@ -47,8 +48,9 @@ def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
 
     The examples are as TFF's task preprocesses them (`use_synthetic_data=True`), of the shape that
     `emnist` with all characters, `shakespeare` and `stackoverflow` have, but with their own small
-    vocabulary; those of `cifar100_image` are (24, 24, 3), cropped and standardised. They say that
-    a model of TFF's tasks runs (`tff_emnist`, ...), and nothing of how well.
+    vocabulary; those of `cifar100_image` are (24, 24, 3), cropped and standardised, and those of
+    `landmark` (128, 128, 3), the middle of three images, for training and testing alike. They say
+    that a model of TFF's tasks runs (`tff_emnist`, ...), and nothing of how well.
 
     Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/baselines
 
@@ -72,28 +74,34 @@ def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
             len(data.stackoverflow.get_synthetic_tag_counts()),
             "tags",
         ),
+        "landmark": (tasks.landmark.create_landmark_classification_task, 2028, "label"),
     }
     create, classes, kind = known[task]
     spec = tasks.ClientSpec(num_epochs=1, batch_size=1000, shuffle_buffer_size=1)
     made = create(spec, spec, use_synthetic_data=True).datasets
+    if task == "landmark":  # one client; its images are cut at random, but for testing
+        whole = _read(made.eval_preprocess_fn, made.test_data, kind)
+        ids = np.repeat(np.array(made.train_data.client_ids, str), len(whole))
+        return in_memory(f"tff_synthetic {task}", whole, classes, ids, kind, test=whole)
     of: list[str] = []
     parts = []
     for client in made.train_data.client_ids:
-        examples = _read(made.train_preprocess_fn, made.train_data, client, kind)
-        parts.append(examples)
-        of += [str(client)] * len(examples)
+        rows = made.train_data.create_tf_dataset_for_client(client)
+        parts.append(_read(made.train_preprocess_fn, rows, kind))
+        of += [str(client)] * len(parts[-1])
     tests = [
-        _read(made.eval_preprocess_fn, made.test_data, c, kind) for c in made.test_data.client_ids
+        _read(made.eval_preprocess_fn, made.test_data.create_tf_dataset_for_client(c), kind)
+        for c in made.test_data.client_ids
     ]
     train, test = _joined(parts), _joined(tests)
     return in_memory(f"tff_synthetic {task}", train, classes, np.array(of), kind, test=test)
 
 
-def _read(preprocess: Any, clients: Any, client: str, kind: TaskKind) -> Examples:
-    batches = preprocess(clients.create_tf_dataset_for_client(client)).as_numpy_iterator()
-    x, y = (np.concatenate(part) for part in zip(*batches))
+def _read(preprocess: Any, rows: Any, kind: TaskKind) -> Examples:
+    x, y = (np.concatenate(part) for part in zip(*preprocess(rows).as_numpy_iterator()))
     x = x.astype(np.int32 if kind == "tokens" else np.float32)
     y = np.where(y == 0, -1, y) if kind == "tokens" else y
+    y = y.reshape(len(y)) if kind == "label" else y  # those of landmarks are (n, 1)
     return Examples(x, y.astype(np.int8 if kind == "tags" else np.int32))
 
 

@@ -76,7 +76,7 @@ class Unpacked:
             names = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             names = [str(n) for n in self._opened().client_ids]
-            _write(file, lambda out: out.write(json.dumps(names).encode()))
+            write_file(file, lambda out: out.write(json.dumps(names).encode()))
         return names
 
     def _opened(self) -> Any:
@@ -105,7 +105,7 @@ class Unpacked:
             np.save(out, y)
             np.save(out, x)
 
-        _write(file, write)
+        write_file(file, write)
 
 
 def _joined(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:
@@ -119,7 +119,7 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
         return labels, mapped(file, opened.tell())
 
 
-def _write(file: Path, write: Callable[[IO[bytes]], Any]) -> None:
+def write_file(file: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Writes a file under another name first."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, staging = tempfile.mkstemp(prefix=f"{file.name}-", dir=file.parent)

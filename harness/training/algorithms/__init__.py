@@ -8,11 +8,13 @@ an `OwnProcess`.
 from harness.training.algorithms.adaptive import fedadagrad, fedadam, fedyogi
 from harness.training.algorithms.base import LearningProcess, OwnProcess, Parts, Sizes, algorithms
 from harness.training.algorithms.centralised import centralised
+from harness.training.algorithms.fed_recon import fed_recon
 from harness.training.algorithms.fedavg import fedavg
 from harness.training.algorithms.fedavg_with_schedule import fedavg_with_schedule
 from harness.training.algorithms.fedavgm import fedavgm
 from harness.training.algorithms.fedprox import fedprox
 from harness.training.algorithms.fedsgd import fedsgd
+from harness.training.algorithms.kmeans import kmeans
 from harness.training.algorithms.local_only import local_only
 from harness.training.algorithms.mime_lite import mime_lite
 from harness.training.algorithms.own import own
@@ -25,6 +27,7 @@ __all__ = [
     "Sizes",
     "algorithms",
     "centralised",
+    "fed_recon",
     "fedadagrad",
     "fedadam",
     "fedavg",
@@ -33,6 +36,7 @@ __all__ = [
     "fedprox",
     "fedsgd",
     "fedyogi",
+    "kmeans",
     "local_only",
     "mime_lite",
     "own",

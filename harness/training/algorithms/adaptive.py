@@ -8,6 +8,7 @@ can be had all the same: fedavg with `server_optimizer: adam`.
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from dataclasses import replace
 from typing import Annotated, Any, Callable
@@ -21,12 +22,17 @@ from harness.training.optimizers import Decay, Positive, Rate
 _Rate = Annotated[Rate, Field(description="The paper's eta.")]
 _Tau = Annotated[Positive, Field(description="Adaptivity: the larger, the less adaptive.")]
 
-_MADE = Made("build_weighted_fed_avg", finalizer="the paper's step")
+_TRAITS: dict[str, Any] = {
+    "packs": True,
+    "fixes": ("server_optimizer",),
+    "tff": Made("build_weighted_fed_avg", finalizer="the paper's step"),
+}
 
+_Algorithm = Callable[..., LearningProcess]
 _Second = Callable[[Any, Any], Any]  # (v, square of the averaged change) -> new v
 
 
-@algorithms("fedadagrad", packs=True, fixes=("server_optimizer",), tff=_MADE)
+@algorithms("fedadagrad", **_TRAITS)
 def fedadagrad(
     parts: Parts,
     *,
@@ -47,52 +53,50 @@ def fedadagrad(
     return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
 
 
-@algorithms("fedadam", packs=True, fixes=("server_optimizer",), tff=_MADE)
-def fedadam(
-    parts: Parts,
-    *,
-    learning_rate: _Rate,
-    tau: _Tau = 1e-3,
-    beta_1: Decay = 0.9,
-    beta_2: Decay = 0.99,
-    weighting: Weighting = "examples",
-) -> LearningProcess:
+def _with_decay(name: str) -> Callable[[Callable[[float, Any, Any], Any]], _Algorithm]:
+    """Registers an algorithm, given what makes a new v of beta_2, v and the square of m."""
+
+    def register(second: Callable[[float, Any, Any], Any]) -> _Algorithm:
+        def algorithm(
+            parts: Parts,
+            *,
+            learning_rate: _Rate,
+            tau: _Tau = 1e-3,
+            beta_1: Decay = 0.9,
+            beta_2: Decay = 0.99,
+            weighting: Weighting = "examples",
+        ) -> LearningProcess:
+            server = _adaptive(learning_rate, tau, beta_1, functools.partial(second, beta_2))
+            return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
+
+        algorithm.__doc__ = second.__doc__
+        return algorithms(name, **_TRAITS)(algorithm)
+
+    return register
+
+
+@_with_decay("fedadam")
+def fedadam(beta_2: float, v: Any, square: Any) -> Any:
     """FedAdam: FedAvg whose server takes smaller steps where recent changes were large.
 
     As fedadagrad, with v = beta_2 v + (1 - beta_2) m^2.
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295.
     """
-    server = _adaptive(
-        learning_rate, tau, beta_1, lambda v, square: beta_2 * v + (1 - beta_2) * square
-    )
-    return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
+    return beta_2 * v + (1 - beta_2) * square
 
 
-@algorithms("fedyogi", packs=True, fixes=("server_optimizer",), tff=_MADE)
-def fedyogi(
-    parts: Parts,
-    *,
-    learning_rate: _Rate,
-    tau: _Tau = 1e-3,
-    beta_1: Decay = 0.9,
-    beta_2: Decay = 0.99,
-    weighting: Weighting = "examples",
-) -> LearningProcess:
+@_with_decay("fedyogi")
+def fedyogi(beta_2: float, v: Any, square: Any) -> Any:
     """FedYogi: as FedAdam, but its measure of recent changes moves by no more than a change.
 
     As fedadagrad, with v = v - (1 - beta_2) m^2 sign(v - m^2).
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295.
     """
+    import tensorflow as tf
 
-    def second(v: Any, square: Any) -> Any:
-        import tensorflow as tf
-
-        return v - (1 - beta_2) * square * tf.sign(v - square)
-
-    server = _adaptive(learning_rate, tau, beta_1, second)
-    return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
+    return v - (1 - beta_2) * square * tf.sign(v - square)
 
 
 def _adaptive(learning_rate: float, tau: float, beta_1: float, second: _Second) -> Any:

@@ -79,6 +79,14 @@ class OwnProcess(abc.ABC):
     def get_model_weights(self, state: Any) -> Any:
         """State -> weights of the one model that all clients share."""
 
+    def sent(self, weights: Any) -> Any:
+        """Of `tff.learning.models.ModelWeights` of the model, those that clients are sent."""
+        return weights
+
+    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+        """Examples that a round trains on, all epochs counted, where nothing goes wrong."""
+        return cohort.planned_examples(training.batch_size)
+
     def evaluate(
         self,
         state: Any,
@@ -118,6 +126,8 @@ class Made:
 #   by_round: it depends on how many rounds there are.
 #   by_population: it depends on how many clients there are.
 #   has_no_global_model: its clients do not end with one model that all share.
+#   refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs none.
+#   form: what stands in for a model where it needs none: (its keys, the data's Shape) -> Form.
 #   traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends back;
 #     the weights and a change of the trainable ones where it is not given.
 algorithms: Registry[Callable[..., Any]] = Registry("algorithm")

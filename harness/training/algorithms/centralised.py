@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +12,7 @@ from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.runtime.imports import import_tff
 from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
-from harness.training.algorithms.local import initial_optimizer, train, types_of
+from harness.training.algorithms.local import alone, types_of
 
 if TYPE_CHECKING:
     from harness.training.cohorts import Cohort
@@ -40,9 +41,9 @@ class State(NamedTuple):
 def centralised(parts: Parts) -> OwnProcess:
     """One model on the pooled examples of the round's cohort: the upper bound of a federation.
 
-    A round goes through as many examples as a round of FedAvg does: those of the cohort,
-    `local_epochs` times, shuffled together. The client optimizer keeps its state from round to
-    round. With one client and plain SGD it is FedAvg.
+    A round goes through the examples that a round of FedAvg does: those of the cohort,
+    `local_epochs` times, shuffled together; of a straggler's only as far as it gets. The client
+    optimizer keeps its state from round to round. With one client and plain SGD it is FedAvg.
 
     Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
     """
@@ -54,17 +55,11 @@ class _Centralised(OwnProcess):
     def __init__(self, parts: Parts) -> None:
         tff: Any = import_tff()
         types, finalizers = types_of(parts)
+        self._initial, train_pool = alone(parts, types)
 
-        @tff.tensorflow.computation
-        def initial() -> Any:
-            return initial_optimizer(parts, types.weights)
-
-        @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
-        def train_pool(weights: Any, optimizer: Any, pool: Any) -> Any:
-            trained = train(parts, weights, optimizer, pool)
-            metrics = {name: finalizers[name](trained.metrics[name]) for name in finalizers}
-            new = tff.learning.models.ModelWeights(trained.weights, weights.non_trainable)
-            return new, trained.optimizer, metrics
+        @tff.tensorflow.computation(train_pool.type_signature.result[2])
+        def finalise(metrics: Any) -> Any:
+            return {name: finalizers[name](metrics[name]) for name in finalizers}
 
         @tff.federated_computation(
             tff.FederatedType(types.weights, tff.SERVER),
@@ -72,9 +67,9 @@ class _Centralised(OwnProcess):
             tff.FederatedType(types.data, tff.SERVER),
         )
         def next_round(weights: Any, optimizer: Any, pool: Any) -> Any:
-            return tff.federated_map(train_pool, (weights, optimizer, pool))
+            new, optimizer, metrics = tff.federated_map(train_pool, (weights, optimizer, pool))
+            return new, optimizer, tff.federated_map(finalise, metrics)
 
-        self._initial = initial
         self.round = next_round
 
     def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
@@ -89,7 +84,15 @@ class _Centralised(OwnProcess):
         y = np.concatenate([client.y for client in cohort.examples])
         # The examples of a client are shuffled already.
         order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
-        (pool,) = arguments([Examples(x[order], y[order])], training)
+        x, y = x[order], y[order]
+        if cohort.stragglers:  # fewer examples from epoch to epoch
+            passes = np.concatenate(cohort.passes(training.batch_size))[order]
+            epochs = [passes > done for done in range(passes.max())]
+            once = training.model_copy(update={"local_epochs": 1})
+            pools = arguments([Examples(x[left], y[left]) for left in epochs], once)
+            pool = functools.reduce(lambda first, then: first.concatenate(then), pools)
+        else:
+            (pool,) = arguments([Examples(x, y)], training)
         weights, optimizer, metrics = self.round(state.weights, state.optimizer, pool)
         return State(weights, optimizer), metrics
 

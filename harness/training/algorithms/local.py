@@ -16,6 +16,20 @@ class Types(NamedTuple):
     optimizer: Any
 
 
+class Alone(NamedTuple):
+    """TFF computations of a model that is trained by itself, and not averaged.
+
+    Attributes:
+        initial: () -> the state of the client optimizer before the first step.
+        train: (weights, state of the client optimizer, batches) -> new weights, new state of the
+            optimizer, metrics that are not yet finalised.
+
+    """
+
+    initial: Any
+    train: Any
+
+
 class Trained(NamedTuple):
     """What local training gives: weights, state of the optimizer, int32 number of steps, metrics.
 
@@ -44,6 +58,23 @@ def types_of(parts: Parts) -> tuple[Types, Any]:
         return initial_optimizer(parts, weights)
 
     return Types(weights, data, initialise.type_signature.result), finalizers
+
+
+def alone(parts: Parts, types: Types) -> Alone:
+    """What trains a model by itself, given what `types_of` gives."""
+    tff: Any = import_tff()
+
+    @tff.tensorflow.computation
+    def initial() -> Any:
+        return initial_optimizer(parts, types.weights)
+
+    @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
+    def train_alone(weights: Any, optimizer: Any, data: Any) -> Any:
+        trained = train(parts, weights, optimizer, data)
+        new = tff.learning.models.ModelWeights(trained.weights, weights.non_trainable)
+        return new, trained.optimizer, trained.metrics
+
+    return Alone(initial, train_alone)
 
 
 def initial_optimizer(parts: Parts, weights_type: Any) -> Any:

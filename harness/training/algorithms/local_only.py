@@ -12,7 +12,7 @@ from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.runtime.imports import import_tff
 from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
-from harness.training.algorithms.local import initial_optimizer, train, types_of
+from harness.training.algorithms.local import alone, types_of
 
 if TYPE_CHECKING:
     from harness.training.cohorts import Cohort
@@ -59,16 +59,7 @@ class _LocalOnly(OwnProcess):
     def __init__(self, parts: Parts) -> None:
         tff: Any = import_tff()
         types, finalizers = types_of(parts)
-
-        @tff.tensorflow.computation
-        def initial() -> Any:
-            return initial_optimizer(parts, types.weights)
-
-        @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
-        def train_client(weights: Any, optimizer: Any, data: Any) -> Any:
-            trained = train(parts, weights, optimizer, data)
-            new = tff.learning.models.ModelWeights(trained.weights, weights.non_trainable)
-            return new, trained.optimizer, trained.metrics
+        self._initial, train_client = alone(parts, types)
 
         @tff.federated_computation(
             tff.FederatedType(types.weights, tff.CLIENTS),
@@ -80,7 +71,6 @@ class _LocalOnly(OwnProcess):
             train = tff.learning.metrics.sum_then_finalize(finalizers)(metrics)
             return new, optimizer, train
 
-        self._initial = initial
         self.round = next_round
 
     def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:

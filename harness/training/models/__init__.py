@@ -16,6 +16,7 @@ from harness.training.models.resnet import resnet18_gn
 from harness.training.models.tff_baselines import (
     tff_cifar100,
     tff_emnist,
+    tff_landmark,
     tff_shakespeare,
     tff_stackoverflow_tags,
     tff_stackoverflow_words,
@@ -38,6 +39,7 @@ __all__ = [
     "resnet18_gn",
     "tff_cifar100",
     "tff_emnist",
+    "tff_landmark",
     "tff_shakespeare",
     "tff_stackoverflow_tags",
     "tff_stackoverflow_words",

@@ -29,8 +29,8 @@ def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
     import tensorflow as tf
 
     class TaskAccuracy(tf.keras.metrics.Metric):
-        def __init__(self) -> None:
-            super().__init__("accuracy")
+        def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+            super().__init__(name, dtype)
             self._correct: Any = self.add_weight("correct", initializer="zeros", dtype=tf.int64)
             self._positions: Any = self.add_weight("positions", initializer="zeros", dtype=tf.int64)
 
@@ -43,6 +43,33 @@ def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
             return share(self._correct, self._positions)
 
     return TaskAccuracy()
+
+
+def keras_mean_loss(
+    task: Task, loss: tf.keras.losses.Loss, by_positions: bool
+) -> tf.keras.metrics.Metric:
+    """The loss, which means over a batch, as a mean over examples or over the counted positions.
+
+    A metric named ``mean_loss``.
+    """
+    import tensorflow as tf
+
+    class MeanLoss(tf.keras.metrics.Metric):
+        def __init__(self, name: str = "mean_loss", dtype: Any = None) -> None:
+            super().__init__(name, dtype)
+            self._total: Any = self.add_weight("total", initializer="zeros")
+            self._weight: Any = self.add_weight("weight", initializer="zeros", dtype=tf.int64)
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            examples = tf.shape(y_true, tf.int64)[0]
+            weight = counts(task, y_true, y_pred)[1] if by_positions else examples
+            self._total.assign_add(loss(y_true, y_pred) * tf.cast(weight, tf.float32))
+            self._weight.assign_add(weight)
+
+        def result(self) -> Any:
+            return share(self._total, self._weight)
+
+    return MeanLoss()
 
 
 def functional_metrics(task: Task) -> tuple[Any, Any, Any]:

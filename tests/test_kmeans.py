@@ -1,0 +1,188 @@
+"""Federated k-means does as its paper says, and needs neither a model nor labels.
+
+The reference is written in NumPy (float64) from algorithm 1 of Sculley, WWW 2010, whose learning
+rate of a centre, one over its number of examples, makes it their mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from support import federation
+
+import harness
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+from harness.data.shifts import shifts
+from harness.errors import HarnessError, ModelError
+from harness.scenario import Scenario
+from harness.scenario.compared import compared
+from harness.training.cohorts import cohort_of_round
+from harness.training.loop import Step, steps, train
+from harness.training.process import process_for
+from harness.training.settings import Training
+
+SEED, ROUNDS, COHORT, CLUSTERS = 1, 3, 4, 4
+
+
+@pytest.fixture(scope="module")
+def data() -> FederatedData:
+    return federation([30, 4, 17, 9, 1], 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(tff: Any) -> Iterator[None]:
+    """One worker for all tests here."""
+    from harness.runtime.context import runtime, shutdown
+
+    runtime().start()
+    yield
+    shutdown()
+
+
+def training(clusters: int = CLUSTERS, **more: Any) -> Training:
+    chosen = {"kind": "kmeans", "clusters": clusters, **more}
+    return Training.model_validate({"rounds": ROUNDS, "local_epochs": 2, "algorithm": chosen})
+
+
+def run(data: FederatedData, settings: Training, cohort: int = COHORT) -> list[Step]:
+    return list(steps(data, None, settings, cohort, SEED))
+
+
+def first_centroids(data: FederatedData, settings: Training) -> np.ndarray:
+    state = process_for(None, settings, data).initial_state(SEED, data)
+    return np.asarray(state.global_model_weights).astype(np.float64)
+
+
+def centroids(step: Step) -> np.ndarray:
+    state: Any = step.state
+    return np.asarray(state.global_model_weights)
+
+
+def nearest(centres: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest centre of each point, and its squared distance."""
+    squares = ((x[:, None] - centres[None]) ** 2).reshape(len(x), len(centres), -1).sum(axis=2)
+    return squares.argmin(axis=1), squares.min(axis=1)
+
+
+def moved(centres: np.ndarray, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sculley's lines 6 to 14: points are assigned, and then taken one after the other."""
+    centres, counts = centres.copy(), counts.copy()
+    for point, centre in zip(x, nearest(centres, x)[0]):
+        counts[centre] += 1
+        centres[centre] += (point - centres[centre]) / counts[centre]
+    return centres, counts
+
+
+@pytest.mark.parametrize("initial", ["examples", "normal"])
+def test_centroids_loss_and_purity_are_those_of_the_paper(
+    data: FederatedData, initial: str
+) -> None:
+    settings = training(initial=initial)
+    centres, counts = first_centroids(data, settings), np.ones(CLUSTERS)
+    begin = centres
+    for number, step in enumerate(run(data, settings), start=1):
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings)
+        x = np.concatenate([own.x for own in cohort.examples]).astype(np.float64)
+        centres, counts = moved(centres, counts, x)
+        np.testing.assert_allclose(centroids(step), centres, rtol=0, atol=2e-6)
+        state: Any = step.state
+        np.testing.assert_array_equal(state.finalizer, counts)
+        assert step.round.examples == step.planned_examples == len(x)
+        clusters, squares = nearest(centres, data.test.x.astype(np.float64))
+        assert step.round.loss == pytest.approx(squares.mean(), rel=1e-5)
+        right = sum(np.bincount(data.test.y[clusters == c]).max() for c in set(clusters))
+        assert step.round.accuracy == pytest.approx(right / len(data.test))
+        assert step.round.train_loss is None
+    assert np.abs(centres - begin).max() > 1e-2
+
+
+def test_it_does_not_matter_how_examples_are_spread_over_clients(data: FederatedData) -> None:
+    together = replace(data, clients=(np.concatenate(data.clients),), names=("all",))
+    settings = training()
+    for spread, pooled in zip(run(data, settings, 5), run(together, settings, 1)):
+        # The same examples to begin with, as they are numbered through all clients.
+        np.testing.assert_allclose(centroids(spread), centroids(pooled), rtol=0, atol=1e-6)
+
+
+def test_clusters_begin_at_different_examples(data: FederatedData) -> None:
+    """With as many clusters as there are examples, at all of them, as their clients see them."""
+    noisy = replace(data, shift=(shifts.parse({"kind": "noise", "level": 1.0}),))
+    for clients in (data, noisy):
+        held = np.concatenate([clients.examples(c).x for c in range(5)])
+        found = first_centroids(clients, training(len(held)))
+        assert sorted(map(bytes, found.astype(np.float32))) == sorted(map(bytes, held))
+
+
+def test_what_is_recorded_of_a_training(data: FederatedData) -> None:
+    history = train(data, None, training(), COHORT, SEED)
+    assert history.parameters == CLUSTERS * 16
+    assert history.model_summary == (("Centroids", "4 x 4 x 4 x 1", CLUSTERS * 16),)
+    sent = 4 * CLUSTERS * 16
+    assert history.rounds[0].bytes_down == COHORT * sent
+    assert history.rounds[0].bytes_up == COHORT * (sent + 4 * CLUSTERS)
+    assert history.client_accuracy == ()
+
+
+def test_more_clusters_than_examples(data: FederatedData) -> None:
+    with pytest.raises(ModelError, match="clusters: got 62; the clients hold 61 examples"):
+        run(data, training(62))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"train": Examples(np.zeros((61, 4), np.int32), np.zeros(61, np.int32))}, "of float32"),
+        ({"task": "tags"}, "one label for each example; the data has tags"),
+    ],
+)
+def test_data_that_has_no_clusters(data: FederatedData, changed: Any, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        process_for(None, training(), replace(data, **changed))
+
+
+SCENARIO = {
+    "name": "a",
+    "data": {"dataset": "digits"},
+    "clients": {"count": 4},
+    "training": {"rounds": 2, "algorithm": {"kind": "kmeans", "clusters": 10}},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"model": "mlp"}, "got mlp; kmeans has no use for it, as it finds clusters"),
+        (
+            {"clients": {"count": 4, "stragglers": {"kind": "epochs", "share": 0.5}}},
+            "got epochs; kmeans has no use for it, as its clients do no local steps",
+        ),
+        (
+            {"clients": {"count": 4, "malicious": {"kind": "label_flip", "share": 0.5}}},
+            "got label_flip; kmeans has no use for it, as it looks at no labels",
+        ),
+        ({"training": {"rounds": 2}}, "model\n  Field required"),
+        ({"training": {"rounds": 2}, "model": None}, "got nothing; must be a name"),
+    ],
+)
+def test_what_a_scenario_must_and_must_not_say(changed: Any, said: str) -> None:
+    assert Scenario.model_validate(SCENARIO).model is None
+    with pytest.raises(ValidationError, match=said):
+        Scenario.model_validate({**SCENARIO, **changed})
+
+
+def test_there_is_no_other_algorithm_to_compare_it_with() -> None:
+    asked = {**SCENARIO, "expect": {"gap_to_centralised": {"at_most": 0.1}}}
+    with pytest.raises(HarnessError, match="cannot be trained by centralised: model: got nothing"):
+        compared(Scenario.model_validate(asked))
+
+
+def test_a_scenario_finds_the_clusters_of_digits() -> None:
+    result = harness.run(Scenario.model_validate(SCENARIO))
+    assert result.status == "passed"
+    assert 0.4 < result.accuracies[0] < 0.9

@@ -1,0 +1,198 @@
+"""Tokens and tags in the user's own files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness import run
+from harness.data.datasets import Cache, Dataset, datasets
+from harness.data.datasets.coding import Tags, Tokens, coding
+from harness.data.settings import Data
+from harness.errors import DataError
+from harness.scenario import Scenario
+
+ROOT = Path(__file__).parent.parent
+RNG = np.random.default_rng(0)
+TEXT = RNG.integers(0, 7, size=(12, 6))
+NEXT = np.where(RNG.random((12, 6)) < 0.2, -5, RNG.integers(0, 5, size=(12, 6)))
+HAS = RNG.integers(0, 2, size=(12, 3))
+NUMBERS = RNG.normal(size=(12, 4)).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def dataset(**chosen: Any) -> Dataset:
+    data = Data.model_validate({"dataset": chosen})
+    return datasets.entry(data.dataset).call(data.dataset, Cache(Path("unused")))
+
+
+def save(file: str, **named: Any) -> None:
+    np.savez(file, **named)
+
+
+@given(
+    arrays(np.int64, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(-3, 9))
+)
+def test_tokens_stand_for_themselves(given_: np.ndarray) -> None:
+    if (given_ < 0).all():
+        with pytest.raises(DataError, match="there are no tokens in it"):
+            Tokens.of(given_, "here")
+        return
+    tokens = coding("tokens", given_, "here")
+    encoded = tokens.encode(given_, "here")
+    assert tokens.num_classes == given_.max() + 1
+    np.testing.assert_array_equal(encoded, np.where(given_ < 0, -1, given_))
+    assert encoded.dtype == np.int32
+    assert coding("tokens", given_, "here", 40).num_classes == 40
+
+
+@given(arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(0, 1)))
+def test_tags_stand_for_themselves(given_: np.ndarray) -> None:
+    for column in (given_, given_.astype(bool), given_.astype(np.float64), given_.astype(object)):
+        tags = coding("tags", column, "here")
+        assert tags == Tags(given_.shape[1])
+        encoded = tags.encode(column, "here")
+        np.testing.assert_array_equal(encoded, given_)
+        assert encoded.dtype == np.int8
+
+
+def test_npz_of_tokens() -> None:
+    save("a.npz", x=TEXT.astype(np.uint8), y=NEXT, whose=np.arange(12) % 3)
+    save("b.npz", x=TEXT[:2], y=NEXT[:2])
+    read = dataset(npz="a.npz", task="tokens", client="whose", test="b.npz")
+    assert (read.task, read.num_classes, list(read.natural)) == ("tokens", 7, ["0", "1", "2"])
+    loaded = read.load(None)
+    assert loaded.train.x.dtype == np.int32  # bytes are tokens, too, not grey levels
+    np.testing.assert_array_equal(loaded.train.x, TEXT)
+    np.testing.assert_array_equal(loaded.train.y, np.maximum(NEXT, -1))
+    assert loaded.test is not None
+    np.testing.assert_array_equal(loaded.test.x, TEXT[:2])
+
+
+def test_npz_of_measures_with_a_label_at_each_position() -> None:
+    save("a.npz", x=NUMBERS, y=NEXT)
+    read = dataset(npz="a.npz", task="tokens")
+    assert (read.load(None).train.x.dtype, read.num_classes) == (np.float32, NEXT.max() + 1)
+
+
+def test_npz_of_tags() -> None:
+    save("a.npz", x=NUMBERS, y=HAS)
+    save("b.npz", x=NUMBERS[:3], y=HAS[:3].astype(bool))
+    read = dataset(npz="a.npz", task="tags", test="b.npz")
+    assert (read.task, read.num_classes) == ("tags", 3)
+    loaded = read.load(None)
+    np.testing.assert_array_equal(loaded.train.y, HAS)
+    assert loaded.test is not None
+    np.testing.assert_array_equal(loaded.test.y, HAS[:3])
+
+
+def test_columns_of_tags_in_tables(beside: Path) -> None:
+    import pandas as pd
+
+    columns = {f"n{i}": NUMBERS[:, i] for i in range(4)}
+    columns |= {name: HAS[:, i] for i, name in enumerate(("wet", "cold", "dark"))}
+    frame = pd.DataFrame(columns)
+    frame.to_csv("a.csv", index=False)
+    frame.to_parquet("a.parquet")
+    for kind in ("csv", "parquet"):
+        read = dataset(**{kind: f"a.{kind}"}, label=["wet", "cold", "dark"], task="tags")
+        train = read.load(None).train
+        np.testing.assert_array_equal(train.y, HAS)
+        np.testing.assert_allclose(train.x, NUMBERS, rtol=1e-6)
+    frame["cold"] = frame["cold"].astype(object)
+    frame.loc[7, "cold"] = None
+    frame.to_csv("a.csv", index=False)
+    with pytest.raises(DataError) as bad:
+        dataset(csv="a.csv", label=["wet", "cold", "dark"], task="tags")
+    assert str(bad.value) == (
+        f"{beside}/a.csv: columns 'wet', 'cold', 'dark', row 8: nothing stands there"
+    )
+
+
+def test_parquet_of_lists_of_tokens() -> None:
+    import pandas as pd
+
+    pd.DataFrame({"said": TEXT.tolist(), "next": NEXT.tolist()}).to_parquet("a.parquet")
+    read = dataset(parquet="a.parquet", label="next", task="tokens")
+    train = read.load(None).train
+    assert (read.task, read.num_classes, train.x.dtype) == ("tokens", 7, np.int32)
+    np.testing.assert_array_equal(train.x, TEXT)
+    np.testing.assert_array_equal(train.y, np.maximum(NEXT, -1))
+
+
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"y": NEXT}, "label", "a.npz: array 'y': 6 values for each example; say data.dataset.task: "
+     "tokens for a label at each position, or task: tags for 0 or 1 each"),
+    ({"y": np.arange(12)}, "tokens", "a.npz: array 'y': tokens are rows of whole numbers, "
+     "(examples, tokens), not of shape (12,)"),
+    ({"y": np.arange(12)}, "tags", "a.npz: array 'y': tags are rows of whole numbers, "
+     "(examples, tags), not of shape (12,)"),
+    ({"y": NEXT + 0.5}, "tokens", "a.npz: array 'y', row 1: "),
+    ({"y": NEXT.astype(str)}, "tokens", "a.npz: array 'y': tokens are whole numbers, not text"),
+    ({"y": HAS + np.eye(12, 3, -6, int) * 3}, "tags", "a.npz: array 'y', row 7: tags are 0 or 1, "
+     "not "),
+    ({"x": np.where(np.eye(12, 6, -4), -2, TEXT), "y": NEXT}, "tokens", "a.npz: array 'x', row 5: "
+     "tokens are numbered from 0 up, not -2"),
+    ({"y": NEXT - 9}, "tokens", "a.npz: array 'y': there are no tokens in it, only negative "
+     "numbers (padding)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("named", "task", "message"), BAD)
+def test_bad_tokens_and_tags(named: Any, task: str, message: str, beside: Path) -> None:
+    save("a.npz", **{"x": TEXT, **named})
+    with pytest.raises(DataError) as bad:
+        dataset(npz="a.npz", task=task)
+    assert str(bad.value).startswith(f"{beside}/{message}")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "task", "message"),
+    [
+        (TEXT, NEXT * 0 + 7, "tokens", "b.npz: array 'y', row 1: the token 7 is none of the train"),
+        (TEXT + 1, NEXT, "tokens", "b.npz: the features have the token 7; those of "),
+        (TEXT, HAS[:, :2], "tags", "b.npz: array 'y': 2 tags; the training examples have 3"),
+    ],
+)
+def test_a_test_set_that_does_not_fit(x: Any, y: Any, task: str, message: str) -> None:
+    save("a.npz", x=TEXT, y=NEXT if task == "tokens" else HAS)
+    save("b.npz", x=x, y=y)
+    with pytest.raises(DataError) as bad:
+        dataset(npz="a.npz", task=task, test="b.npz")
+    assert message in str(bad.value)
+
+
+def test_training_on_own_tokens_and_tags(worker: None) -> None:
+    save("text.npz", x=np.tile(TEXT, (3, 1)), y=np.tile(TEXT, (3, 1)))  # says what it reads
+    save("tags.npz", x=np.tile(HAS, (3, 1)).astype(float), y=np.tile(HAS, (3, 1)))
+    for file, task, model in (
+        ("text.npz", "tokens", {"kind": "lstm", "embedding": 4, "units": [8]}),
+        ("tags.npz", "tags", {"kind": "linear"}),
+    ):
+        losses = [r.loss for r in run(Scenario.model_validate({
+            "name": "own", "data": {"dataset": {"npz": file, "task": task}},
+            "clients": {"count": 2}, "model": model,
+            "training": {"rounds": 2, "local_epochs": 4, "client_optimizer": {
+                "kind": "sgd", "learning_rate": 0.5}},
+        })).histories[0].rounds]  # fmt: skip
+        assert losses[0] is not None and losses[-1] is not None and losses[-1] < losses[0]
+
+
+def test_the_shipped_table_is_what_its_script_writes(tmp_path: Path) -> None:
+    shipped = ROOT / "scenarios" / "own-data" / "wine.csv"
+    made = [sys.executable, str(ROOT / "docs" / "make_wine_table.py"), str(tmp_path)]
+    subprocess.run(made, check=True, timeout=120)
+    assert (tmp_path / "wine.csv").read_text() == shipped.read_text()

@@ -1,0 +1,226 @@
+"""Federated reconstruction does as its paper says, over three rounds, and as FedAvg at its edge.
+
+The reference is written in NumPy (float64) from algorithm 1 of Singhal et al., NeurIPS 2021. Both
+run on five clients of very different sizes, four of whom take part in a round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from support import federation
+from test_numpy_reference import Weights, gradient
+
+from harness.data.datasets import Examples
+from harness.data.federate import FederatedData
+from harness.errors import DataError, ModelError
+from harness.systems import Systems
+from harness.systems.stragglers import stragglers
+from harness.training.cohorts import Cohort, cohort_of_round, shuffled_examples
+from harness.training.loop import Step, steps
+from harness.training.models import models
+from harness.training.process import Process, process_for
+from harness.training.process import _built as built
+from harness.training.settings import Training
+
+SEED, ROUNDS, COHORT, BATCH, RATE = 1, 3, 4, 4, 0.1
+MODEL = models.parse({"kind": "mlp", "hidden": [5]})
+ALL_WELL = Systems()
+BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": BATCH}
+
+
+@pytest.fixture(scope="module")
+def data() -> FederatedData:
+    return federation([30, 4, 17, 9, 1], 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(tff: Any) -> Iterator[None]:
+    """One worker for all tests here."""
+    from harness.runtime.context import runtime, shutdown
+
+    runtime().start()
+    yield
+    shutdown()
+
+
+def training(**algorithm: Any) -> Training:
+    return Training.model_validate({**BASE, "algorithm": {"kind": "fed_recon", **algorithm}})
+
+
+def run(
+    data: FederatedData,
+    settings: Training,
+    systems: Systems = ALL_WELL,
+) -> tuple[list[Step], Process]:
+    done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
+    return done, process_for(MODEL, settings, data, COHORT)
+
+
+def shared(step: Step) -> Weights:
+    state: Any = step.state
+    return [np.asarray(w) for w in state.global_model_weights.trainable]
+
+
+def cut(own: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The batches of one epoch."""
+    x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
+    return [(x[b : b + BATCH], y[b : b + BATCH]) for b in range(0, len(own), BATCH)]
+
+
+def descend(weights: Weights, batches: Any, moved: set[int], rate: float) -> Weights:
+    """SGD on some of the weights, the others being fixed."""
+    for x, y in batches:
+        down = gradient(weights, x, y)
+        weights = [w - rate * g if i in moved else w for i, (w, g) in enumerate(zip(weights, down))]
+    return weights
+
+
+def losses(weights: Weights, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The cross entropy of each example, and whether it is right."""
+    logits = np.maximum(x.reshape(len(y), -1) @ weights[0] + weights[1], 0) @ weights[2]
+    logits = logits + weights[3]
+    high = logits.max(axis=1, keepdims=True)
+    total = np.log(np.exp(logits - high).sum(axis=1)) + high[:, 0]
+    return total - logits[np.arange(len(y)), y], logits.argmax(axis=1) == y
+
+
+class Reference:
+    """Server and clients, with the local weights at the places `own`."""
+
+    def __init__(self, data: FederatedData, first: Weights, own: set[int], **keys: Any) -> None:
+        self.data, self.first, self.own = data, first, own
+        self.split, self.uniform = keys["split"], keys.get("uniform", False)
+        self.epochs, self.most = keys.get("epochs", 1), keys.get("most")
+        self.rate = keys.get("rate", RATE)
+        self.weights = first
+
+    def reconstructed(self, batches: Any) -> Weights:
+        begin = [(self.first if i in self.own else self.weights)[i] for i in range(len(self.first))]
+        return descend(begin, (batches * self.epochs)[: self.most], self.own, self.rate)
+
+    def round(self, cohort: Cohort) -> int:
+        """The examples that count; new shared weights by the weighted mean of the clients'."""
+        places, trained = set(range(len(self.first))) - self.own, []
+        for own, steps_done in zip(cohort.examples, cohort.steps):
+            batches = cut(own)
+            support, query = (batches[::2], batches[1::2]) if self.split else (batches, batches)
+            # The part of its steps that it gets done, of those that are not for reconstruction.
+            taken = (query * 2)[: math.ceil(steps_done * len(query) / len(batches))]
+            count = sum(len(y) for _, y in taken)
+            weights = descend(self.reconstructed(support), taken, places, RATE)
+            trained.append((weights, 1 if self.uniform else count, count))
+        mass = sum(weight for _, weight, _ in trained)
+        self.weights = [
+            np.sum([weight * ws[i] for ws, weight, _ in trained], axis=0) / mass
+            for i in range(len(self.first))
+        ]
+        return sum(count for _, _, count in trained)
+
+    def shared(self) -> Weights:
+        return [w for i, w in enumerate(self.weights) if i not in self.own]
+
+    def judged(self) -> tuple[float, float]:
+        """Loss and accuracy of all clients, reconstructed from what they train on."""
+        total, right = [], []
+        for client, tested in self.data.tested_by_client():
+            own = shuffled_examples(self.data, client, self.data.seed, 0)
+            for values, of in zip(
+                losses(self.reconstructed(cut(own)), tested.x, tested.y), (total, right)
+            ):
+                of.extend(values)
+        return float(np.mean(total)), float(np.mean(right))
+
+
+def check(
+    data: FederatedData,
+    settings: Training,
+    own: set[int],
+    systems: Systems = ALL_WELL,
+    **keys: Any,
+) -> None:
+    done, process = run(data, settings, systems)
+    first = [w.numpy().astype(np.float64) for w in process.initial_weights(SEED).trainable]
+    reference = Reference(data, first, own, **keys)
+    for number, step in enumerate(done, start=1):
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings, systems)
+        assert step.round.examples == reference.round(cohort) == step.planned_examples
+        for a, b in zip(shared(step), reference.shared()):
+            np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
+        loss, accuracy = reference.judged()
+        assert step.round.loss == pytest.approx(loss, abs=1e-5)
+        assert step.round.accuracy == pytest.approx(accuracy)
+    # The tolerance tells the weights from those to begin with.
+    begin = Reference(data, first, own, **keys).shared()
+    assert max(np.abs(a - b).max() for a, b in zip(shared(done[-1]), begin)) > 1e-2
+
+
+def test_the_last_layer_stays_local_and_halves_are_disjoint(data: FederatedData) -> None:
+    check(data, training(), {2, 3}, split=True)
+
+
+def test_the_keys_of_the_reconstruction(data: FederatedData) -> None:
+    chosen = {
+        "local_layers": "first",
+        "reconstruction_optimizer": {"kind": "sgd", "learning_rate": 0.3},
+        "reconstruction_epochs": 2,
+        "reconstruction_steps": 5,
+        "split_dataset": False,
+        "weighting": "uniform",
+    }
+    keys = {"split": False, "uniform": True, "epochs": 2, "most": 5, "rate": 0.3}
+    held = tuple(own[: len(own) // 3] for own in data.clients)
+    kept = tuple(own[len(own) // 3 :] for own in data.clients)
+    slow = Systems(stragglers=stragglers.parse({"kind": "epochs", "share": 0.5}))
+    check(replace(data, clients=kept, client_test=held), training(**chosen), {0, 1}, slow, **keys)
+
+
+def test_without_local_layers_it_is_fedavg(data: FederatedData) -> None:
+    ours = run(data, training(local_layers=[], split_dataset=False))[0]
+    theirs = run(data, Training.model_validate(BASE))[0]
+    for one, other in zip(ours, theirs):
+        for a, b in zip(shared(one), shared(other)):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+        assert one.round.train_loss == pytest.approx(other.round.train_loss, abs=1e-5)
+        assert one.round.loss == pytest.approx(other.round.loss, abs=1e-5)
+        assert one.round.accuracy == other.round.accuracy
+
+
+def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:
+    done, process = run(data, training())
+    sent = 4 * (16 * 5 + 5)
+    assert (done[0].round.bytes_down, done[0].round.bytes_up) == (COHORT * sent, COHORT * sent)
+    assert process.form.parameters() == 16 * 5 + 5 + 5 * 3 + 3
+
+
+def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData) -> None:
+    """What local layers begin with is the seed's, and not what Keras draws."""
+    one = run(data, training())[0][-1]
+    built.clear()
+    other = run(data, training())[0][-1]
+    assert one.round == other.round
+    for a, b in zip(shared(one), shared(other)):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (["dnse_head"], r"got 'dnse_head'; the model has 2 layers .* allowed: .*dense"),
+        ([2], "got 2; the model has 2 layers with weights to train and no such one"),
+        ([0, -1], r"got \[0, -1\]; fed_recon shares the other layers, and there are none"),
+    ],
+)
+def test_layers_that_cannot_stay_local(data: FederatedData, layers: Any, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        process_for(MODEL, training(local_layers=layers), data)
+
+
+def test_clients_of_one_batch_have_nothing_left_to_train_on() -> None:
+    with pytest.raises(DataError, match="no client of the round has a second batch to train on"):
+        run(federation([4, 3, 4, 2], 0), training())
