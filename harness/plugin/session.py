@@ -187,7 +187,25 @@ class FederatedSession:
             for told in self._baselines
             if not told.startswith(("written: ", "as before: ")) or told.count(": ") > 1
         ]
-        return ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        told = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        if left := self._left_baselines():
+            from harness.scenario.loader import shown_path
+
+            told.append("baselines of scenarios that are gone; fedharness prune PATH deletes them:")
+            told += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
+        return told
+
+    def _left_baselines(self) -> list[Path]:
+        """Those beside the files that pytest was given, whichever scenarios ran."""
+        from harness.errors import ScenarioError
+        from harness.report.leftovers import baselines
+
+        start = self._config.invocation_params.dir
+        paths = [start / str(arg).split("::")[0] for arg in self._config.args]
+        try:
+            return baselines(paths)
+        except ScenarioError:  # a YAML file that is none, or chooses what only a conftest knows
+            return []
 
     def _parsed(self) -> list[Any]:
         from harness.results import Result
