@@ -56,7 +56,18 @@ class DataError(HarnessError):
 
 
 class DataUnavailable(HarnessError):
-    """Data that is not on this machine and cannot be fetched: the scenario is skipped."""
+    """Data that is not on this machine and cannot be fetched: the scenario is skipped.
+
+    Attributes:
+        reason: the message without what only this machine would say, such as the error of its
+            network or the path of its cache folder: the same on all machines.
+
+    """
+
+    def __init__(self, message: str, *, here: str = "") -> None:
+        """`here` is what only this machine says; it stands in parentheses in the message."""
+        super().__init__(message)
+        self.reason = message.replace(f" ({here})", "")
 
 
 class ModelError(HarnessError):

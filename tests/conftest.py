@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+# The files that take longest, in this order.
+_LONGEST = ("hygiene", "remote", "long_runs", "packed", "models", "cluster", "plugin", "algorithms")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several processes begins with the longest files, so that none is left for the end."""
+    if hasattr(config, "workerinput"):
+        rank = {f"test_{name}.py": place for place, name in enumerate(_LONGEST)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +24,10 @@ def tff() -> Any:
     """TFF, imported before pytester takes its snapshot of sys.modules: it cannot be twice."""
     from harness.runtime.imports import import_tff
 
-    return import_tff()
+    module = import_tff()
+    gc.collect()
+    gc.freeze()  # so that later collections need not walk through all of TensorFlow
+    return module
 
 
 @pytest.fixture

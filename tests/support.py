@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional, cast
 
 import numpy as np
+from forks import Program, environment
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
@@ -93,24 +93,26 @@ expect:
 LONG = TINY.replace("name: tiny", "name: long").replace("rounds: 2", "rounds: 100000")
 
 
-def environment() -> dict[str, str]:
-    """For subprocesses: not taken for a worker of the pytest that runs these tests."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+def pytest_run(folder: Path, *arguments: str, fresh: bool = False) -> str:
+    """What a pytest in `folder` writes; no traceback may be in it.
 
-
-def pytest_run(folder: Path, *arguments: str) -> str:
-    """What a pytest in `folder` writes; no traceback may be in it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment(),
-        text=True,
-        timeout=150,
-    )
-    assert "Traceback" not in done.stdout
-    return done.stdout
+    `fresh` starts a Python of its own, which has a hash seed of its own and imports TFF if the run
+    needs it.
+    """
+    if fresh:
+        output = subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            text=True,
+            timeout=150,
+        ).stdout
+    else:
+        output = Program("pytest", *arguments, cwd=folder).communicate()
+    assert "Traceback" not in output
+    return output
 
 
 def write_clients(file: Path, splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:

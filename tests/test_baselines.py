@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,22 @@ from harness.scenario import Scenario
 from harness.training.history import Round, TrainingHistory
 
 
+@functools.cache
+def settings(expect: str) -> dict[str, Any]:
+    """Of a scenario that expects this, as JSON."""
+    scenario = Scenario.model_validate(
+        {
+            "name": "a",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 2},
+            "model": "mlp",
+            "training": {"rounds": 1},
+            "expect": json.loads(expect),
+        }
+    )
+    return scenario.settings()
+
+
 def result(
     accuracies: Sequence[float],
     losses: Optional[Sequence[float]] = None,
@@ -33,16 +50,6 @@ def result(
     examples: int = 400,
     **more: Any,
 ) -> Result:
-    scenario = Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {"count": 2},
-            "model": "mlp",
-            "training": {"rounds": 1},
-            "expect": expect or {},
-        }
-    )
     histories = [
         TrainingHistory(
             seed=seed,
@@ -67,7 +74,11 @@ def result(
     ]
     given = {"versions": {"numpy": "1.25.2"}, **more}
     return Result(
-        id="a", settings=scenario.settings(), status="passed", histories=tuple(histories), **given
+        id="a",
+        settings=dict(settings(json.dumps(expect or {}))),
+        status="passed",
+        histories=tuple(histories),
+        **given,
     )
 
 

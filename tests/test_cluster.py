@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import pytest
-from support import TINY, environment, is_running, pytest_run, wait_until, worker_pids
+from forks import Program
+from support import TINY, is_running, pytest_run, wait_until, worker_pids
 
 from harness import DataError, Options, RuntimeUnavailable, Scenario, run
 from harness.cache import ingredients
@@ -37,25 +36,18 @@ def by_turns(pool, rng):
     return np.arange(len(pool.labels)) % pool.clients
 """
 
-Start = Callable[..., "subprocess.Popen[bytes]"]
+Start = Callable[..., Program]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a part of Dask: ``scheduler`` or ``worker``."""
-    parts: list[subprocess.Popen[bytes]] = []
+    parts: list[Program] = []
 
-    def begin(part: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def begin(part: str, *arguments: str) -> Program:
         file = ["--scheduler-file", str(tmp_path / "scheduler.json")]
-        parts.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "dask", part, *file, "--no-dashboard", *arguments],
-                cwd=tmp_path,
-                env=environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        )
+        more = [*file, "--no-dashboard", *arguments]
+        parts.append(Program("dask", part, *more, cwd=tmp_path, discard=True))
         return parts[-1]
 
     yield begin
@@ -66,7 +58,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 class Cluster(NamedTuple):
     address: str
-    workers: list[subprocess.Popen[bytes]]
+    workers: list[Program]
 
 
 @pytest.fixture
@@ -107,33 +99,23 @@ def records(folder: Path) -> dict[str, bytes]:
 def test_the_same_records_from_a_cluster_that_loses_a_worker(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    longer = TINY.replace("rounds: 2", "rounds: 150, eval_every: 50")
+    longer = TINY.replace("rounds: 2", "rounds: 100, eval_every: 50")
     own = project(
         tmp_path / "p",
         a=longer + "seeds: [0, 1, 2]\n",
         b=TINY.replace("{kind: mlp, hidden: [16]}", '{keras: "own:build"}'),
         c=TINY.replace("count: 4", "count: 4, split: by_turns"),
     )
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            f"--fed-executor={cluster.address}",
-            "--fed-report=cluster",
-        ],
-        cwd=own,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+    process = Program(
+        "pytest", f"--fed-executor={cluster.address}", "--fed-report=cluster", cwd=own
     )
     first, second = cluster.workers
     assert wait_until(lambda: worker_pids(first.pid) and worker_pids(second.pid)), "both train"
     assert not worker_pids(process.pid), "pytest itself does not"
     (lost,) = worker_pids(first.pid)
     first.kill()
-    output, _ = process.communicate(timeout=150)
-    assert b"3 passed" in output
+    output = process.communicate(timeout=150)
+    assert "3 passed" in output
     assert not is_running(lost), "TFF's worker ends with Dask's"
 
     again = pytest_run(own, f"--fed-executor={cluster.address}")

@@ -112,7 +112,9 @@ def test_references_in_the_schema_lead_somewhere(capsys: pytest.CaptureFixture[s
 def test_report_of_our_records_gives_its_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(ROOT / "reports" / "records", tmp_path / "records")
+    (tmp_path / "records").mkdir()
+    for record in sorted((ROOT / "reports" / "records").iterdir())[3::5]:  # all take seconds
+        shutil.copy(record, tmp_path / "records")
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.md'}\n"
     assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Federated scenarios")

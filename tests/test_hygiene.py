@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support import (
-    LONG,
-    TINY,
-    environment,
-    is_running,
-    wait_until,
-    worker_pids,
-)
+from forks import Program, environment
+from support import LONG, TINY, is_running, wait_until, worker_pids
 
 
 @pytest.fixture
@@ -33,7 +27,13 @@ def write(project: Path, text: str, name: str = "a") -> None:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "scenarios", "-p", "no:cacheprovider", *arguments]
+    """After ``python -m``."""
+    return ["pytest", "scenarios", "-p", "no:cacheprovider", *arguments]
+
+
+def fresh(*arguments: str) -> list[str]:
+    """The whole command line, of a Python that has nothing imported."""
+    return [sys.executable, "-m", *command(*arguments)]
 
 
 def descendants(root: int) -> set[int]:
@@ -54,35 +54,33 @@ def descendants(root: int) -> set[int]:
 
 
 @pytest.fixture
-def training(project: Path) -> Iterator[subprocess.Popen[bytes]]:
+def training(project: Path) -> Iterator[Program]:
     """A pytest that trains for long, in the middle of it."""
     write(project, LONG)
-    process = subprocess.Popen(
-        command(), cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment()
-    )
-    assert wait_until(lambda: worker_pids(process.pid)), "no worker came up"
+    program = Program(*command(), cwd=project)
+    assert wait_until(lambda: worker_pids(program.pid)), "no worker came up"
     time.sleep(3)  # into the rounds
-    yield process
-    process.kill()
-    process.communicate()
+    yield program
+    program.kill()
+    program.wait()
 
 
-def started_worker(process: subprocess.Popen[Any]) -> int:
-    (pid,) = worker_pids(process.pid)
+def started_worker(program: Program) -> int:
+    (pid,) = worker_pids(program.pid)
     return pid
 
 
-def test_ctrl_c(training: subprocess.Popen[bytes]) -> None:
+def test_ctrl_c(training: Program) -> None:
     worker = started_worker(training)
     training.send_signal(signal.SIGINT)
-    output, _ = training.communicate(timeout=30)  # returns only when nobody holds the pipe
+    output = training.communicate(timeout=30)  # returns only when nobody holds the pipe
     assert training.returncode == pytest.ExitCode.INTERRUPTED
-    assert b"KeyboardInterrupt" in output
+    assert "KeyboardInterrupt" in output
     assert not is_running(worker)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
-def test_signals_that_end_python(training: subprocess.Popen[bytes], sent: signal.Signals) -> None:
+def test_signals_that_end_python(training: Program, sent: signal.Signals) -> None:
     worker = started_worker(training)
     training.send_signal(sent)
     training.communicate(timeout=30)
@@ -93,19 +91,12 @@ def test_signals_that_end_python(training: subprocess.Popen[bytes], sent: signal
 def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> None:
     write(project, LONG, "a")
     write(project, TINY, "b")
-    process = subprocess.Popen(
-        command("-v"),
-        cwd=project,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=environment(),
-        text=True,
-    )
-    assert wait_until(lambda: worker_pids(process.pid))
+    program = Program(*command("-v"), cwd=project)
+    assert wait_until(lambda: worker_pids(program.pid))
     time.sleep(3)
-    subprocess.run(["kill", "-KILL", str(started_worker(process))], check=True)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == pytest.ExitCode.TESTS_FAILED
+    subprocess.run(["kill", "-KILL", str(started_worker(program))], check=True)
+    output = program.communicate(timeout=120)
+    assert program.returncode == pytest.ExitCode.TESTS_FAILED
     assert "TFF's worker process died (ended by signal 9)" in output
     assert "Traceback" not in output
     assert "1 failed, 1 passed" in output
@@ -118,49 +109,83 @@ def pytest_runtest_logreport(report):
 """
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code"),
-    [
-        ((), 0),
-        (("-s",), 0),
-        (("--capture=sys",), 0),
-        (("-n", "2"), 0),
-        (("-x", "--fed-strict"), 1),
-        (("-p", "broken"), 3),
-    ],
-    ids=["plain", "-s", "capture=sys", "-n 2", "-x", "internal error"],
-)
-def test_a_piped_pytest_returns_and_is_quiet(
-    project: Path, arguments: tuple[str, ...], code: int
-) -> None:
-    write(project, TINY)
-    write(project, TINY.replace("tiny", "second"), "b")
-    if code == 1:
-        write(project, TINY.replace("tiny", "first").replace("0.3", "1.0"), "a")
-    (project / "broken.py").write_text(INTERNAL_ERROR)
+NOISE = ("cuDNN", "cuda", "oneDNN", "WARNING", "absl", "Warning", "TF-TRT")
+
+
+def piped(project: Path, *arguments: str) -> tuple[str, int]:
+    """Output and exit code of a fresh Python, piped as CI systems do."""
+    line = subprocess.list2cmdline([sys.executable, "-m", *arguments])
     done = subprocess.run(
-        f"{subprocess.list2cmdline(command(*arguments))} | cat; exit ${{PIPESTATUS[0]}}",
+        f"{line} 2>&1 | cat; exit ${{PIPESTATUS[0]}}",
         shell=True,
         executable="/bin/bash",
         cwd=project,
         capture_output=True,
         text=True,
         timeout=150,
-        env={**environment(), "PYTHONPATH": str(project)},
+        env=environment(),
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    for noise in ("cuDNN", "cuda", "oneDNN", "WARNING", "absl", "Warning", "TF-TRT"):
-        assert noise not in done.stdout + done.stderr
-    if code == 0:
-        assert "2 passed" in done.stdout
+    return done.stdout + done.stderr, done.returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "is_fresh"),
+    [
+        ((), 0, False),
+        # Where all that the import and a training write would be seen: uncaptured, and as captured
+        # output of a test that fails.
+        (("-s",), 0, True),
+        (("--capture=sys",), 0, False),
+        (("-x", "--fed-strict"), 1, True),
+        (("-p", "broken"), 3, False),
+    ],
+    ids=["plain", "-s", "capture=sys", "-x", "internal error"],
+)
+def test_a_piped_pytest_returns_and_is_quiet(
+    project: Path, arguments: tuple[str, ...], code: int, is_fresh: bool
+) -> None:
+    write(project, TINY)
+    write(project, TINY.replace("tiny", "second"), "b")
     if code == 1:
-        assert "1 failed" in done.stdout and "second" not in done.stdout
+        write(project, TINY.replace("tiny", "first").replace("0.3", "1.0"), "a")
+    (project / "broken.py").write_text(INTERNAL_ERROR)
+    if is_fresh:
+        output, returned = piped(project, *command(*arguments))
+    else:
+        program = Program(*command(*arguments), cwd=project)
+        output = program.communicate()  # returns only when nobody holds the pipe
+        returned = program.returncode
+    assert returned == code, output
+    for noise in NOISE:
+        assert noise not in output
+    if code == 0:
+        assert "2 passed" in output
+    if code == 1:
+        assert "1 failed" in output and "second" not in output
+
+
+def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
+    project: Path,
+) -> None:
+    """Of three scenarios the first two, which differ in name only, go to different processes."""
+    for name in ("one", "two"):
+        write(project, TINY.replace("tiny", name), name)
+    write(project, TINY.replace("tiny", "zero").replace("count: 4", "count: 3"), "zero")
+    output, returned = piped(project, "pytest", "-n", "2", "--fed-report=out")
+    assert returned == 0, output
+    for noise in NOISE:
+        assert noise not in output
+    assert "3 passed" in output
+    assert re.search(r"^1 of 3 trainings unchanged", output, flags=re.MULTILINE)
+    names = {p.name for p in (project / "out/records").iterdir()}
+    assert names == {"one.json", "two.json", "zero.json"}
+    assert "report: out/report.md" in output
 
 
 def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     write(project, LONG)
     process = subprocess.Popen(
-        command("-n", "1", "--max-worker-restart=0"),
+        fresh("-n", "1", "--max-worker-restart=0"),
         cwd=project,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -171,38 +196,25 @@ def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     def workers() -> set[int]:
         return worker_pids() & descendants(process.pid)
 
-    assert wait_until(workers)
-    time.sleep(2)
-    (worker,) = workers()
-    parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
-    assert parent != process.pid
-    subprocess.run(["kill", "-KILL", str(parent)], check=True)
-    output, _ = process.communicate(timeout=60)
+    try:
+        assert wait_until(workers, 120)
+        time.sleep(2)
+        (worker,) = workers()
+        parent = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+        assert parent != process.pid
+        subprocess.run(["kill", "-KILL", str(parent)], check=True)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
     assert "crashed" in output
     assert wait_until(lambda: not is_running(worker), 5)
 
 
-def test_xdist_reports_results_of_all_processes(project: Path) -> None:
-    write(project, TINY + "matrix:\n  clients.count: [2, 3, 4]\n")
-    done = subprocess.run(
-        command("-n", "2", "--fed-report=out"),
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        env=environment(),
-    )
-    assert done.returncode == 0, done.stdout
-    names = {p.name for p in (project / "out/records").iterdir()}
-    assert names == {f"tiny-count={n}.json" for n in (2, 3, 4)}
-    assert "report: out/report.md" in done.stdout
-
-
 def test_xdist_stops_for_a_bad_file_before_it_starts(project: Path) -> None:
     write(project, TINY.replace("count: 4", "count: 0"))
     done = subprocess.run(
-        command("-n", "2"),
+        fresh("-n", "2"),
         cwd=project,
         capture_output=True,
         text=True,

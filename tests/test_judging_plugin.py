@@ -154,6 +154,38 @@ def updated(pytester: pytest.Pytester, made: Made) -> Made:
     return made
 
 
+def test_records_that_a_report_leaves_out_are_told(pytester: pytest.Pytester, made: Made) -> None:
+    other = pytester.path / "scenarios/other.yaml"
+    other.write_text(SCENARIO.replace("name: made", "name: other"))
+    told = "  not in it: 1 older record(s) there, of scenarios that did not run now (*"
+    both = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    both.stdout.no_fnmatch_line(told)
+    one = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "-k", "made")
+    one.stdout.fnmatch_lines(["report: out/report.md", told])
+
+
+def test_a_baseline_of_a_scenario_that_is_gone_is_named(
+    pytester: pytest.Pytester, updated: Made
+) -> None:
+    other = pytester.path / "scenarios/other.yaml"
+    other.write_text(SCENARIO.replace("name: made", "name: other"))
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    told = "baselines of scenarios that are gone; fedharness prune PATH*"
+    for arguments in (["-k", "made"], ["made.yaml"]):  # only the other one is not run
+        where = ["scenarios"] if "-k" in arguments else []
+        paths = where or [f"scenarios/{arguments.pop()}"]
+        result = pytester.runpytest_inprocess(*paths, "--fed-baseline=check", *arguments)
+        result.assert_outcomes(passed=1, deselected=len(where))
+        result.stdout.no_fnmatch_line(told)
+    other.unlink()
+    for mode in ("check", "update"):
+        result = pytester.runpytest_inprocess("scenarios", f"--fed-baseline={mode}")
+        result.stdout.fnmatch_lines([told, "  scenarios/baselines/other.json"])
+    assert (pytester.path / "scenarios/baselines/other.json").is_file()
+    result = pytester.runpytest_inprocess("scenarios")
+    result.stdout.no_fnmatch_line(told)
+
+
 def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: Made) -> None:
     before = baseline(pytester).read_bytes()
     result = check(pytester, "--junitxml=out.xml")

@@ -592,6 +592,9 @@ def test_keras_cifar_is_read_as_keras_does(
 def test_keras_that_is_not_cached(name: str, home: Path) -> None:
     with pytest.raises(DataUnavailable, match=rf"{name} is not in Keras's cache .*load_data\(\)'$"):
         dataset(keras=name)
+    with pytest.raises(DataUnavailable) as bad:
+        dataset(keras=name)
+    assert str(home) in str(bad.value) and str(home) not in bad.value.reason
 
 
 # TFF's ClientData

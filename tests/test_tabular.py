@@ -105,7 +105,7 @@ def test_the_clients_of_covtype_are_its_areas(rows: tuple[np.ndarray, np.ndarray
 
 def test_covtype_that_was_not_fetched(home: Path) -> None:
     expected = (
-        f"covtype is not in scikit-learn's cache, {home}; fetch it once while online: "
+        f"covtype is not in scikit-learn's cache ({home}); fetch it once while online: "
         'python -c "from sklearn.datasets import fetch_covtype as f; f()"'
     )
     for made in (False, True):

@@ -4,9 +4,19 @@ A module has `add`, which takes argparse's subparsers and adds its own, with ``r
 a function of the parsed arguments that returns the exit code.
 """
 
-from harness.commands import calibrate, check, compare, describe, listing, report, schema, worker
+from harness.commands import (
+    calibrate,
+    check,
+    compare,
+    describe,
+    listing,
+    prune,
+    report,
+    schema,
+    worker,
+)
 
 # In the order in which --help shows them.
-COMMANDS = (check, describe, calibrate, compare, report, listing, schema, worker)
+COMMANDS = (check, describe, calibrate, compare, report, prune, listing, schema, worker)
 
 __all__ = ["COMMANDS"]

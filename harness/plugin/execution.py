@@ -84,7 +84,8 @@ def execute(
             id=scenario.id(variant),
             settings=scenario.settings(),
             status="skipped",
-            reason=str(missing),
+            reason=missing.reason,
+            told=str(missing),
         )
     tracking.finish(result)
     return result
@@ -101,7 +102,7 @@ def demand(config: pytest.Config, result: Result) -> None:
     """
     __tracebackhide__ = True
     if result.status == "skipped":
-        raise pytest.skip.Exception(result.reason, _use_item_location=True)
+        raise pytest.skip.Exception(result.told or result.reason, _use_item_location=True)
     if result.status in ("failed", "diverged"):
         raise ExpectationsFailed(result)
     if inconclusive(config) == "warn":

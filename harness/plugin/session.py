@@ -23,6 +23,7 @@ class FederatedSession:
         self._results: dict[int, dict[str, Any]] = {}
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
+        self._other_records = 0  # in the folder of the report
         self._baselines: list[str] = []  # what was found: of which scenario: more of it
 
     @property
@@ -146,8 +147,11 @@ class FederatedSession:
         if target is None:
             return
         from harness.report.markdown import write_report
+        from harness.results.store import count_records
 
-        path = write_report(self._parsed(), target)
+        results = self._parsed()
+        path = write_report(results, target)
+        self._other_records = count_records(target) - len(results)
         try:
             self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
         except ValueError:
@@ -176,6 +180,12 @@ class FederatedSession:
             terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
+            if self._other_records:
+                terminalreporter.write_line(
+                    f"  not in it: {self._other_records} older record(s) there, of scenarios that "
+                    "did not run now (fedharness report DIR renders all) or that are gone "
+                    "(fedharness prune PATH --report DIR)"
+                )
 
     def _on_baselines(self) -> list[str]:
         """How many were found how, and which are not as before."""
@@ -187,7 +197,25 @@ class FederatedSession:
             for told in self._baselines
             if not told.startswith(("written: ", "as before: ")) or told.count(": ") > 1
         ]
-        return ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        told = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        if left := self._left_baselines():
+            from harness.scenario.loader import shown_path
+
+            told.append("baselines of scenarios that are gone; fedharness prune PATH deletes them:")
+            told += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
+        return told
+
+    def _left_baselines(self) -> list[Path]:
+        """Those beside the files that pytest was given, whichever scenarios ran."""
+        from harness.errors import ScenarioError
+        from harness.report.leftovers import baselines
+
+        start = self._config.invocation_params.dir
+        paths = [start / str(arg).split("::")[0] for arg in self._config.args]
+        try:
+            return baselines(paths)
+        except ScenarioError:  # a YAML file that is none, or chooses what only a conftest knows
+            return []
 
     def _parsed(self) -> list[Any]:
         from harness.results import Result

@@ -67,6 +67,7 @@ class Result(BaseModel):
         settings: the scenario, with defaults written out.
         status: the outcome.
         reason: why it was skipped, diverged or was not judged.
+        told: the same with what only this machine says; not part of the record.
         histories: one training for each seed.
         verdicts: what the checks found.
         versions: of the packages that the figures depend on.
@@ -84,6 +85,7 @@ class Result(BaseModel):
     settings: dict[str, Any]
     status: Status
     reason: str = ""
+    told: Annotated[str, Field(exclude=True)] = ""
     histories: tuple[TrainingHistory, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}

@@ -108,6 +108,11 @@ def read_results(folder: Path) -> list[Result]:
     return sorted(map(read_result, found), key=lambda r: natural(r.id))
 
 
+def count_records(folder: Path) -> int:
+    """How many records there are below `folder`."""
+    return sum(1 for _ in (folder / FOLDER).glob("*.json"))
+
+
 def read_result(path: Path) -> Result:
     """One record.
 

@@ -68,14 +68,16 @@ class Process:
         import tensorflow_federated as tff
 
         weights = self.initial_weights(seed)
+        noise = generator(seed, Stream.AGGREGATION)
         if isinstance(self.learning, OwnProcess):
-            return self.learning.start(weights, data, generator(seed, Stream.ALGORITHM, 0))
+            rng = generator(seed, Stream.ALGORITHM, 0)
+            return _with_noise_seeds(self.learning.start(weights, data, rng), noise)
         if self.execution.kind == "packed":  # a functional model keeps its weights as tuples
             weights = tff.learning.models.ModelWeights(
                 *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
             )
         state = self.learning.set_model_weights(self.learning.initialize(), weights)
-        return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
+        return state._replace(aggregator=_with_noise_seeds(state.aggregator, noise))
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model, or that a file does.
@@ -257,13 +259,13 @@ def _new_weights(form: Form, seed: int) -> tff.learning.models.ModelWeights:
 
 
 def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
-    """The server's state with what its aggregator draws noise from set by the training's seed."""
+    """A state in which what an aggregator draws noise from is set by the training's seed."""
     import tree
 
     def seeded(path: tuple[Any, ...], leaf: Any) -> Any:
         return np.array([rng.integers(2**31), 0], np.int32) if NOISE_SEED in path else leaf
 
-    return state._replace(aggregator=tree.map_structure_with_path(seeded, state.aggregator))
+    return tree.map_structure_with_path(seeded, state)
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:

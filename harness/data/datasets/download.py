@@ -42,9 +42,10 @@ def download(
         for made in make(Path(staging)):
             made.replace(cache / made.name)
     except Exception as bad:  # loaders open what they got: LZMAError, DatabaseError, URLError...
+        why = str(getattr(bad, "reason", bad))
         raise DataUnavailable(
-            f"{name} is not in the data cache and could not be downloaded "
-            f"({getattr(bad, 'reason', bad)}); {otherwise}"
+            f"{name} is not in the data cache and could not be downloaded ({why}); {otherwise}",
+            here=why,
         ) from bad
     finally:
         shutil.rmtree(staging, ignore_errors=True)

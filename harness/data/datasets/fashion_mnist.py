@@ -123,7 +123,8 @@ def _fetch(folder: Path) -> None:
         raise DataUnavailable(
             f"fashion_mnist is not on this machine and could not be downloaded ({why}); "
             "apt-get install dataset-fashion-mnist, or name a folder with its four .gz files: "
-            "{kind: fashion_mnist, folder: DIR}"
+            "{kind: fashion_mnist, folder: DIR}",
+            here=why,
         ) from bad
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -65,7 +65,8 @@ def keras(cache: Cache, *, keras: UserPath) -> Dataset:
         if not path.exists():
             raise DataUnavailable(
                 f"{keras} is not in Keras's cache ({path}); while online, run: python -c 'import "
-                f"tensorflow; tensorflow.keras.datasets.{keras}.load_data()'"
+                f"tensorflow; tensorflow.keras.datasets.{keras}.load_data()'",
+                here=str(path),
             )
     else:
         path = find(keras, "data.dataset.keras")

@@ -133,8 +133,9 @@ def _covtype(home: Path) -> tuple[Examples, np.ndarray]:
 
 def _not_fetched(home: Path) -> DataUnavailable:
     return DataUnavailable(
-        f"covtype is not in scikit-learn's cache, {home}; fetch it once while online: "
-        'python -c "from sklearn.datasets import fetch_covtype as f; f()"'
+        f"covtype is not in scikit-learn's cache ({home}); fetch it once while online: "
+        'python -c "from sklearn.datasets import fetch_covtype as f; f()"',
+        here=str(home),
     )
 
 

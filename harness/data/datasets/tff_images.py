@@ -195,15 +195,16 @@ def _demand(
     if (folder / _TEST).is_file() and any((folder / "train").glob("*")):
         return
     put = (
-        f"put the folder that tff.simulation.datasets.{name}.load_data makes there, with train and "
-        f"{_TEST}"
+        f"put the folder that tff.simulation.datasets.{name}.load_data makes there, {folder.name} "
+        f"with train and {_TEST}"
     )
     if not may_download:
         raise DataUnavailable(
             f"{name} is not in the data cache ({folder}); have TFF's loader fetch it, hundreds of "
-            f"GB, by download: true, or {put}"
+            f"GB, by download: true, or {put}",
+            here=str(folder),
         )
-    fetch(name, cache.folder, f"{_PUBLISHED}{url}", make, f"run while online, or {put}: {folder}")
+    fetch(name, cache.folder, f"{_PUBLISHED}{url}", make, f"run while online, or {put}")
 
 
 @dataclass(frozen=True)

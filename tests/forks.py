@@ -1,0 +1,189 @@
+"""Programs that start with TensorFlow Federated imported already.
+
+Importing it takes 8 to 12 seconds, most of a short pytest run. So one process imports it, does
+nothing else with it, and becomes a copy of itself for each program that is wanted. Only an import
+may come before a fork: once TensorFlow computes, its threads run, and a copy has none of them.
+
+A program is a process like any other: with its own pid, environment, output and signals. What it
+shares with the other copies is the hash seed, and that nothing is seen of the import. Tests of
+these two start a Python of their own.
+
+Run as a script it is the server: ``forks.py FILE_DESCRIPTOR``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any, Optional
+
+
+def environment() -> dict[str, str]:
+    """For subprocesses: not taken for a worker of the pytest that runs these tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+
+
+class Program:
+    """``python -m MODULE ARGUMENT...`` in a folder; used like a `subprocess.Popen`.
+
+    What it writes, to either stream, goes into one pipe; or nowhere.
+    """
+
+    def __init__(self, module: str, *arguments: str, cwd: Path, discard: bool = False) -> None:
+        self._output, written = os.pipe()
+        if discard:
+            os.close(written)
+            written = os.open(os.devnull, os.O_WRONLY)
+        self._reply, theirs = socket.socketpair()
+        wanted = {
+            "argv": [module, *arguments],
+            "cwd": str(cwd),
+            "environ": environment(),
+        }
+        socket.send_fds(_server(), [json.dumps(wanted).encode()], [written, theirs.fileno()])
+        os.close(written)
+        theirs.close()
+        self._told = self._reply.makefile()
+        self._reply.settimeout(150)  # the first one waits for the import
+        self.pid = int(self._told.readline())
+        self.returncode: Optional[int] = None
+
+    def send_signal(self, sent: signal.Signals) -> None:
+        if self.returncode is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(self.pid, sent)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float = 150) -> int:
+        """Its exit code, or minus the signal that ended it.
+
+        Raises:
+            TimeoutError: it still runs.
+
+        """
+        if self.returncode is None:
+            self._reply.settimeout(timeout)
+            status = os.waitstatus_to_exitcode(int(self._told.readline()))
+            self._told.close()
+            self._reply.close()
+            self.returncode = status
+        return self.returncode
+
+    def communicate(self, timeout: float = 150) -> str:
+        """All that it wrote, once nobody holds the pipe and it has ended.
+
+        Raises:
+            TimeoutError: it still runs, or someone whom it left behind does.
+
+        """
+        end = time.monotonic() + timeout
+        parts: list[bytes] = []
+        while not parts or parts[-1]:
+            if not select.select([self._output], [], [], max(0, end - time.monotonic()))[0]:
+                raise TimeoutError(b"".join(parts).decode())
+            parts.append(os.read(self._output, 1 << 16))
+        os.close(self._output)
+        self.wait(max(1, end - time.monotonic()))
+        return b"".join(parts).decode()
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """To the server of this process, which ends with it."""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [sys.executable, __file__, str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        env={**environment(), "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _wanted(channel: socket.socket) -> Optional[tuple[dict[str, Any], int]]:
+    """In the server, a request and the file descriptor for its output.
+
+    Returns once in each copy, which is to become the program; and None in the server when nobody
+    can ask any more. Between the two is a process that waits for the program and tells how it
+    ended.
+    """
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(channel, 1 << 20, 2)
+        if not message:
+            return None
+        output, reply = descriptors
+        if os.fork():
+            os.close(output)
+            os.close(reply)
+            continue
+        channel.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if pid := os.fork():
+            os.close(output)
+            os.write(reply, f"{pid}\n".encode())
+            _, status = os.waitpid(pid, 0)
+            with contextlib.suppress(BrokenPipeError):  # nobody asks
+                os.write(reply, f"{status}\n".encode())
+            os._exit(0)
+        os.close(reply)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return json.loads(message), output
+
+
+def _import() -> None:
+    """What harness.runtime.imports does, whose modules are to be imported by the programs."""
+    gc.disable()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow_federated as tff
+        from tensorflow_federated.python.core.impl.context_stack import set_default_context as of
+
+    assert tff
+    of.set_no_default_context()  # TFF's own has a thread; harness makes another
+    gc.collect()
+    gc.freeze()  # a collection in a copy would touch, and so copy, all of it
+    gc.enable()
+
+
+def _become(wanted: dict[str, Any], output: int) -> None:
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.chdir(wanted["cwd"])
+    os.environ.clear()
+    os.environ.update(wanted["environ"])
+    sys.path[0] = wanted["cwd"]  # as python -m does
+    sys.argv = wanted["argv"]
+    runpy.run_module(wanted["argv"][0], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    _import()
+    if asked := _wanted(socket.socket(fileno=int(sys.argv[1]))):
+        _become(*asked)
+    else:
+        os._exit(0)  # nothing to tidy up
