@@ -24,7 +24,7 @@ from harness.systems import Systems
 from harness.systems.stragglers import stragglers
 from harness.training.aggregators.differential_privacy import NOISE_SEED
 from harness.training.cohorts import Cohort, cohort_of_round, shuffled_examples
-from harness.training.loop import Step, steps
+from harness.training.loop import Step, steps, train
 from harness.training.models import models
 from harness.training.process import Process, process_for
 from harness.training.process import _built as built
@@ -191,6 +191,22 @@ def test_without_local_layers_it_is_fedavg(data: FederatedData) -> None:
         assert one.round.train_loss == pytest.approx(other.round.train_loss, abs=1e-5)
         assert one.round.loss == pytest.approx(other.round.loss, abs=1e-5)
         assert one.round.accuracy == other.round.accuracy
+
+
+@pytest.mark.parametrize("kind", ["fed_recon", "local_only"])
+def test_each_client_is_measured_with_its_own_model(data: FederatedData, kind: str) -> None:
+    held = tuple(own[: len(own) // 3] for own in data.clients)  # of the last client none
+    kept = tuple(own[len(own) // 3 :] for own in data.clients)
+    parted = replace(data, clients=kept, client_test=held)
+    settings = Training.model_validate({**BASE, "algorithm": kind, "batch_size": 2})
+    history = train(parted, MODEL, settings, COHORT, SEED)
+    assert history.measured_clients == (0, 1, 2, 3)
+    sizes = [len(own) for own in held[:4]]
+    mean = np.average(history.client_accuracy, weights=sizes)
+    assert history.rounds[-1].accuracy == pytest.approx(mean, abs=1e-5)
+    for found, size in zip(history.client_accuracy, sizes):
+        assert found * size == pytest.approx(round(found * size), abs=1e-4)
+    assert train(data, MODEL, settings, COHORT, SEED).client_accuracy == ()
 
 
 def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:

@@ -97,6 +97,16 @@ class OwnProcess(abc.ABC):
         """Of the state's model on the test set; `judge` is given weights and examples."""
         return judge(self.get_model_weights(state), data.test)
 
+    def client_accuracy(
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
+    ) -> dict[int, float]:
+        """Where clients have models of their own: how each does on what its client holds out."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Made:
