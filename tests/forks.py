@@ -58,7 +58,9 @@ class Program:
         theirs.close()
         self._told = self._reply.makefile()
         self._reply.settimeout(150)  # the first one waits for the import
-        self.pid = int(self._told.readline())
+        pid = self._told.readline()
+        assert pid, "the server could not import TFF; its error is above"
+        self.pid = int(pid)
         self.returncode: Optional[int] = None
 
     def send_signal(self, sent: signal.Signals) -> None:
