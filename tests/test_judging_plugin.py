@@ -154,6 +154,16 @@ def updated(pytester: pytest.Pytester, made: Made) -> Made:
     return made
 
 
+def test_records_that_a_report_leaves_out_are_told(pytester: pytest.Pytester, made: Made) -> None:
+    other = pytester.path / "scenarios/other.yaml"
+    other.write_text(SCENARIO.replace("name: made", "name: other"))
+    told = "  not in it: 1 older record(s) there, of scenarios that did not run now (*"
+    both = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    both.stdout.no_fnmatch_line(told)
+    one = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "-k", "made")
+    one.stdout.fnmatch_lines(["report: out/report.md", told])
+
+
 def test_a_baseline_of_a_scenario_that_is_gone_is_named(
     pytester: pytest.Pytester, updated: Made
 ) -> None:

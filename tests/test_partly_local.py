@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tree
 from support import federation
 from test_numpy_reference import Weights, gradient
 
@@ -21,6 +22,7 @@ from harness.data.federate import FederatedData
 from harness.errors import DataError, ModelError
 from harness.systems import Systems
 from harness.systems.stragglers import stragglers
+from harness.training.aggregators.differential_privacy import NOISE_SEED
 from harness.training.cohorts import Cohort, cohort_of_round, shuffled_examples
 from harness.training.loop import Step, steps
 from harness.training.models import models
@@ -206,6 +208,19 @@ def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData
     assert one.round == other.round
     for a, b in zip(shared(one), shared(other)):
         np.testing.assert_array_equal(a, b)
+
+
+def test_noise_comes_from_the_seed_of_the_training(data: FederatedData) -> None:
+    private = {"kind": "dp", "noise_multiplier": 1.0, "clip": 1.0}
+    chosen = Training.model_validate({**BASE, "algorithm": "fed_recon", "aggregator": private})
+    process = process_for(MODEL, chosen, data)
+    states = [process.initial_state(seed, data) for seed in (1, 1, 2)]
+    found = [
+        [leaf for path, leaf in tree.flatten_with_path(s.aggregator) if NOISE_SEED in path]
+        for s in states
+    ]
+    assert np.array_equal(found[0], found[1])
+    assert len(found[0]) and not np.array_equal(found[0], found[2])
 
 
 @pytest.mark.parametrize(

@@ -446,6 +446,12 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.rmtree(folder)
         return Path(file).read_bytes()
 
+    def publish(module: Any, *files: tuple[str, str, bytes]) -> None:
+        for place, checksum, data in files:
+            url, md5 = put(place, data)
+            monkeypatch.setattr(module, place, url)
+            monkeypatch.setattr(module, checksum, md5)
+
     import tensorflow as tf
 
     jpeg = tf.io.encode_jpeg(np.full((9, 7, 3), 100, np.uint8)).numpy()
@@ -456,17 +462,12 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     gldv2 = inside("datasets.gldv2")
     bundle = {"federated_train.csv": train, "test.csv": test}
     zipped = archived({f"landmarks-user-160k/{n}": d for n, d in bundle.items()}, "zip")
-    for constant, path, data in (
-        ("FED_GLD_SPLIT_FILE_DOWNLOAD_URL", "gld.zip", zipped),
-        ("MINI_GLD_TRAIN_DOWNLOAD_URL", "mini.csv", train),
-        ("MINI_GLD_TEST_DOWNLOAD_URL", "mini-test.csv", test),
-    ):
-        url, md5 = put(path, data)
-        monkeypatch.setattr(gldv2, constant, url)
-        checksum = constant.replace("DOWNLOAD_URL", "SPLIT_FILE_MD5_CHECKSUM")
-        checksum = checksum.replace("FED_GLD_SPLIT_FILE_SPLIT_FILE", "FED_GLD_SPLIT_FILE_BUNDLE")
-        assert hasattr(gldv2, checksum)
-        monkeypatch.setattr(gldv2, checksum, md5)
+    publish(
+        gldv2,
+        ("FED_GLD_SPLIT_FILE_DOWNLOAD_URL", "FED_GLD_SPLIT_FILE_BUNDLE_MD5_CHECKSUM", zipped),
+        ("MINI_GLD_TRAIN_DOWNLOAD_URL", "MINI_GLD_TRAIN_SPLIT_FILE_MD5_CHECKSUM", train),
+        ("MINI_GLD_TEST_DOWNLOAD_URL", "MINI_GLD_TEST_SPLIT_FILE_MD5_CHECKSUM", test),
+    )
     _, md5 = put("train/images_000.tar", archived(pictures, "tar"))
     put("md5sum/train/md5.images_000.txt", md5.encode())
     monkeypatch.setattr(gldv2, "NUM_SHARD_TRAIN", 1)
@@ -474,18 +475,14 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     inaturalist = inside("datasets.inaturalist")
     users = train.replace(b"user_id", b"user_120k")
-    for constant, path, data in (
-        ("INAT_TRAIN_DOWNLOAD_URL", "inat.csv", users),
-        ("INAT_TEST_DOWNLOAD_URL", "inat-test.csv", test),
-        ("INAT_TRAIN_IMAGE_URL", "inat.tar.gz", archived(pictures, "gztar")),
-        ("INAT_TEST_IMAGE_URL", "inat-test.tar.gz", archived(pictures, "gztar")),
-    ):
-        url, md5 = put(path, data)
-        monkeypatch.setattr(inaturalist, constant, url)
-        checksum = constant.replace("IMAGE_URL", "IMAGE_MD5_CHECKSUM")
-        checksum = checksum.replace("DOWNLOAD_URL", "SPLIT_FILE_MD5_CHECKSUM")
-        assert hasattr(inaturalist, checksum)
-        monkeypatch.setattr(inaturalist, checksum, md5)
+    zipped = archived(pictures, "gztar")
+    publish(
+        inaturalist,
+        ("INAT_TRAIN_DOWNLOAD_URL", "INAT_TRAIN_SPLIT_FILE_MD5_CHECKSUM", users),
+        ("INAT_TEST_DOWNLOAD_URL", "INAT_TEST_SPLIT_FILE_MD5_CHECKSUM", test),
+        ("INAT_TRAIN_IMAGE_URL", "INAT_TRAIN_IMAGE_MD5_CHECKSUM", zipped),
+        ("INAT_TEST_IMAGE_URL", "INAT_TEST_IMAGE_MD5_CHECKSUM", zipped),
+    )
     return root
 
 

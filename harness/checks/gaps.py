@@ -6,25 +6,24 @@ its matrix. Seeds are compared one by one, so that what a seed makes of the data
 
 from __future__ import annotations
 
+from typing import Any, Callable
+
 from harness.checks.base import Difference, NoFigure, Reference, expectation
 from harness.training.history import TrainingHistory
 
 
-@expectation(
-    "gap_to_centralised",
-    Difference,
-    reference=lambda chosen: Reference(algorithm="centralised"),
-)
+def _against(name: str, algorithm: str) -> Callable[[Any], Any]:
+    """Decorator of a difference to the same scenario with that algorithm."""
+    return expectation(name, Difference, reference=lambda chosen: Reference(algorithm=algorithm))
+
+
+@_against("gap_to_centralised", "centralised")
 def gap_to_centralised(history: TrainingHistory, reference: TrainingHistory) -> float:
     """How far accuracy stays below that of training on all clients' data in one place."""
     return _final(reference) - _final(history)
 
 
-@expectation(
-    "gain_over_local",
-    Difference,
-    reference=lambda chosen: Reference(algorithm="local_only"),
-)
+@_against("gain_over_local", "local_only")
 def gain_over_local(history: TrainingHistory, reference: TrainingHistory) -> float:
     """How far accuracy is above that of clients that train alone."""
     return _final(history) - _final(reference)

@@ -23,6 +23,7 @@ class FederatedSession:
         self._results: dict[int, dict[str, Any]] = {}
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
+        self._other_records = 0  # in the folder of the report
         self._baselines: list[str] = []  # what was found: of which scenario: more of it
 
     @property
@@ -146,8 +147,11 @@ class FederatedSession:
         if target is None:
             return
         from harness.report.markdown import write_report
+        from harness.results.store import count_records
 
-        path = write_report(self._parsed(), target)
+        results = self._parsed()
+        path = write_report(results, target)
+        self._other_records = count_records(target) - len(results)
         try:
             self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
         except ValueError:
@@ -176,6 +180,12 @@ class FederatedSession:
             terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
+            if self._other_records:
+                terminalreporter.write_line(
+                    f"  not in it: {self._other_records} older record(s) there, of scenarios that "
+                    "did not run now (fedharness report DIR renders all) or that are gone "
+                    "(fedharness prune PATH --report DIR)"
+                )
 
     def _on_baselines(self) -> list[str]:
         """How many were found how, and which are not as before."""

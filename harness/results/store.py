@@ -87,6 +87,12 @@ def write_result(result: Result, folder: Path) -> Path:
     return path
 
 
+def is_recorded(result: Result, folder: Path) -> bool:
+    """Whether the record below `folder` is that of this very result."""
+    path = folder / FOLDER / file_name(result.id)
+    return path.is_file() and path.read_bytes() == json_text(result).encode()
+
+
 def read_results(folder: Path) -> list[Result]:
     """All records below `folder`, by id.
 
@@ -100,6 +106,11 @@ def read_results(folder: Path) -> list[Result]:
             f"{folder / FOLDER}: no records there; make some with --fed-report={folder}"
         )
     return sorted(map(read_result, found), key=lambda r: natural(r.id))
+
+
+def count_records(folder: Path) -> int:
+    """How many records there are below `folder`."""
+    return sum(1 for _ in (folder / FOLDER).glob("*.json"))
 
 
 def read_result(path: Path) -> Result:
