@@ -1,10 +1,16 @@
 """How the tests of pytest-federated run: with pytest inside pytest, and on all cores."""
 
 import os
+import sys
 
 import pytest
 
 pytest_plugins = ["pytester"]
+
+# Container images often forbid it. The tests start Python some hundred times, which takes 3 s to
+# import TFF from bytecode, and 10 s from source.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.hookimpl(tryfirst=True)

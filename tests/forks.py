@@ -58,8 +58,11 @@ class Program:
         theirs.close()
         self._told = self._reply.makefile()
         self._reply.settimeout(150)  # the first one waits for the import
-        self.pid = int(self._told.readline())
+        pid = self._told.readline()
+        assert pid, "the server could not import TFF; its error is above"
+        self.pid = int(pid)
         self.returncode: Optional[int] = None
+        _started.append(self)
 
     def send_signal(self, sent: signal.Signals) -> None:
         if self.returncode is None:
@@ -102,6 +105,9 @@ class Program:
         return b"".join(parts).decode()
 
 
+_started: list[Program] = []
+
+
 @functools.cache
 def _server() -> socket.socket:
     """To the server of this process, which ends with it."""
@@ -115,6 +121,8 @@ def _server() -> socket.socket:
     theirs.close()
 
     def end() -> None:
+        for program in _started:
+            program.kill()  # if a test that failed has left it
         ours.close()
         process.wait()
 

@@ -167,14 +167,7 @@ def seeded(state: Any, seed: int) -> Any:
     from harness.seeds import Stream, generator
     from harness.training.process import _with_noise_seeds
 
-    class State:
-        aggregator = state
-
-        @staticmethod
-        def _replace(aggregator: Any) -> Any:
-            return aggregator
-
-    return _with_noise_seeds(State, generator(seed, Stream.AGGREGATION))
+    return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
 
 
 @pytest.mark.usefixtures("worker")

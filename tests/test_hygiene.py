@@ -58,11 +58,13 @@ def training(project: Path) -> Iterator[Program]:
     """A pytest that trains for long, in the middle of it."""
     write(project, LONG)
     program = Program(*command(), cwd=project)
-    assert wait_until(lambda: worker_pids(program.pid)), "no worker came up"
-    time.sleep(3)  # into the rounds
-    yield program
-    program.kill()
-    program.wait()
+    try:
+        assert wait_until(lambda: worker_pids(program.pid)), "no worker came up"
+        time.sleep(3)  # into the rounds
+        yield program
+    finally:
+        program.kill()
+        program.wait()
 
 
 def started_worker(program: Program) -> int:

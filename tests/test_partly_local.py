@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tree
 from support import federation
 from test_numpy_reference import Weights, gradient
 
@@ -21,8 +22,9 @@ from harness.data.federate import FederatedData
 from harness.errors import DataError, ModelError
 from harness.systems import Systems
 from harness.systems.stragglers import stragglers
+from harness.training.aggregators.differential_privacy import NOISE_SEED
 from harness.training.cohorts import Cohort, cohort_of_round, shuffled_examples
-from harness.training.loop import Step, steps
+from harness.training.loop import Step, steps, train
 from harness.training.models import models
 from harness.training.process import Process, process_for
 from harness.training.process import _built as built
@@ -191,6 +193,22 @@ def test_without_local_layers_it_is_fedavg(data: FederatedData) -> None:
         assert one.round.accuracy == other.round.accuracy
 
 
+@pytest.mark.parametrize("kind", ["fed_recon", "local_only"])
+def test_each_client_is_measured_with_its_own_model(data: FederatedData, kind: str) -> None:
+    held = tuple(own[: len(own) // 3] for own in data.clients)  # of the last client none
+    kept = tuple(own[len(own) // 3 :] for own in data.clients)
+    parted = replace(data, clients=kept, client_test=held)
+    settings = Training.model_validate({**BASE, "algorithm": kind, "batch_size": 2})
+    history = train(parted, MODEL, settings, COHORT, SEED)
+    assert history.measured_clients == (0, 1, 2, 3)
+    sizes = [len(own) for own in held[:4]]
+    mean = np.average(history.client_accuracy, weights=sizes)
+    assert history.rounds[-1].accuracy == pytest.approx(mean, abs=1e-5)
+    for found, size in zip(history.client_accuracy, sizes):
+        assert found * size == pytest.approx(round(found * size), abs=1e-4)
+    assert train(data, MODEL, settings, COHORT, SEED).client_accuracy == ()
+
+
 def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:
     done, process = run(data, training())
     sent = 4 * (16 * 5 + 5)
@@ -206,6 +224,19 @@ def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData
     assert one.round == other.round
     for a, b in zip(shared(one), shared(other)):
         np.testing.assert_array_equal(a, b)
+
+
+def test_noise_comes_from_the_seed_of_the_training(data: FederatedData) -> None:
+    private = {"kind": "dp", "noise_multiplier": 1.0, "clip": 1.0}
+    chosen = Training.model_validate({**BASE, "algorithm": "fed_recon", "aggregator": private})
+    process = process_for(MODEL, chosen, data)
+    states = [process.initial_state(seed, data) for seed in (1, 1, 2)]
+    found = [
+        [leaf for path, leaf in tree.flatten_with_path(s.aggregator) if NOISE_SEED in path]
+        for s in states
+    ]
+    assert np.array_equal(found[0], found[1])
+    assert len(found[0]) and not np.array_equal(found[0], found[2])
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,11 @@ def test_a_process_of_ones_own_that_is_wrong(
     )
     with pytest.raises(ModelError, match=f"training.algorithm.tff: .*{message}"):
         process_for(MODEL, settings, data)
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_aggregator_that_a_process_of_ones_own_would_leave_out(data: FederatedData) -> None:
+    own = {"tff": "odd_processes:build", "args": {"rate": 0.1}}
+    settings = Training.model_validate({"rounds": 1, "algorithm": own, "aggregator": "clipping"})
+    with pytest.raises(ModelError, match="odd_processes:build has no parameter model_aggregator"):
+        process_for(MODEL, settings, data)

@@ -104,6 +104,13 @@ def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None
     scenario("mean", sampling)
 
 
+@pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])
+def test_no_epsilon_is_claimed_where_clients_send_more_than_gets_noise(algorithm: str) -> None:
+    with pytest.raises(ValidationError, match=f"got dp; with {algorithm} clients send the .*, too"):
+        scenario(DP, "poisson", {"kind": algorithm})
+    scenario("clipping", "poisson", {"kind": algorithm})
+
+
 @pytest.mark.parametrize("aggregator", [DP, "median", {"kind": "trimmed_mean", "trim": 0.2}])
 def test_aggregators_without_weights_refuse_to_be_given_some(aggregator: Any) -> None:
     scenario(aggregator, "uniform")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from harness.report.tables import (
     verdict_rows,
 )
 from harness.results import Result, write_result
-from harness.results.store import FOLDER, file_name, natural, write_text
+from harness.results.store import FOLDER, file_name, is_recorded, natural, write_text
 from harness.training.algorithms import algorithms
 from harness.training.models import models
 from harness.training.optimizers import optimizers
@@ -52,20 +52,28 @@ OVERVIEW = "accuracy-by-heterogeneity.svg"
 def write_report(results: Sequence[Result], folder: Path) -> Path:
     """Writes the report of `results`, its plots and the records below `folder`.
 
+    Plots of a record that stays as it was are not drawn again.
+
     Returns:
         The report's path.
     """
     results = sorted(results, key=lambda r: natural(r.id))
-    for result in results:
-        write_result(result, folder)
-    for name, text in report_files(results).items():
+    old = {name for r in results if is_recorded(r, folder) for name in plot_names(r)}
+    there = {name for name in old if (folder / PLOTS / name).is_file()}
+    for name, text in report_files(results, leave_out=there).items():
         write_text(folder / name, text)
+    for result in results:  # last, so that what an interrupt left undone is seen the next time
+        write_result(result, folder)
     return folder / REPORT
 
 
-def report_files(results: Sequence[Result]) -> dict[str, str]:
-    """The report and its plots, by path within the report's folder."""
-    drawn = {f"{PLOTS}/{name}": picture.svg() for name, picture in plots(results).items()}
+def report_files(results: Sequence[Result], leave_out: Container[str] = ()) -> dict[str, str]:
+    """The report and its plots but for those left out, by path within the report's folder."""
+    drawn = {
+        f"{PLOTS}/{name}": picture.svg()
+        for name, picture in plots(results).items()
+        if name not in leave_out
+    }
     return {**drawn, REPORT: report(results)}
 
 

@@ -87,6 +87,12 @@ def write_result(result: Result, folder: Path) -> Path:
     return path
 
 
+def is_recorded(result: Result, folder: Path) -> bool:
+    """Whether the record below `folder` is that of this very result."""
+    path = folder / FOLDER / file_name(result.id)
+    return path.is_file() and path.read_bytes() == json_text(result).encode()
+
+
 def read_results(folder: Path) -> list[Result]:
     """All records below `folder`, by id.
 

@@ -128,6 +128,14 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _can_be_private(self) -> Scenario:
+        algorithm = algorithms.entry(self.training.algorithm)
+        sent = algorithm.traits.get("unprotected")
+        if kind(self.training.aggregator) == "dp" and sent:
+            raise problem(
+                "training.aggregator",
+                f"got dp; with {algorithm.name} clients send {sent}, too, which get no noise; "
+                "leave it out, or choose another algorithm",
+            )
         if kind(self.training.aggregator) == "dp" and not is_bounded(self.clients.sampling):
             able = [n for n in samplers.names() if not samplers[n].traits.get("repeats")]
             raise problem(

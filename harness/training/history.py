@@ -94,6 +94,8 @@ class TrainingHistory(BaseModel):
         update_bytes: bytes that a client sends back in a round before compression.
         client_accuracy: of the final model, for each client in order: on what it holds out for
             testing, or else on what it trains on. Empty where it was not measured.
+            Where clients have models of their own it is that of the client's, and on what it
+            holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
             all: some of very many, drawn from the seed, or those that hold something out.
         class_recall: of the final model on the test set, for each label; None for a label that

@@ -10,7 +10,7 @@ from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.systems import Systems
-from harness.training.algorithms import algorithms
+from harness.training.algorithms import OwnProcess, algorithms
 from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
 from harness.training.final import class_recall, client_figures
@@ -101,8 +101,12 @@ def train(
     )
     has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
     final = {}
-    if has_model and not diverged:
-        final = _final_figures(process, so_far, data, seed)
+    if not diverged:
+        final = (
+            _final_figures(process, so_far, data, seed)
+            if has_model
+            else _figures_of_clients(process, so_far, data, training)
+        )
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
@@ -134,6 +138,20 @@ def _final_figures(
         "client_accuracy": figures.accuracy,
         "measured_clients": () if are_all else figures.clients,
         "class_recall": class_recall(process.form, data.test),
+    }
+
+
+def _figures_of_clients(
+    process: Process, so_far: Progress, data: FederatedData, training: Training
+) -> dict[str, Any]:
+    """How each client's own model serves it, where it holds something out to see."""
+    if not isinstance(process.learning, OwnProcess) or not data.client_test:
+        return {}
+    found = process.learning.client_accuracy(so_far.state, data, training, process.judge)
+    are_all = len(found) in (0, len(data.clients))
+    return {
+        "client_accuracy": tuple(found.values()),
+        "measured_clients": () if are_all else tuple(found),
     }
 
 

@@ -53,8 +53,6 @@ def personalised_accuracy(
             _accuracy(process, training.batch_size),
             max_num_clients=1,  # TFF gives several in no order
         )
-    # TFF built models in graphs, after which Keras takes all others for such, until it makes one.
-    process.form.new_weights()
     given = process.learning.get_model_weights(state)
     weights = tff.learning.models.ModelWeights(list(given.trainable), list(given.non_trainable))
     figures = []

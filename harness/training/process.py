@@ -6,6 +6,7 @@ import atexit
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 _built: dict[str, Process] = {}
-atexit.register(_built.clear)  # while TensorFlow is still there to let go of its functions
+_forms: dict[str, Form] = {}
+# While TensorFlow is still there to let go of its functions.
+atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,16 @@ class Process:
         import tensorflow_federated as tff
 
         weights = self.initial_weights(seed)
+        noise = generator(seed, Stream.AGGREGATION)
         if isinstance(self.learning, OwnProcess):
-            return self.learning.start(weights, data, generator(seed, Stream.ALGORITHM, 0))
+            rng = generator(seed, Stream.ALGORITHM, 0)
+            return _with_noise_seeds(self.learning.start(weights, data, rng), noise)
         if self.execution.kind == "packed":  # a functional model keeps its weights as tuples
             weights = tff.learning.models.ModelWeights(
                 *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
             )
         state = self.learning.set_model_weights(self.learning.initialize(), weights)
-        return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
+        return state._replace(aggregator=_with_noise_seeds(state.aggregator, noise))
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
         """The weights that `seed` gives a new model, or that a file does.
@@ -85,10 +90,13 @@ class Process:
 
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
         with silenced():  # Keras warns of its own use of the random module
-            tf.keras.utils.set_random_seed(int(draw))
-            if self.initial_weights_file is not None:
-                return self.form.loaded_weights(self.initial_weights_file)
-            return self.form.new_weights()
+            if self.initial_weights_file is None:
+                weights = _new_weights(self.form, int(draw))
+            else:
+                tf.keras.utils.set_random_seed(int(draw))
+                weights = self.form.loaded_weights(self.initial_weights_file)
+            tf.keras.utils.set_random_seed(int(draw))  # the same, known weights or new ones
+            return weights
 
     def next(
         self, state: Any, cohort: Cohort, training: Training, seed: int, number: int
@@ -180,29 +188,35 @@ def process_for(
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
+    stand_in = algorithms.entry(training.algorithm).traits.get("form")
+    shaper = 1 if stand_in else 0  # of the parts, that which the form is made of
+    form_key = json.dumps([repr(shape), code[shaper], settings[shaper]])
     key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
-            _built[key] = _build(chosen, training, shape, clients, is_scaled, told)
+            if form_key not in _forms:  # first, where an error is the user's to read
+                _forms[form_key] = _form(chosen, training, shape)
+            _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
     return _built[key]
+
+
+def _form(chosen: Optional[Section], training: Training, shape: models.Shape) -> Form:
+    entry = algorithms.entry(training.algorithm)
+    if stand_in := entry.traits.get("form"):
+        return stand_in(training.algorithm, shape)
+    if chosen is None:
+        raise ModelError(f"model: missing; {entry.name} trains one")
+    return form_of(chosen, shape)
 
 
 def _build(
     chosen: Optional[Section],
     training: Training,
-    shape: models.Shape,
+    form: Form,
     clients: int,
     scaled: bool,
     told: dict[str, int],
 ) -> Process:
-    entry = algorithms.entry(training.algorithm)
-    # First, where an error is the user's to read.
-    if stand_in := entry.traits.get("form"):
-        form = stand_in(training.algorithm, shape)
-    elif chosen is None:
-        raise ModelError(f"model: missing; {entry.name} trains one")
-    else:
-        form = form_of(chosen, shape)
     execution = choose(training, form)
     is_packed = execution.kind == "packed"
     parts = Parts(
@@ -215,27 +229,43 @@ def _build(
         form=form,
         **told,
     )
-    learning = entry.call(training.algorithm, parts)
+    learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
     is_own = isinstance(learning, OwnProcess)
     if scaled and not is_packed and (is_own or not takes_factors(learning)):
         raise ModelError(
             f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    weights = form.new_weights()
+    weights = form.some_weights
     traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
     file: Optional[str] = getattr(chosen, "initial_weights", None)
     return Process(learning, execution, form, traffic, file, scaled)
 
 
+@lru_cache(maxsize=8)
+def _new_weights(form: Form, seed: int) -> tff.learning.models.ModelWeights:
+    """The weights of a new model; the last are kept for variants that begin with the same."""
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    tf.keras.utils.set_random_seed(seed)
+    new = form.new_weights()
+    return tff.learning.models.ModelWeights(
+        *(
+            tuple(tf.constant(np.asarray(w)) for w in part)
+            for part in (new.trainable, new.non_trainable)
+        )
+    )
+
+
 def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
-    """The server's state with what its aggregator draws noise from set by the training's seed."""
+    """A state in which what an aggregator draws noise from is set by the training's seed."""
     import tree
 
     def seeded(path: tuple[Any, ...], leaf: Any) -> Any:
         return np.array([rng.integers(2**31), 0], np.int32) if NOISE_SEED in path else leaf
 
-    return state._replace(aggregator=tree.map_structure_with_path(seeded, state.aggregator))
+    return tree.map_structure_with_path(seeded, state)
 
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:

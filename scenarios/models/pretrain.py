@@ -21,7 +21,7 @@ def main() -> None:
     small = np.kron(inner, np.ones((2, 2))).reshape(len(inner), 8, 5, 8, 5).mean(axis=(2, 4))
     fitted = LogisticRegression(C=0.1, max_iter=1000)
     fitted.fit(small.reshape(len(small), 64), loaded.train.y)
-    kernel, bias = fitted.coef_.T.astype(np.float32), fitted.intercept_.astype(np.float32)
+    kernel, bias = (np.asarray(v, np.float32) for v in (fitted.coef_.T, fitted.intercept_))
     np.savez(Path(__file__).with_name("mnist-8x8.npz"), kernel=kernel, bias=bias)
 
 

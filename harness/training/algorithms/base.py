@@ -97,6 +97,16 @@ class OwnProcess(abc.ABC):
         """Of the state's model on the test set; `judge` is given weights and examples."""
         return judge(self.get_model_weights(state), data.test)
 
+    def client_accuracy(
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
+    ) -> dict[int, float]:
+        """Where clients have models of their own: how each does on what its client holds out."""
+        return {}
+
 
 @dataclass(frozen=True)
 class Made:
@@ -126,6 +136,7 @@ class Made:
 #   by_round: it depends on how many rounds there are.
 #   by_population: it depends on how many clients there are.
 #   has_no_global_model: its clients do not end with one model that all share.
+#   unprotected: what clients send that does not go through the aggregator, and so without noise.
 #   refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs none.
 #   form: what stands in for a model where it needs none: (its keys, the data's Shape) -> Form.
 #   traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends back;

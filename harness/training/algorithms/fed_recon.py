@@ -235,13 +235,34 @@ class _FedRecon(OwnProcess):
         training: Training,
         judge: Callable[[Any, Examples], Evaluation],
     ) -> Evaluation:
+        return self._judged(state, data, training, list(data.tested_by_client()))
+
+    def client_accuracy(
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
+    ) -> dict[int, float]:
+        return {
+            client: self._judged(state, data, training, [(client, examples)]).accuracy
+            for client, examples in data.tested_by_client()
+        }
+
+    def _judged(
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        tested: Sequence[tuple[int, Examples]],
+    ) -> Evaluation:
+        """Clients, by their positions, each on the examples that come with it."""
         from harness.training.cohorts import shuffled_examples
         from harness.training.evaluation import Evaluation
 
         process, size = self._evaluation, training.batch_size
         shared = self._learning.get_model_weights(state)
         judging, measured = process.set_model_weights(process.initialize(), shared), None
-        tested = list(data.tested_by_client())
         for first in range(0, len(tested), _JUDGED):
             # In an order as in training, but in no round's; a client may hold one label after the
             # other.

@@ -118,6 +118,18 @@ class _LocalOnly(OwnProcess):
             for client, examples in data.tested_by_client()
         )
 
+    def client_accuracy(
+        self,
+        state: State,
+        data: FederatedData,
+        training: Training,
+        judge: Callable[[Any, Examples], Evaluation],
+    ) -> dict[int, float]:
+        return {
+            client: judge(_of(state, client).weights, examples).accuracy
+            for client, examples in data.tested_by_client()
+        }
+
 
 def _of(state: State, client: int) -> State:
     """The state of one client."""

@@ -13,6 +13,7 @@ from harness.training.schedules import at, factors, schedules
 @algorithms(
     "mime_lite",
     by_round=True,
+    unprotected="the gradients at the round's first weights",
     tff=Made(
         "build_weighted_mime_lite, build_mime_lite_with_optimizer_schedule",
         client_work="steps with the server's optimizer state; gradient at the weights",

@@ -43,7 +43,14 @@ def own(
     }
     try:
         wanted = inspect.signature(function).parameters
+        if parts.aggregator is not None and "model_aggregator" not in wanted:
+            raise ModelError(
+                f"training.aggregator: {tff} has no parameter model_aggregator: give it one, or "
+                "leave the aggregator out"
+            )
         process = function(**{k: v for k, v in known.items() if k in wanted}, **args)
+    except ModelError:
+        raise
     except Exception as bad:
         raise ModelError(f"{_KEY}: {tff} raised {blamed(bad)}") from bad
     library: Any = import_tff()

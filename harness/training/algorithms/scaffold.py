@@ -29,6 +29,7 @@ class State(NamedTuple):
 @algorithms(
     "scaffold",
     by_population=True,
+    unprotected="the changes of its control variates",
     traffic=lambda s: (s.weights + s.trainable, 2 * s.trainable),
     tff=Made(
         "tff.learning.templates",

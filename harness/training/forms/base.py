@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
@@ -44,15 +45,20 @@ class Form(abc.ABC):
     def new_weights(self) -> tff.learning.models.ModelWeights:
         """The weights of a new model, from TensorFlow's and Keras' global seeds."""
 
+    @cached_property
+    def some_weights(self) -> tff.learning.models.ModelWeights:
+        """Weights of a model of this form, whichever, for their shapes."""
+        return self.new_weights()
+
     def parameters(self) -> int:
         """The number of trainable numbers."""
-        return sum(math.prod(w.shape) for w in self.new_weights().trainable)
+        return sum(math.prod(w.shape) for w in self.some_weights.trainable)
 
     def summary(self) -> tuple[tuple[str, str, int], ...]:
         """Layers in order: what each is, the shape of its output, and its parameters."""
         return tuple(
             (f"weight {n}", shape_text(w.shape), math.prod(w.shape))
-            for n, w in enumerate(self.new_weights().trainable, start=1)
+            for n, w in enumerate(self.some_weights.trainable, start=1)
         )
 
     def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:

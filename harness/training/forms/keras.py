@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from harness.runtime.imports import silenced
 from harness.training.forms.base import Form, shape_text
 from harness.training.models import Shape
 from harness.training.models.weights import load_keras
@@ -33,11 +35,16 @@ class KerasForm(Form):
             ModelError: the model cannot be built or does not fit the data.
         """
         self.model = build()
+        self._layers = [m for m in (self.model, *self.model.submodules) if hasattr(m, "call")]
         self.loss = keras_loss(shape.task, are_logits)
         self.shape, self.build = shape, build
         self.by_positions = shape.kind == "tokens"
 
     def obstacle(self) -> Optional[str]:
+        return self._obstacle
+
+    @cached_property
+    def _obstacle(self) -> Optional[str]:
         import tensorflow as tf
 
         made: list[tf.Variable] = []
@@ -75,6 +82,10 @@ class KerasForm(Form):
         return model_fn
 
     def functional(self) -> tff.learning.models.FunctionalModel:
+        return self._functional
+
+    @cached_property
+    def _functional(self) -> tff.learning.models.FunctionalModel:
         import tensorflow_federated as tff
 
         model = tff.learning.models.functional_model_from_keras(
@@ -92,6 +103,12 @@ class KerasForm(Form):
         import tensorflow_federated as tff
 
         return tff.learning.models.ModelWeights.from_model(self.build())
+
+    @cached_property
+    def some_weights(self) -> tff.learning.models.ModelWeights:
+        import tensorflow_federated as tff
+
+        return tff.learning.models.ModelWeights.from_model(self.model)
 
     def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
@@ -112,6 +129,11 @@ class KerasForm(Form):
         )
 
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
+        # Where TFF has built models in graphs, Keras has made all layers' classes those of its
+        # version 1, and makes them whole again with the next model that is built outside.
+        if any(hasattr(layer, "_assert_built_as_v1") for layer in self._layers):
+            with silenced():
+                self.build()
         weights.assign_weights_to(self.model)
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
