@@ -42,6 +42,11 @@ loader has made elsewhere into the data cache |
 
 On a machine that is never online, copy the data cache of one that is; `fashion_mnist` can also come
 from Debian's package `dataset-fashion-mnist`.
+
+A data set of your own is a function that takes a `Cache` and gives a `Dataset`, registered with
+`@harness.dataset("mine")`. Say `has_test_set=True` if it has a test set of its own, and name the
+files that it reads, so that a result is not taken from the cache of trainings once one of them has
+changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`.
 """
 
 
