@@ -196,3 +196,41 @@ def test_the_shipped_table_is_what_its_script_writes(tmp_path: Path) -> None:
     made = [sys.executable, str(ROOT / "docs" / "make_wine_table.py"), str(tmp_path)]
     subprocess.run(made, check=True, timeout=120)
     assert (tmp_path / "wine.csv").read_text() == shipped.read_text()
+
+
+def test_huggingface_of_lists_of_tokens_and_tags() -> None:
+    import datasets as hf
+
+    columns = {"said": TEXT.tolist(), "next": NEXT.tolist(), "has": HAS.tolist()}
+    hf.Dataset.from_dict(columns).save_to_disk("saved")
+    read = dataset(huggingface="saved", features="said", label="next", task="tokens")
+    train = read.load(None).train
+    assert (read.num_classes, train.x.dtype) == (7, np.int32)
+    np.testing.assert_array_equal(train.y, np.maximum(NEXT, -1))
+    tags = dataset(huggingface="saved", features="said", label="has", task="tags").load(None)
+    np.testing.assert_array_equal(tags.train.y, HAS)
+    assert tags.train.x.dtype == np.float32
+
+
+CLIENTS = """\
+import numpy as np
+import tensorflow_federated as tff
+
+def load(seed=0):
+    rng = np.random.default_rng(seed)
+    def examples(n):
+        return {"x": rng.integers(7, size=(n, 6)), "y": rng.integers(-1, 5, size=(n, 6))}
+    return tff.simulation.datasets.TestClientData({"ann": examples(6), "bob": examples(4)})
+"""
+
+
+def test_tff_clients_with_tokens(tff: Any, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (beside / "fed_token_clients.py").write_text(CLIENTS)
+    monkeypatch.syspath_prepend(beside)
+    read = dataset(kind="tff", tff="fed_token_clients:load", task="tokens")
+    train = read.load(["bob"]).train
+    rng = np.random.default_rng(0)
+    x, y = [(rng.integers(7, size=(n, 6)), rng.integers(-1, 5, size=(n, 6))) for n in (6, 4)][1]
+    np.testing.assert_array_equal(train.x, x)
+    np.testing.assert_array_equal(train.y, y)
+    assert (train.x.dtype, read.task, list(read.natural)) == (np.int32, "tokens", ["ann", "bob"])
