@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from harness.data.shifts import shifts
 from harness.errors import HarnessError, ModelError
 from harness.scenario import Scenario
 from harness.scenario.compared import compared
+from harness.training.checkpoints import Checkpoints, Progress
 from harness.training.cohorts import cohort_of_round
 from harness.training.loop import Step, steps, train
 from harness.training.process import process_for
@@ -127,6 +129,18 @@ def test_what_is_recorded_of_a_training(data: FederatedData) -> None:
     assert history.rounds[0].bytes_down == COHORT * sent
     assert history.rounds[0].bytes_up == COHORT * (sent + 4 * CLUSTERS)
     assert history.client_accuracy == ()
+
+
+def test_it_goes_on_from_a_checkpoint(data: FederatedData, tmp_path: Path) -> None:
+    settings = training()
+    whole = run(data, settings)
+    checkpoints = Checkpoints(tmp_path, 1)
+    checkpoints.save(Progress((whole[0].round,), whole[0].state))
+    first = process_for(None, settings, data).initial_state(SEED, data)
+    begin = checkpoints.latest(first)
+    *_, last = steps(data, None, settings, COHORT, SEED, begin)
+    assert last.round == whole[-1].round
+    np.testing.assert_array_equal(centroids(last), centroids(whole[-1]))
 
 
 def test_more_clusters_than_examples(data: FederatedData) -> None:
