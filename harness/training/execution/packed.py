@@ -94,8 +94,14 @@ class PackedProcess:
 
     initialize: tff.Computation
     next: tff.Computation
-    get_model_weights: tff.Computation
-    set_model_weights: tff.Computation
+
+    def get_model_weights(self, state: Any) -> tff.learning.models.ModelWeights:
+        """The model's weights in a state; no computation, as the state is at hand."""
+        return state.global_model_weights
+
+    def set_model_weights(self, state: Any, weights: tff.learning.models.ModelWeights) -> Any:
+        """The state with these weights, tuples of arrays."""
+        return state._replace(global_model_weights=weights)
 
 
 def learning_process(
@@ -143,19 +149,10 @@ def learning_process(
         return templates.LearningAlgorithmState(weights, (), done, (), optimizer_state)
 
     state_type = initial_state.type_signature.result
-    weights_type = state_type.global_model_weights
-
-    @tff.tensorflow.computation(state_type)
-    def get_weights(state: Any) -> Any:
-        return state.global_model_weights
 
     @tff.tensorflow.computation(state_type)
     def sent(state: Any) -> Any:
         return state.global_model_weights, state.client_work
-
-    @tff.tensorflow.computation(state_type, weights_type)
-    def set_weights(state: Any, weights: Any) -> Any:
-        return templates.LearningAlgorithmState(weights, (), state.client_work, (), state.finalizer)
 
     @tff.tensorflow.computation(sent.type_signature.result, stack_type)
     def train_stack(received: Any, stack: Any) -> Any:
@@ -198,7 +195,7 @@ def learning_process(
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
-    return PackedProcess(initialise, next_round, get_weights, set_weights)
+    return PackedProcess(initialise, next_round)
 
 
 def _gathered(trained: Any, model: Any) -> Any:
