@@ -267,6 +267,7 @@ def test_it_is_downloaded_once(
         (gzip.compress(idx(np.zeros((5, 28, 28))))[:-9], "t10k-images-idx3-ubyte.gz: cut off"),
         (ConnectionResetError(104, "reset by peer"), "[Errno 104] reset by peer"),
     ],
+    ids=["a page to log in", "cut off", "reset"],  # gzip's bytes hold the time
 )
 def test_a_download_that_goes_wrong_leaves_nothing(
     answer: Union[bytes, Exception],
