@@ -154,7 +154,7 @@ def test_the_page_on_algorithms_is_that_of_the_registries(tmp_path: Path) -> Non
     scenarios = (ROOT / "scenarios/algorithms").glob("*.yaml")
     shown = "\n".join(f.read_text(encoding="utf-8") for f in scenarios)
     for name in known["algorithms"].names():
-        assert re.search(rf"algorithm: ({name}\b|{{(kind: )?{name}\b)", shown), name
+        assert re.search(rf"algorithm:\s+{{?(kind: )?{name}\b", shown), name
 
 
 def test_what_the_page_says_of_packaged_data_is_so() -> None:
