@@ -33,6 +33,16 @@ def tff() -> Any:
 @pytest.fixture
 def worker(tff: Any) -> Iterator[None]:
     """A runtime for tests that train in this process; its worker ends with the test."""
+    yield from _started()
+
+
+@pytest.fixture(scope="module")
+def running(tff: Any) -> Iterator[None]:
+    """The same for all tests of a file."""
+    yield from _started()
+
+
+def _started() -> Iterator[None]:
     from harness.runtime.context import runtime, shutdown
 
     runtime().start()

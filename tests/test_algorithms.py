@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, Callable, Optional
 
@@ -34,6 +33,8 @@ from harness.training.process import process_for
 from harness.training.schedules import factors, schedules
 from harness.training.settings import Training
 
+pytestmark = pytest.mark.usefixtures("running")
+
 SEED, ROUNDS, COHORT = 1, 3, 4
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": 8}
@@ -46,16 +47,6 @@ Client = tuple[Weights, float]  # its weights after training, and its weight in 
 @pytest.fixture(scope="module")
 def data() -> FederatedData:
     return federation([30, 4, 17, 9, 1], 0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def running(tff: Any) -> Iterator[None]:
-    """One worker for all tests here."""
-    from harness.runtime.context import runtime, shutdown
-
-    runtime().start()
-    yield
-    shutdown()
 
 
 def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:

@@ -6,7 +6,6 @@ rate of a centre, one over its number of examples, makes it their mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,22 +28,14 @@ from harness.training.loop import Step, steps, train
 from harness.training.process import process_for
 from harness.training.settings import Training
 
+pytestmark = pytest.mark.usefixtures("running")
+
 SEED, ROUNDS, COHORT, CLUSTERS = 1, 3, 4, 4
 
 
 @pytest.fixture(scope="module")
 def data() -> FederatedData:
     return federation([30, 4, 17, 9, 1], 0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def running(tff: Any) -> Iterator[None]:
-    """One worker for all tests here."""
-    from harness.runtime.context import runtime, shutdown
-
-    runtime().start()
-    yield
-    shutdown()
 
 
 def training(clusters: int = CLUSTERS, **more: Any) -> Training:

@@ -7,7 +7,6 @@ run on five clients of very different sizes, four of whom take part in a round.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +29,8 @@ from harness.training.process import Process, process_for
 from harness.training.process import _built as built
 from harness.training.settings import Training
 
+pytestmark = pytest.mark.usefixtures("running")
+
 SEED, ROUNDS, COHORT, BATCH, RATE = 1, 3, 4, 4, 0.1
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 ALL_WELL = Systems()
@@ -39,16 +40,6 @@ BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": BATCH}
 @pytest.fixture(scope="module")
 def data() -> FederatedData:
     return federation([30, 4, 17, 9, 1], 0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def running(tff: Any) -> Iterator[None]:
-    """One worker for all tests here."""
-    from harness.runtime.context import runtime, shutdown
-
-    runtime().start()
-    yield
-    shutdown()
 
 
 def training(**algorithm: Any) -> Training:

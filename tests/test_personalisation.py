@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from harness.training.models import models
 from harness.training.process import process_for
 from harness.training.settings import Training
 
+pytestmark = pytest.mark.usefixtures("running")
+
 SEED = 1
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 
@@ -36,16 +37,6 @@ def data() -> FederatedData:
         clients=tuple(own[:n] for own, n in zip(whole.clients, cut)),
         client_test=tuple(own[n:] for own, n in zip(whole.clients, cut)),
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def running(tff: Any) -> Iterator[None]:
-    """One worker for all tests here."""
-    from harness.runtime.context import runtime, shutdown
-
-    runtime().start()
-    yield
-    shutdown()
 
 
 @pytest.mark.parametrize("execution", ["packed", "standard"])
