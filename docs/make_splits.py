@@ -75,6 +75,10 @@ The test set is held out before the split, so all splits share one (with `holdou
 client holds its own out instead). The figures are means over clients, or over pairs of clients;
 their formulas and sources stand in
 [harness/data/heterogeneity.py](../harness/data/heterogeneity.py).
+
+Where flwr-datasets or FedLab can make the same clients, the tests compare: `uv run --group
+partitioners pytest tests/test_installed_partitioners.py` runs both beside ours and tells their
+label entropies and sizes from ours by Kolmogorov and Smirnov's test, if it can.
 """
 
 

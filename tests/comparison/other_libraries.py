@@ -1,21 +1,9 @@
-# /// script
-# requires-python = ">=3.11,<3.13"
-# dependencies = ["flwr-datasets==0.6.1", "fedlab==1.3.0", "numpy>=2", "pandas"]
-#
-# [tool.uv]
-# # Only FedLab's functions of NumPy arrays are used, which need nothing of this.
-# override-dependencies = [
-#   "torch ; python_version < '3'",
-#   "torchvision ; python_version < '3'",
-#   "spacy ; python_version < '3'",
-# ]
-# ///
 """How the clients of flwr-datasets and FedLab come out: label entropies and sizes.
 
-Run: ``uv run --script tests/comparison/other_libraries.py``, which makes an environment of its own,
-as neither library goes together with TensorFlow Federated: the pyarrow of flwr-datasets needs
-NumPy 2, and FedLab brings PyTorch. Writes ``clients.json`` beside itself, with which
-tests/test_comparison.py compares our splits. 10 clients, 10 labels of 200 examples, 40 seeds.
+Both are in the dependency group `partitioners`. ``uv run --group partitioners python
+tests/comparison/other_libraries.py`` writes ``clients.json`` beside itself, with which
+tests/test_comparison.py compares our splits where the group is not installed. 10 clients, 10 labels
+of 200 examples, 40 seeds.
 """
 
 import importlib.util
@@ -144,16 +132,22 @@ def entropy(labels):
     return float(-(shares * np.log(np.where(shares > 0, shares, 1))).sum())
 
 
+def clients(name):
+    """Label entropies and sizes of the clients of all seeds, sorted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        all_of_them = [labels for seed in range(SEEDS) for labels in CASES[name](seed)]
+    return {
+        "entropies": sorted(round(entropy(labels), 3) for labels in all_of_them),
+        "sizes": sorted(len(labels) for labels in all_of_them),
+    }
+
+
 def main():
-    warnings.simplefilter("ignore")
     datasets.disable_progress_bars()
     found = {}
-    for name, split in CASES.items():
-        clients = [labels for seed in range(SEEDS) for labels in split(seed)]
-        found[name] = {
-            "entropies": sorted(round(entropy(labels), 3) for labels in clients),
-            "sizes": sorted(len(labels) for labels in clients),
-        }
+    for name in CASES:
+        found[name] = clients(name)
         print(name, flush=True)
     versions = {name: version(name) for name in ("fedlab", "flwr-datasets", "numpy")}
     text = json.dumps({"versions": versions, "clients": found}, indent=1)

@@ -1,0 +1,38 @@
+"""Our splits beside those of flwr-datasets and FedLab, run here: the same clients, in distribution.
+
+Both are in a dependency group of their own: `uv run --group partitioners pytest
+tests/test_installed_partitioners.py`, 50 s.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_comparison import KNOWN, OURS, compare
+
+for package in ("flwr_datasets", "fedlab"):
+    pytest.importorskip(package, reason=f"{package} is not installed: uv run --group partitioners")
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    """The script that runs their partitioners."""
+    path = Path(__file__).parent / "comparison/other_libraries.py"
+    spec: Any = importlib.util.spec_from_file_location("other_libraries", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_all_that_the_script_runs_is_compared(theirs: Any) -> None:
+    assert set(theirs.CASES) == set(OURS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_clients_come_out_alike(theirs: Any, name: str) -> None:
+    clients = theirs.clients(name)
+    compare(name, clients)
+    assert clients == KNOWN[name]  # so the record, which other tests use, is of these versions
