@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Callable, Optional
 
 from pydantic import Field
 
+from harness.errors import ModelError
 from harness.registry import Registry
+from harness.runtime.user_code import UserFunction, call, demand
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -132,3 +134,25 @@ def adafactor(
             return OrderedDict(state, steps=done["steps"], moments=done["moments"]), weights
 
     return Adafactor()
+
+
+@optimizers("tff")
+def own(
+    *,
+    tff: UserFunction,
+    args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
+) -> tff.learning.optimizers.Optimizer:
+    """Any `tff.learning.optimizers.Optimizer`: `tff: "module:function"`, called with `args`.
+
+    Raises:
+        ModelError: the function cannot be imported, raises, or returns something else.
+    """
+    import tensorflow_federated
+
+    key = "training: the key tff of an optimizer"
+    optimizer = call(demand(tff, key, ModelError), {}, args, f"{key}: {tff}", ModelError)
+    if not isinstance(optimizer, tensorflow_federated.learning.optimizers.Optimizer):
+        raise ModelError(
+            f"{key}: {tff} gave {type(optimizer).__name__}, not a tff.learning.optimizers.Optimizer"
+        )
+    return optimizer
