@@ -210,6 +210,7 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
 # Keys of aggregators that have no default.
 NEEDED: dict[str, dict[str, Any]] = {
     "dp": {"noise_multiplier": 0.2},
+    "distributed_dp": {"noise_multiplier": 0.2},
     "trimmed_mean": {"trim": 0.2},
 }
 

@@ -8,6 +8,7 @@ from harness.training.aggregators.base import aggregators, build, stacked
 from harness.training.aggregators.clipping import clipping, robust, zeroing
 from harness.training.aggregators.compression import compression
 from harness.training.aggregators.differential_privacy import dp
+from harness.training.aggregators.distributed_privacy import distributed_dp
 from harness.training.aggregators.mean import mean
 from harness.training.aggregators.median import median, trimmed_mean
 from harness.training.aggregators.secure import secure
@@ -17,6 +18,7 @@ __all__ = [
     "build",
     "clipping",
     "compression",
+    "distributed_dp",
     "dp",
     "mean",
     "median",
