@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Callable, Optional
 from pydantic import Field
 
 from harness.registry import Registry
+from harness.settings import Section
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 optimizers: Registry[Callable[..., tff.learning.optimizers.Optimizer]] = Registry("optimizer")
+_made: dict[tuple[str, str], tff.learning.optimizers.Optimizer] = {}
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -62,3 +64,16 @@ def yogi(
     import tensorflow_federated as tff
 
     return tff.learning.optimizers.build_yogi(learning_rate, beta_1, beta_2, epsilon)
+
+
+def optimizer_of(chosen: Section) -> tff.learning.optimizers.Optimizer:
+    """The optimizer that a validated section chooses.
+
+    Equal sections get one and the same object, which has no state of its own: what is traced with
+    it can be shared.
+    """
+    entry = optimizers.entry(chosen)
+    key = entry.name, chosen.model_dump_json()
+    if key not in _made:
+        _made[key] = entry.call(chosen)
+    return _made[key]
