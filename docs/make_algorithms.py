@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import as_entry, as_yaml
+from tff_names import NAMES
 
 from harness.commands.listing import registries
 from harness.registry import Entry
@@ -86,6 +87,7 @@ def main() -> None:
             registry = known[concept]
             parts.append(f"## {title}\n\n{introduction}\n")
             parts += [as_entry(registry[name], "") for name in registry.names()]
+    parts.append(_offered())
     (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -128,6 +130,21 @@ def _made(algorithms: list[Entry[Any]]) -> str:
             "## The algorithms\n",
         ]
     )
+
+
+def _offered() -> str:
+    """Each public name of TFF beside what reaches it, or the reason why nothing does."""
+    parts = [
+        "## What TFF offers\n",
+        "The public names of TFF 0.87 for learning, and the least that a scenario file says to "
+        "reach each; or why none does.\n",
+    ]
+    for package, names in NAMES.items():
+        rows = ["| TFF | scenario file | |", "|---|---|---|"]
+        for name, (reached, why) in names.items():
+            rows.append(f"| `{name}` | {f'`{reached}`' if reached else 'none'} | {why} |")
+        parts += [f"### {package}\n", *rows, ""]
+    return "\n".join(parts)
 
 
 def _algorithm(entry: Entry[Any]) -> str:

@@ -46,7 +46,9 @@ from Debian's package `dataset-fashion-mnist`.
 A data set of your own is a function that takes a `Cache` and gives a `Dataset`, registered with
 `@harness.dataset("mine")`. Say `has_test_set=True` if it has a test set of its own, and name the
 files that it reads, so that a result is not taken from the cache of trainings once one of them has
-changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`.
+changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`. If clients are to train on
+images that are changed at random, the `x` of its training examples has a method `drawn(index, rng)`
+besides, which is asked in each round that a client takes part in.
 """
 
 

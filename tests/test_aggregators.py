@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import linalg
 
+from harness.errors import ModelError
 from harness.training.aggregators import aggregators, build
 
 # Two tensors, so that norms over all of a client's change differ from those of its parts.
@@ -26,22 +29,29 @@ def tensors(row: np.ndarray) -> Any:
     return OrderedDict(a=row[:6].reshape(2, 3), b=row[6:])
 
 
+def numbers(value: Any) -> np.ndarray:
+    return np.concatenate([np.asarray(value[k]).ravel() for k in "ab"])
+
+
+def value_type(tff: Any) -> Any:
+    return tff.StructWithPythonType(
+        [(k, tff.TensorType(np.float32, s)) for k, s in zip("ab", SHAPES)], OrderedDict
+    )
+
+
 class Run:
     """An aggregation process on values of two tensors, round by round."""
 
     def __init__(self, tff: Any, chosen: Any, clients: int) -> None:
         factory = build(aggregators.parse(chosen), clients) or tff.aggregators.MeanFactory()
-        value = tff.StructWithPythonType(
-            [(k, tff.TensorType(np.float32, s)) for k, s in zip("ab", SHAPES)], OrderedDict
-        )
-        self._process = factory.create(value, tff.TensorType(np.float32))
+        self._process = factory.create(value_type(tff), tff.TensorType(np.float32))
         self.state = self._process.initialize()
 
     def __call__(self, rows: np.ndarray, weights: Sequence[float]) -> np.ndarray:
         given = [tensors(row) for row in rows]
         done = self._process.next(self.state, given, [np.float32(w) for w in weights])
         self.state = done.state
-        return np.concatenate([np.asarray(done.result[k]).ravel() for k in "ab"])
+        return numbers(done.result)
 
 
 def weighted_mean(rows: np.ndarray, weights: Any) -> np.ndarray:
@@ -55,13 +65,13 @@ def assert_same(measured: np.ndarray, expected: np.ndarray, atol: float = 1e-6) 
     np.testing.assert_allclose(measured, expected, rtol=1e-5, atol=atol)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_mean(tff: Any) -> None:
     rows = changes(5)
     assert_same(Run(tff, "mean", 5)(rows, WEIGHTS), weighted_mean(rows, WEIGHTS))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("clients", [5, 6])
 def test_median(tff: Any, clients: int) -> None:
     rows, weights = changes(clients), [3.0, 1.0, 5.0, 2.0, 4.0, 9.0][:clients]
@@ -72,7 +82,7 @@ def test_median(tff: Any, clients: int) -> None:
     np.testing.assert_array_equal(run(rows, [0.0] * clients), np.zeros(10))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("clients", "trim", "out"), [(10, 0.3, 3), (9, 0.25, 2), (3, 0.1, 0), (100, 0.29, 29)]
 )
@@ -88,7 +98,7 @@ def clipped(rows: np.ndarray, norm: float) -> np.ndarray:
     return rows * np.minimum(1, norm / np.maximum(norms, 1e-30))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_clipping_to_a_norm(tff: Any) -> None:
     rows = changes(5)
     run = Run(tff, {"kind": "clipping", "norm": 2.5}, 5)
@@ -97,7 +107,7 @@ def test_clipping_to_a_norm(tff: Any) -> None:
     assert np.abs(expected - weighted_mean(rows, WEIGHTS)).max() > 0.01
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_clipping_to_a_norm_that_adapts(tff: Any) -> None:
     """Andrew et al., algorithm 1: C <- C exp(-rate * (share not above C - quantile))."""
     run = Run(tff, {"kind": "clipping", "initial": 3.0, "quantile": 0.3, "learning_rate": 0.4}, 5)
@@ -109,7 +119,7 @@ def test_clipping_to_a_norm_that_adapts(tff: Any) -> None:
         norm *= math.exp(-0.4 * (below - 0.3))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_zeroing(tff: Any) -> None:
     rows = changes(5)
     largest = np.abs(rows).max(axis=1)
@@ -120,7 +130,7 @@ def test_zeroing(tff: Any) -> None:
     assert (kept == 0).all(axis=1).sum() == 2
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_robust_is_zeroing_and_then_clipping(tff: Any) -> None:
     """With TFF's constants: zeroing above 2 * 10 + 1, clipping at 1, both in the first round."""
     run = Run(tff, "robust", 5)
@@ -137,7 +147,7 @@ def test_robust_is_zeroing_and_then_clipping(tff: Any) -> None:
         clip_at *= math.exp(-0.2 * (np.mean(norms <= clip_at) - 0.8))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_compression(tff: Any) -> None:
     """A tensor above the threshold takes one of 2^bits levels, the weighted change, per client."""
     rows = changes(5)
@@ -155,7 +165,7 @@ def test_compression(tff: Any) -> None:
     np.testing.assert_array_equal(measured, run(rows, WEIGHTS))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_secure_sums_are_those_of_fixed_point_numbers(tff: Any) -> None:
     """A first bound of 50 * 2 and 32 bits: the mean within their step, but not to the bit."""
     rows = changes(5)
@@ -170,7 +180,7 @@ def seeded(state: Any, seed: int) -> Any:
     return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_dp_with_a_fixed_norm(tff: Any) -> None:
     """Sum of clipped changes, N(0, (z C)^2) on each coordinate, over the expected clients."""
     import tensorflow as tf
@@ -190,7 +200,7 @@ def test_dp_with_a_fixed_norm(tff: Any) -> None:
     assert np.abs(again - run(rows, WEIGHTS)).max() > 0.01
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
     """Andrew et al., algorithm 1, with the noise of the sum made larger for that of the count."""
     import tensorflow as tf
@@ -216,3 +226,107 @@ def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
         (count_noise,) = tf.random.stateless_normal((1,), (count_seed, number)).numpy()
         below = np.sum(np.linalg.norm(rows, axis=1) <= norm) + count_stddev * count_noise
         norm *= math.exp(-0.2 * (np.clip(below / 20, 0, 1) - 0.5))
+
+
+def skellam(size: int, variance: Any, seed: Any) -> np.ndarray:
+    import tensorflow as tf
+
+    both = tf.random.stateless_poisson([size, 2], seed, variance / 2, tf.int64).numpy()
+    return both[:, 0] - both[:, 1]
+
+
+def scale_of(local: float, norm: float, bits: int, clients: int, size: int) -> float:
+    """Kairouz, Liu, Steinke, section 4.2: that k deviations of a sum come into 2^bits."""
+    k = statistics.NormalDist().inv_cdf(1 - 1e-4 / 2)
+    spread = 2 * k * math.sqrt((norm * clients) ** 2 / size + clients * local**2)
+    return min(math.sqrt(4**bits - clients * k**2) / spread, 1e6)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("arriving", [6, 4])
+def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
+    """Agarwal et al., algorithm 1, of ten numbers padded to sixteen, in integers modulo 2^bits.
+
+    Six clients are expected; of four, the sum has two thirds of the noise's variance. What is left
+    between the two sides is the rounding of each client, by less than one step of the scale.
+    """
+    from tensorflow_federated.python.aggregators.rotation import sample_rademacher
+
+    rows, expected, norm, z, bits = changes(arriving), 6, 2.5, 0.7, 16
+    chosen = {"kind": "distributed_dp", "noise_multiplier": z, "clip": norm, "bits": bits}
+    run = Run(tff, chosen, expected)
+    run.state = start = seeded(run.state, 4)
+    seeds = {name: int(pair[0]) for name, pair in start["noise_seed"].items()}
+    assert len(set(seeds.values())) == 4
+    local = z * norm / math.sqrt(expected)
+    scale = scale_of(local, norm, bits, expected, 16)
+    walsh = linalg.hadamard(16) / 4
+    for number in range(2):
+        noise = skellam(16, arriving * (local * scale) ** 2, (seeds["noise"], number))
+        signs = sample_rademacher((16,), np.float32, (seeds["rotation"], number)).numpy()
+        rotated = np.pad(clipped(rows, norm), [(0, 0), (0, 6)]) * signs @ walsh
+        whole = (rotated * scale).sum(axis=0) + noise
+        wrapped = np.mod(whole + 2 ** (bits - 1), 2**bits) - 2 ** (bits - 1)
+        mean = (wrapped @ walsh * signs)[:10] / scale / arriving
+        assert_same(run(rows, WEIGHTS[:1] * arriving), mean, atol=4 / scale)
+        assert np.abs(noise).mean() / scale / arriving > 50 * 4 / scale
+    run.state = start
+    again = run(rows, WEIGHTS[:1] * arriving)
+    run.state = start
+    np.testing.assert_array_equal(again, run(rows, WEIGHTS[:1] * arriving))
+    run.state = seeded(start, 5)
+    assert np.abs(again - run(rows, WEIGHTS[:1] * arriving)).max() > 0.01
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("rotation", ["hd", "dft"])
+def test_without_noise_distributed_dp_is_the_builder_of_tff(tff: Any, rotation: str) -> None:
+    """Its norm adapts from 0.1; rounding is at random in both, and by a millionth."""
+    chosen = {"kind": "distributed_dp", "noise_multiplier": 0.0, "rotation_type": rotation}
+    # With its zeroing, or made weighted, it would be deeper than protobuf reads.
+    built = tff.learning.ddp_secure_aggregator(0.0, 5, zeroing=False, rotation_type=rotation)
+    theirs = built.create(value_type(tff))
+    run, their_state, norm = Run(tff, chosen, 5), theirs.initialize(), 0.1
+    run.state = seeded(run.state, 4)
+    for number in range(3):
+        rows = changes(5, number, scale=0.03)
+        expected = clipped(rows, norm).mean(axis=0)
+        assert_same(run(rows, WEIGHTS), expected, atol=2e-6)
+        done = theirs.next(their_state, [tensors(row) for row in rows])
+        assert_same(numbers(done.result), expected, atol=2e-6)
+        their_state = done.state
+        norm *= math.exp(-0.2 * (np.mean(np.linalg.norm(rows, axis=1) <= norm) - 0.5))
+
+
+@pytest.mark.usefixtures("running")
+def test_the_norm_of_distributed_dp_adapts_by_a_count_with_noise(tff: Any) -> None:
+    """And what zeroing took out is a change of zero: clipped by nothing, counted all the same."""
+    import tensorflow as tf
+
+    chosen = {"kind": "distributed_dp", "noise_multiplier": 0.5, "initial_clip": 2.0}
+    run = Run(tff, {**chosen, "zeroing": True}, 20)
+    run.state = seeded(run.state, 4)
+    inner = run.state["inner_agg"]
+    rows, seed = changes(20), int(inner["noise_seed"]["count"][0])
+    rows[3] *= 1000
+    run(rows, [1.0] * 20)
+    rows[3] = 0
+    noise = float(tf.random.stateless_normal((), (seed, 0)))
+    below = (np.linalg.norm(rows, axis=1) <= 2).sum() + 20 / 20 * noise
+    found = float(run.state["inner_agg"]["norm"])
+    assert found == pytest.approx(2 * math.exp(-0.2 * (below / 20 - 0.5)), rel=1e-6)
+
+
+def test_distributed_dp_needs_bits_for_the_sum(tff: Any) -> None:
+    chosen = {"kind": "distributed_dp", "noise_multiplier": 0.5, "clip": 1.0, "bits": 4}
+    with pytest.raises(ModelError, match=r"aggregator: bits: got 4, too few for a sum over 100"):
+        build(aggregators.parse(chosen), 100)
+
+
+def test_skellam_noise_has_the_variance_that_it_should() -> None:
+    from harness.training.aggregators.distributed_privacy import _skellam
+
+    drawn = _skellam(100_000, np.float64(7.5), (3, 4)).numpy()
+    assert np.mean(drawn) == pytest.approx(0, abs=4 * math.sqrt(7.5 / 100_000))
+    assert np.var(drawn) == pytest.approx(7.5, rel=0.03)
+    assert not _skellam(5, np.float64(0), (3, 4)).numpy().any()

@@ -7,8 +7,10 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from made_results import made_result
 from pydantic import ValidationError
 
+from harness.report.tables import aggregation_rows
 from harness.scenario import Scenario
 from harness.systems.sampling import samplers
 from harness.training.aggregators import aggregators
@@ -34,6 +36,22 @@ def epsilon(
     )
     assert private and private.delta == delta
     return private.epsilon
+
+
+def test_distributed_noise_counts_as_much_as_came() -> None:
+    """As Gaussian noise; of too few clients it is less, and of more than expected as planned."""
+
+    def of(kind: str, fewest: Optional[int], **keys: Any) -> Any:
+        chosen = aggregators.parse({"kind": kind, "noise_multiplier": 2.0, **keys})
+        return guarantee(chosen, samplers.parse("poisson"), 1000, 16, 100, fewest)
+
+    for fewest in (None, 16, 20):
+        assert of("distributed_dp", fewest) == of("dp", None) == of("dp", 4)
+    # A quarter of the clients bring half of the deviation.
+    half = epsilon(noise=1.0, population=1000, cohort=16)
+    assert of("distributed_dp", 4).epsilon == pytest.approx(half, rel=1e-9)
+    # The bound of zeroing is estimated without noise.
+    assert of("distributed_dp", None, zeroing=True) is None
 
 
 def by_definition(noise: float, delta: float, rounds: int) -> float:
@@ -77,6 +95,25 @@ def test_without_noise_nothing_is_private() -> None:
     assert guarantee(mean, samplers.parse("uniform"), 10, 5, 3) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "told", "how"),
+    [
+        ("dp", "epsilon 9.5 at delta 0.01 (Rényi", " x 1) sampling)"),
+        ("distributed_dp", "about epsilon 9.5 at delta 0.01 (Rényi", "the clients' Skellam noise)"),
+    ],
+)
+def test_the_report_says_where_epsilon_is_an_approximation(kind: str, told: str, how: str) -> None:
+    made = made_result(accuracies=(0.5,))
+    chosen = scenario({**DP, "kind": kind}, {"kind": "fixed", "cohorts": [[0]]}).settings()
+    (history,) = made.histories
+    private = history.model_copy(update={"epsilon": 9.5, "delta": 0.01})
+    rows = aggregation_rows(made.model_copy(update={"settings": chosen, "histories": (private,)}))
+    (key, value) = rows[-1]
+    assert key == "privacy of a client"
+    assert value.startswith(told)
+    assert value.endswith(how)
+
+
 def scenario(aggregator: Any, sampling: Any, algorithm: Optional[Any] = None) -> Scenario:
     return Scenario.model_validate(
         {
@@ -106,6 +143,8 @@ def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None
 
 @pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])
 def test_no_epsilon_is_claimed_where_clients_send_more_than_gets_noise(algorithm: str) -> None:
+    with pytest.raises(ValidationError, match="got distributed_dp; with"):
+        scenario({**DP, "kind": "distributed_dp"}, "poisson", {"kind": algorithm})
     with pytest.raises(ValidationError, match=f"got dp; with {algorithm} clients send the .*, too"):
         scenario(DP, "poisson", {"kind": algorithm})
     scenario("clipping", "poisson", {"kind": algorithm})

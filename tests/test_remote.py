@@ -210,11 +210,12 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
 # Keys of aggregators that have no default.
 NEEDED: dict[str, dict[str, Any]] = {
     "dp": {"noise_multiplier": 0.2},
+    "distributed_dp": {"noise_multiplier": 0.2},
     "trimmed_mean": {"trim": 0.2},
 }
 
 
-@pytest.mark.parametrize("name", [n for n in aggregators.names() if n != "mean"])
+@pytest.mark.parametrize("name", [n for n in aggregators.names() if n not in ("mean", "tff")])
 def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> None:
     """As docs/scaling.md says; where it can be packed, that way."""
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")

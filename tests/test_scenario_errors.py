@@ -14,6 +14,7 @@ from harness.errors import ScenarioError
 from harness.scenario.files import load_all
 from harness.training.algorithms import algorithms
 from harness.training.models import models
+from harness.training.optimizers import optimizers
 
 GOOD = """\
 schema: 1
@@ -332,8 +333,8 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             training("server_optimizer: {kind: sdg, learning_rate: 1}"),
-            "6: training.server_optimizer.kind: got 'sdg'; no such optimizer; allowed: sgd, adam, "
-            "adagrad, yogi; did you mean 'sgd'?",
+            "6: training.server_optimizer.kind: got 'sdg'; no such optimizer; allowed: "
+            f"{', '.join(optimizers.names())}; did you mean 'sgd'?",
         ),
         (
             model("{kind: mlp, outputs: probs}"),

@@ -66,6 +66,19 @@ def test_models_of_tff_on_other_data(tff: Any, kind: str, shape: Shape) -> None:
         build(models.parse(kind), shape)
 
 
+def test_landmarks_are_cut_at_random_in_training_only(tff: Any) -> None:
+    loaded = datasets["tff_synthetic"].function(Cache(Path("unused")), task="landmark").load(None)
+    train, test = loaded.train, loaded.test
+    assert test is not None
+    np.testing.assert_allclose(train.x[:], test.x, atol=1e-6)  # the latter is TFF's own
+    everything = np.arange(len(train))
+    one, other, same = (train.take(everything, np.random.default_rng(seed)).x for seed in (0, 1, 0))
+    assert (one.shape, one.dtype) == (test.x.shape, test.x.dtype)
+    assert (one.min(), one.max()) == (test.x.min(), test.x.max())  # all grey levels there are
+    np.testing.assert_array_equal(one, same)
+    assert not (one == other).all(axis=(1, 2, 3)).any()
+
+
 @pytest.mark.parametrize(("task", "model"), [TASKS[0][:2], TASKS[4][:2]])
 def test_a_task_goes_through_our_training(worker: None, task: str, model: Any) -> None:
     scenario = Scenario.model_validate({

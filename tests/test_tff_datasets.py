@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from support import write_clients
 
+from harness import run
 from harness.data.datasets import Cache, datasets
 from harness.data.datasets.celeba import ATTRIBUTES
 from harness.data.datasets.cifar100 import standardised
@@ -24,6 +25,9 @@ from harness.data.datasets.stackoverflow import shares
 from harness.data.federate import FederatedData, federate
 from harness.data.settings import Clients, Data
 from harness.errors import DataError, DataUnavailable
+from harness.pipeline import Options
+from harness.scenario import Scenario
+from harness.training.cohorts import shuffled_examples
 
 RNG = np.random.default_rng(0)
 INSIDE = "tensorflow_federated.python.simulation"
@@ -132,6 +136,91 @@ def test_cifar100_is_preprocessed_as_by_tff(tff: Any, cifar: tuple[Path, Any], c
         ((x, _),) = process(test.create_tf_dataset_for_client(name)).as_numpy_iterator()
         tested.append(x)
     np.testing.assert_allclose(data.test.x[:], np.concatenate(tested), atol=1e-5)
+
+
+def cuts(image: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
+    """All parts of that size of an image (height, width, channels), and their mirror images."""
+    parts = [
+        image[top : top + size[0], left : left + size[1]]
+        for top in range(image.shape[0] - size[0] + 1)
+        for left in range(image.shape[1] - size[1] + 1)
+    ]
+    return [*parts, *(part[:, ::-1] for part in parts)]
+
+
+def which(part: np.ndarray, of: np.ndarray, tolerance: float = 1e-4) -> int:
+    """The only one of the parts (n, ...) that `part` is."""
+    (found,) = np.flatnonzero(np.abs(of - part).max(axis=(1, 2, 3)) < tolerance)
+    return int(found)
+
+
+def test_cifar100_is_distorted_as_by_tff(tff: Any, cifar: tuple[Path, Any]) -> None:
+    folder, splits = cifar
+    process = inside("baselines.cifar100.image_classification_preprocessing").create_preprocess_fn(
+        tff.simulation.baselines.ClientSpec(20, 60, shuffle_buffer_size=1), (29, 30, 3), True
+    )
+    data = made(folder, "cifar100", preprocessing="tff", crop=[29, 30], distort=True)
+    plain = made(folder, "cifar100", preprocessing="tff", crop=[29, 30])
+    train, _ = tff.simulation.datasets.cifar100.load_data(str(folder))
+    ((theirs, labels),) = process(train.create_tf_dataset_for_client("0")).as_numpy_iterator()
+    rounds = [shuffled_examples(data, 0, 0, number) for number in range(200)]
+    assert (rounds[0].x.shape, rounds[0].x.dtype) == ((3, 29, 30, 3), np.float32)
+    written = splits["train"]["0"]
+    for image, label in zip(written["image"], written["label"]):
+        allowed = standardised(np.stack(cuts(image, (29, 30))))
+        assert len(allowed) == 4 * 3 * 2
+        for x in theirs[labels == label]:
+            which(x, allowed)
+        # Each of them comes, and about as often: 200 / 24 times, with a deviation of 3.
+        seen = [which(own.x[own.y == label][0], allowed) for own in rounds]
+        counts = np.bincount(seen, minlength=24)
+        assert (counts.min() > 0, counts.max() < 25) == (True, True)
+    # The same round of the same seed is the same, to the bit; others are not.
+    again = shuffled_examples(data, 0, 0, 7)
+    np.testing.assert_array_equal(again.x, rounds[7].x)
+    assert not np.array_equal(shuffled_examples(data, 0, 1, 7).x, rounds[7].x)
+    # What is not trained on is the middle, and the order is as without.
+    np.testing.assert_array_equal(data.test.x[:], plain.test.x[:])
+    np.testing.assert_array_equal(data.examples(0).x, plain.examples(0).x)
+    np.testing.assert_array_equal(shuffled_examples(plain, 0, 0, 7).y, again.y)
+
+
+def test_what_is_held_out_is_not_distorted(cifar: tuple[Path, Any]) -> None:
+    def clients(distort: bool, shift: Any) -> FederatedData:
+        dataset = {"kind": "cifar100", "crop": [4, 4], "distort": distort}
+        data = {"dataset": dataset, "holdout": "per_client", "test_fraction": 0.4}
+        chosen = Clients.model_validate({"split": "natural", "shift": shift})
+        return federate(Data.model_validate(data), chosen, 0, Cache(cifar[0]))
+
+    for shift in ([], [{"kind": "contrast", "lowest": 0.5}]):
+        distorted, plain = clients(True, shift), clients(False, shift)
+        for client in range(3):
+            held, same = distorted.test_examples(client), plain.test_examples(client)
+            assert len(held) >= 1
+            np.testing.assert_array_equal(held.x, same.x)
+            trained, other = (shuffled_examples(d, client, 0, 1) for d in (distorted, plain))
+            assert not np.array_equal(trained.x, other.x)
+            np.testing.assert_array_equal(trained.y, other.y)
+
+
+def test_training_on_distorted_images(worker: None, cifar: tuple[Path, Any]) -> None:
+    def losses(distort: bool, execution: str) -> list[Any]:
+        scenario = Scenario.model_validate({
+            "name": "distorted",
+            "data": {
+                "dataset": {"kind": "cifar100", "labels": "coarse", "crop": [4, 4],
+                            "distort": distort},
+            },
+            "clients": {"split": "natural"}, "model": "linear",
+            "training": {"rounds": 2, "batch_size": 2, "execution": execution},
+        })  # fmt: skip
+        (history,) = run(scenario, Options(cache=cifar[0])).histories
+        return [(r.train_loss, r.loss) for r in history.rounds]
+
+    found = losses(True, "packed")
+    assert found == losses(True, "packed")
+    assert found != losses(False, "packed")
+    np.testing.assert_allclose(found, losses(True, "standard"), rtol=1e-5)
 
 
 def test_cifar100_is_cropped(cifar: tuple[Path, Any]) -> None:
@@ -424,6 +513,47 @@ def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
         # What is enlarged is rounded to bytes once more, by at most one grey level.
         level = 1e-6 if min(sizes[coloured[place]][:2]) >= 128 else 2.01 / 255
         np.testing.assert_allclose(data.test.x[:][place], x[0], atol=level)
+
+
+def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
+    sizes = [(129, 128, 3), (128, 129, 1), (128, 128, 3), (90, 200, 3)]
+    smooth = [
+        np.cumsum(RNG.integers(-3, 4, size=size), axis=1).clip(-99, 99).astype(np.uint8)
+        for size in sizes
+    ]
+    folder = tmp_path / "gld160k"
+    records(folder / "train" / "ann", smooth[:3], [0, 1, 2])
+    records(folder / "train" / "bob", smooth[3:], [3])
+    records(folder / "test.tfRecord", smooth[:1], [0])
+    data = made(tmp_path, "gldv2", variant="160k", preprocessing="tff")
+    middles = dict(zip(data.train.y.tolist(), data.train.x[:]))
+    load = inside("datasets.vision_datasets_utils").load_data_from_cache
+    train, _ = load(str(folder), "train", "test.tfRecord", "gldv2")
+    process = inside("baselines.landmark.landmark_preprocessing").create_preprocess_fn(
+        tff.simulation.baselines.ClientSpec(8, 1, shuffle_buffer_size=1), True
+    )
+    for client, name in enumerate(data.names):
+        rows = train.create_tf_dataset_for_client(name)
+        whole = {int(r["class"][0]): r["image/decoded"] for r in rows.as_numpy_iterator()}
+        coloured = (train.create_tf_dataset_for_client(name)
+                    .filter(lambda row: row["class"][0] != 1))  # fmt: skip
+        theirs = [(int(y[0, 0]), x[0]) for x, y in process(coloured).as_numpy_iterator()]
+        ours = [
+            shuffled_examples(data, client, 0, number) for number in range(25 if client == 0 else 8)
+        ]
+        for label, image in whole.items():
+            is_small = min(image.shape[:2]) < 128
+            pixels = image * np.float32(2 / 255) - 1
+            of = cuts(middles[label] if is_small else pixels, (128, 128))
+            parts = np.stack(of)
+            of_tff = [which(x, parts, 0.02 if is_small else 1e-5) for y, x in theirs if y == label]
+            of_us = [which(own.x[own.y == label][0], parts, 1e-5) for own in ours]
+            assert set(of_us) == set(range(len(parts)))  # every place, and its mirror image
+            if label != 1:  # of a grey one TFF makes what its own model does not take
+                assert set(of_tff) <= set(of_us)
+                assert len(set(of_tff)) > 1
+        again = shuffled_examples(data, client, 0, 7)
+        np.testing.assert_array_equal(again.x, ours[7].x)
 
 
 @pytest.fixture

@@ -85,9 +85,12 @@ class FederatedData:
             ]
         )
 
-    def examples(self, client: int) -> Examples:
-        """What a client trains on, with its shifts, in the order of its positions."""
-        return self._of(self.clients, client, _TRAIN)
+    def examples(self, client: int, rng: Optional[np.random.Generator] = None) -> Examples:
+        """What a client trains on, with its shifts, in the order of its positions.
+
+        With `rng` also with what the data set changes at random in training.
+        """
+        return self._of(self.clients, client, _TRAIN, rng)
 
     def validation_examples(self, client: int) -> Examples:
         """What a client holds out for validation, with its shifts."""
@@ -104,8 +107,14 @@ class FederatedData:
             if len(examples):
                 yield client, examples
 
-    def _of(self, positions: Sequence[np.ndarray], client: int, part: int) -> Examples:
-        own = self.train.take(positions[client])
+    def _of(
+        self,
+        positions: Sequence[np.ndarray],
+        client: int,
+        part: int,
+        rng: Optional[np.random.Generator] = None,
+    ) -> Examples:
+        own = self.train.take(positions[client], rng)
         if not self.shift:
             return own
         return Examples(

@@ -237,7 +237,10 @@ def aggregation_rows(result: Result) -> list[list[str]]:
         return rows
     sampling = choice(samplers, result.settings["clients"]["sampling"])
     told = f"epsilon {figure(max(found))} at delta {figure(result.histories[0].delta)}"
-    return [*rows, ["privacy of a client", f"{told} ({ACCOUNTANT}, {sampling} sampling)"]]
+    how = [ACCOUNTANT, f"{sampling} sampling"]
+    if approximation := aggregators[chosen["kind"]].traits["private"]:
+        told, how = f"about {told}", [*how, approximation]
+    return [*rows, ["privacy of a client", f"{told} ({', '.join(how)})"]]
 
 
 def heterogeneity_rows(result: Result) -> list[list[str]]:

@@ -10,10 +10,11 @@ import ast
 import contextlib
 import hashlib
 import importlib
+import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union, get_args
@@ -101,6 +102,26 @@ def demand(reference: str, key: str, error: type[HarnessError]) -> Callable[...,
         raise error(f"{key}: the module {module!r} has no function {name!r}") from bad
     except Exception as bad:
         raise error(f"{key}: importing {module!r} raised {blamed(bad)}") from bad
+
+
+def call(
+    function: Callable[..., Any],
+    known: Mapping[str, Any],
+    args: Mapping[str, Any],
+    what: str,
+    error: type[HarnessError],
+) -> Any:
+    """What a function returns for `args`, and for those of `known` that it has parameters for.
+
+    Raises:
+        HarnessError: an `error` that says what the function raised; `what` are its key and name.
+
+    """
+    try:
+        wanted = inspect.signature(function).parameters
+        return function(**{k: v for k, v in known.items() if k in wanted}, **args)
+    except Exception as bad:
+        raise error(f"{what} raised {blamed(bad)}") from bad
 
 
 def first_line(error: BaseException) -> str:

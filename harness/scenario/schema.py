@@ -16,7 +16,7 @@ from harness.settings import Section, problem
 from harness.systems.sampling import samplers
 from harness.training.algorithms import algorithms
 from harness.training.models import models
-from harness.training.privacy import is_bounded
+from harness.training.privacy import is_bounded, is_private
 from harness.training.settings import Training
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -128,20 +128,22 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _can_be_private(self) -> Scenario:
-        algorithm = algorithms.entry(self.training.algorithm)
-        sent = algorithm.traits.get("unprotected")
-        if kind(self.training.aggregator) == "dp" and sent:
+        if not is_private(self.training.aggregator):
+            return self
+        name, algorithm = kind(self.training.aggregator), algorithms.entry(self.training.algorithm)
+        if sent := algorithm.traits.get("unprotected"):
             raise problem(
                 "training.aggregator",
-                f"got dp; with {algorithm.name} clients send {sent}, too, which get no noise; "
+                f"got {name}; with {algorithm.name} clients send {sent}, too, which get no noise; "
                 "leave it out, or choose another algorithm",
             )
-        if kind(self.training.aggregator) == "dp" and not is_bounded(self.clients.sampling):
+        if not is_bounded(self.clients.sampling):
             able = [n for n in samplers.names() if not samplers[n].traits.get("repeats")]
             raise problem(
                 "training.aggregator",
-                f"got dp; with {kind(self.clients.sampling)} sampling a client may come several "
-                f"times in a round, and no noise is enough; allowed with: {', '.join(able)}",
+                f"got {name}; with {kind(self.clients.sampling)} sampling a client may come "
+                "several times in a round, and no noise is enough; "
+                f"allowed with: {', '.join(able)}",
             )
         return self
 

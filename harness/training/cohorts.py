@@ -125,12 +125,14 @@ def _attacked(cohort: Cohort, data: FederatedData, systems: Systems, seed: int) 
 
 
 def shuffled_examples(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:
-    """The client's examples in the order of this round.
+    """The client's examples in the order of this round, and as it trains on them in this round.
 
     Shuffled once a round; the local epochs of the round go through the same batches, as in
-    McMahan et al., AISTATS 2017, algorithm 1 (the split into batches precedes the epochs).
+    McMahan et al., AISTATS 2017, algorithm 1 (the split into batches precedes the epochs). What a
+    data set changes at random in training is drawn once a round, too.
     """
     rng = generator(seed, Stream.BATCHES, round_number, client)
     if not data.shift:  # read in the order in which they are used, and so copied once
-        return data.train.take(rng.permutation(data.clients[client]))
-    return data.examples(client).take(rng.permutation(len(data.clients[client])))
+        return data.train.take(rng.permutation(data.clients[client]), rng)
+    order = rng.permutation(len(data.clients[client]))
+    return data.examples(client, rng).take(order)

@@ -98,6 +98,7 @@ def train(
         len(data.clients),
         cohort_size,
         len(so_far.rounds),
+        min((r.clients for r in so_far.rounds if r.clients), default=None),
     )
     has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
     final = {}

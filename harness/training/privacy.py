@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Optional
 
 from harness.registry import kind
 from harness.settings import Section
 from harness.systems.sampling import samplers
+from harness.training.aggregators import aggregators
 
 ACCOUNTANT = "Rényi accountant of dp-accounting"
 
@@ -19,9 +21,17 @@ class Guarantee(NamedTuple):
 
 
 def guarantee(
-    aggregator: Section, sampling: Section, population: int, cohort_size: int, rounds: int
+    aggregator: Section,
+    sampling: Section,
+    population: int,
+    cohort_size: int,
+    rounds: int,
+    fewest: Optional[int] = None,
 ) -> Optional[Guarantee]:
     """What the rounds together give; None for an aggregator that gives nothing.
+
+    Where clients bring the noise, all rounds are reckoned with that of the round in which there
+    were the `fewest`; of more than `cohort_size` no more than that many count.
 
     By the sampling that really took place:
 
@@ -37,10 +47,12 @@ def guarantee(
     Wang, Balle, Kasiviswanathan, Subsampled Rényi Differential Privacy and Analytical Moments
     Accountant, AISTATS 2019, theorem 27, arXiv:1808.00087.
     """
-    if kind(aggregator) != "dp":
-        return None
-    noise: float = aggregator.noise_multiplier  # type: ignore[attr-defined]  # see dp
-    delta: float = aggregator.delta  # type: ignore[attr-defined]  # see dp
+    if not is_private(aggregator) or getattr(aggregator, "zeroing", False):
+        return None  # zeroing is by a bound that is estimated without noise
+    noise: float = aggregator.noise_multiplier  # type: ignore[attr-defined]  # see the trait
+    delta: float = aggregator.delta  # type: ignore[attr-defined]  # see the trait
+    if aggregators.entry(aggregator).traits.get("shares_noise") and fewest is not None:
+        noise *= math.sqrt(min(fewest / cohort_size, 1.0))
     if noise == 0:
         return Guarantee(float("inf"), delta)
     import dp_accounting
@@ -58,6 +70,11 @@ def guarantee(
     accountant: Any = rdp.RdpAccountant(neighboring_relation=relation)
     accountant.compose(event, rounds)
     return Guarantee(float(accountant.get_epsilon(delta)), delta)
+
+
+def is_private(aggregator: Section) -> bool:
+    """Whether an aggregator is one for differential privacy."""
+    return "private" in aggregators.entry(aggregator).traits
 
 
 def is_bounded(sampling: Section) -> bool:

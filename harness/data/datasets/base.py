@@ -63,6 +63,9 @@ class Rows(Protocol):
 
     A million examples are described by such an object; only the rows that are asked for are ever
     in memory. `numpy.load(file, mmap_mode="r")` gives one.
+
+    Rows that a client is to train on in another form each time, such as images that are cut at
+    random, have a method `drawn` besides, of an int array (m,) and a random generator.
     """
 
     @property
@@ -80,6 +83,12 @@ class Rows(Protocol):
         ...
 
 
+def drawn(rows: Any, index: Any, rng: np.random.Generator) -> np.ndarray:
+    """The `Rows` at `index`, int (m,), in the form in which a client trains on them this time."""
+    draw = getattr(rows, "drawn", None)
+    return np.asarray(rows[index] if draw is None else draw(index, rng))
+
+
 @dataclass(frozen=True)
 class Examples:
     """Labelled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` (n, ...), see
@@ -92,9 +101,15 @@ class Examples:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, index: Union[np.ndarray, slice]) -> Examples:
-        """The examples at `index`, int (m,) or a slice, read into memory."""
-        return Examples(np.asarray(self.x[index]), self.y[index])
+    def take(
+        self, index: Union[np.ndarray, slice], rng: Optional[np.random.Generator] = None
+    ) -> Examples:
+        """The examples at `index`, int (m,) or a slice, read into memory.
+
+        With `rng` as a client trains on them: changed at random where the data set says how.
+        """
+        x = np.asarray(self.x[index]) if rng is None else drawn(self.x, index, rng)
+        return Examples(x, self.y[index])
 
     def select(self, index: np.ndarray) -> Examples:
         """The examples at `index`, int (m,); an `x` that is not in memory is not read."""
@@ -115,6 +130,9 @@ class _Selected:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return self._rows[self._index[index]]
+
+    def drawn(self, index: Any, rng: np.random.Generator) -> np.ndarray:
+        return drawn(self._rows, self._index[index], rng)
 
     def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

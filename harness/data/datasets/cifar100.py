@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets
+from harness.data.datasets.crops import at_random, middle
 from harness.data.datasets.files import in_cache
 from harness.data.datasets.own import grey_levels
 from harness.data.datasets.rows import Converted
@@ -47,6 +47,7 @@ def cifar100(
     labels: Labels = "fine",
     preprocessing: Preprocessing = "none",
     crop: Optional[Crop] = None,
+    distort: Annotated[bool, Field(description="In training, cuts and mirrors at random.")] = False,
 ) -> Dataset:
     """Federated CIFAR-100 of TFF: 500 clients with 100 images each, by Pachinko allocation.
 
@@ -58,8 +59,10 @@ def cifar100(
     With `preprocessing: tff` the images are those of TFF's baseline task: the middle 24x24 pixels,
     each image standardised to mean 0 and standard deviation 1 over all its values (which is at
     least 1 / sqrt(values), of a flat image, in grey levels of 0 to 255). `crop: [height, width]`
-    keeps another middle, with or without that. TFF's option `distort_train_images`, off unless
-    asked for, is not offered.
+    keeps another middle, with or without that. With `distort` an image is cut at a random place
+    instead, and mirrored at random, left for right, whenever a client trains on it: anew in each
+    round, but not in each local epoch. In testing it stays as it is. That is TFF's
+    `distort_train_images`, off there, too, unless asked for.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; split:
     S. Reddi et al., Adaptive Federated Optimization, arXiv:2003.00295, appendix F; W. Li,
@@ -83,8 +86,14 @@ def cifar100(
     kept = tuple(crop) if crop else _TFF_CROP if preprocessing == "tff" else (_SIDE, _SIDE)
     scale = standardised if preprocessing == "tff" else grey_levels
 
+    def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return scale(at_random(rows, kept, rng))
+
     def finish(examples: Examples) -> Examples:
-        return Examples(Converted(examples.x, lambda rows: scale(middle(rows, kept))), examples.y)
+        x = Converted(
+            examples.x, lambda rows: scale(middle(rows, kept)), draw=draw if distort else None
+        )
+        return Examples(x, examples.y)
 
     published = Published("cifar100", "CIFAR-100", "cifar100.sqlite", load)
     return published.dataset(
@@ -95,12 +104,6 @@ def cifar100(
 def in_grey_levels(examples: Examples) -> Examples:
     """Bytes to [0, 1], when they are read."""
     return Examples(Converted(examples.x, grey_levels), examples.y)
-
-
-def middle(images: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """The central part of images (n, height, width, channels), as TensorFlow's crops take it."""
-    top, left = ((whole - kept) // 2 for whole, kept in zip(images.shape[1:3], size))
-    return images[:, top : top + size[0], left : left + size[1]]
 
 
 def standardised(images: np.ndarray) -> np.ndarray:

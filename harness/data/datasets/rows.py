@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 
-from harness.data.datasets.base import Rows
+from harness.data.datasets.base import Rows, drawn
 
 
 class Converted:
     """Rows of other rows, converted when they are read: bytes to grey levels, say."""
 
     def __init__(
-        self, rows: Rows, convert: Callable[[np.ndarray], np.ndarray], dtype: Any = np.float32
+        self,
+        rows: Rows,
+        convert: Callable[[np.ndarray], np.ndarray],
+        dtype: Any = np.float32,
+        draw: Optional[Callable[[np.ndarray, np.random.Generator], np.ndarray]] = None,
     ) -> None:
-        """`convert` maps (m, ...) to (m, ...); its result is cast to `dtype`."""
-        self._rows, self._convert = rows, convert
+        """`convert` maps (m, ...) to (m, ...); its result is cast to `dtype`.
+
+        In training `draw` does so at random, where it is given.
+        """
+        self._rows, self._convert, self._draw = rows, convert, draw
         shape = convert(np.zeros((1, *rows.shape[1:]), rows.dtype)).shape
         self.shape: tuple[int, ...] = (rows.shape[0], *shape[1:])
         self.dtype = np.dtype(dtype)
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return self._convert(self._rows[index]).astype(self.dtype, copy=False)
+
+    def drawn(self, index: Any, rng: np.random.Generator) -> np.ndarray:
+        rows = drawn(self._rows, index, rng)
+        made = self._convert(rows) if self._draw is None else self._draw(rows, rng)
+        return made.astype(self.dtype, copy=False)
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -51,11 +64,16 @@ class Joined:
             index = np.arange(*index.indices(self.shape[0]))
         index = np.asarray(index)
         found = np.empty((len(index), *self.shape[1:]), self.dtype)
-        part = np.searchsorted(self._ends, index, side="right")
-        for one in np.unique(part):
-            here = np.flatnonzero(part == one)
-            found[here] = self._open(int(one))[index[here] - self._begins[one]]
+        for part, here, rows in self.by_part(index):
+            found[here] = self._open(part)[rows]
         return found
+
+    def by_part(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Each part that `index`, int (m,), asks for: where in it, and for which rows."""
+        parts = np.searchsorted(self._ends, index, side="right")
+        for part in np.unique(parts):
+            here = np.flatnonzero(parts == part)
+            yield int(part), here, index[here] - self._begins[part]
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

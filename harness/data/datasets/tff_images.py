@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Callable, Literal, Optional
@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, Loaded, datasets
-from harness.data.datasets.cifar100 import Preprocessing, in_grey_levels, middle
+from harness.data.datasets.cifar100 import Preprocessing, in_grey_levels
+from harness.data.datasets.crops import at_random, from_minus_one, middle
 from harness.data.datasets.download import download as fetch
-from harness.data.datasets.rows import Converted
+from harness.data.datasets.rows import Converted, Joined
 from harness.data.datasets.unpacked import Unpacked, folder_for
 from harness.errors import DataError, DataUnavailable
 from harness.runtime.imports import import_tff
@@ -69,10 +70,11 @@ def gldv2(
     the two variants have; it does so only with `download: true`. Otherwise put the folder that it
     has made somewhere, gld23k or gld160k, into the cache folder.
 
-    With `preprocessing: tff` the images are those of TFF's landmark task: the middle 128x128 pixels
-    (`size`; smaller images are enlarged first), in [-1, 1]. In training TFF's task cuts at a
-    random place and flips at random, anew each time it reads an image; here an image is always the
-    same.
+    With `preprocessing: tff` the images are those of TFF's landmark task: 128x128 pixels (`size`;
+    smaller images are enlarged first), in [-1, 1]. In testing they are the middle of an image. In
+    training they are cut at a random place and mirrored at random, left for right, whenever a
+    client trains on them: anew in each round, where TFF does so in each local epoch. For that a
+    client's file is decoded in each round that it takes part in.
 
     Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
     ECCV 2020, arXiv:2003.08082;
@@ -247,15 +249,26 @@ class _Records:
         def finish(examples: Examples) -> Examples:
             if not is_cut:
                 return in_grey_levels(examples)
-            return Examples(Converted(examples.x, _from_minus_one), examples.y)
+            return Examples(Converted(examples.x, from_minus_one), examples.y)
 
         def read(chosen: Optional[Sequence[str]]) -> Loaded:
             try:
                 train, test = unpacked(0), unpacked(1)
-                examples, sizes = train.examples(train.names if chosen is None else chosen)
+                clients = train.names if chosen is None else chosen
+                examples, sizes = train.examples(clients)
                 held_out, _ = test.examples(test.names)
             except Exception as bad:  # TensorFlow's errors are many
                 raise self._broken(bad) from bad
+            if is_cut:
+
+                def whole(client: int) -> Iterator[np.ndarray]:
+                    try:
+                        rows = open_data()[0].create_tf_dataset_for_client(clients[client])
+                        yield from map(_coloured, rows.as_numpy_iterator())
+                    except Exception as bad:
+                        raise self._broken(bad) from bad
+
+                examples = Examples(_Cut(examples.x, whole), examples.y)
             natural = np.repeat(np.arange(len(sizes)), sizes)
             return Loaded(finish(examples), natural, finish(held_out))
 
@@ -278,32 +291,69 @@ class _OneClient:
         return self._examples
 
 
+class _Cut:
+    """Middles of images, which are on the disk; in training, parts at random of the whole ones.
+
+    These differ in size, and would take some hundred times the room: they are decoded each time,
+    as TFF does it.
+    """
+
+    def __init__(self, middles: Joined, whole: Callable[[int], Iterator[np.ndarray]]) -> None:
+        """`whole`: of the number of a client, its images in order, uint8 (height, width, 3)."""
+        self._middles, self._whole = middles, whole
+        self.shape, self.dtype = middles.shape, middles.dtype
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self._middles[index]
+
+    def drawn(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        size = self.shape[1:3]
+        for client, here, rows in self._middles.by_part(index):
+            for row, image in enumerate(self._whole(client)):
+                wanted = here[rows == row]
+                if len(wanted):
+                    image = image if _covers(image, size) else _middle(image, size)
+                    found[wanted] = at_random(np.stack([image] * len(wanted)), size, rng)
+        return found
+
+
 def _fitted(rows: Any, size: Sequence[int], is_cut: bool) -> Examples:
     """One image of any size, in grey or in colours, to uint8 (1, height, width, 3).
 
-    It is scaled to `size`; or, where `is_cut`, the middle of that size is cut out, of a smaller
-    image the greatest middle of that form, enlarged.
-
-    Source: `tf.keras.layers.CenterCrop`, for `is_cut`.
+    It is scaled to `size`; or, where `is_cut`, the middle of that size is cut out.
     """
+    image = _coloured({name: part[0] for name, part in rows.items()})
+    image = _middle(image, size) if is_cut else _scaled(image, size)
+    return Examples(image[np.newaxis], rows["class"].reshape(1))
+
+
+def _coloured(row: Any) -> np.ndarray:
+    """Uint8 (height, width, 3)."""
+    pixels = row["image/decoded"]
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def _covers(image: np.ndarray, size: Sequence[int]) -> bool:
+    return image.shape[0] >= size[0] and image.shape[1] >= size[1]
+
+
+def _middle(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The middle of that size; of a smaller image the greatest middle of that form, enlarged.
+
+    Source: `tf.keras.layers.CenterCrop`.
+    """
+    (height, width), has = size, image.shape[:2]
+    if _covers(image, size):
+        return middle(image[np.newaxis], size)[0]
+    kept = min(has[0], has[1] * height // width), min(has[1], has[0] * width // height)
+    return _scaled(middle(image[np.newaxis], kept)[0], size)
+
+
+def _scaled(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
     from PIL import Image
 
-    height, width = size
-    pixels = rows["image/decoded"][0]
-    pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-    if is_cut:
-        has = pixels.shape[:2]
-        if has[0] >= height and has[1] >= width:
-            kept = (height, width)
-        else:
-            kept = min(has[0], has[1] * height // width), min(has[1], has[0] * width // height)
-        pixels = middle(pixels[np.newaxis], kept)[0]
-    image = Image.fromarray(pixels)
-    if pixels.shape[:2] != (height, width):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return Examples(np.asarray(image, np.uint8)[np.newaxis], rows["class"].reshape(1))
-
-
-def _from_minus_one(pixels: np.ndarray) -> np.ndarray:
-    """Bytes to [-1, 1]."""
-    return pixels * np.float32(2 / 255) - np.float32(1)
+    if image.shape[:2] == tuple(size):
+        return image
+    scaled = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(scaled, np.uint8)

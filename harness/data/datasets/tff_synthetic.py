@@ -16,6 +16,8 @@ from harness.data.datasets.base import (
     datasets,
     in_memory,
 )
+from harness.data.datasets.crops import at_random, from_minus_one, middle
+from harness.data.datasets.rows import Converted
 from harness.runtime.imports import import_tff
 
 Task = Annotated[
@@ -49,8 +51,9 @@ def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
     The examples are as TFF's task preprocesses them (`use_synthetic_data=True`), of the shape that
     `emnist` with all characters, `shakespeare` and `stackoverflow` have, but with their own small
     vocabulary; those of `cifar100_image` are (24, 24, 3), cropped and standardised, and those of
-    `landmark` (128, 128, 3), the middle of three images, for training and testing alike. They say
-    that a model of TFF's tasks runs (`tff_emnist`, ...), and nothing of how well.
+    `landmark` (128, 128, 3), three images, the same for training and testing, of which training
+    cuts and mirrors parts at random in each round, as with `gldv2`. They say that a model of TFF's
+    tasks runs (`tff_emnist`, ...), and nothing of how well.
 
     Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/baselines
 
@@ -79,10 +82,18 @@ def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
     create, classes, kind = known[task]
     spec = tasks.ClientSpec(num_epochs=1, batch_size=1000, shuffle_buffer_size=1)
     made = create(spec, spec, use_synthetic_data=True).datasets
-    if task == "landmark":  # one client; its images are cut at random, but for testing
-        whole = _read(made.eval_preprocess_fn, made.test_data, kind)
-        ids = np.repeat(np.array(made.train_data.client_ids, str), len(whole))
-        return in_memory(f"tff_synthetic {task}", whole, classes, ids, kind, test=whole)
+    if task == "landmark":  # one client, whose images are tested on, too
+        (images,) = made.test_data.batch(1000).as_numpy_iterator()
+        test = _read(made.eval_preprocess_fn, made.test_data, kind)
+        size = test.x.shape[1:3]
+        x = Converted(
+            images["image/decoded"],
+            lambda rows: from_minus_one(middle(rows, size)),
+            draw=lambda rows, rng: from_minus_one(at_random(rows, size, rng)),
+        )
+        ids = np.repeat(np.array(made.train_data.client_ids, str), len(test))
+        train = Examples(x, test.y)
+        return in_memory(f"tff_synthetic {task}", train, classes, ids, kind, test=test)
     of: list[str] = []
     parts = []
     for client in made.train_data.client_ids:

@@ -8,8 +8,10 @@ from harness.training.aggregators.base import aggregators, build, stacked
 from harness.training.aggregators.clipping import clipping, robust, zeroing
 from harness.training.aggregators.compression import compression
 from harness.training.aggregators.differential_privacy import dp
+from harness.training.aggregators.distributed_privacy import distributed_dp
 from harness.training.aggregators.mean import mean
 from harness.training.aggregators.median import median, trimmed_mean
+from harness.training.aggregators.own import own
 from harness.training.aggregators.secure import secure
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "build",
     "clipping",
     "compression",
+    "distributed_dp",
     "dp",
     "mean",
     "median",
+    "own",
     "robust",
     "secure",
     "stacked",

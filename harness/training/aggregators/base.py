@@ -16,6 +16,9 @@ from harness.settings import Section
 #   packs: it can be given packed clients.
 #   unweighted: every client counts the same, whatever the algorithm's weighting.
 #   by_clients: it depends on how many clients a round is expected to have.
+#   private: it has a noise_multiplier and a delta, which give epsilon; where that is an
+#     approximation, what it is reckoned with.
+#   shares_noise: clients bring the noise, so that fewer of them bring less.
 aggregators: Registry[Callable[..., Any]] = Registry("aggregator")
 
 # From changes, float32 (clients, parameters), to their aggregate, float32 (parameters,).
@@ -36,7 +39,10 @@ def build(chosen: Section, clients: int) -> Optional[Any]:
     except ValueError as bad:
         raise ModelError(f"training.aggregator: {bad}") from bad
     if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
-        return factory_utils.as_weighted_aggregator(factory)
+        weighted: Any = factory_utils.as_weighted_aggregator(factory)
+        if compressed_bytes := getattr(factory, "compressed_bytes", None):
+            weighted.compressed_bytes = compressed_bytes
+        return weighted
     return factory
 
 

@@ -29,14 +29,23 @@ def zeroing(
     by `tff.aggregators.zeroing_factory`.
     """
     tff: Any = import_tff()
-    bound = norm or tff.aggregators.PrivateQuantileEstimationProcess.no_noise(
+    bound = norm or zeroing_bound(initial, quantile)
+    return tff.aggregators.zeroing_factory(bound, tff.aggregators.MeanFactory())
+
+
+def zeroing_bound(
+    initial: float = 10.0, quantile: float = 0.98, secure_estimation: bool = False
+) -> Any:
+    """A `tff.templates.EstimationProcess` of the bound that `zeroing` tells of."""
+    tff: Any = import_tff()
+    return tff.aggregators.PrivateQuantileEstimationProcess.no_noise(
         initial_estimate=initial,
         target_quantile=quantile,
         learning_rate=math.log(10.0),
         multiplier=2.0,
         increment=1.0,
+        secure_estimation=secure_estimation,
     )
-    return tff.aggregators.zeroing_factory(bound, tff.aggregators.MeanFactory())
 
 
 @aggregators("clipping")

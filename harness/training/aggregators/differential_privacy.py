@@ -15,7 +15,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NOISE_SEED = "noise_seed"
 
 
-@aggregators("dp", unweighted=True, by_clients=True)
+@aggregators("dp", unweighted=True, by_clients=True, private="")
 def dp(
     clients: int,
     *,
