@@ -25,9 +25,11 @@ INTRODUCTION = """\
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
 paper, written out in NumPy, over three rounds (tests/test_algorithms.py, test_partly_local.py,
-test_kmeans.py and test_numpy_reference.py); [scenarios/algorithms](../scenarios/algorithms) has
-one to run for each. Algorithms that can take packed clients run many times faster, see
-[scaling.md](scaling.md#packed-clients).
+test_kmeans.py and test_numpy_reference.py), and so is each aggregator (test_aggregation.py, and
+with its noise test_aggregators.py) and each optimizer (test_optimizers.py).
+[scenarios/algorithms](../scenarios/algorithms) and
+[scenarios/aggregation](../scenarios/aggregation) have one to run for each. Algorithms that can
+take packed clients run many times faster, see [scaling.md](scaling.md#packed-clients).
 """
 
 # Which part of a TFF learning process each key of `training` goes to.

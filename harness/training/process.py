@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -189,25 +189,27 @@ def process_for(
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
-    stand_in = algorithms.entry(training.algorithm).traits.get("form")
-    shaper = 1 if stand_in else 0  # of the parts, that which the form is made of
-    form_key = json.dumps([repr(shape), code[shaper], settings[shaper]])
+    shaper, form_of_it = _shaper(chosen, training)
+    form_key = json.dumps([repr(shape), fingerprints(shaper), shaper.model_dump(mode="json")])
     key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
             if form_key not in _forms:  # first, where an error is the user's to read
-                _forms[form_key] = _form(chosen, training, shape)
+                _forms[form_key] = form_of_it(shaper, shape)
             _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
     return _built[key]
 
 
-def _form(chosen: Optional[Section], training: Training, shape: models.Shape) -> Form:
+def _shaper(
+    chosen: Optional[Section], training: Training
+) -> tuple[Section, Callable[[Section, models.Shape], Form]]:
+    """What the form is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
     if stand_in := entry.traits.get("form"):
-        return stand_in(training.algorithm, shape)
+        return training.algorithm, stand_in
     if chosen is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
-    return form_of(chosen, shape)
+    return chosen, form_of
 
 
 def _build(
