@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import as_entry, as_yaml
+from tff_names import NAMES
 
 from harness.commands.listing import registries
 from harness.registry import Entry
@@ -24,9 +25,11 @@ INTRODUCTION = """\
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
 paper, written out in NumPy, over three rounds (tests/test_algorithms.py, test_partly_local.py,
-test_kmeans.py and test_numpy_reference.py); [scenarios/algorithms](../scenarios/algorithms) has
-one to run for each. Algorithms that can take packed clients run many times faster, see
-[scaling.md](scaling.md#packed-clients).
+test_kmeans.py and test_numpy_reference.py), and so is each aggregator (test_aggregation.py, and
+with its noise test_aggregators.py) and each optimizer (test_optimizers.py).
+[scenarios/algorithms](../scenarios/algorithms) and
+[scenarios/aggregation](../scenarios/aggregation) have one to run for each. Algorithms that can
+take packed clients run many times faster, see [scaling.md](scaling.md#packed-clients).
 """
 
 # Which part of a TFF learning process each key of `training` goes to.
@@ -86,6 +89,7 @@ def main() -> None:
             registry = known[concept]
             parts.append(f"## {title}\n\n{introduction}\n")
             parts += [as_entry(registry[name], "") for name in registry.names()]
+    parts.append(_offered())
     (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -128,6 +132,21 @@ def _made(algorithms: list[Entry[Any]]) -> str:
             "## The algorithms\n",
         ]
     )
+
+
+def _offered() -> str:
+    """Each public name of TFF beside what reaches it, or the reason why nothing does."""
+    parts = [
+        "## What TFF offers\n",
+        "The public names of TFF 0.87 for learning, and the least that a scenario file says to "
+        "reach each; or why none does.\n",
+    ]
+    for package, names in NAMES.items():
+        rows = ["| TFF | scenario file | |", "|---|---|---|"]
+        for name, (reached, why) in names.items():
+            rows.append(f"| `{name}` | {f'`{reached}`' if reached else 'none'} | {why} |")
+        parts += [f"### {package}\n", *rows, ""]
+    return "\n".join(parts)
 
 
 def _algorithm(entry: Entry[Any]) -> str:

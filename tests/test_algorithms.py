@@ -52,7 +52,7 @@ def data() -> FederatedData:
 def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:
     """The server's weights after each round."""
     settings = Training.model_validate({**BASE, **training})
-    process = process_for(MODEL, settings, data)
+    process = process_for(MODEL, settings, data, cohort)
     return [
         [np.asarray(w) for w in process.learning.get_model_weights(step.state).trainable]
         for step in steps(data, MODEL, settings, cohort, SEED)

@@ -402,8 +402,9 @@ def test_a_download_that_goes_wrong_leaves_nothing(
 
 def test_a_cache_that_cannot_be_written(tff: Any, offline: None, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataUnavailable, match=r"emnist cannot be cached .*--fed-data-cache"):
+    with pytest.raises(DataUnavailable, match=r"emnist cannot be cached \(.+\); choose") as bad:
         emnist(Cache(tmp_path / "file" / "cache"), split="natural")
+    assert bad.value.reason == "emnist cannot be cached; choose a folder with --fed-data-cache"
 
 
 @pytest.mark.parametrize(

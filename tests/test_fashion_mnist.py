@@ -295,8 +295,10 @@ def test_offline(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataUnavailable, match=r"cannot be cached .*--fed-data-cache"):
+    with pytest.raises(DataUnavailable, match=r"cannot be cached \(.+\); choose") as bad:
         fashion_mnist(tmp_path / "file" / "cache")
+    reason = bad.value.reason
+    assert reason == "fashion_mnist cannot be cached; choose a folder with --fed-data-cache"
 
 
 # The real files

@@ -10,10 +10,11 @@ import ast
 import contextlib
 import hashlib
 import importlib
+import inspect
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union, get_args
@@ -34,6 +35,7 @@ _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple(
     str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+_PACKAGES = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
 
 
 # The sources of what was imported, by the module that was asked for.
@@ -102,6 +104,26 @@ def demand(reference: str, key: str, error: type[HarnessError]) -> Callable[...,
         raise error(f"{key}: importing {module!r} raised {blamed(bad)}") from bad
 
 
+def call(
+    function: Callable[..., Any],
+    known: Mapping[str, Any],
+    args: Mapping[str, Any],
+    what: str,
+    error: type[HarnessError],
+) -> Any:
+    """What a function returns for `args`, and for those of `known` that it has parameters for.
+
+    Raises:
+        HarnessError: an `error` that says what the function raised; `what` are its key and name.
+
+    """
+    try:
+        wanted = inspect.signature(function).parameters
+        return function(**{k: v for k, v in known.items() if k in wanted}, **args)
+    except Exception as bad:
+        raise error(f"{what} raised {blamed(bad)}") from bad
+
+
 def first_line(error: BaseException) -> str:
     """Kind and first line of an exception, for one line of a message."""
     text = str(error).strip().partition("\n")[0]
@@ -141,7 +163,10 @@ def fingerprint(module: str) -> str:
 
 def is_installed(path: Union[str, Path]) -> bool:
     """Whether a file or folder belongs to Python or to its installed packages."""
-    return str(Path(path).resolve()).startswith(_INSTALLED)
+    resolved = Path(path).resolve()
+    # Packages may be of several environments, as with system packages or `uv run --with`.
+    is_package = not _PACKAGES.isdisjoint(resolved.parts)
+    return is_package or str(resolved).startswith(_INSTALLED)
 
 
 def _sources(module: str) -> Iterator[tuple[str, bytes]]:

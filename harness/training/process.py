@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
 from harness.training.execution.scaled import is_scaled as takes_factors
 from harness.training.forms import Form, form_of
-from harness.training.optimizers import optimizers
+from harness.training.optimizers import optimizer_of
 from harness.training.settings import Training
 from harness.training.traffic import Traffic, traffic_of
 
@@ -41,6 +41,7 @@ _built: dict[str, Process] = {}
 _forms: dict[str, Form] = {}
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
+atexit.register(packed.stack_training.cache_clear)
 
 
 @dataclass(frozen=True)
@@ -188,25 +189,27 @@ def process_for(
     clients = 0
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
-    stand_in = algorithms.entry(training.algorithm).traits.get("form")
-    shaper = 1 if stand_in else 0  # of the parts, that which the form is made of
-    form_key = json.dumps([repr(shape), code[shaper], settings[shaper]])
+    shaper, form_of_it = _shaper(chosen, training)
+    form_key = json.dumps([repr(shape), fingerprints(shaper), shaper.model_dump(mode="json")])
     key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
     if key not in _built:
         with silenced():
             if form_key not in _forms:  # first, where an error is the user's to read
-                _forms[form_key] = _form(chosen, training, shape)
+                _forms[form_key] = form_of_it(shaper, shape)
             _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
     return _built[key]
 
 
-def _form(chosen: Optional[Section], training: Training, shape: models.Shape) -> Form:
+def _shaper(
+    chosen: Optional[Section], training: Training
+) -> tuple[Section, Callable[[Section, models.Shape], Form]]:
+    """What the form is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
     if stand_in := entry.traits.get("form"):
-        return stand_in(training.algorithm, shape)
+        return training.algorithm, stand_in
     if chosen is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
-    return form_of(chosen, shape)
+    return chosen, form_of
 
 
 def _build(
@@ -221,8 +224,8 @@ def _build(
     is_packed = execution.kind == "packed"
     parts = Parts(
         form.functional() if is_packed else form.variable(),
-        optimizers.entry(training.client_optimizer).call(training.client_optimizer),
-        optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+        optimizer_of(training.client_optimizer),
+        optimizer_of(training.server_optimizer),
         aggregator=aggregator_factory(training.aggregator, clients),
         packed=is_packed,
         scaled=scaled,

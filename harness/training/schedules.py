@@ -7,11 +7,12 @@ the factor. It is called before anything is trained, once for each round.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Annotated, Any, Callable
 
 from pydantic import Field
 
+from harness.errors import ModelError
 from harness.registry import Registry
 from harness.settings import Section
 
@@ -90,6 +91,11 @@ def times(factor: Any, inner: Any) -> Any:
     class Scaled(tff.learning.optimizers.Optimizer):
         def initialize(self, specs: Any) -> Any:
             state = inner.initialize(specs)
+            if not isinstance(state, MutableMapping) or key not in state:
+                raise ModelError(
+                    "training.client_optimizer: has no learning rate in its state that a schedule "
+                    "could change"
+                )
             state[key] = state[key] * factor
             return state
 

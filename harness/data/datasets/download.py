@@ -35,7 +35,8 @@ def download(
         staging = tempfile.mkdtemp(prefix=f"{name}-", dir=cache)
     except OSError as bad:
         raise DataUnavailable(
-            f"{name} cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache"
+            f"{name} cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache",
+            here=str(bad.strerror),
         ) from bad
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30).close()

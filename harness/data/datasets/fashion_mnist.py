@@ -108,7 +108,8 @@ def _fetch(folder: Path) -> None:
     except OSError as bad:
         raise DataUnavailable(
             f"fashion_mnist cannot be cached ({bad.strerror}); choose a folder with "
-            "--fed-data-cache"
+            "--fed-data-cache",
+            here=str(bad.strerror),
         ) from bad
     try:
         for name in (name for names in _FILES for name in names):

@@ -11,6 +11,7 @@ from harness.training.aggregators.differential_privacy import dp
 from harness.training.aggregators.distributed_privacy import distributed_dp
 from harness.training.aggregators.mean import mean
 from harness.training.aggregators.median import median, trimmed_mean
+from harness.training.aggregators.own import own
 from harness.training.aggregators.secure import secure
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "dp",
     "mean",
     "median",
+    "own",
     "robust",
     "secure",
     "stacked",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
+from inspect import signature
 from typing import Any
 
 from harness.errors import ModelError
 from harness.runtime.imports import import_tff
-from harness.runtime.user_code import UserFunction, blamed, demand
+from harness.runtime.user_code import UserFunction, call, demand
 from harness.training.algorithms.base import LearningProcess, Made, Parts, algorithms
 
 _KEY = "training.algorithm.tff"
@@ -41,18 +41,12 @@ def own(
         "server_optimizer": parts.server_optimizer,
         "model_aggregator": parts.aggregator,
     }
-    try:
-        wanted = inspect.signature(function).parameters
-        if parts.aggregator is not None and "model_aggregator" not in wanted:
-            raise ModelError(
-                f"training.aggregator: {tff} has no parameter model_aggregator: give it one, or "
-                "leave the aggregator out"
-            )
-        process = function(**{k: v for k, v in known.items() if k in wanted}, **args)
-    except ModelError:
-        raise
-    except Exception as bad:
-        raise ModelError(f"{_KEY}: {tff} raised {blamed(bad)}") from bad
+    if parts.aggregator is not None and "model_aggregator" not in signature(function).parameters:
+        raise ModelError(
+            f"training.aggregator: {tff} has no parameter model_aggregator: give it one, or leave "
+            "the aggregator out"
+        )
+    process = call(function, known, args, f"{_KEY}: {tff}", ModelError)
     library: Any = import_tff()
     if not isinstance(process, library.learning.templates.LearningProcess):
         raise ModelError(

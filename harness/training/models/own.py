@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from harness.errors import ModelError
-from harness.runtime.user_code import blamed, demand
+from harness.runtime.user_code import call, demand
 from harness.training.models.base import Shape
 
 
@@ -31,8 +30,4 @@ def call_own(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> An
         "task": shape.kind,
         "input_spec": shape.spec(),
     }
-    try:
-        wanted = inspect.signature(function).parameters
-        return function(**{k: v for k, v in known.items() if k in wanted}, **args)
-    except Exception as bad:
-        raise ModelError(f"model.{key}: {reference} raised {blamed(bad)}") from bad
+    return call(function, known, args, f"model.{key}: {reference}", ModelError)

@@ -1,0 +1,117 @@
+"""Aggregators and optimizers that a scenario takes from a function of the user's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_algorithms import RATE, assert_close, data, measure, reference, sgd
+
+from harness.data.federate import FederatedData
+from harness.errors import ModelError
+
+__all__ = ["data"]
+
+pytestmark = pytest.mark.usefixtures("running")
+
+PARTS = """
+import tensorflow as tf
+import tensorflow_federated as tff
+
+
+def clipping(clients, *, norm):
+    assert clients == 4
+    return tff.aggregators.clipping_factory(norm, tff.aggregators.MeanFactory())
+
+
+def uniform():
+    return tff.aggregators.UnweightedMeanFactory()
+
+
+def falling(*, rate):
+    def after(done):
+        return rate / tf.cast(done + 1, tf.float32)
+
+    optimizers = tff.learning.optimizers
+    return optimizers.schedule_learning_rate(optimizers.build_sgdm(rate), after)
+
+
+def stateless():
+    class Plain(tff.learning.optimizers.Optimizer):
+        def initialize(self, specs):
+            return ()
+
+        def next(self, state, weights, gradients):
+            return state, tuple(w - 0.1 * g for w, g in zip(weights, gradients))
+
+    return Plain()
+
+
+def broken(**given):
+    return given["no"]
+
+
+def nothing():
+    return None
+"""
+
+
+@pytest.fixture(autouse=True)
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "fed_parts.py").write_text(PARTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("fed_parts", None)
+
+
+def of(name: str, **args: Any) -> dict[str, Any]:
+    return {"tff": f"fed_parts:{name}", "args": args}
+
+
+def test_an_aggregator_of_ones_own(data: FederatedData) -> None:
+    """Weighted or not; it is told how many clients a round is expected to have."""
+    clipped = measure(data, aggregator={"kind": "clipping", "norm": 0.3})
+    assert_close(measure(data, aggregator=of("clipping", norm=0.3)), clipped, atol=0)
+    ours = measure(data, aggregator=of("uniform"))
+    assert_close(ours, reference(data, sgd(data, lambda examples, steps, loss: 1.0)))
+
+
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_an_optimizer_of_ones_own(data: FederatedData, execution: str) -> None:
+    """A learning rate of the server's that falls by round: TFF's `schedule_learning_rate`."""
+    done = 0
+
+    def step(weights: Any, change: Any) -> Any:
+        nonlocal done
+        done += 1
+        return [w + 0.5 / done * c for w, c in zip(weights, change)]
+
+    given = {"server_optimizer": of("falling", rate=0.5), "execution": execution}
+    assert_close(measure(data, **given), reference(data, sgd(data), step))
+
+
+def test_an_optimizer_without_a_rate_takes_no_schedule(data: FederatedData) -> None:
+    given = {"client_optimizer": of("stateless"), "execution": "packed"}
+    assert RATE == 0.1
+    assert_close(measure(data, **given), reference(data, sgd(data)))
+    scheduled = {"kind": "fedavg_with_schedule", "schedule": "inverse_sqrt"}
+    with pytest.raises(ModelError, match=r"training\.client_optimizer: has no learning rate in"):
+        measure(data, algorithm=scheduled, **given)
+
+
+@pytest.mark.parametrize("key", ["aggregator", "server_optimizer"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("broken", r"tff.*: fed_parts:broken raised KeyError: 'no' \(line 35 of .*fed_parts\.py"),
+        ("nothing", r"tff.*: fed_parts:nothing gave NoneType, not a.* tff\."),
+        ("other", r"tff.*: the module 'fed_parts' has no function 'other'"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said(data: FederatedData, key: str, name: str, said: str) -> None:
+    given: dict[str, Any] = {key: of(name)}
+    with pytest.raises(ModelError, match=said):
+        measure(data, **given)
