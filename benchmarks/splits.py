@@ -19,10 +19,12 @@ from harness.data import sizes
 from harness.data.heterogeneity import measure
 from harness.data.splits import Pool, assign, splits
 
-LABELS, NATURAL, FEATURES, SEMANTIC_CLIENTS = 10, 3400, 64, 20
+LABELS, NATURAL, FEATURES = 10, 3400, 64
+LOGNORMAL = sizes.sizes.parse({"kind": "lognormal", "sigma": 0.5})
+FEW = 20  # clients whose clusters are fitted at once
 
 
-def choices(clients: int) -> dict[str, tuple[dict[str, Any], int]]:
+def choices(clients: int) -> list[tuple[str, dict[str, Any], int]]:
     """What is timed: the split, and for how many clients."""
     rng = np.random.default_rng(0)
     keys: dict[str, dict[str, Any]] = {
@@ -36,12 +38,14 @@ def choices(clients: int) -> dict[str, tuple[dict[str, Any], int]]:
         "exclusive": LABELS,
         "group_natural": NATURAL // 10,
         "natural": NATURAL,
-        "semantic": SEMANTIC_CLIENTS,
     }
-    return {
-        name: ({"kind": name, **keys.get(name, {})}, fewer.get(name, clients))
-        for name in splits.names()
-    }
+    return [
+        *(
+            (name, {"kind": name, **keys.get(name, {})}, fewer.get(name, clients))
+            for name in splits.names()
+        ),
+        ("semantic", {"kind": "semantic"}, FEW),
+    ]
 
 
 def measured(run: Callable[[], Any]) -> tuple[float, float]:
@@ -71,20 +75,22 @@ def main() -> None:
         rows.append([name, f"{count:,}", f"{seconds:.2f}", f"{peak:,.0f}"])
         print(rows[-1], file=sys.stderr)
 
-    for name, (chosen, count) in choices(clients).items():
+    for name, chosen, count in choices(clients):
         pool = Pool(labels, count, natural, x=x, num_classes=LABELS)
         split = splits.parse(chosen)
         # Not `assign`: how often a split is drawn again is a matter of luck.
         add(name, count, lambda: splits.entry(split).call(split, pool, np.random.default_rng(1)))  # noqa: B023
-    split = splits.parse({"kind": "dirichlet_priors", "alpha": 0.5})
-    for size in ({"kind": "lognormal", "sigma": 0.5}, {"kind": "power_law", "exponent": 3}):
-        pool, chosen = Pool(labels, clients), sizes.sizes.parse(size)
+    for name, chosen, count in choices(clients):
+        if count < clients or not splits[name].traits.get("sizes"):
+            continue
+        split = splits.parse(chosen)
+        pool = Pool(labels, count, x=x, num_classes=LABELS)
 
-        def run() -> np.ndarray:
+        def run(split: Any = split, pool: Pool = pool) -> np.ndarray:
             drawn = np.random.default_rng(1)
-            return assign(split, pool, drawn, lambda: sizes.draw(chosen, clients, examples, drawn))  # noqa: B023
+            return assign(split, pool, drawn, lambda: sizes.draw(LOGNORMAL, count, examples, drawn))  # noqa: B023
 
-        add(f"dirichlet_priors, size {size['kind']}", clients, run)
+        add(f"{name}, size lognormal", count, run)
     counts = np.random.default_rng(0).multinomial(
         examples // clients, [1 / LABELS] * LABELS, clients
     )

@@ -17,7 +17,7 @@ from harness.systems.dropout import dropouts
 from harness.systems.malicious import attacks
 from harness.systems.sampling import samplers
 from harness.systems.stragglers import stragglers
-from harness.training.execution.packed import deal
+from harness.training.execution.packed import deal, stack_training
 from harness.training.loop import steps, train
 from harness.training.models import models
 from harness.training.process import process_for
@@ -195,6 +195,26 @@ def test_a_round_without_clients_changes_nothing(execution: str) -> None:
     assert (empty.loss, empty.accuracy) == (first.loss, first.accuracy)
     assert third.clients == 2 and third.loss != first.loss == empty.loss
     assert last.loss == third.loss
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize(
+    ("other", "is_traced"),
+    [
+        ({"algorithm": {"kind": "fedprox", "mu": 0.3}, "server_optimizer": YOGI}, False),
+        ({"algorithm": {"kind": "fedprox", "mu": 0.2}}, True),
+        ({"algorithm": {"kind": "fedprox", "mu": 0.3, "weighting": "uniform"}}, True),
+        ({"algorithm": {"kind": "fedprox", "mu": 0.3}, "client_optimizer": MOMENTUM}, True),
+        ({"algorithm": {"kind": "fedprox", "mu": 0.3}, "aggregator": "median"}, True),
+    ],
+)
+def test_what_clients_do_is_traced_once(other: dict[str, Any], is_traced: bool) -> None:
+    data, model = federation([4, 5], 0), models.parse({"kind": "mlp", "hidden": [3]})
+    one = {"algorithm": {"kind": "fedprox", "mu": 0.3}}
+    process_for(model, Training.model_validate({"rounds": 1, **one}), data)
+    traced = stack_training.cache_info().misses
+    process_for(model, Training.model_validate({"rounds": 1, **other}), data)
+    assert stack_training.cache_info().misses == traced + is_traced
 
 
 @given(work=st.lists(st.integers(0, 50), min_size=1, max_size=60), stacks=st.integers(1, 10))

@@ -403,9 +403,10 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
             "did you mean 'per_client'?",
         ),
         (
-            clients("split: {kind: dirichlet, alpha: 1}, size: linear"),
-            "4: clients.size: got linear; the dirichlet split has sizes of its own; allowed with: "
-            "continuous, dirichlet_priors, iid, labels_per_client",
+            clients("split: semantic, size: linear"),
+            "4: clients.size: got linear; the semantic split has sizes of its own; allowed with: "
+            "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, "
+            "labels_per_client, shards",
         ),
         (
             clients("size: {kind: explicit, examples: [1, 2]}"),

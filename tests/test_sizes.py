@@ -106,7 +106,14 @@ def made(size: Any, split: Any = "iid", count: int = 10, seed: int = 0) -> Feder
 
 @pytest.mark.parametrize(
     "split",
-    ["iid", {"kind": "dirichlet_priors", "alpha": 0.3}, {"kind": "continuous", "strictness": 0.5}],
+    [
+        "iid",
+        {"kind": "dirichlet_priors", "alpha": 0.3},
+        {"kind": "dirichlet", "alpha": 0.3},
+        "shards",
+        {"kind": "distribution", "matrix": [list(range(10))] * 10},
+        {"kind": "continuous", "strictness": 0.5},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("size", ["linear", {"kind": "lognormal", "sigma": 0.5}], ids=str)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib import import_module
 from typing import Any, Optional, Union
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from harness.data.heterogeneity import label_entropies
 from harness.data.splits import NO_ONE, Pool, assign, splits
-from harness.data.splits.dirichlet_priors import drawn
+from harness.data.splits.base import drawn
 from harness.errors import DataError
 
 Choice = Union[str, dict[str, Any]]
@@ -60,6 +63,10 @@ def sized_pools(draw: st.DrawFn) -> Pool:
         {"kind": "dirichlet_priors", "alpha": 1e-4},
         {"kind": "dirichlet_priors", "alpha": 1},
         {"kind": "dirichlet_priors", "alpha": 1e6},
+        {"kind": "dirichlet", "alpha": 0.3},
+        {"kind": "dirichlet", "alpha": 0.3, "balance": True},
+        {"kind": "shards", "shards_per_client": 3},
+        {"kind": "distribution"},
         {"kind": "continuous", "strictness": 0.5},
     ],
     ids=str,
@@ -67,6 +74,10 @@ def sized_pools(draw: st.DrawFn) -> Pool:
 @quick
 @given(pool=sized_pools(), seed=seeds)
 def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int) -> None:
+    if isinstance(choice, dict) and choice["kind"] == "distribution":
+        choice = {**choice, "matrix": rng(seed).random((pool.clients, pool.classes)).tolist()}
+    elif isinstance(choice, dict) and choice["kind"] == "shards":
+        assume(3 * pool.clients <= len(pool.labels))
     client = deal(choice, pool, seed)
     assert pool.sizes is not None
     held = np.bincount(client[client != NO_ONE], minlength=pool.clients)
@@ -83,6 +94,60 @@ def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: i
     held = np.bincount(deal(choice, even, seed), minlength=pool.clients)
     assert held.sum() == len(pool.labels)
     assert held.max() - held.min() <= 1
+
+
+def sized(each: int = 300) -> Pool:
+    """Ten labels, ten clients that are to have 1, 2, ... 10 parts of the examples."""
+    return pool(10, each=each, sizes=each * 10 * np.arange(1, 11) // 55)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sizes_leave_dirichlet_its_skew(seed: int) -> None:
+    def entropy(alpha: float, some: Pool) -> float:
+        choice = {"kind": "dirichlet", "alpha": alpha}
+        return float(label_entropies(counts(deal(choice, some, seed), some)).mean())
+
+    entropies = [entropy(alpha, sized()) for alpha in (0.05, 0.5, 5, 500)]
+    assert entropies == sorted(entropies)
+    assert entropies[-1] > 0.98 * np.log(10)
+    assert entropies[0] < entropy(0.5, pool(10, each=300))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shards_of_given_sizes_have_few_labels(seed: int) -> None:
+    some = sized()
+    table = counts(deal("shards", some, seed), some)
+    # A shard of half a client's examples reaches over as many labels as fit into it, and one more.
+    assert ((table > 0).sum(axis=1) <= 2 * (some.client_sizes() / 2 // 300 + 2)).all()
+    # And they are not the same labels under each seed.
+    assert not np.array_equal(table, counts(deal("shards", some, seed + 5), some))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_matrix_says_what_a_client_of_any_size_draws_from(seed: int) -> None:
+    """Where no label runs out, a client has its own labels only, in their proportions."""
+    labels = np.repeat(np.arange(4), 1000)
+    some = Pool(labels, 3, sizes=np.array([600, 300, 60]), num_classes=4)
+    matrix = [[1, 1, 0, 0], [0, 2, 1, 0], [0, 0, 0, 7]]
+    table = counts(deal({"kind": "distribution", "matrix": matrix}, some, seed), some)
+    assert (table[np.array(matrix) == 0] == 0).all()
+    # Binomial, within five standard deviations.
+    assert abs(table[0, 0] - 300) < 5 * np.sqrt(600 / 4)
+    assert abs(table[1, 1] - 200) < 5 * np.sqrt(300 * 2 / 9)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_exclusive_labels_go_where_examples_are_lacking(seed: int) -> None:
+    some = pool(3, each=60, sizes=np.array([100, 400, 100]))
+    table = counts(deal("exclusive", some, seed), some)
+    assert ((table > 0).sum(axis=0) == 1).all()
+    assert ((table > 0).sum(axis=1) >= 1).all()
+    # Labels are whole, 60 examples: sizes come out to within one of them.
+    assert np.abs(table.sum(axis=1) - some.client_sizes()).max() <= 60
+    shared = counts(deal({"kind": "exclusive", "share": 0.5}, some, seed), some)
+    assert np.abs(shared.sum(axis=1) - some.client_sizes()).max() <= 1
+    tiny = pool(5, labels=5, sizes=np.array([296, 1, 1, 1, 1]))
+    assert (counts(deal("exclusive", tiny, seed), tiny).sum(axis=1) == 60).all()
 
 
 # dirichlet with balance
@@ -211,6 +276,7 @@ def test_more_clients_than_labels() -> None:
 @given(pool=sized_pools(), seed=seeds)
 def test_counts_come_out_as_they_are(pool: Pool, seed: int) -> None:
     """A matrix of counts that use up every label."""
+    pool = replace(pool, sizes=None)
     supply = np.bincount(pool.labels, minlength=pool.classes)
     matrix = rng(seed).multinomial(supply, np.full(pool.clients, 1 / pool.clients)).T
     client = deal({"kind": "distribution", "matrix": matrix.astype(float).tolist()}, pool, seed)
@@ -330,6 +396,32 @@ def test_semantic_clients_are_more_alike_within_than_between() -> None:
     ours = _scatter(data.data, client)
     by_chance = _scatter(data.data, deal("iid", some))
     assert ours < 0.97 * by_chance
+
+
+def test_semantic_clients_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine kinds in three families: first come groups, and within them clients."""
+    monkeypatch.setattr(import_module("harness.data.splits.semantic"), "_AT_ONCE", 4)
+    kind, label = np.tile(np.arange(9), 120), np.repeat(np.arange(3), 360)
+    centre = np.stack([300 * np.eye(3)[k // 3] + 20 * np.eye(3)[k % 3] for k in range(9)])
+    x = centre[kind] + rng(3).normal(size=(len(kind), 3))
+    some = Pool(label, 9, x=x.astype(np.float32))
+    for seed in range(5):
+        client = deal({"kind": "semantic", "components": 3}, some, seed)
+        table = np.zeros((9, 9), np.int64)
+        np.add.at(table, (client, kind), 1)
+        assert sorted(table.max(axis=1)) == [120] * 9  # a client has one kind, whole
+        families = [set((np.flatnonzero(row) // 3).tolist()) for row in table]
+        assert [len(f) for f in families] == [1] * 9
+        assert families[0] == families[1] == families[2]  # neighbours, as groups are
+
+
+def test_semantic_clients_in_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("harness.data.splits.semantic"), "_AT_ONCE", 2)
+    some = Pool(rng().integers(4, size=600), 30, x=rng(1).normal(size=(600, 5)))
+    one, again = (deal({"kind": "semantic", "components": 3}, some, 5) for _ in range(2))
+    np.testing.assert_array_equal(one, again)
+    assert set(one.tolist()) == set(range(30))
+    assert _scatter(some.x, one) < 0.9 * _scatter(some.x, deal("iid", some))
 
 
 def _scatter(x: np.ndarray, client: np.ndarray) -> float:

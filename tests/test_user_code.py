@@ -93,6 +93,22 @@ print(len(opened))
     assert int(done.stdout) == 1
 
 
+@pytest.mark.parametrize("folder", ["site-packages", "dist-packages"])
+def test_packages_of_another_environment_are_installed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """As with system packages, or where `uv run --with` puts one environment above another."""
+    write(tmp_path / "lib" / folder / "fed_package.py", "x = 1")
+    write(tmp_path / "fed_uses_package.py", "import fed_package")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "lib" / folder)
+    before = fingerprint("fed_uses_package")
+    write(tmp_path / "lib" / folder / "fed_package.py", "x = 2")
+    assert fingerprint("fed_uses_package") == before
+    write(tmp_path / "fed_uses_package.py", "import fed_package as p")
+    assert fingerprint("fed_uses_package") != before
+
+
 def test_the_functions_of_a_section(tmp_path: Path) -> None:
     write(tmp_path / "fed_m.py", "")
     assert fingerprints(models.parse({"keras": "fed_m:f"})) == {"fed_m:f": fingerprint("fed_m")}

@@ -6,7 +6,8 @@ import atexit
 from typing import Any, Optional, Union
 
 from harness.errors import RuntimeUnavailable
-from harness.runtime.executors import context_arguments, executor_factory
+from harness.runtime.compiler import context_arguments
+from harness.runtime.executors import executor_factory
 from harness.runtime.imports import import_tff
 from harness.runtime.remote import RemoteRuntime
 from harness.runtime.worker import LocalWorker

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Optional, Protocol
 
 from harness.errors import RuntimeUnavailable
-from harness.runtime.executors import simulated
+from harness.runtime.compiler import simulated
 
 
 class Pool(Protocol):

@@ -80,29 +80,3 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
                 self._executors.popitem()[1].close()
 
     return Factory()
-
-
-def context_arguments() -> dict[str, Any]:
-    """What TFF's own native contexts are made with, besides their executors."""
-    from tensorflow_federated.python.core.backends.native import compiler
-    from tensorflow_federated.python.core.environments.tensorflow_frontend import (
-        tensorflow_computation,
-    )
-
-    return {
-        "compiler_fn": lambda c: compiler.desugar_and_transform_to_native(simulated(c)),
-        "transform_args": tensorflow_computation.transform_args,
-        "transform_result": tensorflow_computation.transform_result,
-    }
-
-
-def simulated(computation: Any) -> Any:
-    """A TFF computation whose secure sums are plain ones of the same arithmetic.
-
-    TFF's native executors have no secure sums; the simulation of them is in its test backend.
-    """
-    from tensorflow_federated.python.core.backends.test import compiler
-
-    replaced = compiler.replace_secure_intrinsics_with_bodies(computation)
-    # It drops the Python classes that results are made of, such as that of the server's state.
-    return type(replaced).with_type(replaced, computation.type_signature)

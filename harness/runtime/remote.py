@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from harness.errors import RuntimeUnavailable
+from harness.runtime.compiler import context_arguments
 from harness.runtime.divided import divided_context
-from harness.runtime.executors import context_arguments, executor_factory
+from harness.runtime.executors import executor_factory
 from harness.runtime.health import demand, no_answer, open_channel, ping, silent, timed_out
 from harness.runtime.imports import import_tff
 

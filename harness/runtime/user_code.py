@@ -35,6 +35,7 @@ _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple(
     str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+_PACKAGES = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
 
 
 # The sources of what was imported, by the module that was asked for.
@@ -162,7 +163,10 @@ def fingerprint(module: str) -> str:
 
 def is_installed(path: Union[str, Path]) -> bool:
     """Whether a file or folder belongs to Python or to its installed packages."""
-    return str(Path(path).resolve()).startswith(_INSTALLED)
+    resolved = Path(path).resolve()
+    # Packages may be of several environments, as with system packages or `uv run --with`.
+    is_package = not _PACKAGES.isdisjoint(resolved.parts)
+    return is_package or str(resolved).startswith(_INSTALLED)
 
 
 def _sources(module: str) -> Iterator[tuple[str, bytes]]:

@@ -13,12 +13,14 @@ from pydantic import Field
 
 from harness.errors import ModelError
 from harness.registry import Registry
-from harness.runtime.user_code import UserFunction, call, demand
+from harness.runtime.user_code import UserFunction, call, demand, fingerprints
+from harness.settings import Section
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 optimizers: Registry[Callable[..., tff.learning.optimizers.Optimizer]] = Registry("optimizer")
+_made: dict[tuple[str, str], tff.learning.optimizers.Optimizer] = {}
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -173,3 +175,16 @@ def own(
             f"{key}: {tff} gave {type(optimizer).__name__}, not a tff.learning.optimizers.Optimizer"
         )
     return optimizer
+
+
+def optimizer_of(chosen: Section) -> tff.learning.optimizers.Optimizer:
+    """The optimizer that a validated section chooses.
+
+    Equal sections get one and the same object, which has no state of its own: what is traced with
+    it can be shared.
+    """
+    entry = optimizers.entry(chosen)
+    key = entry.name, f"{chosen.model_dump_json()} {fingerprints(chosen)}"
+    if key not in _made:
+        _made[key] = entry.call(chosen)
+    return _made[key]

@@ -10,7 +10,7 @@ from harness.data.federate import FederatedData
 from harness.errors import DataError
 from harness.runtime.imports import import_tff, silenced
 from harness.training.cohorts import shuffled_examples
-from harness.training.optimizers import optimizers
+from harness.training.optimizers import optimizer_of
 from harness.training.settings import Personalise, Training
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _fine_tuning(
     import tensorflow as tf
 
     accuracy = _accuracy(process, training.batch_size)
-    tuner = optimizers.entry(optimizer).call(optimizer)
+    tuner = optimizer_of(optimizer)
 
     def build() -> Any:
         @tf.function

@@ -30,7 +30,7 @@ from harness.training.execution import packed, standard
 from harness.training.execution.choose import Execution, choose
 from harness.training.execution.scaled import is_scaled as takes_factors
 from harness.training.forms import Form, form_of
-from harness.training.optimizers import optimizers
+from harness.training.optimizers import optimizer_of
 from harness.training.settings import Training
 from harness.training.traffic import Traffic, traffic_of
 
@@ -41,6 +41,7 @@ _built: dict[str, Process] = {}
 _forms: dict[str, Form] = {}
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
+atexit.register(packed.stack_training.cache_clear)
 
 
 @dataclass(frozen=True)
@@ -223,8 +224,8 @@ def _build(
     is_packed = execution.kind == "packed"
     parts = Parts(
         form.functional() if is_packed else form.variable(),
-        optimizers.entry(training.client_optimizer).call(training.client_optimizer),
-        optimizers.entry(training.server_optimizer).call(training.server_optimizer),
+        optimizer_of(training.client_optimizer),
+        optimizer_of(training.server_optimizer),
         aggregator=aggregator_factory(training.aggregator, clients),
         packed=is_packed,
         scaled=scaled,

@@ -136,6 +136,44 @@ def deal(labels: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np
     return client
 
 
+def drawn(
+    priors: np.ndarray, sizes: np.ndarray, supply: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws labels for all clients at once, without replacement.
+
+    Every client asks for as many examples as it lacks, by its prior over the labels that are not
+    used up. Where a label is asked for more often than it is there, chance decides who gets it,
+    and the others ask again: so at least one label is used up in each turn but the last.
+
+    Args:
+        priors: float (clients, classes), of each client the weights of its labels.
+        sizes: int (clients,), no more in all than there are examples.
+        supply: int (classes,), examples of each label.
+        rng: what is drawn from.
+
+    Returns:
+        int64 (clients, classes): examples of each label for each client; rows add up to `sizes`.
+
+    """
+    counts = np.zeros(priors.shape, np.int64)
+    lacking, left = sizes.astype(np.int64), supply.astype(np.int64)
+    while lacking.any():
+        asking = np.flatnonzero(lacking)
+        wanted = priors[asking] * (left > 0)
+        # Whose labels have all run out takes of the rest what there is.
+        total = wanted.sum(axis=1, keepdims=True)
+        wanted = np.where(total > 0, wanted / np.where(total > 0, total, 1), left / left.sum())
+        asked = rng.multinomial(lacking[asking], wanted)
+        for label in np.flatnonzero(asked.sum(axis=0) > left):
+            asked[:, label] = rng.multivariate_hypergeometric(
+                asked[:, label], int(left[label]), method="marginals"
+            )
+        counts[asking] += asked
+        left -= asked.sum(axis=0)
+        lacking[asking] -= asked.sum(axis=1)
+    return counts
+
+
 def whole(shares: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Int64 counts in proportion to `shares` (..., n), n parts of int `total` (...).
 
@@ -146,6 +184,21 @@ def whole(shares: np.ndarray, total: np.ndarray) -> np.ndarray:
     of_all = ends / np.where(ends[..., -1:] > 0, ends[..., -1:], 1)
     ends = np.rint(of_all * np.asarray(total)[..., None]).astype(np.int64)
     return np.diff(ends, axis=-1, prepend=0)
+
+
+def apportioned(weights: np.ndarray, seats: int) -> np.ndarray:
+    """Int64 (n,) adding up to `seats`, in proportion to `weights` by largest remainder."""
+    shares = weights / weights.sum() * seats
+    given = np.floor(shares).astype(np.int64)
+    most = np.argsort(given - shares, kind="stable")[: seats - given.sum()]
+    given[most] += 1
+    return given
+
+
+def groups_of(member: np.ndarray) -> list[np.ndarray]:
+    """For each group that has any, the int positions of its members: of int (n,), their groups."""
+    order = np.argsort(member, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
 
 
 def assign(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.data.splits.base import Pool, deal, splits
+from harness.data.splits.base import Pool, deal, drawn, splits
 from harness.data.splits.dirichlet import Alpha, within_range
 
 
@@ -30,41 +30,3 @@ def dirichlet_priors(pool: Pool, rng: np.random.Generator, *, alpha: Alpha) -> n
         np.full(len(present), within_range(alpha)), size=pool.clients
     )
     return deal(pool.labels, drawn(priors, pool.client_sizes(), supply, rng), rng)
-
-
-def drawn(
-    priors: np.ndarray, sizes: np.ndarray, supply: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Draws labels for all clients at once, without replacement.
-
-    Every client asks for as many examples as it lacks, by its prior over the labels that are not
-    used up. Where a label is asked for more often than it is there, chance decides who gets it,
-    and the others ask again: so at least one label is used up in each turn but the last.
-
-    Args:
-        priors: float (clients, classes), rows that add up to 1.
-        sizes: int (clients,), no more in all than there are examples.
-        supply: int (classes,), examples of each label.
-        rng: what is drawn from.
-
-    Returns:
-        int64 (clients, classes): examples of each label for each client; rows add up to `sizes`.
-
-    """
-    counts = np.zeros(priors.shape, np.int64)
-    lacking, left = sizes.astype(np.int64), supply.astype(np.int64)
-    while lacking.any():
-        asking = np.flatnonzero(lacking)
-        wanted = priors[asking] * (left > 0)
-        # Whose labels have all run out takes of the rest what there is.
-        total = wanted.sum(axis=1, keepdims=True)
-        wanted = np.where(total > 0, wanted / np.where(total > 0, total, 1), left / left.sum())
-        asked = rng.multinomial(lacking[asking], wanted)
-        for label in np.flatnonzero(asked.sum(axis=0) > left):
-            asked[:, label] = rng.multivariate_hypergeometric(
-                asked[:, label], int(left[label]), method="marginals"
-            )
-        counts[asking] += asked
-        left -= asked.sum(axis=0)
-        lacking[asking] -= asked.sum(axis=1)
-    return counts

@@ -7,19 +7,20 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from harness.data.splits.base import Pool, deal, splits, whole
+from harness.data.splits.base import Pool, deal, drawn, splits, whole
 from harness.errors import DataError
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-@splits("distribution", leaves_out=True, per_client="matrix")
+@splits("distribution", leaves_out=True, per_client="matrix", sizes=True)
 def distribution(pool: Pool, rng: np.random.Generator, *, matrix: list[list[Weight]]) -> np.ndarray:
     """Shares each label out as a matrix says: one row a client, one column a label.
 
     A label's examples are dealt in proportion to its column, to within one example; so counts,
     shares and weights will do. With the counts themselves, that is what the clients get. A label
-    whose column is all 0 goes to nobody.
+    whose column is all 0 goes to nobody. With clients.size, a client's examples are drawn from the
+    labels in the proportions of its row, as with dirichlet_priors.
 
     Source: flwr-datasets, DistributionPartitioner (whose matrix is the transpose).
 
@@ -35,4 +36,7 @@ def distribution(pool: Pool, rng: np.random.Generator, *, matrix: list[list[Weig
             f"{pool.classes} columns, one a label; it has {len(matrix)} rows of {columns}"
         )
     supply = np.bincount(pool.labels, minlength=pool.classes)
-    return deal(pool.labels, whole(np.array(matrix, np.float64).T, supply).T, rng)
+    weights = np.array(matrix, np.float64)
+    if pool.sizes is not None:
+        return deal(pool.labels, drawn(weights, pool.sizes, supply, rng), rng)
+    return deal(pool.labels, whole(weights.T, supply).T, rng)

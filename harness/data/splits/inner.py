@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from harness.data.splits.base import NO_ONE, Pool, assign, splits
+from harness.data.splits.base import NO_ONE, Pool, apportioned, assign, groups_of, splits
 from harness.data.splits.natural import needed
 from harness.errors import DataError
 from harness.registry import Choice
@@ -39,20 +39,10 @@ def inner(
             f"the split inner makes at least one client of each natural one; there are "
             f"{len(names)}, and clients.count is {pool.clients}"
         )
-    each = 1 + _apportioned(np.bincount(member), pool.clients - len(names))
+    each = 1 + apportioned(np.bincount(member), pool.clients - len(names))
     starts = np.cumsum(each) - each
     client = np.empty(len(member), np.int64)
-    groups = np.split(np.argsort(member, kind="stable"), np.cumsum(np.bincount(member))[:-1])
-    for index, clients, start in zip(groups, each, starts):
+    for index, clients, start in zip(groups_of(member), each, starts):
         dealt = assign(split, pool.part(index, int(clients)), rng)
         client[index] = np.where(dealt == NO_ONE, NO_ONE, dealt + start)
     return client
-
-
-def _apportioned(weights: np.ndarray, seats: int) -> np.ndarray:
-    """Int64 (n,) adding up to `seats`, in proportion to `weights` by largest remainder."""
-    shares = weights / weights.sum() * seats
-    given = np.floor(shares).astype(np.int64)
-    most = np.argsort(given - shares, kind="stable")[: seats - given.sum()]
-    given[most] += 1
-    return given

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from harness.data.splits.base import Pool, splits
+from harness.data.splits.base import Pool, apportioned, groups_of, splits
 
+_AT_ONCE = 300  # clients; of more, groups come first
 _LEAST_VARIANCE = 1e-4
 _FITTED = 2000, 50  # examples of a label that its mixture is fitted to: or so many for each client
 
@@ -28,26 +30,54 @@ def semantic(
     the clusters of one label are matched to those of the label before so that the sum of the
     symmetric Kullback-Leibler divergences is least. A label with fewer examples than clients has
     as many clusters as examples; of a label with many, 2,000 or 50 for each client are fitted to.
-    Work grows with examples times clients: meant for hundreds of clients.
+    More than 300 clients are made in steps: first as many groups of them as the square root of
+    their number, and then, of the examples of each group, its clients, whose number is in
+    proportion to the examples.
 
     Source: H. Yuan, W. Morningstar, L. Ning, K. Singhal, What Do We Mean by Generalization in
     Federated Learning?, ICLR 2022 ("semantic partitioning"), arXiv:2110.14216. There the
     features are those of a network that was trained on other images; here they are the pixels, as
     nothing can be downloaded.
     """
-    from scipy.optimize import linear_sum_assignment
+    from threadpoolctl import threadpool_limits
 
     features = _principal_components(pool, components)
-    client = np.empty(len(pool.labels), np.int64)
+    # The matrices are small: more threads wait for each other, and add up in another order.
+    with threadpool_limits(1):
+        return _divided(features, pool.labels, pool.clients, rng)
+
+
+def _divided(
+    features: np.ndarray, labels: np.ndarray, clients: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Int64 (n,): the client of each example; by groups of clients where there are many."""
+    if clients <= _AT_ONCE:
+        return _clustered(features, labels, clients, rng)
+    group = _clustered(features, labels, math.ceil(math.sqrt(clients)), rng)
+    members = groups_of(group)
+    each = 1 + apportioned(np.array([len(m) for m in members]), clients - len(members))
+    client = np.empty(len(labels), np.int64)
+    for index, some, start in zip(members, each, np.cumsum(each) - each):
+        client[index] = start + _divided(features[index], labels[index], int(some), rng)
+    return client
+
+
+def _clustered(
+    features: np.ndarray, labels: np.ndarray, clients: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Int64 (n,): the client of each example, whose cluster of its label it is in."""
+    from scipy.optimize import linear_sum_assignment
+
+    client = np.empty(len(labels), np.int64)
     # The Gaussians of the clients, as means and variances: of the label before.
     before = None
-    for label in np.unique(pool.labels):
-        index = np.flatnonzero(pool.labels == label)
-        cluster, *found = _mixture(features[index], pool.clients, rng)
+    for label in np.unique(labels):
+        index = np.flatnonzero(labels == label)
+        cluster, *found = _mixture(features[index], clients, rng)
         if before is None:
-            owner = rng.permutation(pool.clients)[: len(found[0])]
+            owner = rng.permutation(clients)[: len(found[0])]
             # A client that has no cluster yet is as near to one as to another.
-            before = list(np.repeat(f.mean(0, keepdims=True), pool.clients, 0) for f in found)
+            before = list(np.repeat(f.mean(0, keepdims=True), clients, 0) for f in found)
         else:
             _, owner = linear_sum_assignment(_divergences(found, before))
         for known, new in zip(before, found):

@@ -7,11 +7,11 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from harness.data.splits.base import Pool, splits
+from harness.data.splits.base import NO_ONE, Pool, splits, whole
 from harness.errors import DataError
 
 
-@splits("shards")
+@splits("shards", sizes=True)
 def shards(
     pool: Pool,
     rng: np.random.Generator,
@@ -20,7 +20,8 @@ def shards(
 ) -> np.ndarray:
     """Sorts by label, cuts into equal shards, and deals each client `shards_per_client` of them.
 
-    With two shards most clients see two labels only. Sizes of shards differ by one at most.
+    With two shards most clients see two labels only. Sizes of shards differ by one at most; with
+    clients.size, those of a client's shards add up to its size.
 
     Source: McMahan et al., AISTATS 2017, section 3 ("Non-IID"), arXiv:1602.05629.
 
@@ -36,8 +37,15 @@ def shards(
         )
     # Examples of one label are shuffled first, so that shards differ from seed to seed.
     shuffled = rng.permutation(examples)
+    client = np.full(examples, NO_ONE)
+    if pool.sizes is not None:
+        shuffled = shuffled[: pool.sizes.sum()]
     by_label = shuffled[np.argsort(pool.labels[shuffled], kind="stable")]
-    owner = rng.permutation(count) % pool.clients
-    client = np.empty(examples, np.int64)
-    client[by_label] = owner[np.arange(examples) * count // examples]
+    shard = rng.permutation(count)
+    owner = shard % pool.clients
+    if pool.sizes is None:
+        client[by_label] = owner[np.arange(examples) * count // examples]
+    else:
+        lengths = whole(np.ones((pool.clients, shards_per_client)), pool.sizes)
+        client[by_label] = np.repeat(owner, lengths[owner, shard // pool.clients])
     return client

@@ -16,7 +16,7 @@ from harness.registry import Choice, suggest
 from harness.runtime.imports import import_tff
 from harness.settings import Section
 from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms
-from harness.training.optimizers import optimizers
+from harness.training.optimizers import optimizer_of, optimizers
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -80,7 +80,7 @@ def fed_recon(
     2021, algorithm 1, arXiv:2102.03448.
     """
     chosen = reconstruction_optimizer
-    own = parts.client_optimizer if chosen is None else optimizers.entry(chosen).call(chosen)
+    own = parts.client_optimizer if chosen is None else optimizer_of(chosen)
     stage = {"recon_epochs": reconstruction_epochs, "recon_steps_max": reconstruction_steps}
     return _FedRecon(parts, local_layers, own, stage, split_dataset, weighting)
 

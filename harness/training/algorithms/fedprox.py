@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -40,6 +41,7 @@ def fedprox(
     return fedavg(parts, weighting=weighting)
 
 
+@lru_cache(maxsize=32)  # one object for the same arguments, so that what it is part of is shared
 def _proximal(inner: Any, mu: float) -> Any:
     """The optimizer `inner`, for a loss with mu/2 |w - w0|^2 more; w0 is where it starts."""
     import tensorflow as tf

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -154,14 +155,15 @@ def learning_process(
     def sent(state: Any) -> Any:
         return state.global_model_weights, state.client_work
 
-    @tff.tensorflow.computation(sent.type_signature.result, stack_type)
-    def train_stack(received: Any, stack: Any) -> Any:
-        weights, done = received
-        optimizer = client_optimizer
-        if by_round:
-            optimizer = times(at(by_round, done), client_optimizer)
-        return _train_stack(model, optimizer, weighting, aggregator is not None, weights, stack)
-
+    train_stack = stack_training(
+        model,
+        client_optimizer,
+        weighting,
+        tuple(by_round),
+        aggregator is not None,
+        sent.type_signature.result,
+        stack_type,
+    )
     trained_type = train_stack.type_signature.result
 
     @tff.tensorflow.computation(state_type, trained_type)
@@ -196,6 +198,35 @@ def learning_process(
         return templates.LearningProcessOutput(state, metrics)
 
     return PackedProcess(initialise, next_round)
+
+
+@lru_cache(maxsize=32)
+def stack_training(
+    model: Any,
+    client_optimizer: Any,
+    weighting: str,
+    by_round: tuple[float, ...],
+    keeps_rows: bool,
+    received_type: Any,
+    stack_type: Any,
+) -> tff.Computation:
+    """The computation that trains a stack: one for all processes whose clients do the same.
+
+    Tracing it, and preparing it in TFF's worker, which knows it again, is most of what a process
+    costs before its first round. Arguments as for `learning_process`, and the types of what the
+    server sends and of a stack.
+    """
+    tff: Any = import_tff()
+
+    @tff.tensorflow.computation(received_type, stack_type)
+    def train_stack(received: Any, stack: Any) -> Any:
+        weights, done = received
+        optimizer = client_optimizer
+        if by_round:
+            optimizer = times(at(by_round, done), client_optimizer)
+        return _train_stack(model, optimizer, weighting, keeps_rows, weights, stack)
+
+    return train_stack
 
 
 def _gathered(trained: Any, model: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
@@ -68,12 +69,12 @@ class FunctionalForm(Form):
         import tensorflow_federated as tff
 
         def model_fn() -> tff.learning.models.VariableModel:
-            return judged(tff.learning.models.model_from_functional(self._own()), self.shape)
+            return judged(tff.learning.models.model_from_functional(self._own), self.shape)
 
         return model_fn
 
     def functional(self) -> tff.learning.models.FunctionalModel:
-        return self._own()
+        return self._own
 
     def new_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow as tf
@@ -99,6 +100,7 @@ class FunctionalForm(Form):
         )
         return float(loss), tf.constant(given)
 
+    @cached_property
     def _own(self) -> tff.learning.models.FunctionalModel:
         import tensorflow_federated as tff
 

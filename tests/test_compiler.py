@@ -1,0 +1,84 @@
+"""The compiler with a memory gives what TFF's own gives."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.runtime.compiler import native, simulated
+
+pytestmark = pytest.mark.usefixtures("running")
+
+
+@pytest.fixture(scope="module")
+def computations(tff: Any) -> dict[str, Any]:
+    """Two of equal parts but not names, one with secure sums, and one with large arrays."""
+    import tensorflow as tf
+
+    table = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
+    numbers = tff.FederatedType(np.float32, tff.CLIENTS)
+
+    @tff.tensorflow.computation(np.float32)
+    def twice(x: Any) -> Any:
+        return tf.function(lambda y: OrderedDict(b=y + y, a=(y * 1.0) - 0.0))(x)
+
+    @tff.tensorflow.computation(np.float32)
+    def with_table(x: Any) -> Any:
+        return x + tf.reduce_sum(tf.constant(table))
+
+    @tff.federated_computation(numbers)
+    def mean(values: Any) -> Any:
+        return tff.federated_mean(tff.federated_map(twice, values))
+
+    @tff.federated_computation(numbers)
+    def total(values: Any) -> Any:
+        return tff.federated_sum(tff.federated_map(twice, values))
+
+    @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
+    def secure(values: Any) -> Any:
+        return tff.federated_secure_sum_bitwidth(values, 8)
+
+    @tff.federated_computation(numbers)
+    def large(values: Any) -> Any:
+        return tff.federated_map(with_table, values)
+
+    return {"mean": mean, "total": total, "secure": secure, "large": large}
+
+
+@pytest.mark.parametrize("name", ["mean", "total", "secure", "large"])
+def test_it_gives_what_tffs_own_gives(computations: dict[str, Any], name: str) -> None:
+    from tensorflow_federated.python.core.backends.native import compiler
+
+    computation = simulated(computations[name])
+    plain = written(compiler.desugar_and_transform_to_native(computation))
+    assert written(native(computation)) == plain
+    assert written(native(computation)) == plain  # now from memory
+
+
+def written(computation: Any) -> str:
+    """All of it, graphs too, but that TFF begins new names with three letters for each use."""
+    block = computation.to_building_block()
+    return re.sub(r"\b_[a-z]{3}(\d+)\b", r"_\1", str(block.proto))
+
+
+def test_tffs_own_functions_are_in_their_places_again(computations: dict[str, Any]) -> None:
+    from tensorflow_federated.python.core.environments.tensorflow_backend import (
+        compiled_computation_transformations as graphs,
+    )
+    from tensorflow_federated.python.core.impl.types import type_serialization as types
+
+    before = types.deserialize_type, graphs.optimize_tensorflow_comp
+    native(computations["mean"])
+    with pytest.raises(AttributeError):
+        native(None)
+    assert before == (types.deserialize_type, graphs.optimize_tensorflow_comp)
+    assert {f.__module__ for f in before} == {types.__name__, graphs.__name__}
+
+
+def test_what_has_no_secure_sum_stays_as_it_is(computations: dict[str, Any]) -> None:
+    assert simulated(computations["mean"]) is computations["mean"]
+    assert simulated(computations["secure"]) is not computations["secure"]
