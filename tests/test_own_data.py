@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import NO_CACHE, dataset, save
 
 from harness import load_file, run
 from harness.__main__ import main
 from harness.cache import ingredients, training_key
-from harness.data.datasets import Cache, Dataset, datasets, own
+from harness.data.datasets import own
 from harness.data.datasets.coding import Labels
 from harness.data.federate import FederatedData, federate
 from harness.data.settings import Clients, Data
@@ -24,20 +25,9 @@ from harness.runtime.user_code import own_folders
 from harness.runtime.user_files import find, fingerprint
 from harness.scenario import Scenario
 
-NO_CACHE = Cache(Path("no-such-cache"))
 RNG = np.random.default_rng(0)
 
-
-@pytest.fixture(autouse=True)
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Files are given by their names: pytest runs where they are."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def dataset(**chosen: Any) -> Dataset:
-    data = Data.model_validate({"dataset": chosen})
-    return datasets.entry(data.dataset).call(data.dataset, NO_CACHE)
+pytestmark = pytest.mark.usefixtures("beside")
 
 
 def made(chosen: dict[str, Any], **clients: Any) -> FederatedData:
@@ -110,11 +100,6 @@ def test_a_label_that_only_the_test_set_has() -> None:
 
 
 # npz
-
-
-def save(name: str, **arrays: Any) -> Path:
-    np.savez(name, **arrays)
-    return Path(name)
 
 
 IMAGES = RNG.integers(256, size=(12, 5, 4), dtype=np.uint8)
