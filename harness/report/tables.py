@@ -291,7 +291,7 @@ def traffic_rows(history: TrainingHistory) -> list[list[str]]:
             down = done.bytes_down // (done.clients + done.dropped)
             up, whole = done.bytes_up // done.clients, history.update_bytes
             before = "" if whole in (up, None) else f" ({whole:,} before compression)"
-            return [["bytes of a client in a round", f"{down:,} down, {up:,} up{before}"]]
+            return [["bytes per round", f"each client {down:,} down, {up:,} up{before}"]]
     return []
 
 
