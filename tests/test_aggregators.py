@@ -165,6 +165,24 @@ def test_compression(tff: Any) -> None:
     np.testing.assert_array_equal(measured, run(rows, WEIGHTS))
 
 
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize(("bits", "numbers"), [(4, 2048), (8, 320), (3, 29), (16, 28)])
+def test_compressed_bytes_are_those_of_what_tff_sends(bits: int, numbers: int) -> None:
+    import tensorflow as tf
+    from tensorflow_model_optimization.python.core.internal import tensor_encoding as encoding
+
+    factory = build(aggregators.parse({"kind": "compression", "bits": bits, "threshold": 20}), 5)
+    assert factory is not None
+    value = np.linspace(-1, 1, numbers).astype(np.float32)
+    encoder = encoding.encoders.as_simple_encoder(
+        encoding.encoders.uniform_quantization(bits), tf.TensorSpec(value.shape)
+    )
+    sent, _ = encoder.encode(tf.constant(value), encoder.initial_state())
+    size = sum(np.asarray(part).nbytes for part in tf.nest.flatten(sent))
+    whole = np.zeros(20, np.float32)
+    assert factory.compressed_bytes([value, whole]) == size + 80
+
+
 @pytest.mark.usefixtures("running")
 def test_secure_sums_are_those_of_fixed_point_numbers(tff: Any) -> None:
     """A first bound of 50 * 2 and 32 bits: the mean within their step, but not to the bit."""
