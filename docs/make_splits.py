@@ -59,6 +59,66 @@ SIZES: dict[str, dict[str, Any]] = {
     "explicit": {"examples": [20, 20, 20, 40, 40, 80, 160, 160, 320, 320]},
 }
 
+# What other libraries call it, and how it is written here, for ten clients.
+_DIRICHLET = {"kind": "dirichlet", "alpha": 0.5, "balance": True, "min_examples": 10}
+_LOGNORMAL = {"kind": "lognormal", "sigma": 0.5}
+_PRIORS = {"kind": "dirichlet_priors", "alpha": 0.5}
+NAMES: dict[str, dict[str, dict[str, Any]]] = {
+    "flwr-datasets": {
+        "IidPartitioner": {"split": "iid"},
+        "DirichletPartitioner": {"split": {"kind": "dirichlet", "alpha": 0.5, "min_examples": 10}},
+        "DirichletPartitioner, self_balancing=True": {"split": _DIRICHLET},
+        "InnerDirichletPartitioner": {
+            "split": _PRIORS,
+            "size": {"kind": "explicit", "examples": [90, 80, 80, 70, 60, 60, 50, 40, 40, 30]},
+        },
+        "PathologicalPartitioner": {
+            "split": {"kind": "labels_per_client", "labels": 2, "assignment": "random"}
+        },
+        "ShardPartitioner": {"split": {"kind": "shards", "shards_per_client": 2}},
+        "ContinuousPartitioner": {"split": {"kind": "continuous", "strictness": 0.5}},
+        "DistributionPartitioner": {
+            "count": 2,
+            "split": {"kind": "distribution", "matrix": [[4, 3, 2], [1, 0, 5]]},
+        },
+        "NaturalIdPartitioner": {"count": None, "split": "natural"},
+        "GroupedNaturalIdPartitioner": {"split": "group_natural"},
+        "LinearPartitioner": {"split": "iid", "size": "linear"},
+        "SquarePartitioner": {"split": "iid", "size": "square"},
+        "ExponentialPartitioner": {"split": "iid", "size": "exponential"},
+        "SizePartitioner": {"count": 2, "size": {"kind": "explicit", "examples": [500, 100]}},
+    },
+    "FedLab": {
+        "homo_partition, balance_split": {"split": "iid"},
+        "homo_partition, lognormal_unbalance_split": {"split": "iid", "size": _LOGNORMAL},
+        "homo_partition, dirichlet_unbalance_split": {
+            "split": "iid",
+            "size": {"kind": "dirichlet", "alpha": 0.5},
+        },
+        "hetero_dir_partition": {"split": _DIRICHLET},
+        "client_inner_dirichlet_partition": {"split": _PRIORS},
+        "client_inner_dirichlet_partition, lognormal_unbalance_split": {
+            "split": _PRIORS,
+            "size": _LOGNORMAL,
+        },
+        "shards_partition": {"split": {"kind": "shards", "shards_per_client": 2}},
+        "label_skew_quantity_based_partition": {
+            "split": {"kind": "labels_per_client", "labels": 2}
+        },
+    },
+    "NIID-Bench": {
+        "homo": {"split": "iid"},
+        "noniid-labeldir": {"split": _DIRICHLET},
+        "noniid-#label2": {"split": {"kind": "labels_per_client", "labels": 2}},
+        "iid-diff-quantity": {
+            "split": {"kind": "iid", "min_examples": 10},
+            "size": {"kind": "dirichlet", "alpha": 0.5},
+        },
+        "homo, --noise 0.1": {"shift": [{"kind": "noise", "level": 0.1}]},
+        "real": {"count": None, "split": "natural"},
+    },
+}
+
 INTRODUCTION = """\
 # Splits, sizes and shifts
 
@@ -89,6 +149,11 @@ def main() -> None:
     parts = [INTRODUCTION, "## Splits: who gets which examples\n", _contents()]
     for name in EXAMPLES:
         parts.append(_split(name, folder))
+    parts += [
+        "## What others call them\n",
+        "For scenarios from papers that used one of these; the numbers are examples.\n",
+        _names(),
+    ]
     parts.append("## Sizes: how many examples\n")
     able = [f"`{n}`" for n in splits.names() if splits[n].traits.get("sizes")]
     parts.append(
@@ -108,6 +173,17 @@ def main() -> None:
 def _contents() -> str:
     rows = [f"| [`{n}`](#{n}) | {summary(splits[n])} |" for n in EXAMPLES]
     return "\n".join(["| split | in short |", "|---|---|", *rows, ""])
+
+
+def _names() -> str:
+    rows = ["| library | there | here, as `clients` |", "|---|---|---|"]
+    for library, names in NAMES.items():
+        for name, chosen in names.items():
+            clients = {k: v for k, v in {"count": 10, **chosen}.items() if v is not None}
+            Clients.model_validate(clients)  # so that what the page says can be used
+            code = ", ".join(f"`{part}`" for part in name.split(", "))
+            rows.append(f"| {library} | {code} | `{as_yaml(clients)}` |")
+    return "\n".join([*rows, ""])
 
 
 def _split(name: str, folder: Path) -> str:

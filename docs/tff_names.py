@@ -87,9 +87,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
     },
     "tff.aggregators": {
         "AggregationFactory": (_OWN_AGGREGATOR, ""),
-        "DifferentiallyPrivateFactory": (
-            "training: {aggregator: {kind: dp, noise_multiplier: 1.0}}",
-            f"its tree aggregation: `{_OWN_AGGREGATOR}`",
+        "DifferentiallyPrivateFactory": _aggregator(
+            "{kind: dp, noise_multiplier: 1.0}", "its tree aggregation: `dp_ftrl`"
         ),
         "DiscreteFourierTransformFactory": _aggregator(
             "{kind: distributed_dp, noise_multiplier: 1.0, rotation_type: dft}", "its rotation"

@@ -1,4 +1,4 @@
-"""Scenarios and looks at processes, for several test modules."""
+"""Scenarios, data sets and looks at processes, for several test modules."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any, Optional, cast
 import numpy as np
 from forks import Program, environment
 
-from harness.data.datasets import Examples
+from harness.data.datasets import Cache, Dataset, Examples, datasets
 from harness.data.federate import FederatedData
+from harness.data.settings import Data
 
 # The keys of algorithms that have no default.
 _NEEDED: dict[str, dict[str, Any]] = {
@@ -27,6 +28,21 @@ _NEEDED: dict[str, dict[str, Any]] = {
     "fed_recon": {"split_dataset": False},
     "kmeans": {"clusters": 3},
 }
+
+
+NO_CACHE = Cache(Path("no-such-cache"))
+
+
+def dataset(**chosen: Any) -> Dataset:
+    """The data set of these keys, as a scenario gives them under `data.dataset`."""
+    data = Data.model_validate({"dataset": chosen})
+    return datasets.entry(data.dataset).call(data.dataset, NO_CACHE)
+
+
+def save(name: str, **arrays: Any) -> Path:
+    """An .npz archive in the current folder."""
+    np.savez(name, **arrays)
+    return Path(name)
 
 
 def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) -> FederatedData:

@@ -100,6 +100,10 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[], Combine]]] = {
         {"noise_multiplier": 0.0, "clip": 0.3},
         lambda: lambda rows, weights: clip(rows, 0.3).sum(axis=0) / COHORT,
     ),
+    "dp_ftrl": (
+        {"noise_multiplier": 0.0, "clip": 0.3},
+        lambda: lambda rows, weights: clip(rows, 0.3).sum(axis=0) / COHORT,
+    ),
     "distributed_dp": (
         {"noise_multiplier": 0.0, "initial_clip": 0.3},
         lambda: adaptive(zeroing=False, norm=0.3, quantile=0.5, weighted=False),

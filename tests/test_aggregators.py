@@ -165,6 +165,24 @@ def test_compression(tff: Any) -> None:
     np.testing.assert_array_equal(measured, run(rows, WEIGHTS))
 
 
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize(("bits", "numbers"), [(4, 2048), (8, 320), (3, 29), (16, 28)])
+def test_compressed_bytes_are_those_of_what_tff_sends(bits: int, numbers: int) -> None:
+    import tensorflow as tf
+    from tensorflow_model_optimization.python.core.internal import tensor_encoding as encoding
+
+    factory = build(aggregators.parse({"kind": "compression", "bits": bits, "threshold": 20}), 5)
+    assert factory is not None
+    value = np.linspace(-1, 1, numbers).astype(np.float32)
+    encoder = encoding.encoders.as_simple_encoder(
+        encoding.encoders.uniform_quantization(bits), tf.TensorSpec(value.shape)
+    )
+    sent, _ = encoder.encode(tf.constant(value), encoder.initial_state())
+    size = sum(np.asarray(part).nbytes for part in tf.nest.flatten(sent))
+    whole = np.zeros(20, np.float32)
+    assert factory.compressed_bytes([value, whole]) == size + 80
+
+
 @pytest.mark.usefixtures("running")
 def test_secure_sums_are_those_of_fixed_point_numbers(tff: Any) -> None:
     """A first bound of 50 * 2 and 32 bits: the mean within their step, but not to the bit."""
@@ -226,6 +244,42 @@ def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
         (count_noise,) = tf.random.stateless_normal((1,), (count_seed, number)).numpy()
         below = np.sum(np.linalg.norm(rows, axis=1) <= norm) + count_stddev * count_noise
         norm *= math.exp(-0.2 * (np.clip(below / 20, 0, 1) - 0.5))
+
+
+@pytest.mark.usefixtures("running")
+def test_dp_ftrl_takes_noise_back(tff: Any) -> None:
+    """Kairouz, McMahan et al., algorithm 1: of the sum of t rounds, a node for each one in t.
+
+    Node i of a level is over 2^level rounds; nodes that cover the first t of them, without those
+    that two others are under, have the odd numbers.
+    """
+    import tensorflow as tf
+
+    run = Run(tff, {"kind": "dp_ftrl", "noise_multiplier": 0.7, "clip": 2.5}, 8)
+    run.state = start = seeded(run.state, 4)
+    seed = int(start.query_state.numerator_state.noise_seed[0])
+
+    def node(level: int, number: int) -> np.ndarray:
+        return tf.random.stateless_normal((10,), (seed, number + (level << 26))).numpy()
+
+    covering = [
+        [(0, 1)],
+        [(1, 1)],
+        [(1, 1), (0, 3)],
+        [(2, 1)],
+        [(2, 1), (0, 5)],
+    ]
+    exact, total = np.zeros(10), np.zeros(10)
+    for number, nodes in enumerate(covering):
+        rows = changes(5, number)
+        exact += clipped(rows, 2.5).sum(axis=0)
+        total += run(rows, WEIGHTS)
+        noise = 0.7 * 2.5 * sum(node(*one) for one in nodes)
+        assert_same(total, (exact + noise) / 8, atol=1e-5)
+    run.state = start
+    first = run(changes(5), WEIGHTS)
+    run.state = seeded(start, 5)
+    assert np.abs(run(changes(5), WEIGHTS) - first).max() > 0.01
 
 
 def skellam(size: int, variance: Any, seed: Any) -> np.ndarray:

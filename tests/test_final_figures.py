@@ -11,7 +11,7 @@ from support import federation
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
-from harness.report.tables import layer_rows
+from harness.report.tables import layer_rows, traffic_rows
 from harness.training import final
 from harness.training.history import TrainingHistory
 from harness.training.loop import steps, train
@@ -100,6 +100,9 @@ def test_rounds_have_the_bytes_of_the_weights_and_a_history_the_layers() -> None
     assert {(r.bytes_down, r.bytes_up) for r in history.rounds} == {(8 * parameters,) * 2}
     assert history.model_summary == (("Flatten", "16", 0), ("Dense", "5", 85), ("Dense", "3", 18))
     assert layer_rows(history) == [["layers", "Flatten, Dense 5 (85), Dense 3 (18)"]]
+    assert traffic_rows(history) == [["bytes per round", "each client 412 down, 412 up"]]
+    ((_, told),) = traffic_rows(history.model_copy(update={"update_bytes": 1824}))
+    assert told == "each client 412 down, 412 up (1,824 before compression)"
     read = TrainingHistory.model_validate_json(history.model_dump_json())
     assert read == history
 

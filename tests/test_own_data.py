@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import NO_CACHE, dataset, save
 
 from harness import load_file, run
 from harness.__main__ import main
 from harness.cache import ingredients, training_key
-from harness.data.datasets import Cache, Dataset, datasets, own
+from harness.data.datasets import own
 from harness.data.datasets.coding import Labels
 from harness.data.federate import FederatedData, federate
 from harness.data.settings import Clients, Data
@@ -24,20 +25,9 @@ from harness.runtime.user_code import own_folders
 from harness.runtime.user_files import find, fingerprint
 from harness.scenario import Scenario
 
-NO_CACHE = Cache(Path("no-such-cache"))
 RNG = np.random.default_rng(0)
 
-
-@pytest.fixture(autouse=True)
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Files are given by their names: pytest runs where they are."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def dataset(**chosen: Any) -> Dataset:
-    data = Data.model_validate({"dataset": chosen})
-    return datasets.entry(data.dataset).call(data.dataset, NO_CACHE)
+pytestmark = pytest.mark.usefixtures("beside")
 
 
 def made(chosen: dict[str, Any], **clients: Any) -> FederatedData:
@@ -110,11 +100,6 @@ def test_a_label_that_only_the_test_set_has() -> None:
 
 
 # npz
-
-
-def save(name: str, **arrays: Any) -> Path:
-    np.savez(name, **arrays)
-    return Path(name)
 
 
 IMAGES = RNG.integers(256, size=(12, 5, 4), dtype=np.uint8)
@@ -595,6 +580,64 @@ def test_keras_that_is_not_cached(name: str, home: Path) -> None:
     with pytest.raises(DataUnavailable) as bad:
         dataset(keras=name)
     assert str(home) in str(bad.value) and str(home) not in bad.value.reason
+
+
+# Damaged files
+
+
+def damaged() -> dict[str, dict[str, Any]]:
+    """Files, written anew, and what reads them."""
+    import datasets as hf
+    import pandas as pd
+
+    np.savez_compressed("a.npz", x=RNG.normal(size=(9, 4)), y=np.arange(9) % 3)
+    save("k.npz", x_train=IMAGES, y_train=DIGITS, x_test=IMAGES[:3], y_test=DIGITS[:3])
+    table = pd.DataFrame({"a": RNG.normal(size=9), "b": list("xyz") * 3, "y": np.arange(9) % 3})
+    table.to_csv("a.csv", index=False)
+    table.to_parquet("a.parquet")
+    for label in "xy":
+        draw(f"leaves/{label}/1.png", COLOURED[0])
+        draw(f"leaves/{label}/2.jpg", COLOURED[1])
+    hf.Dataset.from_dict({"image": [[1.0, 2.0], [3.0, 4.0]], "label": ["a", "b"]}).save_to_disk(
+        "saved"
+    )
+    of_table = {"label": "y", "categories": ["b"]}
+    return {
+        "a.npz": {"npz": "a.npz"},
+        "k.npz": {"keras": "k.npz"},
+        "a.csv": {"csv": "a.csv", **of_table},
+        "a.parquet": {"parquet": "a.parquet", **of_table},
+        "leaves/x/1.png": {"image_folder": "leaves"},
+        "leaves/y/2.jpg": {"image_folder": "leaves"},
+        **{str(file): {"huggingface": "saved"} for file in sorted(Path("saved").iterdir())},
+    }
+
+
+def test_a_damaged_file_is_named_whatever_is_wrong_with_it(beside: Path) -> None:
+    """Cut off, or with some bytes changed: it is refused in one line, or read all the same."""
+    rng = np.random.default_rng(0)
+    for file, chosen in damaged().items():
+        whole = Path(file).read_bytes()
+        refused = 0
+        for attempt in range(40):
+            content = np.frombuffer(whole, np.uint8)
+            if attempt < 15:
+                content = content[: len(whole) * attempt // 15]
+            else:
+                content = content.copy()
+                places = rng.integers(len(content), size=rng.choice([1, 3, 30]))
+                content[places] = rng.integers(256, size=len(places))
+            Path(file).unlink()  # it may still be mapped
+            Path(file).write_bytes(content.tobytes())
+            try:
+                np.asarray(dataset(**chosen).load(None).train.x[:])
+            except DataError as bad:
+                refused += 1
+                assert str(beside / Path(file).parts[0]) in str(bad), file
+        assert refused > 10, file
+        Path(file).unlink()
+        Path(file).write_bytes(whole)
+        dataset(**chosen)
 
 
 # TFF's ClientData

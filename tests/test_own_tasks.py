@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support import dataset, save
 
 from harness import run
-from harness.data.datasets import Cache, Dataset, datasets
 from harness.data.datasets.coding import Tags, Tokens, coding
-from harness.data.settings import Data
 from harness.errors import DataError
 from harness.scenario import Scenario
 
@@ -27,20 +26,7 @@ NEXT = np.where(RNG.random((12, 6)) < 0.2, -5, RNG.integers(0, 5, size=(12, 6)))
 HAS = RNG.integers(0, 2, size=(12, 3))
 NUMBERS = RNG.normal(size=(12, 4)).astype(np.float32)
 
-
-@pytest.fixture(autouse=True)
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def dataset(**chosen: Any) -> Dataset:
-    data = Data.model_validate({"dataset": chosen})
-    return datasets.entry(data.dataset).call(data.dataset, Cache(Path("unused")))
-
-
-def save(file: str, **named: Any) -> None:
-    np.savez(file, **named)
+pytestmark = pytest.mark.usefixtures("beside")
 
 
 @given(

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from made_results import made_result
 from pydantic import ValidationError
+from support import federation
 
 from harness.report.tables import aggregation_rows
 from harness.scenario import Scenario
+from harness.systems import Systems
 from harness.systems.sampling import samplers
 from harness.training.aggregators import aggregators
+from harness.training.cohorts import most_often
 from harness.training.privacy import guarantee
 
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
@@ -52,6 +55,32 @@ def test_distributed_noise_counts_as_much_as_came() -> None:
     assert of("distributed_dp", 4).epsilon == pytest.approx(half, rel=1e-9)
     # The bound of zeroing is estimated without noise.
     assert of("distributed_dp", None, zeroing=True) is None
+
+
+def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
+    """Of 2^k - 1 rounds a client is in k nodes; twice in one tree counts as half of the noise."""
+
+    def of(rounds: int, most: Optional[int], noise: float = 8.0) -> float:
+        keys = {"kind": "dp_ftrl", "noise_multiplier": noise, "clip": 1.0}
+        chosen = aggregators.parse(keys)
+        private = guarantee(chosen, samplers.parse("uniform"), 1000, 10, rounds, 10, most)
+        assert private
+        return private.epsilon
+
+    assert of(7, 1) == pytest.approx(by_definition(8.0, 1e-5, 3), rel=1e-2)
+    assert of(1023, 1) == pytest.approx(by_definition(8.0, 1e-5, 10), rel=1e-2)
+    assert of(7, 2) == pytest.approx(by_definition(4.0, 1e-5, 3), rel=1e-2)
+    assert of(7, None) == of(7, 7)
+    assert math.isinf(of(7, 1, noise=0.0))
+
+
+def test_how_often_a_client_is_drawn() -> None:
+    data = federation([3] * 6, 0)
+    turns = {"kind": "fixed", "cohorts": [[0, 1], [0, 4]]}
+    assert most_often(data, 2, 0, 5, Systems(sampling=samplers.parse(turns))) == 5
+    everybody = Systems(sampling=samplers.parse("uniform"))
+    assert most_often(data, 6, 0, 4, everybody) == 4
+    assert 1 <= most_often(data, 1, 0, 4, everybody) <= 4
 
 
 def by_definition(noise: float, delta: float, rounds: int) -> float:

@@ -211,6 +211,7 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
 NEEDED: dict[str, dict[str, Any]] = {
     "dp": {"noise_multiplier": 0.2},
     "distributed_dp": {"noise_multiplier": 0.2},
+    "dp_ftrl": {"noise_multiplier": 0.2, "clip": 0.1},
     "trimmed_mean": {"trim": 0.2},
 }
 

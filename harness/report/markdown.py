@@ -31,6 +31,7 @@ from harness.report.tables import (
     spread,
     summary_row,
     systems_rows,
+    traffic_rows,
     verdict_rows,
 )
 from harness.results import Result, write_result
@@ -170,6 +171,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         *([["model", choice(models, s["model"])]] if s["model"] else []),
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
         *layer_rows(result.histories[0]),
+        *traffic_rows(result.histories[0]),
         ["algorithm", choice(algorithms, training["algorithm"])],
         *aggregation_rows(result),
         ["execution", result.histories[0].execution],

@@ -284,6 +284,17 @@ def layer_rows(history: TrainingHistory) -> list[list[str]]:
     return [["layers", ", ".join(" ".join(one.split()) for one in told)]]
 
 
+def traffic_rows(history: TrainingHistory) -> list[list[str]]:
+    """Bytes that a client is sent in a round and sends back; empty for a record without them."""
+    for done in history.rounds:
+        if done.clients and done.bytes_down is not None and done.bytes_up is not None:
+            down = done.bytes_down // (done.clients + done.dropped)
+            up, whole = done.bytes_up // done.clients, history.update_bytes
+            before = "" if whole in (up, None) else f" ({whole:,} before compression)"
+            return [["bytes per round", f"each client {down:,} down, {up:,} up{before}"]]
+    return []
+
+
 def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
     """A choice and its parameters, as ``dirichlet (alpha 0.5)``.
 

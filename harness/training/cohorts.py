@@ -106,6 +106,14 @@ def cohort_of_round(
     return _attacked(cohort, data, systems, seed)
 
 
+def most_often(data: FederatedData, size: int, seed: int, rounds: int, systems: Systems) -> int:
+    """How often the client that is drawn most often is drawn in so many rounds."""
+    drawn = np.zeros(len(data.population), np.int64)
+    for number in range(1, rounds + 1):
+        np.add.at(drawn, draw(systems.sampling, data.population, size, seed, number), 1)
+    return int(drawn.max())
+
+
 def _attacked(cohort: Cohort, data: FederatedData, systems: Systems, seed: int) -> Cohort:
     """The cohort with what its malicious clients do."""
     if systems.malicious is None:

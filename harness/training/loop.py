@@ -10,9 +10,10 @@ from harness.data.federate import FederatedData
 from harness.data.heterogeneity import measure
 from harness.settings import Section
 from harness.systems import Systems
+from harness.training.aggregators import aggregators
 from harness.training.algorithms import OwnProcess, algorithms
 from harness.training.checkpoints import Checkpoints, Progress
-from harness.training.cohorts import cohort_of_round
+from harness.training.cohorts import cohort_of_round, most_often
 from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.personalisation import personalised_accuracy
@@ -92,6 +93,7 @@ def train(
             process, so_far.state, data, training, training.personalise, seed
         )
     counts = data.label_counts
+    traits = aggregators.entry(training.aggregator).traits
     private = guarantee(
         training.aggregator,
         systems.sampling,
@@ -99,6 +101,9 @@ def train(
         cohort_size,
         len(so_far.rounds),
         min((r.clients for r in so_far.rounds if r.clients), default=None),
+        most_often(data, cohort_size, seed, len(so_far.rounds), systems)
+        if traits.get("by_participation")
+        else None,
     )
     has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
     final = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 from harness.registry import kind
 from harness.settings import Section
@@ -27,6 +27,7 @@ def guarantee(
     cohort_size: int,
     rounds: int,
     fewest: Optional[int] = None,
+    most: Optional[int] = None,
 ) -> Optional[Guarantee]:
     """What the rounds together give; None for an aggregator that gives nothing.
 
@@ -59,6 +60,11 @@ def guarantee(
     from dp_accounting import rdp
 
     relations = dp_accounting.NeighboringRelation
+    if aggregators.entry(aggregator).traits.get("by_participation"):
+        own = noise / max(rounds if most is None else most, 1)
+        accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
+        accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(own, rounds))
+        return Guarantee(float(accountant.get_epsilon(delta)), delta)
     relation, event = relations.ADD_OR_REMOVE_ONE, dp_accounting.GaussianDpEvent(noise)
     if kind(sampling) == "poisson":
         event = dp_accounting.PoissonSampledDpEvent(cohort_size / population, event)
@@ -67,7 +73,7 @@ def guarantee(
         event = dp_accounting.SampledWithoutReplacementDpEvent(
             population, cohort_size, dp_accounting.GaussianDpEvent(noise / 2)
         )
-    accountant: Any = rdp.RdpAccountant(neighboring_relation=relation)
+    accountant = rdp.RdpAccountant(neighboring_relation=relation)
     accountant.compose(event, rounds)
     return Guarantee(float(accountant.get_epsilon(delta)), delta)
 

@@ -46,8 +46,11 @@ def read_stream(files: Sequence[Path]) -> pa.Table:
     tables = []
     for file in files:
         try:
-            tables.append(pa.ipc.open_stream(pa.memory_map(str(file))).read_all())
-        except (OSError, pa.ArrowException) as bad:
+            table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
+            table.validate(full=True)  # a broken file is otherwise read beyond its end
+            str(table.schema)  # with all names
+            tables.append(table)
+        except (OSError, ValueError, pa.ArrowException) as bad:
             why = str(bad).strip().partition("\n")[0]
             raise DataError(f"{file} cannot be read as an Arrow file: {why}") from bad
     return pa.concat_tables(tables)

@@ -97,9 +97,10 @@ class _Part:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._features = _json(folder / "dataset_info.json").get("features") or {}
-        files = [f["filename"] for f in _json(folder / "state.json").get("_data_files", [])]
-        self._table: pa.Table = arrow.read_stream([folder / str(name) for name in files])
+        features = _json(folder / "dataset_info.json").get("features")
+        known = features.items() if isinstance(features, dict) else ()
+        self._features = {name: told for name, told in known if isinstance(told, dict)}
+        self._table: pa.Table = arrow.read_stream(_files(folder))
 
     def classes(self, label: str) -> int:
         """How many labels the file says there are; 0 where it does not."""
@@ -138,10 +139,26 @@ class _Part:
         names = [f"{where}, row {row + 1}" for row in range(len(self._table))]
         encoded = []
         for row, image in enumerate(self._table[name].to_pylist()):
+            if image is not None and not (
+                isinstance(image, dict) and {"bytes", "path"} <= {*image}
+            ):
+                raise DataError(f"{where}: no images, as dataset_info.json says, but {image!r:.40}")
             if image is None or (image["bytes"] is None and image["path"] is None):
                 raise DataError(f"{names[row]}: nothing stands there")
             encoded.append(Path(image["path"]) if image["bytes"] is None else image["bytes"])
         return Images(encoded, names, channels, size)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Those with the rows of a split, in order."""
+    state = folder / "state.json"
+    try:
+        files = [folder / str(file["filename"]) for file in _json(state)["_data_files"]]
+    except (KeyError, TypeError):
+        files = []
+    if not files:
+        raise DataError(f"{state} cannot be read: it should list files under _data_files")
+    return files
 
 
 def _json(file: Path) -> dict[str, Any]:

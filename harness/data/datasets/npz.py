@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +72,7 @@ def read(file: Path, named: dict[str, str]) -> dict[str, np.ndarray]:
             for key, name in named.items():
                 own.known(name, archive.files, key, str(file), "array")
             arrays = {key: archive[name] for key, name in named.items()}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as bad:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as bad:
         why = str(bad).strip().partition("\n")[0]
         raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from bad
     for key, array in arrays.items():

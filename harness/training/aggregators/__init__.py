@@ -7,7 +7,7 @@ from the scenario file. It returns a factory of `tff.aggregators`, or None for t
 from harness.training.aggregators.base import aggregators, build, stacked
 from harness.training.aggregators.clipping import clipping, robust, zeroing
 from harness.training.aggregators.compression import compression
-from harness.training.aggregators.differential_privacy import dp
+from harness.training.aggregators.differential_privacy import dp, dp_ftrl
 from harness.training.aggregators.distributed_privacy import distributed_dp
 from harness.training.aggregators.mean import mean
 from harness.training.aggregators.median import median, trimmed_mean
@@ -21,6 +21,7 @@ __all__ = [
     "compression",
     "distributed_dp",
     "dp",
+    "dp_ftrl",
     "mean",
     "median",
     "own",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Callable, Optional
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from harness.training.aggregators.base import aggregators, flat, unflat
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # Of the server's state: what the noise of the next round is drawn from, set for each training.
 NOISE_SEED = "noise_seed"
+# Of a tree over the rounds: enough for half a million.
+_LEVELS = 20
 
 
 @aggregators("dp", unweighted=True, by_clients=True, private="")
@@ -66,7 +68,69 @@ def dp(
     return tff.aggregators.DifferentiallyPrivateFactory(mean)
 
 
-def _seeded_sum(clip: float, stddev: float) -> Any:
+@aggregators("dp_ftrl", unweighted=True, by_clients=True, private="", by_participation=True)
+def dp_ftrl(
+    clients: int,
+    *,
+    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    clip: Positive,
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5,
+) -> Any:
+    """DP-FTRL: as `dp`, with noise that later rounds take back in part, and no need to sample.
+
+    The sum of the rounds so far has the noise of the nodes of a binary tree that make it up, as
+    many as the number of rounds has ones in binary; each with `noise_multiplier` times `clip` as
+    its standard deviation. So privacy does not rest on who takes part being secret, but a client
+    costs more the more often it does. It is DP-FTRL with a server optimizer that is sgd, with
+    momentum or without.
+
+    As `tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation` with `use_efficient=False`,
+    on the queries of TensorFlow Privacy, with noise from the scenario's seed and one tree.
+
+    Source: Kairouz, McMahan et al., Practical and Private (Deep) Learning without Sampling or
+    Shuffling, ICML 2021, algorithm 1, arXiv:2103.00039.
+    """
+    import tensorflow_privacy as tfp
+
+    tff: Any = import_tff()
+    query = _seeded_sum(clip, clip * noise_multiplier, _of_tree)
+    mean = tfp.NormalizedQuery(query, denominator=float(clients))
+    return tff.aggregators.DifferentiallyPrivateFactory(mean)
+
+
+# From the shape of the noise and a seed, int32 (2,), whose second number counts the rounds, to
+# noise of deviation 1.
+Draw = Callable[[Any, Any], Any]
+
+
+def _of_round(shape: Any, seed: Any) -> Any:
+    """Noise that has nothing to do with that of other rounds."""
+    import tensorflow as tf
+
+    return tf.random.stateless_normal(shape, seed)
+
+
+def _of_tree(shape: Any, seed: Any) -> Any:
+    """What the noise of the sum of all rounds has become more by in this one."""
+    import tensorflow as tf
+
+    def of_first(rounds: Any) -> Any:
+        """The sum of the nodes that together cover so many rounds, each drawn anew."""
+        total = tf.zeros(shape)
+        for level in range(_LEVELS):
+            node = tf.bitwise.right_shift(rounds, level)
+            own = tf.stack([seed[0], node + (level << (31 - _LEVELS.bit_length()))])
+            total += tf.cond(
+                node % 2 > 0,
+                lambda own=own: tf.random.stateless_normal(shape, own),
+                lambda: tf.zeros(shape),
+            )
+        return total
+
+    return of_first(seed[1] + 1) - of_first(seed[1])
+
+
+def _seeded_sum(clip: float, stddev: float, draw: Draw = _of_round) -> Any:
     """`tfp.GaussianSumQuery` whose noise is a function of a seed in its state."""
     import tensorflow as tf
     import tensorflow_privacy as tfp
@@ -84,7 +148,7 @@ def _seeded_sum(clip: float, stddev: float) -> Any:
             import dp_accounting
 
             exact, seed = flat(sample_state), global_state.noise_seed
-            noise = global_state.stddev * tf.random.stateless_normal(tf.shape(exact), seed)
+            noise = global_state.stddev * draw(tf.shape(exact), seed)
             event = dp_accounting.GaussianDpEvent(global_state.stddev / global_state.l2_norm_clip)
             # The first number is the training's, the second counts its rounds.
             next_state = global_state._replace(noise_seed=seed + tf.constant([0, 1]))

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from harness.training.settings import Training
 
 
+# Judges a model with these weights on held-out examples.
+Judge = Callable[[Any, Examples], "Evaluation"]
+
+
 class LearningProcess(Protocol):
     """The part of `tff.learning.templates.LearningProcess` that the round loop needs."""
 
@@ -88,21 +92,13 @@ class OwnProcess(abc.ABC):
         return cohort.planned_examples(training.batch_size)
 
     def evaluate(
-        self,
-        state: Any,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
     ) -> Evaluation:
         """Of the state's model on the test set; `judge` is given weights and examples."""
         return judge(self.get_model_weights(state), data.test)
 
     def client_accuracy(
-        self,
-        state: Any,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
     ) -> dict[int, float]:
         """Where clients have models of their own: how each does on what its client holds out."""
         return {}

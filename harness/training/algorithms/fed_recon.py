@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +15,7 @@ from harness.errors import DataError, ModelError
 from harness.registry import Choice, suggest
 from harness.runtime.imports import import_tff
 from harness.settings import Section
-from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms
+from harness.training.algorithms.base import Judge, Made, OwnProcess, Parts, algorithms
 from harness.training.optimizers import optimizer_of, optimizers
 
 if TYPE_CHECKING:
@@ -229,20 +229,12 @@ class _FedRecon(OwnProcess):
         return tff.learning.models.ModelWeights(shared, weights.non_trainable)
 
     def evaluate(
-        self,
-        state: Any,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
     ) -> Evaluation:
         return self._judged(state, data, training, list(data.tested_by_client()))
 
     def client_accuracy(
-        self,
-        state: Any,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
     ) -> dict[int, float]:
         return {
             client: self._judged(state, data, training, [(client, examples)]).accuracy

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.runtime.imports import import_tff
-from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
+from harness.training.algorithms.base import (
+    Judge,
+    Made,
+    OwnProcess,
+    Parts,
+    algorithms,
+    without_aggregator,
+)
 from harness.training.forms.clusters import ClustersForm
 
 if TYPE_CHECKING:
@@ -123,11 +129,7 @@ class _KMeans(OwnProcess):
         return tff.learning.models.ModelWeights([self._learning.get_model_weights(state)], [])
 
     def evaluate(
-        self,
-        state: Any,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
     ) -> Evaluation:
         from harness.training.evaluation import Evaluation
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
 from harness.runtime.imports import import_tff
-from harness.training.algorithms.base import Made, OwnProcess, Parts, algorithms, without_aggregator
+from harness.training.algorithms.base import (
+    Judge,
+    Made,
+    OwnProcess,
+    Parts,
+    algorithms,
+    without_aggregator,
+)
 from harness.training.algorithms.local import alone, types_of
 
 if TYPE_CHECKING:
@@ -105,11 +111,7 @@ class _LocalOnly(OwnProcess):
         raise ModelError("local_only has no model that all clients share")
 
     def evaluate(
-        self,
-        state: State,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: State, data: FederatedData, training: Training, judge: Judge
     ) -> Evaluation:
         from harness.training.evaluation import mean
 
@@ -119,11 +121,7 @@ class _LocalOnly(OwnProcess):
         )
 
     def client_accuracy(
-        self,
-        state: State,
-        data: FederatedData,
-        training: Training,
-        judge: Callable[[Any, Examples], Evaluation],
+        self, state: State, data: FederatedData, training: Training, judge: Judge
     ) -> dict[int, float]:
         return {
             client: judge(_of(state, client).weights, examples).accuracy
