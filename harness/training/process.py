@@ -24,6 +24,7 @@ from harness.training.aggregators import aggregators
 from harness.training.aggregators import build as aggregator_factory
 from harness.training.aggregators.differential_privacy import NOISE_SEED
 from harness.training.algorithms import LearningProcess, OwnProcess, Parts, algorithms
+from harness.training.algorithms.fedavg import client_training
 from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
@@ -41,7 +42,7 @@ _built: dict[str, Process] = {}
 _forms: dict[str, Form] = {}
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
-atexit.register(packed.stack_training.cache_clear)
+atexit.register(lambda: (packed.stack_training.cache_clear(), client_training.cache_clear()))
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _build(
     execution = choose(training, form)
     is_packed = execution.kind == "packed"
     parts = Parts(
-        form.functional() if is_packed else form.variable(),
+        form.functional() if is_packed else form.model_fn,
         optimizer_of(training.client_optimizer),
         optimizer_of(training.server_optimizer),
         aggregator=aggregator_factory(training.aggregator, clients),

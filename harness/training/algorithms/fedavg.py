@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, cast
 
 import numpy as np
@@ -44,14 +45,9 @@ def fedavg(parts: Parts, *, weighting: Weighting = "examples") -> LearningProces
         return _weighted_by_metric(parts, weighting)
     weightings = tff.learning.ClientWeighting
     client_weighting = weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
-    if parts.scaled:
-        client_work = tff.learning.templates.build_model_delta_client_work(
-            cast("Callable[[], tff.learning.models.VariableModel]", parts.model),
-            parts.client_optimizer,
-            client_weighting,
-            loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
-        )
-        return compose(parts, client_work)
+    if parts.scaled or parts.aggregator is not None:  # as the builder below, of the same parts
+        work = client_training(parts.model, parts.client_optimizer, client_weighting)
+        return compose(parts, work)
     return tff.learning.algorithms.build_weighted_fed_avg(
         parts.model,
         client_optimizer_fn=parts.client_optimizer,
@@ -59,6 +55,19 @@ def fedavg(parts: Parts, *, weighting: Weighting = "examples") -> LearningProces
         client_weighting=client_weighting,
         model_aggregator=parts.aggregator,
         # Bit-identical to DATASET_REDUCE, and about four times as fast on a CPU.
+        loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+    )
+
+
+@lru_cache(maxsize=32)
+def client_training(model_fn: Any, optimizer: Any, weighting: Any) -> Any:
+    """TFF's client work of FedAvg: one for all processes that differ only at the server."""
+    import tensorflow_federated as tff
+
+    return tff.learning.templates.build_model_delta_client_work(
+        model_fn,
+        optimizer,
+        weighting,
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
 

@@ -1,4 +1,4 @@
-"""Clients that multiply their update by a factor, which comes with each batch of their data.
+"""Clients that multiply their update by a factor, which comes with each example of their data.
 
 TFF gives a client's data to its client work alone, and the aggregator does not know who sent what.
 """
@@ -16,7 +16,7 @@ FACTOR = "factor"
 
 
 def scaled(work: Any) -> Any:
-    """A `tff.learning.templates.ClientWorkProcess` on data of which each batch has a factor."""
+    """A `tff.learning.templates.ClientWorkProcess` on data of which each example has a factor."""
     import tensorflow as tf
     from tensorflow_federated.python.common_libs.structure import to_elements
 
@@ -26,7 +26,9 @@ def scaled(work: Any) -> Any:
     result_type = work.next.type_signature.result.result.member
     batch = to_elements(data_type.member.element)
     given_type = tff.SequenceType(
-        tff.StructWithPythonType([*batch, (FACTOR, tff.TensorType(np.float32))], OrderedDict)
+        tff.StructWithPythonType(
+            [*batch, (FACTOR, tff.TensorType(np.float32, (None,)))], OrderedDict
+        )
     )
 
     @tff.tensorflow.computation(given_type)
@@ -35,7 +37,7 @@ def scaled(work: Any) -> Any:
 
     @tff.tensorflow.computation(result_type, given_type)
     def multiplied(result: Any, data: Any) -> Any:
-        factor = data.take(1).reduce(tf.constant(1.0), lambda _, given: given[FACTOR])
+        factor = data.take(1).reduce(tf.constant(1.0), lambda _, given: given[FACTOR][0])
         update = tf.nest.map_structure(lambda part: factor * part, result.update)
         return templates.ClientResult(update, result.update_weight)
 
@@ -49,7 +51,7 @@ def scaled(work: Any) -> Any:
 
 
 def is_scaled(learning: Any) -> bool:
-    """Whether the clients of a TFF learning process have a factor with each batch."""
+    """Whether the clients of a TFF learning process have a factor with each example."""
     from tensorflow_federated.python.common_libs.structure import to_elements
 
     data_type = learning.next.type_signature.parameter[1].member

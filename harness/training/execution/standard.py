@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Optional, cast
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -24,22 +24,21 @@ def arguments(
 ) -> list[tf.data.Dataset]:
     """What each client trains on: its batches, `local_epochs` times over.
 
-    Of these the first ones where `steps`, int (clients,), says how many; each with the client's
-    factor where `factors`, float32 (clients,), are given.
+    Of these the first ones where `steps`, int (clients,), says how many; each example with
+    its client's factor where `factors`, float32 (clients,), are given.
     """
     import tensorflow as tf
 
+    columns: list[Any] = [OrderedDict(x=client.x, y=client.y) for client in cohort]
+    if factors is not None:
+        for own, factor in zip(columns, factors):
+            own[FACTOR] = np.full(len(own["y"]), factor, np.float32)
     given = [
-        tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=client.x, y=client.y)))
+        tf.data.Dataset.from_tensor_slices(own)
         .batch(training.batch_size)
         .repeat(training.local_epochs)
-        for client in cohort
+        for own in columns
     ]
     if steps is not None:
         given = [own.take(n) for own, n in zip(given, steps)]
-    if factors is not None:
-        given = [
-            own.map(lambda batch, factor=factor: OrderedDict(batch, **{FACTOR: factor}))
-            for own, factor in zip(given, factors)
-        ]
     return given

@@ -46,6 +46,11 @@ class Form(abc.ABC):
         """The weights of a new model, from TensorFlow's and Keras' global seeds."""
 
     @cached_property
+    def model_fn(self) -> Callable[[], tff.learning.models.VariableModel]:
+        """`variable`, the same function whenever asked: what is traced with it can be shared."""
+        return self.variable()
+
+    @cached_property
     def some_weights(self) -> tff.learning.models.ModelWeights:
         """Weights of a model of this form, whichever, for their shapes."""
         return self.new_weights()
