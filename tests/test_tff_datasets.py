@@ -554,6 +554,11 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
                 assert len(set(of_tff)) > 1
         again = shuffled_examples(data, client, 0, 7)
         np.testing.assert_array_equal(again.x, ours[7].x)
+    records(folder / "train" / "ann", smooth[:2], [0, 1])  # since then it has become another
+    (folder / "train" / "bob").write_bytes(b"garbage")
+    for client, why in ((0, "ann had 3 images, and has 2"), (1, "")):
+        with pytest.raises(DataError, match=f"is not what TFF's loader of gldv2 makes: {why}"):
+            shuffled_examples(data, client, 0, 1)
 
 
 @pytest.fixture

@@ -262,9 +262,14 @@ class _Records:
             if is_cut:
 
                 def whole(client: int) -> Iterator[np.ndarray]:
+                    name, read = clients[client], 0
                     try:
-                        rows = open_data()[0].create_tf_dataset_for_client(clients[client])
-                        yield from map(_coloured, rows.as_numpy_iterator())
+                        rows = open_data()[0].create_tf_dataset_for_client(name)
+                        for row in rows.as_numpy_iterator():
+                            yield _coloured(row)
+                            read += 1
+                        if read != sizes[client]:
+                            raise ValueError(f"{name} had {sizes[client]} images, and has {read}")
                     except Exception as bad:
                         raise self._broken(bad) from bad
 
