@@ -146,7 +146,7 @@ def test_the_page_on_algorithms_is_that_of_the_registries(tmp_path: Path) -> Non
     made = (made_by("make_algorithms.py", tmp_path) / "algorithms.md").read_text(encoding="utf-8")
     assert made == (ROOT / "docs/algorithms.md").read_text(encoding="utf-8")
     known = registries()
-    for concept in ("algorithms", "optimizers", "schedules"):
+    for concept in ("algorithms", "aggregators", "optimizers", "schedules"):
         for name in known[concept].names():
             assert f"### {name}\n" in made
     for key in Training.model_fields:
@@ -155,6 +155,10 @@ def test_the_page_on_algorithms_is_that_of_the_registries(tmp_path: Path) -> Non
     shown = "\n".join(f.read_text(encoding="utf-8") for f in scenarios)
     for name in known["algorithms"].names():
         assert re.search(rf"algorithm:\s+{{?(kind: )?{name}\b", shown), name
+    scenarios = (ROOT / "scenarios/aggregation").glob("*.yaml")
+    shown = "\n".join(f.read_text(encoding="utf-8") for f in scenarios)
+    for name in known["aggregators"].names():
+        assert re.search(rf"aggregator:\s+{{?(kind: )?{name}\b", shown), name
 
 
 def test_what_the_page_says_of_packaged_data_is_so() -> None:
