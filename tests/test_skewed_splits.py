@@ -150,6 +150,19 @@ def test_exclusive_labels_go_where_examples_are_lacking(seed: int) -> None:
     assert (counts(deal("exclusive", tiny, seed), tiny).sum(axis=1) == 60).all()
 
 
+@quick
+@given(pool=sized_pools(), share=st.floats(0.01, 1), seed=seeds)
+def test_exclusive_labels_of_any_sizes(pool: Pool, share: float, seed: int) -> None:
+    present = np.unique(pool.labels)
+    assume(pool.clients <= len(present))
+    client = deal({"kind": "exclusive", "share": share}, pool, seed)
+    table = counts(client, pool)
+    assert table.sum() == len(pool.labels)
+    if share == 1:
+        assert ((table > 0).sum(axis=0) <= 1).all()
+        assert (table > 0).any(axis=1).all()
+
+
 # dirichlet with balance
 
 

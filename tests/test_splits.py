@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Union
@@ -187,6 +188,35 @@ def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> No
     one, two = (deal({"kind": name, **keys}, pool, seed) for _ in range(2))
     np.testing.assert_array_equal(one, two)
     np.testing.assert_array_equal(pool.labels, before)
+
+
+LARGE: dict[str, dict[str, Any]] = {
+    "dirichlet": {"alpha": 1.0},
+    "dirichlet_priors": {"alpha": 1.0},
+    "labels_per_client": {"labels": 2},
+    "distribution": {"matrix": [[1.0] * 10] * 10},
+    "inner": {"split": "iid"},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_memory_grows_with_the_examples(name: str) -> None:
+    """Four times the examples and the clients, no more than about four times the memory."""
+    peaks = []
+    for times in (1, 4):
+        examples = 20_000 * times
+        clients = 10 if name in ("exclusive", "distribution", "semantic") else 100 * times
+        natural = np.arange(examples) % (clients // 2 if name == "inner" else clients)
+        x = np.ones((examples, 8), np.float32) * rng().random((examples, 1), np.float32)
+        pool = Pool(rng().integers(10, size=examples), clients, natural, x=x, num_classes=10)
+        keys = {"kind": name, **LARGE.get(name, {})}
+        deal(keys, pool)  # imports what it needs
+        tracemalloc.start()
+        deal(keys, pool)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 5 * max(peaks[0], 100_000)
+    assert peaks[1] < 80_000 * 1000
 
 
 @pytest.mark.parametrize(
