@@ -46,7 +46,9 @@ def guarantee(
     Source: Mironov, Rényi Differential Privacy, CSF 2017, arXiv:1702.07476; Mironov, Talwar,
     Zhang, Rényi Differential Privacy of the Sampled Gaussian Mechanism, 2019, arXiv:1908.10530;
     Wang, Balle, Kasiviswanathan, Subsampled Rényi Differential Privacy and Analytical Moments
-    Accountant, AISTATS 2019, theorem 27, arXiv:1808.00087.
+    Accountant, AISTATS 2019, theorem 27, arXiv:1808.00087; of a tree: Kairouz, McMahan et al.,
+    Practical and Private (Deep) Learning without Sampling or Shuffling, ICML 2021, appendix D,
+    arXiv:2103.00039.
     """
     if not is_private(aggregator) or getattr(aggregator, "zeroing", False):
         return None  # zeroing is by a bound that is estimated without noise
