@@ -165,7 +165,10 @@ def environment(threads: Optional[int]) -> dict[str, str]:
     """Environment variables of a worker; `threads` limits its compute threads."""
     limits = {}
     if threads:
-        limits = {f"TF_NUM_{pool}_THREADS": str(threads) for pool in ("INTRAOP", "INTEROP")}
+        limits = {
+            "TF_NUM_INTRAOP_THREADS": str(threads),
+            "TF_NUM_INTEROP_THREADS": str(threads + 1),  # as reading of data sets blocks one
+        }
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level(), **limits}
 
 
