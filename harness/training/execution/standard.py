@@ -39,6 +39,10 @@ def arguments(
         .repeat(training.local_epochs)
         for own in columns
     ]
-    if steps is not None:
-        given = [own.take(n) for own, n in zip(given, steps)]
+    if steps is not None:  # who does all has nothing to take: each stage costs time in each round
+        batches = [-(-len(client) // training.batch_size) for client in cohort]
+        given = [
+            own.take(n) if n < all_of_them * training.local_epochs else own
+            for own, n, all_of_them in zip(given, steps, batches)
+        ]
     return given
