@@ -8,7 +8,7 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 
-from harness.training.optimizers import optimizers
+from harness.training.optimizers import optimizer_of, optimizers
 
 SHAPES = ((3, 4), (4,))
 RATE = 0.1
@@ -119,7 +119,7 @@ def test_steps_are_those_of_the_definition(tff: Any, case: str) -> None:
 
     chosen, step = CASES[case]
     parsed = optimizers.parse({"learning_rate": RATE, **chosen})
-    optimizer = optimizers.entry(parsed).call(parsed)
+    optimizer = optimizer_of(parsed)
     gradients = [drawn(number) for number in (1, 2, 3)]
     expected = by_definition(step, gradients)
     specs = tuple(tf.TensorSpec(shape) for shape in SHAPES)
@@ -159,7 +159,7 @@ def test_adafactor_leaves_weights_as_they_are_that_nothing_moves(tff: Any) -> No
     import tensorflow as tf
 
     chosen = optimizers.parse({"kind": "adafactor", "learning_rate": RATE})
-    optimizer = optimizers.entry(chosen).call(chosen)
+    optimizer = optimizer_of(chosen)
     weight, gradient = tf.ones((3, 2)), tf.constant([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
     state = optimizer.initialize((tf.TensorSpec((3, 2)),))
     _, (moved,) = optimizer.next(state, (weight,), (gradient,))

@@ -27,19 +27,6 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _unconverted(optimizer: Any) -> Any:
-    """The same, of which TensorFlow's autograph leaves the code alone.
-
-    To rewrite it takes a second, while a process is built, and there is nothing in it to rewrite.
-    """
-    import tensorflow as tf
-
-    for name in ("initialize", "next"):
-        method = tf.autograph.experimental.do_not_convert(getattr(optimizer, name))
-        setattr(optimizer, name, method)
-    return optimizer
-
-
 @optimizers("sgd")
 def sgd(
     *, learning_rate: Rate, momentum: Optional[Decay] = None
@@ -47,7 +34,7 @@ def sgd(
     """Gradient descent, with momentum where given (`tff.learning.optimizers.build_sgdm`)."""
     import tensorflow_federated as tff
 
-    return _unconverted(tff.learning.optimizers.build_sgdm(learning_rate, momentum))
+    return tff.learning.optimizers.build_sgdm(learning_rate, momentum)
 
 
 @optimizers("adam")
@@ -57,7 +44,7 @@ def adam(
     """Adam (Kingma and Ba, ICLR 2015; `tff.learning.optimizers.build_adam`)."""
     import tensorflow_federated as tff
 
-    return _unconverted(tff.learning.optimizers.build_adam(learning_rate, beta_1, beta_2, epsilon))
+    return tff.learning.optimizers.build_adam(learning_rate, beta_1, beta_2, epsilon)
 
 
 @optimizers("adagrad")
@@ -67,10 +54,8 @@ def adagrad(
     """Adagrad (Duchi et al., JMLR 2011; `tff.learning.optimizers.build_adagrad`)."""
     import tensorflow_federated as tff
 
-    return _unconverted(
-        tff.learning.optimizers.build_adagrad(
-            learning_rate, initial_preconditioner_value=initial_accumulator, epsilon=epsilon
-        )
+    return tff.learning.optimizers.build_adagrad(
+        learning_rate, initial_preconditioner_value=initial_accumulator, epsilon=epsilon
     )
 
 
@@ -81,7 +66,7 @@ def yogi(
     """Yogi (Zaheer et al., NeurIPS 2018; `tff.learning.optimizers.build_yogi`)."""
     import tensorflow_federated as tff
 
-    return _unconverted(tff.learning.optimizers.build_yogi(learning_rate, beta_1, beta_2, epsilon))
+    return tff.learning.optimizers.build_yogi(learning_rate, beta_1, beta_2, epsilon)
 
 
 @optimizers("adamw")
@@ -96,9 +81,7 @@ def adamw(
     """AdamW (Loshchilov and Hutter, ICLR 2019; `tff.learning.optimizers.build_adamw`)."""
     import tensorflow_federated as tff
 
-    return _unconverted(
-        tff.learning.optimizers.build_adamw(learning_rate, beta_1, beta_2, epsilon, weight_decay)
-    )
+    return tff.learning.optimizers.build_adamw(learning_rate, beta_1, beta_2, epsilon, weight_decay)
 
 
 @optimizers("rmsprop")
@@ -108,7 +91,7 @@ def rmsprop(
     """RMSprop (Tieleman and Hinton, 2012; `tff.learning.optimizers.build_rmsprop`)."""
     import tensorflow_federated as tff
 
-    return _unconverted(tff.learning.optimizers.build_rmsprop(learning_rate, decay, epsilon))
+    return tff.learning.optimizers.build_rmsprop(learning_rate, decay, epsilon)
 
 
 @optimizers("adafactor")
@@ -152,10 +135,10 @@ def adafactor(
             done, weights = inner.next({**state, "hparams": hparams}, weights, gradients)
             return OrderedDict(state, steps=done["steps"], moments=done["moments"]), weights
 
-    return _unconverted(Adafactor())
+    return Adafactor()
 
 
-@optimizers("tff")
+@optimizers("tff", of_the_user=True)
 def own(
     *,
     tff: UserFunction,
@@ -186,5 +169,19 @@ def optimizer_of(chosen: Section) -> tff.learning.optimizers.Optimizer:
     entry = optimizers.entry(chosen)
     key = entry.name, f"{chosen.model_dump_json()} {fingerprints(chosen)}"
     if key not in _made:
-        _made[key] = entry.call(chosen)
+        made = entry.call(chosen)
+        _made[key] = made if entry.traits.get("of_the_user") else _unconverted(made)
     return _made[key]
+
+
+def _unconverted(optimizer: Any) -> Any:
+    """The same, of which TensorFlow's autograph leaves the code alone.
+
+    To rewrite it takes a second, while a process is built, and there is nothing in it to rewrite.
+    """
+    import tensorflow as tf
+
+    for name in ("initialize", "next"):
+        method = tf.autograph.experimental.do_not_convert(getattr(optimizer, name))
+        setattr(optimizer, name, method)
+    return optimizer

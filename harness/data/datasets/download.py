@@ -30,17 +30,10 @@ def download(
         DataUnavailable: it cannot be downloaded, or not be written.
 
     """
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        staging = tempfile.mkdtemp(prefix=f"{name}-", dir=cache)
-    except OSError as bad:
-        raise DataUnavailable(
-            f"{name} cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache",
-            here=str(bad.strerror),
-        ) from bad
+    staging = staging_folder(name, cache)
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30).close()
-        for made in make(Path(staging)):
+        for made in make(staging):
             made.replace(cache / made.name)
     except Exception as bad:  # loaders open what they got: LZMAError, DatabaseError, URLError...
         why = str(getattr(bad, "reason", bad))
@@ -50,3 +43,20 @@ def download(
         ) from bad
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def staging_folder(name: str, cache: Path) -> Path:
+    """A new folder in the cache's, which is made where it is not there.
+
+    Raises:
+        DataUnavailable: nothing can be written there.
+
+    """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache))
+    except OSError as bad:
+        raise DataUnavailable(
+            f"{name} cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache",
+            here=str(bad.strerror),
+        ) from bad

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import tempfile
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from harness.data.datasets.base import Cache, Dataset, Examples, Facts, datasets, in_memory
+from harness.data.datasets.download import staging_folder
 from harness.data.datasets.idx import read_idx
 from harness.data.datasets.own import grey_levels
 from harness.data.datasets.rows import Converted
@@ -102,15 +102,7 @@ def _is_complete(place: Path) -> bool:
 
 def _fetch(folder: Path) -> None:
     """Downloads the files; all are there and whole afterwards, or none is."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix="fashion-mnist-", dir=folder.parent))
-    except OSError as bad:
-        raise DataUnavailable(
-            f"fashion_mnist cannot be cached ({bad.strerror}); choose a folder with "
-            "--fed-data-cache",
-            here=str(bad.strerror),
-        ) from bad
+    staging = staging_folder("fashion_mnist", folder.parent)
     try:
         for name in (name for names in _FILES for name in names):
             with urllib.request.urlopen(_URL + name, timeout=30) as source:

@@ -11,6 +11,9 @@ from harness.runtime.imports import import_tff
 from harness.training.aggregators.base import aggregators, flat, unflat
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NoiseMultiplier = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Delta = Annotated[float, Field(gt=0, lt=1)]
+Quantile = Annotated[float, Field(ge=0, le=1)]
 # Of the server's state: what the noise of the next round is drawn from, set for each training.
 NOISE_SEED = "noise_seed"
 # Of a tree over the rounds: enough for half a million.
@@ -21,11 +24,11 @@ _LEVELS = 20
 def dp(
     clients: int,
     *,
-    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)],
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5,
+    noise_multiplier: NoiseMultiplier,
+    delta: Delta = 1e-5,
     clip: Optional[Positive] = None,
     initial_clip: Positive = 0.1,
-    quantile: Annotated[float, Field(ge=0, le=1)] = 0.5,
+    quantile: Quantile = 0.5,
     learning_rate: Positive = 0.2,
     count_stddev: Optional[Positive] = None,
 ) -> Any:
@@ -72,9 +75,9 @@ def dp(
 def dp_ftrl(
     clients: int,
     *,
-    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    noise_multiplier: NoiseMultiplier,
     clip: Positive,
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5,
+    delta: Delta = 1e-5,
 ) -> Any:
     """DP-FTRL: as `dp`, with noise that later rounds take back in part, and no need to sample.
 

@@ -13,7 +13,13 @@ from pydantic import Field
 from harness.runtime.imports import import_tff
 from harness.training.aggregators.base import aggregators, flat, unflat
 from harness.training.aggregators.clipping import zeroing_bound
-from harness.training.aggregators.differential_privacy import NOISE_SEED, Positive
+from harness.training.aggregators.differential_privacy import (
+    NOISE_SEED,
+    Delta,
+    NoiseMultiplier,
+    Positive,
+    Quantile,
+)
 
 # Of TFF: how seldom a coordinate of the sum may go round the modulus.
 _WRAPS = 1e-4
@@ -29,8 +35,8 @@ _WRAPS = 1e-4
 def distributed_dp(
     clients: int,
     *,
-    noise_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)],
-    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5,
+    noise_multiplier: NoiseMultiplier,
+    delta: Delta = 1e-5,
     bits: Annotated[int, Field(ge=1, le=22, description="Of each number in the sum.")] = 20,
     rotation_type: Annotated[
         Literal["hd", "dft"], Field(description="Hadamard or discrete Fourier transform.")
@@ -38,7 +44,7 @@ def distributed_dp(
     zeroing: Annotated[bool, Field(description="As `robust`; then no epsilon is given.")] = False,
     clip: Optional[Positive] = None,
     initial_clip: Positive = 0.1,
-    quantile: Annotated[float, Field(ge=0, le=1)] = 0.5,
+    quantile: Quantile = 0.5,
     learning_rate: Positive = 0.2,
     count_stddev: Optional[Positive] = None,
 ) -> Any:

@@ -40,9 +40,6 @@ def arguments(
         for own in columns
     ]
     if steps is not None:  # who does all has nothing to take: each stage costs time in each round
-        batches = [-(-len(client) // training.batch_size) for client in cohort]
-        given = [
-            own.take(n) if n < all_of_them * training.local_epochs else own
-            for own, n, all_of_them in zip(given, steps, batches)
-        ]
+        whole = [-(-len(c) // training.batch_size) * training.local_epochs for c in cohort]
+        given = [own.take(n) if n < most else own for own, n, most in zip(given, steps, whole)]
     return given
