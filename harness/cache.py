@@ -17,6 +17,7 @@ import platformdirs
 from pydantic import ValidationError
 
 from harness.data.datasets import Cache, datasets, files
+from harness.errors import warn_not_kept
 from harness.registry import chosen_in
 from harness.results.store import json_text, write_text
 from harness.runtime import user_files
@@ -126,18 +127,28 @@ class Histories:
             return None
 
     def put(self, key: str, history: TrainingHistory) -> None:
-        """Keeps a finished training."""
-        write_text(self._file(key), json_text(history))
+        """Keeps a finished training, where the folder can be written to."""
+        try:
+            write_text(self._file(key), json_text(history))
+        except OSError as error:
+            warn_not_kept("the cache of finished trainings", error)
 
     @contextlib.contextmanager
     def claim(self, key: str) -> Iterator[None]:
-        """Lets one process at a time do the training of that key; the others wait."""
+        """Lets one process at a time do the training of that key; the others wait.
+
+        Nobody waits where the folder cannot be written to, as nothing is kept there.
+        """
         import fcntl  # here, as Windows has none and reads this module all the same
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "lock").open("w") as lock:
-            # One byte of the file for each key, so that other trainings do not wait.
-            fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:8], 16))
+        with contextlib.ExitStack() as held:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context((self._folder / "lock").open("w"))
+                # One byte of the file for each key, so that other trainings do not wait.
+                fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:8], 16))
+            except OSError as error:
+                warn_not_kept("the cache of finished trainings", error)
             yield
 
     def _file(self, key: str) -> Path:

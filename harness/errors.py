@@ -5,6 +5,8 @@ They are shown without a traceback: the message alone has to say what is wrong a
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,3 +82,17 @@ class RuntimeUnavailable(HarnessError):
 
 class TimeLimitExceeded(HarnessError):
     """A scenario took longer than it may."""
+
+
+class NotKept(UserWarning):
+    """What only saves work or shows it elsewhere could not be written; results are not affected."""
+
+
+def warn_not_kept(what: str, error: BaseException) -> None:
+    """Warns that `what`, such as "a checkpoint", cannot be written, and goes on.
+
+    Also under ``-W error``: a full disk is no reason to lose a training.
+    """
+    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    with contextlib.suppress(NotKept):
+        warnings.warn(f"{what} cannot be written: {reason}", NotKept, stacklevel=3)

@@ -12,6 +12,7 @@ from test_expectations import history
 
 from harness.checks import certain, checks, judge
 from harness.pipeline import Options, run
+from harness.report.tables import summary_row
 from harness.scenario import Scenario
 
 
@@ -86,7 +87,7 @@ def test_a_run_that_can_no_longer_pass_ends(rising: list[int], tmp_path: Path) -
     assert rising == [0] * 5
     assert (result.status, result.reason) == ("failed", "ended early, after round 5 of seed 0")
     missed, other = result.verdicts
-    assert (missed.outcome, missed.note) == ("fail", "can no longer hold")
+    assert (missed.outcome, missed.note) == ("fail", "can no longer hold: 3.5 or more")
     assert (other.outcome, other.passed) == ("not judged", True)
     run(one, Options(kept=tmp_path))  # what was cut off was not kept
     assert rising == [0] * 5 + [0] * 9 + [1] * 9
@@ -96,6 +97,24 @@ def test_a_run_that_can_no_longer_fail_ends(rising: list[int]) -> None:
     result = run(scenario(best_accuracy={"at_least": 0.15}), early())
     assert rising == [0, 0, 0]  # 0.3 of the first are enough for both
     assert (result.status, result.reason) == ("passed", "ended early, after round 3 of seed 0")
+    assert result.verdicts[0].note == "holds already: 0.15 to 1"
+
+
+def test_the_figure_that_a_run_stopped_for_is_kept(rising: list[int]) -> None:
+    """It is that of the whole run, with its interval and margin."""
+    one = scenario(rounds_to_accuracy={"target": 0.6, "at_most": 7})
+    (found,), (whole,) = run(one, early()).verdicts, run(one, Options()).verdicts
+    assert rising == [0] * 9 + [1] * 6 + [0] * 9 + [1] * 9
+    assert found == whole and found.measured == 6
+    assert summary_row(run(one, early()))[-2:] == ["6 to 0.6", "passed"]
+
+
+def test_a_target_that_nobody_waited_for_is_not_called_missed(rising: list[int]) -> None:
+    """Another expectation has ended the run before."""
+    target = {"target": 0.9, "at_most": 9}
+    result = run(scenario(1, rounds_to_accuracy=target, best_accuracy={"at_most": 0.1}), early())
+    assert rising == [0, 0]
+    assert summary_row(result)[-2:] == ["–", "failed"]
 
 
 @pytest.mark.parametrize(

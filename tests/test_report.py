@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from harness.data.heterogeneity import measure
 from harness.errors import HarnessError
 from harness.report.markdown import report, write_report
-from harness.report.markup import anchor
+from harness.report.markup import anchor, escape
 from harness.results import Result, Verdict, read_results, write_result
 from harness.results.store import file_name, natural, write_text
 from harness.scenario import Scenario
@@ -167,12 +167,25 @@ def test_a_record_comes_back_as_it_was(results: list[Result], tmp_path: Path) ->
 def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
     results: list[Result], tmp_path: Path
 ) -> None:
+    """Its figures stay in the record and in the report, and both say that they are not of now."""
     first, *_, skipped = results
     again = skipped.model_copy(update={"id": first.id})
-    write_result(again, tmp_path)
-    write_result(first, tmp_path)
-    write_result(again, tmp_path)
-    assert read_results(tmp_path) == [first]
+    write_report([again], tmp_path)
+    assert read_results(tmp_path) == [again]
+    write_report([first], tmp_path)
+    drawn = {p: p.stat().st_mtime_ns for p in (tmp_path / "plots").iterdir()}
+    for _ in range(2):
+        path = write_report([again], tmp_path)
+        (kept,) = read_results(tmp_path)
+        assert (kept.status, kept.reason) == ("skipped", again.reason)
+        assert kept == first.model_copy(update={"status": "skipped", "reason": again.reason})
+        text = path.read_text(encoding="utf-8")
+        assert text == report([kept])
+        assert f"{escape(again.reason)}; shown is an earlier run" in text
+        assert f"**skipped: {escape(again.reason)}; what follows is of an earlier run**" in text
+        assert "**1 skipped**" in text and "accuracy.svg" in text
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "plots").iterdir()} == drawn
+    assert write_report([first], tmp_path).read_text(encoding="utf-8") == report([first])
 
 
 def test_ids_are_sorted_as_people_do() -> None:

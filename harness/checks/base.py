@@ -162,8 +162,7 @@ def expectation(
         def check(*histories: Sequence[TrainingHistory], **keys: Any) -> Verdict:
             chosen = {b: keys.pop(b) for b in bounds}
             limits = Bounds.of(**chosen)
-            is_phrase = phrase and chosen["at_most"] is not None and limits.low == -math.inf
-            expected = phrase.format(**keys, **chosen) if is_phrase else _told(limits, keys)
+            expected = expected_text(limits, chosen, keys, phrase)
             figures, missing = [], []
             for trainings in zip(*histories):
                 try:
@@ -186,7 +185,7 @@ def expectation(
         ]
         positional = inspect.Parameter("histories", inspect.Parameter.VAR_POSITIONAL)
         check.__signature__ = inspect.Signature([positional, *keywords])  # pyright: ignore
-        checks(name, bound=bound, figure=function, **traits)(check)
+        checks(name, bound=bound, figure=function, phrase=phrase, **traits)(check)
         return function
 
     return register
@@ -199,7 +198,12 @@ def _pair(bound: Any, is_pair: bool) -> Any:
     return Annotated[list[bound], Field(min_length=2, max_length=2)] if is_pair else bound
 
 
-def _told(limits: Bounds, keys: Mapping[str, Any]) -> str:
+def expected_text(
+    limits: Bounds, bounds: Mapping[str, Any], keys: Mapping[str, Any], phrase: str = ""
+) -> str:
+    """What an expectation asks for, in words: by its phrase, or by its bounds and other keys."""
+    if phrase and bounds["at_most"] is not None and limits.low == -math.inf:
+        return phrase.format(**keys, **bounds)
     chosen = {k: v for k, v in keys.items() if v is not None and v is not False}
     told = ", ".join(k if v is True else f"{k} {v}" for k, v in chosen.items())
     return f"{limits} ({told})" if told else str(limits)

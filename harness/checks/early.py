@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from harness.checks.base import Bounds, NoFigure, bounds_given, checks
+from harness.checks.base import Bounds, NoFigure, bounds_given, checks, compare, expected_text
 from harness.results.record import Verdict
 from harness.settings import Section
 from harness.training.history import Round, TrainingHistory
+
+
+class _Decision(NamedTuple):
+    """Whether an expectation holds for certain, None where rounds still decide it."""
+
+    holds: Optional[bool]
+    verdict: Verdict
 
 
 def certain(
@@ -21,7 +29,8 @@ def certain(
 
     An expectation tells by its trait `so_far` within which bounds the figure of a training will
     be, given its rounds until now; of a finished training the figure itself is known. If that
-    leaves the mean over all seeds on one side of a threshold, more rounds change nothing.
+    leaves the mean over all seeds on one side of a threshold, more rounds change nothing. Where
+    the figures of all seeds are known, the verdict is that of the whole run.
 
     Args:
         expect: expectations by name.
@@ -30,48 +39,62 @@ def certain(
         seeds: how many trainings the scenario has.
 
     """
-    verdicts = [_verdict(name, chosen, finished, begun, seeds) for name, chosen in expect.items()]
-    outcomes = [v.outcome for v in verdicts]
-    is_decided = "fail" in outcomes or (outcomes and set(outcomes) == {"pass"})
-    return tuple(verdicts) if is_decided else None
+    decisions = [_decide(name, chosen, finished, begun, seeds) for name, chosen in expect.items()]
+    holding = [decision.holds for decision in decisions]
+    is_decided = False in holding or (holding and set(holding) == {True})
+    return tuple(decision.verdict for decision in decisions) if is_decided else None
 
 
-def _verdict(
+def _decide(
     name: str,
     chosen: Section,
     finished: Sequence[TrainingHistory],
     begun: Sequence[Round],
     seeds: int,
-) -> Verdict:
+) -> _Decision:
     entry = checks[name]
     figure, so_far = entry.traits.get("figure"), entry.traits.get("so_far")
-    limits = Bounds.of(**bounds_given(chosen))
-    open_verdict = Verdict(
+    bounds = bounds_given(chosen)
+    limits = Bounds.of(**bounds)
+    keys = {k: getattr(chosen, k) for k in entry.keywords if k not in bounds}
+    expected = expected_text(limits, bounds, keys, entry.traits.get("phrase", ""))
+    undecided = Verdict(
         expectation=name,
-        expected=str(limits),
+        expected=expected,
         passed=True,
         outcome="not judged",
         note="not known, as the run was ended",
     )
     if figure is None or so_far is None:
-        return open_verdict
-    keys = {k: getattr(chosen, k) for k in entry.keywords if k not in bounds_given(chosen)}
+        return _Decision(None, undecided)
     try:
         known = [figure(history, **keys) for history in finished]
     except NoFigure as none:
-        return _decided(open_verdict, False, str(none))
+        return _certain(undecided, False, str(none))
     ranges = [(k, k) for k in known] + [so_far(begun, **keys)]
     ranges += [so_far((), **keys)] * (seeds - len(ranges))
-    low = sum(r[0] for r in ranges[:seeds]) / seeds
-    high = sum(r[1] for r in ranges[:seeds]) / seeds
+    ranges = ranges[:seeds]
+    low, high = (sum(r[end] for r in ranges) / seeds for end in (0, 1))
     if low >= limits.low and high <= limits.high:
-        return _decided(open_verdict, True, "")
-    if high < limits.low or low > limits.high:
-        return _decided(open_verdict, False, "")
-    return open_verdict
+        holds = True
+    elif high < limits.low or low > limits.high:
+        holds = False
+    else:
+        return _Decision(None, undecided)
+    if all(least == greatest for least, greatest in ranges):
+        return _Decision(holds, compare(name, [least for least, _ in ranges], limits, expected))
+    note = "holds already" if holds else "can no longer hold"
+    return _certain(undecided, holds, f"{note}: {_range_text(low, high)}")
 
 
-def _decided(verdict: Verdict, passed: bool, why: str) -> Verdict:
-    note = why or ("holds already" if passed else "can no longer hold")
-    outcome = "pass" if passed else "fail"
-    return verdict.model_copy(update={"passed": passed, "outcome": outcome, "note": note})
+def _certain(undecided: Verdict, holds: bool, note: str) -> _Decision:
+    outcome = "pass" if holds else "fail"
+    update = {"passed": holds, "outcome": outcome, "note": note}
+    return _Decision(holds, undecided.model_copy(update=update))
+
+
+def _range_text(low: float, high: float) -> str:
+    """Within which bounds a mean will be."""
+    if high == math.inf:
+        return f"{low:.4g} or more"
+    return f"{high:.4g} or less" if low == -math.inf else f"{low:.4g} to {high:.4g}"

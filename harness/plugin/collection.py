@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import Problem, ScenarioError
 from harness.plugin.item import ScenarioItem
-from harness.scenario import load_file
+from harness.scenario import Case, load_file
 from harness.scenario.files import SUFFIXES, duplicates, find_files
 from harness.scenario.loader import DEFAULTS
 
@@ -68,8 +68,8 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         raise pytest.UsageError(_message(problems))
 
 
-def check_files(config: pytest.Config) -> int:
-    """Reads the scenario files below pytest's arguments; returns how many scenarios they hold.
+def check_files(config: pytest.Config) -> list[Case]:
+    """Reads the scenario files below pytest's arguments; returns the scenarios that they hold.
 
     xdist's controller does not collect; this stops it before it starts workers in vain.
 
@@ -78,13 +78,13 @@ def check_files(config: pytest.Config) -> int:
 
     """
     problems: dict[str, Problem] = {}
-    cases = 0
+    cases: list[Case] = []
     start = config.invocation_params.dir
     for arg in config.args:
         for file in find_files(start / str(arg).split("::")[0]):
             if file.is_file() and is_scenario_file(file, config):
                 try:
-                    cases += len(load_file(file, config.rootpath))
+                    cases += load_file(file, config.rootpath)
                 except ScenarioError as bad:
                     problems.update((str(p), p) for p in bad.problems)
     if problems:

@@ -8,7 +8,7 @@ from typing import Optional
 
 import pytest
 
-from harness.errors import DataUnavailable
+from harness.errors import DataUnavailable, HarnessError
 from harness.pipeline import Progress, run, seeds_to_run
 from harness.plugin.settings import inconclusive, is_quiet, run_options, setting
 from harness.plugin.tracking import Tracking
@@ -80,15 +80,23 @@ def execute(
     except DataUnavailable as missing:
         if setting(config, "strict"):
             raise
-        return Result(
-            id=scenario.id(variant),
-            settings=scenario.settings(),
-            status="skipped",
-            reason=missing.reason,
-            told=str(missing),
-        )
+        return _skipped(scenario, variant, missing.reason, str(missing))
+    except pytest.skip.Exception as skipped:
+        if setting(config, "strict"):
+            raise HarnessError(f"skipped by its own code: {skipped.msg}") from skipped
+        return _skipped(scenario, variant, str(skipped.msg))
     tracking.finish(result)
     return result
+
+
+def _skipped(scenario: Scenario, variant: str, reason: str, told: str = "") -> Result:
+    return Result(
+        id=scenario.id(variant),
+        settings=scenario.settings(),
+        status="skipped",
+        reason=reason.partition("\n")[0],
+        told=told,
+    )
 
 
 def demand(config: pytest.Config, result: Result) -> None:

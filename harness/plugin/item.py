@@ -15,9 +15,19 @@ from harness.plugin.execution import ExpectationsFailed, demand, execute
 from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
 from harness.report.export import properties
-from harness.results import Result
-from harness.runtime.user_code import own_folders
+from harness.results import Result, Status
+from harness.runtime.user_code import blamed, own_folders
 from harness.scenario import Case
+
+
+def unreached(case: Case) -> Result:
+    """What is known of a scenario that was collected and has not ended."""
+    return Result(
+        id=case.id,
+        settings=case.scenario.settings(),
+        status="not reached",
+        reason="the session ended before it did",
+    )
 
 
 class ScenarioItem(pytest.Item):
@@ -58,6 +68,35 @@ class ScenarioItem(pytest.Item):
         self.user_properties.append(("fed_trainings", len(self.result.histories)))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
         demand(self.config, self.result)
+
+    def result_of(
+        self, report: pytest.TestReport, error: Optional[BaseException]
+    ) -> Optional[Result]:
+        """What a phase of the item came to, for the session; None where a later phase will tell.
+
+        Whatever ends it, an error of any kind, a skip or an exit in the user's code included,
+        there is a result.
+        """
+        if report.when == "setup" and report.passed:
+            return None
+        if report.when == "teardown" and not report.failed:
+            return None
+        if error is None or isinstance(error, ExpectationsFailed):
+            return self.result
+        if isinstance(error, pytest.skip.Exception):
+            is_own = self.result is not None and self.result.status == "skipped"
+            return self.result if is_own else self._ended("skipped", str(error.msg or "skipped"))
+        return self._ended(
+            "errored", str(error) if isinstance(error, HarnessError) else blamed(error)
+        )
+
+    def _ended(self, status: Status, why: str) -> Result:
+        """The result with another outcome, with such figures as it has."""
+        result = self.result or unreached(self.case)
+        for folder in (self.config.rootpath, self.config.invocation_params.dir, Path.home()):
+            why = why.replace(f"{folder}/", "")  # records are the same on all machines
+        reason = why.strip().partition("\n")[0]
+        return result.model_copy(update={"status": status, "reason": reason})
 
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None

@@ -7,22 +7,32 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pytest
 
+if TYPE_CHECKING:
+    from harness.results import Result
+    from harness.scenario import Case
+
 _KEY = "fed_result"
-_PLACE = "fed_place"  # among the session's items
+_DIED = "the process that ran it died: a crash, os._exit, or too little memory"
 
 
 class FederatedSession:
-    """Collects results, also from xdist's workers, and reports them at the end."""
+    """Collects results, also from xdist's workers, and reports them.
+
+    Every scenario that was collected has a result from the beginning: it was not reached. The
+    record of a scenario is written when it ends, as the session may not live to its end.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._results: dict[int, dict[str, Any]] = {}
+        self._cases: list[Case] = []  # as xdist's controller read them
+        self._results: dict[str, Result] = {}  # by node id, in the order of the session's items
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
+        self._unwritten: dict[str, str] = {}  # why, by what could not be written
         self._other_records = 0  # in the folder of the report
         self._baselines: list[str] = []  # what was found: of which scenario: more of it
 
@@ -40,8 +50,20 @@ class FederatedSession:
         if self._is_xdist_controller:
             from harness.plugin.collection import check_files
 
-            if check_files(self._config):
+            self._cases = check_files(self._config)
+            if self._cases:
                 self._demand_runtime()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """What the processes are about to run; all of them collect the same."""
+        from harness.plugin.item import unreached
+
+        cases = {case.id: case for case in self._cases}
+        for node_id in ids:
+            file, _, name = node_id.partition("::")
+            if name in cases and Path(file).suffix == cases[name].file.suffix:
+                self._results.setdefault(node_id, unreached(cases[name]))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -53,12 +75,13 @@ class FederatedSession:
     def pytest_runtestloop(self, session: pytest.Session) -> Any:
         if self._config.option.collectonly or self._is_xdist_controller:
             return (yield)
-        from harness.plugin.item import ScenarioItem
+        from harness.plugin.item import ScenarioItem, unreached
         from harness.plugin.settings import setting
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items and not self._is_xdist_worker:
             self._demand_runtime()
+        self._results = {item.nodeid: unreached(item.case) for item in items}
         with contextlib.ExitStack() as leaving:
             if items and (address := setting(self._config, "executor")):
                 leaving.enter_context(self._cluster(address, items))
@@ -109,49 +132,88 @@ class FederatedSession:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         report = yield
-        result = getattr(item, "result", None)
-        if call.when == "call" and result is not None:
-            # As JSON, which xdist carries to its controller; there the order would be lost.
+        result_of = getattr(item, "result_of", None)
+        error = call.excinfo.value if call.excinfo else None
+        if result_of and (result := result_of(report, error)) is not None:
+            # As JSON, which xdist carries to its controller.
             setattr(report, _KEY, result.model_dump(mode="json"))
-            setattr(report, _PLACE, item.session.items.index(item))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if result := getattr(report, _KEY, None):
-            self._results[getattr(report, _PLACE)] = result
+        result = self._result_in(report)
+        if result is not None:
+            self._results[report.nodeid] = result
+            if self._report_folder and not self._is_xdist_worker:
+                self._write(f"the record of {result.id}", lambda: self._record(report.nodeid))
+        if report.when == "call":
             properties: dict[str, Any] = dict(report.user_properties)
             self._trainings += properties.get("fed_trainings", 0)
             self._reused += properties.get("fed_reused_trainings", 0)
-        if report.when == "call":
-            told = [str(t) for key, t in report.user_properties if key == "fed_baseline"]
-            self._baselines += told
+            self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
+
+    def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
+        """What a report says of a scenario; that it has none may be an answer, too."""
+        from harness.results import Result
+
+        if encoded := getattr(report, _KEY, None):
+            return Result.model_validate(encoded)
+        known = self._results.get(report.nodeid)
+        if known is None or not report.failed:
+            return None
+        # xdist's report on a process that is gone; whoever ran the scenario tells more.
+        return known.model_copy(update={"status": "errored", "reason": _DIED})
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """With -v, the figures stand behind PASSED."""
-        result = getattr(report, _KEY, None)
-        if not result or not report.passed:
+        encoded = getattr(report, _KEY, None)
+        if not encoded or report.when != "call" or not report.passed:
             return None
         from harness.report.tables import headline
         from harness.results import Result
 
-        return "passed", ".", f"PASSED {headline(Result.model_validate(result))}"
+        return "passed", ".", f"PASSED {headline(Result.model_validate(encoded))}"
 
-    def pytest_sessionfinish(self) -> None:
+    @property
+    def _report_folder(self) -> Optional[Path]:
         from harness.plugin.settings import folder
 
+        return folder(self._config, "report")
+
+    def _record(self, node_id: str) -> None:
+        from harness.report.markdown import write_record
+
+        assert self._report_folder
+        self._results[node_id] = write_record(self._results[node_id], self._report_folder)
+
+    def _write(self, what: str, write: Callable[[], None]) -> None:
+        """Writes something; whatever stops that is said at the end, and costs no result."""
+        from harness.runtime.user_code import first_line
+
+        try:
+            write()
+        except Exception as error:
+            self._unwritten[what] = first_line(error)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._results or self._is_xdist_worker:
             return
+        if self._report_folder is not None:
+            for node_id, result in self._results.items():
+                if result.status == "not reached":
+                    self._write(f"the record of {result.id}", lambda n=node_id: self._record(n))
+            self._write("the report", self._write_report)
+        if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # the report was asked for
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-            self._append_step_summary(Path(summary))
-        target = folder(self._config, "report")
-        if target is None:
-            return
-        from harness.report.markdown import write_report
+            self._write("the job's summary", lambda: self._append_step_summary(Path(summary)))
+
+    def _write_report(self) -> None:
+        from harness.report.markdown import write_pages
         from harness.results.store import count_records
 
-        results = self._parsed()
-        path = write_report(results, target)
-        self._other_records = count_records(target) - len(results)
+        assert self._report_folder
+        path = write_pages(list(self._results.values()), self._report_folder)
+        self._other_records = count_records(self._report_folder) - len(self._results)
         try:
             self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
         except ValueError:
@@ -161,16 +223,25 @@ class FederatedSession:
         from harness.report.github import step_summary
 
         with file.open("a", encoding="utf-8") as written:  # other steps have their part in it
-            written.write(step_summary(self._parsed()))
+            written.write(step_summary(list(self._results.values())))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if not (self._results or self._baselines) or self._config.get_verbosity() < 0:
-            return
+        if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
+            self._write_summary(terminalreporter)
+        for what, why in self._unwritten.items():
+            terminalreporter.write_line(f"not written: {what}: {why}", red=True)
+
+    def _write_summary(self, terminalreporter: Any) -> None:
         from harness.report.tables import SUMMARY_COLUMNS, plain_table, summary_row
 
         terminalreporter.section("federated scenarios")
-        if rows := [summary_row(r) for r in self._parsed()]:
-            terminalreporter.write_line(plain_table(rows, SUMMARY_COLUMNS))
+        ended = [r for r in self._results.values() if r.status != "not reached"]
+        if ended:
+            terminalreporter.write_line(
+                plain_table([summary_row(r) for r in ended], SUMMARY_COLUMNS)
+            )
+        if left := len(self._results) - len(ended):
+            terminalreporter.write_line(f"{left} scenario(s) not reached")
         if self._reused:
             terminalreporter.write_line(
                 f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
@@ -180,7 +251,7 @@ class FederatedSession:
             terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
-            if self._other_records:
+            if self._other_records > 0:
                 terminalreporter.write_line(
                     f"  not in it: {self._other_records} older record(s) there, of scenarios that "
                     "did not run now (fedharness report DIR renders all) or that are gone "
@@ -216,11 +287,6 @@ class FederatedSession:
             return baselines(paths)
         except ScenarioError:  # a YAML file that is none, or chooses what only a conftest knows
             return []
-
-    def _parsed(self) -> list[Any]:
-        from harness.results import Result
-
-        return [Result.model_validate(self._results[place]) for place in sorted(self._results)]
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, warn_not_kept
 from harness.registry import suggest
 
 if TYPE_CHECKING:
@@ -132,7 +132,13 @@ def run_options(config: pytest.Config) -> Options:
 def _kept(config: pytest.Config) -> Optional[Path]:
     """A folder of pytest's own cache, which ``--cache-clear`` empties; None where it is off."""
     cache = getattr(config, "cache", None)
-    return None if cache is None else Path(cache.mkdir("federated"))
+    if cache is None:
+        return None
+    try:
+        return Path(cache.mkdir("federated"))
+    except OSError as error:
+        warn_not_kept("pytest's cache", error)
+        return None
 
 
 def _threads() -> Optional[int]:

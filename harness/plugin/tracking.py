@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 import pytest
 
+from harness.errors import TimeLimitExceeded, warn_not_kept
 from harness.plugin.settings import folder
 from harness.results import Result
 from harness.results.store import file_name
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Tracking:
-    """What the command line asks for, for one scenario."""
+    """What the command line asks for, for one scenario.
+
+    Where it cannot be written that is warned of, and the scenario goes on without.
+    """
 
     def __init__(self, config: pytest.Config, result_id: str, seeds: Sequence[int]) -> None:
         self._tensorboard = folder(config, "tensorboard")
@@ -35,16 +40,29 @@ class Tracking:
         """
         is_own = position < len(self._seeds)
         if self._tensorboard and is_own and done.round == self._written.get(position, 0) + 1:
-            self._write(position, done)
+            with self._going_on():
+                self._write(position, done)
 
     def finish(self, result: Result) -> None:
         """Writes what is left: all rounds of trainings that were done before, and MLflow's runs."""
-        for position, history in enumerate(result.histories):
-            self._complete(position, history)
+        with self._going_on():
+            for position, history in enumerate(result.histories):
+                self._complete(position, history)
         if self._mlflow:
             from harness.report.mlflow import log
 
-            log(result, self._mlflow)
+            with self._going_on():
+                log(result, self._mlflow)
+
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """What these tools raise, of whatever type, costs their files and no result."""
+        try:
+            yield
+        except TimeLimitExceeded:
+            raise
+        except Exception as error:
+            warn_not_kept("what --fed-tensorboard or --fed-mlflow asks for", error)
 
     def _complete(self, position: int, history: TrainingHistory) -> None:
         if self._tensorboard:

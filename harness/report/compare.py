@@ -17,6 +17,7 @@ from harness.results.runs import Run
 from harness.results.statistics import CONFIDENCE, Comparison
 
 BETTER, WORSE, NOISE = "▲ better", "▼ worse", "≈"
+_NO_LONGER = ("failed", "diverged", "errored", "not reached")
 _SHOWN = 40  # characters of a setting's value
 
 
@@ -74,14 +75,17 @@ def mark(found: Optional[Comparison], figure: FigureOf) -> str:
 
 
 def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE) -> list[str]:
-    """Scenarios that a later run no longer passes, or has worse than the first beyond noise."""
+    """Scenarios that a later run no longer passes, or has worse than the first beyond noise.
+
+    What stopped with an error, or was not reached, does not pass.
+    """
     first, *others = runs
     return [
         name
         for name, result in first.results.items()
         if any(
             mark(figure.compare(result, other.results[name], confidence), figure) == WORSE
-            or (result.status == "passed" and other.results[name].status in ("failed", "diverged"))
+            or (result.status == "passed" and other.results[name].status in _NO_LONGER)
             for other in others
             if name in other.results
         )
@@ -103,9 +107,13 @@ def _counts(
             for n in shared
         ]
         same = sum(
-            figure.by_seed(first.results[n]) == figure.by_seed(other.results[n]) for n in shared
+            bool(figures) and figures == figure.by_seed(other.results[n])
+            for n in shared
+            for figures in [figure.by_seed(first.results[n])]
         )
         counts = f"{marks.count(BETTER)} better, {marks.count(WORSE)} worse, {same} the same"
+        if lost := sum(not other.results[n].histories for n in shared):
+            counts += f", {lost} without a result"
         told.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
     return markup.escape("; ".join(told))
 

@@ -15,8 +15,10 @@ def step_summary(results: Sequence[Result]) -> str:
     parts = ["## Federated scenarios", f"**{verdict_counts(results)}**"]
     rows = [[escape(cell) for cell in summary_row(r)] for r in results]
     parts.append(MARKDOWN.table(rows, SUMMARY_COLUMNS))
+    if left := [r.id for r in results if r.status == "not reached"]:
+        parts += ["### Not reached", escape(", ".join(left))]
     for result in results:
-        if result.status == "passed":
+        if result.status in ("passed", "not reached"):
             continue
         parts.append(f"### {escape(result.id)}: {result.status}")
         if result.reason:

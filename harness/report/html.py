@@ -12,6 +12,8 @@ from harness.report.markdown import (
     OVERVIEW,
     TITLE,
     headings_of,
+    headline_reason,
+    not_run_rows,
     plot_names,
     plots,
     provenance,
@@ -49,7 +51,7 @@ def page(results: Sequence[Result]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["is_figure"] = _is_figure
-    ran = [r for r in results if r.status != "skipped"]
+    shown = [r for r in results if r.is_shown]
     names, pictures = anchors(headings_of(results)), plots(results)
     return environment.get_template("page.html.j2").render(
         title=TITLE,
@@ -58,9 +60,9 @@ def page(results: Sequence[Result]) -> str:
         columns=SUMMARY_COLUMNS,
         verdict_columns=VERDICT_COLUMNS,
         overview=_inline(pictures[OVERVIEW]) if OVERVIEW in pictures else None,
-        skipped=[[r.id, r.reason] for r in results if r.status == "skipped"],
-        sections=[_section(r, names[r.id], pictures) for r in ran],
-        provenance=provenance(ran) if ran else "",
+        not_run=not_run_rows(results),
+        sections=[_section(r, names[r.id], pictures) for r in shown],
+        provenance=provenance(shown),
     )
 
 
@@ -71,12 +73,12 @@ def _section(result: Result, anchor: str, pictures: Mapping[str, Picture]) -> di
         "summary": summary_row(result),
         "status": result.status,
         "description": result.settings["description"],
-        "reason": result.reason,
+        "reason": headline_reason(result),
         "verdicts": verdict_rows(result),
         "pictures": [_inline(pictures[n]) for n in plot_names(result) if n in pictures],
         "tables": [seed_table(result), recall_table(result)],
-        "settings": settings_rows(result),
-        "rounds": round_table(result),
+        "settings": settings_rows(result) if result.histories else [],
+        "rounds": round_table(result) if result.histories else ([], []),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,14 @@ from harness.report.tables import (
     verdict_rows,
 )
 from harness.results import Result, write_result
-from harness.results.store import FOLDER, file_name, is_recorded, natural, write_text
+from harness.results.store import (
+    FOLDER,
+    file_name,
+    is_recorded,
+    natural,
+    with_earlier_figures,
+    write_text,
+)
 from harness.training.algorithms import algorithms
 from harness.training.models import models
 from harness.training.optimizers import optimizers
@@ -53,57 +60,82 @@ OVERVIEW = "accuracy-by-heterogeneity.svg"
 def write_report(results: Sequence[Result], folder: Path) -> Path:
     """Writes the report of `results`, its plots and the records below `folder`.
 
+    Returns:
+        The report's path.
+    """
+    return write_pages([write_record(result, folder) for result in results], folder)
+
+
+def write_record(result: Result, folder: Path) -> Result:
+    """Writes the record of one scenario below `folder`, and its plots.
+
     Plots of a record that stays as it was are not drawn again.
+
+    Returns:
+        The result as it is recorded: see `with_earlier_figures`.
+    """
+    result = with_earlier_figures(result, folder)
+    is_drawn = result.is_earlier or is_recorded(result, folder)
+    for name, picture in _scenario_plots(result).items():
+        if not (is_drawn and (folder / PLOTS / name).is_file()):
+            write_text(folder / PLOTS / name, picture.svg())
+    write_result(result, folder)  # last, so that what an interrupt left undone is seen again
+    return result
+
+
+def write_pages(results: Sequence[Result], folder: Path) -> Path:
+    """Writes what concerns all scenarios together: the report and its overview.
 
     Returns:
         The report's path.
     """
     results = sorted(results, key=lambda r: natural(r.id))
-    old = {name for r in results if is_recorded(r, folder) for name in plot_names(r)}
-    there = {name for name in old if (folder / PLOTS / name).is_file()}
-    for name, text in report_files(results, leave_out=there).items():
-        write_text(folder / name, text)
-    for result in results:  # last, so that what an interrupt left undone is seen the next time
-        write_result(result, folder)
+    if overview := accuracy_by_heterogeneity([r for r in results if r.histories]):
+        write_text(folder / PLOTS / OVERVIEW, overview.svg())
+    write_text(folder / REPORT, report(results))
     return folder / REPORT
 
 
-def report_files(results: Sequence[Result], leave_out: Container[str] = ()) -> dict[str, str]:
-    """The report and its plots but for those left out, by path within the report's folder."""
-    drawn = {
-        f"{PLOTS}/{name}": picture.svg()
-        for name, picture in plots(results).items()
-        if name not in leave_out
-    }
+def report_files(results: Sequence[Result]) -> dict[str, str]:
+    """The report and its plots, by path within the report's folder."""
+    drawn = {f"{PLOTS}/{name}": picture.svg() for name, picture in plots(results).items()}
     return {**drawn, REPORT: report(results)}
 
 
 def report(results: Sequence[Result]) -> str:
     """The whole report as Markdown."""
-    ran = [r for r in results if r.status != "skipped"]
-    skipped = [r for r in results if r.status == "skipped"]
+    shown = [r for r in results if r.is_shown]
     pictures = plots(results)
     parts = [f"# {TITLE}", f"**{verdict_counts(results)}**"]
     targets = {name: f"#{a}" for name, a in anchors(headings_of(results)).items()}
-    if ran:
+    if shown:
         parts += [
-            summary(ran, targets),
+            summary(shown, targets),
             LEGEND,
             *([_image(pictures[OVERVIEW], OVERVIEW)] if OVERVIEW in pictures else []),
         ]
-    if skipped:
-        rows = [[escape(r.id), escape(r.reason)] for r in skipped]
-        parts += [f"## {_NOT_RUN}", table(rows, ["scenario", "reason"])]
-    parts += [_section(r, pictures) for r in ran]
-    if ran:
-        parts += ["## Provenance", provenance(ran)]
+    if rows := not_run_rows(results):
+        cells = [[escape(cell) for cell in row] for row in rows]
+        parts += [f"## {_NOT_RUN}", table(cells, ["scenario", "reason"])]
+    parts += [_section(r, pictures) for r in shown]
+    if versions := provenance(shown):
+        parts += ["## Provenance", versions]
     return "\n\n".join(parts) + "\n"
 
 
 def headings_of(results: Sequence[Result]) -> list[str]:
     """The headings of a report, in order."""
-    ran = [r.id for r in results if r.status != "skipped"]
-    return [TITLE, *([_NOT_RUN] if len(ran) < len(results) else []), *ran]
+    not_run = [_NOT_RUN] if not_run_rows(results) else []
+    return [TITLE, *not_run, *(r.id for r in results if r.is_shown)]
+
+
+def not_run_rows(results: Sequence[Result]) -> list[list[str]]:
+    """The scenarios that were skipped or not reached, and why."""
+    return [
+        [r.id, f"{r.reason}; shown is an earlier run" if r.is_earlier else r.reason]
+        for r in results
+        if r.status in ("skipped", "not reached")
+    ]
 
 
 def verdict_counts(results: Sequence[Result]) -> str:
@@ -185,11 +217,13 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     parts = [f"## {escape(result.id)}"]
     if result.settings["description"]:
         parts.append(paragraph(result.settings["description"]))
-    if result.reason:
-        parts.append(f"**{escape(result.reason)}**")
+    if why := headline_reason(result):
+        parts.append(f"**{escape(why)}**")
     if result.verdicts:
         rows = [[_symbols(escape(cell)) for cell in row] for row in verdict_rows(result)]
         parts.append(table(rows, VERDICT_COLUMNS))
+    if not result.histories:
+        return "\n\n".join(parts)
     name = file_name(result.id)
     rows = [[k, escape(v)] for k, v in settings_rows(result)]
     rows.append(["record", f"[{escape(name)}]({FOLDER}/{quoted(name)})"])
@@ -202,16 +236,26 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     return "\n\n".join([*parts, table(rows, ["setting", "value"]), _rounds(result)])
 
 
+def headline_reason(result: Result) -> str:
+    """Why a scenario has another outcome than its expectations say, in a line; empty otherwise."""
+    if result.is_earlier:
+        return f"{result.status}: {result.reason}; what follows is of an earlier run"
+    return f"errored: {result.reason}" if result.status == "errored" else result.reason
+
+
 def plots(results: Sequence[Result]) -> dict[str, Picture]:
     """The pictures of a report, by file name; what the records do not hold has none."""
-    ran = [r for r in results if r.histories]
-    found = {
-        name: made(result)
-        for result in ran
-        for name, made in zip(plot_names(result), SCENARIO_PLOTS.values())
-    }
-    found[OVERVIEW] = accuracy_by_heterogeneity(ran)
-    return {name: picture for name, picture in found.items() if picture is not None}
+    drawn = {name: picture for r in results for name, picture in _scenario_plots(r).items()}
+    overview = accuracy_by_heterogeneity([r for r in results if r.histories])
+    return {**drawn, OVERVIEW: overview} if overview else drawn
+
+
+def _scenario_plots(result: Result) -> dict[str, Picture]:
+    """The pictures of one scenario, by file name."""
+    if not result.histories:
+        return {}
+    drawn = zip(plot_names(result), (draw(result) for draw in SCENARIO_PLOTS.values()))
+    return {name: picture for name, picture in drawn if picture is not None}
 
 
 def plot_names(result: Result) -> list[str]:
@@ -268,7 +312,7 @@ def _rounds(result: Result) -> str:
 
 
 def provenance(results: Sequence[Result]) -> str:
-    """What the results were made with."""
+    """What the results were made with; empty where nothing ran."""
     versions = {name: v for r in results for name, v in r.versions.items()}
     stated = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()))
-    return f"Made with {stated}. Train figures are TFF's federated metrics."
+    return f"Made with {stated}. Train figures are TFF's federated metrics." if stated else ""

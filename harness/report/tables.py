@@ -54,7 +54,7 @@ def interval(values: Sequence[float]) -> str:
 
 def headline(result: Result) -> str:
     """The result in a few words, behind a PASSED or FAILED."""
-    if result.status in ("diverged", "not judged", "skipped"):
+    if result.status not in ("passed", "failed"):
         return f"({result.reason or result.status})"
     return f"(accuracy {spread(result.accuracies)})"
 
@@ -173,8 +173,9 @@ def _rounds_to_target(result: Result) -> str:
     if found is None:
         return "–"
     target = result.settings["expect"]["rounds_to_accuracy"]["target"]
-    reached = "not" if found.measured is None else figure(found.measured, 3)
-    return f"{reached} to {target:g}"
+    if found.measured is None:
+        return f"not to {target:g}" if found.outcome == "fail" else "–"
+    return f"{figure(found.measured, 3)} to {target:g}"
 
 
 def seed_table(result: Result) -> tuple[list[list[str]], list[str]]:

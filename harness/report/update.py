@@ -40,7 +40,7 @@ class Source:
 
 def _summary(source: Source, words: Sequence[str]) -> str:
     """The table of scenarios, all or those that match one of the patterns."""
-    results = [r for r in select(source.results, words) if r.status != "skipped"]
+    results = [r for r in select(source.results, words) if r.is_shown]
     names = anchors(headings_of(source.results))
     return summary(results, {n: f"{source.folder}{REPORT}#{a}" for n, a in names.items()})
 

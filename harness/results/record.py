@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from harness.settings import Figure
 from harness.training.history import TrainingHistory
 
-Status = Literal["passed", "failed", "diverged", "not judged", "skipped"]
+Status = Literal["passed", "failed", "diverged", "not judged", "skipped", "errored", "not reached"]
 Outcome = Literal["pass", "fail", "inconclusive", "not judged"]
 
 
@@ -65,10 +65,12 @@ class Result(BaseModel):
         record: version of this format.
         id: name of the scenario with its matrix variant, as in the pytest node id.
         settings: the scenario, with defaults written out.
-        status: the outcome.
-        reason: why it was skipped, diverged or was not judged.
+        status: the outcome; of a scenario that pytest collected and that gave no result, whether
+            it was skipped, stopped by an error, or never begun.
+        reason: why it was skipped, errored, was not reached, diverged or was not judged.
         told: the same with what only this machine says; not part of the record.
-        histories: one training for each seed.
+        histories: one training for each seed. Those of a scenario that did not run now are of an
+            earlier run, see `is_earlier`.
         verdicts: what the checks found.
         versions: of the packages that the figures depend on.
         reused: number of trainings that were done before and taken from the cache; not part of
@@ -98,6 +100,16 @@ class Result(BaseModel):
         if missing := {"data", "clients", "model", "training", "seeds"} - set(settings):
             raise ValueError(f"without {', '.join(sorted(missing))}")
         return settings
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether the figures are those of an earlier run, as the scenario did not run now."""
+        return self.status in ("skipped", "not reached") and bool(self.histories)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether reports have a section for it: it has figures, or an error to show."""
+        return bool(self.histories) or self.status == "errored"
 
     @property
     def accuracies(self) -> list[float]:

@@ -21,7 +21,7 @@ class Run:
 
     Attributes:
         name: as it was asked for.
-        results: by id; of those that ran.
+        results: by id; of those that ran, or should have and did not: these have no histories.
 
     """
 
@@ -81,10 +81,13 @@ def _read(name: str, folder: str) -> tuple[str, Run]:
 
 
 def _by_id(results: Sequence[Result], name: str) -> dict[str, Result]:
-    found = {r.id: r for r in sorted(results, key=lambda r: natural(r.id)) if r.histories}
-    if not found:
+    if not any(r.histories and not r.is_earlier for r in results):
         raise HarnessError(f"{name}: no scenario ran there")
-    return found
+    return {
+        r.id: r.model_copy(update={"histories": ()}) if r.is_earlier else r
+        for r in sorted(results, key=lambda r: natural(r.id))
+        if r.status != "skipped"
+    }
 
 
 def _commit(revision: str) -> str:

@@ -18,6 +18,10 @@ from harness.results.record import Result
 
 FOLDER = "records"
 
+# Bytes of a file's name that are taken from an id: with what plots and temporary files add it
+# stays below the 255 of most file systems, and below the 143 of encrypted ones.
+LONGEST_NAME = 100
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file whole or not at all, making its folder; unchanged files are left alone."""
@@ -56,9 +60,13 @@ def _without_nan(value: Any) -> Any:
 
 
 def file_name(result_id: str) -> str:
-    """File name of a record: ``name[alpha=0.1]`` becomes ``name-alpha=0.1.json``."""
+    """File name of a record: ``name[alpha=0.1]`` becomes ``name-alpha=0.1.json``.
+
+    A long id is cut short, and a hash keeps its name apart from others.
+    """
     plain = result_id.replace("[", "-").replace("]", "")
     safe = "".join(c if c.isalnum() or c in "-_.=," else "_" for c in plain)
+    safe = safe.encode()[:LONGEST_NAME].decode(errors="ignore")
     if safe != plain:  # others may look the same now
         safe += "-" + hashlib.sha256(result_id.encode()).hexdigest()[:8]
     return safe + ".json"
@@ -76,20 +84,38 @@ def json_text(record: BaseModel) -> str:
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_result(result: Result, folder: Path) -> Path:
-    """Writes one record below `folder` and returns its path.
+def record_file(result_id: str, folder: Path) -> Path:
+    """Where the record of a scenario is kept below the folder of a report."""
+    return folder / FOLDER / file_name(result_id)
 
-    A scenario that was skipped leaves the record of an earlier run as it is.
-    """
-    path = folder / FOLDER / file_name(result.id)
-    if result.status != "skipped" or not path.is_file() or read_result(path).status == "skipped":
-        write_text(path, json_text(result))
+
+def write_result(result: Result, folder: Path) -> Path:
+    """Writes one record below `folder` and returns its path."""
+    path = record_file(result.id, folder)
+    write_text(path, json_text(result))
     return path
+
+
+def with_earlier_figures(result: Result, folder: Path) -> Result:
+    """The result; of a scenario that did not run now, with the figures that its record holds.
+
+    So data that is not on this machine, or a Ctrl-C, costs nobody the figures of another run.
+    """
+    if result.histories or result.status not in ("skipped", "not reached"):
+        return result
+    try:
+        earlier = read_result(record_file(result.id, folder))
+    except HarnessError:  # there is none, or it is damaged
+        return result
+    if earlier.id != result.id or not earlier.histories:
+        return result
+    state = {"status": result.status, "reason": result.reason, "told": result.told}
+    return earlier.model_copy(update=state)
 
 
 def is_recorded(result: Result, folder: Path) -> bool:
     """Whether the record below `folder` is that of this very result."""
-    path = folder / FOLDER / file_name(result.id)
+    path = record_file(result.id, folder)
     return path.is_file() and path.read_bytes() == json_text(result).encode()
 
 

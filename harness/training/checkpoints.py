@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
+from harness.errors import warn_not_kept
 from harness.training.history import Round
 
 if TYPE_CHECKING:
@@ -43,9 +44,13 @@ class Checkpoints:
         """The newest whole checkpoint, with a state of the structure of `like`, or None."""
         import tensorflow as tf
 
-        manager = self._manager()
         structure = [b"", *tf.nest.flatten(like)]
-        for version in reversed(asyncio.run(manager.get_versions()) or []):
+        try:
+            manager = self._manager()
+            versions = asyncio.run(manager.get_versions()) or []
+        except (OSError, tf.errors.OpError):  # a folder that cannot be made or read holds none
+            return None
+        for version in reversed(versions):
             try:
                 text, *leaves = asyncio.run(manager.load(version, structure))
             except Exception:
@@ -66,7 +71,10 @@ class Checkpoints:
             self.save(progress)
 
     def save(self, progress: Progress) -> None:
-        """Writes a checkpoint, unless there is one of this round."""
+        """Writes a checkpoint, unless there is one of this round.
+
+        One that cannot be written, as on a full disk, is warned of and costs the training nothing.
+        """
         import tensorflow as tf
 
         if len(progress.rounds) == self._saved:
@@ -74,8 +82,13 @@ class Checkpoints:
         rounds = json.dumps([r.model_dump(mode="json") for r in progress.rounds])
         # A flat list: TensorFlow cannot save tuples beside this release of typing-extensions.
         leaves = [rounds.encode(), *tf.nest.flatten(progress.state)]
-        asyncio.run(self._manager().save(leaves, len(progress.rounds)))
-        self._saved, self._at = len(progress.rounds), time.monotonic()
+        self._at = time.monotonic()
+        try:
+            asyncio.run(self._manager().save(leaves, len(progress.rounds)))
+        except (OSError, tf.errors.OpError) as error:
+            warn_not_kept("a checkpoint", error)
+            return
+        self._saved = len(progress.rounds)
 
     def clear(self) -> None:
         """Removes them all, and what an interrupted write left."""

@@ -1,0 +1,323 @@
+"""Every scenario that pytest collected ends in the record and in the report, whatever stops it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_results import made_result
+from support import TINY, pytest_run
+
+from harness.__main__ import main
+from harness.report.markdown import write_record, write_report
+from harness.results import Result, read_results
+from harness.results.store import file_name
+
+pytestmark = pytest.mark.usefixtures("tff")
+
+# What a user's own split does in place of splitting, by the name of the scenario that chooses it.
+ENDINGS = {
+    "exits": "sys.exit(3)",
+    "fails": "pytest.fail('no such thing')",
+    "raises": "1 / 0",
+    "skips": "pytest.skip('not today')",
+}
+CONFTEST = "import os, signal, sys\nimport harness, pytest\n" + "".join(
+    f"@harness.split('{name}')\ndef {name}(pool, rng):\n    '''Ends.'''\n    {what}\n"
+    for name, what in {
+        **ENDINGS,
+        "dies": "os._exit(7)",
+        "interrupted": "os.kill(os.getpid(), signal.SIGINT)",
+    }.items()
+)
+# The reason in a record, as it begins.
+REASONS = {
+    "exits": "SystemExit: 3 (line 6 of conftest.py: sys.exit(3))",
+    "fails": "Failed: no such thing (line ",
+    "raises": "ZeroDivisionError: division by zero (line ",
+    "skips": "not today",
+    "crowded": "100000 clients with at least 1 example(s) each need",
+    "dies": "the process that ran it died",
+    "interrupted": "the session ended before it did",
+    "later": "the session ended before it did",
+}
+
+
+def scenario(name: str) -> str:
+    """One that ends as its name says, or passes."""
+    text = TINY.replace("name: tiny", f"name: {name}")
+    if name == "crowded":
+        return text.replace("count: 4", "count: 100000")
+    return text.replace("count: 4", f"count: 4, split: {name}") if name in CONFTEST else text
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Any:
+    """Writes scenarios of these names, and pretends that all of them passed before."""
+
+    def write(*names: str) -> None:
+        pytester.makeconftest(CONFTEST)
+        pytester.makeini("[pytest]\n")
+        folder = pytester.mkdir("scenarios")
+        for number, name in enumerate(names):
+            (folder / f"{number}.yaml").write_text(scenario(name), encoding="utf-8")
+        for report in ("before", "out"):
+            write_report([made_result(name) for name in names], pytester.path / report)
+
+    return write
+
+
+def recorded(folder: Path = Path("out")) -> dict[str, Result]:
+    return {r.id: r for r in read_results(folder)}
+
+
+def test_what_stops_a_scenario_is_in_the_record_and_in_every_summary(
+    pytester: pytest.Pytester,
+    project: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    project(*ENDINGS, "crowded", "good")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=1, failed=4, skipped=1)
+    found = recorded()
+    assert {name: r.status for name, r in found.items()} == {
+        **dict.fromkeys((*ENDINGS, "crowded"), "errored"),
+        "skips": "skipped",
+        "good": "passed",
+    }
+    for name, one in found.items():
+        assert one.reason.startswith(REASONS.get(name, ""))
+    report = Path("out/report.md").read_text(encoding="utf-8")
+    summary = Path("summary.md").read_text(encoding="utf-8")
+    for text in (report, summary):
+        assert "4 errored" in text and "1 skipped" in text and "1 passed" in text
+        assert "division by zero" in text and "not today" in text and "need 100000" in text
+        assert str(pytester.path) not in text
+    result.stdout.fnmatch_lines(["good *passed", "report: out/report.md"], consecutive=False)
+    result.stdout.fnmatch_lines(["crowded * errored"])
+
+    capsys.readouterr()
+    assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == "worse: crowded, exits, fails, raises\n"
+    assert "passed → errored" in shown.out and "4 without a result" in shown.out
+
+
+def test_a_process_of_xdist_that_dies(pytester: pytest.Pytester, project: Any) -> None:
+    project("good", "dies", "other")
+    output = pytest_run(pytester.path, "scenarios", "-n2", "--fed-report=out")
+    assert "1 failed, 2 passed" in output
+    found = recorded()
+    assert {name: r.status for name, r in found.items()} == {
+        **{"good": "passed", "dies": "errored", "other": "passed"}
+    }
+    assert found["dies"].reason.startswith(REASONS["dies"])
+    assert "**1 errored, 2 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+
+
+def test_records_of_what_ended_are_there_when_pytest_itself_dies(
+    pytester: pytest.Pytester, project: Any
+) -> None:
+    project("good", "dies")
+    pytest_run(pytester.path, "scenarios", "--fed-report=new")
+    assert {name: r.status for name, r in recorded(Path("new")).items()} == {"good": "passed"}
+    assert len(list(Path("new/plots").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("interrupted", []), ("crowded", ["-x"]), ("crowded", ["-x", "-n1"])]
+)
+def test_what_is_not_reached_keeps_its_figures_and_says_so(
+    pytester: pytest.Pytester, project: Any, name: str, options: list[str]
+) -> None:
+    project("good", name, "later")
+    output = pytest_run(pytester.path, "scenarios", "--fed-report=out", *options)
+    found = recorded()
+    kept = made_result("later").model_copy(
+        update={"status": "not reached", "reason": REASONS["later"]}
+    )
+    assert found["good"].status == "passed"
+    assert found[name].reason.startswith(REASONS[name])
+    assert found["later"] == kept
+    assert "scenario(s) not reached" in output
+    report = Path("out/report.md").read_text(encoding="utf-8")
+    assert "what follows is of an earlier run" in report
+    assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
+
+
+def test_a_hook_that_stops_a_scenario_before_or_after_it_ran(
+    pytester: pytest.Pytester, project: Any
+) -> None:
+    project("before", "skipped", "after")
+    hooks = """
+        import pytest
+        def pytest_runtest_setup(item):
+            if item.name == "before":
+                raise OSError("no disk")
+            if item.name == "skipped":
+                pytest.skip("not on this machine")
+        def pytest_runtest_teardown(item):
+            if item.name == "after":
+                raise OSError("no disk left")
+    """
+    pytester.makeconftest(hooks)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=1, errors=2, skipped=1)
+    found = recorded()
+    assert {name: r.status for name, r in found.items()} == {
+        **{"before": "errored", "skipped": "skipped", "after": "errored"}
+    }
+    assert not found["before"].histories and found["after"].accuracies[0] > 0.3
+    assert found["after"].reason.startswith("OSError: no disk left")
+
+
+def test_a_skip_of_the_users_own_fails_when_strict(pytester: pytest.Pytester, project: Any) -> None:
+    project("skips")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--fed-strict")
+    result.assert_outcomes(failed=1)
+    assert recorded()["skips"].reason == "skipped by its own code: not today"
+
+
+def test_a_damaged_baseline_is_in_the_report(pytester: pytest.Pytester, project: Any) -> None:
+    project("good")
+    damaged = pytester.mkdir("scenarios/baselines") / "good.json"
+    damaged.write_text("{", encoding="utf-8")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--fed-baseline=check")
+    result.assert_outcomes(failed=1)
+    one = recorded()["good"]
+    assert one.status == "errored" and one.reason.startswith("scenarios/baselines/good.json: not a")
+    assert one.accuracies[0] > 0.3
+    assert "**errored: scenarios/baselines/good.json" in Path("out/report.md").read_text()
+
+
+def test_collecting_and_mistakes_write_nothing(pytester: pytest.Pytester, project: Any) -> None:
+    project("good")
+    before = {p: p.read_bytes() for p in Path("out").rglob("*") if p.is_file()}
+    pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--collect-only")
+    Path("scenarios/1.yaml").write_text("name: 1\n", encoding="utf-8")
+    assert pytester.runpytest_inprocess("scenarios", "--fed-report=out").ret == 4
+    assert {p: p.read_bytes() for p in Path("out").rglob("*") if p.is_file()} == before
+
+
+# What cannot be written costs no result.
+
+LONG_MATRIX = (
+    TINY
+    + "matrix:\n  clients.split:\n    - iid\n    - {kind: distribution, matrix: ["
+    + ", ".join(str([0.1] * 10) for _ in range(4))
+    + "]}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "records"),
+    [
+        (LONG_MATRIX, 2),
+        (TINY.replace("name: tiny", f"name: {'a' * 240}"), 1),
+    ],
+)
+def test_a_long_name_has_a_record(pytester: pytest.Pytester, text: str, records: int) -> None:
+    (pytester.mkdir("scenarios") / "a.yaml").write_text(text, encoding="utf-8")
+    arguments = ("scenarios", "--fed-report=out", "--fed-baseline=update", "--fed-tensorboard=tb")
+    result = pytester.runpytest_inprocess(*arguments)
+    assert "not written" not in result.stdout.str()
+    assert len(recorded()) == records and len(list(Path("out/plots").iterdir())) >= 3 * records
+    made = len(list(Path("scenarios/baselines").iterdir()))
+    result.assert_outcomes(passed=made, failed=records - made)
+    assert made
+
+
+def test_names_of_files_are_bounded_and_differ() -> None:
+    names = {file_name(f"a[x={'é' * n}]") for n in range(100, 300)}
+    assert len(names) == 200 and max(len(name.encode()) for name in names) < 130
+
+
+@pytest.mark.parametrize("place", ["out", "out/records", "out/plots", "out/report.md"])
+def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
+    pytester: pytest.Pytester, place: str
+) -> None:
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    blocked = pytester.path / place
+    blocked.parent.mkdir(exist_ok=True)
+    if place == "out/report.md":
+        blocked.mkdir()  # a folder in the place of a file, which root cannot write either
+    else:
+        blocked.write_text("a file in the place of a folder")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["tiny *passed", "not written: *"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert Path("out/records/tiny.json").is_file() == (place == "out/report.md")
+
+
+def test_a_summary_on_a_full_disk_costs_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/dev/full")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    assert result.ret == 0 and recorded()["tiny"].status == "passed"
+    result.stdout.fnmatch_lines(["not written: the job's summary: OSError: *No space left*"])
+
+
+def test_a_cache_on_a_full_disk_costs_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("harness.cache.write_text", full)
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*NotKept: the cache of finished trainings cannot be written: *"])
+    # Nor where a project makes errors of warnings.
+    pytester.runpytest_inprocess("scenarios", "-Werror").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("place", [".pytest_cache/d", ".pytest_cache/d/federated/lock", "kept"])
+def test_a_cache_that_cannot_be_made_costs_nothing(pytester: pytest.Pytester, place: str) -> None:
+    """Also that of checkpoints, which are due after each round here."""
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    if place == "kept":
+        place = ".pytest_cache/d/federated/checkpoints"
+    blocked = pytester.path / place
+    blocked.parent.mkdir(parents=True)
+    if blocked.name == "lock":
+        blocked.mkdir()
+    else:
+        blocked.write_text("a file in the place of a folder")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--fed-checkpoint=1")
+    result.assert_outcomes(passed=1, warnings=result.parseoutcomes()["warnings"])
+    result.stdout.fnmatch_lines(["*cannot be written: *"])
+    assert json.loads(Path("out/records/tiny.json").read_text())["status"] == "passed"
+
+
+def test_curves_that_cannot_be_written_cost_nothing(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    pytester.path.joinpath("curves").write_text("a file in the place of a folder")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-tensorboard=curves")
+    result.assert_outcomes(passed=1, warnings=result.parseoutcomes()["warnings"])
+    result.stdout.fnmatch_lines(["*what --fed-tensorboard * asks for cannot be written: *"])
+
+
+def test_a_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
+    skipped = made_result(status="skipped", reason="no data").model_copy(update={"histories": ()})
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records/tiny.json").write_text("{", encoding="utf-8")
+    assert write_record(skipped, tmp_path) == skipped  # over a damaged one
+    write_record(made_result("other"), tmp_path)
+    (tmp_path / "records/other.json").rename(tmp_path / "records/tiny.json")
+    assert write_record(skipped, tmp_path) == skipped
