@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which pytest runs, so that files in it are given by their names."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of README.md, docs/ and reports/ as git has them, staged changes included.
+
+    In the working tree anybody may have written another report, with any option.
+    """
+    root, copy = Path(__file__).parent.parent, tmp_path_factory.mktemp("committed")
+    ours = ("README.md", "docs", "reports")
+    git = ["git", "-c", "safe.directory=*"]  # whoever owns the checkout
+    listed = subprocess.run([*git, "ls-files", "-z", *ours], cwd=root, capture_output=True)
+    if listed.returncode or not listed.stdout:  # not a checkout of ours
+        pytest.skip("what is committed is not known outside a git checkout")
+    export = [*git, "checkout-index", "-z", "--stdin", f"--prefix={copy}/"]
+    subprocess.run(export, cwd=root, input=listed.stdout, check=True)
+    return copy
 
 
 @pytest.fixture(scope="session")

@@ -110,10 +110,10 @@ def test_references_in_the_schema_lead_somewhere(capsys: pytest.CaptureFixture[s
 
 
 def test_report_of_our_records_gives_its_path(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, committed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "records").mkdir()
-    for record in sorted((ROOT / "reports" / "records").iterdir())[3::5]:  # all take seconds
+    for record in sorted((committed / "reports/records").iterdir())[3::5]:  # all take seconds
         shutil.copy(record, tmp_path / "records")
     assert main(["report", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'report.md'}\n"

@@ -55,9 +55,9 @@ def test_the_readme_names_every_option(pytestconfig: pytest.Config) -> None:
         assert f"`{option.names()[0]}" in text
 
 
-def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
+def test_the_committed_report_is_that_of_the_shipped_scenarios(committed: Path) -> None:
     """The settings in the records are those of the files, and the report is made of the records."""
-    folder = ROOT / "reports"
+    folder = committed / "reports"
     shipped = {case.id: case.scenario for case in load_scenarios(ROOT / "scenarios")}
     results = {r.id: r for r in read_results(folder) if r.status != "skipped"}
     # What needs data that a machine may not have is there or not.
@@ -70,16 +70,16 @@ def test_the_committed_report_is_that_of_the_shipped_scenarios() -> None:
     assert written == report(read_results(folder))
 
 
-def test_the_plots_of_the_committed_report_are_those_of_its_records() -> None:
+def test_the_plots_of_the_committed_report_are_those_of_its_records(committed: Path) -> None:
     """To the byte, with the version of Matplotlib that is locked."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     if f"matplotlib=={version('matplotlib')} ; python_full_version >= '3.11'" not in lock:
         pytest.skip("the committed plots are of another Matplotlib")
-    pictures = plots(read_results(ROOT / "reports"))
-    assert set(pictures) == {p.name for p in (ROOT / "reports/plots").iterdir()}
+    folder = committed / "reports"
+    pictures = plots(read_results(folder))
+    assert set(pictures) == {p.name for p in (folder / "plots").iterdir()}
     for name in sorted(pictures)[::7]:  # some of them, as all take seconds
-        committed = (ROOT / "reports/plots" / name).read_text(encoding="utf-8")
-        assert pictures[name].svg() == committed, name
+        assert pictures[name].svg() == (folder / "plots" / name).read_text(encoding="utf-8"), name
 
 
 PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]

@@ -27,8 +27,6 @@ from harness.report.plots import accuracy_by_client, accuracy_by_round, labels_b
 from harness.report.update import updated
 from harness.results import Result, read_results, write_result
 
-ROOT = Path(__file__).parent.parent
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -371,9 +369,11 @@ def test_the_report_is_written_with_its_plots(folder: Path) -> None:
 # Ours
 
 
-def test_our_documentation_is_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message of a failure is the command that mends it."""
-    monkeypatch.chdir(ROOT)
+def test_our_documentation_is_current(
+    tmp_path: Path, committed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message of a failure is the command that mends it, before git add."""
+    monkeypatch.chdir(committed)
     for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
         text = updated(page_of_ours, read_results(Path("reports")), Path("reports"))
         assert text == page_of_ours.read_text(encoding="utf-8"), (
@@ -386,9 +386,9 @@ def test_our_documentation_is_current(tmp_path: Path, monkeypatch: pytest.Monkey
     )
 
 
-def test_our_comparison_renders() -> None:
+def test_our_comparison_renders(committed: Path) -> None:
     """As tables whose rows are as wide as their heads, with one cell of each row in bold."""
-    text = (ROOT / "reports/comparison.md").read_text(encoding="utf-8")
+    text = (committed / "reports/comparison.md").read_text(encoding="utf-8")
     html = MarkdownIt("commonmark").enable("table").render(text)
     table = html.partition("skew-by-algorithm</h2>")[2].partition("</table>")[0]
     rows = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr>")[1:]]

@@ -40,29 +40,19 @@ class Tracking:
         """
         is_own = position < len(self._seeds)
         if self._tensorboard and is_own and done.round == self._written.get(position, 0) + 1:
-            with self._going_on():
+            with _going_on("--fed-tensorboard"):
                 self._write(position, done)
 
     def finish(self, result: Result) -> None:
         """Writes what is left: all rounds of trainings that were done before, and MLflow's runs."""
-        with self._going_on():
+        with _going_on("--fed-tensorboard"):
             for position, history in enumerate(result.histories):
                 self._complete(position, history)
         if self._mlflow:
             from harness.report.mlflow import log
 
-            with self._going_on():
+            with _going_on("--fed-mlflow"):
                 log(result, self._mlflow)
-
-    @contextlib.contextmanager
-    def _going_on(self) -> Iterator[None]:
-        """What these tools raise, of whatever type, costs their files and no result."""
-        try:
-            yield
-        except TimeLimitExceeded:
-            raise
-        except Exception as error:
-            warn_not_kept("what --fed-tensorboard or --fed-mlflow asks for", error)
 
     def _complete(self, position: int, history: TrainingHistory) -> None:
         if self._tensorboard:
@@ -80,3 +70,14 @@ class Tracking:
             writer = self._writers[position] = ScalarsByRound(place)
         writer.write(done.round, scalars(done))
         self._written[position] = done.round
+
+
+@contextlib.contextmanager
+def _going_on(option: str) -> Iterator[None]:
+    """What these tools raise, of whatever type, costs their files and no result."""
+    try:
+        yield
+    except TimeLimitExceeded:
+        raise
+    except Exception as error:
+        warn_not_kept(f"what {option} asks for", error)

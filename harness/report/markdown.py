@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,9 +77,16 @@ def write_record(result: Result, folder: Path) -> Result:
     """
     result = with_earlier_figures(result, folder)
     is_drawn = result.is_earlier or is_recorded(result, folder)
-    for name, picture in _scenario_plots(result).items():
-        if not (is_drawn and (folder / PLOTS / name).is_file()):
-            write_text(folder / PLOTS / name, picture.svg())
+    try:
+        for name, picture in _scenario_plots(result).items():
+            if not (is_drawn and (folder / PLOTS / name).is_file()):
+                write_text(folder / PLOTS / name, picture.svg())
+    except OSError:
+        for name in plot_names(result):  # older ones would be taken for those of this record
+            with contextlib.suppress(OSError):
+                (folder / PLOTS / name).unlink()
+        write_result(result, folder)
+        raise
     write_result(result, folder)  # last, so that what an interrupt left undone is seen again
     return result
 
