@@ -81,7 +81,7 @@ class FederatedSession:
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items and not self._is_xdist_worker:
             self._demand_runtime()
-        self._results = {item.nodeid: unreached(item.case) for item in items}
+            self._results = {item.nodeid: unreached(item.case) for item in items}
         with contextlib.ExitStack() as leaving:
             if items and (address := setting(self._config, "executor")):
                 leaving.enter_context(self._cluster(address, items))
