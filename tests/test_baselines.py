@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from harness.checks import FALSE_ALARMS, compare_with_baseline
-from harness.checks.regression import added, apart, unmeasured
+from harness.checks.regression import added, apart, keys_of, unmeasured
 from harness.errors import HarnessError
 from harness.results import Result, Verdict
 from harness.results.baselines import (
@@ -346,6 +346,7 @@ def test_what_is_no_baseline_is_named(tmp_path: Path, text: bytes) -> None:
         ({"loss": [None, 0.1]}, "figures.loss.0: "),
         ({"loss": [True, 0.1]}, "figures.loss.0: "),
         ({"loss": 0.1}, "figures.loss: "),
+        ({"keys": {"other": {}}}, "keys: other is no figure"),
         ({"test_examples": 0}, "test_examples: "),
         ({"test_examples": -5}, "test_examples: "),
         ({"settings": None}, "settings: Field required"),
@@ -473,6 +474,42 @@ def test_the_shipped_baselines_are_complete() -> None:
         assert kept is not None
         assert file == baseline_file(file.parent.with_name("a.yaml"), kept.id)
         assert json_text(kept) == file.read_text(encoding="utf-8")
+
+
+def reaching(target: float, **own: Any) -> Result:
+    """A result whose baseline has the figures of two expectations with keys of their own."""
+    expect = {
+        "accuracy": {"at_least": 0.1},
+        "rounds_to_accuracy": {"target": target, "at_most": 9},
+        "client_accuracy": {"at_least": 0.1, **own},
+    }
+    verdicts = (verdict("rounds_to_accuracy", [3] * 5), verdict("client_accuracy", GOOD))
+    return result(GOOD, expect=expect, verdicts=verdicts)
+
+
+def test_a_baseline_has_what_its_expectations_measure(tmp_path: Path) -> None:
+    one = reaching(0.5)
+    kept = baseline_of(one, keys=keys_of(one))
+    assert kept.keys == {
+        "rounds_to_accuracy": {"target": 0.5},
+        "client_accuracy": {"personalised": False},
+    }
+    write_baseline(kept, tmp_path / "a.json")
+    assert read_baseline(tmp_path / "a.json") == kept
+    assert "keys" not in json.loads(json_text(baseline_of(one)))  # as in older baselines
+    assert not unmeasured(one, kept)
+    assert unmeasured(reaching(0.6), kept) == ["rounds_to_accuracy.target was 0.5, is 0.6"]
+    assert unmeasured(reaching(0.5, personalised=True), kept) == [
+        "client_accuracy.personalised was False, is True"
+    ]
+
+
+def test_keys_that_a_baseline_does_not_have_are_at_their_defaults() -> None:
+    one = reaching(0.5)
+    younger = baseline_of(one, keys={"client_accuracy": {}})
+    assert not unmeasured(one, younger)
+    assert unmeasured(reaching(0.5, personalised=True), younger)
+    assert not unmeasured(reaching(0.6), baseline_of(one))  # nobody knows its target
 
 
 def test_there_need_not_be_one(tmp_path: Path) -> None:

@@ -382,6 +382,18 @@ def test_an_expectation_that_is_gone_or_renamed_makes_a_baseline_stale(
     )
 
 
+def test_another_target_is_another_figure(pytester: pytest.Pytester, made: Made) -> None:
+    file = pytester.path / "scenarios/made.yaml"
+    text = SCENARIO + "  rounds_to_accuracy: {target: 0.6, at_most: 3}\n"
+    file.write_text(text)
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    check(pytester).assert_outcomes(passed=1)
+    file.write_text(text.replace("0.6", "0.5"))  # reached earlier: better, if it were the same
+    result = check(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  stale: made: rounds_to_accuracy.target was 0.6, is 0.5"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
 )

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from harness.checks.base import Difference, Share, checks
-from harness.results.baselines import ALWAYS, Baseline, figures_of, is_usable
+from harness.checks.base import BOUNDS, Difference, Share, checks
+from harness.results.baselines import ALWAYS, Baseline, changed, figures_of, is_usable
 from harness.results.record import Result, Verdict
 from harness.results.statistics import comparable, summarise, welch
 
@@ -48,6 +48,15 @@ def timed() -> tuple[str, ...]:
     return tuple(name for name in checks.names() if checks[name].traits.get("is_benchmark"))
 
 
+def keys_of(result: Result) -> dict[str, dict[str, Any]]:
+    """Of each expectation that has keys besides its bounds, these: they say what its figure is."""
+    own = {
+        name: {key: value for key, value in section.items() if key not in BOUNDS}
+        for name, section in result.settings["expect"].items()
+    }
+    return {name: keys for name, keys in own.items() if keys}
+
+
 def apart(result: Result, baseline: Baseline) -> str:
     """Why a result and its baseline cannot be compared at all; empty where they can.
 
@@ -66,7 +75,8 @@ def apart(result: Result, baseline: Baseline) -> str:
 def unmeasured(result: Result, baseline: Baseline) -> list[str]:
     """Figures of a baseline that nothing of the result can be compared with, each with the reason.
 
-    They are of expectations that are gone, of no expectation at all, or no such figures.
+    They are of expectations that are gone, or that have other keys now, of no expectation at all,
+    or no such figures.
     """
     now = {*ALWAYS, *(v.expectation for v in result.verdicts)} - {*timed()}
     ranges = ((Share, 0, 1), (Difference, -1, 1))
@@ -78,6 +88,13 @@ def unmeasured(result: Result, baseline: Baseline) -> list[str]:
         for kind, low, high in ranges:
             if bound == kind and not all(low <= figure <= high for figure in figures):
                 problems.append(f"{name} is not between {low} and {high} there")
+    own = keys_of(result)
+    for name in [name for name in baseline.keys if name in own and name in checks]:
+        # Keys that are younger than the baseline have their defaults there.
+        fields = checks[name].params.model_fields
+        optional = {key for key in own[name] if key in fields and not fields[key].is_required()}
+        younger = {key: fields[key].default for key in optional}
+        problems += changed({name: {**younger, **baseline.keys[name]}}, {name: own[name]})
     return problems
 
 

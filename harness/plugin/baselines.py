@@ -8,7 +8,14 @@ from typing import NamedTuple
 import pytest
 from pydantic import ValidationError
 
-from harness.checks.regression import added, apart, compare_with_baseline, timed, unmeasured
+from harness.checks.regression import (
+    added,
+    apart,
+    compare_with_baseline,
+    keys_of,
+    timed,
+    unmeasured,
+)
 from harness.errors import HarnessError
 from harness.plugin.settings import one_of, setting
 from harness.results import Result, Verdict
@@ -81,7 +88,8 @@ def _update(result: Result, path: Path) -> Settled:
     """Only what is good becomes a baseline."""
     if result.status != "passed":
         return Settled(result, "kept", f"the run is {result.status}")
-    is_new = write_baseline(baseline_of(result, without=timed()), path)
+    baseline = baseline_of(result, without=timed(), keys=keys_of(result))
+    is_new = write_baseline(baseline, path)
     return Settled(result, "written" if is_new else "as before")
 
 

@@ -17,7 +17,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -59,6 +61,8 @@ class Baseline(BaseModel):
         id: of the scenario, as in the record.
         seeds: of the trainings.
         figures: by name, one for each seed, in their order.
+        keys: of those figures whose expectation has keys besides its bounds, such as a target:
+            another target is another figure. Baselines older than these keys have none.
         test_examples: size of the test set, the smallest of all seeds: accuracies come in steps of
             one divided by it.
         settings: the scenario, with defaults written out, but for what no training depends on.
@@ -72,6 +76,7 @@ class Baseline(BaseModel):
     id: Annotated[str, Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     figures: dict[str, tuple[Rounded, ...]]
+    keys: dict[str, dict[str, Any]] = {}
     test_examples: Annotated[int, Field(ge=1)]
     settings: dict[str, Any]
     versions: dict[str, str]
@@ -88,7 +93,14 @@ class Baseline(BaseModel):
                 raise ValueError(
                     f"figures: {name} has {len(figures)} for {len(self.seeds)} seed(s)"
                 )
+        if lonely := self.keys.keys() - self.figures.keys():
+            raise ValueError(f"keys: {min(lonely)} is no figure")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The same file as before there were keys, where there are none."""
+        return {name: value for name, value in handler(self).items() if value or name != "keys"}
 
 
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
@@ -115,20 +127,32 @@ def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tu
     }
 
 
-def baseline_of(result: Result, *, without: Collection[str] = ()) -> Baseline:
+def baseline_of(
+    result: Result,
+    *,
+    without: Collection[str] = (),
+    keys: Optional[Mapping[str, Mapping[str, Any]]] = None,
+) -> Baseline:
     """The baseline that a result gives, with its `figures_of`.
+
+    Args:
+        result: the result.
+        without: names of figures to leave out.
+        keys: see `Baseline`; those of other figures are left out.
 
     Raises:
         HarnessError: a figure is missing or not finite, so that it would not be complete.
 
     """
     figures = figures_of(result, without=without)
+    figures = {name: values for name, values in figures.items() if name in ALWAYS or values}
     try:
         return Baseline(
             baseline=1,
             id=result.id,
             seeds=tuple(h.seed for h in result.histories),
-            figures={name: values for name, values in figures.items() if name in ALWAYS or values},
+            figures=figures,
+            keys={name: dict(own) for name, own in (keys or {}).items() if name in figures},
             test_examples=min((h.test_examples for h in result.histories), default=0),
             settings=trained_settings(result.settings),
             versions=result.versions,
