@@ -369,9 +369,8 @@ def test_a_baseline_is_complete_or_refused(
     with pytest.raises(HarnessError) as refused:
         read_baseline(path)
     said = str(refused.value)
-    assert said.startswith(
-        f"{path}: not a baseline; --fed-baseline=update writes it anew ({problem}"
-    )
+    anew = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update writes it anew"
+    assert said.startswith(f"{anew} ({problem}")
     assert "\n" not in said
 
 
@@ -410,7 +409,7 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
         lambda: read_baseline(path),
         lambda: write_baseline(baseline_of(result(GOOD)), path),
     ):
-        with pytest.raises(HarnessError, match="baselines: not a folder; move it"):
+        with pytest.raises(HarnessError, match=r"^baselines: not a folder; move it"):
             go()
 
 

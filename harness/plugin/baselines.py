@@ -25,6 +25,7 @@ from harness.results.baselines import (
     baseline_of,
     changed,
     read_baseline,
+    short_name,
     trained_settings,
     write_baseline,
 )
@@ -78,8 +79,8 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
         return _missing(result, path, is_strict)
     if baseline.id != result.id:
         raise HarnessError(
-            f"{path}: baseline of {baseline.id!r}, not of {result.id!r}; --fed-baseline=update "
-            "writes it anew"
+            f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
+            "--fed-baseline=update writes it anew"
         )
     return _check(result, baseline, is_strict)
 
@@ -94,7 +95,7 @@ def _update(result: Result, path: Path) -> Settled:
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
-    told = f"{Path(*path.parts[-2:])}; --fed-baseline=update makes it"
+    told = f"{short_name(path)}; --fed-baseline=update makes it"
     if is_strict:
         return Settled(_failed(result, f"none: {told}"), "missing", told)
     return Settled(result, "missing", told)

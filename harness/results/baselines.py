@@ -195,7 +195,12 @@ def baseline_file(beside: Path, result_id: str) -> Path:
     return beside.parent / FOLDER / file_name(result_id)
 
 
-_NO_FOLDER = "{}: not a folder; move it, as baselines are kept in a folder of that name"
+def short_name(path: Path) -> str:
+    """A baseline's file as messages name it: the same on all machines, as they get into records."""
+    return f"{path.parent.name}/{path.name}"
+
+
+_NO_FOLDER = f"{FOLDER}: not a folder; move it, as baselines are kept in a folder of that name"
 
 
 def write_baseline(baseline: Baseline, path: Path) -> bool:
@@ -217,9 +222,9 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
                     return False
         write_text(path, text)
     except (FileExistsError, NotADirectoryError):
-        raise HarnessError(_NO_FOLDER.format(path.parent)) from None
+        raise HarnessError(_NO_FOLDER) from None
     except OSError as problem:
-        raise HarnessError(f"{path}: cannot be written: {problem.strerror}") from None
+        raise HarnessError(f"{short_name(path)}: cannot be written: {problem.strerror}") from None
     return True
 
 
@@ -232,22 +237,25 @@ def read_baseline(path: Path) -> Optional[Baseline]:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            raise HarnessError(f"{path}: not a file; remove it, and --fed-baseline=update makes it")
+            raise HarnessError(
+                f"{short_name(path)}: not a file; remove it, and --fed-baseline=update makes it"
+            )
         text = path.read_bytes()
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        raise HarnessError(_NO_FOLDER.format(path.parent)) from None
+        raise HarnessError(_NO_FOLDER) from None
     except OSError as problem:
         raise HarnessError(
-            f"{path}: cannot be read: {problem.strerror}; make it readable, or remove it, and "
-            "--fed-baseline=update makes it anew"
+            f"{short_name(path)}: cannot be read: {problem.strerror}; make it readable, or remove "
+            "it, and --fed-baseline=update makes it anew"
         ) from None
     try:
         return Baseline.model_validate_json(text)
     except ValidationError as problems:
         raise HarnessError(
-            f"{path}: not a baseline; --fed-baseline=update writes it anew ({_first(problems)})"
+            f"{short_name(path)}: not a baseline; --fed-baseline=update writes it anew "
+            f"({_first(problems)})"
         ) from None
 
 
