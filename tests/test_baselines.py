@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import pytest
 
 from harness.checks import FALSE_ALARMS, compare_with_baseline
+from harness.checks.regression import added, apart, keys_of, unmeasured
 from harness.errors import HarnessError
 from harness.results import Result, Verdict
 from harness.results.baselines import (
@@ -22,8 +25,11 @@ from harness.results.baselines import (
     read_baseline,
     write_baseline,
 )
+from harness.results.store import json_text
 from harness.scenario import Scenario
 from harness.training.history import Round, TrainingHistory
+
+ROOT = Path(__file__).parent.parent
 
 
 @functools.cache
@@ -136,7 +142,63 @@ def test_one_seed_is_compared_with_the_same_one() -> None:
     before = result((0.5, 0.9), [1.0, 1.0], seeds=[3, 4])
     assert compared(before, result([0.5], [1.0], seeds=[3]))["accuracy"].margin == 0
     assert not compared(before, result([0.5], [1.0], seeds=[4]))["accuracy"].passed
-    assert compared(before, result([0.7], [1.0], seeds=[9]))["accuracy"].margin == pytest.approx(0)
+
+
+@pytest.mark.parametrize("now", [0.5, 1.5])
+def test_the_tolerance_of_one_seed_is_that_of_the_seeds_in_common(now: float) -> None:
+    """A quarter of 1.0, not of the mean 5.0 of the baseline's two seeds."""
+    before = result((0.9, 0.9), [1.0, 9.0], expect={"loss": {"between": [1, 9]}}, seeds=[3, 4])
+    after = result([0.9], [now], expect={"loss": {"between": [1, 9]}}, seeds=[3])
+    assert not compared(before, after)["loss"].passed
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [([0], [1]), ([0], [1, 2]), ([0, 1], [2]), ([5], [0, 1, 2, 3])]
+)
+def test_one_seed_says_nothing_of_other_seeds(before: list[int], now: list[int]) -> None:
+    def of(seeds: list[int]) -> Result:
+        return result([0.9] * len(seeds), seeds=seeds)
+
+    assert not compared(of(before), of(now))
+    reason = apart(of(now), baseline_of(of(before)))
+    assert reason.startswith(f"the baseline has seed{'s' * (len(before) > 1)} {before[0]}")
+    assert reason.endswith("a single seed is compared with the same seed only")
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [([0], [0]), ([0], [1, 0]), ([0, 1], [1]), ([0, 1], [2, 3])]
+)
+def test_a_seed_in_common_or_two_on_both_sides_are_compared(
+    before: list[int], now: list[int]
+) -> None:
+    sides = [result([0.9] * len(seeds), seeds=seeds) for seeds in (before, now)]
+    assert not apart(sides[1], baseline_of(sides[0]))
+    assert list(compared(*sides)) == ["accuracy", "loss"]
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, 1e200])
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+def test_what_is_not_finite_in_one_seed_is_worse(wrong: float, seeds: int) -> None:
+    losses = [0.1] * seeds
+    found = compared(result([0.9] * seeds, losses), result([0.9] * seeds, [*losses[1:], wrong]))
+    assert found["accuracy"].passed
+    assert not found["loss"].passed and found["loss"].note == "not finite"
+    assert found["loss"].expected.startswith("no higher than 0.1")
+
+
+def test_a_figure_that_is_no_longer_reached_is_worse() -> None:
+    expect = {"rounds_to_accuracy": {"target": 0.5, "at_most": 9}}
+    before = result(GOOD, expect=expect, verdicts=(verdict("rounds_to_accuracy", [3] * 5),))
+    missed = verdict("rounds_to_accuracy", []).model_copy(update={"note": "not reached in 1 of 5"})
+    found = compared(before, result(GOOD, expect=expect, verdicts=(missed,)))
+    assert not found["rounds_to_accuracy"].passed
+    assert found["rounds_to_accuracy"].note == "not reached in 1 of 5"
+
+
+def test_without_test_examples_nothing_is_as_before() -> None:
+    found = compared(result(GOOD), result(GOOD, examples=0))
+    assert {v.note for v in found.values()} == {"no test examples"}
+    assert not any(v.passed for v in found.values())
 
 
 def verdict(name: str, figures: Any) -> Verdict:
@@ -183,9 +245,34 @@ def test_wall_time_is_in_no_baseline() -> None:
 
 
 def test_a_figure_that_one_side_lacks_is_not_compared() -> None:
-    before = result(GOOD, verdicts=(verdict("best_accuracy", GOOD),))
-    assert "best_accuracy" not in compared(before, result(GOOD))
-    assert "best_accuracy" not in compared(result(GOOD), before)
+    more = result(GOOD, verdicts=(verdict("best_accuracy", GOOD),))
+    assert "best_accuracy" not in compared(more, result(GOOD))
+    assert unmeasured(result(GOOD), baseline_of(more)) == ["best_accuracy is not measured now"]
+    assert "best_accuracy" not in compared(result(GOOD), more)
+    assert added(more, baseline_of(result(GOOD))) == ["best_accuracy"]
+    assert not unmeasured(more, baseline_of(more)) and not added(more, baseline_of(more))
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds", "figures", "problem"),
+    [
+        (
+            "best_accuracy",
+            {"at_least": 0.5},
+            [-1] * 5,
+            "best_accuracy is not between 0 and 1 there",
+        ),
+        ("gap", {"at_most": 0.5}, [2] * 5, "gap is not between -1 and 1 there"),
+        ("acuracy", {}, GOOD, "acuracy is not measured now"),
+        ("seconds_per_round", {"at_most": 5}, GOOD, "seconds_per_round is not measured now"),
+    ],
+)
+def test_figures_that_cannot_be_are_named(
+    name: str, bounds: Any, figures: Sequence[float], problem: str
+) -> None:
+    now = result(GOOD, verdicts=(verdict(name, GOOD),) if bounds else ())
+    before = baseline_of(result(GOOD, verdicts=(verdict(name, figures),)))
+    assert unmeasured(now, before) == [problem]
 
 
 @pytest.mark.parametrize("seeds", [2, 5])
@@ -221,11 +308,207 @@ def test_a_baseline_is_small_sorted_and_comes_back(tmp_path: Path) -> None:
     assert not write_baseline(one, path)
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"\xff", b'{"baseline": 2}'])
+DEEP = b'{"settings": ' + b'{"a": ' * 9999 + b"1" + b"}" * 10000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"{}", b"\xff", b'{"baseline": 2}', b"[]", b"null", b"<<<<<<< HEAD\n{}", DEEP],
+    ids=range(8),
+)
 def test_what_is_no_baseline_is_named(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "a.json").write_bytes(text)
     with pytest.raises(HarnessError, match=r"a\.json: not a baseline; --fed-baseline=update"):
         read_baseline(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"baseline": 2}, "baseline: Input should be 1"),
+        ({"baseline": None}, "baseline: Field required"),
+        ({"id": ""}, "id: "),
+        ({"seeds": []}, "seeds: "),
+        ({"seeds": [0, 0]}, "seeds: the same one twice"),
+        ({"seeds": [0, -1]}, "seeds.1: "),
+        ({"seeds": ["0", "1"]}, "seeds.0: "),
+        ({"figures": {}}, "figures: accuracy is missing"),
+        ({"figures": {"accuracy": [0.9, 0.8]}}, "figures: loss is missing"),
+        ({"figures": {"los": [0.9, 0.8], "accuracy": [1, 1]}}, "figures: loss is missing"),
+        ({"accuracy": []}, "figures: accuracy has 0 for 2 seed(s)"),
+        ({"accuracy": [0.9]}, "figures: accuracy has 1 for 2 seed(s)"),
+        ({"accuracy": [0.9, 0.8, 0.7]}, "figures: accuracy has 3 for 2 seed(s)"),
+        ({"other": [0.9]}, "figures: other has 1 for 2 seed(s)"),
+        ({"accuracy": ["nan", "nan"]}, "figures.accuracy.0: "),
+        ({"accuracy": [0.9, math.nan]}, "figures.accuracy.1: got nan; must be a finite number"),
+        ({"loss": [math.inf, 0.1]}, "figures.loss.0: got inf; must be a finite number"),
+        ({"loss": [1e308, 0.1]}, "figures.loss.0: got 1e+308; must be a finite number"),
+        ({"loss": [None, 0.1]}, "figures.loss.0: "),
+        ({"loss": [True, 0.1]}, "figures.loss.0: "),
+        ({"loss": 0.1}, "figures.loss: "),
+        ({"keys": {"other": {}}}, "keys: other is no figure"),
+        ({"test_examples": 0}, "test_examples: "),
+        ({"test_examples": -5}, "test_examples: "),
+        ({"settings": None}, "settings: Field required"),
+        ({"versions": {"numpy": 1}}, "versions.numpy: "),
+        ({"figure": {}}, "figure: Extra inputs are not permitted"),
+    ],
+)
+def test_a_baseline_is_complete_or_refused(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    path = tmp_path / "a.json"
+    write_baseline(baseline_of(result((0.9, 0.8))), path)
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        of = kept["figures"] if key in ("accuracy", "loss", "other") else kept
+        of[key] = value
+        if value is None:
+            del of[key]
+    path.write_text(json.dumps(kept), encoding="utf-8")
+    with pytest.raises(HarnessError) as refused:
+        read_baseline(path)
+    said = str(refused.value)
+    anew = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update writes it anew"
+    assert said.startswith(f"{anew} ({problem}")
+    assert "\n" not in said
+
+
+def _linked_to_itself(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (Path.mkdir, "a.json: not a file; remove it"),
+        (os.mkfifo, "a.json: not a file; remove it"),
+        (_linked_to_itself, "a.json: cannot be read: Too many levels of symbolic links"),
+    ],
+)
+def test_what_is_no_file_is_not_taken_for_a_missing_one(
+    tmp_path: Path, make: Callable[[Path], None], problem: str
+) -> None:
+    path = tmp_path / "a.json"
+    make(path)
+    with pytest.raises(HarnessError, match=problem):
+        read_baseline(path)
+    one = baseline_of(result(GOOD))
+    if path.is_dir():
+        with pytest.raises(HarnessError, match=r"a\.json: cannot be written: Is a directory"):
+            write_baseline(one, path)
+    else:
+        assert write_baseline(one, path)
+        assert read_baseline(path) == one
+
+
+def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+    path = baseline_file(tmp_path / "a.yaml", "a")
+    path.parent.write_text("", encoding="utf-8")
+    for go in (
+        lambda: read_baseline(path),
+        lambda: write_baseline(baseline_of(result(GOOD)), path),
+    ):
+        with pytest.raises(HarnessError, match=r"^baselines: not a folder; move it"):
+            go()
+
+
+def test_a_file_that_may_not_be_read_is_named_and_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("{}", encoding="utf-8")
+    path.chmod(0)
+    read = Path.read_bytes
+
+    def denied(self: Path) -> bytes:
+        """As for everybody but root."""
+        if self == path and self.stat().st_mode & 0o400 == 0:
+            raise PermissionError(13, "Permission denied", str(self))
+        return read(self)
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    with pytest.raises(HarnessError, match=r"a\.json: cannot be read: Permission denied; make it"):
+        read_baseline(path)
+    one = baseline_of(result(GOOD))
+    assert write_baseline(one, path)
+    assert read_baseline(path) == one
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff", b"{}", DEEP], ids=range(4))
+def test_a_damaged_baseline_is_written_anew(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text)
+    one = baseline_of(result(GOOD))
+    assert write_baseline(one, path)
+    assert read_baseline(path) == one
+
+
+@pytest.mark.parametrize(
+    ("lacking", "problem"),
+    [
+        (result([0.9, 0.8], [0.1, math.nan]), "figures.loss.1: got nan"),
+        (result([0.9, 0.8], [0.1, None]), "figures: loss has 1 for 2 seed(s)"),  # pyright: ignore
+        (result([0.9, 0.8], examples=0), "test_examples: "),
+        (
+            result(
+                [0.9, 0.8],
+                verdicts=(Verdict(expectation="own", expected="", passed=True, figures=(1.0,)),),
+            ),
+            "figures: own has 1 for 2 seed(s)",
+        ),
+    ],
+)
+def test_what_is_incomplete_becomes_no_baseline(lacking: Result, problem: str) -> None:
+    with pytest.raises(HarnessError) as refused:
+        baseline_of(lacking)
+    assert str(refused.value).startswith(f"a: gives no baseline ({problem}")
+
+
+def test_the_shipped_baselines_are_complete() -> None:
+    files = sorted((ROOT / "scenarios").rglob("baselines/*.json"))
+    assert len(files) > 90
+    for file in files:
+        kept = read_baseline(file)
+        assert kept is not None
+        assert file == baseline_file(file.parent.with_name("a.yaml"), kept.id)
+        assert json_text(kept) == file.read_text(encoding="utf-8")
+
+
+def reaching(target: float, **own: Any) -> Result:
+    """A result whose baseline has the figures of two expectations with keys of their own."""
+    expect = {
+        "accuracy": {"at_least": 0.1},
+        "rounds_to_accuracy": {"target": target, "at_most": 9},
+        "client_accuracy": {"at_least": 0.1, **own},
+    }
+    verdicts = (verdict("rounds_to_accuracy", [3] * 5), verdict("client_accuracy", GOOD))
+    return result(GOOD, expect=expect, verdicts=verdicts)
+
+
+def test_a_baseline_has_what_its_expectations_measure(tmp_path: Path) -> None:
+    one = reaching(0.5)
+    kept = baseline_of(one, keys=keys_of(one))
+    assert kept.keys == {
+        "rounds_to_accuracy": {"target": 0.5},
+        "client_accuracy": {"personalised": False},
+    }
+    write_baseline(kept, tmp_path / "a.json")
+    assert read_baseline(tmp_path / "a.json") == kept
+    assert "keys" not in json.loads(json_text(baseline_of(one)))  # as in older baselines
+    assert not unmeasured(one, kept)
+    assert unmeasured(reaching(0.6), kept) == ["rounds_to_accuracy.target was 0.5, is 0.6"]
+    assert unmeasured(reaching(0.5, personalised=True), kept) == [
+        "client_accuracy.personalised was False, is True"
+    ]
+
+
+def test_keys_that_a_baseline_does_not_have_are_at_their_defaults() -> None:
+    one = reaching(0.5)
+    younger = baseline_of(one, keys={"client_accuracy": {}})
+    assert not unmeasured(one, younger)
+    assert unmeasured(reaching(0.5, personalised=True), younger)
+    assert not unmeasured(reaching(0.6), baseline_of(one))  # nobody knows its target
 
 
 def test_there_need_not_be_one(tmp_path: Path) -> None:
@@ -233,11 +516,17 @@ def test_there_need_not_be_one(tmp_path: Path) -> None:
 
 
 def test_which_keys_changed() -> None:
-    before = {"training": {"rounds": 5, "of": {"kind": "sgd"}}, "seed": 1, "gone": [1]}
+    before = {
+        "training": {"rounds": 5, "of": {"kind": "sgd"}},
+        "seed": 1,
+        "gone": [1],
+        "nothing": None,
+    }
     now = {"training": {"rounds": 6, "of": {"kind": "adam"}}, "seed": 1, "new": True}
     assert changed(before, now) == [
         "gone was [1], is not there",
         "new was not there, is True",
+        "nothing was null, is not there",
         "training.of.kind was sgd, is adam",
         "training.rounds was 5, is 6",
     ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,18 @@ from markdown_it import MarkdownIt
 from scipy import stats
 
 from harness.__main__ import main
-from harness.report.compare import BETTER, NOISE, WORSE, comparison, mark, worse
+from harness.errors import HarnessError
+from harness.report.compare import (
+    BETTER,
+    NOISE,
+    NOT_COMPARABLE,
+    WORSE,
+    comparison,
+    mark,
+    outcome,
+    require_comparable,
+    worse,
+)
 from harness.report.figures import FIGURES
 from harness.report.markup import MARKDOWN, TERMINAL
 from harness.report.variants import by_settings, of_matrices, pivot_table
@@ -92,6 +105,65 @@ def test_one_seed_has_a_difference_and_no_mark() -> None:
     assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")[1:4] == ["0.500", "0.700", "+0.200"]
 
 
+def on_seeds(seeds: Sequence[int], accuracies: Sequence[float], **more: Any) -> Result:
+    one = made_result(accuracies=accuracies, **more)
+    trained = zip(one.histories, seeds)
+    return one.model_copy(
+        update={"histories": tuple(h.model_copy(update={"seed": seed}) for h, seed in trained)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [
+        (([0], [0.9]), ([1], [0.2]), NOT_COMPARABLE),
+        (([0], [0.9]), ([1], [0.9]), NOT_COMPARABLE),
+        (([0], [0.9]), ([1, 2], [0.2, 0.3]), NOT_COMPARABLE),
+        (([0, 1, 2], [0.9, 0.9, 0.9]), ([5], [0.2]), NOT_COMPARABLE),
+        (([0, 1, 2], [0.9, 0.2, 0.2]), ([0], [0.8]), "-0.100"),
+        (([1], [0.2]), ([0, 1], [0.9, 0.4]), "+0.200"),
+        (([0, 1], [0.9, 0.8]), ([1, 0], [0.8, 0.9]), "the same"),
+    ],
+)
+def test_one_seed_is_compared_with_the_same_seed_only(
+    first: tuple[list[int], list[float]], second: tuple[list[int], list[float]], shown: str
+) -> None:
+    runs = [run("a", on_seeds(*first)), run("b", on_seeds(*second))]
+    text = comparison(runs, ACCURACY, MARKDOWN)
+    assert row_of(text, "tiny")[3] == shown
+    assert ("1 not comparable" in text) == (shown == NOT_COMPARABLE)
+    assert ("With one seed on a side" in text) == (shown != "the same")
+    assert worse(runs, ACCURACY) == []
+
+
+@pytest.mark.parametrize("figure", ["accuracy", "loss"])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_is_no_longer_finite_is_worse(figure: str, seeds: int) -> None:
+    """In one seed only, which a mean over the others would hide."""
+    good = made_result(accuracies=[0.9, 0.8, 0.7][:seeds])
+    runs = [run("a", good), run("b", made_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
+    assert worse(runs, FIGURES[figure]) == ["tiny"]
+    cells = row_of(comparison(runs, FIGURES[figure], MARKDOWN), "tiny")
+    assert cells[2:4] == ["not finite", f"not finite {WORSE}"]
+    assert outcome(runs[1].results["tiny"], good, FIGURES[figure]) == ""
+
+
+def test_a_verdict_on_runs_needs_something_to_compare() -> None:
+    one, other = run("a", on_seeds([0], [0.9])), run("b", on_seeds([1], [0.9]))
+    for runs, figure, said in (
+        ([one], "accuracy", "nothing to compare a with; give a second run"),
+        ([one, run("b", made_result("other"))], "accuracy", "a and b: no scenario in common"),
+        ([one, one, run("c", made_result("other"))], "accuracy", "a and c: no scenario in common"),
+        ([one, other], "accuracy", r"a and b: nothing .* 1 .*\(one seed against other seeds\)"),
+        ([one, one], "epsilon", r"a and a: nothing .* \(epsilon is not in both\)"),
+    ):
+        with pytest.raises(HarnessError, match=said):
+            require_comparable(runs, FIGURES[figure])
+    require_comparable([one, one], ACCURACY)
+    both = [made_result("more"), on_seeds([0], [0.9])]
+    require_comparable([run("a", *both), run("b", *both[:1], on_seeds([1], [0.9]))], ACCURACY)
+
+
 def test_a_scenario_that_fails_now_is_worse() -> None:
     first, second = made_result(), made_result(status="failed")
     runs = [run("a", first), run("b", second)]
@@ -167,6 +239,32 @@ def test_the_best_loss_is_the_least() -> None:
     (pivot,) = of_matrices(results)
     rows, _ = pivot_table(pivot, FIGURES["loss"], TERMINAL)
     assert rows[0][1].endswith("*") and not rows[1][1].endswith("*")
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (([1], [0.5]), "*0.500*"),  # another seed: nobody knows
+        (([0], [0.5]), "0.500"),
+        (([0], [0.9]), "*0.900*"),
+        (([1, 0], [0.1, 0.95]), "*0.525 ± "),  # worse in the mean, better on the seed in common
+        (([1, 0], [0.1, 0.85]), "0.475 ± "),
+        (([0], [math.nan]), "not finite"),
+    ],
+)
+def test_one_seed_is_told_from_others_by_seeds_in_common(
+    other: tuple[list[int], list[float]], told: str
+) -> None:
+    results = [
+        on_seeds([0], [0.9], name="m[algorithm=a]"),
+        on_seeds([0], [0.8], name="m[algorithm=b]"),
+        on_seeds(*other, name="m[algorithm=c]"),
+    ]
+    (pivot,) = of_matrices(results)
+    rows, _ = pivot_table(pivot, ACCURACY, MARKDOWN)
+    cells = [row[1] for row in rows]
+    assert cells[:2] == ["**0.900**", "0.800"]
+    assert cells[2].startswith(told)
 
 
 def test_any_scenarios_by_two_settings() -> None:
@@ -299,6 +397,37 @@ def test_the_command_writes_markdown_and_can_fail(
     assert "Size" not in text
     assert main(["compare", "main..other", "--figure", "loss", "--confidence", "0.999999"]) == 0
     assert re.search(r"tiny.*\+0\.100.*≈", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "seed", "arguments", "said"),
+    [
+        ([0.9], 0, [], ""),
+        ([0.9], 1, [], "a and b: nothing can be compared of the 1 scenario(s) in common (one se"),
+        ([0.9], 0, ["--figure", "epsilon"], "a and b: nothing can be compared of the 1 scenario"),
+        ([0.9, 0.9], 7, [], ""),
+    ],
+)
+def test_a_run_with_nothing_to_compare_does_not_pass(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    accuracies: list[float],
+    seed: int,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seeds = range(seed, seed + len(accuracies))
+    write_result(made_result(accuracies=accuracies), Path("a"))
+    write_result(on_seeds(seeds, accuracies), Path("b"))
+    write_result(made_result("other"), Path("c"))
+    assert main(["compare", "a", "b", "--fail-if-worse", *arguments]) == bool(said)
+    error = capsys.readouterr().err
+    assert error.startswith(said) and error.count("\n") == bool(said)
+    assert main(["compare", "a", "c", "--fail-if-worse"]) == 1
+    assert capsys.readouterr().err == "a and c: no scenario in common\n"
+    assert main(["compare", "a", "c"]) == main(["compare", "a", "b"]) == 0
 
 
 @pytest.mark.parametrize("arguments", [["--figure", "nope"], ["--confidence", "2"]])

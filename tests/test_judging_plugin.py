@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import pytest
 import scipy.special
@@ -279,6 +279,172 @@ def test_a_missing_baseline(
     result.stdout.fnmatch_lines(
         [MISSING, "  missing: made: baselines/made.json; --fed-baseline=update makes it"]
     )
+
+
+def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], object]) -> None:
+    file = baseline(pytester)
+    kept = json.loads(file.read_text())
+    change(kept)
+    file.write_text(json.dumps(kept))
+
+
+@pytest.mark.parametrize("strict", [[], ["--fed-strict"]])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda kept: kept.update(figures={}),
+            "*made.json: not a baseline; --fed-baseline=update writes it anew (figures: accuracy*)",
+        ),
+        (
+            lambda kept: kept["figures"].update(accuracy=["nan", "nan"]),
+            "*made.json: not a baseline; --fed-baseline=update *(figures.accuracy.0: *)",
+        ),
+        (
+            lambda kept: kept["figures"].update(accuracy=[0.89, float("nan")]),
+            "*made.json: not a baseline; --fed-baseline=update *(figures.accuracy.1: *)",
+        ),
+        (
+            lambda kept: kept["figures"].update(acuracy=[0.1, 0.1]),
+            "baseline of other figures: acuracy is not measured now; --fed-baseline=update makes*",
+        ),
+        (
+            lambda kept: kept["figures"].update(accuracy=[-1, -2]),
+            "baseline of other figures: accuracy is not between 0 and 1 there; --fed-baseline=*",
+        ),
+        (
+            lambda kept: kept.update(id="other"),
+            "*made.json: baseline of 'other', not of 'made'; --fed-baseline=update writes it anew",
+        ),
+        (
+            lambda kept: kept["settings"].clear(),
+            "baseline of another scenario: clients.count was not there, is 4;*",
+        ),
+    ],
+)
+def test_a_baseline_that_says_nothing_fails_and_is_written_anew(
+    pytester: pytest.Pytester,
+    updated: Made,
+    strict: list[str],
+    change: Callable[[dict[str, Any]], object],
+    said: str,
+) -> None:
+    before = baseline(pytester).read_bytes()
+    changed_file(pytester, change)
+    result = check(pytester, *strict)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([said])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    again = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    again.assert_outcomes(passed=1)
+    assert baseline(pytester).read_bytes() == before
+
+
+MORE = SCENARIO + "  best_accuracy: {at_least: 0.1}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
+)
+def test_an_expectation_that_is_new_is_not_compared(
+    pytester: pytest.Pytester, updated: Made, arguments: list[str], outcomes: dict[str, int]
+) -> None:
+    (pytester.path / "scenarios/made.yaml").write_text(MORE)
+    result = check(pytester, *arguments)
+    result.assert_outcomes(**outcomes)
+    told = "best_accuracy not compared; --fed-baseline=update adds it"
+    result.stdout.fnmatch_lines(["baselines: 1 incomplete", f"  incomplete: made: {told}"])
+    if arguments:
+        result.stdout.fnmatch_lines([f"baseline incomplete: {told}, expected comparable"])
+    updated.accuracies = {0: 0.4, 1: 0.41}
+    (pytester.path / "scenarios/made.yaml").write_text(MORE.replace("0.88", "0.1"))
+    worse = check(pytester, *arguments)
+    worse.assert_outcomes(failed=1)
+    worse.stdout.fnmatch_lines([f"  worse: made: accuracy, loss; incomplete {told}"])
+
+
+@pytest.mark.parametrize("other", ["", "  accuracy_area: {at_least: 0.1}\n"])
+def test_an_expectation_that_is_gone_or_renamed_makes_a_baseline_stale(
+    pytester: pytest.Pytester, made: Made, other: str
+) -> None:
+    file = pytester.path / "scenarios/made.yaml"
+    file.write_text(MORE)
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    file.write_text(SCENARIO + other)
+    result = check(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "baseline of other figures: best_accuracy is not measured now; --fed-baseline=update*",
+            "baselines: 1 stale",
+            "  stale: made: best_accuracy is not measured now",
+        ]
+    )
+
+
+def test_another_target_is_another_figure(pytester: pytest.Pytester, made: Made) -> None:
+    file = pytester.path / "scenarios/made.yaml"
+    text = SCENARIO + "  rounds_to_accuracy: {target: 0.6, at_most: 3}\n"
+    file.write_text(text)
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    check(pytester).assert_outcomes(passed=1)
+    file.write_text(text.replace("0.6", "0.5"))  # reached earlier: better, if it were the same
+    result = check(pytester)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["  stale: made: rounds_to_accuracy.target was 0.6, is 0.5"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
+)
+@pytest.mark.parametrize("accuracy", [0.9, 0.3])
+def test_one_seed_is_not_compared_with_another(
+    pytester: pytest.Pytester,
+    made: Made,
+    arguments: list[str],
+    outcomes: dict[str, int],
+    accuracy: float,
+) -> None:
+    file = pytester.path / "scenarios/made.yaml"
+    text = SCENARIO.replace("at_least: 0.88", "at_least: 0.1")
+    file.write_text(text.replace("[0, 1]", "[0]"))
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    file.write_text(text.replace("[0, 1]", "[1]"))
+    made.accuracies = {1: accuracy}
+    result = check(pytester, *arguments)
+    result.assert_outcomes(**outcomes)
+    told = (
+        "the baseline has seed 0, this run seed 1: a single seed is compared with the same seed "
+        "only; --fed-baseline=update makes the baseline anew"
+    )
+    result.stdout.fnmatch_lines(["baselines: 1 not compared", f"  not compared: made: {told}"])
+    if arguments:
+        result.stdout.fnmatch_lines([f"baseline not compared: {told}, expected comparable"])
+
+
+def test_one_seed_beside_other_two_says_how_to_go_on(
+    pytester: pytest.Pytester, updated: Made
+) -> None:
+    (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.replace("[0, 1]", "[2]"))
+    updated.accuracies |= {2: 0.9, 3: 0.9}
+    result = check(pytester)
+    result.stdout.fnmatch_lines(["  not compared: made: the baseline has seeds 0, 1, this run*"])
+    result.stdout.fnmatch_lines(["*; --fed-seeds=2 runs another, --fed-baseline=update makes*"])
+    check(pytester, "--fed-seeds=2").stdout.fnmatch_lines(["baselines: 1 as before"])
+
+
+def test_what_cannot_be_a_baseline_is_not_written(pytester: pytest.Pytester, updated: Made) -> None:
+    file = baseline(pytester)
+    file.unlink()
+    file.mkdir()
+    for mode, said in (
+        ("check", "*made.json: not a file; remove it, and --fed-baseline=update makes it"),
+        ("update", "*made.json: cannot be written: Is a directory"),
+    ):
+        result = pytester.runpytest_inprocess("scenarios", f"--fed-baseline={mode}")
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines([said])
+        result.stdout.no_fnmatch_line("*Traceback*")
 
 
 def test_what_fails_becomes_no_baseline(pytester: pytest.Pytester, updated: Made) -> None:

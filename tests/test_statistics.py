@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.results.statistics import (
+    comparable,
     paired,
     seeds_to_decide,
     summarise,
@@ -123,3 +124,50 @@ def test_seeds_that_would_never_decide() -> None:
     assert seeds_to_decide(summarise([1]), 2) is None
     assert seeds_to_decide(summarise([1, 1]), 2) == 0
     assert seeds_to_decide(summarise([1, 1]), 1) == 0
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_what_is_not_finite_is_no_sample(wrong: float, place: int) -> None:
+    """Every comparison with NaN is False: such a test would find nothing, ever."""
+    sample = [1.0, 2.0, 3.0]
+    sample[place] = wrong
+    for test in (lambda: welch(sample, [1, 2, 3]), lambda: welch([1, 2], sample)):
+        with pytest.raises(ValueError, match="must be finite"):
+            test()
+    with pytest.raises(ValueError, match="must be finite"):
+        paired([1, 2, 3], sample)
+    with pytest.raises(ValueError, match="must be finite"):
+        summarise(sample)
+
+
+@pytest.mark.parametrize("resolution", [-0.1, math.nan])
+def test_a_resolution_is_no_less_than_0(resolution: float) -> None:
+    with pytest.raises(ValueError, match="must be 0 or greater"):
+        welch([1, 2], [1, 2], resolution=resolution)
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e-90, 1, 1e90])
+def test_the_unit_of_figures_changes_no_p(unit: float) -> None:
+    one, two = [1.0, 2.0, 4.0], [3.0, 3.5, 5.0]
+    expected = welch(one, two)
+    found = welch([x * unit for x in one], [x * unit for x in two])
+    assert (found.p, found.degrees) == pytest.approx((expected.p, expected.degrees))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({0: 1.0}, {0: 2.0}, ([1], [2])),
+        ({0: 1.0}, {1: 2.0}, ([], [])),
+        ({0: 1.0}, {1: 2.0, 0: 3.0, 4: 5.0}, ([1], [3])),
+        ({1: 2.0, 0: 3.0}, {0: 1.0}, ([3], [1])),
+        ({1: 2.0, 0: 3.0}, {4: 1.0}, ([], [])),
+        ({1: 2.0, 0: 3.0}, {0: 1.0, 7: 8.0}, ([2, 3], [1, 8])),
+        ({}, {0: 1.0, 7: 8.0}, ([], [])),
+    ],
+)
+def test_what_can_be_compared(
+    first: dict[int, float], second: dict[int, float], expected: tuple[list[float], list[float]]
+) -> None:
+    assert comparable(first, second) == expected

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from harness.checks.base import Difference, Share, checks
-from harness.results.baselines import Baseline, baseline_of
+from harness.checks.base import BOUNDS, Difference, Share, checks
+from harness.results.baselines import ALWAYS, Baseline, changed, figures_of, is_usable
 from harness.results.record import Result, Verdict
-from harness.results.statistics import summarise, welch
+from harness.results.statistics import comparable, summarise, welch
 
 # The chance that a scenario which is as good as its baseline is called worse, all its figures
 # together: each of n figures is tested at a level of this divided by n (Bonferroni).
@@ -26,17 +26,20 @@ def compare_with_baseline(result: Result, baseline: Baseline) -> tuple[Verdict, 
     worse when the chance of such a difference without a reason is below `FALSE_ALARMS` divided by
     the number of figures. With one seed on a side, what differs by more than a tolerance is worse:
     for shares three standard errors of a share of the test set, for other figures 25 % of the
-    baseline, for rounds one at least.
+    baseline, for rounds one at least. Only the seeds of both sides are compared then; where there
+    are none (see `apart`), there are no verdicts.
+
+    What had a figure, and now has none of some seed, or one that is not finite, is worse.
 
     Higher is better, or lower, or neither, as the bound of the expectation says.
     """
-    found = baseline_of(result, without=timed())
-    common = [name for name in found.figures if baseline.figures.get(name)]
-    examples = min(found.test_examples, baseline.test_examples) or 1
+    if apart(result, baseline):
+        return ()
+    figures = figures_of(result, without=timed())
+    common = [name for name in figures if name in baseline.figures]
+    examples = min(baseline.test_examples, *(h.test_examples for h in result.histories))
     return tuple(
-        _verdict(name, baseline, found, result.settings["expect"], examples, len(common))
-        for name in common
-        if found.figures[name]
+        _verdict(name, baseline, result, figures, examples, len(common)) for name in common
     )
 
 
@@ -45,18 +48,85 @@ def timed() -> tuple[str, ...]:
     return tuple(name for name in checks.names() if checks[name].traits.get("is_benchmark"))
 
 
+def keys_of(result: Result) -> dict[str, dict[str, Any]]:
+    """Of each expectation that has keys besides its bounds, these: they say what its figure is."""
+    own = {
+        name: {key: value for key, value in section.items() if key not in BOUNDS}
+        for name, section in result.settings["expect"].items()
+    }
+    return {name: keys for name, keys in own.items() if keys}
+
+
+def apart(result: Result, baseline: Baseline) -> str:
+    """Why a result and its baseline cannot be compared at all; empty where they can.
+
+    Of one seed against another seed either may be better by chance, and nothing says by how much.
+    """
+    seeds = [h.seed for h in result.histories]
+    one, two = ({seed: 0.0 for seed in of} for of in (baseline.seeds, seeds))
+    if comparable(one, two)[0]:
+        return ""
+    return (
+        f"the baseline has {_seeds(baseline.seeds)}, this run {_seeds(seeds)}: a single seed is "
+        "compared with the same seed only"
+    )
+
+
+def unmeasured(result: Result, baseline: Baseline) -> list[str]:
+    """Figures of a baseline that nothing of the result can be compared with, each with the reason.
+
+    They are of expectations that are gone, or that have other keys now, of no expectation at all,
+    or no such figures.
+    """
+    now = {*ALWAYS, *(v.expectation for v in result.verdicts)} - {*timed()}
+    ranges = ((Share, 0, 1), (Difference, -1, 1))
+    problems = []
+    for name, figures in baseline.figures.items():
+        bound = checks[name].traits.get("bound") if name in checks else None
+        if name not in now:
+            problems.append(f"{name} is not measured now")
+        for kind, low, high in ranges:
+            if bound == kind and not all(low <= figure <= high for figure in figures):
+                problems.append(f"{name} is not between {low} and {high} there")
+    own = keys_of(result)
+    for name in [name for name in baseline.keys if name in own and name in checks]:
+        # Keys that are younger than the baseline have their defaults there.
+        fields = checks[name].params.model_fields
+        optional = {key for key in own[name] if key in fields and not fields[key].is_required()}
+        younger = {key: fields[key].default for key in optional}
+        problems += changed({name: {**younger, **baseline.keys[name]}}, {name: own[name]})
+    return problems
+
+
+def added(result: Result, baseline: Baseline) -> list[str]:
+    """Figures of a result that its baseline does not have: of expectations that are new."""
+    figures = figures_of(result, without=timed())
+    return [name for name, values in figures.items() if values and name not in baseline.figures]
+
+
 def _verdict(
     name: str,
     baseline: Baseline,
-    found: Baseline,
-    expect: dict[str, Any],
+    result: Result,
+    figures: dict[str, tuple[float, ...]],
     examples: int,
     tests: int,
 ) -> Verdict:
-    before, now = baseline.figures[name], found.figures[name]
-    sign = _better(name, expect.get(name, {}))
+    sign = _better(name, result.settings["expect"].get(name, {}))
+    missing = _missing(name, result, figures[name])
+    first = dict(zip(baseline.seeds, baseline.figures[name]))
+    second = dict(zip((h.seed for h in result.histories), figures[name]))
+    before, now = (list(first.values()), []) if missing else comparable(first, second)
+    was = f"{statistics.fmean(before):.4g}"
+    if len(before) > 1:
+        was += f" ± {statistics.stdev(before):.2g}"
+    expected = f"{ {1: 'no lower than', -1: 'no higher than', 0: 'as'}[sign] } {was}"
+    if missing:
+        return Verdict(
+            expectation=f"{name}, baseline", expected=expected, passed=False, note=missing
+        )
     step, tolerance = _precision(name, statistics.fmean(before), examples)
-    if min(len(before), len(now)) > 1:
+    if len(before) > 1 and len(now) > 1:
         compared = welch(before, now, resolution=step)
         difference = compared.difference
         chance = {1: compared.p_lower, -1: compared.p_higher, 0: compared.p}[sign]
@@ -64,18 +134,14 @@ def _verdict(
         is_better = sign != 0 and 1 - chance < FALSE_ALARMS / tests
         told = f"p {chance:.2g}"
     else:
-        before, now = _same_seeds(before, baseline.seeds, now, found.seeds)
         difference = statistics.fmean(now) - statistics.fmean(before)
         worse = abs(difference) if sign == 0 else -sign * difference
         is_worse, is_better = worse > tolerance, sign != 0 and -worse > tolerance
         told = f"tolerance {tolerance:.2g}"
     summary = summarise(now)
-    was = f"{statistics.fmean(before):.4g}"
-    if len(before) > 1:
-        was += f" ± {statistics.stdev(before):.2g}"
     return Verdict(
         expectation=f"{name}, baseline",
-        expected=f"{ {1: 'no lower than', -1: 'no higher than', 0: 'as'}[sign] } {was} ({told})",
+        expected=f"{expected} ({told})",
         measured=summary.mean,
         spread=summary.deviation,
         low=summary.low,
@@ -86,15 +152,18 @@ def _verdict(
     )
 
 
-def _same_seeds(
-    before: Sequence[float], seeds: Sequence[int], now: Sequence[float], own: Sequence[int]
-) -> tuple[Sequence[float], Sequence[float]]:
-    """The figures of the seeds that both sides have; all of them where there is none."""
-    if len(before) != len(seeds) or len(now) != len(own):
-        return before, now
-    one, two = dict(zip(seeds, before)), dict(zip(own, now))
-    common = [seed for seed in one if seed in two]
-    return ([one[s] for s in common], [two[s] for s in common]) if common else (before, now)
+def _missing(name: str, result: Result, figures: Sequence[float]) -> str:
+    """Why a figure that a baseline has cannot be judged now; empty where it can."""
+    if any(history.test_examples < 1 for history in result.histories):
+        return "no test examples"
+    if len(figures) != len(result.histories):
+        notes = [v.note for v in result.verdicts if v.expectation == name and v.note]
+        return notes[0] if notes else "not measured in every seed"
+    return "" if all(map(is_usable, figures)) else "not finite"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def _better(name: str, bounds: dict[str, Any]) -> int:

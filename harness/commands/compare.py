@@ -53,7 +53,9 @@ def add(commands: Any) -> None:
         help="where a git revision has its records (default: reports)",
     )
     compare.add_argument(
-        "--fail-if-worse", action="store_true", help="end with code 1 if a scenario got worse"
+        "--fail-if-worse",
+        action="store_true",
+        help="end with code 1 if a scenario got worse, or none can be compared",
     )
     compare.set_defaults(run=_run)
 
@@ -66,7 +68,7 @@ def _share(text: str) -> float:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    from harness.report.compare import comparison, worse
+    from harness.report.compare import comparison, require_comparable, worse
     from harness.report.figures import FIGURES
     from harness.report.markup import MARKDOWN, TERMINAL
     from harness.report.variants import by_settings, of_matrices
@@ -98,6 +100,8 @@ def _run(chosen: argparse.Namespace) -> int:
         print(chosen.out)
     else:
         print(comparison(runs, figure, TERMINAL, **parts), end="")
-    if chosen.fail_if_worse and (names := worse(runs, figure, chosen.confidence)):
-        raise HarnessError(f"worse: {', '.join(names)}")
+    if chosen.fail_if_worse:
+        if names := worse(runs, figure, chosen.confidence):
+            raise HarnessError(f"worse: {', '.join(names)}")
+        require_comparable(runs, figure)
     return 0

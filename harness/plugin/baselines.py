@@ -8,7 +8,15 @@ from typing import NamedTuple
 import pytest
 from pydantic import ValidationError
 
-from harness.checks.regression import compare_with_baseline, timed
+from harness.checks.regression import (
+    added,
+    apart,
+    compare_with_baseline,
+    keys_of,
+    timed,
+    unmeasured,
+)
+from harness.errors import HarnessError
 from harness.plugin.settings import one_of, setting
 from harness.results import Result, Verdict
 from harness.results.baselines import (
@@ -17,6 +25,7 @@ from harness.results.baselines import (
     baseline_of,
     changed,
     read_baseline,
+    short_name,
     trained_settings,
     write_baseline,
 )
@@ -30,8 +39,8 @@ class Settled(NamedTuple):
 
     Attributes:
         result: with what was found, and failed where that is so.
-        kind: as before, better, worse, stale, missing, not compared, written or kept; empty where
-            baselines are ignored.
+        kind: as before, better, worse, stale, missing, incomplete, not compared, written or kept;
+            empty where baselines are ignored.
         told: more about it.
 
     """
@@ -51,7 +60,8 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
     """Does what ``--fed-baseline`` says with a result of the scenario in the file `beside`.
 
     Raises:
-        HarnessError: the file of the baseline is none.
+        HarnessError: the file of the baseline is none, or that of another scenario; or it cannot
+            be written.
         pytest.UsageError: the ini file has something else than a mode.
 
     """
@@ -61,60 +71,90 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
     path = baseline_file(beside, result.id)
     if mode == "update":
         return _update(result, path)
-    baseline = read_baseline(path)
     if result.status in ("diverged", "not judged"):
         return Settled(result, "not compared", result.reason)
+    is_strict = bool(setting(config, "strict"))
+    baseline = read_baseline(path)
     if baseline is None:
-        return _missing(result, path, bool(setting(config, "strict")))
-    return _check(result, baseline)
+        return _missing(result, path, is_strict)
+    if baseline.id != result.id:
+        raise HarnessError(
+            f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
+            "--fed-baseline=update writes it anew"
+        )
+    return _check(result, baseline, is_strict)
 
 
 def _update(result: Result, path: Path) -> Settled:
     """Only what is good becomes a baseline."""
     if result.status != "passed":
         return Settled(result, "kept", f"the run is {result.status}")
-    is_new = write_baseline(baseline_of(result, without=timed()), path)
+    baseline = baseline_of(result, without=timed(), keys=keys_of(result))
+    is_new = write_baseline(baseline, path)
     return Settled(result, "written" if is_new else "as before")
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
-    told = f"{Path(*path.parts[-2:])}; --fed-baseline=update makes it"
+    told = f"{short_name(path)}; --fed-baseline=update makes it"
     if is_strict:
         return Settled(_failed(result, f"none: {told}"), "missing", told)
     return Settled(result, "missing", told)
 
 
-def _check(result: Result, baseline: Baseline) -> Settled:
+def _check(result: Result, baseline: Baseline, is_strict: bool) -> Settled:
     if keys := changed(_normal(baseline), trained_settings(result.settings)):
-        told = "; ".join(keys)
-        why = f"of another scenario: {told}; --fed-baseline=update makes it anew"
-        return Settled(_failed(result, why), "stale", told)
+        return _stale(result, "of another scenario", keys)
+    if names := unmeasured(result, baseline):
+        return _stale(result, "of other figures", names)
+    if why := apart(result, baseline):
+        why += f"; {_way_out(baseline)}"
+        settled = _failed(result, f"not compared: {why}") if is_strict else result
+        return Settled(settled, "not compared", why)
     compared = compare_with_baseline(result, baseline)
-    others = changed(baseline.versions, result.versions)
-    made = f" (since then {'; '.join(others)})" if others else ""
-    worse = [v.expectation.partition(",")[0] for v in compared if not v.passed]
-    better = [v for v in compared if v.note]
-    if worse:
-        failed = result.model_copy(
-            update={
-                "compared": compared,
-                "status": "failed",
-                "reason": f"worse than the baseline{made}: {', '.join(worse)}",
-            }
-        )
-        return Settled(failed, "worse", ", ".join(worse) + made)
     result = result.model_copy(update={"compared": compared})
-    if better:
-        told = "; ".join(
-            f"{v.expectation.partition(',')[0]} {v.measured:.4g} ({v.expected})" for v in better
-        )
-        return Settled(result, "better", told + made)
-    return Settled(result, "as before", made.strip(" ()"))
+    worse = ", ".join(_name(v) for v in compared if not v.passed)
+    better = [v for v in compared if v.passed and v.note]
+    new = ", ".join(added(result, baseline))
+    others = "; ".join(changed(baseline.versions, result.versions))
+    remarks = {
+        "worse": worse,
+        "incomplete": new and f"{new} not compared; --fed-baseline=update adds it",
+        "better": "; ".join(f"{_name(v)} {v.measured:.4g} ({v.expected})" for v in better),
+        "since then": others,
+    }
+    remarks = {kind: text for kind, text in remarks.items() if text}
+    kind = next((kind for kind in remarks if kind != "since then"), "as before")
+    said = [text if key == kind else f"{key} {text}" for key, text in remarks.items()]
+    if new and is_strict:
+        result = _failed(result, f"incomplete: {remarks['incomplete']}")
+    if worse:
+        since = f" (since then {others})" if others else ""
+        reason = f"worse than the baseline{since}: {worse}"
+        result = result.model_copy(update={"status": "failed", "reason": reason})
+    return Settled(result, kind, "; ".join(said))
+
+
+def _name(verdict: Verdict) -> str:
+    return verdict.expectation.partition(",")[0]
+
+
+def _stale(result: Result, why: str, what: list[str]) -> Settled:
+    listed = "; ".join(what)
+    failed = _failed(result, f"{why}: {listed}; --fed-baseline=update makes it anew")
+    return Settled(failed, "stale", listed)
+
+
+def _way_out(baseline: Baseline) -> str:
+    """What to do where no seed is in common."""
+    if len(baseline.seeds) > 1:
+        return "--fed-seeds=2 runs another, --fed-baseline=update makes the baseline anew"
+    return "--fed-baseline=update makes the baseline anew"
 
 
 def _failed(result: Result, why: str) -> Result:
     verdict = Verdict(expectation="baseline", expected="comparable", passed=False, note=why)
-    update = {"compared": (verdict,), "status": "failed", "reason": f"baseline {why}"}
+    compared = (*result.compared, verdict)
+    update = {"compared": compared, "status": "failed", "reason": f"baseline {why}"}
     return result.model_copy(update=update)
 
 

@@ -71,7 +71,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(flag, action="store_true", default=None, help=text)
         parser.addini(flag[2:].replace("-", "_"), text, type="bool", default=False)
 
-    switch("--fed-strict", "fail, not skip, scenarios whose data is not on this machine")
+    switch(
+        "--fed-strict",
+        "fail, not skip, scenarios whose data is not on this machine; and what "
+        "--fed-baseline=check cannot compare",
+    )
     switch("--fed-no-cache", "run trainings again that have not changed since they were run")
     switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew")
     switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail")

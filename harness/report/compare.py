@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Optional
 
+from harness.errors import HarnessError
 from harness.report.figures import FigureOf
 from harness.report.markup import Markup
 from harness.report.tables import interval
@@ -17,6 +19,7 @@ from harness.results.runs import Run
 from harness.results.statistics import CONFIDENCE, Comparison
 
 BETTER, WORSE, NOISE = "▲ better", "▼ worse", "≈"
+SAME, NOT_COMPARABLE, NO_FIGURE = "the same", "not comparable", "–"
 _NO_LONGER = ("failed", "diverged", "errored", "not reached")
 _SHOWN = 40  # characters of a setting's value
 
@@ -56,6 +59,7 @@ def comparison(
             f"that leaves out zero it says better or worse, and ≈ where it is within the noise. "
             f"Of {round(1 / (1 - confidence))} scenarios that did not change, about one is marked "
             "by chance. One seed has no interval, and its difference no mark."
+            + _on_other_seeds(runs, shared, figure)
         )
     parts += _lonely(runs, markup)
     parts += _changes(runs, shared, markup)
@@ -74,6 +78,25 @@ def mark(found: Optional[Comparison], figure: FigureOf) -> str:
     return BETTER if found.difference * figure.sign > 0 else WORSE
 
 
+def outcome(first: Result, second: Result, figure: FigureOf, confidence: float = CONFIDENCE) -> str:
+    """What two results say of each other: a mark, or why there is none.
+
+    Empty where each has the figure and there is no spread to judge the difference by. A single
+    seed is not comparable with other seeds. What was finite and is no longer is worse.
+    """
+    one, two = figure.of_seeds(first), figure.of_seeds(second)
+    if not one or not two:
+        return NO_FIGURE
+    if one == two:
+        return SAME
+    before, now = figure.sides(first, second)
+    if not before:
+        return NOT_COMPARABLE
+    if all(map(math.isfinite, before)) and not all(map(math.isfinite, now)):
+        return WORSE
+    return mark(figure.compare(first, second, confidence), figure)
+
+
 def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE) -> list[str]:
     """Scenarios that a later run no longer passes, or has worse than the first beyond noise.
 
@@ -84,12 +107,37 @@ def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE)
         name
         for name, result in first.results.items()
         if any(
-            mark(figure.compare(result, other.results[name], confidence), figure) == WORSE
+            outcome(result, other.results[name], figure, confidence) == WORSE
             or (result.status == "passed" and other.results[name].status in _NO_LONGER)
             for other in others
             if name in other.results
         )
     ]
+
+
+def require_comparable(runs: Sequence[Run], figure: FigureOf) -> None:
+    """Makes sure that a verdict on the runs says something.
+
+    Raises:
+        HarnessError: there is one run only, or nothing of a later one can be compared with the
+            first.
+
+    """
+    first, *others = runs
+    if not others:
+        raise HarnessError(f"nothing to compare {first.name} with; give a second run")
+    for other in others:
+        shared = [name for name in first.results if name in other.results]
+        if not shared:
+            raise HarnessError(f"{first.name} and {other.name}: no scenario in common")
+        outcomes = {outcome(first.results[n], other.results[n], figure) for n in shared}
+        if outcomes <= {NOT_COMPARABLE, NO_FIGURE}:
+            apart = NOT_COMPARABLE in outcomes
+            why = "one seed against other seeds" if apart else f"{figure.title} is not in both"
+            raise HarnessError(
+                f"{first.name} and {other.name}: nothing can be compared of the "
+                f"{len(shared)} scenario(s) in common ({why})"
+            )
 
 
 def _counts(
@@ -102,16 +150,12 @@ def _counts(
     first, *others = runs
     told = []
     for other in others:
-        marks = [
-            mark(figure.compare(first.results[n], other.results[n], confidence), figure)
-            for n in shared
-        ]
-        same = sum(
-            bool(figures) and figures == figure.by_seed(other.results[n])
-            for n in shared
-            for figures in [figure.by_seed(first.results[n])]
+        outcomes = Counter(
+            outcome(first.results[n], other.results[n], figure, confidence) for n in shared
         )
-        counts = f"{marks.count(BETTER)} better, {marks.count(WORSE)} worse, {same} the same"
+        counts = f"{outcomes[BETTER]} better, {outcomes[WORSE]} worse, {outcomes[SAME]} the same"
+        if apart := outcomes[NOT_COMPARABLE]:
+            counts += f", {apart} not comparable"
         if lost := sum(not other.results[n].histories for n in shared):
             counts += f", {lost} without a result"
         told.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
@@ -135,29 +179,42 @@ def _rows(
         row = [markup.escape(name), markup.escape(interval(figure.by_seed(base)))]
         for other in others:
             result = other.results[name]
-            found = figure.compare(base, result, confidence)
             row.append(markup.escape(interval(figure.by_seed(result))))
-            row.append(markup.escape(_difference(base, result, figure, found)))
+            row.append(markup.escape(_difference(base, result, figure, confidence)))
         states = list(dict.fromkeys(run.results[name].status for run in runs))
         row.append(" → ".join(states))
         rows.append(row)
     return rows, [*(markup.escape(c) for c in columns), "verdict"]
 
 
-def _difference(
-    first: Result, second: Result, figure: FigureOf, found: Optional[Comparison]
-) -> str:
-    one, two = figure.by_seed(first), figure.by_seed(second)
-    if not one or not two:
-        return "–"
-    if one == two:
-        return "the same"
+def _difference(first: Result, second: Result, figure: FigureOf, confidence: float) -> str:
+    said = outcome(first, second, figure, confidence)
+    if said in (NO_FIGURE, SAME, NOT_COMPARABLE):
+        return said
+    one, two = figure.sides(first, second)
     difference = statistics.fmean(two) - statistics.fmean(one)
     if not math.isfinite(difference):
-        return "not finite"
-    if found is None:
+        return f"not finite {said}".rstrip()
+    compared = figure.compare(first, second, confidence)
+    if compared is None:
         return f"{difference:+.3f}"
-    return f"{difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}) {mark(found, figure)}"
+    return f"{difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f}) {said}"
+
+
+def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], figure: FigureOf) -> str:
+    """What to know where one seed stands beside others; empty where it nowhere does."""
+    first, *others = runs
+    pairs = [
+        (figure.of_seeds(first.results[n]), figure.of_seeds(other.results[n]))
+        for other in others
+        for n in shared
+    ]
+    if all(one.keys() == two.keys() or min(len(one), len(two)) != 1 for one, two in pairs):
+        return ""
+    return (
+        " With one seed on a side the difference is that of the seeds that both have; where they "
+        "have none in common, nothing can be compared."
+    )
 
 
 def _lonely(runs: Sequence[Run], markup: Markup) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Callable, Optional
 
 from harness.results import Result
-from harness.results.statistics import CONFIDENCE, Comparison, welch
+from harness.results.statistics import CONFIDENCE, Comparison, comparable, welch
 from harness.training.history import TrainingHistory
 
 
@@ -32,20 +32,29 @@ class FigureOf:
 
     def by_seed(self, result: Result) -> list[float]:
         """The figure of each seed that has it."""
-        return [value for value in map(self.of, result.histories) if value is not None]
+        return list(self.of_seeds(result).values())
+
+    def of_seeds(self, result: Result) -> dict[int, float]:
+        """The figure by seed, of those that have it."""
+        figures = {history.seed: self.of(history) for history in result.histories}
+        return {seed: value for seed, value in figures.items() if value is not None}
+
+    def sides(self, first: Result, second: Result) -> tuple[list[float], list[float]]:
+        """What can be compared of the two results, see `comparable`; empty where nothing can."""
+        return comparable(self.of_seeds(first), self.of_seeds(second))
 
     def compare(
         self, first: Result, second: Result, confidence: float = CONFIDENCE
     ) -> Optional[Comparison]:
         """Welch's test of the second result's mean less the first's.
 
-        None where a result has fewer than two seeds with a finite figure.
+        None where a result has fewer than two seeds with the figure, or one that is not finite.
         """
-        samples = [[v for v in self.by_seed(r) if math.isfinite(v)] for r in (first, second)]
-        if min(map(len, samples)) < 2:
+        one, two = self.sides(first, second)
+        if min(len(one), len(two)) < 2 or not all(map(math.isfinite, (*one, *two))):
             return None
         step = 1 / first.histories[0].test_examples if self.is_share else 0.0
-        return welch(samples[0], samples[1], resolution=step, confidence=confidence)
+        return welch(one, two, resolution=step, confidence=confidence)
 
 
 def mean(values: Sequence[float]) -> Optional[float]:

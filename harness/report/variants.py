@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -145,7 +146,8 @@ def pivot_table(
     """The rows and the columns' names of a pivot; cells show the mean over seeds and its interval.
 
     The best of a row, or of the only column, stands out, and a little those that the seeds do
-    not tell from it (Welch's test at 95 %; single figures are told apart as they are).
+    not tell from it (Welch's test at 95 %). With one seed on a side, the figures of the seeds
+    that both have are told apart as they are; other seeds tell nothing.
     """
     rows, columns = pivot.row_names(), pivot.column_names()
     shown = {
@@ -157,19 +159,29 @@ def pivot_table(
         means = {
             place: statistics.fmean(figures)
             for place in line
-            if place in pivot.cells and (figures := figure.by_seed(pivot.cells[place]))
+            if place in pivot.cells
+            and (figures := figure.by_seed(pivot.cells[place]))
+            and all(map(math.isfinite, figures))
         }
         if len(means) < 2 or not figure.sign:
             continue
         best = max(means, key=lambda place: figure.sign * means[place])
         for place in means:
-            found = figure.compare(pivot.cells[best], pivot.cells[place])
             if place == best:
                 shown[place] = markup.strong(shown[place])
-            elif means[place] == means[best] if found is None else not found.is_beyond_noise:
+            elif not _is_told_from(pivot.cells[best], pivot.cells[place], figure):
                 shown[place] = markup.weak(shown[place])
     cells = [[row, *(shown.get((row, column), "–") for column in columns)] for row in rows]
     return (
         [[markup.escape(row[0]), *row[1:]] for row in cells],
         [markup.escape(name) for name in (pivot.rows, *columns)],
     )
+
+
+def _is_told_from(best: Result, other: Result, figure: FigureOf) -> bool:
+    """Whether the seeds say that `other` is not as good as `best`."""
+    compared = figure.compare(best, other)
+    if compared is not None:
+        return compared.is_beyond_noise
+    one, two = figure.sides(best, other)
+    return bool(one) and figure.sign * (statistics.fmean(one) - statistics.fmean(two)) > 0

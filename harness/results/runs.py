@@ -81,12 +81,12 @@ def _read(name: str, folder: str) -> tuple[str, Run]:
 
 
 def _by_id(results: Sequence[Result], name: str) -> dict[str, Result]:
-    if not any(r.histories and not r.is_earlier for r in results):
+    collected = [r for r in results if r.status != "skipped"]
+    if not collected:
         raise HarnessError(f"{name}: no scenario ran there")
     return {
         r.id: r.model_copy(update={"histories": ()}) if r.is_earlier else r
-        for r in sorted(results, key=lambda r: natural(r.id))
-        if r.status != "skipped"
+        for r in sorted(collected, key=lambda r: natural(r.id))
     }
 
 

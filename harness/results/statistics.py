@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
@@ -82,6 +82,25 @@ def t_chance(value: float, degrees: float) -> float:
     return float(stdtr(degrees, value))
 
 
+def comparable(
+    first: Mapping[int, float], second: Mapping[int, float]
+) -> tuple[list[float], list[float]]:
+    """The figures of two runs, by seed, that can be compared with each other.
+
+    All of them where both runs have two seeds or more: their spread shows what another seed does.
+    A single figure has no spread, and another seed alone moves it, so then only seeds that both
+    runs have are compared.
+
+    Returns:
+        The figures of the first run and of the second; both empty where nothing can be compared.
+
+    """
+    if min(len(first), len(second)) > 1:
+        return list(first.values()), list(second.values())
+    common = [seed for seed in first if seed in second]
+    return [first[seed] for seed in common], [second[seed] for seed in common]
+
+
 def summarise(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summary:
     """Mean, standard deviation and Student's interval of the mean.
 
@@ -90,11 +109,12 @@ def summarise(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summa
         confidence: share of samples whose interval holds the true mean.
 
     Raises:
-        ValueError: no figures.
+        ValueError: no figures, or one that is not finite.
 
     """
     if not figures:
         raise ValueError("no figures to summarise")
+    _require_finite(figures)
     count, mean = len(figures), statistics.fmean(figures)
     if count == 1:
         return Summary(1, mean, None, None, None)
@@ -144,7 +164,8 @@ def welch(
         confidence: of the interval.
 
     Raises:
-        ValueError: fewer than two figures in a sample.
+        ValueError: fewer than two figures in a sample, one that is not finite, or a negative
+            resolution.
 
     Source: B. L. Welch, Biometrika 34 (1947); degrees of freedom after F. E. Satterthwaite,
     Biometrics Bulletin 2 (1946).
@@ -152,6 +173,9 @@ def welch(
     """
     if min(len(first), len(second)) < 2:
         raise ValueError("a spread needs two figures in each sample")
+    _require_finite(first, second)
+    if not resolution >= 0:
+        raise ValueError(f"got a resolution of {resolution}; must be 0 or greater")
     floor = resolution**2 / 12
     one, two = (max(statistics.variance(s), floor) / len(s) for s in (first, second))
     difference = statistics.fmean(second) - statistics.fmean(first)
@@ -164,15 +188,24 @@ def paired(
     """The t test of the mean of the differences of pairs, such as two trainings of one seed.
 
     Raises:
-        ValueError: not as many figures in one as in the other, or fewer than two.
+        ValueError: not as many figures in one as in the other, fewer than two, or one that is not
+            finite.
 
     """
     if len(first) != len(second) or len(first) < 2:
         raise ValueError("pairs are needed, and two of them at least")
+    _require_finite(first, second)
     differences = [b - a for a, b in zip(first, second)]
     variance = statistics.variance(differences) / len(differences)
     mean = statistics.fmean(differences)
     return _student(mean, variance, 0.0, (len(differences) - 1, 1), confidence)
+
+
+def _require_finite(*samples: Sequence[float]) -> None:
+    """Every comparison with NaN is False, so that no test would ever find a difference."""
+    for figure in (figure for sample in samples for figure in sample):
+        if not math.isfinite(figure):
+            raise ValueError(f"got {figure}; figures must be finite")
 
 
 def _student(
@@ -184,7 +217,8 @@ def _student(
         free = float(sum(degrees))
         lower, higher = float(difference >= 0), float(difference <= 0)
         return Comparison(difference, difference, difference, lower, higher, free)
-    free = (one + two) ** 2 / (one**2 / degrees[0] + two**2 / degrees[1])
+    shares = one / (one + two), two / (one + two)
+    free = 1 / sum(share**2 / own for share, own in zip(shares, degrees))
     half = t_quantile((1 + confidence) / 2, free) * error
     lower = t_chance(difference / error, free)
     higher = t_chance(-difference / error, free)
