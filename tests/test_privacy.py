@@ -268,7 +268,7 @@ def test_no_epsilon_where_none_can_be_promised(
     expect = {"epsilon": {"at_most": 8}}
     if reason:
         assert private is None
-        with pytest.raises(ValidationError, match=f"there is none: .*{reason}"):
+        with pytest.raises(ValidationError, match=f"no epsilon can be promised: .*{reason}"):
             scenario(aggregator, sampling, expect=expect, **clients)
     else:
         assert private and private.epsilon > 0

@@ -151,7 +151,7 @@ class Scenario(Section):
     def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
         reason = no_epsilon(self.training.aggregator, self.clients.systems)
         if "epsilon" in self.expect and reason:
-            raise problem("expect.epsilon", f"there is none: {reason}")
+            raise problem("expect.epsilon", f"no epsilon can be promised: {reason}")
         return self
 
     def id(self, variant: str = "") -> str:
