@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+import tree
 from made_results import made_result
 from pydantic import ValidationError
 from support import algorithm as known
@@ -280,11 +281,11 @@ def test_the_page_says_what_is_promised_with_each_sampling() -> None:
     _, _, table = page.partition("### Differential privacy")
     rows = re.findall(r"^\| (`.*?) \| (.*?) ?\| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE)
     with_noise, with_tree = set(), set()
-    for names, neighbors, noise, tree in rows:
+    for names, neighbors, noise, of_tree in rows:
         named = set(re.findall("`([a-z_]+)`", names))
         assert bool(neighbors) == (not noise.startswith(("no epsilon", "refused")))
         with_noise |= named if neighbors else set()
-        with_tree |= named if tree == "a tree" else set()
+        with_tree |= named if of_tree == "a tree" else set()
         assert named < set(samplers.names())
     entries = {name: samplers[name].traits for name in samplers.names()}
     assert with_noise == {name for name, traits in entries.items() if traits.get("accounting")}
@@ -357,6 +358,20 @@ def weights(process: Process, state: Any) -> np.ndarray:
     """All that clients send changes of, one after the other."""
     learning = getattr(process.learning, "_learning", process.learning)
     return np.concatenate([np.ravel(w) for w in learning.get_model_weights(state).trainable])
+
+
+@pytest.mark.usefixtures("running")
+def test_zeroing_learns_nothing_from_nobody() -> None:
+    """Its bound would be the quantile of no clients, which is not a number."""
+    aggregator = {**DISTRIBUTED, "clip": CLIP, "zeroing": True}
+    training = Training.model_validate({"rounds": 2, "aggregator": aggregator})
+    *_, last = steps(federation([3] * 40, 0), MODEL, training, 30, 1, systems=NOT_DRAWN)
+    (bound,) = (
+        leaf
+        for path, leaf in tree.flatten_with_path(last.state.aggregator)
+        if "current_estimate" in path
+    )
+    assert math.isfinite(bound)
 
 
 @pytest.mark.usefixtures("running")

@@ -17,7 +17,7 @@ from harness.training.cohorts import cohort_of_round, most_often
 from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.personalisation import personalised_accuracy
-from harness.training.privacy import guarantee, is_private
+from harness.training.privacy import adds_noise_alone, guarantee
 from harness.training.process import Process, process_for
 from harness.training.settings import Training
 
@@ -178,7 +178,7 @@ def steps(
         metrics = _NOTHING
         if len(cohort.clients):
             state, metrics = process.next(state, cohort, training, seed, number)
-        elif is_private(training.aggregator):  # noise that is left out tells who did not come
+        elif adds_noise_alone(training.aggregator):
             state, _ = process.next(state, cohort, training, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:

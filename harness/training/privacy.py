@@ -96,7 +96,7 @@ def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
     if not is_private(aggregator):
         able = [n for n in aggregators.names() if "private" in aggregators[n].traits]
         return f"the aggregator {name} adds no noise; allowed: {', '.join(able)}"
-    if getattr(aggregator, "zeroing", False):
+    if _zeroes(aggregator):
         return "the bound of zeroing is estimated without noise; leave zeroing out"
     needed = "ignores_data" if _is_tree(aggregator) else "accounting"
     sampler = samplers.entry(systems.sampling)
@@ -121,6 +121,18 @@ def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
 def is_private(aggregator: Section) -> bool:
     """Whether an aggregator is one for differential privacy."""
     return "private" in aggregators.entry(aggregator).traits
+
+
+def adds_noise_alone(aggregator: Section) -> bool:
+    """Whether a round adds noise to which nobody comes; its absence would say that nobody came.
+
+    Not with zeroing, whose bound cannot be estimated from nobody, and which promises nothing.
+    """
+    return is_private(aggregator) and not _zeroes(aggregator)
+
+
+def _zeroes(aggregator: Section) -> bool:
+    return getattr(aggregator, "zeroing", False)
 
 
 def _is_tree(aggregator: Section) -> bool:
