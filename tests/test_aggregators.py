@@ -199,11 +199,12 @@ def seeded(state: Any, seed: int) -> Any:
 
 
 @pytest.mark.usefixtures("running")
-def test_dp_with_a_fixed_norm(tff: Any) -> None:
+@pytest.mark.parametrize("arriving", [5, 0])
+def test_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
     """Sum of clipped changes, N(0, (z C)^2) on each coordinate, over the expected clients."""
     import tensorflow as tf
 
-    rows = changes(5)
+    rows = changes(arriving)
     run = Run(tff, {"kind": "dp", "noise_multiplier": 0.7, "clip": 2.5}, 8)
     run.state = start = seeded(run.state, 4)
     noise_seed = int(start.query_state.numerator_state.noise_seed[0])
@@ -211,16 +212,20 @@ def test_dp_with_a_fixed_norm(tff: Any) -> None:
     for number in range(2):
         noise = tf.random.stateless_normal((10,), (noise_seed, number)).numpy()
         expected = (clipped(rows, 2.5).sum(axis=0) + 0.7 * 2.5 * noise) / 8
-        assert_same(run(rows, WEIGHTS), expected)  # whatever the weights
+        assert_same(run(rows, WEIGHTS[:arriving]), expected)  # whatever the weights
     run.state = start
-    again = run(rows, WEIGHTS)
+    again = run(rows, WEIGHTS[:arriving])
     run.state = seeded(run.state, 5)
-    assert np.abs(again - run(rows, WEIGHTS)).max() > 0.01
+    assert np.abs(again - run(rows, WEIGHTS[:arriving])).max() > 0.01
 
 
 @pytest.mark.usefixtures("running")
 def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
-    """Andrew et al., algorithm 1, with the noise of the sum made larger for that of the count."""
+    """Andrew et al., algorithm 1, with the noise of the sum made larger for that of the count.
+
+    Twenty clients are expected, who come or not: with b of n not clipped it is (b - n / 2) / 20
+    from one half.
+    """
     import tensorflow as tf
 
     run = Run(tff, {"kind": "dp", "noise_multiplier": 0.5, "initial_clip": 2.0}, 20)
@@ -236,14 +241,15 @@ def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
     assert sum_seed != count_seed
     norm, count_stddev = 2.0, 20 / 20
     z = (0.5**-2 - (2 * count_stddev) ** -2) ** -0.5
-    for number in range(2):
-        rows = changes(20, number)
+    for number, arriving in enumerate([20, 0, 7, 20]):
+        rows = changes(arriving, number)
         noise = tf.random.stateless_normal((10,), (sum_seed, number)).numpy()
         expected = (clipped(rows, norm).sum(axis=0) + z * norm * noise) / 20
-        assert_same(run(rows, [1.0] * 20), expected, atol=1e-5)
+        assert_same(run(rows, [1.0] * arriving), expected, atol=1e-5)
         (count_noise,) = tf.random.stateless_normal((1,), (count_seed, number)).numpy()
-        below = np.sum(np.linalg.norm(rows, axis=1) <= norm) + count_stddev * count_noise
-        norm *= math.exp(-0.2 * (np.clip(below / 20, 0, 1) - 0.5))
+        inside = np.sum(np.linalg.norm(rows, axis=1) <= norm) - arriving / 2
+        share = np.clip((inside + count_stddev * count_noise) / 20 + 0.5, 0, 1)
+        norm *= math.exp(-0.2 * (share - 0.5))
 
 
 @pytest.mark.usefixtures("running")
@@ -271,9 +277,9 @@ def test_dp_ftrl_takes_noise_back(tff: Any) -> None:
     ]
     exact, total = np.zeros(10), np.zeros(10)
     for number, nodes in enumerate(covering):
-        rows = changes(5, number)
+        rows = changes(5 if number != 3 else 0, number)  # nobody comes to the fourth round
         exact += clipped(rows, 2.5).sum(axis=0)
-        total += run(rows, WEIGHTS)
+        total += run(rows, WEIGHTS[: len(rows)])
         noise = 0.7 * 2.5 * sum(node(*one) for one in nodes)
         assert_same(total, (exact + noise) / 8, atol=1e-5)
     run.state = start
@@ -297,12 +303,13 @@ def scale_of(local: float, norm: float, bits: int, clients: int, size: int) -> f
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("arriving", [6, 4])
+@pytest.mark.parametrize("arriving", [6, 4, 0])
 def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
     """Agarwal et al., algorithm 1, of ten numbers padded to sixteen, in integers modulo 2^bits.
 
-    Six clients are expected; of four, the sum has two thirds of the noise's variance. What is left
-    between the two sides is the rounding of each client, by less than one step of the scale.
+    Six clients are expected: however many come, the noise of the sum and what it is divided by are
+    theirs. What is left between the two sides is the rounding of each client, by less than one step
+    of the scale.
     """
     from tensorflow_federated.python.aggregators.rotation import sample_rademacher
 
@@ -316,14 +323,14 @@ def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
     scale = scale_of(local, norm, bits, expected, 16)
     walsh = linalg.hadamard(16) / 4
     for number in range(2):
-        noise = skellam(16, arriving * (local * scale) ** 2, (seeds["noise"], number))
+        noise = skellam(16, expected * (local * scale) ** 2, (seeds["noise"], number))
         signs = sample_rademacher((16,), np.float32, (seeds["rotation"], number)).numpy()
         rotated = np.pad(clipped(rows, norm), [(0, 0), (0, 6)]) * signs @ walsh
         whole = (rotated * scale).sum(axis=0) + noise
         wrapped = np.mod(whole + 2 ** (bits - 1), 2**bits) - 2 ** (bits - 1)
-        mean = (wrapped @ walsh * signs)[:10] / scale / arriving
+        mean = (wrapped @ walsh * signs)[:10] / scale / expected
         assert_same(run(rows, WEIGHTS[:1] * arriving), mean, atol=4 / scale)
-        assert np.abs(noise).mean() / scale / arriving > 50 * 4 / scale
+        assert np.abs(noise).mean() / scale / expected > 50 * 4 / scale
     run.state = start
     again = run(rows, WEIGHTS[:1] * arriving)
     run.state = start

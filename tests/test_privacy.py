@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import pytest
+import tree
 from made_results import made_result
 from pydantic import ValidationError
+from support import algorithm as known
 from support import federation
 
 from harness.report.tables import aggregation_rows
 from harness.scenario import Scenario
 from harness.systems import Systems
+from harness.systems.dropout import dropouts
+from harness.systems.population import Population
 from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers
 from harness.training.aggregators import aggregators
 from harness.training.cohorts import most_often
+from harness.training.loop import steps, train
+from harness.training.models import models
 from harness.training.privacy import guarantee
+from harness.training.process import Process, process_for
+from harness.training.settings import Training
 
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
 
@@ -32,7 +43,7 @@ def epsilon(
 ) -> float:
     private = guarantee(
         aggregators.parse({"kind": "dp", "noise_multiplier": noise, "delta": delta}),
-        samplers.parse(sampling),
+        Systems(samplers.parse(sampling)),
         population,
         cohort,
         rounds,
@@ -41,20 +52,17 @@ def epsilon(
     return private.epsilon
 
 
-def test_distributed_noise_counts_as_much_as_came() -> None:
-    """As Gaussian noise; of too few clients it is less, and of more than expected as planned."""
+@pytest.mark.parametrize("sampling", ["poisson", "uniform", FIXED])
+def test_distributed_noise_counts_as_that_of_the_server(sampling: Any) -> None:
+    """As Gaussian noise, which is the same however many clients come."""
 
-    def of(kind: str, fewest: Optional[int], **keys: Any) -> Any:
+    def of(kind: str, **keys: Any) -> Any:
         chosen = aggregators.parse({"kind": kind, "noise_multiplier": 2.0, **keys})
-        return guarantee(chosen, samplers.parse("poisson"), 1000, 16, 100, fewest)
+        return guarantee(chosen, Systems(samplers.parse(sampling)), 1000, 16, 100)
 
-    for fewest in (None, 16, 20):
-        assert of("distributed_dp", fewest) == of("dp", None) == of("dp", 4)
-    # A quarter of the clients bring half of the deviation.
-    half = epsilon(noise=1.0, population=1000, cohort=16)
-    assert of("distributed_dp", 4).epsilon == pytest.approx(half, rel=1e-9)
+    assert of("distributed_dp") == of("dp")
     # The bound of zeroing is estimated without noise.
-    assert of("distributed_dp", None, zeroing=True) is None
+    assert of("distributed_dp", zeroing=True) is None
 
 
 def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
@@ -63,7 +71,7 @@ def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
     def of(rounds: int, most: Optional[int], noise: float = 8.0) -> float:
         keys = {"kind": "dp_ftrl", "noise_multiplier": noise, "clip": 1.0}
         chosen = aggregators.parse(keys)
-        private = guarantee(chosen, samplers.parse("uniform"), 1000, 10, rounds, 10, most)
+        private = guarantee(chosen, Systems(samplers.parse("uniform")), 1000, 10, rounds, most)
         assert private
         return private.epsilon
 
@@ -94,9 +102,9 @@ def by_definition(noise: float, delta: float, rounds: int) -> float:
 
 
 def test_without_amplification_it_is_the_gaussian_mechanism() -> None:
-    for sampling in (FIXED, {"kind": "cyclic", "blocks": 2}):
-        found = epsilon(sampling, noise=8.0, rounds=20)
-        assert found == pytest.approx(by_definition(8.0, 1e-5, 20), rel=1e-2)
+    assert epsilon(FIXED, noise=8.0, rounds=20) == pytest.approx(
+        by_definition(8.0, 1e-5, 20), rel=1e-2
+    )
 
 
 def test_everybody_in_each_round_is_no_sampling() -> None:
@@ -120,8 +128,7 @@ def test_more_noise_fewer_rounds_and_a_larger_delta_give_less(sampling: Any) -> 
 
 def test_without_noise_nothing_is_private() -> None:
     assert math.isinf(epsilon(noise=0.0))
-    mean = aggregators.parse("mean")
-    assert guarantee(mean, samplers.parse("uniform"), 10, 5, 3) is None
+    assert guarantee(aggregators.parse("mean"), Systems(), 10, 5, 3) is None
 
 
 @pytest.mark.parametrize(
@@ -143,13 +150,32 @@ def test_the_report_says_where_epsilon_is_an_approximation(kind: str, told: str,
     assert value.endswith(how)
 
 
-def scenario(aggregator: Any, sampling: Any, algorithm: Optional[Any] = None) -> Scenario:
+def test_the_report_says_where_no_epsilon_can_be_promised() -> None:
+    made = made_result(accuracies=(0.5,))
+
+    def rows(aggregator: Any) -> list[list[str]]:
+        chosen = scenario(aggregator, {"kind": "cyclic", "blocks": 2}).settings()
+        return aggregation_rows(made.model_copy(update={"settings": chosen}))
+
+    none = "no epsilon can be promised for this sampling, dropout, stragglers or zeroing"
+    assert rows(DP)[1:] == [["privacy of a client", none]]
+    assert len(rows("median")) == 1
+
+
+def scenario(
+    aggregator: Any,
+    sampling: Any,
+    algorithm: Optional[Any] = None,
+    expect: Optional[Any] = None,
+    **clients: Any,
+) -> Scenario:
     return Scenario.model_validate(
         {
             "name": "a",
             "data": {"dataset": "digits"},
-            "clients": {"count": 4, "sampling": sampling},
+            "clients": {"count": 4, "sampling": sampling, **clients},
             "model": "mlp",
+            "expect": expect or {},
             "training": {
                 "rounds": 1,
                 "aggregator": aggregator,
@@ -168,6 +194,199 @@ def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None
         scenario(DP, sampling)
     scenario(DP, {"kind": "by_size", "replacement": False})
     scenario("mean", sampling)
+
+
+@pytest.fixture
+def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Client systems of a user, which may look at what clients hold: `mine`."""
+    for registry in (samplers, dropouts, stragglers):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+
+    @samplers("mine")
+    def largest(
+        population: Population, size: int, round_number: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        return np.argsort(population.sizes)[-size:]
+
+    @dropouts("mine")
+    def large(population: Population, rng: np.random.Generator) -> np.ndarray:
+        return (population.sizes > np.median(population.sizes)).astype(float)
+
+    @stragglers("mine")
+    def together(full: np.ndarray, local_epochs: int, rng: np.random.Generator) -> np.ndarray:
+        return np.full(len(full), full.min())
+
+
+TREE = {"kind": "dp_ftrl", "noise_multiplier": 8.0, "clip": 1.0}
+DISTRIBUTED = {"kind": "distributed_dp", "noise_multiplier": 1.0}
+CYCLIC = {"kind": "cyclic", "blocks": 2}
+TRACE = {"kind": "trace", "trace": "a.csv"}
+BY_SIZE = {"kind": "by_size", "replacement": False}
+DISPLACES = "with {} sampling one client can change which others take part, and {} does not"
+STRAGGLES = "one client can change which others straggle; leave clients.stragglers out"
+EPOCHS = {"kind": "epochs", "share": 0.5}
+TOGETHER = {"kind": "mine", "share": 0.5}
+
+
+@pytest.mark.usefixtures("of_a_user")
+@pytest.mark.parametrize(
+    ("aggregator", "sampling", "clients", "reason"),
+    [
+        *((a, s, {}, "") for a in (DP, DISTRIBUTED) for s in ("poisson", "uniform", FIXED)),
+        *((TREE, s, {}, "") for s in ("poisson", "uniform", FIXED, CYCLIC, TRACE)),
+        *(
+            (a, s, {}, DISPLACES.format(s["kind"], a["kind"]))
+            for a in (DP, DISTRIBUTED)
+            for s in (CYCLIC, TRACE, BY_SIZE)
+        ),
+        (DP, "mine", {}, DISPLACES.format("mine", "dp")),
+        (TREE, BY_SIZE, {}, DISPLACES.format("by_size", "dp_ftrl")),
+        (TREE, "mine", {}, DISPLACES.format("mine", "dp_ftrl")),
+        *((a, "poisson", {"dropout": {"rate": 0.5}}, "") for a in (DP, DISTRIBUTED, TREE)),
+        (DP, "uniform", {"dropout": {"rates": [0.1, 0.2, 0.3, 0.4]}}, ""),
+        (DP, "uniform", {"dropout": {"kind": "drawn", "high": 0.4}}, ""),
+        *(
+            (a, "poisson", {"dropout": "mine"}, "the dropout mine may depend on")
+            for a in (DP, DISTRIBUTED, TREE)
+        ),
+        *((DP, s, {"stragglers": EPOCHS}, STRAGGLES) for s in ("poisson", "uniform")),
+        (DP, FIXED, {"stragglers": EPOCHS}, ""),
+        (TREE, "poisson", {"stragglers": EPOCHS}, ""),
+        (DP, FIXED, {"stragglers": TOGETHER}, STRAGGLES),
+        (TREE, "poisson", {"stragglers": TOGETHER}, STRAGGLES),
+        (DP, "poisson", {"malicious": {"kind": "boost", "share": 0.5, "factor": 10}}, ""),
+        ({**DISTRIBUTED, "zeroing": True}, "poisson", {}, "zeroing is estimated without noise"),
+        ("mean", "poisson", {}, "the aggregator mean adds no noise; allowed: dp, dp_ftrl, dist"),
+    ],
+)
+def test_no_epsilon_where_none_can_be_promised(
+    aggregator: Any, sampling: Any, clients: Any, reason: str
+) -> None:
+    """The training runs and has none; whoever expects one reads why, before anything runs."""
+    chosen = scenario(aggregator, sampling, **clients)
+    systems = chosen.clients.systems
+    private = guarantee(chosen.training.aggregator, systems, 4, 2, 1)
+    expect = {"epsilon": {"at_most": 8}}
+    if reason:
+        assert private is None
+        with pytest.raises(ValidationError, match=f"no epsilon can be promised: .*{reason}"):
+            scenario(aggregator, sampling, expect=expect, **clients)
+    else:
+        assert private and private.epsilon > 0
+        scenario(aggregator, sampling, expect=expect, **clients)
+
+
+def test_the_page_says_what_is_promised_with_each_sampling() -> None:
+    page = (Path(__file__).parent.parent / "docs/systems.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("### Differential privacy")
+    rows = re.findall(r"^\| (`.*?) \| (.*?) ?\| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE)
+    with_noise, with_tree = set(), set()
+    for names, neighbors, noise, of_tree in rows:
+        named = set(re.findall("`([a-z_]+)`", names))
+        assert bool(neighbors) == (not noise.startswith(("no epsilon", "refused")))
+        with_noise |= named if neighbors else set()
+        with_tree |= named if of_tree == "a tree" else set()
+        assert named < set(samplers.names())
+    entries = {name: samplers[name].traits for name in samplers.names()}
+    assert with_noise == {name for name, traits in entries.items() if traits.get("accounting")}
+    assert with_tree == {name for name, traits in entries.items() if traits.get("ignores_data")}
+
+
+MODEL = models.parse({"kind": "mlp", "hidden": [40]})
+CLIP = 0.3
+PRIVATE = {
+    "dp": {"noise_multiplier": 2.0, "clip": CLIP},
+    # With so much of it on the count that nearly all is on the sum.
+    "dp that adapts": {
+        "kind": "dp",
+        "noise_multiplier": 2.0,
+        "initial_clip": CLIP,
+        "count_stddev": 20.0,
+    },
+    "dp_ftrl": {"noise_multiplier": 2.0, "clip": CLIP},
+    "distributed_dp": {"noise_multiplier": 2.0, "clip": CLIP},
+}
+# Nobody comes to the first round: nobody is drawn, or who is drawn drops out.
+NOT_DRAWN = Systems(samplers.parse({"kind": "fixed", "cohorts": [[], [0, 1]]}))
+DROPPED = Systems(samplers.parse("uniform"), dropouts.parse({"rate": 1.0}))
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("name", "algorithm", "systems"),
+    [
+        *((name, "fedavg", NOT_DRAWN) for name in PRIVATE),
+        ("dp", "fedavg", DROPPED),
+        ("dp", "fedsgd", NOT_DRAWN),
+        ("dp_ftrl", "fedavg_with_schedule", NOT_DRAWN),
+        ("distributed_dp", "fed_recon", NOT_DRAWN),
+    ],
+)
+def test_a_round_without_clients_has_noise(name: str, algorithm: str, systems: Systems) -> None:
+    """Of z C over the expected clients, on each of the weights; the same for a seed."""
+    expected = 30
+    training = Training.model_validate(
+        {
+            "rounds": 2,
+            "algorithm": known(algorithm),
+            "aggregator": {"kind": name, **PRIVATE[name]},
+            "eval_every": 2,
+        }
+    )
+    data = federation([3] * 40, 0)
+
+    def rounds(seed: int) -> tuple[list[Any], np.ndarray]:
+        process = process_for(MODEL, training, data, expected)
+        done = list(steps(data, MODEL, training, expected, seed, systems=systems))
+        states = process.initial_state(seed, data), done[0].state
+        before, after = (weights(process, state) for state in states)
+        return done, after - before
+
+    (empty, then), change = rounds(1)
+    assert (empty.round.clients, empty.round.examples, empty.planned_examples) == (0, 0, 0)
+    assert empty.round.train_loss is None and empty.round.train_accuracy is None
+    assert then.round.clients == (0 if systems is DROPPED else 2)
+    spread = 2.0 * CLIP / expected
+    # Five standard errors; and integers are a little wider, by how they round.
+    assert np.std(change) == pytest.approx(spread, rel=5 / math.sqrt(2 * change.size))
+    assert abs(np.mean(change)) < 5 * spread / math.sqrt(change.size)
+    np.testing.assert_array_equal(change, rounds(1)[1])
+    assert not np.array_equal(change, rounds(2)[1])
+
+
+def weights(process: Process, state: Any) -> np.ndarray:
+    """All that clients send changes of, one after the other."""
+    learning = getattr(process.learning, "_learning", process.learning)
+    return np.concatenate([np.ravel(w) for w in learning.get_model_weights(state).trainable])
+
+
+@pytest.mark.usefixtures("running")
+def test_zeroing_learns_nothing_from_nobody() -> None:
+    """Its bound would be the quantile of no clients, which is not a number."""
+    aggregator = {**DISTRIBUTED, "clip": CLIP, "zeroing": True}
+    training = Training.model_validate({"rounds": 2, "aggregator": aggregator})
+    *_, last = steps(federation([3] * 40, 0), MODEL, training, 30, 1, systems=NOT_DRAWN)
+    (bound,) = (
+        leaf
+        for path, leaf in tree.flatten_with_path(last.state.aggregator)
+        if "current_estimate" in path
+    )
+    assert math.isfinite(bound)
+
+
+@pytest.mark.usefixtures("running")
+def test_rounds_without_clients_count() -> None:
+    """A training to which nobody comes diverges from nothing, and costs what the others do."""
+    training = Training.model_validate({"rounds": 3, "aggregator": {"kind": "dp", **PRIVATE["dp"]}})
+    data = federation([3] * 40, 0)
+    systems = Systems(samplers.parse("poisson"), dropouts.parse({"rate": 1.0}))
+    history = train(data, MODEL, training, 10, 1, systems=systems)
+    assert history.diverged is None and [r.clients for r in history.rounds] == [0, 0, 0]
+    assert len({r.loss for r in history.rounds}) == 3
+    private = guarantee(training.aggregator, systems, 40, 10, 3)
+    assert private and history.epsilon == pytest.approx(private.epsilon, rel=1e-5)
+    displaced = Systems(samplers.parse(CYCLIC))
+    assert train(data, MODEL, training, 10, 1, systems=displaced).epsilon is None
 
 
 @pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])

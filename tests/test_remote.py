@@ -30,6 +30,8 @@ from harness.runtime import health, launch, remote
 from harness.runtime.addresses import parse_addresses
 from harness.runtime.context import runtime, shutdown
 from harness.runtime.divided import undividable
+from harness.systems import Systems
+from harness.systems.sampling import samplers
 from harness.training.aggregators import aggregators
 from harness.training.algorithms import algorithms
 from harness.training.loop import steps
@@ -115,6 +117,7 @@ def train(
     execution: str,
     *,
     after_round_1: Callable[[], None] = lambda: None,
+    systems: Systems = Systems(),  # noqa: B008  # frozen
     **training: object,
 ) -> list[np.ndarray]:
     """The server's state, and the clients' where they have one, after three rounds of thirteen."""
@@ -123,7 +126,7 @@ def train(
     model = models.parse({"kind": "mlp", "hidden": [16]})
     settings = Training.model_validate({"rounds": 3, "execution": execution, **training})
     last = None
-    for last in steps(data, model, settings, 13, 1):
+    for last in steps(data, model, settings, 13, 1, systems=systems):
         if last.round.round == 1:
             after_round_1()
     assert last
@@ -218,7 +221,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", [n for n in aggregators.names() if n not in ("mean", "tff")])
 def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> None:
-    """As docs/scaling.md says; where it can be packed, that way."""
+    """As docs/scaling.md says; where it can be packed, that way. Nobody comes to round 2."""
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
     chosen = {"kind": name, **NEEDED.get(name, {})}
@@ -230,8 +233,10 @@ def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> N
     )
     assert (undividable(process.learning.next) is None) == (promise == "yes")
     if promise == "yes":
-        alone = train([], "auto", aggregator=chosen)
-        assert_close(train(lasting[:2], "auto", aggregator=chosen), alone)
+        cohorts = {"kind": "fixed", "cohorts": [list(range(13)), []]}
+        systems = Systems(sampling=samplers.parse(cohorts))
+        alone = train([], "auto", systems=systems, aggregator=chosen)
+        assert_close(train(lasting[:2], "auto", systems=systems, aggregator=chosen), alone)
 
 
 def test_what_cannot_be_divided_says_so_and_runs_on_one_worker(

@@ -235,7 +235,10 @@ def aggregation_rows(result: Result) -> list[list[str]]:
     rows = [["aggregator", choice(aggregators, chosen)]]
     found = [h.epsilon for h in result.histories if h.epsilon is not None]
     if not found:
-        return rows
+        entry = aggregators.get(chosen["kind"])
+        is_private = entry is not None and "private" in entry.traits
+        none = "no epsilon can be promised for this sampling, dropout, stragglers or zeroing"
+        return [*rows, ["privacy of a client", none]] if is_private else rows
     sampling = choice(samplers, result.settings["clients"]["sampling"])
     told = f"epsilon {figure(max(found))} at delta {figure(result.histories[0].delta)}"
     how = [ACCOUNTANT, f"{sampling} sampling"]

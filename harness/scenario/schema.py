@@ -16,7 +16,7 @@ from harness.settings import Section, problem
 from harness.systems.sampling import samplers
 from harness.training.algorithms import algorithms
 from harness.training.models import models
-from harness.training.privacy import is_bounded, is_private
+from harness.training.privacy import is_bounded, is_private, no_epsilon
 from harness.training.settings import Training
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -145,6 +145,13 @@ class Scenario(Section):
                 "several times in a round, and no noise is enough; "
                 f"allowed with: {', '.join(able)}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
+        reason = no_epsilon(self.training.aggregator, self.clients.systems)
+        if "epsilon" in self.expect and reason:
+            raise problem("expect.epsilon", f"no epsilon can be promised: {reason}")
         return self
 
     def id(self, variant: str = "") -> str:

@@ -23,7 +23,8 @@ from harness.systems.population import Population
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 
-# Trait that the framework reads: `per_client`, the parameter that lists one thing for each client.
+# Traits that the framework reads: `per_client`, the parameter that lists one thing for each client;
+# `ignores_data`, the rates do not depend on what clients hold.
 dropouts: Registry[Callable[..., np.ndarray]] = Registry("dropout")
 
 
@@ -49,19 +50,19 @@ def stays(
     return drawn[clients] >= rates[clients]
 
 
-@dropouts("rate")
+@dropouts("rate", ignores_data=True)
 def rate(population: Population, rng: np.random.Generator, *, rate: Rate) -> np.ndarray:
     """The same rate for every client: that share of each cohort is lost, on average."""
     return np.full(len(population), rate)
 
 
-@dropouts("rates", per_client="rates")
+@dropouts("rates", per_client="rates", ignores_data=True)
 def rates(population: Population, rng: np.random.Generator, *, rates: list[Rate]) -> np.ndarray:
     """The rates that the scenario lists, one for each client."""
     return np.array(rates)
 
 
-@dropouts("drawn")
+@dropouts("drawn", ignores_data=True)
 def drawn(
     population: Population, rng: np.random.Generator, *, low: Rate = 0.0, high: Rate
 ) -> np.ndarray:

@@ -32,6 +32,8 @@ class Stragglers(Section):
     drop: bool = False
 
 
+# Trait that the framework reads: `ignores_data`, what one client gets done does not depend on what
+# others hold.
 stragglers: Registry[Callable[..., np.ndarray]] = Registry("kind of straggler", Stragglers)
 
 
@@ -66,7 +68,7 @@ def slow_down(
     return Done(done, straggles)
 
 
-@stragglers("epochs")
+@stragglers("epochs", ignores_data=True)
 def epochs(full: np.ndarray, local_epochs: int, rng: np.random.Generator) -> np.ndarray:
     """A number of whole epochs, drawn uniformly from 1 to all of them.
 
@@ -76,7 +78,7 @@ def epochs(full: np.ndarray, local_epochs: int, rng: np.random.Generator) -> np.
     return full // local_epochs * rng.integers(1, local_epochs + 1, len(full))
 
 
-@stragglers("steps")
+@stragglers("steps", ignores_data=True)
 def steps(
     full: np.ndarray,
     local_epochs: int,

@@ -42,7 +42,7 @@ class Round(BaseModel):
     Attributes:
         round: number of the round, from 1.
         clients: clients in the cohort; 0 where all dropped out or none was there, and then the
-            round leaves the model as it was.
+            round leaves the model as it was, but for the noise of a private aggregator.
         held_examples: examples that the cohort's clients hold.
         examples: examples that the cohort processed, all local epochs counted.
         train_loss: mean loss over those examples while they were trained on; None where nobody

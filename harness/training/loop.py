@@ -17,7 +17,7 @@ from harness.training.cohorts import cohort_of_round, most_often
 from harness.training.final import class_recall, client_figures
 from harness.training.history import Round, TrainingHistory, listed_clients
 from harness.training.personalisation import personalised_accuracy
-from harness.training.privacy import guarantee
+from harness.training.privacy import adds_noise_alone, guarantee
 from harness.training.process import Process, process_for
 from harness.training.settings import Training
 
@@ -96,11 +96,10 @@ def train(
     traits = aggregators.entry(training.aggregator).traits
     private = guarantee(
         training.aggregator,
-        systems.sampling,
+        systems,
         len(data.clients),
         cohort_size,
         len(so_far.rounds),
-        min((r.clients for r in so_far.rounds if r.clients), default=None),
         most_often(data, cohort_size, seed, len(so_far.rounds), systems)
         if traits.get("by_participation")
         else None,
@@ -177,8 +176,10 @@ def steps(
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
         cohort = cohort_of_round(data, cohort_size, seed, number, training, systems)
         metrics = _NOTHING
-        if len(cohort.clients):  # without clients a round leaves everything as it was
+        if len(cohort.clients):
             state, metrics = process.next(state, cohort, training, seed, number)
+        elif adds_noise_alone(training.aggregator):
+            state, _ = process.next(state, cohort, training, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:
             judged = process.evaluate(state, data, training)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Optional
 
 from harness.registry import kind
 from harness.settings import Section
+from harness.systems import Systems
+from harness.systems.dropout import dropouts
 from harness.systems.sampling import samplers
+from harness.systems.stragglers import stragglers
 from harness.training.aggregators import aggregators
 
 ACCOUNTANT = "Rényi accountant of dp-accounting"
@@ -22,26 +24,29 @@ class Guarantee(NamedTuple):
 
 def guarantee(
     aggregator: Section,
-    sampling: Section,
+    systems: Systems,
     population: int,
     cohort_size: int,
     rounds: int,
-    fewest: Optional[int] = None,
     most: Optional[int] = None,
 ) -> Optional[Guarantee]:
-    """What the rounds together give; None for an aggregator that gives nothing.
+    """What the rounds together give, empty ones too; None where nothing can be promised.
 
-    Where clients bring the noise, all rounds are reckoned with that of the round in which there
-    were the `fewest`; of more than `cohort_size` no more than that many count.
+    It is of the models that the rounds give out; figures of training have no noise. In each round
+    the sum of clipped changes has noise, and is divided by a number, that do not depend on who
+    came. By the sampler's `accounting`:
 
-    By the sampling that really took place:
-
-    - `poisson`: two federations are neighbours when one has a client more (add or remove one).
-    - `uniform`, of a fixed number: neighbours are of the same size, and one client is another
-      (replace one), which changes a sum of clipped updates by up to twice the norm; so the noise
+    - `poisson`: two federations are neighbors when one has a client more (add or remove one), the
+      probability being the same.
+    - `uniform`, of a fixed number: neighbors are of the same size, and one client is another
+      (replace one), which changes a sum of clipped changes by up to twice the norm; so the noise
       counts half.
-    - anything else: without amplification by sampling, as if every client took part in each
-      round; add or remove one.
+    - `listed`: neighbors differ in whether a client's changes are there or zero, as who else takes
+      part stays the same; without amplification by sampling, as if it took part in each round.
+
+    Of a tree: neighbors as with `listed`, and a client takes part `most` times at most; in each
+    round when None. Dropout that does not depend on data lowers what a client gives away: what the
+    noise hides for each outcome of who is lost, it hides for all.
 
     Source: Mironov, Rényi Differential Privacy, CSF 2017, arXiv:1702.07476; Mironov, Talwar,
     Zhang, Rényi Differential Privacy of the Sampled Gaussian Mechanism, 2019, arXiv:1908.10530;
@@ -50,39 +55,89 @@ def guarantee(
     Practical and Private (Deep) Learning without Sampling or Shuffling, ICML 2021, appendix D,
     arXiv:2103.00039.
     """
-    if not is_private(aggregator) or getattr(aggregator, "zeroing", False):
-        return None  # zeroing is by a bound that is estimated without noise
+    if no_epsilon(aggregator, systems):
+        return None
     noise: float = aggregator.noise_multiplier  # type: ignore[attr-defined]  # see the trait
     delta: float = aggregator.delta  # type: ignore[attr-defined]  # see the trait
-    if aggregators.entry(aggregator).traits.get("shares_noise") and fewest is not None:
-        noise *= math.sqrt(min(fewest / cohort_size, 1.0))
     if noise == 0:
         return Guarantee(float("inf"), delta)
     import dp_accounting
     from dp_accounting import rdp
 
     relations = dp_accounting.NeighboringRelation
-    if aggregators.entry(aggregator).traits.get("by_participation"):
+    if _is_tree(aggregator):
         own = noise / max(rounds if most is None else most, 1)
         accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
         accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(own, rounds))
         return Guarantee(float(accountant.get_epsilon(delta)), delta)
-    relation, event = relations.ADD_OR_REMOVE_ONE, dp_accounting.GaussianDpEvent(noise)
-    if kind(sampling) == "poisson":
-        event = dp_accounting.PoissonSampledDpEvent(cohort_size / population, event)
-    elif kind(sampling) == "uniform":
-        relation = relations.REPLACE_ONE
-        event = dp_accounting.SampledWithoutReplacementDpEvent(
-            population, cohort_size, dp_accounting.GaussianDpEvent(noise / 2)
-        )
+    relation, event = {
+        "poisson": (
+            relations.ADD_OR_REMOVE_ONE,
+            dp_accounting.PoissonSampledDpEvent(
+                cohort_size / population, dp_accounting.GaussianDpEvent(noise)
+            ),
+        ),
+        "uniform": (
+            relations.REPLACE_ONE,
+            dp_accounting.SampledWithoutReplacementDpEvent(
+                population, cohort_size, dp_accounting.GaussianDpEvent(noise / 2)
+            ),
+        ),
+        "listed": (relations.REPLACE_SPECIAL, dp_accounting.GaussianDpEvent(noise)),
+    }[samplers.entry(systems.sampling).traits["accounting"]]
     accountant = rdp.RdpAccountant(neighboring_relation=relation)
     accountant.compose(event, rounds)
     return Guarantee(float(accountant.get_epsilon(delta)), delta)
 
 
+def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
+    """Why no epsilon can be promised, and with what one can; None where it can."""
+    name = kind(aggregator)
+    if not is_private(aggregator):
+        able = [n for n in aggregators.names() if "private" in aggregators[n].traits]
+        return f"the aggregator {name} adds no noise; allowed: {', '.join(able)}"
+    if _zeroes(aggregator):
+        return "the bound of zeroing is estimated without noise; leave zeroing out"
+    needed = "ignores_data" if _is_tree(aggregator) else "accounting"
+    sampler = samplers.entry(systems.sampling)
+    if not sampler.traits.get(needed):
+        able = [n for n in samplers.names() if samplers[n].traits.get(needed)]
+        return (
+            f"with {sampler.name} sampling one client can change which others take part, and "
+            f"{name} does not account for that; allowed: {', '.join(able)}"
+        )
+    if systems.dropout and not dropouts.entry(systems.dropout).traits.get("ignores_data"):
+        return (
+            f"the dropout {kind(systems.dropout)} may depend on what clients hold; one registered "
+            "with ignores_data=True does not"
+        )
+    if systems.stragglers:
+        is_amplified = not _is_tree(aggregator) and sampler.traits["accounting"] != "listed"
+        if is_amplified or not stragglers.entry(systems.stragglers).traits.get("ignores_data"):
+            return "one client can change which others straggle; leave clients.stragglers out"
+    return None
+
+
 def is_private(aggregator: Section) -> bool:
     """Whether an aggregator is one for differential privacy."""
     return "private" in aggregators.entry(aggregator).traits
+
+
+def adds_noise_alone(aggregator: Section) -> bool:
+    """Whether a round adds noise to which nobody comes; its absence would say that nobody came.
+
+    Not with zeroing, whose bound cannot be estimated from nobody, and which promises nothing.
+    """
+    return is_private(aggregator) and not _zeroes(aggregator)
+
+
+def _zeroes(aggregator: Section) -> bool:
+    return getattr(aggregator, "zeroing", False)
+
+
+def _is_tree(aggregator: Section) -> bool:
+    """Whether epsilon depends on how often a client takes part, and not on how it is drawn."""
+    return bool(aggregators.entry(aggregator).traits.get("by_participation"))
 
 
 def is_bounded(sampling: Section) -> bool:

@@ -14,7 +14,9 @@ from harness.systems.population import Population
 
 # Traits that the framework reads: `repeats`, a client may be drawn more than once in a round;
 # `sized=False`, the sampler does not read the number of clients (clients.per_round); `lists`, the
-# parameter that lists positions of clients; `private`, how privacy accounting takes it.
+# parameter that lists positions of clients; `ignores_data`, who is drawn does not depend on what
+# clients hold; `accounting`, how the privacy of a round is reckoned (harness/training/privacy.py):
+# "poisson", "uniform" or "listed". Without it no epsilon is promised, but for a tree of noise.
 samplers: Registry[Callable[..., np.ndarray]] = Registry("sampling")
 
 

@@ -8,7 +8,7 @@ from harness.systems.population import Population
 from harness.systems.sampling.base import samplers
 
 
-@samplers("uniform")
+@samplers("uniform", ignores_data=True, accounting="uniform")
 def uniform(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:
@@ -54,13 +54,14 @@ def by_size(
     return rng.choice(len(population), size, replace=replacement, p=share)
 
 
-@samplers("poisson")
+@samplers("poisson", ignores_data=True, accounting="poisson")
 def poisson(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Each client by itself, with probability `per_round` / clients: cohorts differ in size.
 
-    What privacy accounting is simplest for. A round in which nobody is drawn changes nothing.
+    What privacy accounting is simplest for. A round in which nobody is drawn changes nothing, but
+    for the noise of a private aggregator.
 
     Source: McMahan et al., Learning Differentially Private Recurrent Language Models, ICLR 2018,
     algorithm 1, arXiv:1710.06963.

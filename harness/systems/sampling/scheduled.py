@@ -13,7 +13,7 @@ from harness.systems.sampling.base import samplers
 Client = Annotated[int, Field(ge=0)]
 
 
-@samplers("fixed", sized=False, lists="cohorts")
+@samplers("fixed", sized=False, lists="cohorts", ignores_data=True, accounting="listed")
 def fixed(
     population: Population,
     size: int,
@@ -29,7 +29,7 @@ def fixed(
     return np.array(cohorts[(round_number - 1) % len(cohorts)], np.int64)
 
 
-@samplers("cyclic")
+@samplers("cyclic", ignores_data=True)
 def cyclic(
     population: Population,
     size: int,

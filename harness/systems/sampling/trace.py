@@ -18,7 +18,7 @@ from harness.systems.sampling.base import samplers
 _COLUMNS = ["client", "first_round", "last_round"]
 
 
-@samplers("trace")
+@samplers("trace", ignores_data=True)
 def trace(
     population: Population,
     size: int,

@@ -18,8 +18,8 @@ from harness.settings import Section
 #   by_clients: it depends on how many clients a round is expected to have.
 #   private: it has a noise_multiplier and a delta, which give epsilon; where that is an
 #     approximation, what it is reckoned with.
-#   by_participation: that depends on how often one client takes part.
-#   shares_noise: clients bring the noise, so that fewer of them bring less.
+#     What it adds and divides by does not depend on who comes, and it does so where nobody does.
+#   by_participation: epsilon depends on how often one client takes part.
 aggregators: Registry[Callable[..., Any]] = Registry("aggregator")
 
 # From changes, float32 (clients, parameters), to their aggregate, float32 (parameters,).

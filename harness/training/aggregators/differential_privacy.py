@@ -35,7 +35,8 @@ def dp(
     """DP-FedAvg: changes clipped in L2 norm, summed, and Gaussian noise added to the sum.
 
     The sum is divided by the number of clients that a round is expected to have. Noise has
-    `noise_multiplier` times the clipping norm as its standard deviation. The norm is `clip` where
+    `noise_multiplier` times the clipping norm as its standard deviation, in rounds to which nobody
+    comes, too. The norm is `clip` where
     given. Otherwise it adapts, from `initial_clip`, to the `quantile` of the clients' norms, by a
     count of clipped clients that has noise too (`count_stddev`, a twentieth of the clients unless
     given); then a little more is added to the sum, so that both together cost what

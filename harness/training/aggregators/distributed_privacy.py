@@ -30,7 +30,6 @@ _WRAPS = 1e-4
     unweighted=True,
     by_clients=True,
     private="with Gaussian noise in place of the clients' Skellam noise",
-    shares_noise=True,
 )
 def distributed_dp(
     clients: int,
@@ -52,21 +51,25 @@ def distributed_dp(
 
     A change is rotated at random, clipped in L2 norm, scaled and rounded at random to integers.
     Each client adds Skellam noise to it; secure aggregation gives the sum modulo 2^bits, which is
-    scaled and rotated back, and divided by the number of clients. With as many clients as a round
-    is expected to have, the noise of the sum has `noise_multiplier` times the clipping norm as its
-    standard deviation. `clip`, `initial_clip`, `quantile`, `learning_rate` and `count_stddev` are
-    those of `dp`.
+    scaled and rotated back, and divided by the number of clients that a round is expected to have.
+    However many come, and where some drop out, their shares make up the same noise, which has
+    `noise_multiplier` times the clipping norm as its standard deviation; where nobody comes, the
+    server adds it. `clip`, `initial_clip`, `quantile`, `learning_rate` and `count_stddev` are those
+    of `dp`.
 
     As `tff.learning.ddp_secure_aggregator`, which takes all that is random from the clock; here it
-    comes from the scenario's seed. The noise of all clients is drawn at once, as a sum of Skellam
-    variables is one; the cryptography is simulated. The report's epsilon is an approximation from
-    below: that of Gaussian noise of the same deviation, which Skellam noise comes near as `bits`
-    grow, without what rounding adds to the norm.
+    comes from the scenario's seed. There fewer clients bring less noise, and the sum is divided by
+    their number, for which no epsilon is known. The noise of all clients is drawn at once, as a sum
+    of Skellam variables is one; the cryptography is simulated. The report's epsilon is an
+    approximation from below: that of Gaussian noise of the same deviation, which Skellam noise
+    comes near as `bits` grow, without what rounding adds to the norm.
 
     Source: Agarwal, Kairouz, Liu, The Skellam Mechanism for Differentially Private Federated
     Learning, NeurIPS 2021, algorithm 1, arXiv:2110.04995; scale: Kairouz, Liu, Steinke, The
     Distributed Discrete Gaussian Mechanism for Federated Learning with Secure Aggregation, ICML
-    2021, section 4, arXiv:2102.06387.
+    2021, section 4, arXiv:2102.06387; the same noise where clients drop out: Jiang, Wang, Chen,
+    Dordis: Efficient Federated Learning with Dropout-Resilient Differential Privacy, EuroSys 2024,
+    arXiv:2209.12528.
     """
     from tensorflow_federated.python.aggregators import differential_privacy
 
@@ -134,13 +137,13 @@ def _skellam_mean(
             padded = _padded(size, rotation_type)
 
             def scaling(norm: Any) -> tuple[Any, Any]:
-                """The factor before rounding, and the deviation of one client's noise after it."""
+                """The factor before rounding, and the deviation of the sum's noise after it."""
                 local = norm * (noise_multiplier / math.sqrt(clients))
                 factor = of_tff._heuristic_scale_factor(
                     local, norm, bits, clients, padded, deviations
                 )
                 factor = tf.cast(tf.minimum(factor, of_tff.MAX_SCALE_FACTOR), tf.float32)
-                return factor, local * factor
+                return factor, norm * noise_multiplier * factor
 
             @tff.tensorflow.computation
             def first_state() -> Any:
@@ -164,13 +167,11 @@ def _skellam_mean(
             @tff.tensorflow.computation(sent.type_signature.result, state_type)
             def received(sums: Any, state: Any) -> Any:
                 (total, below, count), seeds, bound = sums, state[NOISE_SEED], state["norm"]
-                factor, local = scaling(bound)
-                variance = tf.cast(count, tf.float64) * tf.square(tf.cast(local, tf.float64))
+                factor, deviation = scaling(bound)
+                variance = tf.square(tf.cast(deviation, tf.float64))
                 noisy = tf.cast(total, tf.int64) + _skellam(padded, variance, seeds["noise"])
                 centred = tf.math.floormod(noisy + half, 2 * half) - half
-                mean = tf.math.divide_no_nan(
-                    tf.cast(centred, tf.float32) / factor, tf.cast(count, tf.float32)
-                )
+                mean = tf.cast(centred, tf.float32) / factor / clients
                 mean = _rotated(mean, rotation_type, seeds["rotation"], back=True)
                 if adapts:
                     target, rate, deviation = adapts

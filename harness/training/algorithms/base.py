@@ -77,7 +77,10 @@ class OwnProcess(abc.ABC):
     def next(
         self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        """The state after a round, and its `num_examples`, `loss` and `accuracy` in training."""
+        """The state after a round, and its `num_examples`, `loss` and `accuracy` in training.
+
+        With a private aggregator the cohort may be empty: then the state gets noise all the same.
+        """
 
     @abc.abstractmethod
     def get_model_weights(self, state: Any) -> Any:

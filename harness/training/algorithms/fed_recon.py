@@ -189,7 +189,7 @@ class _FedRecon(OwnProcess):
         self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
         stages = [self._trained(len(own), steps, training) for own, steps in _clients(cohort)]
-        if not any(steps for _, steps in stages):
+        if stages and not any(steps for _, steps in stages):
             raise DataError(
                 "training.algorithm.split_dataset: no client of the round has a second batch to "
                 f"train on; needs a smaller training.batch_size ({training.batch_size}), larger "

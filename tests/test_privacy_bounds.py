@@ -1,0 +1,207 @@
+"""No epsilon is below what the mechanism that is run gives away, as far as that can be computed.
+
+In one dimension, with a clipping norm of 1: one client sends 1, and in the neighboring federation
+is left out or sends -1; all others send the same, -1, 0 or 1. Outputs are counted in bins, which
+can only hide something, and the privacy loss of several rounds is composed by dp-accounting,
+losses being rounded down.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from dp_accounting.pld import privacy_loss_distribution
+from scipy import optimize, special, stats
+
+from harness.systems import Systems
+from harness.systems.sampling import samplers
+from harness.training.aggregators import aggregators
+from harness.training.privacy import guarantee
+
+DELTA = 1e-5
+LISTED = {"kind": "fixed", "cohorts": [[0]]}
+# From numbers to the probability that noise of deviation 1 is not above them.
+Noise = Callable[[np.ndarray], np.ndarray]
+# What the clients of a round sum to, and with which probabilities.
+Sums = tuple[np.ndarray, np.ndarray]
+
+
+def claimed(
+    sampling: Any, population: int, cohort: int, noise: float, rounds: int, **chosen: Any
+) -> float:
+    aggregator = aggregators.parse(
+        {"kind": "dp", "noise_multiplier": noise, "delta": DELTA, **chosen}
+    )
+    systems = Systems(samplers.parse(sampling))
+    private = guarantee(aggregator, systems, population, cohort, rounds)
+    assert private
+    return private.epsilon
+
+
+def gaussian(x: np.ndarray) -> np.ndarray:
+    return special.ndtr(x)
+
+
+def skellam(x: np.ndarray) -> np.ndarray:
+    """That of integers of which 30 are the norm, and the deviation, as for 30 = scale x norm."""
+    return stats.skellam.cdf(np.floor(30 * x + 1e-9), 450, 450)
+
+
+def summing(of_others: float, count: int, more: float, share: float) -> Sums:
+    """What `count` clients, each there with probability `share`, and `more` sum to."""
+    counts = np.arange(count + 1)
+    return of_others * counts + more, stats.binom.pmf(counts, count, share)
+
+
+def mixed(*cases: tuple[float, Sums]) -> Sums:
+    sums, weights = zip(*(case for _, case in cases))
+    shares = [share for share, _ in cases]
+    return np.concatenate(sums), np.concatenate([s * w for s, w in zip(shares, weights)])
+
+
+def seen(case: Sums, noise: float, law: Noise) -> np.ndarray:
+    """The probabilities of bins of what comes out, noise added."""
+    edges = np.arange(-40, 40, 1 / 60) if law is gaussian else np.arange(-1200, 1200) / 30 + 1 / 60
+    sums, weights = case
+    below = law((edges[:, np.newaxis] - sums) / noise) @ weights
+    return np.diff(np.concatenate([[0.0], below, [1.0]]))
+
+
+def given_away(one: np.ndarray, other: np.ndarray, rounds: int) -> float:
+    """A lower bound of epsilon, of rounds whose outcomes have these probabilities."""
+
+    def losses(p: np.ndarray) -> dict[int, float]:
+        return {i: math.log(value) for i, value in enumerate(p) if value > 1e-300}
+
+    return max(
+        privacy_loss_distribution.from_two_probability_mass_functions(
+            losses(q), losses(p), pessimistic_estimate=False, value_discretization_interval=1e-3
+        )
+        .self_compose(rounds)
+        .get_epsilon_for_delta(DELTA)
+        for p, q in ((one, other), (other, one))
+    )
+
+
+def of_poisson(population: int, cohort: int, lost: float, others: float) -> tuple[Sums, Sums]:
+    """With one client, who sends 1, and without; each is lost with some probability."""
+    share = cohort / population * (1 - lost)
+    without = summing(others, population - 1, 0.0, share)
+    among = summing(others, population - 1, 1.0, share)
+    return mixed((1 - share, without), (share, among)), without
+
+
+def of_uniform(population: int, cohort: int, lost: float, others: float) -> tuple[Sums, Sums]:
+    """With one client who sends 1, and with one who sends -1."""
+    drawn = cohort / population
+    without = summing(others, cohort, 0.0, 1 - lost)
+    silent = summing(others, cohort - 1, 0.0, 1 - lost)
+
+    def sending(own: float) -> Sums:
+        among = summing(others, cohort - 1, own, 1 - lost)
+        return mixed((1 - drawn, without), (drawn * lost, silent), (drawn * (1 - lost), among))
+
+    return sending(1.0), sending(-1.0)
+
+
+OF_A_ROUND = {"poisson": of_poisson, "uniform": of_uniform}
+FEDERATIONS = [(10, 1, 1.0), (3, 1, 1.0), (20, 2, 1.0), (10, 5, 2.0)]
+
+
+@pytest.mark.parametrize("law", [gaussian, skellam])
+@pytest.mark.parametrize("sampling", ["poisson", "uniform"])
+@pytest.mark.parametrize(("population", "cohort", "noise"), FEDERATIONS)
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_what_sampling_hides(
+    sampling: str, population: int, cohort: int, noise: float, rounds: int, law: Noise
+) -> None:
+    """With noise in each round, in those without clients too; whether clients drop out or not.
+
+    Of dp, and of distributed_dp, whose noise is a Skellam variable.
+    """
+    claim = claimed(sampling, population, cohort, noise, rounds)
+
+    def bound(lost: float, others: float) -> float:
+        one, other = OF_A_ROUND[sampling](population, cohort, lost, others)
+        return given_away(seen(one, noise, law), seen(other, noise, law), rounds)
+
+    largest = {lost: max(bound(lost, others) for others in (-1.0, 0.0, 1.0)) for lost in (0.0, 0.4)}
+    assert largest[0.4] < largest[0.0] <= claim
+    assert claim < 1.5 * largest[0.0]  # and it is not much more than need be
+
+
+@pytest.mark.parametrize(
+    ("population", "cohort", "least"), [(10, 1, 5.9), (3, 1, 7.4), (20, 2, 4.7)]
+)
+def test_without_noise_in_empty_rounds_it_would_not_hold(
+    population: int, cohort: int, least: float
+) -> None:
+    """The others send -1: a round in which they alone come is told from one without anybody."""
+    both = of_poisson(population, cohort, 0.0, -1.0)
+    bins, share = [], cohort / population
+    for (sums, weights), outsiders in zip(both, (population, population - 1)):
+        nobody = (1 - share) ** outsiders
+        weights = weights.copy()
+        weights[0] -= nobody  # the first is nobody in both
+        bins.append(np.append(seen((sums, weights), 1.0, gaussian), nobody))
+        bins[-1][-2] -= nobody  # the rest of the probability, which is not in the last bin
+    exact = given_away(bins[0], bins[1], 1)
+    assert exact > least > 1.9 * claimed("poisson", population, cohort, 1.0, 1)
+
+
+def of_gaussian(ratio: float) -> float:
+    """Epsilon of noise of deviation 1 on what changes by `ratio`.
+
+    Balle and Wang, Improving the Gaussian Mechanism for Differential Privacy, ICML 2018, theorem 8.
+    """
+
+    def surplus(epsilon: float) -> float:
+        out = ratio / 2 - epsilon / ratio
+        return float(special.ndtr(out) - np.exp(special.log_ndtr(out - ratio) + epsilon) - DELTA)
+
+    return optimize.bisect(surplus, 0.0, 500.0)  # type: ignore  # a float without full_output
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 50])
+def test_listed_clients_are_hidden_by_noise_alone(rounds: int) -> None:
+    exact = of_gaussian(math.sqrt(rounds) / 2.0)
+    assert exact <= claimed(LISTED, 10, 5, 2.0, rounds) < 1.1 * exact
+
+
+def test_where_one_client_displaces_another_that_would_not_hold() -> None:
+    """Of a block of ten, five are drawn: what one client sends more, another sends less."""
+    one, other = (seen(case, 1.0, gaussian) for case in of_uniform(10, 5, 0.0, 1.0))
+    assert given_away(one, other, 1) > 8.9 > 1.8 * claimed(LISTED, 10, 5, 1.0, 1)
+
+
+def in_a_tree(turns: tuple[int, ...], rounds: int) -> float:
+    """By how much a client's changes, of norm 1, move the nodes that the sums need, at most.
+
+    The node that ends with round t is over as many rounds as the largest power of 2 in t.
+    """
+    ends = np.arange(1, rounds + 1)
+    firsts = ends - (ends & -ends) + 1
+    held = [sum(first <= turn <= end for turn in turns) for first, end in zip(firsts, ends)]
+    return math.sqrt(sum(count**2 for count in held))
+
+
+@pytest.mark.parametrize(
+    ("rounds", "times"), [(1, 1), (3, 1), (5, 1), (7, 1), (8, 1), (5, 2), (8, 2), (3, 3), (8, 3)]
+)
+def test_a_tree_hides_whenever_a_client_takes_part(rounds: int, times: int) -> None:
+    turns = itertools.combinations(range(1, rounds + 1), times)
+    exact = of_gaussian(max(in_a_tree(own, rounds) for own in turns) / 4.0)
+    aggregator = aggregators.parse(
+        {"kind": "dp_ftrl", "noise_multiplier": 4.0, "clip": 1.0, "delta": DELTA}
+    )
+    for sampling in ({"kind": "cyclic", "blocks": 5}, LISTED, "uniform", "poisson"):
+        systems = Systems(samplers.parse(sampling))
+        private = guarantee(aggregator, systems, 10, 5, rounds, times)
+        assert private
+        assert exact <= private.epsilon
+        if times == 1:
+            assert private.epsilon < 1.25 * exact
