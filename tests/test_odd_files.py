@@ -84,6 +84,7 @@ def without_pandas_metadata() -> dict[str, Any]:
 
 
 GAPS = np.cumsum(1 + np.arange(N) % 3)
+PART = np.sort(RNG.permutation(N * 5 // 4)[:N])  # as of four of five rows to train on
 WORDS = [f"w{i:02}" for i in range(N)]
 IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
     "to_csv": (lambda: as_csv(noise()), ["Unnamed: 0"], "has no name"),
@@ -106,6 +107,17 @@ IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
         "numbers the rows",
     ),
     "permuted": (lambda: as_csv(noise(q=ORDER), index=False), ["q"], "numbers the rows"),
+    "a part of a table": (
+        lambda: as_csv(noise(q=PART), index=False),
+        ["q"],
+        "numbers the rows",
+    ),
+    "renamed": (
+        lambda: as_csv(noise().reset_index(names="unnamed_0"), index=False),
+        ["unnamed_0"],
+        "has no name",
+    ),
+    "R": (lambda: as_csv(noise(), index_label="...1"), ["...1"], "has no name"),
     "floats": (lambda: as_csv(noise(q=ORDER + 7.0), index=False), ["q"], "numbers the rows"),
     "PassengerId": (
         lambda: as_csv(noise(PassengerId=GAPS), index=False),
@@ -116,6 +128,11 @@ IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
         lambda: as_csv(noise(patient_id=GAPS[ORDER]), index=False),
         ["patient_id"],
         "has another number in every row",
+    ),
+    "large": (
+        lambda: as_csv(noise(q=10**18 + ORDER), index=False),
+        ["q"],
+        "numbers the rows",
     ),
     "reset_index": (
         lambda: as_csv(noise().set_axis(GAPS // 3).reset_index(), index=False),
@@ -197,6 +214,18 @@ def test_what_is_no_identifier_is_learned_from(write: Any, name: str) -> None:
     np.testing.assert_allclose(x[:, 2], np.asarray(FEATURES[name], np.float32))
 
 
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "linnerud"])
+@pytest.mark.parametrize("write", [as_csv, as_parquet])
+def test_published_tables_have_no_identifiers(write: Any, name: str) -> None:
+    import sklearn.datasets
+
+    published: Any = getattr(sklearn.datasets, f"load_{name}")(as_frame=True)
+    x = features(**write(published.data.assign(y=np.arange(len(published.data)) % 2), index=False))
+    np.testing.assert_allclose(x, published.data.to_numpy(), rtol=1e-6)
+    save("t.npz", x=published.data.to_numpy(), y=np.arange(len(x)) % 2)
+    np.testing.assert_array_equal(features(npz="t.npz"), x)
+
+
 def test_two_rows_number_nothing() -> None:
     Path("t.csv").write_text("a,y\n0,0\n1,1\n")
     assert features(csv="t.csv", label="y").tolist() == [[0], [1]]
@@ -275,7 +304,7 @@ ARRAYS = [as_npz, as_keras, as_huggingface, as_lists]
 
 
 @pytest.mark.parametrize("write", ARRAYS)
-@pytest.mark.parametrize("count", [np.arange(N), ORDER + 1])
+@pytest.mark.parametrize("count", [np.arange(N), ORDER + 1, PART])
 def test_a_column_of_an_array_that_numbers_the_rows_is_refused(
     write: Any, count: np.ndarray
 ) -> None:

@@ -37,9 +37,9 @@ def image_folder(
     left out. The labels are the folders' names in sorted order. With `by_client` there is a folder
     for each natural client above them: `leaves/alice/oak/1.png`. `channels` is 3 for colours, 1 for
     grey levels; images are converted. `size: [height, width]` brings all to one size; without it
-    they must have the same. Reads PNG, JPEG, BMP, GIF (the first picture), WebP, TIFF, PGM and PPM;
-    files with other endings are left alone. `test` is another folder of the same form, the test
-    set. An image is decoded when a round first needs it.
+    they must have the same. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (of several pictures
+    the first); files with other endings are left alone. `test` is another folder of the same form,
+    the test set. An image is decoded when a round first needs it.
 
     Raises:
         DataError: no such folder, no images in it, images of several sizes, or a broken one.

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from harness.data.datasets.base import Dataset, Examples, Facts, TaskKind, in_memory
 from harness.data.datasets.coding import coding, ids, kind_of, whole_or_text
-from harness.data.datasets.identifiers import counts_rows
+from harness.data.datasets.identifiers import counts_rows, may_count
 from harness.data.datasets.rows import Converted
 from harness.errors import DataError, DataUnavailable
 from harness.registry import suggest
@@ -90,7 +90,7 @@ def in_float32(values: np.ndarray, where: str, remedy: str) -> np.ndarray:
     columns, rough = (v.reshape(len(v), -1) for v in (values, converted))
     low, high = rough.min(axis=0), rough.max(axis=0)
     step = np.spacing(np.maximum(np.abs(low), np.abs(high)))
-    for one in np.flatnonzero((high - low) / step < _LEVELS):
+    for one in np.flatnonzero(high.astype(np.float64) - low < _LEVELS * step.astype(np.float64)):
         apart, kept = len(np.unique(columns[:, one])), len(np.unique(rough[:, one]))
         if kept < apart and varies(columns[:, one]):
             raise DataError(
@@ -213,7 +213,7 @@ def no_counts(x: Any, where: str) -> None:
     if len(x.shape) != 2 or x.shape[1] < 2 or x.dtype.kind not in "iuf":
         return
     values = np.asarray(x)
-    for column in np.flatnonzero(np.ptp(values, axis=0) == len(values) - 1):  # few, and soon found
+    for column in np.flatnonzero(may_count(np.ptp(values, axis=0), len(values))):
         if counts_rows(values[:, column]):
             raise DataError(
                 f"{where}: column {column} (from 0) numbers the rows, like an index; save the "
