@@ -94,8 +94,8 @@ def in_float32(values: np.ndarray, where: str, remedy: str) -> np.ndarray:
         apart, kept = len(np.unique(columns[:, one])), len(np.unique(rough[:, one]))
         if kept < apart and varies(columns[:, one]):
             raise DataError(
-                f"{where}: float32 keeps {kept} of {apart} values apart, as they are large and lie "
-                f"close together; {remedy}"
+                f"{where}: float32 keeps {kept} of {apart} values apart, which lie too close "
+                f"together for their size; {remedy}"
             )
     return converted
 
