@@ -49,6 +49,12 @@ files that it reads, so that a result is not taken from the cache of trainings o
 changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`. If clients are to train on
 images that are changed at random, the `x` of its training examples has a method `drawn(index, rng)`
 besides, which is asked in each round that a client takes part in.
+
+What a file may say by mistake is refused in one line, in all readers alike: columns that look like
+an index or an identifier, lines that do not fit the header, missing and infinite numbers, numbers
+so large that float32 merges them, and a test set that is the training set. Images are in [0, 1],
+whether they have 8 or 16 bits, in files or in arrays. What a function of your own gives is looked
+at, too: a label for each example, 0 to `num_classes - 1`, and finite features.
 """
 
 

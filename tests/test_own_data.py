@@ -394,8 +394,10 @@ def leaves() -> dict[str, np.ndarray]:
 
 
 def test_image_folder(leaves: dict[str, np.ndarray]) -> None:
+    for file, image in leaves.items():
+        draw(file.replace("leaves", "held"), image[::-1])
     data = made({"kind": "image_folder", "image_folder": "leaves", "by_client": True,
-                 "test": "leaves"}, split="natural")  # fmt: skip
+                 "test": "held"}, split="natural")  # fmt: skip
     assert (data.names, data.num_classes) == (("ann", "bob"), 2)
     for client, name in enumerate(data.names):
         examples = data.examples(client)

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.data import shifts, sizes
 from harness.data.datasets import Cache, Examples, TaskKind, classes_of, datasets
+from harness.data.datasets.validity import load_valid
 from harness.data.settings import Clients, Data
 from harness.data.splits import NO_ONE, Pool, assign, splits
 from harness.errors import DataError
@@ -155,7 +156,7 @@ def federate(data: Data, clients: Clients, seed: int, cache: Cache) -> Federated
         count = clients.count or len(names)
         drawn = generator(seed, Stream.POPULATION).choice(len(names), count, replace=False)
         chosen = [names[i] for i in np.sort(drawn)]
-    loaded = dataset.load(chosen)
+    loaded = load_valid(dataset, chosen)
 
     train, natural, test, validation = loaded.train, loaded.natural, loaded.test, None
     of_all = data.holdout == "global"

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 
 
 @functools.lru_cache(maxsize=2)
-def read_parquet(file: Path, size: int, changed: int) -> Mapping[str, np.ndarray]:
-    """The columns of a Parquet file; `size` and `changed` tell apart what the file was.
+def read_parquet(
+    file: Path, size: int, changed: int
+) -> tuple[Mapping[str, np.ndarray], frozenset[str]]:
+    """The columns of a Parquet file, and which of them pandas wrote as an index.
+
+    `size` and `changed` tell apart what the file was.
 
     Raises:
-        DataError: it is no Parquet file, or a column has lists of different lengths.
+        DataError: it is no Parquet file, has two columns of one name, or a column has lists of
+            different lengths.
 
     """
     import pyarrow as pa
@@ -28,10 +33,13 @@ def read_parquet(file: Path, size: int, changed: int) -> Mapping[str, np.ndarray
 
     try:
         table = pyarrow.parquet.read_table(file)
-    except (OSError, pa.ArrowException) as bad:
+        of_pandas: Any = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    except (OSError, ValueError, AttributeError, pa.ArrowException) as bad:
         why = str(bad).strip().partition("\n")[0]
         raise DataError(f"{file} cannot be read as a Parquet file: {why}") from bad
-    return {name: array(table[name], f"{file}: column {name!r}") for name in table.column_names}
+    names = table.column_names
+    columns = {name: array(table[name], f"{file}: column {name!r}") for name in names}
+    return columns, frozenset(n for n in names if n in of_pandas)
 
 
 def read_stream(files: Sequence[Path]) -> pa.Table:

@@ -36,10 +36,10 @@ def huggingface(
     """A folder that `save_to_disk` of Hugging Face's `datasets` wrote: `{huggingface: data/mine}`.
 
     `features` names the column to learn from: images, which become (height, width, channels) in [0,
-    1] as with `image_folder`, or numbers and lists of numbers, which stay as they are. `label`
-    names the column of labels (a `ClassLabel`, whole numbers from 0 up, or text; with `task` a
-    column of lists, as for `npz`), `client` that of the natural clients. Where several splits were
-    saved together, `train` is the one to train on and `test` the one to test on. Needs pyarrow:
+    1] as with `image_folder`, or numbers and lists of numbers, as those of `npz`. `label` names the
+    column of labels (a `ClassLabel`, whole numbers from 0 up, or text; with `task` a column of
+    lists, as for `npz`), `client` that of the natural clients. Where several splits were saved
+    together, `train` is the one to train on and `test` the one to test on. Needs pyarrow:
     `pip install 'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
 
     Source: https://huggingface.co/docs/datasets (`Dataset.save_to_disk`).
@@ -125,6 +125,7 @@ class _Part:
             f"column {label!r}",
             None if client is None else self._array(client),
             f"column {client!r}",
+            f"column {features!r}",
         )
 
     def _array(self, name: str) -> np.ndarray:

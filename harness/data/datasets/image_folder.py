@@ -32,13 +32,14 @@ def image_folder(
 ) -> Dataset:
     """Your images, a folder for each label: `{image_folder: data/leaves}` with `leaves/oak/1.png`.
 
-    `x` is (height, width, channels), scaled to [0, 1]. The labels are the folders' names in sorted
-    order. With `by_client` there is a folder for each natural client above them:
-    `leaves/alice/oak/1.png`. `channels` is 3 for colours, 1 for grey levels; images are converted.
-    `size: [height, width]` brings all to one size; without it they must have the same. Reads PNG,
-    JPEG, BMP, GIF (the first picture), WebP, TIFF, PGM and PPM; files with other endings are left
-    alone. `test` is another folder of the same form, the test set. An image is decoded when a round
-    first needs it.
+    `x` is (height, width, channels), scaled to [0, 1]: levels of 8 bits are divided by 255, grey
+    levels of 16 bits by 65535; floats (TIFF) are from 0 to 1 already, or refused; transparency is
+    left out. The labels are the folders' names in sorted order. With `by_client` there is a folder
+    for each natural client above them: `leaves/alice/oak/1.png`. `channels` is 3 for colours, 1 for
+    grey levels; images are converted. `size: [height, width]` brings all to one size; without it
+    they must have the same. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (of several pictures
+    the first); files with other endings are left alone. `test` is another folder of the same form,
+    the test set. An image is decoded when a round first needs it.
 
     Raises:
         DataError: no such folder, no images in it, images of several sizes, or a broken one.

@@ -49,8 +49,8 @@ def keras(cache: Cache, *, keras: UserPath) -> Dataset:
     By name, from `~/.keras/datasets`: `mnist` (60,000 + 10,000, (28, 28, 1), 11 MB), `cifar10` and
     `cifar100` (50,000 + 10,000, (32, 32, 3), 170 MB; the fine labels); nothing is downloaded. By
     path: an .npz archive in the form of Keras's mnist.npz, with the arrays `x_train`, `y_train`,
-    `x_test` and `y_test`. Bytes are images and scaled to [0, 1], other numbers stay as they are.
-    The test set is the archive's. No natural clients.
+    `x_test` and `y_test`, whose numbers are read as those of `npz`. The test set is the archive's.
+    No natural clients.
 
     Source: https://keras.io/api/datasets; Y. LeCun, C. Cortes, C. Burges, The MNIST database of
     handwritten digits; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
@@ -82,8 +82,9 @@ def keras(cache: Cache, *, keras: UserPath) -> Dataset:
 
 def _source(file: Path, names: dict[str, str]) -> own.Source:
     arrays = read(file, names)
-    x = own.features(arrays["x"], f"{file}: array {names['x']!r}")
-    return own.Source(x, arrays["y"], str(file), f"array {names['y']!r}")
+    said = {key: f"array {name!r}" for key, name in names.items()}
+    x = own.features(arrays["x"], f"{file}: {said['x']}")
+    return own.Source(x, arrays["y"], str(file), said["y"], x_name=said["x"])
 
 
 def _cifar(folder: Path, names: list[str], label: str) -> own.Source:

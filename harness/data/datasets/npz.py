@@ -30,13 +30,14 @@ def npz(
     """Your arrays, as `numpy.savez` writes them: `{npz: data/mine.npz}`.
 
     The archive has an array `x` (n, ...) of numbers and an array `y` (n,) of labels; the keys give
-    other names. Bytes (uint8) are images: scaled to [0, 1], and (n, height, width) gets a channel.
-    Other numbers become float32 as they are. Labels are whole numbers from 0 up, or text, which is
-    numbered in sorted order. With `task: tokens`, `y` is (n, t), a whole number from 0 up for each
-    position, negative where there is none (padding), and whole numbers in `x` are the tokens that a
-    model reads; with `task: tags` it is (n, tags), 1 for each tag of an example, else 0. `client`
-    names an array (n,) of text or numbers that says whose each
-    example is: the natural clients. `test` is another archive of the same form, the test set.
+    other names. Unsigned numbers of 8 or 16 bits (uint8, uint16) in three dimensions or more are
+    images: divided by 255 or 65535, and (n, height, width) gets a channel. Other numbers become
+    float32 as they are, also uint8 in two dimensions. Labels are whole numbers from 0 up, or text,
+    which is numbered in sorted order. With `task: tokens`, `y` is (n, t), a whole number from 0 up
+    for each position, negative where there is none (padding), and whole numbers in `x` are the
+    tokens that a model reads; with `task: tags` it is (n, tags), 1 for each tag of an example, else
+    0. `client` names an array (n,) of text or numbers that says whose each example is: the natural
+    clients. `test` is another archive of the same form, the test set.
 
     Raises:
         DataError: no such file or array, or values that cannot be features, labels or clients.
@@ -54,7 +55,7 @@ def _source(file: Path, names: dict[str, str], task: TaskKind) -> own.Source:
     said = {key: f"array {name!r}" for key, name in names.items()}
     x = own.features(arrays["x"], f"{file}: {said['x']}", task)
     client, client_name = arrays.get("client"), said.get("client", "")
-    return own.Source(x, arrays["y"], str(file), said["y"], client, client_name)
+    return own.Source(x, arrays["y"], str(file), said["y"], client, client_name, said["x"])
 
 
 def read(file: Path, named: dict[str, str]) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from harness.data.datasets.base import Dataset, Examples, Facts, TaskKind, in_memory
 from harness.data.datasets.coding import coding, ids, kind_of, whole_or_text
+from harness.data.datasets.identifiers import counts_rows, may_count
 from harness.data.datasets.rows import Converted
 from harness.errors import DataError, DataUnavailable
 from harness.registry import suggest
@@ -36,16 +37,19 @@ ImageSize = Annotated[
 FACTS = Facts("yours", "yours", "yours", "yours, where the examples have them")
 
 _CHUNK = 1 << 22  # values that are looked through at a time
+_SOME = 256  # examples that are compared at a time
+_LEVELS = 1 << 12  # numbers next to each other: what spreads over more of them loses little
 
 
 def features(column: Any, where: str, task: TaskKind = "label") -> Any:
-    """Float32 `Rows` (n, ...) of numbers: bytes are grey levels, all else stays as it is.
+    """Float32 `Rows` (n, ...) of numbers: images are scaled to [0, 1], all else stays as it is.
 
-    Bytes (uint8) 0..255 become [0, 1] when they are read, and images (n, height, width) of them
-    get a channel. Whole numbers are int32 and stay so where the task is `tokens`.
+    What `are_images` becomes [0, 1] when it is read, and (n, height, width) of it gets a channel.
+    Whole numbers are int32 and stay so where the task is `tokens`.
 
     Raises:
-        DataError: text, objects, or a number that is missing or infinite.
+        DataError: text, objects, a number that is missing or infinite, or numbers that float32
+            does not keep apart.
 
     """
     if column.dtype.kind not in "biuf":
@@ -54,20 +58,56 @@ def features(column: Any, where: str, task: TaskKind = "label") -> Any:
         column = column.reshape(len(column), 1)
     if task == "tokens" and column.dtype.kind in "iu":
         return ids(column, where)
-    if column.dtype == np.uint8:
+    if are_images(column):
         if column.ndim == 3:
             column = column[..., np.newaxis]
         return Converted(column, grey_levels)
-    return finite(column.astype(np.float32, copy=False), where)
+    return in_float32(column, where, "take their mean from them before they are saved")
+
+
+def are_images(column: Any) -> bool:
+    """Whether numbers are the grey levels of images: of 8 or 16 bits, (n, height, width, ...)."""
+    return column.dtype.kind == "u" and column.dtype.itemsize <= 2 and column.ndim >= 3
 
 
 def grey_levels(rows: np.ndarray) -> np.ndarray:
-    """Bytes 0..255 to float32 [0, 1]."""
-    return rows.astype(np.float32) / 255
+    """Levels 0..255, or 0..65535 where they have 16 bits, to float32 [0, 1]."""
+    return rows.astype(np.float32) / (65535 if rows.dtype.itemsize == 2 else 255)
+
+
+def in_float32(values: np.ndarray, where: str, remedy: str) -> np.ndarray:
+    """Float32 (n, ...) of numbers that are still as far apart.
+
+    Raises:
+        DataError: a number is missing, or not finite, or float32 does not keep it apart from
+            others: seconds since 1970, say. The `remedy` says what to do.
+
+    """
+    with np.errstate(over="ignore"):
+        converted = finite(values.astype(np.float32, copy=False), where)
+    if values.dtype.itemsize <= 2 or values.dtype == np.float32 or not values.size:
+        return converted
+    columns, rough = (v.reshape(len(v), -1) for v in (values, converted))
+    low, high = rough.min(axis=0), rough.max(axis=0)
+    step = np.spacing(np.maximum(np.abs(low), np.abs(high)))
+    for one in np.flatnonzero(high.astype(np.float64) - low < _LEVELS * step.astype(np.float64)):
+        apart, kept = len(np.unique(columns[:, one])), len(np.unique(rough[:, one]))
+        if kept < apart and varies(columns[:, one]):
+            raise DataError(
+                f"{where}: float32 keeps {kept} of {apart} values apart, which lie too close "
+                f"together for their size; {remedy}"
+            )
+    return converted
+
+
+def varies(values: np.ndarray) -> np.ndarray:
+    """Bool (...): where numbers (n, ...) differ by more than what float64 rounds."""
+    low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
+    return high - low > _LEVELS * np.spacing(np.maximum(np.abs(low), np.abs(high)))
 
 
 def finite(values: np.ndarray, where: str) -> np.ndarray:
-    """The same float32 (n, ...), looked through.
+    """The same numbers (n, ...), looked through.
 
     Raises:
         DataError: a number is missing, or not finite.
@@ -106,6 +146,7 @@ class Source:
         y_name: what the labels are called: ``column 'species'``.
         client: (n,), each example's client as it stands in the file; None where there are none.
         client_name: what the clients are called.
+        x_name: what the features are called, where nothing in the scenario names each of them.
 
     """
 
@@ -115,6 +156,7 @@ class Source:
     y_name: str
     client: Optional[np.ndarray] = None
     client_name: str = ""
+    x_name: str = ""
 
 
 def dataset(
@@ -129,12 +171,14 @@ def dataset(
     `at_least` is the number of labels where the file says it.
 
     Raises:
-        DataError: values that cannot be labels or clients, no examples, or a test set that does not
-            fit.
+        DataError: values that cannot be labels or clients, no examples, a column of features that
+            numbers the rows, or a test set that does not fit or is the training set.
 
     """
     if not len(train.y):
         raise DataError(f"{train.file}: there are no examples in it")
+    if train.x_name and task != "tokens":  # which are no columns of numbers
+        no_counts(train.x, f"{train.file}: {train.x_name}")
     y_place = f"{train.file}: {train.y_name}"
     if train.x.dtype == np.int32:  # a token is known by what it is read as, and by what follows
         at_least = max(at_least, int(np.max(train.x[:], initial=-1)) + 1)
@@ -156,7 +200,34 @@ def dataset(
                 f"{train.file} are 0 to {labels.num_classes - 1}"
             )
         held_out = Examples(test.x, labels.encode(test.y, f"{test.file}: {test.y_name}"))
+        if _same(examples, held_out):
+            raise DataError(
+                f"{test.file}: these examples to test on are those to train on ({train.file}), all "
+                "of them; name others, or none: then data.test_fraction is held out"
+            )
     return in_memory(name, examples, labels.num_classes, natural, task, held_out)
+
+
+def no_counts(x: Any, where: str) -> None:
+    """Raises DataError where a column of features (n, m), which have no names, numbers the rows."""
+    if len(x.shape) != 2 or x.shape[1] < 2 or x.dtype.kind not in "iuf":
+        return
+    values = np.asarray(x)
+    for column in np.flatnonzero(may_count(np.ptp(values, axis=0), len(values))):
+        if counts_rows(values[:, column]):
+            raise DataError(
+                f"{where}: column {column} (from 0) numbers the rows, like an index; save the "
+                f"array without it (numpy.delete(x, {column}, axis=1)), or on another scale if it "
+                "is to be learned from"
+            )
+
+
+def _same(one: Examples, other: Examples) -> bool:
+    """Whether all examples are the same, in the same order."""
+    if len(one) != len(other) or not np.array_equal(one.y, other.y):
+        return False
+    chunks = (slice(begin, begin + _SOME) for begin in range(0, len(one), _SOME))
+    return all(np.array_equal(one.x[some], other.x[some]) for some in chunks)
 
 
 def same_length(sizes: dict[str, int], where: str) -> None:

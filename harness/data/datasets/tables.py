@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,17 @@ from pydantic import Field
 
 from harness.data.datasets import arrow, own
 from harness.data.datasets.base import Cache, Dataset, TaskKind, datasets
+from harness.data.datasets.identifiers import identifies
+from harness.data.datasets.lines import check_lines
 from harness.errors import DataError
 from harness.runtime.user_files import UserPath, find, stamp
 
 Features = Annotated[
     Optional[list[str]], Field(description="Columns to learn from; all others when left out.")
+]
+Exclude = Annotated[
+    Optional[list[str]],
+    Field(description="Columns not to learn from, where features are left out."),
 ]
 Categories = Annotated[
     list[str], Field(description="Those of them that become a column for each value, 0 or 1.")
@@ -45,6 +52,7 @@ def csv(
     task: own.Task = "label",
     client: own.Client = None,
     features: Features = None,
+    exclude: Exclude = None,
     categories: Categories = [],  # noqa: B006 - pydantic copies it
     standardize: Standardize = False,
     shape: Shape = None,
@@ -57,12 +65,16 @@ def csv(
 
     A row is an example; `x` is (columns,) float32, or of the `shape` that is given. `label` names
     the column of labels (whole numbers from 0 up, or text, which is numbered in sorted order),
-    `client` that of the natural clients. `features` lists the columns to learn from, all others
-    when left out; `categories` those of them whose values are no quantities: each becomes one
-    column for each value, 0 or 1. With `standardize` the columns of numbers get mean 0 and standard
-    deviation 1 over this file. With `task: tags`, `label` lists columns of 0 and 1, one for each
-    tag; with `task: tokens`, one for each position, as for `npz`. `separator` is what stands
-    between columns: ";", say. `test` is another table with the same columns, the test set.
+    `client` that of the natural clients. `features` lists the columns to learn from, all others but
+    those under `exclude` when left out. A column that looks like an identifier (without a name or
+    with that of an index, or with another whole number or category in every row) has to stand under
+    one of the two. `categories` are those of the features whose values are no quantities: each
+    becomes one column for each value, 0 or 1. With `standardize` the columns of numbers get mean 0
+    and standard deviation 1 over this file. Missing values (nothing, NA, None, null, nan) are
+    refused, as are lines that do not have a value for each name of the header. With `task: tags`,
+    `label` lists columns of 0 and 1, one for each tag; with `task: tokens`, one for each position,
+    as for `npz`. `separator` is what stands between columns: ";", say. `test` is another table with
+    the same columns, the test set.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
@@ -72,7 +84,9 @@ def csv(
         functools.partial(_read_csv, separator=separator),
         (csv, "data.dataset.csv"),
         test,
-        _Meaning(_listed(label), task, client, features, tuple(categories), standardize, shape),
+        _Meaning(
+            _listed(label), task, client, features, exclude, tuple(categories), standardize, shape
+        ),
     )
 
 
@@ -85,6 +99,7 @@ def parquet(
     task: own.Task = "label",
     client: own.Client = None,
     features: Features = None,
+    exclude: Exclude = None,
     categories: Categories = [],  # noqa: B006 - pydantic copies it
     standardize: Standardize = False,
     shape: Shape = None,
@@ -92,9 +107,9 @@ def parquet(
 ) -> Dataset:
     """Your table in a Parquet file: `{parquet: data/visits.parquet, label: outcome}`.
 
-    The keys are those of `csv`. A column of lists of numbers, all as long as each other, may be the
-    only one of `features`: an embedding, pixels with a `shape`, or tokens; with `task`, one may be
-    the `label`. Needs pyarrow:
+    The keys are those of `csv`, and what looks like an identifier is refused as there. A column of
+    lists of numbers, all as long as each other, may be the only one of `features`: an embedding,
+    pixels with a `shape`, or tokens; with `task`, one may be the `label`. Needs pyarrow:
     `pip install 'pytest-federated[arrow]'`.
 
     Raises:
@@ -104,15 +119,25 @@ def parquet(
     """
     own.demand_arrow("parquet")
     return _table(
-        arrow.read_parquet,
+        _read_parquet,
         (parquet, "data.dataset.parquet"),
         test,
-        _Meaning(_listed(label), task, client, features, tuple(categories), standardize, shape),
+        _Meaning(
+            _listed(label), task, client, features, exclude, tuple(categories), standardize, shape
+        ),
     )
 
 
 def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
     return (label,) if isinstance(label, str) else tuple(label)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What a table holds: the values of each column, and which columns the file calls an index."""
+
+    values: Columns
+    index: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -123,23 +148,29 @@ class _Meaning:
     task: TaskKind
     client: Optional[str]
     features: Optional[Sequence[str]]
+    exclude: Optional[Sequence[str]]
     categories: Sequence[str]
     standardize: bool
     shape: Optional[Sequence[int]]
 
-    def learned_from(self, columns: Columns, where: str) -> list[str]:
+    def learned_from(self, table: _Columns, where: str) -> list[str]:
         """The names under `features`; all that the scenario names must be there."""
+        columns = table.values
         for key, names in (
             ("label", self.labels),
             ("client", [self.client] if self.client else []),
             ("features", self.features or []),
+            ("exclude", self.exclude or []),
             ("categories", self.categories),
         ):
             for name in names:
                 own.known(name, columns, key, where, "column")
         known = [*self.labels, self.client]
-        chosen = self.features or [c for c in columns if c not in known]
+        left_out = [*known, *(self.exclude or [])]
+        chosen = self.features or [c for c in columns if c not in left_out]
         for name in chosen:
+            if name in left_out and name not in known:
+                raise DataError(f"{where}: column {name!r} is both under features and exclude")
             if name in known:
                 raise DataError(
                     f"{where}: column {name!r} is both under features and the label or the client"
@@ -149,34 +180,65 @@ class _Meaning:
                 raise DataError(f"{where}: column {name!r} is under categories, not under features")
         if not chosen:
             raise DataError(f"{where} has no columns to learn from")
+        if not self.features:
+            self._refuse_identifiers(table, chosen, where)
         return list(chosen)
+
+    def _refuse_identifiers(self, table: _Columns, chosen: Sequence[str], where: str) -> None:
+        """Raises DataError where the user has not said that an identifier is learned from."""
+        why: dict[str, str] = {}
+        for name in chosen:
+            reason = identifies(
+                name,
+                table.values[name],
+                is_index=name in table.index,
+                is_category=name in self.categories,
+            )
+            if reason:
+                why[name] = reason
+        if why:
+            reasons = ", ".join(f"column {name!r} {reason}" for name, reason in why.items())
+            line = json.dumps([*(self.exclude or []), *why], ensure_ascii=False)
+            raise DataError(
+                f"{where}: {reasons}, so it looks like an identifier of the rows; write "
+                f"data.dataset.exclude: {line} to leave it out, or list all columns to learn from "
+                "under data.dataset.features"
+            )
 
 
 class _Encoder:
     """From columns to examples, in the way that the training table decides."""
 
-    def __init__(self, meaning: _Meaning, columns: Columns, where: str) -> None:
+    def __init__(self, meaning: _Meaning, table: _Columns, where: str) -> None:
+        columns = table.values
         self._meaning = meaning
-        self._names = meaning.learned_from(columns, where)
+        self._names = meaning.learned_from(table, where)
         self._values: dict[str, np.ndarray] = {}
         self._scales: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        if not len(columns[self._names[0]]):
+            raise DataError(f"{where}: there are no examples in it")
         for name in self._names:
             place = f"{where}: column {name!r}"
+            if meaning.task != "tokens":
+                own.no_counts(columns[name], place)  # of lists: those have no names
             if name in meaning.categories:
                 self._values[name] = np.unique(_text(columns[name], place))
             elif meaning.standardize:
-                block = _numbers(columns[name], place)
-                spread = block.std(axis=0, dtype=np.float64)
-                spread[spread == 0] = 1  # what is the same everywhere says nothing
-                self._scales[name] = block.mean(axis=0, dtype=np.float64), spread
+                block = _numbers(columns[name], place).astype(np.float64)
+                varies = own.varies(block)  # what is the same everywhere says nothing
+                self._scales[name] = (
+                    np.where(varies, block.mean(axis=0), block[0]),
+                    np.where(varies, block.std(axis=0), 1),
+                )
 
-    def source(self, columns: Columns, where: str, *, with_clients: bool) -> own.Source:
+    def source(self, table: _Columns, where: str, *, with_clients: bool) -> own.Source:
         """The examples of a table.
 
         Raises:
             DataError: a column is missing, or has a value that is no feature.
 
         """
+        columns = table.values
         labels, client = self._meaning.labels, self._meaning.client if with_clients else None
         for name in [*self._names, *labels]:
             own.known(name, columns, "test", where, "column")
@@ -208,8 +270,10 @@ class _Encoder:
         place = f"{where}: column {name!r}"
         if name not in self._values:
             block = _numbers(columns[name], place)
-            mean, spread = self._scales.get(name, (0.0, 1.0))
-            return ((block - mean) / spread).astype(np.float32) if self._scales else block
+            if name not in self._scales:
+                return own.in_float32(block, place, "write data.dataset.standardize: true")
+            mean, spread = self._scales[name]
+            return ((block.astype(np.float64) - mean) / spread).astype(np.float32)
         given, values = _text(columns[name], place), self._values[name]
         found = given[:, np.newaxis] == values
         if not found.any(axis=1).all():
@@ -231,7 +295,7 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
 
 
 @functools.lru_cache(maxsize=2)
-def _read_csv(file: Path, size: int, changed: int, separator: str) -> Columns:
+def _read_csv(file: Path, size: int, changed: int, separator: str) -> _Columns:
     """The columns of a text table; `size` and `changed` tell apart what the file was."""
     import pandas as pd
 
@@ -240,7 +304,13 @@ def _read_csv(file: Path, size: int, changed: int, separator: str) -> Columns:
     except (OSError, ValueError) as bad:  # pandas' own and Unicode's are of the second kind
         why = str(bad).strip().partition("\n")[0]
         raise DataError(f"{file} cannot be read as a table: {why}") from bad
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
+    check_lines(file, separator)
+    return _Columns({str(name): frame[name].to_numpy() for name in frame.columns})
+
+
+def _read_parquet(file: Path, size: int, changed: int) -> _Columns:
+    """The columns of a Parquet file."""
+    return _Columns(*arrow.read_parquet(file, size, changed))
 
 
 def _text(column: np.ndarray, where: str) -> np.ndarray:
@@ -252,7 +322,7 @@ def _text(column: np.ndarray, where: str) -> np.ndarray:
 
 
 def _numbers(column: np.ndarray, where: str) -> np.ndarray:
-    """Float32 (n, m): a column of numbers (n,), or of lists of them (n, ...)."""
+    """Numbers (n, m): a column of them (n,), or of lists of them (n, ...); images in [0, 1]."""
     if column.dtype.kind in "OU":
         for row, value in enumerate(column):
             if value is None or value != value:
@@ -261,10 +331,14 @@ def _numbers(column: np.ndarray, where: str) -> np.ndarray:
                 float(value)
             except (TypeError, ValueError):
                 raise DataError(
-                    f"{where}, row {row + 1}: {value!r} is no number; list the columns to learn "
-                    "from under features, and those of words also under categories"
+                    f"{where}, row {row + 1}: {value!r:.40} is no number; list the columns to "
+                    "learn from under features, and those of words also under categories"
                 ) from None
     elif column.dtype.kind not in "biuf":
         raise DataError(f"{where}: values of type {column.dtype} are no numbers")
+    if column.dtype.kind in "OU":
+        column = column.astype(np.float64)
+    elif own.are_images(column):
+        column = own.grey_levels(column)
     size = int(np.prod(column.shape[1:]))
-    return own.finite(column.astype(np.float32).reshape(len(column), size), where)
+    return own.finite(column.reshape(len(column), size), where)

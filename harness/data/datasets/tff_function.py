@@ -36,8 +36,8 @@ def tff(
     The function is called with `args`. With `test_set` it gives two of them, for training and for
     testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
     Examples are mappings with features under the key `x` and the label, one whole number from 0 up
-    or text, under `y` (with `task` several, as for `npz`); or pairs of the two. Bytes (uint8) are
-    images and scaled to [0, 1]. The natural clients are its `client_ids`. All clients are read, so
+    or text, under `y` (with `task` several, as for `npz`); or pairs of the two. Images (uint8) are
+    scaled as those of `npz`. The natural clients are its `client_ids`. All clients are read, so
     that the labels are known; for data too large for memory write a data set of your own instead
     (`@harness.dataset`).
 
@@ -100,7 +100,8 @@ def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> own.
 
 
 def _source(features: np.ndarray, labels: np.ndarray, name: str, task: TaskKind) -> own.Source:
-    return own.Source(own.features(features, f"{name}: features", task), labels, name, "labels")
+    x = own.features(features, f"{name}: features", task)
+    return own.Source(x, labels, name, "labels", x_name="features")
 
 
 def _arrays(examples: Any, x: str, y: str, where: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,89 @@
+"""What stands in a table to say which row is which, and is nothing to learn from.
+
+Rows that are sorted by label make such a column tell the label: pure noise beside it, and a model
+is right every time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Optional
+
+import numpy as np
+
+# What pandas and R's readr call a column without a name, and pandas an index in a Parquet file.
+_UNNAMED = re.compile(r"\s*|unnamed[:_ ]*\d.*|\.\.\.\d+|__index_level_\d+__", re.IGNORECASE)
+# What `reset_index` of pandas calls an index.
+_INDEX = re.compile(r"index|level_\d+")
+# Words of a name as in patient_id, PassengerId, "Row ID", rownames.
+_IDENTIFIER = re.compile(
+    r"(.*[\W_])?(id|ids|idx|index|uuid|guid|row_?(nr|no|num|number|name|names))|.*[a-z](Id|ID)",
+)
+_ENOUGH = 3  # rows: in fewer, any numbers follow each other
+# From so many rows on, numbers that are all different stand this close together by accident in
+# fewer than one of 1,000 tables: a part of a table has gaps in its index.
+_MANY, _DENSE = 20, 0.7
+
+
+def identifies(
+    name: str, column: np.ndarray, *, is_index: bool = False, is_category: bool = False
+) -> Optional[str]:
+    """Why a column looks like an identifier of the rows; None where it does not.
+
+    Args:
+        name: of the column.
+        column: (n, ...), its values.
+        is_index: whether the file says that it is an index.
+        is_category: whether its values are no quantities.
+
+    """
+    if _UNNAMED.fullmatch(name):
+        return "has no name, like the index that pandas writes"
+    if is_index:
+        return "is an index that pandas wrote"
+    if column.ndim != 1 or len(column) < _ENOUGH or column.dtype.kind == "b":
+        return None
+    whole = _whole(column)
+    if whole is None:
+        if is_category and len(set(column.tolist())) == len(column):
+            return "has another value in every row"
+        return None
+    if counts_rows(whole):
+        return "numbers the rows"
+    if _INDEX.fullmatch(name.strip()):
+        return "has the name that pandas gives to an index"
+    named = _IDENTIFIER.fullmatch(name.strip()) or _IDENTIFIER.fullmatch(name.strip().lower())
+    if (named or is_category) and len(np.unique(whole)) == len(whole):
+        return "has another number in every row"
+    return None
+
+
+def counts_rows(column: np.ndarray) -> bool:
+    """Whether numbers (n,) are a running count of the rows, or of a table that they are a part of.
+
+    These are whole numbers, all different, that follow each other in any order. Where there are
+    many, up to three of ten may be missing between the lowest and the highest.
+    """
+    rows = len(column)
+    if rows < _ENOUGH or not may_count(column.max().item() - column.min().item(), rows):
+        return False
+    whole = _whole(column)
+    return whole is not None and len(np.unique(whole)) == rows
+
+
+def may_count(spread: Any, rows: int) -> Any:
+    """Whether this many different whole numbers between the lowest and the highest would count."""
+    return (spread >= rows - 1) & (spread < (rows if rows < _MANY else rows / _DENSE))
+
+
+def _whole(column: np.ndarray) -> Optional[np.ndarray]:
+    """The whole numbers (n,) in a column of numbers, or of text that says such; None for others."""
+    if column.dtype.kind in "iu":
+        return column
+    try:
+        numbers = column.astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+    if not np.isfinite(numbers).all() or (numbers != np.rint(numbers)).any():
+        return None
+    return numbers
