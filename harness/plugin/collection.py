@@ -12,7 +12,7 @@ from harness.errors import Problem, ScenarioError
 from harness.plugin.item import ScenarioItem
 from harness.scenario import load_file
 from harness.scenario.files import SUFFIXES, duplicates, find_files
-from harness.scenario.loader import DEFAULTS
+from harness.scenario.loader import DEFAULTS, resolved
 
 PROBLEMS = pytest.StashKey[list[Problem]]()
 
@@ -24,7 +24,7 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
     """
     if path.suffix not in SUFFIXES or path.name == DEFAULTS:
         return False
-    if path.resolve() in _named(config):
+    if resolved(path) in _named(config):
         return True
     try:
         relative = path.relative_to(config.rootpath).as_posix()
@@ -35,7 +35,7 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
 
 def _named(config: pytest.Config) -> set[Path]:
     start = config.invocation_params.dir
-    return {(start / str(arg).split("::")[0]).resolve() for arg in config.args}
+    return {resolved(start / str(arg).split("::")[0]) for arg in config.args}
 
 
 class ScenarioFile(pytest.File):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from harness.errors import Problem, ScenarioError
-from harness.scenario.loader import DEFAULTS, Case, load_file, shown_path
+from harness.scenario.loader import DEFAULTS, Case, load_file, resolved, shown_path
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -18,7 +18,7 @@ def find_files(path: Path) -> list[Path]:
         return [path]
     below = (p for p in path.rglob("*") if p.suffix in SUFFIXES and p.name != DEFAULTS)
     seen = (p for p in below if not any(f.startswith(".") for f in p.relative_to(path).parts))
-    return sorted(p for p in seen if p.is_file())
+    return sorted(p for p in seen if not p.is_dir())
 
 
 def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
@@ -30,7 +30,7 @@ def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
     """
     cases: list[Case] = []
     problems: list[Problem] = []
-    files = {f.resolve(): f for p in reversed(paths) for f in reversed(find_files(p))}
+    files = {resolved(f): f for p in reversed(paths) for f in reversed(find_files(p))}
     for file in reversed(files.values()):
         try:
             cases += load_file(file, root)
