@@ -191,6 +191,14 @@ def test_the_scenarios_of_all_documents_count(
         load_file(tmp_path / "f.yaml")
 
 
+def test_long_documents_make_fewer_scenarios(
+    said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.scenario.matrix.MAX_PLACES", 40)
+    message = "f.yaml:7: matrix: makes 3 scenarios; allowed: at most 2 of one as long as this"
+    assert message in said(GOOD + "matrix: {clients.count: [1, 2, 3]}\n")
+
+
 def test_a_merged_mapping_is_read_as_yaml_says(tmp_path: Path) -> None:
     """Its own keys come first, then those of the first mapping that has them."""
     (tmp_path / "pytest.ini").touch()
@@ -269,6 +277,19 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").chmod(0)
     with pytest.raises(ScenarioError, match="cannot be read: Permission denied"):
         load_file(tmp_path / "f.yaml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
+def test_a_folder_that_may_not_be_read(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "f.yaml").write_text(GOOD)
+    (tmp_path / "below").chmod(mode)
+    try:
+        with pytest.raises(ScenarioError, match="cannot be read: Permission denied"):
+            harness.load_scenarios(tmp_path)
+    finally:
+        (tmp_path / "below").chmod(0o700)
 
 
 # The ways to a file

@@ -146,7 +146,7 @@ def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
         if os.path.lexists(folder / DEFAULTS):  # a broken link is no reason to do without
             found.append(_default(folder / DEFAULTS, root))
             _write_out_choices(found[-1])
-        if any((folder / marker).exists() for marker in _ROOT_MARKERS):
+        if any(os.path.lexists(folder / marker) for marker in _ROOT_MARKERS):
             break
     return found
 

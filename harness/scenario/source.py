@@ -171,7 +171,10 @@ def _text(file: Path, shown: Path) -> str:
     try:
         kind = file.stat().st_mode
         if not stat.S_ISREG(kind):  # reading a pipe or a device might never end
-            what = "a folder" if stat.S_ISDIR(kind) else "not a regular file"
+            what = "not a regular file"
+            if stat.S_ISDIR(kind):
+                list(file.iterdir())  # raises where that is what is wrong
+                what = "a folder"
             raise ScenarioError([Problem(shown, 0, "", f"cannot be read: it is {what}")])
         with file.open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
