@@ -20,7 +20,7 @@ import harness
 from harness.__main__ import main
 from harness.errors import ScenarioError
 from harness.scenario.loader import load_file
-from harness.scenario.matrix import MAX_VARIANTS
+from harness.scenario.matrix import MAX_KEYS, MAX_VARIANTS
 from harness.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,7 @@ HOSTILE = {
         for opening in ("[", "{a: ")
     },
     **{
-        f"{depth} lines": (
+        f"{depth} lines of {item}": (
             "a:\n" + "".join(f"{' ' * n}{item}\n" for n in range(1, depth)),
             TOO_DEEP,
         )
@@ -167,6 +167,12 @@ def test_what_is_just_small_enough_is_read(tmp_path: Path) -> None:
     nested = "{kind: inner, split: " * 20 + "iid" + "}" * 20
     file.write_text(GOOD.replace("count: 4", f"count: 4, split: {nested}"))
     assert len(load_file(file)) == 1
+
+
+def test_the_limits_are_documented() -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    for limit in (MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_VARIANTS, MAX_KEYS):
+        assert f" {limit:,} " in text.replace("\n", " ")
 
 
 def test_many_problems_are_not_all_shown(tmp_path: Path) -> None:

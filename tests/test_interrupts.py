@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import subprocess
 import sys
@@ -11,13 +12,17 @@ import threading
 import time
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Optional
 
 import pytest
 from forks import environment
-from support import LONG, TINY
+from ruamel.yaml import YAML
+from support import LONG, TINY, is_running
 
+from harness import Options, Scenario, pipeline
 from harness.errors import TimeLimitExceeded
-from harness.runtime import interrupts
+from harness.runtime import context, interrupts, worker
 
 
 def test_an_interrupt_that_became_another_exception() -> None:
@@ -312,3 +317,49 @@ def test_an_import_of_tff_takes_nothing_of_the_limit(
         timeout=60,
     )
     assert done.stdout.splitlines() == said, done.stderr
+
+
+# What is left behind
+
+
+def test_after_an_interrupted_training_the_runtime_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worker would still compute for the training that nobody waits for."""
+    ended: list[bool] = []
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "runtime", lambda *_: SimpleNamespace(start=interrupted))
+    monkeypatch.setattr(pipeline, "shutdown", lambda: ended.append(True))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.train_seed(Scenario.model_validate(YAML(typ="safe").load(TINY)), 0, Options())
+    assert ended == [True]
+
+
+def test_an_interrupted_end_leaves_no_stopped_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(context, "_runtime", SimpleNamespace(stop=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        context.shutdown()
+    assert context._runtime is None
+
+
+def test_a_worker_whose_start_is_interrupted_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Event):
+        def wait(self, timeout: Optional[float] = None) -> bool:
+            super().wait(timeout)
+            raise KeyboardInterrupt
+
+    names = SimpleNamespace(Thread=threading.Thread, Event=Interrupted)
+    monkeypatch.setattr(worker, "threading", names)
+    started = worker.LocalWorker()
+    with pytest.raises(KeyboardInterrupt):
+        started._spawn(["sleep", "60"], dict(os.environ))
+    assert started.pid and is_running(started.pid)
+    pid = started.pid
+    started.stop()
+    assert not started.alive and not is_running(pid)
