@@ -68,7 +68,8 @@ class Options:
         reuse: whether a training that is kept is not run again.
         resume: whether a training goes on from its last checkpoint.
         checkpoint_every: rounds between two checkpoints; every 30 seconds when None.
-        timeout: seconds that one scenario may take, all its seeds together.
+        timeout: seconds that one scenario may take, all its seeds together; without the import of
+            TFF.
         cluster: does the trainings on other machines; None does them here.
         inconclusive: what decides an expectation whose threshold lies in the interval of the mean:
             the `mean`, or always `fail`, `pass`, or `warn`, which passes it.
@@ -355,9 +356,9 @@ def train_seed(
         return history
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
     cohort_size = scenario.clients.cohort_size(len(data.clients))
-    # After the data, whose errors need no TensorFlow.
-    runtime(options.threads, parse_addresses(options.workers)).start()
     try:
+        # After the data, whose errors need no TensorFlow.
+        runtime(options.threads, parse_addresses(options.workers)).start()
         return train(
             data,
             scenario.model,
@@ -368,8 +369,8 @@ def train_seed(
             checkpoints,
             scenario.clients.systems,
         )
-    except TimeLimitExceeded:
-        shutdown()  # the worker is still busy
+    except (TimeLimitExceeded, KeyboardInterrupt):
+        shutdown()  # the worker is still busy, or only half started
         raise
 
 

@@ -1,16 +1,28 @@
-"""Ctrl-C ends a training wherever it strikes."""
+"""Ctrl-C and time limits end a training wherever they strike, and nothing after it."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import weakref
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Optional
 
 import pytest
+from forks import environment
+from ruamel.yaml import YAML
+from support import LONG, TINY, is_running
 
+from harness import Options, Scenario, pipeline
 from harness.errors import TimeLimitExceeded
-from harness.runtime import interrupts
+from harness.runtime import context, interrupts, worker
 
 
 def test_an_interrupt_that_became_another_exception() -> None:
@@ -90,3 +102,264 @@ def test_another_thread_is_left_alone() -> None:
     thread.start()
     thread.join()
     assert not failed
+
+
+# Imports
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the code of a library stands that nobody has imported; with a module of its own."""
+    package = tmp_path / "some_library"
+    package.mkdir()
+    (package / "inner.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("some_library", "some_library.inner"):
+        monkeypatch.setitem(sys.modules, name, sys)  # so that it is not there after the test
+        monkeypatch.delitem(sys.modules, name)
+    return package / "__init__.py"
+
+
+def struck(*numbers: signal.Signals) -> str:
+    """A library in whose import these signals come."""
+    lines = [f"signal.raise_signal({int(number)})" for number in numbers]
+    return "\n".join(["import some_library.inner, signal", *lines, "is_whole = True"])
+
+
+def _is_whole() -> bool:
+    return getattr(sys.modules.get("some_library"), "is_whole", False)
+
+
+def test_the_limit_waits_for_an_import_and_then_strikes(library: Path) -> None:
+    library.write_text(struck(signal.SIGALRM))
+    with pytest.raises(TimeLimitExceeded), interrupts.kept(60):
+        importlib.import_module("some_library")
+        time.sleep(30)
+        pytest.fail("it did not strike")
+    assert _is_whole()
+
+
+def test_an_import_that_has_no_end_is_struck(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interrupts, "_IMPORT_SECONDS", 0.2)
+    library.write_text("import time\ntime.sleep(30)\n")
+    with pytest.raises(TimeLimitExceeded), interrupts.kept(0.1):
+        importlib.import_module("some_library")
+    assert "some_library" not in sys.modules
+
+
+def test_ctrl_c_waits_for_an_import(library: Path) -> None:
+    library.write_text(struck(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), interrupts.kept():
+        importlib.import_module("some_library")
+        time.sleep(30)
+        pytest.fail("it did not strike")
+    assert _is_whole()
+
+
+def test_ctrl_c_waits_for_an_import_where_the_alarm_is_someone_elses(library: Path) -> None:
+    library.write_text(struck(signal.SIGINT))
+    before = signal.signal(signal.SIGALRM, lambda *_: None)
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts.kept() as check:
+            importlib.import_module("some_library")
+            check()
+            pytest.fail("check raises")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert _is_whole()
+
+
+def test_a_second_ctrl_c_does_not_wait(library: Path) -> None:
+    library.write_text(struck(signal.SIGINT, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), interrupts.kept():
+        importlib.import_module("some_library")
+    assert not _is_whole()
+
+
+def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
+    library.write_text(struck(signal.SIGALRM, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), interrupts.kept(60):
+        importlib.import_module("some_library")
+        time.sleep(30)
+    assert _is_whole()
+
+
+def test_a_block_within_an_import_is_struck(library: Path) -> None:
+    library.write_text(
+        "from harness.runtime import interrupts\nimport signal\nwith interrupts.kept():\n"
+        "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        importlib.import_module("some_library")
+
+
+def test_what_does_not_count_takes_nothing_of_the_limit() -> None:
+    with interrupts.kept(60):
+        block = interrupts._running.get()
+        assert block and block.end
+        before = block.end
+        with interrupts.uncounted():
+            assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+            time.sleep(0.3)
+        assert block.end >= before + 0.3
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    with interrupts.uncounted():
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+# An import of TFF, which can be done once in a process
+
+TWICE = """
+import contextlib, os, signal, sys, threading, time
+import pytest
+
+def strike():
+    while "tensorflow_federated.python.core" not in sys.modules:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+if "--ctrl-c" in sys.argv:
+    threading.Thread(target=strike, daemon=True).start()
+    code = pytest.main(["long.scenario.yaml", "--fed-no-cache"])
+else:
+    code = pytest.main(["long.scenario.yaml", "--fed-no-cache", "--fed-timeout=1"])
+print("FIRST", int(code))
+print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
+def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
+    tmp_path: Path, how: str, code: int
+) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "long.scenario.yaml").write_text(LONG)
+    (tmp_path / "tiny.scenario.yaml").write_text(TINY)
+    done = subprocess.run(
+        [sys.executable, "-c", TWICE, how],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        text=True,
+        timeout=150,
+    )
+    assert f"FIRST {code}\n" in done.stdout and "SECOND 0\n" in done.stdout, done.stdout
+    assert "broken" not in done.stdout
+    assert ("long - not done after 1 seconds, the time limit" in done.stdout) == (code == 1)
+
+
+STUB = """
+from harness.runtime import interrupts
+from harness.runtime.imports import import_tff
+
+try:
+    with interrupts.kept({seconds}):
+        try:
+            import_tff()
+        finally:
+            print("imported")
+        import time
+        time.sleep(30)
+except BaseException as bad:
+    print(type(bad).__name__)
+try:
+    import_tff()
+    print("again")
+except Exception as bad:
+    print(bad)
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "strikes", "said"),
+    [
+        (0.2, "", ["imported", "TimeLimitExceeded", "again"]),
+        (60, "raise_signal(2)", ["imported", "KeyboardInterrupt", "again"]),
+        (
+            60,
+            "raise_signal(2); raise_signal(2)",
+            [
+                "imported",
+                "KeyboardInterrupt",
+                "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
+                "cannot be done twice: start it anew",
+            ],
+        ),
+    ],
+    ids=["limit", "ctrl-c", "ctrl-c twice"],
+)
+def test_an_import_of_tff_takes_nothing_of_the_limit(
+    tmp_path: Path, seconds: float, strikes: str, said: list[str]
+) -> None:
+    """Instead of TFF, a library that has to be imported in one go, and lasts longer."""
+    for name, code in {
+        "tensorflow": f"""
+            import sys, time
+            from signal import raise_signal
+            assert not hasattr(sys, "_was_imported"), "a C extension is loaded once"
+            sys._was_imported = True
+            time.sleep(0.5)
+            {strikes}
+            """,
+        "tensorflow_federated": "",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(textwrap.dedent(code))
+    code = STUB.format(seconds=seconds)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}]\n" + code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == said, done.stderr
+
+
+# What is left behind
+
+
+def test_after_an_interrupted_training_the_runtime_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The worker would still compute for the training that nobody waits for."""
+    ended: list[bool] = []
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "runtime", lambda *_: SimpleNamespace(start=interrupted))
+    monkeypatch.setattr(pipeline, "shutdown", lambda: ended.append(True))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.train_seed(Scenario.model_validate(YAML(typ="safe").load(TINY)), 0, Options())
+    assert ended == [True]
+
+
+def test_an_interrupted_end_leaves_no_stopped_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(context, "_runtime", SimpleNamespace(stop=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        context.shutdown()
+    assert context._runtime is None
+
+
+def test_a_worker_whose_start_is_interrupted_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(threading.Event):
+        def wait(self, timeout: Optional[float] = None) -> bool:
+            super().wait(timeout)
+            raise KeyboardInterrupt
+
+    names = SimpleNamespace(Thread=threading.Thread, Event=Interrupted)
+    monkeypatch.setattr(worker, "threading", names)
+    started = worker.LocalWorker()
+    with pytest.raises(KeyboardInterrupt):
+        started._spawn(["sleep", "60"], dict(os.environ))
+    assert started.pid and is_running(started.pid)
+    pid = started.pid
+    started.stop()
+    assert not started.alive and not is_running(pid)

@@ -339,6 +339,83 @@ def test_mistakes_in_blocks_are_told(
     assert file.read_text(encoding="utf-8") == text
 
 
+B, E = "<!-- fedharness: summary m* -->", "<!-- /fedharness -->"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{B}\nmine\n\n{B}\n{E}\n", ":1: a block without its end"),
+        (f"{B}\n{E}\n\n{B}\nmine\n", ":4: a block without its end"),
+        (f"{B}\n{E}\nmine\n{E}\n", ":4: the end of a block that does not begin"),
+        (f"{B}\n<!-- end of fedharness -->\nmine\n{E}\n", ":1: a block without its end"),
+        (f"{B}\n<!-- /fedharnes -->\nmine\n{E}\n", ":1: a block without its end"),
+        (f"{B}\nmine <!-- /fedharness -->\nmine\n{E}\n", "line 2 has ... <!-- /fedharness --> ..."),
+        (f"{B}\nmine\n    {B}\n{E}\n", ":1: a block without its end"),
+        (f"{B}\n```\n{E}\nmine\n```\n", ":1: a block without its end"),
+        (f"{B}\n{E}\n<!-- fedharness summary -->\n", ":3: got <!-- fedharness summary -->"),
+        (f"{B}\n{E}\n<!-- FedHarnes: summary -->\n", ":3: got <!-- FedHarnes: summary -->"),
+        (f"{B}\n{E}\n{B} mine\n{E}\n", f":3: got {B} mine"),
+        (f"{B}\n{E}\nmine {B}\n{E}\n", f":3: got ... {B} ..."),
+        (f"{B}\n{E}\n> {B}\n> {E}\n", f":3: got > {B}"),
+        (f"{B}\n{E}\n{B}{E}\n", f":3: got {B}{E}"),
+        (f"{B}\n{E}\n<!-- fedharness: summary\n", ":3: got <!-- fedharness: summary"),
+        (f"{B}\n{E}\n```markdown\n{B}\n{E}\n", ":3: code without its end, ```, hides a block"),
+    ],
+)
+def test_what_stands_outside_of_whole_blocks_is_never_lost(
+    folder: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One page that is wrong, and nothing is written: neither that one nor another."""
+    right, wrong = folder.parent / "right.md", folder.parent / "wrong.md"
+    right.write_text(README, encoding="utf-8")
+    wrong.write_text(text, encoding="utf-8")
+    assert main(["report", str(folder), "--update", str(right), str(wrong)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(str(wrong)) and said in error and len(error.splitlines()) == 1
+    assert wrong.read_text(encoding="utf-8") == text
+    assert right.read_text(encoding="utf-8") == README
+    assert not (folder / "report.md").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{B}\n{E}",
+        f"mine\r\n{B}\r\nold\r\n{E}\r\nmine\r\n",
+        f"\ufeffmine\x0c\u2028\n\n{B}\n{E}\nmine\x85 \n\n\n",
+        f"- mine\n\n    {B}\n    {E}\n\n  mine\n",
+        f"<details>\n{B}\n{E}\n</details>\n",
+        f"~~~\n```\n{B}\n~~~\n{B}\nold\n{E}\n",
+        f"1. a\n   ```\n   {B}\n   ```\n\n{B}\n{E}\n```\n{E}\n```\n",
+        f"`{B}` and `{E}`\n<!-- mine -->\n\n        {E}\n\n{B}\n{E}\n",
+        "<!--fedharness:summary m*-->\nold\n<!--/fedharness-->\nmine\n",
+    ],
+)
+def test_all_but_blocks_stays_to_the_byte(folder: Path, text: str) -> None:
+    file = folder.parent / "page.md"
+    file.write_bytes(text.encode())
+    arguments = ["report", str(folder), "--update", str(file)]
+    assert main(arguments) == 0
+    lines = file.read_bytes().decode().split("\n")
+    ends = {line[-1:] == "\r" for line in lines[:-1]}
+    assert ends == {"\r\n" in text}
+    generated = re.compile(r"\s*(\||$)")  # a table, and the empty lines around it
+    before = [line for line in text.replace("old", "").split("\n") if not generated.match(line)]
+    assert [line for line in lines if not generated.match(line)] == before
+    assert any(line.lstrip().startswith("| scenario") for line in lines)
+    assert text.endswith("\n") == (lines[-1] == "")
+    assert main([*arguments, "--check"]) == 0
+
+
+def test_a_page_behind_a_link_is_written_and_the_link_stays(folder: Path) -> None:
+    page, link = folder.parent / "README.md", folder.parent / "index.md"
+    page.write_text(README, encoding="utf-8")
+    link.symlink_to(page.name)
+    assert main(["report", str(folder), "--update", str(link)]) == 0
+    assert link.is_symlink() and "what was here" not in page.read_text(encoding="utf-8")
+
+
 # GitHub
 
 

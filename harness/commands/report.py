@@ -65,7 +65,7 @@ def _run(chosen: argparse.Namespace) -> int:
         _demand_current(files)
         return 0
     for path, data in files.items():
-        write_bytes(path, data)
+        write_bytes(path.resolve(), data)  # what a link names, and not in place of the link
     wanted = [getattr(chosen, name) for name in ("html", *FORMATS)]
     for path in [chosen.folder / REPORT, *filter(None, wanted), *chosen.update]:
         print(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,7 +13,7 @@ from harness.errors import Problem, ScenarioError
 from harness.plugin.item import ScenarioItem
 from harness.scenario import Case, load_file
 from harness.scenario.files import SUFFIXES, duplicates, find_files
-from harness.scenario.loader import DEFAULTS
+from harness.scenario.loader import DEFAULTS, resolved
 
 PROBLEMS = pytest.StashKey[list[Problem]]()
 
@@ -24,7 +25,7 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
     """
     if path.suffix not in SUFFIXES or path.name == DEFAULTS:
         return False
-    if path.resolve() in _named(config):
+    if resolved(path) in _named(config):
         return True
     try:
         relative = path.relative_to(config.rootpath).as_posix()
@@ -35,7 +36,7 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
 
 def _named(config: pytest.Config) -> set[Path]:
     start = config.invocation_params.dir
-    return {(start / str(arg).split("::")[0]).resolve() for arg in config.args}
+    return {resolved(start / str(arg).split("::")[0]) for arg in config.args}
 
 
 class ScenarioFile(pytest.File):
@@ -82,7 +83,8 @@ def check_files(config: pytest.Config) -> list[Case]:
     start = config.invocation_params.dir
     for arg in config.args:
         for file in find_files(start / str(arg).split("::")[0]):
-            if file.is_file() and is_scenario_file(file, config):
+            # Path.is_file may raise
+            if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
                 try:
                     cases += load_file(file, config.rootpath)
                 except ScenarioError as bad:

@@ -45,7 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "run on these TFF workers (fedharness worker) instead of one on this machine",
         _addresses,
     )
-    option("--fed-timeout", "SECONDS", "fail a scenario that takes longer than this", _positive)
+    option(
+        "--fed-timeout",
+        "SECONDS",
+        "fail a scenario that takes longer than this; the import of TFF is not counted",
+        _positive,
+    )
     option(
         "--fed-checkpoint",
         "N",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Optional
+
+from markdown_it import MarkdownIt
 
 from harness.errors import HarnessError
 from harness.registry import suggest
@@ -19,9 +23,12 @@ from harness.report.variants import of_matrices, pivot_table
 from harness.results import Result
 from harness.results.select import select
 
-BEGIN = re.compile(r"<!-- fedharness: *([^\n]*?) *-->")
 END = "<!-- /fedharness -->"
-_FENCE = re.compile(r" {0,3}(```+|~~~+)")
+_BEGIN_LINE = re.compile(r"([ \t]*)<!--\s*fedharness:\s*((?:(?!-->).)*?)\s*-->\s*")
+_END_LINE = re.compile(r"[ \t]*<!--\s*/fedharness\s*-->\s*")
+_COMMENT = re.compile(r"<!--[\s/]*([\w-]*)")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")  # where Markdown ends a line
+_HOW = f"put <!-- fedharness: summary --> and {END} there, each on a line of its own"
 
 
 @dataclass(frozen=True)
@@ -77,10 +84,11 @@ BLOCKS: dict[str, Callable[[Source, Sequence[str]], str]] = {
 
 
 def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
-    """The text of a page with all its blocks made anew.
+    """Returns the text of a page with all its blocks made anew.
 
     A block begins with ``<!-- fedharness: summary digits-* -->`` and ends with
-    ``<!-- /fedharness -->``, each on a line of its own; inside of code it is left alone.
+    ``<!-- /fedharness -->``, each on a line of its own; in code they are left alone. All that
+    stands outside of blocks stays as it is, to the byte.
 
     Args:
         page: a Markdown file.
@@ -88,40 +96,88 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
         folder: the report's, for links.
 
     Raises:
-        HarnessError: the page cannot be read or has no block, or a block is not understood.
+        HarnessError: the page cannot be read or has no block, a block is not understood, or it is
+            not certain where a block begins or ends.
 
     """
     try:
-        lines = page.read_text(encoding="utf-8").splitlines(keepends=True)
+        text = page.read_bytes().decode("utf-8")  # read_text would change the ends of lines
     except (OSError, UnicodeDecodeError) as bad:
         raise HarnessError(f"{page}: cannot be read: {bad}") from bad
     relative = Path(os.path.relpath(folder, page.parent)).as_posix()
     source = Source(results, "" if relative == "." else f"{relative}/")
+    lines = _LINE.findall(text)
     out: list[str] = []
-    begun, fence, blocks = 0, "", 0
-    for number, line in enumerate(lines, start=1):
-        if begun:
-            if line.strip() == END:
-                out.append(line)
-                begun = 0
-            continue
-        out.append(line)
-        if found := _FENCE.match(line):
-            mark = found[1]
-            if not fence:
-                fence = mark
-            elif mark.startswith(fence):
-                fence = ""
-        if not fence and (marker := BEGIN.fullmatch(line.strip())):
-            begun, blocks = number, blocks + 1
-            out.append(f"\n{_block(f'{page}:{number}', marker[1], source)}\n\n")
-    if begun:
-        raise HarnessError(f"{page}:{begun}: a block without its end, {END}")
-    if not blocks:
-        raise HarnessError(
-            f"{page}: nothing to update; put <!-- fedharness: summary --> and {END} there"
-        )
-    return "".join(out)
+    copied = 0  # lines that are in `out`, or replaced in it
+    for begin, end in _blocks(lines, page):
+        marker = _BEGIN_LINE.fullmatch(lines[begin])
+        assert marker
+        block = textwrap.indent(_block(f"{page}:{begin + 1}", marker[2], source), marker[1])
+        newline = lines[begin][len(lines[begin].rstrip("\r\n")) :]
+        out += lines[copied : begin + 1]
+        out.append(f"\n{block}\n\n".replace("\n", newline))
+        copied = end
+    if not copied:
+        raise HarnessError(f"{page}: nothing to update; {_HOW}")
+    return "".join([*out, *lines[copied:]])
+
+
+def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
+    """The places, in `lines`, of the first and the last line of each block.
+
+    Raises:
+        HarnessError: a comment is one of ours but misspelt or misplaced, or a block does not end.
+
+    """
+    begun: Optional[int] = None
+    for place, comment in _comments(lines, page):
+        where = f"{page}:{place + 1}"
+        if _END_LINE.fullmatch(comment):
+            if begun is None:
+                raise HarnessError(f"{where}: the end of a block that does not begin; {_HOW}")
+            yield begun, place
+            begun = None
+        elif begun is not None:  # nothing that we write has a comment
+            raise HarnessError(
+                f"{page}:{begun + 1}: a block without its end, {END}; line {place + 1} has "
+                f"{comment.strip()}"
+            )
+        elif _BEGIN_LINE.fullmatch(comment):
+            begun = place
+        elif any(_is_like_ours(word) for word in _COMMENT.findall(comment)):
+            raise HarnessError(f"{where}: got {comment.strip()}; {_HOW}")
+    if begun is not None:
+        raise HarnessError(f"{page}:{begun + 1}: a block without its end, {END}")
+
+
+def _comments(lines: Sequence[str], page: Path) -> Iterator[tuple[int, str]]:
+    """The lines with comments that are not in code: the place of each, and the line.
+
+    Of a comment amid text it is no line, but what stands before and behind it is there, too.
+    """
+    text = "".join(lines).removeprefix("\ufeff")
+    for token in MarkdownIt("commonmark").parse(text):
+        begin, end = token.map or (0, 0)
+        commented = [n for n in range(begin, end) if "<!--" in lines[n]]
+        if token.type == "html_block":
+            yield from ((n, lines[n]) for n in commented)
+        elif (
+            token.type == "fence"
+            and any(_BEGIN_LINE.fullmatch(lines[n]) for n in commented)
+            and not lines[end - 1].strip().startswith(token.markup)
+        ):
+            raise HarnessError(
+                f"{page}:{begin + 1}: code without its end, {token.markup}, hides a block"
+            )
+        for child in token.children or ():
+            if child.type == "html_inline" and child.content.startswith("<!--"):
+                first = child.content.splitlines()[0]
+                place = next((n for n in commented if first in lines[n]), begin)
+                yield place, f"... {child.content} ..."
+
+
+def _is_like_ours(word: str) -> bool:
+    return bool(difflib.get_close_matches(word.lower(), ["fedharness"], cutoff=0.7))
 
 
 def _block(place: str, text: str, source: Source) -> str:

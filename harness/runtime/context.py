@@ -57,6 +57,9 @@ class Runtime:
             raise RuntimeUnavailable(f"TFF's worker process died{words}")
         if not self.worker.alive:
             self.worker.start()
+            if self._stopped:  # meanwhile, by the main thread
+                self.worker.stop()
+                raise RuntimeUnavailable("the TFF runtime was stopped")
         return self.worker.channel
 
     def stop(self) -> None:
@@ -88,6 +91,6 @@ def runtime(
 def shutdown() -> None:
     """Ends this process's worker, or leaves the remote ones. A later `runtime()` begins anew."""
     global _runtime
-    if _runtime is not None:
-        _runtime.stop()
-        _runtime = None
+    ended, _runtime = _runtime, None  # first, so that an interrupt leaves none that was stopped
+    if ended is not None:
+        ended.stop()

@@ -17,12 +17,14 @@ from typing import Any, Optional
 from packaging.requirements import Requirement
 
 from harness.errors import RuntimeUnavailable
+from harness.runtime import interrupts
 
 TFF_VERSION = "0.87.0"
 _INSTALL = f"pip install --no-deps tensorflow-federated=={TFF_VERSION}"
 _UV = "with uv: see docs/installing.md"
 
 _quiet = True
+_is_cut_off = False
 
 
 def be_loud() -> None:
@@ -62,21 +64,32 @@ def missing() -> Optional[str]:
 def import_tff() -> Any:
     """Imports TensorFlow and TFF and returns the module `tensorflow_federated`.
 
+    It takes no time of a limit, and neither that nor a Ctrl-C cuts it off.
+
     Raises:
         RuntimeUnavailable: it is missing or broken; the message has the command to run.
 
     """
     if reason := missing():
         raise RuntimeUnavailable(reason)
-    with silenced(), _without_collector():
+    global _is_cut_off
+    with interrupts.uncounted(), silenced(), _without_collector():
         try:
             import tensorflow  # noqa: F401
             import tensorflow_federated as tff
         except Exception as bad:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
+            if _is_cut_off:
+                raise RuntimeUnavailable(
+                    "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
+                    "cannot be done twice: start it anew"
+                ) from bad
             line = str(bad).partition("\n")[0]
             raise RuntimeUnavailable(
                 f"tensorflow-federated is broken here ({type(bad).__name__}: {line}): {_repair()}"
             ) from bad
+        except BaseException:
+            _is_cut_off = True
+            raise
     return tff
 
 

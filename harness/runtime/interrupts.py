@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Callable, Optional
 
 from harness.errors import TimeLimitExceeded
 
 # jax's callback of the garbage collector: what is raised in there is printed and dropped.
 _DEAF = {"_xla_gc_callback"}
+_IMPORT = "<frozen importlib._bootstrap>"
 _AGAIN_SECONDS = 0.05
+_IMPORT_SECONDS = 60  # that a signal waits for an import, which may have no end
+
+
+@dataclass
+class _Block:
+    """What is known of a block that is running."""
+
+    end: Optional[float]  # by time.monotonic()
+    imports: int  # that were under way when it began
+    has_alarm: bool = False
+    pending: Optional[BaseException] = None
+    struck: float = 0.0  # when `pending` came
+
+    def set_alarm(self) -> None:
+        if self.has_alarm:
+            left = 0.0 if self.end is None else max(self.end - time.monotonic(), 1e-6)
+            signal.setitimer(signal.ITIMER_REAL, left)
+
+
+_running: ContextVar[Optional[_Block]] = ContextVar("_running", default=None)
 
 
 @contextlib.contextmanager
@@ -25,6 +50,9 @@ def kept(seconds: Optional[float] = None) -> Iterator[Callable[[], None]]:
     into a SystemError. So what comes out of the block after a signal is always its own
     exception; and the function that is given to the block raises one that was dropped.
 
+    A signal during an import waits until that is over: a library that is half imported can be
+    used no more in this process. A second Ctrl-C does not wait, and none waits for ever.
+
     Signals are left alone outside the main thread, and where someone else handles them: then
     only that function notices the end of the time limit.
 
@@ -35,39 +63,78 @@ def kept(seconds: Optional[float] = None) -> Iterator[Callable[[], None]]:
         KeyboardInterrupt: there was a Ctrl-C.
         TimeLimitExceeded: the block took longer than `seconds`.
     """
-    pending: list[BaseException] = []
     end = None if seconds is None else time.monotonic() + seconds
+    block = _Block(end, _imports(sys._getframe()))
     too_long = f"not done after {seconds:g} seconds, the time limit" if seconds else ""
 
-    def strike(number: int, frame: Any) -> None:
-        is_interrupt = number == signal.SIGINT
-        pending.append(KeyboardInterrupt() if is_interrupt else TimeLimitExceeded(too_long))
-        if has_alarm and frame is not None and frame.f_code.co_name in _DEAF:
+    def strike(number: int, frame: Optional[FrameType]) -> None:
+        is_second = number == signal.SIGINT and isinstance(block.pending, KeyboardInterrupt)
+        block.struck = block.struck or time.monotonic()
+        if number == signal.SIGINT:
+            block.pending = KeyboardInterrupt()
+        pending = block.pending = block.pending or TimeLimitExceeded(too_long)
+        waited = time.monotonic() - block.struck
+        waits = not is_second and waited < _IMPORT_SECONDS and _imports(frame) > block.imports
+        is_deaf = block.has_alarm and frame is not None and frame.f_code.co_name in _DEAF
+        if not (waits or is_deaf):
+            raise pending
+        if block.has_alarm:
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)  # strikes when that is over
-            return
-        raise pending[0]
 
     def check() -> None:
-        if pending:
-            raise pending[0]
-        if end is not None and time.monotonic() > end:
+        if block.pending:
+            raise block.pending
+        if block.end is not None and time.monotonic() > block.end:
             raise TimeLimitExceeded(too_long)
 
-    has_alarm = False
-    with contextlib.ExitStack() as handlers:
-        handlers.enter_context(_handling(signal.SIGINT, signal.default_int_handler, strike))
-        has_alarm = handlers.enter_context(_handling(signal.SIGALRM, signal.SIG_DFL, strike))
-        if has_alarm:
-            signal.setitimer(signal.ITIMER_REAL, seconds or 0)
-            handlers.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+    with contextlib.ExitStack() as leaving:
+        leaving.callback(_running.reset, _running.set(block))
+        leaving.enter_context(_handling(signal.SIGINT, signal.default_int_handler, strike))
+        block.has_alarm = leaving.enter_context(_handling(signal.SIGALRM, signal.SIG_DFL, strike))
+        if block.has_alarm:
+            leaving.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+            block.set_alarm()
         try:
             yield check
         except Exception as changed:
-            if pending and changed is not pending[0]:
-                raise pending[0] from changed
+            if block.pending and changed is not block.pending:
+                raise block.pending from changed
             raise
-    if pending:
-        raise pending[0]
+    if block.pending:
+        raise block.pending
+
+
+@contextlib.contextmanager
+def uncounted() -> Iterator[None]:
+    """Stops the clock of the time limit, where one is running.
+
+    Raises:
+        KeyboardInterrupt: there was a Ctrl-C, which had to wait.
+    """
+    block = _running.get()
+    if block is None:
+        yield
+        return
+    begin = time.monotonic()
+    if block.has_alarm:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        if block.end is not None:
+            block.end += time.monotonic() - begin
+        block.set_alarm()
+    if block.pending:
+        raise block.pending
+
+
+def _imports(frame: Optional[FrameType]) -> int:
+    """How many frames of Python's import a stack has."""
+    count = 0
+    while frame is not None:
+        count += frame.f_code.co_filename == _IMPORT
+        frame = frame.f_back
+    return count
 
 
 @contextlib.contextmanager

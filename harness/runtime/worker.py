@@ -64,7 +64,7 @@ class LocalWorker:
         with _one_at_a_time():
             port = portpicker.pick_unused_port()
             self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
-            self._process = self._spawn(command(port), environment(self._threads))
+            self._spawn(command(port), environment(self._threads))
             self.channel = grpc.insecure_channel(f"localhost:{port}", CHANNEL_OPTIONS)
             ready = grpc.channel_ready_future(self.channel)
             deadline = time.monotonic() + READY_SECONDS
@@ -78,18 +78,19 @@ class LocalWorker:
                     self.stop()
                     raise RuntimeUnavailable(reason)
 
-    def _spawn(self, command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    def _spawn(self, command: list[str], environment: dict[str, str]) -> None:
         """Starts the process from a thread that lives as long as it does.
 
         The kernel's parent-death signal is sent when the *thread* that forked ends; the caller's
         thread may end long before the worker should.
         """
         started = threading.Event()
-        made: list[Any] = []
+        failures: list[OSError] = []
 
         def keep() -> None:
             try:
-                process = subprocess.Popen(
+                # Here, and not by the caller's thread, which an interrupt may keep from it.
+                self._process = process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=self._log,
@@ -98,18 +99,16 @@ class LocalWorker:
                     start_new_session=True,  # Ctrl-C is for pytest, which then ends the worker
                 )
             except OSError as bad:
-                made.append(bad)
+                failures.append(bad)
                 started.set()
                 return
-            made.append(process)
             started.set()
             process.wait()
 
         threading.Thread(target=keep, name="tff-worker-keeper", daemon=True).start()
         started.wait()
-        if isinstance(made[0], OSError):
-            raise RuntimeUnavailable(f"TFF's worker process did not start: {made[0]}")
-        return made[0]
+        if failures:
+            raise RuntimeUnavailable(f"TFF's worker process did not start: {failures[0]}")
 
     def last_words(self) -> str:
         """How the worker ended and the end of what it wrote, for an error message."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import typing
 from collections.abc import Iterator
 from typing import Any, Optional, Union
@@ -14,7 +13,7 @@ from pydantic_core import ErrorDetails
 from harness.errors import Problem
 from harness.registry import Choices, choice_of, suggest
 from harness.scenario.schema import Scenario
-from harness.scenario.source import Document, Key
+from harness.scenario.source import MAX_PROBLEMS, Document, Key, brief
 
 _TYPES = {
     "int_type": "an integer",
@@ -38,14 +37,14 @@ _BOUNDS = {
 
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:
-    """One problem for each thing that pydantic found wrong with a document."""
+    """One problem for each of the first things that pydantic found wrong with a document."""
     problems: dict[tuple[Key, str], Problem] = {}
     members: dict[Key, list[str]] = {}  # of a union: what each of them would have taken
-    for found in error.errors():
+    for found in error.errors()[:MAX_PROBLEMS]:
         path = _path(found, document.data)
         if found["type"] in _TYPES and len(path) < len(found["loc"]):
             members.setdefault(path, []).append(_TYPES[found["type"]])
-            message = f"got {_brief(found['input'])}; must be {' or '.join(members[path])}"
+            message = f"got {brief(found['input'])}; must be {' or '.join(members[path])}"
             problems = {k: v for k, v in problems.items() if k[0] != path}
         else:
             message = _message(found, path, document.data)
@@ -89,34 +88,21 @@ def _message(found: ErrorDetails, path: Key, data: Any) -> str:
     if kind == "scenario":
         message, given = found["msg"], _at(data, path, given)
         return (
-            message
-            if message.startswith(("got ", "missing"))
-            else f"got {_brief(given)}; {message}"
+            message if message.startswith(("got ", "missing")) else f"got {brief(given)}; {message}"
         )
     if kind in _BOUNDS:
         words, limit = _BOUNDS[kind]
-        return f"got {_brief(given)}; must be {words} {context[limit]:g}"
+        return f"got {brief(given)}; must be {words} {context[limit]:g}"
     if kind in _TYPES:
-        return f"got {_brief(given)}; must be {_TYPES[kind]}"
+        return f"got {brief(given)}; must be {_TYPES[kind]}"
     if kind == "literal_error":
         allowed = [w.strip("'") for w in context["expected"].replace(" or ", ", ").split(", ")]
-        return f"got {_brief(given)}; {suggest(given, allowed)}"
+        return f"got {brief(given)}; {suggest(given, allowed)}"
     if kind == "string_pattern_mismatch":  # user_code.UserFunction is the only one with a pattern
-        return f'got {_brief(given)}; must be "module:function", such as "my_pkg.models:build"'
+        return f'got {brief(given)}; must be "module:function", such as "my_pkg.models:build"'
     if kind == "too_short":
-        return f"got {_brief(given)}; must have at least {context['min_length']} item(s)"
-    return f"got {_brief(given)}; {found['msg'][:1].lower()}{found['msg'][1:]}"
-
-
-def _brief(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime.date):
-        return str(value)
-    text = repr(list(value)) if isinstance(value, tuple) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return f"got {brief(given)}; must have at least {context['min_length']} item(s)"
+    return f"got {brief(given)}; {found['msg'][:1].lower()}{found['msg'][1:]}"
 
 
 def _allowed_keys(path: Key, data: Any) -> list[str]:

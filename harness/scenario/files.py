@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Optional
 
 from harness.errors import Problem, ScenarioError
-from harness.scenario.loader import DEFAULTS, Case, load_file, shown_path
+from harness.scenario.loader import DEFAULTS, Case, load_file, resolved, shown_path
 
 SUFFIXES = (".yaml", ".yml")
 
 
 def find_files(path: Path) -> list[Path]:
-    """The scenario files at or below `path`, sorted; without defaults and hidden ones."""
-    if not path.is_dir():
+    """The scenario files at or below `path`, sorted; without defaults and hidden ones.
+
+    With folders that cannot be read, so that reading them says so.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir may raise
         return [path]
-    below = (p for p in path.rglob("*") if p.suffix in SUFFIXES and p.name != DEFAULTS)
-    seen = (p for p in below if not any(f.startswith(".") for f in p.relative_to(path).parts))
-    return sorted(p for p in seen if p.is_file())
+    unreadable: list[Path] = []
+    names: list[Path] = []
+    for folder, folders, files in os.walk(
+        path, onerror=lambda bad: unreadable.append(Path(bad.filename))
+    ):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names += [Path(folder) / name for name in files if not name.startswith(".")]
+    return sorted([*unreadable, *(p for p in names if p.suffix in SUFFIXES and p.name != DEFAULTS)])
 
 
 def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
@@ -30,7 +39,7 @@ def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
     """
     cases: list[Case] = []
     problems: list[Problem] = []
-    files = {f.resolve(): f for p in reversed(paths) for f in reversed(find_files(p))}
+    files = {resolved(f): f for p in reversed(paths) for f in reversed(find_files(p))}
     for file in reversed(files.values()):
         try:
             cases += load_file(file, root)

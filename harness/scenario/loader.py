@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,9 @@ from pydantic import ValidationError
 from harness.errors import HarnessError, Problem, ScenarioError
 from harness.scenario.compared import compared
 from harness.scenario.explain import explain
-from harness.scenario.matrix import expand
+from harness.scenario.matrix import MAX_VARIANTS, expand
 from harness.scenario.schema import Scenario, choices
-from harness.scenario.source import Document, read_documents
+from harness.scenario.source import MAX_PROBLEMS, Document, read_documents
 
 DEFAULTS = "defaults.yaml"
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
@@ -72,6 +73,9 @@ def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
             document = document.over(default)
         name = document.data.get("name")
         loaded, found = _cases(document, file, line)
+        if len(cases) + len(loaded) > MAX_VARIANTS:
+            message = f"has more than {MAX_VARIANTS:,} scenarios; put some into another file"
+            raise ScenarioError([Problem(shown, line, "", message)])
         if isinstance(name, str) and name in first_line:
             place = document.place(("name",))
             message = f"got {name!r}; taken in line {first_line[name]}"
@@ -98,6 +102,8 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
     cases: list[Case] = []
     siblings: dict[str, Scenario] = {}
     for variant, filled in variants:
+        if len(problems) >= MAX_PROBLEMS:
+            break
         if "schema" not in filled.data:
             place = filled.place(())
             problems.append(
@@ -136,11 +142,11 @@ def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
 
 def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
     found = []
-    for folder in file.resolve().parents:
-        if (folder / DEFAULTS).is_file():
+    for folder in resolved(file).parents:
+        if os.path.lexists(folder / DEFAULTS):  # a broken link is no reason to do without
             found.append(_default(folder / DEFAULTS, root))
             _write_out_choices(found[-1])
-        if any((folder / marker).exists() for marker in _ROOT_MARKERS):
+        if any(os.path.lexists(folder / marker) for marker in _ROOT_MARKERS):
             break
     return found
 
@@ -156,6 +162,12 @@ def _default(file: Path, root: Optional[Path]) -> Document:
 def shown_path(file: Path, root: Optional[Path]) -> Path:
     """The path that messages give: relative to `root`, or to here, where it is below that."""
     try:
-        return file.resolve().relative_to((root or Path.cwd()).resolve())
+        whole = resolved(file.parent) / file.name  # a link is shown by its own name
+        return whole.relative_to(resolved(root or Path.cwd()))
     except ValueError:
         return file
+
+
+def resolved(path: Path) -> Path:
+    """The path without links; of links in a circle, as far as they lead."""
+    return Path(os.path.realpath(path))  # Path.resolve would raise

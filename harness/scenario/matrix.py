@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import Problem
-from harness.scenario.source import Document
+from harness.scenario.source import Document, brief
+
+# Limits, far above real use, of what a document can make of itself.
+MAX_VARIANTS = 10_000
+MAX_KEYS = 100
+MAX_PLACES = 2_000_000  # lines to remember, of all variants together
 
 
 def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem]]:
@@ -30,14 +37,21 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
 
     if not isinstance(matrix, Mapping) or not matrix:
         return [], [
-            wrong(("matrix",), f"got {matrix!r}; must map keys, such as clients.count, to lists")
+            wrong(
+                ("matrix",), f"got {brief(matrix)}; must map keys, such as clients.count, to lists"
+            )
         ]
+    if len(matrix) > MAX_KEYS:
+        message = f"got {len(matrix):,} keys; allowed: at most {MAX_KEYS}"
+        return [], [wrong(("matrix",), message)]
     problems = []
     for key, values in matrix.items():
         path = ("matrix", key)
         if not isinstance(key, str) or not all(key.split(".")):
             problems.append(
-                wrong(path, f"got the key {key!r}; must be a dotted key, such as clients.count")
+                wrong(
+                    path, f"got the key {brief(key)}; must be a dotted key, such as clients.count"
+                )
             )
         elif key.split(".")[0] in ("matrix", "name", "schema", "expect", "tags", "description"):
             problems.append(
@@ -46,7 +60,7 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
                 )
             )
         elif not isinstance(values, list) or not values:
-            problems.append(wrong(path, f"got {values!r}; must be a list of values"))
+            problems.append(wrong(path, f"got {brief(values)}; must be a list of values"))
     if problems:
         return [], problems
 
@@ -59,17 +73,24 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
     if problems:
         return [], problems
 
+    count = math.prod(map(len, matrix.values()))
+    most = min(MAX_VARIANTS, MAX_PLACES // len(document.places))
+    if count > most:
+        message = f"makes {count:,} scenarios; allowed: at most {most:,}"
+        if most < MAX_VARIANTS:
+            message += " of one as long as this"
+        return [], [wrong(("matrix",), message)]
     labels = _labels(keys)
     variants = []
     for combination in itertools.product(*(list(enumerate(v)) for v in matrix.values())):
-        variant, parts = base, []
+        values, parts = {}, []
         for (key, label), (position, value) in zip(zip(matrix, labels), combination):
             place = document.place(("matrix", key, position))
-            variant = variant.with_value(tuple(key.split(".")), value, place)
+            values[tuple(key.split("."))] = value, place
             parts.append(f"{label}={_short(value)}")
-        variants.append((",".join(parts), variant))
-    ids = [name for name, _ in variants]
-    twice = sorted({name for name in ids if ids.count(name) > 1})
+        variants.append((",".join(parts), base.with_values(values)))
+    ids = Counter(name for name, _ in variants)
+    twice = sorted(name for name, times in ids.items() if times > 1)
     if twice:
         return [], [wrong(("matrix",), f"gives the same variant twice: {', '.join(twice)}")]
     return variants, []

@@ -1,0 +1,454 @@
+"""Files that no reader should meet: each is refused in a few lines, at once, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from support import pytest_run
+
+import harness
+from harness.__main__ import main
+from harness.errors import ScenarioError
+from harness.scenario.loader import load_file
+from harness.scenario.matrix import MAX_KEYS, MAX_VARIANTS
+from harness.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
+
+ROOT = Path(__file__).parent.parent
+GOOD = """\
+schema: 1
+name: tiny
+data: {dataset: digits}
+clients: {count: 4}
+model: mlp
+training: {rounds: 2}
+"""
+
+
+def bomb(first: str, item: Callable[[str], str]) -> str:
+    """Nine levels of nine aliases each: 9^9 values."""
+    lines = [f"x0: &x0 {first}"]
+    lines += [f"x{n}: &x{n} {item(f'*x{n - 1}')}" for n in range(1, 10)]
+    return "\n".join(lines) + "\n"
+
+
+TOO_LARGE = f"is too large, with its aliases written out; allowed: at most {MAX_NODES:,} values"
+TOO_DEEP = f"is nested too deeply; allowed: at most {MAX_DEPTH} mappings and lists"
+VARIED = ("clients.count", "training.rounds", "training.batch_size", "training.eval_every", "seeds")
+
+# What stands behind a good scenario, and what is said of it.
+HOSTILE = {
+    "lists in lists": (bomb("[a, a]", lambda x: f"[{', '.join([x] * 9)}]"), TOO_LARGE),
+    "mappings in mappings": (
+        bomb("{a: 1}", lambda x: "{" + ", ".join(f"k{n}: {x}" for n in range(9)) + "}"),
+        TOO_LARGE,
+    ),
+    "merged mappings": (
+        bomb("{a: 1}", lambda x: f"{{<<: [{', '.join([x] * 9)}]}}"),
+        TOO_LARGE,
+    ),
+    "a list in itself": ("a: &a [*a]\n", "7: a: contains itself, by an alias"),
+    "a mapping in itself": ("a: &a {b: {c: *a}}\n", "7: a: contains itself, by an alias"),
+    "merged with itself": ("a: &a {<<: *a}\n", "7: a: contains itself, by an alias"),
+    "merged with no mapping": ("a: {<<: [3]}\n", "7: a: got << without a mapping"),
+    "a matrix": (
+        "matrix: {" + ", ".join(f"{k}: [{', '.join('9' * 20)}]" for k in VARIED) + "}\n",
+        "7: matrix: makes 3,200,000 scenarios; allowed: at most 10,000",
+    ),
+    "a matrix of many keys": (
+        "matrix: {" + ", ".join(f"clients.k{n}: [1]" for n in range(101)) + "}\n",
+        "7: matrix: got 101 keys; allowed: at most 100",
+    ),
+    **{
+        f"{depth} {opening}": (f"a: {opening * depth}\n", TOO_DEEP)
+        for depth in (60, 300, 100_000)
+        for opening in ("[", "{a: ")
+    },
+    **{
+        f"{depth} lines of {item}": (
+            "a:\n" + "".join(f"{' ' * n}{item}\n" for n in range(1, depth)),
+            TOO_DEEP,
+        )
+        for depth in (60, 1000)
+        for item in ("-", "a:")
+    },
+    **{
+        f"the key {key}": (f"{line}: 1\n", f"7: got {key} as a key; keys are text")
+        for key, line in {
+            "null": "null",
+            "~": "~",
+            "true": "true",
+            "1.5": "1.5",
+            ".nan": ".nan",
+            "2024-01-01": "2024-01-01",
+            "2020-13-45": "2020-13-45",
+            "a list": "? [a]\n",
+            "a mapping": "? {a: 1}\n",
+        }.items()
+    },
+    "no key": (": 1\n", "7: got null as a key; keys are text"),
+    "null in matrix": ("matrix:\n  null: [1]\n", "8: matrix: got null as a key; keys are text"),
+    "a list in expect": ("expect:\n  ? [a]\n  : {}\n", "8: expect: got a list as a key"),
+    **{
+        f"the value {value[:9]}": (f"description: {value}\n", f"7: description: got {said}")
+        for value, said in {
+            "2020-13-45": "2020-13-45; is not a date; if it is text, put it in quotes",
+            "!!int x": "x; is not a whole number",
+            "!!timestamp x": "x; is not a date",
+            "!!bool x": "x; is not true or false",
+            "!!python/object:os.system x": "the tag !!python/object:os.system; leave it out",
+            "!mine x": "the tag !mine; leave it out",
+            "!!binary aGk=": "the tag !!binary; leave it out",
+            "!!map x": "the tag !!map; leave it out",
+            "!!set {a}": "the tag !!set; leave it out",
+            "9" * 5000: f"{'9' * 57}...; a whole number has at most 64 bits",
+            f"-0x{'f' * 5000}": f"-0x{'f' * 54}...; a whole number has at most 64 bits",
+            '"\\ud800"': "text with a character that cannot be written to a file",
+            '"a\\0b"': "text with a character that cannot be written to a file",
+            ".inf": "inf; must be text",
+        }.items()
+    },
+    "control characters": ("a: \0\n", "7: not YAML: special characters are not allowed"),
+}
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Callable[[str], str]:
+    (tmp_path / "pytest.ini").touch()
+
+    def read(text: str) -> str:
+        (tmp_path / "f.yaml").write_text(text)
+        with pytest.raises(ScenarioError) as bad:
+            load_file(tmp_path / "f.yaml", tmp_path)
+        assert len(bad.value.problems) < 5 and str(tmp_path) not in str(bad.value)
+        return str(bad.value)
+
+    return read
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_is_refused_is_refused_in_a_line(kind: str, said: Callable[[str], str]) -> None:
+    text, message = HOSTILE[kind]
+    assert message in said(GOOD + text)
+
+
+@pytest.mark.parametrize(("kind", "line"), [("lists in lists", 1), ("the key null", 1)])
+def test_defaults_are_refused_as_scenarios_are(tmp_path: Path, kind: str, line: int) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "f.yaml").write_text(GOOD)
+    (tmp_path / "defaults.yaml").write_text(HOSTILE[kind][0])
+    with pytest.raises(ScenarioError, match=rf"^defaults.yaml:{line}: ") as bad:
+        load_file(tmp_path / "f.yaml", tmp_path)
+    assert HOSTILE[kind][1].partition(": ")[2] in str(bad.value)
+
+
+@pytest.mark.parametrize("version", ["9.9", "x", "1." + "9" * 5000])
+def test_another_version_of_yaml(version: str, said: Callable[[str], str]) -> None:
+    assert "not YAML: " in said(f"%YAML {version}\n---\n{GOOD}")
+
+
+def test_what_is_just_small_enough_is_read(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()
+    file = tmp_path / "f.yaml"
+    file.write_text(GOOD + "#" * (MAX_BYTES - len(GOOD)))
+    assert len(load_file(file)) == 1
+    file.write_text(GOOD + "#" * (MAX_BYTES - len(GOOD) + 1))
+    with pytest.raises(ScenarioError, match=r"is too large; allowed: at most 1,000,000 bytes"):
+        load_file(file)
+    nested = "{kind: inner, split: " * 20 + "iid" + "}" * 20
+    file.write_text(GOOD.replace("count: 4", f"count: 4, split: {nested}"))
+    assert len(load_file(file)) == 1
+
+
+def test_the_limits_are_documented() -> None:
+    text = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    for limit in (MAX_BYTES, MAX_NODES, MAX_DEPTH, MAX_VARIANTS, MAX_KEYS):
+        assert f" {limit:,} " in text.replace("\n", " ")
+
+
+def test_many_problems_are_not_all_shown(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "f.yaml").write_text(GOOD + "".join(f"a{n}: 1\n" for n in range(500)))
+    (tmp_path / "g.yaml").write_text(GOOD + "".join(f"? [{n}]\n: 1\n" for n in range(500)))
+    for name in "fg":
+        with pytest.raises(ScenarioError) as bad:
+            load_file(tmp_path / f"{name}.yaml")
+        assert len(bad.value.problems) == 100
+
+
+def test_the_scenarios_of_all_documents_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MAX_VARIANTS == 10_000
+    monkeypatch.setattr("harness.scenario.loader.MAX_VARIANTS", 3)
+    (tmp_path / "pytest.ini").touch()
+    two = GOOD + "matrix: {clients.count: [1, 2]}\n---\n"
+    (tmp_path / "f.yaml").write_text(two + two.replace("tiny", "other"))
+    with pytest.raises(ScenarioError, match=r"f\.yaml:9: has more than 3 scenarios"):
+        load_file(tmp_path / "f.yaml")
+
+
+def test_long_documents_make_fewer_scenarios(
+    said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.scenario.matrix.MAX_PLACES", 40)
+    message = "f.yaml:7: matrix: makes 3 scenarios; allowed: at most 2 of one as long as this"
+    assert message in said(GOOD + "matrix: {clients.count: [1, 2, 3]}\n")
+
+
+def test_a_merged_mapping_is_read_as_yaml_says(tmp_path: Path) -> None:
+    """Its own keys come first, then those of the first mapping that has them."""
+    (tmp_path / "pytest.ini").touch()
+    text = """\
+schema: 1
+name: tiny
+data: {dataset: digits}
+clients: {<<: [&a {count: 4}, {count: 5, per_round: 2}]}
+model: mlp
+training:
+  <<: *a
+  rounds: 2
+"""
+    file = tmp_path / "f.yaml"
+    file.write_text(text)
+    with pytest.raises(ScenarioError) as bad:
+        load_file(file, tmp_path)
+    assert str(bad.value).startswith("f.yaml:4: training.count: unknown key")
+    file.write_text(text.replace("<<: *a", "<<: {rounds: 9, batch_size: 7}"))
+    (case,) = load_file(file)
+    scenario = case.scenario
+    assert (scenario.clients.count, scenario.clients.per_round) == (4, 2)
+    assert (scenario.training.rounds, scenario.training.batch_size) == (2, 7)
+
+
+# What is no regular file
+
+
+def _strange(folder: Path) -> dict[str, str]:
+    """Makes things that have the name of a scenario file; what is said of each."""
+    (folder / "loop.yaml").symlink_to("loop.yaml")
+    (folder / "broken.yaml").symlink_to("gone")
+    (folder / "zero.yaml").symlink_to("/dev/zero")
+    os.mkfifo(folder / "pipe.yaml")
+    return {
+        "loop": "Too many levels of symbolic links",
+        "broken": "No such file or directory",
+        "zero": "it is not a regular file",
+        "pipe": "it is not a regular file",
+    }
+
+
+def test_what_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pytest.ini").touch()
+    wanted = _strange(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "folder.yaml" / "f.yaml").write_text(GOOD)
+    assert main(["check", str(tmp_path)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(wanted)
+    for name, reason in wanted.items():
+        assert any(f"{name}.yaml: cannot be read: {reason}" in line for line in lines)
+    with pytest.raises(ScenarioError, match=r"cannot be read: it is a folder"):
+        load_file(tmp_path / "folder.yaml")
+    assert len(harness.load_scenarios(tmp_path / "folder.yaml")) == 1
+
+
+@pytest.mark.parametrize("name", ["loop", "broken", "zero", "pipe", "folder"])
+def test_defaults_that_are_no_regular_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "pytest.ini").touch()
+    _strange(tmp_path)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / f"{name}.yaml").rename(tmp_path / "defaults.yaml")
+    if name == "loop":
+        (tmp_path / "loop.yaml").symlink_to("defaults.yaml")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "f.yaml").write_text(GOOD)
+    with pytest.raises(ScenarioError, match=r"^defaults.yaml: cannot be read: ") as bad:
+        load_file(tmp_path / "below" / "f.yaml", tmp_path)
+    assert len(bad.value.problems) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "f.yaml").write_text(GOOD)
+    (tmp_path / "f.yaml").chmod(0)
+    with pytest.raises(ScenarioError, match="cannot be read: Permission denied"):
+        load_file(tmp_path / "f.yaml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
+def test_a_folder_that_may_not_be_read(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "f.yaml").write_text(GOOD)
+    (tmp_path / "below").chmod(mode)
+    try:
+        with pytest.raises(ScenarioError, match="cannot be read: Permission denied"):
+            harness.load_scenarios(tmp_path)
+    finally:
+        (tmp_path / "below").chmod(0o700)
+
+
+# The ways to a file
+
+
+@pytest.mark.parametrize("command", ["check", "describe", "calibrate", "prune"])
+@pytest.mark.parametrize("kind", ["lists in lists", "a matrix", "the key null"])
+def test_commands_refuse_it(
+    tmp_path: Path, command: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").touch()
+    file = tmp_path / "f.yaml"
+    file.write_text(GOOD + HOSTILE[kind][0])
+    assert main([command, str(file)]) == 1
+    error = capsys.readouterr().err
+    assert HOSTILE[kind][1] in error and len(error.splitlines()) < 5
+
+
+@pytest.mark.parametrize("how", [("-n0",), ("-n2",), ("-n0", "--collect-only")])
+def test_pytest_refuses_all_of_it_at_once(tmp_path: Path, how: tuple[str, ...]) -> None:
+    (tmp_path / "pytest.ini").touch()
+    folder = tmp_path / "scenarios"
+    folder.mkdir()
+    wanted = ["lists in lists", "a matrix", "the key null", "the value 2020-13-4", "300 ["]
+    for place, kind in enumerate(wanted):
+        text = GOOD.replace("tiny", f"tiny{place}") + HOSTILE[kind][0]
+        (folder / f"f{place}.yaml").write_text(text)
+    output = pytest_run(tmp_path, "-p", "no:cacheprovider", *how)
+    assert "INTERNALERROR" not in output and "problem(s) in scenario files" in output
+    for kind in wanted:
+        assert HOSTILE[kind][1] in output
+
+
+# Whatever stands in a file
+
+_YAML = YAML(typ="safe", pure=True)
+_FILES = sorted((ROOT / "scenarios").rglob("*.yaml"))
+_TEXTS = st.one_of(
+    st.sampled_from(["kind", "iid", "digits", "dirichlet", "mlp", "sgd", "m:f", "[alpha=1]", ""]),
+    st.text(max_size=8),
+)
+_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 12),
+    st.integers(),
+    st.floats(),
+    st.dates(),
+    st.datetimes(),
+    st.binary(max_size=4),
+    _TEXTS,
+)
+_KEYS = st.one_of(_TEXTS, _SCALARS, st.tuples(_TEXTS))
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_KEYS, inner, max_size=4)),
+    max_leaves=6,
+)
+
+
+def _documents(file: Path) -> list[Any]:
+    return [d for d in _YAML.load_all(file.read_text(encoding="utf-8")) if d is not None]
+
+
+def _paths(value: Any) -> list[tuple[Any, Any]]:
+    """All pairs of a collection and a key, or a place, in it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = [(value, key) for key, _ in items]
+    below = value.values() if isinstance(value, dict) else value
+    return inner + [pair for v in below if isinstance(v, (dict, list)) for pair in _paths(v)]
+
+
+_SHIPPED = [around[key] for f in _FILES for d in _documents(f) for around, key in _paths(d)]
+_OTHERS = st.one_of(_VALUES, st.sampled_from(_SHIPPED).map(copy.deepcopy))
+
+
+@st.composite
+def _mutated(draw: Any) -> tuple[Path, bytes]:
+    file = draw(st.sampled_from(_FILES))
+    documents = _documents(file)
+    document = draw(st.sampled_from(documents))
+    for _ in range(draw(st.integers(1, 3))):
+        around, key = draw(st.sampled_from(_paths(document) or [(document, "name")]))
+        change = draw(st.sampled_from(["replace", "replace", "add", "delete"]))
+        if change == "replace":
+            around[key] = draw(_OTHERS)
+        elif change == "delete":
+            around.pop(key, None) if isinstance(around, dict) else around.pop(key)
+        elif isinstance(around, dict):
+            near = st.sampled_from([f"{key}", f"{key}.kind", f"{key}.0", "matrix", "kind"])
+            around[draw(st.one_of(_KEYS, near))] = draw(_OTHERS)
+        else:
+            around.append(draw(_OTHERS))
+    out = io.BytesIO()
+    _YAML.dump_all(documents, out)
+    return file, out.getvalue()
+
+
+_SIGNS = st.sampled_from(
+    [
+        *(b"&a ", b"*a", b"<<: ", b"!!", b"? ", b": ", b"- ", b"[", b"}", b"'", b'"', b"|\n"),
+        *(b"\t", b"\n", b"---\n", b"%", b"#", b"null", b"~", b"\x00", b"\xff", b"\xef\xbb\xbf"),
+    ]
+)
+
+
+@st.composite
+def _damaged(draw: Any) -> tuple[Path, bytes]:
+    file = draw(st.sampled_from(_FILES))
+    data = file.read_bytes()
+    for _ in range(draw(st.integers(1, 4))):
+        begin = draw(st.integers(0, len(data)))
+        end = draw(st.integers(begin, min(len(data), begin + 20)))
+        data = data[:begin] + draw(st.one_of(_SIGNS, st.binary(max_size=4))) + data[end:]
+    return file, data
+
+
+def _only_problems(name: str, changed: tuple[Path, bytes]) -> None:
+    """Reads a changed file as `name`, below the defaults of the file that it was."""
+    file, data = changed
+    with tempfile.TemporaryDirectory() as project:
+        folder = Path(project) / "below"
+        folder.mkdir()
+        (Path(project) / "pytest.ini").touch()
+        (folder / "f.yaml").write_text(GOOD)
+        for defaults in (folder / "defaults.yaml", folder.parent / "defaults.yaml"):
+            shipped = file.parent if defaults.parent == folder else ROOT / "scenarios"
+            if (shipped / "defaults.yaml").exists():
+                defaults.write_bytes((shipped / "defaults.yaml").read_bytes())
+        (folder / name).write_bytes(data)
+        try:
+            load_file(folder / "f.yaml", folder)
+        except ScenarioError as bad:
+            assert bad.problems and str(bad).encode()
+            assert all(p.file and p.file.name in ("f.yaml", "defaults.yaml") for p in bad.problems)
+
+
+_quick = settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+
+
+@_quick
+@given(st.sampled_from(["f.yaml", "f.yaml", "defaults.yaml"]), _mutated())
+def test_other_values_in_a_document_are_problems_and_nothing_else(
+    name: str, changed: tuple[Path, bytes]
+) -> None:
+    _only_problems(name, changed)
+
+
+@_quick
+@given(st.sampled_from(["f.yaml", "f.yaml", "defaults.yaml"]), _damaged())
+def test_other_bytes_in_a_file_are_problems_and_nothing_else(
+    name: str, changed: tuple[Path, bytes]
+) -> None:
+    _only_problems(name, changed)
