@@ -275,7 +275,8 @@ def test_what_only_shows_when_it_runs_fails_in_one_line(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([message, "scenarios/a.yaml::tiny (line 1)"])
     assert "Traceback" not in result.stdout.str() and "Error\n" not in result.stdout.str()
-    assert not (pytester.path / "out").exists()
+    report = (pytester.path / "out/report.md").read_text(encoding="utf-8")
+    assert "**1 errored**" in report and str(pytester.path) not in report
 
 
 def test_own_keras_model_from_beside_the_file(pytester: pytest.Pytester, scenarios: Any) -> None:
