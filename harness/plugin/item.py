@@ -16,7 +16,7 @@ from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
 from harness.report.export import properties
 from harness.results import Result
-from harness.runtime.user_code import own_folders
+from harness.runtime.user_modules import has_scenarios, own_folders
 from harness.scenario import Case
 
 
@@ -27,6 +27,7 @@ class ScenarioItem(pytest.Item):
         super().__init__(**kwargs)
         self.case = case
         self.result: Optional[Result] = None
+        has_scenarios(self.path.parent)
         for tag in case.scenario.tags:
             self.add_marker(tag)
 
@@ -51,7 +52,7 @@ class ScenarioItem(pytest.Item):
                 siblings=self.case.siblings,
                 on_round=progress.on_round,
             )
-        settled = settle(self.config, self.result, self.path)
+            settled = settle(self.config, self.result, self.path)
         self.result = settled.result
         self.user_properties += settled.properties
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
