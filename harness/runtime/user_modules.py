@@ -398,6 +398,8 @@ class Space:
         for other, source in sources.items():
             if _is_another(outside(other), _Place(source.file, None)):
                 return False
+        for other, source in sources.items():  # whatever it has imported is of now
+            _adopted.setdefault((other, source.file), self.sources(other))
         return _adopted.setdefault((name, found.file), sources) == sources
 
     def _show(self, name: str, module: types.ModuleType) -> None:
