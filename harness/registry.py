@@ -58,8 +58,8 @@ class Entry(Generic[F]):
         A scenario prefers what is registered in its own folder, or in the nearest one above.
         """
         file = self.registered_in
-        is_ours = _OWN in file.parents
-        return None if is_ours or is_installed(file) else file.parent
+        is_users = file.name == "conftest.py" or not is_installed(file)
+        return file.parent if is_users and _OWN not in file.parents else None
 
     @property
     def code(self) -> frozenset[str]:

@@ -19,6 +19,7 @@ import pytest
 
 from harness.runtime import user_code
 from harness.runtime.user_code import files_of, fingerprint, fingerprint_of, fingerprints, load
+from harness.runtime.user_files import find
 from harness.runtime.user_modules import has_scenarios, own_folders, space
 from harness.training.models import models
 
@@ -290,6 +291,24 @@ def test_equal_code_in_two_folders_is_not_the_same_code(aa_and_bb: tuple[Path, P
             with own_folders(root / name, root):
                 seen.append(fingerprint("same"))
     assert seen[0] == seen[2] != seen[1] == seen[3]
+
+
+def test_scenarios_within_an_installed_package(tmp_path: Path) -> None:
+    """They may come with one: there, too, the module beside the scenario is the user's own."""
+    seen = []
+    for name in ("aa", "bb"):
+        folder = tmp_path / "lib" / "site-packages" / "fed_suite" / "scenarios" / name
+        write(folder / "mm.py", "import helper\ndef f(): return helper.NAME")
+        write(folder / "helper.py", f"NAME = {name!r}")
+        write(folder / "d.csv", "")
+        has_scenarios(folder)
+        with own_folders(folder, tmp_path):
+            assert load("mm:f")() == name
+            assert find("d.csv", "key") == folder / "d.csv"
+            seen.append(fingerprint("mm"))
+            write(folder / "helper.py", f"NAME = {name!r}  # changed")
+            seen.append(fingerprint("mm"))
+    assert len(set(seen)) == 4
 
 
 def test_compiled_code_is_never_taken_for_unchanged(

@@ -44,14 +44,15 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         progress = Progress(self.config, self.case)
-        with self._own_folders(), progress:
-            self.result = execute(
-                self.config,
-                self.case.scenario,
-                variant=self.case.variant,
-                siblings=self.case.siblings,
-                on_round=progress.on_round,
-            )
+        with self._own_folders():
+            with progress:
+                self.result = execute(
+                    self.config,
+                    self.case.scenario,
+                    variant=self.case.variant,
+                    siblings=self.case.siblings,
+                    on_round=progress.on_round,
+                )
             settled = settle(self.config, self.result, self.path)
         self.result = settled.result
         self.user_properties += settled.properties

@@ -186,20 +186,22 @@ def files_of(function: Any) -> set[str]:
             cells = [cell.cell_contents for cell in one.__closure__ or () if _is_filled(cell)]
             todo += [wrapped, *filter(callable, cells)]
         elif isinstance(one, type):
-            own = {f.__code__.co_filename for f in _methods(one)} - {"<string>"}  # as dataclasses'
-            if not any(map(is_installed, own)):
+            if own := _files_of_methods(one):
                 files |= own
                 todo += one.__bases__
         elif callable(one):
-            todo += [type(one), *filter(callable, getattr(one, "__dict__", {}).values())]
+            todo += [type(one), getattr(one, "__wrapped__", None)]
+            if _files_of_methods(type(one)):
+                todo += filter(callable, vars(one).values())
     return {f for f in files if not is_installed(f)}
 
 
-def _methods(one: type) -> Iterator[types.FunctionType]:
-    for value in vars(one).values():
-        inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-        if isinstance(inner, types.FunctionType):
-            yield inner
+def _files_of_methods(one: type) -> set[str]:
+    """The files of a class's own methods; none for an installed class."""
+    inner = (getattr(v, "__func__", getattr(v, "fget", v)) for v in vars(one).values())
+    files = {f.__code__.co_filename for f in inner if isinstance(f, types.FunctionType)}
+    files.discard("<string>")  # as dataclasses have
+    return set() if any(map(is_installed, files)) else files
 
 
 def _is_filled(cell: types.CellType) -> bool:
