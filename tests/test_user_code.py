@@ -205,7 +205,7 @@ def test_a_module_at_the_root_sees_the_helper_of_the_scenario(aa_and_bb: tuple[P
     assert found[0][1] is found[1][1], "what is the same code is imported once"
 
 
-@pytest.mark.parametrize("name", ["random", "statistics", "tabulate", "packaging"])
+@pytest.mark.parametrize("name", ["random", "colorsys", "tabulate", "cachetools", "packaging"])
 def test_a_module_with_the_name_of_a_standard_or_installed_one(tmp_path: Path, name: str) -> None:
     """Is that of the user where the scenario says so; for all others the name means the other."""
     text = f"from __future__ import annotations\nimport dataclasses, {name}\n"

@@ -115,7 +115,9 @@ def own_folders(*folders: Path, root: Optional[Path] = None) -> Iterator[None]:
     foreign = context.space.foreign()
     for name in context.space.shadowed(foreign):
         context.show(name, None)
-    removed = [(place, p) for place, p in enumerate(sys.path) if str(Path(p).absolute()) in foreign]
+    # What is in the scenario's folders is not to hide what TensorFlow imports; `_Finder` finds it.
+    served = foreign | {folder for folder in paths if Path(folder).name not in _PACKAGES}
+    removed = [(place, p) for place, p in enumerate(sys.path) if str(Path(p).absolute()) in served]
     for _, entry in removed:
         sys.path.remove(entry)
     _contexts.append(context)
@@ -300,7 +302,9 @@ class Space:
         if top == _OURS or _is_taken(top):
             return False
         found = _look(top, self.folders)
-        return found is not None and found.file is not None and self._find(name, top) is not None
+        if found is None or (found.file is None and _ordinary(top) is not None):
+            return False
+        return self._find(name, top) is not None
 
     def spec(self, name: str) -> ModuleSpec:
         """For Python's own import system, of a module that these folders have."""
