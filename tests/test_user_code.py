@@ -377,6 +377,24 @@ def test_registered_code_is_known_by_its_files(
     assert [one != other for one, other in zip(prints(), before)] == [is_used] * len(functions)
 
 
+@pytest.mark.parametrize("packaged", [True, False])
+def test_what_a_conftest_imports_relatively(tmp_path: Path, packaged: bool) -> None:
+    """Without packages, too, as pytest's import mode `importlib` allows."""
+    file = write(tmp_path / "q/deep/conftest.py", "from ..lib import x\nfrom . import near")
+    for name in ("q/lib.py", "q/deep/near.py", "q/deep/unused.py"):
+        write(tmp_path / name, "x = 1")
+    for name in ("q/__init__.py", "q/deep/__init__.py") if packaged else ():
+        write(tmp_path / name, "")
+    before = fingerprint_of({str(file)})
+    write(tmp_path / "q/deep/unused.py", "x = 2")
+    assert fingerprint_of({str(file)}) == before
+    for name in ("q/lib.py", "q/deep/near.py"):
+        write(tmp_path / name, "x = 2")
+        assert fingerprint_of({str(file)}) != before
+        write(tmp_path / name, "x = 1")
+        assert fingerprint_of({str(file)}) == before
+
+
 def test_code_from_no_file_is_never_taken_for_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     exec("def f(): return lambda: 3", names)

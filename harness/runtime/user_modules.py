@@ -188,7 +188,8 @@ def space_of(file: Path) -> tuple[Space, str]:
         parts, top = [top.name, *parts], top.parent
     if is_installed(file) and str(file.parent) not in {*_scenario_folders, *space().folders}:
         return _space(()), ".".join(parts)
-    seen = (str(top), str(file.parent), *space().folders)
+    # The last one for `from ..lib import x`, which pytest's mode importlib allows in any folder.
+    seen = (str(top), str(file.parent), *space().folders, str(file.parent.parent))
     return _space(tuple(dict.fromkeys(seen))), ".".join(parts)
 
 
