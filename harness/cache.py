@@ -18,10 +18,10 @@ from pydantic import ValidationError
 
 from harness.data.datasets import Cache, datasets, files
 from harness.errors import warn_not_kept
-from harness.registry import chosen_in
+from harness.registry import registered_in
 from harness.results.store import json_text, write_text
 from harness.runtime import user_files
-from harness.runtime.user_code import fingerprint, fingerprints
+from harness.runtime.user_code import fingerprint_of, fingerprints
 from harness.scenario.schema import Scenario
 from harness.training.history import TrainingHistory
 
@@ -42,7 +42,7 @@ def ingredients(
     These are the settings that a training depends on (not the name, the tags, the expectations),
     the contents of files that the scenario names and of those that its data set reads from `cache`
     (default: the user's cache folder) and from the caches of other packages, the source of the
-    harness, of functions that the scenario names, and of modules that registered something it
+    harness, of functions that the scenario names, and of files that registered something it
     chooses, the versions of packages and of Python, TensorFlow's variables in the environment, and
     the number of TFF workers, as sums are rounded by their order.
     """
@@ -58,7 +58,7 @@ def ingredients(
         "functions": [fingerprints(part) for part in parts],
         "files": [user_files.fingerprints(part) for part in parts],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
-        "registered": _registered(scenario),
+        "registered": {n: fingerprint_of(e.code) for n, e in registered_in(scenario).items()},
         "harness": _own_source(),
         "Python": platform.python_version(),
         "machine": platform.machine(),
@@ -77,13 +77,6 @@ def training_key(
     """
     text = json.dumps(ingredients(scenario, seed, workers, cache), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _registered(scenario: Scenario) -> dict[str, str]:
-    """Fingerprints of the modules, other than our own, that registered what is chosen."""
-    modules = {registry.entry(one).function.__module__ for registry, one in chosen_in(scenario)}
-    own = __name__.partition(".")[0]
-    return {m: fingerprint(m) for m in sorted(modules) if m.partition(".")[0] != own}
 
 
 @functools.lru_cache(maxsize=1)

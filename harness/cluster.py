@@ -7,18 +7,25 @@ do as well, but is far larger.)
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from harness.cache import ingredients, training_key
 from harness.errors import HarnessError, RuntimeUnavailable
 from harness.pipeline import Options, default_cache, train_seed
-from harness.runtime.user_code import is_installed
+from harness.registry import registered_in
+from harness.runtime.user_modules import (
+    folders,
+    import_file,
+    is_installed,
+    own_folders,
+    root,
+)
 from harness.scenario.schema import Scenario
 from harness.training.history import TrainingHistory
 
@@ -106,17 +113,20 @@ class DaskCluster:
                 scenario.settings(),
                 seed,
                 cache,
-                _own_folders(),
+                _folders(),
                 ingredients(scenario, seed, cache=options.cache),
+                root(),
+                [str(e.registered_in) for e in registered_in(scenario).values()],
                 key=f"pytest-federated-{key}",
                 pure=False,
             )
         return self._futures[key]
 
 
-def _own_folders() -> list[str]:
-    """Where this process looks for modules that are not installed."""
-    return [str(Path(p).resolve()) for p in sys.path if Path(p).is_dir() and not is_installed(p)]
+def _folders() -> list[str]:
+    """Where this process looks for modules and files of the user's own."""
+    others = [Path(p) for p in sys.path if Path(p).is_dir() and not is_installed(p)]
+    return [str(folder.resolve()) for folder in dict.fromkeys([*folders(), *others])]
 
 
 def _train_there(
@@ -125,8 +135,12 @@ def _train_there(
     cache: Optional[Path],
     folders: list[str],
     expected: dict[str, Any],
+    root: Optional[Path] = None,
+    registering: Sequence[str] = (),
 ) -> dict[str, Any]:
     """One training, in a Dask worker.
+
+    `registering` are the files that register what the scenario chooses.
 
     Raises:
         HarnessError: as `train_seed`; or code or versions are not those of the submitter.
@@ -134,11 +148,10 @@ def _train_there(
     from distributed import get_worker
 
     options = Options(threads=get_worker().state.nthreads, cache=cache or default_cache())
-    with _ONE_AT_A_TIME:
-        sys.path[:0] = [f for f in folders if f not in sys.path]
+    with _ONE_AT_A_TIME, own_folders(*map(Path, folders), root=root):
         try:
-            for module in expected["registered"]:
-                importlib.import_module(module)
+            for file in registering:
+                import_file(Path(file))
             scenario = Scenario.model_validate(settings)
         except Exception as bad:
             raise RuntimeUnavailable(f"{_here()} cannot read the scenario: {bad}") from bad

@@ -7,16 +7,23 @@ their annotations are validated by pydantic, their defaults are the file's defau
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_args, get_type_hints
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
+from harness.runtime.user_code import files_of
+from harness.runtime.user_modules import is_installed, scenario_folder
 from harness.settings import Section, problem
+
+_OWN = Path(__file__).parent
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +40,8 @@ class Entry(Generic[F]):
     """A registered function, with the pydantic model of its parameters.
 
     `keywords` are the parameters that the function itself takes; the model may have more
-    (``kind``, and keys that the framework handles for every entry of a concept).
+    (``kind``, and keys that the framework handles for every entry of a concept). `registered_in` is
+    the file that registered it.
     """
 
     name: str
@@ -41,6 +49,23 @@ class Entry(Generic[F]):
     params: type[Section]
     keywords: tuple[str, ...]
     traits: Mapping[str, Any] = field(default_factory=dict)
+    registered_in: Path = Path()
+
+    @property
+    def folder(self) -> Optional[Path]:
+        """The folder of the user's own file that registered it; None for ours and installed ones.
+
+        A scenario prefers what is registered in its own folder, or in the nearest one above.
+        """
+        file = self.registered_in
+        is_users = file.name == "conftest.py" or not is_installed(file)
+        return file.parent if is_users and _OWN not in file.parents else None
+
+    @property
+    def code(self) -> frozenset[str]:
+        """The files of its code, without ours."""
+        files = {*files_of(self.function), str(self.registered_in)}
+        return frozenset(f for f in files if _OWN not in Path(f).parents)
 
     @property
     def summary(self) -> str:
@@ -59,7 +84,9 @@ class Registry(Generic[F]):
         """`what` names the concept in messages; `base` adds keys common to all entries."""
         self.what = what
         self._base = base
-        self._entries: dict[str, Entry[F]] = {}
+        self._entries: dict[str, Entry[F]] = {}  # those that were registered last
+        self._by_folder: dict[str, dict[Path, Entry[F]]] = {}
+        self._by_params: dict[type[BaseModel], Entry[F]] = {}
         self._is_describing = False
 
     def __call__(self, name: str, **traits: Any) -> Callable[[F], F]:
@@ -70,16 +97,17 @@ class Registry(Generic[F]):
             **traits: facts about the entry that other modules read, such as ``has_test_set``.
 
         Raises:
-            ValueError: the name is taken by a function of another module.
+            ValueError: the name is taken by another file; files in different folders may each
+                have their own.
 
         """
+        caller = Path(sys._getframe(1).f_code.co_filename).resolve()
 
         def register(function: F) -> F:
-            taken = self._entries.get(name)
-            if taken and taken.function.__module__ != function.__module__:
-                raise ValueError(
-                    f"{self.what} {name!r} is already registered by {taken.function.__module__}"
-                )
+            inner = _plain(function)
+            file = caller
+            if _OWN in file.parents and inner is not None:  # a decorator of ours registers it
+                file = Path(inner.__code__.co_filename).resolve()
             keywords = [
                 p
                 for p in inspect.signature(function).parameters.values()
@@ -89,29 +117,58 @@ class Registry(Generic[F]):
             annotated = type(
                 name, (), {"__annotations__": {p.name: p.annotation for p in keywords}}
             )
-            hints = get_type_hints(annotated, function.__globals__, include_extras=True)
+            names = inner.__globals__ if inner is not None else {}
+            hints = get_type_hints(annotated, names, include_extras=True)
             fields: dict[str, Any] = {"kind": (Literal[name], name)}  # pyright: ignore
             fields |= {
                 p.name: (hints[p.name], ... if p.default is p.empty else p.default)
                 for p in keywords
             }
             params = create_model(name, __base__=self._base, **fields)
-            self._entries[name] = Entry(
-                name, function, params, tuple(p.name for p in keywords), traits
-            )
+            self._add(Entry(name, function, params, tuple(p.name for p in keywords), traits, file))
             return function
 
         return register
 
+    def _add(self, entry: Entry[F]) -> None:
+        for taken in (self._entries.get(entry.name), *self._near(entry.name).values()):
+            if (
+                taken
+                and taken.registered_in != entry.registered_in
+                and (taken.folder is None or taken.folder == entry.folder or entry.folder is None)
+            ):
+                raise ValueError(
+                    f"{self.what} {entry.name!r} is already registered by {taken.registered_in}"
+                )
+        self._entries[entry.name] = self._by_params[entry.params] = entry
+        if entry.folder is not None:
+            self._by_folder.setdefault(entry.name, {})[entry.folder] = entry
+
+    def _near(self, name: str) -> dict[Path, Entry[F]]:
+        """The user's own entries of that name, by the folder they are registered in."""
+        return self._by_folder.get(name, {})
+
+    def _nearest(self, name: str) -> Optional[Entry[F]]:
+        """The entry for the scenario that is read or run: that of its own folder, or above it."""
+        folder = scenario_folder()
+        known = self._near(name) if name in self._entries and folder else {}
+        for above in (folder, *folder.parents) if folder else ():
+            if above in known:
+                return known[above]
+        return self._entries.get(name)
+
     def __getitem__(self, name: str) -> Entry[F]:
-        return self._entries[name]
+        entry = self._nearest(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
 
     def get(self, name: str) -> Optional[Entry[F]]:
         """The entry of that name, or None."""
-        return self._entries.get(name)
+        return self._nearest(name)
 
     def names(self) -> list[str]:
         """The registered names, in order of registration."""
@@ -119,7 +176,7 @@ class Registry(Generic[F]):
 
     def entry(self, chosen: BaseModel) -> Entry[F]:
         """The entry that a validated choice stands for."""
-        return self._entries[kind(chosen)]
+        return self._by_params.get(type(chosen)) or self[kind(chosen)]
 
     def normalise(self, value: Any) -> Any:
         """Writes the short forms out: ``iid`` and ``{keras: "m:f"}`` become ``{kind: ...}``."""
@@ -152,7 +209,24 @@ class Registry(Generic[F]):
                 f"got {value['kind']!r}; no such {self.what}; "
                 f"{suggest(value['kind'] if isinstance(value['kind'], str) else '', self.names())}",
             )
+        if rivals := self._rivals(value["kind"]):
+            raise problem(
+                "kind" if len(value) > 1 else "",
+                f"got {value['kind']!r}; {rivals} each register {self.what} of that name, and none "
+                "of them is in the scenario's folder or above it",
+            )
         return self[value["kind"]].params.model_validate(dict(value))
+
+    def _rivals(self, name: str) -> str:
+        """The files that register that name, where none is nearer to the scenario than another."""
+        folder, known = scenario_folder(), self._near(name)
+        if (
+            folder is None
+            or len(known) < 2
+            or not known.keys().isdisjoint((folder, *folder.parents))
+        ):
+            return ""
+        return " and ".join(sorted(str(entry.registered_in) for entry in known.values()))
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of a choice, for editors."""
@@ -165,6 +239,22 @@ class Registry(Generic[F]):
         finally:
             self._is_describing = False
         return {"anyOf": [names, *entries]}
+
+
+def _plain(function: Any) -> Any:
+    """The plain function below wrappers, partial arguments, classes and callable objects."""
+    while not inspect.isfunction(function):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, type):
+            function = function.__init__
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif inspect.isfunction(call := vars(type(function)).get("__call__")):
+            function = call
+        else:
+            return None
+    return inspect.unwrap(function)
 
 
 def kind(chosen: BaseModel) -> str:
@@ -216,6 +306,12 @@ def chosen_in(section: BaseModel) -> Iterator[tuple[Registry[Any], Section]]:
                 if choice:
                     yield choice.registry, one
                 yield from chosen_in(one)
+
+
+def registered_in(section: BaseModel) -> dict[str, Entry[Any]]:
+    """What is chosen in a validated section, and was not registered by us, by concept and name."""
+    entries = ((registry.what, registry.entry(one)) for registry, one in chosen_in(section))
+    return {f"{what} {entry.name}": entry for what, entry in entries if entry.code}
 
 
 class Choices:

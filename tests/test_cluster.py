@@ -84,6 +84,7 @@ def project(folder: Path, **scenarios: str) -> Path:
     (folder / "scenarios").mkdir(parents=True)
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "scenarios" / "conftest.py").write_text("# of the same name as the other\n")
     (folder / "scenarios" / "own.py").write_text(OWN)
     for name, text in scenarios.items():
         (folder / "scenarios" / f"{name}.yaml").write_text(

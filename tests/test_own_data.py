@@ -21,8 +21,8 @@ from harness.data.datasets.coding import Labels
 from harness.data.federate import FederatedData, federate
 from harness.data.settings import Clients, Data
 from harness.errors import DataError, DataUnavailable
-from harness.runtime.user_code import own_folders
 from harness.runtime.user_files import find, fingerprint
+from harness.runtime.user_modules import own_folders
 from harness.scenario import Scenario
 
 RNG = np.random.default_rng(0)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
+import importlib.util
+import operator
+import pickle
+import py_compile
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness.runtime.user_code import fingerprint, fingerprints, load
+from harness.runtime import user_code
+from harness.runtime.user_code import files_of, fingerprint, fingerprint_of, fingerprints, load
+from harness.runtime.user_files import find
+from harness.runtime.user_modules import has_scenarios, own_folders, space
 from harness.training.models import models
 
 
@@ -113,3 +124,284 @@ def test_the_functions_of_a_section(tmp_path: Path) -> None:
     write(tmp_path / "fed_m.py", "")
     assert fingerprints(models.parse({"keras": "fed_m:f"})) == {"fed_m:f": fingerprint("fed_m")}
     assert fingerprints(models.parse("tutorial")) == {}
+
+
+@pytest.fixture
+def aa_and_bb(tmp_path: Path) -> tuple[Path, Path]:
+    """Two scenario folders with modules of the same names."""
+    for name in ("aa", "bb"):
+        for file, text in {
+            "mm.py": "import helper\ndef f(): return helper.NAME",
+            "late.py": "def f():\n    import helper\n    from p.sub import NAME\n"
+            "    return helper.NAME if helper.NAME == NAME else None",
+            "helper.py": f"NAME = {name!r}",
+            "p/__init__.py": "from .sub import NAME\nfrom . import sub as other",
+            "p/sub.py": f"NAME = {name!r}\ndef f(): return NAME",
+            "loose/sub.py": f"def f(): return {name!r}",
+        }.items():
+            write(tmp_path / name / file, text)
+        has_scenarios(tmp_path / name)
+    return tmp_path / "aa", tmp_path / "bb"
+
+
+@pytest.mark.parametrize("reference", ["mm:f", "late:f", "p.sub:f", "p:sub.f", "loose.sub:f"])
+@pytest.mark.parametrize("order", [(0, 1, 0), (1, 0, 1)])
+def test_each_scenario_has_the_modules_of_its_own_folder(
+    aa_and_bb: tuple[Path, Path],
+    order: tuple[int, ...],
+    reference: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where pytest has put both on `sys.path`, and where functions are called much later."""
+    before = dict(sys.modules)
+    for folder in aa_and_bb:
+        monkeypatch.syspath_prepend(folder)
+    path, functions = list(sys.path), []
+    for number in order:
+        with own_folders(aa_and_bb[number], aa_and_bb[0].parent):
+            module, _, name = reference.partition(":")
+            function = operator.attrgetter(name)(space().load(module))
+            functions.append(function)
+            assert function() == aa_and_bb[number].name
+        assert sys.path == path
+        assert sys.modules == before
+    assert [f() for f in functions] == [aa_and_bb[number].name for number in order]
+    assert functions[0] is functions[2]
+
+
+def test_a_module_of_another_scenario_is_none_of_this_one(
+    aa_and_bb: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aa, bb = aa_and_bb
+    for folder in (aa, bb):
+        monkeypatch.syspath_prepend(folder)
+    import helper  # pyright: ignore[reportMissingImports]
+
+    assert helper.NAME == "bb"
+    for file in ("mm.py", "helper.py"):
+        (aa / file).unlink()
+    with own_folders(aa, aa.parent):
+        with pytest.raises(ModuleNotFoundError, match="mm"):
+            load("mm:f")
+        with pytest.raises(ModuleNotFoundError, match="helper"):
+            load("late:f")()
+    assert sys.modules["helper"] is helper
+    write(aa.parent / "mm.py", "def f(): return 'root'")
+    with own_folders(aa, aa.parent):
+        assert load("mm:f")() == "root"
+    with own_folders(bb, aa.parent):
+        assert load("mm:f")() == "bb"
+
+
+def test_a_module_at_the_root_sees_the_helper_of_the_scenario(aa_and_bb: tuple[Path, Path]) -> None:
+    root = aa_and_bb[0].parent
+    write(root / "top.py", "import helper, alone\ndef f(): return helper.NAME, alone.f")
+    write(root / "alone.py", "def f(): pass")
+    found = []
+    for folder in aa_and_bb:
+        with own_folders(folder, root):
+            found.append(load("top:f")())
+    assert [name for name, _ in found] == ["aa", "bb"]
+    assert found[0][1] is found[1][1], "what is the same code is imported once"
+
+
+@pytest.mark.parametrize("name", ["random", "colorsys", "tabulate", "cachetools", "packaging"])
+def test_a_module_with_the_name_of_a_standard_or_installed_one(tmp_path: Path, name: str) -> None:
+    """Is that of the user where the scenario says so; for all others the name means the other."""
+    text = f"from __future__ import annotations\nimport dataclasses, {name}\n"
+    text += "@dataclasses.dataclass\nclass A:\n    x: int\n"
+    write(tmp_path / f"{name}.py", text + f"def f(): return {name}.__file__, A(3).x")
+    write(tmp_path / "mm.py", "import tabulate\ndef f(): return tabulate.__file__")
+    with own_folders(tmp_path, tmp_path):
+        function = load(f"{name}:f")
+        assert function.__code__.co_filename == str(tmp_path / f"{name}.py")
+        other = importlib.import_module(name)
+        assert function() == (other.__file__, 3)
+        assert other.__file__ != str(tmp_path / f"{name}.py")
+        assert load("mm:f")().startswith(str(tmp_path)) == (name == "tabulate")
+    assert importlib.import_module(name) is other
+
+
+def test_a_package_of_an_installed_name(tmp_path: Path) -> None:
+    write(tmp_path / "types" / "__init__.py", "from .deep import f\nfrom . import deep as other")
+    write(tmp_path / "types" / "deep.py", "import types\ndef f(): return types.FunctionType")
+    with own_folders(tmp_path):
+        assert load("types:f")() is load("types.deep:f")() is type(lambda: None)
+        before = fingerprint("types")
+        write(tmp_path / "types" / "deep.py", "")
+        assert fingerprint("types") != before
+
+
+def test_others_find_the_modules_of_a_scenario_while_it_runs(
+    aa_and_bb: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """`pickle`, and code that imports by a computed name or belongs to a conftest.py."""
+    kept = []
+    for folder in aa_and_bb:
+        write(folder / "kept.py", f"class Kept:\n    name = {folder.name!r}")
+        with own_folders(folder, tmp_path):
+            assert folder.name == importlib.import_module("helper").NAME
+            assert importlib.import_module("p.sub") is space().load("p.sub")
+            made = space().load("kept").Kept()
+            assert type(pickle.loads(pickle.dumps(made))) is type(made)
+            kept.append(type(made).name)
+    assert kept == ["aa", "bb"]
+    assert not {"helper", "p", "kept"} & set(sys.modules)
+
+
+def test_modules_that_others_have_imported_are_not_imported_again(
+    aa_and_bb: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aa, bb = aa_and_bb
+    monkeypatch.syspath_prepend(aa)
+    mm = importlib.import_module("mm")
+    with own_folders(aa, aa.parent):
+        assert load("mm:f") is mm.f
+    with own_folders(bb, aa.parent):
+        assert load("mm:f")() == "bb"
+    assert sys.modules["mm"] is mm
+    write(aa / "helper.py", "NAME = 'cc'")
+    with own_folders(aa, aa.parent):
+        assert load("mm:f")() == "cc"
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_changed_module_is_imported_again(
+    tmp_path: Path, within: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, also where a file keeps its size within a second, and imports in a circle."""
+    write(tmp_path / "one.py", "import fed_part\ndef f(): return fed_part.VALUE")
+    write(tmp_path / "two.py", "import fed_part\ndef f(): return fed_part.VALUE")
+    with own_folders(tmp_path) if within else contextlib.nullcontext():
+        for value in (1, 2, 3, 1):
+            write(tmp_path / "fed_part.py", f"import one\nVALUE = {value}")
+            assert [load("one:f")(), load("two:f")(), load("one:f")()] == [value] * 3
+        write(tmp_path / "fed_part.py", "1 / 0")
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                load("one:f")
+
+
+def test_equal_code_in_two_folders_is_not_the_same_code(aa_and_bb: tuple[Path, Path]) -> None:
+    """It may read a file beside it. Where the whole project is, does not matter."""
+    seen = []
+    for root in (aa_and_bb[0].parent, aa_and_bb[0].parent / "copy"):
+        for name in ("aa", "bb"):
+            write(root / name / "same.py", "def f(): return __file__")
+            with own_folders(root / name, root):
+                seen.append(fingerprint("same"))
+    assert seen[0] == seen[2] != seen[1] == seen[3]
+
+
+def test_scenarios_within_an_installed_package(tmp_path: Path) -> None:
+    """They may come with one: there, too, the module beside the scenario is the user's own."""
+    seen = []
+    for name in ("aa", "bb"):
+        folder = tmp_path / "lib" / "site-packages" / "fed_suite" / "scenarios" / name
+        write(folder / "mm.py", "import helper\ndef f(): return helper.NAME")
+        write(folder / "helper.py", f"NAME = {name!r}")
+        write(folder / "d.csv", "")
+        has_scenarios(folder)
+        with own_folders(folder, tmp_path):
+            assert load("mm:f")() == name
+            assert find("d.csv", "key") == folder / "d.csv"
+            seen.append(fingerprint("mm"))
+            write(folder / "helper.py", f"NAME = {name!r}  # changed")
+            seen.append(fingerprint("mm"))
+    assert len(set(seen)) == 4
+
+
+def test_compiled_code_is_never_taken_for_unchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "fed_gone.py", "def f(): return 3")
+    write(tmp_path / "fed_uses.py", "def f():\n    import fed_gone")
+    readable = fingerprint("fed_uses")
+    py_compile.compile(str(tmp_path / "fed_gone.py"), str(tmp_path / "fed_gone.pyc"))
+    (tmp_path / "fed_gone.py").unlink()
+    assert load("fed_gone:f")() == 3
+    here = [fingerprint("fed_uses"), fingerprint("fed_gone")]
+    assert here == [fingerprint("fed_uses"), fingerprint("fed_gone")], "within one process"
+    monkeypatch.setattr(user_code, "_UNREADABLE", "another process")
+    assert len({readable, *here, fingerprint("fed_uses"), fingerprint("fed_gone")}) == 5
+
+
+CONFTESTS = {
+    "conftest.py": "import deco, lib\nfrom fed_registry import mine\n"
+    "def plain(): import lazy\n"
+    "lambda_ = mine(lambda: 0)\n"
+    "partial = mine(__import__('functools').partial(lib.work, 3))\n"
+    "@mine\n@deco.wrapped\ndef wrapped(): pass\n"
+    "@mine\n@deco.closed\ndef closed(): pass\n"
+    "@mine\nclass Class(lib.Base):\n    def __call__(self): pass\n"
+    "mine(Class())\nmine(Class.made)\nmine(Class().bound)\n",
+    "lib.py": "from pkg import part\ndef work(n): pass\n"
+    "class Base:\n    @classmethod\n    def made(cls): pass\n    def bound(self): pass\n",
+    "deco.py": "import functools\ndef wrapped(f):\n    @functools.wraps(f)\n"
+    "    def inner(): return f()\n    return inner\n"
+    "def closed(f):\n    def inner(): return f()\n    return inner\n",
+    "fed_registry.py": "ALL = []\ndef mine(f):\n    ALL.append(f)\n    return f",
+    "lazy.py": "",
+    "pkg/__init__.py": "from .part import x",
+    "pkg/part.py": "x = 3",
+    "scenarios/conftest.py": "",
+    "scenarios/lazy.py": "",
+}
+
+
+@pytest.mark.parametrize("changed", sorted(CONFTESTS))
+def test_registered_code_is_known_by_its_files(
+    tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the name of its module, which may be that of another conftest.py."""
+    for name, text in CONFTESTS.items():
+        write(tmp_path / name, text)
+    spec = importlib.util.spec_from_file_location("conftest", tmp_path / "conftest.py")
+    assert spec and spec.loader
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    functions = sys.modules["fed_registry"].ALL
+    assert len(functions) == 8
+    write(tmp_path / "elsewhere" / "conftest.py", "")
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")  # as pytest does for another conftest.py
+
+    def prints() -> list[str]:
+        with own_folders(tmp_path / "scenarios", tmp_path):
+            return [
+                fingerprint_of({*files_of(f), str(tmp_path / "conftest.py")}) for f in functions
+            ]
+
+    before = prints()
+    assert prints() == before
+    write(tmp_path / changed, CONFTESTS[changed] + "\n# changed")
+    is_used = changed != "scenarios/conftest.py"
+    assert [one != other for one, other in zip(prints(), before)] == [is_used] * len(functions)
+
+
+@pytest.mark.parametrize("packaged", [True, False])
+def test_what_a_conftest_imports_relatively(tmp_path: Path, packaged: bool) -> None:
+    """Without packages, too, as pytest's import mode `importlib` allows."""
+    file = write(tmp_path / "q/deep/conftest.py", "from ..lib import x\nfrom . import near")
+    for name in ("q/lib.py", "q/deep/near.py", "q/deep/unused.py"):
+        write(tmp_path / name, "x = 1")
+    for name in ("q/__init__.py", "q/deep/__init__.py") if packaged else ():
+        write(tmp_path / name, "")
+    before = fingerprint_of({str(file)})
+    write(tmp_path / "q/deep/unused.py", "x = 2")
+    assert fingerprint_of({str(file)}) == before
+    for name in ("q/lib.py", "q/deep/near.py"):
+        write(tmp_path / name, "x = 2")
+        assert fingerprint_of({str(file)}) != before
+        write(tmp_path / name, "x = 1")
+        assert fingerprint_of({str(file)}) == before
+
+
+def test_code_from_no_file_is_never_taken_for_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    names: dict[str, Any] = {}
+    exec("def f(): return lambda: 3", names)
+    for function in (names["f"], functools.partial(names["f"]), names["f"]()):
+        assert files_of(function) == {"<string>"}
+        here = fingerprint_of(files_of(function))
+        assert here == fingerprint_of(files_of(function))
+        with monkeypatch.context() as other:
+            other.setattr(user_code, "_UNREADABLE", "another process")
+            assert fingerprint_of(files_of(function)) != here

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,18 +71,20 @@ def _run(chosen: argparse.Namespace) -> int:
     from tabulate import tabulate
 
     from harness.pipeline import Options, default_cache, run
+    from harness.runtime.user_modules import own_folders
     from harness.scenario import load_file
 
-    sys.path[:0] = [str(chosen.file.resolve().parent), str(Path.cwd())]
     cases = load_file(chosen.file)
     options = Options(seeds=chosen.seeds, cache=chosen.data_cache or default_cache())
     documents: list[Calibrated] = []
     rows: list[list[str]] = []
     for _, group in itertools.groupby(cases, key=lambda case: case.line):
         variants = list(group)
-        ran = [
-            (c, run(c.scenario, options, variant=c.variant, siblings=c.siblings)) for c in variants
-        ]
+        with own_folders(chosen.file.resolve().parent, Path.cwd()):
+            ran = [
+                (c, run(c.scenario, options, variant=c.variant, siblings=c.siblings))
+                for c in variants
+            ]
         expect = variants[0].scenario.settings()["expect"]
         documents.append(Calibrated(expect, _proposals(ran, chosen.false_alarms)))
         name = variants[0].scenario.name

@@ -44,7 +44,7 @@ def _run(chosen: argparse.Namespace) -> int:
     from harness.report.describe import describe
     from harness.report.plots import label_map
     from harness.results.store import file_name
-    from harness.runtime.user_code import own_folders
+    from harness.runtime.user_modules import own_folders
     from harness.scenario import load_file
 
     console = Console()

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import Problem, ScenarioError
 from harness.plugin.item import ScenarioItem
+from harness.runtime.user_modules import import_file
 from harness.scenario import Case, load_file
 from harness.scenario.files import SUFFIXES, duplicates, find_files
 from harness.scenario.loader import DEFAULTS, resolved
@@ -86,12 +87,31 @@ def check_files(config: pytest.Config) -> list[Case]:
             # Path.is_file may raise
             if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
                 try:
-                    cases += load_file(file, config.rootpath)
+                    cases += _with_conftests(file, config.rootpath)
                 except ScenarioError as bad:
                     problems.update((str(p), p) for p in bad.problems)
     if problems:
         raise pytest.UsageError(_message(problems.values()))
     return cases
+
+
+def _with_conftests(file: Path, root: Path) -> list[Case]:
+    """The scenarios of a file, which may choose what a conftest.py registers that is not loaded.
+
+    Raises:
+        ScenarioError: with every problem of the file.
+
+    """
+    try:
+        return load_file(file, root)
+    except ScenarioError:
+        for folder in reversed(file.parents):
+            if (conftest := folder / "conftest.py").is_file() and root in (folder, *folder.parents):
+                try:
+                    import_file(conftest)
+                except Exception:  # pytest itself says what is wrong, in the worker's process
+                    return []
+        return load_file(file, root)
 
 
 def _message(problems: Iterable[Problem]) -> str:

@@ -11,6 +11,7 @@ from harness.errors import HarnessError
 from harness.plugin.baselines import settle
 from harness.plugin.execution import demand, execute
 from harness.results import Result
+from harness.runtime.user_modules import own_folders
 from harness.scenario import Scenario
 
 
@@ -24,7 +25,7 @@ class Federated:
     def __call__(
         self, scenario: Union[Scenario, Mapping[str, Any]], *, judge: bool = True
     ) -> Result:
-        """Runs `scenario` under pytest's options.
+        """Runs `scenario` under pytest's options; its code and data may be beside the test's file.
 
         With `judge` a missed expectation fails the test; without, the verdicts are only in the
         result.
@@ -34,11 +35,13 @@ class Federated:
             pytest.fail.Exception: the scenario cannot be run.
         """
         __tracebackhide__ = True
-        if not isinstance(scenario, Scenario):
-            scenario = Scenario.model_validate(dict(scenario))
+        start = self._config.invocation_params.dir
         try:
-            result = execute(self._config, scenario)
-            settled = settle(self._config, result, self._path)
+            with own_folders(self._path.parent, self._config.rootpath, start):
+                if not isinstance(scenario, Scenario):
+                    scenario = Scenario.model_validate(dict(scenario))
+                result = execute(self._config, scenario)
+                settled = settle(self._config, result, self._path)
         except HarnessError as bad:
             pytest.fail(str(bad), pytrace=False)
         result = settled.result

@@ -16,7 +16,8 @@ from harness.plugin.progress import Progress
 from harness.plugin.settings import run_options
 from harness.report.export import properties
 from harness.results import Result, Status
-from harness.runtime.user_code import blamed, own_folders
+from harness.runtime.user_code import blamed
+from harness.runtime.user_modules import has_scenarios, own_folders
 from harness.scenario import Case
 
 
@@ -37,6 +38,7 @@ class ScenarioItem(pytest.Item):
         super().__init__(**kwargs)
         self.case = case
         self.result: Optional[Result] = None
+        has_scenarios(self.path.parent)
         for tag in case.scenario.tags:
             self.add_marker(tag)
 
@@ -53,15 +55,16 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         progress = Progress(self.config, self.case)
-        with self._own_folders(), progress:
-            self.result = execute(
-                self.config,
-                self.case.scenario,
-                variant=self.case.variant,
-                siblings=self.case.siblings,
-                on_round=progress.on_round,
-            )
-        settled = settle(self.config, self.result, self.path)
+        with self._own_folders():
+            with progress:
+                self.result = execute(
+                    self.config,
+                    self.case.scenario,
+                    variant=self.case.variant,
+                    siblings=self.case.siblings,
+                    on_round=progress.on_round,
+                )
+            settled = settle(self.config, self.result, self.path)
         self.result = settled.result
         self.user_properties += settled.properties
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]

@@ -6,22 +6,33 @@ runs. So a function is known by its code, not by its name.
 
 from __future__ import annotations
 
-import ast
-import contextlib
+import functools
 import hashlib
-import importlib
 import inspect
-import sys
-import sysconfig
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from importlib.machinery import ModuleSpec
+import types
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Optional, Union, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, Field
 
 from harness.errors import HarnessError
+from harness.runtime.user_modules import (
+    Source,
+    Sources,
+    is_installed,
+    outside,
+    place,
+    space,
+    space_of,
+)
+
+_IMPORTING = space.__code__.co_filename
+
+# Of code that cannot be read: the same in this process, and never again.
+_UNREADABLE = uuid.uuid4().hex
 
 
 class _IsCode:
@@ -31,35 +42,12 @@ class _IsCode:
 # The annotation of a key that names a function of the user's.
 UserFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), _IsCode()]
 
-_PATHS = sysconfig.get_paths()
-_INSTALLED = tuple(
-    str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
-)
-_PACKAGES = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
-
-
-# The sources of what was imported, by the module that was asked for.
-_loaded: dict[str, dict[str, bytes]] = {}
-
-
-@contextlib.contextmanager
-def own_folders(*folders: Path) -> Iterator[None]:
-    """Lets the user's modules and data files be found in `folders`, the first one first."""
-    added = [str(f) for f in dict.fromkeys(folders) if str(f) not in sys.path]
-    sys.path[:0] = added
-    try:
-        yield
-    finally:
-        for folder in added:
-            if folder in sys.path:
-                sys.path.remove(folder)
-
 
 def load(reference: str) -> Callable[..., Any]:
-    """The function of ``"module:function"``, from the first module of that name on `sys.path`.
+    """The function of ``"module:function"``, from the first module of that name.
 
-    A module that has changed since it was imported is imported again, with those of the user's
-    own that it imports.
+    It is looked for in the scenario's folders, then on `sys.path`. A module that has changed since
+    it was imported is imported again, with those of the user's own that it imports.
 
     Raises:
         ModuleNotFoundError: there is no such module.
@@ -68,19 +56,7 @@ def load(reference: str) -> Callable[..., Any]:
 
     """
     module, _, name = reference.partition(":")
-    top = module.partition(".")[0]
-    imported, found = sys.modules.get(top), _spec(top)
-    if imported is not None and found is not None and _origin(imported.__spec__) != _origin(found):
-        # Another scenario folder's module of the same name.
-        for known in [m for m in sys.modules if m == top or m.startswith(f"{top}.")]:
-            del sys.modules[known]
-    sources = dict(_sources(module))
-    if module in _loaded and _loaded[module] != sources:
-        for known in _loaded[module]:
-            sys.modules.pop(known, None)
-    _loaded[module] = sources
-    importlib.invalidate_caches()  # the file may be younger than Python's look at its folder
-    return getattr(importlib.import_module(module), name)
+    return getattr(space().load(module), name)
 
 
 def demand(reference: str, key: str, error: type[HarnessError]) -> Callable[..., Any]:
@@ -135,7 +111,7 @@ def blamed(error: BaseException) -> str:
     frames = [
         f
         for f in traceback.extract_tb(error.__traceback__)
-        if f.filename != __file__
+        if f.filename not in (__file__, _IMPORTING)
         and "site-packages" not in f.filename
         and "importlib" not in f.filename
     ]
@@ -150,45 +126,99 @@ def fingerprint(module: str) -> str:
 
     Read, not imported. The standard library and installed packages are left out, except the
     package that the module itself belongs to. What code imports by computed names, or reads from
-    files, is not seen.
+    files, is not seen. Code that cannot be read, as it is only there compiled, is taken for other
+    code in each process.
 
     Returns:
         64 hexadecimal digits; the same for a module that cannot be found.
     """
-    digest = hashlib.sha256()
-    for name, source in _sources(module):
-        digest.update(repr((name, len(source))).encode() + source)
-    return digest.hexdigest()
+    return _digest(space().sources(module))
 
 
-def is_installed(path: Union[str, Path]) -> bool:
-    """Whether a file or folder belongs to Python or to its installed packages."""
-    resolved = Path(path).resolve()
-    # Packages may be of several environments, as with system packages or `uv run --with`.
-    is_package = not _PACKAGES.isdisjoint(resolved.parts)
-    return is_package or str(resolved).startswith(_INSTALLED)
+def fingerprint_of(files: Iterable[str]) -> str:
+    """Hash of Python files, which others have imported, and of all that they import.
 
-
-def _sources(module: str) -> Iterator[tuple[str, bytes]]:
-    """Name and source of a module and of all that it imports of the user's own."""
-    top = module.partition(".")[0]
-    todo, seen = [module], set()
+    Where a file's own folder, the scenario's folders and what is imported already have different
+    modules of one name, all of them count. A file that is not there is code that cannot be read.
+    """
+    sources: dict[str, Source] = {}
+    todo, seen = sorted(files), set()
     while todo:
-        name = todo.pop()
-        if name in seen:
+        file = todo.pop()
+        if file in seen:
             continue
-        seen.add(name)
-        if "." in name:
-            todo.append(name.rpartition(".")[0])  # a package's __init__ runs first
-        origin = _origin(_spec(name))
-        if origin is None or origin.suffix != ".py":
+        seen.add(file)
+        if not Path(file).is_file():
+            sources[file] = Source(Path(file).with_suffix(""), b"")
             continue
-        if name.partition(".")[0] != top and is_installed(origin):
+        near, name = space_of(Path(file))
+        found, imported = near.look(name)
+        sources[file] = Source(Path(file), Path(file).read_bytes())
+        sources |= {str(s.file): s for s in found.values()}
+        for other in imported - {name}:
+            module = outside(other)
+            if (there := getattr(module, "__file__", None)) and not is_installed(there):
+                todo.append(there)
+            sources |= {str(s.file): s for s in space().look(other, asked="")[0].values()}
+    return _digest({place(source.file): source for source in sources.values()})
+
+
+def files_of(function: Any) -> set[str]:
+    """The files of a function's own code, also of what it wraps, binds, inherits or closes over.
+
+    Code that comes from no file has the name that Python gives it, such as ``<string>``.
+    """
+    files: set[str] = set()
+    todo, seen = [function], set()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen:
             continue
-        source = origin.read_bytes()
-        yield name, source
-        is_package = origin.name == "__init__.py"
-        todo += sorted(_imports(source, name if is_package else name.rpartition(".")[0]))
+        seen.add(id(one))
+        if isinstance(one, functools.partial):
+            todo += [one.func, *filter(callable, (*one.args, *one.keywords.values()))]
+        elif isinstance(one, types.MethodType):
+            todo += [one.__func__, one.__self__]
+        elif isinstance(one, types.FunctionType):
+            wrapped = getattr(one, "__wrapped__", None)
+            if wrapped is None or Path(one.__code__.co_filename).is_file():
+                files.add(one.__code__.co_filename)
+            cells = [cell.cell_contents for cell in one.__closure__ or () if _is_filled(cell)]
+            todo += [wrapped, *filter(callable, cells)]
+        elif isinstance(one, type):
+            if own := _files_of_methods(one):
+                files |= own
+                todo += one.__bases__
+        elif callable(one):
+            todo += [type(one), getattr(one, "__wrapped__", None)]
+            if _files_of_methods(type(one)):
+                todo += filter(callable, vars(one).values())
+    return {f for f in files if not is_installed(f)}
+
+
+def _files_of_methods(one: type) -> set[str]:
+    """The files of a class's own methods; none for an installed class."""
+    inner = (getattr(v, "__func__", getattr(v, "fget", v)) for v in vars(one).values())
+    files = {f.__code__.co_filename for f in inner if isinstance(f, types.FunctionType)}
+    files.discard("<string>")  # as dataclasses have
+    return set() if any(map(is_installed, files)) else files
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _digest(sources: Sources) -> str:
+    digest = hashlib.sha256()
+    for name, source in sorted(sources.items()):
+        where = "" if is_installed(source.file) else place(source.file)
+        digest.update(repr((name, where, len(source.content))).encode() + source.content)
+        if not source.is_python:
+            digest.update(_UNREADABLE.encode())
+    return digest.hexdigest()
 
 
 def fingerprints(section: BaseModel) -> dict[str, str]:
@@ -207,47 +237,3 @@ def marked(section: BaseModel, mark: type) -> Iterator[Any]:
         for part in inner if isinstance(inner, (list, tuple)) else [inner]:
             if isinstance(part, BaseModel):
                 yield from marked(part, mark)
-
-
-def _spec(module: str) -> Optional[ModuleSpec]:
-    """Where `module` would be imported from now; runs nothing, unlike importlib.util.find_spec."""
-    path: Optional[Any] = None
-    spec = None
-    parts = module.split(".")
-    for depth in range(len(parts)):
-        spec = None
-        for finder in sys.meta_path:
-            find = getattr(finder, "find_spec", None)
-            if find and (spec := find(".".join(parts[: depth + 1]), path)):
-                break
-        if spec is None:
-            return None
-        path = spec.submodule_search_locations
-        if path is None and depth + 1 < len(parts):
-            return None
-    return spec
-
-
-def _origin(spec: Optional[ModuleSpec]) -> Optional[Path]:
-    if spec is None or not spec.has_location or spec.origin is None:
-        return None
-    return Path(spec.origin).resolve()
-
-
-def _imports(source: bytes, package: str) -> Iterator[str]:
-    """Names of the modules that the source of a module in `package` may import."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # importing it will say what is wrong
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, base] if base else above)
-            if base:
-                yield base
-                yield from (f"{base}.{alias.name}" for alias in node.names)

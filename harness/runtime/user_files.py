@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Optional
@@ -18,7 +17,8 @@ from typing import Annotated, Optional
 from pydantic import BaseModel, Field
 
 from harness.errors import DataError
-from harness.runtime.user_code import is_installed, marked
+from harness.runtime.user_code import marked
+from harness.runtime.user_modules import folders
 
 _BLOCK = 1 << 20
 
@@ -104,8 +104,7 @@ def _candidates(given: str) -> list[Path]:
     path = Path(given).expanduser()
     if path.is_absolute():
         return [path]
-    folders = [Path(p) for p in sys.path if p and Path(p).is_dir() and not is_installed(p)]
-    return [folder / path for folder in dict.fromkeys([*folders, Path.cwd()])]
+    return [folder / path for folder in folders()]
 
 
 def _nearest(candidates: list[Path]) -> str:

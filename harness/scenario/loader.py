@@ -11,6 +11,7 @@ from typing import Optional
 from pydantic import ValidationError
 
 from harness.errors import HarnessError, Problem, ScenarioError
+from harness.runtime.user_modules import read_from
 from harness.scenario.compared import compared
 from harness.scenario.explain import explain
 from harness.scenario.matrix import MAX_VARIANTS, expand
@@ -61,6 +62,11 @@ def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
         ScenarioError: with every problem of the file.
 
     """
+    with read_from(file.parent):
+        return _load_file(file, root)
+
+
+def _load_file(file: Path, root: Optional[Path]) -> list[Case]:
     shown = shown_path(file, root)
     defaults = _defaults(file, root)
     cases: list[Case] = []

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 optimizers: Registry[Callable[..., tff.learning.optimizers.Optimizer]] = Registry("optimizer")
-_made: dict[tuple[str, str], tff.learning.optimizers.Optimizer] = {}
+_made: dict[tuple[type[Section], str], tff.learning.optimizers.Optimizer] = {}
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -167,7 +167,7 @@ def optimizer_of(chosen: Section) -> tff.learning.optimizers.Optimizer:
     it can be shared.
     """
     entry = optimizers.entry(chosen)
-    key = entry.name, f"{chosen.model_dump_json()} {fingerprints(chosen)}"
+    key = type(chosen), f"{chosen.model_dump_json()} {fingerprints(chosen)}"
     if key not in _made:
         made = entry.call(chosen)
         _made[key] = made if entry.traits.get("of_the_user") else _unconverted(made)

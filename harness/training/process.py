@@ -14,7 +14,7 @@ import numpy as np
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
 from harness.errors import ModelError
-from harness.registry import kind
+from harness.registry import chosen_in, kind
 from harness.runtime.imports import silenced
 from harness.runtime.user_code import fingerprints
 from harness.seeds import Stream, generator
@@ -38,8 +38,10 @@ from harness.training.traffic import Traffic, traffic_of
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
-_built: dict[str, Process] = {}
-_forms: dict[str, Form] = {}
+# By what they are made of; each registration of something chosen has a type of its own.
+_Key = tuple[str, tuple[type[Section], ...]]
+_built: dict[_Key, Process] = {}
+_forms: dict[_Key, Form] = {}
 # While TensorFlow is still there to let go of its functions.
 atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
 atexit.register(lambda: (packed.stack_training.cache_clear(), client_training.cache_clear()))
@@ -191,14 +193,24 @@ def process_for(
     if aggregators.entry(training.aggregator).traits.get("by_clients"):
         clients = cohort_size or len(data.clients)
     shaper, form_of_it = _shaper(chosen, training)
-    form_key = json.dumps([repr(shape), fingerprints(shaper), shaper.model_dump(mode="json")])
-    key = json.dumps([repr(shape), training.execution, code, settings, told, clients, is_scaled])
+    form_key = _key(
+        shaper, text=[repr(shape), fingerprints(shaper), shaper.model_dump(mode="json")]
+    )
+    text = [repr(shape), training.execution, code, settings, told, clients, is_scaled]
+    key = _key(*parts, text=text)
     if key not in _built:
         with silenced():
             if form_key not in _forms:  # first, where an error is the user's to read
                 _forms[form_key] = form_of_it(shaper, shape)
             _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
     return _built[key]
+
+
+def _key(*parts: Optional[Section], text: Any) -> _Key:
+    types = [
+        type(one) for part in parts if part for one in (part, *(c for _, c in chosen_in(part)))
+    ]
+    return json.dumps(text), tuple(types)
 
 
 def _shaper(
