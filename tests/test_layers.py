@@ -16,7 +16,8 @@ HEAVY = {"tensorflow", "tensorflow_federated"}
 # From the bottom up: a module imports from its own package and from the lines above its own.
 LAYERS = (
     {"errors", "seeds", "settings"},
-    {"registry", "runtime"},
+    {"runtime"},
+    {"registry"},
     {"systems"},
     {"data"},
     {"training"},
