@@ -32,10 +32,17 @@ def choose(training: Training, form: Form) -> Execution:
     if training.execution == "standard":
         return Execution("standard")
     obstacle = _obstacle(training, form)
-    if obstacle is None:
-        return Execution("packed")
+    return Execution("packed") if obstacle is None else standard_for(training, obstacle)
+
+
+def standard_for(training: Training, obstacle: str, more: str = "") -> Execution:
+    """Standard, as `obstacle` is in the way of packed.
+
+    Raises:
+        ModelError: the scenario asks for packed; `more` is for its message alone.
+    """
     if training.execution == "packed":
-        raise ModelError(f"training.execution: packed is not possible: {obstacle}")
+        raise ModelError(f"training.execution: packed is not possible: {obstacle}{more}")
     return Execution("standard", obstacle)
 
 
