@@ -70,11 +70,25 @@ class Backwards(layers.Layer):
 class Late(layers.Layer):
     """Makes its layer when it is called."""
 
-    inner: Any = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = None
 
     def call(self, x: Any) -> Any:
         if self.inner is None:
             self.inner = layers.Dense(4)
+        return self.inner(x)
+
+
+class Hidden(layers.Layer):
+    """Has a layer that Keras does not see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inner = layers.Dense(4)
+        self.inner = lambda x: inner(x)
+
+    def call(self, x: Any) -> Any:
         return self.inner(x)
 
 
@@ -255,7 +269,7 @@ def frozen(input_shape: Any, num_classes: int) -> Any:
 
 def pretrained(input_shape: Any, num_classes: int) -> Any:
     base = Sequential(
-        [layers.Conv2D(3, 2, input_shape=input_shape), layers.BatchNormalization(), layers.ReLU()]
+        [tf.keras.Input(input_shape), layers.Conv2D(3, 2), layers.BatchNormalization()]
     )
     base.trainable = False
     given = tf.keras.Input(input_shape)
@@ -389,6 +403,12 @@ def two_inputs(input_shape: Any, num_classes: int) -> Any:
 
 def two_of_a_class(num_classes: int) -> Any:
     return Two(num_classes)
+
+
+def hidden_by_lambda(input_shape: Any, num_classes: int) -> Any:
+    inner = layers.Dense(16)
+    inner.build((None, 16))
+    return own_layer(input_shape, num_classes, layers.Lambda(lambda x: inner(x)))
 
 
 def nothing(input_shape: Any, num_classes: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from harness.training.models.base import Shape, refusal
 if TYPE_CHECKING:
     import tensorflow as tf
 
+_T = TypeVar("_T")
 _EXAMPLES = 16
 
 
@@ -33,7 +34,7 @@ def check_fit(model: tf.keras.Model, shape: Shape) -> None:
     if not model.trainable_variables:
         what = "all its layers are frozen" if model.variables else "it has no weights"
         raise ModelError(f"the model has nothing to train: {what}")
-    _check_updates(model, shape)
+    _check_call(model, shape)
 
 
 def check_new(model: Any, other: Any) -> None:
@@ -66,6 +67,17 @@ def probe(shape: Shape) -> np.ndarray:
         return rng.integers(0, 2, size).astype(shape.input_dtype)
     scale = np.resize([0.1, 1.0, 10.0], _EXAMPLES).reshape(-1, *[1] * len(shape.input_shape))
     return (rng.normal(size=size) * scale).astype(shape.input_dtype)
+
+
+def tried(shape: Shape, call: Callable[[np.ndarray], _T]) -> _T:
+    """What a call gives for `probe`, or for zeros where the model takes only some numbers."""
+    import tensorflow as tf
+
+    x = probe(shape)
+    try:
+        return call(x)
+    except tf.errors.InvalidArgumentError:  # such as ids that are out of range
+        return call(np.zeros_like(x))
 
 
 def _parts(model: Any) -> list[Any]:
@@ -114,25 +126,43 @@ def _output(model: Any, shape: Shape) -> Any:
     return output
 
 
-def _check_updates(model: Any, shape: Shape) -> None:
-    """Checks that calls in training leave the weights that are not trained as they are."""
-    for layer in model.submodules:
+def _check_call(model: Any, shape: Shape) -> None:
+    """Checks that a call in training uses no weights but the model's, and changes none of them."""
+    import tensorflow as tf
+
+    layers = [part for part in model.submodules if isinstance(part, tf.keras.layers.Layer)]
+    for layer in layers:
         # tf.compat.v1's: even when it is frozen it goes by the batch in training.
         if not getattr(layer, "_USE_V2_BEHAVIOR", True):
             raise ModelError(_normalising(layer))
-    variables = model.non_trainable_variables
-    before = [variable.numpy() for variable in variables]
-    if not before:
+    fixed = model.non_trainable_variables
+    if not fixed and all(_is_plain(layer) for layer in layers) and _is_plain(model):
         return
+    before = [variable.numpy() for variable in fixed]
     try:
-        model(probe(shape), training=True)
+        with tf.GradientTape() as tape:
+            tried(shape, lambda x: model(x, training=True))
     except Exception as error:
         raise ModelError(refusal(shape, error)) from error
-    changed = [v for v, value in zip(variables, before) if not np.array_equal(v.numpy(), value)]
-    for variable, value in zip(variables, before):
+    changed = [v for v, value in zip(fixed, before) if not np.array_equal(v.numpy(), value)]
+    for variable, value in zip(fixed, before):
         variable.assign(value)
     if changed:
         raise ModelError(_changing(model, changed[0]))
+    known = {id(variable) for variable in model.variables}
+    for variable in tape.watched_variables():
+        if id(variable) not in known:
+            raise ModelError(
+                f"the model uses {variable.name!r}, which is none of its weights, so nobody would "
+                "train it; make it in a layer, and the layer an attribute in its __init__"
+            )
+
+
+def _is_plain(layer: Any) -> bool:
+    """Whether it is one of Keras's layers that run no function of the user's or of TensorFlow."""
+    kind = type(layer)
+    is_operation = kind.__name__ in ("Lambda", "TFOpLambda", "SlicingOpLambda")
+    return kind.__module__.startswith("keras.") and not is_operation
 
 
 def _changing(model: Any, variable: Any) -> str:

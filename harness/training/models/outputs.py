@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import ModelError
 from harness.training.models.base import Outputs, Shape, refusal
-from harness.training.models.fit import probe
+from harness.training.models.fit import tried
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -116,14 +116,13 @@ def _by_values(model: Any, shape: Shape) -> Finding:
     import tensorflow as tf
 
     spec = tf.TensorSpec((None, *shape.input_shape), shape.input_dtype)
-    x = tf.constant(probe(shape))
     found = Finding(None, "what it gives is not finite")
     try:
         traced = tf.function(lambda given: model(given, training=False)).get_concrete_function(spec)
         last = _last_operation(traced.outputs[0])
         with contextlib.closing(_changes(model)) as changes:
             for _ in changes:
-                given = traced(x)
+                given = tried(shape, lambda x: traced(tf.constant(x)))
                 values = given.numpy().astype(np.float64)
                 if np.isfinite(values).all():
                     tolerance = _SHORT if given.dtype.size == 2 else _LONG
