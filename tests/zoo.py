@@ -169,70 +169,61 @@ class Two(Subclassed):
 # Models that train.
 
 
-def plus(input_shape: Any, num_classes: int) -> Any:
+def operators(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
-    return Model(given, layers.Dense(num_classes)(layers.Dense(4)(x) + layers.Dense(4)(x)))
+    twice = layers.Dense(x.shape[-1], "tanh")
+    inner = Sequential([layers.Dense(5, "relu"), Sequential([layers.Dense(4)])])
+    x = tf.nn.relu(twice(twice(x)))
+    return Model(given, layers.Dense(num_classes)(inner(x) + layers.Dense(4)(x)))
 
 
 def divided(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
-    return Model(given, layers.Dense(num_classes)(x / 2.0))
-
-
-def sliced(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    return Model(given, layers.Dense(num_classes)(x[:, 3:]))
-
-
-def relu(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    return Model(given, layers.Dense(num_classes)(tf.nn.relu(x)))
+    return Model(given, layers.Dense(num_classes)(x[:, 3:] / 2.0))
 
 
 def attention(input_shape: Any, num_classes: int) -> Any:
     given, x = rows(input_shape)
-    x = layers.GlobalAveragePooling1D()(layers.Attention()([x, x]))
-    return Model(given, layers.Dense(num_classes)(x))
+    x = layers.Attention()([x, x]) + layers.MultiHeadAttention(2, 3)(x, x)
+    return Model(given, layers.Dense(num_classes)(layers.GlobalAveragePooling1D()(x)))
 
 
-def heads(input_shape: Any, num_classes: int) -> Any:
-    given, x = rows(input_shape)
-    x = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 3, dropout=0.1)(x, x))
-    return Model(given, layers.Dense(num_classes)(x))
-
-
-def shared(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    twice = layers.Dense(x.shape[-1], "tanh")
-    return Model(given, layers.Dense(num_classes)(twice(twice(x))))
-
-
-def nested(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    inner = Sequential([layers.Dense(5, "relu"), Sequential([layers.Dense(4)])])
-    return Model(given, layers.Dense(num_classes)(inner(x)))
-
-
-def convolution(input_shape: Any, num_classes: int) -> Any:
-    given, x = rows(input_shape)
-    x = layers.GlobalMaxPooling1D()(layers.Conv1D(4, 2)(x))
-    return Model(given, layers.Dense(num_classes)(x))
-
-
-def any_size(num_classes: int) -> Any:
+def convolutions(num_classes: int) -> Any:
     given = tf.keras.Input((None, None, 1))
-    x = layers.GlobalAveragePooling2D()(layers.SeparableConv2D(3, 2)(given))
+    x = layers.GroupNormalization(2)(layers.SeparableConv2D(4, 2)(given))
+    x = layers.RepeatVector(2)(layers.GlobalMaxPooling2D()(layers.LayerNormalization()(x)))
+    return Model(given, layers.Dense(num_classes)(layers.Flatten()(layers.Conv1D(4, 2)(x))))
+
+
+def recurrent(input_shape: Any, num_classes: int) -> Any:
+    given, x = rows(input_shape)
+    x = layers.GRU(2)(layers.LSTM(3, return_sequences=True)(x))
     return Model(given, layers.Dense(num_classes)(x))
 
 
-def recurrent(input_shape: Any, num_classes: int, cell: str) -> Any:
-    given, x = rows(input_shape)
-    return Model(given, layers.Dense(num_classes)(getattr(layers, cell)(3)(x)))
+def own(input_shape: Any, num_classes: int) -> Any:
+    given, x = begin(input_shape)
+    for layer in (Scaled(), Late(), Raw(), Forked()):
+        x = layer(x)
+    return Model(given, layers.Dense(num_classes)(x))
 
 
-def bidirectional(input_shape: Any, num_classes: int) -> Any:
-    given, x = rows(input_shape)
-    return Model(given, layers.Dense(num_classes)(layers.Bidirectional(layers.GRU(3))(x)))
+def own_backwards(input_shape: Any, num_classes: int) -> Any:
+    return own_layer(input_shape, num_classes, Backwards(4))
+
+
+def normalizations(input_shape: Any, num_classes: int) -> Any:
+    given, x = begin(input_shape)
+    adapted = layers.Normalization()
+    adapted.build(x.shape)
+    x = adapted(layers.Normalization(mean=0.5, variance=2.0)(x))
+    return Model(given, layers.Dense(num_classes)(layers.BatchNormalization(trainable=False)(x)))
+
+
+def constrained(input_shape: Any, num_classes: int) -> Any:
+    given, x = begin(input_shape)
+    x = layers.Dense(num_classes, kernel_constraint="non_neg")(x)
+    return Model(given, tf.cast(x, tf.float64))
 
 
 def embedded(input_shape: Any, num_classes: int) -> Any:
@@ -254,12 +245,6 @@ def subclassed(num_classes: int) -> Any:
     return Subclassed(num_classes)
 
 
-def own(input_shape: Any, num_classes: int, layer: str) -> Any:
-    given, x = begin(input_shape)
-    arguments = (4,) if layer == "Backwards" else ()
-    return Model(given, layers.Dense(num_classes)(globals()[layer](*arguments)(x)))
-
-
 def frozen(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     x = layers.Dense(5, "relu", trainable=False)(x)
@@ -276,25 +261,6 @@ def pretrained(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes)(layers.Flatten()(base(given, training=False))))
 
 
-def frozen_normalization(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    return Model(given, layers.Dense(num_classes)(layers.BatchNormalization(trainable=False)(x)))
-
-
-def normalization(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    adapted = layers.Normalization()
-    adapted.build(x.shape)
-    fixed = layers.Normalization(mean=0.5, variance=2.0)
-    return Model(given, layers.Dense(num_classes)(adapted(fixed(x))))
-
-
-def group_normalization(input_shape: Any, num_classes: int) -> Any:
-    given = tf.keras.Input(input_shape)
-    x = layers.GroupNormalization(2)(layers.Conv2D(4, 2)(given))
-    return Model(given, layers.Dense(num_classes)(layers.Flatten()(layers.LayerNormalization()(x))))
-
-
 def mixed(input_shape: Any, num_classes: int) -> Any:
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     given, x = begin(input_shape)
@@ -306,19 +272,9 @@ def double(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes, dtype="float64")(x))
 
 
-def double_outputs(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    return Model(given, tf.cast(layers.Dense(num_classes)(x), tf.float64))
-
-
 def regularized(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     return Model(given, layers.Dense(num_classes, kernel_regularizer="l2")(x))
-
-
-def constrained(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
-    return Model(given, layers.Dense(num_classes, kernel_constraint="non_neg")(x))
 
 
 def compiled(input_shape: Any, num_classes: int) -> Any:
@@ -405,6 +361,18 @@ def two_of_a_class(num_classes: int) -> Any:
     return Two(num_classes)
 
 
+def counting(input_shape: Any, num_classes: int) -> Any:
+    return own_layer(input_shape, num_classes, Counting())
+
+
+def adds_loss(input_shape: Any, num_classes: int) -> Any:
+    return own_layer(input_shape, num_classes, AddsLoss())
+
+
+def hidden(input_shape: Any, num_classes: int) -> Any:
+    return own_layer(input_shape, num_classes, Hidden())
+
+
 def hidden_by_lambda(input_shape: Any, num_classes: int) -> Any:
     inner = layers.Dense(16)
     inner.build((None, 16))
@@ -427,7 +395,7 @@ _layer = layers.Dense(4)
 
 def same(input_shape: Any, num_classes: int) -> Any:
     if not _kept:
-        _kept.append(plus(input_shape, num_classes))
+        _kept.append(operators(input_shape, num_classes))
     return _kept[0]
 
 

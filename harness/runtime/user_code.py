@@ -177,7 +177,10 @@ def cause(error: BaseException) -> tuple[str, str]:
 def _unwrapped(error: BaseException) -> tuple[str, str, list[tuple[str, int, str]]]:
     """The same, and the lines that autograph says have led to it."""
     kind, text = type(error).__name__, str(error)
-    frames: list[tuple[str, int, str]] = []
+    rewritten: Any = getattr(getattr(error, "ag_error_metadata", None), "translated_stack", ())
+    frames: list[tuple[str, int, str]] = [
+        (f.filename, f.lineno, str(f.code).strip()) for f in reversed(rewritten)
+    ]
     while True:
         if match := _KERAS.match(text):
             text = match[1]

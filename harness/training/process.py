@@ -251,8 +251,7 @@ def _build(
     except Exception as error:
         if execution.kind != "packed" or is_for_the_reader(error):
             raise
-        obstacle, more = _refusal_to_pack(error)
-        execution = standard_for(training, obstacle, more)
+        execution = standard_for(training, *_refusal_to_pack(error))
         parts, learning = _learning(training, execution, form, clients, scaled, told)
     is_own = isinstance(learning, OwnProcess)
     if scaled and execution.kind != "packed" and (is_own or not takes_factors(learning)):
@@ -290,16 +289,17 @@ def _learning(
 
 
 def _refusal_to_pack(error: Exception) -> tuple[str, str]:
-    """Why a model could not be packed, the same on all machines, and what else there is to say."""
+    """Why a model could not be packed: the same on all machines for a record, and for a message."""
     what, text = cause(error)
     if what == CannotPack.__name__:
-        return text, ""
+        return text, text
     root: BaseException = error
     while isinstance(root, HarnessError) and (under := root.__cause__ or root.__context__):
         root = under
-    what, line = cause(root)[0], user_line(root) or user_line(error)
+    line = user_line(root) or user_line(error)
     place = f" in line {line[1]} of {Path(line[0]).name}" if line else ""
-    return f"TFF can make no functional model of it ({what}{place})", f": {blamed(error)}"
+    begin = "TFF can make no functional model of it"
+    return f"{begin} ({cause(root)[0]}{place})", f"{begin}: {blamed(root)}"
 
 
 @lru_cache(maxsize=8)

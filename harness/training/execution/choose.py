@@ -35,14 +35,14 @@ def choose(training: Training, form: Form) -> Execution:
     return Execution("packed") if obstacle is None else standard_for(training, obstacle)
 
 
-def standard_for(training: Training, obstacle: str, more: str = "") -> Execution:
-    """Standard, as `obstacle` is in the way of packed.
+def standard_for(training: Training, obstacle: str, message: str = "") -> Execution:
+    """Standard, as `obstacle` is in the way of packed; records have it, so it names no path.
 
     Raises:
-        ModelError: the scenario asks for packed; `more` is for its message alone.
+        ModelError: the scenario asks for packed; with the `message`, where it says more.
     """
     if training.execution == "packed":
-        raise ModelError(f"training.execution: packed is not possible: {obstacle}{more}")
+        raise ModelError(f"training.execution: packed is not possible: {message or obstacle}")
     return Execution("standard", obstacle)
 
 
