@@ -171,7 +171,7 @@ def run(
         )
     return Result(
         id=scenario.id(variant),
-        settings=_settings(scenario, seeds, histories),
+        settings=settings_of_result(scenario, seeds, histories),
         status=status,
         reason=reason,
         histories=tuple(histories),
@@ -181,7 +181,7 @@ def run(
     )
 
 
-def _settings(
+def settings_of_result(
     scenario: Scenario, seeds: Sequence[int], histories: Sequence[TrainingHistory]
 ) -> dict[str, Any]:
     """The settings of a result: with the seeds that were run, and the outputs that were found."""

@@ -118,7 +118,7 @@ class TrainingHistory(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     seed: int
     rounds: tuple[Round, ...]

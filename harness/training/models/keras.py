@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from harness.runtime.user_code import UserFunction
+from harness.settings import Usual
 from harness.training.models.base import Outputs, Shape, models
 from harness.training.models.own import call_own
 
@@ -18,7 +19,7 @@ def keras(
     *,
     keras: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
-    outputs: Optional[Outputs] = None,
+    outputs: Annotated[Optional[Outputs], Usual("logits")] = None,
 ) -> tf.keras.Model:
     """Any Keras 2 model: `keras: "module:function"`, imported from beside the scenario file.
 
