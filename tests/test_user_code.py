@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.runtime.user_code import fingerprint, fingerprints, load
+from harness.errors import HarnessError
+from harness.runtime.user_code import call, fingerprint, fingerprints, load
 from harness.training.models import models
 
 
@@ -113,3 +114,17 @@ def test_the_functions_of_a_section(tmp_path: Path) -> None:
     write(tmp_path / "fed_m.py", "")
     assert fingerprints(models.parse({"keras": "fed_m:f"})) == {"fed_m:f": fingerprint("fed_m")}
     assert fingerprints(models.parse("tutorial")) == {}
+
+
+def test_the_line_that_is_blamed_is_the_users(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (beside / "blamed_module.py").write_text(
+        "import json\ndef reads():\n    return json.loads('nothing')\n"
+    )
+    monkeypatch.syspath_prepend(beside)
+    with pytest.raises(HarnessError) as raised:
+        call(load("blamed_module:reads"), {}, {}, "model.keras: blamed_module:reads", HarnessError)
+    # Not the line of Python's json module that raises.
+    place = f"(line 3 of {beside / 'blamed_module.py'}: return json.loads('nothing'))"
+    assert str(raised.value).endswith(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import numpy as np
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _T = TypeVar("_T")
-_EXAMPLES = 16
+_EXAMPLES = 16  # or fewer, so that large ones take no time
+_NUMBERS = 100_000
 
 
 def check_fit(model: tf.keras.Model, shape: Shape) -> None:
@@ -62,10 +64,11 @@ def check_new(model: Any, other: Any) -> None:
 def probe(shape: Shape) -> np.ndarray:
     """Examples of the data's shape and type, of several kinds, the same ones each time."""
     rng = np.random.default_rng(0)
-    size = (_EXAMPLES, *shape.input_shape)
+    count = max(2, min(_EXAMPLES, _NUMBERS // max(1, math.prod(shape.input_shape))))
+    size = (count, *shape.input_shape)
     if not np.issubdtype(np.dtype(shape.input_dtype), np.floating):  # no id is out of range
         return rng.integers(0, 2, size).astype(shape.input_dtype)
-    scale = np.resize([0.1, 1.0, 10.0], _EXAMPLES).reshape(-1, *[1] * len(shape.input_shape))
+    scale = np.resize([0.1, 1.0, 10.0], count).reshape(-1, *[1] * len(shape.input_shape))
     return (rng.normal(size=size) * scale).astype(shape.input_dtype)
 
 
