@@ -92,12 +92,10 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
         "recurrent",
         "embedded",
         "deferred",
-        "one_less_dimension",
         "subclassed",
         "own",
         "frozen",
         "normalizations",
-        "constrained",
     ],
 )
 def test_what_is_packed_trains_as_the_standard_way(function: str) -> None:

@@ -217,28 +217,19 @@ def normalizations(input_shape: Any, num_classes: int) -> Any:
     adapted = layers.Normalization()
     adapted.build(x.shape)
     x = adapted(layers.Normalization(mean=0.5, variance=2.0)(x))
-    return Model(given, layers.Dense(num_classes)(layers.BatchNormalization(trainable=False)(x)))
-
-
-def constrained(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
+    x = layers.BatchNormalization(trainable=False)(x)
     x = layers.Dense(num_classes, kernel_constraint="non_neg")(x)
     return Model(given, tf.cast(x, tf.float64))
 
 
 def embedded(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape)
+    given, x = begin(input_shape[:2])  # Keras takes the last dimension of 1 away
     x = layers.Flatten()(layers.Embedding(8, 2)(layers.Lambda(lambda t: tf.abs(t))(x)))
     return Model(given, layers.Dense(num_classes)(x))
 
 
 def deferred(num_classes: int) -> Any:
     return Sequential([layers.Flatten(), Scaled(), layers.Dense(num_classes)])
-
-
-def one_less_dimension(input_shape: Any, num_classes: int) -> Any:
-    given, x = begin(input_shape[:2])  # Keras takes the last dimension of 1 away
-    return Model(given, layers.Dense(num_classes)(x))
 
 
 def subclassed(num_classes: int) -> Any:
