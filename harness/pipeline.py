@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Callable, Optional, Protocol, Union
+from typing import Any, Callable, Optional, Protocol, Union
 
 from harness.cache import Histories, default_cache, training_key
 from harness.checks import Policy, certain, checks, judge
@@ -172,7 +172,7 @@ def run(
         )
     return Result(
         id=scenario.id(variant),
-        settings={**scenario.settings(), "seeds": list(seeds)},
+        settings=settings_of_result(scenario, seeds, histories),
         status=status,
         reason=reason,
         histories=tuple(histories),
@@ -180,6 +180,17 @@ def run(
         versions=_versions(),
         reused=reused,
     )
+
+
+def settings_of_result(
+    scenario: Scenario, seeds: Sequence[int], histories: Sequence[TrainingHistory]
+) -> dict[str, Any]:
+    """The settings of a result: with the seeds that were run, and the outputs that were found."""
+    settings = {**scenario.settings(), "seeds": list(seeds)}
+    model = settings["model"]
+    if model and histories and "outputs" in model and model["outputs"] is None:
+        settings["model"] = {**model, "outputs": histories[0].outputs or "logits"}
+    return settings
 
 
 def submit(

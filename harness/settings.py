@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
@@ -14,6 +15,13 @@ def _rounded(value: object) -> object:
 
 
 Figure = Annotated[float, BeforeValidator(_rounded)]
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Annotation for a key that is found out where it is left out: what is not worth a word."""
+
+    value: Any
 
 
 class Section(BaseModel):

@@ -237,11 +237,19 @@ def test_unavailable_data_skips_and_fails_when_strict(
         ),
         (
             ("{kind: mlp, hidden: [16]}", '{keras: "mine:wrong"}'),
-            "the model gives outputs of shape (None, 3); the data has 10 labels, so *",
+            "model.keras: mine:wrong: the model gives outputs of shape (None, 3); the data has *",
         ),
         (
             ("{kind: mlp, hidden: [16]}", '{keras: "mine:normalised"}'),
-            "the layer * is batch normalisation: *",
+            "model.keras: mine:normalised: the layer * is batch normalisation: *",
+        ),
+        (
+            ("{kind: mlp, hidden: [16]}", '{keras: "mine:large"}'),
+            "model.keras: mine:large: the model takes examples of shape (28, 28, 1); the data *",
+        ),
+        (
+            ("{kind: mlp, hidden: [16]}", '{keras: "mine:soft", outputs: logits}'),
+            "model.keras: mine:soft: got 'outputs: logits'; its last layer is a softmax; leave *",
         ),
     ],
 )
@@ -261,6 +269,18 @@ def test_what_only_shows_when_it_runs_fails_in_one_line(
                 return tf.keras.Sequential([
                     tf.keras.layers.InputLayer(input_shape), tf.keras.layers.Flatten(),
                     tf.keras.layers.Dense(3),
+                ])
+
+            def large(num_classes):
+                return tf.keras.Sequential([
+                    tf.keras.layers.InputLayer((28, 28, 1)), tf.keras.layers.Flatten(),
+                    tf.keras.layers.Dense(num_classes),
+                ])
+
+            def soft(input_shape, num_classes):
+                return tf.keras.Sequential([
+                    tf.keras.layers.InputLayer(input_shape), tf.keras.layers.Flatten(),
+                    tf.keras.layers.Dense(num_classes, activation="softmax"),
                 ])
 
             def normalised(input_shape, num_classes):

@@ -17,8 +17,16 @@ from typing import Any
 
 import pytest
 
+from harness.errors import HarnessError
 from harness.runtime import user_code
-from harness.runtime.user_code import files_of, fingerprint, fingerprint_of, fingerprints, load
+from harness.runtime.user_code import (
+    call,
+    files_of,
+    fingerprint,
+    fingerprint_of,
+    fingerprints,
+    load,
+)
 from harness.runtime.user_files import find
 from harness.runtime.user_modules import has_scenarios, own_folders, space
 from harness.training.models import models
@@ -405,3 +413,17 @@ def test_code_from_no_file_is_never_taken_for_unchanged(monkeypatch: pytest.Monk
         with monkeypatch.context() as other:
             other.setattr(user_code, "_UNREADABLE", "another process")
             assert fingerprint_of(files_of(function)) != here
+
+
+def test_the_line_that_is_blamed_is_the_users(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (beside / "blamed_module.py").write_text(
+        "import json\ndef reads():\n    return json.loads('nothing')\n"
+    )
+    monkeypatch.syspath_prepend(beside)
+    with pytest.raises(HarnessError) as raised:
+        call(load("blamed_module:reads"), {}, {}, "model.keras: blamed_module:reads", HarnessError)
+    # Not the line of Python's json module that raises.
+    place = f"(line 3 of {beside / 'blamed_module.py'}: return json.loads('nothing'))"
+    assert str(raised.value).endswith(place)

@@ -16,6 +16,7 @@ from harness.registry import Registry
 from harness.report.figures import FIGURES, deviation, mean
 from harness.results import Result, Verdict
 from harness.results.statistics import summarise
+from harness.settings import Usual
 from harness.systems.dropout import dropouts
 from harness.systems.malicious import attacks
 from harness.systems.sampling import samplers
@@ -314,7 +315,10 @@ def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
         value = chosen[key]
         is_number = isinstance(value, (int, float, list)) and not isinstance(value, bool)
         told = key in own and is_number
-        return not told and key in fields and fields[key].default == value
+        if told or key not in fields:
+            return False
+        usual = [note.value for note in fields[key].metadata if isinstance(note, Usual)]
+        return value in (fields[key].default, *usual)
 
     # In the order of the function: a record that was read back has its keys sorted.
     places = {key: place for place, key in enumerate(own)}

@@ -80,7 +80,7 @@ class Result(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     record: Literal[1] = 1
     id: str

@@ -9,12 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import re
+import textwrap
 import traceback
 import types
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Optional, get_args
 
 from pydantic import BaseModel, Field
 
@@ -29,8 +31,6 @@ from harness.runtime.user_modules import (
     space_of,
 )
 
-_IMPORTING = space.__code__.co_filename
-
 # Of code that cannot be read: the same in this process, and never again.
 _UNREADABLE = uuid.uuid4().hex
 
@@ -41,6 +41,18 @@ class _IsCode:
 
 # The annotation of a key that names a function of the user's.
 UserFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), _IsCode()]
+
+_OURS = Path(__file__).resolve().parents[1]
+
+# What Keras writes around the message of an error in a layer's call, and what autograph writes:
+# the lines that led to it, as "File ..., line ..., in ...", and then the error.
+_KERAS = re.compile(
+    r"Exception encountered when calling [^\n]*\n\n(.*?)(?:\n\nCall arguments received by .*)?$",
+    re.DOTALL,
+)
+_REWRITTEN = "in user code:"
+_FRAME = re.compile(r'^ *File "([^"]+)", line (\d+), in [^\n]*\n +([^\n]*)', re.MULTILINE)
+_AUTOGRAPH = re.compile(r"\n\n    ([A-Za-z_][\w.]*): (.*)$", re.DOTALL)
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -102,23 +114,66 @@ def call(
 
 def first_line(error: BaseException) -> str:
     """Kind and first line of an exception, for one line of a message."""
-    text = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind, text = cause(error)
+    line = text.strip().partition("\n")[0]
+    return f"{kind}: {line}" if line else kind
 
 
 def blamed(error: BaseException) -> str:
     """The error's first line and the innermost line of the user's code that led to it."""
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if f.filename not in (__file__, _IMPORTING)
-        and "site-packages" not in f.filename
-        and "importlib" not in f.filename
-    ]
-    place = (
-        f" (line {frames[-1].lineno} of {frames[-1].filename}: {frames[-1].line})" if frames else ""
+    line = user_line(error)
+    return (
+        f"{first_line(error)} (line {line[1]} of {line[0]}: {line[2]})"
+        if line
+        else first_line(error)
     )
-    return f"{first_line(error)}{place}"
+
+
+def user_line(error: BaseException) -> Optional[tuple[str, int, str]]:
+    """File, number and text of the innermost line of the user's code that led to an error."""
+    frames = [
+        (f.filename, f.lineno or 0, f.line or "") for f in traceback.extract_tb(error.__traceback__)
+    ]
+    # What autograph rewrote has no frames of its own: its message names the lines.
+    return next((f for f in reversed(frames + _unwrapped(error)[2]) if _is_users(f[0])), None)
+
+
+def is_for_the_reader(error: BaseException) -> bool:
+    """Whether an error is one of ours as it was raised, not as autograph rewrote it."""
+    return isinstance(error, HarnessError) and not str(error).startswith(_REWRITTEN)
+
+
+def cause(error: BaseException) -> tuple[str, str]:
+    """Kind and message of an exception, without what Keras and autograph write around it."""
+    return _unwrapped(error)[:2]
+
+
+def _unwrapped(error: BaseException) -> tuple[str, str, list[tuple[str, int, str]]]:
+    """The same, and the lines that autograph says have led to it."""
+    kind, text = type(error).__name__, str(error)
+    rewritten: Any = getattr(getattr(error, "ag_error_metadata", None), "translated_stack", ())
+    frames: list[tuple[str, int, str]] = [
+        (f.filename, f.lineno, str(f.code).strip()) for f in reversed(rewritten)
+    ]
+    while True:
+        if match := _KERAS.match(text):
+            text = match[1]
+        elif text.startswith(_REWRITTEN) and (match := _AUTOGRAPH.search(text)):
+            lines = _FRAME.findall(text[: match.start()])
+            frames += [(file, int(number), line) for file, number, line in lines]
+            kind, text = match[1].rpartition(".")[2], textwrap.dedent(f"    {match[2]}")
+        else:
+            return kind, text, frames
+
+
+def _is_users(file: str) -> bool:
+    """Whether a file of a traceback is neither Python's, nor a package's, nor ours."""
+    return not (
+        file.startswith("<")
+        or "__autograph_generated_file" in file
+        or is_installed(file)
+        or _OURS in Path(file).resolve().parents
+    )
 
 
 def fingerprint(module: str) -> str:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from harness.data.heterogeneity import Heterogeneity
 from harness.settings import Figure
@@ -104,11 +112,13 @@ class TrainingHistory(BaseModel):
         epsilon: of the differential privacy that the whole training gives at `delta`; None where
             it gives none.
         delta: see `epsilon`.
+        outputs: ``probabilities`` where that was found from the model; None where it gives logits,
+            or the scenario says what it gives. Only then it is written.
         seconds: wall time of each round, where it was taken; no part of the record.
 
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     seed: int
     rounds: tuple[Round, ...]
@@ -127,7 +137,15 @@ class TrainingHistory(BaseModel):
     personalised_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
     delta: Optional[Figure] = None
+    outputs: Optional[Literal["probabilities"]] = None
     seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.outputs is None:
+            written.pop("outputs", None)
+        return written
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

@@ -127,6 +127,7 @@ def train(
         parameters=process.form.parameters(),
         model_summary=process.form.summary(),
         update_bytes=process.traffic.update,
+        outputs="probabilities" if process.form.finds_probabilities else None,
         **final,
     )
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 
 from harness.data.datasets import Examples
 from harness.data.federate import FederatedData
-from harness.errors import ModelError
+from harness.errors import HarnessError, ModelError
 from harness.registry import chosen_in, kind
 from harness.runtime.imports import silenced
-from harness.runtime.user_code import fingerprints
+from harness.runtime.user_code import blamed, cause, fingerprints, is_for_the_reader, user_line
 from harness.seeds import Stream, generator
 from harness.settings import Section
 from harness.training import models
@@ -28,9 +30,9 @@ from harness.training.algorithms.fedavg import client_training
 from harness.training.cohorts import Cohort
 from harness.training.evaluation import Evaluation, evaluate
 from harness.training.execution import packed, standard
-from harness.training.execution.choose import Execution, choose
+from harness.training.execution.choose import Execution, choose, standard_for
 from harness.training.execution.scaled import is_scaled as takes_factors
-from harness.training.forms import Form, form_of
+from harness.training.forms import CannotPack, Form, form_of
 from harness.training.optimizers import optimizer_of
 from harness.training.settings import Training
 from harness.training.traffic import Traffic, traffic_of
@@ -199,8 +201,8 @@ def process_for(
     text = [repr(shape), training.execution, code, settings, told, clients, is_scaled]
     key = _key(*parts, text=text)
     if key not in _built:
-        with silenced():
-            if form_key not in _forms:  # first, where an error is the user's to read
+        with silenced(), _in_one_line(chosen, training):
+            if form_key not in _forms:
                 _forms[form_key] = form_of_it(shaper, shape)
             _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
     return _built[key]
@@ -211,6 +213,28 @@ def _key(*parts: Optional[Section], text: Any) -> _Key:
         type(one) for part in parts if part for one in (part, *(c for _, c in chosen_in(part)))
     ]
     return json.dumps(text), tuple(types)
+
+
+@contextlib.contextmanager
+def _in_one_line(chosen: Optional[Section], training: Training) -> Iterator[None]:
+    """Has whatever is raised while TensorFlow and TFF trace a model say what is the user's."""
+    try:
+        yield
+    except Exception as error:
+        if is_for_the_reader(error):
+            raise
+        if isinstance(error, HarnessError):  # raised in what autograph rewrote
+            raise type(error)(cause(error)[1]) from error
+        what = f"{models.named(chosen)}: " if chosen is not None else ""
+        why = blamed(error)
+        if cause(error)[0] == "InaccessibleTensorError":  # says nothing of where it comes from
+            why = (
+                "a layer adds a loss while it is called (activity_regularizer, add_loss), or keeps "
+                "a tensor; kernel_regularizer can be used"
+            )
+        raise ModelError(
+            f"{what}TFF cannot train it by {kind(training.algorithm)}: {why}"
+        ) from error
 
 
 def _shaper(
@@ -234,6 +258,34 @@ def _build(
     told: dict[str, int],
 ) -> Process:
     execution = choose(training, form)
+    try:
+        parts, learning = _learning(training, execution, form, clients, scaled, told)
+    except Exception as error:
+        if execution.kind != "packed" or is_for_the_reader(error):
+            raise
+        execution = standard_for(training, *_refusal_to_pack(error))
+        parts, learning = _learning(training, execution, form, clients, scaled, told)
+    is_own = isinstance(learning, OwnProcess)
+    if scaled and execution.kind != "packed" and (is_own or not takes_factors(learning)):
+        raise ModelError(
+            f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
+            "update; label_flip does"
+        )
+    weights = form.some_weights
+    traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
+    file: Optional[str] = getattr(chosen, "initial_weights", None)
+    return Process(learning, execution, form, traffic, file, scaled)
+
+
+def _learning(
+    training: Training,
+    execution: Execution,
+    form: Form,
+    clients: int,
+    scaled: bool,
+    told: dict[str, int],
+) -> tuple[Parts, Union[LearningProcess, OwnProcess]]:
+    """The learning process for an execution, and what it is made of."""
     is_packed = execution.kind == "packed"
     parts = Parts(
         form.functional() if is_packed else form.model_fn,
@@ -245,17 +297,21 @@ def _build(
         form=form,
         **told,
     )
-    learning = algorithms.entry(training.algorithm).call(training.algorithm, parts)
-    is_own = isinstance(learning, OwnProcess)
-    if scaled and not is_packed and (is_own or not takes_factors(learning)):
-        raise ModelError(
-            f"clients.malicious: {kind(training.algorithm)} gives no way to change a client's "
-            "update; label_flip does"
-        )
-    weights = form.some_weights
-    traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
-    file: Optional[str] = getattr(chosen, "initial_weights", None)
-    return Process(learning, execution, form, traffic, file, scaled)
+    return parts, algorithms.entry(training.algorithm).call(training.algorithm, parts)
+
+
+def _refusal_to_pack(error: Exception) -> tuple[str, str]:
+    """Why a model could not be packed: the same on all machines for a record, and for a message."""
+    what, text = cause(error)
+    if what == CannotPack.__name__:
+        return text, text
+    root: BaseException = error
+    while isinstance(root, HarnessError) and (under := root.__cause__ or root.__context__):
+        root = under
+    line = user_line(root) or user_line(error)
+    place = f" in line {line[1]} of {Path(line[0]).name}" if line else ""
+    begin = "TFF can make no functional model of it"
+    return f"{begin} ({cause(root)[0]}{place})", f"{begin}: {blamed(root)}"
 
 
 @lru_cache(maxsize=8)

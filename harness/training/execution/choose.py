@@ -32,10 +32,17 @@ def choose(training: Training, form: Form) -> Execution:
     if training.execution == "standard":
         return Execution("standard")
     obstacle = _obstacle(training, form)
-    if obstacle is None:
-        return Execution("packed")
+    return Execution("packed") if obstacle is None else standard_for(training, obstacle)
+
+
+def standard_for(training: Training, obstacle: str, message: str = "") -> Execution:
+    """Standard, as `obstacle` is in the way of packed; records have it, so it names no path.
+
+    Raises:
+        ModelError: the scenario asks for packed; with the `message`, where it says more.
+    """
     if training.execution == "packed":
-        raise ModelError(f"training.execution: packed is not possible: {obstacle}")
+        raise ModelError(f"training.execution: packed is not possible: {message or obstacle}")
     return Execution("standard", obstacle)
 
 

@@ -4,10 +4,10 @@ A form makes of a scenario's model what the two executions and the evaluation ne
 do not ask what kind of model it is.
 """
 
-from harness.training.forms.base import Form
+from harness.training.forms.base import CannotPack, Form
 from harness.training.forms.functional import FunctionalForm
 from harness.training.forms.keras import KerasForm
 from harness.training.forms.make import form_of
 from harness.training.forms.variable import VariableForm
 
-__all__ = ["Form", "FunctionalForm", "KerasForm", "VariableForm", "form_of"]
+__all__ = ["CannotPack", "Form", "FunctionalForm", "KerasForm", "VariableForm", "form_of"]

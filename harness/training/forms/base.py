@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
+class CannotPack(Exception):
+    """Why a model cannot be packed, where that shows when TensorFlow traces it."""
+
+
 class Form(abc.ABC):
     """A scenario's model that fits the data.
 
@@ -23,15 +27,17 @@ class Form(abc.ABC):
         shape: of the data.
         by_positions: whether its mean loss of a batch is one over the counted positions, rather
             than over examples.
+        finds_probabilities: whether it gives probabilities, and the scenario does not say so.
 
     """
 
     shape: Shape
     by_positions: bool = False
+    finds_probabilities: bool = False
 
     @abc.abstractmethod
     def obstacle(self) -> Optional[str]:
-        """Why clients that train it cannot be packed, or None."""
+        """Why clients that train it cannot be packed, or None where only trying it shows."""
 
     @abc.abstractmethod
     def variable(self) -> Callable[[], tff.learning.models.VariableModel]:

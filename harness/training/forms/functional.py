@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from harness.errors import ModelError
+from harness.runtime.user_code import blamed
 from harness.training.forms.base import Form
 from harness.training.forms.variable import judged, same_types
 from harness.training.models import Shape
-from harness.training.models.base import first_line
 from harness.training.tasks.metrics import functional_metrics
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FunctionalForm(Form):
         except Exception as bad:
             raise ModelError(
                 f"the functional model does not take examples of shape {shape.input_shape}: "
-                f"{first_line(bad)}"
+                f"{blamed(bad)}"
             ) from bad
         shape.check_outputs(self._given.shape)
         self._session = tf.compat.v1.Session(graph=self._graph)

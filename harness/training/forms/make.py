@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, cast
 
 from harness.errors import ModelError
@@ -10,8 +12,9 @@ from harness.training.forms.base import Form
 from harness.training.forms.functional import FunctionalForm
 from harness.training.forms.keras import KerasForm
 from harness.training.forms.variable import VariableForm
-from harness.training.models import Shape, build, models
-from harness.training.models.base import outputs
+from harness.training.models import Shape, build
+from harness.training.models.base import is_own, make, named, stated_outputs
+from harness.training.models.fit import check_new
 
 
 def form_of(chosen: Section, shape: Shape) -> Form:
@@ -24,18 +27,29 @@ def form_of(chosen: Section, shape: Shape) -> Form:
     import tensorflow as tf
     import tensorflow_federated as tff
 
-    def make() -> Any:
-        return models.entry(chosen).call(chosen, shape)
+    with _naming(chosen):
+        made: Any = make(chosen, shape)
+        if isinstance(made, tf.keras.Model):
+            form = KerasForm(lambda: build(chosen, shape), shape, stated_outputs(chosen))
+            check_new(made, form.model)
+            return form
+        if isinstance(made, tff.learning.models.FunctionalModel):
+            return FunctionalForm(lambda: make(chosen, shape), shape)
+        if callable(made):
+            return VariableForm(cast("Any", made), shape)
+        raise ModelError(
+            f"the model function gave {type(made).__name__}, not a tf.keras.Model, a "
+            "tff.learning.models.FunctionalModel or a function that makes a "
+            "tff.learning.models.VariableModel"
+        )
 
-    made: Any = make()
-    if isinstance(made, tf.keras.Model):
-        return KerasForm(lambda: build(chosen, shape), shape, outputs(chosen) == "logits")
-    if isinstance(made, tff.learning.models.FunctionalModel):
-        return FunctionalForm(make, shape)
-    if callable(made):
-        return VariableForm(cast("Any", made), shape)
-    raise ModelError(
-        f"the model function gave {type(made).__name__}, not a tf.keras.Model, a "
-        "tff.learning.models.FunctionalModel or a function that makes a "
-        "tff.learning.models.VariableModel"
-    )
+
+@contextlib.contextmanager
+def _naming(chosen: Section) -> Iterator[None]:
+    """Has the errors of the block name the chosen model, if it is the user's own."""
+    try:
+        yield
+    except ModelError as error:
+        if str(error).startswith("model.") or not is_own(chosen):
+            raise
+        raise ModelError(f"{named(chosen)}: {error}") from error

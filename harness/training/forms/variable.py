@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from harness.errors import ModelError
+from harness.runtime.user_code import blamed
 from harness.training.forms.base import Form
 from harness.training.models import Shape
-from harness.training.models.base import first_line
 from harness.training.tasks.metrics import counts, share
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class VariableForm(Form):
             given = self._model.forward_pass(probe, training=False).predictions
         except Exception as bad:
             raise ModelError(
-                f"the model does not take examples of shape {shape.input_shape}: {first_line(bad)}"
+                f"the model does not take examples of shape {shape.input_shape}: {blamed(bad)}"
             ) from bad
         shape.check_outputs((None, *given.shape[1:]))
 

@@ -4,7 +4,7 @@ A model function takes the `Shape` of the data and its keys from the scenario fi
 ``outputs`` key says whether a Keras model ends in logits or in probabilities.
 """
 
-from harness.training.models.base import Shape, build, models
+from harness.training.models.base import Shape, build, models, named
 from harness.training.models.baselines import cnn_dropout, cnn_mcmahan
 from harness.training.models.cnn import cnn
 from harness.training.models.functional import functional
@@ -36,6 +36,7 @@ __all__ = [
     "lstm",
     "mlp",
     "models",
+    "named",
     "resnet18_gn",
     "tff_cifar100",
     "tff_emnist",

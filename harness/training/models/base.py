@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from harness.data.datasets import TaskKind
-from harness.errors import ModelError
-from harness.registry import Registry
-from harness.runtime.user_code import first_line
+from harness.errors import HarnessError, ModelError
+from harness.registry import Registry, kind
+from harness.runtime.user_code import blamed
 from harness.runtime.user_files import UserPath
 from harness.settings import Section
 from harness.training import tasks
+from harness.training.models import keras_settings
 from harness.training.models.dropout import seed_dropout
 
 if TYPE_CHECKING:
@@ -112,38 +113,82 @@ class Shape:
         return self.task.activation if outputs == "probabilities" else None
 
 
-def outputs(chosen: Section) -> Outputs:
-    """Whether the chosen model ends in logits or in probabilities."""
-    return getattr(chosen, "outputs", "logits")
+def stated_outputs(chosen: Section) -> Optional[Outputs]:
+    """What the scenario says of the outputs of a Keras model; None where it says nothing."""
+    stated = getattr(chosen, "outputs", None)
+    return stated if stated in get_args(Outputs) else None
+
+
+def is_own(chosen: Section) -> bool:
+    """Whether the chosen model is a function of the user's that the scenario names."""
+    return hasattr(chosen, kind(chosen))
+
+
+def named(chosen: Section) -> str:
+    """The chosen model, as messages name it: its key, and the user's function if it is one."""
+    own = getattr(chosen, kind(chosen), None)
+    return f"model.{kind(chosen)}: {own}" if own else f"model: {kind(chosen)}"
+
+
+def make(chosen: Section, shape: Shape) -> Any:
+    """What the function of the chosen model returns, a new model of whichever form.
+
+    Raises:
+        ModelError: the function raises.
+
+    """
+    with keras_settings.kept():
+        return _called(chosen, shape)
 
 
 def build(chosen: Section, shape: Shape) -> tf.keras.Model:
-    """Builds the chosen model, one of Keras, and checks that it fits the data.
+    """Builds the chosen model, one of Keras, with its weights; `fit.check_fit` checks the rest.
 
     Raises:
-        ModelError: the model cannot be built, does not fit, or cannot be federated.
+        ModelError: the model cannot be built, or draws random numbers that no seed decides.
 
     """
     import tensorflow as tf
 
-    model = models.entry(chosen).call(chosen, shape)
-    if not isinstance(model, tf.keras.Model):
-        raise ModelError(f"the model function gave {type(model).__name__}, not a tf.keras.Model")
-    try:
-        given = model.compute_output_shape((None, *shape.input_shape))
-        if not model.built:
-            model.build((None, *shape.input_shape))
-    except Exception as bad:
-        raise ModelError(
-            f"the model does not take examples of shape {shape.input_shape}: {first_line(bad)}"
-        ) from bad
-    shape.check_outputs(given)
-    for layer in model.submodules:
-        if isinstance(layer, tf.keras.layers.BatchNormalization):
+    with keras_settings.kept():
+        model = _called(chosen, shape)
+        if not isinstance(model, tf.keras.Model):
             raise ModelError(
-                f"the layer {layer.name!r} is batch normalisation: its moving averages are not "
-                "trained, so averaging clients leaves them as they began; use "
-                "tf.keras.layers.GroupNormalization"
+                f"the model function gave {type(model).__name__}, not a tf.keras.Model"
             )
+        try:
+            model = _with_weights(model, shape)
+        except Exception as error:
+            raise ModelError(refusal(shape, error)) from error
     seed_dropout(model)
+    return model
+
+
+def _called(chosen: Section, shape: Shape) -> Any:
+    try:
+        return models.entry(chosen).call(chosen, shape)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{named(chosen)} raised {blamed(error)}") from error
+
+
+def refusal(shape: Shape, error: BaseException) -> str:
+    """That a model does not take the data, and what it raised."""
+    return (
+        f"the model does not take examples of shape {shape.input_shape}, {shape.input_dtype}: "
+        f"{blamed(error)}"
+    )
+
+
+def _with_weights(model: tf.keras.Model, shape: Shape) -> tf.keras.Model:
+    """The same model, which knows its input, or was called once."""
+    import tensorflow as tf
+
+    model._is_compiled = False  # TFF refuses others; loss and optimizer are the scenario's
+    if getattr(model, "inputs", None):
+        return model
+    if type(model) is tf.keras.Sequential:
+        return tf.keras.Sequential([tf.keras.Input(shape.input_shape), *model.layers], model.name)
+    model(tf.zeros((1, *shape.input_shape), shape.input_dtype))
     return model

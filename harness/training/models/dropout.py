@@ -32,9 +32,15 @@ def seed_dropout(model: tf.keras.Model) -> None:
             layer.call = _call(layer, position)  # pyright: ignore[reportAttributeAccessIssue]
             position += 1
         elif getattr(layer, "dropout", 0) or getattr(layer, "recurrent_dropout", 0):
-            raise ModelError(_refusal(layer, "dropout within a recurrent cell"))
-        elif isinstance(layer, random) and not hasattr(layer, "recurrent_dropout"):
-            raise ModelError(_refusal(layer, type(layer).__name__))
+            is_cell = hasattr(layer, "recurrent_dropout")
+            name = "dropout within a recurrent cell" if is_cell else _named(layer, " with dropout")
+            raise ModelError(_refusal(layer, name))
+        elif isinstance(layer, random) and not hasattr(layer, "dropout"):
+            raise ModelError(_refusal(layer, _named(layer)))
+
+
+def _named(layer: Any, more: str = "") -> str:
+    return f"{type(layer).__name__}{more}"
 
 
 def _refusal(layer: Any, what: str) -> str:

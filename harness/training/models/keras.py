@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from harness.runtime.user_code import UserFunction
+from harness.settings import Usual
 from harness.training.models.base import Outputs, Shape, models
 from harness.training.models.own import call_own
 
@@ -18,13 +19,14 @@ def keras(
     *,
     keras: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
-    outputs: Outputs = "logits",
+    outputs: Annotated[Optional[Outputs], Usual("logits")] = None,
 ) -> tf.keras.Model:
     """Any Keras 2 model: `keras: "module:function"`, imported from beside the scenario file.
 
     The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
     `task` (label, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
-    of these names; it returns an uncompiled `tf.keras.Model`.
+    of these names; it returns a `tf.keras.Model`. Whether that gives logits or probabilities is
+    found from the model, unless `outputs` says it.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

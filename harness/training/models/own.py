@@ -7,6 +7,7 @@ from typing import Any
 from harness.errors import ModelError
 from harness.runtime.user_code import call, demand
 from harness.training.models.base import Shape
+from harness.training.models.keras_settings import with_those_of_its_module
 
 
 def call_own(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
@@ -23,7 +24,7 @@ def call_own(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> An
 
     # TFF builds models while autograph rewrites what it meets, and imports are not for it.
     find = tf.autograph.experimental.do_not_convert(demand)
-    function = find(reference, f"model.{key}", ModelError)
+    function = with_those_of_its_module(lambda: find(reference, f"model.{key}", ModelError))
     known = {
         "input_shape": shape.input_shape,
         "num_classes": shape.num_classes,

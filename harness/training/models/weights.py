@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from harness.errors import ModelError
+from harness.runtime.user_code import first_line
 from harness.runtime.user_files import find
-from harness.training.models.base import first_line
 
 if TYPE_CHECKING:
     import tensorflow as tf

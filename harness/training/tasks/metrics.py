@@ -17,7 +17,7 @@ def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
 
     class TaskLoss(tf.keras.losses.Loss):
         def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-            return task.loss(y_true, y_pred, are_logits)
+            return task.loss(y_true, tf.cast(y_pred, tf.float32), are_logits)
 
         call = __call__
 
