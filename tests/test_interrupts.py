@@ -231,6 +231,7 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
 def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
     tmp_path: Path, how: str, code: int

@@ -82,6 +82,7 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
     return [np.asarray(w) for part in process.get_model_weights(state) for w in part]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     "function",
@@ -106,6 +107,7 @@ def test_what_is_packed_trains_as_the_standard_way(function: str) -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("function", "reason"),

@@ -13,6 +13,7 @@ from made_results import made_result
 from support import TINY, pytest_run
 
 from harness.__main__ import main
+from harness.data.splits import splits
 from harness.report.markdown import write_record, write_report
 from harness.results import Result, read_results
 from harness.results.store import file_name
@@ -56,8 +57,9 @@ def scenario(name: str) -> str:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Any:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Writes scenarios of these names, and pretends that all of them passed before."""
+    monkeypatch.setattr(splits, "_entries", dict(splits._entries))
 
     def write(*names: str) -> None:
         pytester.makeconftest(CONFTEST)
@@ -109,6 +111,7 @@ def test_what_stops_a_scenario_is_in_the_record_and_in_every_summary(
     assert "passed → errored" in shown.out and "4 without a result" in shown.out
 
 
+@pytest.mark.slow
 def test_a_process_of_xdist_that_dies(pytester: pytest.Pytester, project: Any) -> None:
     project("good", "dies", "other")
     output = pytest_run(pytester.path, "scenarios", "-n2", "--fed-report=out")
@@ -131,7 +134,12 @@ def test_records_of_what_ended_are_there_when_pytest_itself_dies(
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("interrupted", []), ("crowded", ["-x"]), ("crowded", ["-x", "-n1"])]
+    ("name", "options"),
+    [
+        ("interrupted", []),
+        pytest.param("crowded", ["-x"], marks=pytest.mark.slow),
+        pytest.param("crowded", ["-x", "-n1"], marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_not_reached_keeps_its_figures_and_says_so(
     pytester: pytest.Pytester, project: Any, name: str, options: list[str]

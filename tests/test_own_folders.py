@@ -91,8 +91,10 @@ def two_folders(root: Path) -> Path:
     "arguments",
     [
         ("scenarios/aa", "scenarios/bb"),
-        ("--import-mode=importlib", "scenarios/bb", "scenarios/aa"),
-        ("-n1",),
+        pytest.param(
+            ("--import-mode=importlib", "scenarios/bb", "scenarios/aa"), marks=pytest.mark.slow
+        ),
+        pytest.param(("-n1",), marks=pytest.mark.slow),
     ],
 )
 def test_two_folders_with_files_of_the_same_names(
@@ -129,7 +131,7 @@ training: {rounds: 1}
 """
 
 
-@pytest.mark.parametrize("mode", ["prepend", "importlib"])
+@pytest.mark.parametrize("mode", ["prepend", pytest.param("importlib", marks=pytest.mark.slow)])
 def test_what_a_conftest_registers_is_trained_anew_when_it_changes(
     tmp_path: Path, mode: str
 ) -> None:
