@@ -184,6 +184,7 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "execution"),
     [("fedavg", "standard"), ("fedprox", "standard"), ("fedsgd", "standard")]
@@ -219,6 +220,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in aggregators.names() if n not in ("mean", "tff")])
 def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> None:
     """As docs/scaling.md says; where it can be packed, that way. Nobody comes to round 2."""
