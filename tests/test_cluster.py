@@ -97,6 +97,7 @@ def records(folder: Path) -> dict[str, bytes]:
     return {f.name: f.read_bytes() for f in folder.glob("records/*.json")}
 
 
+@pytest.mark.slow
 def test_the_same_records_from_a_cluster_that_loses_a_worker(
     tmp_path: Path, cluster: Cluster
 ) -> None:

@@ -74,6 +74,7 @@ def test_an_lstm_packs(data: FederatedData, model: dict[str, Any]) -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("worker")
 def test_a_narrow_resnet_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     data, model = federation((8, 8, 3), 4), {"kind": "resnet18_gn", "filters": 2}
