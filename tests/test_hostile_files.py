@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from support import pytest_run
+from test_scenario_errors import GOOD
 
 import harness
 from harness.__main__ import main
@@ -24,14 +25,6 @@ from harness.scenario.matrix import MAX_KEYS, MAX_VARIANTS
 from harness.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 ROOT = Path(__file__).parent.parent
-GOOD = """\
-schema: 1
-name: tiny
-data: {dataset: digits}
-clients: {count: 4}
-model: mlp
-training: {rounds: 2}
-"""
 
 
 def bomb(first: str, item: Callable[[str], str]) -> str:

@@ -329,3 +329,15 @@ def test_a_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
     write_record(made_result("other"), tmp_path)
     (tmp_path / "records/other.json").rename(tmp_path / "records/tiny.json")
     assert write_record(skipped, tmp_path) == skipped
+
+
+def test_a_session_without_scenarios_reads_none_of_this(tmp_path: Path) -> None:
+    """The plugin is loaded in every project where it is installed."""
+    (tmp_path / "conftest.py").write_text(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    print('imported:', {'harness.results', 'pydantic', 'numpy'} & set(sys.modules))\n"
+    )
+    (tmp_path / "test_a.py").write_text("def test_a():\n    pass\n")
+    output = pytest_run(tmp_path, "-s", "-p", "no:hypothesispytest", fresh=True)
+    assert "1 passed" in output and "imported: set()" in output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from harness.scenario import Case
 
 _KEY = "fed_result"
+# Imported where pytest met a scenario file; sessions without are spared the time.
+_COLLECTION = "harness.plugin.collection"
 _DIED = "the process that ran it died: a crash, os._exit, or too little memory"
 
 
@@ -67,13 +70,13 @@ class FederatedSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        from harness.plugin.collection import raise_problems
-
-        raise_problems(self._config, items)
+        if collection := sys.modules.get(_COLLECTION):
+            collection.raise_problems(self._config, items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Any:
-        if self._config.option.collectonly or self._is_xdist_controller:
+        has_scenarios = _COLLECTION in sys.modules
+        if self._config.option.collectonly or self._is_xdist_controller or not has_scenarios:
             return (yield)
         from harness.plugin.item import ScenarioItem, unreached
         from harness.plugin.settings import setting
@@ -153,9 +156,9 @@ class FederatedSession:
 
     def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
         """What a report says of a scenario; that it has none may be an answer, too."""
-        from harness.results import Result
-
         if encoded := getattr(report, _KEY, None):
+            from harness.results import Result
+
             return Result.model_validate(encoded)
         known = self._results.get(report.nodeid)
         if known is None or not report.failed:
@@ -290,8 +293,6 @@ class FederatedSession:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        import sys
-
         # Only where a scenario ran: importing it here would cost every other session time.
         if context := sys.modules.get("harness.runtime.context"):
             context.shutdown()
