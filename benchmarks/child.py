@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from sides import side
-from work import Federation, Weights, read
+from workloads import Federation, Weights, read
 
 
 def weights_file(folder: Path, name: str, number: int) -> Path:
@@ -76,8 +76,8 @@ def main() -> None:
         print(json.dumps(answer), file=answers, flush=True)
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()
-    if "harness.runtime.context" in sys.modules:
-        sys.modules["harness.runtime.context"].shutdown()
+    if "pytest_federated.tff.context" in sys.modules:
+        sys.modules["pytest_federated.tff.context"].shutdown()
     os._exit(0)  # sides wait in threads of their own
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
-from work import Work
+from workloads import Work
 
 # Rounding, as a share of what training changed: 1e-6 for the MLP. The CNN turns a last bit into
 # 1e-3, where it decides which of two pixels max pooling takes; a mistake is above 0.05.

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+import pytest_federated
+from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.regression import FALSE_ALARMS, compare_with_baseline
+from pytest_federated.results.record import Result
+from pytest_federated.running.pipeline import Options, run
+from pytest_federated.scenario.schema import Scenario
 from tabulate import tabulate
-
-import harness
-from harness.checks import FALSE_ALARMS, compare_with_baseline
-from harness.pipeline import Options, run
-from harness.results import Result
-from harness.results.baselines import baseline_of
-from harness.scenario import Scenario
 
 # Clients of very different sizes, so that weights matter; 1,000 examples in all.
 SIZES = [200, 200, 200, 200, 100, 20, 20, 20, 20, 20]
 
 
-@harness.shift("flipped", of="labels")
+@pytest_federated.shift("flipped", of="labels")
 def flipped(y: np.ndarray, holder: Any, rng: np.random.Generator) -> np.ndarray:
     """The first client's labels are counted from the other end."""
     return holder.num_classes - 1 - y if holder.client == 0 else y

@@ -18,7 +18,7 @@ import sides
 import tables
 from figures import Figures
 from turns import QUICK, Bench, Effort
-from work import GROWTH, cnn, digits
+from workloads import GROWTH, cnn, digits
 
 DIGITS = (sides.NUMPY, sides.PACKED, sides.STANDARD, sides.ITERATOR, sides.REDUCE, sides.FLOWER)
 CNN = (sides.PLAIN, sides.PACKED, sides.STANDARD, sides.ITERATOR, sides.FLOWER)

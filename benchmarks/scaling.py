@@ -20,22 +20,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest_federated
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded
+from pytest_federated.data.federation import federate
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.tff.context import runtime, shutdown
+from pytest_federated.training.loop import steps
 from tabulate import tabulate
-
-import harness
-from harness.data.datasets import Cache, Dataset, Examples
-from harness.data.datasets.base import Loaded
-from harness.data.federate import federate
-from harness.runtime.context import runtime, shutdown
-from harness.scenario import Scenario
-from harness.training.loop import steps
 
 ROUNDS = 12
 BATCH = 20
 LABELS = 10
 
 
-class Made:
+class Generated:
     """Rows of noise, the same for the same position, of which none is kept."""
 
     dtype = np.dtype(np.float32)
@@ -50,14 +48,14 @@ class Made:
         return self._noise[index % len(self._noise)]
 
 
-@harness.dataset("made")
+@pytest_federated.dataset("made")
 def made(cache: Cache, *, examples: int) -> Dataset:
     """As many examples as asked for."""
 
     def load(_: object) -> Loaded:
         labels = (np.arange(examples) % LABELS).astype(np.int32)
-        test = Examples(Made(1000)[:], (np.arange(1000) % LABELS).astype(np.int32))
-        return Loaded(Examples(Made(examples), labels), None, test)
+        test = Examples(Generated(1000)[:], (np.arange(1000) % LABELS).astype(np.int32))
+        return Loaded(Examples(Generated(examples), labels), None, test)
 
     return Dataset("made", LABELS, (), load)
 

@@ -13,14 +13,13 @@ import tracemalloc
 from typing import Any, Callable
 
 import numpy as np
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.data.sizes.size import draw, sizes
+from pytest_federated.data.splits.partition import Pool, assign, splits
 from tabulate import tabulate
 
-from harness.data import sizes
-from harness.data.heterogeneity import measure
-from harness.data.splits import Pool, assign, splits
-
 LABELS, NATURAL, FEATURES = 10, 3400, 64
-LOGNORMAL = sizes.sizes.parse({"kind": "lognormal", "sigma": 0.5})
+LOGNORMAL = sizes.parse({"kind": "lognormal", "sigma": 0.5})
 FEW = 20  # clients whose clusters are fitted at once
 
 
@@ -88,7 +87,7 @@ def main() -> None:
 
         def run(split: Any = split, pool: Pool = pool) -> np.ndarray:
             drawn = np.random.default_rng(1)
-            return assign(split, pool, drawn, lambda: sizes.draw(LOGNORMAL, count, examples, drawn))  # noqa: B023
+            return assign(split, pool, drawn, lambda: draw(LOGNORMAL, count, examples, drawn))  # noqa: B023
 
         add(f"{name}, size lognormal", count, run)
     counts = np.random.default_rng(0).multinomial(

@@ -11,7 +11,7 @@ import numpy as np
 import sides
 from figures import Figures, Overhead
 from tabulate import tabulate
-from work import GROWTH
+from workloads import GROWTH
 
 
 def rounds(figures: Sequence[Figures]) -> str:

@@ -17,7 +17,7 @@ import sides
 from child import weights_file
 from figures import Figures, Overhead
 from parent import Child, ChildFailed
-from work import Federation, Weights, Work, make
+from workloads import Federation, Weights, Work, make
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ import time
 from collections.abc import Sequence
 
 import portpicker
+from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.federation import federate
+from pytest_federated.running.pipeline import default_cache
+from pytest_federated.tff.context import runtime, shutdown
+from pytest_federated.training.loop import steps
 from rounds import scenario
 from tabulate import tabulate
-
-from harness.data.datasets import Cache
-from harness.data.federate import federate
-from harness.pipeline import default_cache
-from harness.runtime.context import runtime, shutdown
-from harness.training.loop import steps
 
 ROUNDS, TURNS = 6, 3
 WORK = {
@@ -49,7 +48,7 @@ def times(execution: str, clients: int, epochs: int, workers: Sequence[str]) -> 
 
 def main() -> None:
     ports = [portpicker.pick_unused_port() for _ in range(2)]
-    command = [sys.executable, "-m", "harness", "worker", "--threads", "1", "--port"]
+    command = [sys.executable, "-m", "pytest_federated", "worker", "--threads", "1", "--port"]
     served = [
         subprocess.Popen([*command, str(port)], stdout=subprocess.PIPE, text=True) for port in ports
     ]

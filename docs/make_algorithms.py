@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pages import as_entry, as_yaml
+from pytest_federated.cli.list import registries
+from pytest_federated.registry.registry import Entry
+from pytest_federated.training.schema import Training
 from tff_names import NAMES
-
-from harness.commands.listing import registries
-from harness.registry import Entry
-from harness.training.settings import Training
 
 INTRODUCTION = """\
 # Algorithms
@@ -43,7 +42,7 @@ PARTS = {
     "aggregator": ("aggregator", "`model_aggregator`"),
     "eval_every": ("none", "calls of the evaluation"),
     "execution": ("none", "how clients are put onto placements"),
-    "personalise": ("none", "`tff.learning.algorithms.build_personalization_eval_computation`"),
+    "personalize": ("none", "`tff.learning.algorithms.build_personalization_eval_computation`"),
 }
 OTHERS = {
     "algorithm.weighting": ("client work", "`client_weighting`, a client's weight in the mean"),

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pages import as_entry
-
-from harness.data.datasets import Facts, datasets
-from harness.registry import Entry
+from pytest_federated.data.datasets.dataset import Facts, datasets
+from pytest_federated.registry.registry import Entry
 
 INTRODUCTION = """\
 # Data sets
@@ -27,8 +26,8 @@ the folder that `--fed-data-cache` names.
 
 Data sets with natural clients (writers, forms, roles) can be split by them, see
 [`natural`](splits.md#natural), [`group_natural`](splits.md#group_natural) and
-[`inner`](splits.md#inner); all can be split by labels and sizes. `fedharness describe FILE` shows
-what clients come out.
+[`inner`](splits.md#inner); all can be split by labels and sizes. `pytest-federated describe
+FILE` shows what clients come out.
 
 Most come with this package or those that it needs, or are fetched when a scenario first asks for
 them. To be fetched by hand, once, while online:
@@ -44,11 +43,11 @@ On a machine that is never online, copy the data cache of one that is; `fashion_
 from Debian's package `dataset-fashion-mnist`.
 
 A data set of your own is a function that takes a `Cache` and gives a `Dataset`, registered with
-`@harness.dataset("mine")`. Say `has_test_set=True` if it has a test set of its own, and name the
-files that it reads, so that a result is not taken from the cache of trainings once one of them has
-changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`. If clients are to train on
-images that are changed at random, the `x` of its training examples has a method `drawn(index, rng)`
-besides, which is asked in each round that a client takes part in.
+`@pytest_federated.dataset("mine")`. Say `has_test_set=True` if it has a test set of its own, and
+name the files that it reads, so that a result is not taken from the cache of trainings once one of
+them has changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`. If clients are to
+train on images that are changed at random, the `x` of its training examples has a method
+`drawn(index, rng)` besides, which is asked in each round that a client takes part in.
 
 What a file may say by mistake is refused in one line, in all readers alike: columns that look like
 an index or an identifier, lines that do not fit the header, missing and infinite numbers, numbers
@@ -82,7 +81,7 @@ def _contents(entries: list[Entry[Any]]) -> str:
 
 def _origin(entry: Entry[Any]) -> str:
     facts = _facts(entry)
-    told = {"Files": facts.files, "Licence": facts.licence}
+    told = {"Files": facts.files, "License": facts.license}
     return " ".join(f"{what}: {text}." for what, text in told.items() if text)
 
 

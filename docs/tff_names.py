@@ -45,7 +45,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "build_mime_lite_with_optimizer_schedule": _algorithm(
             "{kind: mime_lite, schedule: inverse_sqrt}"
         ),
-        "build_personalization_eval_computation": ("training: {personalise: {steps: 10}}", ""),
+        "build_personalization_eval_computation": ("training: {personalize: {steps: 10}}", ""),
         "build_unweighted_fed_avg": _algorithm("{kind: fedavg, weighting: uniform}", _WEIGHT_1),
         "build_unweighted_fed_prox": _algorithm(
             "{kind: fedprox, mu: 0.1, weighting: uniform}", _WEIGHT_1

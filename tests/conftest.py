@@ -48,7 +48,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tff() -> Any:
     """TFF, imported before pytester takes its snapshot of sys.modules: it cannot be twice."""
-    from harness.runtime.imports import import_tff
+    from pytest_federated.tff.imports import import_tff
 
     module = import_tff()
     gc.collect()
@@ -69,7 +69,7 @@ def running(tff: Any) -> Iterator[None]:
 
 
 def _started() -> Iterator[None]:
-    from harness.runtime.context import runtime, shutdown
+    from pytest_federated.tff.context import runtime, shutdown
 
     runtime().start()
     yield

@@ -161,7 +161,7 @@ def _wanted(channel: socket.socket) -> Optional[tuple[dict[str, Any], int]]:
 
 
 def _import() -> None:
-    """What harness.runtime.imports does, whose modules are to be imported by the programs."""
+    """What pytest_federated.tff.imports does, whose modules are to be imported by the programs."""
     gc.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

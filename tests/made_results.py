@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from harness.data.heterogeneity import measure
-from harness.results import Result
-from harness.scenario import Scenario
-from harness.training.history import Round, TrainingHistory
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.results.record import Result
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import Round, TrainingHistory
 
 
 def made_result(

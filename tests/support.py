@@ -13,10 +13,9 @@ from typing import Any, Optional, cast
 
 import numpy as np
 from forks import Program, environment
-
-from harness.data.datasets import Cache, Dataset, Examples, datasets
-from harness.data.federate import FederatedData
-from harness.data.settings import Data
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.data.schema import Data
 
 # The keys of algorithms that have no default.
 _NEEDED: dict[str, dict[str, Any]] = {

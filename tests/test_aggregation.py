@@ -11,6 +11,10 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.schema import Training
 from test_algorithms import (
     BASE,
     COHORT,
@@ -27,11 +31,6 @@ from test_algorithms import (
     sgd,
 )
 from test_numpy_reference import Weights
-
-from harness.data.federate import FederatedData
-from harness.training.aggregators import aggregators
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 __all__ = ["data"]
 
@@ -60,7 +59,7 @@ def trimmed(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.sort(rows, axis=0)[1:-1].mean(axis=0)
 
 
-def quantised(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def quantized(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Four bits for each number of the tensors with more than ten."""
     sent = rows * weights[:, None]
     for part in np.split(np.arange(rows.shape[1]), ENDS):
@@ -94,7 +93,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[], Combine]]] = {
     "zeroing": ({"norm": 0.1}, lambda: lambda rows, weights: mean(zero(rows, 0.1), weights)),
     "clipping": ({"norm": 0.3}, lambda: lambda rows, weights: mean(clip(rows, 0.3), weights)),
     "robust": ({}, lambda: adaptive(zeroing=True, norm=1.0, quantile=0.8, weighted=True)),
-    "compression": ({"bits": 4, "threshold": 10}, lambda: quantised),
+    "compression": ({"bits": 4, "threshold": 10}, lambda: quantized),
     "secure": ({"zeroing": False, "clipping": False}, lambda: mean),
     "dp": (
         {"noise_multiplier": 0.0, "clip": 0.3},

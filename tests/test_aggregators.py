@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytest_federated.core.errors import ModelError
+from pytest_federated.training.aggregators.aggregator import aggregators, build
 from scipy import linalg
-
-from harness.errors import ModelError
-from harness.training.aggregators import aggregators, build
 
 # Two tensors, so that norms over all of a client's change differ from those of its parts.
 SHAPES = ((2, 3), (4,))
@@ -192,8 +191,8 @@ def test_secure_sums_are_those_of_fixed_point_numbers(tff: Any) -> None:
 
 
 def seeded(state: Any, seed: int) -> Any:
-    from harness.seeds import Stream, generator
-    from harness.training.process import _with_noise_seeds
+    from pytest_federated.core.seeds import Stream, generator
+    from pytest_federated.training.engine.build import _with_noise_seeds
 
     return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
 
@@ -385,7 +384,7 @@ def test_distributed_dp_needs_bits_for_the_sum(tff: Any) -> None:
 
 
 def test_skellam_noise_has_the_variance_that_it_should() -> None:
-    from harness.training.aggregators.distributed_privacy import _skellam
+    from pytest_federated.training.aggregators.distributed_privacy import _skellam
 
     drawn = _skellam(100_000, np.float64(7.5), (3, 4)).numpy()
     assert np.mean(drawn) == pytest.approx(0, abs=4 * math.sqrt(7.5 / 100_000))

@@ -14,24 +14,24 @@ from typing import Any, Callable, Optional
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from pytest_federated.clients.cohort import cohort_of_round, shuffled_examples
+from pytest_federated.clients.sampling.sampler import draw, samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, algorithms
+from pytest_federated.training.algorithms.scaffold import scaffold
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schedules.schedule import factors, schedules
+from pytest_federated.training.schema import Training
 from support import algorithm
 from test_numpy_reference import Weights, gradient
 from test_packed import federation
-
-from harness.data.datasets import Examples
-from harness.data.federate import FederatedData
-from harness.scenario import Scenario
-from harness.seeds import Stream, generator
-from harness.systems import Systems
-from harness.systems.sampling import draw, samplers
-from harness.systems.stragglers import stragglers
-from harness.training.algorithms import Parts, algorithms, scaffold
-from harness.training.cohorts import cohort_of_round, shuffled_examples
-from harness.training.loop import steps
-from harness.training.models import models
-from harness.training.process import process_for
-from harness.training.schedules import factors, schedules
-from harness.training.settings import Training
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -125,7 +125,7 @@ def assert_close(ours: list[Weights], theirs: list[Weights], atol: float = 2e-6)
 
 
 def assert_far(ours: list[Weights], theirs: list[Weights]) -> None:
-    """The tolerance tells the algorithm from its neighbour."""
+    """The tolerance tells the algorithm from its neighbor."""
     assert max(np.abs(a - b).max() for a, b in zip(ours[-1], theirs[-1])) > 1e-3
 
 
@@ -328,7 +328,7 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
         )
 
     sgdm = tff.learning.optimizers.build_sgdm
-    process = scaffold(Parts(model, sgdm(rate), sgdm(1.0), population=2))
+    process = scaffold(AlgorithmInputs(model, sgdm(rate), sgdm(1.0), population=2))
     x = np.array([[mu, bias], [0.0, -bias]], np.float32)
     examples = [Examples(x[i : i + 1], np.zeros(1, np.int32)) for i in (0, 1)]
     cohort: Any = SimpleNamespace(clients=np.arange(2), examples=examples, steps=None)
@@ -361,8 +361,8 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
     assert biased == pytest.approx(0.8839, abs=1e-3)
 
 
-def test_centralised_trains_on_the_pooled_examples(data: FederatedData) -> None:
-    settings = Training.model_validate({**BASE, "algorithm": "centralised"})
+def test_centralized_trains_on_the_pooled_examples(data: FederatedData) -> None:
+    settings = Training.model_validate({**BASE, "algorithm": "centralized"})
     weights = [
         w.numpy().astype(np.float64)
         for w in process_for(MODEL, settings, data).initial_weights(SEED).trainable
@@ -379,14 +379,14 @@ def test_centralised_trains_on_the_pooled_examples(data: FederatedData) -> None:
             step = gradient(weights, x[part], y[part])
             weights = [w - RATE * g for w, g in zip(weights, step)]
         expected.append(weights)
-    assert_close(measure(data, algorithm="centralised"), expected)
+    assert_close(measure(data, algorithm="centralized"), expected)
 
 
 @pytest.mark.parametrize("kind", ["epochs", "steps"])
-def test_centralised_leaves_out_what_stragglers_do_not_get_done(
+def test_centralized_leaves_out_what_stragglers_do_not_get_done(
     data: FederatedData, kind: str
 ) -> None:
-    settings = Training.model_validate({**BASE, "local_epochs": 3, "algorithm": "centralised"})
+    settings = Training.model_validate({**BASE, "local_epochs": 3, "algorithm": "centralized"})
     systems = Systems(stragglers=stragglers.parse({"kind": kind, "share": 0.75}))
     weights = [
         w.numpy().astype(np.float64)
@@ -394,7 +394,7 @@ def test_centralised_leaves_out_what_stragglers_do_not_get_done(
     ]
     done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
     for number, step in enumerate(done, start=1):
-        cohort = cohort_of_round(data, COHORT, SEED, number, settings, systems)
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, systems)
         assert step.round.stragglers == 3
         order = generator(SEED, Stream.ALGORITHM, number).permutation(
             sum(map(len, cohort.examples))
@@ -438,7 +438,7 @@ def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:
     assert last.round.accuracy == pytest.approx(np.mean(right))
 
 
-@pytest.mark.parametrize("name", ["local_only", "centralised"])
+@pytest.mark.parametrize("name", ["local_only", "centralized"])
 def test_with_one_client_fedavg_is_local_training(name: str) -> None:
     alone = federation([30], 0)
     fedavg = measure(alone, cohort=1)

@@ -12,12 +12,8 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 import pytest
-
-from harness.checks import FALSE_ALARMS, compare_with_baseline
-from harness.checks.regression import added, apart, keys_of, unmeasured
-from harness.errors import HarnessError
-from harness.results import Result, Verdict
-from harness.results.baselines import (
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.expectations.baselines import (
     Baseline,
     baseline_file,
     baseline_of,
@@ -25,9 +21,18 @@ from harness.results.baselines import (
     read_baseline,
     write_baseline,
 )
-from harness.results.store import json_text
-from harness.scenario import Scenario
-from harness.training.history import Round, TrainingHistory
+from pytest_federated.expectations.regression import (
+    FALSE_ALARMS,
+    added,
+    apart,
+    compare_with_baseline,
+    keys_of,
+    unmeasured,
+)
+from pytest_federated.results.record import Result, Verdict
+from pytest_federated.results.store import json_text
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import Round, TrainingHistory
 
 ROOT = Path(__file__).parent.parent
 
@@ -491,15 +496,15 @@ def test_a_baseline_has_what_its_expectations_measure(tmp_path: Path) -> None:
     kept = baseline_of(one, keys=keys_of(one))
     assert kept.keys == {
         "rounds_to_accuracy": {"target": 0.5},
-        "client_accuracy": {"personalised": False},
+        "client_accuracy": {"personalized": False},
     }
     write_baseline(kept, tmp_path / "a.json")
     assert read_baseline(tmp_path / "a.json") == kept
     assert "keys" not in json.loads(json_text(baseline_of(one)))  # as in older baselines
     assert not unmeasured(one, kept)
     assert unmeasured(reaching(0.6), kept) == ["rounds_to_accuracy.target was 0.5, is 0.6"]
-    assert unmeasured(reaching(0.5, personalised=True), kept) == [
-        "client_accuracy.personalised was False, is True"
+    assert unmeasured(reaching(0.5, personalized=True), kept) == [
+        "client_accuracy.personalized was False, is True"
     ]
 
 
@@ -507,7 +512,7 @@ def test_keys_that_a_baseline_does_not_have_are_at_their_defaults() -> None:
     one = reaching(0.5)
     younger = baseline_of(one, keys={"client_accuracy": {}})
     assert not unmeasured(one, younger)
-    assert unmeasured(reaching(0.5, personalised=True), younger)
+    assert unmeasured(reaching(0.5, personalized=True), younger)
     assert not unmeasured(reaching(0.6), baseline_of(one))  # nobody knows its target
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.cache import ingredients, training_key
-from harness.data.datasets import Cache, Examples, datasets, files
-from harness.data.datasets.base import in_memory
-from harness.pipeline import Options, run
-from harness.runtime import user_files
-from harness.scenario import Scenario
+from pytest_federated.data.datasets import external as files
+from pytest_federated.data.datasets.dataset import Cache, Examples, datasets, in_memory
+from pytest_federated.running.pipeline import Options, run
+from pytest_federated.running.store import ingredients, training_key
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.user import files as user_files
 
 
 def scenario(dataset: Any) -> Scenario:
@@ -53,7 +52,7 @@ def test_the_key_of_a_training_depends_on_the_cached_file(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "scikit"))
-    module = importlib.import_module("harness.data.datasets.fashion_mnist")
+    module = importlib.import_module("pytest_federated.data.datasets.bundled.fashion_mnist")
     monkeypatch.setattr(module, "DEBIAN", tmp_path / "debian")
 
     def key() -> str:

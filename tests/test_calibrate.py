@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytest_federated import load_file, load_scenarios
+from pytest_federated.__main__ import main
+from pytest_federated.cli.calibrate import Calibrated, rewritten
+from pytest_federated.expectations.calibrating import Proposal, loosest, propose
 from scipy import stats
 from test_judging_plugin import history
-
-from harness import load_file, load_scenarios
-from harness.__main__ import main
-from harness.checks.thresholds import Proposal, loosest, propose
-from harness.commands.calibrate import Calibrated, rewritten
 
 SHIPPED = Path(__file__).parent.parent / "scenarios"
 
@@ -44,7 +43,7 @@ def test_the_bound_is_missed_as_often_as_it_says() -> None:
         ("accuracy", ["at_least"], [0.965, 0.965], {"at_least": 0.965}),
         ("accuracy", ["at_least"], [0.01, 0.2, 0.3], {"at_least": 0.0}),
         ("accuracy", ["between"], [0.9611, 0.9611], {"between": [0.96, 0.965]}),
-        ("gap_to_centralised", ["at_most"], [-0.011, -0.011], {"at_most": -0.01}),
+        ("gap_to_centralized", ["at_most"], [-0.011, -0.011], {"at_most": -0.01}),
         ("rounds_to_accuracy", ["at_most"], [3.5, 3.5], {"at_most": 4}),
         ("loss", ["at_most"], [0.15591, 0.15591], {"at_most": 0.156}),
         ("bytes_to_accuracy", ["at_most"], [1000.0, 1000.0], {"at_most": 1000}),
@@ -133,7 +132,7 @@ expect:
 def made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds 0, 1, 2, 3 end with accuracies 0.9, 0.91, 0.92 and 0.93."""
     monkeypatch.setattr(
-        "harness.pipeline.train_seed",
+        "pytest_federated.running.pipeline.train_seed",
         lambda scenario, seed, *rest: history(seed, [0.5, 0.7, 0.9 + seed / 100]),
     )
 

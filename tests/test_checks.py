@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-
-import harness
-from harness.checks import Policy, checks, judge
-from harness.errors import ScenarioError
-from harness.results import Verdict
-from harness.scenario import load_file
-from harness.training.history import Round, TrainingHistory
+import pytest_federated
+from pytest_federated.core.errors import ScenarioError
+from pytest_federated.expectations.judging import Policy, checks, judge
+from pytest_federated.results.record import Verdict
+from pytest_federated.scenario.loader import load_file
+from pytest_federated.training.history import Round, TrainingHistory
 
 
 def history(
@@ -227,7 +226,7 @@ def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_check_of_ones_own_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:
-    @harness.check("fair")
+    @pytest_federated.check("fair")
     def fair(histories: Sequence[TrainingHistory], *, at_most: float, over: int = 1) -> Verdict:
         return Verdict(expectation="fair", expected=f"<= {at_most} over {over}", passed=False)
 
@@ -254,6 +253,6 @@ def test_an_unregistered_check_cannot_be_used(tmp_path: Path) -> None:
 def test_a_name_that_another_module_took_is_refused(own_checks: None) -> None:
     with pytest.raises(ValueError, match="expectation 'accuracy' is already registered by"):
 
-        @harness.check("accuracy")
+        @pytest_federated.check("accuracy")
         def accuracy(histories: Sequence[TrainingHistory]) -> Verdict:
             raise AssertionError("never called")

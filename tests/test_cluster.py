@@ -9,11 +9,10 @@ from typing import Any, Callable, NamedTuple
 
 import pytest
 from forks import Program
+from pytest_federated import DataError, Options, RuntimeUnavailable, Scenario, run
+from pytest_federated.running.dask import DaskCluster, _train_there
+from pytest_federated.running.store import ingredients
 from support import TINY, is_running, pytest_run, wait_until, worker_pids
-
-from harness import DataError, Options, RuntimeUnavailable, Scenario, run
-from harness.cache import ingredients
-from harness.cluster import DaskCluster, _train_there
 
 pytest.importorskip("distributed")
 
@@ -28,10 +27,10 @@ def build(input_shape, num_classes):
     ])
 """
 CONFTEST = """\
-import harness
+import pytest_federated
 import numpy as np
 
-@harness.split("by_turns")
+@pytest_federated.split("by_turns")
 def by_turns(pool, rng):
     return np.arange(len(pool.labels)) % pool.clients
 """

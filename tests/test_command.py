@@ -1,4 +1,4 @@
-"""The `fedharness` command."""
+"""The `pytest-federated` command."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_federated import load_scenarios
+from pytest_federated.__main__ import main
+from pytest_federated.cli.list import registries
 from support import TINY
-
-from harness import load_scenarios
-from harness.__main__ import main
-from harness.commands.listing import registries
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
@@ -60,7 +59,7 @@ def test_report_makes_the_report_of_records(
 
 def test_check_imports_no_tensorflow() -> None:
     code = (
-        "import sys; from harness.__main__ import main; "
+        "import sys; from pytest_federated.__main__ import main; "
         f"code = main(['check', {str(SCENARIOS)!r}]); "
         "heavy = {'tensorflow', 'tensorflow_federated', 'jax', 'sklearn', 'pandas'}; "
         "assert not heavy & set(sys.modules); sys.exit(code)"
@@ -77,7 +76,7 @@ def test_wrong_usage_ends_with_code_2(
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: fedharness")
+    assert capsys.readouterr().err.startswith("usage: pytest-federated")
 
 
 def test_check_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 from made_results import made_result
 from markdown_it import MarkdownIt
-from scipy import stats
-
-from harness.__main__ import main
-from harness.errors import HarnessError
-from harness.report.compare import (
+from pytest_federated.__main__ import main
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.report.compare import (
     BETTER,
     NOISE,
     NOT_COMPARABLE,
@@ -28,11 +26,13 @@ from harness.report.compare import (
     require_comparable,
     worse,
 )
-from harness.report.figures import FIGURES
-from harness.report.markup import MARKDOWN, TERMINAL
-from harness.report.variants import by_settings, of_matrices, pivot_table
-from harness.results import Result, write_result
-from harness.results.runs import Run, read_runs
+from pytest_federated.report.figures import FIGURES
+from pytest_federated.report.markup import MARKDOWN, TERMINAL
+from pytest_federated.report.variants import by_settings, of_matrices, pivot_table
+from pytest_federated.results.record import Result
+from pytest_federated.results.runs import Run, read_runs
+from pytest_federated.results.store import write_result
+from scipy import stats
 
 ROOT = Path(__file__).parent.parent
 ACCURACY = FIGURES["accuracy"]

@@ -12,11 +12,10 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from pytest_federated.data.heterogeneity import label_entropies
+from pytest_federated.data.sizes.size import draw, sizes
+from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
 from scipy.stats import ks_2samp
-
-from harness.data.heterogeneity import label_entropies
-from harness.data.sizes import draw, sizes
-from harness.data.splits import NO_ONE, Pool, assign, splits
 
 # As in comparison/other_libraries.py.
 CLIENTS, LABELS, EACH, SEEDS = 10, 10, 200, 40

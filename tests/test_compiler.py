@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.runtime.compiler import native, simulated
+from pytest_federated.tff.compiler import native, simulated
 
 pytestmark = pytest.mark.usefixtures("running")
 

@@ -17,12 +17,12 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
 from support import write_clients
-
-from harness.data.datasets import Cache, Dataset, datasets
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
-from harness.errors import DataError, DataUnavailable
 
 NOWHERE = Cache(Path("no-such-cache"))  # no data set but emnist reads it
 
@@ -136,7 +136,7 @@ class Spec:
 def test_without_its_package(
     name: str, said: str, installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("harness.data.datasets.packaged")
+    module = importlib.import_module("pytest_federated.data.datasets.bundled.packaged")
     monkeypatch.setattr(module, "find_spec", lambda name: Spec(tmp_path) if installed else None)
     with pytest.raises(DataUnavailable) as bad:
         dataset(name)
@@ -144,9 +144,10 @@ def test_without_its_package(
 
 
 def test_packaged_data_is_read_without_importing_its_package() -> None:
-    """Nor pandas, which takes longer than all else that `fedharness describe` does."""
+    """Nor pandas, which takes longer than all else that `pytest-federated describe` does."""
     code = (
-        "import sys; from pathlib import Path; from harness.data.datasets import Cache, datasets\n"
+        "import sys; from pathlib import Path\n"
+        "from pytest_federated.data.datasets.dataset import Cache, datasets\n"
         "for name in ('digits', 'mnist_5k', 'breast_cancer', 'wine', 'shakespeare_roles'):\n"
         "    datasets[name].function(Cache(Path('unused'))).load(None)\n"
         "assert not {'sklearn', 'mlxtend', 'pandas', 'scipy'} & set(sys.modules)"
@@ -316,7 +317,7 @@ def test_emnist_unpacks_a_writer_once_and_only_who_takes_part(
     assert first.items() <= everyone.items()
 
     # From now on TFF is not needed to read them, and no features are read to describe them.
-    module = importlib.import_module("harness.data.datasets.tff_files")
+    module = importlib.import_module("pytest_federated.data.datasets.tff.published")
     monkeypatch.setattr(module, "import_tff", lambda: pytest.fail("TFF was imported"))
     again = emnist(cache, count=1, split="natural")
     assert unpacked(cache) == everyone

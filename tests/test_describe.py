@@ -1,4 +1,4 @@
-"""`fedharness describe`: the table, the map, the picture; and no TensorFlow."""
+"""`pytest-federated describe`: the table, the map, the picture; and no TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pytest_federated.__main__ import main
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.report.plots.labels import label_map
 from support import TINY
-
-from harness.__main__ import main
-from harness.errors import HarnessError
-from harness.report.plots import label_map
 
 ROOT = Path(__file__).parent.parent
 
@@ -113,7 +112,7 @@ def test_mistakes_are_shown_as_ever(file: Path, capsys: pytest.CaptureFixture[st
 
 def test_it_takes_no_tensorflow_and_little_time(file: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from harness.__main__ import main; "
+        "import sys; from pytest_federated.__main__ import main; "
         f"code = main(['describe', {str(file)!r}, '--out', {str(tmp_path / 'a.svg')!r}]); "
         "assert not {'tensorflow', 'tensorflow_federated', 'jax'} & set(sys.modules); "
         "sys.exit(code)"

@@ -9,17 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-
-from harness import load_file, load_scenarios
-from harness.commands.listing import registries
-from harness.data.datasets import Cache, datasets
-from harness.data.shifts import shifts
-from harness.data.sizes import sizes
-from harness.data.splits import splits
-from harness.pipeline import settings_of_result
-from harness.report.markdown import plots, report
-from harness.results import read_results
-from harness.training.settings import Training
+from pytest_federated import load_file, load_scenarios
+from pytest_federated.cli.list import registries
+from pytest_federated.data.datasets.dataset import Cache, datasets
+from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.data.sizes.size import sizes
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.report.pages import plots, report
+from pytest_federated.results.store import read_results
+from pytest_federated.running.pipeline import settings_of_result
+from pytest_federated.training.schema import Training
 
 ROOT = Path(__file__).parent.parent
 

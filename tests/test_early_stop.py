@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_federated.expectations.ending_early import certain
+from pytest_federated.expectations.judging import checks, judge
+from pytest_federated.report.tables import summary_row
+from pytest_federated.running.pipeline import Options, run
+from pytest_federated.scenario.schema import Scenario
 from test_expectations import history
-
-from harness.checks import certain, checks, judge
-from harness.pipeline import Options, run
-from harness.report.tables import summary_row
-from harness.scenario import Scenario
 
 
 def expect(**names: Any) -> Any:
@@ -72,7 +72,7 @@ def rising(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 return whole.model_copy(update={"rounds": whole.rounds[:number]})
         return whole
 
-    monkeypatch.setattr("harness.pipeline.train_seed", train)
+    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
     return log
 
 

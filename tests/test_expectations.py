@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.checks import checks, judge
-from harness.errors import HarnessError, ScenarioError
-from harness.pipeline import Options, run
-from harness.results import Verdict
-from harness.scenario import load_file
-from harness.training.algorithms import algorithms
-from harness.training.history import Round, TrainingHistory
+from pytest_federated.core.errors import HarnessError, ScenarioError
+from pytest_federated.expectations.judging import checks, judge
+from pytest_federated.results.record import Verdict
+from pytest_federated.running.pipeline import Options, run
+from pytest_federated.scenario.loader import load_file
+from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.history import Round, TrainingHistory
 
 
 def history(
@@ -97,7 +96,7 @@ def test_bytes_until_the_target(direction: str, sent: int) -> None:
 CLIENTS = tuple(n / 20 for n in range(20, 0, -1))  # twenty clients: 1.0, 0.95, ... 0.05
 
 
-@pytest.mark.parametrize("personalised", [False, True])
+@pytest.mark.parametrize("personalized", [False, True])
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -107,13 +106,13 @@ CLIENTS = tuple(n / 20 for n in range(20, 0, -1))  # twenty clients: 1.0, 0.95, 
         ("client_accuracy_deviation", np.std(CLIENTS)),
     ],
 )
-def test_clients(name: str, expected: float, personalised: bool) -> None:
-    field, other = "client_accuracy", "personalised_accuracy"
-    given = {other: CLIENTS, field: (0.5,)} if personalised else {field: CLIENTS, other: (0.5,)}
-    found = measured(name, history([0.5], **given), personalised=personalised)
+def test_clients(name: str, expected: float, personalized: bool) -> None:
+    field, other = "client_accuracy", "personalized_accuracy"
+    given = {other: CLIENTS, field: (0.5,)} if personalized else {field: CLIENTS, other: (0.5,)}
+    found = measured(name, history([0.5], **given), personalized=personalized)
     assert found == pytest.approx(expected, abs=1e-5)
-    told = verdict(name, history([0.5], **given), at_most=1, personalised=personalised).expected
-    assert told == ("<= 1 (personalised)" if personalised else "<= 1")
+    told = verdict(name, history([0.5], **given), at_most=1, personalized=personalized).expected
+    assert told == ("<= 1 (personalized)" if personalized else "<= 1")
 
 
 @pytest.mark.parametrize(("clients", "worst"), [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
@@ -254,13 +253,13 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
         alpha = scenario.clients.split.alpha
         log.append((kind, alpha, seed))
         reached = {0.1: 0.6, 1: 0.7, 100: 0.8}[alpha] + seed / 10
-        reached += {"fedavg": 0, "centralised": 0.05 + seed / 100, "local_only": -0.3}[kind]
+        reached += {"fedavg": 0, "centralized": 0.05 + seed / 100, "local_only": -0.3}[kind]
         one = history([0.1, reached], seed=seed)
         for done in one.rounds:
             on_round(done)
         return one
 
-    monkeypatch.setattr("harness.pipeline.train_seed", train)
+    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
     return log
 
 
@@ -268,7 +267,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
 def both_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for them where they are not registered; nothing is trained here."""
     monkeypatch.setattr(algorithms, "_entries", dict(algorithms._entries))
-    for name in ("centralised", "local_only"):
+    for name in ("centralized", "local_only"):
         if name not in algorithms:
 
             def stand_in(*arguments: Any) -> Any:
@@ -308,7 +307,7 @@ def test_trainings_to_compare_with_are_kept_like_others(
 @pytest.mark.usefixtures("both_algorithms")
 def test_gaps_to_other_algorithms(file: Any, trained: Any) -> None:
     text = SCENARIO + (
-        "expect: {gap_to_centralised: {at_most: 0.05}, gain_over_local: {at_least: 0.3}}\n"
+        "expect: {gap_to_centralized: {at_most: 0.05}, gain_over_local: {at_least: 0.3}}\n"
     )
     (case,) = load_file(file(text))
     told: list[tuple[int, int]] = []
@@ -317,7 +316,7 @@ def test_gaps_to_other_algorithms(file: Any, trained: Any) -> None:
     assert gap.figures == (pytest.approx(0.05), pytest.approx(0.06))
     assert not gap.passed and gap.outcome == "inconclusive"
     assert gain.measured == pytest.approx(0.3) and gain.passed
-    assert {kind for kind, _, _ in trained} == {"fedavg", "centralised", "local_only"}
+    assert {kind for kind, _, _ in trained} == {"fedavg", "centralized", "local_only"}
     assert told == [(place, number) for place in range(6) for number in (1, 2)]
     assert [h.evaluated[-1].accuracy for h in result.histories] == [0.7, 0.8]
 
@@ -329,7 +328,7 @@ def test_a_reference_that_diverged_fails_the_gap(
         gone = "diverged in round 1" if scenario.clients.split.alpha == 100 and seed == 0 else None
         return history([None] if gone else [0.5], seed=seed, diverged=gone)
 
-    monkeypatch.setattr("harness.pipeline.train_seed", train)
+    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
     case = load_file(file(MATRIX + GAP))[0]
     result = run(case.scenario, variant=case.variant, siblings=case.siblings)
     (found,) = result.verdicts

@@ -14,14 +14,14 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
-
-from harness.data.datasets import Cache, Dataset, datasets
-from harness.data.datasets.fashion_mnist import DEBIAN
-from harness.data.datasets.idx import read_idx
-from harness.data.federate import federate
-from harness.data.settings import Clients, Data
-from harness.errors import DataError, DataUnavailable
-from harness.runtime.user_files import fingerprints
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.bundled.fashion_mnist import DEBIAN
+from pytest_federated.data.datasets.bundled.idx import read_idx
+from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
+from pytest_federated.data.federation import federate
+from pytest_federated.data.schema import Data
+from pytest_federated.user.files import fingerprints
 
 NAMES = [
     "train-images-idx3-ubyte.gz",
@@ -63,7 +63,7 @@ def folder(arrays: dict[str, np.ndarray], tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without Debian's package, a cache of Keras, or a network."""
-    module = sys.modules["harness.data.datasets.fashion_mnist"]
+    module = sys.modules["pytest_federated.data.datasets.bundled.fashion_mnist"]
     monkeypatch.setattr(module, "DEBIAN", tmp_path / "debian")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
@@ -320,7 +320,7 @@ def test_the_real_files(real: Dataset) -> None:
     for examples, each in [(loaded.train, 6000), (loaded.test, 1000)]:
         assert examples.x.shape == (10 * each, 28, 28, 1)
         assert np.bincount(examples.y).tolist() == [each] * 10
-    # The first ten labels and the mean grey level, as the authors and many tutorials give them.
+    # The first ten labels and the mean gray level, as the authors and many tutorials give them.
     assert loaded.train.y[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
     assert loaded.test.y[:10].tolist() == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
     x = loaded.train.x[:]

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.data.datasets import Cache, Dataset, Examples, datasets
-from harness.data.datasets.base import in_memory
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
-from harness.data.splits import splits
-from harness.errors import DataError
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets, in_memory
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
+from pytest_federated.data.splits.partition import splits
 
 Choice = Union[str, dict[str, Any]]
 NOWHERE = Cache(Path("no-such-cache"))  # no data set of these tests reads it

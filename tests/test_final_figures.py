@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.report.tables import layer_rows, traffic_rows
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.evaluation import per_client as final
+from pytest_federated.training.history import TrainingHistory
+from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
 from support import federation
-
-from harness.data.datasets import Examples
-from harness.data.federate import FederatedData
-from harness.report.tables import layer_rows, traffic_rows
-from harness.training import final
-from harness.training.history import TrainingHistory
-from harness.training.loop import steps, train
-from harness.training.models import models
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 TRAINING = Training(rounds=2)
@@ -41,7 +40,9 @@ def test_clients_are_measured_on_what_they_train_on_where_they_hold_nothing_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = federation([40, 3, 17, 1, 30], 0)
-    monkeypatch.setattr("harness.training.models.base._OUTPUTS", 3 * 7)  # batches of seven
+    monkeypatch.setattr(
+        "pytest_federated.training.models.model._OUTPUTS", 3 * 7
+    )  # batches of seven
     history = trained(data)
     right = predicted(data, data.train.x) == data.train.y
     expected = [right[own].mean() for own in data.clients]
@@ -121,8 +122,8 @@ def test_mime_lite_sends_more() -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_an_aggregator_that_compresses_says_what_is_left() -> None:
-    from harness.training.algorithms import Parts
-    from harness.training.traffic import Traffic, traffic_of
+    from pytest_federated.training.algorithms.algorithm import AlgorithmInputs
+    from pytest_federated.training.communication import Traffic, traffic_of
 
     class Halves:
         def compressed_bytes(self, trainable: list[np.ndarray]) -> int:
@@ -133,7 +134,7 @@ def test_an_aggregator_that_compresses_says_what_is_left() -> None:
     import tensorflow_federated as tff
 
     sgd = tff.learning.optimizers.build_sgdm(0.1)
-    parts = Parts(form.functional(), sgd, sgd, aggregator=Halves())
+    parts = AlgorithmInputs(form.functional(), sgd, sgd, aggregator=Halves())
     assert process.traffic == Traffic(412, 412, 412)
     assert traffic_of(TRAINING, parts, weights) == Traffic(412, 206, 412)
 

@@ -7,16 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pytest_federated.core.errors import ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.history import Round
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
 from support import federation
-
-from harness.data.federate import FederatedData
-from harness.errors import ModelError
-from harness.settings import Section
-from harness.training.history import Round
-from harness.training.loop import steps
-from harness.training.models import models
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 SOURCE = """
 import collections

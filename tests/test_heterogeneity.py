@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.spatial import distance
-from scipy.stats import entropy
-
-from harness.data import heterogeneity, sizes
-from harness.data.heterogeneity import (
+from pytest_federated.data import heterogeneity
+from pytest_federated.data.heterogeneity import (
     earth_mover,
     gini,
     hellinger,
@@ -23,7 +20,10 @@ from harness.data.heterogeneity import (
     label_entropies,
     measure,
 )
-from harness.data.splits import NO_ONE, Pool, splits
+from pytest_federated.data.sizes.size import draw, sizes
+from pytest_federated.data.splits.partition import NO_ONE, Pool, splits
+from scipy.spatial import distance
+from scipy.stats import entropy
 
 quick = settings(max_examples=60, deadline=None)
 
@@ -187,8 +187,8 @@ def test_sizes_grow_apart_with_the_parameter(
 ) -> None:
     means = []
     for value in evener_to_less_even:
-        chosen = sizes.sizes.parse({"kind": kind, key: value})
-        drawn = [sizes.draw(chosen, 20, 10_000, np.random.default_rng(seed)) for seed in range(30)]
+        chosen = sizes.parse({"kind": kind, key: value})
+        drawn = [draw(chosen, 20, 10_000, np.random.default_rng(seed)) for seed in range(30)]
         means.append(np.mean([gini(d) for d in drawn]))
     assert means == sorted(means)
     assert means[0] < 0.1 and means[-1] > 0.5

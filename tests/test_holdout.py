@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.data.datasets import Cache
-from harness.data.datasets.base import Dataset, Examples, Loaded, datasets
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
+from pytest_federated.clients.schema import Clients
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
 
 quick = settings(max_examples=30, deadline=None)
 

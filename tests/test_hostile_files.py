@@ -11,18 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_federated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_federated.__main__ import main
+from pytest_federated.core.errors import ScenarioError
+from pytest_federated.scenario.loader import load_file
+from pytest_federated.scenario.matrix import MAX_KEYS, MAX_VARIANTS
+from pytest_federated.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from ruamel.yaml import YAML
 from support import pytest_run
 from test_scenario_errors import GOOD
-
-import harness
-from harness.__main__ import main
-from harness.errors import ScenarioError
-from harness.scenario.loader import load_file
-from harness.scenario.matrix import MAX_KEYS, MAX_VARIANTS
-from harness.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
 
 ROOT = Path(__file__).parent.parent
 
@@ -182,7 +181,7 @@ def test_the_scenarios_of_all_documents_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_VARIANTS == 10_000
-    monkeypatch.setattr("harness.scenario.loader.MAX_VARIANTS", 3)
+    monkeypatch.setattr("pytest_federated.scenario.loader.MAX_VARIANTS", 3)
     (tmp_path / "pytest.ini").touch()
     two = GOOD + "matrix: {clients.count: [1, 2]}\n---\n"
     (tmp_path / "f.yaml").write_text(two + two.replace("tiny", "other"))
@@ -193,7 +192,7 @@ def test_the_scenarios_of_all_documents_count(
 def test_long_documents_make_fewer_scenarios(
     said: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.scenario.matrix.MAX_PLACES", 40)
+    monkeypatch.setattr("pytest_federated.scenario.matrix.MAX_PLACES", 40)
     message = "f.yaml:7: matrix: makes 3 scenarios; allowed: at most 2 of one as long as this"
     assert message in said(GOOD + "matrix: {clients.count: [1, 2, 3]}\n")
 
@@ -252,7 +251,7 @@ def test_what_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert any(f"{name}.yaml: cannot be read: {reason}" in line for line in lines)
     with pytest.raises(ScenarioError, match=r"cannot be read: it is a folder"):
         load_file(tmp_path / "folder.yaml")
-    assert len(harness.load_scenarios(tmp_path / "folder.yaml")) == 1
+    assert len(pytest_federated.load_scenarios(tmp_path / "folder.yaml")) == 1
 
 
 @pytest.mark.parametrize("name", ["loop", "broken", "zero", "pipe", "folder"])
@@ -286,7 +285,7 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, mode: int) -> None:
     (tmp_path / "below").chmod(mode)
     try:
         with pytest.raises(ScenarioError, match="cannot be read: Permission denied"):
-            harness.load_scenarios(tmp_path)
+            pytest_federated.load_scenarios(tmp_path)
     finally:
         (tmp_path / "below").chmod(0o700)
 

@@ -17,12 +17,13 @@ from typing import Optional
 
 import pytest
 from forks import environment
+from pytest_federated import Options, Scenario
+from pytest_federated.core import signals as interrupts
+from pytest_federated.core.errors import TimeLimitExceeded
+from pytest_federated.running import pipeline
+from pytest_federated.tff import context, worker
 from ruamel.yaml import YAML
 from support import LONG, TINY, is_running
-
-from harness import Options, Scenario, pipeline
-from harness.errors import TimeLimitExceeded
-from harness.runtime import context, interrupts, worker
 
 
 def test_an_interrupt_that_became_another_exception() -> None:
@@ -188,7 +189,7 @@ def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
 
 def test_a_block_within_an_import_is_struck(library: Path) -> None:
     library.write_text(
-        "from harness.runtime import interrupts\nimport signal\nwith interrupts.kept():\n"
+        "from pytest_federated.tff import interrupts\nimport signal\nwith interrupts.kept():\n"
         "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
     )
     with pytest.raises(KeyboardInterrupt):
@@ -254,8 +255,8 @@ def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
 
 
 STUB = """
-from harness.runtime import interrupts
-from harness.runtime.imports import import_tff
+from pytest_federated.tff import interrupts
+from pytest_federated.tff.imports import import_tff
 
 try:
     with interrupts.kept({seconds}):

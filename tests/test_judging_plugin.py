@@ -9,9 +9,8 @@ from typing import Any, Callable, Optional
 
 import pytest
 import scipy.special
-
-from harness.plugin.settings import run_options
-from harness.training.history import Round, TrainingHistory
+from pytest_federated.plugin.options import run_options
+from pytest_federated.training.history import Round, TrainingHistory
 
 # Imported before pytester takes its snapshot of sys.modules: otherwise each run imports it anew.
 assert scipy.special
@@ -48,7 +47,7 @@ def history(seed: int, accuracies: Sequence[Optional[float]]) -> TrainingHistory
     )
 
 
-class Made:
+class FakeTrainings:
     """Trainings that were never run: the final accuracy of each seed is as set here."""
 
     def __init__(self) -> None:
@@ -61,10 +60,10 @@ class Made:
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> Made:
+def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> FakeTrainings:
     """One scenario in scenarios/made.yaml, and what its trainings give."""
-    trainings = Made()
-    monkeypatch.setattr("harness.pipeline.train_seed", trainings.train)
+    trainings = FakeTrainings()
+    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", trainings.train)
     folder = pytester.path / "scenarios"
     folder.mkdir()
     (folder / "made.yaml").write_text(SCENARIO)
@@ -83,7 +82,7 @@ def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> Made:
     ],
 )
 def test_an_inconclusive_expectation(
-    pytester: pytest.Pytester, made: Made, arguments: list[str], outcomes: dict[str, int]
+    pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], outcomes: dict[str, int]
 ) -> None:
     result = pytester.runpytest_inprocess("scenarios", *arguments)
     result.assert_outcomes(**outcomes)
@@ -94,7 +93,9 @@ def test_an_inconclusive_expectation(
         )
 
 
-def test_a_miss_shows_the_interval_and_each_seed(pytester: pytest.Pytester, made: Made) -> None:
+def test_a_miss_shows_the_interval_and_each_seed(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
     made.accuracies = {0: 0.85, 1: 0.89}
     result = pytester.runpytest_inprocess("scenarios")
     result.assert_outcomes(failed=1)
@@ -119,7 +120,7 @@ def test_a_miss_shows_the_interval_and_each_seed(pytester: pytest.Pytester, made
     ],
 )
 def test_a_policy_that_does_not_exist(
-    pytester: pytest.Pytester, made: Made, arguments: list[str], said: str
+    pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], said: str
 ) -> None:
     result = pytester.runpytest_inprocess("scenarios", *arguments)
     (result.stderr if result.ret == pytest.ExitCode.USAGE_ERROR else result.stdout).fnmatch_lines(
@@ -145,7 +146,7 @@ def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 @pytest.fixture
-def updated(pytester: pytest.Pytester, made: Made) -> Made:
+def updated(pytester: pytest.Pytester, made: FakeTrainings) -> FakeTrainings:
     """With a baseline of accuracies 0.89 and 0.91, which is not looked at here."""
     result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
     result.assert_outcomes(passed=1)
@@ -154,7 +155,9 @@ def updated(pytester: pytest.Pytester, made: Made) -> Made:
     return made
 
 
-def test_records_that_a_report_leaves_out_are_told(pytester: pytest.Pytester, made: Made) -> None:
+def test_records_that_a_report_leaves_out_are_told(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
     other = pytester.path / "scenarios/other.yaml"
     other.write_text(SCENARIO.replace("name: made", "name: other"))
     told = "  not in it: 1 older record(s) there, of scenarios that did not run now (*"
@@ -165,12 +168,12 @@ def test_records_that_a_report_leaves_out_are_told(pytester: pytest.Pytester, ma
 
 
 def test_a_baseline_of_a_scenario_that_is_gone_is_named(
-    pytester: pytest.Pytester, updated: Made
+    pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     other = pytester.path / "scenarios/other.yaml"
     other.write_text(SCENARIO.replace("name: made", "name: other"))
     pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
-    told = "baselines of scenarios that are gone; fedharness prune PATH*"
+    told = "baselines of scenarios that are gone; pytest-federated prune PATH*"
     for arguments in (["-k", "made"], ["made.yaml"]):  # only the other one is not run
         where = ["scenarios"] if "-k" in arguments else []
         paths = where or [f"scenarios/{arguments.pop()}"]
@@ -186,7 +189,7 @@ def test_a_baseline_of_a_scenario_that_is_gone_is_named(
     result.stdout.no_fnmatch_line(told)
 
 
-def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: Made) -> None:
+def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     before = baseline(pytester).read_bytes()
     result = check(pytester, "--junitxml=out.xml")
     result.assert_outcomes(passed=1)
@@ -197,7 +200,9 @@ def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: Made) ->
     assert 'name="fed_baseline" value="as before: made"' in (pytester.path / "out.xml").read_text()
 
 
-def test_a_regression_fails_and_shows_both(pytester: pytest.Pytester, updated: Made) -> None:
+def test_a_regression_fails_and_shows_both(
+    pytester: pytest.Pytester, updated: FakeTrainings
+) -> None:
     """All expectations hold, and yet it is worse than it was."""
     file = pytester.path / "scenarios/made.yaml"
     file.write_text(SCENARIO.replace("at_least: 0.88", "at_least: 0.1"))
@@ -220,7 +225,7 @@ def test_a_regression_fails_and_shows_both(pytester: pytest.Pytester, updated: M
     )
 
 
-def test_an_improvement_is_told(pytester: pytest.Pytester, updated: Made) -> None:
+def test_an_improvement_is_told(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     updated.accuracies = {0: 1.0, 1: 0.99}
     file = baseline(pytester)
     file.write_text(file.read_text().replace("0.89", "0.1").replace("0.91", "0.11"))
@@ -231,7 +236,9 @@ def test_an_improvement_is_told(pytester: pytest.Pytester, updated: Made) -> Non
     )
 
 
-def test_another_scenario_text_is_noticed(pytester: pytest.Pytester, updated: Made) -> None:
+def test_another_scenario_text_is_noticed(
+    pytester: pytest.Pytester, updated: FakeTrainings
+) -> None:
     file = pytester.path / "scenarios/made.yaml"
     file.write_text(SCENARIO.replace("rounds: 3", "rounds: 4, batch_size: 7"))
     result = check(pytester)
@@ -249,7 +256,7 @@ def test_another_scenario_text_is_noticed(pytester: pytest.Pytester, updated: Ma
 
 
 def test_keys_that_are_younger_than_the_baseline_do_not_make_it_stale(
-    pytester: pytest.Pytester, updated: Made
+    pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     file = baseline(pytester)
     old = json.loads(file.read_text())
@@ -258,7 +265,7 @@ def test_keys_that_are_younger_than_the_baseline_do_not_make_it_stale(
     check(pytester).assert_outcomes(passed=1)
 
 
-def test_another_version_is_told(pytester: pytest.Pytester, updated: Made) -> None:
+def test_another_version_is_told(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     file = baseline(pytester)
     old = json.loads(file.read_text())
     now, old["versions"]["numpy"] = old["versions"]["numpy"], "1.0"
@@ -272,7 +279,7 @@ def test_another_version_is_told(pytester: pytest.Pytester, updated: Made) -> No
     ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
 )
 def test_a_missing_baseline(
-    pytester: pytest.Pytester, made: Made, arguments: list[str], outcomes: dict[str, int]
+    pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], outcomes: dict[str, int]
 ) -> None:
     result = check(pytester, *arguments)
     result.assert_outcomes(**outcomes)
@@ -324,7 +331,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
 )
 def test_a_baseline_that_says_nothing_fails_and_is_written_anew(
     pytester: pytest.Pytester,
-    updated: Made,
+    updated: FakeTrainings,
     strict: list[str],
     change: Callable[[dict[str, Any]], object],
     said: str,
@@ -347,7 +354,10 @@ MORE = SCENARIO + "  best_accuracy: {at_least: 0.1}\n"
     ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
 )
 def test_an_expectation_that_is_new_is_not_compared(
-    pytester: pytest.Pytester, updated: Made, arguments: list[str], outcomes: dict[str, int]
+    pytester: pytest.Pytester,
+    updated: FakeTrainings,
+    arguments: list[str],
+    outcomes: dict[str, int],
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(MORE)
     result = check(pytester, *arguments)
@@ -365,7 +375,7 @@ def test_an_expectation_that_is_new_is_not_compared(
 
 @pytest.mark.parametrize("other", ["", "  accuracy_area: {at_least: 0.1}\n"])
 def test_an_expectation_that_is_gone_or_renamed_makes_a_baseline_stale(
-    pytester: pytest.Pytester, made: Made, other: str
+    pytester: pytest.Pytester, made: FakeTrainings, other: str
 ) -> None:
     file = pytester.path / "scenarios/made.yaml"
     file.write_text(MORE)
@@ -382,7 +392,7 @@ def test_an_expectation_that_is_gone_or_renamed_makes_a_baseline_stale(
     )
 
 
-def test_another_target_is_another_figure(pytester: pytest.Pytester, made: Made) -> None:
+def test_another_target_is_another_figure(pytester: pytest.Pytester, made: FakeTrainings) -> None:
     file = pytester.path / "scenarios/made.yaml"
     text = SCENARIO + "  rounds_to_accuracy: {target: 0.6, at_most: 3}\n"
     file.write_text(text)
@@ -400,7 +410,7 @@ def test_another_target_is_another_figure(pytester: pytest.Pytester, made: Made)
 @pytest.mark.parametrize("accuracy", [0.9, 0.3])
 def test_one_seed_is_not_compared_with_another(
     pytester: pytest.Pytester,
-    made: Made,
+    made: FakeTrainings,
     arguments: list[str],
     outcomes: dict[str, int],
     accuracy: float,
@@ -423,7 +433,7 @@ def test_one_seed_is_not_compared_with_another(
 
 
 def test_one_seed_beside_other_two_says_how_to_go_on(
-    pytester: pytest.Pytester, updated: Made
+    pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.replace("[0, 1]", "[2]"))
     updated.accuracies |= {2: 0.9, 3: 0.9}
@@ -433,7 +443,9 @@ def test_one_seed_beside_other_two_says_how_to_go_on(
     check(pytester, "--fed-seeds=2").stdout.fnmatch_lines(["baselines: 1 as before"])
 
 
-def test_what_cannot_be_a_baseline_is_not_written(pytester: pytest.Pytester, updated: Made) -> None:
+def test_what_cannot_be_a_baseline_is_not_written(
+    pytester: pytest.Pytester, updated: FakeTrainings
+) -> None:
     file = baseline(pytester)
     file.unlink()
     file.mkdir()
@@ -447,7 +459,7 @@ def test_what_cannot_be_a_baseline_is_not_written(pytester: pytest.Pytester, upd
         result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_what_fails_becomes_no_baseline(pytester: pytest.Pytester, updated: Made) -> None:
+def test_what_fails_becomes_no_baseline(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     before = baseline(pytester).read_bytes()
     updated.accuracies = {0: 0.2, 1: 0.21}
     result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update", "--cache-clear")
@@ -456,13 +468,13 @@ def test_what_fails_becomes_no_baseline(pytester: pytest.Pytester, updated: Made
     assert baseline(pytester).read_bytes() == before
 
 
-def test_a_cut_off_run_is_not_compared(pytester: pytest.Pytester, updated: Made) -> None:
+def test_a_cut_off_run_is_not_compared(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     result = check(pytester, "--fed-rounds=1")
     result.stdout.fnmatch_lines(["  not compared: made: cut short after 1 of 3 rounds"])
 
 
 def test_the_fixture_has_baselines_beside_the_test(
-    pytester: pytest.Pytester, updated: Made
+    pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     baseline(pytester).parent.rename(pytester.path / "baselines")
     file = pytester.makepyfile(

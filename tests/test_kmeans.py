@@ -1,7 +1,7 @@
 """Federated k-means does as its paper says, and needs neither a model nor labels.
 
 The reference is written in NumPy (float64) from algorithm 1 of Sculley, WWW 2010, whose learning
-rate of a centre, one over its number of examples, makes it their mean.
+rate of a center, one over its number of examples, makes it their mean.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytest_federated
 from pydantic import ValidationError
+from pytest_federated.clients.cohort import cohort_of_round
+from pytest_federated.core.errors import HarnessError, ModelError
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.scenario.references import compared
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.checkpoints import Checkpoints, Progress
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import Step, steps, train
+from pytest_federated.training.schema import Training
 from support import federation
-
-import harness
-from harness.data.datasets import Examples
-from harness.data.federate import FederatedData
-from harness.data.shifts import shifts
-from harness.errors import HarnessError, ModelError
-from harness.scenario import Scenario
-from harness.scenario.compared import compared
-from harness.training.checkpoints import Checkpoints, Progress
-from harness.training.cohorts import cohort_of_round
-from harness.training.loop import Step, steps, train
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -57,19 +56,19 @@ def centroids(step: Step) -> np.ndarray:
     return np.asarray(state.global_model_weights)
 
 
-def nearest(centres: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest centre of each point, and its squared distance."""
-    squares = ((x[:, None] - centres[None]) ** 2).reshape(len(x), len(centres), -1).sum(axis=2)
+def nearest(centers: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest center of each point, and its squared distance."""
+    squares = ((x[:, None] - centers[None]) ** 2).reshape(len(x), len(centers), -1).sum(axis=2)
     return squares.argmin(axis=1), squares.min(axis=1)
 
 
-def moved(centres: np.ndarray, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def moved(centers: np.ndarray, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sculley's lines 6 to 14: points are assigned, and then taken one after the other."""
-    centres, counts = centres.copy(), counts.copy()
-    for point, centre in zip(x, nearest(centres, x)[0]):
-        counts[centre] += 1
-        centres[centre] += (point - centres[centre]) / counts[centre]
-    return centres, counts
+    centers, counts = centers.copy(), counts.copy()
+    for point, center in zip(x, nearest(centers, x)[0]):
+        counts[center] += 1
+        centers[center] += (point - centers[center]) / counts[center]
+    return centers, counts
 
 
 @pytest.mark.parametrize("initial", ["examples", "normal"])
@@ -77,22 +76,22 @@ def test_centroids_loss_and_purity_are_those_of_the_paper(
     data: FederatedData, initial: str
 ) -> None:
     settings = training(initial=initial)
-    centres, counts = first_centroids(data, settings), np.ones(CLUSTERS)
-    begin = centres
+    centers, counts = first_centroids(data, settings), np.ones(CLUSTERS)
+    begin = centers
     for number, step in enumerate(run(data, settings), start=1):
-        cohort = cohort_of_round(data, COHORT, SEED, number, settings)
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work)
         x = np.concatenate([own.x for own in cohort.examples]).astype(np.float64)
-        centres, counts = moved(centres, counts, x)
-        np.testing.assert_allclose(centroids(step), centres, rtol=0, atol=2e-6)
+        centers, counts = moved(centers, counts, x)
+        np.testing.assert_allclose(centroids(step), centers, rtol=0, atol=2e-6)
         state: Any = step.state
         np.testing.assert_array_equal(state.finalizer, counts)
         assert step.round.examples == step.planned_examples == len(x)
-        clusters, squares = nearest(centres, data.test.x.astype(np.float64))
+        clusters, squares = nearest(centers, data.test.x.astype(np.float64))
         assert step.round.loss == pytest.approx(squares.mean(), rel=1e-5)
         right = sum(np.bincount(data.test.y[clusters == c]).max() for c in set(clusters))
         assert step.round.accuracy == pytest.approx(right / len(data.test))
         assert step.round.train_loss is None
-    assert np.abs(centres - begin).max() > 1e-2
+    assert np.abs(centers - begin).max() > 1e-2
 
 
 def test_it_does_not_matter_how_examples_are_spread_over_clients(data: FederatedData) -> None:
@@ -168,7 +167,7 @@ SCENARIO = {
             "got epochs; kmeans has no use for it, as its clients do no local steps",
         ),
         (
-            {"clients": {"count": 4, "malicious": {"kind": "label_flip", "share": 0.5}}},
+            {"clients": {"count": 4, "attacks": {"kind": "label_flip", "share": 0.5}}},
             "got label_flip; kmeans has no use for it, as it looks at no labels",
         ),
         ({"training": {"rounds": 2}}, "model\n  Field required"),
@@ -182,12 +181,12 @@ def test_what_a_scenario_must_and_must_not_say(changed: Any, said: str) -> None:
 
 
 def test_there_is_no_other_algorithm_to_compare_it_with() -> None:
-    asked = {**SCENARIO, "expect": {"gap_to_centralised": {"at_most": 0.1}}}
-    with pytest.raises(HarnessError, match="cannot be trained by centralised: model: got nothing"):
+    asked = {**SCENARIO, "expect": {"gap_to_centralized": {"at_most": 0.1}}}
+    with pytest.raises(HarnessError, match="cannot be trained by centralized: model: got nothing"):
         compared(Scenario.model_validate(asked))
 
 
 def test_a_scenario_finds_the_clusters_of_digits() -> None:
-    result = harness.run(Scenario.model_validate(SCENARIO))
+    result = pytest_federated.run(Scenario.model_validate(SCENARIO))
     assert result.status == "passed"
     assert 0.4 < result.accuracies[0] < 0.9

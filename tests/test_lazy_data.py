@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.data.datasets import Cache, Dataset, Examples, datasets
-from harness.data.datasets.base import in_memory
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
-from harness.systems.sampling import draw, samplers
-from harness.training.cohorts import shuffled_examples
+from pytest_federated.clients.cohort import shuffled_examples
+from pytest_federated.clients.sampling.sampler import draw, samplers
+from pytest_federated.clients.schema import Clients
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets, in_memory
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
 
 EXAMPLES, CLIENTS = 1_000_000, 10_000
 

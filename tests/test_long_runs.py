@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 from forks import Program
+from pytest_federated import Options, Scenario, run
+from pytest_federated.running.store import Histories, training_key
+from pytest_federated.training.history import Round, TrainingHistory
 from support import LONG, TINY, pytest_run, wait_until
-
-from harness import Options, Scenario, run
-from harness.cache import Histories, training_key
-from harness.training.history import Round, TrainingHistory
 
 
 @pytest.fixture
@@ -170,7 +169,7 @@ def test_a_training_depends_on_who_registered_what_it_uses(
 ) -> None:
     code = """
         import sys, harness, numpy as np
-        from harness.cache import training_key
+        from pytest_federated.running.store import training_key
         sys.path.insert(0, ".")
         import splitter
         print(training_key(harness.Scenario.model_validate(dict(
@@ -182,8 +181,8 @@ def test_a_training_depends_on_who_registered_what_it_uses(
     for twist in ("", "# changed"):
         pytester.makepyfile(
             splitter=f"""
-            import harness, numpy as np
-            @harness.split("mine")
+            import pytest_federated, numpy as np
+            @pytest_federated.split("mine")
             def mine(pool, rng):
                 return np.arange(len(pool.labels)) % pool.clients {twist}
             """
@@ -210,7 +209,7 @@ training:
 # Tells in a file how far the training is.
 TOLD = """\
 from pathlib import Path
-from harness.plugin.progress import Progress
+from pytest_federated.plugin.progress import Progress
 
 def on_round(self, position, done, shown=Progress.on_round):
     Path("round").write_text(str(done.round))

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_federated.core.errors import ScenarioError
+from pytest_federated.scenario.loader import Case, load_file
 from test_scenario_errors import CLIENT_KEYS
-
-from harness.errors import ScenarioError
-from harness.scenario import Case, load_file
 
 SCENARIO = """\
 schema: 1
@@ -160,7 +159,7 @@ def test_mappings_and_lists_as_values(load: Callable[..., list[Case]]) -> None:
     assert settings(cases[1], "model.args") == {"a": "[x]"}
 
 
-def test_a_variant_does_not_touch_its_neighbours(load: Callable[..., list[Case]]) -> None:
+def test_a_variant_does_not_touch_its_neighbors(load: Callable[..., list[Case]]) -> None:
     """A value that is a mapping is copied before another key reaches into it."""
     cases = load(
         SCENARIO + "matrix:\n"

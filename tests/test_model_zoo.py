@@ -13,24 +13,24 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from pytest_federated.clients.cohort import cohort_of_round
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.errors import ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.expectations.baselines import baseline_of, changed, trained_settings
+from pytest_federated.plugin.baselines import _normal
+from pytest_federated.running.pipeline import Options, run
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.engine import standard
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.adapters.keras import KerasForm
+from pytest_federated.training.models.adapters.make import form_of
+from pytest_federated.training.models.model import Shape, models
+from pytest_federated.training.schema import Training
 from support import federation
-
-from harness.data.datasets import TaskKind
-from harness.data.federate import FederatedData
-from harness.errors import ModelError
-from harness.pipeline import Options, run
-from harness.plugin.baselines import _normal
-from harness.results.baselines import baseline_of, changed, trained_settings
-from harness.scenario import Scenario
-from harness.settings import Section
-from harness.systems import Systems
-from harness.training.cohorts import cohort_of_round
-from harness.training.execution import standard
-from harness.training.forms import KerasForm, form_of
-from harness.training.loop import steps
-from harness.training.models import Shape, models
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 RATE = 0.05
 SHAPE = Shape((4, 4, 1), 3)
@@ -77,7 +77,7 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
     )
     begin = process_for(chosen, settings(), data).initial_weights(0)
     state = process.set_model_weights(process.initialize(), begin)
-    cohort = cohort_of_round(data, 2, 0, 1, settings(), Systems())
+    cohort = cohort_of_round(data, 2, 0, 1, settings().local_work, Systems())
     state = process.next(state, standard.arguments(cohort.examples, settings())).state
     return [np.asarray(w) for part in process.get_model_weights(state) for w in part]
 
@@ -117,7 +117,7 @@ def test_what_is_packed_trains_as_the_standard_way(function: str) -> None:
         ("pretrained", "TFF can make no functional model of it (AttributeError"),
         ("mixed", "the model has mixed precision"),
         ("double", "TFF can make no functional model of it (TypeError"),
-        ("regularized", "the model has regularisation losses"),
+        ("regularized", "the model has regularization losses"),
         ("compiled", "the model makes variables that are not its weights"),
         ("unused", "the model makes variables that are not its weights"),
     ],
@@ -139,7 +139,7 @@ def test_what_cannot_be_packed_trains_as_tff_does_it(function: str, reason: str)
     ("function", "reason"),
     [
         ("divided", "TFF can make no functional model of it: ValueError: .*zoo.py: return"),
-        ("regularized", "the model has regularisation losses"),
+        ("regularized", "the model has regularization losses"),
     ],
 )
 def test_packed_execution_of_what_cannot_be_packed_is_refused(function: str, reason: str) -> None:
@@ -160,9 +160,9 @@ def refusal(chosen: Section, execution: str = "auto") -> str:
 @pytest.mark.parametrize(
     ("function", "args", "message"),
     [
-        ("batch_normalization", {}, "the layer * is batch normalisation: *"),
-        ("old_normalization", {"trainable": True}, "the layer * is batch normalisation: *"),
-        ("old_normalization", {"trainable": False}, "the layer * is batch normalisation: *"),
+        ("batch_normalization", {}, "the layer * is batch normalization: *"),
+        ("old_normalization", {"trainable": True}, "the layer * is batch normalization: *"),
+        ("old_normalization", {"trainable": False}, "the layer * is batch normalization: *"),
         ("counting", {}, "the layer * changes its weight 'counting*/calls:0' when *"),
         ("adds_loss", {}, "TFF cannot train it by fedavg: a layer adds a loss *"),
         ("hidden", {}, "the model uses *, which is none of its weights, so nobody *"),

@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.cache import ingredients
-from harness.data.datasets import Examples, TaskKind
-from harness.data.federate import FederatedData
-from harness.errors import DataError, ModelError
-from harness.scenario import Scenario
-from harness.training.loop import steps
-from harness.training.models import Shape, build, models
-from harness.training.process import Process, process_for
-from harness.training.settings import Training
+from pytest_federated.core.errors import DataError, ModelError
+from pytest_federated.data.datasets.dataset import Examples, TaskKind
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.running.store import ingredients
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.model import Shape, build, models
+from pytest_federated.training.schema import Training
 
 
 def federation(shape: tuple[int, ...], classes: int, kind: TaskKind = "label") -> FederatedData:

@@ -12,15 +12,14 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-
-from harness.data.datasets import Cache
-from harness.data.federate import FederatedData, federate
-from harness.scenario import Scenario
-from harness.seeds import Stream, generator
-from harness.training.cohorts import shuffled_examples
-from harness.training.forms import KerasForm
-from harness.training.loop import steps
-from harness.training.process import process_for
+from pytest_federated.clients.cohort import shuffled_examples
+from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.adapters.keras import KerasForm
 
 Weights = list[np.ndarray]
 
@@ -136,7 +135,7 @@ def test_three_rounds_agree_with_numpy(
     for ours, reference in zip(measured, expected):
         for w, r in zip(ours, reference):
             np.testing.assert_allclose(w, r, rtol=0, atol=2e-6)
-    # The tolerance tells the right algorithm from its neighbour.
+    # The tolerance tells the right algorithm from its neighbor.
     other = fedavg(data, start, scenario, seed, **wrong)
     assert max(np.abs(w - r).max() for w, r in zip(measured[-1], other[-1])) > 1e-3
 

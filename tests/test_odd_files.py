@@ -12,13 +12,12 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 import pytest
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Dataset, Examples, Loaded, datasets, in_memory
+from pytest_federated.data.federation import federate
+from pytest_federated.data.schema import Data
 from support import NO_CACHE, dataset, save
-
-from harness.data.datasets import Dataset, Examples, datasets
-from harness.data.datasets.base import Loaded, in_memory
-from harness.data.federate import federate
-from harness.data.settings import Clients, Data
-from harness.errors import DataError
 
 pytestmark = pytest.mark.usefixtures("beside")
 
@@ -478,8 +477,8 @@ IMAGES: dict[str, tuple[str, Callable[[], Any], np.ndarray]] = {
     "12 bits in 16": ("png", lambda: picture(DEEP // 16), (DEEP // 16) / 65535),
     "float TIFF": ("tif", lambda: picture((DEEP / 65535).astype(np.float32)), DEEP / 65535),
     "1 bit": ("png", lambda: picture((BYTES > 100) * np.uint8(255), "1"), BYTES > 100),
-    "palette of greys": ("png", lambda: picture(BYTES, "P"), BYTES / 255),
-    "grey with alpha": ("png", lambda: picture(np.stack([BYTES, BYTES], -1)), BYTES / 255),
+    "palette of grays": ("png", lambda: picture(BYTES, "P"), BYTES / 255),
+    "gray with alpha": ("png", lambda: picture(np.stack([BYTES, BYTES], -1)), BYTES / 255),
     "colors": ("png", lambda: picture(COLORS), COLORS / 255),
     "colors with alpha": ("png", lambda: picture(with_alpha()), COLORS / 255),
     "palette of colors": ("gif", lambda: picture(COLORS).quantize(), COLORS / 255),
@@ -554,10 +553,10 @@ def test_a_16_bit_image_is_brought_to_a_size() -> None:
 @pytest.mark.parametrize(
     ("levels", "message"),
     [
-        (DEEP.astype(np.float32), "grey levels from 0 to 65535, floats"),
-        (np.array([[-0.5, 1]], np.float32), "grey levels from -0.5 to 1, floats"),
-        (np.array([[np.nan, 1]], np.float32), "grey levels from nan to nan, floats"),
-        (DEEP.astype(np.int32) - 1000, "grey levels from -1000 to 64535, whole numbers of 32 bits"),
+        (DEEP.astype(np.float32), "gray levels from 0 to 65535, floats"),
+        (np.array([[-0.5, 1]], np.float32), "gray levels from -0.5 to 1, floats"),
+        (np.array([[np.nan, 1]], np.float32), "gray levels from nan to nan, floats"),
+        (DEEP.astype(np.int32) - 1000, "gray levels from -1000 to 64535, whole numbers of 32 bits"),
     ],
 )
 def test_images_of_which_nothing_says_what_is_white(

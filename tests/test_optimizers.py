@@ -7,8 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-
-from harness.training.optimizers import optimizer_of, optimizers
+from pytest_federated.training.optimizers.optimizer import optimizer_of, optimizers
 
 SHAPES = ((3, 4), (4,))
 RATE = 0.1

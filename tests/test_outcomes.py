@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from made_results import made_result
+from pytest_federated.__main__ import main
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.report.pages import write_record, write_report
+from pytest_federated.results.record import Result
+from pytest_federated.results.store import file_name, read_results
 from support import TINY, pytest_run
-
-from harness.__main__ import main
-from harness.data.splits import splits
-from harness.report.markdown import write_record, write_report
-from harness.results import Result, read_results
-from harness.results.store import file_name
 
 pytestmark = pytest.mark.usefixtures("tff")
 
@@ -28,7 +27,7 @@ ENDINGS = {
     "skips": "pytest.skip('not today')",
 }
 CONFTEST = "import os, signal, sys\nimport harness, pytest\n" + "".join(
-    f"@harness.split('{name}')\ndef {name}(pool, rng):\n    '''Ends.'''\n    {what}\n"
+    f"@pytest_federated.split('{name}')\ndef {name}(pool, rng):\n    '''Ends.'''\n    {what}\n"
     for name, what in {
         **ENDINGS,
         "dies": "os._exit(7)",
@@ -283,7 +282,7 @@ def test_a_cache_on_a_full_disk_costs_nothing(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("harness.cache.write_text", full)
+    monkeypatch.setattr("pytest_federated.running.store.write_text", full)
     pytester.path.joinpath("scenarios").mkdir()
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
@@ -336,7 +335,8 @@ def test_a_session_without_scenarios_reads_none_of_this(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "import sys\n"
         "def pytest_unconfigure():\n"
-        "    print('imported:', {'harness.results', 'pydantic', 'numpy'} & set(sys.modules))\n"
+        "    names = {'pytest_federated.results', 'pydantic', 'numpy'}\n"
+        "    print('imported:', names & set(sys.modules))\n"
     )
     (tmp_path / "test_a.py").write_text("def test_a():\n    pass\n")
     output = pytest_run(tmp_path, "-s", "-p", "no:hypothesispytest", fresh=True)

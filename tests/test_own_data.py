@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_federated import load_file, run
+from pytest_federated.__main__ import main
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files.label_encoding import Labels
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
+from pytest_federated.running.store import ingredients, training_key
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.user.files import find, fingerprint
+from pytest_federated.user.modules import own_folders
 from support import NO_CACHE, dataset, save
-
-from harness import load_file, run
-from harness.__main__ import main
-from harness.cache import ingredients, training_key
-from harness.data.datasets import own
-from harness.data.datasets.coding import Labels
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
-from harness.errors import DataError, DataUnavailable
-from harness.runtime.user_files import find, fingerprint
-from harness.runtime.user_modules import own_folders
-from harness.scenario import Scenario
 
 RNG = np.random.default_rng(0)
 
@@ -378,14 +378,14 @@ def draw(path: str, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-COLOURED = RNG.integers(256, size=(6, 4, 5, 3), dtype=np.uint8)
+COLORED = RNG.integers(256, size=(6, 4, 5, 3), dtype=np.uint8)
 
 
 @pytest.fixture
 def leaves() -> dict[str, np.ndarray]:
     """Images by file; labels and clients are in the names."""
     names = ["ann/oak/1", "ann/oak/2", "ann/elm/1", "bob/oak/1", "bob/elm/1", "bob/elm/2"]
-    files = {f"leaves/{name}.png": image for name, image in zip(names, COLOURED)}
+    files = {f"leaves/{name}.png": image for name, image in zip(names, COLORED)}
     for file, image in files.items():
         draw(file, image)
     Path("leaves/ann/oak/notes.txt").write_text("not an image")
@@ -411,8 +411,8 @@ def test_image_folder(leaves: dict[str, np.ndarray]) -> None:
     assert data.examples(0).x.shape == (3, 4, 5, 3)
 
 
-def test_image_folder_in_grey_at_one_size() -> None:
-    draw("a/x/1.png", COLOURED[0])
+def test_image_folder_in_gray_at_one_size() -> None:
+    draw("a/x/1.png", COLORED[0])
     draw("a/y/2.jpg", np.full((8, 8), 200, np.uint8))
     read = dataset(image_folder="a", channels=1, size=[2, 3])
     x = np.asarray(read.load(None).train.x)
@@ -426,8 +426,8 @@ def test_bad_image_folders(beside: Path) -> None:
     assert refusal(dataset, image_folder="a") == (
         f"{beside}/a: there are no images in it; they stand there as label/image.png"
     )
-    draw("a/x/1.png", COLOURED[0])
-    draw("a/x/2.png", COLOURED[0, :3])
+    draw("a/x/1.png", COLORED[0])
+    draw("a/x/2.png", COLORED[0, :3])
     assert refusal(dataset, image_folder="a") == (
         f"{beside}/a/x/2.png: 5 x 3 pixels; the images before have 5 x 4; data.dataset.size "
         "brings all to one size"
@@ -444,7 +444,7 @@ def test_bad_image_folders(beside: Path) -> None:
         f"{beside}/a/x/1.png: images stand in {beside}/a as client/label/image"
     )
     Path("a/x/2.png").unlink()
-    draw("b/z/1.png", COLOURED[0])
+    draw("b/z/1.png", COLORED[0])
     assert refusal(dataset, image_folder="a", test="b") == (
         f"{beside}/b: the folders' names, row 1: the label 'z' is none of the training examples'; "
         "these are x"
@@ -459,7 +459,7 @@ def test_huggingface_images(beside: Path) -> None:
     from PIL import Image
 
     columns = {
-        "image": [Image.fromarray(image) for image in COLOURED],
+        "image": [Image.fromarray(image) for image in COLORED],
         "label": [0, 1, 2, 0, 1, 2],
         "whose": ["a", "b"] * 3,
     }
@@ -474,9 +474,9 @@ def test_huggingface_images(beside: Path) -> None:
     data = made({"kind": "huggingface", "huggingface": "saved", "client": "whose",
                  "test": "rest"}, split="natural")  # fmt: skip
     assert (data.names, data.num_classes) == (("a", "b"), 4)  # no fir has been seen
-    np.testing.assert_array_equal(data.examples(0).x, COLOURED[[0, 2]] / np.float32(255))
+    np.testing.assert_array_equal(data.examples(0).x, COLORED[[0, 2]] / np.float32(255))
     assert data.examples(1).y.tolist() == [1, 0]
-    np.testing.assert_array_equal(data.test.x[:], COLOURED[4:] / np.float32(255))
+    np.testing.assert_array_equal(data.test.x[:], COLORED[4:] / np.float32(255))
     assert refusal(dataset, huggingface="saved", test="tset") == (
         f"{beside}/saved has no split 'tset' (data.dataset.test); allowed: train, rest"
     )
@@ -598,8 +598,8 @@ def damaged() -> dict[str, dict[str, Any]]:
     table.to_csv("a.csv", index=False)
     table.to_parquet("a.parquet")
     for label in "xy":
-        draw(f"leaves/{label}/1.png", COLOURED[0])
-        draw(f"leaves/{label}/2.jpg", COLOURED[1])
+        draw(f"leaves/{label}/1.png", COLORED[0])
+        draw(f"leaves/{label}/2.jpg", COLORED[1])
     hf.Dataset.from_dict({"image": [[1.0, 2.0], [3.0, 4.0]], "label": ["a", "b"]}).save_to_disk(
         "saved"
     )
@@ -823,16 +823,16 @@ def test_the_key_depends_on_files_of_a_test_set_and_in_a_folder(
     leaves: dict[str, np.ndarray],
 ) -> None:
     for name in ("leaves", "test"):
-        draw(f"{name}/ann/oak/1.png", COLOURED[0])
+        draw(f"{name}/ann/oak/1.png", COLORED[0])
     chosen = {"image_folder": "leaves", "by_client": True, "test": "test"}
     scenario = Scenario.model_validate({
         **{"name": "a", "model": "mlp", "training": {"rounds": 1}},
         **{"clients": {"split": "natural"}, "data": {"dataset": chosen}},
     })  # fmt: skip
     seen = [training_key(scenario, 0)]
-    draw("test/ann/oak/1.png", COLOURED[1])
+    draw("test/ann/oak/1.png", COLORED[1])
     seen.append(training_key(scenario, 0))
-    draw("leaves/bob/oak/2.png", COLOURED[1])
+    draw("leaves/bob/oak/2.png", COLORED[1])
     seen.append(training_key(scenario, 0))
     Path("leaves/bob/oak/2.png").rename("leaves/bob/oak/3.png")
     seen.append(training_key(scenario, 0))

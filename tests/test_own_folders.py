@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_federated.__main__ import main
+from pytest_federated.registry.registry import Registry
+from pytest_federated.training.history import TrainingHistory
+from pytest_federated.user.modules import read_from
 from support import pytest_run
-
-from harness.__main__ import main
-from harness.registry import Registry
-from harness.runtime.user_modules import read_from
-from harness.training.history import TrainingHistory
 
 SCENARIO = """\
 schema: 1
@@ -44,9 +43,9 @@ def optimizer():
 """
 SPLIT = """\
 import numpy as np
-import harness
+import pytest_federated
 
-@harness.split("mine")
+@pytest_federated.split("mine")
 def mine(pool, rng):
     return np.where(np.arange(len(pool.labels)) < NUMBER, 0, 1)
 """
@@ -113,10 +112,10 @@ def test_two_folders_with_files_of_the_same_names(
 
 REGISTERS = """\
 import numpy as np
-import harness
+import pytest_federated
 import near
 
-@harness.split("mine")
+@pytest_federated.split("mine")
 def mine(pool, rng):
     from late import clients
     return near.turns(pool, clients(pool))
@@ -166,7 +165,9 @@ def test_registered_code_that_cannot_be_read_is_always_trained_anew(tmp_path: Pa
         "near.turns(pool, clients(pool))", "T"
     )
     code = code.replace("T", "np.arange(len(pool.labels)) % pool.clients")
-    write(tmp_path / "conftest.py", f"import harness\nimport numpy as np\nexec({code!r})\n")
+    write(
+        tmp_path / "conftest.py", f"import pytest_federated\nimport numpy as np\nexec({code!r})\n"
+    )
     write(tmp_path / "scenarios" / "tiny.yaml", STALE)
     for _ in range(2):
         output = pytest_run(tmp_path)

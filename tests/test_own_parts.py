@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_federated.core.errors import ModelError
+from pytest_federated.data.federation import FederatedData
 from test_algorithms import RATE, assert_close, data, measure, reference, sgd
-
-from harness.data.federate import FederatedData
-from harness.errors import ModelError
 
 __all__ = ["data"]
 

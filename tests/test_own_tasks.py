@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pytest_federated import run
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.files.label_encoding import Tags, Tokens, coding
+from pytest_federated.scenario.schema import Scenario
 from support import dataset, save
-
-from harness import run
-from harness.data.datasets.coding import Tags, Tokens, coding
-from harness.errors import DataError
-from harness.scenario import Scenario
 
 ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
@@ -61,7 +60,7 @@ def test_npz_of_tokens() -> None:
     read = dataset(npz="a.npz", task="tokens", client="whose", test="b.npz")
     assert (read.task, read.num_classes, list(read.natural)) == ("tokens", 7, ["0", "1", "2"])
     loaded = read.load(None)
-    assert loaded.train.x.dtype == np.int32  # bytes are tokens, too, not grey levels
+    assert loaded.train.x.dtype == np.int32  # bytes are tokens, too, not gray levels
     np.testing.assert_array_equal(loaded.train.x, TEXT)
     np.testing.assert_array_equal(loaded.train.y, np.maximum(NEXT, -1))
     assert loaded.test is not None

@@ -12,8 +12,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-
-from harness.runtime.imports import TFF_VERSION
+from pytest_federated.tff.imports import TFF_VERSION
 
 ROOT = Path(__file__).parent.parent
 REPLACED = {"jax", "jaxlib", "typing-extensions"}  # by the overrides; see pyproject.toml
@@ -153,5 +152,5 @@ def test_the_requirements_name_versions_and_nothing_else() -> None:
 
 def test_pytest_finds_the_plugin() -> None:
     (point,) = [p for p in distribution("pytest-federated").entry_points if p.group == "pytest11"]
-    assert (point.name, point.value) == ("federated", "harness.plugin.hooks")
-    assert point.load().__name__ == "harness.plugin.hooks"
+    assert (point.name, point.value) == ("federated", "pytest_federated.plugin.hooks")
+    assert point.load().__name__ == "pytest_federated.plugin.hooks"

@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_federated.clients.attacks.attack import attacks
+from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.errors import ModelError
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.packed import deal, stack_training
+from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
 from support import federation
-
-from harness.data.federate import FederatedData
-from harness.errors import ModelError
-from harness.systems import Systems
-from harness.systems.dropout import dropouts
-from harness.systems.malicious import attacks
-from harness.systems.sampling import samplers
-from harness.systems.stragglers import stragglers
-from harness.training.execution.packed import deal, stack_training
-from harness.training.loop import steps, train
-from harness.training.models import models
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 
 def weights(
@@ -138,7 +137,7 @@ def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
     conditions = Systems(
         dropout=dropouts.parse({"rate": 0.2}),
         stragglers=stragglers.parse({"kind": "steps", "share": 0.7}),
-        malicious=attacks.parse({"kind": "label_flip", "share": 0.3}),
+        attacks=attacks.parse({"kind": "label_flip", "share": 0.3}),
     )
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
     model = {"kind": "mlp", "hidden": [5]}
@@ -150,8 +149,8 @@ def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
     for one, other in zip(standard, packed):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
     assert a.examples == b.examples < a.held_examples * 3
-    assert (a.dropped, a.stragglers, a.malicious) == (b.dropped, b.stragglers, b.malicious)
-    assert a.dropped and a.stragglers and a.malicious
+    assert (a.dropped, a.stragglers, a.attackers) == (b.dropped, b.stragglers, b.attackers)
+    assert a.dropped and a.stragglers and a.attackers
     careless, _ = weights(data, "packed", model, 8, **settings)
     assert max(np.abs(one - other).max() for one, other in zip(packed, careless)) > 1e-3
 
@@ -159,7 +158,7 @@ def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("aggregator", ["mean", "median", {"kind": "trimmed_mean", "trim": 0.3}])
 def test_aggregators_and_attacks_are_the_same_to_both(aggregator: Any) -> None:
-    attack = Systems(malicious=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
+    attack = Systems(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
     model, settings = {"kind": "mlp", "hidden": [5]}, {"aggregator": aggregator}
     (standard, a), (packed, b) = (
@@ -168,7 +167,7 @@ def test_aggregators_and_attacks_are_the_same_to_both(aggregator: Any) -> None:
     )
     for one, other in zip(standard, packed):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
-    assert a.malicious == b.malicious == 2 and a.examples == b.examples == a.held_examples
+    assert a.attackers == b.attackers == 2 and a.examples == b.examples == a.held_examples
     assert b.train_loss == pytest.approx(a.train_loss, abs=1e-4)
     honest, _ = weights(data, "packed", model, 8, **settings)
     assert max(np.abs(one - other).max() for one, other in zip(packed, honest)) > 1e-3
@@ -233,7 +232,7 @@ def own_models(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "odd_models.py").write_text(
         "import tensorflow as tf\n"
         "layers = tf.keras.layers\n"
-        "def regularised(num_classes):\n"
+        "def regularized(num_classes):\n"
         "    return tf.keras.Sequential([layers.InputLayer((4, 4, 1)), layers.Flatten(),\n"
         "        layers.Dense(num_classes, kernel_regularizer='l2')])\n"
         "class Swapped(tf.keras.Model):\n"
@@ -255,7 +254,7 @@ def own_models(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        ("regularised", "the model has regularisation losses"),
+        ("regularized", "the model has regularization losses"),
         ("swapped", "the model does not make its variables in the order of its layers"),
     ],
 )

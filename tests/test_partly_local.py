@@ -13,21 +13,20 @@ from typing import Any
 import numpy as np
 import pytest
 import tree
+from pytest_federated.clients.cohort import Cohort, cohort_of_round, shuffled_examples
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.errors import DataError, ModelError
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
+from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.engine.build import _built as built
+from pytest_federated.training.loop import Step, steps, train
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
 from support import federation
 from test_numpy_reference import Weights, gradient
-
-from harness.data.datasets import Examples
-from harness.data.federate import FederatedData
-from harness.errors import DataError, ModelError
-from harness.systems import Systems
-from harness.systems.stragglers import stragglers
-from harness.training.aggregators.differential_privacy import NOISE_SEED
-from harness.training.cohorts import Cohort, cohort_of_round, shuffled_examples
-from harness.training.loop import Step, steps, train
-from harness.training.models import models
-from harness.training.process import Process, process_for
-from harness.training.process import _built as built
-from harness.training.settings import Training
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -141,7 +140,7 @@ def check(
     first = [w.numpy().astype(np.float64) for w in process.initial_weights(SEED).trainable]
     reference = Reference(data, first, own, **keys)
     for number, step in enumerate(done, start=1):
-        cohort = cohort_of_round(data, COHORT, SEED, number, settings, systems)
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, systems)
         assert step.round.examples == reference.round(cohort) == step.planned_examples
         for a, b in zip(shared(step), reference.shared()):
             np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)

@@ -240,8 +240,8 @@ def test_unavailable_data_skips_and_fails_when_strict(
             "model.keras: mine:wrong: the model gives outputs of shape (None, 3); the data has *",
         ),
         (
-            ("{kind: mlp, hidden: [16]}", '{keras: "mine:normalised"}'),
-            "model.keras: mine:normalised: the layer * is batch normalisation: *",
+            ("{kind: mlp, hidden: [16]}", '{keras: "mine:normalized"}'),
+            "model.keras: mine:normalized: the layer * is batch normalization: *",
         ),
         (
             ("{kind: mlp, hidden: [16]}", '{keras: "mine:large"}'),
@@ -283,7 +283,7 @@ def test_what_only_shows_when_it_runs_fails_in_one_line(
                     tf.keras.layers.Dense(num_classes, activation="softmax"),
                 ])
 
-            def normalised(input_shape, num_classes):
+            def normalized(input_shape, num_classes):
                 return tf.keras.Sequential([
                     tf.keras.layers.InputLayer(input_shape), tf.keras.layers.Flatten(),
                     tf.keras.layers.BatchNormalization(), tf.keras.layers.Dense(num_classes),
@@ -381,15 +381,15 @@ def test_the_federated_fixture(pytester: pytest.Pytester) -> None:
 def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenarios: Any) -> None:
     pytester.makeconftest(
         """
-        import harness
+        import pytest_federated
         import numpy as np
 
-        @harness.split("by_position", random=False)
+        @pytest_federated.split("by_position", random=False)
         def by_position(pool, rng, *, reverse: bool = False):
             client = np.arange(len(pool.labels)) * pool.clients // len(pool.labels)
             return client[::-1] if reverse else client
 
-        @harness.check("no_fewer_seeds")
+        @pytest_federated.check("no_fewer_seeds")
         def no_fewer_seeds(histories, *, than: int):
             return harness.Verdict(
                 expectation="no_fewer_seeds", expected=str(than), passed=len(histories) >= than
@@ -404,8 +404,8 @@ def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenari
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["no_fewer_seeds *FAIL"])
 
-    from harness.checks import checks
-    from harness.data.splits import splits
+    from pytest_federated.data.splits.partition import splits
+    from pytest_federated.expectations.judging import checks
 
     for registry, name in ((splits, "by_position"), (checks, "no_fewer_seeds")):
         registry._entries.pop(name)

@@ -12,23 +12,22 @@ import pytest
 import tree
 from made_results import made_result
 from pydantic import ValidationError
+from pytest_federated.clients.cohort import most_often
+from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.data.population import Population
+from pytest_federated.report.tables import aggregation_rows
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.model import models
+from pytest_federated.training.privacy import guarantee
+from pytest_federated.training.schema import Training
 from support import algorithm as known
 from support import federation
-
-from harness.report.tables import aggregation_rows
-from harness.scenario import Scenario
-from harness.systems import Systems
-from harness.systems.dropout import dropouts
-from harness.systems.population import Population
-from harness.systems.sampling import samplers
-from harness.systems.stragglers import stragglers
-from harness.training.aggregators import aggregators
-from harness.training.cohorts import most_often
-from harness.training.loop import steps, train
-from harness.training.models import models
-from harness.training.privacy import guarantee
-from harness.training.process import Process, process_for
-from harness.training.settings import Training
 
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
 
@@ -254,7 +253,7 @@ TOGETHER = {"kind": "mine", "share": 0.5}
         (TREE, "poisson", {"stragglers": EPOCHS}, ""),
         (DP, FIXED, {"stragglers": TOGETHER}, STRAGGLES),
         (TREE, "poisson", {"stragglers": TOGETHER}, STRAGGLES),
-        (DP, "poisson", {"malicious": {"kind": "boost", "share": 0.5, "factor": 10}}, ""),
+        (DP, "poisson", {"attacks": {"kind": "boost", "share": 0.5, "factor": 10}}, ""),
         ({**DISTRIBUTED, "zeroing": True}, "poisson", {}, "zeroing is estimated without noise"),
         ("mean", "poisson", {}, "the aggregator mean adds no noise; allowed: dp, dp_ftrl, dist"),
     ],
@@ -277,7 +276,7 @@ def test_no_epsilon_where_none_can_be_promised(
 
 
 def test_the_page_says_what_is_promised_with_each_sampling() -> None:
-    page = (Path(__file__).parent.parent / "docs/systems.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parent.parent / "docs/clients.md").read_text(encoding="utf-8")
     _, _, table = page.partition("### Differential privacy")
     rows = re.findall(r"^\| (`.*?) \| (.*?) ?\| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE)
     with_noise, with_tree = set(), set()

@@ -15,12 +15,11 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from dp_accounting.pld import privacy_loss_distribution
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.privacy import guarantee
 from scipy import optimize, special, stats
-
-from harness.systems import Systems
-from harness.systems.sampling import samplers
-from harness.training.aggregators import aggregators
-from harness.training.privacy import guarantee
 
 DELTA = 1e-5
 LISTED = {"kind": "fixed", "cohorts": [[0]]}

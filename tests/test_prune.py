@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from made_results import made_result
-
-from harness.__main__ import main
-from harness.report.markdown import write_report
-from harness.results.baselines import baseline_file, baseline_of, write_baseline
+from pytest_federated.__main__ import main
+from pytest_federated.expectations.baselines import baseline_file, baseline_of, write_baseline
+from pytest_federated.report.pages import write_report
 
 SCENARIO = """\
 schema: 1

@@ -19,36 +19,43 @@ from typing import Any, Callable, Optional
 import numpy as np
 import portpicker
 import pytest
+import pytest_federated
 from forks import Program, environment
+from pytest_federated.__main__ import main
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.errors import HarnessError, RuntimeUnavailable
+from pytest_federated.tff import health, launch, remote
+from pytest_federated.tff.addresses import parse_addresses
+from pytest_federated.tff.context import runtime, shutdown
+from pytest_federated.tff.sharding import undividable
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
 from support import LONG, TINY, algorithm, is_running, wait_until, worker_pids
 from test_packed import federation
-
-import harness
-from harness.__main__ import main
-from harness.errors import HarnessError, RuntimeUnavailable
-from harness.runtime import health, launch, remote
-from harness.runtime.addresses import parse_addresses
-from harness.runtime.context import runtime, shutdown
-from harness.runtime.divided import undividable
-from harness.systems import Systems
-from harness.systems.sampling import samplers
-from harness.training.aggregators import aggregators
-from harness.training.algorithms import algorithms
-from harness.training.loop import steps
-from harness.training.models import models
-from harness.training.process import process_for
-from harness.training.settings import Training
 
 ROOT = Path(__file__).parent.parent
 
 
 class Served:
-    """A `fedharness worker`, which ends with these tests however they end."""
+    """A `pytest-federated worker`, which ends with these tests however they end."""
 
     def __init__(self, port: Optional[int] = None, *more: str) -> None:
         self.port = port or portpicker.pick_unused_port()
         self.address = f"localhost:{self.port}"
-        serve = [sys.executable, "-m", "harness", "worker", "--port", str(self.port), *more]
+        serve = [
+            sys.executable,
+            "-m",
+            "pytest_federated",
+            "worker",
+            "--port",
+            str(self.port),
+            *more,
+        ]
         self.process = subprocess.Popen(
             [sys.executable, str(launch.__file__), str(os.getpid()), *serve],
             stdout=subprocess.PIPE,
@@ -166,7 +173,7 @@ def test_any_number_of_workers_gives_the_local_numbers(
 
 
 def test_more_workers_than_clients(lasting: list[Served]) -> None:
-    scenario = harness.Scenario.model_validate(
+    scenario = pytest_federated.Scenario.model_validate(
         {
             "name": "two",
             "data": {"dataset": "digits"},
@@ -176,8 +183,8 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
         }
     )
     addresses = ",".join(w.address for w in lasting)
-    divided = harness.run(scenario, harness.Options(workers=addresses))
-    local = harness.run(scenario, harness.Options())
+    divided = pytest_federated.run(scenario, pytest_federated.Options(workers=addresses))
+    local = pytest_federated.run(scenario, pytest_federated.Options())
     assert divided.accuracies == pytest.approx(local.accuracies, abs=0.01)
     assert divided.histories[0].rounds[-1].loss == pytest.approx(
         local.histories[0].rounds[-1].loss, abs=1e-5
@@ -402,7 +409,7 @@ def test_workers_that_do_not_answer_at_the_start_are_named(
     assert str(refused.value) == (
         f"3 of 4 remote workers cannot be used: {nobody}: no answer within 0.5 s; "
         f"{silent}: no answer within 0.5 s; {stranger}: what answers there is not a TFF worker "
-        "(start them with: fedharness worker --port N)"
+        "(start them with: pytest-federated worker --port N)"
     )
 
 

@@ -10,15 +10,20 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-
-from harness.data.heterogeneity import measure
-from harness.errors import HarnessError
-from harness.report.markdown import report, write_report
-from harness.report.markup import anchor, escape
-from harness.results import Result, Verdict, read_results, write_result
-from harness.results.store import file_name, natural, write_text
-from harness.scenario import Scenario
-from harness.training.history import Round, TrainingHistory
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.report.markup import anchor, escape
+from pytest_federated.report.pages import report, write_report
+from pytest_federated.results.record import Result, Verdict
+from pytest_federated.results.store import (
+    file_name,
+    natural,
+    read_results,
+    write_result,
+    write_text,
+)
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import Round, TrainingHistory
 
 GOLDEN = Path(__file__).parent / "golden" / "five_outcomes.md"
 

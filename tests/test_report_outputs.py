@@ -18,14 +18,16 @@ from xml.etree import ElementTree
 import pytest
 from made_results import made_result
 from markdown_it import MarkdownIt
-
-from harness.__main__ import main
-from harness.report.github import step_summary
-from harness.report.html import page
-from harness.report.markdown import plots, report, write_report
-from harness.report.plots import accuracy_by_client, accuracy_by_round, labels_by_client
-from harness.report.update import updated
-from harness.results import Result, read_results, write_result
+from pytest_federated.__main__ import main
+from pytest_federated.report.github import step_summary
+from pytest_federated.report.html import page
+from pytest_federated.report.pages import plots, report, write_report
+from pytest_federated.report.plots.clients import accuracy_by_client
+from pytest_federated.report.plots.labels import labels_by_client
+from pytest_federated.report.plots.rounds import accuracy_by_round
+from pytest_federated.report.update import updated
+from pytest_federated.results.record import Result
+from pytest_federated.results.store import read_results, write_result
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def test_plots_are_the_same_bytes_again_and_small(folder: Path) -> None:
         assert not re.search(r"20\d\d-\d\d|Matplotlib", svg)  # no time, no version
 
 
-def test_a_plot_is_an_svg_with_a_title_and_the_colours_of_the_scheme(folder: Path) -> None:
+def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(folder: Path) -> None:
     for picture in plots(read_results(folder)).values():
         root = ElementTree.fromstring(picture.svg())
         title = root.find("{http://www.w3.org/2000/svg}title")
@@ -257,19 +259,19 @@ def test_parquet_without_pyarrow_is_a_line(
 
 README = """# Ours
 
-<!-- fedharness: summary m* -->
+<!-- pytest-federated: summary m* -->
 what was here
-<!-- /fedharness -->
+<!-- /pytest-federated -->
 
 ```markdown
-<!-- fedharness: nonsense -->
+<!-- pytest-federated: nonsense -->
 ```
 
-<!-- fedharness: matrix m loss -->
-<!-- /fedharness -->
+<!-- pytest-federated: matrix m loss -->
+<!-- /pytest-federated -->
 
-<!-- fedharness: plot m[alpha=0.1] accuracy -->
-<!-- /fedharness -->
+<!-- pytest-federated: plot m[alpha=0.1] accuracy -->
+<!-- /pytest-federated -->
 Behind.
 """
 
@@ -281,9 +283,9 @@ def test_blocks_are_made_anew_and_the_rest_stays(folder: Path) -> None:
     assert main(["report", str(folder), "--update", str(file)]) == 0
     text = file.read_text(encoding="utf-8")
     assert "what was here" not in text and "other" not in text
-    assert text.startswith("# Ours\n\n<!-- fedharness: summary m* -->\n\n| scenario")
-    assert text.endswith("<!-- /fedharness -->\nBehind.\n")
-    assert "```markdown\n<!-- fedharness: nonsense -->\n```" in text
+    assert text.startswith("# Ours\n\n<!-- pytest-federated: summary m* -->\n\n| scenario")
+    assert text.endswith("<!-- /pytest-federated -->\nBehind.\n")
+    assert "```markdown\n<!-- pytest-federated: nonsense -->\n```" in text
     assert r"[m\[alpha=10\]](../reports/report.md#malpha10)" in text
     assert "(../reports/plots/m-alpha%3D0.1.accuracy.svg)" in text
     assert "| 10      | **0.150" in text  # of losses, the least is the best
@@ -315,15 +317,30 @@ def test_check_names_what_is_stale_and_writes_nothing(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("nothing", "nothing to update; put <!-- fedharness: summary -->"),
-        ("<!-- fedharness: summary -->\n", ":1: a block without its end"),
-        ("\n<!-- fedharness: sumary -->\n<!-- /fedharness -->", ":2: got 'sumary'; no such block"),
-        ("<!-- fedharness: summary x* -->\n<!-- /fedharness -->", "no scenario is named x*"),
-        ("<!-- fedharness: matrix n -->\n<!-- /fedharness -->", ":1: matrix: no such matrix"),
-        ("<!-- fedharness: plot m -->\n<!-- /fedharness -->", "needs a scenario and one of"),
-        ("<!-- fedharness: plot x clients -->\n<!-- /fedharness -->", "x: no such scenario"),
+        ("nothing", "nothing to update; put <!-- pytest-federated: summary -->"),
+        ("<!-- pytest-federated: summary -->\n", ":1: a block without its end"),
         (
-            "<!-- fedharness: plot m[alpha=10] clients -->\n<!-- /fedharness -->",
+            "\n<!-- pytest-federated: sumary -->\n<!-- /pytest-federated -->",
+            ":2: got 'sumary'; no such block",
+        ),
+        (
+            "<!-- pytest-federated: summary x* -->\n<!-- /pytest-federated -->",
+            "no scenario is named x*",
+        ),
+        (
+            "<!-- pytest-federated: matrix n -->\n<!-- /pytest-federated -->",
+            ":1: matrix: no such matrix",
+        ),
+        (
+            "<!-- pytest-federated: plot m -->\n<!-- /pytest-federated -->",
+            "needs a scenario and one of",
+        ),
+        (
+            "<!-- pytest-federated: plot x clients -->\n<!-- /pytest-federated -->",
+            "x: no such scenario",
+        ),
+        (
+            "<!-- pytest-federated: plot m[alpha=10] clients -->\n<!-- /pytest-federated -->",
             "the record of m[alpha=10] has nothing to plot of that",
         ),
     ],
@@ -339,7 +356,7 @@ def test_mistakes_in_blocks_are_told(
     assert file.read_text(encoding="utf-8") == text
 
 
-B, E = "<!-- fedharness: summary m* -->", "<!-- /fedharness -->"
+B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
 
 
 @pytest.mark.parametrize(
@@ -348,18 +365,24 @@ B, E = "<!-- fedharness: summary m* -->", "<!-- /fedharness -->"
         (f"{B}\nmine\n\n{B}\n{E}\n", ":1: a block without its end"),
         (f"{B}\n{E}\n\n{B}\nmine\n", ":4: a block without its end"),
         (f"{B}\n{E}\nmine\n{E}\n", ":4: the end of a block that does not begin"),
-        (f"{B}\n<!-- end of fedharness -->\nmine\n{E}\n", ":1: a block without its end"),
+        (f"{B}\n<!-- end of pytest-federated -->\nmine\n{E}\n", ":1: a block without its end"),
         (f"{B}\n<!-- /fedharnes -->\nmine\n{E}\n", ":1: a block without its end"),
-        (f"{B}\nmine <!-- /fedharness -->\nmine\n{E}\n", "line 2 has ... <!-- /fedharness --> ..."),
+        (
+            f"{B}\nmine <!-- /pytest-federated -->\nmine\n{E}\n",
+            "line 2 has ... <!-- /pytest-federated --> ...",
+        ),
         (f"{B}\nmine\n    {B}\n{E}\n", ":1: a block without its end"),
         (f"{B}\n```\n{E}\nmine\n```\n", ":1: a block without its end"),
-        (f"{B}\n{E}\n<!-- fedharness summary -->\n", ":3: got <!-- fedharness summary -->"),
+        (
+            f"{B}\n{E}\n<!-- pytest-federated summary -->\n",
+            ":3: got <!-- pytest-federated summary -->",
+        ),
         (f"{B}\n{E}\n<!-- FedHarnes: summary -->\n", ":3: got <!-- FedHarnes: summary -->"),
         (f"{B}\n{E}\n{B} mine\n{E}\n", f":3: got {B} mine"),
         (f"{B}\n{E}\nmine {B}\n{E}\n", f":3: got ... {B} ..."),
         (f"{B}\n{E}\n> {B}\n> {E}\n", f":3: got > {B}"),
         (f"{B}\n{E}\n{B}{E}\n", f":3: got {B}{E}"),
-        (f"{B}\n{E}\n<!-- fedharness: summary\n", ":3: got <!-- fedharness: summary"),
+        (f"{B}\n{E}\n<!-- pytest-federated: summary\n", ":3: got <!-- pytest-federated: summary"),
         (f"{B}\n{E}\n```markdown\n{B}\n{E}\n", ":3: code without its end, ```, hides a block"),
     ],
 )
@@ -389,7 +412,7 @@ def test_what_stands_outside_of_whole_blocks_is_never_lost(
         f"~~~\n```\n{B}\n~~~\n{B}\nold\n{E}\n",
         f"1. a\n   ```\n   {B}\n   ```\n\n{B}\n{E}\n```\n{E}\n```\n",
         f"`{B}` and `{E}`\n<!-- mine -->\n\n        {E}\n\n{B}\n{E}\n",
-        "<!--fedharness:summary m*-->\nold\n<!--/fedharness-->\nmine\n",
+        "<!--pytest-federated:summary m*-->\nold\n<!--/pytest-federated-->\nmine\n",
     ],
 )
 def test_all_but_blocks_stays_to_the_byte(folder: Path, text: str) -> None:
@@ -454,12 +477,12 @@ def test_our_documentation_is_current(
     for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
         text = updated(page_of_ours, read_results(Path("reports")), Path("reports"))
         assert text == page_of_ours.read_text(encoding="utf-8"), (
-            "uv run fedharness report reports/ --update README.md docs/reports.md"
+            "uv run pytest-federated report reports/ --update README.md docs/reports.md"
         )
     out = tmp_path / "comparison.md"
     assert main(["compare", "reports", "--out", str(out)]) == 0
     assert out.read_bytes() == Path("reports/comparison.md").read_bytes(), (
-        "uv run fedharness compare reports/ --out reports/comparison.md"
+        "uv run pytest-federated compare reports/ --out reports/comparison.md"
     )
 
 

@@ -15,14 +15,13 @@ from typing import Any, Optional
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-
-from harness.errors import HarnessError
-from harness.report.markdown import report, write_report
-from harness.report.tables import summary_row
-from harness.results import Result, Verdict, read_results, write_result
-from harness.results.store import write_text
-from harness.scenario import Scenario
-from harness.training.history import Round, TrainingHistory
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.report.pages import report, write_report
+from pytest_federated.report.tables import summary_row
+from pytest_federated.results.record import Result, Verdict
+from pytest_federated.results.store import read_results, write_result, write_text
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import Round, TrainingHistory
 
 NAN, INF = math.nan, math.inf
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Union
 
 import pytest
-
-from harness.checks import checks
-from harness.data.datasets import datasets
-from harness.errors import ScenarioError
-from harness.scenario.files import load_all
-from harness.training.algorithms import algorithms
-from harness.training.models import models
-from harness.training.optimizers import optimizers
+from pytest_federated.core.errors import ScenarioError
+from pytest_federated.data.datasets.dataset import datasets
+from pytest_federated.expectations.judging import checks
+from pytest_federated.scenario.files import load_all
+from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.model import models
+from pytest_federated.training.optimizers.optimizer import optimizers
 
 GOOD = """\
 schema: 1
@@ -28,10 +27,10 @@ DATA_SETS = ", ".join(datasets.names())
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
 )
-CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, malicious"
+CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, attacks"
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
-    "eval_every, execution, personalise"
+    "eval_every, execution, personalize"
 )
 SPLITS = (
     "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, natural, "
@@ -125,7 +124,7 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
         pytest.param(
             GOOD + "matrx: {clients.count: [1, 2]}\n",
             f"f.yaml:7: matrx: unknown key; allowed: {TOP_LEVEL_KEYS}; did you mean 'matrix'?",
-            id="matrix misspelt",
+            id="matrix misspelled",
         ),
         pytest.param(
             model("{keras: 'm:f', hidden: [3]}"),
@@ -145,7 +144,7 @@ def test_unknown_keys(problems: Callable[..., list[str]], text: str, said: str) 
     assert problems(text) == [said]
 
 
-def test_a_misspelt_key_that_is_needed_is_two_problems(
+def test_a_misspelled_key_that_is_needed_is_two_problems(
     problems: Callable[..., list[str]],
 ) -> None:
     unknown, missing = problems(split("kind: dirichlet, alfa: 3"))
@@ -444,8 +443,8 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
             "steps; did you mean 'epochs'?",
         ),
         (
-            clients("malicious: {kind: boost, factor: 3.0}"),
-            "4: clients.malicious.share: missing; it has no default",
+            clients("attacks: {kind: boost, factor: 3.0}"),
+            "4: clients.attacks.share: missing; it has no default",
         ),
         (
             training("aggregator: {kind: dp, noise_multiplier: 1}").replace(

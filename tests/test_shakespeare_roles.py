@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
-
-from harness.data.datasets import Cache, Dataset, Examples, datasets
-from harness.data.datasets.shakespeare_roles import ALPHABET, FILE
-from harness.data.federate import federate
-from harness.data.settings import Clients, Data
+from pytest_federated.clients.schema import Clients
+from pytest_federated.data.datasets.bundled.shakespeare_roles import ALPHABET, FILE
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets
+from pytest_federated.data.federation import federate
+from pytest_federated.data.schema import Data
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,7 +45,7 @@ def whole(examples: Examples, length: int) -> str:
 
 def test_what_is_committed(committed: dict[str, Any]) -> None:
     assert FILE.stat().st_size < 300_000
-    assert "creativecommons.org/licenses/by/2.5" in committed["licence"]
+    assert "creativecommons.org/licenses/by/2.5" in committed["license"]
     assert "Open Knowledge Foundation" in committed["source"]
     assert committed["changes"] and committed["title"]
     roles = committed["roles"]

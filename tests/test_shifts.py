@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness.data.datasets import Cache
-from harness.data.federate import FederatedData, federate
-from harness.data.heterogeneity import measure
-from harness.data.settings import Clients, Data
-from harness.data.shifts import apply, shifts
-from harness.data.shifts.features import rotation
-from harness.errors import DataError
-from harness.registry import chosen_in
-from harness.scenario import Scenario
-from harness.training.cohorts import shuffled_examples
+from pytest_federated.clients.cohort import shuffled_examples
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.data.schema import Data
+from pytest_federated.data.shifts.features import rotation
+from pytest_federated.data.shifts.shift import apply, shifts
+from pytest_federated.registry.registry import chosen_in
+from pytest_federated.scenario.schema import Scenario
 
 COUNT = 8
 ALL: dict[str, dict[str, Any]] = {
@@ -137,7 +137,7 @@ def test_oblong_images_keep_their_shape() -> None:
 
 
 def _holder() -> Any:
-    from harness.data.shifts import Holder
+    from pytest_federated.data.shifts.shift import Holder
 
     return Holder(0, 1, 10, lambda: np.random.default_rng(0))
 

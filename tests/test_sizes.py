@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.data.datasets import Cache
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
-from harness.data.sizes import draw, sizes
-from harness.errors import DataError
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
+from pytest_federated.data.sizes.size import draw, sizes
 
 quick = settings(max_examples=60, deadline=None)
 RANDOM: dict[str, dict[str, Any]] = {

@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-
-from harness.data.heterogeneity import label_entropies
-from harness.data.splits import NO_ONE, Pool, assign, splits
-from harness.data.splits.base import drawn
-from harness.errors import DataError
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.heterogeneity import label_entropies
+from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, drawn, splits
 
 Choice = Union[str, dict[str, Any]]
 
@@ -384,8 +382,8 @@ def blobs(kinds: int = 3, labels: int = 2, each: int = 80) -> tuple[Pool, np.nda
     """Each label comes in as many kinds as there are clients, far apart, alike in all labels."""
     kind = np.tile(np.arange(kinds), labels * each)
     label = np.repeat(np.arange(labels), kinds * each)
-    centre = 20 * np.eye(max(kinds, labels) + labels)
-    x = centre[kind] + 0.3 * centre[-1 - label] + rng(3).normal(size=(len(kind), len(centre)))
+    center = 20 * np.eye(max(kinds, labels) + labels)
+    x = center[kind] + 0.3 * center[-1 - label] + rng(3).normal(size=(len(kind), len(center)))
     mixed = rng(4).permutation(len(kind))
     return Pool(label[mixed], kinds, x=x[mixed].astype(np.float32)), kind[mixed]
 
@@ -413,10 +411,10 @@ def test_semantic_clients_are_more_alike_within_than_between() -> None:
 
 def test_semantic_clients_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nine kinds in three families: first come groups, and within them clients."""
-    monkeypatch.setattr(import_module("harness.data.splits.semantic"), "_AT_ONCE", 4)
+    monkeypatch.setattr(import_module("pytest_federated.data.splits.semantic"), "_AT_ONCE", 4)
     kind, label = np.tile(np.arange(9), 120), np.repeat(np.arange(3), 360)
-    centre = np.stack([300 * np.eye(3)[k // 3] + 20 * np.eye(3)[k % 3] for k in range(9)])
-    x = centre[kind] + rng(3).normal(size=(len(kind), 3))
+    center = np.stack([300 * np.eye(3)[k // 3] + 20 * np.eye(3)[k % 3] for k in range(9)])
+    x = center[kind] + rng(3).normal(size=(len(kind), 3))
     some = Pool(label, 9, x=x.astype(np.float32))
     for seed in range(5):
         client = deal({"kind": "semantic", "components": 3}, some, seed)
@@ -425,11 +423,11 @@ def test_semantic_clients_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sorted(table.max(axis=1)) == [120] * 9  # a client has one kind, whole
         families = [set((np.flatnonzero(row) // 3).tolist()) for row in table]
         assert [len(f) for f in families] == [1] * 9
-        assert families[0] == families[1] == families[2]  # neighbours, as groups are
+        assert families[0] == families[1] == families[2]  # neighbors, as groups are
 
 
 def test_semantic_clients_in_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("harness.data.splits.semantic"), "_AT_ONCE", 2)
+    monkeypatch.setattr(import_module("pytest_federated.data.splits.semantic"), "_AT_ONCE", 2)
     some = Pool(rng().integers(4, size=600), 30, x=rng(1).normal(size=(600, 5)))
     one, again = (deal({"kind": "semantic", "components": 3}, some, 5) for _ in range(2))
     np.testing.assert_array_equal(one, again)

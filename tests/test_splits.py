@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.data.splits import NO_ONE, Pool, assign, splits
-from harness.errors import DataError
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
 
 Choice = Union[str, dict[str, Any]]
 
@@ -310,7 +309,7 @@ def test_shards_that_fit_the_labels_hold_one_label_each(each: int) -> None:
 
 
 def test_shards_of_two_clients_are_not_dealt_in_order() -> None:
-    """A client's shards are drawn from all labels, not from neighbouring ones."""
+    """A client's shards are drawn from all labels, not from neighboring ones."""
     pool = Pool(balanced(10, 10), 5)
     held = [set(pool.labels[deal("shards", pool, seed) == 0].tolist()) for seed in range(200)]
     assert len({frozenset(h) for h in held}) > 30  # of 45 pairs of labels
@@ -385,8 +384,8 @@ def test_a_tiny_alpha_does_not_hang() -> None:
     """Either the split or an error, at once; in a process of its own, as it may never return."""
     code = """
 import numpy as np
-from harness.data.splits import NO_ONE, Pool, assign, splits
-from harness.errors import HarnessError
+from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
+from pytest_federated.core.errors import HarnessError
 print("ready", flush=True)
 try:
     chosen = splits.parse({"kind": "dirichlet", "alpha": 1e-15})

@@ -8,22 +8,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
-
-from harness.results.statistics import (
+from pytest_federated.metrics.statistics import (
     comparable,
     paired,
     seeds_to_decide,
-    summarise,
+    summarize,
     welch,
 )
+from scipy import stats
 
 figures = st.lists(st.integers(-9999, 9999).map(lambda x: x / 100), min_size=2, max_size=12)
 
 
 @given(figures)
 def test_the_interval_is_that_of_scipy(sample: list[float]) -> None:
-    found = summarise(sample)
+    found = summarize(sample)
     assert found.mean == pytest.approx(np.mean(sample))
     assert found.deviation == pytest.approx(np.std(sample, ddof=1))
     if len(set(sample)) > 1:
@@ -32,19 +31,19 @@ def test_the_interval_is_that_of_scipy(sample: list[float]) -> None:
 
 
 def test_one_figure_has_no_interval() -> None:
-    found = summarise([0.9])
+    found = summarize([0.9])
     assert (found.count, found.mean) == (1, 0.9)
     assert found.deviation is found.low is found.high is None
 
 
-def test_nothing_cannot_be_summarised() -> None:
+def test_nothing_cannot_be_summarized() -> None:
     with pytest.raises(ValueError, match="no figures"):
-        summarise([])
+        summarize([])
 
 
 def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
-    intervals = [summarise(list(rng.normal(5, 2, size=4))) for _ in range(2000)]
+    intervals = [summarize(list(rng.normal(5, 2, size=4))) for _ in range(2000)]
     held = np.mean([(i.low or 0) <= 5 <= (i.high or 0) for i in intervals])
     assert held == pytest.approx(0.95, abs=0.015)  # three standard errors
 
@@ -105,7 +104,7 @@ def test_a_comparison_needs_two_figures_on_each_side(
 
 @given(figures, st.floats(-100, 100))
 def test_so_many_seeds_decide_and_one_fewer_does_not(sample: list[float], threshold: float) -> None:
-    summary = summarise(sample)
+    summary = summarize(sample)
     more = seeds_to_decide(summary, threshold)
     if more is None or summary.deviation is None or summary.deviation < 1e-6:
         return
@@ -120,10 +119,10 @@ def test_so_many_seeds_decide_and_one_fewer_does_not(sample: list[float], thresh
 
 
 def test_seeds_that_would_never_decide() -> None:
-    assert seeds_to_decide(summarise([1, 3]), 2) is None
-    assert seeds_to_decide(summarise([1]), 2) is None
-    assert seeds_to_decide(summarise([1, 1]), 2) == 0
-    assert seeds_to_decide(summarise([1, 1]), 1) == 0
+    assert seeds_to_decide(summarize([1, 3]), 2) is None
+    assert seeds_to_decide(summarize([1]), 2) is None
+    assert seeds_to_decide(summarize([1, 1]), 2) == 0
+    assert seeds_to_decide(summarize([1, 1]), 1) == 0
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
@@ -138,7 +137,7 @@ def test_what_is_not_finite_is_no_sample(wrong: float, place: int) -> None:
     with pytest.raises(ValueError, match="must be finite"):
         paired([1, 2, 3], sample)
     with pytest.raises(ValueError, match="must be finite"):
-        summarise(sample)
+        summarize(sample)
 
 
 @pytest.mark.parametrize("resolution", [-0.1, math.nan])

@@ -8,10 +8,9 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-
-from harness.data.datasets import Cache, Dataset, datasets
-from harness.data.datasets.tabular import _covtype
-from harness.errors import DataError, DataUnavailable
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.bundled.tabular import _covtype
+from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 
 
 def dataset(name: str) -> Dataset:
@@ -35,7 +34,7 @@ def test_packaged_tables(name: str, features: int, each: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine"])
-def test_standardising_keeps_the_published_figures_apart(name: str) -> None:
+def test_standardizing_keeps_the_published_figures_apart(name: str) -> None:
     """Each column is a straight line of the published one, with a slope above zero."""
     import sklearn.datasets
 

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from harness.data.datasets import Examples, TaskKind
-from harness.data.federate import FederatedData
-from harness.data.heterogeneity import measure
-from harness.data.shifts import shifts
-from harness.errors import DataError, ModelError
-from harness.training import tasks
-from harness.training.forms import KerasForm
-from harness.training.loop import steps, train
-from harness.training.models import Shape, models
-from harness.training.process import process_for
-from harness.training.settings import Training
-from harness.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
+from pytest_federated.core.errors import DataError, ModelError
+from pytest_federated.data.datasets.dataset import Examples, TaskKind
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.adapters.keras import KerasForm
+from pytest_federated.training.models.model import Shape, models
+from pytest_federated.training.schema import Training
+from pytest_federated.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
+from pytest_federated.training.tasks.task import of as task_of
 
 CLASSES, LENGTH = 3, 4
 
@@ -145,7 +144,7 @@ def test_loss_and_metrics_of_keras_and_of_functional_models_are_one(
     import tensorflow as tf
     import tensorflow_federated as tff
 
-    data, task = federation(kind, [11]), tasks.of(kind)
+    data, task = federation(kind, [11]), task_of(kind)
     rng = np.random.default_rng(0)
     shape = task.outputs(data.train.y.shape[1:], CLASSES)
     given = tf.constant(rng.normal(size=(11, *shape)).astype(np.float32))
@@ -180,7 +179,7 @@ def test_recall_at_five_is_that_of_keras() -> None:
     given = rng.random((50, 20)).astype(np.float32)
     theirs = tf.keras.metrics.Recall(top_k=5)
     theirs.update_state(y, given)
-    right, counted = tasks.of("tags").hits(tf.constant(y), tf.constant(given))
+    right, counted = task_of("tags").hits(tf.constant(y), tf.constant(given))
     assert np.sum(right) / np.sum(counted) == pytest.approx(float(theirs.result()))
 
 
@@ -191,7 +190,7 @@ def test_padding_alone_has_no_loss() -> None:
     y, given = tf.fill((2, LENGTH), -1), tf.ones((2, LENGTH, CLASSES))
     with tf.GradientTape() as tape:
         tape.watch(given)
-        loss: Any = keras_loss(tasks.of("tokens"), True)(y, given)
+        loss: Any = keras_loss(task_of("tokens"), True)(y, given)
     assert float(loss) == 0
     gradient: Any = tape.gradient(loss, given)
     assert not np.any(gradient)

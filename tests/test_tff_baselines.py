@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from harness import run
-from harness.data.datasets import Cache, datasets
-from harness.errors import ModelError
-from harness.scenario import Scenario
-from harness.training.models import Shape, build, models
+from pytest_federated import run
+from pytest_federated.core.errors import ModelError
+from pytest_federated.data.datasets.dataset import Cache, datasets
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.models.model import Shape, build, models
 
 TASKS = [
     ("emnist_character", {"kind": "tff_emnist", "model": "2nn"}, (28, 28, 1), 62, "label"),
@@ -74,7 +73,7 @@ def test_landmarks_are_cut_at_random_in_training_only(tff: Any) -> None:
     everything = np.arange(len(train))
     one, other, same = (train.take(everything, np.random.default_rng(seed)).x for seed in (0, 1, 0))
     assert (one.shape, one.dtype) == (test.x.shape, test.x.dtype)
-    assert (one.min(), one.max()) == (test.x.min(), test.x.max())  # all grey levels there are
+    assert (one.min(), one.max()) == (test.x.min(), test.x.max())  # all gray levels there are
     np.testing.assert_array_equal(one, same)
     assert not (one == other).all(axis=(1, 2, 3)).any()
 

@@ -14,20 +14,20 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from pytest_federated import run
+from pytest_federated.clients.cohort import shuffled_examples
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.dataset import Cache, datasets
+from pytest_federated.data.datasets.tff.celeba import ATTRIBUTES
+from pytest_federated.data.datasets.tff.cifar100 import standardized
+from pytest_federated.data.datasets.tff.shakespeare import ALPHABET
+from pytest_federated.data.datasets.tff.stackoverflow import shares
+from pytest_federated.data.federation import FederatedData, federate
+from pytest_federated.data.schema import Data
+from pytest_federated.running.pipeline import Options
+from pytest_federated.scenario.schema import Scenario
 from support import write_clients
-
-from harness import run
-from harness.data.datasets import Cache, datasets
-from harness.data.datasets.celeba import ATTRIBUTES
-from harness.data.datasets.cifar100 import standardised
-from harness.data.datasets.shakespeare import ALPHABET
-from harness.data.datasets.stackoverflow import shares
-from harness.data.federate import FederatedData, federate
-from harness.data.settings import Clients, Data
-from harness.errors import DataError, DataUnavailable
-from harness.pipeline import Options
-from harness.scenario import Scenario
-from harness.training.cohorts import shuffled_examples
 
 RNG = np.random.default_rng(0)
 INSIDE = "tensorflow_federated.python.simulation"
@@ -167,7 +167,7 @@ def test_cifar100_is_distorted_as_by_tff(tff: Any, cifar: tuple[Path, Any]) -> N
     assert (rounds[0].x.shape, rounds[0].x.dtype) == ((3, 29, 30, 3), np.float32)
     written = splits["train"]["0"]
     for image, label in zip(written["image"], written["label"]):
-        allowed = standardised(np.stack(cuts(image, (29, 30))))
+        allowed = standardized(np.stack(cuts(image, (29, 30))))
         assert len(allowed) == 4 * 3 * 2
         for x in theirs[labels == label]:
             which(x, allowed)
@@ -231,13 +231,13 @@ def test_cifar100_is_cropped(cifar: tuple[Path, Any]) -> None:
     )
 
 
-def test_a_flat_image_is_standardised_as_by_tensorflow(tff: Any) -> None:
+def test_a_flat_image_is_standardized_as_by_tensorflow(tff: Any) -> None:
     import tensorflow as tf
 
     rows = RNG.integers(256, size=(5, 4, 6, 3)).astype(np.uint8)
     rows[0], rows[1], rows[1, 0, 0, 0] = 200, 7, 8
     theirs = tf.image.per_image_standardization(tf.cast(rows, tf.float32)).numpy()
-    np.testing.assert_allclose(standardised(rows), theirs, atol=1e-5)
+    np.testing.assert_allclose(standardized(rows), theirs, atol=1e-5)
 
 
 # celeba
@@ -461,8 +461,8 @@ CASES = [
 def test_records_of_large_images(
     tff: Any, name: str, keys: dict[str, Any], folder: str, classes: int, tmp_path: Path
 ) -> None:
-    def flat(grey: int, *shape: int) -> np.ndarray:
-        return np.full(shape, grey, np.uint8)
+    def flat(gray: int, *shape: int) -> np.ndarray:
+        return np.full(shape, gray, np.uint8)
 
     written = {"ann": ([flat(0, 9, 6, 3), flat(100, 20, 30, 1)], [4, 5]), "bob": ([], [])}
     written["eve"] = ([flat(200, 5, 5, 3)], [classes - 1])
@@ -476,8 +476,8 @@ def test_records_of_large_images(
     assert loaded.train.x.shape == (3, 4, 3, 3)
     assert loaded.train.y.tolist() == [classes - 1, 4, 5]
     assert loaded.natural is not None and loaded.natural.tolist() == [0, 2, 2]
-    greys = np.asarray(loaded.train.x)[:, 0, 0] * 255
-    np.testing.assert_allclose(greys, np.repeat([[200], [0], [100]], 3, axis=1), atol=2)
+    grays = np.asarray(loaded.train.x)[:, 0, 0] * 255
+    np.testing.assert_allclose(grays, np.repeat([[200], [0], [100]], 3, axis=1), atol=2)
     assert loaded.test is not None
     assert loaded.test.x.shape == (2, 4, 3, 3)
     assert loaded.test.y.tolist() == [0, 1]
@@ -494,13 +494,13 @@ def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
         np.cumsum(RNG.integers(-3, 4, size=size), axis=1).clip(-99, 99).astype(np.uint8)
         for size in sizes
     ]
-    coloured = [i for i, size in enumerate(sizes) if size[-1] == 3]
+    colored = [i for i, size in enumerate(sizes) if size[-1] == 3]
     records(tmp_path / "gld160k" / "train" / "ann", smooth, list(range(5)))
-    records(tmp_path / "gld160k" / "test.tfRecord", [smooth[i] for i in coloured], coloured)
+    records(tmp_path / "gld160k" / "test.tfRecord", [smooth[i] for i in colored], colored)
     data = made(tmp_path, "gldv2", variant="160k", preprocessing="tff")
     assert (data.train.x.shape, data.num_classes) == ((5, 128, 128, 3), 2028)
-    # Of the grey one TFF makes (128, 128, 1), which its own model does not take.
-    np.testing.assert_array_equal(data.train.x[:][coloured], data.test.x[:])
+    # Of the gray one TFF makes (128, 128, 1), which its own model does not take.
+    np.testing.assert_array_equal(data.train.x[:][colored], data.test.x[:])
     process = inside("baselines.landmark.landmark_preprocessing").create_preprocess_fn(
         tff.simulation.baselines.ClientSpec(1, 1, shuffle_buffer_size=1), False
     )
@@ -510,8 +510,8 @@ def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
     theirs = list(process(test).as_numpy_iterator())
     assert data.test.y.tolist() == [int(y[0, 0]) for _, y in theirs]
     for place, (x, _) in enumerate(theirs):
-        # What is enlarged is rounded to bytes once more, by at most one grey level.
-        level = 1e-6 if min(sizes[coloured[place]][:2]) >= 128 else 2.01 / 255
+        # What is enlarged is rounded to bytes once more, by at most one gray level.
+        level = 1e-6 if min(sizes[colored[place]][:2]) >= 128 else 2.01 / 255
         np.testing.assert_allclose(data.test.x[:][place], x[0], atol=level)
 
 
@@ -535,9 +535,9 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
     for client, name in enumerate(data.names):
         rows = train.create_tf_dataset_for_client(name)
         whole = {int(r["class"][0]): r["image/decoded"] for r in rows.as_numpy_iterator()}
-        coloured = (train.create_tf_dataset_for_client(name)
+        colored = (train.create_tf_dataset_for_client(name)
                     .filter(lambda row: row["class"][0] != 1))  # fmt: skip
-        theirs = [(int(y[0, 0]), x[0]) for x, y in process(coloured).as_numpy_iterator()]
+        theirs = [(int(y[0, 0]), x[0]) for x, y in process(colored).as_numpy_iterator()]
         ours = [
             shuffled_examples(data, client, 0, number) for number in range(25 if client == 0 else 8)
         ]
@@ -549,7 +549,7 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
             of_tff = [which(x, parts, 0.02 if is_small else 1e-5) for y, x in theirs if y == label]
             of_us = [which(own.x[own.y == label][0], parts, 1e-5) for own in ours]
             assert set(of_us) == set(range(len(parts)))  # every place, and its mirror image
-            if label != 1:  # of a grey one TFF makes what its own model does not take
+            if label != 1:  # of a gray one TFF makes what its own model does not take
                 assert set(of_tff) <= set(of_us)
                 assert len(set(of_tff)) > 1
         again = shuffled_examples(data, client, 0, 7)

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-
-from harness.scenario import Scenario
+from pytest_federated.scenario.schema import Scenario
 
 ROOT = Path(__file__).parent.parent
 NAMES = runpy.run_path(str(ROOT / "docs/tff_names.py"))["NAMES"]

@@ -10,12 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 from made_results import made_result
+from pytest_federated.__main__ import main
+from pytest_federated.report.mlflow import log
+from pytest_federated.results.store import read_results
+from pytest_federated.training.history import Round
 from support import TINY
-
-from harness.__main__ import main
-from harness.report.mlflow import log
-from harness.results import read_results
-from harness.training.history import Round
 
 pytestmark = pytest.mark.usefixtures("tff")
 
@@ -84,10 +83,10 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a training that goes on from a checkpoint, or was done before."""
-    from harness.plugin.tracking import Tracking
+    from pytest_federated.plugin.tracking import Tracking
 
     # Not by its name: pytester's runs leave an older module of that name behind.
-    monkeypatch.setattr(import_module("harness.runtime.tensorboard"), "ScalarsByRound", Told)
+    monkeypatch.setattr(import_module("pytest_federated.tff.tensorboard"), "ScalarsByRound", Told)
     monkeypatch.setattr(Told, "written", [], raising=False)
     one = made_result("tiny", (0.5, 0.6), rounds=4)
     tracking = Tracking(pytester.parseconfigure("--fed-tensorboard=tb"), one.id, (0, 1))
@@ -104,7 +103,7 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
 def test_without_mlflow_it_is_told_before_anything_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.report.mlflow.find_spec", lambda name: None)
+    monkeypatch.setattr("pytest_federated.report.mlflow.find_spec", lambda name: None)
     (pytester.path / "scenarios").mkdir()
     (pytester.path / "scenarios" / "a.yaml").write_text(TINY)
     result = pytester.runpytest_inprocess("scenarios", "--fed-mlflow=runs")

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness.errors import HarnessError
-from harness.runtime import user_code
-from harness.runtime.user_code import (
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.training.models.model import models
+from pytest_federated.user import functions as user_code
+from pytest_federated.user.files import find
+from pytest_federated.user.functions import (
     call,
     files_of,
     fingerprint,
@@ -27,9 +28,7 @@ from harness.runtime.user_code import (
     fingerprints,
     load,
 )
-from harness.runtime.user_files import find
-from harness.runtime.user_modules import has_scenarios, own_folders, space
-from harness.training.models import models
+from pytest_federated.user.modules import has_scenarios, own_folders, space
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +96,7 @@ def test_installed_packages_are_not_read() -> None:
     """Their versions stand for them; reading TensorFlow would take seconds."""
     code = """
 import sys
-from harness.runtime.user_code import fingerprint
+from pytest_federated.user.functions import fingerprint
 sys.path.insert(0, sys.argv[1])
 opened = []
 sys.addaudithook(lambda event, arguments: opened.append(arguments) if event == "open" else None)

@@ -12,7 +12,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Callable, NamedTuple
 
-from work import Federation, Weights
+from workloads import Federation, Weights
 
 Side = Callable[[Federation], Iterator[Weights]]
 

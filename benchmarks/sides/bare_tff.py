@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_federated as tff
-from work import BATCH, RATE, Federation, Weights
+from workloads import BATCH, RATE, Federation, Weights
 
 LAYERS = tf.keras.layers
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from work import Federation, Weights, read
+from workloads import Federation, Weights, read
 
 
 def rounds(federation: Federation) -> Iterator[Weights]:

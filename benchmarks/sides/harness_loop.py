@@ -9,24 +9,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from work import BATCH, RATE, SEED, Federation, Weights
-
-import harness
-from harness.data.datasets import Examples
-from harness.data.federate import FederatedData
-from harness.runtime.context import runtime
-from harness.training.loop import steps
-from harness.training.models import Shape, models
-from harness.training.process import Process, process_for
-from harness.training.settings import Training
+import pytest_federated
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.tff.context import runtime
+from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.loop import steps
+from pytest_federated.training.models.model import Shape, models
+from pytest_federated.training.schema import Training
+from workloads import BATCH, RATE, SEED, Federation, Weights
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    from pytest_federated.core.schema import Section
 
-    from harness.settings import Section
 
-
-@harness.model("emnist_cnn")
+@pytest_federated.model("emnist_cnn")
 def emnist_cnn(shape: Shape) -> tf.keras.Model:
     """The CNN of TFF's EMNIST examples, which leaves nothing to chance: without dropout."""
     import tensorflow as tf

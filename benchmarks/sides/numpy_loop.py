@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from work import BATCH, RATE, Federation, Weights
+from workloads import BATCH, RATE, Federation, Weights
 
 
 def rounds(federation: Federation) -> Iterator[Weights]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from work import BATCH, RATE, Federation, Weights
+from workloads import BATCH, RATE, Federation, Weights
 
 
 def logits(w: Any, x: Any) -> Any:

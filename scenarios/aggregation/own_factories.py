@@ -6,10 +6,10 @@ from typing import Any
 
 
 def as_one(*, bits: int) -> Any:
-    """The mean of changes that are quantised as one long vector each, not tensor by tensor."""
+    """The mean of changes that are quantized as one long vector each, not tensor by tensor."""
     import tensorflow_federated as tff
 
-    quantised = tff.aggregators.EncodedSumFactory.quantize_above_threshold(
+    quantized = tff.aggregators.EncodedSumFactory.quantize_above_threshold(
         quantization_bits=bits, threshold=0, stochastic=False
     )
-    return tff.aggregators.concat_factory(tff.aggregators.MeanFactory(quantised))
+    return tff.aggregators.concat_factory(tff.aggregators.MeanFactory(quantized))

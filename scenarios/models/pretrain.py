@@ -9,9 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from pytest_federated.data.datasets.dataset import Cache, datasets
 from sklearn.linear_model import LogisticRegression
-
-from harness.data.datasets import Cache, datasets
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""Attacks by name: how attackers differ from honest clients."""

@@ -1,0 +1,1 @@
+"""Dropout by name: clients that are asked to take part, and are lost before they report."""

@@ -1,0 +1,77 @@
+"""Dropout by name: clients that were asked to take part, and are lost before they report.
+
+A dropout function takes the population, a random generator that is the same in every round, and
+its keys from the scenario file. It returns the probability with which each client, float
+(clients,), drops out of a round in which it takes part.
+
+Source: Bonawitz et al., Towards Federated Learning at Scale: System Design, MLSys 2019, section 9
+(6 to 10 % of the devices of a round drop out), arXiv:1902.01046.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Callable
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.core.schema import Section
+from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.data.population import Population
+from pytest_federated.registry.registry import Registry
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+# Traits that the framework reads: `per_client`, the parameter that lists one thing for each client;
+# `ignores_data`, the rates do not depend on what clients hold.
+dropouts: Registry[Callable[..., np.ndarray]] = Registry("dropout", package=__package__)
+
+
+def stays(
+    chosen: Section, population: Population, clients: np.ndarray, seed: int, round_number: int
+) -> np.ndarray:
+    """Bool (n,): who of these clients, int (n,), does not drop out of the round.
+
+    Each one by itself; one that is there twice has one fate.
+
+    Raises:
+        DataError: the function gives no probabilities.
+
+    """
+    entry = dropouts.entry(chosen)
+    rates = np.asarray(entry.call(chosen, population, generator(seed, Stream.DROPOUT)))
+    if rates.shape != (len(population),) or not ((rates >= 0) & (rates <= 1)).all():
+        raise DataError(
+            f"the dropout {entry.name!r} gave {rates.dtype} {rates.shape}, not one probability "
+            f"for each of {len(population)} clients"
+        )
+    drawn = generator(seed, Stream.DROPOUT, round_number).random(len(population))
+    return drawn[clients] >= rates[clients]
+
+
+@dropouts("rate", ignores_data=True)
+def rate(population: Population, rng: np.random.Generator, *, rate: Rate) -> np.ndarray:
+    """The same rate for every client: that share of each cohort is lost, on average."""
+    return np.full(len(population), rate)
+
+
+@dropouts("rates", per_client="rates", ignores_data=True)
+def rates(population: Population, rng: np.random.Generator, *, rates: list[Rate]) -> np.ndarray:
+    """The rates that the scenario lists, one for each client."""
+    return np.array(rates)
+
+
+@dropouts("drawn", ignores_data=True)
+def drawn(
+    population: Population, rng: np.random.Generator, *, low: Rate = 0.0, high: Rate
+) -> np.ndarray:
+    """A rate for each client, drawn once for the whole training, uniformly from `low` to `high`.
+
+    Raises:
+        DataError: `low` is above `high`.
+
+    """
+    if low > high:
+        raise DataError(f"clients.dropout.low: got {low:g}; the highest rate is {high:g} (high)")
+    return rng.uniform(low, high, len(population))

@@ -1,0 +1,85 @@
+"""What a scenario says about its clients: the split, and who takes part in a round."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional, Union
+
+from pydantic import Field, model_validator
+
+from pytest_federated.clients.attacks.attack import attacks as attack_registry
+from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers as straggling
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.errors import DataError
+from pytest_federated.core.schema import Section, problem
+from pytest_federated.data.schema import Partition
+from pytest_federated.registry.registry import Choice
+
+
+class Clients(Partition):
+    """The population of clients, and who takes part in a round.
+
+    Besides the keys of `Partition`, `per_round` is a number of clients (int) or a share of them
+    (float, at most 1.0); all clients when left out. `sampling` says how they are drawn, `dropout`
+    who of them is lost, `stragglers` who does only a part of its work, and `attacks` who attacks.
+    """
+
+    per_round: Annotated[Optional[Union[int, float]], Field(gt=0)] = None
+    sampling: Annotated[Section, Choice(samplers)] = Field(
+        default_factory=lambda: samplers.parse("uniform")
+    )
+    dropout: Annotated[Optional[Section], Choice(dropouts, optional=True)] = None
+    stragglers: Annotated[Optional[Section], Choice(straggling, optional=True)] = None
+    attacks: Annotated[Optional[Section], Choice(attack_registry, optional=True)] = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Clients:
+        self._lists_every_client("dropout", dropouts, self.dropout)
+        self._samples_clients()
+        if isinstance(self.per_round, float) and self.per_round > 1:
+            raise problem("per_round", f"got {self.per_round}; a share is at most 1.0")
+        if isinstance(self.per_round, int) and self.count and self.per_round > self.count:
+            raise problem(
+                "per_round", f"got {self.per_round}; there are {self.count} clients (clients.count)"
+            )
+        return self
+
+    def _samples_clients(self) -> None:
+        entry = samplers.entry(self.sampling)
+        if self.per_round is not None and not entry.traits.get("sized", True):
+            raise problem(
+                "per_round",
+                f"got {self.per_round}; the {entry.name} sampling does not read it; leave it out",
+            )
+        if self.count and "lists" in entry.traits:
+            listing = entry.traits["lists"]
+            largest = max((c for one in getattr(self.sampling, listing) for c in one), default=0)
+            if largest >= self.count:
+                raise problem(
+                    "sampling",
+                    f"got client {largest} under {listing}; there are clients 0 to "
+                    f"{self.count - 1} (clients.count)",
+                )
+
+    @property
+    def systems(self) -> Systems:
+        """How clients come, go and behave."""
+        return Systems(self.sampling, self.dropout, self.stragglers, self.attacks)
+
+    def cohort_size(self, population: int) -> int:
+        """Clients in each round, of a `population` of clients; at least 1.
+
+        Raises:
+            DataError: `per_round` asks for more clients than there are.
+
+        """
+        if self.per_round is None:
+            return population
+        if isinstance(self.per_round, float):
+            return max(1, round(self.per_round * population))
+        if self.per_round > population:
+            raise DataError(
+                f"clients.per_round is {self.per_round}; there are {population} clients"
+            )
+        return self.per_round

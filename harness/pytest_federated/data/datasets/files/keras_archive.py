@@ -1,0 +1,113 @@
+"""The archives of `keras.datasets`: from Keras's own cache, or by path."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Facts, datasets
+from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files.npz import read
+from pytest_federated.user.files import UserPath, find
+
+# Where Keras keeps what it downloads: the file or folder of each data set in its cache.
+_CACHED = {
+    "mnist": "mnist.npz",
+    "cifar10": "cifar-10-batches-py",
+    "cifar100": "cifar-100-python",
+}
+_CIFAR: dict[str, tuple[list[str], list[str], str]] = {
+    "cifar10": ([f"data_batch_{i}" for i in range(1, 6)], ["test_batch"], "labels"),
+    "cifar100": (["train"], ["test"], "fine_labels"),
+}
+
+_FACTS = Facts(
+    "mnist: 60,000 + 10,000 for testing; cifar10, cifar100: 50,000 + 10,000",
+    "mnist: 28 × 28 × 1; cifar10, cifar100: 32 × 32 × 3",
+    "10; cifar100: 100",
+    files="Keras's cache, or yours",
+)
+
+
+def _reads(chosen: Any, cache: Cache) -> list[Path]:
+    """What is read by name; what is read by path is named in the scenario."""
+    return [_cached(chosen.keras)] if chosen.keras in _CACHED else []
+
+
+def _cached(name: str) -> Path:
+    return Path("~/.keras/datasets").expanduser() / _CACHED[name]
+
+
+@datasets("keras", has_test_set=True, reads=_reads, facts=_FACTS)
+def keras(cache: Cache, *, keras: UserPath) -> Dataset:
+    """What `keras.datasets` has: `{keras: mnist}` from Keras's cache, `{keras: data/mnist.npz}`.
+
+    By name, from `~/.keras/datasets`: `mnist` (60,000 + 10,000, (28, 28, 1), 11 MB), `cifar10` and
+    `cifar100` (50,000 + 10,000, (32, 32, 3), 170 MB; the fine labels); nothing is downloaded. By
+    path: an .npz archive in the form of Keras's mnist.npz, with the arrays `x_train`, `y_train`,
+    `x_test` and `y_test`, whose numbers are read as those of `npz`. The test set is the archive's.
+    No natural clients.
+
+    Source: https://keras.io/api/datasets; Y. LeCun, C. Cortes, C. Burges, The MNIST database of
+    handwritten digits; A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
+
+    Raises:
+        DataUnavailable: the data set of that name is not in Keras's cache.
+        DataError: no such file, or it is not what Keras wrote.
+
+    """
+    if keras in _CACHED:
+        path = _cached(keras)
+        if not path.exists():
+            raise DataUnavailable(
+                f"{keras} is not in Keras's cache ({path}); while online, run: python -c 'import "
+                f"tensorflow; tensorflow.keras.datasets.{keras}.load_data()'",
+                here=str(path),
+            )
+    else:
+        path = find(keras, "data.dataset.keras")
+    if keras in _CIFAR:
+        train_files, test_files, label = _CIFAR[keras]
+        train, test = _cifar(path, train_files, label), _cifar(path, test_files, label)
+    else:
+        train, test = (
+            _source(path, {"x": f"x_{part}", "y": f"y_{part}"}) for part in ("train", "test")
+        )
+    return own.dataset(keras if keras in _CACHED else path.name, train, test)
+
+
+def _source(file: Path, names: dict[str, str]) -> own.Source:
+    arrays = read(file, names)
+    said = {key: f"array {name!r}" for key, name in names.items()}
+    x = own.features(arrays["x"], f"{file}: {said['x']}")
+    return own.Source(x, arrays["y"], str(file), said["y"], x_name=said["x"])
+
+
+def _cifar(folder: Path, names: list[str], label: str) -> own.Source:
+    """Batches as the University of Toronto publishes them: rows of 3 x 32 x 32 bytes."""
+    x, y = [], []
+    for name in names:
+        file = folder / name
+        try:
+            with file.open("rb") as opened:
+                batch = _Unpickler(opened, encoding="bytes").load()
+            x.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
+            y.append(np.asarray(batch[label.encode()], np.int64))
+        except Exception as bad:  # pickle's readers raise what they like
+            why = str(bad).strip().partition("\n")[0]
+            raise DataError(f"{file} is not a batch of CIFAR images: {why}") from bad
+    images = own.features(np.concatenate(x).transpose(0, 2, 3, 1), str(folder))
+    return own.Source(images, np.concatenate(y), str(folder), "labels")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads arrays and plain values only: a pickle may otherwise run any code."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        if module_name.partition(".")[0] != "numpy" and module_name != "_codecs":
+            raise pickle.UnpicklingError(f"it names {module_name}.{global_name}")
+        return super().find_class(module_name, global_name)

@@ -1,0 +1,107 @@
+"""Rows that are not in memory: made from others, or put together from many files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import numpy as np
+
+from pytest_federated.data.datasets.dataset import Rows, drawn
+
+
+class Converted:
+    """Rows of other rows, converted when they are read: bytes to gray levels, say."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        convert: Callable[[np.ndarray], np.ndarray],
+        dtype: Any = np.float32,
+        draw: Optional[Callable[[np.ndarray, np.random.Generator], np.ndarray]] = None,
+    ) -> None:
+        """`convert` maps (m, ...) to (m, ...); its result is cast to `dtype`.
+
+        In training `draw` does so at random, where it is given.
+        """
+        self._rows, self._convert, self._draw = rows, convert, draw
+        shape = convert(np.zeros((1, *rows.shape[1:]), rows.dtype)).shape
+        self.shape: tuple[int, ...] = (rows.shape[0], *shape[1:])
+        self.dtype = np.dtype(dtype)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self._convert(self._rows[index]).astype(self.dtype, copy=False)
+
+    def drawn(self, index: Any, rng: np.random.Generator) -> np.ndarray:
+        rows = drawn(self._rows, index, rng)
+        made = self._convert(rows) if self._draw is None else self._draw(rows, rng)
+        return made.astype(self.dtype, copy=False)
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+class Joined:
+    """The rows of many parts, one after the other; only parts that are asked for are opened."""
+
+    def __init__(
+        self,
+        open_part: Callable[[int], np.ndarray],
+        sizes: np.ndarray,
+        shape: tuple[int, ...],
+        dtype: Any,
+    ) -> None:
+        """`sizes`: int (parts,); `open_part`: rows of a part; `shape`: of one row."""
+        self._open = open_part
+        self._ends = np.cumsum(sizes)
+        self._begins = self._ends - sizes
+        self.shape: tuple[int, ...] = (int(self._ends[-1]) if len(sizes) else 0, *shape)
+        self.dtype = np.dtype(dtype)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        if isinstance(index, slice):
+            index = np.arange(*index.indices(self.shape[0]))
+        index = np.asarray(index)
+        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for part, here, rows in self.by_part(index):
+            found[here] = self._open(part)[rows]
+        return found
+
+    def by_part(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Each part that `index`, int (m,), asks for: where in it, and for which rows."""
+        parts = np.searchsorted(self._ends, index, side="right")
+        for part in np.unique(parts):
+            here = np.flatnonzero(parts == part)
+            yield int(part), here, index[here] - self._begins[part]
+
+    def __array__(self, dtype: Any = None) -> np.ndarray:
+        return np.asarray(self[:], dtype)
+
+
+def mapped(file: Path, offset: int = 0) -> np.ndarray:
+    """The array in .npy form that begins at `offset` of a file, memory-mapped and read-only.
+
+    Raises:
+        ValueError: there is no such array, it holds Python objects, or the file ends early.
+
+    """
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        version = np.lib.format.read_magic(opened)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, in_columns, dtype = read(opened)
+        begin, end = opened.tell(), opened.seek(0, 2)
+    size = int(np.prod(shape)) * dtype.itemsize
+    if dtype.hasobject:
+        raise ValueError("the array holds Python objects, not numbers or text")
+    if begin + size > end:
+        raise ValueError(f"ends {begin + size - end} bytes early")
+    order = "F" if in_columns else "C"
+    if not size:  # nothing to map
+        return np.empty(shape, dtype, order)
+    return np.memmap(file, dtype, "r", begin, shape, order)

@@ -1,0 +1,91 @@
+"""Federated CelebA, through TFF's own loader."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, Field
+
+from pytest_federated.core.schema import problem
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    Examples,
+    Facts,
+    TaskKind,
+    datasets,
+)
+from pytest_federated.data.datasets.external import in_cache
+from pytest_federated.data.datasets.tff.cifar100 import in_gray_levels
+from pytest_federated.data.datasets.tff.published import Published
+from pytest_federated.registry.registry import suggest
+
+# In TFF's order, which is that of its examples.
+ATTRIBUTES = (
+    *("five_o_clock_shadow", "arched_eyebrows", "attractive", "bags_under_eyes", "bald", "bangs"),
+    *("big_lips", "big_nose", "black_hair", "blond_hair", "blurry", "brown_hair", "bushy_eyebrows"),
+    *("chubby", "double_chin", "eyeglasses", "goatee", "gray_hair", "heavy_makeup"),
+    *("high_cheekbones", "male", "mouth_slightly_open", "mustache", "narrow_eyes", "no_beard"),
+    *("oval_face", "pale_skin", "pointy_nose", "receding_hairline", "rosy_cheeks", "sideburns"),
+    *("smiling", "straight_hair", "wavy_hair", "wearing_earrings", "wearing_hat"),
+    *("wearing_lipstick", "wearing_necklace", "wearing_necktie", "young"),
+)
+
+
+def _known(name: str) -> str:
+    if name not in (*ATTRIBUTES, "all"):
+        raise problem("", f"got {name!r}; {suggest(name, (*ATTRIBUTES, 'all'))}")
+    return name
+
+
+Attribute = Annotated[
+    str, AfterValidator(_known), Field(description="What a model tells, or all of it as tags.")
+]
+
+
+@datasets(
+    "celeba",
+    has_test_set=True,
+    reads=in_cache("celeba.sqlite"),
+    facts=Facts(
+        examples="177,457 + 22,831 for testing",
+        shape="84 × 84 × 3",
+        labels="whether a face has an attribute, or 40 attributes as tags",
+        natural="9,343 celebrities",
+        license="for research that is not commercial",
+        files="TFF's download",
+    ),
+)
+def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
+    """Federated CelebA of TFF: the faces of 9,343 celebrities, 84x84; who smiles?
+
+    `x` is (84, 84, 3) float32 in [0, 1]. The label is 1 where a face has the `attribute`, 0 where
+    it has not; with `attribute: all` the 40 attributes are tags, (40,), in TFF's order. The natural
+    clients are the celebrities; the test set holds the test examples of those who take part (TFF's
+    split by examples). Downloaded once into the cache folder.
+
+    Source: Z. Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015, arXiv:1411.7766;
+    S. Caldas et al., LEAF, arXiv:1812.01097;
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/celeba
+
+    Raises:
+        DataUnavailable: not in the cache, and it cannot be downloaded.
+        DataError: the cached file is not what TFF wrote.
+
+    """
+    task: TaskKind = "tags" if attribute == "all" else "label"
+    classes = len(ATTRIBUTES) if attribute == "all" else 2
+
+    def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
+        return tff_datasets.celeba.load_data(split_by_clients=False, cache_dir=folder)
+
+    def convert(rows: Any) -> Examples:
+        if attribute == "all":
+            y = np.stack([rows[name] for name in ATTRIBUTES], axis=1).astype(np.int8)
+        else:
+            y = rows[attribute].astype(np.int32)
+        return Examples(rows["image"].astype(np.uint8), y)
+
+    published = Published("celeba", "CelebA", "celeba.sqlite", load)
+    return published.dataset(cache, attribute, classes, convert, finish=in_gray_levels, task=task)

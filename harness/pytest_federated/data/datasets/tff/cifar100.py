@@ -1,0 +1,119 @@
+"""Federated CIFAR-100, through TFF's own loader."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Optional
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
+from pytest_federated.data.datasets.external import in_cache
+from pytest_federated.data.datasets.files.columns import gray_levels
+from pytest_federated.data.datasets.rows import Converted
+from pytest_federated.data.datasets.tff.crops import at_random, middle
+from pytest_federated.data.datasets.tff.published import Published
+
+_SIDE = 32
+_TFF_CROP = (24, 24)  # tff.simulation.baselines.cifar100.DEFAULT_CROP_HEIGHT and _WIDTH
+
+Labels = Annotated[Literal["fine", "coarse"], Field(description="100 classes, or 20 groups.")]
+Crop = Annotated[
+    list[Annotated[int, Field(ge=1, le=_SIDE)]],
+    Field(min_length=2, max_length=2, description="Height and width of the middle that is kept."),
+]
+# What a task of `tff.simulation.baselines` makes of images before a model sees them.
+Preprocessing = Annotated[
+    Literal["none", "tff"], Field(description="none, or that of TFF's baseline task.")
+]
+
+
+@datasets(
+    "cifar100",
+    has_test_set=True,
+    reads=in_cache("cifar100.sqlite"),
+    facts=Facts(
+        examples="50,000 + 10,000 for testing",
+        shape="32 × 32 × 3",
+        labels="100 classes, or the 20 groups of them",
+        natural="500 clients by Pachinko allocation",
+        license="none stated",
+        files="TFF's download",
+    ),
+)
+def cifar100(
+    cache: Cache,
+    *,
+    labels: Labels = "fine",
+    preprocessing: Preprocessing = "none",
+    crop: Optional[Crop] = None,
+    distort: Annotated[bool, Field(description="In training, cuts and mirrors at random.")] = False,
+) -> Dataset:
+    """Federated CIFAR-100 of TFF: 500 clients with 100 images each, by Pachinko allocation.
+
+    `x` is (32, 32, 3) float32 in [0, 1]; labels are the 100 fine ones, or the 20 coarse ones that
+    group them. The natural clients are TFF's: each has a mixture of coarse labels drawn from a
+    Dirichlet distribution (alpha 0.1) and, of each, one of its fine labels (alpha 10). The test set
+    is all 10,000 test images. Downloaded once into the cache folder.
+
+    With `preprocessing: tff` the images are those of TFF's baseline task: the middle 24x24 pixels,
+    each image standardized to mean 0 and standard deviation 1 over all its values (which is at
+    least 1 / sqrt(values), of a flat image, in gray levels of 0 to 255). `crop: [height, width]`
+    keeps another middle, with or without that. With `distort` an image is cut at a random place
+    instead, and mirrored at random, left for right, whenever a client trains on it: anew in each
+    round, but not in each local epoch. In testing it stays as it is. That is TFF's
+    `distort_train_images`, off there, too, unless asked for.
+
+    Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; split:
+    S. Reddi et al., Adaptive Federated Optimization, arXiv:2003.00295, appendix F; W. Li,
+    A. McCallum, Pachinko Allocation, ICML 2006;
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/cifar100;
+    preprocessing: `tff.simulation.baselines.cifar100.create_image_classification_task`
+
+    Raises:
+        DataUnavailable: not in the cache, and it cannot be downloaded.
+        DataError: the cached file is not what TFF wrote.
+
+    """
+    key, classes = ("label", 100) if labels == "fine" else ("coarse_label", 20)
+
+    def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
+        return tff_datasets.cifar100.load_data(folder)
+
+    def convert(rows: Any) -> Examples:
+        return Examples(rows["image"].astype(np.uint8), rows[key])
+
+    kept = tuple(crop) if crop else _TFF_CROP if preprocessing == "tff" else (_SIDE, _SIDE)
+    scale = standardized if preprocessing == "tff" else gray_levels
+
+    def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return scale(at_random(rows, kept, rng))
+
+    def finish(examples: Examples) -> Examples:
+        x = Converted(
+            examples.x, lambda rows: scale(middle(rows, kept)), draw=draw if distort else None
+        )
+        return Examples(x, examples.y)
+
+    published = Published("cifar100", "CIFAR-100", "cifar100.sqlite", load)
+    return published.dataset(
+        cache, labels, classes, convert, tested=lambda names: names, finish=finish
+    )
+
+
+def in_gray_levels(examples: Examples) -> Examples:
+    """Bytes to [0, 1], when they are read."""
+    return Examples(Converted(examples.x, gray_levels), examples.y)
+
+
+def standardized(images: np.ndarray) -> np.ndarray:
+    """Each image with mean 0 and standard deviation 1, float32 (n, ...): of n images of any type.
+
+    Source: `tf.image.per_image_standardization`, which divides a flat image by 1 / sqrt(values).
+    """
+    x = images.astype(np.float32)
+    axes = tuple(range(1, x.ndim))
+    mean = x.mean(axis=axes, keepdims=True, dtype=np.float64)
+    deviation = x.std(axis=axes, keepdims=True, dtype=np.float64)
+    values = np.prod(x.shape[1:])
+    return ((x - mean) / np.maximum(deviation, 1 / np.sqrt(values))).astype(np.float32)

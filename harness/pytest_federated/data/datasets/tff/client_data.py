@@ -1,0 +1,131 @@
+"""Clients that a function of the user's gives, as TFF's `ClientData`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
+from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.user.functions import UserFunction, blamed, demand, first_line
+
+Arguments = Annotated[dict[str, Any], Field(description="What the function is called with.")]
+
+_BATCH = 4096  # examples that TensorFlow decodes at a time
+
+
+@datasets("tff", has_test_set="test_set", facts=own.FACTS)
+def tff(
+    cache: Cache,
+    *,
+    tff: UserFunction,
+    args: Arguments = {},  # noqa: B006 - pydantic copies it
+    x: Annotated[str, Field(description="The key of the features.")] = "x",
+    y: Annotated[str, Field(description="The key of the label.")] = "y",
+    task: own.Task = "label",
+    test_set: Annotated[bool, Field(description="Whether it gives a test set too.")] = False,
+) -> Dataset:
+    """Your clients as TFF has them: `{tff: "my_clients:load"}` gives a `tff` `ClientData`.
+
+    The function is called with `args`. With `test_set` it gives two of them, for training and for
+    testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
+    Examples are mappings with features under the key `x` and the label, one whole number from 0 up
+    or text, under `y` (with `task` several, as for `npz`); or pairs of the two. Images (uint8) are
+    scaled as those of `npz`. The natural clients are its `client_ids`. All clients are read, so
+    that the labels are known; for data too large for memory write a data set of your own instead
+    (`@pytest_federated.dataset`).
+
+    Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/ClientData
+
+    Raises:
+        RuntimeUnavailable: TFF is not installed.
+        DataError: the function fails or gives something else, or values that cannot be features or
+            labels.
+
+    """
+    client_data = import_tff().simulation.datasets.ClientData
+    function = demand(tff, "data.dataset.tff", DataError)
+    try:
+        given = function(**args)
+    except Exception as bad:
+        raise DataError(f"data.dataset.tff: {tff} raised {blamed(bad)}") from bad
+    parts: Any = given if test_set else (given,)
+    if not isinstance(parts, (tuple, list)) or len(parts) != 1 + test_set:
+        raise DataError(
+            f"data.dataset.tff: {tff} gave {_kind(given)}, not a pair of clients to train on and a "
+            "test set"
+        )
+    if not isinstance(parts[0], client_data):
+        hint = "; it is a pair: say test_set: true" if isinstance(parts[0], (tuple, list)) else ""
+        raise DataError(
+            f"data.dataset.tff: {tff} gave {_kind(parts[0])}, not tff's ClientData{hint}"
+        )
+    train, held_out = _of_clients(parts[0], x, y, tff, task), None
+    if test_set:
+        test = parts[1]
+        if isinstance(test, client_data):
+            held_out = dataclasses.replace(_of_clients(test, x, y, tff, task), client=None)
+        elif hasattr(test, "element_spec"):
+            held_out = _source(*_arrays(test, x, y, f"{tff}, test set"), tff, task)
+        else:
+            raise DataError(f"data.dataset.tff: {tff} gave {_kind(test)} as the test set")
+    return own.dataset(tff, train, held_out, task=task)
+
+
+def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> own.Source:
+    """The examples of all clients, one client after the other."""
+    features, labels, of = [], [], []
+    for client in clients.client_ids:
+        where = f"{name}, client {client!r}"
+        some, their = _arrays(clients.create_tf_dataset_for_client(client), x, y, where)
+        if features and len(some) and some.shape[1:] != features[0].shape[1:]:
+            raise DataError(
+                f"{where}: examples of shape {some.shape[1:]}; those of the clients before have "
+                f"{features[0].shape[1:]}"
+            )
+        if len(some):
+            features.append(some)
+            labels.append(their)
+            of += [str(client)] * len(some)
+    if not features:
+        raise DataError(f"{name}: the clients have no examples")
+    source = _source(np.concatenate(features), np.concatenate(labels), name, task)
+    return dataclasses.replace(source, client=np.array(of), client_name="client_ids")
+
+
+def _source(features: np.ndarray, labels: np.ndarray, name: str, task: TaskKind) -> own.Source:
+    x = own.features(features, f"{name}: features", task)
+    return own.Source(x, labels, name, "labels", x_name="features")
+
+
+def _arrays(examples: Any, x: str, y: str, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, ...) and labels (n,) of a `tf.data.Dataset`."""
+    spec = examples.element_spec
+    if isinstance(spec, Mapping):
+        own.known(x, spec, "x", where, "key")
+        own.known(y, spec, "y", where, "key")
+    elif not isinstance(spec, tuple) or len(spec) != 2:
+        raise DataError(f"{where}: examples are mappings, or pairs of features and label")
+    first, second = (x, y) if isinstance(spec, Mapping) else (0, 1)
+    try:
+        batches = list(examples.batch(_BATCH).as_numpy_iterator())
+    except Exception as bad:  # whatever the user's pipeline does
+        raise DataError(f"{where}: reading its examples raised {first_line(bad)}") from bad
+    if not batches:
+        return np.empty((0, 1), np.float32), np.empty(0, np.int64)
+    labels = np.concatenate([b[second] for b in batches])
+    if labels.dtype.kind == "O":  # TensorFlow's text
+        labels = np.array([v.decode(errors="replace") for v in labels.ravel()], str)
+    return np.concatenate([b[first] for b in batches]), labels
+
+
+def _kind(value: Any) -> str:
+    return f"{type(value).__module__.partition('.')[0]}'s {type(value).__name__}".replace(
+        "builtins's ", "a "
+    )

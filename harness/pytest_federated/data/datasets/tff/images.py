@@ -1,0 +1,364 @@
+"""The data sets of large images that TFF keeps as TFRecord files, through its own loaders."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Callable, Literal, Optional
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, Loaded, datasets
+from pytest_federated.data.datasets.download import download as fetch
+from pytest_federated.data.datasets.rows import Converted, Joined
+from pytest_federated.data.datasets.tff.cifar100 import Preprocessing, in_gray_levels
+from pytest_federated.data.datasets.tff.crops import at_random, from_minus_one, middle
+from pytest_federated.data.datasets.tff.unpacked import Unpacked, folder_for
+from pytest_federated.tff.imports import import_tff
+
+_TEST = "test.tfRecord"
+_INSIDE = "tensorflow_federated.python.simulation.datasets"
+_PUBLISHED = "https://storage.googleapis.com/"  # TFF reads who took which image from there
+
+Size = Annotated[
+    list[Annotated[int, Field(ge=1)]],
+    Field(min_length=2, max_length=2, description="Height and width that images are brought to."),
+]
+Download = Annotated[
+    bool, Field(description="Whether TFF's loader may fetch the archives: hundreds of GB.")
+]
+_SPECIES = 1203
+INaturalistSplit = Literal[
+    "user_120k", "geo_100", "geo_300", "geo_1k", "geo_3k", "geo_10k", "geo_30k"
+]
+
+
+@datasets(
+    "gldv2",
+    has_test_set=True,
+    reads=lambda chosen, cache: [cache.folder / f"gld{chosen.variant}"],
+    packages=("pillow",),
+    facts=Facts(
+        examples="23,080, or 164,172 with `variant: 160k`; and TFF's test images",
+        shape="128 × 128 × 3",
+        labels="203 landmarks, or 2,028",
+        natural="233 photographers, or 1,262",
+        license="of each image its own; see the source",
+        files="made by TFF's loader, see below",
+    ),
+)
+def gldv2(
+    cache: Cache,
+    *,
+    variant: Annotated[
+        Literal["23k", "160k"], Field(description="TFF's gld23k or gld160k.")
+    ] = "23k",
+    size: Size = [128, 128],  # noqa: B006 - pydantic copies it
+    preprocessing: Preprocessing = "none",
+    download: Download = False,
+) -> Dataset:
+    """Federated Google Landmarks v2 of TFF: photographs of landmarks, by who took them.
+
+    `x` is (height, width, 3) float32 in [0, 1], brought to one `size`; the label is the landmark.
+    The natural clients are the photographers. The test set is TFF's. For either variant TFF's
+    loader fetches all 500 archives of Google Landmarks, about 1 GB each, and keeps of them what
+    the two variants have; it does so only with `download: true`. Otherwise put the folder that it
+    has made somewhere, gld23k or gld160k, into the cache folder.
+
+    With `preprocessing: tff` the images are those of TFF's landmark task: 128x128 pixels (`size`;
+    smaller images are enlarged first), in [-1, 1]. In testing they are the middle of an image. In
+    training they are cut at a random place and mirrored at random, left for right, whenever a
+    client trains on them: anew in each round, where TFF does so in each local epoch. For that a
+    client's file is decoded in each round that it takes part in.
+
+    Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
+    ECCV 2020, arXiv:2003.08082;
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/gldv2;
+    preprocessing: `tff.simulation.baselines.landmark.create_landmark_classification_task`
+
+    Raises:
+        DataUnavailable: not in the cache, and it may not or cannot be downloaded.
+        DataError: a cached file is not what TFF wrote.
+
+    """
+    is_small = variant == "23k"
+    folder = cache.folder / f"gld{variant}"
+
+    def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
+        return tff_datasets.gldv2.load_data(cache_dir=folder, gld23k=is_small)
+
+    def make(staging: Path) -> list[Path]:
+        _load(load, "gldv2", staging)
+        return [staging / "gld23k", staging / "gld160k"]
+
+    url = "gresearch/federated-vision-datasets/landmarks-user-160k.zip"
+    _demand("gldv2", cache, folder, url, make, download)
+    records = _Records("gldv2", folder, load)
+    return records.dataset(cache, 203 if is_small else 2028, size, preprocessing)
+
+
+@datasets(
+    "inaturalist",
+    has_test_set=True,
+    reads=lambda chosen, cache: [cache.folder / chosen.clients.upper()],
+    packages=("pillow",),
+    facts=Facts(
+        examples="120,300 + 35,641 for testing",
+        shape="128 × 128 × 3",
+        labels="1,203 species",
+        natural="9,275 observers, or 12 to 3,607 places",
+        license="of each image its own; see the source",
+        files="made by TFF's loader, see below",
+    ),
+)
+def inaturalist(
+    cache: Cache,
+    *,
+    clients: Annotated[
+        INaturalistSplit, Field(description="Observers, or places: TFF's splits.")
+    ] = "user_120k",
+    size: Size = [128, 128],  # noqa: B006 - pydantic copies it
+    download: Download = False,
+) -> Dataset:
+    """Federated iNaturalist 2017 of TFF: photographs of species, by observer or by place.
+
+    `x` is (height, width, 3) float32 in [0, 1], brought to one `size`; the label is the species.
+    The natural clients are the observers, or places of one of six sizes. The test set is TFF's.
+    TFF's loader fetches the archives of the whole competition, about 190 GB and 150 GB; it does so
+    only with `download: true`, and they stay in the folder inaturalist_images of the cache folder,
+    so that other `clients` need no other download. Otherwise put the folder that it has made
+    somewhere, such as user_120k, into the cache folder.
+
+    Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
+    ECCV 2020, arXiv:2003.08082;
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/inaturalist
+
+    Raises:
+        DataUnavailable: not in the cache, and it may not or cannot be downloaded.
+        DataError: a cached file is not what TFF wrote.
+
+    """
+    split = clients.upper()
+    written, read = cache.folder / clients, cache.folder / split
+    if written.is_dir() and not read.exists():  # TFF's loader writes the one and reads the other
+        written.rename(read)
+
+    pictures = cache.folder / "inaturalist_images"
+
+    def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
+        by = getattr(tff_datasets.inaturalist.INaturalistSplit, split)
+        return tff_datasets.inaturalist.load_data(str(pictures), folder, by)
+
+    def make(staging: Path) -> list[Path]:
+        pictures.mkdir(exist_ok=True)
+        try:
+            _load(load, "inaturalist", staging)
+        except Exception:
+            # TFF's loader does not find what it has made where names have upper and lower case.
+            if not (staging / clients / _TEST).is_file():
+                raise
+            (staging / clients).rename(staging / split)
+        return [staging / split]
+
+    _demand("inaturalist", cache, read, "tff-datasets-public/iNaturalist_train.csv", make, download)
+    return _Records("inaturalist", read, load).dataset(cache, _SPECIES, size, "none")
+
+
+def _load(load: Callable[[Any, str], tuple[Any, Any]], name: str, folder: Path) -> tuple[Any, Any]:
+    """What a loader of TFF gives from that folder."""
+    # The loader logs into a file where pytest runs, unless there is a handler already.
+    logging.getLogger().addHandler(logging.NullHandler())
+    module = import_tff().simulation.datasets
+    # TFF 0.87 calls this function of its own without its last argument.
+    records = importlib.import_module(f"{_INSIDE}.vision_datasets_utils")
+    records.load_tfrecord.__defaults__ = (name,)
+    return load(module, str(folder))
+
+
+def _demand(
+    name: str,
+    cache: Cache,
+    folder: Path,
+    url: str,
+    make: Callable[[Path], list[Path]],
+    may_download: bool,
+) -> None:
+    """Downloads what is not there, if it may.
+
+    Raises:
+        DataUnavailable: it is not there, and it may not or cannot be downloaded.
+
+    """
+    if (folder / _TEST).is_file() and any((folder / "train").glob("*")):
+        return
+    put = (
+        f"put the folder that tff.simulation.datasets.{name}.load_data makes there, {folder.name} "
+        f"with train and {_TEST}"
+    )
+    if not may_download:
+        raise DataUnavailable(
+            f"{name} is not in the data cache ({folder}); have TFF's loader fetch it, hundreds of "
+            f"GB, by download: true, or {put}",
+            here=str(folder),
+        )
+    fetch(name, cache.folder, f"{_PUBLISHED}{url}", make, f"run while online, or {put}")
+
+
+@dataclass(frozen=True)
+class _Records:
+    """A folder that TFF's loader made: a TFRecord file for each client, and one for testing.
+
+    Attributes:
+        name: of the data set in scenario files.
+        folder: with the file for testing, and below it `train`.
+        load: reads it: of (the module `tff.simulation.datasets`, the cache folder), a `ClientData`
+            for training and a `tf.data.Dataset` for testing.
+
+    """
+
+    name: str
+    folder: Path
+    load: Callable[[Any, str], tuple[Any, Any]]
+
+    def dataset(
+        self, cache: Cache, num_classes: int, size: Sequence[int], preprocessing: Preprocessing
+    ) -> Dataset:
+        """The data set, whose folder is there."""
+        opened: list[tuple[Any, Any]] = []
+        is_cut = preprocessing == "tff"
+
+        def open_data() -> tuple[Any, Any]:
+            if not opened:
+                train, test = _load(self.load, self.name, cache.folder)
+                opened.append((train, _OneClient(test)))
+            return opened[0]
+
+        def unpacked(side: int) -> Unpacked:
+            of = folder_for(self.folder / _TEST, cache.folder, f"{self.name}-{self.folder.name}")
+            part = ("middle-" if is_cut else "") + "x".join(map(str, size))
+            folder = of / part / ("train", "test")[side]
+            return Unpacked(
+                folder, lambda: open_data()[side], lambda rows: _fitted(rows, size, is_cut), batch=1
+            )
+
+        def finish(examples: Examples) -> Examples:
+            if not is_cut:
+                return in_gray_levels(examples)
+            return Examples(Converted(examples.x, from_minus_one), examples.y)
+
+        def read(chosen: Optional[Sequence[str]]) -> Loaded:
+            try:
+                train, test = unpacked(0), unpacked(1)
+                clients = train.names if chosen is None else chosen
+                examples, sizes = train.examples(clients)
+                held_out, _ = test.examples(test.names)
+            except Exception as bad:  # TensorFlow's errors are many
+                raise self._broken(bad) from bad
+            if is_cut:
+
+                def whole(client: int) -> Iterator[np.ndarray]:
+                    name, read = clients[client], 0
+                    try:
+                        rows = open_data()[0].create_tf_dataset_for_client(name)
+                        for row in rows.as_numpy_iterator():
+                            yield _colored(row)
+                            read += 1
+                        if read != sizes[client]:
+                            raise ValueError(f"{name} had {sizes[client]} images, and has {read}")
+                    except Exception as bad:
+                        raise self._broken(bad) from bad
+
+                examples = Examples(_Cut(examples.x, whole), examples.y)
+            natural = np.repeat(np.arange(len(sizes)), sizes)
+            return Loaded(finish(examples), natural, finish(held_out))
+
+        names = sorted(file.name for file in (self.folder / "train").iterdir())
+        return Dataset(self.name, num_classes, names, read)
+
+    def _broken(self, error: Exception) -> DataError:
+        why = str(error).strip().partition("\n")[0]
+        return DataError(f"{self.folder} is not what TFF's loader of {self.name} makes: {why}")
+
+
+class _OneClient:
+    """A `tf.data.Dataset` as the only client of a `ClientData`."""
+
+    def __init__(self, examples: Any) -> None:
+        self._examples = examples
+        self.client_ids = ["test"]
+
+    def create_tf_dataset_for_client(self, client_id: str) -> Any:
+        return self._examples
+
+
+class _Cut:
+    """Middles of images, which are on the disk; in training, parts at random of the whole ones.
+
+    These differ in size, and would take some hundred times the room: they are decoded each time,
+    as TFF does it.
+    """
+
+    def __init__(self, middles: Joined, whole: Callable[[int], Iterator[np.ndarray]]) -> None:
+        """`whole`: of the number of a client, its images in order, uint8 (height, width, 3)."""
+        self._middles, self._whole = middles, whole
+        self.shape, self.dtype = middles.shape, middles.dtype
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self._middles[index]
+
+    def drawn(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+        size = self.shape[1:3]
+        for client, here, rows in self._middles.by_part(index):
+            for row, image in enumerate(self._whole(client)):
+                wanted = here[rows == row]
+                if len(wanted):
+                    image = image if _covers(image, size) else _middle(image, size)
+                    found[wanted] = at_random(np.stack([image] * len(wanted)), size, rng)
+        return found
+
+
+def _fitted(rows: Any, size: Sequence[int], is_cut: bool) -> Examples:
+    """One image of any size, in gray or in colors, to uint8 (1, height, width, 3).
+
+    It is scaled to `size`; or, where `is_cut`, the middle of that size is cut out.
+    """
+    image = _colored({name: part[0] for name, part in rows.items()})
+    image = _middle(image, size) if is_cut else _scaled(image, size)
+    return Examples(image[np.newaxis], rows["class"].reshape(1))
+
+
+def _colored(row: Any) -> np.ndarray:
+    """Uint8 (height, width, 3)."""
+    pixels = row["image/decoded"]
+    return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+
+
+def _covers(image: np.ndarray, size: Sequence[int]) -> bool:
+    return image.shape[0] >= size[0] and image.shape[1] >= size[1]
+
+
+def _middle(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The middle of that size; of a smaller image the greatest middle of that form, enlarged.
+
+    Source: `tf.keras.layers.CenterCrop`.
+    """
+    (height, width), has = size, image.shape[:2]
+    if _covers(image, size):
+        return middle(image[np.newaxis], size)[0]
+    kept = min(has[0], has[1] * height // width), min(has[1], has[0] * width // height)
+    return _scaled(middle(image[np.newaxis], kept)[0], size)
+
+
+def _scaled(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    from PIL import Image
+
+    if image.shape[:2] == tuple(size):
+        return image
+    scaled = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(scaled, np.uint8)

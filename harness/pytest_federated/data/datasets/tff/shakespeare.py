@@ -1,0 +1,83 @@
+"""Federated Shakespeare, through TFF's own loader."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
+from pytest_federated.data.datasets.external import in_cache
+from pytest_federated.data.datasets.tff.published import Published
+
+# TFF's characters: that at position i has the id i + 1.
+ALPHABET = (
+    "dhlptx@DHLPTX $(,048cgkoswCGKOSW[_#'/37;?bfjnrvzBFJNRVZ\"&*.26:\naeimquyAEIMQUY]!%)-159\r"
+)
+PAD, UNKNOWN, BEGIN, END = 0, len(ALPHABET) + 1, len(ALPHABET) + 2, len(ALPHABET) + 3
+_CLASSES = len(ALPHABET) + 4
+
+
+@datasets(
+    "shakespeare",
+    has_test_set=True,
+    reads=in_cache("shakespeare.sqlite"),
+    facts=Facts(
+        examples="16,068 + 2,356 snippets for testing, each some examples",
+        shape="80 characters",
+        labels=f"{_CLASSES} characters, one for each position",
+        natural="715 speaking roles",
+        license="public domain",
+        files="TFF's download",
+    ),
+)
+def shakespeare(
+    cache: Cache,
+    *,
+    length: Annotated[int, Field(ge=1, le=1000, description="Characters of an example.")] = 80,
+) -> Dataset:
+    """Federated Shakespeare of TFF: which character comes next, at every position?
+
+    `x` is int32 (length,), the ids of the characters of a piece of a speech; `y` is int32
+    (length,), the id of the character after each of them, -1 where the piece has ended (padding).
+    Ids are TFF's: 0 is padding, 1 to 86 the characters, then unknown, begin and end of a speech:
+    90 labels. The natural clients are the roles; the test set holds the test speeches of those that
+    take part. Speeches are cut into pieces as TFF's baseline task does it. Downloaded once into the
+    cache folder.
+
+    Source: H. B. McMahan et al., Communication-Efficient Learning of Deep Networks from
+    Decentralized Data, AISTATS 2017, arXiv:1602.05629; S. Caldas et al., LEAF, arXiv:1812.01097;
+    https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/shakespeare
+
+    Raises:
+        DataUnavailable: not in the cache, and it cannot be downloaded.
+        DataError: the cached file is not what TFF wrote.
+
+    """
+
+    def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
+        return tff_datasets.shakespeare.load_data(folder)
+
+    ids = np.full(256, UNKNOWN, np.int32)
+    ids[np.frombuffer(ALPHABET.encode("ascii"), np.uint8)] = np.arange(1, len(ALPHABET) + 1)
+
+    def convert(rows: Any) -> Examples:
+        pieces = [_pieces(ids[np.frombuffer(s, np.uint8)], length) for s in rows["snippets"]]
+        return next_of(np.concatenate(pieces))
+
+    published = Published("shakespeare", "Shakespeare", "shakespeare.sqlite", load)
+    return published.dataset(cache, f"characters-{length}", _CLASSES, convert, task="tokens")
+
+
+def _pieces(text: np.ndarray, length: int) -> np.ndarray:
+    """Int32 (n, length + 1): a speech with its begin and end, cut up and padded."""
+    whole = np.concatenate([[BEGIN], text, [END]])
+    padded = np.pad(whole, (0, -len(whole) % (length + 1)), constant_values=PAD)
+    return padded.reshape(-1, length + 1).astype(np.int32)
+
+
+def next_of(tokens: np.ndarray) -> Examples:
+    """Of int (n, t + 1) tokens, the first t, and to each the one after it; -1 for padding (0)."""
+    after = tokens[:, 1:]
+    return Examples(tokens[:, :-1], np.where(after == PAD, -1, after))

@@ -1,0 +1,145 @@
+"""TFF's `ClientData`, decoded once into files that are memory-mapped from then on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Callable, Optional
+
+import numpy as np
+
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.rows import Joined, mapped
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+_NAMES = "clients.json"
+_BATCH = 4096  # examples that TensorFlow decodes at a time
+
+# From the rows of one batch, as TFF's loader names them, to examples: x may be uint8.
+Convert = Callable[[Any], Examples]
+
+
+class Unpacked:
+    """The examples of the clients of one `ClientData`, in one file for each client.
+
+    A client is decoded when its examples are first asked for. Its file holds the labels, int
+    (n, ...), and then the features (n, ...), both as .npy; it appears whole or not at all, so that
+    several processes may share the folder, and one that was cut off is written anew.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        open_data: Callable[[], tff.simulation.datasets.ClientData],
+        convert: Convert,
+        *,
+        batch: int = _BATCH,
+        most: Optional[int] = None,
+    ) -> None:
+        """`open_data` is called only for what is not in `folder`; errors of it are passed on.
+
+        `batch` rows are converted at a time: one where they differ in shape. Of each client, `most`
+        rows are taken at most.
+        """
+        self._batch, self._most = batch, most
+        self._folder, self._convert = folder, convert
+        self._open_data = open_data
+        self._data: Any = None
+        self.names = self._read_names()
+        self._position = {name: i for i, name in enumerate(self.names)}
+
+    def examples(self, clients: Sequence[str]) -> tuple[Examples, np.ndarray]:
+        """The examples of `clients`, one after the other, and how many each has, int (clients,).
+
+        Labels are read; features stay in their files.
+        """
+        labels = []
+        shape, dtype = (1,), np.dtype(np.float32)
+        for name in clients:
+            y, x = self._client(name)
+            labels.append(y)
+            if len(y):  # no example, no shape
+                shape, dtype = x.shape[1:], x.dtype
+        sizes = np.array([len(y) for y in labels], np.int64)
+        x = Joined(lambda i: self._client(clients[i])[1], sizes, shape, dtype)
+        return Examples(x, _joined(labels, np.empty(0, np.int32))), sizes
+
+    def _read_names(self) -> list[str]:
+        file = self._folder / _NAMES
+        try:
+            names = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            names = [str(n) for n in self._opened().client_ids]
+            write_file(file, lambda out: out.write(json.dumps(names).encode()))
+        return names
+
+    def _opened(self) -> Any:
+        if self._data is None:
+            self._data = self._open_data()
+        return self._data
+
+    def _client(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Labels, and features that are memory-mapped."""
+        file = self._folder / f"{self._position[name]}.npy"
+        try:
+            return _read(file)
+        except (OSError, ValueError, EOFError):  # not there yet, or cut off
+            self._unpack(file, name)
+        return _read(file)
+
+    def _unpack(self, file: Path, name: str) -> None:
+        rows = self._opened().create_tf_dataset_for_client(name)
+        rows = rows if self._most is None else rows.take(self._most)
+        parts = [self._convert(some) for some in rows.batch(self._batch).as_numpy_iterator()]
+        y = _joined([p.y for p in parts], np.empty(0, np.int32))
+        y = y if y.dtype == np.int8 else y.astype(np.int32)
+        x = _joined([p.x for p in parts], np.empty((0, 1), np.float32))
+
+        def write(out: IO[bytes]) -> None:
+            np.save(out, y)
+            np.save(out, x)
+
+        write_file(file, write)
+
+
+def _joined(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:
+    """One after the other; those without a row have no shape to speak of."""
+    return np.concatenate([p for p in parts if len(p)] or [nothing])
+
+
+def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    with file.open("rb") as opened:
+        labels = np.load(opened)
+        return labels, mapped(file, opened.tell())
+
+
+def write_file(file: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Writes a file under another name first."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, staging = tempfile.mkstemp(prefix=f"{file.name}-", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            write(out)
+        Path(staging).replace(file)
+    except BaseException:
+        Path(staging).unlink(missing_ok=True)
+        raise
+
+
+def folder_for(source: Path, cache: Path, name: str) -> Path:
+    """The folder for what is unpacked from the file `source`, by its size and time of change.
+
+    What was unpacked from an earlier file of that name is removed.
+    """
+    stat = source.stat()
+    folder = cache / "unpacked" / name / f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
+    for other in folder.parent.glob("*"):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
+    return folder

@@ -1,0 +1,72 @@
+"""Whether what a data set has read is what the harness takes it for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import numpy as np
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Dataset, Examples, Loaded, classes_of
+from pytest_federated.data.datasets.files.columns import finite
+
+
+def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
+    """The examples of a data set, of all or of the natural clients that are `wanted`.
+
+    Features that are not in memory are not looked through.
+
+    Raises:
+        DataError: there are not as many labels as examples, a label is none of the data set's, a
+            feature is missing or infinite, or clients or a test set do not fit.
+
+    """
+    loaded = dataset.load(wanted)
+    train, where = loaded.train, f"the data set {dataset.name}"
+    _check_examples(train, dataset, f"{where}: the training examples")
+    if loaded.test is not None:
+        _check_examples(loaded.test, dataset, f"{where}: the test examples")
+        if len(train) and len(loaded.test) and loaded.test.x.shape[1:] != train.x.shape[1:]:
+            raise DataError(
+                f"{where}: test examples of shape {tuple(loaded.test.x.shape[1:])}; those to train "
+                f"on have {tuple(train.x.shape[1:])}"
+            )
+    if loaded.natural is not None:
+        clients = len(dataset.natural if wanted is None else wanted)
+        if len(loaded.natural) != len(train):
+            raise DataError(
+                f"{where}: {len(train)} training examples, and {len(loaded.natural)} say whose "
+                "they are; each needs its client"
+            )
+        if len(train) and not 0 <= loaded.natural.min() <= loaded.natural.max() < clients:
+            raise DataError(f"{where}: an example's client is none of the {clients} clients")
+    return loaded
+
+
+def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:
+    x, y = examples.x, np.asarray(examples.y)
+    if x.shape[0] != len(y):
+        raise DataError(
+            f"{where} have {x.shape[0]} rows of x, and {len(y)} of y; each x needs its y"
+        )
+    if type(x) is np.ndarray and x.dtype.kind == "f":
+        finite(x, f"{where}: x")
+    if dataset.task == "tags":
+        if y.ndim != 2 or y.shape[1] != dataset.num_classes:
+            raise DataError(
+                f"{where} have tags of shape {y.shape}, not ({len(y)}, {dataset.num_classes})"
+            )
+        return
+    if y.ndim != (1 if dataset.task == "label" else 2) or y.dtype.kind not in "iu":
+        raise DataError(
+            f"{where} have y of shape {y.shape} and type {y.dtype}; whole numbers are needed, "
+            + ("(n,)" if dataset.task == "label" else "(n, positions)")
+        )
+    low: Any = 0 if dataset.task == "tokens" or not len(y) else y.min()
+    high = classes_of(y, dataset.task).max(initial=-1)
+    if low < 0 or high >= dataset.num_classes:
+        raise DataError(
+            f"{where} have the label {low if low < 0 else high}; with num_classes "
+            f"{dataset.num_classes} they are 0 to {dataset.num_classes - 1}"
+        )

@@ -1,0 +1,96 @@
+"""What a scenario says about its data and its clients."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import Field, model_validator
+
+from pytest_federated.core.schema import Section, problem
+from pytest_federated.data.datasets.dataset import datasets, has_test_set
+from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.data.sizes.size import sizes
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.registry.registry import Choice, Registry, kind
+
+_TEST_FRACTION = 0.2
+
+
+class Data(Section):
+    """The data set, and how much of it is held out for validation and testing.
+
+    With `holdout: global` the fractions are taken from all examples before the split. With
+    `holdout: per_client` they are taken from each client after it, and the common test set is
+    what the clients hold out, together. Both times labels keep their proportions.
+
+    `test_fraction` is 0.2 unless given; a data set with a test set of its own keeps that as the
+    common one, and has no `test_fraction` unless each client holds something out.
+    """
+
+    dataset: Annotated[Section, Choice(datasets)]
+    test_fraction: Annotated[Optional[float], Field(gt=0, lt=1)] = None
+    validation_fraction: Annotated[Optional[float], Field(gt=0, lt=1)] = None
+    holdout: Literal["global", "per_client"] = "global"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Data:
+        entry = datasets.entry(self.dataset)
+        own = has_test_set(self.dataset.model_dump())
+        if self.test_fraction is not None and own and self.holdout == "global":
+            raise problem("test_fraction", f"{entry.name} has a test set of its own; leave it out")
+        if sum(self.fractions) >= 1:
+            raise problem(
+                "validation_fraction",
+                f"got {self.validation_fraction}; with the test fraction of {self.fractions[1]:g} "
+                "nothing is left to train on",
+            )
+        return self
+
+    @property
+    def fractions(self) -> tuple[float, float]:
+        """Of the examples, those held out for validation and for testing."""
+        own = has_test_set(self.dataset.model_dump())
+        test = 0.0 if own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
+        return self.validation_fraction or 0.0, test
+
+
+class Partition(Section):
+    """How the examples are dealt to clients.
+
+    `split` says which client gets which examples, `size` how many where the split leaves that
+    open, `shift` what is different about a client's examples.
+    """
+
+    count: Annotated[Optional[int], Field(ge=1)] = None
+    split: Annotated[Section, Choice(splits)] = Field(default_factory=lambda: splits.parse("iid"))
+    size: Annotated[Optional[Section], Choice(sizes, optional=True)] = None
+    shift: list[Annotated[Section, Choice(shifts)]] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _fits_the_split(self) -> Partition:
+        traits = splits.entry(self.split).traits
+        if self.count is None and not traits.get("natural"):
+            raise problem("count", f"missing; the {kind(self.split)} split needs it")
+        if self.size is not None and not traits.get("sizes"):
+            able = [n for n in splits.names() if splits[n].traits.get("sizes")]
+            raise problem(
+                "size",
+                f"got {kind(self.size)}; the {kind(self.split)} split has sizes of its own; "
+                f"allowed with: {', '.join(able)}",
+            )
+        self._lists_every_client("split", splits, self.split)
+        self._lists_every_client("size", sizes, self.size)
+        return self
+
+    def _lists_every_client(
+        self, key: str, registry: Registry[Any], chosen: Optional[Section]
+    ) -> None:
+        if chosen is None or "per_client" not in registry.entry(chosen).traits:
+            return
+        listing = registry.entry(chosen).traits["per_client"]
+        given = len(getattr(chosen, listing))
+        if given != self.count:
+            raise problem(
+                key,
+                f"got {given} under {listing}; there are {self.count} clients (clients.count)",
+            )

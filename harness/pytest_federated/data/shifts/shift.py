@@ -1,0 +1,87 @@
+"""What a shift is given, and how shifts are applied to a client's examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Callable, Literal
+
+import numpy as np
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.core.schema import Section
+from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.registry.registry import Registry
+
+Part = Literal["features", "labels"]
+
+# Trait that the framework reads: `of`, which of an example's two parts is changed.
+shifts: Registry[Callable[..., np.ndarray]] = Registry("shift", package=__package__)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Whose examples are shifted.
+
+    Attributes:
+        client: 0 .. clients - 1.
+        clients: the number of clients.
+        num_classes: number of distinct labels, which are 0 .. num_classes - 1.
+        common: gives a new generator that is the same for all clients, for what they share.
+
+    """
+
+    client: int
+    clients: int
+    num_classes: int
+    common: Callable[[], np.random.Generator]
+
+    @property
+    def place(self) -> float:
+        """0 for the first client to 1 for the last; 1 for the only one."""
+        return self.client / (self.clients - 1) if self.clients > 1 else 1.0
+
+
+def apply(
+    chosen: Sequence[Section],
+    of: Part,
+    values: np.ndarray,
+    client: int,
+    clients: int,
+    num_classes: int,
+    seed: int,
+    part: int = 0,
+) -> np.ndarray:
+    """The features, or the labels, of one client after all its shifts.
+
+    Args:
+        chosen: the scenario's shifts, in order; those of the other part are passed over.
+        of: which part `values` is.
+        values: of the client's examples in their fixed order.
+        client: 0 .. clients - 1.
+        clients: the number of clients.
+        num_classes: number of distinct labels.
+        seed: of the training.
+        part: tells the client's training, validation and test examples apart.
+
+    Raises:
+        DataError: a shift does not fit the data.
+
+    """
+    for number, shift in enumerate(chosen):
+        entry = shifts.entry(shift)
+        if entry.traits["of"] != of:
+            continue
+
+        def common(number: int = number) -> np.random.Generator:
+            return generator(seed, Stream.SHIFT, number)
+
+        rng = generator(seed, Stream.SHIFT, number, client, part)
+        shifted = entry.call(shift, values, Holder(client, clients, num_classes, common), rng)
+        if shifted.shape != values.shape:
+            raise DataError(
+                f"the shift {entry.name!r} made {shifted.shape} of {values.shape} {of}; it must "
+                "keep their shape"
+            )
+        values = shifted.astype(values.dtype, copy=False)
+    return values

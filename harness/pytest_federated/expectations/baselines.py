@@ -1,0 +1,267 @@
+"""Baselines: the figures of a run that was good, committed beside its scenario file.
+
+A baseline is small, so that its diff can be read in a review: figures by seed to four significant
+digits, what was trained, and with which versions. It is complete, or it is refused.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.results.record import Result
+from pytest_federated.results.store import file_name, json_text, write_text
+
+FOLDER = "baselines"
+# What no training depends on; seeds are a baseline's own.
+_APART = ("schema", "name", "description", "tags", "expect", "seeds")
+# What every training has that came to its end, whatever was expected of it.
+ALWAYS = ("accuracy", "loss")
+LARGEST = 1e100  # figure: squares of what is larger are no floats
+
+
+def _rounded(value: object) -> object:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def is_usable(figure: float) -> bool:
+    """Whether a figure can be compared: finite, and not beyond what can be computed with."""
+    return abs(figure) <= LARGEST
+
+
+def _usable(figure: float) -> float:
+    if not is_usable(figure):
+        raise ValueError(f"got {figure}; must be a finite number")
+    return figure
+
+
+Rounded = Annotated[float, BeforeValidator(_rounded), AfterValidator(_usable)]
+
+
+class Baseline(BaseModel):
+    """What is kept of a run to compare others with.
+
+    Attributes:
+        baseline: version of this format.
+        id: of the scenario, as in the record.
+        seeds: of the trainings.
+        figures: by name, one for each seed, in their order.
+        keys: of those figures whose expectation has keys besides its bounds, such as a target:
+            another target is another figure. Baselines older than these keys have none.
+        test_examples: size of the test set, the smallest of all seeds: accuracies come in steps of
+            one divided by it.
+        settings: the scenario, with defaults written out, but for what no training depends on.
+        versions: of the packages that the figures depend on.
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    baseline: Literal[1]
+    id: Annotated[str, Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    figures: dict[str, tuple[Rounded, ...]]
+    keys: dict[str, dict[str, Any]] = {}
+    test_examples: Annotated[int, Field(ge=1)]
+    settings: dict[str, Any]
+    versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Baseline:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: the same one twice")
+        for name in ALWAYS:
+            if name not in self.figures:
+                raise ValueError(f"figures: {name} is missing")
+        for name, figures in self.figures.items():
+            if len(figures) != len(self.seeds):
+                raise ValueError(
+                    f"figures: {name} has {len(figures)} for {len(self.seeds)} seed(s)"
+                )
+        if lonely := self.keys.keys() - self.figures.keys():
+            raise ValueError(f"keys: {min(lonely)} is no figure")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The same file as before there were keys, where there are none."""
+        return {name: value for name, value in handler(self).items() if value or name != "keys"}
+
+
+def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
+    """Final accuracy and loss of a result, and the figures behind its verdicts, by name.
+
+    Each has four significant digits, as in a baseline, and as many values as there are trainings,
+    in their order; it has fewer where some training has no such figure, which may also be NaN.
+
+    Args:
+        result: the result.
+        without: names to leave out.
+
+    """
+    last = [h.evaluated[-1] for h in result.histories if h.evaluated]
+    figures: dict[str, tuple[Optional[float], ...]] = {
+        "accuracy": tuple(done.accuracy for done in last),
+        "loss": tuple(done.loss for done in last),
+    }
+    figures |= {v.expectation: v.figures for v in result.verdicts}
+    return {
+        name: tuple(float(f"{value:.4g}") for value in values if value is not None)
+        for name, values in figures.items()
+        if name not in without
+    }
+
+
+def baseline_of(
+    result: Result,
+    *,
+    without: Collection[str] = (),
+    keys: Optional[Mapping[str, Mapping[str, Any]]] = None,
+) -> Baseline:
+    """The baseline that a result gives, with its `figures_of`.
+
+    Args:
+        result: the result.
+        without: names of figures to leave out.
+        keys: see `Baseline`; those of other figures are left out.
+
+    Raises:
+        HarnessError: a figure is missing or not finite, so that it would not be complete.
+
+    """
+    figures = figures_of(result, without=without)
+    figures = {name: values for name, values in figures.items() if name in ALWAYS or values}
+    try:
+        return Baseline(
+            baseline=1,
+            id=result.id,
+            seeds=tuple(h.seed for h in result.histories),
+            figures=figures,
+            keys={name: dict(own) for name, own in (keys or {}).items() if name in figures},
+            test_examples=min((h.test_examples for h in result.histories), default=0),
+            settings=trained_settings(result.settings),
+            versions=result.versions,
+        )
+    except ValidationError as problems:
+        raise HarnessError(f"{result.id}: gives no baseline ({_first(problems)})") from None
+
+
+def trained_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a scenario's settings, those that its trainings depend on."""
+    return {key: value for key, value in settings.items() if key not in _APART}
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Dotted keys whose values differ, in order, as ``training.rounds was 15, is 20``."""
+    one, two = dict(_flat(before, "")), dict(_flat(now, ""))
+    return [
+        f"{key} was {_plain(one, key)}, is {_plain(two, key)}"
+        for key in sorted({**one, **two})
+        if one.get(key) != two.get(key) or (key in one) != (key in two)
+    ]
+
+
+def _flat(value: Mapping[str, Any], above: str) -> Any:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", inner
+
+
+def _plain(flat: Mapping[str, Any], key: str) -> str:
+    if key not in flat:
+        return "not there"
+    return "null" if flat[key] is None else str(flat[key])
+
+
+def baseline_file(beside: Path, result_id: str) -> Path:
+    """Where the baseline of a scenario is kept: in a folder beside its file."""
+    return beside.parent / FOLDER / file_name(result_id)
+
+
+def short_name(path: Path) -> str:
+    """A baseline's file as messages name it: the same on all machines, as they get into records."""
+    return f"{path.parent.name}/{path.name}"
+
+
+_NO_FOLDER = f"{FOLDER}: not a folder; move it, as baselines are kept in a folder of that name"
+
+
+def write_baseline(baseline: Baseline, path: Path) -> bool:
+    """Writes a baseline, whatever the file holds; returns whether that changed the file.
+
+    Raises:
+        HarnessError: it cannot be written.
+
+    """
+    text = json_text(baseline)
+    try:
+        if path.is_file():
+            try:
+                before = path.read_bytes()
+            except PermissionError:  # what may not be read may be replaced
+                path.unlink()
+            else:
+                if before == text.encode():
+                    return False
+        write_text(path, text)
+    except (FileExistsError, NotADirectoryError):
+        raise HarnessError(_NO_FOLDER) from None
+    except OSError as problem:
+        raise HarnessError(f"{short_name(path)}: cannot be written: {problem.strerror}") from None
+    return True
+
+
+def read_baseline(path: Path) -> Optional[Baseline]:
+    """The baseline in a file; None where there is no such file.
+
+    Raises:
+        HarnessError: it cannot be read, or is not a baseline, or not a complete one.
+
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise HarnessError(
+                f"{short_name(path)}: not a file; remove it, and --fed-baseline=update makes it"
+            )
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except NotADirectoryError:
+        raise HarnessError(_NO_FOLDER) from None
+    except OSError as problem:
+        raise HarnessError(
+            f"{short_name(path)}: cannot be read: {problem.strerror}; make it readable, or remove "
+            "it, and --fed-baseline=update makes it anew"
+        ) from None
+    try:
+        return Baseline.model_validate_json(text)
+    except ValidationError as problems:
+        raise HarnessError(
+            f"{short_name(path)}: not a baseline; --fed-baseline=update writes it anew "
+            f"({_first(problems)})"
+        ) from None
+
+
+def _first(problems: ValidationError) -> str:
+    """The first of the problems, in one line."""
+    first = problems.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    said = first["msg"].removeprefix("Value error, ")
+    return " ".join(f"{place}: {said}".split())[:200].removeprefix(": ")

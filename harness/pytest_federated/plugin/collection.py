@@ -1,0 +1,118 @@
+"""Scenario files as pytest collectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from pytest_federated.core.errors import Problem, ScenarioError
+from pytest_federated.plugin.item import ScenarioItem
+from pytest_federated.scenario.files import SUFFIXES, duplicates, find_files
+from pytest_federated.scenario.loader import DEFAULTS, Case, load_file, resolved
+from pytest_federated.user.modules import import_file
+
+PROBLEMS = pytest.StashKey[list[Problem]]()
+
+
+def is_scenario_file(path: Path, config: pytest.Config) -> bool:
+    """Whether pytest should read `path` as a scenario file.
+
+    It is one when `fed_files` has a pattern for it, or when it was named on the command line.
+    """
+    if path.suffix not in SUFFIXES or path.name == DEFAULTS:
+        return False
+    if resolved(path) in _named(config):
+        return True
+    try:
+        relative = path.relative_to(config.rootpath).as_posix()
+    except ValueError:
+        relative = path.as_posix()
+    return any(fnmatch(relative, p) or fnmatch(path.name, p) for p in config.getini("fed_files"))
+
+
+def _named(config: pytest.Config) -> set[Path]:
+    start = config.invocation_params.dir
+    return {resolved(start / str(arg).split("::")[0]) for arg in config.args}
+
+
+class ScenarioFile(pytest.File):
+    """One scenario file; its items are the scenarios, one for each variant of a matrix."""
+
+    def collect(self) -> Iterable[ScenarioItem]:
+        try:
+            cases = load_file(self.path, self.config.rootpath)
+        except ScenarioError as bad:
+            # Kept until all files are read, so that every mistake is shown at once.
+            self.config.stash.setdefault(PROBLEMS, []).extend(bad.problems)
+            return
+        for case in cases:
+            for tag in case.scenario.tags:
+                self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
+            yield ScenarioItem.from_parent(self, name=case.id, case=case)
+
+
+def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Stops pytest with exit code 4 where scenario files are wrong.
+
+    Raises:
+        pytest.UsageError: with every problem of every file.
+
+    """
+    problems = list(config.stash.get(PROBLEMS, []))
+    cases = (i.case for i in items if isinstance(i, ScenarioItem))
+    problems += duplicates(cases, config.rootpath)
+    if problems:
+        raise pytest.UsageError(_message(problems))
+
+
+def check_files(config: pytest.Config) -> list[Case]:
+    """Reads the scenario files below pytest's arguments; returns the scenarios that they hold.
+
+    xdist's controller does not collect; this stops it before it starts workers in vain.
+
+    Raises:
+        pytest.UsageError: with every problem of every file.
+
+    """
+    problems: dict[str, Problem] = {}
+    cases: list[Case] = []
+    start = config.invocation_params.dir
+    for arg in config.args:
+        for file in find_files(start / str(arg).split("::")[0]):
+            # Path.is_file may raise
+            if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
+                try:
+                    cases += _with_conftests(file, config.rootpath)
+                except ScenarioError as bad:
+                    problems.update((str(p), p) for p in bad.problems)
+    if problems:
+        raise pytest.UsageError(_message(problems.values()))
+    return cases
+
+
+def _with_conftests(file: Path, root: Path) -> list[Case]:
+    """The scenarios of a file, which may choose what a conftest.py registers that is not loaded.
+
+    Raises:
+        ScenarioError: with every problem of the file.
+
+    """
+    try:
+        return load_file(file, root)
+    except ScenarioError:
+        for folder in reversed(file.parents):
+            if (conftest := folder / "conftest.py").is_file() and root in (folder, *folder.parents):
+                try:
+                    import_file(conftest)
+                except Exception:  # pytest itself says what is wrong, in the worker's process
+                    return []
+        return load_file(file, root)
+
+
+def _message(problems: Iterable[Problem]) -> str:
+    found = ScenarioError(problems).problems
+    return f"{len(found)} problem(s) in scenario files\n" + "\n".join(f"  {p}" for p in found)

@@ -1,0 +1,51 @@
+"""The `federated` fixture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Union
+
+import pytest
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.plugin.baselines import settle
+from pytest_federated.plugin.execution import demand, execute
+from pytest_federated.results.record import Result
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.user.modules import own_folders
+
+
+class Federated:
+    """Callable that runs a scenario for a test function."""
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        self._config = request.config
+        self._path, self._node = request.path, request.node
+
+    def __call__(
+        self, scenario: Union[Scenario, Mapping[str, Any]], *, judge: bool = True
+    ) -> Result:
+        """Runs `scenario` under pytest's options; its code and data may be beside the test's file.
+
+        With `judge` a missed expectation fails the test; without, the verdicts are only in the
+        result.
+
+        Raises:
+            ExpectationsFailed: an expectation does not hold, or the training diverged.
+            pytest.fail.Exception: the scenario cannot be run.
+        """
+        __tracebackhide__ = True
+        start = self._config.invocation_params.dir
+        try:
+            with own_folders(self._path.parent, self._config.rootpath, start):
+                if not isinstance(scenario, Scenario):
+                    scenario = Scenario.model_validate(dict(scenario))
+                result = execute(self._config, scenario)
+                settled = settle(self._config, result, self._path)
+        except HarnessError as bad:
+            pytest.fail(str(bad), pytrace=False)
+        result = settled.result
+        self._node.user_properties += settled.properties
+        if judge or result.status == "skipped":
+            demand(self._config, result)
+        return result

@@ -1,0 +1,113 @@
+"""One scenario as a pytest item."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import pytest
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.plugin.baselines import settle
+from pytest_federated.plugin.execution import ExpectationsFailed, demand, execute
+from pytest_federated.plugin.options import run_options
+from pytest_federated.plugin.progress import Progress
+from pytest_federated.report.export import properties
+from pytest_federated.results.record import Result, Status
+from pytest_federated.running.pipeline import submit
+from pytest_federated.scenario.loader import Case
+from pytest_federated.user.functions import blamed
+from pytest_federated.user.modules import has_scenarios, own_folders
+
+
+def unreached(case: Case) -> Result:
+    """What is known of a scenario that was collected and has not ended."""
+    return Result(
+        id=case.id,
+        settings=case.scenario.settings(),
+        status="not reached",
+        reason="the session ended before it did",
+    )
+
+
+class ScenarioItem(pytest.Item):
+    """Runs one scenario and judges it; `result` is set once it has run."""
+
+    def __init__(self, *, case: Case, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.case = case
+        self.result: Optional[Result] = None
+        has_scenarios(self.path.parent)
+        for tag in case.scenario.tags:
+            self.add_marker(tag)
+
+    def _own_folders(self) -> AbstractContextManager[None]:
+        return own_folders(
+            self.path.parent, self.config.rootpath, self.config.invocation_params.dir
+        )
+
+    def submit(self) -> None:
+        """Has the session's cluster begin with the trainings of this scenario."""
+        with self._own_folders():
+            case = self.case
+            submit(case.scenario, run_options(self.config), case.variant, case.siblings)
+
+    def runtest(self) -> None:
+        progress = Progress(self.config, self.case)
+        with self._own_folders():
+            with progress:
+                self.result = execute(
+                    self.config,
+                    self.case.scenario,
+                    variant=self.case.variant,
+                    siblings=self.case.siblings,
+                    on_round=progress.on_round,
+                )
+            settled = settle(self.config, self.result, self.path)
+        self.result = settled.result
+        self.user_properties += settled.properties
+        self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
+        self.user_properties.append(("fed_trainings", len(self.result.histories)))
+        self.user_properties.append(("fed_reused_trainings", self.result.reused))
+        demand(self.config, self.result)
+
+    def result_of(
+        self, report: pytest.TestReport, error: Optional[BaseException]
+    ) -> Optional[Result]:
+        """What a phase of the item came to, for the session; None where a later phase will tell.
+
+        Whatever ends it, an error of any kind, a skip or an exit in the user's code included,
+        there is a result.
+        """
+        if report.when == "setup" and report.passed:
+            return None
+        if report.when == "teardown" and not report.failed:
+            return None
+        if error is None or isinstance(error, ExpectationsFailed):
+            return self.result
+        if isinstance(error, pytest.skip.Exception):
+            is_own = self.result is not None and self.result.status == "skipped"
+            return self.result if is_own else self._ended("skipped", str(error.msg or "skipped"))
+        return self._ended(
+            "errored", str(error) if isinstance(error, HarnessError) else blamed(error)
+        )
+
+    def _ended(self, status: Status, why: str) -> Result:
+        """The result with another outcome, with such figures as it has."""
+        result = self.result or unreached(self.case)
+        for folder in (self.config.rootpath, self.config.invocation_params.dir, Path.home()):
+            why = why.replace(f"{folder}/", "")  # records are the same on all machines
+        reason = why.strip().partition("\n")[0]
+        return result.model_copy(update={"status": status, "reason": reason})
+
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
+    ) -> Union[str, Any]:
+        if isinstance(excinfo.value, (ExpectationsFailed, HarnessError)):
+            what, _, table = str(excinfo.value).partition("\n")
+            return f"{what}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.case.line - 1, self.name  # counted from 0

@@ -1,0 +1,300 @@
+"""What concerns the session as a whole: bad files, results from all processes, the report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_federated.results.record import Result
+    from pytest_federated.scenario.loader import Case
+
+_KEY = "fed_result"
+# Imported where pytest met a scenario file; sessions without are spared the time.
+_COLLECTION = "pytest_federated.plugin.collection"
+_DIED = "the process that ran it died: a crash, os._exit, or too little memory"
+
+
+class FederatedSession:
+    """Collects results, also from xdist's workers, and reports them.
+
+    Every scenario that was collected has a result from the beginning: it was not reached. The
+    record of a scenario is written when it ends, as the session may not live to its end.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._cases: list[Case] = []  # as xdist's controller read them
+        self._results: dict[str, Result] = {}  # by node id, in the order of the session's items
+        self._trainings = self._reused = 0
+        self._written: Optional[str] = None
+        self._unwritten: dict[str, str] = {}  # why, by what could not be written
+        self._other_records = 0  # in the folder of the report
+        self._baselines: list[str] = []  # what was found: of which scenario: more of it
+
+    @property
+    def _is_xdist_controller(self) -> bool:
+        return bool(getattr(self._config.option, "tx", None)) and not self._is_xdist_worker
+
+    @property
+    def _is_xdist_worker(self) -> bool:
+        return hasattr(self._config, "workerinput")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Xdist's controller collects nothing: it looks at the files itself."""
+        if self._is_xdist_controller:
+            from pytest_federated.plugin.collection import check_files
+
+            self._cases = check_files(self._config)
+            if self._cases:
+                self._demand_runtime()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """What the processes are about to run; all of them collect the same."""
+        from pytest_federated.plugin.item import unreached
+
+        cases = {case.id: case for case in self._cases}
+        for node_id in ids:
+            file, _, name = node_id.partition("::")
+            if name in cases and Path(file).suffix == cases[name].file.suffix:
+                self._results.setdefault(node_id, unreached(cases[name]))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if collection := sys.modules.get(_COLLECTION):
+            collection.raise_problems(self._config, items)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Any:
+        has_scenarios = _COLLECTION in sys.modules
+        if self._config.option.collectonly or self._is_xdist_controller or not has_scenarios:
+            return (yield)
+        from pytest_federated.plugin.item import ScenarioItem, unreached
+        from pytest_federated.plugin.options import setting
+
+        items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
+        if items and not self._is_xdist_worker:
+            self._demand_runtime()
+            self._results = {item.nodeid: unreached(item.case) for item in items}
+        with contextlib.ExitStack() as leaving:
+            if items and (address := setting(self._config, "executor")):
+                leaving.enter_context(self._cluster(address, items))
+            return (yield)
+
+    @contextlib.contextmanager
+    def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
+        """Has the cluster begin with all trainings, so that each item finds its own done."""
+        from pytest_federated.core.errors import HarnessError
+        from pytest_federated.plugin.options import CLUSTER
+        from pytest_federated.running.dask import DaskCluster
+
+        try:
+            cluster = DaskCluster(address)
+        except HarnessError as bad:
+            raise pytest.UsageError(str(bad)) from None
+        self._config.stash[CLUSTER] = cluster
+        try:
+            for item in items:
+                item.submit()
+            yield
+        finally:
+            del self._config.stash[CLUSTER]
+            cluster.close()
+
+    def _demand_runtime(self) -> None:
+        """Says in one line that TFF or a worker is missing, before every scenario fails for it."""
+        from pytest_federated.plugin.options import workers
+        from pytest_federated.tff.imports import missing
+
+        if reason := missing() or self._missing_mlflow():
+            raise pytest.UsageError(reason)
+        if addresses := workers(self._config):
+            from pytest_federated.core.errors import RuntimeUnavailable
+            from pytest_federated.tff.health import demand
+
+            try:
+                demand(addresses)
+            except RuntimeUnavailable as bad:
+                raise pytest.UsageError(str(bad)) from None
+
+    def _missing_mlflow(self) -> str:
+        from pytest_federated.plugin.options import setting
+        from pytest_federated.report.mlflow import missing
+
+        return missing() if setting(self._config, "mlflow") else ""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        report = yield
+        result_of = getattr(item, "result_of", None)
+        error = call.excinfo.value if call.excinfo else None
+        if result_of and (result := result_of(report, error)) is not None:
+            # As JSON, which xdist carries to its controller.
+            setattr(report, _KEY, result.model_dump(mode="json"))
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        result = self._result_in(report)
+        if result is not None:
+            self._results[report.nodeid] = result
+            if self._report_folder and not self._is_xdist_worker:
+                self._write(f"the record of {result.id}", lambda: self._record(report.nodeid))
+        if report.when == "call":
+            properties: dict[str, Any] = dict(report.user_properties)
+            self._trainings += properties.get("fed_trainings", 0)
+            self._reused += properties.get("fed_reused_trainings", 0)
+            self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
+
+    def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
+        """What a report says of a scenario; that it has none may be an answer, too."""
+        if encoded := getattr(report, _KEY, None):
+            from pytest_federated.results.record import Result
+
+            return Result.model_validate(encoded)
+        known = self._results.get(report.nodeid)
+        if known is None or not report.failed:
+            return None
+        # xdist's report on a process that is gone; whoever ran the scenario tells more.
+        return known.model_copy(update={"status": "errored", "reason": _DIED})
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
+        """With -v, the figures stand behind PASSED."""
+        encoded = getattr(report, _KEY, None)
+        if not encoded or report.when != "call" or not report.passed:
+            return None
+        from pytest_federated.report.tables import headline
+        from pytest_federated.results.record import Result
+
+        return "passed", ".", f"PASSED {headline(Result.model_validate(encoded))}"
+
+    @property
+    def _report_folder(self) -> Optional[Path]:
+        from pytest_federated.plugin.options import folder
+
+        return folder(self._config, "report")
+
+    def _record(self, node_id: str) -> None:
+        from pytest_federated.report.pages import write_record
+
+        assert self._report_folder
+        self._results[node_id] = write_record(self._results[node_id], self._report_folder)
+
+    def _write(self, what: str, write: Callable[[], None]) -> None:
+        """Writes something; whatever stops that is said at the end, and costs no result."""
+        from pytest_federated.user.functions import first_line
+
+        try:
+            write()
+        except Exception as error:
+            self._unwritten[what] = first_line(error)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self._results or self._is_xdist_worker:
+            return
+        if self._report_folder is not None:
+            for node_id, result in self._results.items():
+                if result.status == "not reached":
+                    self._write(f"the record of {result.id}", lambda n=node_id: self._record(n))
+            self._write("the report", self._write_report)
+        if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # the report was asked for
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            self._write("the job's summary", lambda: self._append_step_summary(Path(summary)))
+
+    def _write_report(self) -> None:
+        from pytest_federated.report.pages import write_pages
+        from pytest_federated.results.store import count_records
+
+        assert self._report_folder
+        path = write_pages(list(self._results.values()), self._report_folder)
+        self._other_records = count_records(self._report_folder) - len(self._results)
+        try:
+            self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
+        except ValueError:
+            self._written = str(path)
+
+    def _append_step_summary(self, file: Path) -> None:
+        from pytest_federated.report.github import step_summary
+
+        with file.open("a", encoding="utf-8") as written:  # other steps have their part in it
+            written.write(step_summary(list(self._results.values())))
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
+            self._write_summary(terminalreporter)
+        for what, why in self._unwritten.items():
+            terminalreporter.write_line(f"not written: {what}: {why}", red=True)
+
+    def _write_summary(self, terminalreporter: Any) -> None:
+        from pytest_federated.report.tables import SUMMARY_COLUMNS, plain_table, summary_row
+
+        terminalreporter.section("federated scenarios")
+        ended = [r for r in self._results.values() if r.status != "not reached"]
+        if ended:
+            terminalreporter.write_line(
+                plain_table([summary_row(r) for r in ended], SUMMARY_COLUMNS)
+            )
+        if left := len(self._results) - len(ended):
+            terminalreporter.write_line(f"{left} scenario(s) not reached")
+        if self._reused:
+            terminalreporter.write_line(
+                f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
+                "(--fed-no-cache runs them again)"
+            )
+        for line in self._on_baselines():
+            terminalreporter.write_line(line)
+        if self._written:
+            terminalreporter.write_line(f"report: {self._written}")
+            if self._other_records > 0:
+                terminalreporter.write_line(
+                    f"  not in it: {self._other_records} older record(s) there, of scenarios that "
+                    "did not run now (pytest-federated report DIR renders all) or that are gone "
+                    "(pytest-federated prune PATH --report DIR)"
+                )
+
+    def _on_baselines(self) -> list[str]:
+        """How many were found how, and which are not as before."""
+        if not self._baselines:
+            return []
+        counts = Counter(told.partition(": ")[0] for told in self._baselines)
+        shown = [
+            f"  {told}"
+            for told in self._baselines
+            if not told.startswith(("written: ", "as before: ")) or told.count(": ") > 1
+        ]
+        told = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        if left := self._left_baselines():
+            from pytest_federated.scenario.loader import shown_path
+
+            told.append(
+                "baselines of scenarios that are gone (pytest-federated prune PATH deletes them):"
+            )
+            told += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
+        return told
+
+    def _left_baselines(self) -> list[Path]:
+        """Those beside the files that pytest was given, whichever scenarios ran."""
+        from pytest_federated.core.errors import ScenarioError
+        from pytest_federated.report.leftovers import baselines
+
+        start = self._config.invocation_params.dir
+        paths = [start / str(arg).split("::")[0] for arg in self._config.args]
+        try:
+            return baselines(paths)
+        except ScenarioError:  # a YAML file that is none, or chooses what only a conftest knows
+            return []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        # Only where a scenario ran: importing it here would cost every other session time.
+        if context := sys.modules.get("pytest_federated.tff.context"):
+            context.shutdown()

@@ -1,0 +1,297 @@
+"""Runs side by side: what got better, what got worse, and what is noise."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.metrics.statistics import CONFIDENCE, Comparison
+from pytest_federated.report.figures import FigureOf
+from pytest_federated.report.markup import Markup
+from pytest_federated.report.tables import interval
+from pytest_federated.report.variants import Pivot, of_matrices, pivot_table
+from pytest_federated.results.flat import flat
+from pytest_federated.results.record import Result
+from pytest_federated.results.runs import Run
+
+BETTER, WORSE, NOISE = "▲ better", "▼ worse", "≈"
+SAME, NOT_COMPARABLE, NO_FIGURE = "the same", "not comparable", "–"
+_NO_LONGER = ("failed", "diverged", "errored", "not reached")
+_SHOWN = 40  # characters of a setting's value
+
+
+def comparison(
+    runs: Sequence[Run],
+    figure: FigureOf,
+    markup: Markup,
+    *,
+    confidence: float = CONFIDENCE,
+    pivot: Optional[Pivot] = None,
+) -> str:
+    """Two or more runs by scenario, each against the first; of one run, its matrices.
+
+    Args:
+        runs: what to compare.
+        figure: by what.
+        markup: Markdown, or for the terminal.
+        confidence: of the intervals of the differences.
+        pivot: of one run: shown instead of its matrices.
+
+    """
+    parts = [markup.heading("Comparison", 1)]
+    if len(runs) == 1:
+        parts += _pivots(
+            [pivot] if pivot else of_matrices(list(runs[0].results.values())), figure, markup
+        )
+        return "\n\n".join(parts) + "\n"
+    shared = [name for name in runs[0].results if all(name in run.results for run in runs)]
+    rows, columns = _rows(runs, shared, figure, markup, confidence)
+    parts.append(_counts(runs, shared, figure, confidence, markup))
+    if shared:
+        parts.append(markup.table(rows, columns, ["left", *["right"] * (len(columns) - 2), "left"]))
+        parts.append(
+            f"Mean {figure.title} over seeds ± half of its 95 % interval (Student's t). "
+            f"A difference is followed by its {100 * confidence:g} % interval (Welch's t); where "
+            f"that leaves out zero it says better or worse, and ≈ where it is within the noise. "
+            f"Of {round(1 / (1 - confidence))} scenarios that did not change, about one is marked "
+            "by chance. One seed has no interval, and its difference no mark."
+            + _on_other_seeds(runs, shared, figure)
+        )
+    parts += _lonely(runs, markup)
+    parts += _changes(runs, shared, markup)
+    parts += _pivots(_by_run(runs), figure, markup)
+    return "\n\n".join(parts) + "\n"
+
+
+def mark(found: Optional[Comparison], figure: FigureOf) -> str:
+    """What a difference means; empty where nothing can be said."""
+    if found is None:
+        return ""
+    if not found.is_beyond_noise:
+        return NOISE
+    if not figure.sign:
+        return "differs"
+    return BETTER if found.difference * figure.sign > 0 else WORSE
+
+
+def outcome(first: Result, second: Result, figure: FigureOf, confidence: float = CONFIDENCE) -> str:
+    """What two results say of each other: a mark, or why there is none.
+
+    Empty where each has the figure and there is no spread to judge the difference by. A single
+    seed is not comparable with other seeds. What was finite and is no longer is worse.
+    """
+    one, two = figure.of_seeds(first), figure.of_seeds(second)
+    if not one or not two:
+        return NO_FIGURE
+    if one == two:
+        return SAME
+    before, now = figure.sides(first, second)
+    if not before:
+        return NOT_COMPARABLE
+    if all(map(math.isfinite, before)) and not all(map(math.isfinite, now)):
+        return WORSE
+    return mark(figure.compare(first, second, confidence), figure)
+
+
+def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE) -> list[str]:
+    """Scenarios that a later run no longer passes, or has worse than the first beyond noise.
+
+    What stopped with an error, or was not reached, does not pass.
+    """
+    first, *others = runs
+    return [
+        name
+        for name, result in first.results.items()
+        if any(
+            outcome(result, other.results[name], figure, confidence) == WORSE
+            or (result.status == "passed" and other.results[name].status in _NO_LONGER)
+            for other in others
+            if name in other.results
+        )
+    ]
+
+
+def require_comparable(runs: Sequence[Run], figure: FigureOf) -> None:
+    """Makes sure that a verdict on the runs says something.
+
+    Raises:
+        HarnessError: there is one run only, or nothing of a later one can be compared with the
+            first.
+
+    """
+    first, *others = runs
+    if not others:
+        raise HarnessError(f"nothing to compare {first.name} with; give a second run")
+    for other in others:
+        shared = [name for name in first.results if name in other.results]
+        if not shared:
+            raise HarnessError(f"{first.name} and {other.name}: no scenario in common")
+        outcomes = {outcome(first.results[n], other.results[n], figure) for n in shared}
+        if outcomes <= {NOT_COMPARABLE, NO_FIGURE}:
+            apart = NOT_COMPARABLE in outcomes
+            why = "one seed against other seeds" if apart else f"{figure.title} is not in both"
+            raise HarnessError(
+                f"{first.name} and {other.name}: nothing can be compared of the "
+                f"{len(shared)} scenario(s) in common ({why})"
+            )
+
+
+def _counts(
+    runs: Sequence[Run],
+    shared: Sequence[str],
+    figure: FigureOf,
+    confidence: float,
+    markup: Markup,
+) -> str:
+    first, *others = runs
+    told = []
+    for other in others:
+        outcomes = Counter(
+            outcome(first.results[n], other.results[n], figure, confidence) for n in shared
+        )
+        counts = f"{outcomes[BETTER]} better, {outcomes[WORSE]} worse, {outcomes[SAME]} the same"
+        if apart := outcomes[NOT_COMPARABLE]:
+            counts += f", {apart} not comparable"
+        if lost := sum(not other.results[n].histories for n in shared):
+            counts += f", {lost} without a result"
+        told.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
+    return markup.escape("; ".join(told))
+
+
+def _rows(
+    runs: Sequence[Run],
+    shared: Sequence[str],
+    figure: FigureOf,
+    markup: Markup,
+    confidence: float,
+) -> tuple[list[list[str]], list[str]]:
+    first, *others = runs
+    columns = ["scenario", first.name]
+    for other in others:
+        columns += [other.name, "difference" if len(others) == 1 else f"{other.name} less first"]
+    rows = []
+    for name in shared:
+        base = first.results[name]
+        row = [markup.escape(name), markup.escape(interval(figure.by_seed(base)))]
+        for other in others:
+            result = other.results[name]
+            row.append(markup.escape(interval(figure.by_seed(result))))
+            row.append(markup.escape(_difference(base, result, figure, confidence)))
+        states = list(dict.fromkeys(run.results[name].status for run in runs))
+        row.append(" → ".join(states))
+        rows.append(row)
+    return rows, [*(markup.escape(c) for c in columns), "verdict"]
+
+
+def _difference(first: Result, second: Result, figure: FigureOf, confidence: float) -> str:
+    said = outcome(first, second, figure, confidence)
+    if said in (NO_FIGURE, SAME, NOT_COMPARABLE):
+        return said
+    one, two = figure.sides(first, second)
+    difference = statistics.fmean(two) - statistics.fmean(one)
+    if not math.isfinite(difference):
+        return f"not finite {said}".rstrip()
+    compared = figure.compare(first, second, confidence)
+    if compared is None:
+        return f"{difference:+.3f}"
+    return f"{difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f}) {said}"
+
+
+def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], figure: FigureOf) -> str:
+    """What to know where one seed stands beside others; empty where it nowhere does."""
+    first, *others = runs
+    pairs = [
+        (figure.of_seeds(first.results[n]), figure.of_seeds(other.results[n]))
+        for other in others
+        for n in shared
+    ]
+    if all(one.keys() == two.keys() or min(len(one), len(two)) != 1 for one, two in pairs):
+        return ""
+    return (
+        " With one seed on a side the difference is that of the seeds that both have; where they "
+        "have none in common, nothing can be compared."
+    )
+
+
+def _lonely(runs: Sequence[Run], markup: Markup) -> list[str]:
+    """The scenarios that not every run has."""
+    names = list(dict.fromkeys(name for run in runs for name in run.results))
+    rows = [
+        [markup.escape(name), markup.escape(", ".join(r.name for r in runs if name in r.results))]
+        for name in names
+        if not all(name in run.results for run in runs)
+    ]
+    if not rows:
+        return []
+    return [markup.heading("Not in every run", 2), markup.table(rows, ["scenario", "only in"])]
+
+
+def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list[str]:
+    """Settings and versions that differ, which may explain what the figures do."""
+    rows = []
+    for name in shared:
+        each = [dict(flat(run.results[name].settings)) for run in runs]
+        for key in dict.fromkeys(k for one in each for k in one):
+            values = [_short(one.get(key, "–")) for one in each]
+            if len(set(values)) > 1:
+                rows.append([name, key, *values])
+    made = [[run.results[name].versions for name in shared] for run in runs]
+    for package in dict.fromkeys(p for of_run in made for versions in of_run for p in versions):
+        values = [
+            ", ".join(sorted({versions.get(package, "–") for versions in of_run}))
+            for of_run in made
+        ]
+        if len(set(values)) > 1:
+            rows.append(["all", package, *values])
+    if not rows:
+        return []
+    columns = ["scenario", "setting", *(run.name for run in runs)]
+    cells = [[markup.escape(c) for c in row] for row in rows]
+    return [
+        markup.heading("What else is different", 2),
+        markup.table(cells, [markup.escape(c) for c in columns]),
+    ]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _by_run(runs: Sequence[Run]) -> list[Pivot]:
+    """The matrices of all runs: of one key with a column for each run, others one by one."""
+    found: list[Pivot] = []
+    of_each = [{p.title: p for p in of_matrices(list(run.results.values()))} for run in runs]
+    for title, pivot in of_each[0].items():
+        own = [(run, pivots[title]) for run, pivots in zip(runs, of_each) if title in pivots]
+        if pivot.columns:
+            found += [Pivot(f"{title}, {run.name}", p.rows, p.columns, p.cells) for run, p in own]
+        else:
+            cells = {
+                (row, run.name): result for run, p in own for (row, _), result in p.cells.items()
+            }
+            found.append(Pivot(title, pivot.rows, "", cells))
+    return found
+
+
+def _pivots(pivots: Sequence[Pivot], figure: FigureOf, markup: Markup) -> list[str]:
+    parts = []
+    for pivot in pivots:
+        rows, columns = pivot_table(pivot, figure, markup)
+        told = f"{figure.title[:1].upper()}{figure.title[1:]}, {pivot.rows} down"
+        told += f", {pivot.columns} across." if pivot.columns else "."
+        about = {r.settings.get("description", "") for r in pivot.cells.values()}
+        parts += [
+            markup.heading(pivot.title, 2),
+            markup.escape(" ".join([*(about if len(about) == 1 else ()), told]).strip()),
+            markup.table(rows, columns, ["left", *["right"] * (len(columns) - 1)]),
+        ]
+    if pivots:
+        best, close = markup.strong("best"), markup.weak("not told from it by the seeds")
+        where = "of a row, or of the only column"
+        parts.append(f"Mean over seeds ± half of its 95 % interval: {best} {where}; {close}.")
+    return parts

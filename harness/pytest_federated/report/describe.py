@@ -1,0 +1,71 @@
+"""What a scenario's federation looks like, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+from tabulate import tabulate
+
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.data.heterogeneity import Heterogeneity, measure
+from pytest_federated.report.tables import figure
+
+_SHADES = " ░▒▓█"
+_ROWS = 40  # clients that a terminal's map shows
+
+
+def figures(found: Heterogeneity) -> list[tuple[str, str]]:
+    """Each figure with its name, for tables; formulas are in `data.heterogeneity`."""
+    low, middle, high = (figure(q) for q in found.quartiles)
+    rows = [
+        ("examples per client", f"{found.smallest} to {found.largest}"),
+        ("quartiles", f"{low}, {middle}, {high}"),
+        ("Gini of sizes", figure(found.gini, 3)),
+        (
+            "label entropy",
+            f"{figure(found.label_entropy, 3)} of {figure(found.pooled_label_entropy, 3)} nats",
+        ),
+        ("Jensen-Shannon distance", figure(found.jensen_shannon, 3)),
+        ("Hellinger distance", figure(found.hellinger, 3)),
+        ("earth mover's distance", figure(found.earth_mover, 3)),
+    ]
+    return [*rows, ("examples of no client", str(found.unused))] if found.unused else rows
+
+
+def describe(title: str, data: FederatedData, console: Console) -> None:
+    """Prints sizes, figures and a map of labels by client."""
+    counts = data.label_counts
+    examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
+    if data.validation is not None:
+        examples.append(("validation examples", str(len(data.validation))))
+    rows = [*examples, *figures(measure(counts, data.unused, data.sizes))]
+    console.print(title, style="bold", markup=False, highlight=False)
+    console.print(tabulate(rows, tablefmt="plain", disable_numparse=True), highlight=False)
+    console.print()
+    console.print(_map(counts, data.names, console.width))
+
+
+def _map(counts: np.ndarray, names: Sequence[str], width: int) -> Text:
+    """Clients by labels: the fuller a cell, the more examples of the label the client has."""
+    shown = np.unique(np.linspace(0, len(counts) - 1, min(_ROWS, len(counts))).astype(int))
+    wide = max(len("client"), *(len(names[c]) for c in shown))
+    most = counts.max()
+    labels = min(counts.shape[1], max(1, (width - wide - 12) // 2))
+    header = "".join(f"{label % 100:>2}" for label in range(labels))
+    lines = Text(f"{'client':<{wide}}  {header}  examples\n", style="bold", no_wrap=True)
+    for client in shown:
+        lines.append(f"{names[client]:<{wide}}  ", style="not bold")
+        for count in counts[client, :labels]:
+            part = count / most
+            shade = _SHADES[int(np.ceil(part * (len(_SHADES) - 1)))]
+            lines.append(shade * 2, style=f"not bold rgb({int(255 * part)},{170},{255})")
+        lines.append(f"  {counts[client].sum():>8}\n", style="not bold")
+    notes = [f"a full cell: {most} examples"]
+    if len(shown) < len(counts):
+        notes.append(f"{len(shown)} of {len(counts)} clients")
+    if labels < counts.shape[1]:
+        notes.append(f"{labels} of {counts.shape[1]} labels")
+    return lines.append("; ".join(notes), style="not bold")

@@ -1,0 +1,162 @@
+"""Figures as a table for other tools: CSV, JSON or Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Callable, Optional
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.metrics.statistics import summarize
+from pytest_federated.report.figures import FIGURES, deviation, mean
+from pytest_federated.report.tables import choice
+from pytest_federated.results.record import Result
+from pytest_federated.training.history import Round, TrainingHistory
+
+Row = dict[str, Any]
+
+
+def by_round(results: Sequence[Result]) -> Iterator[Row]:
+    """A row for each round of each seed."""
+    for result in results:
+        for history in result.histories:
+            for done in history.rounds:
+                figures = {k: getattr(done, k) for k in Round.model_fields if k != "round"}
+                yield {**_scenario(result), "seed": history.seed, "round": done.round, **figures}
+
+
+def by_seed(results: Sequence[Result]) -> Iterator[Row]:
+    """A row for each training."""
+    for result in results:
+        for history in result.histories:
+            yield {
+                **_scenario(result),
+                "seed": history.seed,
+                "diverged": history.diverged,
+                **{name: one.of(history) for name, one in FIGURES.items()},
+                **_clients(history),
+            }
+
+
+def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
+    """A row for each scenario; figures are means over seeds, that of accuracy with its interval."""
+    for result in results:
+        figures: Row = {}
+        for name, one in FIGURES.items():
+            values = one.by_seed(result)
+            figures[name] = mean(values)
+            if name == "accuracy":
+                is_finite = values and all(map(math.isfinite, values))
+                found = summarize(values) if is_finite else None
+                figures["accuracy_sd"] = deviation(values)
+                figures["accuracy_low"] = found and found.low
+                figures["accuracy_high"] = found and found.high
+        clients = _clients(result.histories[0]) if result.histories else {}
+        yield {**_scenario(result), "seeds": len(result.histories), **figures, **clients}
+
+
+ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
+    "round": by_round,
+    "seed": by_seed,
+    "scenario": by_scenario,
+}
+
+
+def properties(result: Result) -> Row:
+    """What JUnit's XML says of a scenario: its figures, means over seeds, and of what was judged
+    also the ends of the 95 % interval; figures that there are not are left out.
+    """
+    found: Row = {"status": result.status}
+    found |= {name: mean(one.by_seed(result)) for name, one in FIGURES.items()}
+    for verdict in result.verdicts:
+        name = verdict.expectation
+        found |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _scenario(result: Result) -> Row:
+    from pytest_federated.data.datasets.dataset import datasets
+    from pytest_federated.data.splits.partition import splits
+    from pytest_federated.training.algorithms.algorithm import algorithms
+
+    settings = result.settings
+    return {
+        "scenario": result.id,
+        "status": result.status,
+        "dataset": choice(datasets, settings["data"]["dataset"]),
+        "split": choice(splits, settings["clients"]["split"]),
+        "algorithm": choice(algorithms, settings["training"]["algorithm"]),
+    }
+
+
+def _clients(history: TrainingHistory) -> Row:
+    found = history.heterogeneity
+    names = ("gini", "label_entropy", "jensen_shannon", "hellinger", "earth_mover")
+    return {
+        "clients": len(history.client_examples),
+        **{name: getattr(found, name) if found else None for name in names},
+    }
+
+
+def csv_bytes(rows: Sequence[Row]) -> bytes:
+    """Comma-separated, with a header; an empty field is a figure that there is not."""
+    import csv
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def json_bytes(rows: Sequence[Row]) -> bytes:
+    """A list of objects; a figure that is not finite is null, as JSON has no other."""
+    plain = [{k: _finite(v) for k, v in row.items()} for row in rows]
+    return (json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def parquet_bytes(rows: Sequence[Row]) -> bytes:
+    """One row group; column types are those of the figures.
+
+    Raises:
+        HarnessError: pyarrow is not installed.
+
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise HarnessError("Parquet needs pyarrow: pip install 'pytest-federated[arrow]'") from None
+    table = pyarrow.Table.from_pylist(list(rows), _schema(rows, pyarrow))
+    file = io.BytesIO()
+    parquet.write_table(table, file)
+    return file.getvalue()
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Row]], bytes]] = {
+    "csv": csv_bytes,
+    "json": json_bytes,
+    "parquet": parquet_bytes,
+}
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _schema(rows: Sequence[Row], pyarrow: Any) -> Any:
+    """By the values, as a column of nothing but None would have no type."""
+
+    def of(name: str) -> Any:
+        kinds = {type(row.get(name)) for row in rows} - {type(None)}
+        if kinds == {int}:
+            return pyarrow.int64()
+        return pyarrow.string() if kinds == {str} else pyarrow.float64()
+
+    return pyarrow.schema([(name, of(name)) for name in _columns(rows)])
+
+
+def _finite(value: Any) -> Optional[Any]:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,92 @@
+"""The report as one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_federated.report.markup import anchors
+from pytest_federated.report.pages import (
+    LEGEND,
+    OVERVIEW,
+    TITLE,
+    headings_of,
+    headline_reason,
+    not_run_rows,
+    plot_names,
+    plots,
+    provenance,
+    round_table,
+    settings_rows,
+    verdict_counts,
+)
+from pytest_federated.report.plots.style import Picture
+from pytest_federated.report.tables import (
+    SUMMARY_COLUMNS,
+    VERDICT_COLUMNS,
+    recall_table,
+    seed_table,
+    summary_row,
+    verdict_rows,
+)
+from pytest_federated.results.record import Result
+
+
+def page(results: Sequence[Result]) -> str:
+    """The whole page; the same text for the same results.
+
+    Tables are sorted by a click on a heading; plots stand inside, and the colors are those of
+    the reader's scheme, light or dark.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pytest_federated.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["is_figure"] = _is_figure
+    shown = [r for r in results if r.is_shown]
+    names, pictures = anchors(headings_of(results)), plots(results)
+    return environment.get_template("page.html.j2").render(
+        title=TITLE,
+        counts=verdict_counts(results),
+        legend=LEGEND,
+        columns=SUMMARY_COLUMNS,
+        verdict_columns=VERDICT_COLUMNS,
+        overview=_inline(pictures[OVERVIEW]) if OVERVIEW in pictures else None,
+        not_run=not_run_rows(results),
+        sections=[_section(r, names[r.id], pictures) for r in shown],
+        provenance=provenance(shown),
+    )
+
+
+def _section(result: Result, anchor: str, pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "anchor": anchor,
+        "summary": summary_row(result),
+        "status": result.status,
+        "description": result.settings["description"],
+        "reason": headline_reason(result),
+        "verdicts": verdict_rows(result),
+        "pictures": [_inline(pictures[n]) for n in plot_names(result) if n in pictures],
+        "tables": [seed_table(result), recall_table(result)],
+        "settings": settings_rows(result) if result.histories else [],
+        "rounds": round_table(result) if result.histories else ([], []),
+    }
+
+
+def _inline(picture: Picture) -> dict[str, str]:
+    data = base64.b64encode(picture.svg().encode()).decode()
+    return {"source": f"data:image/svg+xml;base64,{data}", "alt": picture.alt}
+
+
+def _is_figure(text: str) -> bool:
+    """Whether a cell begins with a number that stands alone, or is a dash for one."""
+    return text == "–" or bool(re.match(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ±.*| to .*)?$", text))

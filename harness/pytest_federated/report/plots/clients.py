@@ -1,0 +1,52 @@
+"""Accuracy by client."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Optional
+
+from pytest_federated.report.plots.style import BLUE, GREEN, INK, Picture
+from pytest_federated.results.record import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DOTS = 120  # clients beyond which a line says as much in less
+
+
+def accuracy_by_client(result: Result) -> Optional[Picture]:
+    """The final model's accuracy at each client, from the worst to the best, for each seed.
+
+    None where it was not measured.
+    """
+    found = [sorted(h.client_accuracy) for h in result.histories if h.client_accuracy]
+    if not found:
+        return None
+    tuned = [sorted(h.personalized_accuracy) for h in result.histories if h.personalized_accuracy]
+    every = [a for one in found for a in one]
+    mean = statistics.fmean(every)
+    alt = (
+        f"Accuracy by client of {result.id}, sorted: {min(every):.3f} at the worst client, "
+        f"{max(every):.3f} at the best, mean {mean:.3f}."
+    )
+
+    def draw(axes: Axes) -> None:
+        shown = [("the common model", BLUE, found), ("fine-tuned by the client", GREEN, tuned)]
+        for label, color, seeds in shown:
+            for place, one in enumerate(seeds):
+                axes.plot(
+                    range(1, len(one) + 1),
+                    one,
+                    "o" if len(one) <= _DOTS else "-",
+                    ms=3.5,
+                    mew=0,
+                    alpha=0.7,
+                    color=color,
+                    label=None if place else label,
+                )
+        axes.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
+        axes.set(xlabel="clients, from the worst to the best", ylabel="accuracy", ylim=(0, 1.02))
+        if tuned:
+            axes.legend(loc="lower right", fontsize=8)
+
+    return Picture(alt, draw)

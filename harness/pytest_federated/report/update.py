@@ -1,0 +1,190 @@
+"""What a page of documentation shows of a report, kept current between two comments."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Optional
+
+from markdown_it import MarkdownIt
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.registry.registry import suggest
+from pytest_federated.report.figures import FIGURES
+from pytest_federated.report.markup import MARKDOWN, anchors, escape, quoted
+from pytest_federated.report.pages import PLOTS, REPORT, headings_of, plot_names, plots, summary
+from pytest_federated.report.plots import SCENARIO_PLOTS
+from pytest_federated.report.variants import of_matrices, pivot_table
+from pytest_federated.results.record import Result
+from pytest_federated.results.select import select
+
+END = "<!-- /pytest-federated -->"
+_BEGIN_LINE = re.compile(r"([ \t]*)<!--\s*pytest-federated:\s*((?:(?!-->).)*?)\s*-->\s*")
+_END_LINE = re.compile(r"[ \t]*<!--\s*/pytest-federated\s*-->\s*")
+_COMMENT = re.compile(r"<!--[\s/]*([\w-]*)")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")  # where Markdown ends a line
+_HOW = f"put <!-- pytest-federated: summary --> and {END} there, each on a line of its own"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a block takes what it shows from.
+
+    Attributes:
+        results: of the report.
+        folder: the report's folder as the page's links name it, empty or with a slash at its end.
+
+    """
+
+    results: Sequence[Result]
+    folder: str
+
+
+def _summary(source: Source, words: Sequence[str]) -> str:
+    """The table of scenarios, all or those that match one of the patterns."""
+    results = [r for r in select(source.results, words) if r.is_shown]
+    names = anchors(headings_of(source.results))
+    return summary(results, {n: f"{source.folder}{REPORT}#{a}" for n, a in names.items()})
+
+
+def _matrix(source: Source, words: Sequence[str]) -> str:
+    """A matrix as a table; by accuracy, or by another figure that is named last."""
+    figure = FIGURES[words[1]] if len(words) == 2 and words[1] in FIGURES else FIGURES["accuracy"]
+    found = {pivot.title: pivot for pivot in of_matrices(source.results)}
+    if not words or words[0] not in found:
+        raise HarnessError(f"no such matrix; {suggest(' '.join(words[:1]), found)}")
+    rows, columns = pivot_table(found[words[0]], figure, MARKDOWN)
+    return MARKDOWN.table(rows, columns, ["left", *["right"] * (len(columns) - 1)])
+
+
+def _plot(source: Source, words: Sequence[str]) -> str:
+    """A plot of a scenario: its id, and which of its plots."""
+    by_id = {r.id: r for r in source.results}
+    if len(words) != 2 or words[1] not in SCENARIO_PLOTS:
+        raise HarnessError(f"needs a scenario and one of: {', '.join(SCENARIO_PLOTS)}")
+    if words[0] not in by_id:
+        raise HarnessError(f"{words[0]}: no such scenario; {suggest(words[0], by_id)}")
+    names = dict(zip(SCENARIO_PLOTS, plot_names(by_id[words[0]])))
+    picture = plots([by_id[words[0]]]).get(names[words[1]])
+    if picture is None:
+        raise HarnessError(f"the record of {words[0]} has nothing to plot of that")
+    return f"![{escape(picture.alt)}]({source.folder}{PLOTS}/{quoted(names[words[1]])})"
+
+
+BLOCKS: dict[str, Callable[[Source, Sequence[str]], str]] = {
+    "summary": _summary,
+    "matrix": _matrix,
+    "plot": _plot,
+}
+
+
+def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
+    """Returns the text of a page with all its blocks made anew.
+
+    A block begins with ``<!-- pytest-federated: summary digits-* -->`` and ends with
+    ``<!-- /pytest-federated -->``, each on a line of its own; in code they are left alone. All that
+    stands outside of blocks stays as it is, to the byte.
+
+    Args:
+        page: a Markdown file.
+        results: what the blocks show.
+        folder: the report's, for links.
+
+    Raises:
+        HarnessError: the page cannot be read or has no block, a block is not understood, or it is
+            not certain where a block begins or ends.
+
+    """
+    try:
+        text = page.read_bytes().decode("utf-8")  # read_text would change the ends of lines
+    except (OSError, UnicodeDecodeError) as bad:
+        raise HarnessError(f"{page}: cannot be read: {bad}") from bad
+    relative = Path(os.path.relpath(folder, page.parent)).as_posix()
+    source = Source(results, "" if relative == "." else f"{relative}/")
+    lines = _LINE.findall(text)
+    out: list[str] = []
+    copied = 0  # lines that are in `out`, or replaced in it
+    for begin, end in _blocks(lines, page):
+        marker = _BEGIN_LINE.fullmatch(lines[begin])
+        assert marker
+        block = textwrap.indent(_block(f"{page}:{begin + 1}", marker[2], source), marker[1])
+        newline = lines[begin][len(lines[begin].rstrip("\r\n")) :]
+        out += lines[copied : begin + 1]
+        out.append(f"\n{block}\n\n".replace("\n", newline))
+        copied = end
+    if not copied:
+        raise HarnessError(f"{page}: nothing to update; {_HOW}")
+    return "".join([*out, *lines[copied:]])
+
+
+def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
+    """The places, in `lines`, of the first and the last line of each block.
+
+    Raises:
+        HarnessError: a comment is one of ours but misspelled or misplaced, or a block does not end.
+
+    """
+    begun: Optional[int] = None
+    for place, comment in _comments(lines, page):
+        where = f"{page}:{place + 1}"
+        if _END_LINE.fullmatch(comment):
+            if begun is None:
+                raise HarnessError(f"{where}: the end of a block that does not begin; {_HOW}")
+            yield begun, place
+            begun = None
+        elif begun is not None:  # nothing that we write has a comment
+            raise HarnessError(
+                f"{page}:{begun + 1}: a block without its end, {END}; line {place + 1} has "
+                f"{comment.strip()}"
+            )
+        elif _BEGIN_LINE.fullmatch(comment):
+            begun = place
+        elif any(_is_like_ours(word) for word in _COMMENT.findall(comment)):
+            raise HarnessError(f"{where}: got {comment.strip()}; {_HOW}")
+    if begun is not None:
+        raise HarnessError(f"{page}:{begun + 1}: a block without its end, {END}")
+
+
+def _comments(lines: Sequence[str], page: Path) -> Iterator[tuple[int, str]]:
+    """The lines with comments that are not in code: the place of each, and the line.
+
+    Of a comment amid text it is no line, but what stands before and behind it is there, too.
+    """
+    text = "".join(lines).removeprefix("\ufeff")
+    for token in MarkdownIt("commonmark").parse(text):
+        begin, end = token.map or (0, 0)
+        commented = [n for n in range(begin, end) if "<!--" in lines[n]]
+        if token.type == "html_block":
+            yield from ((n, lines[n]) for n in commented)
+        elif (
+            token.type == "fence"
+            and any(_BEGIN_LINE.fullmatch(lines[n]) for n in commented)
+            and not lines[end - 1].strip().startswith(token.markup)
+        ):
+            raise HarnessError(
+                f"{page}:{begin + 1}: code without its end, {token.markup}, hides a block"
+            )
+        for child in token.children or ():
+            if child.type == "html_inline" and child.content.startswith("<!--"):
+                first = child.content.splitlines()[0]
+                place = next((n for n in commented if first in lines[n]), begin)
+                yield place, f"... {child.content} ..."
+
+
+def _is_like_ours(word: str) -> bool:
+    return bool(difflib.get_close_matches(word.lower(), ["pytest-federated"], cutoff=0.7))
+
+
+def _block(place: str, text: str, source: Source) -> str:
+    kind, *words = text.split() or [""]
+    if kind not in BLOCKS:
+        raise HarnessError(f"{place}: got {kind!r}; no such block; {suggest(kind, BLOCKS)}")
+    try:
+        return BLOCKS[kind](source, words)
+    except HarnessError as bad:
+        raise HarnessError(f"{place}: {kind}: {bad}") from None

@@ -1,0 +1,1 @@
+"""What a scenario's run leaves behind, and where it is kept."""

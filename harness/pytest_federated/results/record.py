@@ -1,0 +1,117 @@
+"""The record of one scenario: versioned, and the same bytes when nothing changed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pytest_federated.core.schema import Figure
+from pytest_federated.training.history import TrainingHistory
+
+Status = Literal["passed", "failed", "diverged", "not judged", "skipped", "errored", "not reached"]
+Outcome = Literal["pass", "fail", "inconclusive", "not judged"]
+
+
+class Verdict(BaseModel):
+    """What a check found.
+
+    Attributes:
+        expectation: name of the check.
+        expected: what the scenario asked for, such as ``>= 0.9``.
+        measured: mean over seeds; None where there is no figure.
+        spread: standard deviation over seeds (n - 1); None with one seed.
+        low: lower end of the 95 % interval of the mean (Student's t); None with one seed.
+        high: upper end.
+        figures: what was averaged, one for each seed.
+        margin: how far on the good side of the threshold; negative when missed.
+        passed: whether it counts as met.
+        outcome: what can be said for certain; inconclusive where the interval straddles the
+            threshold.
+        more_seeds: about how many more seeds would decide an inconclusive one; None where no
+            reasonable number would.
+        note: why there is no figure, or what to know about it.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    expectation: str
+    expected: str
+    measured: Optional[Figure] = None
+    spread: Optional[Figure] = None
+    low: Optional[Figure] = None
+    high: Optional[Figure] = None
+    figures: tuple[Figure, ...] = ()
+    margin: Optional[Figure] = None
+    passed: bool
+    outcome: Outcome = "not judged"
+    more_seeds: Optional[int] = None
+    note: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _certain(cls, given: Any) -> Any:
+        """A check that says only whether it passed means that for certain."""
+        if isinstance(given, dict) and "outcome" not in given and "passed" in given:
+            return {**given, "outcome": "pass" if given["passed"] else "fail"}
+        return given
+
+
+class Result(BaseModel):
+    """All that is kept of one run of one scenario: no times, no paths, no host names.
+
+    Attributes:
+        record: version of this format.
+        id: name of the scenario with its matrix variant, as in the pytest node id.
+        settings: the scenario, with defaults written out.
+        status: the outcome; of a scenario that pytest collected and that gave no result, whether
+            it was skipped, stopped by an error, or never begun.
+        reason: why it was skipped, errored, was not reached, diverged or was not judged.
+        told: the same with what only this machine says; not part of the record.
+        histories: one training for each seed. Those of a scenario that did not run now are of an
+            earlier run, see `is_earlier`.
+        verdicts: what the checks found.
+        versions: of the packages that the figures depend on.
+        reused: number of trainings that were done before and taken from the cache; not part of
+            the record.
+        compared: with the baseline, what was found; not part of the record, which is the same
+            with a baseline and without.
+
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+
+    record: Literal[1] = 1
+    id: str
+    settings: dict[str, Any]
+    status: Status
+    reason: str = ""
+    told: Annotated[str, Field(exclude=True)] = ""
+    histories: tuple[TrainingHistory, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    versions: dict[str, str] = {}
+    reused: Annotated[int, Field(exclude=True)] = 0
+    compared: Annotated[tuple[Verdict, ...], Field(exclude=True)] = ()
+
+    @field_validator("settings")
+    @classmethod
+    def _of_a_scenario(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        if missing := {"data", "clients", "model", "training", "seeds"} - set(settings):
+            raise ValueError(f"without {', '.join(sorted(missing))}")
+        return settings
+
+    @property
+    def is_earlier(self) -> bool:
+        """Whether the figures are those of an earlier run, as the scenario did not run now."""
+        return self.status in ("skipped", "not reached") and bool(self.histories)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether reports have a section for it: it has figures, or an error to show."""
+        return bool(self.histories) or self.status == "errored"
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Final test accuracy of each seed that reached an evaluation."""
+        return [h.evaluated[-1].accuracy or 0.0 for h in self.histories if h.evaluated]

@@ -1,0 +1,152 @@
+"""Where a run's records are: a file, a folder, or a revision of a git repository."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.registry.registry import suggest
+from pytest_federated.results.record import Result
+from pytest_federated.results.store import FOLDER, natural, parse_result, read_result, read_results
+
+DEFAULT_FOLDER = "reports"  # of a revision
+
+
+@dataclass(frozen=True)
+class Run:
+    """Records that were made together.
+
+    Attributes:
+        name: as it was asked for.
+        results: by id; of those that ran, or should have and did not: these have no histories.
+
+    """
+
+    name: str
+    results: dict[str, Result]
+
+
+def read_runs(names: Sequence[str], folder: str = DEFAULT_FOLDER) -> list[Run]:
+    """The runs of that name, in order.
+
+    Args:
+        names: each a record, a folder with records, a git revision, or two revisions as
+            ``main..HEAD`` (or ``main...HEAD``: from where HEAD branched off). What is there as
+            a file or folder is taken for that.
+        folder: of a revision: where in the repository its report is.
+
+    Raises:
+        HarnessError: there is no such run, it has no records, or two are the same.
+
+    """
+    found: dict[str, Run] = {}
+    for name in (one for given in names for one in _expanded(given)):
+        source, run = _read(name, folder)
+        if source in found:
+            same = found[source].name
+            raise HarnessError(
+                f"{name}: the same run as {same}" if same != name else f"{name}: given twice"
+            )
+        found[source] = run
+    return list(found.values())
+
+
+def _expanded(name: str) -> list[str]:
+    """A range of git revisions as its two ends."""
+    if Path(name).exists() or ".." not in name:
+        return [name]
+    first, dots, second = name.partition("..." if "..." in name else "..")
+    first, second = first or "HEAD", second or "HEAD"
+    if dots == "...":
+        first = _git("merge-base", _commit(first), _commit(second))[:12]
+    return [first, second]
+
+
+def _read(name: str, folder: str) -> tuple[str, Run]:
+    """A run, and what it is the same as: a resolved path or a commit."""
+    path = Path(name)
+    if path.is_file():
+        results = [read_result(path)]
+    elif path.is_dir():
+        is_records = path.name == FOLDER and not (path / FOLDER).is_dir()
+        results = read_results(path.parent if is_records else path)
+        path = path.parent if is_records else path
+    else:
+        commit = _commit(name)
+        return commit, Run(name, _by_id(_committed(name, commit, folder), name))
+    return str(path.resolve()), Run(name, _by_id(results, name))
+
+
+def _by_id(results: Sequence[Result], name: str) -> dict[str, Result]:
+    collected = [r for r in results if r.status != "skipped"]
+    if not collected:
+        raise HarnessError(f"{name}: no scenario ran there")
+    return {
+        r.id: r.model_copy(update={"histories": ()}) if r.is_earlier else r
+        for r in sorted(collected, key=lambda r: natural(r.id))
+    }
+
+
+def _commit(revision: str) -> str:
+    """The commit that a revision stands for.
+
+    Raises:
+        HarnessError: there is no such revision, or no repository.
+
+    """
+    try:
+        _git("rev-parse", "--is-inside-work-tree")
+    except HarnessError as bad:
+        raise HarnessError(
+            f"{revision}: no such file or folder, and no git revision either: {bad}"
+        ) from None
+    try:
+        return _git(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        )
+    except HarnessError:
+        known = _git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
+        nearest = suggest(revision, known).partition("; ")[2]
+        raise HarnessError(
+            f"{revision}: no such file, folder or git revision"
+            + (f"; {nearest}" if nearest else "")
+        ) from None
+
+
+def _committed(name: str, commit: str, folder: str) -> list[Result]:
+    """The records that a commit has in that folder of the repository."""
+    place = PurePosixPath(folder) / FOLDER
+    listed = _git("ls-tree", "-z", "--full-tree", "--name-only", commit, f"{place}/").split("\0")
+    names = sorted(n for n in listed if n.endswith(".json"))
+    if not names:
+        raise HarnessError(
+            f"{name}: no records in {place} of that revision; --in names another folder"
+        )
+    # All at once: a process for each file takes seconds.
+    asked = "".join(f"{commit}:{n}\n" for n in names)
+    output = _run(["cat-file", "--batch"], asked.encode())
+    results = []
+    for n in names:
+        header, _, output = output.partition(b"\n")
+        size = int(header.split()[-1])
+        results.append(parse_result(output[:size], f"{name}:{n}"))
+        output = output[size + 1 :]
+    return results
+
+
+def _git(*arguments: str) -> str:
+    return _run(arguments, b"").decode("utf-8", "replace").strip("\n")
+
+
+def _run(arguments: Sequence[str], given: bytes) -> bytes:
+    try:
+        done = subprocess.run(["git", *arguments], input=given, capture_output=True, check=False)
+    except OSError:
+        raise HarnessError("git is not installed") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise HarnessError(said.removeprefix("fatal: ") or f"git {arguments[0]} failed")
+    return done.stdout

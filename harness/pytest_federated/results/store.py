@@ -1,0 +1,168 @@
+"""Records as files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pytest_federated.core.errors import HarnessError
+from pytest_federated.results.record import Result
+
+FOLDER = "records"
+
+# Bytes of a file's name that are taken from an id: with what plots and temporary files add it
+# stays below the 255 of most file systems, and below the 143 of encrypted ones.
+LONGEST_NAME = 100
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all, making its folder; unchanged files are left alone."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """As `write_text`."""
+    if path.is_file() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _without_nan(value: Any) -> Any:
+    """The figures of a diverged training as text, which pydantic reads back: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(v) for v in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def file_name(result_id: str) -> str:
+    """File name of a record: ``name[alpha=0.1]`` becomes ``name-alpha=0.1.json``.
+
+    A long id is cut short, and a hash keeps its name apart from others.
+    """
+    plain = result_id.replace("[", "-").replace("]", "")
+    safe = "".join(c if c.isalnum() or c in "-_.=," else "_" for c in plain)
+    safe = safe.encode()[:LONGEST_NAME].decode(errors="ignore")
+    if safe != plain:  # others may look the same now
+        safe += "-" + hashlib.sha256(result_id.encode()).hexdigest()[:8]
+    return safe + ".json"
+
+
+def natural(result_id: str) -> list[tuple[float, str]]:
+    """Sorts ids as people do: ``[alpha=0.5]``, ``[alpha=1]``, ``[alpha=10]``."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", result_id)
+    return [(float(p), "") if place % 2 else (math.inf, p) for place, p in enumerate(parts)]
+
+
+def json_text(record: BaseModel) -> str:
+    """JSON that reads back as the same record, and is the same text for the same record."""
+    data = _without_nan(record.model_dump(mode="json"))
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def record_file(result_id: str, folder: Path) -> Path:
+    """Where the record of a scenario is kept below the folder of a report."""
+    return folder / FOLDER / file_name(result_id)
+
+
+def write_result(result: Result, folder: Path) -> Path:
+    """Writes one record below `folder` and returns its path."""
+    path = record_file(result.id, folder)
+    write_text(path, json_text(result))
+    return path
+
+
+def with_earlier_figures(result: Result, folder: Path) -> Result:
+    """The result; of a scenario that did not run now, with the figures that its record holds.
+
+    So data that is not on this machine, or a Ctrl-C, costs nobody the figures of another run.
+    """
+    if result.histories or result.status not in ("skipped", "not reached"):
+        return result
+    try:
+        earlier = read_result(record_file(result.id, folder))
+    except HarnessError:  # there is none, or it is damaged
+        return result
+    if earlier.id != result.id or not earlier.histories:
+        return result
+    state = {"status": result.status, "reason": result.reason, "told": result.told}
+    return earlier.model_copy(update=state)
+
+
+def is_recorded(result: Result, folder: Path) -> bool:
+    """Whether the record below `folder` is that of this very result."""
+    path = record_file(result.id, folder)
+    return path.is_file() and path.read_bytes() == json_text(result).encode()
+
+
+def read_results(folder: Path) -> list[Result]:
+    """All records below `folder`, by id.
+
+    Raises:
+        HarnessError: there are none, or one of them is not a record.
+
+    """
+    found = sorted((folder / FOLDER).glob("*.json"))
+    if not found:
+        raise HarnessError(
+            f"{folder / FOLDER}: no records there; make some with --fed-report={folder}"
+        )
+    return sorted(map(read_result, found), key=lambda r: natural(r.id))
+
+
+def count_records(folder: Path) -> int:
+    """How many records there are below `folder`."""
+    return sum(1 for _ in (folder / FOLDER).glob("*.json"))
+
+
+def read_result(path: Path) -> Result:
+    """One record.
+
+    Raises:
+        HarnessError: it cannot be read, or is not a record.
+
+    """
+    try:
+        return parse_result(path.read_bytes(), str(path))
+    except OSError as bad:
+        raise HarnessError(f"{path}: cannot be read: {bad.strerror}") from bad
+
+
+def parse_result(text: bytes, name: str) -> Result:
+    """The record that a file of this name holds.
+
+    Raises:
+        HarnessError: it is not a record.
+
+    """
+    try:
+        return Result.model_validate_json(text.decode("utf-8"))
+    except UnicodeDecodeError as bad:
+        raise HarnessError(f"{name}: not a result record (not UTF-8)") from bad
+    except ValidationError as bad:
+        first = bad.errors()[0]
+        raise HarnessError(f"{name}: not a result record ({first['loc']}: {first['msg']})") from bad

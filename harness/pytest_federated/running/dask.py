@@ -1,0 +1,166 @@
+"""Whole trainings on other machines, through Dask.
+
+Each training, one seed of one scenario, is a task of its own. Dask moves the task of a machine
+that is lost to another one. (pytest-xdist is about to drop its copying of files over ssh; Ray would
+do as well, but is far larger.)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from pytest_federated.core.errors import HarnessError, RuntimeUnavailable
+from pytest_federated.registry.registry import registered_in
+from pytest_federated.running.pipeline import Options, default_cache, train_seed
+from pytest_federated.running.store import ingredients, training_key
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import TrainingHistory
+from pytest_federated.user.modules import folders, import_file, is_installed, own_folders, root
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_ADDRESS = re.compile(r"dask://(?P<host>\[[0-9A-Fa-f:]+\]|[^\s/:]+):(?P<port>\d{1,5})")
+_CONNECT_SECONDS = 10
+_ONE_AT_A_TIME = threading.Lock()  # TFF's runtime is one for each process
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is ``dask://host:port``."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+class DaskCluster:
+    """The machines behind a Dask scheduler; a `pipeline.Cluster`."""
+
+    def __init__(self, address: str) -> None:
+        """Connects to the scheduler at `address`, ``dask://host:port``.
+
+        Raises:
+            RuntimeUnavailable: Dask is not installed, the scheduler does not answer, or it has
+                no workers.
+        """
+        try:
+            from distributed import Client
+        except ImportError:
+            raise RuntimeUnavailable(
+                f"{address}: Dask is not installed: pip install 'pytest-federated[dask]'"
+            ) from None
+        try:
+            self._client: Client = Client(
+                address.replace("dask://", "tcp://"), timeout=_CONNECT_SECONDS, set_as_default=False
+            )
+        except (OSError, TimeoutError) as bad:
+            raise RuntimeUnavailable(
+                f"{address}: no Dask scheduler answers there; 'dask scheduler' starts one"
+            ) from bad
+        if not self._client.scheduler_info(n_workers=-1)["workers"]:
+            self.close()
+            raise RuntimeUnavailable(
+                f"{address}: the scheduler has no workers; 'dask worker HOST:PORT' starts one"
+            )
+        self._futures: dict[str, Future] = {}
+
+    def submit(self, scenario: Scenario, seed: int, options: Options) -> None:
+        """Has a training begin as soon as there is room, unless it was submitted before."""
+        self._future(scenario, seed, options)
+
+    def history(self, scenario: Scenario, seed: int, options: Options) -> TrainingHistory:
+        """Waits for a training, which need not have been submitted.
+
+        Raises:
+            HarnessError: as `train_seed`; or the cluster cannot do it.
+        """
+        from distributed.scheduler import KilledWorker
+
+        future = self._future(scenario, seed, options)
+        try:
+            return TrainingHistory.model_validate(future.result())
+        except HarnessError:
+            raise
+        except KilledWorker as bad:
+            raise RuntimeUnavailable(
+                "the training was given up: it was on several Dask workers when they died"
+            ) from bad
+        except Exception as bad:  # Dask has many ways to say that it lost a task
+            raise RuntimeUnavailable(
+                f"the Dask cluster could not do the training: {type(bad).__name__}: {bad}"
+            ) from bad
+
+    def close(self) -> None:
+        """Takes back what has not begun, and leaves the cluster."""
+        self._client.close()
+
+    def _future(self, scenario: Scenario, seed: int, options: Options) -> Future:
+        key = training_key(scenario, seed, cache=options.cache)
+        if key not in self._futures:
+            # The user's cache folder may be another one there.
+            cache = None if options.cache == default_cache() else options.cache
+            self._futures[key] = self._client.submit(
+                _train_there,
+                scenario.settings(),
+                seed,
+                cache,
+                _folders(),
+                ingredients(scenario, seed, cache=options.cache),
+                root(),
+                [str(e.registered_in) for e in registered_in(scenario).values()],
+                key=f"pytest-federated-{key}",
+                pure=False,
+            )
+        return self._futures[key]
+
+
+def _folders() -> list[str]:
+    """Where this process looks for modules and files of the user's own."""
+    others = [Path(p) for p in sys.path if Path(p).is_dir() and not is_installed(p)]
+    return [str(folder.resolve()) for folder in dict.fromkeys([*folders(), *others])]
+
+
+def _train_there(
+    settings: dict[str, Any],
+    seed: int,
+    cache: Optional[Path],
+    folders: list[str],
+    expected: dict[str, Any],
+    root: Optional[Path] = None,
+    registering: Sequence[str] = (),
+) -> dict[str, Any]:
+    """One training, in a Dask worker.
+
+    `registering` are the files that register what the scenario chooses.
+
+    Raises:
+        HarnessError: as `train_seed`; or code or versions are not those of the submitter.
+    """
+    from distributed import get_worker
+
+    options = Options(threads=get_worker().state.nthreads, cache=cache or default_cache())
+    with _ONE_AT_A_TIME, own_folders(*map(Path, folders), root=root):
+        try:
+            for file in registering:
+                import_file(Path(file))
+            scenario = Scenario.model_validate(settings)
+        except Exception as bad:
+            raise RuntimeUnavailable(f"{_here()} cannot read the scenario: {bad}") from bad
+        found = ingredients(scenario, seed, cache=options.cache)
+        if not all(found["cached files"]) or not all(expected["cached files"]):
+            found["cached files"] = expected["cached files"]  # only one side has the data by now
+        if differing := [name for name in expected if found.get(name) != expected[name]]:
+            raise RuntimeUnavailable(
+                f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "
+                "same files and packages there, and start its Dask worker anew"
+            )
+        return train_seed(scenario, seed, options).model_dump(mode="json")
+
+
+def _here() -> str:
+    import socket
+
+    return f"the Dask worker on {socket.gethostname()} (process {os.getpid()})"

@@ -1,0 +1,65 @@
+"""Finding scenario files, and reading many of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Optional
+
+from pytest_federated.core.errors import Problem, ScenarioError
+from pytest_federated.scenario.loader import DEFAULTS, Case, load_file, resolved, shown_path
+
+SUFFIXES = (".yaml", ".yml")
+
+
+def find_files(path: Path) -> list[Path]:
+    """The scenario files at or below `path`, sorted; without defaults and hidden ones.
+
+    With folders that cannot be read, so that reading them says so.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir may raise
+        return [path]
+    unreadable: list[Path] = []
+    names: list[Path] = []
+    for folder, folders, files in os.walk(
+        path, onerror=lambda bad: unreadable.append(Path(bad.filename))
+    ):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        names += [Path(folder) / name for name in files if not name.startswith(".")]
+    return sorted([*unreadable, *(p for p in names if p.suffix in SUFFIXES and p.name != DEFAULTS)])
+
+
+def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
+    """Reads all scenarios at and below `paths`.
+
+    Raises:
+        ScenarioError: with every problem of every file, and names used twice.
+
+    """
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    files = {resolved(f): f for p in reversed(paths) for f in reversed(find_files(p))}
+    for file in reversed(files.values()):
+        try:
+            cases += load_file(file, root)
+        except ScenarioError as bad:
+            problems += bad.problems
+    problems += duplicates(cases, root)
+    if problems:
+        raise ScenarioError(problems)
+    return cases
+
+
+def duplicates(cases: Iterable[Case], root: Optional[Path] = None) -> list[Problem]:
+    """A problem for each scenario whose id another file has already used."""
+    first: dict[str, Case] = {}
+    problems: dict[tuple[Path, str], Problem] = {}
+    for case in cases:
+        name = case.scenario.name
+        other = first.setdefault(name, case)
+        if other.file != case.file:
+            message = f"got {name!r}; taken in {shown_path(other.file, root)}:{other.line}"
+            shown = shown_path(case.file, root)
+            problems[case.file, name] = Problem(shown, case.line, "name", message)
+    return list(problems.values())

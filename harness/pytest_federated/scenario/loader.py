@@ -1,0 +1,179 @@
+"""From a scenario file to validated scenarios."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from pydantic import ValidationError
+
+from pytest_federated.core.errors import HarnessError, Problem, ScenarioError
+from pytest_federated.scenario.explain import explain
+from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
+from pytest_federated.scenario.references import compared
+from pytest_federated.scenario.schema import Scenario, choices
+from pytest_federated.scenario.source import MAX_PROBLEMS, Document, read_documents
+from pytest_federated.user.modules import read_from
+
+DEFAULTS = "defaults.yaml"
+_ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scenario to run: a document of a file, or one variant of its matrix.
+
+    Attributes:
+        scenario: what to run.
+        variant: the part of the id in brackets, empty without a matrix.
+        file: the file, as given to `load_file`.
+        line: first line of its document.
+        siblings: all variants of the document's matrix, this one too; empty without a matrix.
+
+    """
+
+    scenario: Scenario
+    variant: str
+    file: Path
+    line: int
+    siblings: Mapping[str, Scenario] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        """Name and variant, as in ``digits-label-skew[alpha=0.1]``."""
+        return self.scenario.id(self.variant)
+
+
+def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
+    """Reads all scenarios of a file, with the ``defaults.yaml`` of its folder applied.
+
+    Defaults of the folders above count too, the nearest first, up to the root of the project:
+    the first folder with a ``.git``, ``pyproject.toml``, ``pytest.ini``, ``tox.ini`` or
+    ``setup.cfg``.
+
+    Args:
+        file: the YAML file.
+        root: messages give paths relative to it, where they are below it.
+
+    Raises:
+        ScenarioError: with every problem of the file.
+
+    """
+    with read_from(file.parent):
+        return _load_file(file, root)
+
+
+def _load_file(file: Path, root: Optional[Path]) -> list[Case]:
+    shown = shown_path(file, root)
+    defaults = _defaults(file, root)
+    cases: list[Case] = []
+    problems: dict[str, Problem] = {}
+    first_line: dict[str, int] = {}
+    for document in read_documents(file, shown):
+        line = document.place(()).line
+        _write_out_choices(document)
+        for default in defaults:
+            document = document.over(default)
+        name = document.data.get("name")
+        loaded, found = _cases(document, file, line)
+        if len(cases) + len(loaded) > MAX_VARIANTS:
+            message = f"has more than {MAX_VARIANTS:,} scenarios; put some into another file"
+            raise ScenarioError([Problem(shown, line, "", message)])
+        if isinstance(name, str) and name in first_line:
+            place = document.place(("name",))
+            message = f"got {name!r}; taken in line {first_line[name]}"
+            found.append(Problem(place.file, place.line, "name", message))
+        elif isinstance(name, str):
+            first_line[name] = document.place(("name",)).line
+        cases += loaded
+        problems.update((str(p), p) for p in found)
+    if problems:
+        raise ScenarioError(problems.values())
+    return cases
+
+
+def _write_out_choices(document: Document) -> None:
+    """Before defaults are filled in: {keras: ...} is another kind than {kind: mlp}."""
+    for path, registry in choices():
+        document.normalized(path, registry.normalize)
+
+
+def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
+    variants, problems = expand(document)
+    if not variants:  # what else is wrong is shown too
+        variants = [("", document.without("matrix"))]
+    cases: list[Case] = []
+    siblings: dict[str, Scenario] = {}
+    for variant, filled in variants:
+        if len(problems) >= MAX_PROBLEMS:
+            break
+        if "schema" not in filled.data:
+            place = filled.place(())
+            problems.append(
+                Problem(
+                    place.file,
+                    place.line,
+                    "schema",
+                    "missing; the first line should be 'schema: 1'",
+                )
+            )
+        try:
+            scenario = Scenario.model_validate(filled.data)
+        except ValidationError as bad:
+            problems += explain(bad, filled)
+            continue
+        cases.append(Case(scenario, variant, file, line, siblings))
+        if variant:
+            siblings[variant] = scenario
+    if not problems:
+        problems += _uncomparable(cases, document)
+    return cases, problems
+
+
+def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
+    """What expectations would compare with, and cannot."""
+    problems = []
+    for case in cases:
+        try:
+            compared(case.scenario, case.variant, case.siblings)
+        except HarnessError as bad:
+            key, _, message = str(bad).partition(": ")
+            place = document.place(tuple(key.split(".")))
+            problems.append(Problem(place.file, place.line, key, message))
+    return problems
+
+
+def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
+    found = []
+    for folder in resolved(file).parents:
+        if os.path.lexists(folder / DEFAULTS):  # a broken link is no reason to do without
+            found.append(_default(folder / DEFAULTS, root))
+            _write_out_choices(found[-1])
+        if any(os.path.lexists(folder / marker) for marker in _ROOT_MARKERS):
+            break
+    return found
+
+
+def _default(file: Path, root: Optional[Path]) -> Document:
+    documents = read_documents(file, shown_path(file, root), may_be_empty=True)
+    if len(documents) > 1:
+        place = documents[1].place(())
+        raise ScenarioError([Problem(place.file, place.line, "", "defaults are one document only")])
+    return documents[0] if documents else Document({}, {})
+
+
+def shown_path(file: Path, root: Optional[Path]) -> Path:
+    """The path that messages give: relative to `root`, or to here, where it is below that."""
+    try:
+        whole = resolved(file.parent) / file.name  # a link is shown by its own name
+        return whole.relative_to(resolved(root or Path.cwd()))
+    except ValueError:
+        return file
+
+
+def resolved(path: Path) -> Path:
+    """The path without links; of links in a circle, as far as they lead."""
+    return Path(os.path.realpath(path))  # Path.resolve would raise

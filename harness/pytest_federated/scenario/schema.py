@@ -1,0 +1,180 @@
+"""What a scenario may say, put together from what data, training and checks understand."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Optional
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.schema import Clients
+from pytest_federated.core.schema import Section, problem
+from pytest_federated.data.schema import Data
+from pytest_federated.expectations.judging import checks
+from pytest_federated.registry.registry import Choice, Choices, Registry, kind
+from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.model import models
+from pytest_federated.training.privacy import is_bounded, is_private, no_epsilon
+from pytest_federated.training.schema import Training
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+# Names that mean something else to pytest, as markers or in -m expressions.
+_NO_TAGS = {
+    *("skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
+    *("and", "or", "not"),
+}
+
+
+def _model_may_be_left_out(schema: dict[str, Any]) -> None:
+    schema["required"].remove("model")
+
+
+class Scenario(Section):
+    """One federated workload and what is expected of it.
+
+    `model` is None where the algorithm needs none.
+
+    Everything random is derived from `seeds`: the test set, the split, the initial weights,
+    the cohorts and the order of examples. One training is run for each seed.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_model_may_be_left_out)
+
+    schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    data: Data
+    clients: Clients
+    model: Annotated[Optional[Section], Choice(models, optional=True)]
+    training: Training
+    seeds: tuple[int, ...] = (0,)
+    expect: Annotated[dict[str, Section], Choices(checks)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, value: Any) -> Any:
+        """YAML gives lists where the frozen model keeps tuples."""
+        if not isinstance(value, Mapping):
+            return value
+        lists = ("tags", "seeds")
+        return {k: tuple(v) if k in lists and isinstance(v, list) else v for k, v in value.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_without_a_model_where_it_needs_none(cls, value: Any) -> Any:
+        training = value.get("training") if isinstance(value, Mapping) else None
+        given = training.get("algorithm") if isinstance(training, Mapping) else None
+        chosen = algorithms.normalize(given)
+        name = chosen.get("kind") if isinstance(chosen, Mapping) else None
+        if isinstance(name, str) and name in algorithms and _refused(name, "model"):
+            return {"model": None, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_the_algorithm_can_do_with(self) -> Scenario:
+        name = kind(self.training.algorithm)
+        if self.model is None and not _refused(name, "model"):
+            raise problem("model", "got nothing; must be a name, or a mapping with 'kind'")
+        for key, reason in algorithms[name].traits.get("refuses", {}).items():
+            given = functools.reduce(getattr, key.split("."), self)
+            if given is not None:
+                raise problem(
+                    key,
+                    f"got {kind(given)}; {name} has no use for it, as {reason}; leave it out, or "
+                    "say null where a defaults.yaml has it",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _clients_hold_out_what_they_fine_tune_for(self) -> Scenario:
+        if self.training.personalize is not None and self.data.holdout != "per_client":
+            raise problem(
+                "training.personalize",
+                "each client is judged on examples of its own; needs data.holdout: per_client",
+            )
+        return self
+
+    @field_validator("name")
+    @classmethod
+    def _names_files(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise problem("", "allowed: letters, digits, '-', '_' and '.', as it names files")
+        return name
+
+    @field_validator("tags")
+    @classmethod
+    def _are_markers(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(tag.isidentifier() for tag in tags):
+            raise problem("", "allowed: letters, digits and '_', as tags become pytest markers")
+        if taken := _NO_TAGS.intersection(tags):
+            raise problem("", f"{', '.join(sorted(taken))}: means something else to pytest")
+        return tags
+
+    @field_validator("seeds")
+    @classmethod
+    def _are_distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds:
+            raise problem("", "must have at least 1 item(s)")
+        if min(seeds) < 0:
+            raise problem("", "seeds are 0 or greater")
+        if len(set(seeds)) < len(seeds):
+            raise problem("", "the same seed twice is the same training twice")
+        return seeds
+
+    @model_validator(mode="after")
+    def _can_be_private(self) -> Scenario:
+        if not is_private(self.training.aggregator):
+            return self
+        name, algorithm = kind(self.training.aggregator), algorithms.entry(self.training.algorithm)
+        if sent := algorithm.traits.get("unprotected"):
+            raise problem(
+                "training.aggregator",
+                f"got {name}; with {algorithm.name} clients send {sent}, too, which get no noise; "
+                "leave it out, or choose another algorithm",
+            )
+        if not is_bounded(self.clients.sampling):
+            able = [n for n in samplers.names() if not samplers[n].traits.get("repeats")]
+            raise problem(
+                "training.aggregator",
+                f"got {name}; with {kind(self.clients.sampling)} sampling a client may come "
+                "several times in a round, and no noise is enough; "
+                f"allowed with: {', '.join(able)}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
+        reason = no_epsilon(self.training.aggregator, self.clients.systems)
+        if "epsilon" in self.expect and reason:
+            raise problem("expect.epsilon", f"no epsilon can be promised: {reason}")
+        return self
+
+    def id(self, variant: str = "") -> str:
+        """Name, and the variant of a matrix: ``digits-label-skew[alpha=0.1]``."""
+        return f"{self.name}[{variant}]" if variant else self.name
+
+    def settings(self) -> dict[str, Any]:
+        """The whole scenario as JSON-ready data, with defaults written out."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def _refused(algorithm: str, key: str) -> str:
+    """Why an algorithm cannot do with a key of the scenario; empty where it can."""
+    return algorithms[algorithm].traits.get("refuses", {}).get(key, "")
+
+
+def choices(section: type[Section] = Scenario) -> Iterator[tuple[tuple[str, ...], Registry[Any]]]:
+    """The key paths at which a scenario chooses from a registry, and these registries."""
+    for name, field in section.model_fields.items():
+        for note in field.metadata:
+            if isinstance(note, Choice):
+                yield (name,), note.registry
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            for path, registry in choices(field.annotation):
+                yield (name, *path), registry

@@ -1,0 +1,96 @@
+"""TFF's execution context over the worker that the harness owns, or over remote ones."""
+
+from __future__ import annotations
+
+import atexit
+from typing import Any, Optional, Union
+
+from pytest_federated.core.errors import RuntimeUnavailable
+from pytest_federated.tff.compiler import context_arguments
+from pytest_federated.tff.executors import executor_factory
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.remote import RemoteRuntime
+from pytest_federated.tff.worker import LocalWorker
+
+
+class Runtime:
+    """TFF, ready to execute on this machine, by a worker process of its own."""
+
+    addresses: tuple[str, ...] = ()  # of remote workers
+
+    def __init__(self, threads: Optional[int] = None) -> None:
+        """`threads` limits the worker's compute threads; None leaves it all cores."""
+        self.worker = LocalWorker(threads)
+        self._stopped = False
+        self._context: Any = None
+
+    def start(self) -> Any:
+        """Imports TFF, makes this its default context, and returns the module.
+
+        The worker itself starts with the first computation, and again if it died.
+
+        Raises:
+            RuntimeUnavailable: TFF is missing or broken.
+
+        """
+        tff = import_tff()
+        if self._context is None:
+            # TFF's own factory retries for ever when its worker is gone; ours asks `_connect`.
+            self._context = tff.framework.SyncExecutionContext(
+                executor_fn=executor_factory(tff, self._connect), **context_arguments()
+            )
+        tff.framework.set_default_context(self._context)
+        return tff
+
+    def _connect(self) -> Any:
+        """The channel to the worker, which is started if need be.
+
+        Raises:
+            RuntimeUnavailable: the runtime was stopped, or the worker died or cannot be started.
+
+        """
+        if self._stopped:
+            raise RuntimeUnavailable("the TFF runtime was stopped")
+        if self.worker.died:
+            words = self.worker.last_words()
+            self.worker.stop()
+            raise RuntimeUnavailable(f"TFF's worker process died{words}")
+        if not self.worker.alive:
+            self.worker.start()
+            if self._stopped:  # meanwhile, by the main thread
+                self.worker.stop()
+                raise RuntimeUnavailable("the TFF runtime was stopped")
+        return self.worker.channel
+
+    def stop(self) -> None:
+        """Ends the worker for good; computations still under way fail."""
+        self._stopped = True
+        self.worker.stop()
+
+
+_runtime: Union[Runtime, RemoteRuntime, None] = None
+
+
+def runtime(
+    threads: Optional[int] = None, workers: tuple[str, ...] = ()
+) -> Union[Runtime, RemoteRuntime]:
+    """The runtime of this process: of the remote `workers`, or without any a local one.
+
+    It is made at the first call and when `workers` are others than before; `threads`, which only
+    a local one heeds, counts when it is made.
+    """
+    global _runtime
+    if _runtime is not None and _runtime.addresses != workers:
+        shutdown()
+    if _runtime is None:
+        _runtime = RemoteRuntime(workers) if workers else Runtime(threads)
+        atexit.register(shutdown)
+    return _runtime
+
+
+def shutdown() -> None:
+    """Ends this process's worker, or leaves the remote ones. A later `runtime()` begins anew."""
+    global _runtime
+    ended, _runtime = _runtime, None  # first, so that an interrupt leaves none that was stopped
+    if ended is not None:
+        ended.stop()

@@ -1,0 +1,72 @@
+"""Channels to remote workers, and whether a worker answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from pytest_federated.core.errors import RuntimeUnavailable
+from pytest_federated.tff.executors import CHANNEL_OPTIONS
+
+START_SECONDS = 10
+# The request to free nothing: a TFF worker answers it at once, also while it computes.
+_PING = "/tensorflow_federated.v0.ExecutorGroup/Dispose"
+_QUICK = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000)]
+
+
+def open_channel(address: str) -> Any:
+    """A gRPC channel to ``host:port``, in plain text."""
+    import grpc
+
+    # With its scheme, as gRPC would take the host of "dns:8000" for one.
+    return grpc.insecure_channel(f"dns:///{address}", [*CHANNEL_OPTIONS, *_QUICK])
+
+
+def ping(channel: Any, seconds: float) -> Any:
+    """A `grpc.Future` that ends when the worker answers, or fails after `seconds`."""
+    return channel.unary_unary(_PING).future(b"", timeout=seconds, wait_for_ready=True)
+
+
+def timed_out(pinged: Any) -> bool:
+    """Whether this ping has ended for want of an answer."""
+    import grpc
+
+    return pinged.done() and pinged.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def no_answer(pinged: Any, seconds: float) -> Optional[str]:
+    """Waits for a ping to end and says what was wrong, or None."""
+    import grpc
+
+    if pinged.exception() is None:
+        return None
+    if pinged.code() is grpc.StatusCode.UNIMPLEMENTED:
+        return "what answers there is not a TFF worker"
+    if timed_out(pinged):
+        return f"no answer within {seconds:g} s"
+    return str(pinged.details() or pinged.code())
+
+
+def silent(addresses: Sequence[str], seconds: float) -> dict[str, str]:
+    """The addresses at which no TFF worker answers within `seconds`, and why."""
+    channels = {address: open_channel(address) for address in addresses}
+    pings = {address: ping(channel, seconds) for address, channel in channels.items()}
+    reasons = {address: no_answer(pinged, seconds) for address, pinged in pings.items()}
+    for channel in channels.values():
+        channel.close()
+    return {address: reason for address, reason in reasons.items() if reason}
+
+
+def demand(addresses: Sequence[str]) -> None:
+    """Checks that all workers answer.
+
+    Raises:
+        RuntimeUnavailable: some do not; the message names them.
+
+    """
+    if reasons := silent(addresses, START_SECONDS):
+        each = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
+        raise RuntimeUnavailable(
+            f"{len(reasons)} of {len(addresses)} remote workers cannot be used: {each} "
+            "(start them with: pytest-federated worker --port N)"
+        )

@@ -1,0 +1,139 @@
+"""Importing TensorFlow Federated: only when a scenario runs, without its noise."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from typing import Any, Optional
+
+from packaging.requirements import Requirement
+
+from pytest_federated.core import signals as interrupts
+from pytest_federated.core.errors import RuntimeUnavailable
+
+TFF_VERSION = "0.87.0"
+_INSTALL = f"pip install --no-deps tensorflow-federated=={TFF_VERSION}"
+_UV = "with uv: see docs/installing.md"
+
+_quiet = True
+_is_cut_off = False
+
+
+def be_loud() -> None:
+    """Lets TensorFlow and TFF write to the terminal what they like (``pytest -vv``)."""
+    global _quiet
+    _quiet = False
+
+
+def log_level() -> str:
+    """Value of TF_CPP_MIN_LOG_LEVEL for this process and its workers."""
+    return "3" if _quiet else os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
+
+
+def missing() -> Optional[str]:
+    """One line that says why TFF cannot be imported here and what to do, or None.
+
+    Looks only; imports nothing.
+    """
+    if find_spec("tensorflow_federated") and find_spec("tensorflow"):
+        return None
+    system, machine = platform.system(), platform.machine()
+    if (system, machine) != ("Linux", "x86_64"):
+        return (
+            f"tensorflow-federated {TFF_VERSION} has no wheel for {system} {machine}: run "
+            "scenarios on Linux x86-64 (a container will do); 'pytest-federated check' and "
+            "--collect-only work here"
+        )
+    if sys.version_info >= (3, 12):
+        python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        return (
+            f"tensorflow-federated {TFF_VERSION} needs Python 3.9 to 3.11, and this is {python}: "
+            "make an environment with an older Python"
+        )
+    return f"tensorflow-federated is not installed: {_INSTALL} ({_UV})"
+
+
+def import_tff() -> Any:
+    """Imports TensorFlow and TFF and returns the module `tensorflow_federated`.
+
+    It takes no time of a limit, and neither that nor a Ctrl-C cuts it off.
+
+    Raises:
+        RuntimeUnavailable: it is missing or broken; the message has the command to run.
+
+    """
+    if reason := missing():
+        raise RuntimeUnavailable(reason)
+    global _is_cut_off
+    with interrupts.uncounted(), silenced(), _without_collector():
+        try:
+            import tensorflow  # noqa: F401
+            import tensorflow_federated as tff
+        except Exception as bad:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
+            if _is_cut_off:
+                raise RuntimeUnavailable(
+                    "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
+                    "cannot be done twice: start it anew"
+                ) from bad
+            line = str(bad).partition("\n")[0]
+            raise RuntimeUnavailable(
+                f"tensorflow-federated is broken here ({type(bad).__name__}: {line}): {_repair()}"
+            ) from bad
+        except BaseException:
+            _is_cut_off = True
+            raise
+    return tff
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's garbage collector rests: it takes a seventh of the import, and finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _repair() -> str:
+    """The command that puts right what is installed in another version than we require."""
+    unmet = []
+    for text in requires("pytest-federated") or []:
+        wanted = Requirement(text)
+        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            met = wanted.specifier.contains(version(wanted.name), prereleases=True)
+        except PackageNotFoundError:
+            met = False
+        if not met:
+            unmet.append(f"'{wanted.name}{wanted.specifier}'")
+    what = " ".join(unmet) or f"--force-reinstall --no-deps tensorflow-federated=={TFF_VERSION}"
+    return f"pip install {what} ({_UV})"
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keeps start-up messages and deprecation warnings of TensorFlow and TFF to themselves."""
+    if not _quiet:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = log_level()
+    with contextlib.suppress(ImportError):  # TFF's import says better what is missing
+        from absl import logging as absl_logging
+
+        absl_logging.set_verbosity(absl_logging.ERROR)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

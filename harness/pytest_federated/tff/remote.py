@@ -1,0 +1,233 @@
+"""TFF's own workers on other machines: each computes for some of the clients of a round.
+
+Each worker has the same share of the clients in every round. When one is lost, another does its
+share, in the same round: nothing else changes, so neither do the numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from pytest_federated.core.errors import RuntimeUnavailable
+from pytest_federated.tff.compiler import context_arguments
+from pytest_federated.tff.executors import executor_factory
+from pytest_federated.tff.health import demand, no_answer, open_channel, ping, silent, timed_out
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.sharding import divided_context
+
+RECONNECT_SECONDS = 5  # for a worker whose connection broke to answer again
+_RETURN_SECONDS = 1  # for a worker that was lost to answer when the next training starts
+SILENT_SECONDS = 30  # for a worker that computes to answer a ping
+_PING_EVERY_SECONDS = 1
+_ATTEMPTS = 3
+
+
+class WorkerLost(UserWarning):
+    """A remote worker no longer answers; the others do its work."""
+
+
+class _Lost(Exception):
+    """Why a worker cannot go on."""
+
+
+class Worker:
+    """The connection to one worker, with a thread that waits for it, as TFF's calls block.
+
+    Attributes:
+        address: ``host:port``.
+        lost: why it is not used any more, or None.
+
+    """
+
+    def __init__(self, tff: Any, address: str, compiler: Any) -> None:
+        """`compiler` makes of a computation what TFF's workers understand."""
+        from tensorflow_federated.python.common_libs.async_utils import AsyncThreadRunner
+
+        class Context(tff.framework.AsyncExecutionContext):
+            # Without TFF's retrying, which has no end when the worker has gone.
+            invoke = tff.framework.AsyncExecutionContext.invoke.__wrapped__
+
+        self.address = address
+        self.lost: Optional[str] = None
+        self._channel = open_channel(address)
+        self._factory = executor_factory(tff, lambda: self._channel)
+        self._context = Context(
+            executor_fn=self._factory, **{**context_arguments(), "compiler_fn": compiler}
+        )
+        self._thread = AsyncThreadRunner()
+
+    async def invoke(self, computation: Any, argument: Any) -> Any:
+        """Runs a computation.
+
+        Raises:
+            _Lost: the worker is gone, does not answer, or fails again and again.
+
+        """
+        import grpc
+
+        failed = 0
+        while True:
+            try:
+                return await self._watched(
+                    self._thread.await_coro_and_return_result(
+                        self._context.invoke(computation, argument)
+                    )
+                )
+            except grpc.RpcError as bad:
+                failed += 1
+                # It may have been restarted, or the network was away for a moment.
+                reason = await asyncio.to_thread(self._gone)
+                if reason is None and not _is_of_the_connection(bad):
+                    raise  # the computation failed, not the worker
+                if reason is None and failed == _ATTEMPTS:
+                    reason = f"failed {failed} times, at last with {bad.code()}"
+                if reason:
+                    raise _Lost(reason) from bad
+
+    async def _watched(self, work: Any) -> Any:
+        """Awaits `work`, and asks all the while whether the worker is there.
+
+        A machine that is switched off or cut off closes no connection. gRPC's own keepalive does
+        not do: servers hang up on who pings them more often than every five minutes.
+        """
+        task, pinged = asyncio.ensure_future(work), None
+        while not (await asyncio.wait({task}, timeout=_PING_EVERY_SECONDS))[0]:
+            if pinged is not None and timed_out(pinged):
+                self._channel.close()  # ends the work, with an error that does not matter
+                await asyncio.wait({task})
+                task.exception()
+                raise _Lost(f"no answer within {SILENT_SECONDS:g} s")
+            if pinged is None or pinged.done():
+                pinged = ping(self._channel, SILENT_SECONDS)
+        return task.result()
+
+    def _gone(self) -> Optional[str]:
+        reason = no_answer(ping(self._channel, RECONNECT_SECONDS), RECONNECT_SECONDS)
+        return reason and f"its connection broke, then {reason}"
+
+    def reconnect(self) -> None:
+        """Uses the worker again after it was lost."""
+        self.close()
+        self._channel, self.lost = open_channel(self.address), None
+
+    def close(self) -> None:
+        """Frees what the worker keeps for this process, and closes the connection."""
+        if self.lost is None:
+            self._factory.close()
+        self._channel.close()
+
+
+def _is_of_the_connection(bad: Any) -> bool:
+    """Whether TFF would try again: the connection broke, or the worker knows no such executor."""
+    from tensorflow_federated.python.core.impl.executors import executors_errors
+
+    return isinstance(bad, executors_errors.RetryableError)
+
+
+class Workers:
+    """The workers of a runtime, in order."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = tuple(workers)
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    async def invoke(self, position: int, computation: Any, argument: Any) -> Any:
+        """Runs a computation on the worker at `position`, or where that is lost on another.
+
+        Raises:
+            RuntimeUnavailable: all are lost.
+
+        """
+        while left := self._left():
+            worker = self._workers[position]
+            if worker.lost:
+                worker = left[position % len(left)]
+            try:
+                return await worker.invoke(computation, argument)
+            except _Lost as bad:
+                self._lose(worker, str(bad))
+        each = "; ".join(f"{worker.address}: {worker.lost}" for worker in self._workers)
+        raise RuntimeUnavailable(f"no remote worker is left ({each})")
+
+    def _left(self) -> list[Worker]:
+        return [worker for worker in self._workers if not worker.lost]
+
+    def _lose(self, worker: Worker, reason: str) -> None:
+        if worker.lost:  # another share was there too
+            return
+        worker.lost = reason
+        if left := self._left():
+            others = ", ".join(other.address for other in left)
+            warnings.warn(
+                f"the TFF worker at {worker.address} is lost ({reason}): "
+                f"its clients go to {others}",
+                WorkerLost,
+                stacklevel=1,
+            )
+
+    def take_back(self) -> None:
+        """Uses lost workers again that answer now."""
+        if lost := [worker for worker in self._workers if worker.lost]:
+            gone = silent([worker.address for worker in lost], _RETURN_SECONDS)
+            for worker in lost:
+                if worker.address not in gone:
+                    worker.reconnect()
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+
+
+class RemoteRuntime:
+    """TFF, ready to execute on remote workers."""
+
+    def __init__(self, addresses: tuple[str, ...]) -> None:
+        """`addresses` as `parse_addresses` gives them."""
+        self.addresses = addresses
+        self._workers: Optional[Workers] = None
+        self._context: Any = None
+
+    def start(self) -> Any:
+        """Imports TFF, makes the workers its default context, and returns the module.
+
+        The first time, all workers have to answer. Later, lost ones that answer are taken back.
+
+        Raises:
+            RuntimeUnavailable: TFF is missing or broken, or workers do not answer.
+
+        """
+        tff = import_tff()
+        if self._workers is None:
+            demand(self.addresses)
+            compiler = _compiler(tff)
+            self._workers = Workers([Worker(tff, a, compiler) for a in self.addresses])
+            self._context = divided_context(tff, self._workers)
+        else:
+            self._workers.take_back()
+        tff.framework.set_default_context(self._context)
+        return tff
+
+    def stop(self) -> None:
+        """Leaves the workers, which run on; computations still under way fail."""
+        if self._workers is not None:
+            self._workers.close()
+
+
+def _compiler(tff: Any) -> Any:
+    """TFF's compiler for all workers together: once for a computation, one thread at a time."""
+    from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
+
+    pipeline = compiler_pipeline.CompilerPipeline(context_arguments()["compiler_fn"])
+    lock = threading.Lock()
+
+    def compile_once(computation: Any) -> Any:
+        with lock:
+            return pipeline.compile(computation)
+
+    return compile_once

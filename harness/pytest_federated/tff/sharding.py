@@ -1,0 +1,121 @@
+"""Dividing a computation among workers.
+
+TFF splits a computation that aggregates once into what comes before, the merging of two partial
+aggregates, and what comes after. Each worker runs the first part for its share of the clients.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Protocol
+
+from pytest_federated.core.errors import RuntimeUnavailable
+from pytest_federated.tff.compiler import simulated
+
+
+class Pool(Protocol):
+    """Workers in order."""
+
+    def __len__(self) -> int: ...
+
+    async def invoke(self, position: int, computation: Any, argument: Any) -> Any:
+        """Runs a computation on the worker at `position`, or on another in its place."""
+        ...
+
+
+def divided_context(tff: Any, workers: Pool) -> Any:
+    """A `tff.framework.SyncContext`; with one worker, nothing is divided, and anything runs."""
+    from tensorflow_federated.python.common_libs.async_utils import AsyncThreadRunner
+    from tensorflow_federated.python.common_libs.structure import Struct
+    from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
+
+    form: Any = None  # the three parts of the computation under way
+
+    class Share(tff.framework.AsyncContext):
+        """What TFF takes for one worker: a fixed share of the clients.
+
+        TFF would merge what the shares give as it comes in, and fail with the first that fails.
+        Here all that they give, failures too, is kept until none is under way and then merged in
+        the order of the workers: the same additions every time, and nothing is left running.
+        """
+
+        def __init__(self, position: int) -> None:
+            self._position = position
+
+        async def invoke(self, computation: Any, argument: Any) -> Any:
+            if computation is form.up_to_merge:
+                try:
+                    given = await workers.invoke(self._position, computation, argument)
+                except Exception as bad:
+                    given = bad
+                return {self._position: given}
+            if computation is form.merge:
+                return {**argument[0], **argument[1]}
+            if form.up_to_merge.type_signature.parameter is None:
+                argument = await self._merged(argument)
+            else:
+                own, given = argument
+                argument = Struct.unnamed(own, await self._merged(given))
+            return await workers.invoke(self._position, computation, argument)
+
+        async def _merged(self, given: dict[int, Any]) -> Any:
+            parts = [given[position] for position in sorted(given)]
+            for part in parts:
+                if isinstance(part, Exception):
+                    raise part
+            whole = parts[0]
+            for part in parts[1:]:
+                both = Struct.unnamed(whole, part)
+                whole = await workers.invoke(self._position, form.merge, both)
+            return whole
+
+    class Context(tff.framework.SyncContext):
+        def __init__(self) -> None:
+            self._thread = AsyncThreadRunner()
+            self._forms = compiler_pipeline.CompilerPipeline(_form)
+            self._composed = tff.backends.native.create_mergeable_comp_execution_context(
+                [Share(position) for position in range(len(workers))]
+            )
+
+        def invoke(self, computation: Any, argument: Any = None) -> Any:
+            nonlocal form
+            if len(workers) == 1:
+                return self._thread.run_coro_and_return_result(
+                    workers.invoke(0, computation, argument)
+                )
+            form = self._forms.compile(computation)
+            return self._composed.invoke(form, argument)
+
+    return Context()
+
+
+def undividable(computation: Any) -> Optional[str]:
+    """Why a TFF computation cannot be divided among several workers, or None where it can."""
+    try:
+        _form(computation)
+    except RuntimeUnavailable as bad:
+        return str(bad)
+    return None
+
+
+def _form(computation: Any) -> Any:
+    import tensorflow_federated as tff
+    from tensorflow_federated.python.core.impl.types import type_analysis
+
+    def is_at_clients(of: Any) -> bool:
+        return isinstance(of, tff.FederatedType) and of.placement is tff.CLIENTS
+
+    try:
+        form = tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
+    except (TypeError, ValueError) as bad:
+        raise _refused("one of its aggregations needs the result of another") from bad
+    if type_analysis.contains(form.after_merge.type_signature.result, is_at_clients):
+        # TFF returns them in the order in which the workers happen to finish.
+        raise _refused("its clients keep results of their own from round to round")
+    return form
+
+
+def _refused(reason: str) -> RuntimeUnavailable:
+    return RuntimeUnavailable(
+        "the algorithm of this scenario cannot be divided among several remote workers, as "
+        f"{reason}; it runs on one worker, or on none (--fed-workers=HOST:PORT, or without)"
+    )

@@ -1,0 +1,186 @@
+"""TFF's local worker process, owned by the harness.
+
+TFF itself starts the same binary, but hands it the terminal and does not end it with Python, so
+that a piped pytest never returns. Here the worker writes to a file of its own, is ended by
+`stop`, and is ended by the kernel when this process is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, Optional
+
+from pytest_federated.core.errors import RuntimeUnavailable
+from pytest_federated.tff.executors import CHANNEL_OPTIONS
+from pytest_federated.tff.imports import log_level, missing
+
+READY_SECONDS = 60
+
+
+class LocalWorker:
+    """One worker process, and the channel to it."""
+
+    def __init__(self, threads: Optional[int] = None) -> None:
+        """`threads` limits the worker's compute threads; None leaves it all cores."""
+        self._threads = threads
+        self._process: Optional[subprocess.Popen[bytes]] = None
+        self._log: Optional[IO[bytes]] = None
+        self.channel: Any = None
+
+    @property
+    def pid(self) -> Optional[int]:
+        """Process id of the running worker, None when it does not run."""
+        return self._process.pid if self.alive and self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def died(self) -> bool:
+        """Whether the process was started and ended by itself, not by `stop`."""
+        return self._process is not None and not self.alive
+
+    def start(self) -> None:
+        """Starts the process and waits until it answers.
+
+        Raises:
+            RuntimeUnavailable: the binary is missing, ends at once, or does not answer.
+
+        """
+        import grpc
+        import portpicker
+
+        with _one_at_a_time():
+            port = portpicker.pick_unused_port()
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
+            self._spawn(command(port), environment(self._threads))
+            self.channel = grpc.insecure_channel(f"localhost:{port}", CHANNEL_OPTIONS)
+            ready = grpc.channel_ready_future(self.channel)
+            deadline = time.monotonic() + READY_SECONDS
+            while True:
+                with contextlib.suppress(grpc.FutureTimeoutError):
+                    ready.result(timeout=0.2)
+                    return
+                if not self.alive or time.monotonic() > deadline:
+                    ready.cancel()
+                    reason = f"TFF's worker process did not start{self.last_words()}"
+                    self.stop()
+                    raise RuntimeUnavailable(reason)
+
+    def _spawn(self, command: list[str], environment: dict[str, str]) -> None:
+        """Starts the process from a thread that lives as long as it does.
+
+        The kernel's parent-death signal is sent when the *thread* that forked ends; the caller's
+        thread may end long before the worker should.
+        """
+        started = threading.Event()
+        failures: list[OSError] = []
+
+        def keep() -> None:
+            try:
+                # Here, and not by the caller's thread, which an interrupt may keep from it.
+                self._process = process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._log,
+                    stderr=self._log,
+                    env=environment,
+                    start_new_session=True,  # Ctrl-C is for pytest, which then ends the worker
+                )
+            except OSError as bad:
+                failures.append(bad)
+                started.set()
+                return
+            started.set()
+            process.wait()
+
+        threading.Thread(target=keep, name="tff-worker-keeper", daemon=True).start()
+        started.wait()
+        if failures:
+            raise RuntimeUnavailable(f"TFF's worker process did not start: {failures[0]}")
+
+    def last_words(self) -> str:
+        """How the worker ended and the end of what it wrote, for an error message."""
+        code = self._process.poll() if self._process else None
+        how = "" if code is None else f" ({ending(code)})"
+        if self._log is None:
+            return how
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()[-5:]
+        return how + "".join(f"\n    {line}" for line in lines)
+
+    def stop(self) -> None:
+        """Ends the process, which keeps nothing worth a farewell, and waits until it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def ending(code: int) -> str:
+    """How a process ended, from its return code."""
+    return f"ended by signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def command(port: int) -> list[str]:
+    """Command line of a worker that listens on `port` and ends with this process.
+
+    Raises:
+        RuntimeUnavailable: TFF is missing, or its binary is.
+
+    """
+    if reason := missing():
+        raise RuntimeUnavailable(reason)
+    found = find_spec("tensorflow_federated")  # looks for it, and imports nothing
+    assert found and found.submodule_search_locations
+    binary = Path(found.submodule_search_locations[0]) / "data" / "worker_binary"
+    if not binary.is_file():
+        raise RuntimeUnavailable(
+            f"tensorflow-federated is incomplete: {binary} is missing; reinstall it"
+        )
+    launcher = Path(__file__).with_name("launch.py")
+    python = [sys.executable, "-I", "-S"]
+    return [*python, str(launcher), str(os.getpid()), str(binary), f"--port={port}"]
+
+
+def environment(threads: Optional[int]) -> dict[str, str]:
+    """Environment variables of a worker; `threads` limits its compute threads."""
+    limits = {}
+    if threads:
+        limits = {
+            "TF_NUM_INTRAOP_THREADS": str(threads),
+            "TF_NUM_INTEROP_THREADS": str(threads + 1),  # as reading of data sets blocks one
+        }
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level(), **limits}
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Keeps other harness processes of this user from picking the same free port.
+
+    gRPC servers share ports (SO_REUSEPORT): two workers on one port would both start, and each
+    would get some of the other's calls.
+    """
+    import fcntl  # here, as Windows has none and reads this module all the same
+
+    path = Path(tempfile.gettempdir()) / f"pytest-federated-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,184 @@
+"""Differential privacy of clients: clipping, and noise at the server."""
+
+from __future__ import annotations
+
+import collections
+from typing import Annotated, Any, Callable, Optional
+
+from pydantic import Field
+
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.aggregators.aggregator import aggregators, flat, unflat
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NoiseMultiplier = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Delta = Annotated[float, Field(gt=0, lt=1)]
+Quantile = Annotated[float, Field(ge=0, le=1)]
+# Of the server's state: what the noise of the next round is drawn from, set for each training.
+NOISE_SEED = "noise_seed"
+# Of a tree over the rounds: enough for half a million.
+_LEVELS = 20
+
+
+@aggregators("dp", unweighted=True, by_clients=True, private="")
+def dp(
+    clients: int,
+    *,
+    noise_multiplier: NoiseMultiplier,
+    delta: Delta = 1e-5,
+    clip: Optional[Positive] = None,
+    initial_clip: Positive = 0.1,
+    quantile: Quantile = 0.5,
+    learning_rate: Positive = 0.2,
+    count_stddev: Optional[Positive] = None,
+) -> Any:
+    """DP-FedAvg: changes clipped in L2 norm, summed, and Gaussian noise added to the sum.
+
+    The sum is divided by the number of clients that a round is expected to have. Noise has
+    `noise_multiplier` times the clipping norm as its standard deviation, in rounds to which nobody
+    comes, too. The norm is `clip` where
+    given. Otherwise it adapts, from `initial_clip`, to the `quantile` of the clients' norms, by a
+    count of clipped clients that has noise too (`count_stddev`, a twentieth of the clients unless
+    given); then a little more is added to the sum, so that both together cost what
+    `noise_multiplier` says. The report gives epsilon at `delta`.
+
+    As `tff.learning.dp_aggregator` without its zeroing, whose bound would be estimated without
+    noise: `tff.aggregators.DifferentiallyPrivateFactory` on the queries of TensorFlow Privacy,
+    with noise from the scenario's seed.
+
+    Source: McMahan et al., Learning Differentially Private Recurrent Language Models, ICLR 2018,
+    algorithm 1, arXiv:1710.06963; Andrew, Thakkar et al., Differentially Private Learning with
+    Adaptive Clipping, NeurIPS 2021, algorithm 1, arXiv:1905.03871.
+    """
+    import tensorflow_privacy as tfp
+    from tensorflow_federated.python.aggregators import differential_privacy
+
+    tff: Any = import_tff()
+    if clip is not None:
+        query = _seeded_sum(clip, clip * noise_multiplier)
+    else:
+        for_sum, count_stddev = differential_privacy.adaptive_clip_noise_params(
+            noise_multiplier, float(clients), count_stddev
+        )
+        query = _adaptive_sum(
+            initial_l2_norm_clip=initial_clip,
+            noise_multiplier=for_sum,
+            target_unclipped_quantile=quantile,
+            learning_rate=learning_rate,
+            clipped_count_stddev=count_stddev,
+            expected_num_records=clients,
+        )
+    mean = tfp.NormalizedQuery(query, denominator=float(clients))
+    return tff.aggregators.DifferentiallyPrivateFactory(mean)
+
+
+@aggregators("dp_ftrl", unweighted=True, by_clients=True, private="", by_participation=True)
+def dp_ftrl(
+    clients: int,
+    *,
+    noise_multiplier: NoiseMultiplier,
+    clip: Positive,
+    delta: Delta = 1e-5,
+) -> Any:
+    """DP-FTRL: as `dp`, with noise that later rounds take back in part, and no need to sample.
+
+    The sum of the rounds so far has the noise of the nodes of a binary tree that make it up, as
+    many as the number of rounds has ones in binary; each with `noise_multiplier` times `clip` as
+    its standard deviation. So privacy does not rest on who takes part being secret, but a client
+    costs more the more often it does. It is DP-FTRL with a server optimizer that is sgd, with
+    momentum or without.
+
+    As `tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation` with `use_efficient=False`,
+    on the queries of TensorFlow Privacy, with noise from the scenario's seed and one tree.
+
+    Source: Kairouz, McMahan et al., Practical and Private (Deep) Learning without Sampling or
+    Shuffling, ICML 2021, algorithm 1, arXiv:2103.00039.
+    """
+    import tensorflow_privacy as tfp
+
+    tff: Any = import_tff()
+    query = _seeded_sum(clip, clip * noise_multiplier, _of_tree)
+    mean = tfp.NormalizedQuery(query, denominator=float(clients))
+    return tff.aggregators.DifferentiallyPrivateFactory(mean)
+
+
+# From the shape of the noise and a seed, int32 (2,), whose second number counts the rounds, to
+# noise of deviation 1.
+Draw = Callable[[Any, Any], Any]
+
+
+def _of_round(shape: Any, seed: Any) -> Any:
+    """Noise that has nothing to do with that of other rounds."""
+    import tensorflow as tf
+
+    return tf.random.stateless_normal(shape, seed)
+
+
+def _of_tree(shape: Any, seed: Any) -> Any:
+    """What the noise of the sum of all rounds has become more by in this one."""
+    import tensorflow as tf
+
+    def of_first(rounds: Any) -> Any:
+        """The sum of the nodes that together cover so many rounds, each drawn anew."""
+        total = tf.zeros(shape)
+        for level in range(_LEVELS):
+            node = tf.bitwise.right_shift(rounds, level)
+            own = tf.stack([seed[0], node + (level << (31 - _LEVELS.bit_length()))])
+            total += tf.cond(
+                node % 2 > 0,
+                lambda own=own: tf.random.stateless_normal(shape, own),
+                lambda: tf.zeros(shape),
+            )
+        return total
+
+    return of_first(seed[1] + 1) - of_first(seed[1])
+
+
+def _seeded_sum(clip: float, stddev: float, draw: Draw = _of_round) -> Any:
+    """`tfp.GaussianSumQuery` whose noise is a function of a seed in its state."""
+    import tensorflow as tf
+    import tensorflow_privacy as tfp
+
+    class SeededSum(tfp.GaussianSumQuery):
+        _GlobalState = collections.namedtuple(
+            "_GlobalState", ["l2_norm_clip", "stddev", NOISE_SEED]
+        )
+
+        def make_global_state(self, l2_norm_clip: Any, stddev: Any) -> Any:
+            norm, deviation = (tf.cast(v, tf.float32) for v in (l2_norm_clip, stddev))
+            return self._GlobalState(norm, deviation, tf.constant([0, 0]))
+
+        def get_noised_result(self, sample_state: Any, global_state: Any) -> Any:
+            import dp_accounting
+
+            exact, seed = flat(sample_state), global_state.noise_seed
+            noise = global_state.stddev * draw(tf.shape(exact), seed)
+            event = dp_accounting.GaussianDpEvent(global_state.stddev / global_state.l2_norm_clip)
+            # The first number is the training's, the second counts its rounds.
+            next_state = global_state._replace(noise_seed=seed + tf.constant([0, 1]))
+            return unflat(exact + noise, sample_state), next_state, event
+
+    return SeededSum(clip, stddev)
+
+
+def _adaptive_sum(**settings: Any) -> Any:
+    """`tfp.QuantileAdaptiveClipSumQuery` on sums whose noise is seeded."""
+    import tensorflow as tf
+    import tensorflow_privacy as tfp
+
+    class AdaptiveSum(tfp.QuantileAdaptiveClipSumQuery):
+        def __init__(self) -> None:
+            super().__init__(**settings)
+            plain = self._sum_query
+            self._sum_query = _seeded_sum(plain._l2_norm_clip, plain._stddev)
+            counted = self._quantile_estimator_query._below_estimate_query
+            plain = counted._numerator
+            counted._numerator = _seeded_sum(plain._l2_norm_clip, plain._stddev)
+
+        def get_noised_result(self, sample_state: Any, global_state: Any) -> Any:
+            result, state, event = super().get_noised_result(sample_state, global_state)
+            seed = global_state.sum_state.noise_seed + tf.constant([0, 1])
+            sum_state = state.sum_state._replace(noise_seed=seed)
+            return result, state._replace(sum_state=sum_state), event
+
+    return AdaptiveSum()

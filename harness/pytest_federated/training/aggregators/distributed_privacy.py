@@ -1,0 +1,243 @@
+"""Differential privacy of clients who add the noise themselves, below secure aggregation."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Optional
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.aggregators.aggregator import aggregators, flat, unflat
+from pytest_federated.training.aggregators.clipping import zeroing_bound
+from pytest_federated.training.aggregators.differential_privacy import (
+    NOISE_SEED,
+    Delta,
+    NoiseMultiplier,
+    Positive,
+    Quantile,
+)
+
+# Of TFF: how seldom a coordinate of the sum may go round the modulus.
+_WRAPS = 1e-4
+
+
+@aggregators(
+    "distributed_dp",
+    unweighted=True,
+    by_clients=True,
+    private="with Gaussian noise in place of the clients' Skellam noise",
+)
+def distributed_dp(
+    clients: int,
+    *,
+    noise_multiplier: NoiseMultiplier,
+    delta: Delta = 1e-5,
+    bits: Annotated[int, Field(ge=1, le=22, description="Of each number in the sum.")] = 20,
+    rotation_type: Annotated[
+        Literal["hd", "dft"], Field(description="Hadamard or discrete Fourier transform.")
+    ] = "hd",
+    zeroing: Annotated[bool, Field(description="As `robust`; then no epsilon is given.")] = False,
+    clip: Optional[Positive] = None,
+    initial_clip: Positive = 0.1,
+    quantile: Quantile = 0.5,
+    learning_rate: Positive = 0.2,
+    count_stddev: Optional[Positive] = None,
+) -> Any:
+    """Distributed DP: clients add integer noise to their changes, of which a server sees the sum.
+
+    A change is rotated at random, clipped in L2 norm, scaled and rounded at random to integers.
+    Each client adds Skellam noise to it; secure aggregation gives the sum modulo 2^bits, which is
+    scaled and rotated back, and divided by the number of clients that a round is expected to have.
+    However many come, and where some drop out, their shares make up the same noise, which has
+    `noise_multiplier` times the clipping norm as its standard deviation; where nobody comes, the
+    server adds it. `clip`, `initial_clip`, `quantile`, `learning_rate` and `count_stddev` are those
+    of `dp`.
+
+    As `tff.learning.ddp_secure_aggregator`, which takes all that is random from the clock; here it
+    comes from the scenario's seed. There fewer clients bring less noise, and the sum is divided by
+    their number, for which no epsilon is known. The noise of all clients is drawn at once, as a sum
+    of Skellam variables is one; the cryptography is simulated. The report's epsilon is an
+    approximation from below: that of Gaussian noise of the same deviation, which Skellam noise
+    comes near as `bits` grow, without what rounding adds to the norm.
+
+    Source: Agarwal, Kairouz, Liu, The Skellam Mechanism for Differentially Private Federated
+    Learning, NeurIPS 2021, algorithm 1, arXiv:2110.04995; scale: Kairouz, Liu, Steinke, The
+    Distributed Discrete Gaussian Mechanism for Federated Learning with Secure Aggregation, ICML
+    2021, section 4, arXiv:2102.06387; the same noise where clients drop out: Jiang, Wang, Chen,
+    Dordis: Efficient Federated Learning with Dropout-Resilient Differential Privacy, EuroSys 2024,
+    arXiv:2209.12528.
+    """
+    from tensorflow_federated.python.aggregators import differential_privacy
+
+    tff: Any = import_tff()
+    for_sum, adapts = noise_multiplier, None
+    if clip is None:
+        for_sum, for_count = differential_privacy.adaptive_clip_noise_params(
+            noise_multiplier, float(clients), count_stddev
+        )
+        adapts = (quantile, learning_rate, for_count)
+    factory = _skellam_mean(clients, for_sum, bits, rotation_type, clip or initial_clip, adapts)
+    if zeroing:
+        counted = tff.aggregators.SecureSumFactory(1, 0)
+        factory = tff.aggregators.zeroing_factory(
+            zeroing_bound(secure_estimation=True), factory, zeroed_count_sum_factory=counted
+        )
+
+    def compressed_bytes(weights: Sequence[np.ndarray]) -> int:
+        return math.ceil(_padded(sum(w.size for w in weights), rotation_type) * bits / 8)
+
+    factory.compressed_bytes = compressed_bytes
+    return factory
+
+
+def _padded(size: int, rotation_type: str) -> int:
+    """How many numbers a rotation of so many takes."""
+    return 2 ** math.ceil(math.log2(max(size, 1))) if rotation_type == "hd" else size + size % 2
+
+
+def _skellam_mean(
+    clients: int,
+    noise_multiplier: float,
+    bits: int,
+    rotation_type: str,
+    norm: float,
+    adapts: Optional[tuple[float, float, float]],
+) -> Any:
+    """A `tff.aggregators.UnweightedAggregationFactory`.
+
+    Args:
+        clients: how many a round is expected to have.
+        noise_multiplier: deviation of the noise of so many clients over the clipping norm.
+        bits: of the modulus.
+        rotation_type: hd or dft.
+        norm: for clipping, in the first round.
+        adapts: where the norm does, the quantile, the learning rate, and the deviation of the
+            noise on the number of clients that were not clipped.
+
+    Raises:
+        ValueError: there are too few bits.
+    """
+    import tensorflow as tf
+    from tensorflow_federated.python.aggregators import distributed_dp as of_tff
+
+    tff: Any = import_tff()
+    deviations = of_tff._clip_prob_to_num_stddevs(_WRAPS)
+    half = 2 ** (bits - 1)
+    if 4**bits <= clients * deviations**2:
+        raise ValueError(f"bits: got {bits}, too few for a sum over {clients} clients")
+
+    class SkellamMean(tff.aggregators.UnweightedAggregationFactory):
+        def create(self, value_type: Any) -> Any:
+            template = tff.types.type_to_tf_tensor_specs(value_type)
+            size = sum(int(np.prod(spec.shape)) for spec in tf.nest.flatten(template))
+            padded = _padded(size, rotation_type)
+
+            def scaling(norm: Any) -> tuple[Any, Any]:
+                """The factor before rounding, and the deviation of the sum's noise after it."""
+                local = norm * (noise_multiplier / math.sqrt(clients))
+                factor = of_tff._heuristic_scale_factor(
+                    local, norm, bits, clients, padded, deviations
+                )
+                factor = tf.cast(tf.minimum(factor, of_tff.MAX_SCALE_FACTOR), tf.float32)
+                return factor, norm * noise_multiplier * factor
+
+            @tff.tensorflow.computation
+            def first_state() -> Any:
+                drawn = ("rotation", "rounding", "noise", "count")
+                seeds = OrderedDict((name, tf.constant([0, 0])) for name in drawn)
+                return OrderedDict([("norm", tf.constant(norm)), (NOISE_SEED, seeds)])
+
+            state_type = first_state.type_signature.result
+
+            @tff.tensorflow.computation(value_type, state_type)
+            def sent(value: Any, state: Any) -> Any:
+                seeds, bound = state[NOISE_SEED], state["norm"]
+                row = tf.pad(flat(value), [[0, padded - size]])
+                row = _rotated(row, rotation_type, seeds["rotation"])
+                own = tf.norm(row)
+                row *= tf.minimum(1.0, tf.math.divide_no_nan(bound, own)) * scaling(bound)[0]
+                up = tf.random.stateless_uniform([padded], _of_client(seeds["rounding"], row))
+                whole = tf.math.floormod(tf.cast(tf.floor(row + up), tf.int32), 2 * half)
+                return whole, tf.cast(own <= bound, tf.int32), tf.constant(1)
+
+            @tff.tensorflow.computation(sent.type_signature.result, state_type)
+            def received(sums: Any, state: Any) -> Any:
+                (total, below, count), seeds, bound = sums, state[NOISE_SEED], state["norm"]
+                factor, deviation = scaling(bound)
+                variance = tf.square(tf.cast(deviation, tf.float64))
+                noisy = tf.cast(total, tf.int64) + _skellam(padded, variance, seeds["noise"])
+                centered = tf.math.floormod(noisy + half, 2 * half) - half
+                mean = tf.cast(centered, tf.float32) / factor / clients
+                mean = _rotated(mean, rotation_type, seeds["rotation"], back=True)
+                if adapts:
+                    target, rate, deviation = adapts
+                    noise = deviation * tf.random.stateless_normal([], seeds["count"])
+                    inside = tf.cast(below, tf.float32) - 0.5 * tf.cast(count, tf.float32)
+                    share = tf.clip_by_value((inside + noise) / clients + 0.5, 0.0, 1.0)
+                    bound *= tf.exp(-rate * (share - target))
+                # The first number is the training's, the second counts its rounds.
+                seeds = tf.nest.map_structure(lambda seed: seed + tf.constant([0, 1]), seeds)
+                state = OrderedDict([("norm", bound), (NOISE_SEED, seeds)])
+                return unflat(mean[:size], template), state
+
+            @tff.federated_computation
+            def initialize() -> Any:
+                return tff.federated_eval(first_state, tff.SERVER)
+
+            @tff.federated_computation(
+                tff.FederatedType(state_type, tff.SERVER),
+                tff.FederatedType(value_type, tff.CLIENTS),
+            )
+            def next_round(state: Any, value: Any) -> Any:
+                given = tff.federated_map(sent, (value, tff.federated_broadcast(state)))
+                sums = tff.federated_secure_sum_bitwidth(given, (bits, 1, 1))
+                mean, state = tff.federated_map(received, (sums, state))
+                nothing = tff.federated_value(OrderedDict(), tff.SERVER)
+                return tff.templates.MeasuredProcessOutput(state, mean, nothing)
+
+            return tff.templates.AggregationProcess(initialize, next_round)
+
+    return SkellamMean()
+
+
+def _rotated(row: Any, rotation_type: str, seed: Any, back: bool = False) -> Any:
+    """A row of float32 after a rotation that the seed gives, or before it."""
+    import tensorflow as tf
+    from tensorflow_federated.python.aggregators import hadamard, rotation
+
+    if rotation_type == "hd":
+        signs = rotation.sample_rademacher(tf.shape(row), row.dtype, seed)
+        transformed = hadamard.fast_walsh_hadamard_transform(
+            tf.expand_dims(row if back else row * signs, 0)
+        )[0]
+        return transformed * signs if back else transformed
+    pairs = tf.reshape(row, [2, -1])
+    numbers = tf.complex(pairs[0], pairs[1])
+    turns = rotation.sample_cis(tf.shape(numbers), seed, inverse=back)
+    length = tf.sqrt(tf.cast(tf.size(numbers), tf.float32))
+    if back:
+        numbers = tf.signal.ifft(numbers * tf.cast(length, tf.complex64)) * turns
+    else:
+        numbers = tf.signal.fft(numbers * turns) / tf.cast(length, tf.complex64)
+    return tf.concat([tf.math.real(numbers), tf.math.imag(numbers)], axis=0)
+
+
+def _of_client(seed: Any, row: Any) -> Any:
+    """The seed of a client, int64 (2,): TFF does not tell clients apart, but their changes do."""
+    import tensorflow as tf
+
+    seen = tf.raw_ops.Fingerprint(data=row[tf.newaxis], method="farmhash64")
+    own, wide = tf.bitcast(seen[0], tf.int64), tf.cast(seed, tf.int64)
+    return tf.stack([own, wide[0] + tf.bitwise.left_shift(wide[1], tf.constant(32, tf.int64))])
+
+
+def _skellam(size: int, variance: Any, seed: Any) -> Any:
+    """Int64 (size,): the difference of two Poisson variables, with this variance, float64."""
+    import tensorflow as tf
+
+    both = tf.random.stateless_poisson([size, 2], seed, variance / 2, tf.int64)
+    return tf.where(variance > 0, both[:, 0] - both[:, 1], tf.zeros([size], tf.int64))

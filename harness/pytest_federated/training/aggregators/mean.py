@@ -1,0 +1,13 @@
+"""The weighted mean."""
+
+from __future__ import annotations
+
+from pytest_federated.training.aggregators.aggregator import aggregators
+
+
+@aggregators("mean", packs=True)
+def mean(clients: int) -> None:
+    """The mean, weighted as the algorithm says (`tff.aggregators.MeanFactory`).
+
+    Source: McMahan et al., AISTATS 2017, algorithm 1, arXiv:1602.05629.
+    """

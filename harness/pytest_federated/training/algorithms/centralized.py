@@ -1,0 +1,106 @@
+"""Centralized training: what could be had if the data were in one place."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    StatefulAlgorithm,
+    TffComposition,
+    algorithms,
+    without_aggregator,
+)
+from pytest_federated.training.algorithms.local import alone, types_of
+
+if TYPE_CHECKING:
+    from pytest_federated.clients.cohort import Cohort
+    from pytest_federated.training.schema import Training
+
+
+class State(NamedTuple):
+    """The model's weights, and the state of its optimizer."""
+
+    weights: Any
+    optimizer: Any
+
+
+@algorithms(
+    "centralized",
+    unused=("server_optimizer",),
+    traffic=lambda s: (0, 0),
+    tff=TffComposition(
+        "tff.tensorflow.computation",
+        client_work="steps on the pooled examples, at the server",
+        aggregator="none",
+        finalizer="none",
+        distributor="nothing",
+    ),
+)
+def centralized(parts: AlgorithmInputs) -> StatefulAlgorithm:
+    """One model on the pooled examples of the round's cohort: the upper bound of a federation.
+
+    A round goes through the examples that a round of FedAvg does: those of the cohort,
+    `local_epochs` times, shuffled together; of a straggler's only as far as it gets. The client
+    optimizer keeps its state from round to round. With one client and plain SGD it is FedAvg.
+
+    Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
+    """
+    without_aggregator(parts, "centralized")
+    return _Centralized(parts)
+
+
+class _Centralized(StatefulAlgorithm):
+    def __init__(self, parts: AlgorithmInputs) -> None:
+        tff: Any = import_tff()
+        types, finalizers = types_of(parts)
+        self._initial, train_pool = alone(parts, types)
+
+        @tff.tensorflow.computation(train_pool.type_signature.result[2])
+        def finalize(metrics: Any) -> Any:
+            return {name: finalizers[name](metrics[name]) for name in finalizers}
+
+        @tff.federated_computation(
+            tff.FederatedType(types.weights, tff.SERVER),
+            tff.FederatedType(types.optimizer, tff.SERVER),
+            tff.FederatedType(types.data, tff.SERVER),
+        )
+        def next_round(weights: Any, optimizer: Any, pool: Any) -> Any:
+            new, optimizer, metrics = tff.federated_map(train_pool, (weights, optimizer, pool))
+            return new, optimizer, tff.federated_map(finalize, metrics)
+
+        self.round = next_round
+
+    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
+        return State(weights, self._initial())
+
+    def next(
+        self, state: State, cohort: Cohort, training: Training, rng: np.random.Generator
+    ) -> tuple[State, Mapping[str, Any]]:
+        from pytest_federated.training.engine.standard import arguments
+
+        x = np.concatenate([client.x for client in cohort.examples])
+        y = np.concatenate([client.y for client in cohort.examples])
+        # The examples of a client are shuffled already.
+        order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
+        x, y = x[order], y[order]
+        if cohort.stragglers:  # fewer examples from epoch to epoch
+            passes = np.concatenate(cohort.passes(training.batch_size))[order]
+            epochs = [passes > done for done in range(passes.max())]
+            once = training.model_copy(update={"local_epochs": 1})
+            pools = arguments([Examples(x[left], y[left]) for left in epochs], once)
+            pool = functools.reduce(lambda first, then: first.concatenate(then), pools)
+        else:
+            (pool,) = arguments([Examples(x, y)], training)
+        weights, optimizer, metrics = self.round(state.weights, state.optimizer, pool)
+        return State(weights, optimizer), metrics
+
+    def get_model_weights(self, state: State) -> Any:
+        return state.weights

@@ -1,0 +1,381 @@
+"""Federated reconstruction: models of which some layers stay with the client."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError, ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.registry.registry import Choice, suggest
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    Judge,
+    StatefulAlgorithm,
+    TffComposition,
+    algorithms,
+)
+from pytest_federated.training.optimizers.optimizer import optimizer_of, optimizers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from pytest_federated.clients.cohort import Cohort
+    from pytest_federated.training.evaluation.central import Evaluation
+    from pytest_federated.training.schema import Training
+
+LocalLayers = Union[Literal["first", "last"], list[Union[int, str]]]
+
+_KEY = "training.algorithm.local_layers"
+# What comes with each batch: the steps that the client is to train on such batches, or 0 for a
+# batch to reconstruct from.
+_STEPS = "steps"
+# Clients whose examples are sent for evaluation at a time.
+_JUDGED = 32
+
+
+@algorithms(
+    "fed_recon",
+    has_no_global_model=True,
+    tff=TffComposition(
+        "build_fed_recon, build_fed_recon_eval",
+        client_work="steps that reconstruct its own layers, then steps on the shared ones",
+        distributor="the shared weights",
+    ),
+)
+def fed_recon(
+    parts: AlgorithmInputs,
+    *,
+    local_layers: Annotated[
+        LocalLayers,
+        Field(description="Names of Keras layers, or places among those with weights; -1: last."),
+    ] = "last",
+    reconstruction_optimizer: Annotated[
+        Optional[Section], Choice(optimizers, optional=True)
+    ] = None,
+    reconstruction_epochs: Annotated[int, Field(ge=1, description="`recon_epochs`.")] = 1,
+    reconstruction_steps: Annotated[
+        Optional[int], Field(ge=1, description="At most; `recon_steps_max`.")
+    ] = None,
+    split_dataset: Annotated[
+        bool, Field(description="Every second batch is for reconstruction, and for nothing else.")
+    ] = True,
+    weighting: Literal["examples", "uniform"] = "examples",
+) -> StatefulAlgorithm:
+    """FedRecon: some layers are each client's own, and made anew from its examples in each round.
+
+    A client first reconstructs its own layers, the others being fixed: it goes through its examples
+    `reconstruction_epochs` times by `reconstruction_optimizer`, the client optimizer unless given.
+    Then it trains the shared layers, its own being fixed, for `local_epochs`; only what changes
+    there is sent. With `split_dataset` the first, third, ... batch is for reconstruction and the
+    others are for training, so a client needs two batches; without it all are for both. Own layers
+    begin with what the seed gives the model. Clients keep nothing from round to round: accuracy
+    and loss are those of clients that reconstruct their layers from their training examples, each
+    tested on the common test set, or with `holdout: per_client` on what it holds out. With
+    `local_layers: []` and `split_dataset: false` it is FedAvg. Built by
+    `tff.learning.algorithms.build_fed_recon`, and evaluated by `build_fed_recon_eval`.
+
+    Source: Singhal et al., Federated Reconstruction: Partially Local Federated Learning, NeurIPS
+    2021, algorithm 1, arXiv:2102.03448.
+    """
+    chosen = reconstruction_optimizer
+    own = parts.client_optimizer if chosen is None else optimizer_of(chosen)
+    stage = {"recon_epochs": reconstruction_epochs, "recon_steps_max": reconstruction_steps}
+    return _FedRecon(parts, local_layers, own, stage, split_dataset, weighting)
+
+
+class _FedRecon(StatefulAlgorithm):
+    def __init__(
+        self,
+        parts: AlgorithmInputs,
+        local_layers: LocalLayers,
+        own: Any,
+        stage: dict[str, Optional[int]],
+        is_split: bool,
+        weighting: str,
+    ) -> None:
+        import tensorflow as tf
+
+        from pytest_federated.training.models.adapters.keras import KerasForm
+        from pytest_federated.training.tasks.metrics import keras_accuracy, keras_mean_loss
+
+        tff: Any = import_tff()
+        # TensorFlow would rewrite all that makes a model, which takes it seconds.
+        as_is = tf.autograph.experimental.do_not_convert
+        form = parts.form
+        if not isinstance(form, KerasForm):
+            raise ModelError(
+                "training.algorithm: fed_recon divides a model by its layers, so it needs a Keras "
+                "model"
+            )
+        self._is_split = is_split
+        local = _places(form.model, local_layers)
+        self._shared = [i for i in range(len(form.model.trainable_variables)) if i not in local]
+        self._local = local
+        if not self._shared:
+            raise ModelError(
+                f"{_KEY}: got {local_layers}; fed_recon shares the other layers, and there are none"
+            )
+
+        @as_is
+        def model_fn() -> Any:
+            return _partly_local(form.build(), form.shape.spec(), self._shared, local)
+
+        @as_is
+        def metrics(by_positions: bool) -> list[Any]:
+            task = form.shape.task
+            return [
+                keras_accuracy(task),
+                keras_mean_loss(task, form.loss, by_positions),
+                tff.learning.metrics.NumExamplesCounter("num_examples"),
+            ]
+
+        models = tff.learning.models.ReconstructionModel
+        # How often the batches are gone through comes with them.
+        halves = models.build_dataset_split_fn(
+            **stage, post_recon_epochs=None, split_dataset=is_split
+        )
+
+        @as_is
+        def to_train(batches: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+            first, then = halves(batches)
+            return first, (
+                then.enumerate()
+                .take_while(lambda done, batch: done < batch[_STEPS])
+                .map(lambda done, batch: batch)
+            )
+
+        @as_is
+        def to_judge(batches: tf.data.Dataset) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+            first = models.build_dataset_split_fn(**stage)(
+                batches.filter(lambda batch: tf.equal(batch[_STEPS], 0))
+            )[0]
+            return first, batches.filter(lambda batch: batch[_STEPS] > 0)
+
+        weightings = tff.learning.ClientWeighting
+        self._learning = tff.learning.algorithms.build_fed_recon(
+            model_fn,
+            loss_fn=lambda: form.loss,
+            metrics_fn=lambda: metrics(by_positions=False),
+            server_optimizer_fn=parts.server_optimizer,
+            client_optimizer_fn=parts.client_optimizer,
+            reconstruction_optimizer_fn=own,
+            dataset_split_fn=to_train,
+            client_weighting=(
+                weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
+            ),
+            model_aggregator_factory=parts.aggregator,
+        )
+        self._evaluation = tff.learning.algorithms.build_fed_recon_eval(
+            model_fn,
+            loss_fn=lambda: form.loss,
+            metrics_fn=lambda: metrics(form.by_positions),
+            reconstruction_optimizer_fn=own,
+            dataset_split_fn=to_judge,
+        )
+        self.round = self._learning.next
+
+    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+        tff: Any = import_tff()
+        values = [np.asarray(w) for w in weights.trainable]
+        fixed = [np.asarray(w) for w in weights.non_trainable]
+        begin = tff.learning.models.ModelWeights(
+            [values[i] for i in self._shared], fixed + [values[i] for i in self._local]
+        )
+        return self._learning.set_model_weights(self._learning.initialize(), begin)
+
+    def next(
+        self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
+    ) -> tuple[Any, Mapping[str, Any]]:
+        stages = [self._trained(len(own), steps, training) for own, steps in _clients(cohort)]
+        if stages and not any(steps for _, steps in stages):
+            raise DataError(
+                "training.algorithm.split_dataset: no client of the round has a second batch to "
+                f"train on; needs a smaller training.batch_size ({training.batch_size}), larger "
+                "clients, or split_dataset: false"
+            )
+        given = [
+            _tagged(own, training.batch_size, steps)
+            for own, (_, steps) in zip(cohort.examples, stages)
+        ]
+        state, measured = self._learning.next(state, given)
+        return state, _named(measured["client_work"]["train"])
+
+    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+        total = 0
+        for own, taken in _clients(cohort):
+            sizes, steps = self._trained(len(own), taken, training)
+            epochs, rest = divmod(steps, max(len(sizes), 1))
+            total += epochs * int(sizes.sum()) + int(sizes[:rest].sum())
+        return total
+
+    def _trained(self, count: int, steps: int, training: Training) -> tuple[np.ndarray, int]:
+        """Sizes, int, of the batches that a client trains on, and how many such steps it does.
+
+        Of those that it does not use to reconstruct, in proportion to `steps` of all its batches.
+        """
+        starts = np.arange(0, count, training.batch_size)
+        sizes = np.minimum(training.batch_size, count - starts)
+        used = sizes[1::2] if self._is_split else sizes
+        return used, -(-int(steps) * len(used) // max(len(sizes), 1))
+
+    def get_model_weights(self, state: Any) -> Any:
+        raise ModelError("fed_recon has no model that all clients share")
+
+    def sent(self, weights: Any) -> Any:
+        tff: Any = import_tff()
+        shared = [weights.trainable[i] for i in self._shared]
+        return tff.learning.models.ModelWeights(shared, weights.non_trainable)
+
+    def evaluate(
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
+    ) -> Evaluation:
+        return self._judged(state, data, training, list(data.tested_by_client()))
+
+    def client_accuracy(
+        self, state: Any, data: FederatedData, training: Training, judge: Judge
+    ) -> dict[int, float]:
+        return {
+            client: self._judged(state, data, training, [(client, examples)]).accuracy
+            for client, examples in data.tested_by_client()
+        }
+
+    def _judged(
+        self,
+        state: Any,
+        data: FederatedData,
+        training: Training,
+        tested: Sequence[tuple[int, Examples]],
+    ) -> Evaluation:
+        """Clients, by their positions, each on the examples that come with it."""
+        from pytest_federated.clients.cohort import shuffled_examples
+        from pytest_federated.training.evaluation.central import Evaluation
+
+        process, size = self._evaluation, training.batch_size
+        shared = self._learning.get_model_weights(state)
+        judging, measured = process.set_model_weights(process.initialize(), shared), None
+        for first in range(0, len(tested), _JUDGED):
+            # In an order as in training, but in no round's; a client may hold one label after the
+            # other.
+            given = [
+                _tagged(shuffled_examples(data, client, data.seed, 0), size, 0).concatenate(
+                    _tagged(examples, size, 1)
+                )
+                for client, examples in tested[first : first + _JUDGED]
+            ]
+            judging, measured = process.next(judging, given)
+        figures = _named(measured["client_work"]["eval"]["total_rounds_metrics"])  # type: ignore
+        return Evaluation(float(figures["loss"]), float(figures["accuracy"]))
+
+
+def _clients(cohort: Cohort) -> Any:
+    return zip(cohort.examples, cohort.steps)
+
+
+def _named(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    """TFF's metrics, with the loss as a mean over examples; its own is one over batches."""
+    return {**metrics, "loss": metrics["mean_loss"]}
+
+
+def _tagged(examples: Examples, batch_size: int, steps: int) -> tf.data.Dataset:
+    """Batches, with a number that comes with each."""
+    import tensorflow as tf
+
+    def batches(values: np.ndarray) -> Any:
+        return tf.data.Dataset.from_tensor_slices(values).batch(batch_size)
+
+    zipped: Any = OrderedDict(
+        x=batches(examples.x),
+        y=batches(examples.y),
+        **{_STEPS: tf.data.Dataset.from_tensors(np.int64(steps)).repeat()},
+    )
+    return tf.data.Dataset.zip(zipped)
+
+
+def _places(model: Any, local_layers: LocalLayers) -> list[int]:
+    """Which of the model's trainable variables are those of the layers that stay local.
+
+    Raises:
+        ModelError: there is no such layer.
+    """
+    layers = [layer for layer in model.layers if layer.trainable_variables]
+    names = [layer.name for layer in layers]
+    words: dict[Any, list[Union[int, str]]] = {"first": [0], "last": [-1]}
+    own: set[Any] = set()
+    named = words[local_layers] if isinstance(local_layers, str) else local_layers
+    for given in named:
+        if isinstance(given, int) and -len(layers) <= given < len(layers):
+            layer = layers[given]
+        elif given in names:
+            layer = layers[names.index(str(given))]
+        else:
+            raise ModelError(
+                f"{_KEY}: got {given!r}; the model has {len(layers)} layers with weights to train "
+                f"and no such one; {suggest(given, names)}"
+            )
+        own |= {variable.ref() for variable in layer.trainable_variables}
+    return [i for i, v in enumerate(model.trainable_variables) if v.ref() in own]
+
+
+def _partly_local(
+    model: Any, spec: Mapping[str, Any], shared: Sequence[int], local: Sequence[int]
+) -> Any:
+    """A `tff.learning.models.ReconstructionModel` whose own weights begin as the server says.
+
+    TFF leaves to Keras what the local weights are before they are reconstructed: numbers that no
+    seed of a training reaches. Here the first ones come with the server's fixed weights, and are
+    taken at the first batch.
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    trainable = model.trainable_variables
+    inner = tff.learning.models.ReconstructionModel.from_keras_model_and_variables(
+        keras_model=model,
+        global_trainable_variables=[trainable[i] for i in shared],
+        global_non_trainable_variables=model.non_trainable_variables,
+        local_trainable_variables=[trainable[i] for i in local],
+        local_non_trainable_variables=[],
+        input_spec=spec,
+    )
+
+    class PartlyLocal(tff.learning.models.ReconstructionModel):
+        def __init__(self) -> None:
+            self._first = [tf.Variable(tf.zeros_like(trainable[i]), trainable=False) for i in local]
+            self._has_begun = tf.Variable(tf.constant(False), trainable=False)
+
+        @property
+        def global_trainable_variables(self) -> Any:
+            return inner.global_trainable_variables
+
+        @property
+        def global_non_trainable_variables(self) -> Any:
+            return inner.global_non_trainable_variables + self._first
+
+        @property
+        def local_trainable_variables(self) -> Any:
+            return inner.local_trainable_variables
+
+        @property
+        def local_non_trainable_variables(self) -> Any:
+            return [self._has_begun]
+
+        @property
+        def input_spec(self) -> Any:
+            return OrderedDict(spec, **{_STEPS: tf.TensorSpec((), tf.int64)})
+
+        @tf.autograph.experimental.do_not_convert
+        def forward_pass(self, batch_input: Any, training: bool = True) -> Any:
+            for variable, first in zip(inner.local_trainable_variables, self._first):
+                variable.assign(tf.where(self._has_begun, variable, first))
+            self._has_begun.assign(True)
+            return inner.forward_pass(batch_input, training=training)
+
+    return PartlyLocal()

@@ -1,0 +1,63 @@
+"""Federated averaging with a learning rate that depends on the round."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, cast
+
+from pytest_federated.core.schema import Section
+from pytest_federated.registry.registry import Choice
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    LearningProcess,
+    TffComposition,
+    algorithms,
+)
+from pytest_federated.training.schedules.schedule import at, factors, schedules, times
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+
+@algorithms(
+    "fedavg_with_schedule",
+    packs=True,
+    by_round=True,
+    tff=TffComposition(
+        "build_weighted_fed_avg_with_optimizer_schedule",
+        client_work="steps of the client optimizer at the round's rate",
+    ),
+)
+def fedavg_with_schedule(
+    parts: AlgorithmInputs, *, schedule: Annotated[Section, Choice(schedules)]
+) -> LearningProcess:
+    """FedAvg whose clients' learning rate changes from round to round, not within one.
+
+    The learning rate of the client optimizer times the schedule's factor. Weighted by examples.
+    Built by `tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule`, or for packed
+    clients composed of the same parts.
+
+    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 1 and appendix C,
+    arXiv:2003.00295; Li et al., On the Convergence of FedAvg on Non-IID Data, ICLR 2020, theorem 4
+    (why a decaying rate is needed), arXiv:1907.02189.
+    """
+    import tensorflow_federated as tff
+
+    by_round = factors(schedule, parts.rounds)
+    if parts.packed:
+        from pytest_federated.training.engine.packed import learning_process
+
+        return learning_process(
+            cast("tff.learning.models.FunctionalModel", parts.model),
+            parts.client_optimizer,
+            parts.server_optimizer,
+            by_round=by_round,
+            aggregator=parts.aggregator,
+        )
+    return tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(
+        parts.model,
+        client_learning_rate_fn=lambda done: at(by_round, done),
+        client_optimizer_fn=lambda factor: times(factor, parts.client_optimizer),
+        server_optimizer_fn=parts.server_optimizer,
+        model_aggregator=parts.aggregator,
+        loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+    )

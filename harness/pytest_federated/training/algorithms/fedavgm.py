@@ -1,0 +1,46 @@
+"""FedAvgM: server momentum."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    LearningProcess,
+    TffComposition,
+    Weighting,
+    algorithms,
+)
+from pytest_federated.training.algorithms.fedavg import fedavg
+from pytest_federated.training.optimizers.optimizer import Decay, Rate
+
+
+@algorithms(
+    "fedavgm",
+    packs=True,
+    fixes=("server_optimizer",),
+    tff=TffComposition("build_weighted_fed_avg", finalizer="step of SGD with momentum"),
+)
+def fedavgm(
+    parts: AlgorithmInputs,
+    *,
+    learning_rate: Annotated[Rate, Field(description="Reddi's eta; 1.0 is Hsu's.")] = 1.0,
+    momentum: Annotated[Decay, Field(description="Hsu's beta.")] = 0.9,
+    weighting: Weighting = "examples",
+) -> LearningProcess:
+    """FedAvgM: FedAvg whose server keeps a momentum, v = momentum v + change.
+
+    weights + learning_rate v, by `tff.learning.optimizers.build_sgdm`; with momentum 0 and learning
+    rate 1 it is FedAvg.
+
+    Source: T.-M. H. Hsu, H. Qi, M. Brown, Measuring the Effects of Non-Identical Data Distribution
+    for Federated Visual Classification, section 4.3, arXiv:1909.06335; Reddi et al., ICLR 2021,
+    section 3, arXiv:2003.00295.
+    """
+    import tensorflow_federated as tff
+
+    server = tff.learning.optimizers.build_sgdm(learning_rate, momentum)
+    return fedavg(replace(parts, server_optimizer=server), weighting=weighting)

@@ -1,0 +1,70 @@
+"""FedProx."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    LearningProcess,
+    TffComposition,
+    Weighting,
+    algorithms,
+)
+from pytest_federated.training.algorithms.fedavg import fedavg
+
+
+@algorithms(
+    "fedprox",
+    packs=True,
+    tff=TffComposition(
+        "build_weighted_fed_avg",
+        client_work="steps of the client optimizer, drawn back to the weights",
+    ),
+)
+def fedprox(
+    parts: AlgorithmInputs,
+    *,
+    mu: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Proximal strength.")],
+    weighting: Weighting = "examples",
+) -> LearningProcess:
+    """FedProx: FedAvg whose clients are drawn back to the weights that the server sent.
+
+    Adds mu/2 |w - w0|^2 to each client's loss; with mu 0 it is FedAvg. The metrics show the loss
+    without that term. Built by `tff.learning.algorithms.build_weighted_fed_avg` with a client
+    optimizer that adds the term's gradient: `build_weighted_fed_prox` of TFF 0.87 subtracts it,
+    and so drives the clients away from w0 (tests/test_numpy_reference.py shows it).
+
+    Source: Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020, equation 2 and
+    algorithm 2, arXiv:1812.06127.
+    """
+    if mu:
+        parts = replace(parts, client_optimizer=_proximal(parts.client_optimizer, mu))
+    return fedavg(parts, weighting=weighting)
+
+
+@lru_cache(maxsize=32)  # one object for the same arguments, so that what it is part of is shared
+def _proximal(inner: Any, mu: float) -> Any:
+    """The optimizer `inner`, for a loss with mu/2 |w - w0|^2 more; w0 is where it starts."""
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    class Proximal(tff.learning.optimizers.Optimizer):
+        def initialize(self, specs: Any) -> Any:
+            zeros = tf.nest.map_structure(lambda s: tf.zeros(s.shape, s.dtype), specs)
+            return tf.constant(True), zeros, inner.initialize(specs)
+
+        def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
+            is_first, start, inner_state = state
+            start = tf.nest.map_structure(lambda w, w0: tf.where(is_first, w, w0), weights, start)
+            gradients = tf.nest.map_structure(
+                lambda g, w, w0: None if g is None else g + mu * (w - w0), gradients, weights, start
+            )
+            inner_state, weights = inner.next(inner_state, weights, gradients)
+            return (tf.constant(False), start, inner_state), weights
+
+    return Proximal()

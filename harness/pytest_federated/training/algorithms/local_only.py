@@ -1,0 +1,136 @@
+"""Local training only: what each client can do without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pytest_federated.core.errors import ModelError
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    Judge,
+    StatefulAlgorithm,
+    TffComposition,
+    algorithms,
+    without_aggregator,
+)
+from pytest_federated.training.algorithms.local import alone, types_of
+
+if TYPE_CHECKING:
+    from pytest_federated.clients.cohort import Cohort
+    from pytest_federated.training.evaluation.central import Evaluation
+    from pytest_federated.training.schema import Training
+
+
+class State(NamedTuple):
+    """Of all clients, along the first axis of each array: weights, state of the optimizer."""
+
+    weights: Any
+    optimizer: Any
+
+
+@algorithms(
+    "local_only",
+    unused=("server_optimizer",),
+    has_no_global_model=True,
+    traffic=lambda s: (0, 0),
+    tff=TffComposition(
+        "tff.federated_map",
+        client_work="steps from its own weights",
+        aggregator="none",
+        finalizer="none",
+        distributor="nothing",
+    ),
+)
+def local_only(parts: AlgorithmInputs) -> StatefulAlgorithm:
+    """Each client trains a model of its own, alone: the lower bound of a federation.
+
+    All begin with the same weights; in each round the clients of the cohort go on with their own,
+    and nothing is sent. The client optimizer keeps its state from round to round. Accuracy and
+    loss are means over the clients' models: on the common test set, or with `holdout: per_client`
+    of each model on what its client holds out, weighted by these examples. All models are kept in
+    memory.
+
+    Source: the "local" baseline of Li et al., Ditto, ICML 2021, section 4, arXiv:2012.04221.
+    """
+    without_aggregator(parts, "local_only")
+    return _LocalOnly(parts)
+
+
+class _LocalOnly(StatefulAlgorithm):
+    def __init__(self, parts: AlgorithmInputs) -> None:
+        tff: Any = import_tff()
+        types, finalizers = types_of(parts)
+        self._initial, train_client = alone(parts, types)
+
+        @tff.federated_computation(
+            tff.FederatedType(types.weights, tff.CLIENTS),
+            tff.FederatedType(types.optimizer, tff.CLIENTS),
+            tff.FederatedType(types.data, tff.CLIENTS),
+        )
+        def next_round(weights: Any, optimizer: Any, data: Any) -> Any:
+            new, optimizer, metrics = tff.federated_map(train_client, (weights, optimizer, data))
+            train = tff.learning.metrics.sum_then_finalize(finalizers)(metrics)
+            return new, optimizer, train
+
+        self.round = next_round
+
+    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
+        import tensorflow as tf
+
+        def of_all(value: Any) -> np.ndarray:
+            return np.repeat(np.asarray(value)[np.newaxis], len(data.clients), axis=0)
+
+        return State(*tf.nest.map_structure(of_all, (weights, self._initial())))
+
+    def next(
+        self, state: State, cohort: Cohort, training: Training, rng: np.random.Generator
+    ) -> tuple[State, Mapping[str, Any]]:
+        import tensorflow as tf
+
+        from pytest_federated.training.engine.standard import arguments
+
+        own = [_of(state, client) for client in cohort.clients]
+        weights, optimizers, metrics = self.round(
+            [s.weights for s in own],
+            [s.optimizer for s in own],
+            arguments(cohort.examples, training, cohort.steps),
+        )
+        new = tf.nest.map_structure(np.copy, state)
+        leaves = tf.nest.flatten(new)
+        for client, *trained in zip(cohort.clients, weights, optimizers):
+            for leaf, value in zip(leaves, tf.nest.flatten(trained)):
+                leaf[client] = value
+        return new, metrics
+
+    def get_model_weights(self, state: State) -> Any:
+        raise ModelError("local_only has no model that all clients share")
+
+    def evaluate(
+        self, state: State, data: FederatedData, training: Training, judge: Judge
+    ) -> Evaluation:
+        from pytest_federated.training.evaluation.central import mean
+
+        return mean(
+            (judge(_of(state, client).weights, examples), len(examples))
+            for client, examples in data.tested_by_client()
+        )
+
+    def client_accuracy(
+        self, state: State, data: FederatedData, training: Training, judge: Judge
+    ) -> dict[int, float]:
+        return {
+            client: judge(_of(state, client).weights, examples).accuracy
+            for client, examples in data.tested_by_client()
+        }
+
+
+def _of(state: State, client: int) -> State:
+    """The state of one client."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(lambda leaf: leaf[client], state)

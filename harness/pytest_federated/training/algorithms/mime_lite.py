@@ -1,0 +1,69 @@
+"""Mime Lite."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Optional
+
+from pytest_federated.core.schema import Section
+from pytest_federated.registry.registry import Choice
+from pytest_federated.training.algorithms.algorithm import (
+    AlgorithmInputs,
+    LearningProcess,
+    TffComposition,
+    algorithms,
+)
+from pytest_federated.training.schedules.schedule import at, factors, schedules
+
+
+@algorithms(
+    "mime_lite",
+    by_round=True,
+    unprotected="the gradients at the round's first weights",
+    tff=TffComposition(
+        "build_weighted_mime_lite, build_mime_lite_with_optimizer_schedule",
+        client_work="steps with the server's optimizer state; gradient at the weights",
+        distributor="the weights; the optimizer state",
+        aggregator="weighted means of changes and of gradients",
+    ),
+    # The optimizer's state goes down, too, and the gradient at the first weights up.
+    traffic=lambda s: (s.weights + s.optimizer, 2 * s.trainable),
+)
+def mime_lite(
+    parts: AlgorithmInputs,
+    *,
+    weighting: Literal["examples", "uniform"] = "examples",
+    schedule: Annotated[Optional[Section], Choice(schedules, optional=True)] = None,
+) -> LearningProcess:
+    """Mime Lite: clients train with the optimizer state of the server, which they leave unchanged.
+
+    The state, a momentum say, is that of the client optimizer; the server updates it once a round
+    with the mean gradient of the cohort at the round's first weights. Without momentum it is
+    FedAvg. With a `schedule` the client optimizer's learning rate is multiplied by its factor.
+    TFF's SGD keeps its momentum as the sum beta m + g, not as the paper's average
+    beta m + (1 - beta) g: the paper's learning rate is (1 - beta) times smaller. Built by
+    `tff.learning.algorithms.build_weighted_mime_lite`.
+
+    Source: Karimireddy et al., Breaking the Centralized Barrier for Cross-Device Federated
+    Learning, NeurIPS 2021, algorithm 1 ("MimeLite"), arXiv:2008.03606.
+    """
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    build: Any = tff.learning.algorithms.build_weighted_mime_lite
+    scheduled = {}
+    if schedule is not None:
+        build = tff.learning.algorithms.build_mime_lite_with_optimizer_schedule
+        by_round = factors(schedule, parts.rounds)
+        state = parts.client_optimizer.initialize(tf.TensorSpec((), tf.float32))
+        rate = state[tff.learning.optimizers.LEARNING_RATE_KEY]
+        scheduled = {"learning_rate_fn": lambda done: rate * at(by_round, done)}
+    weightings = tff.learning.ClientWeighting
+    return build(
+        parts.model,
+        base_optimizer=parts.client_optimizer,
+        server_optimizer=parts.server_optimizer,
+        client_weighting=weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM,
+        model_aggregator=parts.aggregator,
+        loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+        **scheduled,
+    )

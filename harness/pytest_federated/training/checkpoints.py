@@ -1,0 +1,103 @@
+"""Server states on disk, so that a training that was cut off can go on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from pytest_federated.core.errors import warn_not_kept
+from pytest_federated.training.history import Round
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+_EVERY_SECONDS = 30.0
+_PREFIX = "round-"
+
+
+class Progress(NamedTuple):
+    """A training up to some round: the rounds so far, and the server's state after them."""
+
+    rounds: tuple[Round, ...]
+    state: Any
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder of their own.
+
+    Written by TFF's `FileProgramStateManager`, each under another name first, so that a reader
+    sees it whole or not at all.
+    """
+
+    def __init__(self, folder: Path, every: Optional[int] = None) -> None:
+        """`every` is a number of rounds; None means every 30 seconds."""
+        self._folder = folder
+        self._every = every
+        self._saved = 0
+        self._at = time.monotonic()
+
+    def latest(self, like: Any) -> Optional[Progress]:
+        """The newest whole checkpoint, with a state of the structure of `like`, or None."""
+        import tensorflow as tf
+
+        structure = [b"", *tf.nest.flatten(like)]
+        try:
+            manager = self._manager()
+            versions = asyncio.run(manager.get_versions()) or []
+        except (OSError, tf.errors.OpError):  # a folder that cannot be made or read holds none
+            return None
+        for version in reversed(versions):
+            try:
+                text, *leaves = asyncio.run(manager.load(version, structure))
+            except Exception:
+                continue
+            rounds = tuple(Round.model_validate(r) for r in json.loads(text))
+            self._saved, self._at = len(rounds), time.monotonic()
+            return Progress(rounds, tf.nest.pack_sequence_as(like, leaves))
+        return None
+
+    def keep(self, progress: Progress) -> None:
+        """Writes a checkpoint when one is due."""
+        due = (
+            time.monotonic() - self._at >= _EVERY_SECONDS
+            if self._every is None
+            else len(progress.rounds) % self._every == 0
+        )
+        if due:
+            self.save(progress)
+
+    def save(self, progress: Progress) -> None:
+        """Writes a checkpoint, unless there is one of this round.
+
+        One that cannot be written, as on a full disk, is warned of and costs the training nothing.
+        """
+        import tensorflow as tf
+
+        if len(progress.rounds) == self._saved:
+            return
+        rounds = json.dumps([r.model_dump(mode="json") for r in progress.rounds])
+        # A flat list: TensorFlow cannot save tuples beside this release of typing-extensions.
+        leaves = [rounds.encode(), *tf.nest.flatten(progress.state)]
+        self._at = time.monotonic()
+        try:
+            asyncio.run(self._manager().save(leaves, len(progress.rounds)))
+        except (OSError, tf.errors.OpError) as error:
+            warn_not_kept("a checkpoint", error)
+            return
+        self._saved = len(progress.rounds)
+
+    def clear(self) -> None:
+        """Removes them all, and what an interrupted write left."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _manager(self) -> tff.program.FileProgramStateManager:
+        import tensorflow_federated as tff
+
+        # The last two: if the machine goes down before the newest is on the disk, one is left.
+        return tff.program.FileProgramStateManager(
+            str(self._folder), prefix=_PREFIX, keep_total=2, keep_first=False
+        )

@@ -1,0 +1,366 @@
+"""Many clients to a placement, as one stack of tensors: the same arithmetic, far fewer calls.
+
+A simulated client costs TFF about 4 ms of set-up a round, whatever it computes. Here a placement
+carries the examples of many clients one after the other, with their sizes, and one TensorFlow
+computation trains these clients in turn from the broadcast weights, on the very batches of the
+standard path, and returns their weighted mean with their total weight. TFF broadcasts, aggregates
+and updates as ever: the weighted mean of weighted means is the weighted mean.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.aggregators.aggregator import combine_some, flat, unflat
+from pytest_federated.training.schedules.schedule import at, times
+from pytest_federated.training.schema import Training
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+# Not the number of cores: the order of additions, and with it the last bit of the result, must
+# not depend on the machine. Idle placements cost next to nothing.
+_PLACEMENTS = 8
+
+
+def arguments(
+    cohort: Sequence[Examples],
+    training: Training,
+    steps: Optional[np.ndarray] = None,
+    factors: Optional[np.ndarray] = None,
+) -> list[dict[str, np.ndarray]]:
+    """The clients dealt to placements by number of batches, each placement's one after the other.
+
+    Args:
+        cohort: the examples of each client.
+        training: batch size and local epochs.
+        steps: int (clients,), local steps that each does; all epochs when None.
+        factors: float32 (clients,), what each multiplies its change by; 1 when None.
+
+    Returns:
+        For each placement the examples of its clients, `x` and `y`; `plan`, int32
+        (2 + 2 * clients,): batch size, local epochs, the clients' numbers of examples, and their
+        local steps; and `factors`, float32 (clients,).
+    """
+    batches = [-(-len(c) // training.batch_size) for c in cohort]
+    if steps is None:
+        steps = np.array(batches) * training.local_epochs
+    if factors is None:
+        factors = np.ones(len(cohort), np.float32)
+    plan = [training.batch_size, training.local_epochs]
+    return [
+        OrderedDict(
+            x=np.concatenate([cohort[c].x for c in stack]),
+            y=np.concatenate([cohort[c].y for c in stack]),
+            plan=np.array([*plan, *(len(cohort[c]) for c in stack), *steps[stack]], np.int32),
+            factors=factors[stack],
+        )
+        for stack in deal(batches, _PLACEMENTS)
+    ]
+
+
+def deal(work: Sequence[int], stacks: int) -> list[list[int]]:
+    """Deals items to at most `stacks` stacks of about equal work; no stack is empty.
+
+    The longest first, always to the stack with the least work (R. L. Graham, Bounds on
+    Multiprocessing Timing Anomalies, SIAM J. Appl. Math. 17(2), 1969).
+
+    Returns:
+        The positions in `work` that each stack holds.
+    """
+    dealt: list[list[int]] = [[] for _ in range(min(stacks, len(work)))]
+    load = [0] * len(dealt)
+    for item in sorted(range(len(work)), key=lambda i: (-work[i], i)):
+        least = load.index(min(load))
+        dealt[least].append(item)
+        load[least] += max(work[item], 1)
+    return dealt
+
+
+@dataclass(frozen=True)
+class PackedProcess:
+    """As `tff.learning.templates.LearningProcess`, whose clients must have a `tf.data.Dataset`.
+
+    A placement has tensors here: a data set would be written out as a graph, and read again, for
+    each of them in each round.
+    """
+
+    initialize: tff.Computation
+    next: tff.Computation
+
+    def get_model_weights(self, state: Any) -> tff.learning.models.ModelWeights:
+        """The model's weights in a state; no computation, as the state is at hand."""
+        return state.global_model_weights
+
+    def set_model_weights(self, state: Any, weights: tff.learning.models.ModelWeights) -> Any:
+        """The state with these weights, tuples of arrays."""
+        return state._replace(global_model_weights=weights)
+
+
+def learning_process(
+    model: tff.learning.models.FunctionalModel,
+    client_optimizer: Optional[tff.learning.optimizers.Optimizer],
+    server_optimizer: tff.learning.optimizers.Optimizer,
+    weighting: str = "examples",
+    by_round: Sequence[float] = (),
+    aggregator: Any = None,
+) -> PackedProcess:
+    """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` does it, on packed clients.
+
+    Without a client optimizer a client sends its gradient, as for
+    `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg; where
+    factors of the client's learning rate are given `by_round`, the state counts the rounds. An
+    `aggregator` is one of `aggregators.aggregator.stacked`; None is the weighted mean.
+
+    One broadcast, one map over the clients, one sum and one step of the server. The state is that
+    of a process composed of TFF's templates, but its parts are not: each of them costs calls in
+    TFF's worker, which would take longer than the training of a small round.
+
+    Source: McMahan et al., AISTATS 2017, algorithm 1; Reddi et al., ICLR 2021, algorithm 2.
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    templates = tff.learning.templates
+    stack_type = tff.StructWithPythonType(
+        [(k, tff.TensorType(s.dtype.as_numpy_dtype, s.shape)) for k, s in model.input_spec.items()]
+        + [
+            ("plan", tff.TensorType(np.int32, (None,))),
+            ("factors", tff.TensorType(np.float32, (None,))),
+        ],
+        OrderedDict,
+    )
+
+    @tff.tensorflow.computation
+    def initial_state() -> Any:
+        trainable, other = (
+            tuple(tf.convert_to_tensor(w) for w in part) for part in model.initial_weights
+        )
+        weights = tff.learning.models.ModelWeights(trainable, other)
+        optimizer_state = server_optimizer.initialize(_specs(trainable))
+        done = tf.constant(0) if by_round else ()
+        return templates.LearningAlgorithmState(weights, (), done, (), optimizer_state)
+
+    state_type = initial_state.type_signature.result
+
+    @tff.tensorflow.computation(state_type)
+    def sent(state: Any) -> Any:
+        return state.global_model_weights, state.client_work
+
+    train_stack = stack_training(
+        model,
+        client_optimizer,
+        weighting,
+        tuple(by_round),
+        aggregator is not None,
+        sent.type_signature.result,
+        stack_type,
+    )
+    trained_type = train_stack.type_signature.result
+
+    @tff.tensorflow.computation(state_type, trained_type)
+    def step(state: Any, sums: Any) -> Any:
+        weights = state.global_model_weights
+        total, total_weight, metrics = sums
+        if aggregator is None:
+            mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+        else:
+            mean = unflat(combine_some(aggregator.combine, total), tuple(weights.trainable))
+        optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
+        updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
+        done = state.client_work + 1 if by_round else ()
+        return (
+            templates.LearningAlgorithmState(updated, (), done, (), optimizer_state),
+            OrderedDict(client_work=OrderedDict(train=model.finalize_metrics(metrics))),
+        )
+
+    @tff.federated_computation
+    def initialize() -> Any:
+        return tff.federated_eval(initial_state, tff.SERVER)
+
+    @tff.federated_computation(
+        tff.FederatedType(state_type, tff.SERVER),
+        tff.FederatedType(stack_type, tff.CLIENTS),
+    )
+    def next_round(state: Any, stacks: Any) -> Any:
+        received = tff.federated_broadcast(tff.federated_map(sent, state))
+        trained = tff.federated_map(train_stack, (received, stacks))
+        sums = tff.federated_sum(trained) if aggregator is None else _gathered(trained, model)
+        state, metrics = tff.federated_map(step, (state, sums))
+        return templates.LearningProcessOutput(state, metrics)
+
+    return PackedProcess(initialize, next_round)
+
+
+@lru_cache(maxsize=32)
+def stack_training(
+    model: Any,
+    client_optimizer: Any,
+    weighting: str,
+    by_round: tuple[float, ...],
+    keeps_rows: bool,
+    received_type: Any,
+    stack_type: Any,
+) -> tff.Computation:
+    """The computation that trains a stack: one for all processes whose clients do the same.
+
+    Tracing it, and preparing it in TFF's worker, which knows it again, is most of what a process
+    costs before its first round. Arguments as for `learning_process`, and the types of what the
+    server sends and of a stack.
+    """
+    tff: Any = import_tff()
+
+    @tff.tensorflow.computation(received_type, stack_type)
+    def train_stack(received: Any, stack: Any) -> Any:
+        weights, done = received
+        optimizer = client_optimizer
+        if by_round:
+            optimizer = times(at(by_round, done), client_optimizer)
+        return _train_stack(model, optimizer, weighting, keeps_rows, weights, stack)
+
+    return train_stack
+
+
+def _gathered(trained: Any, model: Any) -> Any:
+    """The rows of all placements one below the other, and the sums of the rest."""
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    trained_type = trained.type_signature.member
+
+    @tff.tensorflow.computation
+    def nobody() -> Any:
+        parameters = trained_type[0].shape[1]
+        return tf.zeros((0, parameters)), tf.constant(0.0), model.initialize_metrics_state()
+
+    @tff.tensorflow.computation(trained_type, trained_type)
+    def together(some: Any, more: Any) -> Any:
+        sums = tf.nest.map_structure(tf.add, some[1:], more[1:])
+        return tf.concat([some[0], more[0]], axis=0), *sums
+
+    @tff.tensorflow.computation(trained_type)
+    def itself(all_of_them: Any) -> Any:
+        return all_of_them
+
+    return tff.federated_aggregate(trained, nobody(), together, together, itself)
+
+
+def _specs(weights: Any) -> Any:
+    import tensorflow as tf
+
+    return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
+
+
+def _train_stack(
+    model: Any, optimizer: Any, weighting: str, keeps_rows: bool, weights: Any, stack: Any
+) -> Any:
+    """Trains the clients of one stack in turn; all in one graph.
+
+    Without an optimizer a client's change is its gradient.
+
+    Returns:
+        The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
+        their weights (float32), and their metrics summed over examples. As on TFF's own path, a
+        client whose change is not finite has no weight and no metrics. With `keeps_rows`, instead
+        of the sum, each change that is finite, float32 (clients, parameters).
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    no_metrics = model.initialize_metrics_state
+
+    # Without autograph: its loops over datasets become ops that run several times slower.
+    @tf.function(autograph=False)
+    def run(weights: Any, stack: Any) -> Any:
+        start, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
+        size, epochs = stack["plan"][0], tf.cast(stack["plan"][1], tf.float32)
+        sizes, all_steps = tf.split(stack["plan"][2:], 2)
+        ends = tf.cumsum(sizes)
+        begins = ends - sizes
+
+        def train_client(client: Any, total: Any, total_weight: Any, sums: Any) -> Any:
+            begin, end = begins[client], ends[client]
+            batches = (end - begin + size - 1) // size
+
+            def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
+                first = begin + (step % batches) * size
+                last = tf.minimum(first + size, end)
+                x, y = stack["x"][first:last], stack["y"][first:last]
+                with tf.GradientTape() as tape:
+                    tape.watch(current)
+                    given = model.predict_on_batch((current, fixed), x, training=True)
+                    loss = model.loss(output=given, label=y)
+                gradients = tape.gradient(loss, current)
+                if optimizer is None:
+                    examples = tf.cast(last - first, tf.float32)
+                    state = tuple(s + examples * g for s, g in zip(state, gradients))
+                else:
+                    state, current = optimizer.next(state, current, gradients)
+                output = tff.learning.models.BatchOutput(loss, given, last - first)
+                metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
+                return step + 1, tuple(current), state, metrics
+
+            zeros = tuple(tf.zeros_like(w) for w in start)
+            state = zeros if optimizer is None else optimizer.initialize(_specs(start))
+            _, trained, state, metrics = tf.while_loop(
+                lambda step, *_: step < all_steps[client],
+                train_batch,
+                (0, start, state, no_metrics()),
+                parallel_iterations=1,
+            )
+            # Those processed, as in TFF: of a straggler fewer than it holds.
+            processed = tf.cast(metrics["num_examples"], tf.float32)
+            if optimizer is None:
+                change = tuple(s / processed for s in state)
+            else:
+                change = tuple(a - b for a, b in zip(start, trained))
+            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
+            weight = {
+                "examples": processed / epochs,
+                "uniform": tf.constant(1.0),
+                "num_batches": tf.cast(all_steps[client], tf.float32),
+                "loss": metrics["loss"] / processed,
+            }[weighting]
+            factor = stack["factors"][client]
+
+            def counted(value: Any) -> Any:
+                return tf.where(finite, value, tf.zeros_like(value))
+
+            if keeps_rows:
+                rows, known = total
+                row = counted(factor * flat(change))
+                total = rows.write(client, row), known.write(client, finite)
+            else:
+                total = tuple(t + counted(weight * factor * c) for t, c in zip(total, change))
+            return (
+                client + 1,
+                total,
+                total_weight + counted(weight),
+                tf.nest.map_structure(lambda a, b: a + counted(b), sums, metrics),
+            )
+
+        nothing: Any = tuple(tf.zeros_like(w) for w in start)
+        if keeps_rows:
+            nothing = tf.TensorArray(tf.float32, n := tf.size(sizes)), tf.TensorArray(tf.bool, n)
+        _, total, total_weight, sums = tf.while_loop(
+            lambda client, *_: client < tf.size(sizes),
+            train_client,
+            (0, nothing, tf.constant(0.0), no_metrics()),
+            parallel_iterations=1,
+        )
+        if keeps_rows:
+            rows, known = total
+            parameters = sum(int(np.prod(w.shape)) for w in start)
+            rows = tf.ensure_shape(rows.stack(), (None, parameters))
+            total = tf.boolean_mask(rows, known.stack())
+        return total, total_weight, sums
+
+    return run(weights, stack)

@@ -1,0 +1,51 @@
+"""Centralized evaluation on the held-out test set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.training.models.adapters.adapter import Form
+
+
+class Evaluation(NamedTuple):
+    """Mean loss, and accuracy from 0 to 1."""
+
+    loss: float
+    accuracy: float
+
+
+def evaluate(form: Form, test: Examples) -> Evaluation:
+    """Mean loss and accuracy (0 to 1) of a model over the counted positions of all examples.
+
+    The mean of the loss is that over examples where the model takes its loss over these.
+    """
+    total_loss, losses, correct, positions = 0.0, 0, 0, 0
+    step = form.shape.batch()
+    for start in range(0, len(test), step):
+        batch = test.take(slice(start, start + step))
+        loss, right, counted = outputs(form, batch)
+        correct += int(right.sum())
+        positions += int(counted.sum())
+        weight = int(counted.sum()) if form.by_positions else len(batch)
+        total_loss += loss * weight
+        losses += weight
+    return Evaluation(total_loss / max(losses, 1), correct / max(positions, 1))
+
+
+def outputs(form: Form, batch: Examples) -> tuple[float, np.ndarray, np.ndarray]:
+    """Mean loss of a batch, which positions are right, and which are counted (bool, as labels)."""
+    import tensorflow as tf
+
+    loss, given = form.forward(batch.x, batch.y)
+    right, counted = form.shape.task.hits(tf.constant(batch.y), given)
+    return loss, right.numpy(), counted.numpy()
+
+
+def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:
+    """The mean of evaluations, each with its weight."""
+    figures, weights = zip(*judged)
+    return Evaluation(*(float(f) for f in np.average(figures, axis=0, weights=weights)))

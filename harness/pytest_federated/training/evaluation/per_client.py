@@ -1,0 +1,107 @@
+"""Figures of a final model: for each client by itself, and for each label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.evaluation.central import outputs
+from pytest_federated.training.models.adapters.adapter import Form
+
+# Measured are all clients, or as many of them as keep this a small part of the training: no more
+# than these clients, nor examples than these, or this share of those that the training processed,
+# where that is more. To go forward takes about a third of a training step.
+_CLIENTS = 1000
+_EXAMPLES = 5000
+_SHARE = 0.2
+
+
+class ClientFigures(NamedTuple):
+    """The accuracy of each measured client, and which these are, by their positions."""
+
+    accuracy: tuple[float, ...]
+    clients: tuple[int, ...]
+
+
+def client_figures(form: Form, data: FederatedData, seed: int, processed: int) -> ClientFigures:
+    """Accuracy of the form's weights on each client's own examples.
+
+    On those that the client holds out for testing, else on those it trains on. Many clients'
+    examples make one batch, so that the cost is that of the examples. Of many clients some are
+    drawn, from the seed.
+
+    Args:
+        form: the model, with its weights.
+        data: the federation.
+        seed: of the training.
+        processed: examples that the training processed, all rounds and epochs counted.
+    """
+    held = data.client_test or data.clients
+    read = data.test_examples if data.client_test else data.examples
+    chosen = _within([len(own) for own in held], max(_EXAMPLES, _SHARE * processed), seed)
+    correct, counted = (np.zeros(len(held), np.int64) for _ in range(2))
+    largest = form.shape.batch()
+    for owner, batch in _batches(((c, read(c)) for c in chosen), largest):
+        right, counts = outputs(form, batch)[1:]
+        # Of each example, over its positions.
+        for total, hits in ((correct, right), (counted, counts)):
+            np.add.at(total, owner, hits.reshape(len(owner), -1).sum(axis=1))
+    measured = np.flatnonzero(counted)
+    return ClientFigures(
+        tuple((correct[measured] / counted[measured]).tolist()), tuple(measured.tolist())
+    )
+
+
+def class_recall(form: Form, test: Examples) -> tuple[Optional[float], ...]:
+    """For each label, the share of its places in the test set that the form's weights get right.
+
+    None for a label that the test set does not have.
+    """
+    shape = form.shape
+    correct, counted = (np.zeros(shape.num_classes, np.int64) for _ in range(2))
+    step = shape.batch()
+    for start in range(0, len(test), step):
+        batch = test.take(slice(start, start + step))
+        classes = np.broadcast_to(shape.task.classes(batch.y), batch.y.shape)
+        _, right, counts = outputs(form, batch)
+        for total, hits in ((correct, right), (counted, counts)):
+            total += np.bincount(classes[hits], minlength=shape.num_classes)
+    return tuple(float(c / n) if n else None for c, n in zip(correct, counted))
+
+
+def _within(sizes: list[int], examples: float, seed: int) -> np.ndarray:
+    """Sorted int: as many clients, drawn at random, as hold that many examples; one at least."""
+    order = generator(seed, Stream.CLIENT_FIGURES).permutation(len(sizes))[:_CLIENTS]
+    fits = np.cumsum(np.array(sizes)[order]) <= examples
+    return np.sort(order[: max(1, int(fits.sum()))])
+
+
+def _batches(
+    parts: Iterable[tuple[int, Examples]], largest: int
+) -> Iterator[tuple[np.ndarray, Examples]]:
+    """The examples of all clients in batches, and of each example the client that holds it."""
+    owners: list[np.ndarray] = []
+    held: list[Examples] = []
+    for client, examples in parts:
+        owners.append(np.full(len(examples), client))
+        held.append(examples)
+        if sum(map(len, held)) >= largest:
+            yield from _cut(owners, held, largest)
+            owners, held = [], []
+    if sum(map(len, held)):
+        yield from _cut(owners, held, largest)
+
+
+def _cut(
+    owners: list[np.ndarray], held: list[Examples], largest: int
+) -> Iterator[tuple[np.ndarray, Examples]]:
+    owner = np.concatenate(owners)
+    joined = Examples(np.concatenate([h.x for h in held]), np.concatenate([h.y for h in held]))
+    for start in range(0, len(owner), largest):
+        part = slice(start, start + largest)
+        yield owner[part], joined.take(part)

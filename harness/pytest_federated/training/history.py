@@ -1,0 +1,153 @@
+"""What a training leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Optional
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from pytest_federated.core.schema import Figure
+from pytest_federated.data.heterogeneity import Heterogeneity
+
+_LISTED = 100  # clients whose label counts a record has
+
+
+def _counts(rows: Any) -> Any:
+    """Rows that a record has as text."""
+    return [row.split() if isinstance(row, str) else row for row in rows]
+
+
+def _lines(rows: Sequence[Sequence[int]]) -> list[str]:
+    return [" ".join(map(str, row)) for row in rows]
+
+
+# Rows of whole numbers; one line each in a record.
+Counts = Annotated[
+    tuple[tuple[int, ...], ...],
+    BeforeValidator(_counts),
+    PlainSerializer(_lines, when_used="json"),
+]
+
+
+def listed_clients(clients: int) -> list[int]:
+    """Positions of the clients whose label counts a record has: all, or 100 spread evenly."""
+    return np.unique(np.linspace(0, clients - 1, min(_LISTED, clients)).astype(int)).tolist()
+
+
+class Round(BaseModel):
+    """One round. Figures of training are TFF's own federated metrics over the cohort.
+
+    Attributes:
+        round: number of the round, from 1.
+        clients: clients in the cohort; 0 where all dropped out or none was there, and then the
+            round leaves the model as it was, but for the noise of a private aggregator.
+        held_examples: examples that the cohort's clients hold.
+        examples: examples that the cohort processed, all local epochs counted.
+        train_loss: mean loss over those examples while they were trained on; None where nobody
+            trained.
+        train_accuracy: share of them that was classified correctly; None as above.
+        loss: mean loss on the test set after the round; None where it was not evaluated.
+        accuracy: share of the test set classified correctly; None where not evaluated.
+        dropped: clients that were drawn for the round, too, and dropped out of it.
+        stragglers: clients of the cohort that did only a part of their local steps.
+        attackers: clients of the cohort that attacked.
+        bytes_down: bytes that the server sent to the cohort, all clients together; None where
+            that is not known.
+        bytes_up: bytes that the cohort sent back, after compression.
+
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+
+    round: int
+    clients: int
+    held_examples: int
+    examples: int
+    train_loss: Optional[Figure]
+    train_accuracy: Optional[Figure]
+    loss: Optional[Figure] = None
+    accuracy: Optional[Figure] = None
+    dropped: int = 0
+    stragglers: int = 0
+    attackers: int = 0
+    bytes_down: Optional[int] = None
+    bytes_up: Optional[int] = None
+
+
+class TrainingHistory(BaseModel):
+    """All rounds of one training.
+
+    Attributes:
+        seed: the seed that everything random came from.
+        rounds: in order.
+        execution: how clients were put onto placements, and why where it was not chosen.
+        diverged: in which round and how the training stopped being finite, or None.
+        client_examples: examples that each client holds, in the order of clients.
+        test_examples: size of the test set.
+        heterogeneity: how non-IID the clients came out; None in records older than the figures.
+        label_counts: examples of each label at each of `listed_clients`. Empty in older records.
+        parameters: trainable numbers of the model; None where that is not known.
+        model_summary: the model's layers in order: what each is, the shape of its output for one
+            example, and its parameters. Empty in older records.
+        update_bytes: bytes that a client sends back in a round before compression.
+        client_accuracy: of the final model, for each client in order: on what it holds out for
+            testing, or else on what it trains on. Empty where it was not measured.
+            Where clients have models of their own it is that of the client's, and on what it
+            holds out only.
+        measured_clients: positions of the clients that `client_accuracy` is of, where it is not
+            all: some of very many, drawn from the seed, or those that hold something out.
+        class_recall: of the final model on the test set, for each label; None for a label that
+            the test set does not have. Empty where it was not measured.
+        personalized_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
+        epsilon: of the differential privacy that the whole training gives at `delta`; None where
+            it gives none.
+        delta: see `epsilon`.
+        outputs: ``probabilities`` where that was found from the model; None where it gives logits,
+            or the scenario says what it gives. Only then it is written.
+        seconds: wall time of each round, where it was taken; no part of the record.
+
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+
+    seed: int
+    rounds: tuple[Round, ...]
+    execution: str = "standard"
+    diverged: Optional[str] = None
+    client_examples: tuple[int, ...]
+    test_examples: int
+    heterogeneity: Optional[Heterogeneity] = None
+    label_counts: Counts = ()
+    parameters: Optional[int] = None
+    model_summary: tuple[tuple[str, str, int], ...] = ()
+    update_bytes: Optional[int] = None
+    client_accuracy: tuple[Figure, ...] = ()
+    measured_clients: tuple[int, ...] = ()
+    class_recall: tuple[Optional[Figure], ...] = ()
+    personalized_accuracy: tuple[Figure, ...] = ()
+    epsilon: Optional[Figure] = None
+    delta: Optional[Figure] = None
+    outputs: Optional[Literal["probabilities"]] = None
+    seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.outputs is None:
+            written.pop("outputs", None)
+        return written
+
+    @property
+    def evaluated(self) -> tuple[Round, ...]:
+        """The rounds after which the test set was evaluated."""
+        return tuple(r for r in self.rounds if r.accuracy is not None)

@@ -1,0 +1,229 @@
+"""The round loop over a TFF learning process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+
+from pytest_federated.clients.cohort import cohort_of_round, most_often
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.schema import Section
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.data.heterogeneity import measure
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.algorithms.algorithm import StatefulAlgorithm, algorithms
+from pytest_federated.training.checkpoints import Checkpoints, Progress
+from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.evaluation.per_client import class_recall, client_figures
+from pytest_federated.training.evaluation.personalized import personalized_accuracy
+from pytest_federated.training.history import Round, TrainingHistory, listed_clients
+from pytest_federated.training.privacy import adds_noise_alone, guarantee
+from pytest_federated.training.schema import Training
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+
+# The metrics of a round in which nobody trained.
+_NOTHING: dict[str, Any] = {"num_examples": 0, "loss": None, "accuracy": None}
+
+
+class Step(NamedTuple):
+    """A finished round, the server's state after it, and the examples that should have counted."""
+
+    round: Round
+    state: tff.learning.templates.LearningAlgorithmState
+    planned_examples: int
+
+
+def train(
+    data: FederatedData,
+    model: Optional[Section],
+    training: Training,
+    cohort_size: int,
+    seed: int,
+    on_round: Optional[Callable[[Round], Optional[bool]]] = None,
+    checkpoints: Optional[Checkpoints] = None,
+    systems: Systems = Systems(),  # noqa: B008  # frozen
+) -> TrainingHistory:
+    """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
+
+    Args:
+        data: the clients and the test set.
+        model: the chosen model; None for an algorithm that needs none.
+        training: algorithm, rounds, local epochs, batch size, optimizers.
+        cohort_size: clients in each round.
+        seed: of initial weights, cohorts and order of examples.
+        on_round: called after each round; the training ends where it returns True.
+        checkpoints: where to go on from, and where the state is kept as the training proceeds
+            and when it is cut off by an error or an interrupt.
+        systems: how clients are drawn, drop out, straggle and attack.
+
+    Returns:
+        The history; where the training diverged it ends with the round in which it did.
+
+    Raises:
+        ModelError: the model cannot be built or does not fit the data.
+        DataError: the client systems do not fit the federation, or clients that are to fine-tune
+            the model hold nothing out.
+
+    """
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
+    begin = checkpoints.latest(process.initial_state(seed, data)) if checkpoints else None
+    so_far = begin or Progress((), None)
+    diverged = None
+    try:
+        for step in steps(data, model, training, cohort_size, seed, begin, systems):
+            so_far = Progress((*so_far.rounds, step.round), step.state)
+            is_enough = on_round is not None and on_round(step.round)
+            if diverged := _divergence(step.round, step.planned_examples):
+                break
+            if is_enough:
+                break
+            if checkpoints:
+                checkpoints.keep(so_far)
+    except BaseException:
+        if checkpoints and so_far.rounds:
+            checkpoints.save(so_far)
+        raise
+    personalized: tuple[float, ...] = ()
+    if training.personalize is not None and not diverged:
+        personalized = personalized_accuracy(
+            process, so_far.state, data, training, training.personalize, seed
+        )
+    counts = data.label_counts
+    traits = aggregators.entry(training.aggregator).traits
+    private = guarantee(
+        training.aggregator,
+        systems,
+        len(data.clients),
+        cohort_size,
+        len(so_far.rounds),
+        most_often(data, cohort_size, seed, len(so_far.rounds), systems)
+        if traits.get("by_participation")
+        else None,
+    )
+    has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
+    final = {}
+    if not diverged:
+        final = (
+            _final_figures(process, so_far, data, seed)
+            if has_model
+            else _figures_of_clients(process, so_far, data, training)
+        )
+    return TrainingHistory(
+        seed=seed,
+        rounds=so_far.rounds,
+        execution=str(process.execution),
+        diverged=diverged,
+        client_examples=tuple(int(n) for n in data.sizes),
+        test_examples=len(data.test),
+        personalized_accuracy=personalized,
+        heterogeneity=measure(counts, data.unused, data.sizes),
+        epsilon=private and private.epsilon,
+        delta=private and private.delta,
+        label_counts=counts[listed_clients(len(data.clients))].tolist(),
+        parameters=process.form.parameters(),
+        model_summary=process.form.summary(),
+        update_bytes=process.traffic.update,
+        outputs="probabilities" if process.form.finds_probabilities else None,
+        **final,
+    )
+
+
+def _final_figures(
+    process: Process, so_far: Progress, data: FederatedData, seed: int
+) -> dict[str, Any]:
+    """How the final model serves clients and labels, as fields of a history."""
+    process.form.set_weights(process.learning.get_model_weights(so_far.state))
+    processed = sum(r.examples for r in so_far.rounds)
+    figures = client_figures(process.form, data, seed, processed)
+    are_all = len(figures.clients) == len(data.clients)
+    return {
+        "client_accuracy": figures.accuracy,
+        "measured_clients": () if are_all else figures.clients,
+        "class_recall": class_recall(process.form, data.test),
+    }
+
+
+def _figures_of_clients(
+    process: Process, so_far: Progress, data: FederatedData, training: Training
+) -> dict[str, Any]:
+    """How each client's own model serves it, where it holds something out to see."""
+    if not isinstance(process.learning, StatefulAlgorithm) or not data.client_test:
+        return {}
+    found = process.learning.client_accuracy(so_far.state, data, training, process.judge)
+    are_all = len(found) in (0, len(data.clients))
+    return {
+        "client_accuracy": tuple(found.values()),
+        "measured_clients": () if are_all else tuple(found),
+    }
+
+
+def steps(
+    data: FederatedData,
+    model: Optional[Section],
+    training: Training,
+    cohort_size: int,
+    seed: int,
+    begin: Optional[Progress] = None,
+    systems: Systems = Systems(),  # noqa: B008  # frozen
+) -> Iterator[Step]:
+    """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
+    process = process_for(model, training, data, cohort_size, systems.scales_updates)
+    begin = begin or Progress((), process.initial_state(seed, data))
+    state = begin.state
+    for number in range(len(begin.rounds) + 1, training.rounds + 1):
+        cohort = cohort_of_round(data, cohort_size, seed, number, training.local_work, systems)
+        metrics = _NOTHING
+        if len(cohort.clients):
+            state, metrics = process.next(state, cohort, training, seed, number)
+        elif adds_noise_alone(training.aggregator):
+            state, _ = process.next(state, cohort, training, seed, number)
+        judged = None
+        if number % training.eval_every == 0 or number == training.rounds:
+            judged = process.evaluate(state, data, training)
+        yield Step(
+            Round(
+                round=number,
+                clients=len(cohort.clients),
+                held_examples=int(data.sizes[cohort.clients].sum()),
+                examples=int(metrics["num_examples"]),
+                train_loss=_number(metrics["loss"]),
+                train_accuracy=_number(metrics["accuracy"]),
+                loss=judged and judged.loss,
+                accuracy=judged and judged.accuracy,
+                dropped=cohort.dropped,
+                stragglers=cohort.stragglers,
+                attackers=cohort.attackers,
+                # Who drops out has been sent the model, too.
+                bytes_down=process.traffic.down * (len(cohort.clients) + cohort.dropped),
+                bytes_up=process.traffic.up * len(cohort.clients),
+            ),
+            state,
+            process.planned_examples(cohort, training),
+        )
+
+
+def _number(value: Any) -> Optional[float]:
+    return None if value is None else float(value)
+
+
+def _divergence(done: Round, expected: int) -> Optional[str]:
+    """Says how a round stopped being finite, or None.
+
+    TFF leaves a client out of the average, and out of the metrics, when its update is not
+    finite; the examples that are missing from the metrics, of those that were `expected`, tell.
+    """
+    if done.examples < expected:
+        return (
+            f"diverged in round {done.round}: clients with "
+            f"{100 * (1 - done.examples / expected):.0f} % of the cohort's examples gave updates "
+            "that are not finite"
+        )
+    for name in ("train_loss", "loss"):
+        value = getattr(done, name)
+        if value is not None and not math.isfinite(value):
+            return f"diverged in round {done.round}: {name.replace('_', ' ')} is {value}"
+    return None

@@ -1,0 +1,54 @@
+"""From a scenario's model to its form."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pytest_federated.core.errors import ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.functional import FunctionalForm
+from pytest_federated.training.models.adapters.keras import KerasForm
+from pytest_federated.training.models.adapters.variable import VariableForm
+from pytest_federated.training.models.fit import check_new
+from pytest_federated.training.models.model import Shape, build, is_own, make, named, stated_outputs
+
+
+def form_of(chosen: Section, shape: Shape) -> Form:
+    """The form of the chosen model, which fits the data.
+
+    Raises:
+        ModelError: the model cannot be built, does not fit the data, or cannot be federated.
+
+    """
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    with _naming(chosen):
+        made: Any = make(chosen, shape)
+        if isinstance(made, tf.keras.Model):
+            form = KerasForm(lambda: build(chosen, shape), shape, stated_outputs(chosen))
+            check_new(made, form.model)
+            return form
+        if isinstance(made, tff.learning.models.FunctionalModel):
+            return FunctionalForm(lambda: make(chosen, shape), shape)
+        if callable(made):
+            return VariableForm(cast("Any", made), shape)
+        raise ModelError(
+            f"the model function gave {type(made).__name__}, not a tf.keras.Model, a "
+            "tff.learning.models.FunctionalModel or a function that makes a "
+            "tff.learning.models.VariableModel"
+        )
+
+
+@contextlib.contextmanager
+def _naming(chosen: Section) -> Iterator[None]:
+    """Has the errors of the block name the chosen model, if it is the user's own."""
+    try:
+        yield
+    except ModelError as error:
+        if str(error).startswith("model.") or not is_own(chosen):
+            raise
+        raise ModelError(f"{named(chosen)}: {error}") from error

@@ -1,0 +1,32 @@
+"""A TFF functional model of the user's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_federated.training.models.custom import call_own
+from pytest_federated.training.models.model import Shape, models
+from pytest_federated.user.functions import UserFunction
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+
+@models("functional")
+def functional(
+    shape: Shape,
+    *,
+    functional: UserFunction,
+    args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
+) -> tff.learning.models.FunctionalModel:
+    """Any TFF functional model: `functional: "module:function"`.
+
+    The function is called as for `keras`, and returns a `tff.learning.models.FunctionalModel` with
+    the `input_spec` that it is given. Its loss is the one that is trained and reported; metrics
+    are the harness's own.
+
+    Raises:
+        ModelError: the function cannot be imported, or raises.
+
+    """
+    return call_own("functional", functional, shape, args)

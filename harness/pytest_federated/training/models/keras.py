@@ -1,0 +1,35 @@
+"""The user's own Keras model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+from pytest_federated.core.schema import Usual
+from pytest_federated.training.models.custom import call_own
+from pytest_federated.training.models.model import Outputs, Shape, models
+from pytest_federated.user.functions import UserFunction
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@models("keras")
+def keras(
+    shape: Shape,
+    *,
+    keras: UserFunction,
+    args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
+    outputs: Annotated[Optional[Outputs], Usual("logits")] = None,
+) -> tf.keras.Model:
+    """Any Keras 2 model: `keras: "module:function"`, imported from beside the scenario file.
+
+    The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
+    `task` (label, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
+    of these names; it returns a `tf.keras.Model`. Whether that gives logits or probabilities is
+    found from the model, unless `outputs` says it.
+
+    Raises:
+        ModelError: the function cannot be imported, or raises.
+
+    """
+    return call_own("keras", keras, shape, args)

@@ -1,0 +1,195 @@
+"""What a model is to the harness."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional, get_args
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from pytest_federated.core.errors import HarnessError, ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.training.models import keras_settings
+from pytest_federated.training.models.dropout import seed_dropout
+from pytest_federated.training.tasks.task import Task
+from pytest_federated.training.tasks.task import of as task_of
+from pytest_federated.user.files import UserPath
+from pytest_federated.user.functions import blamed
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Outputs = Literal["logits", "probabilities"]
+
+_BATCH = 1000
+_OUTPUTS = 4_000_000  # numbers that a model gives for a batch, at most
+
+
+class ModelSettings(Section):
+    """What every model understands."""
+
+    initial_weights: Annotated[
+        Optional[UserPath],
+        Field(description="A file of weights to begin with: .npz, .h5, .keras, .index."),
+    ] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.initial_weights is None:  # records have no line for what most models do without
+            written.pop("initial_weights", None)
+        return written
+
+
+# A function gives a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
+# makes a `tff.learning.models.VariableModel`.
+models: Registry[Callable[..., Any]] = Registry("model", ModelSettings, package=__package__)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The data that a model has to fit.
+
+    Attributes:
+        input_shape: of one example.
+        num_classes: number of labels, or of tags.
+        kind: what the labels are.
+        label_shape: of one example's labels; () for a single one.
+        input_dtype: of examples.
+        label_dtype: of labels.
+
+    """
+
+    input_shape: tuple[int, ...]
+    num_classes: int
+    kind: TaskKind = "label"
+    label_shape: tuple[int, ...] = ()
+    input_dtype: str = "float32"
+    label_dtype: str = "int32"
+
+    @property
+    def task(self) -> Task:
+        """What the labels ask of a model."""
+        return task_of(self.kind)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of a model's output for one example."""
+        return self.task.outputs(self.label_shape, self.num_classes)
+
+    def spec(self) -> Any:
+        """The types of a batch, `x` and `y`, as an ordered dict of `tf.TensorSpec`."""
+        import tensorflow as tf
+
+        return OrderedDict(
+            x=tf.TensorSpec((None, *self.input_shape), self.input_dtype),
+            y=tf.TensorSpec((None, *self.label_shape), self.label_dtype),
+        )
+
+    def batch(self) -> int:
+        """Examples that are evaluated at a time, so that outputs take little memory."""
+        return max(1, min(_BATCH, _OUTPUTS // math.prod(self.output_shape)))
+
+    def check_outputs(self, given: Any) -> None:
+        """Checks the shape of a model's outputs for a batch.
+
+        Raises:
+            ModelError: it is another than the data needs.
+        """
+        needed = (None, *self.output_shape)
+        if tuple(given) != needed:
+            each = f" for each of {self.label_shape[0]} positions" if self.kind == "tokens" else ""
+            raise ModelError(
+                f"the model gives outputs of shape {tuple(given)}; the data has "
+                f"{self.num_classes} {'tags' if self.kind == 'tags' else 'labels'}{each}, so "
+                f"{needed} is needed"
+            )
+
+    def activation(self, outputs: Outputs) -> Optional[str]:
+        """The activation of the last layer; None for logits."""
+        return self.task.activation if outputs == "probabilities" else None
+
+
+def stated_outputs(chosen: Section) -> Optional[Outputs]:
+    """What the scenario says of the outputs of a Keras model; None where it says nothing."""
+    stated = getattr(chosen, "outputs", None)
+    return stated if stated in get_args(Outputs) else None
+
+
+def is_own(chosen: Section) -> bool:
+    """Whether the chosen model is a function of the user's that the scenario names."""
+    return hasattr(chosen, kind(chosen))
+
+
+def named(chosen: Section) -> str:
+    """The chosen model, as messages name it: its key, and the user's function if it is one."""
+    own = getattr(chosen, kind(chosen), None)
+    return f"model.{kind(chosen)}: {own}" if own else f"model: {kind(chosen)}"
+
+
+def make(chosen: Section, shape: Shape) -> Any:
+    """What the function of the chosen model returns, a new model of whichever form.
+
+    Raises:
+        ModelError: the function raises.
+
+    """
+    with keras_settings.kept():
+        return _called(chosen, shape)
+
+
+def build(chosen: Section, shape: Shape) -> tf.keras.Model:
+    """Builds the chosen model, one of Keras, with its weights; `fit.check_fit` checks the rest.
+
+    Raises:
+        ModelError: the model cannot be built, or draws random numbers that no seed decides.
+
+    """
+    import tensorflow as tf
+
+    with keras_settings.kept():
+        model = _called(chosen, shape)
+        if not isinstance(model, tf.keras.Model):
+            raise ModelError(
+                f"the model function gave {type(model).__name__}, not a tf.keras.Model"
+            )
+        try:
+            model = _with_weights(model, shape)
+        except Exception as error:
+            raise ModelError(refusal(shape, error)) from error
+    seed_dropout(model)
+    return model
+
+
+def _called(chosen: Section, shape: Shape) -> Any:
+    try:
+        return models.entry(chosen).call(chosen, shape)
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{named(chosen)} raised {blamed(error)}") from error
+
+
+def refusal(shape: Shape, error: BaseException) -> str:
+    """That a model does not take the data, and what it raised."""
+    return (
+        f"the model does not take examples of shape {shape.input_shape}, {shape.input_dtype}: "
+        f"{blamed(error)}"
+    )
+
+
+def _with_weights(model: tf.keras.Model, shape: Shape) -> tf.keras.Model:
+    """The same model, which knows its input, or was called once."""
+    import tensorflow as tf
+
+    model._is_compiled = False  # TFF refuses others; loss and optimizer are the scenario's
+    if getattr(model, "inputs", None):
+        return model
+    if type(model) is tf.keras.Sequential:
+        return tf.keras.Sequential([tf.keras.Input(shape.input_shape), *model.layers], model.name)
+    model(tf.zeros((1, *shape.input_shape), shape.input_dtype))
+    return model

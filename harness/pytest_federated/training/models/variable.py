@@ -1,0 +1,36 @@
+"""A TFF model with variables, of the user's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from pytest_federated.training.models.custom import call_own
+from pytest_federated.training.models.model import Shape, models
+from pytest_federated.user.functions import UserFunction
+
+if TYPE_CHECKING:
+    import tensorflow_federated as tff
+
+
+@models("variable")
+def variable(
+    shape: Shape,
+    *,
+    variable: UserFunction,
+    args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
+) -> Callable[[], tff.learning.models.VariableModel]:
+    """Any TFF model with variables: `variable: "module:function"`, which makes one at each call.
+
+    The function is called as for `keras`, and returns a `tff.learning.models.VariableModel`; its
+    loss is the one that is trained and reported, metrics are the harness's own. Such models run
+    by standard execution only.
+
+    Raises:
+        ModelError: the function cannot be imported, or raises.
+
+    """
+
+    def make() -> tff.learning.models.VariableModel:
+        return call_own("variable", variable, shape, args)
+
+    return make

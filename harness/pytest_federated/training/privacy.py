@@ -1,0 +1,146 @@
+"""The differential privacy that a training gives, by dp-accounting."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.clients.systems import Systems
+from pytest_federated.core.schema import Section
+from pytest_federated.registry.registry import kind
+from pytest_federated.training.aggregators.aggregator import aggregators
+
+ACCOUNTANT = "Rényi accountant of dp-accounting"
+
+
+class Guarantee(NamedTuple):
+    """(epsilon, delta)-differential privacy of a client; epsilon is infinite without noise."""
+
+    epsilon: float
+    delta: float
+
+
+def guarantee(
+    aggregator: Section,
+    systems: Systems,
+    population: int,
+    cohort_size: int,
+    rounds: int,
+    most: Optional[int] = None,
+) -> Optional[Guarantee]:
+    """What the rounds together give, empty ones too; None where nothing can be promised.
+
+    It is of the models that the rounds give out; figures of training have no noise. In each round
+    the sum of clipped changes has noise, and is divided by a number, that do not depend on who
+    came. By the sampler's `accounting`:
+
+    - `poisson`: two federations are neighbors when one has a client more (add or remove one), the
+      probability being the same.
+    - `uniform`, of a fixed number: neighbors are of the same size, and one client is another
+      (replace one), which changes a sum of clipped changes by up to twice the norm; so the noise
+      counts half.
+    - `listed`: neighbors differ in whether a client's changes are there or zero, as who else takes
+      part stays the same; without amplification by sampling, as if it took part in each round.
+
+    Of a tree: neighbors as with `listed`, and a client takes part `most` times at most; in each
+    round when None. Dropout that does not depend on data lowers what a client gives away: what the
+    noise hides for each outcome of who is lost, it hides for all.
+
+    Source: Mironov, Rényi Differential Privacy, CSF 2017, arXiv:1702.07476; Mironov, Talwar,
+    Zhang, Rényi Differential Privacy of the Sampled Gaussian Mechanism, 2019, arXiv:1908.10530;
+    Wang, Balle, Kasiviswanathan, Subsampled Rényi Differential Privacy and Analytical Moments
+    Accountant, AISTATS 2019, theorem 27, arXiv:1808.00087; of a tree: Kairouz, McMahan et al.,
+    Practical and Private (Deep) Learning without Sampling or Shuffling, ICML 2021, appendix D,
+    arXiv:2103.00039.
+    """
+    if no_epsilon(aggregator, systems):
+        return None
+    noise: float = aggregator.noise_multiplier  # type: ignore[attr-defined]  # see the trait
+    delta: float = aggregator.delta  # type: ignore[attr-defined]  # see the trait
+    if noise == 0:
+        return Guarantee(float("inf"), delta)
+    import dp_accounting
+    from dp_accounting import rdp
+
+    relations = dp_accounting.NeighboringRelation
+    if _is_tree(aggregator):
+        own = noise / max(rounds if most is None else most, 1)
+        accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
+        accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(own, rounds))
+        return Guarantee(float(accountant.get_epsilon(delta)), delta)
+    relation, event = {
+        "poisson": (
+            relations.ADD_OR_REMOVE_ONE,
+            dp_accounting.PoissonSampledDpEvent(
+                cohort_size / population, dp_accounting.GaussianDpEvent(noise)
+            ),
+        ),
+        "uniform": (
+            relations.REPLACE_ONE,
+            dp_accounting.SampledWithoutReplacementDpEvent(
+                population, cohort_size, dp_accounting.GaussianDpEvent(noise / 2)
+            ),
+        ),
+        "listed": (relations.REPLACE_SPECIAL, dp_accounting.GaussianDpEvent(noise)),
+    }[samplers.entry(systems.sampling).traits["accounting"]]
+    accountant = rdp.RdpAccountant(neighboring_relation=relation)
+    accountant.compose(event, rounds)
+    return Guarantee(float(accountant.get_epsilon(delta)), delta)
+
+
+def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
+    """Why no epsilon can be promised, and with what one can; None where it can."""
+    name = kind(aggregator)
+    if not is_private(aggregator):
+        able = [n for n in aggregators.names() if "private" in aggregators[n].traits]
+        return f"the aggregator {name} adds no noise; allowed: {', '.join(able)}"
+    if _zeroes(aggregator):
+        return "the bound of zeroing is estimated without noise; leave zeroing out"
+    needed = "ignores_data" if _is_tree(aggregator) else "accounting"
+    sampler = samplers.entry(systems.sampling)
+    if not sampler.traits.get(needed):
+        able = [n for n in samplers.names() if samplers[n].traits.get(needed)]
+        return (
+            f"with {sampler.name} sampling one client can change which others take part, and "
+            f"{name} does not account for that; allowed: {', '.join(able)}"
+        )
+    if systems.dropout and not dropouts.entry(systems.dropout).traits.get("ignores_data"):
+        return (
+            f"the dropout {kind(systems.dropout)} may depend on what clients hold; one registered "
+            "with ignores_data=True does not"
+        )
+    if systems.stragglers:
+        is_amplified = not _is_tree(aggregator) and sampler.traits["accounting"] != "listed"
+        if is_amplified or not stragglers.entry(systems.stragglers).traits.get("ignores_data"):
+            return "one client can change which others straggle; leave clients.stragglers out"
+    return None
+
+
+def is_private(aggregator: Section) -> bool:
+    """Whether an aggregator is one for differential privacy."""
+    return "private" in aggregators.entry(aggregator).traits
+
+
+def adds_noise_alone(aggregator: Section) -> bool:
+    """Whether a round adds noise to which nobody comes; its absence would say that nobody came.
+
+    Not with zeroing, whose bound cannot be estimated from nobody, and which promises nothing.
+    """
+    return is_private(aggregator) and not _zeroes(aggregator)
+
+
+def _zeroes(aggregator: Section) -> bool:
+    return getattr(aggregator, "zeroing", False)
+
+
+def _is_tree(aggregator: Section) -> bool:
+    """Whether epsilon depends on how often a client takes part, and not on how it is drawn."""
+    return bool(aggregators.entry(aggregator).traits.get("by_participation"))
+
+
+def is_bounded(sampling: Section) -> bool:
+    """Whether a client takes part in a round once at most, so that noise can hide it."""
+    repeats = samplers.entry(sampling).traits.get("repeats", False)
+    return not (repeats and getattr(sampling, "replacement", True))

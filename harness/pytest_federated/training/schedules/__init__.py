@@ -1,0 +1,1 @@
+"""Learning rate schedules by name: what a learning rate is multiplied by, by round."""

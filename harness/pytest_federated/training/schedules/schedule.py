@@ -1,0 +1,105 @@
+"""Learning rate schedules by name: what a client's learning rate is multiplied by, by round.
+
+A schedule takes the number of the round, from 1, and its keys from the scenario file, and returns
+the factor. It is called before anything is trained, once for each round.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import MutableMapping, Sequence
+from typing import Annotated, Any, Callable
+
+from pydantic import Field
+
+from pytest_federated.core.errors import ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.registry.registry import Registry
+
+schedules: Registry[Callable[..., float]] = Registry("schedule", package=__package__)
+
+_Rounds = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(gt=0, le=1)]
+
+
+@schedules("exponential")
+def exponential(round_number: int, *, rate: _Share) -> float:
+    """Times `rate` after every round.
+
+    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, appendix C ("ExpDecay" with
+    a decay after each round), arXiv:2003.00295.
+    """
+    return rate ** (round_number - 1)
+
+
+@schedules("step")
+def step(round_number: int, *, every: _Rounds, rate: _Share = 0.1) -> float:
+    """Times `rate` after every `every` rounds (staircase decay)."""
+    return rate ** ((round_number - 1) // every)
+
+
+@schedules("inverse_sqrt")
+def inverse_sqrt(round_number: int) -> float:
+    """One over the square root of the round.
+
+    Source: Reddi et al., ICLR 2021, appendix C ("InvSqrt"), arXiv:2003.00295.
+    """
+    return 1 / math.sqrt(round_number)
+
+
+@schedules("cosine")
+def cosine(
+    round_number: int, *, rounds: _Rounds, lowest: Annotated[float, Field(ge=0, lt=1)] = 0.0
+) -> float:
+    """Half a cosine from 1 down to `lowest`, which it reaches `rounds` rounds later and keeps.
+
+    Source: Loshchilov and Hutter, SGDR, ICLR 2017, equation 5 without restarts, arXiv:1608.03983.
+    """
+    done = min(1.0, (round_number - 1) / rounds)
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi * done)) / 2
+
+
+@schedules("warmup")
+def warmup(round_number: int, *, rounds: _Rounds) -> float:
+    """Grows evenly to 1, which it reaches in round `rounds` and keeps.
+
+    Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2 ("gradual warmup"),
+    arXiv:1706.02677.
+    """
+    return min(1.0, round_number / rounds)
+
+
+def factors(chosen: Section, rounds: int) -> tuple[float, ...]:
+    """The chosen schedule's factors for rounds 1 to `rounds`."""
+    entry = schedules.entry(chosen)
+    return tuple(float(entry.call(chosen, number)) for number in range(1, rounds + 1))
+
+
+def at(by_round: Sequence[float], done: Any) -> Any:
+    """In a TensorFlow graph, the factor after `done` rounds; the last one from there on."""
+    import tensorflow as tf
+
+    return tf.gather(tf.constant(by_round, tf.float32), tf.minimum(done, len(by_round) - 1))
+
+
+def times(factor: Any, inner: Any) -> Any:
+    """The TFF optimizer `inner` with its learning rate times `factor`."""
+    import tensorflow_federated as tff
+
+    key = tff.learning.optimizers.LEARNING_RATE_KEY
+
+    class Scaled(tff.learning.optimizers.Optimizer):
+        def initialize(self, specs: Any) -> Any:
+            state = inner.initialize(specs)
+            if not isinstance(state, MutableMapping) or key not in state:
+                raise ModelError(
+                    "training.client_optimizer: has no learning rate in its state that a schedule "
+                    "could change"
+                )
+            state[key] = state[key] * factor
+            return state
+
+        def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
+            return inner.next(state, weights, gradients)
+
+    return Scaled()

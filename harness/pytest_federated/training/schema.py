@@ -1,0 +1,92 @@
+"""What a scenario says about its training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from pytest_federated.clients.cohort import LocalWork
+from pytest_federated.core.schema import Section, problem
+from pytest_federated.registry.registry import Choice, kind
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.optimizers.optimizer import optimizers
+
+
+class Personalize(Section):
+    """What a client does with the final model before it is judged on what it holds out.
+
+    `steps` steps of `optimizer`, by default the client optimizer, on batches of its own examples.
+    """
+
+    steps: Annotated[int, Field(ge=1)]
+    optimizer: Annotated[Optional[Section], Choice(optimizers, optional=True)] = None
+
+
+class Training(Section):
+    """The algorithm and its settings; the defaults are FedAvg with one local epoch.
+
+    `eval_every` is the number of rounds between two evaluations on the test set; the last
+    round is always evaluated. With `personalize` the final model is also judged after each client
+    has fine-tuned it. `execution` says how clients are put onto TFF's placements: one
+    each (standard), or many together (packed), which gives the same weights within float32
+    rounding and is much faster; auto packs where it can.
+    """
+
+    algorithm: Annotated[Section, Choice(algorithms)] = Field(
+        default_factory=lambda: algorithms.parse("fedavg")
+    )
+    aggregator: Annotated[Section, Choice(aggregators)] = Field(
+        default_factory=lambda: aggregators.parse("mean")
+    )
+    rounds: Annotated[int, Field(ge=1)]
+    local_epochs: Annotated[int, Field(ge=1)] = 1
+    batch_size: Annotated[int, Field(ge=1)] = 20
+    client_optimizer: Annotated[Section, Choice(optimizers)] = Field(
+        default_factory=lambda: optimizers.parse({"kind": "sgd", "learning_rate": 0.1})
+    )
+    server_optimizer: Annotated[Section, Choice(optimizers)] = Field(
+        default_factory=lambda: optimizers.parse({"kind": "sgd", "learning_rate": 1.0})
+    )
+    eval_every: Annotated[int, Field(ge=1)] = 1
+    execution: Literal["auto", "standard", "packed"] = "auto"
+    personalize: Optional[Personalize] = None
+
+    @property
+    def local_work(self) -> LocalWork:
+        """What every client of a round does."""
+        return LocalWork(self.batch_size, self.local_epochs)
+
+    @model_serializer(mode="wrap")
+    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `personalize` where nobody fine-tunes, as in records older than the key."""
+        return {k: v for k, v in told(self).items() if k != "personalize" or v is not None}
+
+    @model_validator(mode="after")
+    def _leaves_to_the_algorithm_what_it_sets(self) -> Training:
+        entry = algorithms.entry(self.algorithm)
+        if self.personalize is not None and entry.traits.get("has_no_global_model"):
+            raise problem("personalize", f"{entry.name} has no model that all clients fine-tune")
+        for key in entry.traits.get("fixes", ()):
+            given = getattr(self, key)
+            default = Training.model_fields[key].get_default(call_default_factory=True)
+            if given != default:
+                shown = kind(given) if isinstance(given, Section) else given
+                raise problem(
+                    key, f"got {shown}; {entry.name} sets it itself: leave it out, or choose fedavg"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _weighs_where_it_counts(self) -> Training:
+        aggregator = aggregators.entry(self.aggregator)
+        asked = self.algorithm.model_fields_set
+        weighting = getattr(self.algorithm, "weighting", "uniform")
+        if aggregator.traits.get("unweighted") and "weighting" in asked and weighting != "uniform":
+            raise problem(
+                "aggregator",
+                f"got {aggregator.name}; it counts every client the same: leave the algorithm's "
+                f"weighting ({weighting}) out, or say uniform",
+            )
+        return self

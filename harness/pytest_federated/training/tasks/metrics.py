@@ -1,0 +1,123 @@
+"""Loss and metrics of a task, in the forms that TFF's two kinds of models take."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from pytest_federated.training.tasks.task import Task
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
+    """The task's loss as Keras knows losses: of (labels, outputs), the mean of a batch."""
+    import tensorflow as tf
+
+    class TaskLoss(tf.keras.losses.Loss):
+        def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return task.loss(y_true, tf.cast(y_pred, tf.float32), are_logits)
+
+        call = __call__
+
+    return TaskLoss()
+
+
+def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
+    """The share of the counted positions that are right, as a metric named ``accuracy``."""
+    import tensorflow as tf
+
+    class TaskAccuracy(tf.keras.metrics.Metric):
+        def __init__(self, name: str = "accuracy", dtype: Any = None) -> None:
+            super().__init__(name, dtype)
+            self._correct: Any = self.add_weight("correct", initializer="zeros", dtype=tf.int64)
+            self._positions: Any = self.add_weight("positions", initializer="zeros", dtype=tf.int64)
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            correct, positions = counts(task, y_true, y_pred)
+            self._correct.assign_add(correct)
+            self._positions.assign_add(positions)
+
+        def result(self) -> Any:
+            return share(self._correct, self._positions)
+
+    return TaskAccuracy()
+
+
+def keras_mean_loss(
+    task: Task, loss: tf.keras.losses.Loss, by_positions: bool
+) -> tf.keras.metrics.Metric:
+    """The loss, which means over a batch, as a mean over examples or over the counted positions.
+
+    A metric named ``mean_loss``.
+    """
+    import tensorflow as tf
+
+    class MeanLoss(tf.keras.metrics.Metric):
+        def __init__(self, name: str = "mean_loss", dtype: Any = None) -> None:
+            super().__init__(name, dtype)
+            self._total: Any = self.add_weight("total", initializer="zeros")
+            self._weight: Any = self.add_weight("weight", initializer="zeros", dtype=tf.int64)
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            examples = tf.shape(y_true, tf.int64)[0]
+            weight = counts(task, y_true, y_pred)[1] if by_positions else examples
+            self._total.assign_add(loss(y_true, y_pred) * tf.cast(weight, tf.float32))
+            self._weight.assign_add(weight)
+
+        def result(self) -> Any:
+            return share(self._total, self._weight)
+
+    return MeanLoss()
+
+
+def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
+    """What `tff.learning.models.FunctionalModel` takes as `metrics_fns`.
+
+    Their figures are those of the standard path: the mean of the batches' losses, weighted by
+    examples, the accuracy, and the number of examples.
+    """
+    import tensorflow as tf
+
+    def initialize() -> Any:
+        return OrderedDict(
+            correct=tf.constant(0, tf.int64),
+            positions=tf.constant(0, tf.int64),
+            loss=tf.constant(0.0),
+            num_examples=tf.constant(0, tf.int64),
+        )
+
+    def update(state: Any, labels: Any, batch_output: Any, sample_weight: Any = None) -> Any:
+        correct, positions = counts(task, labels, batch_output.predictions)
+        examples = batch_output.num_examples
+        return OrderedDict(
+            correct=state["correct"] + correct,
+            positions=state["positions"] + positions,
+            loss=state["loss"] + batch_output.loss * tf.cast(examples, tf.float32),
+            num_examples=state["num_examples"] + tf.cast(examples, tf.int64),
+        )
+
+    def finalize(state: Any) -> Any:
+        return OrderedDict(
+            accuracy=share(state["correct"], state["positions"]),
+            loss=tf.math.divide_no_nan(state["loss"], tf.cast(state["num_examples"], tf.float32)),
+            num_examples=state["num_examples"],
+        )
+
+    return tuple(tf.function(f) for f in (initialize, update, finalize))
+
+
+def counts(task: Task, y: Any, given: Any) -> tuple[Any, Any]:
+    """Int64 (), twice: the positions that are right, and those that are counted."""
+    import tensorflow as tf
+
+    right, counted = task.hits(y, given)
+    return tf.math.count_nonzero(right), tf.math.count_nonzero(counted)
+
+
+def share(correct: Any, positions: Any) -> Any:
+    """Float32 (): of the positions; 0 where there are none."""
+    import tensorflow as tf
+
+    return tf.math.divide_no_nan(tf.cast(correct, tf.float32), tf.cast(positions, tf.float32))

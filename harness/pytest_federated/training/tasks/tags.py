@@ -1,0 +1,49 @@
+"""Any number of tags for each example."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pytest_federated.training.tasks.task import Task, register
+
+_TOP = 5
+
+
+def _loss(y: Any, given: Any, are_logits: bool) -> Any:
+    """Binary cross entropy, mean over tags and examples."""
+    import tensorflow as tf
+
+    loss = tf.keras.losses.BinaryCrossentropy(from_logits=are_logits)
+    return loss(tf.cast(y, given.dtype), given)
+
+
+def _hits(y: Any, given: Any) -> tuple[Any, Any]:
+    """Recall at 5: counted are the tags that an example has, right those among its top five.
+
+    With fewer than ten tags to choose from, those among the better half, as five would find all.
+
+    Source: Reddi et al., ICLR 2021, section 4 (Stack Overflow LR), arXiv:2003.00295;
+    `tff.simulation.baselines.stackoverflow.create_tag_prediction_task`.
+    """
+    import tensorflow as tf
+
+    tags = given.shape[-1]
+    _, best = tf.math.top_k(given, min(_TOP, max(1, tags // 2)))
+    is_best = tf.reduce_sum(tf.one_hot(best, tags, dtype=tf.int32), axis=-2) > 0
+    has = y > 0
+    return tf.logical_and(has, is_best), has
+
+
+# `y` is float32 or int8 (n, tags), 1 for a tag that the example has; `given` float32 (n, tags).
+TAGS = register(
+    Task(
+        "tags",
+        lambda labels, classes: (classes,),
+        "sigmoid",
+        _loss,
+        _hits,
+        lambda y: np.arange(y.shape[-1]),
+    )
+)

@@ -1,0 +1,156 @@
+"""Fine-tuning the final model on each client, and learning processes of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from pytest_federated.clients.cohort import shuffled_examples
+from pytest_federated.core.errors import ModelError
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
+from test_numpy_reference import gradient
+from test_packed import federation
+
+pytestmark = pytest.mark.usefixtures("running")
+
+SEED = 1
+MODEL = models.parse({"kind": "mlp", "hidden": [5]})
+
+
+@pytest.fixture(scope="module")
+def data() -> FederatedData:
+    """Of each client the last third is held out; the third holds out nothing."""
+    whole = federation([30, 24, 3], 0)
+    cut = [len(own) - len(own) // 3 for own in whole.clients[:2]] + [3]
+    return replace(
+        whole,
+        clients=tuple(own[:n] for own, n in zip(whole.clients, cut)),
+        client_test=tuple(own[n:] for own, n in zip(whole.clients, cut)),
+    )
+
+
+@pytest.mark.parametrize("execution", ["packed", "standard"])
+def test_clients_take_their_steps_from_the_final_model(data: FederatedData, execution: str) -> None:
+    settings = {"rounds": 2, "batch_size": 8, "execution": execution}
+    optimizer = {"kind": "sgd", "learning_rate": 0.7}
+    chosen = Training.model_validate(
+        {**settings, "personalize": {"steps": 5, "optimizer": optimizer}}
+    )
+    history = train(data, MODEL, chosen, 3, SEED)
+    *_, last = steps(data, MODEL, chosen, 3, SEED)
+    final = process_for(MODEL, chosen, data).learning.get_model_weights(last.state).trainable
+    expected = []
+    for client in (0, 1):
+        own, test = shuffled_examples(data, client, SEED, 3), data.test_examples(client)
+        x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
+        weights = [np.asarray(w, np.float64) for w in final]
+        batches = [slice(b, b + 8) for b in range(0, len(own), 8)]
+        for number in range(5):
+            part = batches[number % len(batches)]
+            step = gradient(weights, x[part], y[part])
+            weights = [w - 0.7 * g for w, g in zip(weights, step)]
+        z = test.x.reshape(len(test), -1)
+        given = np.maximum(z @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
+        expected.append(np.mean(given.argmax(axis=1) == test.y))
+    assert history.personalized_accuracy == pytest.approx(expected, abs=1e-5)
+    assert (
+        train(data, MODEL, Training.model_validate(settings), 3, SEED).personalized_accuracy == ()
+    )
+
+
+@pytest.mark.parametrize(
+    ("training", "data", "message"),
+    [
+        ({}, {}, "needs data.holdout: per_client"),
+        ({"algorithm": "local_only"}, {"holdout": "per_client"}, "has no model that all clients"),
+    ],
+    ids=["nothing held out", "no model"],
+)
+def test_what_cannot_be_personalized(training: Any, data: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Scenario.model_validate(
+            {
+                "name": "a",
+                "data": {"dataset": "digits", **data},
+                "clients": {"count": 2},
+                "model": "mlp",
+                "training": {"rounds": 1, "personalize": {"steps": 1}, **training},
+            }
+        )
+
+
+PROCESSES = """\
+import tensorflow_federated as tff
+
+def build(model_fn, server_optimizer, *, rate):
+    return tff.learning.algorithms.build_weighted_fed_avg(
+        model_fn, tff.learning.optimizers.build_sgdm(rate), server_optimizer)
+
+def bad(model_fn):
+    return model_fn
+
+def raises():
+    return 1 / 0
+
+def without_metrics():
+    return tff.learning.algorithms.build_fed_kmeans(2, (4,), (0, 0))
+"""
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "odd_processes.py").write_text(PROCESSES)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_process_of_ones_own_is_run_as_it_is(data: FederatedData) -> None:
+    def final(**training: Any) -> Any:
+        settings = Training.model_validate({"rounds": 2, "execution": "standard", **training})
+        *_, last = steps(data, MODEL, settings, 3, SEED)
+        return last.state.global_model_weights.trainable, last.round
+
+    own = {"tff": "odd_processes:build", "args": {"rate": 0.1}}
+    (ours, one), (theirs, other) = final(algorithm=own), final()
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs))
+    assert one == other
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("bad", "odd_processes:bad gave function, not a tff.learning.templates.LearningProcess"),
+        (
+            "raises",
+            r"odd_processes:raises raised ZeroDivisionError: .* \(line 11 of .*return 1 / 0",
+        ),
+        ("nothing", "the module 'odd_processes' has no function 'nothing'"),
+        ("without_metrics", "has no metrics num_examples, loss, accuracy under client_work, train"),
+    ],
+)
+def test_a_process_of_ones_own_that_is_wrong(
+    data: FederatedData, function: str, message: str
+) -> None:
+    settings = Training.model_validate(
+        {"rounds": 1, "algorithm": {"tff": f"odd_processes:{function}"}}
+    )
+    with pytest.raises(ModelError, match=f"training.algorithm.tff: .*{message}"):
+        process_for(MODEL, settings, data)
+
+
+@pytest.mark.usefixtures("processes")
+def test_an_aggregator_that_a_process_of_ones_own_would_leave_out(data: FederatedData) -> None:
+    own = {"tff": "odd_processes:build", "args": {"rate": 0.1}}
+    settings = Training.model_validate({"rounds": 1, "algorithm": own, "aggregator": "clipping"})
+    with pytest.raises(ModelError, match="odd_processes:build has no parameter model_aggregator"):
+        process_for(MODEL, settings, data)
