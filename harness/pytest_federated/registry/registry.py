@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import inspect
-import pkgutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_args, get_type_hints
 
@@ -23,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from pytest_federated.core.schema import Section, problem
+from pytest_federated.registry.discovery import import_package, load_entry_points
 from pytest_federated.user.functions import files_of
 from pytest_federated.user.modules import is_installed, scenario_folder
 
@@ -109,9 +107,7 @@ class Registry(Generic[F]):
         if self._is_discovered or self._package is None:
             return
         self._is_discovered = True  # first, as what is imported may look something up
-        package = importlib.import_module(self._package)
-        for module in pkgutil.walk_packages(package.__path__, f"{self._package}."):
-            importlib.import_module(module.name)
+        import_package(self._package)
         load_entry_points()
 
     def __call__(self, name: str, **traits: Any) -> Callable[[F], F]:
@@ -267,17 +263,6 @@ class Registry(Generic[F]):
         finally:
             self._is_describing = False
         return {"anyOf": [names, *entries]}
-
-
-@functools.lru_cache(maxsize=1)
-def load_entry_points() -> None:
-    """Imports the modules that other distributions name in the group ``pytest_federated``."""
-    group = "pytest_federated"
-    found = entry_points()
-    # Python 3.9 has a mapping of groups, later ones a method.
-    points = found.select(group=group) if hasattr(found, "select") else found.get(group, ())
-    for point in points:
-        point.load()
 
 
 def _plain(function: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Callable
 import numpy as np
 
 from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.registry.discovery import import_package
 
 tasks: dict[TaskKind, Task] = {}
 
@@ -39,6 +40,7 @@ class Task:
 
 def of(kind: TaskKind) -> Task:
     """The task of that kind."""
+    import_package(__package__)
     return tasks[kind]
 
 
