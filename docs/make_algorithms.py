@@ -1,8 +1,8 @@
 """Writes docs/algorithms.md, from the registries.
 
 Run after a change of an algorithm, an optimizer, or whatever else is chosen under `training`:
-``uv run python docs/make_algorithms.py [DIR]``. tests/test_documentation.py compares what is
-committed with what this writes.
+``uv run python docs/make_algorithms.py [DIR]``. test_documentation.py compares what is committed
+with what this writes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ INTRODUCTION = """\
 <!-- Made by docs/make_algorithms.py from the registries; not edited by hand. -->
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
-paper, written out in NumPy, over three rounds (tests/test_algorithms.py, test_partly_local.py,
-test_kmeans.py and test_numpy_reference.py), and so is each aggregator (test_aggregation.py, and
-with its noise test_aggregators.py) and each optimizer (test_optimizers.py).
+paper, written out in NumPy, over three rounds (tests/integration/training: test_algorithms.py,
+test_partly_local.py, test_kmeans.py and test_numpy_reference.py), and so is each aggregator
+(test_aggregation.py, and with its noise test_aggregators.py) and each optimizer
+(test_optimizers.py).
 [scenarios/algorithms](../scenarios/algorithms) and
 [scenarios/aggregation](../scenarios/aggregation) have one to run for each. Algorithms that can
 take packed clients run many times faster, see [scaling.md](scaling.md#packed-clients).

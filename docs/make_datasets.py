@@ -1,7 +1,7 @@
 """Writes docs/datasets.md, from the registry of data sets; reads none of them.
 
 Run after a change of a data set: ``uv run python docs/make_datasets.py [DIR]``.
-tests/test_documentation.py compares what is committed with what this writes.
+tests/integration/docs/test_documentation.py compares what is committed with what this writes.
 """
 
 from __future__ import annotations

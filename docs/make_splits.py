@@ -1,7 +1,7 @@
 """Writes docs/splits.md and the pictures in docs/splits/, from the registries.
 
 Run after a change of a split, a size or a shift: ``uv run python docs/make_splits.py [DIR]``.
-tests/test_documentation.py compares what is committed with what this writes.
+tests/integration/docs/test_documentation.py compares what is committed with what this writes.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ their formulas and sources stand in
 [harness/pytest_federated/data/heterogeneity.py](../harness/pytest_federated/data/heterogeneity.py).
 
 Where flwr-datasets or FedLab can make the same clients, the tests compare: `uv run --group
-partitioners pytest tests/test_installed_partitioners.py` runs both beside ours and tells their
+partitioners pytest tests/unit/test_installed_partitioners.py` runs both beside ours and tells their
 label entropies and sizes from ours by Kolmogorov and Smirnov's test, if it can.
 """
 

@@ -1,8 +1,8 @@
 """What TFF 0.87 offers for learning, and what of a scenario file reaches it.
 
 For each package its public names, of each the least YAML that reaches it, and a word on it: needed
-where there is no YAML. tests/test_documentation.py compares the names with the installed TFF, and
-lets the harness read the YAML.
+where there is no YAML. test_documentation.py compares the names with the installed TFF, and lets
+the harness the YAML.
 """
 
 from __future__ import annotations

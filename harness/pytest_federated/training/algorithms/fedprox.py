@@ -37,7 +37,8 @@ def fedprox(
     Adds mu/2 |w - w0|^2 to each client's loss; with mu 0 it is FedAvg. The metrics show the loss
     without that term. Built by `tff.learning.algorithms.build_weighted_fed_avg` with a client
     optimizer that adds the term's gradient: `build_weighted_fed_prox` of TFF 0.87 subtracts it,
-    and so drives the clients away from w0 (tests/test_numpy_reference.py shows it).
+    and so drives the clients away from w0 (tests/integration/training/
+    test_numpy_reference.py shows it).
 
     Source: Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020, equation 2 and
     algorithm 2, arXiv:1812.06127.

@@ -14,6 +14,7 @@ import pytest
 import pytest_federated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from paths import ROOT
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.loader import load_file
@@ -22,8 +23,6 @@ from pytest_federated.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from ruamel.yaml import YAML
 from support import pytest_run
 from test_scenario_errors import GOOD
-
-ROOT = Path(__file__).parent.parent
 
 
 def bomb(first: str, item: Callable[[str], str]) -> str:

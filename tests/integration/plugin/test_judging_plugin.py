@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import pytest
 import scipy.special
+from made_results import history
 from pytest_federated.plugin.options import run_options
-from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.history import TrainingHistory
 
 # Imported before pytester takes its snapshot of sys.modules: otherwise each run imports it anew.
 assert scipy.special
@@ -26,25 +26,6 @@ seeds: [0, 1]
 expect:
   accuracy: {at_least: 0.88}
 """
-
-
-def history(seed: int, accuracies: Sequence[Optional[float]]) -> TrainingHistory:
-    rounds = [
-        Round(
-            round=number,
-            clients=4,
-            held_examples=20,
-            examples=20,
-            train_loss=1.0,
-            train_accuracy=0.5,
-            accuracy=accuracy,
-            loss=None if accuracy is None else 1 - accuracy,
-        )
-        for number, accuracy in enumerate(accuracies, start=1)
-    ]
-    return TrainingHistory(
-        seed=seed, rounds=tuple(rounds), client_examples=(5, 5, 5, 5), test_examples=100
-    )
 
 
 class FakeTrainings:

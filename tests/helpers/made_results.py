@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from pytest_federated.data.heterogeneity import measure
@@ -64,3 +64,23 @@ def made_result(
         "versions": {"numpy": "1.25.2"},
     }
     return Result.model_validate({**given, **more})
+
+
+def history(seed: int, accuracies: Sequence[Optional[float]]) -> TrainingHistory:
+    """A training with these test accuracies; None where a round is not evaluated."""
+    rounds = [
+        Round(
+            round=number,
+            clients=4,
+            held_examples=20,
+            examples=20,
+            train_loss=1.0,
+            train_accuracy=0.5,
+            accuracy=accuracy,
+            loss=None if accuracy is None else 1 - accuracy,
+        )
+        for number, accuracy in enumerate(accuracies, start=1)
+    ]
+    return TrainingHistory(
+        seed=seed, rounds=tuple(rounds), client_examples=(5, 5, 5, 5), test_examples=100
+    )

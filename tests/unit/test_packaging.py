@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
-from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -12,9 +11,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from paths import ROOT
 from pytest_federated.tff.imports import TFF_VERSION
 
-ROOT = Path(__file__).parent.parent
 REPLACED = {"jax", "jaxlib", "typing-extensions"}  # by the overrides; see pyproject.toml
 PYTHONS = ["3.9", "3.10", "3.11"]
 

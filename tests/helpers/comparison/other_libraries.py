@@ -1,9 +1,9 @@
 """How the clients of flwr-datasets and FedLab come out: label entropies and sizes.
 
 Both are in the dependency group `partitioners`. ``uv run --group partitioners python
-tests/comparison/other_libraries.py`` writes ``clients.json`` beside itself, with which
-tests/test_comparison.py compares our splits where the group is not installed. 10 clients, 10 labels
-of 200 examples, 40 seeds.
+tests/helpers/comparison/other_libraries.py`` writes ``clients.json`` beside itself, with which
+tests/unit/test_comparison.py compares our splits where the group is not installed. 10 clients, 10
+labels of 200 examples, 40 seeds.
 """
 
 import importlib.util

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from paths import HELPERS
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import ModelError
@@ -208,11 +209,11 @@ def test_what_cannot_be_trained_is_said_in_one_line(
 def test_an_error_in_a_users_function_is_one_line_with_the_place(
     function: str, when: Optional[str], raised: str, execution: str
 ) -> None:
-    source = (Path(__file__).parent / "zoo.py").read_text().splitlines()
+    source = (HELPERS / "zoo.py").read_text().splitlines()
     number = next(n for n, text in enumerate(source, start=1) if f'ValueError("{raised}")' in text)
     line = refusal(model(function, **({"when": when} if when else {})), execution)
     assert line.startswith(f"model.keras: zoo:{function}")
-    assert f"ValueError: {raised} (line {number} of {Path(__file__).parent / 'zoo.py'}: " in line
+    assert f"ValueError: {raised} (line {number} of {HELPERS / 'zoo.py'}: " in line
     assert line.endswith(f'raise ValueError("{raised}"))')
 
 

@@ -22,7 +22,7 @@ from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.population import Population
 from pytest_federated.registry.registry import Registry
 from pytest_federated.training.schema import Training
-from test_packed import federation
+from support import federation
 
 
 def population(clients: int, seed: int = 0) -> Population:

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from pytest_federated import load_scenarios
 from pytest_federated.__main__ import main
 from pytest_federated.cli.list import registries
 from support import TINY
 
-ROOT = Path(__file__).parent.parent
 SCENARIOS = ROOT / "scenarios"
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 from pytest_federated import load_file, load_scenarios
 from pytest_federated.cli.list import registries
 from pytest_federated.data.datasets.dataset import Cache, datasets
@@ -19,8 +20,6 @@ from pytest_federated.report.pages import plots, report
 from pytest_federated.results.store import read_results
 from pytest_federated.running.pipeline import settings_of_result
 from pytest_federated.training.schema import Training
-
-ROOT = Path(__file__).parent.parent
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -34,7 +34,6 @@ from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.store import write_result
 from scipy import stats
 
-ROOT = Path(__file__).parent.parent
 ACCURACY = FIGURES["accuracy"]
 
 

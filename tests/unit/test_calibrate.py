@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_results import history
+from paths import ROOT
 from pytest_federated import load_file, load_scenarios
 from pytest_federated.__main__ import main
 from pytest_federated.cli.calibrate import Calibrated, rewritten
 from pytest_federated.expectations.calibrating import Proposal, loosest, propose
 from scipy import stats
-from test_judging_plugin import history
 
-SHIPPED = Path(__file__).parent.parent / "scenarios"
+SHIPPED = ROOT / "scenarios"
 
 
 @pytest.mark.parametrize(("key", "sign"), [("at_least", -1), ("at_most", 1)])

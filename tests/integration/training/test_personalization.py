@@ -17,8 +17,8 @@ from pytest_federated.training.engine.build import process_for
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
+from support import federation
 from test_numpy_reference import gradient
-from test_packed import federation
 
 pytestmark = pytest.mark.usefixtures("running")
 

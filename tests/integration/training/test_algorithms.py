@@ -29,9 +29,8 @@ from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schedules.schedule import factors, schedules
 from pytest_federated.training.schema import Training
-from support import algorithm
+from support import algorithm, federation
 from test_numpy_reference import Weights, gradient
-from test_packed import federation
 
 pytestmark = pytest.mark.usefixtures("running")
 

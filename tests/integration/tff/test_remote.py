@@ -21,6 +21,7 @@ import portpicker
 import pytest
 import pytest_federated
 from forks import Program, environment
+from paths import ROOT
 from pytest_federated.__main__ import main
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.systems import Systems
@@ -35,10 +36,7 @@ from pytest_federated.training.engine.build import process_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import LONG, TINY, algorithm, is_running, wait_until, worker_pids
-from test_packed import federation
-
-ROOT = Path(__file__).parent.parent
+from support import LONG, TINY, algorithm, federation, is_running, wait_until, worker_pids
 
 
 class Served:

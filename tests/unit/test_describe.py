@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from paths import ROOT
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import HarnessError
 from pytest_federated.report.plots.labels import label_map
 from support import TINY
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from paths import ROOT
 from pydantic import ValidationError
 from pytest_federated.clients.schema import Clients
 from pytest_federated.data.datasets.bundled.shakespeare_roles import ALPHABET, FILE
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets
 from pytest_federated.data.federation import federate
 from pytest_federated.data.schema import Data
-
-ROOT = Path(__file__).parent.parent
 
 
 def dataset(**keys: int) -> Dataset:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import inspect
 import runpy
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from paths import ROOT
 from pytest_federated.scenario.schema import Scenario
 
-ROOT = Path(__file__).parent.parent
 NAMES = runpy.run_path(str(ROOT / "docs/tff_names.py"))["NAMES"]
 CODE = "".join(f.read_text(encoding="utf-8") for f in (ROOT / "harness").rglob("*.py"))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 MODULES = sorted((ROOT / "harness/pytest_federated").rglob("*.py"))
 HEAVY = {"tensorflow", "tensorflow_federated"}
 

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from paths import ROOT
 from pytest_federated import run
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.files.label_encoding import Tags, Tokens, coding
 from pytest_federated.scenario.schema import Scenario
 from support import dataset, save
 
-ROOT = Path(__file__).parent.parent
 RNG = np.random.default_rng(0)
 TEXT = RNG.integers(0, 7, size=(12, 6))
 NEXT = np.where(RNG.random((12, 6)) < 0.2, -5, RNG.integers(0, 5, size=(12, 6)))

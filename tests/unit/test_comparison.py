@@ -1,17 +1,17 @@
 """Our splits beside those of flwr-datasets and FedLab: the same clients, in distribution.
 
 Theirs stand in comparison/clients.json, with the script beside it that made them;
-tests/test_installed_partitioners.py runs them anew where they are installed.
+tests/unit/test_installed_partitioners.py runs them anew where they are installed.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import pytest
+from paths import HELPERS
 from pytest_federated.data.heterogeneity import label_entropies
 from pytest_federated.data.sizes.size import draw, sizes
 from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
@@ -22,7 +22,7 @@ CLIENTS, LABELS, EACH, SEEDS = 10, 10, 200, 40
 TARGETS = np.repeat(np.arange(LABELS), EACH)
 HALF = {"kind": "explicit", "examples": [LABELS * EACH // CLIENTS // 2] * CLIENTS}
 
-KNOWN = json.loads((Path(__file__).parent / "comparison/clients.json").read_text())["clients"]
+KNOWN = json.loads((HELPERS / "comparison/clients.json").read_text())["clients"]
 
 
 def dirichlet(alpha: float, balance: bool = False) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Our splits beside those of flwr-datasets and FedLab, run here: the same clients, in distribution.
 
 Both are in a dependency group of their own: `uv run --group partitioners pytest
-tests/test_installed_partitioners.py`, 50 s.
+tests/unit/test_installed_partitioners.py`, 50 s.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import pytest
+from paths import HELPERS
 from test_comparison import KNOWN, OURS, compare
 
 for package in ("flwr_datasets", "fedlab"):
@@ -20,7 +20,7 @@ for package in ("flwr_datasets", "fedlab"):
 @pytest.fixture(scope="module")
 def theirs() -> Any:
     """The script that runs their partitioners."""
-    path = Path(__file__).parent / "comparison/other_libraries.py"
+    path = HELPERS / "comparison/other_libraries.py"
     spec: Any = importlib.util.spec_from_file_location("other_libraries", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

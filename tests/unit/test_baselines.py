@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 import pytest
+from paths import ROOT
 from pytest_federated.core.errors import HarnessError
 from pytest_federated.expectations.baselines import (
     Baseline,
@@ -33,8 +34,6 @@ from pytest_federated.results.record import Result, Verdict
 from pytest_federated.results.store import json_text
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
-
-ROOT = Path(__file__).parent.parent
 
 
 @functools.cache

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 import pytest
 import tree
 from made_results import made_result
+from paths import ROOT
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import most_often
 from pytest_federated.clients.dropout.dropout import dropouts
@@ -276,7 +276,7 @@ def test_no_epsilon_where_none_can_be_promised(
 
 
 def test_the_page_says_what_is_promised_with_each_sampling() -> None:
-    page = (Path(__file__).parent.parent / "docs/clients.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
     _, _, table = page.partition("### Differential privacy")
     rows = re.findall(r"^\| (`.*?) \| (.*?) ?\| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE)
     with_noise, with_tree = set(), set()

@@ -10,6 +10,7 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from paths import HELPERS
 from pytest_federated.core.errors import HarnessError
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.report.markup import anchor, escape
@@ -25,7 +26,7 @@ from pytest_federated.results.store import (
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 
-GOLDEN = Path(__file__).parent / "golden" / "five_outcomes.md"
+GOLDEN = HELPERS / "golden" / "five_outcomes.md"
 
 
 def history(seed: int, accuracies: list[Optional[float]], **more: Any) -> TrainingHistory:
@@ -110,7 +111,7 @@ def results() -> list[Result]:
 
 
 def test_the_report_is_the_golden_one(results: list[Result]) -> None:
-    """After a wanted change: FED_WRITE_GOLDEN=1 pytest tests/test_report.py, and read the diff."""
+    """After a wanted change: run this file with FED_WRITE_GOLDEN=1, and read the diff."""
     written = report(results)
     if os.environ.get("FED_WRITE_GOLDEN"):
         GOLDEN.write_text(written, encoding="utf-8")
