@@ -23,7 +23,8 @@ def registries() -> dict[str, Any]:
     from pytest_federated.data.shifts.shift import shifts
     from pytest_federated.data.sizes.size import sizes
     from pytest_federated.data.splits.partition import splits
-    from pytest_federated.expectations.judging import checks
+    from pytest_federated.expectations.expectation import expectations
+    from pytest_federated.metrics.metric import metrics
     from pytest_federated.training.aggregators.aggregator import aggregators
     from pytest_federated.training.algorithms.algorithm import algorithms
     from pytest_federated.training.models.model import models
@@ -34,9 +35,10 @@ def registries() -> dict[str, Any]:
         "aggregators": aggregators,
         "algorithms": algorithms,
         "attacks": attacks,
-        "checks": checks,
         "datasets": datasets,
         "dropouts": dropouts,
+        "expectations": expectations,
+        "metrics": metrics,
         "models": models,
         "optimizers": optimizers,
         "samplers": samplers,

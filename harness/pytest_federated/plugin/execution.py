@@ -11,12 +11,12 @@ import pytest
 from pytest_federated.core.errors import DataUnavailable, HarnessError
 from pytest_federated.plugin.options import inconclusive, is_quiet, run_options, setting
 from pytest_federated.plugin.tracking import Tracking
-from pytest_federated.report.tables import (
+from pytest_federated.report.tables.cells import plain_table
+from pytest_federated.report.tables.seeds import seed_rows
+from pytest_federated.report.tables.verdicts import (
     VERDICT_COLUMNS,
     decision,
     missed_line,
-    plain_table,
-    seed_rows,
     verdict_rows,
 )
 from pytest_federated.results.record import Result

@@ -1,4 +1,4 @@
-"""From a scenario to its result: data, training and checks, one after the other."""
+"""From a scenario to its result: data, training and verdicts, one after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import federate
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.judging import Policy, checks, judge
+from pytest_federated.expectations.judging import Policy, has_wall_time, judge
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.running.store import Histories, default_cache, training_key
 from pytest_federated.scenario.references import compared, concerning
@@ -225,8 +225,7 @@ def trainings(
 
 def _timing(scenario: Scenario, options: Options) -> Options:
     """What was trained before took no time now: without it, where time is judged."""
-    is_timed = any(checks[name].traits.get("is_benchmark") for name in scenario.expect)
-    if options.benchmark and is_timed:
+    if options.benchmark and has_wall_time(scenario.expect):
         return replace(options, reuse=False, done={})
     return replace(options, benchmark=False)
 

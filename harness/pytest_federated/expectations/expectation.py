@@ -1,0 +1,99 @@
+"""The registry of expectations: bounds of every metric, and verdicts of the user's own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Callable, Optional
+
+from pydantic import BaseModel, Field, create_model
+
+from pytest_federated.expectations.bounds import (
+    Bounds,
+    BoundedSection,
+    expected_text,
+    verdict_on,
+)
+from pytest_federated.metrics.metric import NoValue, metrics, spec_of
+from pytest_federated.registry.registry import Entry, Registry
+from pytest_federated.results.record import Verdict
+from pytest_federated.training.history import TrainingHistory
+
+
+class Expectations(Registry[Callable[..., Verdict]]):
+    """Expectations by name: those that were registered, and one for each metric.
+
+    A registered function takes the histories, one for each seed, and its keys from the scenario
+    file, and returns a `Verdict`.
+    """
+
+    def _nearest(self, name: str) -> Optional[Entry[Callable[..., Verdict]]]:
+        own = super()._nearest(name)
+        metric = metrics.get(name) if own is None else None
+        return own if metric is None else _bounded(metric)
+
+    def _add(self, entry: Entry[Callable[..., Verdict]]) -> None:
+        if metric := metrics.get(entry.name):
+            raise ValueError(
+                f"{self.what} {entry.name!r} is already registered by {metric.registered_in}"
+            )
+        super()._add(entry)
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in metrics
+
+    def names(self) -> list[str]:
+        """The registered names and those of the metrics, in alphabetical order."""
+        return sorted({*super().names(), *metrics.names()})
+
+
+expectations = Expectations("expectation", base=BoundedSection)
+
+_by_params: dict[type[BaseModel], Entry[Any]] = {}  # by those of the metric
+
+
+def _bounded(metric: Entry[Callable[..., float]]) -> Entry[Callable[..., Verdict]]:
+    """The expectation of the mean of a metric; its keys are those of the metric, and bounds."""
+    known = _by_params.get(metric.params)
+    if known is not None and known.function.__wrapped__ is metric.function:
+        return known
+    spec = spec_of(metric.name)
+    threshold = spec.values.threshold
+    pair = Annotated[list[threshold], Field(min_length=2, max_length=2)]  # pyright: ignore
+    fields: dict[str, Any] = {
+        bound: (Optional[pair if bound == "between" else threshold], None) for bound in spec.bounds
+    }
+    params = create_model(metric.name, __base__=(metric.params, BoundedSection), **fields)
+    entry: Entry[Any] = replace(
+        metric,
+        function=_judge_of(metric.name, metric.function),
+        params=params,
+        keywords=(*metric.keywords, *spec.bounds),
+    )
+    _by_params[metric.params] = entry
+    return entry
+
+
+def _judge_of(name: str, measure: Callable[..., float]) -> Callable[..., Verdict]:
+    """What judges the mean of a metric over trainings, and those they are compared with."""
+    spec = spec_of(name)
+
+    @functools.wraps(measure)
+    def judge(*histories: Sequence[TrainingHistory], **keys: Any) -> Verdict:
+        bounds = {bound: keys.pop(bound) for bound in spec.bounds}
+        limits = Bounds.of(**bounds)
+        expected = expected_text(limits, bounds, keys, spec.phrase)
+        values: list[float] = []
+        missing: list[str] = []
+        for trainings in zip(*histories):
+            try:
+                values.append(measure(*trainings, **keys))
+            except NoValue as reason:
+                missing.append(str(reason))
+        if missing:
+            note = f"{missing[0]} in {len(missing)} of {len(histories[0])} seed(s)"
+            return Verdict(expectation=name, expected=expected, passed=False, note=note)
+        return verdict_on(name, values, limits, expected)
+
+    return judge

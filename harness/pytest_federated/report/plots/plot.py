@@ -1,0 +1,40 @@
+"""The registries of plots: of one scenario each, and of all scenarios of a report together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
+
+from pytest_federated.registry.registry import Registry
+from pytest_federated.report.plots.style import Picture
+from pytest_federated.results.record import Result
+
+
+class _Plots(Registry[Callable[..., Optional[Picture]]]):
+    def __call__(self, name: str, **traits: Any) -> Callable[[Any], Any]:
+        return super().__call__(name, **traits)
+
+
+# Functions of a result; the name is the end of the file's name, as in ``digits-iid.labels.svg``.
+scenario_plots = _Plots("plot of a scenario", package=__package__)
+
+# Functions of all results; the name is that of the file, as in ``accuracy-by-heterogeneity.svg``.
+overview_plots = _Plots("plot of a report", package=__package__)
+
+
+def plot_kinds() -> list[str]:
+    """The names of the plots of a scenario, in their places."""
+    return sorted(scenario_plots.names(), key=lambda name: scenario_plots[name].traits["place"])
+
+
+def draw_scenario(result: Result) -> dict[str, Picture]:
+    """The pictures of a scenario, by the name of the plot; what the record does not hold has none."""
+    drawn = {kind: scenario_plots[kind].function(result) for kind in plot_kinds()}
+    return {kind: picture for kind, picture in drawn.items() if picture is not None}
+
+
+def draw_overviews(results: Sequence[Result]) -> dict[str, Picture]:
+    """The pictures of all scenarios together, by file name."""
+    trained = [result for result in results if result.histories]
+    drawn = {f"{n}.svg": overview_plots[n].function(trained) for n in overview_plots.names()}
+    return {name: picture for name, picture in drawn.items() if picture is not None}
