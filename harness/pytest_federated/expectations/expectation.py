@@ -10,8 +10,8 @@ from typing import Annotated, Any, Callable, Optional
 from pydantic import BaseModel, Field, create_model
 
 from pytest_federated.expectations.bounds import (
-    Bounds,
     BoundedSection,
+    Bounds,
     expected_text,
     verdict_on,
 )

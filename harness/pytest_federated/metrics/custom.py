@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.functions import UserFunction, load
@@ -24,9 +24,9 @@ def custom(
     except NoValue:
         raise
     except Exception as error:
-        raise HarnessError(
+        raise FederatedError(
             f"expect.custom: {function}: {type(error).__name__}: {error}"
         ) from error
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise HarnessError(f"expect.custom: {function}: gave {value!r}; must give a number")
+        raise FederatedError(f"expect.custom: {function}: gave {value!r}; must give a number")
     return float(value)

@@ -90,8 +90,6 @@ class Metric:
             return TEST_EXAMPLE
         return NONE if self.values.grid is None else constant(self.values.grid)
 
-
-
     @property
     def default_bound(self) -> str:
         """The bound that says what is good enough where nothing else does."""

@@ -150,9 +150,7 @@ TEST_EXAMPLE_OF_A_ROUND = Resolution(
     "one test example of one evaluated round", _test_example_of_a_round
 )
 LABEL_EXAMPLE = Resolution("one test example of the label", _test_example_of_the_label)
-CLIENT_EXAMPLE = Resolution(
-    "one example of one client", _of_clients(_mean_over_clients)
-)
+CLIENT_EXAMPLE = Resolution("one example of one client", _of_clients(_mean_over_clients))
 WORST_CLIENT_EXAMPLE = Resolution(
     "one example of that client", _of_clients(lambda clients: _of_examples(clients[0][1]))
 )

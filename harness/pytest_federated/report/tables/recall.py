@@ -9,7 +9,6 @@ from pytest_federated.report.tables.table import EMPTY, Table, tables
 from pytest_federated.results.record import Result
 
 
-
 @tables("recall", place=20)
 def recall_table(result: Result) -> Table:
     """Recall of the final model by label, mean over seeds; of many labels, the worst."""

@@ -19,7 +19,6 @@ def by_round(result: Result) -> dict[int, list[Round]]:
     return rounds
 
 
-
 def round_table(result: Result) -> Table:
     """The rounds: mean over seeds, and the spread of the accuracy.
 

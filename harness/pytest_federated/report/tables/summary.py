@@ -16,8 +16,6 @@ from pytest_federated.report.tables.settings import systems_rows
 from pytest_federated.results.record import Result, Verdict
 from pytest_federated.training.algorithms.algorithm import algorithms
 
-
-
 _BEFORE = ("scenario", "clients", "split", "heterogeneity", "algorithm", "rounds", "seeds")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pytest_federated.report.tables.cells import figure, signed
 from pytest_federated.results.record import Result, Verdict
 
-
 VERDICT_COLUMNS = ("expectation", "expected", "measured", "95 % interval", "margin", "verdict")
 
 
