@@ -15,6 +15,7 @@ from made_results import made_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.compare import (
     BETTER,
     NOISE,
@@ -26,7 +27,6 @@ from pytest_federated.report.compare import (
     require_comparable,
     worse,
 )
-from pytest_federated.report.figures import FIGURES
 from pytest_federated.report.markup import MARKDOWN, TERMINAL
 from pytest_federated.report.variants import by_settings, of_matrices, pivot_table
 from pytest_federated.results.record import Result
@@ -34,7 +34,7 @@ from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.store import write_result
 from scipy import stats
 
-ACCURACY = FIGURES["accuracy"]
+ACCURACY = expected_measure("accuracy")
 
 
 def run(name: str, *results: Result) -> Run:
@@ -85,8 +85,8 @@ def test_a_difference_has_the_interval_of_welch() -> None:
 )
 def test_marks(accuracies: tuple[float, ...], figure: str, expected: str) -> None:
     base, other = made_result(accuracies=(0.80, 0.81, 0.82)), made_result(accuracies=accuracies)
-    assert mark(FIGURES[figure].compare(base, other), FIGURES[figure]) == expected
-    assert worse([run("a", base), run("b", other)], FIGURES[figure]) == (
+    assert mark(expected_measure(figure).compare(base, other), expected_measure(figure)) == expected
+    assert worse([run("a", base), run("b", other)], expected_measure(figure)) == (
         ["tiny"] if expected == WORSE else []
     )
 
@@ -141,10 +141,10 @@ def test_what_is_no_longer_finite_is_worse(figure: str, seeds: int) -> None:
     """In one seed only, which a mean over the others would hide."""
     good = made_result(accuracies=[0.9, 0.8, 0.7][:seeds])
     runs = [run("a", good), run("b", made_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
-    assert worse(runs, FIGURES[figure]) == ["tiny"]
-    cells = row_of(comparison(runs, FIGURES[figure], MARKDOWN), "tiny")
+    assert worse(runs, expected_measure(figure)) == ["tiny"]
+    cells = row_of(comparison(runs, expected_measure(figure), MARKDOWN), "tiny")
     assert cells[2:4] == ["not finite", f"not finite {WORSE}"]
-    assert outcome(runs[1].results["tiny"], good, FIGURES[figure]) == ""
+    assert outcome(runs[1].results["tiny"], good, expected_measure(figure)) == ""
 
 
 def test_a_verdict_on_runs_needs_something_to_compare() -> None:
@@ -157,7 +157,7 @@ def test_a_verdict_on_runs_needs_something_to_compare() -> None:
         ([one, one], "epsilon", r"a and a: nothing .* \(epsilon is not in both\)"),
     ):
         with pytest.raises(FederatedError, match=said):
-            require_comparable(runs, FIGURES[figure])
+            require_comparable(runs, expected_measure(figure))
     require_comparable([one, one], ACCURACY)
     both = [made_result("more"), on_seeds([0], [0.9])]
     require_comparable([run("a", *both), run("b", *both[:1], on_seeds([1], [0.9]))], ACCURACY)
@@ -236,7 +236,7 @@ def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() 
 def test_the_best_loss_is_the_least() -> None:
     results = [made_result("m[a=1]", (0.5, 0.6)), made_result("m[a=2]", (0.1, 0.2))]
     (pivot,) = of_matrices(results)
-    rows, _ = pivot_table(pivot, FIGURES["loss"], TERMINAL)
+    rows, _ = pivot_table(pivot, expected_measure("loss"), TERMINAL)
     assert rows[0][1].endswith("*") and not rows[1][1].endswith("*")
 
 

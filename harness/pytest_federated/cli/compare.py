@@ -11,8 +11,6 @@ from pytest_federated.core.errors import FederatedError
 
 def add(commands: Any) -> None:
     """Adds the command to argparse's subparsers."""
-    from pytest_federated.report.figures import FIGURES
-
     compare = commands.add_parser(
         "compare",
         help="runs side by side, and whether they differ by more than noise",
@@ -27,7 +25,9 @@ def add(commands: Any) -> None:
     )
     compare.add_argument("--out", type=Path, metavar="FILE", help="write Markdown there")
     compare.add_argument(
-        "--figure", choices=list(FIGURES), default="accuracy", help="default: accuracy"
+        "--metric",
+        metavar="NAME",
+        help="by which metric; pytest-federated list metrics names them (default: accuracy)",
     )
     compare.add_argument(
         "--only",
@@ -68,8 +68,9 @@ def _share(text: str) -> float:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    from pytest_federated.metrics.measure import expected_measure, headline, known_names
+    from pytest_federated.registry.registry import suggest
     from pytest_federated.report.compare import comparison, require_comparable, worse
-    from pytest_federated.report.figures import FIGURES
     from pytest_federated.report.markup import MARKDOWN, TERMINAL
     from pytest_federated.report.variants import by_settings, of_matrices
     from pytest_federated.results.runs import Run, read_runs
@@ -78,10 +79,17 @@ def _run(chosen: argparse.Namespace) -> int:
 
     if (chosen.rows is None) != (chosen.columns is None):
         raise FederatedError("--rows and --columns need each other")
-    figure = FIGURES[chosen.figure]
     runs = read_runs(chosen.runs, chosen.folder)
     kept = {r.id for r in select([r for run in runs for r in run.results.values()], chosen.only)}
     runs = [Run(run.name, {n: r for n, r in run.results.items() if n in kept}) for run in runs]
+    measure = headline()
+    if chosen.metric is not None:
+        known = known_names(r for run in runs for r in run.results.values())
+        if chosen.metric not in known:
+            raise FederatedError(
+                f"{chosen.metric}: no such metric; {suggest(chosen.metric, known)}"
+            )
+        measure = expected_measure(chosen.metric)
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
@@ -96,12 +104,12 @@ def _run(chosen: argparse.Namespace) -> int:
         raise FederatedError("--rows and --columns are for one run")
     parts = {"confidence": chosen.confidence, "pivot": pivot}
     if chosen.out:
-        write_text(chosen.out, comparison(runs, figure, MARKDOWN, **parts))
+        write_text(chosen.out, comparison(runs, measure, MARKDOWN, **parts))
         print(chosen.out)
     else:
-        print(comparison(runs, figure, TERMINAL, **parts), end="")
+        print(comparison(runs, measure, TERMINAL, **parts), end="")
     if chosen.fail_if_worse:
-        if names := worse(runs, figure, chosen.confidence):
+        if names := worse(runs, measure, chosen.confidence):
             raise FederatedError(f"worse: {', '.join(names)}")
-        require_comparable(runs, figure)
+        require_comparable(runs, measure)
     return 0

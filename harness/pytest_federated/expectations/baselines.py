@@ -109,7 +109,7 @@ class Baseline(BaseModel):
 
 
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
-    """The metrics of a result that every baseline has, and the figures behind its verdicts, by name.
+    """The figures of a result, by name: those of every baseline, and those behind its verdicts.
 
     Each has four significant digits, as in a baseline, and as many values as there are trainings,
     in their order; it has fewer where some training has no such figure, which may also be NaN.
@@ -149,9 +149,8 @@ def baseline_of(
 
     """
     figures = figures_of(result, without=without)
-    figures = {
-        name: values for name, values in figures.items() if name in always_measured() or values
-    }
+    always = always_measured()
+    figures = {name: values for name, values in figures.items() if name in always or values}
     try:
         return Baseline(
             baseline=1,

@@ -60,10 +60,9 @@ def _bounded(metric: Entry[Callable[..., float]]) -> Entry[Callable[..., Verdict
         return known
     spec = spec_of(metric.name)
     threshold = spec.values.threshold
-    pair = Annotated[list[threshold], Field(min_length=2, max_length=2)]  # pyright: ignore
-    fields: dict[str, Any] = {
-        bound: (Optional[pair if bound == "between" else threshold], None) for bound in spec.bounds
-    }
+    pair: Any = Annotated[list[threshold], Field(min_length=2, max_length=2)]
+    types: dict[str, Any] = {"at_least": threshold, "at_most": threshold, "between": pair}
+    fields: dict[str, Any] = {bound: (Optional[types[bound]], None) for bound in spec.bounds}
     params = create_model(metric.name, __base__=(metric.params, BoundedSection), **fields)
     entry: Entry[Any] = replace(
         metric,

@@ -33,9 +33,9 @@ def compare_with_baseline(result: Result, baseline: Baseline) -> tuple[Verdict, 
     With two seeds or more on both sides, Welch's t test (`statistics.welch`) decides; a figure is
     worse when the chance of such a difference without a reason is below `FALSE_ALARMS` divided by
     the number of figures. With one seed on a side, what differs by more than a tolerance is worse:
-    for shares three standard errors of a share of as many examples as it is measured on, for other
-    figures 25 % of the baseline, a step of the metric at least. Only the seeds of both sides are compared then; where there
-    are none (see `apart`), there are no verdicts.
+    for a share three standard errors of a share of the examples that it is measured on, for other
+    figures 25 % of the baseline, and a step of the metric at least. Only the seeds of both sides
+    are compared then; where there are none (see `apart`), there are no verdicts.
 
     What had a figure, and now has none of some seed, or one that is not finite, is worse.
 

@@ -41,7 +41,7 @@ def by_seed(results: Sequence[Result]) -> Iterator[Row]:
 
 
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
-    """A row for each scenario; figures are means over seeds, the first of them with its interval."""
+    """A row for each scenario: means over seeds, that of the first metric with its interval."""
     first = headline().name
     for result in results:
         figures: Row = {}

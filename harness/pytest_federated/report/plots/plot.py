@@ -28,7 +28,7 @@ def plot_kinds() -> list[str]:
 
 
 def draw_scenario(result: Result) -> dict[str, Picture]:
-    """The pictures of a scenario, by the name of the plot; what the record does not hold has none."""
+    """The pictures of a scenario, by the name of the plot, of what the record holds."""
     drawn = {kind: scenario_plots[kind].function(result) for kind in plot_kinds()}
     return {kind: picture for kind, picture in drawn.items() if picture is not None}
 

@@ -31,9 +31,8 @@ def choice_text(registry: Registry[Any], chosen: dict[str, Any]) -> str:
 
     # In the order of the function: a record that was read back has its keys sorted.
     places = {key: place for place, key in enumerate(keywords)}
-    keys = sorted(
-        (k for k in chosen if k != "kind"), key=lambda k: (places.get(k, len(keywords)), k)
-    )
+    keys = [k for k in chosen if k != "kind"]
+    keys.sort(key=lambda k: (places.get(k, len(places)), k))
     shown = ", ".join(f"{k} {_plain(chosen[k], registry)}" for k in keys if not is_plain(k))
     return f"{name} ({shown})" if shown else name
 
