@@ -68,8 +68,8 @@ def _share(text: str) -> float:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    from pytest_federated.core.suggestions import suggest
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
-    from pytest_federated.registry.registry import suggest
     from pytest_federated.report.compare import comparison, require_comparable, worse
     from pytest_federated.report.markup import MARKDOWN, TERMINAL
     from pytest_federated.report.variants import by_settings, of_matrices

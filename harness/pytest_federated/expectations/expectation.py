@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Annotated, Any, Callable, Optional
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Optional, Protocol
 
 from pydantic import BaseModel, Field, create_model
 
@@ -15,25 +15,40 @@ from pytest_federated.expectations.bounds import (
     expected_text,
     verdict_on,
 )
-from pytest_federated.metrics.metric import NoValue, metrics, spec_of
-from pytest_federated.registry.registry import Entry, Registry
+from pytest_federated.metrics.metric import Measuring, Metric, NoValue, metrics
+from pytest_federated.registry.entry import Entry
+from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 from pytest_federated.results.record import Verdict
 from pytest_federated.training.history import TrainingHistory
 
 
-class Expectations(Registry[Callable[..., Verdict]]):
+@dataclass(frozen=True)
+class ExpectationSpec(Spec):
+    """The traits of an expectation that judges by itself."""
+
+
+class Judging(Protocol):
+    """Judges the trainings of a scenario."""
+
+    def __call__(self, histories: Sequence[TrainingHistory], /, *args: Any, **keys: Any) -> Verdict:
+        """The verdict on the histories, one for each seed, by the keys of the scenario file."""
+        ...
+
+
+class Expectations(Registry[Judging, ..., Spec]):
     """Expectations by name: those that were registered, and one for each metric.
 
     A registered function takes the histories, one for each seed, and its keys from the scenario
     file, and returns a `Verdict`.
     """
 
-    def _nearest(self, name: str) -> Optional[Entry[Callable[..., Verdict]]]:
+    def _nearest(self, name: str) -> Optional[Entry[Judging, Spec]]:
         own = super()._nearest(name)
         metric = metrics.get(name) if own is None else None
         return own if metric is None else _bounded(metric)
 
-    def _add(self, entry: Entry[Callable[..., Verdict]]) -> None:
+    def _add(self, entry: Entry[Judging, Spec]) -> None:
         if metric := metrics.get(entry.name):
             raise ValueError(
                 f"{self.what} {entry.name!r} is already registered by {metric.registered_in}"
@@ -48,25 +63,30 @@ class Expectations(Registry[Callable[..., Verdict]]):
         return sorted({*super().names(), *metrics.names()})
 
 
-expectations = Expectations("expectation", base=BoundedSection)
+expectations = Expectations(
+    "expectation",
+    Judging,  # pyright: ignore[reportArgumentType]  # a protocol, read by type checkers only
+    ExpectationSpec,
+    BoundedSection,
+)
 
-_by_params: dict[type[BaseModel], Entry[Any]] = {}  # by those of the metric
+_by_params: dict[type[BaseModel], Entry[Any, Spec]] = {}  # by those of the metric
 
 
-def _bounded(metric: Entry[Callable[..., float]]) -> Entry[Callable[..., Verdict]]:
+def _bounded(metric: Entry[Measuring, Metric]) -> Entry[Judging, Spec]:
     """The expectation of the mean of a metric; its keys are those of the metric, and bounds."""
     known = _by_params.get(metric.params)
     if known is not None and known.function.__wrapped__ is metric.function:
         return known
-    spec = spec_of(metric.name)
+    spec = metric.spec
     threshold = spec.values.threshold
     pair: Any = Annotated[list[threshold], Field(min_length=2, max_length=2)]
     types: dict[str, Any] = {"at_least": threshold, "at_most": threshold, "between": pair}
     fields: dict[str, Any] = {bound: (Optional[types[bound]], None) for bound in spec.bounds}
     params = create_model(metric.name, __base__=(metric.params, BoundedSection), **fields)
-    entry: Entry[Any] = replace(
+    entry: Entry[Any, Any] = replace(
         metric,
-        function=_judge_of(metric.name, metric.function),
+        function=_judge_of(metric),
         params=params,
         keywords=(*metric.keywords, *spec.bounds),
     )
@@ -74,9 +94,9 @@ def _bounded(metric: Entry[Callable[..., float]]) -> Entry[Callable[..., Verdict
     return entry
 
 
-def _judge_of(name: str, measure: Callable[..., float]) -> Callable[..., Verdict]:
+def _judge_of(metric: Entry[Measuring, Metric]) -> Judging:
     """What judges the mean of a metric over trainings, and those they are compared with."""
-    spec = spec_of(name)
+    name, measure, spec = metric.name, metric.function, metric.spec
 
     @functools.wraps(measure)
     def judge(*histories: Sequence[TrainingHistory], **keys: Any) -> Verdict:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Callable, Literal, Optional
+from typing import Any, Callable, Literal, Optional, Protocol
 
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
 from pytest_federated.metrics.scales import SCALES, Scale, ScaleName
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
+from pytest_federated.training.history import TrainingHistory
 
 Direction = Literal["higher", "lower", "neither"]
 BOUNDS = ("at_least", "at_most", "between")
@@ -33,7 +35,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Metric:
+class Metric(Spec):
     """All that is to be known of a metric besides its name and how it is measured.
 
     Attributes:
@@ -96,12 +98,20 @@ class Metric:
         return "at_least" if self.sign > 0 else "at_most"
 
 
-class _Metrics(Registry[Callable[..., float]]):
-    def __call__(self, name: str, **traits: Any) -> Callable[[Any], Any]:
-        return super().__call__(name, spec=Metric(**traits))
+class Measuring(Protocol):
+    """Measures one training."""
+
+    def __call__(self, history: TrainingHistory, /, *args: Any, **keys: Any) -> float:
+        """The value of a training; with the training that the metric compares it with, if any.
+
+        Raises:
+            NoValue: it has none.
+
+        """
+        ...
 
 
-metrics = _Metrics("metric", package=__package__)
+metrics = Registry("metric", Measuring, Metric, package=__package__)
 
 
 def spec_of(name: str) -> Metric:
@@ -109,4 +119,4 @@ def spec_of(name: str) -> Metric:
     nobody has loaded, only its name is known.
     """
     entry = metrics.get(name)
-    return Metric() if entry is None else entry.traits["spec"]
+    return Metric() if entry is None else entry.spec

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import Measure
-from pytest_federated.registry.registry import suggest
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
 from pytest_federated.results.flat import flat

@@ -10,7 +10,7 @@ from pytest_federated.registry.registry import Registry
 LISTED = 12  # items of a list that are shown
 
 
-def choice_text(registry: Registry[Any], chosen: dict[str, Any]) -> str:
+def choice_text(registry: Registry[Any, ..., Any], chosen: dict[str, Any]) -> str:
     """A choice and its parameters, as ``dirichlet (alpha 0.5)``.
 
     Numbers are always shown; words, and the framework's own keys, only where they are not the
@@ -37,7 +37,7 @@ def choice_text(registry: Registry[Any], chosen: dict[str, Any]) -> str:
     return f"{name} ({shown})" if shown else name
 
 
-def _plain(value: Any, registry: Registry[Any]) -> str:
+def _plain(value: Any, registry: Registry[Any, ..., Any]) -> str:
     if isinstance(value, dict) and value.get("kind") in registry:  # a choice within a choice
         return choice_text(registry, value)
     if isinstance(value, dict):  # a setting of its own, such as a schedule

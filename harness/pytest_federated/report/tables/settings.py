@@ -36,7 +36,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     parameters = result.histories[0].parameters
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
-    unused = entry.traits.get("unused", ()) if entry else ()
+    unused = entry.spec.unused if entry else ()
     epochs, size = training["local_epochs"], training["batch_size"]
     local = [
         ("local_epochs", ["local training", f"{epochs} epoch(s), batch size {size}"]),
@@ -77,7 +77,7 @@ def _tested(data: dict[str, Any], examples: int) -> str:
 
 def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
     """How clients come, go and behave, as settings with their values, where a scenario says so."""
-    registries: dict[str, Registry[Any]] = {
+    registries: dict[str, Registry[Any, ..., Any]] = {
         "sampling": samplers,
         "dropout": dropouts,
         "stragglers": stragglers,
@@ -152,12 +152,12 @@ def aggregation_rows(result: Result) -> list[list[str]]:
     entry = aggregators.get(aggregator["kind"])  # None where it is not registered any more
     epsilons = [h.epsilon for h in result.histories if h.epsilon is not None]
     if not epsilons:
-        is_private = entry is not None and "private" in entry.traits
+        is_private = entry is not None and entry.spec.private is not None
         none = "no epsilon can be promised for this sampling, dropout, stragglers or zeroing"
         return [*rows, ["privacy of a client", none]] if is_private else rows
     sampling = choice_text(samplers, result.settings["clients"]["sampling"])
     epsilon = f"epsilon {figure(max(epsilons))} at delta {figure(result.histories[0].delta)}"
     how = [ACCOUNTANT, f"{sampling} sampling"]
-    if approximation := entry and entry.traits.get("private"):
+    if approximation := entry and entry.spec.private:
         epsilon, how = f"about {epsilon}", [*how, approximation]
     return [*rows, ["privacy of a client", f"{epsilon} ({', '.join(how)})"]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 from pytest_federated.results.record import Result
 
 
@@ -18,16 +20,31 @@ class Table(NamedTuple):
 EMPTY = Table([], [])
 
 
-class _Tables(Registry[Callable[[Result], Table]]):
-    def __call__(self, name: str, **traits: Any) -> Callable[[Any], Any]:
-        return super().__call__(name, **traits)
+@dataclass(frozen=True)
+class TableSpec(Spec):
+    """The traits of a table.
+
+    Attributes:
+        place: among the tables of a section, the lowest first.
+
+    """
+
+    place: int = 0
 
 
-tables = _Tables("report table", package=__package__)
+class TableOfResult(Protocol):
+    """Makes a table of one result."""
+
+    def __call__(self, result: Result, /) -> Table:
+        """The table; empty where the record does not hold what it shows."""
+        ...
+
+
+tables = Registry("report table", TableOfResult, TableSpec, package=__package__)
 
 
 def scenario_tables(result: Result) -> list[Table]:
     """The tables of a scenario's section, in their places; those with nothing to show left out."""
-    entries = sorted((tables[name] for name in tables.names()), key=lambda e: e.traits["place"])
+    entries = sorted((tables[name] for name in tables.names()), key=lambda e: e.spec.place)
     made = (entry.function(result) for entry in entries)
     return [table for table in made if table.rows]
