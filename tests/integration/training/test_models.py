@@ -13,7 +13,7 @@ from pytest_federated.data.datasets.dataset import Examples, TaskKind
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.running.store import ingredients
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.engine.build import trainer_for
+from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import Shape, build, models
 from pytest_federated.training.schema import Training

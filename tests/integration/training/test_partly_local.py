@@ -20,8 +20,8 @@ from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
+from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.engine.build import _trainers as built
-from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import Step, steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training

@@ -1,6 +1,6 @@
-"""This harness; and the computation that it runs, in a loop without the harness.
+"""pytest-federated; and the computation that it runs, in a loop without pytest-federated.
 
-The only place that knows the harness from inside.
+The only place that knows pytest-federated from inside.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def emnist_cnn(shape: Shape) -> tf.keras.Model:
 
 
 def settings(federation: Federation, execution: str) -> tuple[FederatedData, Section, Training]:
-    """The work in the harness's own terms."""
+    """The work in pytest-federated's own terms."""
     work = federation.work
     data = FederatedData(
         Examples(federation.x, federation.y),
@@ -72,7 +72,7 @@ def trainer(federation: Federation, execution: str) -> Trainer:
 
 
 def initial_weights(federation: Federation) -> Weights:
-    """Those with which the harness begins; all sides are given them."""
+    """Those with which pytest-federated begins; all sides are given them."""
     return [w.numpy() for w in trainer(federation, "standard").initial_weights(SEED).trainable]
 
 
