@@ -48,7 +48,7 @@ def traffic_of(
         trainable=_bytes(trainable),
         optimizer=_bytes(inputs.client_optimizer.initialize(specs)),
     )
-    traffic = algorithms.entry(algorithm).traits.get("traffic")
+    traffic = algorithms.entry(algorithm).spec.traffic
     down, update = traffic(sizes) if traffic else (sizes.weights, sizes.trainable)
     compressed = getattr(inputs.aggregator, "compressed_bytes", None)
     saved = sizes.trainable - compressed(trainable) if compressed else 0

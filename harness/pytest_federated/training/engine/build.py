@@ -19,7 +19,8 @@ from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.registry.registry import chosen_in, kind
+from pytest_federated.registry.choice import choices_in
+from pytest_federated.registry.registry import kind
 from pytest_federated.tff.imports import silenced
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
@@ -160,7 +161,7 @@ def trainer_for(
     settings = [section and section.model_dump(mode="json") for section in sections]
     dependencies = _dependencies(training, data)
     clients = 0
-    if aggregators.entry(training.aggregator).traits.get("by_clients"):
+    if aggregators.entry(training.aggregator).spec.by_clients:
         clients = cohort_size or len(data.clients)
     source, build_form = _form_source(model, training)
     form_key = _key(
@@ -183,7 +184,7 @@ def _key(*sections: Optional[Section], text: Any) -> _Key:
         type(one)
         for section in sections
         if section
-        for one in (section, *(nested for _, nested in chosen_in(section)))
+        for one in (section, *(nested for _, nested in choices_in(section)))
     ]
     return json.dumps(text), tuple(types)
 
@@ -215,7 +216,7 @@ def _form_source(
 ) -> tuple[Section, Callable[[Section, Shape], Form]]:
     """Returns what the form is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
-    if stand_in := entry.traits.get("form"):
+    if stand_in := entry.spec.form:
         return training.algorithm, stand_in
     if model is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
@@ -313,8 +314,8 @@ def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
 
 def _dependencies(training: Training, data: FederatedData) -> dict[str, int]:
     """Returns what an algorithm that depends on it reads of the training and the federation."""
-    traits = algorithms.entry(training.algorithm).traits
-    dependencies = {"rounds": training.rounds} if traits.get("by_round") else {}
-    if traits.get("by_population"):
+    spec = algorithms.entry(training.algorithm).spec
+    dependencies = {"rounds": training.rounds} if spec.by_round else {}
+    if spec.by_population:
         dependencies["population"] = len(data.clients)
     return dependencies
