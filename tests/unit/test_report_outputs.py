@@ -378,8 +378,8 @@ B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
             ":3: got <!-- pytest-federated summary -->",
         ),
         (
-            f"{B}\n{E}\n<!-- Pytest-Fed: summary -->\n",
-            ":3: got <!-- Pytest-Fed: summary -->",
+            f"{B}\n{E}\n<!-- Pytest-Federted: summary -->\n",
+            ":3: got <!-- Pytest-Federted: summary -->",
         ),
         (f"{B}\n{E}\n{B} mine\n{E}\n", f":3: got {B} mine"),
         (f"{B}\n{E}\nmine {B}\n{E}\n", f":3: got ... {B} ..."),
