@@ -394,7 +394,7 @@ def test_the_command_writes_markdown_and_can_fail(
     text = Path("out.md").read_text(encoding="utf-8")
     assert row_of(text, r"tiny\[alpha=0.1\]")[3].endswith(WORSE)
     assert "Size" not in text
-    assert main(["compare", "main..other", "--figure", "loss", "--confidence", "0.999999"]) == 0
+    assert main(["compare", "main..other", "--metric", "loss", "--confidence", "0.999999"]) == 0
     assert re.search(r"tiny.*\+0\.100.*≈", capsys.readouterr().out)
 
 
@@ -403,7 +403,7 @@ def test_the_command_writes_markdown_and_can_fail(
     [
         ([0.9], 0, [], ""),
         ([0.9], 1, [], "a and b: nothing can be compared of the 1 scenario(s) in common (one se"),
-        ([0.9], 0, ["--figure", "epsilon"], "a and b: nothing can be compared of the 1 scenario"),
+        ([0.9], 0, ["--metric", "epsilon"], "a and b: nothing can be compared of the 1 scenario"),
         ([0.9, 0.9], 7, [], ""),
     ],
 )
@@ -429,8 +429,14 @@ def test_a_run_with_nothing_to_compare_does_not_pass(
     assert main(["compare", "a", "c"]) == main(["compare", "a", "b"]) == 0
 
 
-@pytest.mark.parametrize("arguments", [["--figure", "nope"], ["--confidence", "2"]])
-def test_wrong_usage_ends_with_code_2(arguments: Any) -> None:
+def test_wrong_usage_ends_with_code_2() -> None:
     with pytest.raises(SystemExit) as end:
-        main(["compare", "main", *arguments])
+        main(["compare", "main", "--confidence", "2"])
     assert end.value.code == 2
+
+
+def test_an_unknown_metric(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "main..other", "--metric", "acuracy"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("acuracy: no such metric; allowed: accuracy, ")
+    assert error.endswith("did you mean 'accuracy'?\n")
