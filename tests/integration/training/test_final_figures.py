@@ -9,13 +9,8 @@ import numpy as np
 import pytest
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
-<<<<<<< HEAD
 from pytest_federated.report.tables.settings import layer_rows, traffic_rows
-from pytest_federated.training.engine.build import process_for
-=======
-from pytest_federated.report.tables import layer_rows, traffic_rows
 from pytest_federated.training.engine.build import trainer_for
->>>>>>> main
 from pytest_federated.training.evaluation import per_client as final
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.loop import steps, train
