@@ -53,21 +53,21 @@ class Figures:
 
 @dataclass(frozen=True)
 class Overhead:
-    """The harness against the same computation without it; seconds of rounds run in turn.
+    """pytest-federated against the same computation without it; seconds of rounds run in turn.
 
     Attributes:
-        harness: rounds of the harness.
-        bare: rounds of a bare loop that makes the datasets of each round, as the harness does.
+        own: rounds of pytest-federated.
+        bare: rounds of a bare loop that makes the datasets of each round, as pytest-federated does.
         ready: rounds of a bare loop over datasets that were made before.
 
     """
 
     work: Work
     side: str
-    harness: list[float]
+    own: list[float]
     bare: list[float]
     ready: list[float]
 
     def percent(self, other: Sequence[float]) -> float:
-        """By how much the harness's round takes longer than that of another list; the median."""
-        return 100 * (statistics.median(a / b for a, b in zip(self.harness, other)) - 1)
+        """By how much our round takes longer than that of another list; the median."""
+        return 100 * (statistics.median(a / b for a, b in zip(self.own, other)) - 1)

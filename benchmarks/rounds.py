@@ -29,7 +29,7 @@ def parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--clients", type=int, nargs="*", help="digits with so many clients")
     parser.add_argument("--cnn", action="store_true", help="the EMNIST-shaped CNN")
-    parser.add_argument("--growth", action="store_true", help="how the harness's figures grow")
+    parser.add_argument("--growth", action="store_true", help="how pytest-federated's figures grow")
     parser.add_argument("--sides", nargs="+", choices=(*DIGITS, *CNN), help="only these")
     parser.add_argument("--quick", action="store_true", help="few rounds: figures mean little")
     parser.add_argument("--out", type=Path, help="write the tables to this file, too")

@@ -54,17 +54,17 @@ def errors(figures: Sequence[Figures]) -> list[str]:
 
 
 def overheads(measured: Sequence[Overhead]) -> str:
-    """What the harness adds to the TFF computation that it runs."""
+    """What pytest-federated adds to the TFF computation that it runs."""
     rows = [
         [
             o.work,
             o.side,
-            f"{statistics.median(o.harness):.4f}",
+            f"{statistics.median(o.own):.4f}",
             f"{statistics.median(o.bare):.4f}",
             f"{o.percent(o.bare):+.1f} %",
             f"{statistics.median(o.ready):.4f}",
             f"{o.percent(o.ready):+.1f} %",
-            len(o.harness),
+            len(o.own),
         ]
         for o in measured
     ]

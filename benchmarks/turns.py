@@ -28,7 +28,7 @@ class Effort:
         turns: times that each side has its turn.
         seconds: of a turn, after which no further round is begun.
         rounds: at most in a turn.
-        pairs: rounds of the harness and of the bare loop that are compared for the overhead.
+        pairs: rounds of pytest-federated and of the bare loop that are compared for the overhead.
 
     """
 
@@ -111,7 +111,7 @@ class Bench:
 
 def prepared(work: Work) -> Federation:
     """The workload with its data and the weights that all sides begin with."""
-    from sides.harness_loop import initial_weights
+    from sides.own_loop import initial_weights
 
     federation = make(work)
     return replace(federation, start=initial_weights(federation))

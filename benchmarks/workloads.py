@@ -68,7 +68,7 @@ def cnn(clients: int = 3400, cohort: int = 50) -> Work:
     return Work(clients, cohort, 1, hidden=0)
 
 
-# What the harness's growth is measured on, by what grows.
+# What pytest-federated's growth is measured on, by what grows.
 GROWTH = {
     "clients": {n: digits(n) for n in (10, 100, 1000)},
     "times the examples of a client": {n: digits(100, enlarged=n) for n in (1, 4, 16)},

@@ -2,7 +2,7 @@
 
 For each package its public names, of each the least YAML that reaches it, and a word on it: needed
 where there is no YAML. test_documentation.py compares the names with the installed TFF, and lets
-the harness the YAML.
+pytest-federated the YAML.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 _OWN_PROCESS = 'training: {algorithm: {tff: "my_processes:build"}}'
 _OWN_AGGREGATOR = 'training: {aggregator: {tff: "my_parts:aggregator"}}'
 _OWN_OPTIMIZER = 'training: {client_optimizer: {tff: "my_parts:optimizer"}}'
-_PART = (_OWN_PROCESS, "a part of a process; the harness's own are composed of the same")
+_PART = (_OWN_PROCESS, "a part of a process; pytest-federated's own are composed of the same")
 _IN_CLEAR = ("", "metrics are summed in the clear: simulated, a secure sum would only round them")
 _SAMPLES = ("", "samples of what clients have; a record has the sums, and each client's accuracy")
-_SAVES = ("", "a run leaves a record; its checkpoints are the harness's own")
+_SAVES = ("", "a run leaves a record; its checkpoints are pytest-federated's own")
 _METRIC = ("", "metrics are those of the data's task, see models.md")
-_LOOP = ("", "a loop around a process, which is what the harness is")
+_LOOP = ("", "a loop around a process, which is what pytest-federated is")
 _WEIGHT_1 = "of the weighted one, with weight 1 for every client"
 _HELPER = (_OWN_OPTIMIZER, "a helper for writing one")
 
@@ -36,7 +36,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
     "tff.learning.algorithms": {
         "build_fed_eval": (
             "data: {holdout: per_client}",
-            "the harness evaluates each client's examples at the server, which gives the same",
+            "pytest-federated evaluates each client's examples at the server, which gives the same",
         ),
         "build_fed_kmeans": _algorithm("{kind: kmeans, clusters: 10}"),
         "build_fed_recon": _algorithm("fed_recon"),
@@ -161,7 +161,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "MetricFinalizersType": _METRIC,
         "MetricsAggregatorType": _METRIC,
         "NumBatchesCounter": _algorithm(
-            "{kind: fedavg, weighting: num_batches}", "a count of the harness's own"
+            "{kind: fedavg, weighting: num_batches}", "a count of pytest-federated's own"
         ),
         "NumExamplesCounter": _algorithm("{kind: fedavg, weighting: examples}"),
         "SecureSumFactory": _IN_CLEAR,

@@ -34,15 +34,15 @@ FLOWER = "Flower"
 _PLACES = {
     NUMPY: _Place("numpy_loop", "rounds"),
     PLAIN: _Place("plain_tf", "rounds"),
-    PACKED: _Place("harness_loop", "rounds", {"execution": "packed"}),
-    STANDARD: _Place("harness_loop", "rounds", {"execution": "standard"}),
+    PACKED: _Place("own_loop", "rounds", {"execution": "packed"}),
+    STANDARD: _Place("own_loop", "rounds", {"execution": "standard"}),
     ITERATOR: _Place("bare_tff", "rounds", {"loop": "DATASET_ITERATOR"}),
     REDUCE: _Place("bare_tff", "rounds", {"loop": "DATASET_REDUCE"}),
     FLOWER: _Place("flower", "rounds"),
-    f"{PACKED}: bare": _Place("harness_loop", "bare", {"execution": "packed"}),
-    f"{STANDARD}: bare": _Place("harness_loop", "bare", {"execution": "standard"}),
-    f"{PACKED}: ready": _Place("harness_loop", "ready", {"execution": "packed"}),
-    f"{STANDARD}: ready": _Place("harness_loop", "ready", {"execution": "standard"}),
+    f"{PACKED}: bare": _Place("own_loop", "bare", {"execution": "packed"}),
+    f"{STANDARD}: bare": _Place("own_loop", "bare", {"execution": "standard"}),
+    f"{PACKED}: ready": _Place("own_loop", "ready", {"execution": "packed"}),
+    f"{STANDARD}: ready": _Place("own_loop", "ready", {"execution": "standard"}),
 }
 NAMES = tuple(_PLACES)
 

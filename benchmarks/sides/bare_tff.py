@@ -1,4 +1,4 @@
-"""A TFF user's own loop: TFF's learning process, context and worker, nothing of the harness."""
+"""A TFF user's own loop: TFF's learning process, context and worker, nothing of ours."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from pytest_federated.cli import COMMANDS
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
-    except HarnessError as bad:
+    except FederatedError as bad:
         print(bad, file=sys.stderr)
         return 1
     except BrokenPipeError:  # `pytest-federated list splits | head`

@@ -385,12 +385,12 @@ def test_a_tiny_alpha_does_not_hang() -> None:
     code = """
 import numpy as np
 from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 print("ready", flush=True)
 try:
     chosen = splits.parse({"kind": "dirichlet", "alpha": 1e-15})
     assign(chosen, Pool(np.zeros(10, int), 2), np.random.default_rng(0))
-except (HarnessError, ValueError):
+except (FederatedError, ValueError):
     pass
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:

@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 import pytest
 from paths import ROOT
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import (
     Baseline,
     baseline_file,
@@ -322,7 +322,7 @@ DEEP = b'{"settings": ' + b'{"a": ' * 9999 + b"1" + b"}" * 10000
 )
 def test_what_is_no_baseline_is_named(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "a.json").write_bytes(text)
-    with pytest.raises(HarnessError, match=r"a\.json: not a baseline; --fed-baseline=update"):
+    with pytest.raises(FederatedError, match=r"a\.json: not a baseline; --fed-baseline=update"):
         read_baseline(tmp_path / "a.json")
 
 
@@ -370,7 +370,7 @@ def test_a_baseline_is_complete_or_refused(
         if value is None:
             del of[key]
     path.write_text(json.dumps(kept), encoding="utf-8")
-    with pytest.raises(HarnessError) as refused:
+    with pytest.raises(FederatedError) as refused:
         read_baseline(path)
     said = str(refused.value)
     anew = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update writes it anew"
@@ -395,11 +395,11 @@ def test_what_is_no_file_is_not_taken_for_a_missing_one(
 ) -> None:
     path = tmp_path / "a.json"
     make(path)
-    with pytest.raises(HarnessError, match=problem):
+    with pytest.raises(FederatedError, match=problem):
         read_baseline(path)
     one = baseline_of(result(GOOD))
     if path.is_dir():
-        with pytest.raises(HarnessError, match=r"a\.json: cannot be written: Is a directory"):
+        with pytest.raises(FederatedError, match=r"a\.json: cannot be written: Is a directory"):
             write_baseline(one, path)
     else:
         assert write_baseline(one, path)
@@ -413,7 +413,7 @@ def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
         lambda: read_baseline(path),
         lambda: write_baseline(baseline_of(result(GOOD)), path),
     ):
-        with pytest.raises(HarnessError, match=r"^baselines: not a folder; move it"):
+        with pytest.raises(FederatedError, match=r"^baselines: not a folder; move it"):
             go()
 
 
@@ -432,7 +432,9 @@ def test_a_file_that_may_not_be_read_is_named_and_replaced(
         return read(self)
 
     monkeypatch.setattr(Path, "read_bytes", denied)
-    with pytest.raises(HarnessError, match=r"a\.json: cannot be read: Permission denied; make it"):
+    with pytest.raises(
+        FederatedError, match=r"a\.json: cannot be read: Permission denied; make it"
+    ):
         read_baseline(path)
     one = baseline_of(result(GOOD))
     assert write_baseline(one, path)
@@ -464,7 +466,7 @@ def test_a_damaged_baseline_is_written_anew(tmp_path: Path, text: bytes) -> None
     ],
 )
 def test_what_is_incomplete_becomes_no_baseline(lacking: Result, problem: str) -> None:
-    with pytest.raises(HarnessError) as refused:
+    with pytest.raises(FederatedError) as refused:
         baseline_of(lacking)
     assert str(refused.value).startswith(f"a: gives no baseline ({problem}")
 

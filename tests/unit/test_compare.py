@@ -14,7 +14,7 @@ import pytest
 from example_results import example_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.report.compare import (
     BETTER,
     NOISE,
@@ -163,7 +163,7 @@ def test_a_verdict_on_runs_needs_something_to_compare() -> None:
         ([one, other], "accuracy", r"a and b: nothing .* 1 .*\(one seed against other seeds\)"),
         ([one, one], "epsilon", r"a and a: nothing .* \(epsilon is not in both\)"),
     ):
-        with pytest.raises(HarnessError, match=said):
+        with pytest.raises(FederatedError, match=said):
             require_comparable(runs, FIGURES[figure])
     require_comparable([one, one], ACCURACY)
     both = [example_result("more"), on_seeds([0], [0.9])]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from paths import ROOT
 from pytest_federated.__main__ import main
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.report.plots.labels import label_map
 from scenario_texts import TINY
 
@@ -128,5 +128,5 @@ def test_large_maps_stay_small_files(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     label_map(counts, [str(i) for i in range(10_000)], "many", path)
     assert path.stat().st_size < 1_000_000
-    with pytest.raises(HarnessError, match=r"ends in \.svg or \.png"):
+    with pytest.raises(FederatedError, match=r"ends in \.svg or \.png"):
         label_map(counts, [], "", tmp_path / "a")

@@ -11,7 +11,7 @@ import pytest
 from example_results import curve_history as history
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_federated.core.errors import HarnessError, ScenarioError
+from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.expectations.judging import checks, judge
 from pytest_federated.results.record import Verdict
 from pytest_federated.running.pipeline import Options, run
@@ -170,7 +170,7 @@ def test_a_function_of_ones_own(module: str) -> None:
     ],
 )
 def test_a_function_that_gives_nothing(module: str, function: str, said: str) -> None:
-    with pytest.raises(HarnessError) as bad:
+    with pytest.raises(FederatedError) as bad:
         verdict("custom", history([0.25]), function=function, at_least=0)
     assert str(bad.value) == f"expect.custom: {function}: {said}"
 

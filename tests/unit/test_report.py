@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from paths import HELPERS
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.report.markup import anchor, escape
 from pytest_federated.report.pages import report, write_report
@@ -200,11 +200,11 @@ def test_ids_are_sorted_as_people_do() -> None:
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="no records there"):
+    with pytest.raises(FederatedError, match="no records there"):
         read_results(tmp_path)
     (tmp_path / "records").mkdir()
     (tmp_path / "records/a.json").write_text('{"record": 2}')
-    with pytest.raises(HarnessError, match=r"a\.json: not a result record"):
+    with pytest.raises(FederatedError, match=r"a\.json: not a result record"):
         read_results(tmp_path)
 
 

@@ -366,7 +366,7 @@ B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
         (f"{B}\n{E}\n\n{B}\nmine\n", ":4: a block without its end"),
         (f"{B}\n{E}\nmine\n{E}\n", ":4: the end of a block that does not begin"),
         (f"{B}\n<!-- end of pytest-federated -->\nmine\n{E}\n", ":1: a block without its end"),
-        (f"{B}\n<!-- /fedharnes -->\nmine\n{E}\n", ":1: a block without its end"),
+        (f"{B}\n<!-- /pytest-federatd -->\nmine\n{E}\n", ":1: a block without its end"),
         (
             f"{B}\nmine <!-- /pytest-federated -->\nmine\n{E}\n",
             "line 2 has ... <!-- /pytest-federated --> ...",
@@ -377,7 +377,10 @@ B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
             f"{B}\n{E}\n<!-- pytest-federated summary -->\n",
             ":3: got <!-- pytest-federated summary -->",
         ),
-        (f"{B}\n{E}\n<!-- FedHarnes: summary -->\n", ":3: got <!-- FedHarnes: summary -->"),
+        (
+            f"{B}\n{E}\n<!-- Pytest-Federted: summary -->\n",
+            ":3: got <!-- Pytest-Federted: summary -->",
+        ),
         (f"{B}\n{E}\n{B} mine\n{E}\n", f":3: got {B} mine"),
         (f"{B}\n{E}\nmine {B}\n{E}\n", f":3: got ... {B} ..."),
         (f"{B}\n{E}\n> {B}\n> {E}\n", f":3: got > {B}"),

@@ -15,7 +15,7 @@ from typing import Any, Optional
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.report.pages import report, write_report
 from pytest_federated.report.tables import summary_row
 from pytest_federated.results.record import Result, Verdict
@@ -171,7 +171,7 @@ def test_no_two_scenarios_share_a_record(tmp_path: Path) -> None:
 def test_what_is_no_record_is_named(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "a.json").write_bytes(text)
-    with pytest.raises(HarnessError) as bad:
+    with pytest.raises(FederatedError) as bad:
         read_results(tmp_path)
     assert str(bad.value).startswith(f"{tmp_path}/records/a.json: not a result record")
     assert "\n" not in str(bad.value)

@@ -25,8 +25,8 @@ TRAINING_KEYS = (
     "eval_every, execution, personalize"
 )
 SPLITS = (
-    "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, natural, "
-    "group_natural, inner, labels_per_client, semantic, shards"
+    "continuous, dirichlet, dirichlet_priors, distribution, exclusive, group_natural, "
+    "iid, inner, labels_per_client, natural, semantic, shards"
 )
 
 
@@ -443,8 +443,8 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
                 "count: 4", "count: 4, sampling: by_size"
             ),
             "6: training.aggregator: got dp; with by_size sampling a client may come several times "
-            "in a round, and no noise is enough; allowed with: uniform, poisson, fixed, cyclic, "
-            "trace",
+            "in a round, and no noise is enough; allowed with: cyclic, fixed, poisson, trace, "
+            "uniform",
         ),
         (
             training("algorithm: {kind: fedavg, weighting: loss}, aggregator: median"),
@@ -454,8 +454,8 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         (clients("shift: noise"), "4: clients.shift: got 'noise'; must be a list"),
         (
             clients("shift: [rotatoin]"),
-            "4: clients.shift.0: got 'rotatoin'; no such shift; allowed: noise, rotation, "
-            "contrast, label_permutation, label_noise; did you mean 'rotation'?",
+            "4: clients.shift.0: got 'rotatoin'; no such shift; allowed: contrast, label_noise, "
+            "label_permutation, noise, rotation; did you mean 'rotation'?",
         ),
         (
             clients("shift: [rotation, {kind: noise, level: 1, size: 2}]"),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.training.models.model import models
 from pytest_federated.user import functions as user_code
 from pytest_federated.user.files import find
@@ -421,8 +421,10 @@ def test_the_line_that_is_blamed_is_the_users(
         "import json\ndef reads():\n    return json.loads('nothing')\n"
     )
     monkeypatch.syspath_prepend(in_tmp_path)
-    with pytest.raises(HarnessError) as raised:
-        call(load("blamed_module:reads"), {}, {}, "model.keras: blamed_module:reads", HarnessError)
+    with pytest.raises(FederatedError) as raised:
+        call(
+            load("blamed_module:reads"), {}, {}, "model.keras: blamed_module:reads", FederatedError
+        )
     # Not the line of Python's json module that raises.
     place = f"(line 3 of {in_tmp_path / 'blamed_module.py'}: return json.loads('nothing'))"
     assert str(raised.value).endswith(place)

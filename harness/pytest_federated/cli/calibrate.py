@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 if TYPE_CHECKING:
     from pytest_federated.expectations.calibrating import Proposal
@@ -110,7 +110,7 @@ def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[
     """For the variants of one document, which have their expectations in common.
 
     Raises:
-        HarnessError: a training diverged, or has not the figure that is expected.
+        FederatedError: a training diverged, or has not the figure that is expected.
 
     """
     from pytest_federated.expectations.calibrating import bounds_of, loosest, propose
@@ -118,7 +118,7 @@ def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[
     found: dict[str, list[Proposal]] = {}
     for case, result in ran:
         if result.status == "diverged":
-            raise HarnessError(f"{result.id}: {result.reason}")
+            raise FederatedError(f"{result.id}: {result.reason}")
         seeds = len(case.scenario.seeds)
         expect = {n: bounds_of(c) for n, c in case.scenario.expect.items()}
         figures = {v.expectation: v.figures for v in result.verdicts}
@@ -131,7 +131,7 @@ def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[
             if not keys or name not in figures or "--fed-benchmark" in notes.get(name, ""):
                 continue
             if not figures[name]:
-                raise HarnessError(f"{result.id}: {name}: {notes[name]}")
+                raise FederatedError(f"{result.id}: {name}: {notes[name]}")
             proposal = propose(name, keys, figures[name], seeds, false_alarms)
             found.setdefault(name, []).append(proposal)
     return [loosest(proposals) for proposals in found.values()]

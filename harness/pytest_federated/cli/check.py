@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 
 def add(commands: Any) -> None:
@@ -21,7 +21,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
     cases = load_all(chosen.paths)
     if not cases:
-        raise HarnessError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
+        raise FederatedError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")
     return 0

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 
 def add(commands: Any) -> None:
@@ -77,7 +77,7 @@ def _run(chosen: argparse.Namespace) -> int:
     from pytest_federated.results.store import write_text
 
     if (chosen.rows is None) != (chosen.columns is None):
-        raise HarnessError("--rows and --columns need each other")
+        raise FederatedError("--rows and --columns need each other")
     figure = FIGURES[chosen.figure]
     runs = read_runs(chosen.runs, chosen.folder)
     kept = {r.id for r in select([r for run in runs for r in run.results.values()], chosen.only)}
@@ -88,12 +88,12 @@ def _run(chosen: argparse.Namespace) -> int:
         if chosen.rows is not None:
             pivot = by_settings(results, chosen.rows, chosen.columns)
         elif not of_matrices(results):
-            raise HarnessError(
+            raise FederatedError(
                 f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
                 "or --rows and --columns"
             )
     elif chosen.rows is not None:
-        raise HarnessError("--rows and --columns are for one run")
+        raise FederatedError("--rows and --columns are for one run")
     parts = {"confidence": chosen.confidence, "pivot": pivot}
     if chosen.out:
         write_text(chosen.out, comparison(runs, figure, MARKDOWN, **parts))
@@ -102,6 +102,6 @@ def _run(chosen: argparse.Namespace) -> int:
         print(comparison(runs, figure, TERMINAL, **parts), end="")
     if chosen.fail_if_worse:
         if names := worse(runs, figure, chosen.confidence):
-            raise HarnessError(f"worse: {', '.join(names)}")
+            raise FederatedError(f"worse: {', '.join(names)}")
         require_comparable(runs, figure)
     return 0

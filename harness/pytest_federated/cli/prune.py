@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 
 def add(commands: Any) -> None:
@@ -31,7 +31,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
     cases = load_all(chosen.paths)
     if not cases:  # a misspelled folder would make everything a leftover
-        raise HarnessError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
+        raise FederatedError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
     found = leftovers.baselines(chosen.paths)
     if chosen.report:
         gone = leftovers.records(chosen.report, (case.id for case in cases))

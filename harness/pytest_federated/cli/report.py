@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 
 def add(commands: Any) -> None:
@@ -76,6 +76,6 @@ def _demand_current(files: dict[Path, bytes]) -> None:
         str(path) for path, data in files.items() if not path.is_file() or path.read_bytes() != data
     ]
     if stale:
-        raise HarnessError(
+        raise FederatedError(
             f"not current: {', '.join(stale)}\nthe same command without --check writes them anew"
         )

@@ -1,4 +1,4 @@
-"""Every error that the harness means its reader to see.
+"""Every error that pytest-federated means its reader to see.
 
 They are shown without a traceback: the message alone has to say what is wrong and what to do.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Optional
 
 
-class HarnessError(Exception):
+class FederatedError(Exception):
     """A mistake of the user's or of the surroundings; its message is written for the reader."""
 
 
@@ -45,7 +45,7 @@ class Problem:
         return f"{where}{self.key}: {self.message}" if self.key else f"{where}{self.message}"
 
 
-class ScenarioError(HarnessError):
+class ScenarioError(FederatedError):
     """A scenario that cannot be read; holds all problems found, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -53,11 +53,11 @@ class ScenarioError(HarnessError):
         super().__init__("\n".join(str(p) for p in self.problems))
 
 
-class DataError(HarnessError):
+class DataError(FederatedError):
     """Data that cannot be used as the scenario asks (too few examples, an empty client, ...)."""
 
 
-class DataUnavailable(HarnessError):
+class DataUnavailable(FederatedError):
     """Data that is not on this machine and cannot be fetched: the scenario is skipped.
 
     Attributes:
@@ -72,15 +72,15 @@ class DataUnavailable(HarnessError):
         self.reason = message.replace(f" ({here})", "")
 
 
-class ModelError(HarnessError):
+class ModelError(FederatedError):
     """The user's model function failed or gave something that TFF cannot train."""
 
 
-class RuntimeUnavailable(HarnessError):
+class RuntimeUnavailable(FederatedError):
     """TensorFlow Federated is missing, broken, or its worker process died."""
 
 
-class TimeLimitExceeded(HarnessError):
+class TimeLimitExceeded(FederatedError):
     """A scenario took longer than it may."""
 
 

@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, json_text, write_text
 
@@ -141,7 +141,7 @@ def baseline_of(
         keys: see `Baseline`; those of other figures are left out.
 
     Raises:
-        HarnessError: a figure is missing or not finite, so that it would not be complete.
+        FederatedError: a figure is missing or not finite, so that it would not be complete.
 
     """
     figures = figures_of(result, without=without)
@@ -158,7 +158,7 @@ def baseline_of(
             versions=result.versions,
         )
     except ValidationError as problems:
-        raise HarnessError(f"{result.id}: gives no baseline ({_first(problems)})") from None
+        raise FederatedError(f"{result.id}: gives no baseline ({_first(problems)})") from None
 
 
 def trained_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
     """Writes a baseline, whatever the file holds; returns whether that changed the file.
 
     Raises:
-        HarnessError: it cannot be written.
+        FederatedError: it cannot be written.
 
     """
     text = json_text(baseline)
@@ -222,9 +222,9 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
                     return False
         write_text(path, text)
     except (FileExistsError, NotADirectoryError):
-        raise HarnessError(_NO_FOLDER) from None
+        raise FederatedError(_NO_FOLDER) from None
     except OSError as problem:
-        raise HarnessError(f"{short_name(path)}: cannot be written: {problem.strerror}") from None
+        raise FederatedError(f"{short_name(path)}: cannot be written: {problem.strerror}") from None
     return True
 
 
@@ -232,28 +232,28 @@ def read_baseline(path: Path) -> Optional[Baseline]:
     """The baseline in a file; None where there is no such file.
 
     Raises:
-        HarnessError: it cannot be read, or is not a baseline, or not a complete one.
+        FederatedError: it cannot be read, or is not a baseline, or not a complete one.
 
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            raise HarnessError(
+            raise FederatedError(
                 f"{short_name(path)}: not a file; remove it, and --fed-baseline=update makes it"
             )
         text = path.read_bytes()
     except FileNotFoundError:
         return None
     except NotADirectoryError:
-        raise HarnessError(_NO_FOLDER) from None
+        raise FederatedError(_NO_FOLDER) from None
     except OSError as problem:
-        raise HarnessError(
+        raise FederatedError(
             f"{short_name(path)}: cannot be read: {problem.strerror}; make it readable, or remove "
             "it, and --fed-baseline=update makes it anew"
         ) from None
     try:
         return Baseline.model_validate_json(text)
     except ValidationError as problems:
-        raise HarnessError(
+        raise FederatedError(
             f"{short_name(path)}: not a baseline; --fed-baseline=update writes it anew "
             f"({_first(problems)})"
         ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Real
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.judging import NoFigure, expectation
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.functions import UserFunction, load
@@ -24,7 +24,7 @@ def custom(
     except NoFigure:
         raise
     except Exception as bad:
-        raise HarnessError(f"expect.custom: {function}: {type(bad).__name__}: {bad}") from bad
+        raise FederatedError(f"expect.custom: {function}: {type(bad).__name__}: {bad}") from bad
     if isinstance(found, bool) or not isinstance(found, Real):
-        raise HarnessError(f"expect.custom: {function}: gave {found!r}; must give a number")
+        raise FederatedError(f"expect.custom: {function}: gave {found!r}; must give a number")
     return float(found)

@@ -1,4 +1,4 @@
-"""What a check is to the harness, and what all checks share: bounds, and how they are judged."""
+"""What a check is, and what all checks share: bounds, and how they are judged."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 from pydantic import ValidationError
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import (
     Baseline,
     baseline_file,
@@ -60,7 +60,7 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
     """Does what ``--fed-baseline`` says with a result of the scenario in the file `beside`.
 
     Raises:
-        HarnessError: the file of the baseline is none, or that of another scenario; or it cannot
+        FederatedError: the file of the baseline is none, or that of another scenario; or it cannot
             be written.
         pytest.UsageError: the ini file has something else than a mode.
 
@@ -78,7 +78,7 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
     if baseline is None:
         return _missing(result, path, is_strict)
     if baseline.id != result.id:
-        raise HarnessError(
+        raise FederatedError(
             f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
             "--fed-baseline=update writes it anew"
         )

@@ -8,7 +8,7 @@ from typing import Optional
 
 import pytest
 
-from pytest_federated.core.errors import DataUnavailable, HarnessError
+from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.plugin.options import inconclusive, is_quiet, run_options, setting
 from pytest_federated.plugin.tracking import Tracking
 from pytest_federated.report.tables import (
@@ -62,7 +62,7 @@ def execute(
     """Runs a scenario under pytest's options; status ``skipped`` where its data is not here.
 
     Raises:
-        HarnessError: it cannot be run; under ``--fed-strict`` also when its data is not here.
+        FederatedError: it cannot be run; under ``--fed-strict`` also when its data is not here.
     """
     if not is_quiet(config):
         be_loud()
@@ -83,7 +83,7 @@ def execute(
         return _skipped(scenario, variant, missing.reason, str(missing))
     except pytest.skip.Exception as skipped:
         if setting(config, "strict"):
-            raise HarnessError(f"skipped by its own code: {skipped.msg}") from skipped
+            raise FederatedError(f"skipped by its own code: {skipped.msg}") from skipped
         return _skipped(scenario, variant, str(skipped.msg))
     tracking.finish(result)
     return result

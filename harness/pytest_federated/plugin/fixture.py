@@ -7,7 +7,7 @@ from typing import Any, Union
 
 import pytest
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
 from pytest_federated.plugin.execution import demand, execute
 from pytest_federated.results.record import Result
@@ -42,7 +42,7 @@ class Federated:
                     scenario = Scenario.model_validate(dict(scenario))
                 result = execute(self._config, scenario)
                 settled = settle(self._config, result, self._path)
-        except HarnessError as bad:
+        except FederatedError as bad:
             pytest.fail(str(bad), pytrace=False)
         result = settled.result
         self._node.user_properties += settled.properties

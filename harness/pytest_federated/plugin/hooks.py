@@ -112,12 +112,12 @@ def _executor(text: str) -> str:
 
 def _addresses(text: str) -> str:
     """Checks it; stays the text that it is, which xdist can carry to its processes."""
-    from pytest_federated.core.errors import HarnessError
+    from pytest_federated.core.errors import FederatedError
     from pytest_federated.tff.addresses import parse_addresses
 
     try:
         parse_addresses(text)
-    except HarnessError as bad:
+    except FederatedError as bad:
         raise ArgumentTypeError(str(bad)) from None
     return text
 
@@ -144,8 +144,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[p
 def federated(request: pytest.FixtureRequest) -> Iterator[Federated]:
     """Runs a scenario written in Python, and fails the test unless its expectations hold.
 
-    `federated(scenario)` takes a `harness.Scenario`, or a mapping as in a scenario file, and
-    returns the `harness.Result`.
+    `federated(scenario)` takes a `pytest_federated.Scenario`, or a mapping as in a scenario file,
+    and returns the `pytest_federated.Result`.
     """
     from pytest_federated.plugin.fixture import Federated
 

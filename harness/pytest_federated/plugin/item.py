@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 import pytest
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
 from pytest_federated.plugin.execution import ExpectationsFailed, demand, execute
 from pytest_federated.plugin.options import run_options
@@ -90,7 +90,7 @@ class ScenarioItem(pytest.Item):
             is_own = self.result is not None and self.result.status == "skipped"
             return self.result if is_own else self._ended("skipped", str(error.msg or "skipped"))
         return self._ended(
-            "errored", str(error) if isinstance(error, HarnessError) else blamed(error)
+            "errored", str(error) if isinstance(error, FederatedError) else blamed(error)
         )
 
     def _ended(self, status: Status, why: str) -> Result:
@@ -104,7 +104,7 @@ class ScenarioItem(pytest.Item):
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> Union[str, Any]:
-        if isinstance(excinfo.value, (ExpectationsFailed, HarnessError)):
+        if isinstance(excinfo.value, (ExpectationsFailed, FederatedError)):
             what, _, table = str(excinfo.value).partition("\n")
             return f"{what}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
         return super().repr_failure(excinfo, style)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import pytest
 
-from pytest_federated.core.errors import HarnessError, warn_not_kept
+from pytest_federated.core.errors import FederatedError, warn_not_kept
 from pytest_federated.registry.registry import suggest
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def workers(config: pytest.Config) -> tuple[str, ...]:
 
     try:
         return parse_addresses(setting(config, "workers") or "")
-    except HarnessError as bad:
+    except FederatedError as bad:
         raise pytest.UsageError(f"fed_workers in {config.inipath}: {bad}") from None
 
 

@@ -93,13 +93,13 @@ class FederatedSession:
     @contextlib.contextmanager
     def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
         """Has the cluster begin with all trainings, so that each item finds its own done."""
-        from pytest_federated.core.errors import HarnessError
+        from pytest_federated.core.errors import FederatedError
         from pytest_federated.plugin.options import CLUSTER
         from pytest_federated.running.dask import DaskCluster
 
         try:
             cluster = DaskCluster(address)
-        except HarnessError as bad:
+        except FederatedError as bad:
             raise pytest.UsageError(str(bad)) from None
         self._config.stash[CLUSTER] = cluster
         try:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Optional
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.statistics import CONFIDENCE, Comparison
 from pytest_federated.report.figures import FigureOf
 from pytest_federated.report.markup import Markup
@@ -119,22 +119,22 @@ def require_comparable(runs: Sequence[Run], figure: FigureOf) -> None:
     """Makes sure that a verdict on the runs says something.
 
     Raises:
-        HarnessError: there is one run only, or nothing of a later one can be compared with the
+        FederatedError: there is one run only, or nothing of a later one can be compared with the
             first.
 
     """
     first, *others = runs
     if not others:
-        raise HarnessError(f"nothing to compare {first.name} with; give a second run")
+        raise FederatedError(f"nothing to compare {first.name} with; give a second run")
     for other in others:
         shared = [name for name in first.results if name in other.results]
         if not shared:
-            raise HarnessError(f"{first.name} and {other.name}: no scenario in common")
+            raise FederatedError(f"{first.name} and {other.name}: no scenario in common")
         outcomes = {outcome(first.results[n], other.results[n], figure) for n in shared}
         if outcomes <= {NOT_COMPARABLE, NO_FIGURE}:
             apart = NOT_COMPARABLE in outcomes
             why = "one seed against other seeds" if apart else f"{figure.title} is not in both"
-            raise HarnessError(
+            raise FederatedError(
                 f"{first.name} and {other.name}: nothing can be compared of the "
                 f"{len(shared)} scenario(s) in common ({why})"
             )

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.statistics import summarize
 from pytest_federated.report.figures import FIGURES, deviation, mean
 from pytest_federated.report.tables import choice
@@ -121,14 +121,16 @@ def parquet_bytes(rows: Sequence[Row]) -> bytes:
     """One row group; column types are those of the figures.
 
     Raises:
-        HarnessError: pyarrow is not installed.
+        FederatedError: pyarrow is not installed.
 
     """
     try:
         import pyarrow
         from pyarrow import parquet
     except ImportError:
-        raise HarnessError("Parquet needs pyarrow: pip install 'pytest-federated[arrow]'") from None
+        raise FederatedError(
+            "Parquet needs pyarrow: pip install 'pytest-federated[arrow]'"
+        ) from None
     table = pyarrow.Table.from_pylist(list(rows), _schema(rows, pyarrow))
     file = io.BytesIO()
     parquet.write_table(table, file)

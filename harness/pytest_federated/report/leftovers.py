@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import FOLDER as BASELINES
 from pytest_federated.expectations.baselines import read_baseline
 from pytest_federated.report.pages import PLOTS, plot_names
@@ -72,6 +72,6 @@ def _id_of_baseline(file: Path) -> str:
     """Of which scenario it is; empty where it is no baseline of ours."""
     try:
         baseline = read_baseline(file)
-    except HarnessError:
+    except FederatedError:
         return ""
     return baseline.id if baseline else ""

@@ -13,7 +13,7 @@ from typing import Callable, Optional
 
 from markdown_it import MarkdownIt
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.registry.registry import suggest
 from pytest_federated.report.figures import FIGURES
 from pytest_federated.report.markup import MARKDOWN, anchors, escape, quoted
@@ -57,7 +57,7 @@ def _matrix(source: Source, words: Sequence[str]) -> str:
     figure = FIGURES[words[1]] if len(words) == 2 and words[1] in FIGURES else FIGURES["accuracy"]
     found = {pivot.title: pivot for pivot in of_matrices(source.results)}
     if not words or words[0] not in found:
-        raise HarnessError(f"no such matrix; {suggest(' '.join(words[:1]), found)}")
+        raise FederatedError(f"no such matrix; {suggest(' '.join(words[:1]), found)}")
     rows, columns = pivot_table(found[words[0]], figure, MARKDOWN)
     return MARKDOWN.table(rows, columns, ["left", *["right"] * (len(columns) - 1)])
 
@@ -66,13 +66,13 @@ def _plot(source: Source, words: Sequence[str]) -> str:
     """A plot of a scenario: its id, and which of its plots."""
     by_id = {r.id: r for r in source.results}
     if len(words) != 2 or words[1] not in SCENARIO_PLOTS:
-        raise HarnessError(f"needs a scenario and one of: {', '.join(SCENARIO_PLOTS)}")
+        raise FederatedError(f"needs a scenario and one of: {', '.join(SCENARIO_PLOTS)}")
     if words[0] not in by_id:
-        raise HarnessError(f"{words[0]}: no such scenario; {suggest(words[0], by_id)}")
+        raise FederatedError(f"{words[0]}: no such scenario; {suggest(words[0], by_id)}")
     names = dict(zip(SCENARIO_PLOTS, plot_names(by_id[words[0]])))
     picture = plots([by_id[words[0]]]).get(names[words[1]])
     if picture is None:
-        raise HarnessError(f"the record of {words[0]} has nothing to plot of that")
+        raise FederatedError(f"the record of {words[0]} has nothing to plot of that")
     return f"![{escape(picture.alt)}]({source.folder}{PLOTS}/{quoted(names[words[1]])})"
 
 
@@ -96,14 +96,14 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
         folder: the report's, for links.
 
     Raises:
-        HarnessError: the page cannot be read or has no block, a block is not understood, or it is
+        FederatedError: the page cannot be read or has no block, a block is not understood, or it is
             not certain where a block begins or ends.
 
     """
     try:
         text = page.read_bytes().decode("utf-8")  # read_text would change the ends of lines
     except (OSError, UnicodeDecodeError) as bad:
-        raise HarnessError(f"{page}: cannot be read: {bad}") from bad
+        raise FederatedError(f"{page}: cannot be read: {bad}") from bad
     relative = Path(os.path.relpath(folder, page.parent)).as_posix()
     source = Source(results, "" if relative == "." else f"{relative}/")
     lines = _LINE.findall(text)
@@ -118,7 +118,7 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
         out.append(f"\n{block}\n\n".replace("\n", newline))
         copied = end
     if not copied:
-        raise HarnessError(f"{page}: nothing to update; {_HOW}")
+        raise FederatedError(f"{page}: nothing to update; {_HOW}")
     return "".join([*out, *lines[copied:]])
 
 
@@ -126,7 +126,7 @@ def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
     """The places, in `lines`, of the first and the last line of each block.
 
     Raises:
-        HarnessError: a comment is one of ours but misspelled or misplaced, or a block does not end.
+        FederatedError: a comment of ours is misspelled or misplaced, or a block does not end.
 
     """
     begun: Optional[int] = None
@@ -134,20 +134,20 @@ def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
         where = f"{page}:{place + 1}"
         if _END_LINE.fullmatch(comment):
             if begun is None:
-                raise HarnessError(f"{where}: the end of a block that does not begin; {_HOW}")
+                raise FederatedError(f"{where}: the end of a block that does not begin; {_HOW}")
             yield begun, place
             begun = None
         elif begun is not None:  # nothing that we write has a comment
-            raise HarnessError(
+            raise FederatedError(
                 f"{page}:{begun + 1}: a block without its end, {END}; line {place + 1} has "
                 f"{comment.strip()}"
             )
         elif _BEGIN_LINE.fullmatch(comment):
             begun = place
         elif any(_is_like_ours(word) for word in _COMMENT.findall(comment)):
-            raise HarnessError(f"{where}: got {comment.strip()}; {_HOW}")
+            raise FederatedError(f"{where}: got {comment.strip()}; {_HOW}")
     if begun is not None:
-        raise HarnessError(f"{page}:{begun + 1}: a block without its end, {END}")
+        raise FederatedError(f"{page}:{begun + 1}: a block without its end, {END}")
 
 
 def _comments(lines: Sequence[str], page: Path) -> Iterator[tuple[int, str]]:
@@ -166,7 +166,7 @@ def _comments(lines: Sequence[str], page: Path) -> Iterator[tuple[int, str]]:
             and any(_BEGIN_LINE.fullmatch(lines[n]) for n in commented)
             and not lines[end - 1].strip().startswith(token.markup)
         ):
-            raise HarnessError(
+            raise FederatedError(
                 f"{page}:{begin + 1}: code without its end, {token.markup}, hides a block"
             )
         for child in token.children or ():
@@ -183,8 +183,8 @@ def _is_like_ours(word: str) -> bool:
 def _block(place: str, text: str, source: Source) -> str:
     kind, *words = text.split() or [""]
     if kind not in BLOCKS:
-        raise HarnessError(f"{place}: got {kind!r}; no such block; {suggest(kind, BLOCKS)}")
+        raise FederatedError(f"{place}: got {kind!r}; no such block; {suggest(kind, BLOCKS)}")
     try:
         return BLOCKS[kind](source, words)
-    except HarnessError as bad:
-        raise HarnessError(f"{place}: {kind}: {bad}") from None
+    except FederatedError as bad:
+        raise FederatedError(f"{place}: {kind}: {bad}") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.registry.registry import suggest
 from pytest_federated.report.figures import FigureOf
 from pytest_federated.report.markup import Markup
@@ -90,7 +90,7 @@ def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
         columns: the same.
 
     Raises:
-        HarnessError: no scenario has that key, several have keys that end so, or two scenarios
+        FederatedError: no scenario has that key, several have keys that end so, or two scenarios
             have the same values.
 
     """
@@ -104,13 +104,13 @@ def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
             continue
         place = _value(keys[row_key]), _value(keys[column_key])
         if place in cells:
-            raise HarnessError(
+            raise FederatedError(
                 f"{cells[place].id} and {result.id} both have {rows} {place[0]} and {columns} "
                 f"{place[1]}; choose among the scenarios with --only"
             )
         cells[place] = result
     if not cells:
-        raise HarnessError(f"no scenario has both {row_key} and {column_key}")
+        raise FederatedError(f"no scenario has both {row_key} and {column_key}")
     return Pivot(f"{rows} and {columns}", rows, columns, cells)
 
 
@@ -132,11 +132,11 @@ def _resolved(key: str, known: Sequence[str]) -> str:
     if not found:
         ends = sorted({k.rpartition(".")[2] for k in known if not k.startswith("expect.")})
         nearest = suggest(key, ends).partition("; ")[2]
-        raise HarnessError(
+        raise FederatedError(
             f"{key}: no scenario has such a key" + (f"; {nearest}" if nearest else "")
         )
     if len(found) > 1:
-        raise HarnessError(f"{key}: may be {' or '.join(found)}")
+        raise FederatedError(f"{key}: may be {' or '.join(found)}")
     return found[0]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.registry.registry import suggest
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import FOLDER, natural, parse_result, read_result, read_results
@@ -39,7 +39,7 @@ def read_runs(names: Sequence[str], folder: str = DEFAULT_FOLDER) -> list[Run]:
         folder: of a revision: where in the repository its report is.
 
     Raises:
-        HarnessError: there is no such run, it has no records, or two are the same.
+        FederatedError: there is no such run, it has no records, or two are the same.
 
     """
     found: dict[str, Run] = {}
@@ -47,7 +47,7 @@ def read_runs(names: Sequence[str], folder: str = DEFAULT_FOLDER) -> list[Run]:
         source, run = _read(name, folder)
         if source in found:
             same = found[source].name
-            raise HarnessError(
+            raise FederatedError(
                 f"{name}: the same run as {same}" if same != name else f"{name}: given twice"
             )
         found[source] = run
@@ -83,7 +83,7 @@ def _read(name: str, folder: str) -> tuple[str, Run]:
 def _by_id(results: Sequence[Result], name: str) -> dict[str, Result]:
     collected = [r for r in results if r.status != "skipped"]
     if not collected:
-        raise HarnessError(f"{name}: no scenario ran there")
+        raise FederatedError(f"{name}: no scenario ran there")
     return {
         r.id: r.model_copy(update={"histories": ()}) if r.is_earlier else r
         for r in sorted(collected, key=lambda r: natural(r.id))
@@ -94,23 +94,23 @@ def _commit(revision: str) -> str:
     """The commit that a revision stands for.
 
     Raises:
-        HarnessError: there is no such revision, or no repository.
+        FederatedError: there is no such revision, or no repository.
 
     """
     try:
         _git("rev-parse", "--is-inside-work-tree")
-    except HarnessError as bad:
-        raise HarnessError(
+    except FederatedError as bad:
+        raise FederatedError(
             f"{revision}: no such file or folder, and no git revision either: {bad}"
         ) from None
     try:
         return _git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
-    except HarnessError:
+    except FederatedError:
         known = _git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
         nearest = suggest(revision, known).partition("; ")[2]
-        raise HarnessError(
+        raise FederatedError(
             f"{revision}: no such file, folder or git revision"
             + (f"; {nearest}" if nearest else "")
         ) from None
@@ -122,7 +122,7 @@ def _committed(name: str, commit: str, folder: str) -> list[Result]:
     listed = _git("ls-tree", "-z", "--full-tree", "--name-only", commit, f"{place}/").split("\0")
     names = sorted(n for n in listed if n.endswith(".json"))
     if not names:
-        raise HarnessError(
+        raise FederatedError(
             f"{name}: no records in {place} of that revision; --in names another folder"
         )
     # All at once: a process for each file takes seconds.
@@ -145,8 +145,8 @@ def _run(arguments: Sequence[str], given: bytes) -> bytes:
     try:
         done = subprocess.run(["git", *arguments], input=given, capture_output=True, check=False)
     except OSError:
-        raise HarnessError("git is not installed") from None
+        raise FederatedError("git is not installed") from None
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        raise HarnessError(said.removeprefix("fatal: ") or f"git {arguments[0]} failed")
+        raise FederatedError(said.removeprefix("fatal: ") or f"git {arguments[0]} failed")
     return done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.registry.registry import suggest
 from pytest_federated.results.record import Result
 
@@ -16,13 +16,13 @@ def select(results: Sequence[Result], patterns: Sequence[str]) -> list[Result]:
     ``*`` and ``?`` stand for what they do in a shell; brackets for themselves, as ids have them.
 
     Raises:
-        HarnessError: a pattern matches none.
+        FederatedError: a pattern matches none.
 
     """
     plain = [p.replace("[", "[[]") for p in patterns]
     for given, pattern in zip(patterns, plain):
         if not any(fnmatchcase(r.id, pattern) for r in results):
-            raise HarnessError(
+            raise FederatedError(
                 f"no scenario is named {given}; {suggest(given, [r.id for r in results])}"
             )
     return [r for r in results if not plain or any(fnmatchcase(r.id, p) for p in plain)]

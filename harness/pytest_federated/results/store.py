@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.results.record import Result
 
 FOLDER = "records"
@@ -105,7 +105,7 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     try:
         earlier = read_result(record_file(result.id, folder))
-    except HarnessError:  # there is none, or it is damaged
+    except FederatedError:  # there is none, or it is damaged
         return result
     if earlier.id != result.id or not earlier.histories:
         return result
@@ -123,12 +123,12 @@ def read_results(folder: Path) -> list[Result]:
     """All records below `folder`, by id.
 
     Raises:
-        HarnessError: there are none, or one of them is not a record.
+        FederatedError: there are none, or one of them is not a record.
 
     """
     found = sorted((folder / FOLDER).glob("*.json"))
     if not found:
-        raise HarnessError(
+        raise FederatedError(
             f"{folder / FOLDER}: no records there; make some with --fed-report={folder}"
         )
     return sorted(map(read_result, found), key=lambda r: natural(r.id))
@@ -143,26 +143,28 @@ def read_result(path: Path) -> Result:
     """One record.
 
     Raises:
-        HarnessError: it cannot be read, or is not a record.
+        FederatedError: it cannot be read, or is not a record.
 
     """
     try:
         return parse_result(path.read_bytes(), str(path))
     except OSError as bad:
-        raise HarnessError(f"{path}: cannot be read: {bad.strerror}") from bad
+        raise FederatedError(f"{path}: cannot be read: {bad.strerror}") from bad
 
 
 def parse_result(text: bytes, name: str) -> Result:
     """The record that a file of this name holds.
 
     Raises:
-        HarnessError: it is not a record.
+        FederatedError: it is not a record.
 
     """
     try:
         return Result.model_validate_json(text.decode("utf-8"))
     except UnicodeDecodeError as bad:
-        raise HarnessError(f"{name}: not a result record (not UTF-8)") from bad
+        raise FederatedError(f"{name}: not a result record (not UTF-8)") from bad
     except ValidationError as bad:
         first = bad.errors()[0]
-        raise HarnessError(f"{name}: not a result record ({first['loc']}: {first['msg']})") from bad
+        raise FederatedError(
+            f"{name}: not a result record ({first['loc']}: {first['msg']})"
+        ) from bad

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from pytest_federated.core.errors import HarnessError, RuntimeUnavailable
+from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.registry.registry import registered_in
 from pytest_federated.running.pipeline import Options, default_cache, train_seed
 from pytest_federated.running.store import ingredients, training_key
@@ -75,14 +75,14 @@ class DaskCluster:
         """Waits for a training, which need not have been submitted.
 
         Raises:
-            HarnessError: as `train_seed`; or the cluster cannot do it.
+            FederatedError: as `train_seed`; or the cluster cannot do it.
         """
         from distributed.scheduler import KilledWorker
 
         future = self._future(scenario, seed, options)
         try:
             return TrainingHistory.model_validate(future.result())
-        except HarnessError:
+        except FederatedError:
             raise
         except KilledWorker as bad:
             raise RuntimeUnavailable(
@@ -137,7 +137,7 @@ def _train_there(
     `registering` are the files that register what the scenario chooses.
 
     Raises:
-        HarnessError: as `train_seed`; or code or versions are not those of the submitter.
+        FederatedError: as `train_seed`; or code or versions are not those of the submitter.
     """
     from distributed import get_worker
 

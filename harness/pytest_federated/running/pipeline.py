@@ -49,7 +49,7 @@ class Cluster(Protocol):
         """Waits for a training, which need not have been submitted.
 
         Raises:
-            HarnessError: as `run`; or the cluster cannot do it.
+            FederatedError: as `run`; or the cluster cannot do it.
         """
         ...
 
@@ -126,8 +126,8 @@ def run(
         ModelError: the model cannot be built or does not fit the data.
         RuntimeUnavailable: TFF is missing or broken, its worker died, or remote workers do not
             answer.
-        HarnessError: the address of a remote worker is misspelled, or an expectation compares with
-            what is not there.
+        FederatedError: the address of a remote worker is misspelled, or an expectation compares
+            with what is missing.
         TimeLimitExceeded: it took longer than `options.timeout`.
 
     """
@@ -360,7 +360,7 @@ def train_seed(
     """Data and training of one seed, on the cluster where there is one.
 
     Raises:
-        HarnessError: as `run`.
+        FederatedError: as `run`.
     """
     if options.cluster is not None:
         history = options.cluster.history(scenario, seed, options)

@@ -42,10 +42,10 @@ def ingredients(
 
     These are the settings that a training depends on (not the name, the tags, the expectations),
     the contents of files that the scenario names and of those that its data set reads from `cache`
-    (default: the user's cache folder) and from the caches of other packages, the source of the
-    harness, of functions that the scenario names, and of files that registered something it
-    chooses, the versions of packages and of Python, TensorFlow's variables in the environment, and
-    the number of TFF workers, as sums are rounded by their order.
+    (default: the user's cache folder) and from the caches of other packages, the source of
+    pytest-federated, of functions that the scenario names, and of files that registered something
+    it chooses, the versions of packages and of Python, TensorFlow's variables in the environment,
+    and the number of TFF workers, as sums are rounded by their order.
     """
     settings = scenario.settings()
     model = [scenario.model] if scenario.model else []

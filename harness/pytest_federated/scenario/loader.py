@@ -10,7 +10,7 @@ from typing import Optional
 
 from pydantic import ValidationError
 
-from pytest_federated.core.errors import HarnessError, Problem, ScenarioError
+from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.scenario.explain import explain
 from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
 from pytest_federated.scenario.references import compared
@@ -139,7 +139,7 @@ def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
     for case in cases:
         try:
             compared(case.scenario, case.variant, case.siblings)
-        except HarnessError as bad:
+        except FederatedError as bad:
             key, _, message = str(bad).partition(": ")
             place = document.place(tuple(key.split(".")))
             problems.append(Problem(place.file, place.line, key, message))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section
 from pytest_federated.expectations.judging import Reference, references
 from pytest_federated.registry.registry import suggest
@@ -25,7 +25,7 @@ def compared(
         siblings: all variants of the matrix.
 
     Raises:
-        HarnessError: there is no such variant, or the algorithm cannot train this scenario.
+        FederatedError: there is no such variant, or the algorithm cannot train this scenario.
 
     """
     return {
@@ -51,12 +51,12 @@ def _other(
     if reference.variant or not reference.algorithm:
         if reference.variant not in siblings:
             known = suggest(reference.variant, siblings) if siblings else "there is no matrix"
-            raise HarnessError(
+            raise FederatedError(
                 f"expect.{name}.relative_to: got '[{reference.variant}]'; no such variant; {known}"
             )
         return siblings[reference.variant]
     if reference.algorithm not in algorithms:
-        raise HarnessError(f"expect.{name}: needs the algorithm {reference.algorithm!r}")
+        raise FederatedError(f"expect.{name}: needs the algorithm {reference.algorithm!r}")
     settings = scenario.settings()
     settings["training"]["algorithm"] = reference.algorithm
     try:
@@ -65,7 +65,7 @@ def _other(
         first = bad.errors()[0]
         blamed = first.get("ctx", {}).get("key", "")
         where = ".".join(filter(None, (*map(str, first["loc"]), blamed)))
-        raise HarnessError(
+        raise FederatedError(
             f"expect.{name}: this scenario cannot be trained by {reference.algorithm}: "
             f"{where}: {first['msg']}"
         ) from bad

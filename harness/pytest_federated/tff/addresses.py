@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Union
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 
 _ADDRESS = re.compile(
     r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?))"
@@ -21,7 +21,7 @@ def parse_addresses(given: Union[str, Sequence[str]]) -> tuple[str, ...]:
     An IPv6 address stands in brackets: ``[fd00::5]:8000``. Hosts come back in lower case.
 
     Raises:
-        HarnessError: one line that says what is wrong.
+        FederatedError: one line that says what is wrong.
 
     """
     parts = given if not isinstance(given, str) else given.split(",") if given.strip() else []
@@ -29,7 +29,7 @@ def parse_addresses(given: Union[str, Sequence[str]]) -> tuple[str, ...]:
     for part in parts:
         address = _parse(part.strip())
         if address in found:
-            raise HarnessError(f"{address} stands there twice; each worker is named once")
+            raise FederatedError(f"{address} stands there twice; each worker is named once")
         found.append(address)
     return tuple(found)
 
@@ -39,13 +39,13 @@ def _parse(text: str) -> str:
     if match is None:
         is_six = re.fullmatch(r"[0-9a-fA-F:.]+", text) and text.count(":") > 1
         hint = "; an IPv6 address needs brackets: [fd00::5]:8000" if is_six else ""
-        raise HarnessError(f"got {text!r}; must be host:port, such as 10.0.0.5:8000{hint}")
+        raise FederatedError(f"got {text!r}; must be host:port, such as 10.0.0.5:8000{hint}")
     port = int(match["port"])
     if not 1 <= port <= 65535:
-        raise HarnessError(f"got {text!r}; the port must be from 1 to 65535")
+        raise FederatedError(f"got {text!r}; the port must be from 1 to 65535")
     if match["six"] is None:
         return f"{match['host'].lower()}:{port}"
     try:
         return f"[{ipaddress.IPv6Address(match['six'])}]:{port}"
     except ValueError:
-        raise HarnessError(f"got {text!r}; there is no IPv6 address in the brackets") from None
+        raise FederatedError(f"got {text!r}; there is no IPv6 address in the brackets") from None

@@ -1,4 +1,4 @@
-"""TFF's execution context over the worker that the harness owns, or over remote ones."""
+"""TFF's execution context over the worker that pytest-federated owns, or over remote ones."""
 
 from __future__ import annotations
 

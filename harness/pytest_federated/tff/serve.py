@@ -1,4 +1,4 @@
-"""A TFF worker in the foreground, for harnesses on other machines."""
+"""A TFF worker in the foreground, for pytest-federated on other machines."""
 
 from __future__ import annotations
 

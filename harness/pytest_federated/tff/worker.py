@@ -1,4 +1,4 @@
-"""TFF's local worker process, owned by the harness.
+"""TFF's local worker process, owned by pytest-federated.
 
 TFF itself starts the same binary, but hands it the terminal and does not end it with Python, so
 that a piped pytest never returns. Here the worker writes to a file of its own, is ended by
@@ -173,7 +173,7 @@ def environment(threads: Optional[int]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Keeps other harness processes of this user from picking the same free port.
+    """Keeps other processes of pytest-federated of this user from picking the same free port.
 
     gRPC servers share ports (SO_REUSEPORT): two workers on one port would both start, and each
     would get some of the other's calls.

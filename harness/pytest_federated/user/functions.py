@@ -20,7 +20,7 @@ from typing import Annotated, Any, Optional, get_args
 
 from pydantic import BaseModel, Field
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.user.modules import (
     Source,
     Sources,
@@ -71,11 +71,11 @@ def load(reference: str) -> Callable[..., Any]:
     return getattr(space().load(module), name)
 
 
-def demand(reference: str, key: str, error: type[HarnessError]) -> Callable[..., Any]:
+def demand(reference: str, key: str, error: type[FederatedError]) -> Callable[..., Any]:
     """The function of ``"module:function"``, as `load`.
 
     Raises:
-        HarnessError: an `error` that says what is wrong with the `key` of the scenario.
+        FederatedError: an `error` that says what is wrong with the `key` of the scenario.
 
     """
     module, _, name = reference.partition(":")
@@ -97,12 +97,12 @@ def call(
     known: Mapping[str, Any],
     args: Mapping[str, Any],
     what: str,
-    error: type[HarnessError],
+    error: type[FederatedError],
 ) -> Any:
     """What a function returns for `args`, and for those of `known` that it has parameters for.
 
     Raises:
-        HarnessError: an `error` that says what the function raised; `what` are its key and name.
+        FederatedError: an `error` that says what the function raised; `what` are its key and name.
 
     """
     try:
@@ -140,7 +140,7 @@ def user_line(error: BaseException) -> Optional[tuple[str, int, str]]:
 
 def is_for_the_reader(error: BaseException) -> bool:
     """Whether an error is one of ours as it was raised, not as autograph rewrote it."""
-    return isinstance(error, HarnessError) and not str(error).startswith(_REWRITTEN)
+    return isinstance(error, FederatedError) and not str(error).startswith(_REWRITTEN)
 
 
 def cause(error: BaseException) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What README and docs show is what the harness does."""
+"""What README and docs show is what pytest-federated does."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_each_public_name_is_reached_or_has_a_reason(tff: Any, package: str) -> 
         if reached and "my_" not in reached and not why
     ],
 )
-def test_what_a_key_of_the_harness_reaches_is_in_its_code(name: str, reached: str) -> None:
+def test_what_a_key_reaches_is_in_its_code(name: str, reached: str) -> None:
     assert name in CODE, reached
 
 

@@ -131,11 +131,11 @@ def test_report_names_a_record_without_settings(
 
 
 @pytest.mark.parametrize("arguments", [["list", "datasets"], ["schema"]])
-def test_python_m_harness_imports_no_tensorflow(arguments: list[str]) -> None:
+def test_python_m_imports_no_tensorflow(arguments: list[str]) -> None:
     code = (
         "import runpy, sys\n"
-        f"sys.argv = ['harness', *{arguments!r}]\n"
-        "try:\n    runpy.run_module('harness', run_name='__main__')\n"
+        f"sys.argv = ['pytest_federated', *{arguments!r}]\n"
+        "try:\n    runpy.run_module('pytest_federated', run_name='__main__')\n"
         "except SystemExit as end:\n    assert end.code == 0\n"
         "assert not {'tensorflow', 'tensorflow_federated'} & set(sys.modules)\n"
     )

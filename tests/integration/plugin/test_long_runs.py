@@ -170,11 +170,11 @@ def test_a_training_depends_on_who_registered_what_it_uses(
     pytester: pytest.Pytester,
 ) -> None:
     code = """
-        import sys, harness, numpy as np
+        import sys, pytest_federated, numpy as np
         from pytest_federated.running.store import training_key
         sys.path.insert(0, ".")
         import splitter
-        print(training_key(harness.Scenario.model_validate(dict(
+        print(training_key(pytest_federated.Scenario.model_validate(dict(
             name="s", data=dict(dataset="digits"), clients=dict(count=4, split="mine"),
             model=dict(kind="mlp", hidden=[16]), training=dict(rounds=2))), 0))
     """

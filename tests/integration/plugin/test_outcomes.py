@@ -27,7 +27,7 @@ ENDINGS = {
     "raises": "1 / 0",
     "skips": "pytest.skip('not today')",
 }
-CONFTEST = "import os, signal, sys\nimport harness, pytest\n" + "".join(
+CONFTEST = "import os, signal, sys\nimport pytest, pytest_federated\n" + "".join(
     f"@pytest_federated.split('{name}')\ndef {name}(pool, rng):\n    '''Ends.'''\n    {what}\n"
     for name, what in {
         **ENDINGS,

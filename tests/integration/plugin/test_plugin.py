@@ -392,7 +392,7 @@ def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenari
 
         @pytest_federated.check("no_fewer_seeds")
         def no_fewer_seeds(histories, *, than: int):
-            return harness.Verdict(
+            return pytest_federated.Verdict(
                 expectation="no_fewer_seeds", expected=str(than), passed=len(histories) >= than
             )
         """

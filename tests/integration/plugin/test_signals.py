@@ -190,7 +190,7 @@ def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
 
 def test_a_block_within_an_import_is_struck(library: Path) -> None:
     library.write_text(
-        "from pytest_federated.tff import interrupts\nimport signal\nwith interrupts.kept():\n"
+        "from pytest_federated.core import signals as interrupts\nimport signal\nwith interrupts.kept():\n"
         "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
     )
     with pytest.raises(KeyboardInterrupt):
@@ -257,7 +257,7 @@ def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
 
 
 STUB = """
-from pytest_federated.tff import interrupts
+from pytest_federated.core import signals as interrupts
 from pytest_federated.tff.imports import import_tff
 
 try:

@@ -153,10 +153,11 @@ SCENARIO: dict[str, Any] = {
 def test_other_code_or_packages_there_are_an_error(within: DaskCluster) -> None:
     scenario = Scenario.model_validate(SCENARIO)
     here = ingredients(scenario, 0)
-    other = {**here, "tensorflow": "2.13.0", "harness": "0"}
+    other = {**here, "tensorflow": "2.13.0", "pytest-federated": "0"}
     future = within._client.submit(_train_there, scenario.settings(), 0, None, [], other)
     with pytest.raises(
-        RuntimeUnavailable, match="would not run the same: it differs in harness, tensorflow; have"
+        RuntimeUnavailable,
+        match="would not run the same: it differs in pytest-federated, tensorflow; have",
     ):
         future.result()
 

@@ -27,7 +27,7 @@ from processes import is_running, wait_until, worker_pids
 from pytest_federated.__main__ import main
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.systems import Systems
-from pytest_federated.core.errors import HarnessError, RuntimeUnavailable
+from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.tff import health, launch, remote
 from pytest_federated.tff.addresses import parse_addresses
 from pytest_federated.tff.context import runtime, shutdown
@@ -451,7 +451,7 @@ def test_addresses(given: Any, addresses: tuple[str, ...]) -> None:
     ],
 )
 def test_addresses_that_are_wrong(given: str, said: str) -> None:
-    with pytest.raises(HarnessError) as wrong:
+    with pytest.raises(FederatedError) as wrong:
         parse_addresses(given)
     assert str(wrong.value) == said
 

@@ -562,7 +562,7 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def published(tff: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small archives in the form of those that TFF's loaders fetch, at addresses of files here."""
     root = tmp_path / "published"
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout=0: io.BytesIO())

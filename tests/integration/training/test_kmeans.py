@@ -16,7 +16,7 @@ import pytest_federated
 from example_data import federation
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import cohort_of_round
-from pytest_federated.core.errors import HarnessError, ModelError
+from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.shifts.shift import shifts
@@ -182,7 +182,9 @@ def test_what_a_scenario_must_and_must_not_say(changed: Any, said: str) -> None:
 
 def test_there_is_no_other_algorithm_to_compare_it_with() -> None:
     asked = {**SCENARIO, "expect": {"gap_to_centralized": {"at_most": 0.1}}}
-    with pytest.raises(HarnessError, match="cannot be trained by centralized: model: got nothing"):
+    with pytest.raises(
+        FederatedError, match="cannot be trained by centralized: model: got nothing"
+    ):
         compared(Scenario.model_validate(asked))
 
 

@@ -1,4 +1,4 @@
-"""What a data set is to the harness."""
+"""What a data set is to pytest-federated."""
 
 from __future__ import annotations
 

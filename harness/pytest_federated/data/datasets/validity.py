@@ -1,4 +1,4 @@
-"""Whether what a data set has read is what the harness takes it for."""
+"""Whether what a data set has read is what pytest-federated takes it for."""
 
 from __future__ import annotations
 

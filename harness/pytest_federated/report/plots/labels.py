@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
-from pytest_federated.core.errors import HarnessError
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.report.plots.style import BLUE, STABLE, Picture
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import listed_clients
@@ -24,14 +24,14 @@ def label_map(label_counts: np.ndarray, names: Sequence[str], title: str, path: 
     """Draws int (clients, labels) counts as a heat map, with the clients' sizes beside it.
 
     Raises:
-        HarnessError: the name of the file ends in neither .svg nor .png, or its folder is not
+        FederatedError: the name of the file ends in neither .svg nor .png, or its folder is not
             there.
 
     """
     if path.suffix not in (".svg", ".png"):
-        raise HarnessError(f"{path}: the name of a picture ends in .svg or .png")
+        raise FederatedError(f"{path}: the name of a picture ends in .svg or .png")
     if not path.parent.is_dir():
-        raise HarnessError(f"{path}: there is no folder {path.parent}")
+        raise FederatedError(f"{path}: there is no folder {path.parent}")
     import matplotlib
     from matplotlib.figure import Figure
 

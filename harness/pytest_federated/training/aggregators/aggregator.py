@@ -1,4 +1,4 @@
-"""What an aggregator is to the harness, and aggregators that look at all changes at once."""
+"""What an aggregator is to pytest-federated, and aggregators that look at all changes at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an algorithm is to the harness."""
+"""What an algorithm is to pytest-federated."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 import numpy as np
 
 from pytest_federated.clients.cohort import Cohort
-from pytest_federated.core.errors import HarnessError, ModelError
+from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
@@ -239,7 +239,7 @@ def _in_one_line(chosen: Optional[Section], training: Training) -> Iterator[None
     except Exception as error:
         if is_for_the_reader(error):
             raise
-        if isinstance(error, HarnessError):  # raised in what autograph rewrote
+        if isinstance(error, FederatedError):  # raised in what autograph rewrote
             raise type(error)(cause(error)[1]) from error
         what = f"{named(chosen)}: " if chosen is not None else ""
         why = blamed(error)
@@ -322,7 +322,7 @@ def _refusal_to_pack(error: Exception) -> tuple[str, str]:
     if what == CannotPack.__name__:
         return text, text
     root: BaseException = error
-    while isinstance(root, HarnessError) and (under := root.__cause__ or root.__context__):
+    while isinstance(root, FederatedError) and (under := root.__cause__ or root.__context__):
         root = under
     line = user_line(root) or user_line(error)
     place = f" in line {line[1]} of {Path(line[0]).name}" if line else ""

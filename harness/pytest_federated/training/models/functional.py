@@ -23,7 +23,7 @@ def functional(
 
     The function is called as for `keras`, and returns a `tff.learning.models.FunctionalModel` with
     the `input_spec` that it is given. Its loss is the one that is trained and reported; metrics
-    are the harness's own.
+    are pytest-federated's own.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

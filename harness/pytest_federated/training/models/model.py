@@ -1,4 +1,4 @@
-"""What a model is to the harness."""
+"""What a model is to pytest-federated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional, g
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from pytest_federated.core.errors import HarnessError, ModelError
+from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.registry.registry import Registry, kind
@@ -168,7 +168,7 @@ def build(chosen: Section, shape: Shape) -> tf.keras.Model:
 def _called(chosen: Section, shape: Shape) -> Any:
     try:
         return models.entry(chosen).call(chosen, shape)
-    except HarnessError:
+    except FederatedError:
         raise
     except Exception as error:
         raise ModelError(f"{named(chosen)} raised {blamed(error)}") from error

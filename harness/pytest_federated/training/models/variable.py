@@ -22,8 +22,8 @@ def variable(
     """Any TFF model with variables: `variable: "module:function"`, which makes one at each call.
 
     The function is called as for `keras`, and returns a `tff.learning.models.VariableModel`; its
-    loss is the one that is trained and reported, metrics are the harness's own. Such models run
-    by standard execution only.
+    loss is the one that is trained and reported, metrics are pytest-federated's own. Such models
+    run by standard execution only.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

@@ -1,4 +1,4 @@
-"""What a task is to the harness."""
+"""What a task is to pytest-federated."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from pytest_federated.core.errors import DataError, DataUnavailable, HarnessError
+from pytest_federated.core.errors import DataError, DataUnavailable, FederatedError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, TaskKind
 from pytest_federated.data.datasets.download import download
 from pytest_federated.data.datasets.tff.unpacked import Convert, Unpacked, folder_for
@@ -122,7 +122,7 @@ class Published:
             "names",
         )
 
-    def _broken(self, cache: Cache, error: Exception) -> HarnessError:
+    def _broken(self, cache: Cache, error: Exception) -> FederatedError:
         if isinstance(error, OSError):  # of our own writing; TensorFlow and SQLite have others
             return DataUnavailable(
                 f"{self.name} cannot be unpacked ({error.strerror}); choose a folder with "

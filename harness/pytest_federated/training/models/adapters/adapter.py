@@ -1,4 +1,4 @@
-"""What a form of a model is to the harness."""
+"""What a form of a model is to pytest-federated."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FunctionalForm(Form):
-    """A `tff.learning.models.FunctionalModel`, with the harness's metrics in place of its own."""
+    """A `tff.learning.models.FunctionalModel`, with our metrics in place of its own."""
 
     def __init__(
         self, make: Callable[[], tff.learning.models.FunctionalModel], shape: Shape

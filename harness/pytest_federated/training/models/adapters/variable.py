@@ -105,7 +105,7 @@ def _pair(batch: Any) -> tuple[Any, Any]:
 
 
 def judged(inner: Any, shape: Shape) -> Any:
-    """The VariableModel `inner`, with the harness's metrics in place of its own."""
+    """The VariableModel `inner`, with pytest-federated's metrics in place of its own."""
     return _judged()(inner, shape)
 
 

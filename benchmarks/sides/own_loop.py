@@ -1,6 +1,6 @@
-"""This harness; and the computation that it runs, in a loop without the harness.
+"""pytest-federated; and the computation that it runs, in a loop without pytest-federated.
 
-The only place that knows the harness from inside.
+The only place that knows pytest-federated from inside.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def emnist_cnn(shape: Shape) -> tf.keras.Model:
 
 
 def settings(federation: Federation, execution: str) -> tuple[FederatedData, Section, Training]:
-    """The work in the harness's own terms."""
+    """The work in pytest-federated's own terms."""
     work = federation.work
     data = FederatedData(
         Examples(federation.x, federation.y),
@@ -71,7 +71,7 @@ def process(federation: Federation, execution: str) -> Process:
 
 
 def initial_weights(federation: Federation) -> Weights:
-    """Those with which the harness begins; all sides are given them."""
+    """Those with which pytest-federated begins; all sides are given them."""
     return [w.numpy() for w in process(federation, "standard").initial_weights(SEED).trainable]
 
 
