@@ -190,7 +190,8 @@ def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
 
 def test_a_block_within_an_import_is_struck(library: Path) -> None:
     library.write_text(
-        "from pytest_federated.core import signals as interrupts\nimport signal\nwith interrupts.kept():\n"
+        "from pytest_federated.core import signals as interrupts\nimport signal\n"
+        "with interrupts.kept():\n"
         "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
     )
     with pytest.raises(KeyboardInterrupt):
