@@ -12,7 +12,7 @@ import numpy as np
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.clients.sampling.sampler import draw, samplers
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
@@ -44,9 +44,9 @@ def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
 def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:
     """The server's weights after each round."""
     settings = Training.model_validate({**BASE, **training})
-    process = process_for(MODEL, settings, data, cohort)
+    trainer = trainer_for(MODEL, settings, data, cohort)
     return [
-        [np.asarray(w) for w in process.learning.get_model_weights(step.state).trainable]
+        [np.asarray(w) for w in trainer.algorithm.weights(step.state).trainable]
         for step in steps(data, MODEL, settings, cohort, SEED)
     ]
 
@@ -76,7 +76,7 @@ def reference(
 ) -> list[Weights]:
     """Reddi et al., algorithm 1: the server's step along the clients' weighted mean change."""
     settings = Training.model_validate(BASE)
-    first = process_for(MODEL, settings, data).initial_weights(SEED).trainable
+    first = trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     weights = [w.numpy().astype(np.float64) for w in first]
     history = []
     for number in range(1, ROUNDS + 1):
