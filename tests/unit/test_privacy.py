@@ -255,7 +255,12 @@ TOGETHER = {"kind": "mine", "share": 0.5}
         (TREE, "poisson", {"stragglers": TOGETHER}, STRAGGLES),
         (DP, "poisson", {"attacks": {"kind": "boost", "share": 0.5, "factor": 10}}, ""),
         ({**DISTRIBUTED, "zeroing": True}, "poisson", {}, "zeroing is estimated without noise"),
-        ("mean", "poisson", {}, "the aggregator mean adds no noise; allowed: dp, dp_ftrl, dist"),
+        (
+            "mean",
+            "poisson",
+            {},
+            "the aggregator mean adds no noise; allowed: distributed_dp, dp, dp_ftrl",
+        ),
     ],
 )
 def test_no_epsilon_where_none_can_be_promised(
