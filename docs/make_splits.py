@@ -21,7 +21,7 @@ from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.plots.labels import label_map
-from pytest_federated.report.tables import figure
+from pytest_federated.report.tables.cells import figure
 
 # What a picture shows of each split: on digits, seed 0.
 EXAMPLES: dict[str, dict[str, Any]] = {
