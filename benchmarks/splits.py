@@ -80,7 +80,7 @@ def main() -> None:
         # Not `assign`: how often a split is drawn again is a matter of luck.
         add(name, count, lambda: splits.entry(split).call(split, pool, np.random.default_rng(1)))  # noqa: B023
     for name, chosen, count in choices(clients):
-        if count < clients or not splits[name].traits.get("sizes"):
+        if count < clients or not splits[name].spec.sizes:
             continue
         split = splits.parse(chosen)
         pool = Pool(labels, count, x=x, num_classes=LABELS)

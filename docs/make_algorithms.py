@@ -13,7 +13,7 @@ from typing import Any
 
 from pages import as_entry, as_yaml
 from pytest_federated.cli.list import registries
-from pytest_federated.registry.registry import Entry
+from pytest_federated.registry.entry import Entry
 from pytest_federated.training.schema import Training
 from tff_names import NAMES
 
@@ -110,16 +110,16 @@ def _keys() -> str:
     )
 
 
-def _made(algorithms: list[Entry[Any]]) -> str:
+def _made(algorithms: list[Entry[Any, Any]]) -> str:
     heads = ["algorithm", "built by", "distributor", "client work", "aggregator", "finalizer"]
     rows = [f"| {' | '.join([*heads, 'packed'])} |", "|---" * (len(heads) + 1) + "|"]
     for entry in algorithms:
-        made = entry.traits["tff"]
+        made = entry.spec.tff
         is_built = made.by.startswith("build_")
         by = ", ".join(f"`{name}`" for name in made.by.split(", ")) if is_built else made.by
         by = f"`{by}`" if by.startswith("tff.") else by
         parts = [made.distributor, made.client_work, made.aggregator, made.finalizer]
-        packs = "yes" if entry.traits.get("packs") else "no"
+        packs = "yes" if entry.spec.packs else "no"
         cells = [f"[`{entry.name}`](#{entry.name})", by, *parts, packs]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
@@ -149,18 +149,18 @@ def _offered() -> str:
     return "\n".join(parts)
 
 
-def _algorithm(entry: Entry[Any]) -> str:
+def _algorithm(entry: Entry[Any, Any]) -> str:
     chosen = {"kind": entry.name, **EXAMPLES.get(entry.name, {})}
     if entry.name in entry.keywords:
         chosen.pop("kind")
     told = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]
-    if fixed := entry.traits.get("fixes"):
+    if fixed := entry.spec.fixes:
         keys = ", ".join(f"`{key}`" for key in fixed)
         told.append(f"A scenario leaves {keys} out.")
-    if refused := entry.traits.get("refuses"):
+    if refused := entry.spec.refuses:
         keys = ", ".join(f"`{key}`" for key in refused)
         told.append(f"A scenario leaves {keys} out, or says null where a `defaults.yaml` has them.")
-    if unused := entry.traits.get("unused"):
+    if unused := entry.spec.unused:
         told.append(f"Has no use for {', '.join(f'`{key}`' for key in unused)}.")
     return as_entry(entry, "\n\n".join(told))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pages import as_entry
 from pytest_federated.data.datasets.dataset import Facts, datasets
-from pytest_federated.registry.registry import Entry
+from pytest_federated.registry.entry import Entry
 
 INTRODUCTION = """\
 # Data sets
@@ -65,11 +65,11 @@ def main() -> None:
     (folder / "datasets.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _facts(entry: Entry[Any]) -> Facts:
-    return entry.traits.get("facts", Facts("see below", "see below", "see below"))
+def _facts(entry: Entry[Any, Any]) -> Facts:
+    return entry.spec.facts
 
 
-def _contents(entries: list[Entry[Any]]) -> str:
+def _contents(entries: list[Entry[Any, Any]]) -> str:
     heads = ["data set", "examples", "shape of one", "labels", "natural clients"]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for entry in entries:
@@ -79,7 +79,7 @@ def _contents(entries: list[Entry[Any]]) -> str:
     return "\n".join([*rows, ""])
 
 
-def _origin(entry: Entry[Any]) -> str:
+def _origin(entry: Entry[Any, Any]) -> str:
     facts = _facts(entry)
     told = {"Files": facts.files, "License": facts.license}
     return " ".join(f"{what}: {text}." for what, text in told.items() if text)

@@ -155,7 +155,7 @@ def main() -> None:
         _names(),
     ]
     parts.append("## Sizes: how many examples\n")
-    able = [f"`{n}`" for n in splits.names() if splits[n].traits.get("sizes")]
+    able = [f"`{n}`" for n in splits.names() if splits[n].spec.sizes]
     parts.append(
         f"With {', '.join(able)}; the other splits have sizes of their own. All examples are dealt "
         "out (but for explicit sizes), drawn again until each client has `min_examples`.\n"

@@ -7,12 +7,12 @@ import json
 import re
 from typing import Any
 
-from pytest_federated.registry.registry import Entry
+from pytest_federated.registry.entry import Entry
 
 _WORDS = {"number": "a number", "integer": "an integer", "string": "text", "object": "a mapping"}
 
 
-def as_entry(entry: Entry[Any], example: str) -> str:
+def as_entry(entry: Entry[Any, Any], example: str) -> str:
     """Heading, description, keys and source of a registered function."""
     text = inspect.getdoc(entry.function) or ""
     text = text.partition("\nRaises:")[0].strip()
@@ -23,7 +23,7 @@ def as_entry(entry: Entry[Any], example: str) -> str:
     return "\n\n".join([*parts, *sources]) + "\n"
 
 
-def _keys(entry: Entry[Any]) -> list[str]:
+def _keys(entry: Entry[Any, Any]) -> list[str]:
     """A table of the function's keys, from the JSON Schema that validates them."""
     schema = entry.params.model_json_schema()
     rows = []
@@ -73,7 +73,7 @@ def as_yaml(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
 
 
-def summary(entry: Entry[Any]) -> str:
+def summary(entry: Entry[Any, Any]) -> str:
     """The first line of a registered function's description."""
     return _marked(entry.summary)
 

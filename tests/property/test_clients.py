@@ -379,7 +379,7 @@ def test_the_parts_do_not_disturb_each_other(number: int) -> None:
         ("attack", attacks),
     ],
 )
-def test_the_registries_are_public(name: str, registry: Registry[Any]) -> None:
+def test_the_registries_are_public(name: str, registry: Registry[Any, ..., Any]) -> None:
     assert getattr(pytest_federated, name) is registry
     for entry in registry.names():
         assert registry[entry].summary

@@ -286,9 +286,9 @@ def test_the_page_says_what_is_promised_with_each_sampling() -> None:
         with_noise |= named if neighbors else set()
         with_tree |= named if of_tree == "a tree" else set()
         assert named < set(samplers.names())
-    entries = {name: samplers[name].traits for name in samplers.names()}
-    assert with_noise == {name for name, traits in entries.items() if traits.get("accounting")}
-    assert with_tree == {name for name, traits in entries.items() if traits.get("ignores_data")}
+    entries = {name: samplers[name].spec for name in samplers.names()}
+    assert with_noise == {name for name, spec in entries.items() if spec.accounting}
+    assert with_tree == {name for name, spec in entries.items() if spec.ignores_data}
 
 
 MODEL = models.parse({"kind": "mlp", "hidden": [40]})

@@ -63,7 +63,7 @@ def test_what_is_committed(committed: dict[str, Any]) -> None:
 
 
 def test_its_shape_and_what_the_page_says_of_it(committed: dict[str, Any]) -> None:
-    found, facts = dataset(), datasets["shakespeare_roles"].traits["facts"]
+    found, facts = dataset(), datasets["shakespeare_roles"].spec.facts
     loaded = found.load(None)
     assert loaded.test is not None and loaded.natural is not None
     assert facts.examples == f"{len(loaded.train):,} + {len(loaded.test):,} for testing"

@@ -16,7 +16,7 @@ from pytest_federated.data.heterogeneity import measure
 from pytest_federated.data.schema import Data
 from pytest_federated.data.shifts.features import rotation
 from pytest_federated.data.shifts.shift import apply, shifts
-from pytest_federated.registry.registry import chosen_in
+from pytest_federated.registry.choice import choices_in
 from pytest_federated.scenario.schema import Scenario
 
 COUNT = 8
@@ -66,7 +66,7 @@ def test_nothing_else_is_changed(name: str) -> None:
     plain, shifted = made(), made(choice(name))
     np.testing.assert_array_equal(plain.test.x, shifted.test.x)
     np.testing.assert_array_equal(plain.test.y, shifted.test.y)
-    part = "x" if shifts[name].traits["of"] == "labels" else "y"
+    part = "x" if shifts[name].spec.of == "labels" else "y"
     for client in range(COUNT):
         np.testing.assert_array_equal(plain.clients[client], shifted.clients[client])
         one, two = plain.examples(client), shifted.examples(client)
@@ -85,7 +85,7 @@ def test_rows_without_shifts_are_in_the_order_they_ever_were() -> None:
 def test_another_seed_gives_other_noise(name: str) -> None:
     keys = {**choice(name), **({"share": 1.0} if name == "label_noise" else {})}
     chosen = [shifts.parse(keys)]
-    of: Any = shifts[name].traits["of"]
+    of: Any = shifts[name].spec.of
     values = np.ones((200, 2), np.float32) if of == "features" else np.zeros(200, np.int32)
     drawn = {apply(chosen, of, values, 1, 4, 10, seed).tobytes() for seed in range(10)}
     assert len(drawn) == 10
@@ -242,7 +242,7 @@ def test_all_that_a_scenario_chooses_is_found() -> None:
             "training": {"rounds": 1},
         }
     )
-    found = [(registry.what, registry.entry(one).name) for registry, one in chosen_in(scenario)]
+    found = [(registry.what, registry.entry(one).name) for registry, one in choices_in(scenario)]
     assert found == [
         ("data set", "digits"),
         ("split", "inner"),

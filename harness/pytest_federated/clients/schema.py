@@ -14,7 +14,7 @@ from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.data.schema import Partition
-from pytest_federated.registry.registry import Choice
+from pytest_federated.registry.choice import Choice
 
 
 class Clients(Partition):
@@ -47,13 +47,13 @@ class Clients(Partition):
 
     def _samples_clients(self) -> None:
         entry = samplers.entry(self.sampling)
-        if self.per_round is not None and not entry.traits.get("sized", True):
+        if self.per_round is not None and not entry.spec.sized:
             raise problem(
                 "per_round",
                 f"got {self.per_round}; the {entry.name} sampling does not read it; leave it out",
             )
-        if self.count and "lists" in entry.traits:
-            listing = entry.traits["lists"]
+        if self.count and entry.spec.lists:
+            listing = entry.spec.lists
             largest = max((c for one in getattr(self.sampling, listing) for c in one), default=0)
             if largest >= self.count:
                 raise problem(

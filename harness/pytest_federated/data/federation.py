@@ -146,11 +146,11 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
 
     """
     dataset = datasets.entry(data.dataset).call(data.dataset, cache)
-    traits = splits.entry(clients.split).traits
-    if traits.get("has_natural") and not dataset.natural:
+    split = splits.entry(clients.split).spec
+    if split.has_natural and not dataset.natural:
         raise DataError(f"the data set {dataset.name} has no natural clients; choose another split")
     chosen = None
-    if traits.get("natural"):
+    if split.natural:
         names = list(dataset.natural)
         if clients.count is not None and clients.count > len(names):
             raise DataError(f"{dataset.name} has {len(names)} natural clients, not {clients.count}")

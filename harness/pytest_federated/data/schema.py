@@ -11,7 +11,8 @@ from pytest_federated.data.datasets.dataset import datasets, has_test_set
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
-from pytest_federated.registry.registry import Choice, Registry, kind
+from pytest_federated.registry.choice import Choice
+from pytest_federated.registry.registry import Registry, kind
 
 _TEST_FRACTION = 0.2
 
@@ -68,11 +69,11 @@ class Partition(Section):
 
     @model_validator(mode="after")
     def _fits_the_split(self) -> Partition:
-        traits = splits.entry(self.split).traits
-        if self.count is None and not traits.get("natural"):
+        split = splits.entry(self.split).spec
+        if self.count is None and not split.natural:
             raise problem("count", f"missing; the {kind(self.split)} split needs it")
-        if self.size is not None and not traits.get("sizes"):
-            able = [n for n in splits.names() if splits[n].traits.get("sizes")]
+        if self.size is not None and not split.sizes:
+            able = [n for n in splits.names() if splits[n].spec.sizes]
             raise problem(
                 "size",
                 f"got {kind(self.size)}; the {kind(self.split)} split has sizes of its own; "
@@ -83,11 +84,11 @@ class Partition(Section):
         return self
 
     def _lists_every_client(
-        self, key: str, registry: Registry[Any], chosen: Optional[Section]
+        self, key: str, registry: Registry[Any, ..., Any], chosen: Optional[Section]
     ) -> None:
-        if chosen is None or "per_client" not in registry.entry(chosen).traits:
+        if chosen is None or not registry.entry(chosen).spec.per_client:
             return
-        listing = registry.entry(chosen).traits["per_client"]
+        listing = registry.entry(chosen).spec.per_client
         given = len(getattr(chosen, listing))
         if given != self.count:
             raise problem(

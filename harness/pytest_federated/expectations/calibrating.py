@@ -82,7 +82,7 @@ def loosest(proposals: Sequence[Proposal]) -> Proposal:
 def _rounded(name: str, value: float, side: int) -> float:
     """To the generous side, and to what the expectation can say."""
     toward = math.floor if side < 0 else math.ceil
-    bound = checks[name].traits.get("bound")
+    bound = checks[name].spec.bound
     if bound in (Share, Difference):
         stepped = round(toward(round(value / _SHARE_STEP, 6)) * _SHARE_STEP, 3)
         return min(max(stepped, 0.0 if bound == Share else -1.0), 1.0)

@@ -60,11 +60,11 @@ def _decide(
     seeds: int,
 ) -> _Decision:
     entry = checks[name]
-    figure, so_far = entry.traits.get("figure"), entry.traits.get("so_far")
+    figure, so_far = entry.spec.figure, entry.spec.so_far
     bounds = bounds_given(chosen)
     limits = Bounds.of(**bounds)
     keys = {k: getattr(chosen, k) for k in entry.keywords if k not in bounds}
-    expected = expected_text(limits, bounds, keys, entry.traits.get("phrase", ""))
+    expected = expected_text(limits, bounds, keys, entry.spec.phrase)
     undecided = Verdict(
         expectation=name,
         expected=expected,

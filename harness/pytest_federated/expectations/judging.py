@@ -7,13 +7,14 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Callable, Literal, Optional, TypeVar, get_type_hints
+from typing import Annotated, Any, Callable, Literal, Optional, Protocol, TypeVar, get_type_hints
 
 from pydantic import Field, model_validator
 
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.metrics.statistics import Summary, seeds_to_decide, summarize
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 from pytest_federated.results.record import Outcome, Verdict
 from pytest_federated.training.history import TrainingHistory
 
@@ -46,11 +47,6 @@ class Expectation(Section):
         if low is not None and high is not None and low > high:
             raise problem(given[-1], f"nothing is at least {low:g} and at most {high:g}")
         return self
-
-
-checks: Registry[Callable[..., Verdict]] = Registry(
-    "expectation", base=Expectation, package=__package__
-)
 
 
 @dataclass(frozen=True)
@@ -124,6 +120,40 @@ class Bounds:
 def bounds_given(chosen: Section) -> dict[str, Any]:
     """The bounds that the keys of an expectation have, None where one is left out."""
     return {b: getattr(chosen, b) for b in BOUNDS if b in type(chosen).model_fields}
+
+
+@dataclass(frozen=True)
+class ExpectationSpec(Spec):
+    """The traits of an expectation.
+
+    Attributes:
+        bound: pydantic type of its thresholds; None where it has none.
+        figure: the function of one training that gives the figure; None where it judges itself.
+        phrase: how ``at_most`` reads, such as ``{target:g} by round {at_most:g}``.
+        reference: of the validated keys, the training that it compares with.
+        is_benchmark: it is judged on request only.
+        so_far: of the first rounds of a training and the keys, the least and the greatest that the
+            figure can still be.
+
+    """
+
+    bound: Any = None
+    figure: Optional[Callable[..., float]] = None
+    phrase: str = ""
+    reference: Optional[Callable[[Any], Reference]] = None
+    is_benchmark: bool = False
+    so_far: Optional[Callable[..., Any]] = None
+
+
+class Check(Protocol):
+    """Judges the trainings of all seeds."""
+
+    def __call__(self, *histories: Any, **keys: Any) -> Verdict:
+        """The verdict of the histories, by seed, and of those of the reference if there is one."""
+        ...
+
+
+checks = Registry("expectation", Check, ExpectationSpec, Expectation, package=__package__)
 
 
 F = TypeVar("F", bound=Callable[..., float])
@@ -238,7 +268,7 @@ def compare(name: str, figures: Sequence[float], limits: Bounds, expected: str =
 
 def references(expect: Mapping[str, Section]) -> dict[str, Reference]:
     """What expectations compare with, by the name of the expectation."""
-    refer = {name: checks[name].traits.get("reference") for name in expect}
+    refer = {name: checks[name].spec.reference for name in expect}
     return {name: of(expect[name]) for name, of in refer.items() if of}
 
 
@@ -264,7 +294,7 @@ def judge(
         entry = checks[name]
         sides = [histories, compared[name]] if compared and name in compared else [histories]
         verdict = entry.call(chosen, *sides)
-        if entry.traits.get("is_benchmark") and not benchmark:
+        if entry.spec.is_benchmark and not benchmark:
             verdict = Verdict(
                 expectation=name,
                 expected=verdict.expected,

@@ -45,7 +45,7 @@ def compare_with_baseline(result: Result, baseline: Baseline) -> tuple[Verdict, 
 
 def timed() -> tuple[str, ...]:
     """Expectations of wall time, which depends on the machine: no baseline has them."""
-    return tuple(name for name in checks.names() if checks[name].traits.get("is_benchmark"))
+    return tuple(name for name in checks.names() if checks[name].spec.is_benchmark)
 
 
 def keys_of(result: Result) -> dict[str, dict[str, Any]]:
@@ -82,7 +82,7 @@ def unmeasured(result: Result, baseline: Baseline) -> list[str]:
     ranges = ((Share, 0, 1), (Difference, -1, 1))
     problems = []
     for name, figures in baseline.figures.items():
-        bound = checks[name].traits.get("bound") if name in checks else None
+        bound = checks[name].spec.bound if name in checks else None
         if name not in now:
             problems.append(f"{name} is not measured now")
         for kind, low, high in ranges:
@@ -177,7 +177,7 @@ def _better(name: str, bounds: dict[str, Any]) -> int:
 
 def _precision(name: str, before: float, examples: int) -> tuple[float, float]:
     """The step in which a figure comes, and its tolerance with one seed."""
-    bound = checks[name].traits.get("bound") if name in checks else None
+    bound = checks[name].spec.bound if name in checks else None
     if bound == Share:
         share = min(max(before, 1 / examples), 1 - 1 / examples)
         return 1 / examples, _ERRORS * math.sqrt(share * (1 - share) / examples)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar
 import pytest
 
 from pytest_federated.core.errors import FederatedError, warn_not_kept
-from pytest_federated.registry.registry import suggest
+from pytest_federated.core.suggestions import suggest
 
 if TYPE_CHECKING:
     from pytest_federated.expectations.judging import Policy

@@ -185,7 +185,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     parameters = result.histories[0].parameters
     told = [choice(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
-    unused = entry.traits.get("unused", ()) if entry else ()
+    unused = entry.spec.unused if entry else ()
     epochs, size = training["local_epochs"], training["batch_size"]
     local = [
         ("local_epochs", ["local training", f"{epochs} epoch(s), batch size {size}"]),

@@ -154,7 +154,7 @@ def summary_row(result: Result) -> list[str]:
 
 def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
     """How clients come, go and behave, as settings with their values, where a scenario says so."""
-    registries: dict[str, Registry[Any]] = {
+    registries: dict[str, Registry[Any, ..., Any]] = {
         "sampling": samplers,
         "dropout": dropouts,
         "stragglers": stragglers,
@@ -237,13 +237,13 @@ def aggregation_rows(result: Result) -> list[list[str]]:
     found = [h.epsilon for h in result.histories if h.epsilon is not None]
     if not found:
         entry = aggregators.get(chosen["kind"])
-        is_private = entry is not None and "private" in entry.traits
+        is_private = entry is not None and entry.spec.private is not None
         none = "no epsilon can be promised for this sampling, dropout, stragglers or zeroing"
         return [*rows, ["privacy of a client", none]] if is_private else rows
     sampling = choice(samplers, result.settings["clients"]["sampling"])
     told = f"epsilon {figure(max(found))} at delta {figure(result.histories[0].delta)}"
     how = [ACCOUNTANT, f"{sampling} sampling"]
-    if approximation := aggregators[chosen["kind"]].traits["private"]:
+    if approximation := aggregators[chosen["kind"]].spec.private:
         told, how = f"about {told}", [*how, approximation]
     return [*rows, ["privacy of a client", f"{told} ({', '.join(how)})"]]
 
@@ -300,7 +300,7 @@ def traffic_rows(history: TrainingHistory) -> list[list[str]]:
     return []
 
 
-def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
+def choice(registry: Registry[Any, ..., Any], chosen: dict[str, Any]) -> str:
     """A choice and its parameters, as ``dirichlet (alpha 0.5)``.
 
     Numbers are always shown; words, and the framework's own keys, only where they are not the
@@ -327,7 +327,7 @@ def choice(registry: Registry[Any], chosen: dict[str, Any]) -> str:
     return f"{name} ({shown})" if shown else name
 
 
-def _plain(value: Any, registry: Registry[Any]) -> str:
+def _plain(value: Any, registry: Registry[Any, ..., Any]) -> str:
     if isinstance(value, dict) and value.get("kind") in registry:  # a choice within a choice
         return choice(registry, value)
     if isinstance(value, dict):  # a setting of its own, such as a schedule

@@ -14,7 +14,7 @@ from typing import Callable, Optional
 from markdown_it import MarkdownIt
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.registry.registry import suggest
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.report.figures import FIGURES
 from pytest_federated.report.markup import MARKDOWN, anchors, escape, quoted
 from pytest_federated.report.pages import PLOTS, REPORT, headings_of, plot_names, plots, summary

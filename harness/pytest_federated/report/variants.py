@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.registry.registry import suggest
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.report.figures import FigureOf
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables import interval

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.registry.registry import suggest
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import FOLDER, natural, parse_result, read_result, read_results
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.registry.registry import suggest
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.results.record import Result
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
-from pytest_federated.registry.registry import registered_in
+from pytest_federated.registry.choice import user_entries
 from pytest_federated.running.pipeline import Options, default_cache, train_seed
 from pytest_federated.running.store import ingredients, training_key
 from pytest_federated.scenario.schema import Scenario
@@ -110,7 +110,7 @@ class DaskCluster:
                 _folders(),
                 ingredients(scenario, seed, cache=options.cache),
                 root(),
-                [str(e.registered_in) for e in registered_in(scenario).values()],
+                [str(e.registered_in) for e in user_entries(scenario).values()],
                 key=f"pytest-federated-{key}",
                 pure=False,
             )

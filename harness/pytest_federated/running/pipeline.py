@@ -225,7 +225,7 @@ def trainings(
 
 def _timing(scenario: Scenario, options: Options) -> Options:
     """What was trained before took no time now: without it, where time is judged."""
-    is_timed = any(checks[name].traits.get("is_benchmark") for name in scenario.expect)
+    is_timed = any(checks[name].spec.is_benchmark for name in scenario.expect)
     if options.benchmark and is_timed:
         return replace(options, reuse=False, done={})
     return replace(options, benchmark=False)

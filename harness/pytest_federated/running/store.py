@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from pytest_federated.core.errors import warn_not_kept
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache, datasets
-from pytest_federated.registry.registry import registered_in
+from pytest_federated.registry.choice import user_entries
 from pytest_federated.results.store import json_text, write_text
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
@@ -50,7 +50,7 @@ def ingredients(
     settings = scenario.settings()
     model = [scenario.model] if scenario.model else []
     parts = (scenario.data, scenario.clients, *model, scenario.training)
-    packages = datasets.entry(scenario.data.dataset).traits.get("packages", ())
+    packages = datasets.entry(scenario.data.dataset).spec.packages
     versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
@@ -59,7 +59,7 @@ def ingredients(
         "functions": [fingerprints(part) for part in parts],
         "files": [user_files.fingerprints(part) for part in parts],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
-        "registered": {n: fingerprint_of(e.code) for n, e in registered_in(scenario).items()},
+        "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
         "pytest-federated": _own_source(),
         "Python": platform.python_version(),
         "machine": platform.machine(),

@@ -11,7 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pytest_federated.core.errors import Problem
-from pytest_federated.registry.registry import Choices, choice_of, suggest
+from pytest_federated.core.suggestions import suggest
+from pytest_federated.registry.choice import Choices, choice_of
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Key, brief
 

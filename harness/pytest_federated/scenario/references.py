@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.expectations.judging import Reference, references
-from pytest_federated.registry.registry import suggest
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.algorithms.algorithm import algorithms
 

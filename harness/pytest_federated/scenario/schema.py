@@ -14,7 +14,8 @@ from pytest_federated.clients.schema import Clients
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.data.schema import Data
 from pytest_federated.expectations.judging import checks
-from pytest_federated.registry.registry import Choice, Choices, Registry, kind
+from pytest_federated.registry.choice import Choice, Choices
+from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models
 from pytest_federated.training.privacy import is_bounded, is_private, no_epsilon
@@ -81,7 +82,7 @@ class Scenario(Section):
         name = kind(self.training.algorithm)
         if self.model is None and not _refused(name, "model"):
             raise problem("model", "got nothing; must be a name, or a mapping with 'kind'")
-        for key, reason in algorithms[name].traits.get("refuses", {}).items():
+        for key, reason in algorithms[name].spec.refuses.items():
             given = functools.reduce(getattr, key.split("."), self)
             if given is not None:
                 raise problem(
@@ -132,14 +133,14 @@ class Scenario(Section):
         if not is_private(self.training.aggregator):
             return self
         name, algorithm = kind(self.training.aggregator), algorithms.entry(self.training.algorithm)
-        if sent := algorithm.traits.get("unprotected"):
+        if sent := algorithm.spec.unprotected:
             raise problem(
                 "training.aggregator",
                 f"got {name}; with {algorithm.name} clients send {sent}, too, which get no noise; "
                 "leave it out, or choose another algorithm",
             )
         if not is_bounded(self.clients.sampling):
-            able = [n for n in samplers.names() if not samplers[n].traits.get("repeats")]
+            able = [n for n in samplers.names() if not samplers[n].spec.repeats]
             raise problem(
                 "training.aggregator",
                 f"got {name}; with {kind(self.clients.sampling)} sampling a client may come "
@@ -166,10 +167,12 @@ class Scenario(Section):
 
 def _refused(algorithm: str, key: str) -> str:
     """Why an algorithm cannot do with a key of the scenario; empty where it can."""
-    return algorithms[algorithm].traits.get("refuses", {}).get(key, "")
+    return algorithms[algorithm].spec.refuses.get(key, "")
 
 
-def choices(section: type[Section] = Scenario) -> Iterator[tuple[tuple[str, ...], Registry[Any]]]:
+def choices(
+    section: type[Section] = Scenario,
+) -> Iterator[tuple[tuple[str, ...], Registry[Any, ..., Any]]]:
     """The key paths at which a scenario chooses from a registry, and these registries."""
     for name, field in section.model_fields.items():
         for note in field.metadata:

@@ -49,7 +49,7 @@ def traffic_of(
         trainable=_bytes(trainable),
         optimizer=_bytes(parts.client_optimizer.initialize(specs)),
     )
-    traffic = algorithms.entry(training.algorithm).traits.get("traffic")
+    traffic = algorithms.entry(training.algorithm).spec.traffic
     down, update = traffic(sizes) if traffic else (sizes.weights, sizes.trainable)
     compressed = getattr(parts.aggregator, "compressed_bytes", None)
     saved = sizes.trainable - compressed(trainable) if compressed else 0

@@ -93,7 +93,7 @@ def train(
             process, so_far.state, data, training, training.personalize, seed
         )
     counts = data.label_counts
-    traits = aggregators.entry(training.aggregator).traits
+    aggregator = aggregators.entry(training.aggregator)
     private = guarantee(
         training.aggregator,
         systems,
@@ -101,10 +101,10 @@ def train(
         cohort_size,
         len(so_far.rounds),
         most_often(data, cohort_size, seed, len(so_far.rounds), systems)
-        if traits.get("by_participation")
+        if aggregator.spec.by_participation
         else None,
     )
-    has_model = not algorithms.entry(training.algorithm).traits.get("has_no_global_model")
+    has_model = not algorithms.entry(training.algorithm).spec.has_no_global_model
     final = {}
     if not diverged:
         final = (

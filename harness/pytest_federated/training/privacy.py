@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Optional
 
 from pytest_federated.clients.dropout.dropout import dropouts
-from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.sampling.sampler import SamplerSpec, samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.clients.systems import Systems
 from pytest_federated.core.schema import Section
@@ -70,6 +70,8 @@ def guarantee(
         accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
         accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(own, rounds))
         return Guarantee(float(accountant.get_epsilon(delta)), delta)
+    accounting = samplers.entry(systems.sampling).spec.accounting
+    assert accounting is not None  # or `no_epsilon` would have said so
     relation, event = {
         "poisson": (
             relations.ADD_OR_REMOVE_ONE,
@@ -84,7 +86,7 @@ def guarantee(
             ),
         ),
         "listed": (relations.REPLACE_SPECIAL, dp_accounting.GaussianDpEvent(noise)),
-    }[samplers.entry(systems.sampling).traits["accounting"]]
+    }[accounting]
     accountant = rdp.RdpAccountant(neighboring_relation=relation)
     accountant.compose(event, rounds)
     return Guarantee(float(accountant.get_epsilon(delta)), delta)
@@ -94,33 +96,37 @@ def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
     """Why no epsilon can be promised, and with what one can; None where it can."""
     name = kind(aggregator)
     if not is_private(aggregator):
-        able = [n for n in aggregators.names() if "private" in aggregators[n].traits]
+        able = [n for n in aggregators.names() if aggregators[n].spec.private is not None]
         return f"the aggregator {name} adds no noise; allowed: {', '.join(able)}"
     if _zeroes(aggregator):
         return "the bound of zeroing is estimated without noise; leave zeroing out"
-    needed = "ignores_data" if _is_tree(aggregator) else "accounting"
     sampler = samplers.entry(systems.sampling)
-    if not sampler.traits.get(needed):
-        able = [n for n in samplers.names() if samplers[n].traits.get(needed)]
+    if not _is_accounted(sampler.spec, aggregator):
+        able = [n for n in samplers.names() if _is_accounted(samplers[n].spec, aggregator)]
         return (
             f"with {sampler.name} sampling one client can change which others take part, and "
             f"{name} does not account for that; allowed: {', '.join(able)}"
         )
-    if systems.dropout and not dropouts.entry(systems.dropout).traits.get("ignores_data"):
+    if systems.dropout and not dropouts.entry(systems.dropout).spec.ignores_data:
         return (
             f"the dropout {kind(systems.dropout)} may depend on what clients hold; one registered "
             "with ignores_data=True does not"
         )
     if systems.stragglers:
-        is_amplified = not _is_tree(aggregator) and sampler.traits["accounting"] != "listed"
-        if is_amplified or not stragglers.entry(systems.stragglers).traits.get("ignores_data"):
+        is_amplified = not _is_tree(aggregator) and sampler.spec.accounting != "listed"
+        if is_amplified or not stragglers.entry(systems.stragglers).spec.ignores_data:
             return "one client can change which others straggle; leave clients.stragglers out"
     return None
 
 
+def _is_accounted(sampler: SamplerSpec, aggregator: Section) -> bool:
+    """Whether epsilon can be computed for what is drawn by such a sampler."""
+    return sampler.ignores_data if _is_tree(aggregator) else sampler.accounting is not None
+
+
 def is_private(aggregator: Section) -> bool:
     """Whether an aggregator is one for differential privacy."""
-    return "private" in aggregators.entry(aggregator).traits
+    return aggregators.entry(aggregator).spec.private is not None
 
 
 def adds_noise_alone(aggregator: Section) -> bool:
@@ -137,10 +143,10 @@ def _zeroes(aggregator: Section) -> bool:
 
 def _is_tree(aggregator: Section) -> bool:
     """Whether epsilon depends on how often a client takes part, and not on how it is drawn."""
-    return bool(aggregators.entry(aggregator).traits.get("by_participation"))
+    return aggregators.entry(aggregator).spec.by_participation
 
 
 def is_bounded(sampling: Section) -> bool:
     """Whether a client takes part in a round once at most, so that noise can hide it."""
-    repeats = samplers.entry(sampling).traits.get("repeats", False)
+    repeats = samplers.entry(sampling).spec.repeats
     return not (repeats and getattr(sampling, "replacement", True))

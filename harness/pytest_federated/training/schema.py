@@ -8,7 +8,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from pytest_federated.clients.cohort import LocalWork
 from pytest_federated.core.schema import Section, problem
-from pytest_federated.registry.registry import Choice, kind
+from pytest_federated.registry.choice import Choice
+from pytest_federated.registry.registry import kind
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.optimizers.optimizer import optimizers
@@ -66,9 +67,9 @@ class Training(Section):
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:
         entry = algorithms.entry(self.algorithm)
-        if self.personalize is not None and entry.traits.get("has_no_global_model"):
+        if self.personalize is not None and entry.spec.has_no_global_model:
             raise problem("personalize", f"{entry.name} has no model that all clients fine-tune")
-        for key in entry.traits.get("fixes", ()):
+        for key in entry.spec.fixes:
             given = getattr(self, key)
             default = Training.model_fields[key].get_default(call_default_factory=True)
             if given != default:
@@ -83,7 +84,7 @@ class Training(Section):
         aggregator = aggregators.entry(self.aggregator)
         asked = self.algorithm.model_fields_set
         weighting = getattr(self.algorithm, "weighting", "uniform")
-        if aggregator.traits.get("unweighted") and "weighting" in asked and weighting != "uniform":
+        if aggregator.spec.unweighted and "weighting" in asked and weighting != "uniform":
             raise problem(
                 "aggregator",
                 f"got {aggregator.name}; it counts every client the same: leave the algorithm's "

@@ -163,7 +163,7 @@ def test_the_page_on_algorithms_is_that_of_the_registries(tmp_path: Path) -> Non
 
 def test_what_the_page_says_of_packaged_data_is_so() -> None:
     for name in ("digits", "mnist_5k", "breast_cancer", "wine"):
-        facts = datasets[name].traits["facts"]
+        facts = datasets[name].spec.facts
         dataset = datasets[name].function(Cache(Path("unused")))
         loaded = dataset.load(None)
         assert facts.examples == f"{len(loaded.train):,}"

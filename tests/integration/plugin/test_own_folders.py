@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from pytest_federated.__main__ import main
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.modules import read_from
 from support import pytest_run
@@ -192,14 +193,24 @@ def test_describe_reads_from_the_folder_of_the_file(
     assert sys.path == path
 
 
-def registering(folder: Path, registry: Registry[Any], text: str, file: str = "conftest.py") -> Any:
+class Thing(Protocol):
+    """What is registered here."""
+
+    def __call__(self, *args: Any, **keys: Any) -> str:
+        """Returns the name of a folder."""
+        ...
+
+
+def registering(
+    folder: Path, registry: Registry[Any, ..., Any], text: str, file: str = "conftest.py"
+) -> Any:
     """What pytest does with a file of that folder."""
     path = write(folder / file, f"@registry('mine')\ndef f(*, {text}): return {folder.name!r}\n")
     exec(compile(path.read_text(), str(path), "exec"), {"registry": registry})
 
 
 def test_each_folder_has_what_its_own_conftest_registers(tmp_path: Path) -> None:
-    registry: Registry[Any] = Registry("thing")
+    registry: Registry[Any, ..., Any] = Registry("thing", Thing, Spec)
     for name in ("", "aa", "bb/deep"):
         key = "abc"[["", "aa", "bb/deep"].index(name)]
         registering(tmp_path / name, registry, f"{key}: int = 0")
@@ -219,7 +230,7 @@ def test_each_folder_has_what_its_own_conftest_registers(tmp_path: Path) -> None
 
 
 def test_of_two_folders_neither_is_taken_for_a_third(tmp_path: Path) -> None:
-    registry: Registry[Any] = Registry("thing")
+    registry: Registry[Any, ..., Any] = Registry("thing", Thing, Spec)
     registering(tmp_path / "aa", registry, "a: int = 0")
     with read_from(tmp_path / "cc"):
         assert registry["mine"].keywords == ("a",)
@@ -229,7 +240,7 @@ def test_of_two_folders_neither_is_taken_for_a_third(tmp_path: Path) -> None:
 
 
 def test_a_name_is_registered_by_one_file_of_a_folder(tmp_path: Path) -> None:
-    registry: Registry[Any] = Registry("thing")
+    registry: Registry[Any, ..., Any] = Registry("thing", Thing, Spec)
     for _ in range(2):  # the same file may be imported again
         registering(tmp_path, registry, "a: int = 0")
     with pytest.raises(ValueError, match=r"'mine' is already registered by .*conftest\.py"):

@@ -194,7 +194,7 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
     ("name", "execution"),
     [("fedavg", "standard"), ("fedprox", "standard"), ("fedsgd", "standard")]
     + [
-        (n, "packed" if algorithms[n].traits.get("packs") else "standard")
+        (n, "packed" if algorithms[n].spec.packs else "standard")
         for n in algorithms.names()
         if n != "tff"  # of the user's own
     ],

@@ -463,11 +463,9 @@ def test_schedules(chosen: Any, expected: list[float]) -> None:
     assert factors(schedules.parse(chosen), 4) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in algorithms.names() if algorithms[n].traits.get("fixes")]
-)
+@pytest.mark.parametrize("name", [n for n in algorithms.names() if algorithms[n].spec.fixes])
 def test_what_an_algorithm_sets_a_scenario_may_not(name: str) -> None:
-    (key,) = algorithms[name].traits["fixes"]
+    (key,) = algorithms[name].spec.fixes
     value = 3 if key == "local_epochs" else {"kind": "adam", "learning_rate": 0.1}
     training = {"rounds": 1, "algorithm": algorithm(name)}
     scenario = {"name": "a", "data": {"dataset": "digits"}, "clients": {"count": 2}, "model": "mlp"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Annotated, Callable, Optional
+from typing import Annotated, Any, Callable, Optional, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,7 @@ from pydantic import Field
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
 
 class Attackers(Section):
@@ -39,7 +40,20 @@ class Attack:
     factor: float = 1.0
 
 
-attacks: Registry[Callable[..., Attack]] = Registry("attack", Attackers, package=__package__)
+@dataclass(frozen=True)
+class AttackSpec(Spec):
+    """The traits of an attack."""
+
+
+class MakesAttack(Protocol):
+    """Says what attackers do."""
+
+    def __call__(self, *args: Any, **keys: Any) -> Attack:
+        """The attack."""
+        ...
+
+
+attacks = Registry("attack", MakesAttack, AttackSpec, Attackers, package=__package__)
 
 
 def attack(chosen: Section) -> Attack:

@@ -10,7 +10,8 @@ Source: Bonawitz et al., Towards Federated Learning at Scale: System Design, MLS
 
 from __future__ import annotations
 
-from typing import Annotated, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -20,12 +21,36 @@ from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.population import Population
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 
-# Traits that the framework reads: `per_client`, the parameter that lists one thing for each client;
-# `ignores_data`, the rates do not depend on what clients hold.
-dropouts: Registry[Callable[..., np.ndarray]] = Registry("dropout", package=__package__)
+
+@dataclass(frozen=True)
+class DropoutSpec(Spec):
+    """The traits of a dropout.
+
+    Attributes:
+        per_client: the key that lists one thing for each client.
+        ignores_data: its rates do not depend on what clients hold.
+
+    """
+
+    per_client: str = ""
+    ignores_data: bool = False
+
+
+class Dropout(Protocol):
+    """Says how likely each client is to drop out."""
+
+    def __call__(
+        self, population: Population, rng: np.random.Generator, /, *args: Any, **keys: Any
+    ) -> np.ndarray:
+        """Float (clients,): the probability that a client drops out of a round."""
+        ...
+
+
+dropouts = Registry("dropout", Dropout, DropoutSpec, package=__package__)
 
 
 def stays(

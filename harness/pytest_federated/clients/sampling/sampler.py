@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Optional, Protocol
 
 import numpy as np
 
@@ -11,13 +12,48 @@ from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.population import Population
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
-# Traits that the framework reads: `repeats`, a client may be drawn more than once in a round;
-# `sized=False`, the sampler does not read the number of clients (clients.per_round); `lists`, the
-# parameter that lists positions of clients; `ignores_data`, who is drawn does not depend on what
-# clients hold; `accounting`, how the privacy of a round is reckoned (training/privacy.py):
-# "poisson", "uniform" or "listed". Without it no epsilon is promised, but for a tree of noise.
-samplers: Registry[Callable[..., np.ndarray]] = Registry("sampling", package=__package__)
+
+@dataclass(frozen=True)
+class SamplerSpec(Spec):
+    """The traits of a sampler.
+
+    Attributes:
+        repeats: it may draw a client more than once in a round.
+        sized: it reads how many clients a round has (``clients.per_round``).
+        lists: the key that lists positions of clients.
+        ignores_data: whom it draws does not depend on what clients hold.
+        accounting: how the privacy of a round is computed (training/privacy.py). Without it no
+            epsilon is promised, but for a tree of noise.
+
+    """
+
+    repeats: bool = False
+    sized: bool = True
+    lists: str = ""
+    ignores_data: bool = False
+    accounting: Optional[Literal["poisson", "uniform", "listed"]] = None
+
+
+class Sampler(Protocol):
+    """Draws the clients of a round."""
+
+    def __call__(
+        self,
+        population: Population,
+        size: int,
+        round_number: int,
+        rng: np.random.Generator,
+        /,
+        *args: Any,
+        **keys: Any,
+    ) -> np.ndarray:
+        """Int (n,): positions of clients."""
+        ...
+
+
+samplers = Registry("sampling", Sampler, SamplerSpec, package=__package__)
 
 
 def draw(
@@ -40,6 +76,6 @@ def draw(
             f"the sampling {entry.name!r} gave clients {drawn.min()} to {drawn.max()} for round "
             f"{round_number}; there are clients 0 to {len(population) - 1}"
         )
-    if not entry.traits.get("repeats") and (drawn[1:] == drawn[:-1]).any():
+    if not entry.spec.repeats and (drawn[1:] == drawn[:-1]).any():
         raise DataError(f"the sampling {entry.name!r} gave a client twice for round {round_number}")
     return drawn

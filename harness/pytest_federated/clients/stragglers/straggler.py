@@ -10,7 +10,8 @@ Source: Li et al., Federated Optimization in Heterogeneous Networks (FedProx), M
 
 from __future__ import annotations
 
-from typing import Annotated, Callable, NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +20,7 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
 
 class Stragglers(Section):
@@ -32,10 +34,36 @@ class Stragglers(Section):
     drop: bool = False
 
 
-# Trait that the framework reads: `ignores_data`, what one client gets done does not depend on what
-# others hold.
-stragglers: Registry[Callable[..., np.ndarray]] = Registry(
-    "kind of straggler", Stragglers, package=__package__
+@dataclass(frozen=True)
+class StragglerSpec(Spec):
+    """The traits of a kind of straggler.
+
+    Attributes:
+        ignores_data: what one client gets done does not depend on what others hold.
+
+    """
+
+    ignores_data: bool = False
+
+
+class Straggler(Protocol):
+    """Says how much of their work slow clients get done."""
+
+    def __call__(
+        self,
+        full: np.ndarray,
+        local_epochs: int,
+        rng: np.random.Generator,
+        /,
+        *args: Any,
+        **keys: Any,
+    ) -> np.ndarray:
+        """Int (n,): of `full`, int (n,), the local steps that each client does; at least one."""
+        ...
+
+
+stragglers = Registry(
+    "kind of straggler", Straggler, StragglerSpec, Stragglers, package=__package__
 )
 
 

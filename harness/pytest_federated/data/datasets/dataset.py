@@ -10,23 +10,12 @@ from typing import Any, Callable, Literal, Optional, Protocol, Union
 import numpy as np
 
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
 # What the labels are: `label`, int32 (n,), one for each example; `tokens`, int32 (n, t), one for
 # each position, negative where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for
 # each tag that an example has.
 TaskKind = Literal["label", "tokens", "tags"]
-
-datasets: Registry[Callable[..., Dataset]] = Registry("data set", package=__package__)
-
-
-def has_test_set(chosen: Mapping[str, Any]) -> bool:
-    """Whether the data set of these settings has a test set of its own.
-
-    Its trait ``has_test_set`` says so: True, or the name of the key that gives the test set.
-    """
-    entry = datasets.get(chosen["kind"])
-    trait = entry.traits.get("has_test_set", False) if entry else False
-    return bool(chosen.get(trait)) if isinstance(trait, str) else trait
 
 
 @dataclass(frozen=True)
@@ -38,7 +27,7 @@ class Cache:
 
 @dataclass(frozen=True)
 class Facts:
-    """What docs/datasets.md says of a data set, registered with it as the trait ``facts``.
+    """What docs/datasets.md says of a data set, registered with it as its trait `facts`.
 
     Attributes:
         examples: how many.
@@ -173,6 +162,47 @@ class Dataset:
     natural: Sequence[str]
     load: Callable[[Optional[Sequence[str]]], Loaded]
     task: TaskKind = "label"
+
+
+# What a data set reads that comes neither with a package nor from a path in the scenario: of its
+# settings, files and folders, which may not be there yet.
+Reads = Callable[[Any, Cache], Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class DatasetSpec(Spec):
+    """The traits of a data set.
+
+    Attributes:
+        has_test_set: whether it has a test set of its own, or the key that gives the test set.
+        reads: what it reads that comes neither with a package nor from a path in the scenario.
+        packages: Python packages that decide what it reads; a new release makes a new training.
+        facts: what its page in the docs says.
+
+    """
+
+    has_test_set: Union[bool, str] = False
+    reads: Optional[Reads] = None
+    packages: tuple[str, ...] = ()
+    facts: Facts = Facts("see below", "see below", "see below")
+
+
+class DescribesDataset(Protocol):
+    """Describes a data set."""
+
+    def __call__(self, cache: Cache, /, *args: Any, **keys: Any) -> Dataset:
+        """The data set, whose examples are read later."""
+        ...
+
+
+datasets = Registry("data set", DescribesDataset, DatasetSpec, package=__package__)
+
+
+def has_test_set(chosen: Mapping[str, Any]) -> bool:
+    """Whether the data set of these settings has a test set of its own."""
+    entry = datasets.get(chosen["kind"])
+    trait = entry.spec.has_test_set if entry else False
+    return bool(chosen.get(trait)) if isinstance(trait, str) else trait
 
 
 def in_memory(

@@ -9,15 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Callable
 
 from pytest_federated.core.schema import Section
-from pytest_federated.data.datasets.dataset import Cache, datasets
+from pytest_federated.data.datasets.dataset import Cache, Reads, datasets
 from pytest_federated.data.datasets.tff.unpacked import write_file
 from pytest_federated.user import files as user_files
-
-# The trait ``reads``: of the data set's settings, the files and folders that it reads.
-Reads = Callable[[Section, Cache], Sequence[Path]]
 
 _LARGE = 1 << 26  # bytes of a file whose hash is kept, as reading it takes long
 _HASHES = "hashes.json"
@@ -52,7 +48,7 @@ def fingerprints(chosen: Section, cache: Cache) -> list[str]:
 
 
 def _read_by(chosen: Section, cache: Cache) -> Sequence[Path]:
-    reads = datasets.entry(chosen).traits.get("reads")
+    reads = datasets.entry(chosen).spec.reads
     return reads(chosen, cache) if reads else ()
 
 

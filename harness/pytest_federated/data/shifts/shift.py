@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Callable, Literal
+from typing import Any, Callable, Literal, Optional, Protocol
 
 import numpy as np
 
@@ -12,11 +12,9 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
 Part = Literal["features", "labels"]
-
-# Trait that the framework reads: `of`, which of an example's two parts is changed.
-shifts: Registry[Callable[..., np.ndarray]] = Registry("shift", package=__package__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,41 @@ class Holder:
     def place(self) -> float:
         """0 for the first client to 1 for the last; 1 for the only one."""
         return self.client / (self.clients - 1) if self.clients > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class ShiftSpec(Spec):
+    """The traits of a shift.
+
+    Attributes:
+        of: which of an example's two parts it changes; each shift must say so.
+
+    """
+
+    of: Optional[Part] = None
+
+    def __post_init__(self) -> None:
+        if self.of is None:
+            raise TypeError("the trait 'of' is missing; allowed: features, labels")
+
+
+class Shift(Protocol):
+    """Changes the features, or the labels, of one client."""
+
+    def __call__(
+        self,
+        values: np.ndarray,
+        holder: Holder,
+        rng: np.random.Generator,
+        /,
+        *args: Any,
+        **keys: Any,
+    ) -> np.ndarray:
+        """The changed `values`, of the same shape."""
+        ...
+
+
+shifts = Registry("shift", Shift, ShiftSpec, package=__package__)
 
 
 def apply(
@@ -70,7 +103,7 @@ def apply(
     """
     for number, shift in enumerate(chosen):
         entry = shifts.entry(shift)
-        if entry.traits["of"] != of:
+        if entry.spec.of != of:
             continue
 
         def common(number: int = number) -> np.random.Generator:

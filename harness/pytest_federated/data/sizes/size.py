@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
-# Traits that the framework reads: `exact`, the numbers are examples and not proportions;
-# `per_client`, the parameter that lists one thing for each client.
-sizes: Registry[Callable[..., np.ndarray]] = Registry("size", package=__package__)
+
+@dataclass(frozen=True)
+class SizeSpec(Spec):
+    """The traits of a size.
+
+    Attributes:
+        exact: it gives numbers of examples, and not proportions.
+        per_client: the key that lists one thing for each client.
+
+    """
+
+    exact: bool = False
+    per_client: str = ""
+
+
+class Size(Protocol):
+    """Says how many examples each client has."""
+
+    def __call__(
+        self, clients: int, examples: int, rng: np.random.Generator, /, *args: Any, **keys: Any
+    ) -> np.ndarray:
+        """Numbers (clients,), 0 or greater: proportions, or examples where they are exact."""
+        ...
+
+
+sizes = Registry("size", Size, SizeSpec, package=__package__)
 
 
 def draw(chosen: Section, clients: int, examples: int, rng: np.random.Generator) -> np.ndarray:
@@ -34,7 +59,7 @@ def draw(chosen: Section, clients: int, examples: int, rng: np.random.Generator)
             f"the size {entry.name!r} gave {drawn.dtype} {drawn.shape}, not one number, 0 or "
             f"greater, for each of {clients} clients"
         )
-    if entry.traits.get("exact"):
+    if entry.spec.exact:
         if drawn.sum() > examples:
             raise DataError(
                 f"clients.size asks for {drawn.sum()} training examples; there are {examples}"

@@ -17,7 +17,7 @@ from pytest_federated.data.splits.partition import (
     groups_of,
     splits,
 )
-from pytest_federated.registry.registry import Choice
+from pytest_federated.registry.choice import Choice
 
 
 @splits("inner", has_natural=True, leaves_out=True)

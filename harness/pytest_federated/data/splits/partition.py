@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Callable, Optional
+from typing import Annotated, Any, Callable, Optional, Protocol
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +12,7 @@ from pydantic import Field
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.registry.spec import Spec
 
 _DRAWS = 100
 NO_ONE = -1  # the client of an example that a split gives to nobody
@@ -26,12 +27,43 @@ class SplitSettings(Section):
     ] = 1
 
 
-# Traits that the framework reads: `sizes`, the split honors sizes that it is given;
-# `has_natural`, it needs natural clients; `natural`, and these are the clients; `random`, False
-# where another draw is the same; `milder`, the parameter to raise where clients stay empty;
-# `leaves_out`, some examples may go to nobody; `per_client`, the parameter that lists one thing
-# for each client; `any_labels`, it does not look at labels.
-splits: Registry[Callable[..., np.ndarray]] = Registry("split", SplitSettings, package=__package__)
+@dataclass(frozen=True)
+class SplitSpec(Spec):
+    """The traits of a split.
+
+    Attributes:
+        sizes: it deals the sizes that ``clients.size`` draws, `Pool.sizes`.
+        has_natural: it needs a data set with natural clients, `Pool.natural`.
+        natural: its clients are the natural ones, so that a scenario may leave their number out.
+        random: False where another draw would give the same clients.
+        milder: the key to raise where clients stay empty.
+        leaves_out: it may give some examples to nobody.
+        per_client: the key that lists one thing for each client.
+        any_labels: it looks at no labels, so that examples may have several.
+
+    """
+
+    sizes: bool = False
+    has_natural: bool = False
+    natural: bool = False
+    random: bool = True
+    milder: str = ""
+    leaves_out: bool = False
+    per_client: str = ""
+    any_labels: bool = False
+
+
+class Split(Protocol):
+    """Deals the examples of a pool to clients."""
+
+    def __call__(
+        self, pool: Pool, rng: np.random.Generator, /, *args: Any, **keys: Any
+    ) -> np.ndarray:
+        """Int (n,): the client of each example, 0 .. pool.clients - 1, or `NO_ONE`."""
+        ...
+
+
+splits = Registry("split", Split, SplitSpec, SplitSettings, package=__package__)
 
 
 @dataclass(frozen=True)
@@ -227,8 +259,8 @@ def assign(
     entry = splits.entry(chosen)
     least: int = getattr(chosen, "min_examples")  # noqa: B009 - of SplitSettings
     examples = len(pool.labels)
-    if pool.labels.ndim != 1 and not entry.traits.get("any_labels"):
-        able = ", ".join(n for n in splits.names() if splits[n].traits.get("any_labels"))
+    if pool.labels.ndim != 1 and not entry.spec.any_labels:
+        able = ", ".join(n for n in splits.names() if splits[n].spec.any_labels)
         raise DataError(
             f"the split {entry.name} needs one label for each example; here an example has "
             f"several; splits that do not look at labels: {able}"
@@ -238,8 +270,8 @@ def assign(
             f"{pool.clients} clients with at least {least} example(s) each need "
             f"{pool.clients * least} training examples; there are {examples}"
         )
-    leaves_out = bool(entry.traits.get("leaves_out") or sizes)
-    draws = _DRAWS if entry.traits.get("random", True) or sizes else 1
+    leaves_out = bool(entry.spec.leaves_out or sizes)
+    draws = _DRAWS if entry.spec.random or sizes else 1
     held = np.zeros(pool.clients, np.int64)
     for _ in range(draws):
         if sizes:
@@ -265,7 +297,7 @@ def assign(
         f"than {least} of {examples} examples"
         + (f" in each of {draws} draws" if draws > 1 else "")
         + "; use fewer clients"
-        + (f", a larger {entry.traits['milder']}" if "milder" in entry.traits else "")
+        + (f", a larger {entry.spec.milder}" if entry.spec.milder else "")
         + (", sizes that differ less (clients.size)" if sizes else "")
         + (" or a smaller min_examples" if least > 1 else "")
     )

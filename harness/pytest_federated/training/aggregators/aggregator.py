@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Callable, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, Protocol
 
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 from pytest_federated.tff.imports import import_tff
 
-# Traits of an aggregator, given when it is registered:
-#   packs: it can be given packed clients.
-#   unweighted: every client counts the same, whatever the algorithm's weighting.
-#   by_clients: it depends on how many clients a round is expected to have.
-#   private: it has a noise_multiplier and a delta, which give epsilon; where that is an
-#     approximation, what it is reckoned with.
-#     What it adds and divides by does not depend on who comes, and it does so where nobody does.
-#   by_participation: epsilon depends on how often one client takes part.
-aggregators: Registry[Callable[..., Any]] = Registry("aggregator", package=__package__)
+
+@dataclass(frozen=True)
+class AggregatorSpec(Spec):
+    """The traits of an aggregator.
+
+    Attributes:
+        packs: it can be given packed clients.
+        unweighted: every client counts the same, whatever the algorithm's weighting.
+        by_clients: it depends on how many clients a round is expected to have.
+        private: None for one that is not private. Otherwise it has a noise_multiplier and a delta,
+            which give epsilon; a text says with what approximation, if any. What it adds and
+            divides by does not depend on who comes, and it does so where nobody does.
+        by_participation: epsilon depends on how often one client takes part.
+
+    """
+
+    packs: bool = False
+    unweighted: bool = False
+    by_clients: bool = False
+    private: Optional[str] = None
+    by_participation: bool = False
+
+
+class MakesAggregator(Protocol):
+    """Makes what puts the clients' changes together."""
+
+    def __call__(self, clients: int, /, *args: Any, **keys: Any) -> Any:
+        """A factory of `tff.aggregators`, for `clients` a round; None for the weighted mean."""
+        ...
+
+
+aggregators = Registry("aggregator", MakesAggregator, AggregatorSpec, package=__package__)
 
 # From changes, float32 (clients, parameters), to their aggregate, float32 (parameters,).
 Combine = Callable[[Any], Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Literal, Protocol, Union
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, Union
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -127,21 +128,6 @@ class TffComposition:
     distributor: str = "the weights"
 
 
-# Traits of an algorithm, given when it is registered:
-#   tff: what it is made of.
-#   packs: it can be given packed clients.
-#   fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
-#   unused: keys of `training` that it has no use for.
-#   by_round: it depends on how many rounds there are.
-#   by_population: it depends on how many clients there are.
-#   has_no_global_model: its clients do not end with one model that all share.
-#   unprotected: what clients send that does not go through the aggregator, and so without noise.
-#   refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs none.
-#   form: what stands in for a model where it needs none: (its keys, the data's Shape) -> Form.
-#   traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends back;
-#     the weights and a change of the trainable ones where it is not given.
-algorithms: Registry[Callable[..., Any]] = Registry("algorithm", package=__package__)
-
 # How much a client counts in the mean: by its examples, all the same, or by one of the figures
 # that TFF's metrics give of its training.
 Weighting = Literal["examples", "uniform", "num_batches", "loss"]
@@ -189,6 +175,53 @@ class AlgorithmInputs:
     form: Any = None
     rounds: int = 0
     population: int = 0
+
+
+@dataclass(frozen=True)
+class AlgorithmSpec(Spec):
+    """The traits of an algorithm.
+
+    Attributes:
+        tff: what it is made of.
+        packs: it can be given packed clients.
+        fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
+        unused: keys of `training` that it has no use for.
+        by_round: it depends on how many rounds there are.
+        by_population: it depends on how many clients there are.
+        has_no_global_model: its clients do not end with one model that all share.
+        unprotected: what clients send that does not go through the aggregator, and so without
+            noise.
+        refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
+            none.
+        form: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
+            `Form`.
+        traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends
+            back; without it the weights, and a change of the trainable ones.
+
+    """
+
+    tff: TffComposition = TffComposition("its own function", *["as its function has it"] * 4)
+    packs: bool = False
+    fixes: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    by_round: bool = False
+    by_population: bool = False
+    has_no_global_model: bool = False
+    unprotected: str = ""
+    refuses: Mapping[str, str] = field(default_factory=dict)
+    form: Optional[Callable[[Any, Any], Any]] = None
+    traffic: Optional[Callable[[Sizes], tuple[int, int]]] = None
+
+
+class MakesAlgorithm(Protocol):
+    """Makes what a scenario's rounds are run by."""
+
+    def __call__(self, inputs: AlgorithmInputs, /, *args: Any, **keys: Any) -> Any:
+        """A `LearningProcess`, or a `StatefulAlgorithm`."""
+        ...
+
+
+algorithms = Registry("algorithm", MakesAlgorithm, AlgorithmSpec, package=__package__)
 
 
 def without_aggregator(parts: AlgorithmInputs, name: str) -> None:

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.registry.registry import Choice, suggest
+from pytest_federated.registry.choice import Choice
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
     AlgorithmInputs,

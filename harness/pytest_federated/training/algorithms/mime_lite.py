@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Optional
 
 from pytest_federated.core.schema import Section
-from pytest_federated.registry.registry import Choice
+from pytest_federated.registry.choice import Choice
 from pytest_federated.training.algorithms.algorithm import (
     AlgorithmInputs,
     LearningProcess,

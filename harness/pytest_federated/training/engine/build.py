@@ -19,7 +19,8 @@ from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.registry.registry import chosen_in, kind
+from pytest_federated.registry.choice import choices_in
+from pytest_federated.registry.registry import kind
 from pytest_federated.tff.imports import silenced
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
@@ -208,7 +209,7 @@ def process_for(
     settings = [part and part.model_dump(mode="json") for part in parts]
     told = _told(training, data)
     clients = 0
-    if aggregators.entry(training.aggregator).traits.get("by_clients"):
+    if aggregators.entry(training.aggregator).spec.by_clients:
         clients = cohort_size or len(data.clients)
     shaper, form_of_it = _shaper(chosen, training)
     form_key = _key(
@@ -226,7 +227,7 @@ def process_for(
 
 def _key(*parts: Optional[Section], text: Any) -> _Key:
     types = [
-        type(one) for part in parts if part for one in (part, *(c for _, c in chosen_in(part)))
+        type(one) for part in parts if part for one in (part, *(c for _, c in choices_in(part)))
     ]
     return json.dumps(text), tuple(types)
 
@@ -258,7 +259,7 @@ def _shaper(
 ) -> tuple[Section, Callable[[Section, Shape], Form]]:
     """What the form is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
-    if stand_in := entry.traits.get("form"):
+    if stand_in := entry.spec.form:
         return training.algorithm, stand_in
     if chosen is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
@@ -358,6 +359,6 @@ def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
 
 def _told(training: Training, data: FederatedData) -> dict[str, int]:
     """What an algorithm that depends on it is told of the training and the federation."""
-    traits = algorithms.entry(training.algorithm).traits
-    told = {"rounds": training.rounds} if traits.get("by_round") else {}
-    return {**told, "population": len(data.clients)} if traits.get("by_population") else told
+    spec = algorithms.entry(training.algorithm).spec
+    told = {"rounds": training.rounds} if spec.by_round else {}
+    return {**told, "population": len(data.clients)} if spec.by_population else told

@@ -48,9 +48,9 @@ def standard_for(training: Training, obstacle: str, message: str = "") -> Execut
 
 def _obstacle(training: Training, form: Form) -> Optional[str]:
     entry = algorithms.entry(training.algorithm)
-    if not entry.traits.get("packs"):
+    if not entry.spec.packs:
         return f"{entry.name} needs each client by itself"
     aggregator = aggregators.entry(training.aggregator)
-    if not aggregator.traits.get("packs"):
+    if not aggregator.spec.packs:
         return f"the aggregator {aggregator.name} needs each client's own change"
     return form.obstacle()

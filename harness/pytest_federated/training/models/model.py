@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Callable, Literal, Optional, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Protocol, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -13,6 +13,7 @@ from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.registry.spec import Spec
 from pytest_federated.training.models import keras_settings
 from pytest_federated.training.models.dropout import seed_dropout
 from pytest_federated.training.tasks.task import Task
@@ -43,11 +44,6 @@ class ModelSettings(Section):
         if self.initial_weights is None:  # records have no line for what most models do without
             written.pop("initial_weights", None)
         return written
-
-
-# A function gives a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
-# makes a `tff.learning.models.VariableModel`.
-models: Registry[Callable[..., Any]] = Registry("model", ModelSettings, package=__package__)
 
 
 @dataclass(frozen=True)
@@ -112,6 +108,24 @@ class Shape:
     def activation(self, outputs: Outputs) -> Optional[str]:
         """The activation of the last layer; None for logits."""
         return self.task.activation if outputs == "probabilities" else None
+
+
+@dataclass(frozen=True)
+class ModelSpec(Spec):
+    """The traits of a model."""
+
+
+class MakesModel(Protocol):
+    """Makes a model that fits the data."""
+
+    def __call__(self, shape: Shape, /, *args: Any, **keys: Any) -> Any:
+        """A `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that makes a
+        `tff.learning.models.VariableModel`.
+        """
+        ...
+
+
+models = Registry("model", MakesModel, ModelSpec, ModelSettings, package=__package__)
 
 
 def stated_outputs(chosen: Section) -> Optional[Outputs]:

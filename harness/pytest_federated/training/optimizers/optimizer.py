@@ -7,21 +7,42 @@ Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295).
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Annotated, Any, Callable, Optional
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Optional, Protocol
 
 from pydantic import Field
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 from pytest_federated.user.functions import UserFunction, call, demand, fingerprints
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
-optimizers: Registry[Callable[..., tff.learning.optimizers.Optimizer]] = Registry(
-    "optimizer", package=__package__
-)
+
+@dataclass(frozen=True)
+class OptimizerSpec(Spec):
+    """The traits of an optimizer.
+
+    Attributes:
+        of_the_user: its code is the user's, so that TensorFlow's autograph may have to convert it.
+
+    """
+
+    of_the_user: bool = False
+
+
+class MakesOptimizer(Protocol):
+    """Makes an optimizer."""
+
+    def __call__(self, *args: Any, **keys: Any) -> tff.learning.optimizers.Optimizer:
+        """The optimizer, which has no state of its own."""
+        ...
+
+
+optimizers = Registry("optimizer", MakesOptimizer, OptimizerSpec, package=__package__)
 _made: dict[tuple[type[Section], str], tff.learning.optimizers.Optimizer] = {}
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -172,7 +193,7 @@ def optimizer_of(chosen: Section) -> tff.learning.optimizers.Optimizer:
     key = type(chosen), f"{chosen.model_dump_json()} {fingerprints(chosen)}"
     if key not in _made:
         made = entry.call(chosen)
-        _made[key] = made if entry.traits.get("of_the_user") else _unconverted(made)
+        _made[key] = made if entry.spec.of_the_user else _unconverted(made)
     return _made[key]
 
 

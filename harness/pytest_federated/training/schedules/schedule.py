@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import MutableMapping, Sequence
-from typing import Annotated, Any, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
 
-schedules: Registry[Callable[..., float]] = Registry("schedule", package=__package__)
+
+@dataclass(frozen=True)
+class ScheduleSpec(Spec):
+    """The traits of a schedule."""
+
+
+class Schedule(Protocol):
+    """Says what a learning rate is multiplied by."""
+
+    def __call__(self, round_number: int, /, *args: Any, **keys: Any) -> float:
+        """The factor of a round, which is counted from 1."""
+        ...
+
+
+schedules = Registry("schedule", Schedule, ScheduleSpec, package=__package__)
 
 _Rounds = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(gt=0, le=1)]

@@ -14,11 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import Dataset, Examples, Facts, TaskKind, in_memory
 from pytest_federated.data.datasets.files.identifiers import counts_rows, may_count
 from pytest_federated.data.datasets.files.label_encoding import coding, ids, kind_of, whole_or_text
 from pytest_federated.data.datasets.rows import Converted
-from pytest_federated.registry.registry import suggest
 from pytest_federated.user.files import UserPath
 
 # Keys that several of these data sets have.

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from pytest_federated.core.schema import problem
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import (
     Cache,
     Dataset,
@@ -19,7 +20,6 @@ from pytest_federated.data.datasets.dataset import (
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.cifar100 import in_gray_levels
 from pytest_federated.data.datasets.tff.published import Published
-from pytest_federated.registry.registry import suggest
 
 # In TFF's order, which is that of its examples.
 ATTRIBUTES = (

@@ -1,0 +1,108 @@
+"""The fields of a scenario that choose from a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Optional, get_args
+
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
+
+from pytest_federated.core.schema import Section
+from pytest_federated.registry.entry import Entry
+from pytest_federated.registry.registry import Registry
+
+
+class Choice:
+    """Annotation for a pydantic field whose value is chosen from a registry, or for each item of
+    a list of such values; None is allowed where the field is `optional`.
+    """
+
+    def __init__(self, registry: Registry[Any, ..., Any], *, optional: bool = False) -> None:
+        self.registry = registry
+        self._optional = optional
+
+    def _parse(self, value: Any) -> Optional[Section]:
+        return None if value is None and self._optional else self.registry.parse(value)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda chosen: None if chosen is None else chosen.model_dump(mode="json")
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        chosen = self.registry.json_schema()
+        return {"anyOf": [*chosen["anyOf"], {"type": "null"}]} if self._optional else chosen
+
+
+def choice_of(field: FieldInfo) -> Optional[Choice]:
+    """The choice that a field, or each item of its list, is annotated with, if it is."""
+    items = [n for t in get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
+    return next((note for note in (*field.metadata, *items) if isinstance(note, Choice)), None)
+
+
+def choices_in(section: BaseModel) -> Iterator[tuple[Registry[Any, ..., Any], Section]]:
+    """All choices of a validated section, with their registries; also those inside of choices."""
+    for name, described in type(section).model_fields.items():
+        value, choice = getattr(section, name), choice_of(described)
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if isinstance(one, Section):
+                if choice:
+                    yield choice.registry, one
+                yield from choices_in(one)
+
+
+def user_entries(section: BaseModel) -> dict[str, Entry[Any, Any]]:
+    """What is chosen in a validated section, and was not registered by us, by concept and name."""
+    entries = ((registry.what, registry.entry(one)) for registry, one in choices_in(section))
+    return {f"{what} {entry.name}": entry for what, entry in entries if entry.code}
+
+
+class Choices:
+    """Annotation for a mapping from registered names to their parameters (``expect:``)."""
+
+    def __init__(self, registry: Registry[Any, ..., Any]) -> None:
+        self.registry = registry
+
+    def model(self) -> type[Section]:
+        """A model with one optional key for each entry that is registered by now."""
+        fields: dict[str, Any] = {
+            name: (self.registry[name].params, None) for name in self.registry.names()
+        }
+        return create_model(self.registry.what, __base__=Section, **fields)
+
+    def _parse(self, value: Any) -> dict[str, Section]:
+        chosen = self.model().model_validate(dict(value) if isinstance(value, Mapping) else value)
+        return {name: getattr(chosen, name) for name in value if getattr(chosen, name) is not None}
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda chosen: {
+                    n: p.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+                    for n, p in chosen.items()
+                }
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {
+                n: self.registry[n].params.model_json_schema() for n in self.registry.names()
+            },
+            "additionalProperties": False,
+        }

@@ -1,0 +1,119 @@
+"""One registered function."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_type_hints
+
+from pydantic import BaseModel, create_model
+
+from pytest_federated.core.schema import Section
+from pytest_federated.registry.spec import Spec
+from pytest_federated.user.functions import files_of
+from pytest_federated.user.modules import is_installed
+
+OWN_FOLDER = Path(__file__).parent.parent  # of this package
+
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[F, S]):
+    """A registered function, with its traits and the pydantic model of its parameters.
+
+    Attributes:
+        name: the word for it in scenario files.
+        function: what was registered.
+        spec: its traits.
+        params: validates the keys of a scenario file: ``kind``, the function's keyword-only
+            parameters, and keys that the framework handles for all entries of the concept.
+        keywords: the parameters that the function itself takes.
+        registered_in: the file that registered it.
+
+    """
+
+    name: str
+    function: F
+    spec: S
+    params: type[Section]
+    keywords: tuple[str, ...]
+    registered_in: Path = Path()
+
+    @property
+    def folder(self) -> Optional[Path]:
+        """The folder of the user's own file that registered it; None for ours and installed ones.
+
+        A scenario prefers what is registered in its own folder, or in the nearest one above.
+        """
+        file = self.registered_in
+        is_users = file.name == "conftest.py" or not is_installed(file)
+        return file.parent if is_users and OWN_FOLDER not in file.parents else None
+
+    @property
+    def code(self) -> frozenset[str]:
+        """The files of its code, without ours."""
+        files = {*files_of(self.function), str(self.registered_in)}
+        return frozenset(f for f in files if OWN_FOLDER not in Path(f).parents)
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def call(self, choice: BaseModel, *args: Any) -> Any:
+        """Calls the function with `args`, and with the parameters of a validated choice."""
+        return self.function(*args, **{n: getattr(choice, n) for n in self.keywords})
+
+
+def make_entry(
+    name: str, function: F, spec: S, base: type[Section], registering_file: Path
+) -> Entry[F, S]:
+    """Makes an entry, whose keys are the function's keyword-only parameters and those of `base`.
+
+    Args:
+        name: the word for it in scenario files.
+        function: its annotations are what values are validated by.
+        spec: its traits.
+        base: has the keys that all entries of the concept share.
+        registering_file: the file that called the decorator; where that is one of ours, the entry
+            belongs to the file that has the function.
+
+    """
+    inner = _plain(function)
+    file = registering_file
+    if OWN_FOLDER in file.parents and inner is not None:  # a decorator of ours registers it
+        file = Path(inner.__code__.co_filename).resolve()
+    keywords = [
+        p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY
+    ]
+    # Only these annotations are evaluated: the others may name TensorFlow's types.
+    annotated = type(name, (), {"__annotations__": {p.name: p.annotation for p in keywords}})
+    names: Mapping[str, Any] = inner.__globals__ if inner is not None else {}
+    hints = get_type_hints(annotated, dict(names), include_extras=True)
+    fields: dict[str, Any] = {"kind": (Literal[name], name)}  # pyright: ignore
+    fields |= {
+        p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in keywords
+    }
+    params = create_model(name, __base__=base, **fields)
+    return Entry(name, function, spec, params, tuple(p.name for p in keywords), file)
+
+
+def _plain(function: Any) -> Any:
+    """The plain function below wrappers, partial arguments, classes and callable objects."""
+    while not inspect.isfunction(function):
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, type):
+            function = function.__init__
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif inspect.isfunction(call := vars(type(function)).get("__call__")):
+            function = call
+        else:
+            return None
+    return inspect.unwrap(function)

@@ -1,0 +1,68 @@
+"""Specs: the typed traits of an entry, which other modules read."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, TypeVar, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from pytest_federated.core.suggestions import suggest
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What is known of an entry besides its function; each concept has a subclass of its own.
+
+    Attributes:
+        example: keys of a use of the entry that its page in the docs shows, as a scenario file has
+            them; by default none, which fits an entry whose keys all have defaults.
+
+    """
+
+    example: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+S = TypeVar("S", bound=Spec)
+
+
+def build_spec(entry: str, spec: Callable[..., S], traits: Mapping[str, Any]) -> S:
+    """Builds the spec of an entry, which messages call `entry`.
+
+    Raises:
+        TypeError: a trait that the concept does not have, or a value of another type.
+
+    """
+    adapters = _adapters(spec)
+    for trait, value in traits.items():
+        if trait not in adapters:
+            raise TypeError(f"{entry}: has no trait {trait!r}; {suggest(trait, adapters)}")
+        try:
+            adapters[trait].validate_python(value, strict=True)
+        except ValidationError as error:
+            problems = "; ".join(dict.fromkeys(e["msg"] for e in error.errors()))
+            raise TypeError(f"{entry}: trait {trait}: got {value!r}; {problems}") from error
+    try:
+        return spec(**traits)
+    except TypeError as error:
+        raise TypeError(f"{entry}: {error}") from error
+
+
+@functools.cache
+def _adapters(spec: Callable[..., Spec]) -> dict[str, TypeAdapter[Any]]:
+    """What validates each trait, by name."""
+    assert isinstance(spec, type) and dataclasses.is_dataclass(spec)
+    hints = get_type_hints(spec, include_extras=True)
+    config = ConfigDict(arbitrary_types_allowed=True)
+    return {
+        field.name: TypeAdapter(hints[field.name], config=_config(hints[field.name], config))
+        for field in dataclasses.fields(spec)
+    }
+
+
+def _config(hint: Any, config: ConfigDict) -> Optional[ConfigDict]:
+    """The config for a type; pydantic takes none for dataclasses, which have their own."""
+    return None if dataclasses.is_dataclass(hint) else config
