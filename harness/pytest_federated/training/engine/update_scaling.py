@@ -47,10 +47,3 @@ def scaled(work: Any) -> Any:
         return tff.templates.MeasuredProcessOutput(output.state, result, output.measurements)
 
     return templates.ClientWorkProcess(work.initialize, next_round)
-
-
-def is_scaled(learning: Any) -> bool:
-    """Whether the clients of a TFF learning process have a factor with each example."""
-    tff: Any = import_tff()
-    data_type = learning.next.type_signature.parameter[1].member
-    return FACTOR in dict(tff.structure.to_elements(data_type.element))
