@@ -21,7 +21,7 @@ from pytest_federated.__main__ import COMMANDS, main
 from pytest_federated.cli import report
 from pytest_federated.cli.list import registries
 from pytest_federated.report.export import FORMATS, ROWS
-from support import TINY
+from scenario_texts import TINY
 
 SCENARIOS = ROOT / "scenarios"
 

@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 import scipy.special
-from made_results import history
+from example_results import history
 from pytest_federated.plugin.options import run_options
 from pytest_federated.training.history import TrainingHistory
 

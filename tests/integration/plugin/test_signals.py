@@ -16,14 +16,15 @@ from types import SimpleNamespace
 from typing import Optional
 
 import pytest
-from forks import environment
+from forked_programs import environment
+from processes import is_running
 from pytest_federated import Options, Scenario
 from pytest_federated.core import signals
 from pytest_federated.core.errors import TimeLimitExceeded
 from pytest_federated.running import pipeline
 from pytest_federated.tff import context, worker
 from ruamel.yaml import YAML
-from support import LONG, TINY, is_running
+from scenario_texts import LONG, TINY
 
 
 def test_an_interrupt_that_became_another_exception() -> None:
@@ -232,6 +233,7 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 """
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
 def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
