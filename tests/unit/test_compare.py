@@ -443,7 +443,9 @@ def test_wrong_usage_ends_with_code_2() -> None:
 
 
 def test_an_unknown_metric(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", "main..other", "--metric", "acuracy"]) == 1
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "main..other", "--metric", "acuracy"])
+    assert end.value.code == 2
     error = capsys.readouterr().err
-    assert error.startswith("acuracy: no such metric; allowed: accuracy, ")
+    assert "--metric: got 'acuracy'; allowed: accuracy, " in error
     assert error.endswith("did you mean 'accuracy'?\n")

@@ -2,72 +2,73 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
+import click
+
+from pytest_federated.cli.parameters import PATH, Number
 from pytest_federated.core.errors import FederatedError
 
-
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    compare = commands.add_parser(
-        "compare",
-        help="runs side by side, and whether they differ by more than noise",
-        description="Compares runs by scenario, each with the first. Of one run it shows the "
-        "matrices as tables.",
-    )
-    compare.add_argument(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="a record, a folder with records, a git revision, or two as main..HEAD",
-    )
-    compare.add_argument("--out", type=Path, metavar="FILE", help="write Markdown there")
-    compare.add_argument(
-        "--metric",
-        metavar="NAME",
-        help="by which metric; pytest-federated list metrics names them (default: accuracy)",
-    )
-    compare.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="of scenarios; * stands for anything",
-    )
-    compare.add_argument("--rows", metavar="KEY", help="of one run: the setting that rows vary")
-    compare.add_argument("--columns", metavar="KEY", help="the setting that columns vary")
-    compare.add_argument(
-        "--confidence",
-        type=_share,
-        default=0.95,
-        metavar="SHARE",
-        help="of the intervals of differences (default: 0.95)",
-    )
-    compare.add_argument(
-        "--in",
-        dest="folder",
-        default="reports",
-        metavar="DIR",
-        help="where a git revision has its records (default: reports)",
-    )
-    compare.add_argument(
-        "--fail-if-worse",
-        action="store_true",
-        help="end with code 1 if a scenario got worse, or none can be compared",
-    )
-    compare.set_defaults(run=_run)
+_SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"got {text}; must be between 0 and 1")
-    return share
+@click.command("compare", short_help="Show runs side by side, and whether they differ.")
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
+@click.option("--out", type=PATH, metavar="FILE", help="Write Markdown there.")
+@click.option(
+    "--metric",
+    "metric",
+    metavar="NAME",
+    help="What is compared, see `pytest-federated list metrics`; the first column of reports, "
+    "accuracy, unless given.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Only scenarios of this name; * stands for anything. Can be given several times.",
+)
+@click.option("--rows", metavar="KEY", help="Of one run: the setting that rows vary.")
+@click.option("--columns", metavar="KEY", help="The setting that columns vary.")
+@click.option(
+    "--confidence",
+    type=_SHARE,
+    default=0.95,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the intervals of differences.",
+)
+@click.option(
+    "--in",
+    "folder",
+    default="reports",
+    show_default=True,
+    metavar="DIR",
+    help="Where a git revision has its records.",
+)
+@click.option(
+    "--fail-if-worse",
+    is_flag=True,
+    help="End with code 1 if a scenario got worse, or none can be compared.",
+)
+def command(
+    names: Sequence[str],
+    out: Optional[Path],
+    metric: Optional[str],
+    only: Sequence[str],
+    rows: Optional[str],
+    columns: Optional[str],
+    confidence: float,
+    folder: str,
+    fail_if_worse: bool,
+) -> None:
+    """Show runs side by side, and whether they differ by more than noise.
 
-
-def _run(chosen: argparse.Namespace) -> int:
+    A RUN is a record, a folder with records, a git revision, or two as main..HEAD. Runs are
+    compared by scenario, each with the first. A single run's matrices are shown as tables.
+    """
     from pytest_federated.core.suggestions import suggest
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
     from pytest_federated.report.compare import comparison, require_comparable, worse
@@ -77,39 +78,34 @@ def _run(chosen: argparse.Namespace) -> int:
     from pytest_federated.results.select import select
     from pytest_federated.results.store import write_text
 
-    if (chosen.rows is None) != (chosen.columns is None):
+    if (rows is None) != (columns is None):
         raise FederatedError("--rows and --columns need each other")
-    runs = read_runs(chosen.runs, chosen.folder)
-    kept = {r.id for r in select([r for run in runs for r in run.results.values()], chosen.only)}
+    runs = read_runs(names, folder)
+    kept = {r.id for r in select([r for run in runs for r in run.results.values()], only)}
     runs = [Run(run.name, {n: r for n, r in run.results.items() if n in kept}) for run in runs]
-    measure = headline()
-    if chosen.metric is not None:
-        known = known_names(r for run in runs for r in run.results.values())
-        if chosen.metric not in known:
-            raise FederatedError(
-                f"{chosen.metric}: no such metric; {suggest(chosen.metric, known)}"
-            )
-        measure = expected_measure(chosen.metric)
+    measure = headline() if metric is None else expected_measure(metric)
+    known = known_names(result for run in runs for result in run.results.values())
+    if measure.name not in known:
+        raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, known)}")
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
-        if chosen.rows is not None:
-            pivot = by_settings(results, chosen.rows, chosen.columns)
+        if rows is not None and columns is not None:
+            pivot = by_settings(results, rows, columns)
         elif not of_matrices(results):
             raise FederatedError(
                 f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
                 "or --rows and --columns"
             )
-    elif chosen.rows is not None:
+    elif rows is not None:
         raise FederatedError("--rows and --columns are for one run")
-    parts = {"confidence": chosen.confidence, "pivot": pivot}
-    if chosen.out:
-        write_text(chosen.out, comparison(runs, measure, MARKDOWN, **parts))
-        print(chosen.out)
+    parts = {"confidence": confidence, "pivot": pivot}
+    if out:
+        write_text(out, comparison(runs, measure, MARKDOWN, **parts))
+        print(out)
     else:
         print(comparison(runs, measure, TERMINAL, **parts), end="")
-    if chosen.fail_if_worse:
-        if names := worse(runs, measure, chosen.confidence):
+    if fail_if_worse:
+        if names := worse(runs, measure, confidence):
             raise FederatedError(f"worse: {', '.join(names)}")
         require_comparable(runs, measure)
-    return 0
