@@ -5,53 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from pytest_federated.registry.concepts import concepts
+
 
 def add(commands: Any) -> None:
     """Adds the command to argparse's subparsers."""
     listing = commands.add_parser("list", help="what scenario files can choose")
-    listing.add_argument("concept", choices=sorted(registries()))
+    listing.add_argument("concept", choices=list(concepts()))
     listing.set_defaults(run=_run)
-
-
-def registries() -> dict[str, Any]:
-    """All registries, by the name of what they hold."""
-    from pytest_federated.clients.attacks.attack import attacks
-    from pytest_federated.clients.dropout.dropout import dropouts
-    from pytest_federated.clients.sampling.sampler import samplers
-    from pytest_federated.clients.stragglers.straggler import stragglers
-    from pytest_federated.data.datasets.dataset import datasets
-    from pytest_federated.data.shifts.shift import shifts
-    from pytest_federated.data.sizes.size import sizes
-    from pytest_federated.data.splits.partition import splits
-    from pytest_federated.expectations.judging import checks
-    from pytest_federated.training.aggregators.aggregator import aggregators
-    from pytest_federated.training.algorithms.algorithm import algorithms
-    from pytest_federated.training.models.model import models
-    from pytest_federated.training.optimizers.optimizer import optimizers
-    from pytest_federated.training.schedules.schedule import schedules
-
-    return {
-        "aggregators": aggregators,
-        "algorithms": algorithms,
-        "attacks": attacks,
-        "checks": checks,
-        "datasets": datasets,
-        "dropouts": dropouts,
-        "models": models,
-        "optimizers": optimizers,
-        "samplers": samplers,
-        "schedules": schedules,
-        "shifts": shifts,
-        "sizes": sizes,
-        "splits": splits,
-        "stragglers": stragglers,
-    }
 
 
 def _run(chosen: argparse.Namespace) -> int:
     from tabulate import tabulate
 
-    registry = registries()[chosen.concept]
+    registry = concepts()[chosen.concept]
     rows = [
         [name, ", ".join(registry[name].keywords), registry[name].summary]
         for name in registry.names()

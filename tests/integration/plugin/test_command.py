@@ -13,7 +13,7 @@ import pytest
 from paths import ROOT
 from pytest_federated import load_scenarios
 from pytest_federated.__main__ import main
-from pytest_federated.cli.list import registries
+from pytest_federated.registry.concepts import concepts
 from support import TINY
 
 SCENARIOS = ROOT / "scenarios"
@@ -32,11 +32,11 @@ def test_check_shows_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "a.yaml:5: clients.count: got 0; must be at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("concept", sorted(registries()))
+@pytest.mark.parametrize("concept", sorted(concepts()))
 def test_list_describes_every_entry(concept: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", concept]) == 0
     shown = capsys.readouterr().out
-    registry = registries()[concept]
+    registry = concepts()[concept]
     for name in registry.names():
         assert name in shown
         assert registry[name].summary and registry[name].summary in shown
@@ -46,7 +46,7 @@ def test_schema_knows_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     text = capsys.readouterr().out
     assert json.loads(text)["properties"]["schema"]
-    for registry in registries().values():
+    for registry in concepts().values():
         assert all(f'"{name}"' in text for name in registry.names())
 
 

@@ -221,7 +221,9 @@ class MakesAlgorithm(Protocol):
         ...
 
 
-algorithms = Registry("algorithm", MakesAlgorithm, AlgorithmSpec, package=__package__)
+algorithms = Registry(
+    "algorithm", MakesAlgorithm, AlgorithmSpec, plural="algorithms", package=__package__
+)
 
 
 def without_aggregator(parts: AlgorithmInputs, name: str) -> None:

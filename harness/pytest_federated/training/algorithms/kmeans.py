@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 @algorithms(
     "kmeans",
+    example={"clusters": 10},
     has_no_global_model=True,
     form=lambda chosen, shape: ClustersForm(chosen.clusters, shape),
     unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),
