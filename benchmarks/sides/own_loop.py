@@ -6,14 +6,14 @@ The only place that knows pytest-federated from inside.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest_federated
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.context import runtime
-from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import Shape, models
 from pytest_federated.training.schema import Training
@@ -22,6 +22,7 @@ from workloads import BATCH, RATE, SEED, Federation, Weights
 if TYPE_CHECKING:
     import tensorflow as tf
     from pytest_federated.core.schema import Section
+    from pytest_federated.training.engine.standard import TffAlgorithm
 
 
 @pytest_federated.model("emnist_cnn")
@@ -65,14 +66,14 @@ def settings(federation: Federation, execution: str) -> tuple[FederatedData, Sec
     return data, models.parse(model), Training.model_validate(training)
 
 
-def process(federation: Federation, execution: str) -> Process:
+def trainer(federation: Federation, execution: str) -> Trainer:
     data, model, training = settings(federation, execution)
-    return process_for(model, training, data)
+    return trainer_for(model, training, data)
 
 
 def initial_weights(federation: Federation) -> Weights:
     """Those with which pytest-federated begins; all sides are given them."""
-    return [w.numpy() for w in process(federation, "standard").initial_weights(SEED).trainable]
+    return [w.numpy() for w in trainer(federation, "standard").initial_weights(SEED).trainable]
 
 
 def rounds(federation: Federation, execution: str) -> Iterator[Weights]:
@@ -83,28 +84,32 @@ def rounds(federation: Federation, execution: str) -> Iterator[Weights]:
 
 
 def bare(federation: Federation, execution: str) -> Iterator[Weights]:
-    """`learning.next` in a loop that makes its arguments for each round, as any loop has to."""
+    """`process.next` in a loop that makes its arguments for each round, as any loop has to."""
     runtime().start()
     data, _, training = settings(federation, execution)
-    built = process(federation, execution)
+    built = trainer(federation, execution)
+    algorithm = cast("TffAlgorithm", built.algorithm)
+    process = algorithm.process
     state, number = built.initial_state(SEED, data), 0
     while True:
         number += 1
         held = [Examples(*federation.examples(k, number)) for k in federation.cohort(number)]
-        state = built.learning.next(state, built.arguments(held, training)).state
+        state = process.next(state, algorithm.arguments(held, training.local_work)).state
         yield _weights(state)
 
 
 def ready(federation: Federation, execution: str) -> Iterator[Weights]:
-    """`learning.next` alone, on the first round's arguments over and over."""
+    """`process.next` alone, on the first round's arguments over and over."""
     runtime().start()
     data, _, training = settings(federation, execution)
-    built = process(federation, execution)
+    built = trainer(federation, execution)
+    algorithm = cast("TffAlgorithm", built.algorithm)
+    process = algorithm.process
     held = [Examples(*federation.examples(k, 1)) for k in federation.cohort(1)]
-    arguments = built.arguments(held, training)
+    arguments = algorithm.arguments(held, training.local_work)
     state = built.initial_state(SEED, data)
     while True:
-        state = built.learning.next(state, arguments).state
+        state = process.next(state, arguments).state
         yield _weights(state)
 
 

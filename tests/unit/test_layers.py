@@ -1,4 +1,4 @@
-"""The packages import one way only, and TensorFlow only where something runs."""
+"""The packages import one way only, without circles, and TensorFlow only where something runs."""
 
 from __future__ import annotations
 
@@ -39,12 +39,15 @@ class Import(NamedTuple):
     module: str
     line: int
     at_module_level: bool
+    names: tuple[str, ...] = ()
 
 
-def imports(node: ast.AST, at_module_level: bool = True) -> Iterator[Import]:
-    """All that a module imports when it runs; what only type checkers read is left out."""
+def imports(
+    node: ast.AST, at_module_level: bool = True, for_types: bool = False
+) -> Iterator[Import]:
+    """All that a module imports when it runs, and with `for_types` what only type checkers read."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+        if not for_types and isinstance(child, ast.If) and _is_for_types(child):
             for other in child.orelse:
                 yield from imports(ast.Module([other], []), at_module_level)
         elif isinstance(child, ast.Import):
@@ -52,10 +55,15 @@ def imports(node: ast.AST, at_module_level: bool = True) -> Iterator[Import]:
                 yield Import(name.name, child.lineno, at_module_level)
         elif isinstance(child, ast.ImportFrom):
             assert child.level == 0, f"line {child.lineno}: a relative import hides its package"
-            yield Import(child.module or "", child.lineno, at_module_level)
+            names = tuple(name.name for name in child.names)
+            yield Import(child.module or "", child.lineno, at_module_level, names)
         else:
             runs_later = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-            yield from imports(child, at_module_level and not runs_later)
+            yield from imports(child, at_module_level and not runs_later, for_types)
+
+
+def _is_for_types(block: ast.If) -> bool:
+    return ast.unparse(block.test) == "TYPE_CHECKING"
 
 
 def layer(package: str) -> int:
@@ -98,12 +106,13 @@ def test_only_what_runs_imports_tensorflow_at_all(parsed: dict[Path, ast.Module]
 
 
 def test_imports_go_down_the_layers(parsed: dict[Path, ast.Module]) -> None:
+    """Those inside of functions, and those for type checkers, go down as well."""
     upward = []
     for module, tree in parsed.items():
         package = package_of(module)
         if package == ABOVE_ALL:
             continue
-        for found in imports(tree):
+        for found in imports(tree, for_types=True):
             parts = found.module.split(".")
             if parts[0] != "pytest_federated":
                 continue
@@ -111,3 +120,79 @@ def test_imports_go_down_the_layers(parsed: dict[Path, ast.Module]) -> None:
             if parts[1] != package and layer(parts[1]) >= layer(package):
                 upward.append(f"{module.relative_to(ROOT)}:{found.line} imports {found.module}")
     assert not upward
+
+
+def test_no_modules_import_each_other_in_a_circle(parsed: dict[Path, ast.Module]) -> None:
+    """Not even by an import inside of a function, or by one for type checkers."""
+    assert not circles(module_graph(parsed))
+
+
+def test_a_circle_of_imports_is_seen(tmp_path: Path) -> None:
+    """Three modules in a circle: by a function, by a type checker's import, and by a package."""
+    sources = {
+        "pytest_federated.a": "def f():\n    from pytest_federated import b\n",
+        "pytest_federated.b": "if TYPE_CHECKING:\n    import pytest_federated.c\n",
+        "pytest_federated.c": "from pytest_federated.a import f\n",
+        "pytest_federated.d": "from pytest_federated.a import f\n",
+    }
+    root = tmp_path / "harness"
+    parsed = {}
+    for name, source in sources.items():
+        parsed[root.joinpath(*name.split(".")).with_suffix(".py")] = ast.parse(source)
+    assert circles(module_graph(parsed, root)) == [
+        "pytest_federated.a -> pytest_federated.b -> pytest_federated.c -> pytest_federated.a"
+    ]
+
+
+Graph = dict[str, set[str]]
+
+
+def module_graph(parsed: dict[Path, ast.Module], root: Path = ROOT / "harness") -> Graph:
+    """For each module of the package, the modules that it imports anywhere."""
+    names = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): tree
+        for path, tree in parsed.items()
+    }
+    graph: Graph = {}
+    for module, tree in names.items():
+        wanted = {
+            name
+            for found in imports(tree, for_types=True)
+            for name in (found.module, *(f"{found.module}.{n}" for n in found.names))
+        }
+        graph[module] = (wanted & set(names)) - {module}
+    return graph
+
+
+def circles(graph: Graph) -> list[str]:
+    """One circle for each group of modules that reach each other, written as a chain."""
+    reached = {module: _reached(graph, module) for module in graph}
+    seen: set[str] = set()
+    chains = []
+    for module in sorted(graph):
+        if module in reached[module] and module not in seen:
+            seen |= {other for other in reached[module] if module in reached[other]}
+            chains.append(" -> ".join(_shortest_chain(graph, module)))
+    return chains
+
+
+def _reached(graph: Graph, start: str) -> set[str]:
+    reached: set[str] = set()
+    left = [start]
+    while left:
+        new = graph[left.pop()] - reached
+        reached |= new
+        left += new
+    return reached
+
+
+def _shortest_chain(graph: Graph, start: str) -> list[str]:
+    """From a module back to itself."""
+    chains = [[start]]
+    for chain in chains:
+        for following in sorted(graph[chain[-1]]):
+            if following == start:
+                return [*chain, start]
+            if following not in {module for known in chains for module in known}:
+                chains.append([*chain, following])
+    raise AssertionError(f"{start} is in no circle")

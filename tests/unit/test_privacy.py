@@ -21,7 +21,7 @@ from pytest_federated.data.population import Population
 from pytest_federated.report.tables import aggregation_rows
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.aggregators.aggregator import aggregators
-from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.privacy import guarantee
@@ -335,10 +335,10 @@ def test_a_round_without_clients_has_noise(name: str, algorithm: str, systems: S
     data = federation([3] * 40, 0)
 
     def rounds(seed: int) -> tuple[list[Any], np.ndarray]:
-        process = process_for(MODEL, training, data, expected)
+        trainer = trainer_for(MODEL, training, data, expected)
         done = list(steps(data, MODEL, training, expected, seed, systems=systems))
-        states = process.initial_state(seed, data), done[0].state
-        before, after = (weights(process, state) for state in states)
+        states = trainer.initial_state(seed, data), done[0].state
+        before, after = (weights(trainer, state) for state in states)
         return done, after - before
 
     (empty, then), change = rounds(1)
@@ -353,10 +353,11 @@ def test_a_round_without_clients_has_noise(name: str, algorithm: str, systems: S
     assert not np.array_equal(change, rounds(2)[1])
 
 
-def weights(process: Process, state: Any) -> np.ndarray:
+def weights(trainer: Trainer, state: Any) -> np.ndarray:
     """All that clients send changes of, one after the other."""
-    learning = getattr(process.learning, "_learning", process.learning)
-    return np.concatenate([np.ravel(w) for w in learning.get_model_weights(state).trainable])
+    learning = getattr(trainer.algorithm, "_learning", None)  # FedRecon's, which shares a part
+    shared = learning.get_model_weights if learning else trainer.algorithm.weights
+    return np.concatenate([np.ravel(w) for w in shared(state).trainable])
 
 
 @pytest.mark.usefixtures("running")

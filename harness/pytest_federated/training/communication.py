@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_federated.core.schema import Section
 from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, Sizes, algorithms
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
-
-    from pytest_federated.training.schema import Training
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,9 @@ class Traffic:
 
 
 def traffic_of(
-    training: Training, parts: AlgorithmInputs, weights: tff.learning.models.ModelWeights
+    algorithm: Section, inputs: AlgorithmInputs, weights: tff.learning.models.ModelWeights
 ) -> Traffic:
-    """What the chosen algorithm sends for a model with such weights.
+    """Returns what an algorithm sends for a model with such weights.
 
     The algorithm's trait ``traffic`` says what that is, where it is not the weights down and the
     changes of the trainable ones up. An aggregator that compresses says what is left of a change
@@ -47,11 +46,11 @@ def traffic_of(
     sizes = Sizes(
         weights=_bytes((weights.trainable, weights.non_trainable)),
         trainable=_bytes(trainable),
-        optimizer=_bytes(parts.client_optimizer.initialize(specs)),
+        optimizer=_bytes(inputs.client_optimizer.initialize(specs)),
     )
-    traffic = algorithms.entry(training.algorithm).spec.traffic
+    traffic = algorithms.entry(algorithm).spec.traffic
     down, update = traffic(sizes) if traffic else (sizes.weights, sizes.trainable)
-    compressed = getattr(parts.aggregator, "compressed_bytes", None)
+    compressed = getattr(inputs.aggregator, "compressed_bytes", None)
     saved = sizes.trainable - compressed(trainable) if compressed else 0
     return Traffic(down, update - saved, update)
 

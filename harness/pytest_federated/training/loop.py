@@ -1,4 +1,4 @@
-"""The round loop over a TFF learning process."""
+"""The round loop."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.training.aggregators.aggregator import aggregators
-from pytest_federated.training.algorithms.algorithm import StatefulAlgorithm, algorithms
+from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints, Progress
-from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.evaluation.per_client import class_recall, client_figures
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
 from pytest_federated.training.history import Round, TrainingHistory, listed_clients
@@ -69,8 +69,8 @@ def train(
             the model hold nothing out.
 
     """
-    process = process_for(model, training, data, cohort_size, systems.scales_updates)
-    begin = checkpoints.latest(process.initial_state(seed, data)) if checkpoints else None
+    trainer = trainer_for(model, training, data, cohort_size, systems.scales_updates)
+    begin = checkpoints.latest(trainer.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
     diverged = None
     try:
@@ -90,7 +90,12 @@ def train(
     personalized: tuple[float, ...] = ()
     if training.personalize is not None and not diverged:
         personalized = personalized_accuracy(
-            process, so_far.state, data, training, training.personalize, seed
+            trainer.form,
+            trainer.algorithm.weights(so_far.state),
+            data,
+            training,
+            training.personalize,
+            seed,
         )
     counts = data.label_counts
     aggregator = aggregators.entry(training.aggregator)
@@ -108,14 +113,14 @@ def train(
     final = {}
     if not diverged:
         final = (
-            _final_figures(process, so_far, data, seed)
+            _final_figures(trainer, so_far, data, seed)
             if has_model
-            else _figures_of_clients(process, so_far, data, training)
+            else _figures_of_clients(trainer, so_far, data, training)
         )
     return TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
-        execution=str(process.execution),
+        execution=str(trainer.execution),
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
@@ -124,40 +129,40 @@ def train(
         epsilon=private and private.epsilon,
         delta=private and private.delta,
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
-        parameters=process.form.parameters(),
-        model_summary=process.form.summary(),
-        update_bytes=process.traffic.update,
-        outputs="probabilities" if process.form.finds_probabilities else None,
+        parameters=trainer.form.parameters(),
+        model_summary=trainer.form.summary(),
+        update_bytes=trainer.traffic.update,
+        outputs="probabilities" if trainer.form.finds_probabilities else None,
         **final,
     )
 
 
 def _final_figures(
-    process: Process, so_far: Progress, data: FederatedData, seed: int
+    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int
 ) -> dict[str, Any]:
     """How the final model serves clients and labels, as fields of a history."""
-    process.form.set_weights(process.learning.get_model_weights(so_far.state))
+    trainer.form.set_weights(trainer.algorithm.weights(so_far.state))
     processed = sum(r.examples for r in so_far.rounds)
-    figures = client_figures(process.form, data, seed, processed)
+    figures = client_figures(trainer.form, data, seed, processed)
     are_all = len(figures.clients) == len(data.clients)
     return {
         "client_accuracy": figures.accuracy,
         "measured_clients": () if are_all else figures.clients,
-        "class_recall": class_recall(process.form, data.test),
+        "class_recall": class_recall(trainer.form, data.test),
     }
 
 
 def _figures_of_clients(
-    process: Process, so_far: Progress, data: FederatedData, training: Training
+    trainer: Trainer, so_far: Progress, data: FederatedData, training: Training
 ) -> dict[str, Any]:
     """How each client's own model serves it, where it holds something out to see."""
-    if not isinstance(process.learning, StatefulAlgorithm) or not data.client_test:
+    if not data.client_test:
         return {}
-    found = process.learning.client_accuracy(so_far.state, data, training, process.judge)
-    are_all = len(found) in (0, len(data.clients))
+    accuracy = trainer.client_accuracy(so_far.state, data, training.local_work)
+    are_all = len(accuracy) in (0, len(data.clients))
     return {
-        "client_accuracy": tuple(found.values()),
-        "measured_clients": () if are_all else tuple(found),
+        "client_accuracy": tuple(accuracy.values()),
+        "measured_clients": () if are_all else tuple(accuracy),
     }
 
 
@@ -171,19 +176,19 @@ def steps(
     systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
-    process = process_for(model, training, data, cohort_size, systems.scales_updates)
-    begin = begin or Progress((), process.initial_state(seed, data))
-    state = begin.state
+    trainer = trainer_for(model, training, data, cohort_size, systems.scales_updates)
+    begin = begin or Progress((), trainer.initial_state(seed, data))
+    state, work = begin.state, training.local_work
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
-        cohort = cohort_of_round(data, cohort_size, seed, number, training.local_work, systems)
+        cohort = cohort_of_round(data, cohort_size, seed, number, work, systems)
         metrics = _NOTHING
         if len(cohort.clients):
-            state, metrics = process.next(state, cohort, training, seed, number)
+            state, metrics = trainer.next(state, cohort, work, seed, number)
         elif adds_noise_alone(training.aggregator):
-            state, _ = process.next(state, cohort, training, seed, number)
+            state, _ = trainer.next(state, cohort, work, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:
-            judged = process.evaluate(state, data, training)
+            judged = trainer.evaluate(state, data, work)
         yield Step(
             Round(
                 round=number,
@@ -198,11 +203,11 @@ def steps(
                 stragglers=cohort.stragglers,
                 attackers=cohort.attackers,
                 # Who drops out has been sent the model, too.
-                bytes_down=process.traffic.down * (len(cohort.clients) + cohort.dropped),
-                bytes_up=process.traffic.up * len(cohort.clients),
+                bytes_down=trainer.traffic.down * (len(cohort.clients) + cohort.dropped),
+                bytes_up=trainer.traffic.up * len(cohort.clients),
             ),
             state,
-            process.planned_examples(cohort, training),
+            trainer.algorithm.planned_examples(cohort, work),
         )
 
 

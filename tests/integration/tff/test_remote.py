@@ -32,7 +32,7 @@ from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.tff.sharding import undividable
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
@@ -203,14 +203,14 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
     """As docs/scaling.md says."""
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
-    process = process_for(
+    trainer = trainer_for(
         models.parse({"kind": "mlp", "hidden": [16]}),
         Training.model_validate(
             {"rounds": 3, "execution": execution, "algorithm": algorithm(name)}
         ),
         federation([5, 5], 0),
     )
-    assert (undividable(process.computation) is None) == (promise == "yes")
+    assert (undividable(trainer.algorithm.computation) is None) == (promise == "yes")
     if promise == "yes":
         divided = train(lasting[:2], execution, algorithm=algorithm(name))
         assert_close(divided, local(execution, name))
@@ -232,13 +232,13 @@ def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> N
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
     chosen = {"kind": name, **NEEDED.get(name, {})}
-    process = process_for(
+    trainer = trainer_for(
         models.parse({"kind": "mlp", "hidden": [16]}),
         Training.model_validate({"rounds": 3, "aggregator": chosen}),
         federation([5, 5], 0),
         13,
     )
-    assert (undividable(process.learning.next) is None) == (promise == "yes")
+    assert (undividable(trainer.algorithm.computation) is None) == (promise == "yes")
     if promise == "yes":
         cohorts = {"kind": "fixed", "cohorts": [list(range(13)), []]}
         systems = Systems(sampling=samplers.parse(cohorts))

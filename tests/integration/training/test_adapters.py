@@ -10,7 +10,7 @@ import pytest
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.history import Round
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
@@ -98,8 +98,8 @@ def trained(
         }
     )
     done = list(steps(data, chosen, settings, 3, 0))
-    learning = process_for(chosen, settings, data).learning
-    weights = learning.get_model_weights(done[-1].state).trainable
+    trainer = trainer_for(chosen, settings, data)
+    weights = trainer.algorithm.weights(done[-1].state).trainable
     return [np.asarray(w) for w in weights], [s.round for s in done]
 
 
@@ -139,17 +139,17 @@ def test_all_forms_train_and_are_judged_alike(
 @pytest.mark.usefixtures("worker", "own")
 def test_a_model_with_variables_is_run_the_standard_way() -> None:
     data, chosen = federation([5, 5], 0), model("variable", "pair")
-    execution = process_for(chosen, Training(rounds=1), data).execution
+    execution = trainer_for(chosen, Training(rounds=1), data).execution
     assert execution.kind == "standard"
     assert "whose variables cannot be handed from client to client" in execution.reason
     with pytest.raises(ModelError, match="packed is not possible: the model is a tff"):
-        process_for(chosen, Training(rounds=1, execution="packed"), data)
+        trainer_for(chosen, Training(rounds=1, execution="packed"), data)
 
 
 @pytest.mark.usefixtures("worker", "own")
 def test_a_functional_model_that_draws_its_weights_draws_them_from_the_seed() -> None:
-    process = process_for(model("functional", "drawn"), Training(rounds=1), federation([5, 5], 0))
-    one, same, other = (process.initial_weights(seed).trainable[0].numpy() for seed in (1, 1, 2))
+    trainer = trainer_for(model("functional", "drawn"), Training(rounds=1), federation([5, 5], 0))
+    one, same, other = (trainer.initial_weights(seed).trainable[0].numpy() for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
@@ -171,4 +171,4 @@ def test_what_does_not_fit_is_refused(
     form: str, function: str, args: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        process_for(model(form, function, **args), Training(rounds=1), federation([5, 5], 0))
+        trainer_for(model(form, function, **args), Training(rounds=1), federation([5, 5], 0))

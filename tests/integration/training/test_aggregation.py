@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.aggregators.aggregator import aggregators
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.schema import Training
 from test_algorithms import (
     BASE,
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[], Combine]]] = {
 
 def by_definition(data: FederatedData, train: Any, combine: Combine) -> list[Weights]:
     settings = Training.model_validate(BASE)
-    first = process_for(MODEL, settings, data).initial_weights(SEED).trainable
+    first = trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     weights = [w.numpy().astype(np.float64) for w in first]
     history = []
     for number in range(1, ROUNDS + 1):

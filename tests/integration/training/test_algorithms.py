@@ -14,7 +14,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from pytest_federated.clients.cohort import cohort_of_round, shuffled_examples
+from pytest_federated.clients.cohort import LocalWork, cohort_of_round, shuffled_examples
 from pytest_federated.clients.sampling.sampler import draw, samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.clients.systems import Systems
@@ -24,7 +24,7 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, algorithms
 from pytest_federated.training.algorithms.scaffold import scaffold
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schedules.schedule import factors, schedules
@@ -51,9 +51,9 @@ def data() -> FederatedData:
 def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:
     """The server's weights after each round."""
     settings = Training.model_validate({**BASE, **training})
-    process = process_for(MODEL, settings, data, cohort)
+    trainer = trainer_for(MODEL, settings, data, cohort)
     return [
-        [np.asarray(w) for w in process.learning.get_model_weights(step.state).trainable]
+        [np.asarray(w) for w in trainer.algorithm.weights(step.state).trainable]
         for step in steps(data, MODEL, settings, cohort, SEED)
     ]
 
@@ -83,7 +83,7 @@ def reference(
 ) -> list[Weights]:
     """Reddi et al., algorithm 1: the server's step along the clients' weighted mean change."""
     settings = Training.model_validate(BASE)
-    first = process_for(MODEL, settings, data).initial_weights(SEED).trainable
+    first = trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     weights = [w.numpy().astype(np.float64) for w in first]
     history = []
     for number in range(1, ROUNDS + 1):
@@ -327,20 +327,20 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
         )
 
     sgdm = tff.learning.optimizers.build_sgdm
-    process = scaffold(AlgorithmInputs(model, sgdm(rate), sgdm(1.0), population=2))
+    algorithm = scaffold(AlgorithmInputs(model, sgdm(rate), sgdm(1.0), population=2))
     x = np.array([[mu, bias], [0.0, -bias]], np.float32)
     examples = [Examples(x[i : i + 1], np.zeros(1, np.int32)) for i in (0, 1)]
     cohort: Any = SimpleNamespace(clients=np.arange(2), examples=examples, steps=None)
-    training = Training.model_validate({"rounds": 1, "local_epochs": local_steps})
+    work = LocalWork(batch_size=20, epochs=local_steps)
     two: Any = SimpleNamespace(clients=[0, 1])
     weights = tff.learning.models.ModelWeights([np.float32(1.0)], [])
     rng = np.random.default_rng(0)
-    state = process.start(weights, two, rng)
+    state = algorithm.initialize(weights, two, rng)
 
     w = biased = measured = 1.0
     control, own = 0.0, [0.0, 0.0]
     for number in range(60):
-        state, _ = process.next(state, cohort, training, rng)
+        state, _ = algorithm.next(state, cohort, work, rng)
         ends, drifted, moved = [], [], []
         for i, (square, slope) in enumerate(x.astype(float)):
             y, z = w, biased
@@ -352,7 +352,7 @@ def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
             ends.append(y)
             drifted.append(z)
         w, biased, control = sum(ends) / 2, sum(drifted) / 2, control + sum(moved) / 2
-        measured = float(process.get_model_weights(state).trainable[0])
+        measured = float(algorithm.weights(state).trainable[0])
         if number < ROUNDS:
             assert measured == pytest.approx(w, abs=2e-6)
     assert measured == pytest.approx(0.0, abs=1e-3)
@@ -364,7 +364,7 @@ def test_centralized_trains_on_the_pooled_examples(data: FederatedData) -> None:
     settings = Training.model_validate({**BASE, "algorithm": "centralized"})
     weights = [
         w.numpy().astype(np.float64)
-        for w in process_for(MODEL, settings, data).initial_weights(SEED).trainable
+        for w in trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     ]
     expected = []
     for number in range(1, ROUNDS + 1):
@@ -389,7 +389,7 @@ def test_centralized_leaves_out_what_stragglers_do_not_get_done(
     systems = Systems(stragglers=stragglers.parse({"kind": kind, "share": 0.75}))
     weights = [
         w.numpy().astype(np.float64)
-        for w in process_for(MODEL, settings, data).initial_weights(SEED).trainable
+        for w in trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     ]
     done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
     for number, step in enumerate(done, start=1):
@@ -419,10 +419,10 @@ def test_centralized_leaves_out_what_stragglers_do_not_get_done(
 
 def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:
     settings = Training.model_validate({**BASE, "algorithm": "local_only"})
-    process = process_for(MODEL, settings, data)
+    trainer = trainer_for(MODEL, settings, data)
     *_, last = steps(data, MODEL, settings, COHORT, SEED)
     state: Any = last.state
-    first = [w.numpy().astype(np.float64) for w in process.initial_weights(SEED).trainable]
+    first = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
     train, right = sgd(data), []
     for client in range(5):
         weights = first

@@ -10,7 +10,7 @@ import pytest
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.tables import layer_rows, traffic_rows
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.evaluation import per_client as final
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.loop import steps, train
@@ -25,8 +25,8 @@ TRAINING = Training(rounds=2)
 def predicted(data: FederatedData, x: np.ndarray) -> np.ndarray:
     """What the model after the last round says of `x`, in NumPy."""
     *_, last = steps(data, MODEL, TRAINING, len(data.clients), 0)
-    learning = process_for(MODEL, TRAINING, data).learning
-    a, b, c, d = (np.asarray(w) for w in learning.get_model_weights(last.state).trainable)
+    trainer = trainer_for(MODEL, TRAINING, data)
+    a, b, c, d = (np.asarray(w) for w in trainer.algorithm.weights(last.state).trainable)
     return (np.maximum(x.reshape(len(x), -1) @ a + b, 0) @ c + d).argmax(axis=1)
 
 
@@ -129,14 +129,14 @@ def test_an_aggregator_that_compresses_says_what_is_left() -> None:
         def compressed_bytes(self, trainable: list[np.ndarray]) -> int:
             return sum(w.nbytes for w in trainable) // 2
 
-    process = process_for(MODEL, TRAINING, federation([8, 8], 0))
-    form, weights = process.form, process.initial_weights(0)
+    trainer = trainer_for(MODEL, TRAINING, federation([8, 8], 0))
+    form, weights = trainer.form, trainer.initial_weights(0)
     import tensorflow_federated as tff
 
     sgd = tff.learning.optimizers.build_sgdm(0.1)
-    parts = AlgorithmInputs(form.functional(), sgd, sgd, aggregator=Halves())
-    assert process.traffic == Traffic(412, 412, 412)
-    assert traffic_of(TRAINING, parts, weights) == Traffic(412, 206, 412)
+    inputs = AlgorithmInputs(form.functional(), sgd, sgd, aggregator=Halves())
+    assert trainer.traffic == Traffic(412, 412, 412)
+    assert traffic_of(TRAINING.algorithm, inputs, weights) == Traffic(412, 206, 412)
 
 
 @pytest.mark.usefixtures("worker")

@@ -22,7 +22,7 @@ from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.checkpoints import Checkpoints, Progress
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import Step, steps, train
 from pytest_federated.training.schema import Training
 from support import federation
@@ -47,7 +47,7 @@ def run(data: FederatedData, settings: Training, cohort: int = COHORT) -> list[S
 
 
 def first_centroids(data: FederatedData, settings: Training) -> np.ndarray:
-    state = process_for(None, settings, data).initial_state(SEED, data)
+    state = trainer_for(None, settings, data).initial_state(SEED, data)
     return np.asarray(state.global_model_weights).astype(np.float64)
 
 
@@ -126,7 +126,7 @@ def test_it_goes_on_from_a_checkpoint(data: FederatedData, tmp_path: Path) -> No
     whole = run(data, settings)
     checkpoints = Checkpoints(tmp_path, 1)
     checkpoints.save(Progress((whole[0].round,), whole[0].state))
-    first = process_for(None, settings, data).initial_state(SEED, data)
+    first = trainer_for(None, settings, data).initial_state(SEED, data)
     begin = checkpoints.latest(first)
     *_, last = steps(data, None, settings, COHORT, SEED, begin)
     assert last.round == whole[-1].round
@@ -147,7 +147,7 @@ def test_more_clusters_than_examples(data: FederatedData) -> None:
 )
 def test_data_that_has_no_clusters(data: FederatedData, changed: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        process_for(None, training(), replace(data, **changed))
+        trainer_for(None, training(), replace(data, **changed))
 
 
 SCENARIO = {

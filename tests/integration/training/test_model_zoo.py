@@ -25,7 +25,7 @@ from pytest_federated.plugin.baselines import _normal
 from pytest_federated.running.pipeline import Options, run
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine import standard
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.adapters.keras import KerasForm
 from pytest_federated.training.models.adapters.make import form_of
@@ -52,10 +52,10 @@ def settings(execution: str = "auto") -> Training:
 def trained(data: FederatedData, chosen: Section, execution: str) -> tuple[str, list[np.ndarray]]:
     """The execution, with its reason, and the weights after a round."""
     (step,) = steps(data, chosen, settings(execution), 2, 0)
-    process = process_for(chosen, settings(execution), data)
+    trainer = trainer_for(chosen, settings(execution), data)
     assert step.round.train_loss is not None and np.isfinite(step.round.train_loss)
-    weights = process.learning.get_model_weights(step.state)
-    return str(process.execution), [np.asarray(w) for part in weights for w in part]
+    weights = trainer.algorithm.weights(step.state)
+    return str(trainer.execution), [np.asarray(w) for part in weights for w in part]
 
 
 def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
@@ -76,10 +76,10 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
     process: Any = tff.learning.algorithms.build_weighted_fed_avg(
         model_fn, client_optimizer_fn=tff.learning.optimizers.build_sgdm(RATE)
     )
-    begin = process_for(chosen, settings(), data).initial_weights(0)
+    begin = trainer_for(chosen, settings(), data).initial_weights(0)
     state = process.set_model_weights(process.initialize(), begin)
     cohort = cohort_of_round(data, 2, 0, 1, settings().local_work, Systems())
-    state = process.next(state, standard.arguments(cohort.examples, settings())).state
+    state = process.next(state, standard.arguments(cohort.examples, settings().local_work)).state
     return [np.asarray(w) for part in process.get_model_weights(state) for w in part]
 
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_packed_trains_as_tff_does_it(function: str, reason: str)
     execution, ours = trained(data, chosen, "auto")
     assert execution.startswith(f"standard ({reason}")
     assert "/" not in execution  # no path of this machine
-    begin = process_for(chosen, settings(), data).initial_weights(0)
+    begin = trainer_for(chosen, settings(), data).initial_weights(0)
     moved = [np.abs(a - b.numpy()).max() for a, b in zip(ours, begin.trainable)]
     assert max(moved) > 1e-4
     for one, other in zip(ours, trained_by_tff(data, chosen)):
@@ -151,7 +151,7 @@ def test_packed_execution_of_what_cannot_be_packed_is_refused(function: str, rea
 def refusal(chosen: Section, execution: str = "auto") -> str:
     """The one line with which a model is refused."""
     with pytest.raises(ModelError) as refused:
-        process_for(chosen, settings(execution), federation([9, 5], 0))
+        trainer_for(chosen, settings(execution), federation([9, 5], 0))
     line = str(refused.value)
     assert "\n" not in line
     return line

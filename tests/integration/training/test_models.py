@@ -13,7 +13,7 @@ from pytest_federated.data.datasets.dataset import Examples, TaskKind
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.running.store import ingredients
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.engine.build import Process, process_for
+from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import Shape, build, models
 from pytest_federated.training.schema import Training
@@ -36,10 +36,10 @@ def trained(data: FederatedData, model: dict[str, Any], execution: str) -> list[
     chosen = models.parse(model)
     settings = Training.model_validate({"rounds": 2, "execution": execution, "batch_size": 4})
     *_, last = steps(data, chosen, settings, 3, 0)
-    process = process_for(chosen, settings, data)
-    assert process.execution.kind == execution
+    trainer = trainer_for(chosen, settings, data)
+    assert trainer.execution.kind == execution
     assert last.round.loss is not None and np.isfinite(last.round.loss)
-    return [np.asarray(w) for w in process.learning.get_model_weights(last.state).trainable]
+    return [np.asarray(w) for w in trainer.algorithm.weights(last.state).trainable]
 
 
 @pytest.mark.usefixtures("tff")
@@ -78,12 +78,12 @@ def test_an_lstm_packs(data: FederatedData, model: dict[str, Any]) -> None:
 def test_a_narrow_resnet_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     data, model = federation((8, 8, 3), 4), {"kind": "resnet18_gn", "filters": 2}
     chosen = models.parse(model)
-    process = process_for(chosen, Training(rounds=1), data)
-    start = process.initial_weights(0)  # takes seconds: so it is made once
-    monkeypatch.setattr(Process, "initial_weights", lambda self, seed: start)
+    trainer = trainer_for(chosen, Training(rounds=1), data)
+    start = trainer.initial_weights(0)  # takes seconds: so it is made once
+    monkeypatch.setattr(Trainer, "initial_weights", lambda self, seed: start)
     (after,) = [s.state for s in steps(data, chosen, Training(rounds=1), 3, 0)]
-    assert process.execution.kind == "packed"
-    weights = process.learning.get_model_weights(after).trainable
+    assert trainer.execution.kind == "packed"
+    weights = trainer.algorithm.weights(after).trainable
     moved = [np.abs(np.asarray(w) - s.numpy()).max() for w, s in zip(weights, start.trainable)]
     assert min(moved) > 0  # every layer is trained
 
@@ -197,9 +197,9 @@ FILES = ("start.npz", "start.keras", "start.h5", "only.h5", "new.weights.h5", "a
 def test_a_training_begins_with_the_weights_of_a_file(file: str) -> None:
     chosen = models.parse({**MLP, "initial_weights": file})
     data = federation((4, 4, 1), 3)
-    process = process_for(chosen, Training(rounds=1), data)
-    state = process.initial_state(0, data)
-    weights = process.learning.get_model_weights(state).trainable
+    trainer = trainer_for(chosen, Training(rounds=1), data)
+    state = trainer.initial_state(0, data)
+    weights = trainer.algorithm.weights(state).trainable
     assert [set(np.unique(w)) for w in weights] == [{1.0}, {2.0}, {3.0}, {4.0}]
 
 
@@ -207,19 +207,19 @@ def test_a_training_begins_with_the_weights_of_a_file(file: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_weights_of_another_model_are_refused(file: str) -> None:
     chosen = models.parse({"kind": "mlp", "hidden": [7], "initial_weights": file})
-    process = process_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
+    trainer = trainer_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
     message = "are not those of this model" if file in FILES[3:] else "needs the shape"
     with pytest.raises(ModelError, match=f"model.initial_weights: .*{message}"):
-        process.initial_weights(0)
+        trainer.initial_weights(0)
 
 
 @pytest.mark.usefixtures("worker", "pretrained")
 def test_what_is_wrong_with_a_file_is_said() -> None:
     def message(file: str, hidden: list[int]) -> str:
         chosen = models.parse({"kind": "mlp", "hidden": hidden, "initial_weights": file})
-        process = process_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
+        trainer = trainer_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
         with pytest.raises((ModelError, DataError)) as told:
-            process.initial_weights(0)
+            trainer.initial_weights(0)
         return str(told.value)
 
     shape = message("start.npz", [7])

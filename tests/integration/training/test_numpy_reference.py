@@ -17,7 +17,8 @@ from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine import standard
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.adapters.keras import KerasForm
 
@@ -122,13 +123,13 @@ def test_three_rounds_agree_with_numpy(
     )
     data = federate(scenario.data, scenario.clients, seed, Cache(tmp_path))
     model, training = scenario.model, scenario.training
-    start = [w.numpy() for w in process_for(model, training, data).initial_weights(seed).trainable]
+    start = [w.numpy() for w in trainer_for(model, training, data).initial_weights(seed).trainable]
     expected = fedavg(data, start, scenario, seed, **right)
 
     cohort_size = scenario.clients.cohort_size(len(data.clients))
-    learning = process_for(model, training, data).learning
+    trainer = trainer_for(model, training, data)
     measured: list[Any] = [
-        learning.get_model_weights(step.state).trainable
+        trainer.algorithm.weights(step.state).trainable
         for step in steps(data, model, training, cohort_size, seed)
     ]
     assert len(measured) == len(expected) == 3
@@ -153,10 +154,10 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
         }
     )
     data = federate(scenario.data, scenario.clients, 0, Cache(tmp_path))
-    process = process_for(scenario.model, scenario.training, data)
-    weights, form = process.initial_weights(0), cast("KerasForm", process.form)
+    trainer = trainer_for(scenario.model, scenario.training, data)
+    weights, form = trainer.initial_weights(0), cast("KerasForm", trainer.form)
     examples = [shuffled_examples(data, client, 0, 1) for client in range(3)]
-    given = process.arguments(examples, scenario.training)
+    given = standard.arguments(examples, scenario.training.local_work)
 
     def model() -> Any:
         import tensorflow as tf
@@ -195,8 +196,8 @@ def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
     def final(seed: int) -> Weights:
         data = federate(scenario.data, scenario.clients, seed, Cache(tmp_path))
         *_, last = steps(data, scenario.model, scenario.training, 3, seed)
-        learning = process_for(scenario.model, scenario.training, data).learning
-        return [np.asarray(w) for w in learning.get_model_weights(last.state).trainable]
+        trainer = trainer_for(scenario.model, scenario.training, data)
+        return [np.asarray(w) for w in trainer.algorithm.weights(last.state).trainable]
 
     one, two, other = final(0), final(0), final(1)
     assert all(np.array_equal(a, b) for a, b in zip(one, two))

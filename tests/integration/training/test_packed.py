@@ -15,7 +15,7 @@ from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.packed import deal, stack_training
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
@@ -41,9 +41,9 @@ def weights_with(
     """The same, under these conditions."""
     settings = Training.model_validate({"rounds": 2, "execution": execution, **training})
     *_, last = steps(data, models.parse(model), settings, cohort, 1, systems=systems)
-    process = process_for(models.parse(model), settings, data)
-    assert process.execution.kind == execution
-    after = process.learning.get_model_weights(last.state)
+    trainer = trainer_for(models.parse(model), settings, data)
+    assert trainer.execution.kind == execution
+    after = trainer.algorithm.weights(last.state)
     return [np.asarray(w) for w in after.trainable], last.round
 
 
@@ -210,9 +210,9 @@ def test_a_round_without_clients_changes_nothing(execution: str) -> None:
 def test_what_clients_do_is_traced_once(other: dict[str, Any], is_traced: bool) -> None:
     data, model = federation([4, 5], 0), models.parse({"kind": "mlp", "hidden": [3]})
     one = {"algorithm": {"kind": "fedprox", "mu": 0.3}}
-    process_for(model, Training.model_validate({"rounds": 1, **one}), data)
+    trainer_for(model, Training.model_validate({"rounds": 1, **one}), data)
     traced = stack_training.cache_info().misses
-    process_for(model, Training.model_validate({"rounds": 1, **other}), data)
+    trainer_for(model, Training.model_validate({"rounds": 1, **other}), data)
     assert stack_training.cache_info().misses == traced + is_traced
 
 
@@ -261,10 +261,10 @@ def own_models(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_models_that_cannot_be_packed_are_run_the_standard_way(function: str, reason: str) -> None:
     data = federation([6, 6], 0)
     model = models.parse({"keras": f"odd_models:{function}"})
-    auto = process_for(model, Training(rounds=1), data)
+    auto = trainer_for(model, Training(rounds=1), data)
     assert auto.execution.kind == "standard"
     assert auto.execution.reason.startswith(reason)
     *_, last = steps(data, model, Training(rounds=1), 2, 0)
     assert last.round.examples == 12
     with pytest.raises(ModelError, match=f"packed is not possible: {reason}"):
-        process_for(model, Training(rounds=1, execution="packed"), data)
+        trainer_for(model, Training(rounds=1, execution="packed"), data)

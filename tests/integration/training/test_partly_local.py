@@ -20,8 +20,8 @@ from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
-from pytest_federated.training.engine.build import Process, process_for
-from pytest_federated.training.engine.build import _built as built
+from pytest_federated.training.engine.build import Trainer, trainer_for
+from pytest_federated.training.engine.build import _trainers as built
 from pytest_federated.training.loop import Step, steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
@@ -49,9 +49,9 @@ def run(
     data: FederatedData,
     settings: Training,
     systems: Systems = ALL_WELL,
-) -> tuple[list[Step], Process]:
+) -> tuple[list[Step], Trainer]:
     done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
-    return done, process_for(MODEL, settings, data, COHORT)
+    return done, trainer_for(MODEL, settings, data, COHORT)
 
 
 def shared(step: Step) -> Weights:
@@ -136,8 +136,8 @@ def check(
     systems: Systems = ALL_WELL,
     **keys: Any,
 ) -> None:
-    done, process = run(data, settings, systems)
-    first = [w.numpy().astype(np.float64) for w in process.initial_weights(SEED).trainable]
+    done, trainer = run(data, settings, systems)
+    first = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
     reference = Reference(data, first, own, **keys)
     for number, step in enumerate(done, start=1):
         cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, systems)
@@ -200,10 +200,10 @@ def test_each_client_is_measured_with_its_own_model(data: FederatedData, kind: s
 
 
 def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:
-    done, process = run(data, training())
+    done, trainer = run(data, training())
     sent = 4 * (16 * 5 + 5)
     assert (done[0].round.bytes_down, done[0].round.bytes_up) == (COHORT * sent, COHORT * sent)
-    assert process.form.parameters() == 16 * 5 + 5 + 5 * 3 + 3
+    assert trainer.form.parameters() == 16 * 5 + 5 + 5 * 3 + 3
 
 
 def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData) -> None:
@@ -219,8 +219,8 @@ def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData
 def test_noise_comes_from_the_seed_of_the_training(data: FederatedData) -> None:
     private = {"kind": "dp", "noise_multiplier": 1.0, "clip": 1.0}
     chosen = Training.model_validate({**BASE, "algorithm": "fed_recon", "aggregator": private})
-    process = process_for(MODEL, chosen, data)
-    states = [process.initial_state(seed, data) for seed in (1, 1, 2)]
+    trainer = trainer_for(MODEL, chosen, data)
+    states = [trainer.initial_state(seed, data) for seed in (1, 1, 2)]
     found = [
         [leaf for path, leaf in tree.flatten_with_path(s.aggregator) if NOISE_SEED in path]
         for s in states
@@ -239,7 +239,7 @@ def test_noise_comes_from_the_seed_of_the_training(data: FederatedData) -> None:
 )
 def test_layers_that_cannot_stay_local(data: FederatedData, layers: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said):
-        process_for(MODEL, training(local_layers=layers), data)
+        trainer_for(MODEL, training(local_layers=layers), data)
 
 
 def test_clients_of_one_batch_have_nothing_left_to_train_on() -> None:

@@ -13,7 +13,7 @@ from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
@@ -47,7 +47,7 @@ def test_clients_take_their_steps_from_the_final_model(data: FederatedData, exec
     )
     history = train(data, MODEL, chosen, 3, SEED)
     *_, last = steps(data, MODEL, chosen, 3, SEED)
-    final = process_for(MODEL, chosen, data).learning.get_model_weights(last.state).trainable
+    final = trainer_for(MODEL, chosen, data).algorithm.weights(last.state).trainable
     expected = []
     for client in (0, 1):
         own, test = shuffled_examples(data, client, SEED, 3), data.test_examples(client)
@@ -145,7 +145,7 @@ def test_a_process_of_ones_own_that_is_wrong(
         {"rounds": 1, "algorithm": {"tff": f"odd_processes:{function}"}}
     )
     with pytest.raises(ModelError, match=f"training.algorithm.tff: .*{message}"):
-        process_for(MODEL, settings, data)
+        trainer_for(MODEL, settings, data)
 
 
 @pytest.mark.usefixtures("processes")
@@ -153,4 +153,4 @@ def test_an_aggregator_that_a_process_of_ones_own_would_leave_out(data: Federate
     own = {"tff": "odd_processes:build", "args": {"rate": 0.1}}
     settings = Training.model_validate({"rounds": 1, "algorithm": own, "aggregator": "clipping"})
     with pytest.raises(ModelError, match="odd_processes:build has no parameter model_aggregator"):
-        process_for(MODEL, settings, data)
+        trainer_for(MODEL, settings, data)

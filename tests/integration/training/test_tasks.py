@@ -14,7 +14,7 @@ from pytest_federated.data.datasets.dataset import Examples, TaskKind
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.data.shifts.shift import shifts
-from pytest_federated.training.engine.build import process_for
+from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.adapters.keras import KerasForm
 from pytest_federated.training.models.model import Shape, models
@@ -87,8 +87,8 @@ def test_packed_is_standard(kind: TaskKind) -> None:
                 {"rounds": 1, "execution": execution, "batch_size": batch_size, "local_epochs": 2}
             )
             (step,) = steps(data, model, training, len(sizes), seed)
-            learning = process_for(model, training, data).learning
-            found.append((learning.get_model_weights(step.state).trainable, step.round))
+            trainer = trainer_for(model, training, data)
+            found.append((trainer.algorithm.weights(step.state).trainable, step.round))
         (standard, one), (packed, other) = found
         for a, b in zip(standard, packed):
             np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
@@ -112,10 +112,10 @@ def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
             "client_optimizer": {"kind": "adam", "learning_rate": 0.05},
         }
     )
-    assert process_for(model, training, data).execution.kind == "packed"
+    assert trainer_for(model, training, data).execution.kind == "packed"
     *_, last = steps(data, model, training, 3, 0)
-    process = process_for(model, training, data)
-    given = cast("KerasForm", process.form).model(data.test.x).numpy().astype(np.float64)
+    trainer = trainer_for(model, training, data)
+    given = cast("KerasForm", trainer.form).model(data.test.x).numpy().astype(np.float64)
     y = data.test.y
     if kind == "tokens":
         real = y >= 0
@@ -204,7 +204,7 @@ def test_a_model_with_outputs_of_another_task_is_refused() -> None:
         match=r"shape \(None, 3\); the data has 3 labels for each of 4 positions, so "
         r"\(None, 4, 3\) is needed",
     ):
-        process_for(models.parse({"kind": "mlp"}), Training(rounds=1), data)
+        trainer_for(models.parse({"kind": "mlp"}), Training(rounds=1), data)
 
 
 def test_labels_are_counted_without_padding() -> None:

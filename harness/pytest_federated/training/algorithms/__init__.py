@@ -1,6 +1,5 @@
-"""Algorithms by name: each builds a TFF learning process.
+"""Algorithms by name.
 
-An algorithm function takes `AlgorithmInputs` and its keys from the scenario file, and returns a
-`LearningProcess`: TFF's, or one like it. Those whose clients keep something between rounds return
-an `StatefulAlgorithm`.
+An algorithm's function takes `AlgorithmInputs` and its keys of the scenario file, and returns an
+`Algorithm`. `engine.standard.TffAlgorithm` makes one of a TFF learning process.
 """

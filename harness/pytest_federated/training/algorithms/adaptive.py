@@ -16,8 +16,8 @@ from typing import Annotated, Any, Callable
 from pydantic import Field
 
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     Weighting,
     algorithms,
@@ -34,19 +34,19 @@ _TRAITS: dict[str, Any] = {
     "tff": TffComposition("build_weighted_fed_avg", finalizer="the paper's step"),
 }
 
-_Algorithm = Callable[..., LearningProcess]
+_BuildAlgorithm = Callable[..., Algorithm]
 _Second = Callable[[Any, Any], Any]  # (v, square of the averaged change) -> new v
 
 
 @algorithms("fedadagrad", example={"learning_rate": 0.1, "tau": 0.01}, **_TRAITS)
 def fedadagrad(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     learning_rate: _Rate,
     tau: _Tau = 1e-3,
     beta_1: Decay = 0.0,
     weighting: Weighting = "examples",
-) -> LearningProcess:
+) -> Algorithm:
     """FedAdagrad: FedAvg whose server takes smaller steps where the changes so far were large.
 
     With m the average of the changes, m = beta_1 m + (1 - beta_1) change, and v = v + m^2:
@@ -56,24 +56,24 @@ def fedadagrad(
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295.
     """
     server = _adaptive(learning_rate, tau, beta_1, lambda v, square: v + square)
-    return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
+    return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-def _with_decay(name: str) -> Callable[[Callable[[float, Any, Any], Any]], _Algorithm]:
+def _with_decay(name: str) -> Callable[[Callable[[float, Any, Any], Any]], _BuildAlgorithm]:
     """Registers an algorithm, given what makes a new v of beta_2, v and the square of m."""
 
-    def register(second: Callable[[float, Any, Any], Any]) -> _Algorithm:
+    def register(second: Callable[[float, Any, Any], Any]) -> _BuildAlgorithm:
         def algorithm(
-            parts: AlgorithmInputs,
+            inputs: AlgorithmInputs,
             *,
             learning_rate: _Rate,
             tau: _Tau = 1e-3,
             beta_1: Decay = 0.9,
             beta_2: Decay = 0.99,
             weighting: Weighting = "examples",
-        ) -> LearningProcess:
+        ) -> Algorithm:
             server = _adaptive(learning_rate, tau, beta_1, functools.partial(second, beta_2))
-            return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
+            return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
         algorithm.__doc__ = second.__doc__
         example = {"learning_rate": 0.05, "tau": 0.01}

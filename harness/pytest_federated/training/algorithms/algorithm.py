@@ -1,4 +1,4 @@
-"""What an algorithm is to pytest-federated."""
+"""The interface of all algorithms, and their registry."""
 
 from __future__ import annotations
 
@@ -9,64 +9,42 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, Un
 
 import numpy as np
 
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
+from pytest_federated.training.evaluation.central import Evaluation
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
-    from pytest_federated.clients.cohort import Cohort
-    from pytest_federated.training.evaluation.central import Evaluation
-    from pytest_federated.training.schema import Training
+
+class Judge(Protocol):
+    """Judges a model with these weights on held-out examples."""
+
+    def __call__(self, weights: Any, examples: Examples) -> Evaluation: ...
 
 
-# Judges a model with these weights on held-out examples.
-Judge = Callable[[Any, Examples], "Evaluation"]
+class Algorithm(abc.ABC):
+    """What trains a federation, round by round.
 
-
-class LearningProcess(Protocol):
-    """The part of `tff.learning.templates.LearningProcess` that the round loop needs."""
-
-    @property
-    def initialize(self) -> Any:
-        """() -> the server's state."""
-        ...
-
-    @property
-    def next(self) -> Any:
-        """(state, what each placement is given) -> state, metrics."""
-        ...
-
-    @property
-    def get_model_weights(self) -> Any:
-        """State -> weights."""
-        ...
-
-    @property
-    def set_model_weights(self) -> Any:
-        """(state, weights) -> state."""
-        ...
-
-
-class StatefulAlgorithm(abc.ABC):
-    """Rounds that are more than a call of a TFF learning process.
-
-    For algorithms whose clients keep something from round to round, or whose weights are not those
-    of one model. A state is a nested structure of arrays, so that checkpoints can keep it.
+    A state is a nested structure of arrays, so that checkpoints can keep it; it holds what the
+    server keeps from round to round, and what clients keep where they do. An algorithm has no
+    random state: what it draws comes from the generators that it is given.
 
     Attributes:
-        round: the TFF computation of a round, which says whether rounds can be divided.
+        computation: the TFF computation of a round, which says whether rounds can be divided over
+            several workers.
 
     """
 
-    round: Any
+    computation: Any
 
     @abc.abstractmethod
-    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
-        """The state before the first round.
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+        """Returns the state before the first round.
 
         Args:
             weights: `tff.learning.models.ModelWeights` that a new model has.
@@ -76,35 +54,47 @@ class StatefulAlgorithm(abc.ABC):
 
     @abc.abstractmethod
     def next(
-        self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
+        self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        """The state after a round, and its `num_examples`, `loss` and `accuracy` in training.
+        """Returns the state after a round, and its training's `num_examples`, `loss`, `accuracy`.
 
         With a private aggregator the cohort may be empty: then the state gets noise all the same.
         """
 
     @abc.abstractmethod
-    def get_model_weights(self, state: Any) -> Any:
-        """State -> weights of the one model that all clients share."""
+    def weights(self, state: Any) -> Any:
+        """Returns the `tff.learning.models.ModelWeights` of the one model that clients share.
+
+        Raises:
+            ModelError: there is no such model.
+        """
+
+    @property
+    def scales_updates(self) -> bool:
+        """Whether a client can multiply its update by its factor of the cohort."""
+        return False
 
     def sent(self, weights: Any) -> Any:
-        """Of `tff.learning.models.ModelWeights` of the model, those that clients are sent."""
+        """Returns those of a model's `tff.learning.models.ModelWeights` that clients are sent."""
         return weights
 
-    def planned_examples(self, cohort: Cohort, training: Training) -> int:
-        """Examples that a round trains on, all epochs counted, where nothing goes wrong."""
-        return cohort.planned_examples(training.batch_size)
+    def planned_examples(self, cohort: Cohort, work: LocalWork) -> int:
+        """Counts the examples that a round trains on, all epochs counted, if nothing goes wrong."""
+        return cohort.planned_examples(work.batch_size)
 
     def evaluate(
-        self, state: Any, data: FederatedData, training: Training, judge: Judge
+        self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> Evaluation:
-        """Of the state's model on the test set; `judge` is given weights and examples."""
-        return judge(self.get_model_weights(state), data.test)
+        """Judges the state's model on the test set, or the models where each client has its own."""
+        return judge(self.weights(state), data.test)
 
     def client_accuracy(
-        self, state: Any, data: FederatedData, training: Training, judge: Judge
+        self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> dict[int, float]:
-        """Where clients have models of their own: how each does on what its client holds out."""
+        """Returns by client the accuracy (0 to 1) of its own model on what it holds out.
+
+        Empty where clients have no models of their own.
+        """
         return {}
 
 
@@ -214,11 +204,9 @@ class AlgorithmSpec(Spec):
 
 
 class MakesAlgorithm(Protocol):
-    """Makes what a scenario's rounds are run by."""
+    """Makes an algorithm of what a scenario gives it, and of the algorithm's own keys."""
 
-    def __call__(self, inputs: AlgorithmInputs, /, *args: Any, **keys: Any) -> Any:
-        """A `LearningProcess`, or a `StatefulAlgorithm`."""
-        ...
+    def __call__(self, inputs: AlgorithmInputs, /, *args: Any, **keys: Any) -> Algorithm: ...
 
 
 algorithms = Registry(
@@ -226,11 +214,11 @@ algorithms = Registry(
 )
 
 
-def without_aggregator(parts: AlgorithmInputs, name: str) -> None:
+def without_aggregator(inputs: AlgorithmInputs, name: str) -> None:
     """Refuses an aggregator, for an algorithm that sums otherwise.
 
     Raises:
         ModelError: there is one.
     """
-    if parts.aggregator is not None:
+    if inputs.aggregator is not None:
         raise ModelError(f"{name} aggregates in its own way: leave the aggregator out")

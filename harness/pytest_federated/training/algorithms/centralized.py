@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    StatefulAlgorithm,
     TffComposition,
     algorithms,
     without_aggregator,
 )
-from pytest_federated.training.algorithms.local import alone, types_of
-
-if TYPE_CHECKING:
-    from pytest_federated.clients.cohort import Cohort
-    from pytest_federated.training.schema import Training
+from pytest_federated.training.algorithms.local_steps import alone, types_of
+from pytest_federated.training.engine.standard import arguments
 
 
 class State(NamedTuple):
@@ -44,7 +42,7 @@ class State(NamedTuple):
         distributor="nothing",
     ),
 )
-def centralized(parts: AlgorithmInputs) -> StatefulAlgorithm:
+def centralized(inputs: AlgorithmInputs) -> Algorithm:
     """One model on the pooled examples of the round's cohort: the upper bound of a federation.
 
     A round goes through the examples that a round of FedAvg does: those of the cohort,
@@ -53,15 +51,15 @@ def centralized(parts: AlgorithmInputs) -> StatefulAlgorithm:
 
     Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
     """
-    without_aggregator(parts, "centralized")
-    return _Centralized(parts)
+    without_aggregator(inputs, "centralized")
+    return _Centralized(inputs)
 
 
-class _Centralized(StatefulAlgorithm):
-    def __init__(self, parts: AlgorithmInputs) -> None:
+class _Centralized(Algorithm):
+    def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
-        types, finalizers = types_of(parts)
-        self._initial, train_pool = alone(parts, types)
+        types, finalizers = types_of(inputs)
+        self._initial, train_pool = alone(inputs, types)
 
         @tff.tensorflow.computation(train_pool.type_signature.result[2])
         def finalize(metrics: Any) -> Any:
@@ -76,31 +74,29 @@ class _Centralized(StatefulAlgorithm):
             new, optimizer, metrics = tff.federated_map(train_pool, (weights, optimizer, pool))
             return new, optimizer, tff.federated_map(finalize, metrics)
 
-        self.round = next_round
+        self.computation = next_round
 
-    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
         return State(weights, self._initial())
 
     def next(
-        self, state: State, cohort: Cohort, training: Training, rng: np.random.Generator
+        self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[State, Mapping[str, Any]]:
-        from pytest_federated.training.engine.standard import arguments
-
         x = np.concatenate([client.x for client in cohort.examples])
         y = np.concatenate([client.y for client in cohort.examples])
         # The examples of a client are shuffled already.
         order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
         x, y = x[order], y[order]
         if cohort.stragglers:  # fewer examples from epoch to epoch
-            passes = np.concatenate(cohort.passes(training.batch_size))[order]
+            passes = np.concatenate(cohort.passes(work.batch_size))[order]
             epochs = [passes > done for done in range(passes.max())]
-            once = training.model_copy(update={"local_epochs": 1})
+            once = work._replace(epochs=1)
             pools = arguments([Examples(x[left], y[left]) for left in epochs], once)
             pool = functools.reduce(lambda first, then: first.concatenate(then), pools)
         else:
-            (pool,) = arguments([Examples(x, y)], training)
-        weights, optimizer, metrics = self.round(state.weights, state.optimizer, pool)
+            (pool,) = arguments([Examples(x, y)], work)
+        weights, optimizer, metrics = self.computation(state.weights, state.optimizer, pool)
         return State(weights, optimizer), metrics
 
-    def get_model_weights(self, state: State) -> Any:
+    def weights(self, state: State) -> Any:
         return state.weights

@@ -8,11 +8,12 @@ from typing import Any
 from pytest_federated.core.errors import ModelError
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.user.functions import UserFunction, call, demand
 
 _KEY = "training.algorithm.tff"
@@ -24,11 +25,11 @@ _KEY = "training.algorithm.tff"
     tff=TffComposition("your function", *["as your function has it"] * 4),
 )
 def own(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     tff: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
-) -> LearningProcess:
+) -> Algorithm:
     """Any learning process: `tff: "module:function"`, imported from beside the scenario file.
 
     The function is called with `args`, and with `model_fn`, `client_optimizer`,
@@ -45,12 +46,12 @@ def own(
     # TFF reads what it is given while it builds, and imports are not for that.
     function = demand(tff, _KEY, ModelError)
     known = {
-        "model_fn": parts.model,
-        "client_optimizer": parts.client_optimizer,
-        "server_optimizer": parts.server_optimizer,
-        "model_aggregator": parts.aggregator,
+        "model_fn": inputs.model,
+        "client_optimizer": inputs.client_optimizer,
+        "server_optimizer": inputs.server_optimizer,
+        "model_aggregator": inputs.aggregator,
     }
-    if parts.aggregator is not None and "model_aggregator" not in signature(function).parameters:
+    if inputs.aggregator is not None and "model_aggregator" not in signature(function).parameters:
         raise ModelError(
             f"training.aggregator: {tff} has no parameter model_aggregator: give it one, or leave "
             "the aggregator out"
@@ -72,4 +73,4 @@ def own(
             f"{_KEY}: the process of {tff} has no metrics {', '.join(missing)} under client_work, "
             "train"
         )
-    return process
+    return TffAlgorithm(process)

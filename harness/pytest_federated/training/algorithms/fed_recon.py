@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.clients.cohort import Cohort, LocalWork, shuffled_examples
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
@@ -17,20 +18,17 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.choice import Choice
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
     Judge,
-    StatefulAlgorithm,
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.optimizers.optimizer import optimizer_of, optimizers
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from pytest_federated.clients.cohort import Cohort
-    from pytest_federated.training.evaluation.central import Evaluation
-    from pytest_federated.training.schema import Training
 
 LocalLayers = Union[Literal["first", "last"], list[Union[int, str]]]
 
@@ -53,7 +51,7 @@ _JUDGED = 32
     ),
 )
 def fed_recon(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     local_layers: Annotated[
         LocalLayers,
@@ -70,7 +68,7 @@ def fed_recon(
         bool, Field(description="Every second batch is for reconstruction, and for nothing else.")
     ] = True,
     weighting: Literal["examples", "uniform"] = "examples",
-) -> StatefulAlgorithm:
+) -> Algorithm:
     """FedRecon: some layers are each client's own, and made anew from its examples in each round.
 
     A client first reconstructs its own layers, the others being fixed: it goes through its examples
@@ -88,15 +86,15 @@ def fed_recon(
     2021, algorithm 1, arXiv:2102.03448.
     """
     chosen = reconstruction_optimizer
-    own = parts.client_optimizer if chosen is None else optimizer_of(chosen)
+    own = inputs.client_optimizer if chosen is None else optimizer_of(chosen)
     stage = {"recon_epochs": reconstruction_epochs, "recon_steps_max": reconstruction_steps}
-    return _FedRecon(parts, local_layers, own, stage, split_dataset, weighting)
+    return _FedRecon(inputs, local_layers, own, stage, split_dataset, weighting)
 
 
-class _FedRecon(StatefulAlgorithm):
+class _FedRecon(Algorithm):
     def __init__(
         self,
-        parts: AlgorithmInputs,
+        inputs: AlgorithmInputs,
         local_layers: LocalLayers,
         own: Any,
         stage: dict[str, Optional[int]],
@@ -111,7 +109,7 @@ class _FedRecon(StatefulAlgorithm):
         tff: Any = import_tff()
         # TensorFlow would rewrite all that makes a model, which takes it seconds.
         as_is = tf.autograph.experimental.do_not_convert
-        form = parts.form
+        form = inputs.form
         if not isinstance(form, KerasForm):
             raise ModelError(
                 "training.algorithm: fed_recon divides a model by its layers, so it needs a Keras "
@@ -166,14 +164,14 @@ class _FedRecon(StatefulAlgorithm):
             model_fn,
             loss_fn=lambda: form.loss,
             metrics_fn=lambda: metrics(by_positions=False),
-            server_optimizer_fn=parts.server_optimizer,
-            client_optimizer_fn=parts.client_optimizer,
+            server_optimizer_fn=inputs.server_optimizer,
+            client_optimizer_fn=inputs.client_optimizer,
             reconstruction_optimizer_fn=own,
             dataset_split_fn=to_train,
             client_weighting=(
                 weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
             ),
-            model_aggregator_factory=parts.aggregator,
+            model_aggregator_factory=inputs.aggregator,
         )
         self._evaluation = tff.learning.algorithms.build_fed_recon_eval(
             model_fn,
@@ -182,9 +180,9 @@ class _FedRecon(StatefulAlgorithm):
             reconstruction_optimizer_fn=own,
             dataset_split_fn=to_judge,
         )
-        self.round = self._learning.next
+        self.computation = self._learning.next
 
-    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
         tff: Any = import_tff()
         values = [np.asarray(w) for w in weights.trainable]
         fixed = [np.asarray(w) for w in weights.non_trainable]
@@ -194,41 +192,40 @@ class _FedRecon(StatefulAlgorithm):
         return self._learning.set_model_weights(self._learning.initialize(), begin)
 
     def next(
-        self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
+        self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        stages = [self._trained(len(own), steps, training) for own, steps in _clients(cohort)]
+        stages = [self._trained(len(own), steps, work) for own, steps in _clients(cohort)]
         if stages and not any(steps for _, steps in stages):
             raise DataError(
                 "training.algorithm.split_dataset: no client of the round has a second batch to "
-                f"train on; needs a smaller training.batch_size ({training.batch_size}), larger "
+                f"train on; needs a smaller work.batch_size ({work.batch_size}), larger "
                 "clients, or split_dataset: false"
             )
         given = [
-            _tagged(own, training.batch_size, steps)
-            for own, (_, steps) in zip(cohort.examples, stages)
+            _tagged(own, work.batch_size, steps) for own, (_, steps) in zip(cohort.examples, stages)
         ]
         state, measured = self._learning.next(state, given)
         return state, _named(measured["client_work"]["train"])
 
-    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+    def planned_examples(self, cohort: Cohort, work: LocalWork) -> int:
         total = 0
         for own, taken in _clients(cohort):
-            sizes, steps = self._trained(len(own), taken, training)
+            sizes, steps = self._trained(len(own), taken, work)
             epochs, rest = divmod(steps, max(len(sizes), 1))
             total += epochs * int(sizes.sum()) + int(sizes[:rest].sum())
         return total
 
-    def _trained(self, count: int, steps: int, training: Training) -> tuple[np.ndarray, int]:
+    def _trained(self, count: int, steps: int, work: LocalWork) -> tuple[np.ndarray, int]:
         """Sizes, int, of the batches that a client trains on, and how many such steps it does.
 
         Of those that it does not use to reconstruct, in proportion to `steps` of all its batches.
         """
-        starts = np.arange(0, count, training.batch_size)
-        sizes = np.minimum(training.batch_size, count - starts)
+        starts = np.arange(0, count, work.batch_size)
+        sizes = np.minimum(work.batch_size, count - starts)
         used = sizes[1::2] if self._is_split else sizes
         return used, -(-int(steps) * len(used) // max(len(sizes), 1))
 
-    def get_model_weights(self, state: Any) -> Any:
+    def weights(self, state: Any) -> Any:
         raise ModelError("fed_recon has no model that all clients share")
 
     def sent(self, weights: Any) -> Any:
@@ -237,15 +234,15 @@ class _FedRecon(StatefulAlgorithm):
         return tff.learning.models.ModelWeights(shared, weights.non_trainable)
 
     def evaluate(
-        self, state: Any, data: FederatedData, training: Training, judge: Judge
+        self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> Evaluation:
-        return self._judged(state, data, training, list(data.tested_by_client()))
+        return self._judged(state, data, work, list(data.tested_by_client()))
 
     def client_accuracy(
-        self, state: Any, data: FederatedData, training: Training, judge: Judge
+        self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> dict[int, float]:
         return {
-            client: self._judged(state, data, training, [(client, examples)]).accuracy
+            client: self._judged(state, data, work, [(client, examples)]).accuracy
             for client, examples in data.tested_by_client()
         }
 
@@ -253,14 +250,11 @@ class _FedRecon(StatefulAlgorithm):
         self,
         state: Any,
         data: FederatedData,
-        training: Training,
+        work: LocalWork,
         tested: Sequence[tuple[int, Examples]],
     ) -> Evaluation:
         """Clients, by their positions, each on the examples that come with it."""
-        from pytest_federated.clients.cohort import shuffled_examples
-        from pytest_federated.training.evaluation.central import Evaluation
-
-        process, size = self._evaluation, training.batch_size
+        process, size = self._evaluation, work.batch_size
         shared = self._learning.get_model_weights(state)
         judging, measured = process.set_model_weights(process.initialize(), shared), None
         for first in range(0, len(tested), _JUDGED):

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.choice import Choice
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.engine.packed import packed_algorithm
+from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.schedules.schedule import at, factors, schedules, times
 
 if TYPE_CHECKING:
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
     ),
 )
 def fedavg_with_schedule(
-    parts: AlgorithmInputs, *, schedule: Annotated[Section, Choice(schedules)]
-) -> LearningProcess:
+    inputs: AlgorithmInputs, *, schedule: Annotated[Section, Choice(schedules)]
+) -> Algorithm:
     """FedAvg whose clients' learning rate changes from round to round, not within one.
 
     The learning rate of the client optimizer times the schedule's factor. Weighted by examples.
     Built by `tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule`, or for packed
-    clients composed of the same parts.
+    clients composed of the same inputs.
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 1 and appendix C,
     arXiv:2003.00295; Li et al., On the Convergence of FedAvg on Non-IID Data, ICLR 2020, theorem 4
@@ -43,22 +45,21 @@ def fedavg_with_schedule(
     """
     import tensorflow_federated as tff
 
-    by_round = factors(schedule, parts.rounds)
-    if parts.packed:
-        from pytest_federated.training.engine.packed import learning_process
-
-        return learning_process(
-            cast("tff.learning.models.FunctionalModel", parts.model),
-            parts.client_optimizer,
-            parts.server_optimizer,
+    by_round = factors(schedule, inputs.rounds)
+    if inputs.packed:
+        return packed_algorithm(
+            cast("tff.learning.models.FunctionalModel", inputs.model),
+            inputs.client_optimizer,
+            inputs.server_optimizer,
             by_round=by_round,
-            aggregator=parts.aggregator,
+            aggregator=inputs.aggregator,
         )
-    return tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(
-        parts.model,
+    process = tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(
+        inputs.model,
         client_learning_rate_fn=lambda done: at(by_round, done),
-        client_optimizer_fn=lambda factor: times(factor, parts.client_optimizer),
-        server_optimizer_fn=parts.server_optimizer,
-        model_aggregator=parts.aggregator,
+        client_optimizer_fn=lambda factor: times(factor, inputs.client_optimizer),
+        server_optimizer_fn=inputs.server_optimizer,
+        model_aggregator=inputs.aggregator,
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
+    return TffAlgorithm(process)

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     Weighting,
     algorithms,
@@ -25,12 +25,12 @@ from pytest_federated.training.optimizers.optimizer import Decay, Rate
     tff=TffComposition("build_weighted_fed_avg", finalizer="step of SGD with momentum"),
 )
 def fedavgm(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     learning_rate: Annotated[Rate, Field(description="Reddi's eta; 1.0 is Hsu's.")] = 1.0,
     momentum: Annotated[Decay, Field(description="Hsu's beta.")] = 0.9,
     weighting: Weighting = "examples",
-) -> LearningProcess:
+) -> Algorithm:
     """FedAvgM: FedAvg whose server keeps a momentum, v = momentum v + change.
 
     weights + learning_rate v, by `tff.learning.optimizers.build_sgdm`; with momentum 0 and learning
@@ -43,4 +43,4 @@ def fedavgm(
     import tensorflow_federated as tff
 
     server = tff.learning.optimizers.build_sgdm(learning_rate, momentum)
-    return fedavg(replace(parts, server_optimizer=server), weighting=weighting)
+    return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)

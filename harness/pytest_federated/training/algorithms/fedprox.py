@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     Weighting,
     algorithms,
@@ -28,11 +28,11 @@ from pytest_federated.training.algorithms.fedavg import fedavg
     ),
 )
 def fedprox(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     mu: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Proximal strength.")],
     weighting: Weighting = "examples",
-) -> LearningProcess:
+) -> Algorithm:
     """FedProx: FedAvg whose clients are drawn back to the weights that the server sent.
 
     Adds mu/2 |w - w0|^2 to each client's loss; with mu 0 it is FedAvg. The metrics show the loss
@@ -45,8 +45,8 @@ def fedprox(
     algorithm 2, arXiv:1812.06127.
     """
     if mu:
-        parts = replace(parts, client_optimizer=_proximal(parts.client_optimizer, mu))
-    return fedavg(parts, weighting=weighting)
+        inputs = replace(inputs, client_optimizer=_proximal(inputs.client_optimizer, mu))
+    return fedavg(inputs, weighting=weighting)
 
 
 @lru_cache(maxsize=32)  # one object for the same arguments, so that what it is part of is shared

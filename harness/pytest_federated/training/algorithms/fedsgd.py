@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.engine.packed import packed_algorithm
+from pytest_federated.training.engine.standard import TffAlgorithm
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -22,29 +24,28 @@ if TYPE_CHECKING:
     unused=("client_optimizer",),
     tff=TffComposition("build_fed_sgd", client_work="gradient over its examples"),
 )
-def fedsgd(parts: AlgorithmInputs) -> LearningProcess:
+def fedsgd(inputs: AlgorithmInputs) -> Algorithm:
     """FedSGD: the server takes one step a round, along the gradient over the cohort's examples.
 
     The step is the server optimizer's, its learning rate the paper's eta. The batch size only says
     how much of a client is in memory at once. Built by
-    `tff.learning.algorithms.build_fed_sgd`, or for packed clients composed of the same parts.
+    `tff.learning.algorithms.build_fed_sgd`, or for packed clients composed of the same inputs.
 
     Source: McMahan et al., AISTATS 2017, section 2 ("FederatedSGD"), arXiv:1602.05629.
     """
     import tensorflow_federated as tff
 
-    if parts.packed:
-        from pytest_federated.training.engine.packed import learning_process
-
-        return learning_process(
-            cast("tff.learning.models.FunctionalModel", parts.model),
+    if inputs.packed:
+        return packed_algorithm(
+            cast("tff.learning.models.FunctionalModel", inputs.model),
             None,
-            parts.server_optimizer,
-            aggregator=parts.aggregator,
+            inputs.server_optimizer,
+            aggregator=inputs.aggregator,
         )
-    return tff.learning.algorithms.build_fed_sgd(
-        parts.model,
-        server_optimizer_fn=parts.server_optimizer,
-        model_aggregator=parts.aggregator,
+    process = tff.learning.algorithms.build_fed_sgd(
+        inputs.model,
+        server_optimizer_fn=inputs.server_optimizer,
+        model_aggregator=inputs.aggregator,
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
+    return TffAlgorithm(process)

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
     Judge,
-    StatefulAlgorithm,
     TffComposition,
     algorithms,
     without_aggregator,
 )
+from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.models.adapters.clusters import ClustersForm
-
-if TYPE_CHECKING:
-    from pytest_federated.clients.cohort import Cohort
-    from pytest_federated.training.evaluation.central import Evaluation
-    from pytest_federated.training.schema import Training
 
 
 @algorithms(
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
     ),
 )
 def kmeans(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     clusters: Annotated[int, Field(ge=1)],
     initial: Annotated[
@@ -58,7 +55,7 @@ def kmeans(
             description="Where centroids begin: at examples, or drawn from N(0, 1) as TFF has it."
         ),
     ] = "examples",
-) -> StatefulAlgorithm:
+) -> Algorithm:
     """Mini-batch k-means over clients: clusters of the examples, without labels or a model.
 
     In each round the clients assign their examples to the nearest centroids, once, and the server
@@ -74,21 +71,21 @@ def kmeans(
     Source: Sculley, Web-Scale K-Means Clustering, WWW 2010, algorithm 1; a round's examples are
     its mini-batch.
     """
-    without_aggregator(parts, "kmeans")
-    return _KMeans(parts, clusters, initial)
+    without_aggregator(inputs, "kmeans")
+    return _KMeans(inputs, clusters, initial)
 
 
-class _KMeans(StatefulAlgorithm):
-    def __init__(self, parts: AlgorithmInputs, clusters: int, initial: str) -> None:
+class _KMeans(Algorithm):
+    def __init__(self, inputs: AlgorithmInputs, clusters: int, initial: str) -> None:
         tff: Any = import_tff()
-        self._form: ClustersForm = parts.form
+        self._form: ClustersForm = inputs.form
         self._clusters, self._initial = clusters, initial
         self._learning = tff.learning.algorithms.build_fed_kmeans(
             clusters, self._form.shape.input_shape, random_seed=(0, 0)
         )
-        self.round = self._learning.next
+        self.computation = self._learning.next
 
-    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
         drawn = np.asarray(weights.trainable[0])
         first = drawn if self._initial == "normal" else self._drawn(data, rng)
         return self._learning.set_model_weights(self._learning.initialize(), first)
@@ -108,7 +105,7 @@ class _KMeans(StatefulAlgorithm):
         )
 
     def next(
-        self, state: Any, cohort: Cohort, training: Training, rng: np.random.Generator
+        self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
         import tensorflow as tf
 
@@ -117,7 +114,7 @@ class _KMeans(StatefulAlgorithm):
         counted = measured["client_work"]["num_examples"]
         return state, {"num_examples": counted, "loss": None, "accuracy": None}
 
-    def planned_examples(self, cohort: Cohort, training: Training) -> int:
+    def planned_examples(self, cohort: Cohort, work: LocalWork) -> int:
         return sum(map(len, cohort.examples))
 
     def sent(self, weights: Any) -> Any:
@@ -125,16 +122,14 @@ class _KMeans(StatefulAlgorithm):
         counts = np.zeros(self._clusters, np.float32)
         return tff.learning.models.ModelWeights(weights.trainable, [counts])
 
-    def get_model_weights(self, state: Any) -> Any:
+    def weights(self, state: Any) -> Any:
         tff: Any = import_tff()
         return tff.learning.models.ModelWeights([self._learning.get_model_weights(state)], [])
 
     def evaluate(
-        self, state: Any, data: FederatedData, training: Training, judge: Judge
+        self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> Evaluation:
-        from pytest_federated.training.evaluation.central import Evaluation
-
-        self._form.set_weights(self.get_model_weights(state))
+        self._form.set_weights(self.weights(state))
         total, labels = 0.0, np.zeros((self._clusters, data.num_classes), np.int64)
         step = self._form.shape.batch()
         for begin in range(0, len(data.test), step):

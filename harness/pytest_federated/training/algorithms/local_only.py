@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
     Judge,
-    StatefulAlgorithm,
     TffComposition,
     algorithms,
     without_aggregator,
 )
-from pytest_federated.training.algorithms.local import alone, types_of
-
-if TYPE_CHECKING:
-    from pytest_federated.clients.cohort import Cohort
-    from pytest_federated.training.evaluation.central import Evaluation
-    from pytest_federated.training.schema import Training
+from pytest_federated.training.algorithms.local_steps import alone, types_of
+from pytest_federated.training.engine.standard import arguments
+from pytest_federated.training.evaluation.central import Evaluation, mean
 
 
 class State(NamedTuple):
@@ -46,7 +44,7 @@ class State(NamedTuple):
         distributor="nothing",
     ),
 )
-def local_only(parts: AlgorithmInputs) -> StatefulAlgorithm:
+def local_only(inputs: AlgorithmInputs) -> Algorithm:
     """Each client trains a model of its own, alone: the lower bound of a federation.
 
     All begin with the same weights; in each round the clients of the cohort go on with their own,
@@ -57,15 +55,15 @@ def local_only(parts: AlgorithmInputs) -> StatefulAlgorithm:
 
     Source: the "local" baseline of Li et al., Ditto, ICML 2021, section 4, arXiv:2012.04221.
     """
-    without_aggregator(parts, "local_only")
-    return _LocalOnly(parts)
+    without_aggregator(inputs, "local_only")
+    return _LocalOnly(inputs)
 
 
-class _LocalOnly(StatefulAlgorithm):
-    def __init__(self, parts: AlgorithmInputs) -> None:
+class _LocalOnly(Algorithm):
+    def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
-        types, finalizers = types_of(parts)
-        self._initial, train_client = alone(parts, types)
+        types, finalizers = types_of(inputs)
+        self._initial, train_client = alone(inputs, types)
 
         @tff.federated_computation(
             tff.FederatedType(types.weights, tff.CLIENTS),
@@ -77,9 +75,9 @@ class _LocalOnly(StatefulAlgorithm):
             train = tff.learning.metrics.sum_then_finalize(finalizers)(metrics)
             return new, optimizer, train
 
-        self.round = next_round
+        self.computation = next_round
 
-    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
         import tensorflow as tf
 
         def of_all(value: Any) -> np.ndarray:
@@ -88,17 +86,15 @@ class _LocalOnly(StatefulAlgorithm):
         return State(*tf.nest.map_structure(of_all, (weights, self._initial())))
 
     def next(
-        self, state: State, cohort: Cohort, training: Training, rng: np.random.Generator
+        self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[State, Mapping[str, Any]]:
         import tensorflow as tf
 
-        from pytest_federated.training.engine.standard import arguments
-
         own = [_of(state, client) for client in cohort.clients]
-        weights, optimizers, metrics = self.round(
+        weights, optimizers, metrics = self.computation(
             [s.weights for s in own],
             [s.optimizer for s in own],
-            arguments(cohort.examples, training, cohort.steps),
+            arguments(cohort.examples, work, cohort.steps),
         )
         new = tf.nest.map_structure(np.copy, state)
         leaves = tf.nest.flatten(new)
@@ -107,21 +103,19 @@ class _LocalOnly(StatefulAlgorithm):
                 leaf[client] = value
         return new, metrics
 
-    def get_model_weights(self, state: State) -> Any:
+    def weights(self, state: State) -> Any:
         raise ModelError("local_only has no model that all clients share")
 
     def evaluate(
-        self, state: State, data: FederatedData, training: Training, judge: Judge
+        self, state: State, data: FederatedData, work: LocalWork, judge: Judge
     ) -> Evaluation:
-        from pytest_federated.training.evaluation.central import mean
-
         return mean(
             (judge(_of(state, client).weights, examples), len(examples))
             for client, examples in data.tested_by_client()
         )
 
     def client_accuracy(
-        self, state: State, data: FederatedData, training: Training, judge: Judge
+        self, state: State, data: FederatedData, work: LocalWork, judge: Judge
     ) -> dict[int, float]:
         return {
             client: judge(_of(state, client).weights, examples).accuracy

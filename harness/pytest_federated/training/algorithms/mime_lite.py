@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal, Optional
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.choice import Choice
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.schedules.schedule import at, factors, schedules
 
 
@@ -29,11 +30,11 @@ from pytest_federated.training.schedules.schedule import at, factors, schedules
     traffic=lambda s: (s.weights + s.optimizer, 2 * s.trainable),
 )
 def mime_lite(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     *,
     weighting: Literal["examples", "uniform"] = "examples",
     schedule: Annotated[Optional[Section], Choice(schedules, optional=True)] = None,
-) -> LearningProcess:
+) -> Algorithm:
     """Mime Lite: clients train with the optimizer state of the server, which they leave unchanged.
 
     The state, a momentum say, is that of the client optimizer; the server updates it once a round
@@ -53,17 +54,18 @@ def mime_lite(
     scheduled = {}
     if schedule is not None:
         build = tff.learning.algorithms.build_mime_lite_with_optimizer_schedule
-        by_round = factors(schedule, parts.rounds)
-        state = parts.client_optimizer.initialize(tf.TensorSpec((), tf.float32))
+        by_round = factors(schedule, inputs.rounds)
+        state = inputs.client_optimizer.initialize(tf.TensorSpec((), tf.float32))
         rate = state[tff.learning.optimizers.LEARNING_RATE_KEY]
         scheduled = {"learning_rate_fn": lambda done: rate * at(by_round, done)}
     weightings = tff.learning.ClientWeighting
-    return build(
-        parts.model,
-        base_optimizer=parts.client_optimizer,
-        server_optimizer=parts.server_optimizer,
+    process = build(
+        inputs.model,
+        base_optimizer=inputs.client_optimizer,
+        server_optimizer=inputs.server_optimizer,
         client_weighting=weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM,
-        model_aggregator=parts.aggregator,
+        model_aggregator=inputs.aggregator,
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
         **scheduled,
     )
+    return TffAlgorithm(process)

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    StatefulAlgorithm,
     TffComposition,
     algorithms,
 )
-from pytest_federated.training.algorithms.local import initial_optimizer, train, types_of
-
-if TYPE_CHECKING:
-    from pytest_federated.clients.cohort import Cohort
-    from pytest_federated.training.schema import Training
+from pytest_federated.training.algorithms.local_steps import initial_optimizer, train, types_of
+from pytest_federated.training.engine.standard import arguments
 
 
 class State(NamedTuple):
@@ -44,8 +42,8 @@ class State(NamedTuple):
     ),
 )
 def scaffold(
-    parts: AlgorithmInputs, *, weighting: Literal["uniform", "examples"] = "uniform"
-) -> StatefulAlgorithm:
+    inputs: AlgorithmInputs, *, weighting: Literal["uniform", "examples"] = "uniform"
+) -> Algorithm:
     """SCAFFOLD: control variates correct the drift of clients whose data differ.
 
     A local step goes along g - c_i + c, where c_i is the client's control variate and c the mean
@@ -58,18 +56,18 @@ def scaffold(
     Source: Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning,
     ICML 2020, algorithm 1, arXiv:1910.06378.
     """
-    return _Scaffold(parts, weighting)
+    return _Scaffold(inputs, weighting)
 
 
-class _Scaffold(StatefulAlgorithm):
-    def __init__(self, parts: AlgorithmInputs, weighting: str) -> None:
+class _Scaffold(Algorithm):
+    def __init__(self, inputs: AlgorithmInputs, weighting: str) -> None:
         import tensorflow as tf
 
         tff: Any = import_tff()
         templates = tff.learning.templates
-        types, finalizers = types_of(parts)
+        types, finalizers = types_of(inputs)
         rate_key = tff.learning.optimizers.LEARNING_RATE_KEY
-        keys = list(parts.client_optimizer.initialize(tf.TensorSpec((), tf.float32)))
+        keys = list(inputs.client_optimizer.initialize(tf.TensorSpec((), tf.float32)))
         if keys != [rate_key]:
             raise ModelError(
                 "training.client_optimizer: scaffold's control variates are made for plain SGD; "
@@ -78,7 +76,7 @@ class _Scaffold(StatefulAlgorithm):
 
         @tff.tensorflow.computation
         def initial_weights() -> Any:
-            return tff.learning.models.ModelWeights.from_model(parts.model())  # type: ignore
+            return tff.learning.models.ModelWeights.from_model(inputs.model())  # type: ignore
 
         @tff.tensorflow.computation
         def no_control() -> Any:
@@ -86,17 +84,19 @@ class _Scaffold(StatefulAlgorithm):
 
         control_type = no_control.type_signature.result
         distributor = templates.build_broadcast_process(types.weights)
-        aggregator = (parts.aggregator or tff.aggregators.MeanFactory()).create(
+        aggregator = (inputs.aggregator or tff.aggregators.MeanFactory()).create(
             types.weights.trainable, tff.TensorType(np.float32)
         )
-        finalizer = templates.build_apply_optimizer_finalizer(parts.server_optimizer, types.weights)
+        finalizer = templates.build_apply_optimizer_finalizer(
+            inputs.server_optimizer, types.weights
+        )
 
         @tff.tensorflow.computation(types.weights, control_type, control_type, types.data)
         def train_client(weights: Any, control: Any, own: Any, data: Any) -> Any:
-            optimizer = initial_optimizer(parts, types.weights)
+            optimizer = initial_optimizer(inputs, types.weights)
             rate = tf.convert_to_tensor(optimizer[rate_key])
             correction = tuple(c - c_i for c, c_i in zip(control, own))
-            trained = train(parts, weights, optimizer, data, correction)
+            trained = train(inputs, weights, optimizer, data, correction)
             change = [x - y for x, y in zip(weights.trainable, trained.weights)]
             finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
 
@@ -119,7 +119,7 @@ class _Scaffold(StatefulAlgorithm):
 
         @tff.tensorflow.computation(control_type, control_type)
         def move(control: Any, moved: Any) -> Any:
-            return [c + m / parts.population for c, m in zip(control, moved)]
+            return [c + m / inputs.population for c, m in zip(control, moved)]
 
         @tff.federated_computation
         def initialize() -> Any:
@@ -163,21 +163,19 @@ class _Scaffold(StatefulAlgorithm):
             return tff.federated_zip(state), measured, new_controls
 
         self._initialize, self._set_weights = initialize, set_weights
-        self.round = next_round
+        self.computation = next_round
 
-    def start(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
         server = self._set_weights(self._initialize(), weights)
         count = len(data.clients)
         return State(server, [np.zeros((count, *c.shape), c.dtype) for c in server.client_work])
 
     def next(
-        self, state: State, cohort: Cohort, training: Training, rng: np.random.Generator
+        self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[State, Mapping[str, Any]]:
-        from pytest_federated.training.engine.standard import arguments
-
         own = [[c[client] for c in state.controls] for client in cohort.clients]
-        server, measured, new = self.round(
-            state.server, own, arguments(cohort.examples, training, cohort.steps)
+        server, measured, new = self.computation(
+            state.server, own, arguments(cohort.examples, work, cohort.steps)
         )
         controls = [c.copy() for c in state.controls]
         for client, changed in zip(cohort.clients, new):
@@ -185,5 +183,5 @@ class _Scaffold(StatefulAlgorithm):
                 control[client] = value
         return State(server, controls), measured["train"]
 
-    def get_model_weights(self, state: State) -> Any:
+    def weights(self, state: State) -> Any:
         return state.server.global_model_weights

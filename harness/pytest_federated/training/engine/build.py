@@ -1,19 +1,19 @@
-"""From a model and training settings to a TFF learning process."""
+"""Building what trains a scenario, from its model and training settings."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
-from pytest_federated.clients.cohort import Cohort
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
@@ -26,16 +26,14 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
 from pytest_federated.training.algorithms.algorithm import (
+    Algorithm,
     AlgorithmInputs,
-    LearningProcess,
-    StatefulAlgorithm,
     algorithms,
 )
 from pytest_federated.training.algorithms.fedavg import client_training
 from pytest_federated.training.communication import Traffic, traffic_of
-from pytest_federated.training.engine import packed, standard
+from pytest_federated.training.engine import packed
 from pytest_federated.training.engine.choose import Execution, choose, standard_for
-from pytest_federated.training.engine.update_scaling import is_scaled as takes_factors
 from pytest_federated.training.evaluation.central import Evaluation, evaluate
 from pytest_federated.training.models.adapters.adapter import CannotPack, Form
 from pytest_federated.training.models.adapters.make import form_of
@@ -55,51 +53,39 @@ if TYPE_CHECKING:
 
 # By what they are made of; each registration of something chosen has a type of its own.
 _Key = tuple[str, tuple[type[Section], ...]]
-_built: dict[_Key, Process] = {}
+_trainers: dict[_Key, Trainer] = {}
 _forms: dict[_Key, Form] = {}
 # While TensorFlow is still there to let go of its functions.
-atexit.register(lambda: (_built.clear(), _forms.clear(), _new_weights.cache_clear()))
+atexit.register(lambda: (_trainers.clear(), _forms.clear(), _new_weights.cache_clear()))
 atexit.register(lambda: (packed.stack_training.cache_clear(), client_training.cache_clear()))
 
 
 @dataclass(frozen=True)
-class Process:
-    """A learning process and what is needed to start, feed and judge it.
+class Trainer:
+    """An algorithm that was built for a model, and what is needed to start, feed and judge it.
 
     Attributes:
-        learning: the TFF process, or what stands for it; it has no random state of its own.
+        algorithm: what trains; it has no random state of its own.
         execution: how clients are put onto placements.
-        form: the scenario's model, as this process judges it.
+        form: the scenario's model, as it is judged.
         traffic: what a round sends to and from each client.
         initial_weights_file: where the model's weights come from; None for the seed.
-        is_scaled: whether clients may multiply their updates by a factor.
     """
 
-    learning: Union[LearningProcess, StatefulAlgorithm]
+    algorithm: Algorithm
     execution: Execution
     form: Form
     traffic: Traffic
     initial_weights_file: Optional[str] = None
-    is_scaled: bool = False
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
-        """The server's state before the first round, with the weights that `seed` gives."""
-        import tensorflow_federated as tff
-
+        """Returns the state before the first round, with the weights that `seed` gives."""
         weights = self.initial_weights(seed)
-        noise = generator(seed, Stream.AGGREGATION)
-        if isinstance(self.learning, StatefulAlgorithm):
-            rng = generator(seed, Stream.ALGORITHM, 0)
-            return _with_noise_seeds(self.learning.start(weights, data, rng), noise)
-        if self.execution.kind == "packed":  # a functional model keeps its weights as tuples
-            weights = tff.learning.models.ModelWeights(
-                *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
-            )
-        state = self.learning.set_model_weights(self.learning.initialize(), weights)
-        return state._replace(aggregator=_with_noise_seeds(state.aggregator, noise))
+        state = self.algorithm.initialize(weights, data, generator(seed, Stream.ALGORITHM, 0))
+        return _with_noise_seeds(state, generator(seed, Stream.AGGREGATION))
 
     def initial_weights(self, seed: int) -> tff.learning.models.ModelWeights:
-        """The weights that `seed` gives a new model, or that a file does.
+        """Returns the weights that `seed` gives a new model, or that a file does.
 
         Raises:
             DataError: there is no such file.
@@ -118,70 +104,36 @@ class Process:
             return weights
 
     def next(
-        self, state: Any, cohort: Cohort, training: Training, seed: int, number: int
+        self, state: Any, cohort: Cohort, work: LocalWork, seed: int, number: int
     ) -> tuple[Any, Mapping[str, Any]]:
-        """The state after round `number`, and TFF's metrics of its training."""
-        if isinstance(self.learning, StatefulAlgorithm):
-            rng = generator(seed, Stream.ALGORITHM, number)
-            return self.learning.next(state, cohort, training, rng)
-        given = self.arguments(cohort.examples, training, cohort.steps, cohort.factors)
-        state, measured = self.learning.next(state, given)
-        return state, measured["client_work"]["train"]
+        """Returns the state after round `number`, and the metrics of its training."""
+        return self.algorithm.next(state, cohort, work, generator(seed, Stream.ALGORITHM, number))
 
-    def planned_examples(self, cohort: Cohort, training: Training) -> int:
-        """Examples that a round trains on, all epochs counted, where nothing goes wrong."""
-        if isinstance(self.learning, StatefulAlgorithm):
-            return self.learning.planned_examples(cohort, training)
-        return cohort.planned_examples(training.batch_size)
+    def evaluate(self, state: Any, data: FederatedData, work: LocalWork) -> Evaluation:
+        """Judges the state's model on the test set, or the models where each client has its own."""
+        return self.algorithm.evaluate(state, data, work, self.judge)
 
-    @property
-    def computation(self) -> Any:
-        """The TFF computation of a round."""
-        return (
-            self.learning.round
-            if isinstance(self.learning, StatefulAlgorithm)
-            else self.learning.next
-        )
-
-    def evaluate(self, state: Any, data: FederatedData, training: Training) -> Evaluation:
-        """The model of that state on the test set, or the models where each client has its own."""
-        if isinstance(self.learning, StatefulAlgorithm):
-            return self.learning.evaluate(state, data, training, self.judge)
-        return self.judge(self.learning.get_model_weights(state), data.test)
+    def client_accuracy(self, state: Any, data: FederatedData, work: LocalWork) -> dict[int, float]:
+        """Returns the accuracy of each client's own model, as `Algorithm.client_accuracy`."""
+        return self.algorithm.client_accuracy(state, data, work, self.judge)
 
     def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
-        """The model with these weights on held-out examples."""
+        """Judges the model with these weights on held-out examples."""
         self.form.set_weights(weights)
         return evaluate(self.form, examples)
 
-    def arguments(
-        self,
-        cohort: Sequence[Examples],
-        training: Training,
-        steps: Optional[np.ndarray] = None,
-        factors: Optional[np.ndarray] = None,
-    ) -> Sequence[Any]:
-        """What `learning.next` is given for a cohort, whose examples are in training order.
 
-        With `steps`, int (clients,), the local steps of each client, where they are not all; and
-        with `factors`, float32 (clients,), what each multiplies its update by.
-        """
-        if self.execution.kind == "packed":
-            return packed.arguments(cohort, training, steps, factors)
-        return standard.arguments(cohort, training, steps, factors if self.is_scaled else None)
-
-
-def process_for(
-    chosen: Optional[Section],
+def trainer_for(
+    model: Optional[Section],
     training: Training,
     data: FederatedData,
     cohort_size: Optional[int] = None,
     is_scaled: bool = False,
-) -> Process:
-    """The process for these settings; built once for all seeds and variants that share them.
+) -> Trainer:
+    """Returns the trainer for these settings, built once for all seeds and variants with them.
 
     Args:
-        chosen: the model; None for an algorithm that needs none.
+        model: the scenario's model; None for an algorithm that needs none.
         training: algorithm, aggregator and optimizers.
         data: what the model has to fit.
         cohort_size: clients that a round is expected to have; all when None.
@@ -198,42 +150,47 @@ def process_for(
         data.train.x.dtype.name,
         data.train.y.dtype.name,
     )
-    parts = (
-        chosen,
+    sections = (
+        model,
         training.algorithm,
         training.aggregator,
         training.client_optimizer,
         training.server_optimizer,
     )
-    code = [part and fingerprints(part) for part in parts]
-    settings = [part and part.model_dump(mode="json") for part in parts]
-    told = _told(training, data)
+    code = [section and fingerprints(section) for section in sections]
+    settings = [section and section.model_dump(mode="json") for section in sections]
+    dependencies = _dependencies(training, data)
     clients = 0
     if aggregators.entry(training.aggregator).spec.by_clients:
         clients = cohort_size or len(data.clients)
-    shaper, form_of_it = _shaper(chosen, training)
+    source, build_form = _form_source(model, training)
     form_key = _key(
-        shaper, text=[repr(shape), fingerprints(shaper), shaper.model_dump(mode="json")]
+        source, text=[repr(shape), fingerprints(source), source.model_dump(mode="json")]
     )
-    text = [repr(shape), training.execution, code, settings, told, clients, is_scaled]
-    key = _key(*parts, text=text)
-    if key not in _built:
-        with silenced(), _in_one_line(chosen, training):
+    text = [repr(shape), training.execution, code, settings, dependencies, clients, is_scaled]
+    key = _key(*sections, text=text)
+    if key not in _trainers:
+        with silenced(), _in_one_line(model, training):
             if form_key not in _forms:
-                _forms[form_key] = form_of_it(shaper, shape)
-            _built[key] = _build(chosen, training, _forms[form_key], clients, is_scaled, told)
-    return _built[key]
+                _forms[form_key] = build_form(source, shape)
+            _trainers[key] = _build(
+                model, training, _forms[form_key], clients, is_scaled, dependencies
+            )
+    return _trainers[key]
 
 
-def _key(*parts: Optional[Section], text: Any) -> _Key:
+def _key(*sections: Optional[Section], text: Any) -> _Key:
     types = [
-        type(one) for part in parts if part for one in (part, *(c for _, c in choices_in(part)))
+        type(one)
+        for section in sections
+        if section
+        for one in (section, *(nested for _, nested in choices_in(section)))
     ]
     return json.dumps(text), tuple(types)
 
 
 @contextlib.contextmanager
-def _in_one_line(chosen: Optional[Section], training: Training) -> Iterator[None]:
+def _in_one_line(model: Optional[Section], training: Training) -> Iterator[None]:
     """Has whatever is raised while TensorFlow and TFF trace a model say what is the user's."""
     try:
         yield
@@ -242,7 +199,7 @@ def _in_one_line(chosen: Optional[Section], training: Training) -> Iterator[None
             raise
         if isinstance(error, FederatedError):  # raised in what autograph rewrote
             raise type(error)(cause(error)[1]) from error
-        what = f"{named(chosen)}: " if chosen is not None else ""
+        what = f"{named(model)}: " if model is not None else ""
         why = blamed(error)
         if cause(error)[0] == "InaccessibleTensorError":  # says nothing of where it comes from
             why = (
@@ -254,57 +211,55 @@ def _in_one_line(chosen: Optional[Section], training: Training) -> Iterator[None
         ) from error
 
 
-def _shaper(
-    chosen: Optional[Section], training: Training
+def _form_source(
+    model: Optional[Section], training: Training
 ) -> tuple[Section, Callable[[Section, Shape], Form]]:
-    """What the form is made of, the model or an algorithm that needs none, and how."""
+    """Returns what the form is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
     if stand_in := entry.spec.form:
         return training.algorithm, stand_in
-    if chosen is None:
+    if model is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
-    return chosen, form_of
+    return model, form_of
 
 
 def _build(
-    chosen: Optional[Section],
+    model: Optional[Section],
     training: Training,
     form: Form,
     clients: int,
     scaled: bool,
-    told: dict[str, int],
-) -> Process:
+    dependencies: dict[str, int],
+) -> Trainer:
     execution = choose(training, form)
     try:
-        parts, learning = _learning(training, execution, form, clients, scaled, told)
+        inputs, algorithm = _algorithm(training, execution, form, clients, scaled, dependencies)
     except Exception as error:
         if execution.kind != "packed" or is_for_the_reader(error):
             raise
         execution = standard_for(training, *_refusal_to_pack(error))
-        parts, learning = _learning(training, execution, form, clients, scaled, told)
-    is_own = isinstance(learning, StatefulAlgorithm)
-    if scaled and execution.kind != "packed" and (is_own or not takes_factors(learning)):
+        inputs, algorithm = _algorithm(training, execution, form, clients, scaled, dependencies)
+    if scaled and not algorithm.scales_updates:
         raise ModelError(
             f"clients.attacks: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    weights = form.some_weights
-    traffic = traffic_of(training, parts, learning.sent(weights) if is_own else weights)
-    file: Optional[str] = getattr(chosen, "initial_weights", None)
-    return Process(learning, execution, form, traffic, file, scaled)
+    traffic = traffic_of(training.algorithm, inputs, algorithm.sent(form.some_weights))
+    file: Optional[str] = getattr(model, "initial_weights", None)
+    return Trainer(algorithm, execution, form, traffic, file)
 
 
-def _learning(
+def _algorithm(
     training: Training,
     execution: Execution,
     form: Form,
     clients: int,
     scaled: bool,
-    told: dict[str, int],
-) -> tuple[AlgorithmInputs, Union[LearningProcess, StatefulAlgorithm]]:
-    """The learning process for an execution, and what it is made of."""
+    dependencies: dict[str, int],
+) -> tuple[AlgorithmInputs, Algorithm]:
+    """Builds the algorithm for an execution; with what it was built from."""
     is_packed = execution.kind == "packed"
-    parts = AlgorithmInputs(
+    inputs = AlgorithmInputs(
         form.functional() if is_packed else form.model_fn,
         optimizer_of(training.client_optimizer),
         optimizer_of(training.server_optimizer),
@@ -312,9 +267,9 @@ def _learning(
         packed=is_packed,
         scaled=scaled,
         form=form,
-        **told,
+        **dependencies,
     )
-    return parts, algorithms.entry(training.algorithm).call(training.algorithm, parts)
+    return inputs, algorithms.entry(training.algorithm).call(training.algorithm, inputs)
 
 
 def _refusal_to_pack(error: Exception) -> tuple[str, str]:
@@ -357,8 +312,10 @@ def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
     return tree.map_structure_with_path(seeded, state)
 
 
-def _told(training: Training, data: FederatedData) -> dict[str, int]:
-    """What an algorithm that depends on it is told of the training and the federation."""
+def _dependencies(training: Training, data: FederatedData) -> dict[str, int]:
+    """Returns what an algorithm that depends on it reads of the training and the federation."""
     spec = algorithms.entry(training.algorithm).spec
-    told = {"rounds": training.rounds} if spec.by_round else {}
-    return {**told, "population": len(data.clients)} if spec.by_population else told
+    dependencies = {"rounds": training.rounds} if spec.by_round else {}
+    if spec.by_population:
+        dependencies["population"] = len(data.clients)
+    return dependencies

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from pytest_federated.clients.cohort import LocalWork
 from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import combine_some, flat, unflat
+from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.schedules.schedule import at, times
-from pytest_federated.training.schema import Training
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -33,7 +35,7 @@ _PLACEMENTS = 8
 
 def arguments(
     cohort: Sequence[Examples],
-    training: Training,
+    work: LocalWork,
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
 ) -> list[dict[str, np.ndarray]]:
@@ -41,7 +43,7 @@ def arguments(
 
     Args:
         cohort: the examples of each client.
-        training: batch size and local epochs.
+        work: batch size and local epochs.
         steps: int (clients,), local steps that each does; all epochs when None.
         factors: float32 (clients,), what each multiplies its change by; 1 when None.
 
@@ -50,12 +52,12 @@ def arguments(
         (2 + 2 * clients,): batch size, local epochs, the clients' numbers of examples, and their
         local steps; and `factors`, float32 (clients,).
     """
-    batches = [-(-len(c) // training.batch_size) for c in cohort]
+    batches = [-(-len(c) // work.batch_size) for c in cohort]
     if steps is None:
-        steps = np.array(batches) * training.local_epochs
+        steps = np.array(batches) * work.epochs
     if factors is None:
         factors = np.ones(len(cohort), np.float32)
-    plan = [training.batch_size, training.local_epochs]
+    plan = [work.batch_size, work.epochs]
     return [
         OrderedDict(
             x=np.concatenate([cohort[c].x for c in stack]),
@@ -67,21 +69,21 @@ def arguments(
     ]
 
 
-def deal(work: Sequence[int], stacks: int) -> list[list[int]]:
+def deal(loads: Sequence[int], stacks: int) -> list[list[int]]:
     """Deals items to at most `stacks` stacks of about equal work; no stack is empty.
 
     The longest first, always to the stack with the least work (R. L. Graham, Bounds on
     Multiprocessing Timing Anomalies, SIAM J. Appl. Math. 17(2), 1969).
 
     Returns:
-        The positions in `work` that each stack holds.
+        The positions in `loads` that each stack holds.
     """
-    dealt: list[list[int]] = [[] for _ in range(min(stacks, len(work)))]
+    dealt: list[list[int]] = [[] for _ in range(min(stacks, len(loads)))]
     load = [0] * len(dealt)
-    for item in sorted(range(len(work)), key=lambda i: (-work[i], i)):
+    for item in sorted(range(len(loads)), key=lambda i: (-loads[i], i)):
         least = load.index(min(load))
         dealt[least].append(item)
-        load[least] += max(work[item], 1)
+        load[least] += max(loads[item], 1)
     return dealt
 
 
@@ -105,15 +107,39 @@ class PackedProcess:
         return state._replace(global_model_weights=weights)
 
 
-def learning_process(
+class PackedAlgorithm(TffAlgorithm):
+    """A `PackedProcess` as an `Algorithm`."""
+
+    @property
+    def scales_updates(self) -> bool:
+        return True
+
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+        tff: Any = import_tff()
+        as_tuples = tff.learning.models.ModelWeights(  # as a functional model keeps them
+            *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
+        )
+        return super().initialize(as_tuples, data, rng)
+
+    def arguments(
+        self,
+        cohort: Sequence[Examples],
+        work: LocalWork,
+        steps: Optional[np.ndarray] = None,
+        factors: Optional[np.ndarray] = None,
+    ) -> list[dict[str, np.ndarray]]:
+        return arguments(cohort, work, steps, factors)
+
+
+def packed_algorithm(
     model: tff.learning.models.FunctionalModel,
     client_optimizer: Optional[tff.learning.optimizers.Optimizer],
     server_optimizer: tff.learning.optimizers.Optimizer,
     weighting: str = "examples",
     by_round: Sequence[float] = (),
     aggregator: Any = None,
-) -> PackedProcess:
-    """FedAvg as `tff.learning.algorithms.build_weighted_fed_avg` does it, on packed clients.
+) -> PackedAlgorithm:
+    """Builds FedAvg as `tff.learning.algorithms.build_weighted_fed_avg`, on packed clients.
 
     Without a client optimizer a client sends its gradient, as for
     `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg; where
@@ -197,7 +223,7 @@ def learning_process(
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
-    return PackedProcess(initialize, next_round)
+    return PackedAlgorithm(PackedProcess(initialize, next_round))
 
 
 @lru_cache(maxsize=32)
@@ -213,7 +239,7 @@ def stack_training(
     """The computation that trains a stack: one for all processes whose clients do the same.
 
     Tracing it, and preparing it in TFF's worker, which knows it again, is most of what a process
-    costs before its first round. Arguments as for `learning_process`, and the types of what the
+    costs before its first round. Arguments as for `packed_algorithm`, and the types of what the
     server sends and of a stack.
     """
     tff: Any = import_tff()

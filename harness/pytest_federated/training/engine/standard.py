@@ -3,26 +3,103 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 import numpy as np
 
+from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.algorithms.algorithm import Algorithm
 from pytest_federated.training.engine.update_scaling import FACTOR
-from pytest_federated.training.schema import Training
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
+class LearningProcess(Protocol):
+    """The part of `tff.learning.templates.LearningProcess` that a training needs."""
+
+    @property
+    def initialize(self) -> Any:
+        """() -> the server's state."""
+        ...
+
+    @property
+    def next(self) -> Any:
+        """(state, what each placement is given) -> state, metrics."""
+        ...
+
+    @property
+    def get_model_weights(self) -> Any:
+        """State -> weights."""
+        ...
+
+    @property
+    def set_model_weights(self) -> Any:
+        """(state, weights) -> state."""
+        ...
+
+
+class TffAlgorithm(Algorithm):
+    """A TFF learning process as an `Algorithm`: each client has a data set of its own."""
+
+    def __init__(self, process: LearningProcess, takes_factors: bool = False) -> None:
+        """Adapts a process.
+
+        Args:
+            process: over the weights of one model, with `num_examples`, `loss` and `accuracy`
+                under `client_work`, `train` in its metrics.
+            takes_factors: whether each example comes with the factor by which its client
+                multiplies its update, as `engine.update_scaling.scaled` has it.
+        """
+        self.process = process
+        self.computation = process.next
+        self._takes_factors = takes_factors
+
+    @property
+    def scales_updates(self) -> bool:
+        return self._takes_factors
+
+    def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
+        return self.process.set_model_weights(self.process.initialize(), weights)
+
+    def next(
+        self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
+    ) -> tuple[Any, Mapping[str, Any]]:
+        clients = self.arguments(cohort.examples, work, cohort.steps, cohort.factors)
+        state, measured = self.process.next(state, clients)
+        return state, measured["client_work"]["train"]
+
+    def weights(self, state: Any) -> Any:
+        return self.process.get_model_weights(state)
+
+    def arguments(
+        self,
+        cohort: Sequence[Examples],
+        work: LocalWork,
+        steps: Optional[np.ndarray] = None,
+        factors: Optional[np.ndarray] = None,
+    ) -> Sequence[Any]:
+        """Returns what the process is given for a cohort, whose examples are in training order.
+
+        Args:
+            cohort: the examples of each client.
+            work: batch size and local epochs.
+            steps: int (clients,), local steps that each does; all epochs when None.
+            factors: float32 (clients,), what each multiplies its update by; 1 when None.
+        """
+        return arguments(cohort, work, steps, factors if self._takes_factors else None)
+
+
 def arguments(
     cohort: Sequence[Examples],
-    training: Training,
+    work: LocalWork,
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
 ) -> list[tf.data.Dataset]:
-    """What each client trains on: its batches, `local_epochs` times over.
+    """Returns what each client trains on: its batches, `work.epochs` times over.
 
     Of these the first ones where `steps`, int (clients,), says how many; each example with
     its client's factor where `factors`, float32 (clients,), are given.
@@ -31,15 +108,13 @@ def arguments(
 
     columns: list[Any] = [OrderedDict(x=client.x, y=client.y) for client in cohort]
     if factors is not None:
-        for own, factor in zip(columns, factors):
-            own[FACTOR] = np.full(len(own["y"]), factor, np.float32)
-    given = [
-        tf.data.Dataset.from_tensor_slices(own)
-        .batch(training.batch_size)
-        .repeat(training.local_epochs)
-        for own in columns
+        for client, factor in zip(columns, factors):
+            client[FACTOR] = np.full(len(client["y"]), factor, np.float32)
+    batches = [
+        tf.data.Dataset.from_tensor_slices(client).batch(work.batch_size).repeat(work.epochs)
+        for client in columns
     ]
     if steps is not None:  # who does all has nothing to take: each stage costs time in each round
-        whole = [-(-len(c) // training.batch_size) * training.local_epochs for c in cohort]
-        given = [own.take(n) if n < most else own for own, n, most in zip(given, steps, whole)]
-    return given
+        all_steps = [-(-len(c) // work.batch_size) * work.epochs for c in cohort]
+        batches = [b.take(n) if n < most else b for b, n, most in zip(batches, steps, all_steps)]
+    return batches

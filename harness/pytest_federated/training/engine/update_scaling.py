@@ -48,11 +48,3 @@ def scaled(work: Any) -> Any:
         return tff.templates.MeasuredProcessOutput(output.state, result, output.measurements)
 
     return templates.ClientWorkProcess(work.initialize, next_round)
-
-
-def is_scaled(learning: Any) -> bool:
-    """Whether the clients of a TFF learning process have a factor with each example."""
-    from tensorflow_federated.python.common_libs.structure import to_elements
-
-    data_type = learning.next.type_signature.parameter[1].member
-    return FACTOR in dict(to_elements(data_type.element))

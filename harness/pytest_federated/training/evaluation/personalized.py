@@ -7,31 +7,32 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff, silenced
+from pytest_federated.training.models.adapters.adapter import Form
 from pytest_federated.training.optimizers.optimizer import optimizer_of
 from pytest_federated.training.schema import Personalize, Training
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from pytest_federated.training.engine.build import Process
+    import tensorflow_federated as tff
 
 _TUNED = "tuned"
 
 
 def personalized_accuracy(
-    process: Process,
-    state: Any,
+    form: Form,
+    weights: tff.learning.models.ModelWeights,
     data: FederatedData,
     training: Training,
-    chosen: Personalize,
+    personalize: Personalize,
     seed: int,
 ) -> tuple[float, ...]:
-    """Accuracy (0 to 1) of each client on what it holds out for testing, after fine-tuning.
+    """Returns each client's accuracy (0 to 1) on what it holds out, after fine-tuning.
 
-    Each client takes `chosen.steps` steps from the model of that state on the batches of its own
+    Each client takes `personalize.steps` steps from the `weights` on the batches of its own
     examples, again and again where these are fewer, by
     `tff.learning.algorithms.build_personalization_eval_computation`. A client that holds nothing
     out is left out.
@@ -44,25 +45,27 @@ def personalized_accuracy(
     """
     if not any(map(len, data.client_test)):
         raise DataError("training.personalize needs clients that hold examples out for testing")
-    tff: Any = import_tff()
-    optimizer = chosen.optimizer or training.client_optimizer
+    library: Any = import_tff()
+    optimizer = personalize.optimizer or training.client_optimizer
+    tuning = _fine_tuning(form, training.batch_size, personalize.steps, optimizer)
     with silenced():
-        evaluate = tff.learning.algorithms.build_personalization_eval_computation(
-            process.form.variable(),
-            OrderedDict({_TUNED: _fine_tuning(process, training, chosen, optimizer)}),
-            _accuracy(process, training.batch_size),
+        evaluate = library.learning.algorithms.build_personalization_eval_computation(
+            form.variable(),
+            OrderedDict({_TUNED: tuning}),
+            _accuracy(form, training.batch_size),
             max_num_clients=1,  # TFF gives several in no order
         )
-    given = process.learning.get_model_weights(state)
-    weights = tff.learning.models.ModelWeights(list(given.trainable), list(given.non_trainable))
+    as_lists = library.learning.models.ModelWeights(
+        list(weights.trainable), list(weights.non_trainable)
+    )
     figures = []
     for client in range(len(data.clients)):
         test = data.test_examples(client)
         if not len(test):
             continue
-        own = shuffled_examples(data, client, seed, training.rounds + 1)
-        found = evaluate(weights, [OrderedDict(train_data=_rows(own), test_data=_rows(test))])
-        figures.append(float(found[_TUNED][0]))
+        train = shuffled_examples(data, client, seed, training.rounds + 1)
+        measured = evaluate(as_lists, [OrderedDict(train_data=_rows(train), test_data=_rows(test))])
+        figures.append(float(measured[_TUNED][0]))
     return tuple(figures)
 
 
@@ -72,15 +75,15 @@ def _rows(examples: Examples) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=examples.x, y=examples.y)))
 
 
-def _accuracy(process: Process, batch_size: int) -> Callable[..., Any]:
+def _accuracy(form: Form, batch_size: int) -> Callable[..., Any]:
     import tensorflow as tf
 
     @tf.function
     def accuracy(model: Any, test: Any) -> Any:
         right, counted = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
         for batch in iter(test.batch(batch_size)):
-            given = model.forward_pass(batch, training=False).predictions
-            hits, positions = process.form.shape.task.hits(batch["y"], given)
+            predictions = model.forward_pass(batch, training=False).predictions
+            hits, positions = form.shape.task.hits(batch["y"], predictions)
             right += tf.math.count_nonzero(hits)
             counted += tf.math.count_nonzero(positions)
         return tf.cast(right, tf.float32) / tf.cast(tf.maximum(counted, 1), tf.float32)
@@ -88,12 +91,10 @@ def _accuracy(process: Process, batch_size: int) -> Callable[..., Any]:
     return accuracy
 
 
-def _fine_tuning(
-    process: Process, training: Training, chosen: Personalize, optimizer: Any
-) -> Callable[[], Any]:
+def _fine_tuning(form: Form, batch_size: int, steps: int, optimizer: Section) -> Callable[[], Any]:
     import tensorflow as tf
 
-    accuracy = _accuracy(process, training.batch_size)
+    accuracy = _accuracy(form, batch_size)
     tuner = optimizer_of(optimizer)
 
     def build() -> Any:
@@ -101,7 +102,7 @@ def _fine_tuning(
         def fine_tune(model: Any, train: Any, test: Any) -> Any:
             weights = tuple(model.trainable_variables)
             state = tuner.initialize(tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights))
-            for batch in iter(train.batch(training.batch_size).repeat().take(chosen.steps)):
+            for batch in iter(train.batch(batch_size).repeat().take(steps)):
                 with tf.GradientTape() as tape:
                     output = model.forward_pass(batch, training=True)
                 gradients = tuple(tape.gradient(output.loss, weights))

@@ -42,51 +42,51 @@ class Trained(NamedTuple):
     metrics: Any
 
 
-def types_of(parts: AlgorithmInputs) -> tuple[Types, Any]:
+def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
     """The types, and the finalizers of the model's metrics."""
     import tensorflow as tf
 
     tff: Any = import_tff()
     with tf.Graph().as_default():
-        model = cast("Callable[[], Any]", parts.model)()
+        model = cast("Callable[[], Any]", inputs.model)()
         weights = tff.learning.models.weights_type_from_model(model)
         data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
         finalizers = model.metric_finalizers()
 
     @tff.tensorflow.computation
     def initialize() -> Any:
-        return initial_optimizer(parts, weights)
+        return initial_optimizer(inputs, weights)
 
     return Types(weights, data, initialize.type_signature.result), finalizers
 
 
-def alone(parts: AlgorithmInputs, types: Types) -> Alone:
+def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
     """What trains a model by itself, given what `types_of` gives."""
     tff: Any = import_tff()
 
     @tff.tensorflow.computation
     def initial() -> Any:
-        return initial_optimizer(parts, types.weights)
+        return initial_optimizer(inputs, types.weights)
 
     @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
     def train_alone(weights: Any, optimizer: Any, data: Any) -> Any:
-        trained = train(parts, weights, optimizer, data)
+        trained = train(inputs, weights, optimizer, data)
         new = tff.learning.models.ModelWeights(trained.weights, weights.non_trainable)
         return new, trained.optimizer, trained.metrics
 
     return Alone(initial, train_alone)
 
 
-def initial_optimizer(parts: AlgorithmInputs, weights_type: Any) -> Any:
+def initial_optimizer(inputs: AlgorithmInputs, weights_type: Any) -> Any:
     """The state of the client optimizer before the first step."""
     import tensorflow as tf
 
     specs = tuple(tf.TensorSpec(t.shape, t.dtype) for t in weights_type.trainable)
-    return parts.client_optimizer.initialize(specs)
+    return inputs.client_optimizer.initialize(specs)
 
 
 def train(
-    parts: AlgorithmInputs,
+    inputs: AlgorithmInputs,
     weights: Any,
     optimizer: Any,
     data: Any,
@@ -95,7 +95,7 @@ def train(
     """Inside a `tff.tensorflow.computation`: a step of the client optimizer for each batch.
 
     Args:
-        parts: those of the scenario, not packed.
+        inputs: those of the scenario, not packed.
         weights: `tff.learning.models.ModelWeights` to begin with.
         optimizer: the state of the client optimizer to begin with.
         data: a `tf.data.Dataset` of batches.
@@ -105,7 +105,7 @@ def train(
     from tensorflow_federated.python.learning import loop_builder
 
     tff: Any = import_tff()
-    model = cast("Callable[[], Any]", parts.model)()
+    model = cast("Callable[[], Any]", inputs.model)()
     variables = tff.learning.models.ModelWeights.from_model(model)
     loop = loop_builder.build_training_loop(tff.learning.LoopImplementation.DATASET_ITERATOR)
 
@@ -120,7 +120,7 @@ def train(
             gradients = tuple(tape.gradient(output.loss, variables.trainable))
             if correction is not None:
                 gradients = tuple(g + c for g, c in zip(gradients, correction))
-            state, updated = parts.client_optimizer.next(
+            state, updated = inputs.client_optimizer.next(
                 state, tuple(variables.trainable), gradients
             )
             for variable, value in zip(variables.trainable, updated):
