@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_results import curve_history as history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain
@@ -13,7 +14,6 @@ from pytest_federated.expectations.judging import checks, judge
 from pytest_federated.report.tables import summary_row
 from pytest_federated.running.pipeline import Options, run
 from pytest_federated.scenario.schema import Scenario
-from test_expectations import history
 
 
 def expect(**names: Any) -> Any:

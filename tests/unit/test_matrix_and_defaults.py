@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.loader import Case, load_file
-from test_scenario_errors import CLIENT_KEYS
+from scenario_texts import CLIENT_KEYS
 
 SCENARIO = """\
 schema: 1

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Callable, Optional, Protocol, Union
 
-from pytest_federated.core import signals as interrupts
+from pytest_federated.core import signals
 from pytest_federated.core.errors import TimeLimitExceeded
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache
@@ -138,7 +138,7 @@ def run(
     submit(scenario, options, variant, siblings)
     truncated = shortened.training.rounds < scenario.training.rounds
     sides: dict[str, Sequence[TrainingHistory]] = {}
-    with interrupts.kept(options.timeout) as check:
+    with signals.kept(options.timeout) as check:
 
         def train_all(one: Scenario, first: int) -> tuple[list[TrainingHistory], int]:
             def tell(position: int, done: Round) -> None:

@@ -14,7 +14,7 @@ from paths import ROOT
 from pytest_federated import load_scenarios
 from pytest_federated.__main__ import main
 from pytest_federated.registry.concepts import concepts
-from support import TINY
+from scenario_texts import TINY
 
 SCENARIOS = ROOT / "scenarios"
 

@@ -9,12 +9,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from made_results import made_result
+from example_results import example_result
 from pytest_federated.__main__ import main
 from pytest_federated.report.mlflow import log
 from pytest_federated.results.store import read_results
 from pytest_federated.training.history import Round
-from support import TINY
+from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
 
@@ -88,7 +88,7 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
     # Not by its name: pytester's runs leave an older module of that name behind.
     monkeypatch.setattr(import_module("pytest_federated.tff.tensorboard"), "ScalarsByRound", Told)
     monkeypatch.setattr(Told, "written", [], raising=False)
-    one = made_result("tiny", (0.5, 0.6), rounds=4)
+    one = example_result("tiny", (0.5, 0.6), rounds=4)
     tracking = Tracking(pytester.parseconfigure("--fed-tensorboard=tb"), one.id, (0, 1))
     rounds: list[Round] = list(one.histories[0].rounds)
     tracking.on_round(0, rounds[0])  # as it ends
@@ -116,7 +116,7 @@ def test_without_mlflow_it_is_told_before_anything_runs(
 def test_mlflow_has_a_run_for_each_seed(tmp_path: Path) -> None:
     """Where MLflow is installed; it is not among the tools of development."""
     mlflow = pytest.importorskip("mlflow")
-    one = made_result("tiny[alpha=0.1]", (0.5, 0.6), rounds=3)
+    one = example_result("tiny[alpha=0.1]", (0.5, 0.6), rounds=3)
     log(one, tmp_path / "runs")
     log(one, tmp_path / "runs")
     client = mlflow.MlflowClient(tracking_uri=(tmp_path / "runs").as_uri())

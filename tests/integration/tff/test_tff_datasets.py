@@ -14,6 +14,7 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from example_data import write_clients
 from pytest_federated import run
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.clients.schema import Clients
@@ -27,7 +28,6 @@ from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
 from pytest_federated.running.pipeline import Options
 from pytest_federated.scenario.schema import Scenario
-from support import write_clients
 
 RNG = np.random.default_rng(0)
 INSIDE = "tensorflow_federated.python.simulation"
@@ -562,7 +562,7 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def published(tff: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small archives in the form of those that TFF's loaders fetch, at addresses of files here."""
     root = tmp_path / "published"
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout=0: io.BytesIO())

@@ -383,7 +383,7 @@ def test_distributed_dp_needs_bits_for_the_sum(tff: Any) -> None:
         build(aggregators.parse(chosen), 100)
 
 
-def test_skellam_noise_has_the_variance_that_it_should() -> None:
+def test_skellam_noise_has_the_variance_that_it_should(tff: Any) -> None:
     from pytest_federated.training.aggregators.distributed_privacy import _skellam
 
     drawn = _skellam(100_000, np.float64(7.5), (3, 4)).numpy()

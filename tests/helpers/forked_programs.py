@@ -8,7 +8,7 @@ A program is a process like any other: with its own pid, environment, output and
 shares with the other copies is the hash seed, and that nothing is seen of the import. Tests of
 these two start a Python of their own.
 
-Run as a script it is the server: ``forks.py FILE_DESCRIPTOR``.
+Run as a script it is the server: ``forked_programs.py FILE_DESCRIPTOR``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Program:
     """
 
     def __init__(self, module: str, *arguments: str, cwd: Path, discard: bool = False) -> None:
+        assert allowed, "a test that starts such programs uses the fixture tff_programs"
         self._output, written = os.pipe()
         if discard:
             os.close(written)
@@ -106,6 +107,7 @@ class Program:
 
 
 _started: list[Program] = []
+allowed = False  # whether the test that runs has the marker tff; tests/conftest.py sets it
 
 
 @functools.cache
