@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+import click
 
+from pytest_federated.cli.parameters import LazyChoice
 from pytest_federated.registry.concepts import concepts
 
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    listing = commands.add_parser("list", help="what scenario files can choose")
-    listing.add_argument("concept", choices=list(concepts()))
-    listing.set_defaults(run=_run)
+class _ListCommand(click.Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        formatter.write_text(f"A CONCEPT is one of {', '.join(concepts())}.")
 
 
-def _run(chosen: argparse.Namespace) -> int:
+@click.command("list", cls=_ListCommand, short_help="Show what scenario files can choose.")
+@click.argument("concept", type=LazyChoice(lambda: list(concepts())), metavar="CONCEPT")
+def command(concept: str) -> None:
+    """Show what scenario files can choose."""
     from tabulate import tabulate
 
-    registry = concepts()[chosen.concept]
+    registry = concepts()[concept]
     rows = [
         [name, ", ".join(registry[name].keywords), registry[name].summary]
         for name in registry.names()
     ]
     print(tabulate(rows, ["name", "keys", ""]))
-    return 0
