@@ -68,6 +68,7 @@ expectations = Expectations(
     Judging,  # pyright: ignore[reportArgumentType]  # a protocol, read by type checkers only
     ExpectationSpec,
     BoundedSection,
+    plural="expectations",
 )
 
 _by_params: dict[type[BaseModel], Entry[Any, Spec]] = {}  # by those of the metric

@@ -111,7 +111,7 @@ class Measuring(Protocol):
         ...
 
 
-metrics = Registry("metric", Measuring, Metric, package=__package__)
+metrics = Registry("metric", Measuring, Metric, plural="metrics", package=__package__)
 
 
 def spec_of(name: str) -> Metric:
