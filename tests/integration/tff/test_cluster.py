@@ -11,7 +11,7 @@ import pytest
 from forks import Program
 from pytest_federated import DataError, Options, RuntimeUnavailable, Scenario, run
 from pytest_federated.running.dask import DaskCluster, _train_there
-from pytest_federated.running.store import ingredients
+from pytest_federated.running.fingerprint import ingredients
 from support import TINY, is_running, pytest_run, wait_until, worker_pids
 
 pytest.importorskip("distributed")
