@@ -1,29 +1,81 @@
-"""What the tests of running scenarios share."""
+"""What all tests share: TFF and its worker, and the marker of the tests that need them."""
 
 from __future__ import annotations
 
 import gc
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import forked_programs
 import pytest
 
 # The files that take longest, in this order.
 _LONGEST = ("hygiene", "remote", "long_runs", "packed", "models", "cluster", "plugin", "algorithms")
+# A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
+_NEED_TFF = {"tff", "tff_programs"}
+
+_imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
+_current_test: list[pytest.Item] = []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several processes begins with the longest files, so that none is left for the end."""
-    if hasattr(config, "workerinput"):
+    """Marks the tests that need TFF, and has the longest files first in the processes of xdist."""
+    for item in items:
+        if _NEED_TFF.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("tff")
+    if hasattr(config, "workerinput"):  # so that no long file is left for the end
         rank = {f"test_{name}.py": place for place, name in enumerate(_LONGEST)}
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
+def _watch_imports(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook: it also sees what pytester takes out of `sys.modules` afterwards."""
+    if event == "import" and arguments[0] in ("tensorflow", "tensorflow_federated"):
+        if not _current_test:
+            _imports_of_tensorflow.append("collection")
+        elif "tff" not in _current_test[0].keywords:
+            _imports_of_tensorflow.append(_current_test[0].nodeid)
+
+
+sys.addaudithook(_watch_imports)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Says which test runs, for the two checks that tests without the marker need no TFF."""
+    _current_test[:] = [item]
+    forked_programs.allowed = "tff" in item.keywords
+    try:
+        return (yield)
+    finally:
+        _current_test.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Fails a test without the marker `tff` during which TensorFlow was imported."""
+    yield
+    if item.nodeid in _imports_of_tensorflow:
+        pytest.fail(
+            "TensorFlow was imported, and the test has no marker tff: use the fixture tff, worker, "
+            "running or tff_programs, which sets it",
+            pytrace=False,
+        )
+
+
+def pytest_collection_finish() -> None:
+    """Fails the session if a test module imports TensorFlow at its top."""
+    if "collection" in _imports_of_tensorflow:
+        raise pytest.UsageError("a test module or conftest.py imports TensorFlow at its top")
+
+
 @pytest.fixture
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which pytest runs, so that files in it are given by their names."""
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which is empty: files in it are given by their names."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -54,6 +106,11 @@ def tff() -> Any:
     gc.collect()
     gc.freeze()  # so that later collections need not walk through all of TensorFlow
     return module
+
+
+@pytest.fixture(scope="session")
+def tff_programs() -> None:
+    """For tests whose own processes train: `forked_programs.Program`, `processes.pytest_run`."""
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_federated
+from example_data import federation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.clients.attacks.attack import attack, attackers, attacks
@@ -22,7 +23,6 @@ from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.population import Population
 from pytest_federated.registry.registry import Registry
 from pytest_federated.training.schema import Training
-from support import federation
 
 
 def population(clients: int, seed: int = 0) -> Population:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_results import history
+from example_results import history
 from paths import ROOT
 from pytest_federated import load_file, load_scenarios
 from pytest_federated.__main__ import main

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_results import made_result
+from example_results import example_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
@@ -52,7 +52,7 @@ def row_of(text: str, name: str) -> list[str]:
 
 def test_a_difference_has_the_interval_of_welch() -> None:
     one, two = [0.80, 0.82, 0.81, 0.84], [0.90, 0.88, 0.93]
-    found = ACCURACY.compare(made_result(accuracies=one), made_result(accuracies=two))
+    found = ACCURACY.compare(example_result(accuracies=one), example_result(accuracies=two))
     assert found is not None
     expected = stats.ttest_ind(two, one, equal_var=False)
     assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
@@ -64,7 +64,7 @@ def test_a_difference_has_the_interval_of_welch() -> None:
     assert (found.low, found.high) == pytest.approx((middle - half, middle + half), rel=1e-6)
     told = row_of(
         comparison(
-            [run("a", made_result(accuracies=one)), run("b", made_result(accuracies=two))],
+            [run("a", example_result(accuracies=one)), run("b", example_result(accuracies=two))],
             ACCURACY,
             MARKDOWN,
         ),
@@ -84,7 +84,10 @@ def test_a_difference_has_the_interval_of_welch() -> None:
     ],
 )
 def test_marks(accuracies: tuple[float, ...], figure: str, expected: str) -> None:
-    base, other = made_result(accuracies=(0.80, 0.81, 0.82)), made_result(accuracies=accuracies)
+    base, other = (
+        example_result(accuracies=(0.80, 0.81, 0.82)),
+        example_result(accuracies=accuracies),
+    )
     assert mark(FIGURES[figure].compare(base, other), FIGURES[figure]) == expected
     assert worse([run("a", base), run("b", other)], FIGURES[figure]) == (
         ["tiny"] if expected == WORSE else []
@@ -93,19 +96,19 @@ def test_marks(accuracies: tuple[float, ...], figure: str, expected: str) -> Non
 
 def test_seeds_that_agree_are_not_certain_beyond_a_test_example() -> None:
     """Two seeds with the same accuracy have no spread, but one of 1,000 examples is none."""
-    one, two = made_result(accuracies=(0.5, 0.5)), made_result(accuracies=(0.501, 0.501))
-    far = made_result(accuracies=(0.6, 0.6))
+    one, two = example_result(accuracies=(0.5, 0.5)), example_result(accuracies=(0.501, 0.501))
+    far = example_result(accuracies=(0.6, 0.6))
     assert mark(ACCURACY.compare(one, two), ACCURACY) == NOISE
     assert mark(ACCURACY.compare(one, far), ACCURACY) == BETTER
 
 
 def test_one_seed_has_a_difference_and_no_mark() -> None:
-    runs = [run("a", made_result(accuracies=[0.5])), run("b", made_result(accuracies=[0.7]))]
+    runs = [run("a", example_result(accuracies=[0.5])), run("b", example_result(accuracies=[0.7]))]
     assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")[1:4] == ["0.500", "0.700", "+0.200"]
 
 
 def on_seeds(seeds: Sequence[int], accuracies: Sequence[float], **more: Any) -> Result:
-    one = made_result(accuracies=accuracies, **more)
+    one = example_result(accuracies=accuracies, **more)
     trained = zip(one.histories, seeds)
     return one.model_copy(
         update={"histories": tuple(h.model_copy(update={"seed": seed}) for h, seed in trained)}
@@ -139,8 +142,8 @@ def test_one_seed_is_compared_with_the_same_seed_only(
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_what_is_no_longer_finite_is_worse(figure: str, seeds: int) -> None:
     """In one seed only, which a mean over the others would hide."""
-    good = made_result(accuracies=[0.9, 0.8, 0.7][:seeds])
-    runs = [run("a", good), run("b", made_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
+    good = example_result(accuracies=[0.9, 0.8, 0.7][:seeds])
+    runs = [run("a", good), run("b", example_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
     assert worse(runs, FIGURES[figure]) == ["tiny"]
     cells = row_of(comparison(runs, FIGURES[figure], MARKDOWN), "tiny")
     assert cells[2:4] == ["not finite", f"not finite {WORSE}"]
@@ -151,20 +154,24 @@ def test_a_verdict_on_runs_needs_something_to_compare() -> None:
     one, other = run("a", on_seeds([0], [0.9])), run("b", on_seeds([1], [0.9]))
     for runs, figure, said in (
         ([one], "accuracy", "nothing to compare a with; give a second run"),
-        ([one, run("b", made_result("other"))], "accuracy", "a and b: no scenario in common"),
-        ([one, one, run("c", made_result("other"))], "accuracy", "a and c: no scenario in common"),
+        ([one, run("b", example_result("other"))], "accuracy", "a and b: no scenario in common"),
+        (
+            [one, one, run("c", example_result("other"))],
+            "accuracy",
+            "a and c: no scenario in common",
+        ),
         ([one, other], "accuracy", r"a and b: nothing .* 1 .*\(one seed against other seeds\)"),
         ([one, one], "epsilon", r"a and a: nothing .* \(epsilon is not in both\)"),
     ):
         with pytest.raises(FederatedError, match=said):
             require_comparable(runs, FIGURES[figure])
     require_comparable([one, one], ACCURACY)
-    both = [made_result("more"), on_seeds([0], [0.9])]
+    both = [example_result("more"), on_seeds([0], [0.9])]
     require_comparable([run("a", *both), run("b", *both[:1], on_seeds([1], [0.9]))], ACCURACY)
 
 
 def test_a_scenario_that_fails_now_is_worse() -> None:
-    first, second = made_result(), made_result(status="failed")
+    first, second = example_result(), example_result(status="failed")
     runs = [run("a", first), run("b", second)]
     assert worse(runs, ACCURACY) == ["tiny"]
     assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")[-1] == "passed → failed"
@@ -172,9 +179,9 @@ def test_a_scenario_that_fails_now_is_worse() -> None:
 
 def test_three_runs_are_each_compared_with_the_first() -> None:
     runs = [
-        run("a", made_result(accuracies=(0.80, 0.81, 0.82))),
-        run("b", made_result(accuracies=(0.90, 0.91, 0.92))),
-        run("c", made_result(accuracies=(0.70, 0.71, 0.72))),
+        run("a", example_result(accuracies=(0.80, 0.81, 0.82))),
+        run("b", example_result(accuracies=(0.90, 0.91, 0.92))),
+        run("c", example_result(accuracies=(0.70, 0.71, 0.72))),
     ]
     cells = row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")
     assert len(cells) == 7
@@ -184,8 +191,8 @@ def test_three_runs_are_each_compared_with_the_first() -> None:
 
 def test_what_is_not_in_every_run_is_listed_and_what_differs_is_told() -> None:
     runs = [
-        run("old", made_result(), made_result("gone")),
-        run("new", made_result(rounds=4, versions={"numpy": "1.26.0"}), made_result("added")),
+        run("old", example_result(), example_result("gone")),
+        run("new", example_result(rounds=4, versions={"numpy": "1.26.0"}), example_result("added")),
     ]
     text = comparison(runs, ACCURACY, MARKDOWN)
     assert row_of(text, "gone") == ["gone", "old"]
@@ -197,7 +204,7 @@ def test_what_is_not_in_every_run_is_listed_and_what_differs_is_told() -> None:
 
 
 def test_the_same_runs_differ_in_nothing() -> None:
-    text = comparison([run("a", made_result()), run("b", made_result())], ACCURACY, MARKDOWN)
+    text = comparison([run("a", example_result()), run("b", example_result())], ACCURACY, MARKDOWN)
     assert "1 scenario(s), 0 better, 0 worse, 1 the same" in text
     assert row_of(text, "tiny")[3] == "the same"
     assert "What else" not in text and "Not in every" not in text
@@ -205,7 +212,7 @@ def test_the_same_runs_differ_in_nothing() -> None:
 
 def test_names_are_shown_as_they_are_when_rendered() -> None:
     name = "odd_name[a=x|y,b=*c*]"
-    runs = [run("main", made_result(name)), run("my_branch", made_result(name))]
+    runs = [run("main", example_result(name)), run("my_branch", example_result(name))]
     html = MarkdownIt("commonmark").enable("table").render(comparison(runs, ACCURACY, MARKDOWN))
     assert f"<td>{name}</td>" in html
     assert ">my_branch</th>" in html
@@ -218,11 +225,11 @@ def test_names_are_shown_as_they_are_when_rendered() -> None:
 
 def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() -> None:
     results = [
-        made_result("m[alpha=10,algorithm=a]", (0.90, 0.91, 0.92)),
-        made_result("m[alpha=10,algorithm=b(mu=1,nu=2)]", (0.91, 0.90, 0.93)),
-        made_result("m[alpha=0.5,algorithm=a]", (0.5, 0.51, 0.52)),
-        made_result("m[alpha=0.5,algorithm=b(mu=1,nu=2)]", (0.7, 0.71, 0.72)),
-        made_result("m[alpha=2,algorithm=a]", (0.7, 0.71, 0.72)),
+        example_result("m[alpha=10,algorithm=a]", (0.90, 0.91, 0.92)),
+        example_result("m[alpha=10,algorithm=b(mu=1,nu=2)]", (0.91, 0.90, 0.93)),
+        example_result("m[alpha=0.5,algorithm=a]", (0.5, 0.51, 0.52)),
+        example_result("m[alpha=0.5,algorithm=b(mu=1,nu=2)]", (0.7, 0.71, 0.72)),
+        example_result("m[alpha=2,algorithm=a]", (0.7, 0.71, 0.72)),
     ]
     (pivot,) = of_matrices(results)
     rows, columns = pivot_table(pivot, ACCURACY, MARKDOWN)
@@ -234,7 +241,7 @@ def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() 
 
 
 def test_the_best_loss_is_the_least() -> None:
-    results = [made_result("m[a=1]", (0.5, 0.6)), made_result("m[a=2]", (0.1, 0.2))]
+    results = [example_result("m[a=1]", (0.5, 0.6)), example_result("m[a=2]", (0.1, 0.2))]
     (pivot,) = of_matrices(results)
     rows, _ = pivot_table(pivot, FIGURES["loss"], TERMINAL)
     assert rows[0][1].endswith("*") and not rows[1][1].endswith("*")
@@ -268,14 +275,14 @@ def test_one_seed_is_told_from_others_by_seeds_in_common(
 
 def test_any_scenarios_by_two_settings() -> None:
     results = [
-        made_result("one", split={"kind": "dirichlet", "alpha": 0.5}),
-        made_result("two", split={"kind": "dirichlet", "alpha": 10.0}),
-        made_result(
+        example_result("one", split={"kind": "dirichlet", "alpha": 0.5}),
+        example_result("two", split={"kind": "dirichlet", "alpha": 10.0}),
+        example_result(
             "three",
             split={"kind": "dirichlet", "alpha": 0.5},
             algorithm={"kind": "fedprox", "mu": 0.1},
         ),
-        made_result("four"),  # has no alpha
+        example_result("four"),  # has no alpha
     ]
     pivot = by_settings(results, "alpha", "training.algorithm")
     assert {place: r.id for place, r in pivot.cells.items()} == {
@@ -299,11 +306,11 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "a file").write_text("a")
     commit("nothing yet")
     git("tag", "empty")
-    write_result(made_result("tiny[alpha=0.1]", (0.80, 0.81, 0.82)), tmp_path / "reports")
-    write_result(made_result("Size", (0.80, 0.81, 0.82)), tmp_path / "reports")
+    write_result(example_result("tiny[alpha=0.1]", (0.80, 0.81, 0.82)), tmp_path / "reports")
+    write_result(example_result("Size", (0.80, 0.81, 0.82)), tmp_path / "reports")
     commit("first")
     git("checkout", "-qb", "other")
-    write_result(made_result("tiny[alpha=0.1]", (0.70, 0.71, 0.72)), tmp_path / "reports")
+    write_result(example_result("tiny[alpha=0.1]", (0.70, 0.71, 0.72)), tmp_path / "reports")
     commit("second")
     return tmp_path
 
@@ -418,9 +425,9 @@ def test_a_run_with_nothing_to_compare_does_not_pass(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     seeds = range(seed, seed + len(accuracies))
-    write_result(made_result(accuracies=accuracies), Path("a"))
+    write_result(example_result(accuracies=accuracies), Path("a"))
     write_result(on_seeds(seeds, accuracies), Path("b"))
-    write_result(made_result("other"), Path("c"))
+    write_result(example_result("other"), Path("c"))
     assert main(["compare", "a", "b", "--fail-if-worse", *arguments]) == bool(said)
     error = capsys.readouterr().err
     assert error.startswith(said) and error.count("\n") == bool(said)

@@ -17,12 +17,12 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from example_data import write_clients
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError, DataUnavailable
 from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
-from support import write_clients
 
 NOWHERE = Cache(Path("no-such-cache"))  # no data set but emnist reads it
 

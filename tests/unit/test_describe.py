@@ -15,7 +15,7 @@ from paths import ROOT
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.report.plots.labels import label_map
-from support import TINY
+from scenario_texts import TINY
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from example_results import curve_history as history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain
@@ -16,7 +17,6 @@ from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.observer import Progress
-from test_expectations import history
 
 
 def expect(**names: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from example_results import curve_history as history
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import FederatedError, ScenarioError
@@ -18,30 +19,8 @@ from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.training.algorithms.algorithm import algorithms
-from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.observer import Observer, Progress, Run
-
-
-def history(
-    accuracies: list[Optional[float]], bytes_of_round: Optional[int] = None, **more: Any
-) -> TrainingHistory:
-    rounds = [
-        Round(
-            round=number,
-            clients=2,
-            held_examples=10,
-            examples=10,
-            train_loss=1.0,
-            train_accuracy=0.5,
-            accuracy=accuracy,
-            loss=None if accuracy is None else 1.0,
-            bytes_up=bytes_of_round,
-            bytes_down=bytes_of_round and 10 * bytes_of_round,
-        )
-        for number, accuracy in enumerate(accuracies, start=1)
-    ]
-    given = {"seed": 0, "client_examples": (5, 5), "test_examples": 10, **more}
-    return TrainingHistory(rounds=tuple(rounds), **given)
 
 
 def verdict(name: str, *trainings: TrainingHistory, **keys: Any) -> Verdict:

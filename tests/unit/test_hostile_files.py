@@ -15,14 +15,14 @@ import pytest_federated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from paths import ROOT
+from processes import pytest_run
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.scenario.matrix import MAX_KEYS, MAX_VARIANTS
 from pytest_federated.scenario.source import MAX_BYTES, MAX_DEPTH, MAX_NODES
 from ruamel.yaml import YAML
-from support import pytest_run
-from test_scenario_errors import GOOD
+from scenario_texts import GOOD
 
 
 def bomb(first: str, item: Callable[[str], str]) -> str:
@@ -314,7 +314,7 @@ def test_pytest_refuses_all_of_it_at_once(tmp_path: Path, how: tuple[str, ...]) 
     for place, kind in enumerate(wanted):
         text = GOOD.replace("tiny", f"tiny{place}") + HOSTILE[kind][0]
         (folder / f"f{place}.yaml").write_text(text)
-    output = pytest_run(tmp_path, "-p", "no:cacheprovider", *how)
+    output = pytest_run(tmp_path, "-p", "no:cacheprovider", *how, fresh=True)
     assert "INTERNALERROR" not in output and "problem(s) in scenario files" in output
     for kind in wanted:
         assert HOSTILE[kind][1] in output

@@ -10,8 +10,8 @@ import importlib.util
 from typing import Any
 
 import pytest
+from partitioners import KNOWN, OURS, compare
 from paths import HELPERS
-from test_comparison import KNOWN, OURS, compare
 
 for package in ("flwr_datasets", "fedlab"):
     pytest.importorskip(package, reason=f"{package} is not installed: uv run --group partitioners")

@@ -10,7 +10,7 @@ import pytest
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.loader import load_file
-from test_scenario_errors import CLIENT_KEYS
+from scenario_texts import CLIENT_KEYS
 
 SCENARIO = """\
 schema: 1

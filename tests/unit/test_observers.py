@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-from made_results import history
+from example_results import history
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store

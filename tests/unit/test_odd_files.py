@@ -12,14 +12,14 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 import pytest
+from example_data import NO_CACHE, dataset, save
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Dataset, Examples, Loaded, datasets, in_memory
 from pytest_federated.data.federation import federate
 from pytest_federated.data.schema import Data
-from support import NO_CACHE, dataset, save
 
-pytestmark = pytest.mark.usefixtures("beside")
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 RNG = np.random.default_rng(0)
 N = 30
@@ -28,12 +28,12 @@ LABELS = np.arange(N) * 2 // N  # sorted, so that whatever numbers the rows tell
 ORDER = RNG.permutation(N)
 
 
-def refusal(function: Callable[[], Any], beside: Optional[Path] = None) -> str:
+def refusal(function: Callable[[], Any], folder: Optional[Path] = None) -> str:
     with pytest.raises(DataError) as bad:
         function()
     message = str(bad.value)
     assert "\n" not in message
-    return message.replace(f"{beside}/", "") if beside else message
+    return message.replace(f"{folder}/", "") if folder else message
 
 
 def noise(**columns: Any) -> pd.DataFrame:
@@ -257,9 +257,9 @@ def test_the_test_table_needs_no_index_and_may_have_one(write: Any, with_index: 
         ),
     ],
 )
-def test_what_cannot_be_excluded(keys: dict[str, Any], message: str, beside: Path) -> None:
+def test_what_cannot_be_excluded(keys: dict[str, Any], message: str, in_tmp_path: Path) -> None:
     chosen = as_csv(noise(), index=False)
-    assert refusal(lambda: features(**chosen, **keys), beside) == message
+    assert refusal(lambda: features(**chosen, **keys), in_tmp_path) == message
 
 
 # columns without names
@@ -379,20 +379,23 @@ LINES: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("keys", [{}, {"features": ["a"]}])
-def test_a_line_that_does_not_fit_the_header(kind: str, keys: Any, beside: Path) -> None:
+def test_a_line_that_does_not_fit_the_header(kind: str, keys: Any, in_tmp_path: Path) -> None:
     text, message = LINES[kind]
     Path("t.csv").write_text(text)
-    assert refusal(lambda: features(csv="t.csv", label="y", **keys), beside) == f"t.csv, {message}"
+    assert (
+        refusal(lambda: features(csv="t.csv", label="y", **keys), in_tmp_path)
+        == f"t.csv, {message}"
+    )
     with gzip.open("t.csv.gz", "wt") as packed:
         packed.write(text)
-    said = refusal(lambda: features(csv="t.csv.gz", label="y", **keys), beside)
+    said = refusal(lambda: features(csv="t.csv.gz", label="y", **keys), in_tmp_path)
     assert said == f"t.csv.gz, {message}"
 
 
-def test_a_test_table_with_such_a_line(beside: Path) -> None:
+def test_a_test_table_with_such_a_line(in_tmp_path: Path) -> None:
     Path("t.csv").write_text(GOOD)
     Path("later.csv").write_text("a,b,y\n0.5,1.5,0,\n")
-    message = refusal(lambda: dataset(csv="t.csv", label="y", test="later.csv"), beside)
+    message = refusal(lambda: dataset(csv="t.csv", label="y", test="later.csv"), in_tmp_path)
     assert message.startswith("later.csv, line 2: 4 values, and the header has 3 names; ")
 
 
@@ -429,13 +432,13 @@ def test_a_value_may_hold_the_separator_or_a_line_end() -> None:
     assert x.tolist() == [[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]]
 
 
-def test_parquet_columns_of_one_name(beside: Path) -> None:
+def test_parquet_columns_of_one_name(in_tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     table = pa.Table.from_arrays([pa.array([0.5, 1.5])] * 2 + [pa.array([0, 1])], ["a", "a", "y"])
     parquet.write_table(table, "t.parquet")
-    message = refusal(lambda: features(parquet="t.parquet", label="y"), beside)
+    message = refusal(lambda: features(parquet="t.parquet", label="y"), in_tmp_path)
     assert message.startswith("t.parquet cannot be read as a Parquet file: ")
     assert "Name(a)" in message
 
@@ -560,10 +563,10 @@ def test_a_16_bit_image_is_brought_to_a_size() -> None:
     ],
 )
 def test_images_of_which_nothing_says_what_is_white(
-    levels: np.ndarray, message: str, beside: Path
+    levels: np.ndarray, message: str, in_tmp_path: Path
 ) -> None:
     draw("i/x/1.tif", picture(levels))
-    assert refusal(lambda: features(image_folder="i"), beside) == (
+    assert refusal(lambda: features(image_folder="i"), in_tmp_path) == (
         f"i/x/1.tif: {message}: what is white? "
         "Save it with 8 or 16 bits, or with floats from 0 to 1"
     )
@@ -750,9 +753,9 @@ def load(kind):
 
 
 @pytest.fixture
-def clients(tff: Any, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (beside / "fed_odd_clients.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(beside)
+def clients(tff: Any, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_tmp_path / "fed_odd_clients.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(in_tmp_path)
 
 
 def from_tff(kind: str, **keys: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_data import NO_CACHE, dataset, save
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated import load_file, run
@@ -23,11 +24,10 @@ from pytest_federated.running.fingerprint import ingredients, training_key
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.user.files import find, fingerprint
 from pytest_federated.user.modules import own_folders
-from support import NO_CACHE, dataset, save
 
 RNG = np.random.default_rng(0)
 
-pytestmark = pytest.mark.usefixtures("beside")
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
 def made(chosen: dict[str, Any], **clients: Any) -> FederatedData:
@@ -172,17 +172,17 @@ def test_a_split_that_needs_natural_clients(client: Any) -> None:
          "of a.npz have (5, 4, 1)"),
     ],
 )  # fmt: skip
-def test_a_bad_npz(arrays: Any, chosen: Any, message: str, beside: Path) -> None:
+def test_a_bad_npz(arrays: Any, chosen: Any, message: str, in_tmp_path: Path) -> None:
     save("a.npz", **arrays)
     save("b.npz", x=IMAGES.transpose(0, 2, 1), y=DIGITS)
-    assert refusal(dataset, npz="a.npz", **chosen).replace(f"{beside}/", "") == message
+    assert refusal(dataset, npz="a.npz", **chosen).replace(f"{in_tmp_path}/", "") == message
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
-def test_no_npz_at_all(content: bytes, beside: Path) -> None:
+def test_no_npz_at_all(content: bytes, in_tmp_path: Path) -> None:
     Path("a.npz").write_bytes(content)
     message = refusal(dataset, npz="a.npz")
-    assert message.startswith(f"{beside}/a.npz cannot be read as an .npz archive of NumPy: ")
+    assert message.startswith(f"{in_tmp_path}/a.npz cannot be read as an .npz archive of NumPy: ")
 
 
 def test_one_array_is_no_npz() -> None:
@@ -204,8 +204,8 @@ VISITS = {"csv": "visits.csv", "label": "outcome", "client": "hospital", "catego
 
 
 @pytest.fixture
-def visits(beside: Path) -> Path:
-    file = beside / "visits.csv"
+def visits(in_tmp_path: Path) -> Path:
+    file = in_tmp_path / "visits.csv"
     file.write_text(TABLE)
     return file
 
@@ -224,8 +224,10 @@ def test_csv(visits: Path) -> None:
     np.testing.assert_array_equal(only.load(None).train.x, np.array([WEIGHTS, AGES]).T)
 
 
-def test_csv_standardized_by_the_training_table(visits: Path, beside: Path) -> None:
-    (beside / "later.csv").write_text(TABLE.replace("30,", "40,").replace("hospital", "clinic"))
+def test_csv_standardized_by_the_training_table(visits: Path, in_tmp_path: Path) -> None:
+    (in_tmp_path / "later.csv").write_text(
+        TABLE.replace("30,", "40,").replace("hospital", "clinic")
+    )
     read = dataset(**VISITS, standardize=True, test="later.csv")
     loaded = read.load(None)
     x = loaded.train.x
@@ -237,14 +239,14 @@ def test_csv_standardized_by_the_training_table(visits: Path, beside: Path) -> N
     np.testing.assert_array_equal(loaded.test.x[1:], x[1:])
 
 
-def test_csv_column_that_is_the_same_everywhere(beside: Path) -> None:
-    (beside / "flat.csv").write_text("age,sex,hospital,outcome\n7,f,a,0\n7,m,b,1\n")
+def test_csv_column_that_is_the_same_everywhere(in_tmp_path: Path) -> None:
+    (in_tmp_path / "flat.csv").write_text("age,sex,hospital,outcome\n7,f,a,0\n7,m,b,1\n")
     x = dataset(**{**VISITS, "csv": "flat.csv"}, standardize=True).load(None).train.x
     assert (x[:, 0] == 0).all()
 
 
-def test_csv_as_images_with_another_separator(beside: Path) -> None:
-    (beside / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n4;4;5;6;7\n")
+def test_csv_as_images_with_another_separator(in_tmp_path: Path) -> None:
+    (in_tmp_path / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n4;4;5;6;7\n")
     read = dataset(csv="a.csv", label="digit", separator=";", shape=[2, 2, 1])
     train = read.load(None).train
     np.testing.assert_array_equal(train.x[..., 0], np.arange(8).reshape(2, 2, 2))
@@ -293,8 +295,8 @@ def test_a_csv_that_is_not_utf8(visits: Path) -> None:
     assert "cannot be read as a table: 'utf-8' codec can't decode" in refusal(dataset, **VISITS)
 
 
-def test_a_test_table_that_does_not_fit(visits: Path, beside: Path) -> None:
-    other = beside / "other.csv"
+def test_a_test_table_that_does_not_fit(visits: Path, in_tmp_path: Path) -> None:
+    other = in_tmp_path / "other.csv"
     other.write_text(TABLE.replace(",sex", ",gender"))
     assert refusal(dataset, **VISITS, test="other.csv") == (
         f"{other} has no column 'sex' (data.dataset.test); "
@@ -312,10 +314,10 @@ def test_a_changed_csv_is_read_again(visits: Path) -> None:
     assert dataset(**VISITS).num_classes == 3
 
 
-def test_parquet_is_the_same_as_csv(visits: Path, beside: Path) -> None:
+def test_parquet_is_the_same_as_csv(visits: Path, in_tmp_path: Path) -> None:
     import pandas as pd
 
-    pd.read_csv(visits).to_parquet(beside / "visits.parquet")
+    pd.read_csv(visits).to_parquet(in_tmp_path / "visits.parquet")
     chosen = {k: v for k, v in VISITS.items() if k != "csv"}
     one, other = dataset(**VISITS), dataset(parquet="visits.parquet", **chosen)
     np.testing.assert_array_equal(one.load(None).train.x, other.load(None).train.x)
@@ -345,18 +347,21 @@ def test_parquet_with_a_column_of_lists() -> None:
         ([[1.0], [None]], "column 'x', row 2: a number is missing (NaN)"),
     ],
 )
-def test_a_bad_column_of_lists(rows: Any, message: str, beside: Path) -> None:
+def test_a_bad_column_of_lists(rows: Any, message: str, in_tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     parquet.write_table(pa.table({"x": rows, "label": [0, 1]}), "a.parquet")
-    assert refusal(dataset, parquet="a.parquet", label="label") == f"{beside}/a.parquet: {message}"
+    assert (
+        refusal(dataset, parquet="a.parquet", label="label")
+        == f"{in_tmp_path}/a.parquet: {message}"
+    )
 
 
-def test_no_parquet_at_all(beside: Path) -> None:
-    (beside / "a.parquet").write_text(TABLE)
+def test_no_parquet_at_all(in_tmp_path: Path) -> None:
+    (in_tmp_path / "a.parquet").write_text(TABLE)
     message = refusal(dataset, parquet="a.parquet", label="outcome")
-    assert message.startswith(f"{beside}/a.parquet cannot be read as a Parquet file: ")
+    assert message.startswith(f"{in_tmp_path}/a.parquet cannot be read as a Parquet file: ")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "huggingface"])
@@ -421,32 +426,33 @@ def test_image_folder_in_gray_at_one_size() -> None:
     assert list(read.natural) == []
 
 
-def test_bad_image_folders(beside: Path) -> None:
+def test_bad_image_folders(in_tmp_path: Path) -> None:
     Path("a/x").mkdir(parents=True)
     assert refusal(dataset, image_folder="a") == (
-        f"{beside}/a: there are no images in it; they stand there as label/image.png"
+        f"{in_tmp_path}/a: there are no images in it; they stand there as label/image.png"
     )
     draw("a/x/1.png", COLORED[0])
     draw("a/x/2.png", COLORED[0, :3])
     assert refusal(dataset, image_folder="a") == (
-        f"{beside}/a/x/2.png: 5 x 3 pixels; the images before have 5 x 4; data.dataset.size "
+        f"{in_tmp_path}/a/x/2.png: 5 x 3 pixels; the images before have 5 x 4; data.dataset.size "
         "brings all to one size"
     )
     Path("a/x/2.png").write_bytes(b"garbage")
     message = refusal(dataset, image_folder="a")
-    assert message.startswith(f"{beside}/a/x/2.png cannot be read as an image: ")
+    assert message.startswith(f"{in_tmp_path}/a/x/2.png cannot be read as an image: ")
     whole = Path("a/x/1.png").read_bytes()
     Path("a/x/2.png").write_bytes(whole[: len(whole) // 2])
     read = dataset(image_folder="a").load(None)
     message = refusal(lambda: read.train.x[:])
-    assert message.startswith(f"{beside}/a/x/2.png cannot be read as an image: ")
+    assert message.startswith(f"{in_tmp_path}/a/x/2.png cannot be read as an image: ")
     assert refusal(dataset, image_folder="a", by_client=True) == (
-        f"{beside}/a/x/1.png: images stand in {beside}/a as client/label/image"
+        f"{in_tmp_path}/a/x/1.png: images stand in {in_tmp_path}/a as client/label/image"
     )
     Path("a/x/2.png").unlink()
     draw("b/z/1.png", COLORED[0])
     assert refusal(dataset, image_folder="a", test="b") == (
-        f"{beside}/b: the folders' names, row 1: the label 'z' is none of the training examples'; "
+        f"{in_tmp_path}/b: the folders' names, row 1: "
+        "the label 'z' is none of the training examples'; "
         "these are x"
     )
 
@@ -454,7 +460,7 @@ def test_bad_image_folders(beside: Path) -> None:
 # Hugging Face
 
 
-def test_huggingface_images(beside: Path) -> None:
+def test_huggingface_images(in_tmp_path: Path) -> None:
     import datasets as hf
     from PIL import Image
 
@@ -478,14 +484,14 @@ def test_huggingface_images(beside: Path) -> None:
     assert data.examples(1).y.tolist() == [1, 0]
     np.testing.assert_array_equal(data.test.x[:], COLORED[4:] / np.float32(255))
     assert refusal(dataset, huggingface="saved", test="tset") == (
-        f"{beside}/saved has no split 'tset' (data.dataset.test); allowed: train, rest"
+        f"{in_tmp_path}/saved has no split 'tset' (data.dataset.test); allowed: train, rest"
     )
     Path("saved/train/data-00001-of-00002.arrow").unlink()
     message = refusal(dataset, huggingface="saved")
     assert "train/data-00001-of-00002.arrow cannot be read as an Arrow file: " in message
 
 
-def test_huggingface_arrays_and_text_labels(beside: Path) -> None:
+def test_huggingface_arrays_and_text_labels(in_tmp_path: Path) -> None:
     import datasets as hf
 
     x = RNG.integers(256, size=(4, 3, 2), dtype=np.uint8)
@@ -501,21 +507,21 @@ def test_huggingface_arrays_and_text_labels(beside: Path) -> None:
     sizes = dataset(huggingface="saved", features="size").load(None).train.x
     np.testing.assert_array_equal(sizes, [[1.5], [2], [3], [4]])
     assert refusal(dataset, huggingface="saved") == (
-        f"{beside}/saved has no column 'image' (data.dataset.features); "
+        f"{in_tmp_path}/saved has no column 'image' (data.dataset.features); "
         "allowed: pixels, label, size"
     )
     assert refusal(dataset, huggingface="saved", features="size", test="test") == (
-        f"{beside}/saved is a single split; data.dataset.test needs a DatasetDict"
+        f"{in_tmp_path}/saved is a single split; data.dataset.test needs a DatasetDict"
     )
 
 
-def test_no_huggingface_folder(beside: Path) -> None:
+def test_no_huggingface_folder(in_tmp_path: Path) -> None:
     Path("a").mkdir()
     assert "was not written by save_to_disk" in refusal(dataset, huggingface="a")
     Path("a/state.json").write_text("[]")
     Path("a/dataset_info.json").write_text("{}")
     assert refusal(dataset, huggingface="a") == (
-        f"{beside}/a/state.json cannot be read: it should hold a mapping"
+        f"{in_tmp_path}/a/state.json cannot be read: it should hold a mapping"
     )
 
 
@@ -523,9 +529,9 @@ def test_no_huggingface_folder(beside: Path) -> None:
 
 
 @pytest.fixture
-def home(beside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HOME", str(beside))
-    cached = beside / ".keras" / "datasets"
+def home(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(in_tmp_path))
+    cached = in_tmp_path / ".keras" / "datasets"
     cached.mkdir(parents=True)
     return cached
 
@@ -615,7 +621,7 @@ def damaged() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_a_damaged_file_is_named_whatever_is_wrong_with_it(beside: Path) -> None:
+def test_a_damaged_file_is_named_whatever_is_wrong_with_it(in_tmp_path: Path) -> None:
     """Cut off, or with some bytes changed: it is refused in one line, or read all the same."""
     rng = np.random.default_rng(0)
     for file, chosen in damaged().items():
@@ -635,7 +641,7 @@ def test_a_damaged_file_is_named_whatever_is_wrong_with_it(beside: Path) -> None
                 np.asarray(dataset(**chosen).load(None).train.x[:])
             except DataError as bad:
                 refused += 1
-                assert str(beside / Path(file).parts[0]) in str(bad), file
+                assert str(in_tmp_path / Path(file).parts[0]) in str(bad), file
         assert refused > 10, file
         Path(file).unlink()
         Path(file).write_bytes(whole)
@@ -673,9 +679,9 @@ def broken():
 
 
 @pytest.fixture
-def clients(tff: Any, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (beside / "fed_own_clients.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(beside)
+def clients(tff: Any, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_tmp_path / "fed_own_clients.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(in_tmp_path)
 
 
 def test_tff_clients(clients: None) -> None:
@@ -748,8 +754,8 @@ training: {rounds: 2}
 
 
 @pytest.fixture
-def scenario_file(beside: Path) -> Path:
-    folder = beside / "project" / "scenarios"
+def scenario_file(in_tmp_path: Path) -> Path:
+    folder = in_tmp_path / "project" / "scenarios"
     (folder / "data").mkdir(parents=True)
     rows = TABLE.splitlines(keepends=True)
     (folder / "data" / "visits.csv").write_text(rows[0] + "".join(rows[1:]) * 6)
@@ -766,11 +772,11 @@ def test_a_path_is_relative_to_the_scenario(
 
 
 def test_a_path_is_relative_to_where_pytest_runs(
-    scenario_file: Path, beside: Path, capsys: pytest.CaptureFixture[str]
+    scenario_file: Path, in_tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (scenario_file.parent / "data").rename(beside / "data")
+    (scenario_file.parent / "data").rename(in_tmp_path / "data")
     assert main(["describe", str(scenario_file)]) == 0
-    (beside / "data").rename(beside / "dta")
+    (in_tmp_path / "data").rename(in_tmp_path / "dta")
     capsys.readouterr()
     assert main(["describe", str(scenario_file)]) == 1
     assert capsys.readouterr().err == (
@@ -779,20 +785,23 @@ def test_a_path_is_relative_to_where_pytest_runs(
     )
 
 
-def test_the_nearest_folder_counts_first(beside: Path) -> None:
-    for folder in (beside, beside / "near"):
+def test_the_nearest_folder_counts_first(in_tmp_path: Path) -> None:
+    for folder in (in_tmp_path, in_tmp_path / "near"):
         folder.mkdir(exist_ok=True)
         (folder / "a.csv").write_text(folder.name)
-    with own_folders(beside / "near", beside):
-        assert find("a.csv", "key") == beside / "near" / "a.csv"
-        assert find(str(beside / "a.csv"), "key") == beside / "a.csv"
-    assert find("a.csv", "key") == beside / "a.csv"
+    with own_folders(in_tmp_path / "near", in_tmp_path):
+        assert find("a.csv", "key") == in_tmp_path / "near" / "a.csv"
+        assert find(str(in_tmp_path / "a.csv"), "key") == in_tmp_path / "a.csv"
+    assert find("a.csv", "key") == in_tmp_path / "a.csv"
 
 
-def test_what_find_says(beside: Path) -> None:
-    (beside / "visits.csv").write_text("")
+def test_what_find_says(in_tmp_path: Path) -> None:
+    (in_tmp_path / "visits.csv").write_text("")
     assert refusal(find, "vists.csv", "key").endswith("runs; did you mean 'visits.csv'?")
-    assert refusal(find, str(beside / "x"), "key") == f"key: there is no file {str(beside / 'x')!r}"
+    assert (
+        refusal(find, str(in_tmp_path / "x"), "key")
+        == f"key: there is no file {str(in_tmp_path / 'x')!r}"
+    )
     assert refusal(find, ".", "key") == "key: '.' is a folder; a file is needed"
     assert refusal(find, "visits.csv", "key", folder=True) == (
         "key: 'visits.csv' is a file; a folder is needed"

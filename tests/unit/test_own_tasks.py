@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_data import dataset, save
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -17,7 +18,6 @@ from pytest_federated import run
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.files.label_encoding import Tags, Tokens, coding
 from pytest_federated.scenario.schema import Scenario
-from support import dataset, save
 
 RNG = np.random.default_rng(0)
 TEXT = RNG.integers(0, 7, size=(12, 6))
@@ -25,7 +25,7 @@ NEXT = np.where(RNG.random((12, 6)) < 0.2, -5, RNG.integers(0, 5, size=(12, 6)))
 HAS = RNG.integers(0, 2, size=(12, 3))
 NUMBERS = RNG.normal(size=(12, 4)).astype(np.float32)
 
-pytestmark = pytest.mark.usefixtures("beside")
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
 @given(
@@ -84,7 +84,7 @@ def test_npz_of_tags() -> None:
     np.testing.assert_array_equal(loaded.test.y, HAS[:3])
 
 
-def test_columns_of_tags_in_tables(beside: Path) -> None:
+def test_columns_of_tags_in_tables(in_tmp_path: Path) -> None:
     import pandas as pd
 
     columns = {f"n{i}": NUMBERS[:, i] for i in range(4)}
@@ -103,7 +103,7 @@ def test_columns_of_tags_in_tables(beside: Path) -> None:
     with pytest.raises(DataError) as bad:
         dataset(csv="a.csv", label=["wet", "cold", "dark"], task="tags")
     assert str(bad.value) == (
-        f"{beside}/a.csv: columns 'wet', 'cold', 'dark', row 8: nothing stands there"
+        f"{in_tmp_path}/a.csv: columns 'wet', 'cold', 'dark', row 8: nothing stands there"
     )
 
 
@@ -137,11 +137,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("named", "task", "message"), BAD)
-def test_bad_tokens_and_tags(named: Any, task: str, message: str, beside: Path) -> None:
+def test_bad_tokens_and_tags(named: Any, task: str, message: str, in_tmp_path: Path) -> None:
     save("a.npz", **{"x": TEXT, **named})
     with pytest.raises(DataError) as bad:
         dataset(npz="a.npz", task=task)
-    assert str(bad.value).startswith(f"{beside}/{message}")
+    assert str(bad.value).startswith(f"{in_tmp_path}/{message}")
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,11 @@ def load(seed=0):
 """
 
 
-def test_tff_clients_with_tokens(tff: Any, beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (beside / "fed_token_clients.py").write_text(CLIENTS)
-    monkeypatch.syspath_prepend(beside)
+def test_tff_clients_with_tokens(
+    tff: Any, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (in_tmp_path / "fed_token_clients.py").write_text(CLIENTS)
+    monkeypatch.syspath_prepend(in_tmp_path)
     read = dataset(kind="tff", tff="fed_token_clients:load", task="tokens")
     train = read.load(["bob"]).train
     rng = np.random.default_rng(0)

@@ -9,7 +9,9 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 import tree
-from made_results import made_result
+from example_data import algorithm as known
+from example_data import federation
+from example_results import example_result
 from paths import ROOT
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import most_often
@@ -26,8 +28,6 @@ from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.privacy import guarantee
 from pytest_federated.training.schema import Training
-from support import algorithm as known
-from support import federation
 
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
 
@@ -138,7 +138,7 @@ def test_without_noise_nothing_is_private() -> None:
     ],
 )
 def test_the_report_says_where_epsilon_is_an_approximation(kind: str, told: str, how: str) -> None:
-    made = made_result(accuracies=(0.5,))
+    made = example_result(accuracies=(0.5,))
     chosen = scenario({**DP, "kind": kind}, {"kind": "fixed", "cohorts": [[0]]}).settings()
     (history,) = made.histories
     private = history.model_copy(update={"epsilon": 9.5, "delta": 0.01})
@@ -150,7 +150,7 @@ def test_the_report_says_where_epsilon_is_an_approximation(kind: str, told: str,
 
 
 def test_the_report_says_where_no_epsilon_can_be_promised() -> None:
-    made = made_result(accuracies=(0.5,))
+    made = example_result(accuracies=(0.5,))
 
     def rows(aggregator: Any) -> list[list[str]]:
         chosen = scenario(aggregator, {"kind": "cyclic", "blocks": 2}).settings()
@@ -255,7 +255,12 @@ TOGETHER = {"kind": "mine", "share": 0.5}
         (TREE, "poisson", {"stragglers": TOGETHER}, STRAGGLES),
         (DP, "poisson", {"attacks": {"kind": "boost", "share": 0.5, "factor": 10}}, ""),
         ({**DISTRIBUTED, "zeroing": True}, "poisson", {}, "zeroing is estimated without noise"),
-        ("mean", "poisson", {}, "the aggregator mean adds no noise; allowed: dp, dp_ftrl, dist"),
+        (
+            "mean",
+            "poisson",
+            {},
+            "the aggregator mean adds no noise; allowed: distributed_dp, dp, dp_ftrl",
+        ),
     ],
 )
 def test_no_epsilon_where_none_can_be_promised(

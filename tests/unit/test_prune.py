@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from made_results import made_result
+from example_results import example_result
 from pytest_federated.__main__ import main
 from pytest_federated.expectations.baselines import baseline_file, baseline_of, write_baseline
 from pytest_federated.report.pages import write_report
@@ -30,9 +30,9 @@ def scenario(file: str, name: str, more: str = "") -> Path:
     return path
 
 
-def baseline(beside: Path, name: str) -> Path:
-    path = baseline_file(beside, name)
-    write_baseline(baseline_of(made_result(name)), path)
+def baseline(folder: Path, name: str) -> Path:
+    path = baseline_file(folder, name)
+    write_baseline(baseline_of(example_result(name)), path)
     return path
 
 
@@ -48,7 +48,7 @@ def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         baseline(beside, name)
     gone = [baseline(one, "one[batch_size=5]"), baseline(one, "two")]
     gone.append(baseline(Path("scenarios/empty/three.yaml"), "three"))
-    write_report([made_result(name) for name in (*kept, "three", "four")], Path("reports"))
+    write_report([example_result(name) for name in (*kept, "three", "four")], Path("reports"))
     return sorted(gone)
 
 

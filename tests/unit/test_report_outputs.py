@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from made_results import made_result
+from example_results import example_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.report.github import step_summary
@@ -34,9 +34,9 @@ from pytest_federated.results.store import read_results, write_result
 def folder(tmp_path: Path) -> Path:
     """A folder with three records."""
     for one in (
-        made_result("m[alpha=0.1]", (0.5, 0.6)),
-        made_result("m[alpha=10]", (0.8, 0.9), split={"kind": "dirichlet", "alpha": 10.0}),
-        made_result("other[a=<b>]", (0.3, math.nan), status="failed"),
+        example_result("m[alpha=0.1]", (0.5, 0.6)),
+        example_result("m[alpha=10]", (0.8, 0.9), split={"kind": "dirichlet", "alpha": 10.0}),
+        example_result("other[a=<b>]", (0.3, math.nan), status="failed"),
     ):
         write_result(one, tmp_path / "reports")
     return tmp_path / "reports"
@@ -66,7 +66,7 @@ def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(folder: Path
 
 
 def with_clients(**figures: Any) -> Result:
-    one = made_result(accuracies=[0.5])
+    one = example_result(accuracies=[0.5])
     history = one.histories[0].model_copy(update=figures)
     return one.model_copy(update={"histories": (history,)})
 
@@ -87,7 +87,7 @@ def test_the_map_of_labels_has_a_pixel_for_each_client_and_label() -> None:
     import numpy as np
     from matplotlib.image import imread
 
-    picture = labels_by_client(made_result())
+    picture = labels_by_client(example_result())
     assert picture
     data = re.search(r"data:image/png;base64,\s*([^\"]+)\"", picture.svg())
     assert data
@@ -140,7 +140,7 @@ class Page(HTMLParser):
 
 def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
     results = read_results(folder)
-    gone = made_result("gone", status="skipped", reason="a < b", histories=())
+    gone = example_result("gone", status="skipped", reason="a < b", histories=())
     all_of_them = [*results, gone]
     text = page(all_of_them)
     assert page(all_of_them) == text
@@ -157,7 +157,7 @@ def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
     for name in ("m[alpha=0.1]", "other[a=<b>]", "a < b"):
         assert name in found.cells
     assert text == page(
-        [*results, made_result("gone", status="skipped", reason="a < b", histories=())]
+        [*results, example_result("gone", status="skipped", reason="a < b", histories=())]
     )
 
 
@@ -307,7 +307,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
     assert not (folder / "report.md").exists()
     main(arguments)
     capsys.readouterr()
-    write_result(made_result("m[alpha=0.1]", (0.1, 0.2)), folder)
+    write_result(example_result("m[alpha=0.1]", (0.1, 0.2)), folder)
     assert main([*arguments, "--check"]) == 1
     said = capsys.readouterr().err
     assert "README.md" in said and "m-alpha=0.1.accuracy.svg" in said
@@ -446,7 +446,10 @@ def test_a_page_behind_a_link_is_written_and_the_link_stays(folder: Path) -> Non
 
 
 def test_the_step_summary_has_all_scenarios_and_what_was_missed() -> None:
-    results = [made_result("good"), made_result("bad[a=x|y]", status="failed", reason="too low")]
+    results = [
+        example_result("good"),
+        example_result("bad[a=x|y]", status="failed", reason="too low"),
+    ]
     text = step_summary(results)
     assert "**1 passed, 1 failed**" in text
     assert r"### bad\[a=x\|y\]: failed" in text and "too low" in text

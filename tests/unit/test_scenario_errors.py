@@ -14,20 +14,12 @@ from pytest_federated.scenario.files import load_all
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models
 from pytest_federated.training.optimizers.optimizer import optimizers
+from scenario_texts import CLIENT_KEYS, GOOD
 
-GOOD = """\
-schema: 1
-name: tiny
-data: {dataset: digits}
-clients: {count: 4}
-model: mlp
-training: {rounds: 2}
-"""
 DATA_SETS = ", ".join(datasets.names())
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
 )
-CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, attacks"
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
     "eval_every, execution, personalize"

@@ -415,16 +415,16 @@ def test_code_from_no_file_is_never_taken_for_unchanged(monkeypatch: pytest.Monk
 
 
 def test_the_line_that_is_blamed_is_the_users(
-    beside: Path, monkeypatch: pytest.MonkeyPatch
+    in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (beside / "blamed_module.py").write_text(
+    (in_tmp_path / "blamed_module.py").write_text(
         "import json\ndef reads():\n    return json.loads('nothing')\n"
     )
-    monkeypatch.syspath_prepend(beside)
+    monkeypatch.syspath_prepend(in_tmp_path)
     with pytest.raises(FederatedError) as raised:
         call(
             load("blamed_module:reads"), {}, {}, "model.keras: blamed_module:reads", FederatedError
         )
     # Not the line of Python's json module that raises.
-    place = f"(line 3 of {beside / 'blamed_module.py'}: return json.loads('nothing'))"
+    place = f"(line 3 of {in_tmp_path / 'blamed_module.py'}: return json.loads('nothing'))"
     assert str(raised.value).endswith(place)

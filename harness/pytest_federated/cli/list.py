@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
+import click
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    listing = commands.add_parser("list", help="what scenario files can choose")
-    listing.add_argument("concept", choices=sorted(registries()))
-    listing.set_defaults(run=_run)
+from pytest_federated.cli.parameters import LazyChoice
 
 
 def registries() -> dict[str, Any]:
@@ -48,13 +44,21 @@ def registries() -> dict[str, Any]:
     }
 
 
-def _run(chosen: argparse.Namespace) -> int:
+class _ListCommand(click.Command):
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_paragraph()
+        formatter.write_text(f"A CONCEPT is one of {', '.join(sorted(registries()))}.")
+
+
+@click.command("list", cls=_ListCommand, short_help="Show what scenario files can choose.")
+@click.argument("concept", type=LazyChoice(lambda: sorted(registries())), metavar="CONCEPT")
+def command(concept: str) -> None:
+    """Show what scenario files can choose."""
     from tabulate import tabulate
 
-    registry = registries()[chosen.concept]
+    registry = registries()[concept]
     rows = [
         [name, ", ".join(registry[name].keywords), registry[name].summary]
         for name in registry.names()
     ]
     print(tabulate(rows, ["name", "keys", ""]))
-    return 0

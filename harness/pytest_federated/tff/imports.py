@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 from packaging.requirements import Requirement
 
-from pytest_federated.core import signals as interrupts
+from pytest_federated.core import signals
 from pytest_federated.core.errors import RuntimeUnavailable
 
 TFF_VERSION = "0.87.0"
@@ -73,7 +73,7 @@ def import_tff() -> Any:
     if reason := missing():
         raise RuntimeUnavailable(reason)
     global _is_cut_off
-    with interrupts.uncounted(), silenced(), _without_collector():
+    with signals.uncounted(), silenced(), _without_collector():
         try:
             import tensorflow  # noqa: F401
             import tensorflow_federated as tff

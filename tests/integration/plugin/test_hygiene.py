@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forks import Program, environment
-from support import LONG, TINY, is_running, wait_until, worker_pids
+from forked_programs import Program, environment
+from processes import is_running, wait_until, worker_pids
+from scenario_texts import LONG, TINY
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def descendants(root: int) -> set[int]:
 
 
 @pytest.fixture
-def training(project: Path) -> Iterator[Program]:
+def training(project: Path, tff_programs: None) -> Iterator[Program]:
     """A pytest that trains for long, in the middle of it."""
     write(project, LONG)
     program = Program(*command(), cwd=project)
@@ -90,6 +91,7 @@ def test_signals_that_end_python(training: Program, sent: signal.Signals) -> Non
     assert wait_until(lambda: not is_running(worker), 5)
 
 
+@pytest.mark.usefixtures("tff_programs")
 def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> None:
     write(project, LONG, "a")
     write(project, TINY, "b")
@@ -130,6 +132,7 @@ def piped(project: Path, *arguments: str) -> tuple[str, int]:
     return done.stdout + done.stderr, done.returncode
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize(
     ("arguments", "code", "is_fresh"),
     [
@@ -166,6 +169,7 @@ def test_a_piped_pytest_returns_and_is_quiet(
         assert "1 failed" in output and "second" not in output
 
 
+@pytest.mark.usefixtures("tff_programs")
 def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     project: Path,
 ) -> None:
@@ -184,6 +188,7 @@ def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     assert "report: out/report.md" in output
 
 
+@pytest.mark.usefixtures("tff_programs")
 def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     write(project, LONG)
     process = subprocess.Popen(

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forks import Program
+from forked_programs import Program
+from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
 from pytest_federated.running.fingerprint import training_key
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
-from support import LONG, TINY, pytest_run, wait_until
+from scenario_texts import LONG, TINY
 
 
 @pytest.fixture
@@ -49,6 +50,7 @@ def build(input_shape, num_classes):
 """
 
 
+@pytest.mark.usefixtures("tff_programs")
 def test_what_has_not_changed_is_not_trained_again(project: Path) -> None:
     own = TINY.replace("{kind: mlp, hidden: [16]}", '{keras: "own:build"}')
     write(project, a=TINY.replace("name: tiny", "name: a"), b=own.replace("name: tiny", "name: b"))
@@ -232,6 +234,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize(
     ("sent", "every"), [(signal.SIGKILL, 7), (signal.SIGINT, 10_000)], ids=["kill", "ctrl-c"]
 )
@@ -268,6 +271,7 @@ def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> N
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
 
+@pytest.mark.usefixtures("tff_programs")
 def test_the_time_limit_ends_one_scenario(project: Path) -> None:
     named = {n: TINY.replace("name: tiny", f"name: {n}") for n in ("a", "c")}
     write(project, **named, b=LONG)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_results import made_result
+from example_results import example_result
+from processes import pytest_run
 from pytest_federated.__main__ import main
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.pages import write_record, write_report
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, read_results
-from support import TINY, pytest_run
+from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
 
@@ -67,7 +68,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
         for number, name in enumerate(names):
             (folder / f"{number}.yaml").write_text(scenario(name), encoding="utf-8")
         for report in ("before", "out"):
-            write_report([made_result(name) for name in names], pytester.path / report)
+            write_report([example_result(name) for name in names], pytester.path / report)
 
     return write
 
@@ -146,7 +147,7 @@ def test_what_is_not_reached_keeps_its_figures_and_says_so(
     project("good", name, "later")
     output = pytest_run(pytester.path, "scenarios", "--fed-report=out", *options)
     found = recorded()
-    kept = made_result("later").model_copy(
+    kept = example_result("later").model_copy(
         update={"status": "not reached", "reason": REASONS["later"]}
     )
     assert found["good"].status == "passed"
@@ -321,11 +322,13 @@ def test_curves_that_cannot_be_written_cost_nothing(pytester: pytest.Pytester) -
 
 
 def test_a_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
-    skipped = made_result(status="skipped", reason="no data").model_copy(update={"histories": ()})
+    skipped = example_result(status="skipped", reason="no data").model_copy(
+        update={"histories": ()}
+    )
     (tmp_path / "records").mkdir()
     (tmp_path / "records/tiny.json").write_text("{", encoding="utf-8")
     assert write_record(skipped, tmp_path) == skipped  # over a damaged one
-    write_record(made_result("other"), tmp_path)
+    write_record(example_result("other"), tmp_path)
     (tmp_path / "records/other.json").rename(tmp_path / "records/tiny.json")
     assert write_record(skipped, tmp_path) == skipped
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from processes import pytest_run
 from pytest_federated.__main__ import main
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.modules import read_from
-from support import pytest_run
 
 SCENARIO = """\
 schema: 1
@@ -87,6 +87,7 @@ def two_folders(root: Path) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -131,6 +132,7 @@ training: {rounds: 1}
 """
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize("mode", ["prepend", pytest.param("importlib", marks=pytest.mark.slow)])
 def test_what_a_conftest_registers_is_trained_anew_when_it_changes(
     tmp_path: Path, mode: str
@@ -160,6 +162,7 @@ def test_what_a_conftest_registers_is_trained_anew_when_it_changes(
     assert "1 failed" in pytest_run(tmp_path, "--tb=no")
 
 
+@pytest.mark.usefixtures("tff_programs")
 def test_registered_code_that_cannot_be_read_is_always_trained_anew(tmp_path: Path) -> None:
     code = REGISTERS[REGISTERS.index("@") :]
     code = code.replace("from late import clients", "").replace(

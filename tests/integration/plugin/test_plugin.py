@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import TINY, pytest_run, worker_pids
+from processes import pytest_run, worker_pids
+from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
 

@@ -16,18 +16,19 @@ from types import SimpleNamespace
 from typing import Optional
 
 import pytest
-from forks import environment
+from forked_programs import environment
+from processes import is_running
 from pytest_federated import Options, Scenario
-from pytest_federated.core import signals as interrupts
+from pytest_federated.core import signals
 from pytest_federated.core.errors import TimeLimitExceeded
 from pytest_federated.running import pipeline
 from pytest_federated.tff import context, worker
 from ruamel.yaml import YAML
-from support import LONG, TINY, is_running
+from scenario_texts import LONG, TINY
 
 
 def test_an_interrupt_that_became_another_exception() -> None:
-    with pytest.raises(KeyboardInterrupt), interrupts.kept():
+    with pytest.raises(KeyboardInterrupt), signals.kept():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
@@ -42,7 +43,7 @@ def test_an_interrupt_that_was_dropped(ask: bool) -> None:
 
     thing = Something()
     kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), interrupts.kept() as check:
+    with pytest.raises(KeyboardInterrupt), signals.kept() as check:
         del thing  # Python prints what a callback raises, and goes on
         assert kept() is None
         if ask:
@@ -58,7 +59,7 @@ def _xla_gc_callback(number: int) -> None:
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, None), (signal.SIGALRM, 60)])
 def test_a_strike_where_it_would_be_dropped_comes_again(number: int, seconds: int) -> None:
     wanted = KeyboardInterrupt if number == signal.SIGINT else TimeLimitExceeded
-    with pytest.raises(wanted), interrupts.kept(seconds):
+    with pytest.raises(wanted), signals.kept(seconds):
         _xla_gc_callback(number)
         time.sleep(10)
         pytest.fail("it did not come again")
@@ -67,12 +68,12 @@ def test_a_strike_where_it_would_be_dropped_comes_again(number: int, seconds: in
 
 
 def test_other_exceptions_stay_what_they_are() -> None:
-    with pytest.raises(ValueError, match="mine"), interrupts.kept():
+    with pytest.raises(ValueError, match="mine"), signals.kept():
         raise ValueError("mine")
 
 
 def test_the_handler_is_given_back() -> None:
-    with interrupts.kept():
+    with signals.kept():
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -83,7 +84,7 @@ def test_someone_elses_handler_is_left_alone() -> None:
 
     before = signal.signal(signal.SIGINT, own)
     try:
-        with interrupts.kept():
+        with signals.kept():
             assert signal.getsignal(signal.SIGINT) is own
     finally:
         signal.signal(signal.SIGINT, before)
@@ -94,7 +95,7 @@ def test_another_thread_is_left_alone() -> None:
 
     def work() -> None:
         try:
-            with interrupts.kept() as check:
+            with signals.kept() as check:
                 check()
         except BaseException as bad:
             failed.append(bad)
@@ -133,7 +134,7 @@ def _is_whole() -> bool:
 
 def test_the_limit_waits_for_an_import_and_then_strikes(library: Path) -> None:
     library.write_text(struck(signal.SIGALRM))
-    with pytest.raises(TimeLimitExceeded), interrupts.kept(60):
+    with pytest.raises(TimeLimitExceeded), signals.kept(60):
         importlib.import_module("some_library")
         time.sleep(30)
         pytest.fail("it did not strike")
@@ -143,16 +144,16 @@ def test_the_limit_waits_for_an_import_and_then_strikes(library: Path) -> None:
 def test_an_import_that_has_no_end_is_struck(
     library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interrupts, "_IMPORT_SECONDS", 0.2)
+    monkeypatch.setattr(signals, "_IMPORT_SECONDS", 0.2)
     library.write_text("import time\ntime.sleep(30)\n")
-    with pytest.raises(TimeLimitExceeded), interrupts.kept(0.1):
+    with pytest.raises(TimeLimitExceeded), signals.kept(0.1):
         importlib.import_module("some_library")
     assert "some_library" not in sys.modules
 
 
 def test_ctrl_c_waits_for_an_import(library: Path) -> None:
     library.write_text(struck(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), interrupts.kept():
+    with pytest.raises(KeyboardInterrupt), signals.kept():
         importlib.import_module("some_library")
         time.sleep(30)
         pytest.fail("it did not strike")
@@ -163,7 +164,7 @@ def test_ctrl_c_waits_for_an_import_where_the_alarm_is_someone_elses(library: Pa
     library.write_text(struck(signal.SIGINT))
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     try:
-        with pytest.raises(KeyboardInterrupt), interrupts.kept() as check:
+        with pytest.raises(KeyboardInterrupt), signals.kept() as check:
             importlib.import_module("some_library")
             check()
             pytest.fail("check raises")
@@ -174,14 +175,14 @@ def test_ctrl_c_waits_for_an_import_where_the_alarm_is_someone_elses(library: Pa
 
 def test_a_second_ctrl_c_does_not_wait(library: Path) -> None:
     library.write_text(struck(signal.SIGINT, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), interrupts.kept():
+    with pytest.raises(KeyboardInterrupt), signals.kept():
         importlib.import_module("some_library")
     assert not _is_whole()
 
 
 def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
     library.write_text(struck(signal.SIGALRM, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), interrupts.kept(60):
+    with pytest.raises(KeyboardInterrupt), signals.kept(60):
         importlib.import_module("some_library")
         time.sleep(30)
     assert _is_whole()
@@ -189,7 +190,7 @@ def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
 
 def test_a_block_within_an_import_is_struck(library: Path) -> None:
     library.write_text(
-        "from pytest_federated.tff import interrupts\nimport signal\nwith interrupts.kept():\n"
+        "from pytest_federated.core import signals\nimport signal\nwith signals.kept():\n"
         "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
     )
     with pytest.raises(KeyboardInterrupt):
@@ -197,17 +198,17 @@ def test_a_block_within_an_import_is_struck(library: Path) -> None:
 
 
 def test_what_does_not_count_takes_nothing_of_the_limit() -> None:
-    with interrupts.kept(60):
-        block = interrupts._running.get()
+    with signals.kept(60):
+        block = signals._running.get()
         assert block and block.end
         before = block.end
-        with interrupts.uncounted():
+        with signals.uncounted():
             assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
             time.sleep(0.3)
         assert block.end >= before + 0.3
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
-    with interrupts.uncounted():
+    with signals.uncounted():
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
@@ -232,6 +233,7 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 """
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
 def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
@@ -255,11 +257,11 @@ def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
 
 
 STUB = """
-from pytest_federated.tff import interrupts
+from pytest_federated.core import signals
 from pytest_federated.tff.imports import import_tff
 
 try:
-    with interrupts.kept({seconds}):
+    with signals.kept({seconds}):
         try:
             import_tff()
         finally:

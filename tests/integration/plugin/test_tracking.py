@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from made_results import made_result
+from example_results import example_result
 from pytest_federated.__main__ import main
 from pytest_federated.report.mlflow import log
 from pytest_federated.results.store import read_results
 from pytest_federated.training.observer import Progress, Run
-from support import TINY
+from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
 
@@ -88,7 +87,7 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
     # Not by its name: pytester's runs leave an older module of that name behind.
     monkeypatch.setattr(import_module("pytest_federated.tff.tensorboard"), "ScalarsByRound", Told)
     monkeypatch.setattr(Told, "written", [], raising=False)
-    one = made_result("tiny", (0.5, 0.6), rounds=4)
+    one = example_result("tiny", (0.5, 0.6), rounds=4)
     tensorboard = TensorBoard(tmp_path, one.id)
     first, second = one.histories
     tensorboard.begin(Run(seed=0, position=0, rounds=4))
@@ -121,7 +120,7 @@ def test_without_mlflow_it_is_told_before_anything_runs(
 def test_mlflow_has_a_run_for_each_seed(tmp_path: Path) -> None:
     """Where MLflow is installed; it is not among the tools of development."""
     mlflow = pytest.importorskip("mlflow")
-    one = made_result("tiny[alpha=0.1]", (0.5, 0.6), rounds=3)
+    one = example_result("tiny[alpha=0.1]", (0.5, 0.6), rounds=3)
     log(one, tmp_path / "runs")
     log(one, tmp_path / "runs")
     client = mlflow.MlflowClient(tracking_uri=(tmp_path / "runs").as_uri())
@@ -144,5 +143,5 @@ def test_the_names_of_exported_figures_are_those_of_the_options(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        main(["compare", "--help"])
-    assert re.search(r"--figure \{accuracy,best_accuracy,loss,", capsys.readouterr().out)
+        main(["compare", "reports", "--figure", "nope"])
+    assert "'accuracy', 'best_accuracy', 'loss'," in capsys.readouterr().err

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 import pytest
-from forks import Program
+from forked_programs import Program
+from processes import is_running, pytest_run, wait_until, worker_pids
 from pytest_federated import DataError, Options, RuntimeUnavailable, Scenario, run
 from pytest_federated.running.dask import DaskCluster, _train_there
 from pytest_federated.running.fingerprint import ingredients
-from support import TINY, is_running, pytest_run, wait_until, worker_pids
+from scenario_texts import TINY
 
 pytest.importorskip("distributed")
+pytestmark = pytest.mark.usefixtures("tff_programs")
 
 OWN = """\
 import tensorflow as tf

@@ -20,8 +20,10 @@ import numpy as np
 import portpicker
 import pytest
 import pytest_federated
-from forks import Program, environment
+from example_data import algorithm, federation
+from forked_programs import Program, environment
 from paths import ROOT
+from processes import is_running, wait_until, worker_pids
 from pytest_federated.__main__ import main
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.systems import Systems
@@ -36,7 +38,7 @@ from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import LONG, TINY, algorithm, federation, is_running, wait_until, worker_pids
+from scenario_texts import LONG, TINY
 
 
 class Served:
@@ -578,4 +580,5 @@ def test_ports_that_are_none(port: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as end:
         main(["worker", "--port", port])
     assert end.value.code == 2
-    assert f"argument --port: invalid port value: '{port}'" in capsys.readouterr().err
+    said = f"Invalid value for '--port': got '{port}'; a port is a number from 1 to 65535"
+    assert said in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_data import federation
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
@@ -15,7 +16,6 @@ from pytest_federated.training.history import Round
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import federation
 
 SOURCE = """
 import collections

@@ -11,28 +11,25 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from pytest_federated.data.federation import FederatedData
-from pytest_federated.training.aggregators.aggregator import aggregators
-from pytest_federated.training.engine.build import trainer_for
-from pytest_federated.training.schema import Training
-from test_algorithms import (
+from numpy_reference import (
     BASE,
     COHORT,
     MODEL,
     RATE,
     ROUNDS,
     SEED,
+    Weights,
     assert_close,
     assert_far,
     cohort_of,
-    data,
     measure,
     reference,
     sgd,
 )
-from test_numpy_reference import Weights
-
-__all__ = ["data"]
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.engine.build import trainer_for
+from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
 

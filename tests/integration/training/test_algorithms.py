@@ -9,13 +9,33 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from types import SimpleNamespace
-from typing import Any, Callable, Optional
+from typing import Any
 
 import numpy as np
 import pytest
+from example_data import algorithm, federation
+from numpy_reference import (
+    BASE,
+    COHORT,
+    MODEL,
+    MOMENTUM,
+    RATE,
+    ROUNDS,
+    SEED,
+    Client,
+    Server,
+    Weights,
+    assert_close,
+    assert_far,
+    batches,
+    cohort_of,
+    gradient,
+    measure,
+    reference,
+    sgd,
+)
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import LocalWork, cohort_of_round, shuffled_examples
-from pytest_federated.clients.sampling.sampler import draw, samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.clients.systems import Systems
 from pytest_federated.core.seeds import Stream, generator
@@ -26,107 +46,10 @@ from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, algo
 from pytest_federated.training.algorithms.scaffold import scaffold
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
-from pytest_federated.training.models.model import models
 from pytest_federated.training.schedules.schedule import factors, schedules
 from pytest_federated.training.schema import Training
-from support import algorithm, federation
-from test_numpy_reference import Weights, gradient
 
 pytestmark = pytest.mark.usefixtures("running")
-
-SEED, ROUNDS, COHORT = 1, 3, 4
-MODEL = models.parse({"kind": "mlp", "hidden": [5]})
-BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": 8}
-RATE, MOMENTUM = 0.1, 0.9  # of the clients: the default, and where a test asks for momentum
-
-Server = Callable[[Weights, Weights], Weights]  # (weights, mean change) -> weights
-Client = tuple[Weights, float]  # its weights after training, and its weight in the mean
-
-
-@pytest.fixture(scope="module")
-def data() -> FederatedData:
-    return federation([30, 4, 17, 9, 1], 0)
-
-
-def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:
-    """The server's weights after each round."""
-    settings = Training.model_validate({**BASE, **training})
-    trainer = trainer_for(MODEL, settings, data, cohort)
-    return [
-        [np.asarray(w) for w in trainer.algorithm.weights(step.state).trainable]
-        for step in steps(data, MODEL, settings, cohort, SEED)
-    ]
-
-
-def cohort_of(data: FederatedData, number: int, size: int = COHORT) -> np.ndarray:
-    return draw(samplers.parse("uniform"), data.population, size, SEED, number)
-
-
-def batches(data: FederatedData, client: int, number: int, size: int = 8, epochs: int = 2) -> Any:
-    own = shuffled_examples(data, client, SEED, number)
-    x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
-    cut = [slice(begin, begin + size) for begin in range(0, len(own), size)]
-    return [(x[c], y[c]) for c in cut] * epochs
-
-
-def cross_entropy(w: Weights, x: np.ndarray, y: np.ndarray) -> float:
-    logits = np.maximum(x @ w[0] + w[1], 0) @ w[2] + w[3]
-    logits -= logits.max(axis=1, keepdims=True)
-    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(y)), y]))
-
-
-def reference(
-    data: FederatedData,
-    client: Callable[[Weights, int, int], Client],
-    server: Optional[Server] = None,
-    cohort: int = COHORT,
-) -> list[Weights]:
-    """Reddi et al., algorithm 1: the server's step along the clients' weighted mean change."""
-    settings = Training.model_validate(BASE)
-    first = trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
-    weights = [w.numpy().astype(np.float64) for w in first]
-    history = []
-    for number in range(1, ROUNDS + 1):
-        change, mass = [np.zeros_like(w) for w in weights], 0.0
-        for one in cohort_of(data, number, cohort):
-            trained, weight = client(weights, int(one), number)
-            change = [c + weight * (t - w) for c, t, w in zip(change, trained, weights)]
-            mass += weight
-        mean = [c / mass for c in change]
-        weights = server(weights, mean) if server else [w + c for w, c in zip(weights, mean)]
-        history.append(weights)
-    return history
-
-
-def sgd(
-    data: FederatedData,
-    weigh: Callable[[int, int, float], float] = lambda examples, steps, loss: float(examples),
-    rate: Callable[[int], float] = lambda number: RATE,
-) -> Callable[[Weights, int, int], Client]:
-    """McMahan et al., algorithm 1, ClientUpdate."""
-
-    def train(weights: Weights, client: int, number: int) -> Client:
-        own = batches(data, client, number)
-        losses, total = 0.0, 0
-        for x, y in own:
-            losses, total = losses + len(y) * cross_entropy(weights, x, y), total + len(y)
-            weights = [w - rate(number) * g for w, g in zip(weights, gradient(weights, x, y))]
-        return weights, weigh(len(data.clients[client]), len(own), losses / total)
-
-    return train
-
-
-def assert_close(ours: list[Weights], theirs: list[Weights], atol: float = 2e-6) -> None:
-    assert len(ours) == len(theirs) == ROUNDS
-    for one, other in zip(ours, theirs):
-        for a, b in zip(one, other):
-            np.testing.assert_allclose(a, b, rtol=0, atol=atol)
-
-
-def assert_far(ours: list[Weights], theirs: list[Weights]) -> None:
-    """The tolerance tells the algorithm from its neighbor."""
-    assert max(np.abs(a - b).max() for a, b in zip(ours[-1], theirs[-1])) > 1e-3
-
 
 both = pytest.mark.parametrize("execution", ["standard", "packed"])
 
@@ -413,8 +336,8 @@ def test_centralized_leaves_out_what_stragglers_do_not_get_done(
                 down = gradient(weights, x[part], y[part])
                 weights = [w - RATE * g for w, g in zip(weights, down)]
         state: Any = step.state
-        for ours, reference in zip(state.weights.trainable, weights):
-            np.testing.assert_allclose(ours, reference, rtol=0, atol=2e-6)
+        for ours, expected in zip(state.weights.trainable, weights):
+            np.testing.assert_allclose(ours, expected, rtol=0, atol=2e-6)
 
 
 def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:
@@ -429,8 +352,8 @@ def test_local_only_trains_each_client_by_itself(data: FederatedData) -> None:
         for number in range(1, ROUNDS + 1):
             if client in cohort_of(data, number):
                 weights, _ = train(weights, client, number)
-        for ours, reference in zip(state.weights.trainable, weights):
-            np.testing.assert_allclose(ours[client], reference, rtol=0, atol=2e-6)
+        for ours, expected in zip(state.weights.trainable, weights):
+            np.testing.assert_allclose(ours[client], expected, rtol=0, atol=2e-6)
         x = data.test.x.reshape(len(data.test), -1)
         logits = np.maximum(x @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
         right.append(np.mean(logits.argmax(axis=1) == data.test.y))

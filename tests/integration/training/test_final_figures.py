@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_data import federation
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.tables import layer_rows, traffic_rows
@@ -16,7 +17,6 @@ from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import federation
 
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 TRAINING = Training(rounds=2)

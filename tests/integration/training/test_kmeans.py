@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_federated
+from example_data import federation
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.core.errors import FederatedError, ModelError
@@ -27,7 +28,6 @@ from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import Step, steps, train
 from pytest_federated.training.observer import Progress
 from pytest_federated.training.schema import Training
-from support import federation
 
 pytestmark = pytest.mark.usefixtures("running")
 

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
+from example_data import federation
 from paths import HELPERS
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.systems import Systems
@@ -33,7 +34,6 @@ from pytest_federated.training.models.adapters.keras import KerasForm
 from pytest_federated.training.models.adapters.make import form_of
 from pytest_federated.training.models.model import Shape, models
 from pytest_federated.training.schema import Training
-from support import federation
 
 RATE = 0.05
 SHAPE = Shape((4, 4, 1), 3)

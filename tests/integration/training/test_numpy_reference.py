@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy_reference import Weights, gradient
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Cache
@@ -21,21 +22,6 @@ from pytest_federated.training.engine import standard
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.adapters.keras import KerasForm
-
-Weights = list[np.ndarray]
-
-
-def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
-    """Of the mean cross entropy of softmax(relu(x W1 + b1) W2 + b2)."""
-    hidden = x @ w[0] + w[1]
-    active = np.maximum(hidden, 0)
-    logits = active @ w[2] + w[3]
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    shares[np.arange(len(y)), y] -= 1
-    shares /= len(y)
-    back = (shares @ w[2].T) * (hidden > 0)
-    return [x.T @ back, back.sum(axis=0), active.T @ shares, shares.sum(axis=0)]
 
 
 def fedavg(

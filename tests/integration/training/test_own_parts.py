@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from numpy_reference import RATE, assert_close, measure, reference, sgd
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
-from test_algorithms import RATE, assert_close, data, measure, reference, sgd
-
-__all__ = ["data"]
 
 pytestmark = pytest.mark.usefixtures("running")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_data import federation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_federated.clients.attacks.attack import attacks
@@ -20,7 +21,6 @@ from pytest_federated.training.engine.packed import deal, stack_training
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import federation
 
 
 def weights(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tree
+from example_data import federation
+from numpy_reference import Weights, gradient
 from pytest_federated.clients.cohort import Cohort, cohort_of_round, shuffled_examples
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.clients.systems import Systems
@@ -25,8 +27,6 @@ from pytest_federated.training.engine.build import _trainers as built
 from pytest_federated.training.loop import Step, steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import federation
-from test_numpy_reference import Weights, gradient
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -34,11 +34,6 @@ SEED, ROUNDS, COHORT, BATCH, RATE = 1, 3, 4, 4, 0.1
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 ALL_WELL = Systems()
 BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": BATCH}
-
-
-@pytest.fixture(scope="module")
-def data() -> FederatedData:
-    return federation([30, 4, 17, 9, 1], 0)
 
 
 def training(**algorithm: Any) -> Training:

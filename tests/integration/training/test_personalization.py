@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from example_data import federation
+from numpy_reference import gradient
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.core.errors import ModelError
@@ -17,8 +19,6 @@ from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from support import federation
-from test_numpy_reference import gradient
 
 pytestmark = pytest.mark.usefixtures("running")
 

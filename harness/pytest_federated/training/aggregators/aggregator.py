@@ -58,14 +58,12 @@ def build(chosen: Section, clients: int) -> Optional[Any]:
         ModelError: the keys do not fit each other or the number of clients.
     """
     tff: Any = import_tff()
-    from tensorflow_federated.python.aggregators import factory_utils
-
     try:
         factory = aggregators.entry(chosen).call(chosen, clients)
     except ValueError as bad:
         raise ModelError(f"training.aggregator: {bad}") from bad
     if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
-        weighted: Any = factory_utils.as_weighted_aggregator(factory)
+        weighted: Any = tff.aggregators.as_weighted_aggregator(factory)
         if compressed_bytes := getattr(factory, "compressed_bytes", None):
             weighted.compressed_bytes = compressed_bytes
         return weighted

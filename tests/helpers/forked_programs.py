@@ -8,7 +8,7 @@ A program is a process like any other: with its own pid, environment, output and
 shares with the other copies is the hash seed, and that nothing is seen of the import. Tests of
 these two start a Python of their own.
 
-Run as a script it is the server: ``forks.py FILE_DESCRIPTOR``.
+Run as a script it is the server: ``forked_programs.py FILE_DESCRIPTOR``.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Program:
     """
 
     def __init__(self, module: str, *arguments: str, cwd: Path, discard: bool = False) -> None:
+        assert allowed, "a test that starts such programs uses the fixture tff_programs"
         self._output, written = os.pipe()
         if discard:
             os.close(written)
@@ -106,6 +107,7 @@ class Program:
 
 
 _started: list[Program] = []
+allowed = False  # whether the test that runs has the marker tff; tests/conftest.py sets it
 
 
 @functools.cache
@@ -166,10 +168,8 @@ def _import() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow_federated as tff
-        from tensorflow_federated.python.core.impl.context_stack import set_default_context as of
 
-    assert tff
-    of.set_no_default_context()  # TFF's own has a thread; pytest-federated makes another
+    tff.test.set_no_default_context()  # TFF's own has a thread; pytest-federated makes another
     gc.collect()
     gc.freeze()  # a collection in a copy would touch, and so copy, all of it
     gc.enable()

@@ -1,24 +1,20 @@
-"""Scenarios, data sets and looks at processes, for several test modules."""
+"""Small data sets and federations, and the algorithms with the keys they need."""
 
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional, cast
+from typing import Any, cast
 
 import numpy as np
-from forks import Program, environment
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.schema import Data
 
-# The keys of algorithms that have no default.
-_NEEDED: dict[str, dict[str, Any]] = {
+# Keys without a default, by algorithm.
+_REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "fedprox": {"mu": 0.1},
     "fedadagrad": {"learning_rate": 0.1},
     "fedadam": {"learning_rate": 0.1},
@@ -57,77 +53,7 @@ def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) 
 
 def algorithm(name: str) -> dict[str, Any]:
     """An algorithm, with its keys that have no default."""
-    return {"kind": name, **_NEEDED.get(name, {})}
-
-
-def worker_pids(parent: Optional[int] = None) -> set[int]:
-    """Process ids of TFF workers that run, zombies left out; of one parent, or of anyone."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, _, rest = status.read_text().partition("(")[2].rpartition(")")
-        except OSError:  # it ended just now
-            continue
-        state, of = rest.split()[:2]
-        if name == "worker_binary" and state != "Z" and parent in (None, int(of)):
-            found.add(int(status.parent.name))
-    return found
-
-
-def wait_until(holds: Any, seconds: float = 60) -> bool:
-    """Whether `holds()` became true within `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if holds():
-            return True
-        time.sleep(0.05)
-    return bool(holds())
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process runs, and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-TINY = """\
-schema: 1
-name: tiny
-tags: [smoke]
-data: {dataset: digits}
-clients: {count: 4}
-model: {kind: mlp, hidden: [16]}
-training: {rounds: 2, local_epochs: 2}
-expect:
-  accuracy: {at_least: 0.3}
-"""
-
-# Runs for minutes if nothing ends it.
-LONG = TINY.replace("name: tiny", "name: long").replace("rounds: 2", "rounds: 100000")
-
-
-def pytest_run(folder: Path, *arguments: str, fresh: bool = False) -> str:
-    """What a pytest in `folder` writes; no traceback may be in it.
-
-    `fresh` starts a Python of its own, which has a hash seed of its own and imports TFF if the run
-    needs it.
-    """
-    if fresh:
-        output = subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-            text=True,
-            timeout=150,
-        ).stdout
-    else:
-        output = Program("pytest", *arguments, cwd=folder).communicate()
-    assert "Traceback" not in output
-    return output
+    return {"kind": name, **_REQUIRED_KEYS.get(name, {})}
 
 
 def write_clients(file: Path, splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:

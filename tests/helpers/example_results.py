@@ -1,4 +1,4 @@
-"""Results that nothing ran for, for tests of what is done with results."""
+"""Results and histories made up, for tests of what is done with them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 
 
-def made_result(
+def example_result(
     name: str = "tiny",
     accuracies: Sequence[float] = (0.5, 0.6),
     *,
@@ -84,3 +84,26 @@ def history(seed: int, accuracies: Sequence[Optional[float]]) -> TrainingHistory
     return TrainingHistory(
         seed=seed, rounds=tuple(rounds), client_examples=(5, 5, 5, 5), test_examples=100
     )
+
+
+def curve_history(
+    accuracies: list[Optional[float]], bytes_of_round: Optional[int] = None, **more: Any
+) -> TrainingHistory:
+    """A training of seed 0 with these test accuracies, and anything else that a history has."""
+    rounds = [
+        Round(
+            round=number,
+            clients=2,
+            held_examples=10,
+            examples=10,
+            train_loss=1.0,
+            train_accuracy=0.5,
+            accuracy=accuracy,
+            loss=None if accuracy is None else 1.0,
+            bytes_up=bytes_of_round,
+            bytes_down=bytes_of_round and 10 * bytes_of_round,
+        )
+        for number, accuracy in enumerate(accuracies, start=1)
+    ]
+    given = {"seed": 0, "client_examples": (5, 5), "test_examples": 10, **more}
+    return TrainingHistory(rounds=tuple(rounds), **given)

@@ -1,0 +1,65 @@
+"""Processes that tests start or look at."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+from forked_programs import Program, environment
+
+
+def worker_pids(parent: Optional[int] = None) -> set[int]:
+    """Process ids of TFF workers that run, zombies left out; of one parent, or of anyone."""
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = status.read_text().partition("(")[2].rpartition(")")
+        except OSError:  # it ended just now
+            continue
+        state, of = rest.split()[:2]
+        if name == "worker_binary" and state != "Z" and parent in (None, int(of)):
+            found.add(int(status.parent.name))
+    return found
+
+
+def wait_until(holds: Any, seconds: float = 60) -> bool:
+    """Whether `holds()` became true within `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if holds():
+            return True
+        time.sleep(0.05)
+    return bool(holds())
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process runs, and is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def pytest_run(folder: Path, *arguments: str, fresh: bool = False) -> str:
+    """What a pytest in `folder` writes; no traceback may be in it.
+
+    `fresh` starts a Python of its own, which has a hash seed of its own and imports TFF if the run
+    needs it.
+    """
+    if fresh:
+        output = subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            text=True,
+            timeout=150,
+        ).stdout
+    else:
+        output = Program("pytest", *arguments, cwd=folder).communicate()
+    assert "Traceback" not in output
+    return output
