@@ -13,7 +13,7 @@ from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import federate
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.judging import judge
+from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.running.fingerprint import training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
