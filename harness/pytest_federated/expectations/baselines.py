@@ -24,8 +24,9 @@ from pydantic import (
 )
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import write_text
 from pytest_federated.results.record import Result
-from pytest_federated.results.store import file_name, json_text, write_text
+from pytest_federated.results.store import file_name, json_text
 
 FOLDER = "baselines"
 # What no training depends on; seeds are a baseline's own.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_federated.core.files import write_text
 from pytest_federated.data.datasets.dataset import datasets, has_test_set
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
@@ -41,7 +42,6 @@ from pytest_federated.results.store import (
     natural,
     with_earlier_figures,
     write_result,
-    write_text,
 )
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models

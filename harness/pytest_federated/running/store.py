@@ -17,10 +17,11 @@ import platformdirs
 from pydantic import ValidationError
 
 from pytest_federated.core.errors import warn_not_kept
+from pytest_federated.core.files import write_text
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache, datasets
 from pytest_federated.registry.choice import user_entries
-from pytest_federated.results.store import json_text, write_text
+from pytest_federated.results.store import json_text
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user import files as user_files
