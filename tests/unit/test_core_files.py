@@ -14,7 +14,7 @@ def test_a_file_appears_with_its_folder_and_usual_permissions(tmp_path: Path) ->
     assert (tmp_path / "a" / "b.txt").read_bytes() == "ä\n".encode()
     (tmp_path / "plain").touch()
     assert (tmp_path / "a" / "b.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
-    assert os.listdir(tmp_path / "a") == ["b.txt"]
+    assert [f.name for f in (tmp_path / "a").iterdir()] == ["b.txt"]
 
 
 def test_an_unchanged_file_is_left_alone(tmp_path: Path) -> None:
@@ -34,4 +34,4 @@ def test_an_error_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> No
         out.write(b"half of")
         raise KeyboardInterrupt
     assert file.read_bytes() == b"earlier"
-    assert os.listdir(tmp_path) == ["a"]
+    assert list(tmp_path.iterdir()) == [file]
