@@ -18,7 +18,8 @@ from pytest_federated.results.record import Result, Status
 from pytest_federated.running.pipeline import submit
 from pytest_federated.scenario.loader import Case
 from pytest_federated.user.functions import blamed
-from pytest_federated.user.modules import has_scenarios, own_folders
+from pytest_federated.user.installed import has_scenarios
+from pytest_federated.user.modules import own_folders
 
 
 def unreached(case: Case) -> Result:
