@@ -122,6 +122,10 @@ def load_scenarios(*paths: Union[str, Path]) -> list[Case]:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("pytest-federated")
     if name not in _HOME:
         raise AttributeError(f"module 'pytest_federated' has no attribute {name!r}")
     module, _, attribute = _HOME[name].partition(":")

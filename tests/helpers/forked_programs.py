@@ -168,10 +168,8 @@ def _import() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow_federated as tff
-        from tensorflow_federated.python.core.impl.context_stack import set_default_context as of
 
-    assert tff
-    of.set_no_default_context()  # TFF's own has a thread; pytest-federated makes another
+    tff.test.set_no_default_context()  # TFF's own has a thread; pytest-federated makes another
     gc.collect()
     gc.freeze()  # a collection in a copy would touch, and so copy, all of it
     gc.enable()

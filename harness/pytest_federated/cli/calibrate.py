@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
+import click
+
+from pytest_federated.cli.parameters import PATH, Number, data_cache
 from pytest_federated.core.errors import FederatedError
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from pytest_federated.scenario.loader import Case
 
 _MARK = "# Calibrated on "
+_SEEDS = Number(int, lambda seeds: seeds >= 3, "must be 3 or greater")
+_CHANCE = Number(float, lambda chance: 0 < chance < 0.5, "must be between 0 and 0.5")
 
 
 class Calibrated(NamedTuple):
@@ -26,67 +30,46 @@ class Calibrated(NamedTuple):
     proposals: Sequence[Proposal]
 
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    calibrate = commands.add_parser(
-        "calibrate",
-        help="run a file's scenarios on many seeds and write thresholds into it (needs TensorFlow)",
-        description="Runs each scenario of the file on so many seeds, and writes thresholds into "
-        "the file that a mean over the scenario's own number of seeds misses only so often. "
-        "Comments stay. See docs/judging.md.",
-    )
-    calibrate.add_argument("file", type=Path, metavar="FILE")
-    calibrate.add_argument("--seeds", type=_seeds, default=10, metavar="N", help="default: 10")
-    calibrate.add_argument(
-        "--false-alarms",
-        type=_chance,
-        default=0.01,
-        metavar="P",
-        help="chance that an expectation is missed though nothing has changed (default: 0.01)",
-    )
-    calibrate.add_argument("--dry-run", action="store_true", help="only show the thresholds")
-    calibrate.add_argument(
-        "--data-cache", type=Path, metavar="DIR", help="where downloaded data is kept"
-    )
-    calibrate.set_defaults(run=_run)
+@click.command("calibrate", short_help="Write thresholds into a file (needs TensorFlow).")
+@click.argument("file", type=PATH, metavar="FILE")
+@click.option("--seeds", type=_SEEDS, default=10, show_default=True, metavar="N")
+@click.option(
+    "--false-alarms",
+    type=_CHANCE,
+    default=0.01,
+    show_default=True,
+    metavar="P",
+    help="Chance that an expectation is missed though nothing has changed.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show the thresholds.")
+@data_cache
+def command(
+    file: Path, seeds: int, false_alarms: float, dry_run: bool, data_cache: Optional[Path]
+) -> None:
+    """Run a file's scenarios on many seeds and write thresholds into it (needs TensorFlow).
 
-
-def _seeds(text: str) -> int:
-    if not text.isdecimal() or int(text) < 3:
-        raise argparse.ArgumentTypeError(f"got {text!r}; must be 3 or greater")
-    return int(text)
-
-
-def _chance(text: str) -> float:
-    try:
-        chance = float(text)
-    except ValueError:
-        chance = 0.0
-    if not 0 < chance < 0.5:
-        raise argparse.ArgumentTypeError(f"got {text!r}; must be between 0 and 0.5")
-    return chance
-
-
-def _run(chosen: argparse.Namespace) -> int:
+    The mean over the scenario's own number of seeds misses a threshold only as often as
+    --false-alarms says. Comments stay. See docs/judging.md.
+    """
     from tabulate import tabulate
 
     from pytest_federated.running.pipeline import Options, default_cache, run
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
 
-    cases = load_file(chosen.file)
-    options = Options(seeds=chosen.seeds, cache=chosen.data_cache or default_cache())
+    cases = load_file(file)
+    options = Options(seeds=seeds, cache=data_cache or default_cache())
     documents: list[Calibrated] = []
     rows: list[list[str]] = []
     for _, group in itertools.groupby(cases, key=lambda case: case.line):
         variants = list(group)
-        with own_folders(chosen.file.resolve().parent, Path.cwd()):
+        with own_folders(file.resolve().parent, Path.cwd()):
             ran = [
                 (c, run(c.scenario, options, variant=c.variant, siblings=c.siblings))
                 for c in variants
             ]
         expect = variants[0].scenario.settings()["expect"]
-        documents.append(Calibrated(expect, _proposals(ran, chosen.false_alarms)))
+        documents.append(Calibrated(expect, _proposals(ran, false_alarms)))
         name = variants[0].scenario.name
         rows += [
             [name, p.expectation, f"{p.mean:.4g} ± {p.deviation:.2g}", _told(p)]
@@ -94,12 +77,11 @@ def _run(chosen: argparse.Namespace) -> int:
         ]
     columns = ["scenario", "expectation", "measured", "threshold"]
     print(tabulate(rows, columns, disable_numparse=True))
-    if not chosen.dry_run:
-        told = f"{chosen.seeds} seeds, false alarms {100 * chosen.false_alarms:g} %"
-        text = chosen.file.read_text(encoding="utf-8")
-        chosen.file.write_text(rewritten(text, documents, told), encoding="utf-8")
-        print(f"written: {chosen.file}")
-    return 0
+    if not dry_run:
+        told = f"{seeds} seeds, false alarms {100 * false_alarms:g} %"
+        text = file.read_text(encoding="utf-8")
+        file.write_text(rewritten(text, documents, told), encoding="utf-8")
+        print(f"written: {file}")
 
 
 def _told(proposal: Proposal) -> str:

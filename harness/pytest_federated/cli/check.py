@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import click
+
+from pytest_federated.cli.parameters import PATH
 from pytest_federated.core.errors import FederatedError
 
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    check = commands.add_parser("check", help="read scenario files and show every mistake in them")
-    check.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
-    check.set_defaults(run=_run)
+@click.command("check", short_help="Read scenario files and show every mistake in them.")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
+def command(paths: Sequence[Path]) -> None:
+    """Read scenario files and show every mistake in them.
 
-
-def _run(chosen: argparse.Namespace) -> int:
+    A PATH is a file or a folder.
+    """
     from pytest_federated.scenario.files import load_all
 
-    cases = load_all(chosen.paths)
+    cases = load_all(paths)
     if not cases:
-        raise FederatedError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
+        raise FederatedError(f"no scenario files in {', '.join(map(str, paths))}")
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")
-    return 0

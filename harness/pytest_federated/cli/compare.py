@@ -2,72 +2,81 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
+import click
+
+from pytest_federated.cli.parameters import PATH, LazyChoice, Number
 from pytest_federated.core.errors import FederatedError
 
+_SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
+
+def _figures() -> Iterable[str]:
     from pytest_federated.report.figures import FIGURES
 
-    compare = commands.add_parser(
-        "compare",
-        help="runs side by side, and whether they differ by more than noise",
-        description="Compares runs by scenario, each with the first. Of one run it shows the "
-        "matrices as tables.",
-    )
-    compare.add_argument(
-        "runs",
-        nargs="+",
-        metavar="RUN",
-        help="a record, a folder with records, a git revision, or two as main..HEAD",
-    )
-    compare.add_argument("--out", type=Path, metavar="FILE", help="write Markdown there")
-    compare.add_argument(
-        "--figure", choices=list(FIGURES), default="accuracy", help="default: accuracy"
-    )
-    compare.add_argument(
-        "--only",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="of scenarios; * stands for anything",
-    )
-    compare.add_argument("--rows", metavar="KEY", help="of one run: the setting that rows vary")
-    compare.add_argument("--columns", metavar="KEY", help="the setting that columns vary")
-    compare.add_argument(
-        "--confidence",
-        type=_share,
-        default=0.95,
-        metavar="SHARE",
-        help="of the intervals of differences (default: 0.95)",
-    )
-    compare.add_argument(
-        "--in",
-        dest="folder",
-        default="reports",
-        metavar="DIR",
-        help="where a git revision has its records (default: reports)",
-    )
-    compare.add_argument(
-        "--fail-if-worse",
-        action="store_true",
-        help="end with code 1 if a scenario got worse, or none can be compared",
-    )
-    compare.set_defaults(run=_run)
+    return FIGURES
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError(f"got {text}; must be between 0 and 1")
-    return share
+@click.command("compare", short_help="Show runs side by side, and whether they differ.")
+@click.argument("names", nargs=-1, required=True, metavar="RUN...")
+@click.option("--out", type=PATH, metavar="FILE", help="Write Markdown there.")
+@click.option(
+    "--figure",
+    "figure_name",
+    type=LazyChoice(_figures),
+    default="accuracy",
+    show_default=True,
+    metavar="NAME",
+    help="What is compared.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    help="Only scenarios of this name; * stands for anything. Can be given several times.",
+)
+@click.option("--rows", metavar="KEY", help="Of one run: the setting that rows vary.")
+@click.option("--columns", metavar="KEY", help="The setting that columns vary.")
+@click.option(
+    "--confidence",
+    type=_SHARE,
+    default=0.95,
+    show_default=True,
+    metavar="SHARE",
+    help="Of the intervals of differences.",
+)
+@click.option(
+    "--in",
+    "folder",
+    default="reports",
+    show_default=True,
+    metavar="DIR",
+    help="Where a git revision has its records.",
+)
+@click.option(
+    "--fail-if-worse",
+    is_flag=True,
+    help="End with code 1 if a scenario got worse, or none can be compared.",
+)
+def command(
+    names: Sequence[str],
+    out: Optional[Path],
+    figure_name: str,
+    only: Sequence[str],
+    rows: Optional[str],
+    columns: Optional[str],
+    confidence: float,
+    folder: str,
+    fail_if_worse: bool,
+) -> None:
+    """Show runs side by side, and whether they differ by more than noise.
 
-
-def _run(chosen: argparse.Namespace) -> int:
+    A RUN is a record, a folder with records, a git revision, or two as main..HEAD. Runs are
+    compared by scenario, each with the first. A single run's matrices are shown as tables.
+    """
     from pytest_federated.report.compare import comparison, require_comparable, worse
     from pytest_federated.report.figures import FIGURES
     from pytest_federated.report.markup import MARKDOWN, TERMINAL
@@ -76,32 +85,31 @@ def _run(chosen: argparse.Namespace) -> int:
     from pytest_federated.results.select import select
     from pytest_federated.results.store import write_text
 
-    if (chosen.rows is None) != (chosen.columns is None):
+    if (rows is None) != (columns is None):
         raise FederatedError("--rows and --columns need each other")
-    figure = FIGURES[chosen.figure]
-    runs = read_runs(chosen.runs, chosen.folder)
-    kept = {r.id for r in select([r for run in runs for r in run.results.values()], chosen.only)}
+    figure = FIGURES[figure_name]
+    runs = read_runs(names, folder)
+    kept = {r.id for r in select([r for run in runs for r in run.results.values()], only)}
     runs = [Run(run.name, {n: r for n, r in run.results.items() if n in kept}) for run in runs]
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
-        if chosen.rows is not None:
-            pivot = by_settings(results, chosen.rows, chosen.columns)
+        if rows is not None and columns is not None:
+            pivot = by_settings(results, rows, columns)
         elif not of_matrices(results):
             raise FederatedError(
                 f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
                 "or --rows and --columns"
             )
-    elif chosen.rows is not None:
+    elif rows is not None:
         raise FederatedError("--rows and --columns are for one run")
-    parts = {"confidence": chosen.confidence, "pivot": pivot}
-    if chosen.out:
-        write_text(chosen.out, comparison(runs, figure, MARKDOWN, **parts))
-        print(chosen.out)
+    parts = {"confidence": confidence, "pivot": pivot}
+    if out:
+        write_text(out, comparison(runs, figure, MARKDOWN, **parts))
+        print(out)
     else:
         print(comparison(runs, figure, TERMINAL, **parts), end="")
-    if chosen.fail_if_worse:
-        if names := worse(runs, figure, chosen.confidence):
+    if fail_if_worse:
+        if names := worse(runs, figure, confidence):
             raise FederatedError(f"worse: {', '.join(names)}")
         require_comparable(runs, figure)
-    return 0

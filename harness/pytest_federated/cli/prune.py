@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
+import click
+
+from pytest_federated.cli.parameters import PATH
 from pytest_federated.core.errors import FederatedError
 
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    prune = commands.add_parser(
-        "prune", help="name, or delete, the baselines and records of scenarios that are gone"
-    )
-    prune.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
-    prune.add_argument(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="also the records and plots there of scenarios that are nowhere below the PATHs",
-    )
-    prune.add_argument("--delete", action="store_true", help="delete them, not only name them")
-    prune.set_defaults(run=_run)
+@click.command("prune", short_help="Name, or delete, what is left of scenarios that are gone.")
+@click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
+@click.option(
+    "--report",
+    type=PATH,
+    metavar="DIR",
+    help="Also the records and plots there of scenarios that are nowhere below the PATHs.",
+)
+@click.option("--delete", is_flag=True, help="Delete the files instead of only naming them.")
+def command(paths: Sequence[Path], report: Optional[Path], delete: bool) -> None:
+    """Name, or delete, the baselines and records of scenarios that are gone.
 
-
-def _run(chosen: argparse.Namespace) -> int:
+    A PATH is a file or a folder.
+    """
     from pytest_federated.report import leftovers
     from pytest_federated.scenario.files import load_all
 
-    cases = load_all(chosen.paths)
+    cases = load_all(paths)
     if not cases:  # a misspelled folder would make everything a leftover
-        raise FederatedError(f"no scenario files in {', '.join(map(str, chosen.paths))}")
-    found = leftovers.baselines(chosen.paths)
-    if chosen.report:
-        gone = leftovers.records(chosen.report, (case.id for case in cases))
-        found += [*gone, *leftovers.plots(chosen.report, gone)]
-    for file in found:
+        raise FederatedError(f"no scenario files in {', '.join(map(str, paths))}")
+    files = leftovers.baselines(paths)
+    if report:
+        records = leftovers.records(report, (case.id for case in cases))
+        files += [*records, *leftovers.plots(report, records)]
+    for file in files:
         print(file)
-        if chosen.delete:
+        if delete:
             file.unlink()
-    told = "deleted" if chosen.delete else "left; --delete deletes them"
-    print(f"{len(found)} file(s) {told}" if found else "nothing is left of scenarios that are gone")
-    return 0
+    outcome = "deleted" if delete else "left; --delete deletes them"
+    print(
+        f"{len(files)} file(s) {outcome}" if files else "nothing is left of scenarios that are gone"
+    )

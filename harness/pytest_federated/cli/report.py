@@ -2,76 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
+import click
+
+from pytest_federated.cli.parameters import PATH
 from pytest_federated.core.errors import FederatedError
 
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    from pytest_federated.report.export import FORMATS, ROWS
-
-    report = commands.add_parser(
-        "report",
-        help="write report.md anew from the records of a folder, and what else is asked for",
-    )
-    report.add_argument("folder", type=Path, metavar="DIR")
-    report.add_argument("--html", type=Path, metavar="FILE", help="also one HTML page")
-    for name in FORMATS:
-        report.add_argument(
-            f"--{name}", type=Path, metavar="FILE", help=f"also the figures, as {name}"
-        )
-    report.add_argument(
-        "--by", choices=list(ROWS), default="seed", help="what a row of those is (default: seed)"
-    )
-    report.add_argument(
-        "--update",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="also fills in the blocks <!-- pytest-federated: ... --> of this page",
-    )
-    report.add_argument(
-        "--check",
-        action="store_true",
-        help="write nothing; end with code 1 if one of these files is not current",
-    )
-    report.set_defaults(run=_run)
-
-
-def _run(chosen: argparse.Namespace) -> int:
+@click.command("report", short_help="Write the report of a folder's records, in several formats.")
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.argument("more_pages", nargs=-1, type=PATH, metavar="")
+@click.option("--html", type=PATH, metavar="FILE", help="Also write one HTML page.")
+@click.option("--csv", type=PATH, metavar="FILE", help="Also write the figures, as csv.")
+@click.option("--json", type=PATH, metavar="FILE", help="Also write the figures, as json.")
+@click.option("--parquet", type=PATH, metavar="FILE", help="Also write the figures, as parquet.")
+@click.option(
+    "--by",
+    type=click.Choice(["round", "seed", "scenario"]),
+    default="seed",
+    show_default=True,
+    help="What a row of the figures is.",
+)
+@click.option(
+    "--update",
+    "pages",
+    type=PATH,
+    multiple=True,
+    metavar="FILE...",
+    help="Also fill in the blocks <!-- pytest-federated: ... --> of these pages.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; end with code 1 if one of these files is not current.",
+)
+def command(
+    folder: Path,
+    more_pages: Sequence[Path],
+    pages: Sequence[Path],
+    html: Optional[Path],
+    by: str,
+    check: bool,
+    **exports: Optional[Path],
+) -> None:
+    """Write report.md from the records in DIR, and whatever else is asked for."""
     from pytest_federated.report.export import FORMATS, ROWS
     from pytest_federated.report.html import page
     from pytest_federated.report.pages import REPORT, report_files
     from pytest_federated.report.update import updated
     from pytest_federated.results.store import read_results, write_bytes
 
-    results = read_results(chosen.folder)
+    if more_pages and not pages:
+        raise click.UsageError(f"unexpected argument {str(more_pages[0])!r}; is it for --update?")
+    pages = [*pages, *more_pages]
+    results = read_results(folder)
     files: dict[Path, bytes] = {
-        chosen.folder / name: text.encode() for name, text in report_files(results).items()
+        folder / name: text.encode() for name, text in report_files(results).items()
     }
-    if chosen.html:
-        files[chosen.html] = page(results).encode()
-    for name, made in FORMATS.items():
-        if path := getattr(chosen, name):
-            files[path] = made(list(ROWS[chosen.by](results)))
-    for path in chosen.update:
-        files[path] = updated(path, results, chosen.folder).encode()
-    if chosen.check:
-        _demand_current(files)
-        return 0
+    if html:
+        files[html] = page(results).encode()
+    for name, export in FORMATS.items():
+        if path := exports[name]:
+            files[path] = export(list(ROWS[by](results)))
+    for path in pages:
+        files[path] = updated(path, results, folder).encode()
+    if check:
+        _require_current(files)
+        return
     for path, data in files.items():
         write_bytes(path.resolve(), data)  # what a link names, and not in place of the link
-    wanted = [getattr(chosen, name) for name in ("html", *FORMATS)]
-    for path in [chosen.folder / REPORT, *filter(None, wanted), *chosen.update]:
+    outputs = [html, *(exports[name] for name in FORMATS)]
+    for path in [folder / REPORT, *filter(None, outputs), *pages]:
         print(path)
-    return 0
 
 
-def _demand_current(files: dict[Path, bytes]) -> None:
+def _require_current(files: dict[Path, bytes]) -> None:
     stale = [
         str(path) for path, data in files.items() if not path.is_file() or path.read_bytes() != data
     ]

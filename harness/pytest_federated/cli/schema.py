@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import Any
+
+import click
 
 
-def add(commands: Any) -> None:
-    """Adds the command to argparse's subparsers."""
-    schema = commands.add_parser("schema", help="JSON Schema of scenario files, for editors")
-    schema.set_defaults(run=_run)
-
-
-def _run(chosen: argparse.Namespace) -> int:
+@click.command("schema", short_help="Print the JSON Schema of scenario files, for editors.")
+def command() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
     from pytest_federated.scenario.schema import Scenario
 
     schema = Scenario.model_json_schema()
@@ -23,4 +19,3 @@ def _run(chosen: argparse.Namespace) -> int:
         "description": "Dotted keys and the values to run, one scenario for each combination.",
     }
     print(json.dumps(schema, indent=2))
-    return 0

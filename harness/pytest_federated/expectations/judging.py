@@ -153,7 +153,9 @@ class Check(Protocol):
         ...
 
 
-checks = Registry("expectation", Check, ExpectationSpec, Expectation, package=__package__)
+checks = Registry(
+    "expectation", Check, ExpectationSpec, Expectation, plural="checks", package=__package__
+)
 
 
 F = TypeVar("F", bound=Callable[..., float])

@@ -25,6 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Spec)
 P = ParamSpec("P")
 
+# The registries that have a plural; `concepts` imports all that there are.
+REGISTRIES: dict[str, Registry[Any, ..., Any]] = {}
+
 
 class Registry(Generic[F, P, S]):
     """The functions of one concept, by the name that scenario files use."""
@@ -36,6 +39,7 @@ class Registry(Generic[F, P, S]):
         spec: Callable[P, S],
         base: type[Section] = Section,
         *,
+        plural: str = "",
         package: Optional[str] = None,
     ) -> None:
         """A registry without entries.
@@ -45,6 +49,8 @@ class Registry(Generic[F, P, S]):
             function: the type of its entries, a protocol; read by type checkers only.
             spec: the class of its entries' traits, a frozen dataclass.
             base: has the keys that all entries share.
+            plural: names the entries on the command line and in the docs; empty for a registry that
+                neither knows.
             package: all modules of this package are imported before the first lookup, so that a
                 file that registers an entry needs no mention elsewhere.
 
@@ -56,6 +62,8 @@ class Registry(Generic[F, P, S]):
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
         self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
+        if plural:
+            REGISTRIES[plural] = self
         self._is_describing = False
         self._is_discovered = package is None
 

@@ -37,7 +37,7 @@ class Runtime:
         if self._context is None:
             # TFF's own factory retries for ever when its worker is gone; ours asks `_connect`.
             self._context = tff.framework.SyncExecutionContext(
-                executor_fn=executor_factory(tff, self._connect), **context_arguments()
+                executor_fn=executor_factory(tff, self._connect), **context_arguments(tff)
             )
         tff.framework.set_default_context(self._context)
         return tff

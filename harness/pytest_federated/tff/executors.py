@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, Callable
+
+from pytest_federated.tff.internals import stub_with_deadline
 
 MAX_MESSAGE_BYTES = 2_000_000_000
 CHANNEL_OPTIONS = [
@@ -20,17 +21,6 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
     It keeps one executor for each number of clients. `connect` is asked before each computation:
     it may raise, and with another channel than before all executors are made anew.
     """
-
-    class Stub(tff.framework.RemoteExecutorGrpcStub):
-        """Disposing is a courtesy to the worker: it may fail, and it does not wait for long."""
-
-        def dispose(self, request: Any) -> None:
-            with contextlib.suppress(Exception):
-                self._stub.Dispose(request, timeout=_DISPOSE_SECONDS)
-
-        def dispose_executor(self, request: Any) -> None:
-            with contextlib.suppress(Exception):
-                self._stub.DisposeExecutor(request, timeout=_DISPOSE_SECONDS)
 
     class Executor(tff.framework.RemoteExecutor):
         """Sends a computation once, and not again for each call."""
@@ -60,7 +50,7 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
             channel = connect()
             if channel is not self._channel:
                 self._executors.clear()
-                self._channel, self._stub = channel, Stub(channel)
+                self._channel, self._stub = channel, stub_with_deadline(channel, _DISPOSE_SECONDS)
             cardinalities = {tff.CLIENTS: 0, **cardinalities}
             key = cardinalities[tff.CLIENTS]
             if key not in self._executors:

@@ -7,10 +7,9 @@ from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
+from pytest_federated.tff.internals import PING_METHOD
 
 START_SECONDS = 10
-# The request to free nothing: a TFF worker answers it at once, also while it computes.
-_PING = "/tensorflow_federated.v0.ExecutorGroup/Dispose"
 _QUICK = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000)]
 
 
@@ -24,7 +23,7 @@ def open_channel(address: str) -> Any:
 
 def ping(channel: Any, seconds: float) -> Any:
     """A `grpc.Future` that ends when the worker answers, or fails after `seconds`."""
-    return channel.unary_unary(_PING).future(b"", timeout=seconds, wait_for_ready=True)
+    return channel.unary_unary(PING_METHOD).future(b"", timeout=seconds, wait_for_ready=True)
 
 
 def timed_out(pinged: Any) -> bool:

@@ -7,6 +7,7 @@ share, in the same round: nothing else changes, so neither do the numbers.
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import warnings
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.compiler import context_arguments
+from pytest_federated.tff.event_loop import EventLoopThread
 from pytest_federated.tff.executors import executor_factory
 from pytest_federated.tff.health import demand, no_answer, open_channel, ping, silent, timed_out
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.internals import context_without_retries
 from pytest_federated.tff.sharding import divided_context
 
 RECONNECT_SECONDS = 5  # for a worker whose connection broke to answer again
@@ -24,6 +27,7 @@ _RETURN_SECONDS = 1  # for a worker that was lost to answer when the next traini
 SILENT_SECONDS = 30  # for a worker that computes to answer a ping
 _PING_EVERY_SECONDS = 1
 _ATTEMPTS = 3
+_MAX_COMPILED = 128  # computations remembered, the most recently used
 
 
 class WorkerLost(UserWarning):
@@ -45,20 +49,14 @@ class Worker:
 
     def __init__(self, tff: Any, address: str, compiler: Any) -> None:
         """`compiler` makes of a computation what TFF's workers understand."""
-        from tensorflow_federated.python.common_libs.async_utils import AsyncThreadRunner
-
-        class Context(tff.framework.AsyncExecutionContext):
-            # Without TFF's retrying, which has no end when the worker has gone.
-            invoke = tff.framework.AsyncExecutionContext.invoke.__wrapped__
-
         self.address = address
         self.lost: Optional[str] = None
         self._channel = open_channel(address)
         self._factory = executor_factory(tff, lambda: self._channel)
-        self._context = Context(
-            executor_fn=self._factory, **{**context_arguments(), "compiler_fn": compiler}
+        self._context = context_without_retries(
+            executor_fn=self._factory, **{**context_arguments(tff), "compiler_fn": compiler}
         )
-        self._thread = AsyncThreadRunner()
+        self._thread = EventLoopThread()
 
     async def invoke(self, computation: Any, argument: Any) -> Any:
         """Runs a computation.
@@ -73,9 +71,7 @@ class Worker:
         while True:
             try:
                 return await self._watched(
-                    self._thread.await_coro_and_return_result(
-                        self._context.invoke(computation, argument)
-                    )
+                    self._thread.await_result(self._context.invoke(computation, argument))
                 )
             except grpc.RpcError as bad:
                 failed += 1
@@ -123,9 +119,9 @@ class Worker:
 
 def _is_of_the_connection(bad: Any) -> bool:
     """Whether TFF would try again: the connection broke, or the worker knows no such executor."""
-    from tensorflow_federated.python.core.impl.executors import executors_errors
+    import tensorflow_federated as tff
 
-    return isinstance(bad, executors_errors.RetryableError)
+    return isinstance(bad, tff.framework.RetryableError)
 
 
 class Workers:
@@ -221,13 +217,11 @@ class RemoteRuntime:
 
 def _compiler(tff: Any) -> Any:
     """TFF's compiler for all workers together: once for a computation, one thread at a time."""
-    from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
-
-    pipeline = compiler_pipeline.CompilerPipeline(context_arguments()["compiler_fn"])
+    remembered = functools.lru_cache(_MAX_COMPILED)(context_arguments(tff)["compiler_fn"])
     lock = threading.Lock()
 
     def compile_once(computation: Any) -> Any:
         with lock:
-            return pipeline.compile(computation)
+            return remembered(computation)
 
     return compile_once

@@ -6,10 +6,14 @@ aggregates, and what comes after. Each worker runs the first part for its share 
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Optional, Protocol
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.compiler import simulated
+from pytest_federated.tff.event_loop import EventLoopThread
+
+_MAX_FORMS = 128  # remembered, the most recently used
 
 
 class Pool(Protocol):
@@ -24,10 +28,7 @@ class Pool(Protocol):
 
 def divided_context(tff: Any, workers: Pool) -> Any:
     """A `tff.framework.SyncContext`; with one worker, nothing is divided, and anything runs."""
-    from tensorflow_federated.python.common_libs.async_utils import AsyncThreadRunner
-    from tensorflow_federated.python.common_libs.structure import Struct
-    from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
-
+    struct = tff.structure.Struct.unnamed
     form: Any = None  # the three parts of the computation under way
 
     class Share(tff.framework.AsyncContext):
@@ -54,7 +55,7 @@ def divided_context(tff: Any, workers: Pool) -> Any:
                 argument = await self._merged(argument)
             else:
                 own, given = argument
-                argument = Struct.unnamed(own, await self._merged(given))
+                argument = struct(own, await self._merged(given))
             return await workers.invoke(self._position, computation, argument)
 
         async def _merged(self, given: dict[int, Any]) -> Any:
@@ -64,14 +65,14 @@ def divided_context(tff: Any, workers: Pool) -> Any:
                     raise part
             whole = parts[0]
             for part in parts[1:]:
-                both = Struct.unnamed(whole, part)
+                both = struct(whole, part)
                 whole = await workers.invoke(self._position, form.merge, both)
             return whole
 
     class Context(tff.framework.SyncContext):
         def __init__(self) -> None:
-            self._thread = AsyncThreadRunner()
-            self._forms = compiler_pipeline.CompilerPipeline(_form)
+            self._thread = EventLoopThread()
+            self._forms = functools.lru_cache(_MAX_FORMS)(_form)
             self._composed = tff.backends.native.create_mergeable_comp_execution_context(
                 [Share(position) for position in range(len(workers))]
             )
@@ -79,10 +80,8 @@ def divided_context(tff: Any, workers: Pool) -> Any:
         def invoke(self, computation: Any, argument: Any = None) -> Any:
             nonlocal form
             if len(workers) == 1:
-                return self._thread.run_coro_and_return_result(
-                    workers.invoke(0, computation, argument)
-                )
-            form = self._forms.compile(computation)
+                return self._thread.run(workers.invoke(0, computation, argument))
+            form = self._forms(computation)
             return self._composed.invoke(form, argument)
 
     return Context()
@@ -99,7 +98,6 @@ def undividable(computation: Any) -> Optional[str]:
 
 def _form(computation: Any) -> Any:
     import tensorflow_federated as tff
-    from tensorflow_federated.python.core.impl.types import type_analysis
 
     def is_at_clients(of: Any) -> bool:
         return isinstance(of, tff.FederatedType) and of.placement is tff.CLIENTS
@@ -108,7 +106,7 @@ def _form(computation: Any) -> Any:
         form = tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
     except (TypeError, ValueError) as bad:
         raise _refused("one of its aggregations needs the result of another") from bad
-    if type_analysis.contains(form.after_merge.type_signature.result, is_at_clients):
+    if tff.types.contains(form.after_merge.type_signature.result, is_at_clients):
         # TFF returns them in the order in which the workers happen to finish.
         raise _refused("its clients keep results of their own from round to round")
     return form

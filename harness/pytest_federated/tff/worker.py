@@ -15,13 +15,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
 from pytest_federated.tff.imports import log_level, missing
+from pytest_federated.tff.internals import worker_binary
 
 READY_SECONDS = 60
 
@@ -148,9 +148,8 @@ def command(port: int) -> list[str]:
     """
     if reason := missing():
         raise RuntimeUnavailable(reason)
-    found = find_spec("tensorflow_federated")  # looks for it, and imports nothing
-    assert found and found.submodule_search_locations
-    binary = Path(found.submodule_search_locations[0]) / "data" / "worker_binary"
+    binary = worker_binary()
+    assert binary is not None
     if not binary.is_file():
         raise RuntimeUnavailable(
             f"tensorflow-federated is incomplete: {binary} is missing; reinstall it"

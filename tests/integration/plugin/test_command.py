@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
+import pytest_federated
 from paths import ROOT
 from pytest_federated import load_scenarios
-from pytest_federated.__main__ import main
-from pytest_federated.cli.list import registries
+from pytest_federated.__main__ import COMMANDS, main
+from pytest_federated.cli import report
+from pytest_federated.registry.concepts import concepts
+from pytest_federated.report.export import FORMATS, ROWS
 from scenario_texts import TINY
 
 SCENARIOS = ROOT / "scenarios"
@@ -32,11 +39,11 @@ def test_check_shows_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "a.yaml:5: clients.count: got 0; must be at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("concept", sorted(registries()))
+@pytest.mark.parametrize("concept", sorted(concepts()))
 def test_list_describes_every_entry(concept: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", concept]) == 0
     shown = capsys.readouterr().out
-    registry = registries()[concept]
+    registry = concepts()[concept]
     for name in registry.names():
         assert name in shown
         assert registry[name].summary and registry[name].summary in shown
@@ -46,7 +53,7 @@ def test_schema_knows_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     text = capsys.readouterr().out
     assert json.loads(text)["properties"]["schema"]
-    for registry in registries().values():
+    for registry in concepts().values():
         assert all(f'"{name}"' in text for name in registry.names())
 
 
@@ -76,7 +83,7 @@ def test_wrong_usage_ends_with_code_2(
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: pytest-federated")
+    assert capsys.readouterr().err.startswith("Usage: pytest-federated")
 
 
 def test_check_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,3 +147,79 @@ def test_python_m_imports_no_tensorflow(arguments: list[str]) -> None:
         "assert not {'tensorflow', 'tensorflow_federated'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def run_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest_federated", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"], ["nope"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom pytest_federated.__main__ import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tensorflow', 'tensorflow_federated', 'numpy', 'pandas', 'pydantic', 'pytest'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+def test_help_names_every_command_in_80_columns() -> None:
+    shown = run_command("--help").stdout
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +[A-Z].*\.$", shown, re.MULTILINE)
+        text = run_command(name, "--help")
+        assert text.returncode == 0 and text.stdout.startswith(f"Usage: pytest-federated {name} ")
+        assert max(map(len, text.stdout.splitlines())) <= 80
+    files = {f.stem for f in (ROOT / "harness/pytest_federated/cli").glob("*.py")}
+    assert files == {*COMMANDS, "__init__", "parameters"}
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert run_command("--version").stdout == f"pytest-federated {pytest_federated.__version__}\n"
+    assert pytest_federated.__version__ == version("pytest-federated")
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["list", "datasets"]])
+def test_a_pipe_that_is_closed_is_no_failure(arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        command = [sys.executable, "-m", "pytest_federated", *arguments]
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_shell_completes_commands_and_choices() -> None:
+    script = Path(sys.executable).with_name("pytest-federated")
+    if not script.is_file():
+        pytest.skip("the command is not installed here")
+
+    def completed(words: str, position: int) -> set[str]:
+        variables = {
+            "_PYTEST_FEDERATED_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(position),
+        }
+        done = subprocess.run(
+            [str(script)], env={**os.environ, **variables}, capture_output=True, text=True
+        )
+        return {line.partition(",")[2] for line in done.stdout.splitlines()}
+
+    assert completed("pytest-federated c", 1) == {"check", "calibrate", "compare"}
+    assert completed("pytest-federated list s", 2) == {n for n in concepts() if n[0] == "s"}
+
+
+def test_every_export_has_an_option() -> None:
+    options = {name for option in report.command.params for name in option.opts}
+    assert {f"--{name}" for name in FORMATS} <= options
+    by = next(option for option in report.command.params if option.name == "by")
+    assert isinstance(by.type, click.Choice) and list(by.type.choices) == list(ROWS)
+
+
+def test_files_without_update_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["report", "reports", "README.md"])
+    assert end.value.code == 2
+    assert "unexpected argument 'README.md'" in capsys.readouterr().err

@@ -49,11 +49,9 @@ def computations(tff: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["mean", "total", "secure", "large"])
-def test_it_gives_what_tffs_own_gives(computations: dict[str, Any], name: str) -> None:
-    from tensorflow_federated.python.core.backends.native import compiler
-
+def test_it_gives_what_tffs_own_gives(tff: Any, computations: dict[str, Any], name: str) -> None:
     computation = simulated(computations[name])
-    plain = written(compiler.desugar_and_transform_to_native(computation))
+    plain = written(tff.backends.native.desugar_and_transform_to_native(computation))
     assert written(native(computation)) == plain
     assert written(native(computation)) == plain  # now from memory
 
@@ -62,20 +60,6 @@ def written(computation: Any) -> str:
     """All of it, graphs too, but that TFF begins new names with three letters for each use."""
     block = computation.to_building_block()
     return re.sub(r"\b_[a-z]{3}(\d+)\b", r"_\1", str(block.proto))
-
-
-def test_tffs_own_functions_are_in_their_places_again(computations: dict[str, Any]) -> None:
-    from tensorflow_federated.python.core.environments.tensorflow_backend import (
-        compiled_computation_transformations as graphs,
-    )
-    from tensorflow_federated.python.core.impl.types import type_serialization as types
-
-    before = types.deserialize_type, graphs.optimize_tensorflow_comp
-    native(computations["mean"])
-    with pytest.raises(AttributeError):
-        native(None)
-    assert before == (types.deserialize_type, graphs.optimize_tensorflow_comp)
-    assert {f.__module__ for f in before} == {types.__name__, graphs.__name__}
 
 
 def test_what_has_no_secure_sum_stays_as_it_is(computations: dict[str, Any]) -> None:

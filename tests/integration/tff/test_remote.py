@@ -580,4 +580,5 @@ def test_ports_that_are_none(port: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as end:
         main(["worker", "--port", port])
     assert end.value.code == 2
-    assert f"argument --port: invalid port value: '{port}'" in capsys.readouterr().err
+    said = f"Invalid value for '--port': got '{port}'; a port is a number from 1 to 65535"
+    assert said in capsys.readouterr().err

@@ -28,6 +28,7 @@ from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
 from pytest_federated.running.pipeline import Options
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.tff.internals import readable_tfrecords
 
 RNG = np.random.default_rng(0)
 INSIDE = "tensorflow_federated.python.simulation"
@@ -504,9 +505,10 @@ def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
     process = inside("baselines.landmark.landmark_preprocessing").create_preprocess_fn(
         tff.simulation.baselines.ClientSpec(1, 1, shuffle_buffer_size=1), False
     )
-    _, test = inside("datasets.vision_datasets_utils").load_data_from_cache(
-        str(tmp_path / "gld160k"), "train", "test.tfRecord", "gldv2"
-    )
+    with readable_tfrecords("gldv2"):
+        _, test = inside("datasets.vision_datasets_utils").load_data_from_cache(
+            str(tmp_path / "gld160k"), "train", "test.tfRecord", "gldv2"
+        )
     theirs = list(process(test).as_numpy_iterator())
     assert data.test.y.tolist() == [int(y[0, 0]) for _, y in theirs]
     for place, (x, _) in enumerate(theirs):
@@ -528,7 +530,8 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
     data = made(tmp_path, "gldv2", variant="160k", preprocessing="tff")
     middles = dict(zip(data.train.y.tolist(), data.train.x[:]))
     load = inside("datasets.vision_datasets_utils").load_data_from_cache
-    train, _ = load(str(folder), "train", "test.tfRecord", "gldv2")
+    with readable_tfrecords("gldv2"):
+        train, _ = load(str(folder), "train", "test.tfRecord", "gldv2")
     process = inside("baselines.landmark.landmark_preprocessing").create_preprocess_fn(
         tff.simulation.baselines.ClientSpec(8, 1, shuffle_buffer_size=1), True
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytest_federated.core.errors import ModelError
+from pytest_federated.tff.internals import random_signs
 from pytest_federated.training.aggregators.aggregator import aggregators, build
 from scipy import linalg
 
@@ -310,8 +311,6 @@ def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
     theirs. What is left between the two sides is the rounding of each client, by less than one step
     of the scale.
     """
-    from tensorflow_federated.python.aggregators.rotation import sample_rademacher
-
     rows, expected, norm, z, bits = changes(arriving), 6, 2.5, 0.7, 16
     chosen = {"kind": "distributed_dp", "noise_multiplier": z, "clip": norm, "bits": bits}
     run = Run(tff, chosen, expected)
@@ -323,7 +322,7 @@ def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
     walsh = linalg.hadamard(16) / 4
     for number in range(2):
         noise = skellam(16, expected * (local * scale) ** 2, (seeds["noise"], number))
-        signs = sample_rademacher((16,), np.float32, (seeds["rotation"], number)).numpy()
+        signs = random_signs((16,), np.float32, (seeds["rotation"], number)).numpy()
         rotated = np.pad(clipped(rows, norm), [(0, 0), (0, 6)]) * signs @ walsh
         whole = (rotated * scale).sum(axis=0) + noise
         wrapped = np.mod(whole + 2 ** (bits - 1), 2**bits) - 2 ** (bits - 1)

@@ -45,7 +45,9 @@ class MakesAggregator(Protocol):
         ...
 
 
-aggregators = Registry("aggregator", MakesAggregator, AggregatorSpec, package=__package__)
+aggregators = Registry(
+    "aggregator", MakesAggregator, AggregatorSpec, plural="aggregators", package=__package__
+)
 
 # From changes, float32 (clients, parameters), to their aggregate, float32 (parameters,).
 Combine = Callable[[Any], Any]
@@ -58,14 +60,12 @@ def build(chosen: Section, clients: int) -> Optional[Any]:
         ModelError: the keys do not fit each other or the number of clients.
     """
     tff: Any = import_tff()
-    from tensorflow_federated.python.aggregators import factory_utils
-
     try:
         factory = aggregators.entry(chosen).call(chosen, clients)
     except ValueError as bad:
         raise ModelError(f"training.aggregator: {bad}") from bad
     if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
-        weighted: Any = factory_utils.as_weighted_aggregator(factory)
+        weighted: Any = tff.aggregators.as_weighted_aggregator(factory)
         if compressed_bytes := getattr(factory, "compressed_bytes", None):
             weighted.compressed_bytes = compressed_bytes
         return weighted

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Callable, Optional
 from pydantic import Field
 
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.internals import adaptive_clip_noise_params, replace_sums
 from pytest_federated.training.aggregators.aggregator import aggregators, flat, unflat
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,15 +52,12 @@ def dp(
     Adaptive Clipping, NeurIPS 2021, algorithm 1, arXiv:1905.03871.
     """
     import tensorflow_privacy as tfp
-    from tensorflow_federated.python.aggregators import differential_privacy
 
     tff: Any = import_tff()
     if clip is not None:
         query = _seeded_sum(clip, clip * noise_multiplier)
     else:
-        for_sum, count_stddev = differential_privacy.adaptive_clip_noise_params(
-            noise_multiplier, float(clients), count_stddev
-        )
+        for_sum, count_stddev = adaptive_clip_noise_params(noise_multiplier, clients, count_stddev)
         query = _adaptive_sum(
             initial_l2_norm_clip=initial_clip,
             noise_multiplier=for_sum,
@@ -169,11 +167,7 @@ def _adaptive_sum(**settings: Any) -> Any:
     class AdaptiveSum(tfp.QuantileAdaptiveClipSumQuery):
         def __init__(self) -> None:
             super().__init__(**settings)
-            plain = self._sum_query
-            self._sum_query = _seeded_sum(plain._l2_norm_clip, plain._stddev)
-            counted = self._quantile_estimator_query._below_estimate_query
-            plain = counted._numerator
-            counted._numerator = _seeded_sum(plain._l2_norm_clip, plain._stddev)
+            replace_sums(self, _seeded_sum)
 
         def get_noised_result(self, sample_state: Any, global_state: Any) -> Any:
             result, state, event = super().get_noised_result(sample_state, global_state)

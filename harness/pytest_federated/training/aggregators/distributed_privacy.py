@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Optional
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.tff import internals
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import aggregators, flat, unflat
 from pytest_federated.training.aggregators.clipping import zeroing_bound
@@ -71,13 +72,11 @@ def distributed_dp(
     Dordis: Efficient Federated Learning with Dropout-Resilient Differential Privacy, EuroSys 2024,
     arXiv:2209.12528.
     """
-    from tensorflow_federated.python.aggregators import differential_privacy
-
     tff: Any = import_tff()
     for_sum, adapts = noise_multiplier, None
     if clip is None:
-        for_sum, for_count = differential_privacy.adaptive_clip_noise_params(
-            noise_multiplier, float(clients), count_stddev
+        for_sum, for_count = internals.adaptive_clip_noise_params(
+            noise_multiplier, clients, count_stddev
         )
         adapts = (quantile, learning_rate, for_count)
     factory = _skellam_mean(clients, for_sum, bits, rotation_type, clip or initial_clip, adapts)
@@ -122,10 +121,9 @@ def _skellam_mean(
         ValueError: there are too few bits.
     """
     import tensorflow as tf
-    from tensorflow_federated.python.aggregators import distributed_dp as of_tff
 
     tff: Any = import_tff()
-    deviations = of_tff._clip_prob_to_num_stddevs(_WRAPS)
+    deviations = internals.num_stddevs(_WRAPS)
     half = 2 ** (bits - 1)
     if 4**bits <= clients * deviations**2:
         raise ValueError(f"bits: got {bits}, too few for a sum over {clients} clients")
@@ -139,10 +137,7 @@ def _skellam_mean(
             def scaling(norm: Any) -> tuple[Any, Any]:
                 """The factor before rounding, and the deviation of the sum's noise after it."""
                 local = norm * (noise_multiplier / math.sqrt(clients))
-                factor = of_tff._heuristic_scale_factor(
-                    local, norm, bits, clients, padded, deviations
-                )
-                factor = tf.cast(tf.minimum(factor, of_tff.MAX_SCALE_FACTOR), tf.float32)
+                factor = internals.scale_factor(local, norm, bits, clients, padded, deviations)
                 return factor, norm * noise_multiplier * factor
 
             @tff.tensorflow.computation
@@ -207,17 +202,16 @@ def _skellam_mean(
 def _rotated(row: Any, rotation_type: str, seed: Any, back: bool = False) -> Any:
     """A row of float32 after a rotation that the seed gives, or before it."""
     import tensorflow as tf
-    from tensorflow_federated.python.aggregators import hadamard, rotation
 
     if rotation_type == "hd":
-        signs = rotation.sample_rademacher(tf.shape(row), row.dtype, seed)
-        transformed = hadamard.fast_walsh_hadamard_transform(
+        signs = internals.random_signs(tf.shape(row), row.dtype, seed)
+        transformed = internals.walsh_hadamard_transform(
             tf.expand_dims(row if back else row * signs, 0)
         )[0]
         return transformed * signs if back else transformed
     pairs = tf.reshape(row, [2, -1])
     numbers = tf.complex(pairs[0], pairs[1])
-    turns = rotation.sample_cis(tf.shape(numbers), seed, inverse=back)
+    turns = internals.random_phases(tf.shape(numbers), seed, inverse=back)
     length = tf.sqrt(tf.cast(tf.size(numbers), tf.float32))
     if back:
         numbers = tf.signal.ifft(numbers * tf.cast(length, tf.complex64)) * turns

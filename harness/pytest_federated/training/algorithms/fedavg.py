@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 import numpy as np
 
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.internals import build_client_update
 from pytest_federated.training.algorithms.algorithm import (
     Algorithm,
     AlgorithmInputs,
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@algorithms("fedavg", packs=True, tff=TffComposition("build_weighted_fed_avg"))
+@algorithms(
+    "fedavg",
+    example={"weighting": "uniform"},
+    packs=True,
+    tff=TffComposition("build_weighted_fed_avg"),
+)
 def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Algorithm:
     """FedAvg: clients' changes averaged, weighted by their numbers of examples.
 
@@ -82,7 +88,6 @@ def client_training(model_fn: Any, optimizer: Any, weighting: Any) -> Any:
 def _weighted_by_metric(inputs: AlgorithmInputs, key: str) -> Algorithm:
     """Of TFF's templates: its client work knows no weights but those by examples and uniform."""
     import tensorflow as tf
-    from tensorflow_federated.python.learning.templates import model_delta_client_work
 
     tff: Any = import_tff()
     templates = tff.learning.templates
@@ -96,11 +101,7 @@ def _weighted_by_metric(inputs: AlgorithmInputs, key: str) -> Algorithm:
 
     @tff.tensorflow.computation(weights_type, data_type)
     def train_client(weights: Any, data: Any) -> Any:
-        update = model_delta_client_work.build_model_delta_update_with_tff_optimizer(
-            model_fn,
-            weighting=tff.learning.ClientWeighting.UNIFORM,
-            loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
-        )
+        update = build_client_update(model_fn)
         result, metrics = update(inputs.client_optimizer, weights, data)
         weight = tf.cast(finalizers[key](metrics[key]), tf.float32)
         # The uniform weight is 0 for a client whose change is not finite, and 1 otherwise.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, NamedTuple, Optional, cast
 
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.internals import build_training_loop
 from pytest_federated.training.algorithms.algorithm import AlgorithmInputs
 
 
@@ -102,12 +103,11 @@ def train(
         correction: what is added to each gradient.
     """
     import tensorflow as tf
-    from tensorflow_federated.python.learning import loop_builder
 
     tff: Any = import_tff()
     model = cast("Callable[[], Any]", inputs.model)()
     variables = tff.learning.models.ModelWeights.from_model(model)
-    loop = loop_builder.build_training_loop(tff.learning.LoopImplementation.DATASET_ITERATOR)
+    loop = build_training_loop()
 
     @tf.function
     def run(weights: Any, optimizer: Any, data: Any, correction: Any) -> Any:

@@ -18,13 +18,12 @@ FACTOR = "factor"
 def scaled(work: Any) -> Any:
     """A `tff.learning.templates.ClientWorkProcess` on data of which each example has a factor."""
     import tensorflow as tf
-    from tensorflow_federated.python.common_libs.structure import to_elements
 
     tff: Any = import_tff()
     templates = tff.learning.templates
     state_type, weights_type, data_type = work.next.type_signature.parameter
     result_type = work.next.type_signature.result.result.member
-    batch = to_elements(data_type.member.element)
+    batch = tff.structure.to_elements(data_type.member.element)
     given_type = tff.SequenceType(
         tff.StructWithPythonType(
             [*batch, (FACTOR, tff.TensorType(np.float32, (None,)))], OrderedDict

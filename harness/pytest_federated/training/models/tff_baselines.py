@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from pytest_federated.core.errors import ModelError
+from pytest_federated.tff import internals
 from pytest_federated.training.models.model import Shape, models
 
 if TYPE_CHECKING:
@@ -37,17 +38,16 @@ def tff_emnist(
     Raises:
         ModelError: the data has another shape, or another number of labels.
     """
-    from tensorflow_federated.python.simulation.baselines.emnist import emnist_models
-
     if shape.input_shape != (28, 28, 1) or shape.num_classes not in (10, 62):
         raise ModelError(
             "tff_emnist takes images (28, 28, 1) with 10 or 62 labels, not "
             f"{shape.input_shape} with {shape.num_classes}"
         )
+    networks = internals.emnist_models()
     create = {
-        "cnn_dropout": emnist_models.create_conv_dropout_model,
-        "cnn": emnist_models.create_original_fedavg_cnn_model,
-        "2nn": emnist_models.create_two_hidden_layer_model,
+        "cnn_dropout": networks.create_conv_dropout_model,
+        "cnn": networks.create_original_fedavg_cnn_model,
+        "2nn": networks.create_two_hidden_layer_model,
     }[model]
     return create(only_digits=shape.num_classes == 10)
 
@@ -66,10 +66,8 @@ def tff_cifar100(
     Raises:
         ModelError: the data are not images.
     """
-    from tensorflow_federated.python.simulation.models import resnet_models
-
     size = _image_size(shape, "tff_cifar100")
-    create = getattr(resnet_models, f"create_{model}")
+    create = getattr(internals.resnet_models(), f"create_{model}")
     return create(input_shape=size, num_classes=shape.num_classes)
 
 
@@ -87,10 +85,8 @@ def tff_landmark(shape: Shape, *, outputs: Probabilities = "probabilities") -> t
     Raises:
         ModelError: the data are not images.
     """
-    from tensorflow_federated.python.simulation.models import mobilenet_v2
-
     size = _image_size(shape, "tff_landmark")
-    return mobilenet_v2.create_mobilenet_v2(
+    return internals.mobilenet_v2().create_mobilenet_v2(
         input_shape=size, num_groups=8, num_classes=shape.num_classes
     )
 
@@ -107,10 +103,10 @@ def tff_shakespeare(shape: Shape) -> tf.keras.Model:
     Raises:
         ModelError: the data has not a label for each position.
     """
-    from tensorflow_federated.python.simulation.baselines.shakespeare import char_prediction_models
-
     _demand(shape, "tokens", "tff_shakespeare")
-    return char_prediction_models.create_recurrent_model(shape.num_classes, shape.input_shape[0])
+    return internals.shakespeare_models().create_recurrent_model(
+        shape.num_classes, shape.input_shape[0]
+    )
 
 
 @models("tff_stackoverflow_words")
@@ -126,12 +122,10 @@ def tff_stackoverflow_words(shape: Shape) -> tf.keras.Model:
     Raises:
         ModelError: the data has not a label for each position.
     """
-    from tensorflow_federated.python.simulation.baselines.stackoverflow import (
-        word_prediction_models,
-    )
-
     _demand(shape, "tokens", "tff_stackoverflow_words")
-    return word_prediction_models.create_recurrent_model(vocab_size=shape.num_classes)
+    return internals.stackoverflow_word_models().create_recurrent_model(
+        vocab_size=shape.num_classes
+    )
 
 
 @models("tff_stackoverflow_tags")
@@ -148,12 +142,8 @@ def tff_stackoverflow_tags(
     Raises:
         ModelError: the data has no tags.
     """
-    from tensorflow_federated.python.simulation.baselines.stackoverflow import tag_prediction_tasks
-
     _demand(shape, "tags", "tff_stackoverflow_tags")
-    return tag_prediction_tasks._build_logistic_regression_model(
-        input_size=shape.input_shape[0], output_size=shape.num_classes
-    )
+    return internals.stackoverflow_tag_model(shape.input_shape[0], shape.num_classes)
 
 
 def _image_size(shape: Shape, name: str) -> tuple[int, int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from pytest_federated.data.datasets.tff.cifar100 import Preprocessing, in_gray_l
 from pytest_federated.data.datasets.tff.crops import at_random, from_minus_one, middle
 from pytest_federated.data.datasets.tff.unpacked import Unpacked, folder_for
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.internals import readable_tfrecords
 
 _TEST = "test.tfRecord"
-_INSIDE = "tensorflow_federated.python.simulation.datasets"
 _PUBLISHED = "https://storage.googleapis.com/"  # TFF reads who took which image from there
 
 Size = Annotated[
@@ -174,10 +173,8 @@ def _load(load: Callable[[Any, str], tuple[Any, Any]], name: str, folder: Path) 
     # The loader logs into a file where pytest runs, unless there is a handler already.
     logging.getLogger().addHandler(logging.NullHandler())
     module = import_tff().simulation.datasets
-    # TFF 0.87 calls this function of its own without its last argument.
-    records = importlib.import_module(f"{_INSIDE}.vision_datasets_utils")
-    records.load_tfrecord.__defaults__ = (name,)
-    return load(module, str(folder))
+    with readable_tfrecords(name):
+        return load(module, str(folder))
 
 
 def _demand(

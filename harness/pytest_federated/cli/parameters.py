@@ -1,0 +1,52 @@
+"""Kinds of parameters that several commands have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import click
+
+# A file or folder; a command says itself what is wrong with one.
+PATH = click.Path(path_type=Path)
+
+data_cache = click.option(
+    "--data-cache", type=PATH, metavar="DIR", help="Where downloaded data is kept."
+)
+
+
+class LazyChoice(click.Choice):  # pyright: ignore[reportMissingTypeArgument]
+    """A choice among names that are looked up only when they are needed."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        """`names` imports what it needs."""
+        self._names = names
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> Sequence[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All names."""
+        return tuple(self._names())
+
+
+class Number(click.ParamType):
+    """A number with a range."""
+
+    def __init__(
+        self, kind: type[Any], is_allowed: Callable[[Any], bool], requirement: str
+    ) -> None:
+        """`requirement` follows "got 'x'; " in the message."""
+        self.name = kind.__name__
+        self._kind, self._is_allowed, self._requirement = kind, is_allowed, requirement
+
+    def convert(
+        self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]
+    ) -> Any:
+        try:
+            number = self._kind(value)
+        except ValueError:
+            number = None
+        if number is None or not self._is_allowed(number):
+            self.fail(f"got {value!r}; {self._requirement}", param, ctx)
+        return number

@@ -1,0 +1,318 @@
+"""Everything that comes from the private modules of TFF and TensorFlow Privacy.
+
+No other file imports them. Each entry says why the public API will not do, and has a test in
+tests/integration/tff/test_internals.py that fails once the entry may go. What has to be replaced
+in a private module is put back after use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Callable, Optional
+
+_MAX_TYPES = 10_000  # remembered, the most recently used
+_MAX_GRAPHS = 500
+_MAX_GRAPH_BYTES = 100_000
+
+# What is replaced in a private module is replaced by one thread at a time.
+_compiler_lock, _tfrecords_lock = threading.Lock(), threading.Lock()
+
+# --- The worker process and the connection to it
+
+# The call that frees values in a worker, here none: it answers at once, even while it computes.
+# TFF's public stubs have no call that asks whether a worker is there.
+PING_METHOD = "/tensorflow_federated.v0.ExecutorGroup/Dispose"
+
+
+def worker_binary() -> Optional[Path]:
+    """Returns where TFF's worker program is or should be, without importing TFF.
+
+    TFF's own factory starts the program with our stdout and does not end it with Python.
+    """
+    spec = find_spec("tensorflow_federated")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / "data" / "worker_binary"
+
+
+def stub_with_deadline(channel: Any, seconds: float) -> Any:
+    """Returns a `tff.framework.RemoteExecutorGrpcStub` that waits only `seconds` to free values.
+
+    The public stub waits forever, and fails, where the worker is gone; freeing is a courtesy.
+    """
+    import tensorflow_federated as tff
+
+    class Stub(tff.framework.RemoteExecutorGrpcStub):
+        def dispose(self, request: Any) -> None:
+            with contextlib.suppress(Exception):
+                self._stub.Dispose(request, timeout=seconds)
+
+        def dispose_executor(self, request: Any) -> None:
+            with contextlib.suppress(Exception):
+                self._stub.DisposeExecutor(request, timeout=seconds)
+
+    return Stub(channel)
+
+
+def context_without_retries(**arguments: Any) -> Any:
+    """Returns a `tff.framework.AsyncExecutionContext` that runs a computation once.
+
+    The public one retries without end when its worker is gone.
+    """
+    import tensorflow_federated as tff
+
+    class Context(tff.framework.AsyncExecutionContext):
+        invoke: Any = vars(tff.framework.AsyncExecutionContext)["invoke"].__wrapped__
+
+    return Context(**arguments)
+
+
+# --- The compiler
+
+
+@contextlib.contextmanager
+def remembering_compiler() -> Iterator[None]:
+    """Lets TFF's compiler reuse the types it has read and the graphs it has optimized lately.
+
+    The compiler serializes and parses each computation several times, which takes most of its
+    time in a suite of hundreds of computations; it has no option to remember them.
+    """
+    from tensorflow_federated.python.core.environments.tensorflow_backend import (
+        compiled_computation_transformations as graphs,
+    )
+    from tensorflow_federated.python.core.impl.types import type_serialization as types
+
+    read, optimize = _with_memory()
+    with _compiler_lock:
+        originals = types.deserialize_type, graphs.optimize_tensorflow_comp
+        types.deserialize_type, graphs.optimize_tensorflow_comp = read, optimize
+        try:
+            yield
+        finally:
+            types.deserialize_type, graphs.optimize_tensorflow_comp = originals
+
+
+@cache
+def _with_memory() -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
+    """Returns TFF's functions that read a type and that optimize a graph, each with a memory."""
+    import tensorflow as tf
+    from tensorflow_federated.proto.v0 import computation_pb2
+    from tensorflow_federated.python.core.environments.tensorflow_backend import (
+        compiled_computation_transformations as graphs,
+    )
+    from tensorflow_federated.python.core.impl.compiler import building_blocks
+    from tensorflow_federated.python.core.impl.types import type_serialization as types
+
+    pb: Any = computation_pb2
+    plain_read, plain_optimize = types.deserialize_type, graphs.optimize_tensorflow_comp
+
+    @lru_cache(maxsize=_MAX_TYPES)
+    def read_bytes(serialized: bytes) -> Any:
+        return plain_read(pb.Type.FromString(serialized))
+
+    def read(proto: Any) -> Any:
+        return read_bytes(proto.SerializeToString())
+
+    @lru_cache(maxsize=_MAX_GRAPHS)
+    def optimize_bytes(serialized: bytes, options: bytes) -> Any:
+        block = building_blocks.CompiledComputation(pb.Computation.FromString(serialized))
+        return plain_optimize(block, tf.compat.v1.ConfigProto.FromString(options)).proto
+
+    def optimize(block: Any, options: Any) -> Any:
+        if block.proto.ByteSize() > _MAX_GRAPH_BYTES:  # it holds arrays
+            return plain_optimize(block, options)
+        proto = optimize_bytes(block.proto.SerializeToString(), options.SerializeToString())
+        # The serialized type has lost the Python classes that the block's own has.
+        return building_blocks.CompiledComputation(proto, type_signature=block.type_signature)
+
+    return read, optimize
+
+
+# --- Learning processes
+
+
+def build_training_loop() -> Any:
+    """Returns TFF's loop over a client's batches inside a graph, which its processes train with.
+
+    Public are only whole client works; an algorithm with corrections of its own needs the loop.
+    """
+    import tensorflow_federated as tff
+    from tensorflow_federated.python.learning import loop_builder
+
+    return loop_builder.build_training_loop(tff.learning.LoopImplementation.DATASET_ITERATOR)
+
+
+def build_client_update(model_fn: Callable[[], Any]) -> Any:
+    """Returns TFF's function for a client's local training, all clients weighted the same.
+
+    The public client work weighs clients by examples or not at all, never by a metric.
+    """
+    import tensorflow_federated as tff
+    from tensorflow_federated.python.learning.templates import model_delta_client_work
+
+    return model_delta_client_work.build_model_delta_update_with_tff_optimizer(
+        model_fn,
+        weighting=tff.learning.ClientWeighting.UNIFORM,
+        loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
+    )
+
+
+# --- Differential privacy
+
+
+def adaptive_clip_noise_params(
+    noise_multiplier: float, clients: int, count_stddev: Optional[float]
+) -> tuple[float, float]:
+    """Returns the noise multiplier of the sum, and the deviation of the noise on the count.
+
+    Together they cost what `noise_multiplier` says (Andrew et al., arXiv:1905.03871, section 3).
+    Public is only the whole aggregator, whose noise comes from the clock.
+    """
+    from tensorflow_federated.python.aggregators import differential_privacy
+
+    return differential_privacy.adaptive_clip_noise_params(
+        noise_multiplier, float(clients), count_stddev
+    )
+
+
+def replace_sums(query: Any, with_noise: Callable[[float, float], Any]) -> None:
+    """Replaces both sums of a new `tfp.QuantileAdaptiveClipSumQuery` by `with_noise(clip, stddev)`.
+
+    The query has no parameter for them, and its own take their noise from the clock. Only this
+    object is changed.
+    """
+    plain = query._sum_query
+    query._sum_query = with_noise(plain._l2_norm_clip, plain._stddev)
+    count = query._quantile_estimator_query._below_estimate_query
+    plain = count._numerator
+    count._numerator = with_noise(plain._l2_norm_clip, plain._stddev)
+
+
+def num_stddevs(wrap_probability: float) -> float:
+    """Returns how many deviations a normal variable exceeds with this probability.
+
+    Public is only the whole aggregator of distributed DP, whose randomness comes from the clock.
+    """
+    from tensorflow_federated.python.aggregators import distributed_dp
+
+    return distributed_dp._clip_prob_to_num_stddevs(wrap_probability)
+
+
+def scale_factor(
+    local_stddev: Any, norm: Any, bits: int, clients: int, size: int, num_stddevs: float
+) -> Any:
+    """Returns the factor before rounding to integers, float32 (), as large as the modulus allows.
+
+    Kairouz, Liu, Steinke, arXiv:2102.06387, section 4; private for the same reason.
+    """
+    import tensorflow as tf
+    from tensorflow_federated.python.aggregators import distributed_dp
+
+    factor = distributed_dp._heuristic_scale_factor(
+        local_stddev, norm, bits, clients, size, num_stddevs
+    )
+    return tf.cast(tf.minimum(factor, distributed_dp.MAX_SCALE_FACTOR), tf.float32)
+
+
+def walsh_hadamard_transform(rows: Any) -> Any:
+    """Returns the transform of each row, float32 (n, power of two).
+
+    Public is only the whole aggregator, whose signs come from the clock.
+    """
+    from tensorflow_federated.python.aggregators import hadamard
+
+    return hadamard.fast_walsh_hadamard_transform(rows)
+
+
+def random_signs(shape: Any, dtype: Any, seed: Any) -> Any:
+    """Returns numbers that are -1 or 1, by a seed (2,); private for the same reason."""
+    from tensorflow_federated.python.aggregators import rotation
+
+    return rotation.sample_rademacher(shape, dtype, seed)
+
+
+def random_phases(shape: Any, seed: Any, inverse: bool) -> Any:
+    """Returns complex64 numbers of length 1, by a seed (2,); private for the same reason."""
+    from tensorflow_federated.python.aggregators import rotation
+
+    return rotation.sample_cis(shape, seed, inverse=inverse)
+
+
+# --- Networks and data sets of TFF's simulations
+
+
+def emnist_models() -> ModuleType:
+    """Returns the networks of TFF's EMNIST tasks, as functions that create a Keras model.
+
+    `tff.simulation.baselines` builds whole tasks, with their data; no network alone is public.
+    """
+    from tensorflow_federated.python.simulation.baselines.emnist import emnist_models
+
+    return emnist_models
+
+
+def resnet_models() -> ModuleType:
+    """Returns the networks of TFF's CIFAR-100 task; private for the same reason."""
+    from tensorflow_federated.python.simulation.models import resnet_models
+
+    return resnet_models
+
+
+def mobilenet_v2() -> ModuleType:
+    """Returns the network of TFF's landmark task; private for the same reason."""
+    from tensorflow_federated.python.simulation.models import mobilenet_v2
+
+    return mobilenet_v2
+
+
+def shakespeare_models() -> ModuleType:
+    """Returns the network of TFF's Shakespeare task; private for the same reason."""
+    from tensorflow_federated.python.simulation.baselines.shakespeare import char_prediction_models
+
+    return char_prediction_models
+
+
+def stackoverflow_word_models() -> ModuleType:
+    """Returns the network of TFF's next-word task; private for the same reason."""
+    from tensorflow_federated.python.simulation.baselines.stackoverflow import (
+        word_prediction_models,
+    )
+
+    return word_prediction_models
+
+
+def stackoverflow_tag_model(input_size: int, output_size: int) -> Any:
+    """Returns the logistic regression of TFF's tag task; private for the same reason."""
+    from tensorflow_federated.python.simulation.baselines.stackoverflow import tag_prediction_tasks
+
+    return tag_prediction_tasks._build_logistic_regression_model(
+        input_size=input_size, output_size=output_size
+    )
+
+
+@contextlib.contextmanager
+def readable_tfrecords(logger_tag: str) -> Iterator[None]:
+    """Lets `tff.simulation.datasets` open a folder of TFRecord files, such as that of gldv2.
+
+    TFF 0.87 reads a client's file by `load_tfrecord` without its required argument `logger_tag`.
+    What was opened stays readable.
+    """
+    from tensorflow_federated.python.simulation.datasets import vision_datasets_utils
+
+    original = vision_datasets_utils.load_tfrecord
+
+    def load_tfrecord(file_name: str, logger_tag: str = logger_tag) -> Any:
+        return original(file_name, logger_tag)
+
+    with _tfrecords_lock:
+        vision_datasets_utils.load_tfrecord = load_tfrecord
+        try:
+            yield
+        finally:
+            vision_datasets_utils.load_tfrecord = original
