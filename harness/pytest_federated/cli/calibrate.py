@@ -53,7 +53,8 @@ def command(
     """
     from tabulate import tabulate
 
-    from pytest_federated.running.pipeline import Options, default_cache, run
+    from pytest_federated.running.pipeline import Options, run
+    from pytest_federated.running.store import default_cache
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
 

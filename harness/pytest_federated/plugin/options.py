@@ -108,7 +108,8 @@ def uses_baselines(config: pytest.Config) -> bool:
 
 def run_options(config: pytest.Config) -> Options:
     """What `pytest_federated.run` is told."""
-    from pytest_federated.running.pipeline import Options, default_cache
+    from pytest_federated.running.pipeline import Options
+    from pytest_federated.running.store import default_cache
 
     return Options(
         seeds=number(config, "seeds"),
