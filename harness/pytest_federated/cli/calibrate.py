@@ -16,7 +16,7 @@ from pytest_federated.core.errors import FederatedError
 if TYPE_CHECKING:
     from pytest_federated.expectations.calibrating import Proposal
     from pytest_federated.results.record import Result
-    from pytest_federated.scenario.loader import Case
+    from pytest_federated.scenario.case import Case
 
 _MARK = "# Calibrated on "
 _SEEDS = Number(int, lambda seeds: seeds >= 3, "must be 3 or greater")
@@ -53,8 +53,13 @@ def command(
     """
     from tabulate import tabulate
 
+<<<<<<< HEAD
     from pytest_federated.running.pipeline import Options, run
     from pytest_federated.running.store import default_cache
+=======
+    from pytest_federated.running.options import Options, default_cache
+    from pytest_federated.running.pipeline import run
+>>>>>>> main
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
 
@@ -65,10 +70,7 @@ def command(
     for _, group in itertools.groupby(cases, key=lambda case: case.line):
         variants = list(group)
         with own_folders(file.resolve().parent, Path.cwd()):
-            ran = [
-                (c, run(c.scenario, options, variant=c.variant, siblings=c.siblings))
-                for c in variants
-            ]
+            ran = [(c, run(c, options)) for c in variants]
         expect = variants[0].scenario.settings()["expect"]
         documents.append(Calibrated(expect, _proposals(ran, false_alarms)))
         name = variants[0].scenario.name
