@@ -53,13 +53,8 @@ def command(
     """
     from tabulate import tabulate
 
-<<<<<<< HEAD
-    from pytest_federated.running.pipeline import Options, run
-    from pytest_federated.running.store import default_cache
-=======
     from pytest_federated.running.options import Options, default_cache
     from pytest_federated.running.pipeline import run
->>>>>>> main
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
 

@@ -221,13 +221,7 @@ def session_options(config: pytest.Config) -> SessionOptions:
 
 
 def run_options(config: pytest.Config) -> Options:
-<<<<<<< HEAD
-    """What `pytest_federated.run` is told."""
-    from pytest_federated.running.pipeline import Options
-    from pytest_federated.running.store import default_cache
-=======
     """Returns what scenarios of this session are run with, the same at each call.
->>>>>>> main
 
     Raises:
         pytest.UsageError: as `session_options`.

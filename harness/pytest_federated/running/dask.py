@@ -17,14 +17,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.registry.choice import user_entries
-<<<<<<< HEAD
-from pytest_federated.running.pipeline import Options, train_seed
-from pytest_federated.running.store import default_cache, ingredients, training_key
-=======
 from pytest_federated.running.fingerprint import ingredients, training_key
 from pytest_federated.running.options import Options, default_cache
 from pytest_federated.running.pipeline import train_seed
->>>>>>> main
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.modules import folders, import_file, is_installed, own_folders, root

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from paths import ROOT
 from pytest_federated import run
-from pytest_federated.cli.list import registries
+from pytest_federated.registry.concepts import concepts
 from pytest_federated.scenario.schema import Scenario
 from ruamel.yaml import YAML
 
@@ -56,15 +56,15 @@ def scenario(*keys: dict[str, Any]) -> Scenario:
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
     """All examples, imported as modules; what each concept has more than before."""
-    before = {concept: set(registry.names()) for concept, registry in registries().items()}
-    for registry in registries().values():
+    before = {concept: set(registry.names()) for concept, registry in concepts().items()}
+    for registry in concepts().values():
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
     for example in EXAMPLES:
         module = ModuleType(Path(example.file).stem)
         module.__file__ = str(ROOT / example.file)
         monkeypatch.setitem(sys.modules, module.__name__, module)
         exec(compile(example.code, module.__file__, "exec"), module.__dict__)
-    yield {c: set(registry.names()) - before[c] for c, registry in registries().items()}
+    yield {c: set(registry.names()) - before[c] for c, registry in concepts().items()}
 
 
 def test_every_concept_has_an_example(registered: dict[str, set[str]]) -> None:
@@ -76,7 +76,7 @@ def test_every_concept_has_an_example(registered: dict[str, set[str]]) -> None:
 def test_an_example_can_be_chosen(registered: dict[str, set[str]], example: Example) -> None:
     name = Path(example.file).stem
     (concept,) = [concept for concept, new in registered.items() if name in new]
-    assert registries()[concept][name].summary
+    assert concepts()[concept][name].summary
     assert (ROOT / example.file).parent.is_dir()
     assert not (ROOT / example.file).exists()
     assert f"'{name}'" in str(scenario(example.keys).settings())
