@@ -19,7 +19,8 @@ import pytest_federated
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.regression import FALSE_ALARMS, compare_with_baseline
 from pytest_federated.results.record import Result
-from pytest_federated.running.pipeline import Options, run
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
 from pytest_federated.scenario.schema import Scenario
 from tabulate import tabulate
 

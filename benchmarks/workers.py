@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import portpicker
 from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import federate
-from pytest_federated.running.pipeline import default_cache
+from pytest_federated.running.options import default_cache
 from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.training.loop import steps
 from rounds import scenario

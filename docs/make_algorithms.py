@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pages import as_entry, as_yaml
-from pytest_federated.cli.list import registries
+from pytest_federated.registry.concepts import concepts
 from pytest_federated.registry.entry import Entry
 from pytest_federated.training.schema import Training
 from tff_names import NAMES
@@ -64,31 +64,17 @@ CHAPTERS = {
     ),
 }
 
-# A choice to copy, where one with the defaults will not do.
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "fedavg": {"weighting": "uniform"},
-    "fedprox": {"mu": 0.1},
-    "fedadagrad": {"learning_rate": 0.1, "tau": 0.01},
-    "fedadam": {"learning_rate": 0.05, "tau": 0.01},
-    "fedyogi": {"learning_rate": 0.05, "tau": 0.01},
-    "fedavg_with_schedule": {"schedule": {"kind": "exponential", "rate": 0.95}},
-    "fed_recon": {"local_layers": "last"},
-    "kmeans": {"clusters": 10},
-    "tff": {"tff": "my_processes:build"},
-}
-
 
 def main() -> None:
     """Writes the page into the folder named on the command line, or here."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    known = registries()
+    known = concepts()
     algorithms = [known["algorithms"][name] for name in known["algorithms"].names()]
     parts = [INTRODUCTION, _keys(), _made(algorithms), *map(_algorithm, algorithms)]
     for concept, (title, introduction) in CHAPTERS.items():
-        if concept in known:
-            registry = known[concept]
-            parts.append(f"## {title}\n\n{introduction}\n")
-            parts += [as_entry(registry[name], "") for name in registry.names()]
+        registry = known[concept]
+        parts.append(f"## {title}\n\n{introduction}\n")
+        parts += [as_entry(registry[name], "") for name in registry.names()]
     parts.append(_offered())
     (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
 
@@ -150,7 +136,7 @@ def _offered() -> str:
 
 
 def _algorithm(entry: Entry[Any, Any]) -> str:
-    chosen = {"kind": entry.name, **EXAMPLES.get(entry.name, {})}
+    chosen = {"kind": entry.name, **entry.spec.example}
     if entry.name in entry.keywords:
         chosen.pop("kind")
     told = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]

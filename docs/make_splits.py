@@ -21,43 +21,7 @@ from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.plots.labels import label_map
-from pytest_federated.report.tables import figure
-
-# What a picture shows of each split: on digits, seed 0.
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "iid": {"count": 10, "split": "iid"},
-    "dirichlet": {"count": 10, "split": {"kind": "dirichlet", "alpha": 0.5}},
-    "dirichlet_priors": {"count": 10, "split": {"kind": "dirichlet_priors", "alpha": 0.3}},
-    "shards": {"count": 10, "split": {"kind": "shards", "shards_per_client": 2}},
-    "labels_per_client": {"count": 10, "split": {"kind": "labels_per_client", "labels": 3}},
-    "exclusive": {"count": 5, "split": {"kind": "exclusive", "share": 0.8}},
-    "distribution": {
-        "count": 3,
-        "split": {
-            "kind": "distribution",
-            "matrix": [
-                [4, 3, 2, 1, 1, 1, 1, 1, 1, 1],
-                [1, 1, 1, 1, 1, 1, 1, 2, 3, 4],
-                [0, 1, 2, 3, 4, 4, 3, 2, 1, 0],
-            ],
-        },
-    },
-    "continuous": {"count": 10, "split": {"kind": "continuous", "by": "mean", "strictness": 1.0}},
-    "semantic": {"count": 10, "split": "semantic"},
-    "natural": {"split": "natural"},
-    "group_natural": {"count": 4, "split": "group_natural"},
-    "inner": {
-        "count": 28,
-        "split": {"kind": "inner", "split": {"kind": "dirichlet", "alpha": 0.5}},
-    },
-}
-SIZES: dict[str, dict[str, Any]] = {
-    "dirichlet": {"alpha": 1.0},
-    "lognormal": {"sigma": 1.0},
-    "power_law": {"exponent": 2.5},
-    "exponential": {"rate": 0.5},
-    "explicit": {"examples": [20, 20, 20, 40, 40, 80, 160, 160, 320, 320]},
-}
+from pytest_federated.report.tables.cells import figure
 
 # What other libraries call it, and how it is written here, for ten clients.
 _DIRICHLET = {"kind": "dirichlet", "alpha": 0.5, "balance": True, "min_examples": 10}
@@ -147,7 +111,7 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     (folder / "splits").mkdir(parents=True, exist_ok=True)
     parts = [INTRODUCTION, "## Splits: who gets which examples\n", _contents()]
-    for name in EXAMPLES:
+    for name in splits.names():
         parts.append(_split(name, folder))
     parts += [
         "## What others call them\n",
@@ -171,7 +135,7 @@ def main() -> None:
 
 
 def _contents() -> str:
-    rows = [f"| [`{n}`](#{n}) | {summary(splits[n])} |" for n in EXAMPLES]
+    rows = [f"| [`{n}`](#{n}) | {summary(splits[n])} |" for n in splits.names()]
     return "\n".join(["| split | in short |", "|---|---|", *rows, ""])
 
 
@@ -187,7 +151,10 @@ def _names() -> str:
 
 
 def _split(name: str, folder: Path) -> str:
-    chosen = EXAMPLES[name]
+    spec = splits[name].spec
+    split = {"kind": name, **spec.example} if spec.example else name
+    count = {} if spec.example_clients is None else {"count": spec.example_clients}
+    chosen = {**count, "split": split}
     data = made(chosen)
     shown = as_yaml(chosen)
     label_map(data.label_counts, data.names, shown, folder / "splits" / f"{name}.svg")
@@ -203,7 +170,7 @@ def _split(name: str, folder: Path) -> str:
 
 
 def _size(name: str) -> str:
-    keys = SIZES.get(name, {})
+    keys = sizes[name].spec.example
     data = made({"count": 10, "split": "iid", "size": {"kind": name, **keys}})
     drawn = ", ".join(str(n) for n in data.sizes)
     shown = as_yaml({"kind": name, **keys})

@@ -29,41 +29,48 @@ if TYPE_CHECKING:
     from pytest_federated.data.shifts.shift import shifts as shift
     from pytest_federated.data.sizes.size import sizes as size
     from pytest_federated.data.splits.partition import splits as split
-    from pytest_federated.expectations.judging import NoFigure, expectation
-    from pytest_federated.expectations.judging import checks as check
+    from pytest_federated.expectations.expectation import expectations as expectation
+    from pytest_federated.metrics.metric import NoValue
+    from pytest_federated.metrics.metric import metrics as metric
     from pytest_federated.results.record import Result, Verdict
-    from pytest_federated.running.pipeline import Options, run
-    from pytest_federated.scenario.loader import Case, load_file
+    from pytest_federated.running.options import Options
+    from pytest_federated.running.pipeline import run
+    from pytest_federated.running.store import Store
+    from pytest_federated.scenario.case import Case
+    from pytest_federated.scenario.loader import load_file
     from pytest_federated.scenario.schema import Scenario
     from pytest_federated.training.aggregators.aggregator import aggregators as aggregator
     from pytest_federated.training.algorithms.algorithm import algorithms as algorithm
     from pytest_federated.training.models.model import models as model
+    from pytest_federated.training.observer import Observer
     from pytest_federated.training.optimizers.optimizer import optimizers as optimizer
     from pytest_federated.training.schedules.schedule import schedules as schedule
 
 # Where each public name is; the registries are decorators: @pytest_federated.split("name").
 _HOME = {
-    "Case": "scenario.loader:Case",
+    "Case": "scenario.case:Case",
     "DataError": "core.errors:DataError",
     "DataUnavailable": "core.errors:DataUnavailable",
     "FederatedError": "core.errors:FederatedError",
     "ModelError": "core.errors:ModelError",
-    "NoFigure": "expectations.judging:NoFigure",
-    "Options": "running.pipeline:Options",
+    "Observer": "training.observer:Observer",
+    "NoValue": "metrics.metric:NoValue",
+    "Options": "running.options:Options",
     "Result": "results.record:Result",
     "RuntimeUnavailable": "core.errors:RuntimeUnavailable",
     "Scenario": "scenario.schema:Scenario",
     "ScenarioError": "core.errors:ScenarioError",
+    "Store": "running.store:Store",
     "TimeLimitExceeded": "core.errors:TimeLimitExceeded",
     "Verdict": "results.record:Verdict",
     "aggregator": "training.aggregators.aggregator:aggregators",
     "algorithm": "training.algorithms.algorithm:algorithms",
     "attack": "clients.attacks.attack:attacks",
-    "check": "expectations.judging:checks",
     "dataset": "data.datasets.dataset:datasets",
     "dropout": "clients.dropout.dropout:dropouts",
-    "expectation": "expectations.judging:expectation",
+    "expectation": "expectations.expectation:expectations",
     "load_file": "scenario.loader:load_file",
+    "metric": "metrics.metric:metrics",
     "model": "training.models.model:models",
     "optimizer": "training.optimizers.optimizer:optimizers",
     "run": "running.pipeline:run",
@@ -81,23 +88,25 @@ __all__ = [
     "DataUnavailable",
     "FederatedError",
     "ModelError",
-    "NoFigure",
+    "NoValue",
+    "Observer",
     "Options",
     "Result",
     "RuntimeUnavailable",
     "Scenario",
     "ScenarioError",
+    "Store",
     "TimeLimitExceeded",
     "Verdict",
     "aggregator",
     "algorithm",
     "attack",
-    "check",
     "dataset",
     "dropout",
     "expectation",
     "load_file",
     "load_scenarios",
+    "metric",
     "model",
     "optimizer",
     "run",

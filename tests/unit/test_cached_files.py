@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache, Examples, datasets, in_memory
-from pytest_federated.running.pipeline import Options, run
-from pytest_federated.running.store import ingredients, training_key
+from pytest_federated.running.fingerprint import ingredients, training_key
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
+from pytest_federated.running.store import Store
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.user import files as user_files
 
@@ -123,7 +125,7 @@ def test_a_result_is_reused_until_the_file_changes(
         return in_memory("of_sqlite", Examples(np.full((20, 2), rows, np.float32), y), 2)
 
     def reused() -> int:
-        options = Options(cache=tmp_path / "cache", kept=tmp_path / "kept")
+        options = Options(cache=tmp_path / "cache", store=Store(tmp_path / "kept"))
         return run(scenario("of_sqlite"), options).reused
 
     assert [reused(), reused()] == [0, 1]  # also after the run that fetched it

@@ -10,14 +10,18 @@ from example_results import curve_history as history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.judging import checks, judge
-from pytest_federated.report.tables import summary_row
-from pytest_federated.running.pipeline import Options, run
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import judge
+from pytest_federated.report.tables.summary import summary_row
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
+from pytest_federated.running.store import Store
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.observer import Progress
 
 
 def expect(**names: Any) -> Any:
-    return {name: checks[name].params.model_validate(keys) for name, keys in names.items()}
+    return {name: expectations[name].params.model_validate(keys) for name, keys in names.items()}
 
 
 curves = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=3, max_size=3)
@@ -64,11 +68,11 @@ def rising(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Trainings that reach 0.1 in round 1, 0.2 in round 2, ...; their rounds are counted."""
     log: list[int] = []
 
-    def train(one: Any, seed: int, options: Any, on_round: Any, *rest: Any) -> Any:
+    def train(one: Any, seed: int, options: Any, observer: Any, *rest: Any) -> Any:
         whole = history([n / 10 for n in range(1, one.training.rounds + 1)], seed=seed)
-        for number, done in enumerate(whole.rounds, start=1):
+        for number in range(1, len(whole.rounds) + 1):
             log.append(seed)
-            if on_round(done):
+            if observer.after_round(Progress(whole.rounds[:number], None)):
                 return whole.model_copy(update={"rounds": whole.rounds[:number]})
         return whole
 
@@ -83,13 +87,13 @@ def early() -> Options:
 def test_a_run_that_can_no_longer_pass_ends(rising: list[int], tmp_path: Path) -> None:
     """The first seed needs 6 rounds, so both need more than 3 on average once it has run 5."""
     one = scenario(rounds_to_accuracy={"target": 0.6, "at_most": 3}, accuracy={"at_least": 0.1})
-    result = run(one, Options(early_stop=True, kept=tmp_path))
+    result = run(one, Options(early_stop=True, store=Store(tmp_path)))
     assert rising == [0] * 5
     assert (result.status, result.reason) == ("failed", "ended early, after round 5 of seed 0")
     missed, other = result.verdicts
     assert (missed.outcome, missed.note) == ("fail", "can no longer hold: 3.5 or more")
     assert (other.outcome, other.passed) == ("not judged", True)
-    run(one, Options(kept=tmp_path))  # what was cut off was not kept
+    run(one, Options(store=Store(tmp_path)))  # what was cut off was not kept
     assert rising == [0] * 5 + [0] * 9 + [1] * 9
 
 

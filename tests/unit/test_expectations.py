@@ -12,16 +12,20 @@ from example_results import curve_history as history
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import FederatedError, ScenarioError
-from pytest_federated.expectations.judging import checks, judge
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import judge
 from pytest_federated.results.record import Verdict
-from pytest_federated.running.pipeline import Options, run
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
+from pytest_federated.running.store import Store
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.history import TrainingHistory
+from pytest_federated.training.observer import Observer, Progress, Run
 
 
 def verdict(name: str, *trainings: TrainingHistory, **keys: Any) -> Verdict:
-    (found,) = judge({name: checks[name].params.model_validate(keys)}, trainings)
+    (found,) = judge({name: expectations[name].params.model_validate(keys)}, trainings)
     return found
 
 
@@ -127,7 +131,7 @@ def test_epsilon_is_that_of_a_delta(delta: Optional[float], passed: bool) -> Non
 
 def test_time_is_judged_on_request_only() -> None:
     keys = {"at_most": 0.5}
-    chosen = {"seconds_per_round": checks["seconds_per_round"].params.model_validate(keys)}
+    chosen = {"seconds_per_round": expectations["seconds_per_round"].params.model_validate(keys)}
     slow = [history([0.1] * 4, seconds=(9.0, 0.6, 0.7, 0.8))]
     (off,) = judge(chosen, slow)
     assert (off.passed, off.outcome, off.measured) == (True, "not judged", None)
@@ -227,15 +231,15 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
     """Which trainings were run; accuracy falls with the skew, and differs by seed."""
     log: list[tuple[str, float, int]] = []
 
-    def train(scenario: Any, seed: int, options: Any, on_round: Any, *rest: Any) -> TrainingHistory:
+    def train(scenario: Any, seed: int, options: Any, observer: Any, *rest: Any) -> TrainingHistory:
         kind = scenario.training.algorithm.kind
         alpha = scenario.clients.split.alpha
         log.append((kind, alpha, seed))
         reached = {0.1: 0.6, 1: 0.7, 100: 0.8}[alpha] + seed / 10
         reached += {"fedavg": 0, "centralized": 0.05 + seed / 100, "local_only": -0.3}[kind]
         one = history([0.1, reached], seed=seed)
-        for done in one.rounds:
-            on_round(done)
+        for number in range(1, len(one.rounds) + 1):
+            observer.after_round(Progress(one.rounds[:number], None))
         return one
 
     monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
@@ -258,10 +262,7 @@ def both_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_variant_is_compared_with_another_seed_by_seed(file: Any, trained: Any) -> None:
     cases = load_file(file(MATRIX + GAP))
     options = Options()
-    found = {
-        case.variant: run(case.scenario, options, variant=case.variant, siblings=case.siblings)
-        for case in cases
-    }
+    found = {case.variant: run(case, options) for case in cases}
     (strong,) = found["alpha=0.1"].verdicts
     assert strong.figures == (pytest.approx(0.2), pytest.approx(0.2))
     assert strong.spread == pytest.approx(0, abs=1e-6)  # the seeds' own differences cancel out
@@ -278,8 +279,8 @@ def test_trainings_to_compare_with_are_kept_like_others(
 ) -> None:
     case = load_file(file(MATRIX + GAP))[0]
     for _ in range(2):
-        options = Options(kept=tmp_path / "kept")  # as two sessions of pytest
-        run(case.scenario, options, variant=case.variant, siblings=case.siblings)
+        options = Options(store=Store(tmp_path / "kept"))  # as two sessions of pytest
+        run(case, options)
     assert len(trained) == 4
 
 
@@ -289,14 +290,36 @@ def test_gaps_to_other_algorithms(file: Any, trained: Any) -> None:
         "expect: {gap_to_centralized: {at_most: 0.05}, gain_over_local: {at_least: 0.3}}\n"
     )
     (case,) = load_file(file(text))
-    told: list[tuple[int, int]] = []
-    result = run(case.scenario, on_round=lambda place, done: told.append((place, done.round)))
+    calls: list[tuple[str, int, int]] = []
+
+    class Log(Observer):
+        def begin(self, run: Run) -> None:
+            self.run = run
+            calls.append(("begin", run.position, run.seed))
+
+        def after_round(self, progress: Progress) -> bool:
+            calls.append(("round", self.run.position, progress.rounds[-1].round))
+            return False
+
+        def end(self, history: Optional[TrainingHistory]) -> None:
+            assert history is not None and history.seed == self.run.seed
+            calls.append(("end", self.run.position, self.run.is_reference))
+
+    result = run(case, observers=[Log()])
     gap, gain = result.verdicts
     assert gap.figures == (pytest.approx(0.05), pytest.approx(0.06))
     assert not gap.passed and gap.outcome == "inconclusive"
     assert gain.measured == pytest.approx(0.3) and gain.passed
     assert {kind for kind, _, _ in trained} == {"fedavg", "centralized", "local_only"}
-    assert told == [(place, number) for place in range(6) for number in (1, 2)]
+    assert calls == [
+        call
+        for place in range(6)
+        for call in (
+            ("begin", place, place % 2),
+            *(("round", place, number) for number in (1, 2)),
+            ("end", place, place >= 2),
+        )
+    ]
     assert [h.evaluated[-1].accuracy for h in result.histories] == [0.7, 0.8]
 
 
@@ -309,7 +332,7 @@ def test_a_reference_that_diverged_fails_the_gap(
 
     monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
     case = load_file(file(MATRIX + GAP))[0]
-    result = run(case.scenario, variant=case.variant, siblings=case.siblings)
+    result = run(case)
     (found,) = result.verdicts
     assert result.status == "failed"
     assert found.note == "the training to compare with diverged in 1 of 2 seed(s)"
@@ -340,16 +363,16 @@ def test_nothing_to_compare_with(file: Any, text: str, said: str) -> None:
 def test_a_cut_off_run_is_compared_with_nothing(file: Any, trained: Any) -> None:
     case = load_file(file(MATRIX + GAP))[0]
     options = Options(rounds=1)
-    result = run(case.scenario, options, variant=case.variant, siblings=case.siblings)
+    result = run(case, options)
     assert result.status == "not judged"
     assert {alpha for _, alpha, _ in trained} == {0.1}
 
 
 def test_a_timed_scenario_is_always_trained(file: Any, trained: Any, tmp_path: Path) -> None:
     (case,) = load_file(file(SCENARIO + "expect: {seconds_per_round: {at_most: 60}}\n"))
-    run(case.scenario, Options(kept=tmp_path / "kept"))
-    run(case.scenario, Options(kept=tmp_path / "kept"))
+    run(case.scenario, Options(store=Store(tmp_path / "kept")))
+    run(case.scenario, Options(store=Store(tmp_path / "kept")))
     assert len(trained) == 2
-    (timed,) = run(case.scenario, Options(kept=tmp_path / "kept", benchmark=True)).verdicts
+    (timed,) = run(case.scenario, Options(store=Store(tmp_path / "kept"), benchmark=True)).verdicts
     assert len(trained) == 4
     assert timed.passed and timed.measured is not None and timed.measured > 0

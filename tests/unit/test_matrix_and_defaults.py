@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from pytest_federated.core.errors import ScenarioError
-from pytest_federated.scenario.loader import Case, load_file
+from pytest_federated.scenario.case import Case
+from pytest_federated.scenario.loader import load_file
 from scenario_texts import CLIENT_KEYS
 
 SCENARIO = """\

@@ -20,7 +20,7 @@ from pytest_federated.data.datasets.files import columns as own
 from pytest_federated.data.datasets.files.label_encoding import Labels
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
-from pytest_federated.running.store import ingredients, training_key
+from pytest_federated.running.fingerprint import ingredients, training_key
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.user.files import find, fingerprint
 from pytest_federated.user.modules import own_folders

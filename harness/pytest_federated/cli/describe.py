@@ -36,7 +36,7 @@ def command(
     from pytest_federated.report.describe import describe
     from pytest_federated.report.plots.labels import label_map
     from pytest_federated.results.store import file_name
-    from pytest_federated.running.pipeline import default_cache
+    from pytest_federated.running.options import default_cache
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
 

@@ -27,11 +27,9 @@ from pytest_federated.expectations.regression import (
     timed,
     unmeasured,
 )
-from pytest_federated.plugin.options import one_of, setting
+from pytest_federated.plugin.options import session_options
 from pytest_federated.results.record import Result, Verdict
 from pytest_federated.scenario.schema import Scenario
-
-MODES = ("ignore", "check", "update")
 
 
 class Settled(NamedTuple):
@@ -65,7 +63,7 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
         pytest.UsageError: the ini file has something else than a mode.
 
     """
-    mode = one_of(config, "baseline", MODES)
+    mode = session_options(config).baseline
     if mode == "ignore" or result.status == "skipped":
         return Settled(result)
     path = baseline_file(beside, result.id)
@@ -73,7 +71,7 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
         return _update(result, path)
     if result.status in ("diverged", "not judged"):
         return Settled(result, "not compared", result.reason)
-    is_strict = bool(setting(config, "strict"))
+    is_strict = session_options(config).strict
     baseline = read_baseline(path)
     if baseline is None:
         return _missing(result, path, is_strict)

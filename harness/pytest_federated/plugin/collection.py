@@ -11,8 +11,9 @@ import pytest
 
 from pytest_federated.core.errors import Problem, ScenarioError
 from pytest_federated.plugin.item import ScenarioItem
+from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import SUFFIXES, duplicates, find_files
-from pytest_federated.scenario.loader import DEFAULTS, Case, load_file, resolved
+from pytest_federated.scenario.loader import DEFAULTS, load_file, resolved
 from pytest_federated.user.modules import import_file
 
 PROBLEMS = pytest.StashKey[list[Problem]]()

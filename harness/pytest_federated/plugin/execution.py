@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Optional
 
 import pytest
 
 from pytest_federated.core.errors import DataUnavailable, FederatedError
-from pytest_federated.plugin.options import inconclusive, is_quiet, run_options, setting
-from pytest_federated.plugin.tracking import Tracking
-from pytest_federated.report.tables import (
+from pytest_federated.plugin.options import is_quiet, run_options, session_options
+from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow
+from pytest_federated.report.tables.cells import plain_table
+from pytest_federated.report.tables.seeds import seed_rows
+from pytest_federated.report.tables.verdicts import (
     VERDICT_COLUMNS,
     decision,
     missed_line,
-    plain_table,
-    seed_rows,
     verdict_rows,
 )
 from pytest_federated.results.record import Result
-from pytest_federated.running.pipeline import Progress, run, seeds_to_run
-from pytest_federated.scenario.schema import Scenario
+from pytest_federated.running.pipeline import run_plan
+from pytest_federated.running.plan import Plan
+from pytest_federated.scenario.case import Case
 from pytest_federated.tff.imports import be_loud
-from pytest_federated.training.history import Round
+from pytest_federated.training.observer import Observer
 
 
 class ExpectationsFailed(Exception):
@@ -51,51 +50,38 @@ def _explain(result: Result) -> str:
     return "\n\n".join([missed, *tables])
 
 
-def execute(
-    config: pytest.Config,
-    scenario: Scenario,
-    *,
-    variant: str = "",
-    siblings: Optional[Mapping[str, Scenario]] = None,
-    on_round: Optional[Progress] = None,
-) -> Result:
-    """Runs a scenario under pytest's options; status ``skipped`` where its data is not here.
+def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Result:
+    """Runs a plan under pytest's options; status ``skipped`` where its data is not here.
 
     Raises:
         FederatedError: it cannot be run; under ``--fed-strict`` also when its data is not here.
     """
     if not is_quiet(config):
         be_loud()
-    options = run_options(config)
-    seeds = seeds_to_run(scenario.seeds, options.seeds)
-    tracking = Tracking(config, scenario.id(variant), seeds)
-
-    def tell(position: int, done: Round) -> None:
-        tracking.on_round(position, done)
-        if on_round:
-            on_round(position, done)
-
+    session, case = session_options(config), planned.case
+    tracking = [TensorBoard(session.tensorboard, case.id)] if session.tensorboard else []
     try:
-        result = run(scenario, options, variant=variant, siblings=siblings, on_round=tell)
+        result = run_plan(planned, run_options(config), [*tracking, *observers])
     except DataUnavailable as missing:
-        if setting(config, "strict"):
+        if session.strict:
             raise
-        return _skipped(scenario, variant, missing.reason, str(missing))
+        return _skipped(case, missing.reason, str(missing))
     except pytest.skip.Exception as skipped:
-        if setting(config, "strict"):
+        if session.strict:
             raise FederatedError(f"skipped by its own code: {skipped.msg}") from skipped
-        return _skipped(scenario, variant, str(skipped.msg))
-    tracking.finish(result)
+        return _skipped(case, str(skipped.msg))
+    if session.mlflow:
+        log_to_mlflow(result, session.mlflow)
     return result
 
 
-def _skipped(scenario: Scenario, variant: str, reason: str, told: str = "") -> Result:
+def _skipped(case: Case, reason: str, message: str = "") -> Result:
     return Result(
-        id=scenario.id(variant),
-        settings=scenario.settings(),
+        id=case.id,
+        settings=case.scenario.settings(),
         status="skipped",
         reason=reason.partition("\n")[0],
-        told=told,
+        told=message,
     )
 
 
@@ -113,7 +99,7 @@ def demand(config: pytest.Config, result: Result) -> None:
         raise pytest.skip.Exception(result.told or result.reason, _use_item_location=True)
     if result.status in ("failed", "diverged"):
         raise ExpectationsFailed(result)
-    if inconclusive(config) == "warn":
+    if session_options(config).inconclusive == "warn":
         for verdict in result.verdicts:
             if verdict.outcome == "inconclusive":
                 warnings.warn(

@@ -10,7 +10,10 @@ import pytest
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
 from pytest_federated.plugin.execution import demand, execute
+from pytest_federated.plugin.options import run_options
 from pytest_federated.results.record import Result
+from pytest_federated.running.plan import plan
+from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.user.modules import own_folders
 
@@ -40,7 +43,8 @@ class Federated:
             with own_folders(self._path.parent, self._config.rootpath, start):
                 if not isinstance(scenario, Scenario):
                     scenario = Scenario.model_validate(dict(scenario))
-                result = execute(self._config, scenario)
+                planned = plan(Case(scenario), run_options(self._config))
+                result = execute(self._config, planned)
                 settled = settle(self._config, result, self._path)
         except FederatedError as bad:
             pytest.fail(str(bad), pytrace=False)

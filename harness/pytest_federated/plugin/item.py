@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -12,11 +13,12 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
 from pytest_federated.plugin.execution import ExpectationsFailed, demand, execute
 from pytest_federated.plugin.options import run_options
-from pytest_federated.plugin.progress import Progress
+from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
 from pytest_federated.results.record import Result, Status
 from pytest_federated.running.pipeline import submit
-from pytest_federated.scenario.loader import Case
+from pytest_federated.running.plan import Plan, plan
+from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
 from pytest_federated.user.installed import has_scenarios
 from pytest_federated.user.modules import own_folders
@@ -48,23 +50,20 @@ class ScenarioItem(pytest.Item):
             self.path.parent, self.config.rootpath, self.config.invocation_params.dir
         )
 
+    @cached_property
+    def plan(self) -> Plan:
+        """The trainings that the scenario needs under this session's options."""
+        return plan(self.case, run_options(self.config))
+
     def submit(self) -> None:
         """Has the session's cluster begin with the trainings of this scenario."""
         with self._own_folders():
-            case = self.case
-            submit(case.scenario, run_options(self.config), case.variant, case.siblings)
+            submit(self.plan, run_options(self.config))
 
     def runtest(self) -> None:
-        progress = Progress(self.config, self.case)
         with self._own_folders():
-            with progress:
-                self.result = execute(
-                    self.config,
-                    self.case.scenario,
-                    variant=self.case.variant,
-                    siblings=self.case.siblings,
-                    on_round=progress.on_round,
-                )
+            with ProgressBar(self.config, self.plan) as progress:
+                self.result = execute(self.config, self.plan, progress)
             settled = settle(self.config, self.result, self.path)
         self.result = settled.result
         self.user_properties += settled.properties

@@ -1,136 +1,320 @@
-"""What the command line and the ini file say."""
+"""What the command line and the ini file say: one table of options, parsed once a session."""
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Optional
 
 import pytest
 
 from pytest_federated.core.errors import FederatedError, warn_not_kept
-from pytest_federated.core.suggestions import suggest
 
+# Only the table is read in every session; the rest is imported where a scenario was found.
 if TYPE_CHECKING:
     from pytest_federated.expectations.judging import Policy
-    from pytest_federated.running.pipeline import Options
+    from pytest_federated.running.options import Cluster, Options
 
 
-W = TypeVar("W", bound=str)
+@dataclass(frozen=True)
+class SessionOptions:
+    """The options of a session, each named as on the command line, without ``--fed-``."""
 
-# The Dask cluster that the session uses, while it does.
-CLUSTER = pytest.StashKey[Any]()
-# Trainings that the session has done, by key.
-DONE = pytest.StashKey[dict[str, Any]]()
-
-
-def setting(config: pytest.Config, name: str) -> Any:
-    """The command line's value of `fed_<name>`, or else the ini file's, or None."""
-    given = config.getoption(f"fed_{name}")
-    if given is None:
-        given = config.getini(f"fed_{name}")
-    return given if given != "" else None
-
-
-def folder(config: pytest.Config, name: str) -> Optional[Path]:
-    """A folder: from the command line relative to where pytest runs, else to the root folder."""
-    given = config.getoption(f"fed_{name}")
-    if given is not None:
-        return config.invocation_params.dir / given
-    given = config.getini(f"fed_{name}")
-    return config.rootpath / given if given else None
+    report: Optional[Path] = None
+    tensorboard: Optional[Path] = None
+    mlflow: Optional[Path] = None
+    seeds: Optional[int] = None
+    rounds: Optional[int] = None
+    data_cache: Optional[Path] = None
+    executor: Optional[str] = None
+    workers: tuple[str, ...] = ()
+    timeout: Optional[int] = None
+    checkpoint: Optional[int] = None
+    inconclusive: Policy = "mean"
+    baseline: Literal["check", "update", "ignore"] = "ignore"
+    strict: bool = False
+    no_cache: bool = False
+    benchmark: bool = False
+    early_stop: bool = False
+    resume: bool = False
 
 
-def number(config: pytest.Config, name: str) -> Optional[int]:
-    """A positive whole number, or None.
+class Setting(NamedTuple):
+    """An option that has a value.
 
-    Raises:
-        pytest.UsageError: the ini file has something else.
-
-    """
-    given = setting(config, name)
-    if given is None or isinstance(given, int):
-        return given
-    if not given.isdigit() or int(given) < 1:
-        raise pytest.UsageError(
-            f"fed_{name} in {config.inipath}: got {given!r}; must be 1 or greater"
-        )
-    return int(given)
-
-
-def workers(config: pytest.Config) -> tuple[str, ...]:
-    """Addresses of the remote workers to run on.
-
-    Raises:
-        pytest.UsageError: the ini file has something else.
+    Attributes:
+        flag: on the command line; in the ini file without the dashes in front, and with
+            underscores.
+        metavar: what help shows for the value.
+        help: what help says.
+        parse: from its text to its value; raises ValueError with what is wrong, and allowed.
+        choices: the words that are allowed; any text when empty.
+        is_folder: whether it is a path, which is relative to where pytest was started, or in the
+            ini file to the root folder.
 
     """
+
+    flag: str
+    metavar: str
+    help: str
+    parse: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    is_folder: bool = False
+
+    @property
+    def name(self) -> str:
+        """The field of `SessionOptions`."""
+        return _ini_key(self.flag)[len("fed_") :]
+
+
+class Switch(NamedTuple):
+    """An option that is on or off; attributes as for `Setting`."""
+
+    flag: str
+    help: str
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"got {text!r}; must be 1 or greater")
+    return int(text)
+
+
+def _executor(text: str) -> str:
+    from pytest_federated.running.dask import is_address
+
+    if not is_address(text):
+        raise ValueError(f"got {text!r}; allowed: dask://HOST:PORT")
+    return text
+
+
+def _workers(text: str) -> tuple[str, ...]:
     from pytest_federated.tff.addresses import parse_addresses
 
     try:
-        return parse_addresses(setting(config, "workers") or "")
-    except FederatedError as bad:
-        raise pytest.UsageError(f"fed_workers in {config.inipath}: {bad}") from None
+        return parse_addresses(text)
+    except FederatedError as error:
+        raise ValueError(str(error)) from None
 
 
-def one_of(config: pytest.Config, name: str, allowed: Sequence[W]) -> W:
-    """One of a few words, the first when nothing is said.
+SETTINGS = (
+    Setting(
+        "--fed-report",
+        "DIR",
+        "write a Markdown report and result records into DIR",
+        is_folder=True,
+    ),
+    Setting(
+        "--fed-tensorboard",
+        "DIR",
+        "write the figures of all rounds into DIR for TensorBoard",
+        is_folder=True,
+    ),
+    Setting(
+        "--fed-mlflow",
+        "DIR",
+        "log each training as an MLflow run, in the file store DIR",
+        is_folder=True,
+    ),
+    Setting(
+        "--fed-seeds", "N", "run N seeds of each scenario instead of those it lists", _positive
+    ),
+    Setting(
+        "--fed-rounds", "N", "stop after N rounds; what this cuts short is not judged", _positive
+    ),
+    Setting(
+        "--fed-data-cache",
+        "DIR",
+        "where downloaded data is kept (default: the user's cache folder)",
+        is_folder=True,
+    ),
+    Setting(
+        "--fed-executor",
+        "dask://HOST:PORT",
+        "run the trainings on the machines of this Dask scheduler",
+        _executor,
+    ),
+    Setting(
+        "--fed-workers",
+        "HOST:PORT,...",
+        "run on these TFF workers (pytest-federated worker) instead of one on this machine",
+        _workers,
+    ),
+    Setting(
+        "--fed-timeout",
+        "SECONDS",
+        "fail a scenario that takes longer than this; the import of TFF is not counted",
+        _positive,
+    ),
+    Setting(
+        "--fed-checkpoint",
+        "N",
+        "keep the state of a training every N rounds (default: every 30 seconds)",
+        _positive,
+    ),
+    Setting(
+        "--fed-inconclusive",
+        "mean|fail|pass|warn",
+        "what decides where the interval of a mean holds the threshold (default: the mean)",
+        choices=("mean", "fail", "pass", "warn"),
+    ),
+    Setting(
+        "--fed-baseline",
+        "check|update|ignore",
+        "compare with the baselines beside the scenario files, or write them (default: ignore)",
+        choices=("check", "update", "ignore"),
+    ),
+)
 
-    Raises:
-        pytest.UsageError: the ini file has something else.
+SWITCHES = (
+    Switch(
+        "--fed-strict",
+        "fail, not skip, scenarios whose data is not on this machine; and what "
+        "--fed-baseline=check cannot compare",
+    ),
+    Switch("--fed-no-cache", "run trainings again that have not changed since they were run"),
+    Switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew"),
+    Switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail"),
+    Switch("--fed-resume", "go on with trainings that were cut off, from their last checkpoint"),
+)
 
-    """
-    given = setting(config, name)
-    if given is not None and given not in allowed:
-        raise pytest.UsageError(
-            f"fed_{name} in {config.inipath}: got {given!r}; {suggest(given, allowed)}"
+_OPTIONS = pytest.StashKey[SessionOptions]()
+_RUN_OPTIONS = pytest.StashKey["Options"]()
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declares the options, each also as a key under [tool.pytest.ini_options]."""
+    group = parser.getgroup("federated", "federated learning scenarios (pytest-federated)")
+    for setting in SETTINGS:
+        more: dict[str, Any] = (
+            {"choices": setting.choices} if setting.choices else {"type": _checked(setting)}
         )
-    return given or allowed[0]
+        group.addoption(
+            setting.flag, metavar=setting.metavar, default=None, help=setting.help, **more
+        )
+        parser.addini(_ini_key(setting.flag), setting.help, default=None)
+    for switch in SWITCHES:
+        group.addoption(switch.flag, action="store_true", default=None, help=switch.help)
+        parser.addini(_ini_key(switch.flag), switch.help, type="bool", default=False)
 
 
-def inconclusive(config: pytest.Config) -> Policy:
-    """What decides where an interval straddles a threshold.
+def session_options(config: pytest.Config) -> SessionOptions:
+    """Returns what the command line says, or else the ini file; parsed when first asked for.
 
     Raises:
-        pytest.UsageError: as `one_of`.
-
+        pytest.UsageError: the ini file has a value that is not allowed.
     """
-    from pytest_federated.expectations.judging import POLICIES
-
-    return one_of(config, "inconclusive", POLICIES)
-
-
-def uses_baselines(config: pytest.Config) -> bool:
-    """Whether results are compared with baselines, or become some: they need all rounds."""
-    return setting(config, "baseline") in ("check", "update")
+    if _OPTIONS not in config.stash:
+        values = {setting.name: _value(config, setting) for setting in SETTINGS}
+        for switch in SWITCHES:
+            key = _ini_key(switch.flag)
+            values[key[len("fed_") :]] = bool(config.getoption(key) or config.getini(key))
+        known = {field.name for field in fields(SessionOptions)}
+        assert set(values) == known, "the table and SessionOptions differ"
+        config.stash[_OPTIONS] = SessionOptions(
+            **{name: value for name, value in values.items() if value is not None}
+        )
+    return config.stash[_OPTIONS]
 
 
 def run_options(config: pytest.Config) -> Options:
-    """What `pytest_federated.run` is told."""
-    from pytest_federated.running.pipeline import Options, default_cache
+    """Returns what scenarios of this session are run with, the same at each call.
 
-    return Options(
-        seeds=number(config, "seeds"),
-        rounds=number(config, "rounds"),
+    Raises:
+        pytest.UsageError: as `session_options`.
+    """
+    if _RUN_OPTIONS not in config.stash:
+        use_cluster(config, None)
+    return config.stash[_RUN_OPTIONS]
+
+
+def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
+    """Has the scenarios of this session run on a cluster from now on; here with None.
+
+    Raises:
+        pytest.UsageError: as `session_options`.
+    """
+    if _RUN_OPTIONS in config.stash:
+        config.stash[_RUN_OPTIONS] = replace(config.stash[_RUN_OPTIONS], cluster=cluster)
+        return
+    from pytest_federated.running.options import Options, default_cache
+    from pytest_federated.running.store import Store
+
+    session = session_options(config)
+    uses_baselines = session.baseline in ("check", "update")
+    config.stash[_RUN_OPTIONS] = Options(
+        seeds=session.seeds,
+        rounds=session.rounds,
         threads=_threads(),
-        workers=workers(config),
-        cache=folder(config, "data_cache") or default_cache(),
-        kept=_kept(config),
-        reuse=not setting(config, "no_cache"),
-        resume=bool(setting(config, "resume")),
-        checkpoint_every=number(config, "checkpoint"),
-        timeout=number(config, "timeout"),
-        cluster=config.stash.get(CLUSTER, None),
-        inconclusive=inconclusive(config),
-        benchmark=bool(setting(config, "benchmark")),
-        early_stop=bool(setting(config, "early_stop")) and not uses_baselines(config),
-        done=config.stash.setdefault(DONE, {}),
+        workers=session.workers,
+        cache=session.data_cache or default_cache(),
+        store=Store(_store_folder(config)),
+        reuse=not session.no_cache,
+        resume=session.resume,
+        checkpoint_every=session.checkpoint,
+        timeout=session.timeout,
+        cluster=cluster,
+        inconclusive=session.inconclusive,
+        benchmark=session.benchmark,
+        early_stop=session.early_stop and not uses_baselines,  # these need all rounds
     )
 
 
-def _kept(config: pytest.Config) -> Optional[Path]:
-    """A folder of pytest's own cache, which ``--cache-clear`` empties; None where it is off."""
+def is_quiet(config: pytest.Config) -> bool:
+    """Whether TensorFlow's start-up messages are kept from the terminal: all but ``-vv``."""
+    return config.get_verbosity() < 2
+
+
+def _ini_key(flag: str) -> str:
+    return flag.lstrip("-").replace("-", "_")
+
+
+def _checked(setting: Setting) -> Callable[[str], str]:
+    """Checks a value of the command line, and leaves the text, which xdist can send."""
+
+    def check(text: str) -> str:
+        try:
+            setting.parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return check
+
+
+def _value(config: pytest.Config, setting: Setting) -> Any:
+    """Parses the value of the command line, or else of the ini file; None where none has one.
+
+    Raises:
+        pytest.UsageError: the value is not allowed.
+    """
+    key = _ini_key(setting.flag)
+    text, base = config.getoption(key), config.invocation_params.dir
+    if text is None:
+        text, base = config.getini(key), config.rootpath
+    if text is None or text == "":
+        return None
+    if setting.is_folder:
+        return base / text
+    try:
+        return _one_of(text, setting.choices) if setting.choices else setting.parse(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"{key} in {config.inipath}: {error}") from None
+
+
+def _one_of(text: str, choices: Sequence[str]) -> str:
+    from pytest_federated.core.suggestions import suggest
+
+    if text not in choices:
+        raise ValueError(f"got {text!r}; {suggest(text, choices)}")
+    return text
+
+
+def _store_folder(config: pytest.Config) -> Optional[Path]:
+    """Returns a folder of pytest's cache, which ``--cache-clear`` empties; None where it is off."""
     cache = getattr(config, "cache", None)
     if cache is None:
         return None
@@ -142,7 +326,7 @@ def _kept(config: pytest.Config) -> Optional[Path]:
 
 
 def _threads() -> Optional[int]:
-    """Under xdist, each process's share of the cores; otherwise no limit."""
+    """Returns, under xdist, each process's share of the cores; otherwise no limit."""
     processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
     if not processes:
         return None
@@ -150,8 +334,3 @@ def _threads() -> Optional[int]:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return max(1, cores // int(processes))
-
-
-def is_quiet(config: pytest.Config) -> bool:
-    """Whether TensorFlow's start-up messages are kept from the terminal: all but ``-vv``."""
-    return config.get_verbosity() < 2

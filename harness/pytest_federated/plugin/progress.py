@@ -8,54 +8,50 @@ from collections.abc import Iterator
 from typing import Any, Optional
 
 import pytest
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
-from pytest_federated.plugin.options import run_options
-from pytest_federated.running.pipeline import trainings
-from pytest_federated.scenario.loader import Case
-from pytest_federated.training.history import Round
+from pytest_federated.running.plan import Plan
+from pytest_federated.training.observer import Observer, Progress, Run
 
 _PLAIN_EVERY_SECONDS = 10.0
 
 
-class Progress:
+class ProgressBar(Observer):
     """Shows the rounds of one scenario, over all its seeds; a context manager.
 
     Says nothing under ``-q`` and in xdist's workers, which have no terminal.
     """
 
-    def __init__(self, config: pytest.Config, case: Case) -> None:
-        options = run_options(config)
-        scenario = case.scenario
-        self._name = case.id
-        self._seeds = options.seeds or len(scenario.seeds)
-        self._trainings = trainings(scenario, options, case.variant, case.siblings)
-        self._rounds = min(scenario.training.rounds, options.rounds or scenario.training.rounds)
+    def __init__(self, config: pytest.Config, planned: Plan) -> None:
+        self._name = planned.case.id
+        self._seeds = len(planned.seeds)
+        self._rounds = planned.scenario.training.rounds
+        self._total = planned.trainings * self._rounds
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         if config.get_verbosity() < 0 or hasattr(config, "workerinput"):
             self._reporter = None
-        self._bars: Optional[Bars] = None
+        self._bars: Optional[bars.Progress] = None
         self._started = self._said = time.monotonic()
-        self._last = (-1, 0)  # position of the seed, and round
+        self._run = Run(seed=0, position=0, rounds=self._rounds)
+        self._is_first = True  # whether no round of this run is known yet
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressBar:
         if self._reporter is not None and self._reporter.isatty:
-            self._bars = Bars(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}"),
-                TimeRemainingColumn(),
+            self._bars = bars.Progress(
+                bars.TextColumn("{task.description}"),
+                bars.BarColumn(bar_width=20),
+                bars.MofNCompleteColumn(),
+                bars.TextColumn("{task.fields[figures]}"),
+                bars.TimeRemainingColumn(),
                 console=Console(file=self._reporter._tw._file, force_terminal=True),
                 auto_refresh=False,
                 transient=True,
             )
             self._task = self._bars.add_task(
                 self._name,
-                total=self._trainings * self._rounds,
+                total=self._total,
                 figures="starting TensorFlow Federated",
             )
             with self._terminal():
@@ -63,15 +59,17 @@ class Progress:
                 self._bars.start()
         return self
 
-    def on_round(self, position: int, done: Round) -> None:
-        """Told about a finished round of the seed at `position`, or of a training after those,
-        which the seeds are compared with.
-        """
+    def begin(self, run: Run) -> None:
+        self._run, self._is_first = run, True
+
+    def after_round(self, progress: Progress) -> bool:
+        """Shows the latest round."""
+        position, done = self._run.position, progress.rounds[-1]
         finished = position * self._rounds + done.round
-        goes_on = position != self._last[0] and 1 < done.round < self._rounds
-        self._last = (position, done.round)
+        goes_on = self._is_first and 1 < done.round < self._rounds
+        self._is_first = False
         seed = f"seed {position % self._seeds + 1}/{self._seeds} " if self._seeds > 1 else ""
-        seed += "of what it is compared with " if position >= self._seeds else ""
+        seed += "of what it is compared with " if self._run.is_reference else ""
         if goes_on and self._reporter is not None:
             self._line(f"{seed}goes on after round {done.round - 1}")
         if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
@@ -85,8 +83,9 @@ class Progress:
         elif self._reporter is not None and time.monotonic() - self._said > _PLAIN_EVERY_SECONDS:
             self._said = time.monotonic()
             spent = self._said - self._started
-            left = spent / max(finished - 1, 1) * (self._trainings * self._rounds - finished)
+            left = spent / max(finished - 1, 1) * (self._total - finished)
             self._line(f"{seed}round {done.round}/{self._rounds} {figures}, {left:.0f} s left")
+        return False
 
     def __exit__(self, *_: object) -> None:
         if self._bars is not None:

@@ -14,7 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_federated.results.record import Result
-    from pytest_federated.scenario.loader import Case
+    from pytest_federated.scenario.case import Case
 
 _KEY = "fed_result"
 # Imported where pytest met a scenario file; sessions without are spared the time.
@@ -79,14 +79,14 @@ class FederatedSession:
         if self._config.option.collectonly or self._is_xdist_controller or not has_scenarios:
             return (yield)
         from pytest_federated.plugin.item import ScenarioItem, unreached
-        from pytest_federated.plugin.options import setting
+        from pytest_federated.plugin.options import session_options
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items and not self._is_xdist_worker:
             self._demand_runtime()
             self._results = {item.nodeid: unreached(item.case) for item in items}
         with contextlib.ExitStack() as leaving:
-            if items and (address := setting(self._config, "executor")):
+            if items and (address := session_options(self._config).executor):
                 leaving.enter_context(self._cluster(address, items))
             return (yield)
 
@@ -94,30 +94,31 @@ class FederatedSession:
     def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
         """Has the cluster begin with all trainings, so that each item finds its own done."""
         from pytest_federated.core.errors import FederatedError
-        from pytest_federated.plugin.options import CLUSTER
+        from pytest_federated.plugin.options import use_cluster
         from pytest_federated.running.dask import DaskCluster
 
         try:
             cluster = DaskCluster(address)
         except FederatedError as bad:
             raise pytest.UsageError(str(bad)) from None
-        self._config.stash[CLUSTER] = cluster
+        use_cluster(self._config, cluster)
         try:
             for item in items:
                 item.submit()
             yield
         finally:
-            del self._config.stash[CLUSTER]
+            use_cluster(self._config, None)
             cluster.close()
 
     def _demand_runtime(self) -> None:
         """Says in one line that TFF or a worker is missing, before every scenario fails for it."""
-        from pytest_federated.plugin.options import workers
+        from pytest_federated.plugin.options import session_options
         from pytest_federated.tff.imports import missing
 
+        options = session_options(self._config)  # says what the ini file has wrong
         if reason := missing() or self._missing_mlflow():
             raise pytest.UsageError(reason)
-        if addresses := workers(self._config):
+        if addresses := options.workers:
             from pytest_federated.core.errors import RuntimeUnavailable
             from pytest_federated.tff.health import demand
 
@@ -127,10 +128,10 @@ class FederatedSession:
                 raise pytest.UsageError(str(bad)) from None
 
     def _missing_mlflow(self) -> str:
-        from pytest_federated.plugin.options import setting
+        from pytest_federated.plugin.options import session_options
         from pytest_federated.report.mlflow import missing
 
-        return missing() if setting(self._config, "mlflow") else ""
+        return missing() if session_options(self._config).mlflow else ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -171,16 +172,16 @@ class FederatedSession:
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
-        from pytest_federated.report.tables import headline
+        from pytest_federated.report.tables.summary import headline
         from pytest_federated.results.record import Result
 
         return "passed", ".", f"PASSED {headline(Result.model_validate(encoded))}"
 
     @property
     def _report_folder(self) -> Optional[Path]:
-        from pytest_federated.plugin.options import folder
+        from pytest_federated.plugin.options import session_options
 
-        return folder(self._config, "report")
+        return session_options(self._config).report
 
     def _record(self, node_id: str) -> None:
         from pytest_federated.report.pages import write_record
@@ -235,13 +236,14 @@ class FederatedSession:
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
-        from pytest_federated.report.tables import SUMMARY_COLUMNS, plain_table, summary_row
+        from pytest_federated.report.tables.cells import plain_table
+        from pytest_federated.report.tables.summary import summary_columns, summary_row
 
         terminalreporter.section("federated scenarios")
         ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             terminalreporter.write_line(
-                plain_table([summary_row(r) for r in ended], SUMMARY_COLUMNS)
+                plain_table([summary_row(r) for r in ended], summary_columns())
             )
         if left := len(self._results) - len(ended):
             terminalreporter.write_line(f"{left} scenario(s) not reached")

@@ -1,80 +1,71 @@
-"""Other tools that are told what a scenario came to: TensorBoard and MLflow."""
+"""Other tools that get the figures of a scenario: TensorBoard and MLflow."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-import pytest
-
 from pytest_federated.core.errors import TimeLimitExceeded, warn_not_kept
-from pytest_federated.plugin.options import folder
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name
 from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.observer import Observer, Progress, Run
 
 if TYPE_CHECKING:
     from pytest_federated.tff.tensorboard import ScalarsByRound
 
 
-class Tracking:
-    """What the command line asks for, for one scenario.
+class TensorBoard(Observer):
+    """Writes the rounds of a scenario's own trainings for TensorBoard, a folder for each seed.
 
-    Where it cannot be written that is warned of, and the scenario goes on without.
+    Where they cannot be written that is warned of, and the scenario goes on without.
     """
 
-    def __init__(self, config: pytest.Config, result_id: str, seeds: Sequence[int]) -> None:
-        self._tensorboard = folder(config, "tensorboard")
-        self._mlflow = folder(config, "mlflow")
-        self._name = Path(file_name(result_id)).stem
-        self._seeds = seeds
-        self._writers: dict[int, ScalarsByRound] = {}
-        self._written: dict[int, int] = {}
+    def __init__(self, folder: Path, result_id: str) -> None:
+        self._folder = folder / Path(file_name(result_id)).stem
+        self._writer: Optional[ScalarsByRound] = None
+        self._run: Optional[Run] = None
+        self._written = 0  # rounds of this run
 
-    def on_round(self, position: int, done: Round) -> None:
-        """Writes a round as it ends, unless one before it is not known yet.
+    def begin(self, run: Run) -> None:
+        self._run, self._writer, self._written = run, None, 0
 
-        Positions behind the seeds are trainings that the scenario is only compared with.
-        """
-        is_own = position < len(self._seeds)
-        if self._tensorboard and is_own and done.round == self._written.get(position, 0) + 1:
-            with _going_on("--fed-tensorboard"):
-                self._write(position, done)
+    def after_round(self, progress: Progress) -> bool:
+        self._write(progress.rounds)
+        return False
 
-    def finish(self, result: Result) -> None:
-        """Writes what is left: all rounds of trainings that were done before, and MLflow's runs."""
+    def end(self, history: Optional[TrainingHistory]) -> None:
+        if history is not None:
+            self._write(history.rounds)
+
+    def _write(self, rounds: tuple[Round, ...]) -> None:
+        """Writes those that are not written yet."""
+        if self._run is None or self._run.is_reference:
+            return
         with _going_on("--fed-tensorboard"):
-            for position, history in enumerate(result.histories):
-                self._complete(position, history)
-        if self._mlflow:
-            from pytest_federated.report.mlflow import log
+            from pytest_federated.report.scalars import scalars
+            from pytest_federated.tff.tensorboard import ScalarsByRound
 
-            with _going_on("--fed-mlflow"):
-                log(result, self._mlflow)
+            if self._writer is None:
+                self._writer = ScalarsByRound(self._folder / f"seed-{self._run.seed}")
+            for done in rounds[self._written :]:
+                self._writer.write(done.round, scalars(done))
+                self._written = done.round
 
-    def _complete(self, position: int, history: TrainingHistory) -> None:
-        if self._tensorboard:
-            for done in history.rounds[self._written.get(position, 0) :]:
-                self._write(position, done)
 
-    def _write(self, position: int, done: Round) -> None:
-        from pytest_federated.report.scalars import scalars
-        from pytest_federated.tff.tensorboard import ScalarsByRound
+def log_to_mlflow(result: Result, folder: Path) -> None:
+    """Logs a run of MLflow for each training; where that fails it is warned of."""
+    from pytest_federated.report.mlflow import log
 
-        writer: Optional[ScalarsByRound] = self._writers.get(position)
-        if writer is None:
-            assert self._tensorboard
-            place = self._tensorboard / self._name / f"seed-{self._seeds[position]}"
-            writer = self._writers[position] = ScalarsByRound(place)
-        writer.write(done.round, scalars(done))
-        self._written[position] = done.round
+    with _going_on("--fed-mlflow"):
+        log(result, folder)
 
 
 @contextlib.contextmanager
 def _going_on(option: str) -> Iterator[None]:
-    """What these tools raise, of whatever type, costs their files and no result."""
+    """Lets what these tools raise, of whatever type, cost their files and no result."""
     try:
         yield
     except TimeLimitExceeded:

@@ -25,6 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Spec)
 P = ParamSpec("P")
 
+# The registries that have a plural; `concepts` imports all that there are.
+REGISTRIES: dict[str, Registry[Any, ..., Any]] = {}
+
 
 class Registry(Generic[F, P, S]):
     """The functions of one concept, by the name that scenario files use."""
@@ -36,35 +39,41 @@ class Registry(Generic[F, P, S]):
         spec: Callable[P, S],
         base: type[Section] = Section,
         *,
+        plural: str = "",
         package: Optional[str] = None,
     ) -> None:
         """A registry without entries.
 
         Args:
             what: names the concept in messages.
-            function: the type of its entries, a protocol; read by type checkers only.
+            function: the type of its entries, a protocol, which type checkers hold them to.
             spec: the class of its entries' traits, a frozen dataclass.
             base: has the keys that all entries share.
+            plural: names the entries on the command line and in the docs; empty for a registry that
+                neither knows.
             package: all modules of this package are imported before the first lookup, so that a
                 file that registers an entry needs no mention elsewhere.
 
         """
         self.what = what
-        self._spec = spec
+        self.function = function
+        self.spec = spec
         self._base = base
-        self._package = package
+        self.package = package
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
         self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
+        if plural:
+            REGISTRIES[plural] = self
         self._is_describing = False
         self._is_discovered = package is None
 
     def _discover(self) -> None:
         """Imports the modules that register entries: ours, and those of other distributions."""
-        if self._is_discovered or self._package is None:
+        if self._is_discovered or self.package is None:
             return
         self._is_discovered = True  # first, as what is imported may look something up
-        import_package(self._package)
+        import_package(self.package)
         load_entry_points()
 
     def __call__(self, name: str, *args: P.args, **traits: P.kwargs) -> Callable[[F], F]:
@@ -83,7 +92,7 @@ class Registry(Generic[F, P, S]):
 
         """
         file = Path(sys._getframe(1).f_code.co_filename).resolve()
-        spec = build_spec(f"{self.what} {name!r}", self._spec, traits)
+        spec = build_spec(f"{self.what} {name!r}", self.spec, traits)
 
         def register(function: F) -> F:
             self._add(make_entry(name, function, spec, self._base, file))

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.registry.choice import user_entries
-from pytest_federated.running.pipeline import Options, default_cache, train_seed
-from pytest_federated.running.store import ingredients, training_key
+from pytest_federated.running.fingerprint import ingredients, training_key
+from pytest_federated.running.options import Options, default_cache
+from pytest_federated.running.pipeline import train_seed
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.installed import is_installed
@@ -38,7 +39,7 @@ def is_address(text: str) -> bool:
 
 
 class DaskCluster:
-    """The machines behind a Dask scheduler; a `pipeline.Cluster`."""
+    """The machines behind a Dask scheduler; an `options.Cluster`."""
 
     def __init__(self, address: str) -> None:
         """Connects to the scheduler at `address`, ``dask://host:port``.

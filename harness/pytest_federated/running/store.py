@@ -1,128 +1,60 @@
-"""Trainings that are done already: the same settings, data, code and versions give the same."""
+"""Trainings that are done already, in memory and in a folder."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import json
-import os
-import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
-import platformdirs
 from pydantic import ValidationError
 
 from pytest_federated.core.errors import warn_not_kept
 from pytest_federated.core.files import write_text
-from pytest_federated.data.datasets import external as files
-from pytest_federated.data.datasets.dataset import Cache, datasets
-from pytest_federated.registry.choice import user_entries
 from pytest_federated.results.store import json_text
-from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import TrainingHistory
-from pytest_federated.user import files as user_files
-from pytest_federated.user.functions import fingerprint_of, fingerprints
-
-# What a training's figures depend on, besides the scenario and our own code.
-_PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
 
 
-def default_cache() -> Path:
-    """The user cache folder for downloaded data."""
-    return Path(platformdirs.user_cache_dir("pytest-federated", appauthor=False))
+class Store:
+    """Finished trainings by key; several processes may share its folder.
 
-
-def ingredients(
-    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
-) -> dict[str, Any]:
-    """All that one training depends on, as JSON-ready data.
-
-    These are the settings that a training depends on (not the name, the tags, the expectations),
-    the contents of files that the scenario names and of those that its data set reads from `cache`
-    (default: the user's cache folder) and from the caches of other packages, the source of
-    pytest-federated, of functions that the scenario names, and of files that registered something
-    it chooses, the versions of packages and of Python, TensorFlow's variables in the environment,
-    and the number of TFF workers, as sums are rounded by their order.
+    Those that this process did or read are in memory as well. In the folder each has a file, and
+    checkpoints of trainings that are not finished are beside them.
     """
-    settings = scenario.settings()
-    model = [scenario.model] if scenario.model else []
-    parts = (scenario.data, scenario.clients, *model, scenario.training)
-    packages = datasets.entry(scenario.data.dataset).spec.packages
-    versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
-    return {
-        "settings": [settings[part] for part in ("data", "clients", "model", "training")],
-        "seed": seed,
-        "workers": workers,
-        "functions": [fingerprints(part) for part in parts],
-        "files": [user_files.fingerprints(part) for part in parts],
-        "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
-        "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
-        "pytest-federated": _own_source(),
-        "Python": platform.python_version(),
-        "machine": platform.machine(),
-        **versions,
-        "environment": _environment(),
-    }
 
-
-def training_key(
-    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
-) -> str:
-    """What stands for one training: equal keys, equal histories, to the bit.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    text = json.dumps(ingredients(scenario, seed, workers, cache), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-@functools.lru_cache(maxsize=1)
-def _own_source() -> str:
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent.parent
-    for file in sorted(folder.rglob("*.py")):
-        source = file.read_bytes()
-        name = file.relative_to(folder).as_posix()
-        digest.update(repr((name, len(source))).encode() + source)
-    return digest.hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _environment() -> dict[str, str]:
-    quiet = {"TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MAX_VLOG_LEVEL"}
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("TF_", "XLA_")) and name not in quiet
-    }
-
-
-class Histories:
-    """Finished trainings in a folder, one file each; several processes may share it."""
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Optional[Path] = None) -> None:
+        """Without a folder, trainings are kept in memory only."""
         self._folder = folder
+        self._in_memory: dict[str, TrainingHistory] = {}
 
-    def get(self, key: str) -> Optional[TrainingHistory]:
-        """The training of that key; None where there is none, or its file is damaged."""
+    def without_memory(self) -> Store:
+        """Returns a store of the same folder that has nothing in memory yet."""
+        return Store(self._folder)
+
+    def remembered(self, key: str) -> Optional[TrainingHistory]:
+        """Returns the training of that key from memory, or None."""
+        return self._in_memory.get(key)
+
+    def read(self, key: str) -> Optional[TrainingHistory]:
+        """Reads the training of that key from the folder.
+
+        None where there is none, or its file is damaged.
+        """
+        if self._folder is None:
+            return None
         try:
-            return TrainingHistory.model_validate_json(self._file(key).read_bytes())
+            history = TrainingHistory.model_validate_json(self._file(key).read_bytes())
         except (OSError, ValidationError):
             return None
+        self._in_memory[key] = history
+        return history
 
-    def put(self, key: str, history: TrainingHistory) -> None:
-        """Keeps a finished training, where the folder can be written to."""
+    def add(self, key: str, history: TrainingHistory) -> None:
+        """Keeps a finished training: in memory, and in the folder where that can be written to."""
+        self._in_memory[key] = history
+        if self._folder is None:
+            return
         try:
             write_text(self._file(key), json_text(history))
         except OSError as error:
@@ -134,6 +66,9 @@ class Histories:
 
         Nobody waits where the folder cannot be written to, as nothing is kept there.
         """
+        if self._folder is None:
+            yield
+            return
         import fcntl  # here, as Windows has none and reads this module all the same
 
         with contextlib.ExitStack() as held:
@@ -146,5 +81,15 @@ class Histories:
                 warn_not_kept("the cache of finished trainings", error)
             yield
 
+    def checkpoints(self, key: str, every: Optional[int] = None) -> Optional[Checkpoints]:
+        """Returns the checkpoints of the training of that key; None without a folder.
+
+        `every` is a number of rounds; None means every 30 seconds.
+        """
+        if self._folder is None:
+            return None
+        return Checkpoints(self._folder / "checkpoints" / key, every)
+
     def _file(self, key: str) -> Path:
+        assert self._folder is not None
         return self._folder / f"{key}.json"

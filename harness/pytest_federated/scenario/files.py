@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Optional
 
 from pytest_federated.core.errors import Problem, ScenarioError
-from pytest_federated.scenario.loader import DEFAULTS, Case, load_file, resolved, shown_path
+from pytest_federated.scenario.case import Case
+from pytest_federated.scenario.loader import DEFAULTS, load_file, resolved, shown_path
 
 SUFFIXES = (".yaml", ".yml")
 

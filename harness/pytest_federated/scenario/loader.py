@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
 from pydantic import ValidationError
 
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
+from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.explain import explain
 from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
 from pytest_federated.scenario.references import compared
@@ -20,31 +20,6 @@ from pytest_federated.user.reading import read_from
 
 DEFAULTS = "defaults.yaml"
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One scenario to run: a document of a file, or one variant of its matrix.
-
-    Attributes:
-        scenario: what to run.
-        variant: the part of the id in brackets, empty without a matrix.
-        file: the file, as given to `load_file`.
-        line: first line of its document.
-        siblings: all variants of the document's matrix, this one too; empty without a matrix.
-
-    """
-
-    scenario: Scenario
-    variant: str
-    file: Path
-    line: int
-    siblings: Mapping[str, Scenario] = field(default_factory=dict, compare=False, repr=False)
-
-    @property
-    def id(self) -> str:
-        """Name and variant, as in ``digits-label-skew[alpha=0.1]``."""
-        return self.scenario.id(self.variant)
 
 
 def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
@@ -138,7 +113,7 @@ def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
     problems = []
     for case in cases:
         try:
-            compared(case.scenario, case.variant, case.siblings)
+            compared(case)
         except FederatedError as bad:
             key, _, message = str(bad).partition(": ")
             place = document.place(tuple(key.split(".")))

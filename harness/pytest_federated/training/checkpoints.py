@@ -7,10 +7,11 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from pytest_federated.core.errors import warn_not_kept
-from pytest_federated.training.history import Round
+from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.observer import Observer, Progress
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -19,18 +20,12 @@ _EVERY_SECONDS = 30.0
 _PREFIX = "round-"
 
 
-class Progress(NamedTuple):
-    """A training up to some round: the rounds so far, and the server's state after them."""
-
-    rounds: tuple[Round, ...]
-    state: Any
-
-
-class Checkpoints:
+class Checkpoints(Observer):
     """The checkpoints of one training, in a folder of their own.
 
-    Written by TFF's `FileProgramStateManager`, each under another name first, so that a reader
-    sees it whole or not at all.
+    One is written when it is due, and where the training is cut off. They are written by TFF's
+    `FileProgramStateManager`, each under another name first, so that a reader sees it whole or not
+    at all.
     """
 
     def __init__(self, folder: Path, every: Optional[int] = None) -> None:
@@ -39,9 +34,10 @@ class Checkpoints:
         self._every = every
         self._saved = 0
         self._at = time.monotonic()
+        self._latest: Optional[Progress] = None
 
     def latest(self, like: Any) -> Optional[Progress]:
-        """The newest whole checkpoint, with a state of the structure of `like`, or None."""
+        """Reads the newest whole checkpoint, with a state of the structure of `like`, or None."""
         import tensorflow as tf
 
         structure = [b"", *tf.nest.flatten(like)]
@@ -60,15 +56,22 @@ class Checkpoints:
             return Progress(rounds, tf.nest.pack_sequence_as(like, leaves))
         return None
 
-    def keep(self, progress: Progress) -> None:
+    def after_round(self, progress: Progress) -> bool:
         """Writes a checkpoint when one is due."""
-        due = (
+        self._latest = progress
+        is_due = (
             time.monotonic() - self._at >= _EVERY_SECONDS
             if self._every is None
             else len(progress.rounds) % self._every == 0
         )
-        if due:
+        if is_due:
             self.save(progress)
+        return False
+
+    def end(self, history: Optional[TrainingHistory]) -> None:
+        """Writes a checkpoint of a training that was cut off."""
+        if history is None and self._latest is not None:
+            self.save(self._latest)
 
     def save(self, progress: Progress) -> None:
         """Writes a checkpoint, unless there is one of this round.

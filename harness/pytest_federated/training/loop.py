@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pytest_federated.clients.cohort import cohort_of_round, most_often
 from pytest_federated.clients.systems import Systems
@@ -13,11 +13,12 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
-from pytest_federated.training.checkpoints import Checkpoints, Progress
+from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.evaluation.per_client import class_recall, client_figures
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
 from pytest_federated.training.history import Round, TrainingHistory, listed_clients
+from pytest_federated.training.observer import Observer, Observers, Progress
 from pytest_federated.training.privacy import adds_noise_alone, guarantee
 from pytest_federated.training.schema import Training
 
@@ -43,7 +44,7 @@ def train(
     training: Training,
     cohort_size: int,
     seed: int,
-    on_round: Optional[Callable[[Round], Optional[bool]]] = None,
+    observer: Observer = Observer(),  # noqa: B008  # does nothing
     checkpoints: Optional[Checkpoints] = None,
     systems: Systems = Systems(),  # noqa: B008  # frozen
 ) -> TrainingHistory:
@@ -55,7 +56,7 @@ def train(
         training: algorithm, rounds, local epochs, batch size, optimizers.
         cohort_size: clients in each round.
         seed: of initial weights, cohorts and order of examples.
-        on_round: called after each round; the training ends where it returns True.
+        observer: called after each round; the training ends where it returns True.
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
         systems: how clients are drawn, drop out, straggle and attack.
@@ -72,20 +73,17 @@ def train(
     trainer = trainer_for(model, training, data, cohort_size, systems.scales_updates)
     begin = checkpoints.latest(trainer.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
+    watching = Observers((checkpoints, observer)) if checkpoints else observer
     diverged = None
     try:
         for step in steps(data, model, training, cohort_size, seed, begin, systems):
             so_far = Progress((*so_far.rounds, step.round), step.state)
-            is_enough = on_round is not None and on_round(step.round)
-            if diverged := _divergence(step.round, step.planned_examples):
+            diverged = _divergence(step.round, step.planned_examples)
+            if watching.after_round(so_far) or diverged:
                 break
-            if is_enough:
-                break
-            if checkpoints:
-                checkpoints.keep(so_far)
     except BaseException:
-        if checkpoints and so_far.rounds:
-            checkpoints.save(so_far)
+        if checkpoints:
+            checkpoints.end(None)
         raise
     personalized: tuple[float, ...] = ()
     if training.personalize is not None and not diverged:

@@ -13,7 +13,7 @@ import sys
 import types
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.abc import Loader
+from importlib.abc import Loader  # pyright: ignore - its stub is of 3.10 and later; 3.9 has it
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec
 from pathlib import Path
 from typing import Any, Optional

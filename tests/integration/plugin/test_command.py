@@ -19,7 +19,7 @@ from paths import ROOT
 from pytest_federated import load_scenarios
 from pytest_federated.__main__ import COMMANDS, main
 from pytest_federated.cli import report
-from pytest_federated.cli.list import registries
+from pytest_federated.registry.concepts import concepts
 from pytest_federated.report.export import FORMATS, ROWS
 from scenario_texts import TINY
 
@@ -39,11 +39,11 @@ def test_check_shows_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "a.yaml:5: clients.count: got 0; must be at least 1" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("concept", sorted(registries()))
+@pytest.mark.parametrize("concept", sorted(concepts()))
 def test_list_describes_every_entry(concept: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", concept]) == 0
     shown = capsys.readouterr().out
-    registry = registries()[concept]
+    registry = concepts()[concept]
     for name in registry.names():
         assert name in shown
         assert registry[name].summary and registry[name].summary in shown
@@ -53,7 +53,7 @@ def test_schema_knows_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     text = capsys.readouterr().out
     assert json.loads(text)["properties"]["schema"]
-    for registry in registries().values():
+    for registry in concepts().values():
         assert all(f'"{name}"' in text for name in registry.names())
 
 
@@ -208,7 +208,7 @@ def test_the_shell_completes_commands_and_choices() -> None:
         return {line.partition(",")[2] for line in done.stdout.splitlines()}
 
     assert completed("pytest-federated c", 1) == {"check", "calibrate", "compare"}
-    assert completed("pytest-federated list s", 2) == {n for n in registries() if n[0] == "s"}
+    assert completed("pytest-federated list s", 2) == {n for n in concepts() if n[0] == "s"}
 
 
 def test_every_export_has_an_option() -> None:

@@ -13,7 +13,8 @@ import pytest
 from forked_programs import Program
 from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
-from pytest_federated.running.store import Histories, training_key
+from pytest_federated.running.fingerprint import training_key
+from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
 from scenario_texts import LONG, TINY
 
@@ -92,13 +93,13 @@ def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
         train_accuracy=0.5,
     )
     history = TrainingHistory(seed=0, rounds=(done,), client_examples=(1,), test_examples=1)
-    kept = Histories(tmp_path)
-    assert kept.get("0" * 64) is None
-    kept.put("0" * 64, history)
-    assert str(kept.get("0" * 64)) == str(history)
+    store = Store(tmp_path)
+    assert store.read("0" * 64) is None
+    store.add("0" * 64, history)
+    assert str(store.read("0" * 64)) == str(history)
     (file,) = tmp_path.glob("*.json")
     file.write_bytes(file.read_bytes()[:-20])
-    assert kept.get("0" * 64) is None
+    assert store.read("0" * 64) is None
 
 
 SCENARIO: dict[str, Any] = {
@@ -171,7 +172,7 @@ def test_a_training_depends_on_who_registered_what_it_uses(
 ) -> None:
     code = """
         import sys, pytest_federated, numpy as np
-        from pytest_federated.running.store import training_key
+        from pytest_federated.running.fingerprint import training_key
         sys.path.insert(0, ".")
         import splitter
         print(training_key(pytest_federated.Scenario.model_validate(dict(
@@ -211,13 +212,13 @@ training:
 # Tells in a file how far the training is.
 TOLD = """\
 from pathlib import Path
-from pytest_federated.plugin.progress import Progress
+from pytest_federated.plugin.progress import ProgressBar
 
-def on_round(self, position, done, shown=Progress.on_round):
-    Path("round").write_text(str(done.round))
-    shown(self, position, done)
+def after_round(self, progress, shown=ProgressBar.after_round):
+    Path("round").write_text(str(len(progress.rounds)))
+    return shown(self, progress)
 
-Progress.on_round = on_round
+ProgressBar.after_round = after_round
 """
 
 
@@ -264,10 +265,10 @@ def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> N
     broken = tmp_path / "checkpoints" / key / "round-1"
     broken.mkdir(parents=True)
     (broken / "saved_model.pb").write_bytes(b"cut off")
-    result = run(plain(), Options(kept=tmp_path, resume=resume))
+    result = run(plain(), Options(store=Store(tmp_path), resume=resume))
     assert [r.round for r in result.histories[0].rounds] == [1, 2]
     assert not broken.exists()
-    assert run(plain(), Options(kept=tmp_path)).reused == 1
+    assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
 
 @pytest.mark.usefixtures("tff_programs")

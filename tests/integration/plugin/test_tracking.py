@@ -12,7 +12,7 @@ from example_results import example_result
 from pytest_federated.__main__ import main
 from pytest_federated.report.mlflow import log
 from pytest_federated.results.store import read_results
-from pytest_federated.training.history import Round
+from pytest_federated.training.observer import Progress, Run
 from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
@@ -79,22 +79,27 @@ class Told:
 
 
 def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a training that goes on from a checkpoint, or was done before."""
-    from pytest_federated.plugin.tracking import Tracking
+    from pytest_federated.plugin.tracking import TensorBoard
 
     # Not by its name: pytester's runs leave an older module of that name behind.
     monkeypatch.setattr(import_module("pytest_federated.tff.tensorboard"), "ScalarsByRound", Told)
     monkeypatch.setattr(Told, "written", [], raising=False)
     one = example_result("tiny", (0.5, 0.6), rounds=4)
-    tracking = Tracking(pytester.parseconfigure("--fed-tensorboard=tb"), one.id, (0, 1))
-    rounds: list[Round] = list(one.histories[0].rounds)
-    tracking.on_round(0, rounds[0])  # as it ends
-    tracking.on_round(0, rounds[2])  # the second is not known
-    tracking.on_round(1, rounds[3])
-    tracking.on_round(2, rounds[0])  # a training that it is only compared with
-    tracking.finish(one)
+    tensorboard = TensorBoard(tmp_path, one.id)
+    first, second = one.histories
+    tensorboard.begin(Run(seed=0, position=0, rounds=4))
+    tensorboard.after_round(Progress(first.rounds[:1], None))  # as it ends
+    assert Told.written == [("seed-0", 1)]
+    tensorboard.after_round(Progress(first.rounds[:3], None))  # with one that it was not told of
+    tensorboard.end(first)
+    tensorboard.begin(Run(seed=1, position=1, rounds=4))
+    tensorboard.end(second)
+    tensorboard.begin(Run(seed=0, position=2, rounds=4, is_reference=True))
+    tensorboard.after_round(Progress(first.rounds[:1], None))
+    tensorboard.end(first)
     expected = [("seed-0", n) for n in (1, 2, 3, 4)] + [("seed-1", n) for n in (1, 2, 3, 4)]
     assert Told.written == expected
 

@@ -12,7 +12,7 @@ from forked_programs import Program
 from processes import is_running, pytest_run, wait_until, worker_pids
 from pytest_federated import DataError, Options, RuntimeUnavailable, Scenario, run
 from pytest_federated.running.dask import DaskCluster, _train_there
-from pytest_federated.running.store import ingredients
+from pytest_federated.running.fingerprint import ingredients
 from scenario_texts import TINY
 
 pytest.importorskip("distributed")

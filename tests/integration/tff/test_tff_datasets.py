@@ -26,7 +26,7 @@ from pytest_federated.data.datasets.tff.shakespeare import ALPHABET
 from pytest_federated.data.datasets.tff.stackoverflow import shares
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
-from pytest_federated.running.pipeline import Options
+from pytest_federated.running.options import Options
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.tff.internals import readable_tfrecords
 

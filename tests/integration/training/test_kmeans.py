@@ -20,11 +20,13 @@ from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.checkpoints import Checkpoints, Progress
+from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import Step, steps, train
+from pytest_federated.training.observer import Progress
 from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -185,7 +187,7 @@ def test_there_is_no_other_algorithm_to_compare_it_with() -> None:
     with pytest.raises(
         FederatedError, match="cannot be trained by centralized: model: got nothing"
     ):
-        compared(Scenario.model_validate(asked))
+        compared(Case(Scenario.model_validate(asked)))
 
 
 def test_a_scenario_finds_the_clusters_of_digits() -> None:

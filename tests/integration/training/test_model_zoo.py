@@ -23,7 +23,9 @@ from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.expectations.baselines import baseline_of, changed, trained_settings
 from pytest_federated.plugin.baselines import _normal
-from pytest_federated.running.pipeline import Options, run
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
+from pytest_federated.running.store import Store
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine import standard
 from pytest_federated.training.engine.build import trainer_for
@@ -324,7 +326,7 @@ def test_what_was_found_is_in_the_record_from_the_cache_too(tmp_path: Path) -> N
                 "training": {"rounds": 1},
             }
         )
-        return run(scenario, Options(kept=tmp_path))
+        return run(scenario, Options(store=Store(tmp_path)))
 
     once, again = result("softmax"), result("softmax")
     assert (once.reused, again.reused) == (0, 1)

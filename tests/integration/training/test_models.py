@@ -11,7 +11,7 @@ import pytest
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.data.datasets.dataset import Examples, TaskKind
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.running.store import ingredients
+from pytest_federated.running.fingerprint import ingredients
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.loop import steps

@@ -53,7 +53,9 @@ class MakesAttack(Protocol):
         ...
 
 
-attacks = Registry("attack", MakesAttack, AttackSpec, Attackers, package=__package__)
+attacks = Registry(
+    "attack", MakesAttack, AttackSpec, Attackers, plural="attacks", package=__package__
+)
 
 
 def attack(chosen: Section) -> Attack:
@@ -75,44 +77,6 @@ def _drawn(share: float, population: int, seed: int) -> np.ndarray:
     return is_attacker
 
 
-def _flipped(labels: np.ndarray, num_classes: int) -> np.ndarray:
+def flipped(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Returns labels in reverse: label l of L becomes L - 1 - l."""
     return (num_classes - 1 - labels).astype(labels.dtype)
-
-
-@attacks("label_flip")
-def label_flip() -> Attack:
-    """Trains on flipped labels: label l of L becomes L - 1 - l.
-
-    Source: Fang et al., Local Model Poisoning Attacks to Byzantine-Robust Federated Learning,
-    USENIX Security 2020 ("label flipping attack"), arXiv:1911.11815.
-    """
-    return Attack(labels=_flipped)
-
-
-@attacks("sign_flip")
-def sign_flip(
-    *, scale: Annotated[float, Field(gt=0, le=1e6, description="Times the honest size.")] = 1.0
-) -> Attack:
-    """Sends its update with the sign reversed, `scale` times as large.
-
-    Source: Li et al., RSA: Byzantine-Robust Stochastic Aggregation Methods for Distributed
-    Learning from Heterogeneous Datasets, AAAI 2019 ("sign-flipping attack"), arXiv:1811.03761.
-    """
-    return Attack(factor=-scale)
-
-
-@attacks("boost")
-def boost(
-    *,
-    factor: Annotated[float, Field(gt=1, le=1e6, description="Times the trained size.")],
-    flip_labels: bool = True,
-) -> Attack:
-    """Trains on flipped labels and sends its update `factor` times as large.
-
-    With as many clients in a round as the factor says, and a server rate of 1, the attacker's
-    model replaces the common one. Without flipped labels it is a client that is only too large.
-
-    Source: Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020, equation 3
-    ("model replacement"), arXiv:1807.00459.
-    """
-    return Attack(labels=_flipped if flip_labels else None, factor=factor)

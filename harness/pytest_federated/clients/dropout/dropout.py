@@ -50,7 +50,7 @@ class Dropout(Protocol):
         ...
 
 
-dropouts = Registry("dropout", Dropout, DropoutSpec, package=__package__)
+dropouts = Registry("dropout", Dropout, DropoutSpec, plural="dropouts", package=__package__)
 
 
 def stays(
@@ -73,30 +73,3 @@ def stays(
         )
     drawn = generator(seed, Stream.DROPOUT, round_number).random(len(population))
     return drawn[clients] >= rates[clients]
-
-
-@dropouts("rate", ignores_data=True)
-def rate(population: Population, rng: np.random.Generator, *, rate: Rate) -> np.ndarray:
-    """The same rate for every client: that share of each cohort is lost, on average."""
-    return np.full(len(population), rate)
-
-
-@dropouts("rates", per_client="rates", ignores_data=True)
-def rates(population: Population, rng: np.random.Generator, *, rates: list[Rate]) -> np.ndarray:
-    """The rates that the scenario lists, one for each client."""
-    return np.array(rates)
-
-
-@dropouts("drawn", ignores_data=True)
-def drawn(
-    population: Population, rng: np.random.Generator, *, low: Rate = 0.0, high: Rate
-) -> np.ndarray:
-    """A rate for each client, drawn once for the whole training, uniformly from `low` to `high`.
-
-    Raises:
-        DataError: `low` is above `high`.
-
-    """
-    if low > high:
-        raise DataError(f"clients.dropout.low: got {low:g}; the highest rate is {high:g} (high)")
-    return rng.uniform(low, high, len(population))

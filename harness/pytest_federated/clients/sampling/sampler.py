@@ -53,7 +53,7 @@ class Sampler(Protocol):
         ...
 
 
-samplers = Registry("sampling", Sampler, SamplerSpec, package=__package__)
+samplers = Registry("sampling", Sampler, SamplerSpec, plural="samplers", package=__package__)
 
 
 def draw(

@@ -63,7 +63,12 @@ class Straggler(Protocol):
 
 
 stragglers = Registry(
-    "kind of straggler", Straggler, StragglerSpec, Stragglers, package=__package__
+    "kind of straggler",
+    Straggler,
+    StragglerSpec,
+    Stragglers,
+    plural="stragglers",
+    package=__package__,
 )
 
 
@@ -96,29 +101,3 @@ def slow_down(
         )
     done[slow], straggles[slow] = given, True
     return Done(done, straggles)
-
-
-@stragglers("epochs", ignores_data=True)
-def epochs(full: np.ndarray, local_epochs: int, rng: np.random.Generator) -> np.ndarray:
-    """A number of whole epochs, drawn uniformly from 1 to all of them.
-
-    The setting of FedProx: there 0, 50 or 90 % of the devices of a round straggle, and FedAvg
-    drops them (`drop: true`).
-    """
-    return full // local_epochs * rng.integers(1, local_epochs + 1, len(full))
-
-
-@stragglers("steps", ignores_data=True)
-def steps(
-    full: np.ndarray,
-    local_epochs: int,
-    rng: np.random.Generator,
-    *,
-    at_least: Annotated[float, Field(ge=0, le=1, description="Smallest share.")] = 0.0,
-) -> np.ndarray:
-    """A share of the local steps, drawn uniformly from `at_least` to 1 and rounded up.
-
-    A client may so stop in the middle of an epoch; it does one step at least.
-    """
-    drawn = rng.uniform(at_least, 1.0, len(full))
-    return np.clip(np.ceil(drawn * full).astype(np.int64), 1, full)

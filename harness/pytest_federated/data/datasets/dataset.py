@@ -195,7 +195,9 @@ class DescribesDataset(Protocol):
         ...
 
 
-datasets = Registry("data set", DescribesDataset, DatasetSpec, package=__package__)
+datasets = Registry(
+    "data set", DescribesDataset, DatasetSpec, plural="datasets", package=__package__
+)
 
 
 def has_test_set(chosen: Mapping[str, Any]) -> bool:

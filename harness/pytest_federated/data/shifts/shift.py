@@ -72,7 +72,7 @@ class Shift(Protocol):
         ...
 
 
-shifts = Registry("shift", Shift, ShiftSpec, package=__package__)
+shifts = Registry("shift", Shift, ShiftSpec, plural="shifts", package=__package__)
 
 
 def apply(

@@ -10,7 +10,7 @@ from pydantic import Field
 from pytest_federated.data.sizes.size import sizes
 
 
-@sizes("dirichlet")
+@sizes("dirichlet", example={"alpha": 1.0})
 def dirichlet(
     clients: int,
     examples: int,
@@ -26,7 +26,7 @@ def dirichlet(
     return rng.dirichlet(np.full(clients, float(np.clip(alpha, 1e-6, 1e9))))
 
 
-@sizes("lognormal")
+@sizes("lognormal", example={"sigma": 1.0})
 def lognormal(
     clients: int,
     examples: int,
@@ -42,7 +42,7 @@ def lognormal(
     return rng.lognormal(0, sigma, clients)
 
 
-@sizes("power_law")
+@sizes("power_law", example={"exponent": 2.5})
 def power_law(
     clients: int,
     examples: int,

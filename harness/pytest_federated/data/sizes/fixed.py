@@ -28,7 +28,7 @@ def square(clients: int, examples: int, rng: np.random.Generator) -> np.ndarray:
     return np.arange(1, clients + 1) ** 2
 
 
-@sizes("exponential")
+@sizes("exponential", example={"rate": 0.5})
 def exponential(
     clients: int,
     examples: int,
@@ -45,7 +45,12 @@ def exponential(
     return np.exp(rate * (np.arange(clients) - clients + 1.0))
 
 
-@sizes("explicit", exact=True, per_client="examples")
+@sizes(
+    "explicit",
+    example={"examples": [20, 20, 20, 40, 40, 80, 160, 160, 320, 320]},
+    exact=True,
+    per_client="examples",
+)
 def explicit(
     clients: int,
     examples_: int,

@@ -37,7 +37,7 @@ class Size(Protocol):
         ...
 
 
-sizes = Registry("size", Size, SizeSpec, package=__package__)
+sizes = Registry("size", Size, SizeSpec, plural="sizes", package=__package__)
 
 
 def draw(chosen: Section, clients: int, examples: int, rng: np.random.Generator) -> np.ndarray:

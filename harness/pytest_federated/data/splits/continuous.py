@@ -17,7 +17,7 @@ _PROPERTIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@splits("continuous", sizes=True, any_labels=True)
+@splits("continuous", example={"by": "mean", "strictness": 1.0}, sizes=True, any_labels=True)
 def continuous(
     pool: Pool,
     rng: np.random.Generator,

@@ -21,7 +21,7 @@ def within_range(alpha: float) -> float:
     return float(np.clip(alpha, 1e-6, 1e9))
 
 
-@splits("dirichlet", milder="alpha", sizes=True)
+@splits("dirichlet", example={"alpha": 0.5}, milder="alpha", sizes=True)
 def dirichlet(
     pool: Pool,
     rng: np.random.Generator,

@@ -8,7 +8,7 @@ from pytest_federated.data.splits.dirichlet import Alpha, within_range
 from pytest_federated.data.splits.partition import Pool, deal, drawn, splits
 
 
-@splits("dirichlet_priors", milder="alpha", sizes=True)
+@splits("dirichlet_priors", example={"alpha": 0.3}, milder="alpha", sizes=True)
 def dirichlet_priors(pool: Pool, rng: np.random.Generator, *, alpha: Alpha) -> np.ndarray:
     """Draws the labels of each client from a distribution of its own, from Dirichlet(alpha).
 

@@ -13,7 +13,20 @@ from pytest_federated.data.splits.partition import Pool, deal, drawn, splits, wh
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-@splits("distribution", leaves_out=True, per_client="matrix", sizes=True)
+@splits(
+    "distribution",
+    example={
+        "matrix": [
+            [4, 3, 2, 1, 1, 1, 1, 1, 1, 1],
+            [1, 1, 1, 1, 1, 1, 1, 2, 3, 4],
+            [0, 1, 2, 3, 4, 4, 3, 2, 1, 0],
+        ]
+    },
+    example_clients=3,
+    leaves_out=True,
+    per_client="matrix",
+    sizes=True,
+)
 def distribution(pool: Pool, rng: np.random.Generator, *, matrix: list[list[Weight]]) -> np.ndarray:
     """Shares each label out as a matrix says: one row a client, one column a label.
 

@@ -11,7 +11,7 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.data.splits.partition import Pool, splits, whole
 
 
-@splits("exclusive", sizes=True)
+@splits("exclusive", example={"share": 0.8}, example_clients=5, sizes=True)
 def exclusive(
     pool: Pool,
     rng: np.random.Generator,

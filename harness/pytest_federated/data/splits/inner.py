@@ -20,7 +20,13 @@ from pytest_federated.data.splits.partition import (
 from pytest_federated.registry.choice import Choice
 
 
-@splits("inner", has_natural=True, leaves_out=True)
+@splits(
+    "inner",
+    example={"split": {"kind": "dirichlet", "alpha": 0.5}},
+    example_clients=28,
+    has_natural=True,
+    leaves_out=True,
+)
 def inner(
     pool: Pool,
     rng: np.random.Generator,

@@ -11,7 +11,7 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.data.splits.partition import Pool, deal, splits, whole
 
 
-@splits("labels_per_client", milder="labels", sizes=True, leaves_out=True)
+@splits("labels_per_client", example={"labels": 3}, milder="labels", sizes=True, leaves_out=True)
 def labels_per_client(
     pool: Pool,
     rng: np.random.Generator,

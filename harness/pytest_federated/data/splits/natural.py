@@ -8,7 +8,9 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.data.splits.partition import Pool, splits
 
 
-@splits("natural", natural=True, has_natural=True, random=False, any_labels=True)
+@splits(
+    "natural", example_clients=None, natural=True, has_natural=True, random=False, any_labels=True
+)
 def natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
     """One client for each writer, form or speaker in the data.
 
@@ -23,7 +25,7 @@ def natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
     return needed(pool, "natural")
 
 
-@splits("group_natural", has_natural=True, any_labels=True)
+@splits("group_natural", example_clients=4, has_natural=True, any_labels=True)
 def group_natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
     """Merges the data's own clients, drawn at random, into `clients.count` larger ones.
 

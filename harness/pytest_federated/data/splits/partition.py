@@ -40,6 +40,7 @@ class SplitSpec(Spec):
         leaves_out: it may give some examples to nobody.
         per_client: the key that lists one thing for each client.
         any_labels: it looks at no labels, so that examples may have several.
+        example_clients: how many clients the example in the docs has; None leaves that to the data.
 
     """
 
@@ -51,6 +52,7 @@ class SplitSpec(Spec):
     leaves_out: bool = False
     per_client: str = ""
     any_labels: bool = False
+    example_clients: Optional[int] = 10
 
 
 class Split(Protocol):
@@ -63,7 +65,7 @@ class Split(Protocol):
         ...
 
 
-splits = Registry("split", Split, SplitSpec, SplitSettings, package=__package__)
+splits = Registry("split", Split, SplitSpec, SplitSettings, plural="splits", package=__package__)
 
 
 @dataclass(frozen=True)

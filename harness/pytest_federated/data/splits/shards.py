@@ -11,7 +11,7 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.data.splits.partition import NO_ONE, Pool, splits, whole
 
 
-@splits("shards", sizes=True)
+@splits("shards", example={"shards_per_client": 2}, sizes=True)
 def shards(
     pool: Pool,
     rng: np.random.Generator,

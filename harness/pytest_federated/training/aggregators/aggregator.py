@@ -45,7 +45,9 @@ class MakesAggregator(Protocol):
         ...
 
 
-aggregators = Registry("aggregator", MakesAggregator, AggregatorSpec, package=__package__)
+aggregators = Registry(
+    "aggregator", MakesAggregator, AggregatorSpec, plural="aggregators", package=__package__
+)
 
 # From changes, float32 (clients, parameters), to their aggregate, float32 (parameters,).
 Combine = Callable[[Any], Any]

@@ -38,7 +38,7 @@ _BuildAlgorithm = Callable[..., Algorithm]
 _Second = Callable[[Any, Any], Any]  # (v, square of the averaged change) -> new v
 
 
-@algorithms("fedadagrad", **_TRAITS)
+@algorithms("fedadagrad", example={"learning_rate": 0.1, "tau": 0.01}, **_TRAITS)
 def fedadagrad(
     inputs: AlgorithmInputs,
     *,
@@ -76,7 +76,8 @@ def _with_decay(name: str) -> Callable[[Callable[[float, Any, Any], Any]], _Buil
             return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
         algorithm.__doc__ = second.__doc__
-        return algorithms(name, **_TRAITS)(algorithm)
+        example = {"learning_rate": 0.05, "tau": 0.01}
+        return algorithms(name, example=example, **_TRAITS)(algorithm)
 
     return register
 

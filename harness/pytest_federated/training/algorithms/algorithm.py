@@ -209,7 +209,9 @@ class MakesAlgorithm(Protocol):
     def __call__(self, inputs: AlgorithmInputs, /, *args: Any, **keys: Any) -> Algorithm: ...
 
 
-algorithms = Registry("algorithm", MakesAlgorithm, AlgorithmSpec, package=__package__)
+algorithms = Registry(
+    "algorithm", MakesAlgorithm, AlgorithmSpec, plural="algorithms", package=__package__
+)
 
 
 def without_aggregator(inputs: AlgorithmInputs, name: str) -> None:

@@ -19,7 +19,11 @@ from pytest_federated.user.functions import UserFunction, call, demand
 _KEY = "training.algorithm.tff"
 
 
-@algorithms("tff", tff=TffComposition("your function", *["as your function has it"] * 4))
+@algorithms(
+    "tff",
+    example={"tff": "my_processes:build"},
+    tff=TffComposition("your function", *["as your function has it"] * 4),
+)
 def own(
     inputs: AlgorithmInputs,
     *,

@@ -42,6 +42,7 @@ _JUDGED = 32
 
 @algorithms(
     "fed_recon",
+    example={"local_layers": "last"},
     has_no_global_model=True,
     tff=TffComposition(
         "build_fed_recon, build_fed_recon_eval",

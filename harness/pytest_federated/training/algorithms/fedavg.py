@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@algorithms("fedavg", packs=True, tff=TffComposition("build_weighted_fed_avg"))
+@algorithms(
+    "fedavg",
+    example={"weighting": "uniform"},
+    packs=True,
+    tff=TffComposition("build_weighted_fed_avg"),
+)
 def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Algorithm:
     """FedAvg: clients' changes averaged, weighted by their numbers of examples.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 @algorithms(
     "fedavg_with_schedule",
+    example={"schedule": {"kind": "exponential", "rate": 0.95}},
     packs=True,
     by_round=True,
     tff=TffComposition(

@@ -20,6 +20,7 @@ from pytest_federated.training.algorithms.fedavg import fedavg
 
 @algorithms(
     "fedprox",
+    example={"mu": 0.1},
     packs=True,
     tff=TffComposition(
         "build_weighted_fed_avg",

@@ -26,6 +26,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersForm
 
 @algorithms(
     "kmeans",
+    example={"clusters": 10},
     has_no_global_model=True,
     form=lambda chosen, shape: ClustersForm(chosen.clusters, shape),
     unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),

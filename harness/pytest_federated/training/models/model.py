@@ -125,7 +125,9 @@ class MakesModel(Protocol):
         ...
 
 
-models = Registry("model", MakesModel, ModelSpec, ModelSettings, package=__package__)
+models = Registry(
+    "model", MakesModel, ModelSpec, ModelSettings, plural="models", package=__package__
+)
 
 
 def stated_outputs(chosen: Section) -> Optional[Outputs]:

@@ -6,7 +6,6 @@ the factor. It is called before anything is trained, once for each round.
 
 from __future__ import annotations
 
-import math
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -32,57 +31,10 @@ class Schedule(Protocol):
         ...
 
 
-schedules = Registry("schedule", Schedule, ScheduleSpec, package=__package__)
+schedules = Registry("schedule", Schedule, ScheduleSpec, plural="schedules", package=__package__)
 
-_Rounds = Annotated[int, Field(ge=1)]
-_Share = Annotated[float, Field(gt=0, le=1)]
-
-
-@schedules("exponential")
-def exponential(round_number: int, *, rate: _Share) -> float:
-    """Times `rate` after every round.
-
-    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, appendix C ("ExpDecay" with
-    a decay after each round), arXiv:2003.00295.
-    """
-    return rate ** (round_number - 1)
-
-
-@schedules("step")
-def step(round_number: int, *, every: _Rounds, rate: _Share = 0.1) -> float:
-    """Times `rate` after every `every` rounds (staircase decay)."""
-    return rate ** ((round_number - 1) // every)
-
-
-@schedules("inverse_sqrt")
-def inverse_sqrt(round_number: int) -> float:
-    """One over the square root of the round.
-
-    Source: Reddi et al., ICLR 2021, appendix C ("InvSqrt"), arXiv:2003.00295.
-    """
-    return 1 / math.sqrt(round_number)
-
-
-@schedules("cosine")
-def cosine(
-    round_number: int, *, rounds: _Rounds, lowest: Annotated[float, Field(ge=0, lt=1)] = 0.0
-) -> float:
-    """Half a cosine from 1 down to `lowest`, which it reaches `rounds` rounds later and keeps.
-
-    Source: Loshchilov and Hutter, SGDR, ICLR 2017, equation 5 without restarts, arXiv:1608.03983.
-    """
-    done = min(1.0, (round_number - 1) / rounds)
-    return lowest + (1 - lowest) * (1 + math.cos(math.pi * done)) / 2
-
-
-@schedules("warmup")
-def warmup(round_number: int, *, rounds: _Rounds) -> float:
-    """Grows evenly to 1, which it reaches in round `rounds` and keeps.
-
-    Source: Goyal et al., Accurate, Large Minibatch SGD, 2017, section 2.2 ("gradual warmup"),
-    arXiv:1706.02677.
-    """
-    return min(1.0, round_number / rounds)
+Rounds = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 def factors(chosen: Section, rounds: int) -> tuple[float, ...]:

@@ -1,0 +1,95 @@
+"""What one training depends on: equal fingerprints, equal numbers."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Optional
+
+from pytest_federated.data.datasets import external as files
+from pytest_federated.data.datasets.dataset import Cache, datasets
+from pytest_federated.registry.choice import user_entries
+from pytest_federated.running.options import default_cache
+from pytest_federated.scenario.schema import Scenario
+from pytest_federated.user import files as user_files
+from pytest_federated.user.functions import fingerprint_of, fingerprints
+
+# What a training's figures depend on, besides the scenario and our own code.
+_PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
+
+
+def ingredients(
+    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
+) -> dict[str, Any]:
+    """All that one training depends on, as JSON-ready data.
+
+    These are the settings that a training depends on (not the name, the tags, the expectations),
+    the contents of files that the scenario names and of those that its data set reads from `cache`
+    (default: the user's cache folder) and from the caches of other packages, the source of
+    pytest-federated, of functions that the scenario names, and of files that registered something
+    it chooses, the versions of packages and of Python, TensorFlow's variables in the environment,
+    and the number of TFF workers, as sums are rounded by their order.
+    """
+    settings = scenario.settings()
+    model = [scenario.model] if scenario.model else []
+    parts = (scenario.data, scenario.clients, *model, scenario.training)
+    packages = datasets.entry(scenario.data.dataset).spec.packages
+    versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
+    return {
+        "settings": [settings[part] for part in ("data", "clients", "model", "training")],
+        "seed": seed,
+        "workers": workers,
+        "functions": [fingerprints(part) for part in parts],
+        "files": [user_files.fingerprints(part) for part in parts],
+        "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
+        "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
+        "pytest-federated": _own_source(),
+        "Python": platform.python_version(),
+        "machine": platform.machine(),
+        **versions,
+        "environment": _environment(),
+    }
+
+
+def training_key(
+    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
+) -> str:
+    """What stands for one training: equal keys, equal histories, to the bit.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    text = json.dumps(ingredients(scenario, seed, workers, cache), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=1)
+def _own_source() -> str:
+    digest = hashlib.sha256()
+    folder = Path(__file__).parent.parent
+    for file in sorted(folder.rglob("*.py")):
+        source = file.read_bytes()
+        name = file.relative_to(folder).as_posix()
+        digest.update(repr((name, len(source))).encode() + source)
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _environment() -> dict[str, str]:
+    quiet = {"TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MAX_VLOG_LEVEL"}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("TF_", "XLA_")) and name not in quiet
+    }

@@ -1,0 +1,22 @@
+"""A learning rate that falls as half a cosine."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import Field
+
+from pytest_federated.training.schedules.schedule import Rounds, schedules
+
+
+@schedules("cosine")
+def cosine(
+    round_number: int, *, rounds: Rounds, lowest: Annotated[float, Field(ge=0, lt=1)] = 0.0
+) -> float:
+    """Half a cosine from 1 down to `lowest`, which it reaches `rounds` rounds later and keeps.
+
+    Source: Loshchilov and Hutter, SGDR, ICLR 2017, equation 5 without restarts, arXiv:1608.03983.
+    """
+    done = min(1.0, (round_number - 1) / rounds)
+    return lowest + (1 - lowest) * (1 + math.cos(math.pi * done)) / 2

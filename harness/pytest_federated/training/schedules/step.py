@@ -1,0 +1,11 @@
+"""A learning rate that falls in steps."""
+
+from __future__ import annotations
+
+from pytest_federated.training.schedules.schedule import Rounds, Share, schedules
+
+
+@schedules("step")
+def step(round_number: int, *, every: Rounds, rate: Share = 0.1) -> float:
+    """Times `rate` after every `every` rounds (staircase decay)."""
+    return rate ** ((round_number - 1) // every)

@@ -1,0 +1,104 @@
+"""The options of the plugin: parsed once, the same from the command line and the ini file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_federated.plugin.options import (
+    SETTINGS,
+    SWITCHES,
+    SessionOptions,
+    run_options,
+    session_options,
+    use_cluster,
+)
+
+VALUES = {
+    "seeds": ("3", 3),
+    "rounds": ("2", 2),
+    "executor": ("dask://host:1", "dask://host:1"),
+    "workers": ("a:1,b:2", ("a:1", "b:2")),
+    "timeout": ("9", 9),
+    "checkpoint": ("4", 4),
+    "inconclusive": ("warn", "warn"),
+    "baseline": ("check", "check"),
+}
+
+
+def test_without_options_all_is_as_its_default_says(pytester: pytest.Pytester) -> None:
+    assert session_options(pytester.parseconfig()) == SessionOptions()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
+def test_a_value_is_the_same_from_both_places(pytester: pytest.Pytester, setting: Any) -> None:
+    text, value = VALUES.get(setting.name, ("folder", pytester.path / "folder"))
+    told = session_options(pytester.parseconfig(f"{setting.flag}={text}"))
+    ini = session_options(pytester.parseconfig("-o", f"fed_{setting.name}={text}"))
+    assert getattr(told, setting.name) == getattr(ini, setting.name) == value
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=lambda s: s.flag)
+def test_a_switch_is_the_same_from_both_places(pytester: pytest.Pytester, switch: Any) -> None:
+    key = switch.flag.lstrip("-").replace("-", "_")
+    for arguments in ([switch.flag], ["-o", f"{key}=true"]):
+        assert getattr(session_options(pytester.parseconfig(*arguments)), key[4:]) is True
+
+
+def test_a_folder_is_relative_to_where_it_is_written(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nfed_report = out\n")
+    below = pytester.mkdir("below")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(below)
+        config = pytester.parseconfig("--rootdir", str(pytester.path), "--fed-mlflow=out")
+    options = session_options(config)
+    assert (options.report, options.mlflow) == (pytester.path / "out", below / "out")
+
+
+@pytest.mark.parametrize(
+    ("flag", "text", "message"),
+    [
+        ("--fed-seeds", "0", "got '0'; must be 1 or greater"),
+        ("--fed-rounds", "two", "got 'two'; must be 1 or greater"),
+        ("--fed-executor", "dask:1", "got 'dask:1'; allowed: dask://HOST:PORT"),
+        ("--fed-workers", "a", "'a'"),
+        ("--fed-baseline", "chek", "chek"),
+    ],
+)
+def test_a_value_that_is_not_allowed(
+    pytester: pytest.Pytester,
+    capsys: pytest.CaptureFixture[str],
+    flag: str,
+    text: str,
+    message: str,
+) -> None:
+    with pytest.raises((pytest.UsageError, SystemExit)) as error:
+        pytester.parseconfig(f"{flag}={text}")
+    assert message in str(error.value) + capsys.readouterr().err
+    key = flag.lstrip("-").replace("-", "_")
+    with pytest.raises(pytest.UsageError, match=f"{key} in .*{text}"):
+        session_options(pytester.parseconfig("-o", f"{key}={text}"))
+
+
+def test_options_are_parsed_once_and_trainings_are_shared(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig("--fed-seeds=2")
+    assert session_options(config) is session_options(config)
+    first = run_options(config)
+    assert run_options(config) is first
+    cluster: Any = object()
+    use_cluster(config, cluster)
+    assert run_options(config).cluster is cluster
+    use_cluster(config, None)
+    assert run_options(config) == first
+    assert run_options(config).store is first.store
+    assert run_options(pytester.parseconfig()).store is not first.store
+
+
+def test_without_the_plugin_of_its_cache_nothing_is_written(pytester: pytest.Pytester) -> None:
+    config = pytester.parseconfig("-p", "no:cacheprovider")
+    store = run_options(config).store
+    assert store.checkpoints("0" * 64) is None
+    with store.claim("0" * 64):
+        assert store.read("0" * 64) is None
+    assert not list(Path(pytester.path).rglob("lock"))
