@@ -103,21 +103,21 @@ class _FedRecon(Algorithm):
     ) -> None:
         import tensorflow as tf
 
-        from pytest_federated.training.models.adapters.keras import KerasForm
+        from pytest_federated.training.models.adapters.keras import KerasAdapter
         from pytest_federated.training.tasks.metrics import keras_accuracy, keras_mean_loss
 
         tff: Any = import_tff()
         # TensorFlow would rewrite all that makes a model, which takes it seconds.
         as_is = tf.autograph.experimental.do_not_convert
-        form = inputs.form
-        if not isinstance(form, KerasForm):
+        adapter = inputs.adapter
+        if not isinstance(adapter, KerasAdapter):
             raise ModelError(
                 "training.algorithm: fed_recon divides a model by its layers, so it needs a Keras "
                 "model"
             )
         self._is_split = is_split
-        local = _places(form.model, local_layers)
-        self._shared = [i for i in range(len(form.model.trainable_variables)) if i not in local]
+        local = _places(adapter.model, local_layers)
+        self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
         self._local = local
         if not self._shared:
             raise ModelError(
@@ -126,14 +126,14 @@ class _FedRecon(Algorithm):
 
         @as_is
         def model_fn() -> Any:
-            return _partly_local(form.build(), form.shape.spec(), self._shared, local)
+            return _partly_local(adapter.build(), adapter.shape.spec(), self._shared, local)
 
         @as_is
         def metrics(by_positions: bool) -> list[Any]:
-            task = form.shape.task
+            task = adapter.shape.task
             return [
                 keras_accuracy(task),
-                keras_mean_loss(task, form.loss, by_positions),
+                keras_mean_loss(task, adapter.loss, by_positions),
                 tff.learning.metrics.NumExamplesCounter("num_examples"),
             ]
 
@@ -162,7 +162,7 @@ class _FedRecon(Algorithm):
         weightings = tff.learning.ClientWeighting
         self._learning = tff.learning.algorithms.build_fed_recon(
             model_fn,
-            loss_fn=lambda: form.loss,
+            loss_fn=lambda: adapter.loss,
             metrics_fn=lambda: metrics(by_positions=False),
             server_optimizer_fn=inputs.server_optimizer,
             client_optimizer_fn=inputs.client_optimizer,
@@ -175,8 +175,8 @@ class _FedRecon(Algorithm):
         )
         self._evaluation = tff.learning.algorithms.build_fed_recon_eval(
             model_fn,
-            loss_fn=lambda: form.loss,
-            metrics_fn=lambda: metrics(form.by_positions),
+            loss_fn=lambda: adapter.loss,
+            metrics_fn=lambda: metrics(adapter.by_positions),
             reconstruction_optimizer_fn=own,
             dataset_split_fn=to_judge,
         )

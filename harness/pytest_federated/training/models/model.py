@@ -15,7 +15,7 @@ from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.models import keras_settings
-from pytest_federated.training.models.dropout import seed_dropout
+from pytest_federated.training.models.seeded_dropout import seed_dropout
 from pytest_federated.training.tasks.task import Task
 from pytest_federated.training.tasks.task import of as task_of
 from pytest_federated.user.files import UserPath

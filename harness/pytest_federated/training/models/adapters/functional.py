@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.adapters.variable import judged, same_types
 from pytest_federated.training.models.model import Shape
 from pytest_federated.training.tasks.metrics import functional_metrics
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-class FunctionalForm(Form):
+class FunctionalAdapter(ModelAdapter):
     """A `tff.learning.models.FunctionalModel`, with our metrics in place of its own."""
 
     def __init__(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 import numpy as np
 
 from pytest_federated.tff.imports import silenced
-from pytest_federated.training.models.adapters.adapter import CannotPack, Form, shape_text
-from pytest_federated.training.models.fit import check_fit
+from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
+from pytest_federated.training.models.initial_weights import load_keras
+from pytest_federated.training.models.keras_checks import check_fit
 from pytest_federated.training.models.model import Outputs, Shape
-from pytest_federated.training.models.outputs import outputs_of
-from pytest_federated.training.models.weights import load_keras
+from pytest_federated.training.models.output_kind import outputs_of
 from pytest_federated.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REGULARIZED = "the model has regularization losses, which TFF's functional models leave out"
 
 
-class KerasForm(Form):
+class KerasAdapter(ModelAdapter):
     """A Keras model, with the loss of the task.
 
     Attributes:

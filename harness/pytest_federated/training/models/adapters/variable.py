@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.model import Shape
 from pytest_federated.training.tasks.metrics import counts, share
 from pytest_federated.user.functions import blamed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-class VariableForm(Form):
+class VariableAdapter(ModelAdapter):
     """A function that makes `tff.learning.models.VariableModel`s, which have a loss of their own.
 
     Metrics other than loss and accuracy are left out.

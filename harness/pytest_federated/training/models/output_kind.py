@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, cast
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.fit import tried
+from pytest_federated.training.models.keras_checks import tried
 from pytest_federated.training.models.model import Outputs, Shape, refusal
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""From a scenario's model to its form."""
+"""The adapter of a scenario's model."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, cast
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
-from pytest_federated.training.models.adapters.adapter import Form
-from pytest_federated.training.models.adapters.functional import FunctionalForm
-from pytest_federated.training.models.adapters.keras import KerasForm
-from pytest_federated.training.models.adapters.variable import VariableForm
-from pytest_federated.training.models.fit import check_new
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
+from pytest_federated.training.models.adapters.functional import FunctionalAdapter
+from pytest_federated.training.models.adapters.keras import KerasAdapter
+from pytest_federated.training.models.adapters.variable import VariableAdapter
+from pytest_federated.training.models.keras_checks import check_new
 from pytest_federated.training.models.model import Shape, build, is_own, make, named, stated_outputs
 
 
-def form_of(chosen: Section, shape: Shape) -> Form:
-    """The form of the chosen model, which fits the data.
+def adapter_for(chosen: Section, shape: Shape) -> ModelAdapter:
+    """Returns the adapter of a model that fits the data.
 
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be federated.
@@ -29,13 +29,13 @@ def form_of(chosen: Section, shape: Shape) -> Form:
     with _naming(chosen):
         made: Any = make(chosen, shape)
         if isinstance(made, tf.keras.Model):
-            form = KerasForm(lambda: build(chosen, shape), shape, stated_outputs(chosen))
-            check_new(made, form.model)
-            return form
+            adapter = KerasAdapter(lambda: build(chosen, shape), shape, stated_outputs(chosen))
+            check_new(made, adapter.model)
+            return adapter
         if isinstance(made, tff.learning.models.FunctionalModel):
-            return FunctionalForm(lambda: make(chosen, shape), shape)
+            return FunctionalAdapter(lambda: make(chosen, shape), shape)
         if callable(made):
-            return VariableForm(cast("Any", made), shape)
+            return VariableAdapter(cast("Any", made), shape)
         raise ModelError(
             f"the model function gave {type(made).__name__}, not a tf.keras.Model, a "
             "tff.learning.models.FunctionalModel or a function that makes a "
