@@ -6,6 +6,7 @@ import functools
 import importlib
 import pkgutil
 from importlib.metadata import entry_points
+from types import ModuleType
 
 GROUP = "pytest_federated"
 
@@ -20,9 +21,15 @@ def import_package(name: str) -> None:
 
 @functools.lru_cache(maxsize=1)
 def load_entry_points() -> None:
-    """Imports the modules that other distributions name in the entry point group `GROUP`."""
-    found = entry_points()
+    """Imports what other distributions name in the entry point group `GROUP`.
+
+    That is a module, or a package, all of whose modules are imported.
+    """
+    all_points = entry_points()
     # Python 3.9 has a mapping of groups, later ones have a method.
-    points = found.select(group=GROUP) if hasattr(found, "select") else found.get(GROUP, ())
+    is_mapping = not hasattr(all_points, "select")
+    points = all_points.get(GROUP, ()) if is_mapping else all_points.select(group=GROUP)
     for point in points:
-        point.load()
+        loaded = point.load()
+        if isinstance(loaded, ModuleType) and hasattr(loaded, "__path__"):
+            import_package(loaded.__name__)

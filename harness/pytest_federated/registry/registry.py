@@ -46,7 +46,7 @@ class Registry(Generic[F, P, S]):
 
         Args:
             what: names the concept in messages.
-            function: the type of its entries, a protocol; read by type checkers only.
+            function: the type of its entries, a protocol, which type checkers hold them to.
             spec: the class of its entries' traits, a frozen dataclass.
             base: has the keys that all entries share.
             plural: names the entries on the command line and in the docs; empty for a registry that
@@ -56,9 +56,10 @@ class Registry(Generic[F, P, S]):
 
         """
         self.what = what
-        self._spec = spec
+        self.function = function
+        self.spec = spec
         self._base = base
-        self._package = package
+        self.package = package
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
         self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
@@ -69,10 +70,10 @@ class Registry(Generic[F, P, S]):
 
     def _discover(self) -> None:
         """Imports the modules that register entries: ours, and those of other distributions."""
-        if self._is_discovered or self._package is None:
+        if self._is_discovered or self.package is None:
             return
         self._is_discovered = True  # first, as what is imported may look something up
-        import_package(self._package)
+        import_package(self.package)
         load_entry_points()
 
     def __call__(self, name: str, *args: P.args, **traits: P.kwargs) -> Callable[[F], F]:
@@ -91,7 +92,7 @@ class Registry(Generic[F, P, S]):
 
         """
         file = Path(sys._getframe(1).f_code.co_filename).resolve()
-        spec = build_spec(f"{self.what} {name!r}", self._spec, traits)
+        spec = build_spec(f"{self.what} {name!r}", self.spec, traits)
 
         def register(function: F) -> F:
             self._add(make_entry(name, function, spec, self._base, file))

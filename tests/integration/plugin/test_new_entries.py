@@ -1,0 +1,181 @@
+"""A new split, model, metric, ... is one new file: lists, schema, docs and report know it then."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paths import HELPERS, ROOT
+from pytest_federated.registry.concepts import concepts
+from pytest_federated.registry.registry import Registry
+
+# What the entries of some concepts need besides a name, and what they do where docs call them.
+TRAITS = {
+    "splits": "sizes=True, any_labels=True",
+    "shifts": 'of="features"',
+}
+BODIES = {
+    "splits": "return rng.permutation(len(pool.labels)) % pool.clients",
+    "sizes": "return rng.integers(1, 5, clients)",
+}
+# Where other docs than the reference describe the entries.
+PAGES = {
+    "aggregators": "algorithms.md",
+    "algorithms": "algorithms.md",
+    "datasets": "datasets.md",
+    "optimizers": "algorithms.md",
+    "schedules": "algorithms.md",
+    "shifts": "splits.md",
+    "sizes": "splits.md",
+    "splits": "splits.md",
+}
+
+# Run with the new entries installed; prints what each place says, as JSON.
+PROGRAM = """
+import contextlib, io, json, runpy, sys
+from pathlib import Path
+
+folder, docs = Path(sys.argv[1]), Path(sys.argv[2])
+
+from pytest_federated.__main__ import main
+from pytest_federated.registry.concepts import concepts
+
+
+def printed(*words):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert main(list(words)) == 0
+    return out.getvalue()
+
+
+said = {"list": {plural: printed("list", plural) for plural in concepts()}}
+said["schema"] = printed("schema")
+
+sys.path.insert(0, str(docs))
+for script in ("reference", "algorithms", "datasets", "splits"):
+    sys.argv[1:] = [str(folder)]
+    runpy.run_path(str(docs / f"make_{script}.py"), run_name="__main__")
+said["docs"] = {page.name: page.read_text() for page in folder.glob("*.md")}
+
+from example_results import example_result
+from pytest_federated.report.pages import report
+
+result = example_result(split="new_splits", algorithm="new_algorithms")
+settings = json.loads(json.dumps(result.settings))
+settings["data"]["dataset"] = {"kind": "new_datasets", "depth": 3}
+settings["model"] = {"kind": "new_models", "depth": 3}
+settings["training"]["aggregator"] = {"kind": "new_aggregators", "depth": 3}
+settings["training"]["client_optimizer"] = {"kind": "new_optimizers", "depth": 3}
+settings["clients"].update(
+    split={"kind": "new_splits", "depth": 3},
+    size={"kind": "new_sizes", "depth": 3},
+    shift=[{"kind": "new_shifts", "depth": 3}],
+    sampling={"kind": "new_samplers", "depth": 3},
+    dropout={"kind": "new_dropouts", "depth": 3},
+    stragglers={"kind": "new_stragglers", "depth": 3, "share": 0.5},
+    attacks={"kind": "new_attacks", "depth": 3, "share": 0.5},
+)
+said["report"] = report([result.model_copy(update={"settings": settings})])
+print(json.dumps(said))
+"""
+
+
+def new_file(plural: str, registry: Registry[Any, ..., Any]) -> str:
+    """The text of a file that registers one more entry of a concept."""
+    signature = inspect.signature(registry.function.__call__)
+    taken = [
+        name
+        for name, p in signature.parameters.items()
+        if p.kind is p.POSITIONAL_ONLY and name != "self"
+    ]
+    bare = ["*histories" if plural == "checks" else "*"]
+    traits = f", {TRAITS[plural]}" if plural in TRAITS else ""
+    return (
+        f"from {module_of(registry)} import {plural}\n\n\n"
+        f'@{plural}("new_{plural}"{traits})\n'
+        f"def new({', '.join([*taken, *bare])}, depth: int = 3):\n"
+        f'    """One more of the {plural}."""\n'
+        f"    {BODIES.get(plural, 'raise NotImplementedError')}\n"
+    )
+
+
+def module_of(registry: Registry[Any, ..., Any]) -> str:
+    """The module that makes a registry; others may import it."""
+    (home,) = {
+        name
+        for name, module in list(sys.modules.items())
+        if name.startswith(f"{registry.package}.")
+        and any(value is registry for value in vars(module).values())
+        and "= Registry(" in inspect.getsource(module)
+    }
+    return home
+
+
+def said_with(path: Path, folder: Path) -> dict[str, Any]:
+    """What each place says, with `path` first among the places of packages."""
+    folder.mkdir()
+    paths = [str(path), str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(folder), str(ROOT / "docs")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module", params=["another distribution", "a file of our own packages"])
+def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What each place says once there is one new file for each concept."""
+    tmp_path = tmp_path_factory.mktemp("new")
+    site = tmp_path / "site-packages"
+    if request.param == "another distribution":
+        package, info = site / "more_entries", site / "more_entries-1.0.dist-info"
+        package.mkdir(parents=True)
+        info.mkdir()
+        (package / "__init__.py").touch()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more-entries\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[pytest_federated]\nmore = more_entries\n")
+        for plural, registry in concepts().items():
+            (package / f"{plural}.py").write_text(new_file(plural, registry))
+    else:
+        shutil.copytree(
+            ROOT / "harness/pytest_federated",
+            site / "pytest_federated",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
+        for plural, registry in concepts().items():
+            assert registry.package
+            folder = site / registry.package.replace(".", "/")
+            (folder / f"one_more_{plural}.py").write_text(new_file(plural, registry))
+    return said_with(site, tmp_path / "docs")
+
+
+@pytest.mark.parametrize("plural", list(concepts()))
+def test_one_new_file_is_enough(said: dict[str, Any], plural: str) -> None:
+    new = f"new_{plural}"
+    line = next(line for line in said["list"][plural].splitlines() if new in line)
+    assert "depth" in line and f"One more of the {plural}." in line
+    assert f"| `{new}` | `depth` | One more of the {plural}. |" in said["docs"]["reference.md"]
+    assert f"### {new}\n" in said["docs"][PAGES.get(plural, "reference.md")]
+    assert f'"{new}"' in said["schema"]
+
+
+@pytest.mark.parametrize(
+    "plural",
+    [
+        *("aggregators", "algorithms", "attacks", "datasets", "dropouts", "models", "optimizers"),
+        *("samplers", "shifts", "sizes", "splits", "stragglers"),
+    ],
+)
+def test_the_report_names_it(said: dict[str, Any], plural: str) -> None:
+    assert f"new_{plural} (depth 3" in said["report"].replace("\\", "")
