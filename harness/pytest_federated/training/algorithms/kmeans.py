@@ -28,7 +28,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     "kmeans",
     example={"clusters": 10},
     has_no_global_model=True,
-    adapter=lambda chosen, shape: ClustersAdapter(chosen.clusters, shape),
+    adapter=lambda settings, shape: ClustersAdapter(settings.clusters, shape),
     unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),
     refuses={
         "model": "it finds clusters, and trains no model",

@@ -40,8 +40,8 @@ def outputs(adapter: ModelAdapter, batch: Examples) -> tuple[float, np.ndarray, 
     """Mean loss of a batch, which positions are right, and which are counted (bool, as labels)."""
     import tensorflow as tf
 
-    loss, given = adapter.forward(batch.x, batch.y)
-    right, counted = adapter.shape.task.hits(tf.constant(batch.y), given)
+    loss, predictions = adapter.forward(batch.x, batch.y)
+    right, counted = adapter.shape.task.hits(tf.constant(batch.y), predictions)
     return loss, right.numpy(), counted.numpy()
 
 

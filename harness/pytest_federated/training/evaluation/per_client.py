@@ -45,10 +45,10 @@ def client_figures(
     """
     held = data.client_test or data.clients
     read = data.test_examples if data.client_test else data.examples
-    chosen = _within([len(own) for own in held], max(_EXAMPLES, _SHARE * processed), seed)
+    sampled = _within([len(own) for own in held], max(_EXAMPLES, _SHARE * processed), seed)
     correct, counted = (np.zeros(len(held), np.int64) for _ in range(2))
     largest = adapter.shape.batch()
-    for owner, batch in _batches(((c, read(c)) for c in chosen), largest):
+    for owner, batch in _batches(((c, read(c)) for c in sampled), largest):
         right, counts = outputs(adapter, batch)[1:]
         # Of each example, over its positions.
         for total, hits in ((correct, right), (counted, counts)):
@@ -84,12 +84,12 @@ def _within(sizes: list[int], examples: float, seed: int) -> np.ndarray:
 
 
 def _batches(
-    parts: Iterable[tuple[int, Examples]], largest: int
+    examples_by_client: Iterable[tuple[int, Examples]], largest: int
 ) -> Iterator[tuple[np.ndarray, Examples]]:
     """The examples of all clients in batches, and of each example the client that holds it."""
     owners: list[np.ndarray] = []
     held: list[Examples] = []
-    for client, examples in parts:
+    for client, examples in examples_by_client:
         owners.append(np.full(len(examples), client))
         held.append(examples)
         if sum(map(len, held)) >= largest:

@@ -53,11 +53,11 @@ class FunctionalAdapter(ModelAdapter):
                 )
                 self._given = model.predict_on_batch(self._weights, self._x, training=False)
                 self._loss = model.loss(output=self._given, label=self._y)
-        except Exception as bad:
+        except Exception as error:
             raise ModelError(
                 f"the functional model does not take examples of shape {shape.input_shape}: "
-                f"{blamed(bad)}"
-            ) from bad
+                f"{blamed(error)}"
+            ) from error
         shape.check_outputs(self._given.shape)
         self._session = tf.compat.v1.Session(graph=self._graph)
         self._held: Any = ()
@@ -95,10 +95,10 @@ class FunctionalAdapter(ModelAdapter):
         import tensorflow as tf
 
         fed = zip(tf.nest.flatten(self._weights), tf.nest.flatten(self._held))
-        loss, given = self._session.run(
+        loss, predictions = self._session.run(
             (self._loss, self._given), {**dict(fed), self._x: x, self._y: y}
         )
-        return float(loss), tf.constant(given)
+        return float(loss), tf.constant(predictions)
 
     @cached_property
     def _own(self) -> tff.learning.models.FunctionalModel:

@@ -158,9 +158,9 @@ class KerasAdapter(ModelAdapter):
         weights.assign_weights_to(self.model)
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
-        given: Any = self.model(x, training=False)
-        loss: Any = self.loss(y, given)
-        return float(loss), given
+        predictions: Any = self.model(x, training=False)
+        loss: Any = self.loss(y, predictions)
+        return float(loss), predictions
 
 
 class _Packable:
@@ -173,10 +173,10 @@ class _Packable:
         self.non_trainable_variables = model.non_trainable_variables
 
     def __call__(self, x: Any, training: bool) -> Any:
-        given = self._model(x, training=training)
+        predictions = self._model(x, training=training)
         if self._model.losses:
             raise CannotPack(_REGULARIZED)
-        return given
+        return predictions
 
 
 def _obstacle(model: Any, made: Sequence[Any], is_regularized: bool) -> Optional[str]:
@@ -201,6 +201,6 @@ def _size(weights: Sequence[Any]) -> int:
 
 def _output_text(layer: Any) -> str:
     """The shape of a layer's output; nothing for one that is used often, or gives many."""
-    given: Any = getattr(layer, "output_shape", None)
-    is_one = isinstance(given, tuple) and not any(isinstance(n, tuple) for n in given)
-    return shape_text(given[1:]) if is_one else ""
+    predictions: Any = getattr(layer, "output_shape", None)
+    is_one = isinstance(predictions, tuple) and not any(isinstance(n, tuple) for n in predictions)
+    return shape_text(predictions[1:]) if is_one else ""

@@ -16,7 +16,7 @@ from pytest_federated.training.models.keras_checks import check_new
 from pytest_federated.training.models.model import Shape, build, is_own, make, named, stated_outputs
 
 
-def adapter_for(chosen: Section, shape: Shape) -> ModelAdapter:
+def adapter_for(settings: Section, shape: Shape) -> ModelAdapter:
     """Returns the adapter of a model that fits the data.
 
     Raises:
@@ -26,14 +26,14 @@ def adapter_for(chosen: Section, shape: Shape) -> ModelAdapter:
     import tensorflow as tf
     import tensorflow_federated as tff
 
-    with _naming(chosen):
-        made: Any = make(chosen, shape)
+    with _naming(settings):
+        made: Any = make(settings, shape)
         if isinstance(made, tf.keras.Model):
-            adapter = KerasAdapter(lambda: build(chosen, shape), shape, stated_outputs(chosen))
+            adapter = KerasAdapter(lambda: build(settings, shape), shape, stated_outputs(settings))
             check_new(made, adapter.model)
             return adapter
         if isinstance(made, tff.learning.models.FunctionalModel):
-            return FunctionalAdapter(lambda: make(chosen, shape), shape)
+            return FunctionalAdapter(lambda: make(settings, shape), shape)
         if callable(made):
             return VariableAdapter(cast("Any", made), shape)
         raise ModelError(
@@ -44,11 +44,11 @@ def adapter_for(chosen: Section, shape: Shape) -> ModelAdapter:
 
 
 @contextlib.contextmanager
-def _naming(chosen: Section) -> Iterator[None]:
-    """Has the errors of the block name the chosen model, if it is the user's own."""
+def _naming(settings: Section) -> Iterator[None]:
+    """Has the errors of the block name the model, if it is the user's own."""
     try:
         yield
     except ModelError as error:
-        if str(error).startswith("model.") or not is_own(chosen):
+        if str(error).startswith("model.") or not is_own(settings):
             raise
-        raise ModelError(f"{named(chosen)}: {error}") from error
+        raise ModelError(f"{named(settings)}: {error}") from error

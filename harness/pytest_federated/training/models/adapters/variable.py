@@ -46,12 +46,12 @@ class VariableAdapter(ModelAdapter):
         spec = shape.spec()
         try:
             probe = OrderedDict((k, tf.zeros((1, *s.shape[1:]), s.dtype)) for k, s in spec.items())
-            given = self._model.forward_pass(probe, training=False).predictions
-        except Exception as bad:
+            predictions = self._model.forward_pass(probe, training=False).predictions
+        except Exception as error:
             raise ModelError(
-                f"the model does not take examples of shape {shape.input_shape}: {blamed(bad)}"
-            ) from bad
-        shape.check_outputs((None, *given.shape[1:]))
+                f"the model does not take examples of shape {shape.input_shape}: {blamed(error)}"
+            ) from error
+        shape.check_outputs((None, *predictions.shape[1:]))
 
     def obstacle(self) -> Optional[str]:
         return (
