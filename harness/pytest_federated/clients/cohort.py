@@ -120,7 +120,7 @@ def most_often(data: FederatedData, size: int, seed: int, rounds: int, systems: 
 
 
 def _attacked(cohort: Cohort, data: FederatedData, systems: Systems, seed: int) -> Cohort:
-    """The cohort with what its attackers do."""
+    """Returns the cohort with what its attackers do."""
     if systems.attacks is None:
         return cohort
     doing = attack(systems.attacks)
