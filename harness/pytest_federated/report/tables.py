@@ -139,7 +139,7 @@ def summary_row(result: Result) -> list[str]:
                 choice(splits, clients["split"]),
                 *([f"size {choice(sizes, clients['size'])}"] if clients.get("size") else []),
                 *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
-                *(f"{key} {told}" for key, told in systems_rows(clients)),
+                *(f"{key} {told}" for key, told in participation_rows(clients)),
             ]
         ),
         f"{statistics.fmean(distances):.3f}" if distances else "–",
@@ -152,7 +152,7 @@ def summary_row(result: Result) -> list[str]:
     ]
 
 
-def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
+def participation_rows(clients: dict[str, Any]) -> list[list[str]]:
     """How clients come, go and behave, as settings with their values, where a scenario says so."""
     registries: dict[str, Registry[Any, ..., Any]] = {
         "sampling": samplers,
