@@ -21,7 +21,7 @@ from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.plots.labels import label_map
-from pytest_federated.report.tables import figure
+from pytest_federated.report.tables.cells import figure
 
 # What other libraries call it, and how it is written here, for ten clients.
 _DIRICHLET = {"kind": "dirichlet", "alpha": 0.5, "balance": True, "min_examples": 10}

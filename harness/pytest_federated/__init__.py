@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from pytest_federated.data.shifts.shift import shifts as shift
     from pytest_federated.data.sizes.size import sizes as size
     from pytest_federated.data.splits.partition import splits as split
-    from pytest_federated.expectations.judging import NoFigure, expectation
-    from pytest_federated.expectations.judging import checks as check
+    from pytest_federated.expectations.expectation import expectations as expectation
+    from pytest_federated.metrics.metric import NoValue
+    from pytest_federated.metrics.metric import metrics as metric
     from pytest_federated.results.record import Result, Verdict
     from pytest_federated.running.options import Options
     from pytest_federated.running.pipeline import run
@@ -53,7 +54,7 @@ _HOME = {
     "FederatedError": "core.errors:FederatedError",
     "ModelError": "core.errors:ModelError",
     "Observer": "training.observer:Observer",
-    "NoFigure": "expectations.judging:NoFigure",
+    "NoValue": "metrics.metric:NoValue",
     "Options": "running.options:Options",
     "Result": "results.record:Result",
     "RuntimeUnavailable": "core.errors:RuntimeUnavailable",
@@ -65,11 +66,11 @@ _HOME = {
     "aggregator": "training.aggregators.aggregator:aggregators",
     "algorithm": "training.algorithms.algorithm:algorithms",
     "attack": "clients.attacks.attack:attacks",
-    "check": "expectations.judging:checks",
     "dataset": "data.datasets.dataset:datasets",
     "dropout": "clients.dropout.dropout:dropouts",
-    "expectation": "expectations.judging:expectation",
+    "expectation": "expectations.expectation:expectations",
     "load_file": "scenario.loader:load_file",
+    "metric": "metrics.metric:metrics",
     "model": "training.models.model:models",
     "optimizer": "training.optimizers.optimizer:optimizers",
     "run": "running.pipeline:run",
@@ -87,7 +88,7 @@ __all__ = [
     "DataUnavailable",
     "FederatedError",
     "ModelError",
-    "NoFigure",
+    "NoValue",
     "Observer",
     "Options",
     "Result",
@@ -100,12 +101,12 @@ __all__ = [
     "aggregator",
     "algorithm",
     "attack",
-    "check",
     "dataset",
     "dropout",
     "expectation",
     "load_file",
     "load_scenarios",
+    "metric",
     "model",
     "optimizer",
     "run",

@@ -15,6 +15,7 @@ from example_results import example_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.compare import (
     BETTER,
     NOISE,
@@ -26,7 +27,6 @@ from pytest_federated.report.compare import (
     require_comparable,
     worse,
 )
-from pytest_federated.report.figures import FIGURES
 from pytest_federated.report.markup import MARKDOWN, TERMINAL
 from pytest_federated.report.variants import by_settings, of_matrices, pivot_table
 from pytest_federated.results.record import Result
@@ -34,7 +34,7 @@ from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.store import write_result
 from scipy import stats
 
-ACCURACY = FIGURES["accuracy"]
+ACCURACY = expected_measure("accuracy")
 
 
 def run(name: str, *results: Result) -> Run:
@@ -88,8 +88,8 @@ def test_marks(accuracies: tuple[float, ...], figure: str, expected: str) -> Non
         example_result(accuracies=(0.80, 0.81, 0.82)),
         example_result(accuracies=accuracies),
     )
-    assert mark(FIGURES[figure].compare(base, other), FIGURES[figure]) == expected
-    assert worse([run("a", base), run("b", other)], FIGURES[figure]) == (
+    assert mark(expected_measure(figure).compare(base, other), expected_measure(figure)) == expected
+    assert worse([run("a", base), run("b", other)], expected_measure(figure)) == (
         ["tiny"] if expected == WORSE else []
     )
 
@@ -144,10 +144,10 @@ def test_what_is_no_longer_finite_is_worse(figure: str, seeds: int) -> None:
     """In one seed only, which a mean over the others would hide."""
     good = example_result(accuracies=[0.9, 0.8, 0.7][:seeds])
     runs = [run("a", good), run("b", example_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
-    assert worse(runs, FIGURES[figure]) == ["tiny"]
-    cells = row_of(comparison(runs, FIGURES[figure], MARKDOWN), "tiny")
+    assert worse(runs, expected_measure(figure)) == ["tiny"]
+    cells = row_of(comparison(runs, expected_measure(figure), MARKDOWN), "tiny")
     assert cells[2:4] == ["not finite", f"not finite {WORSE}"]
-    assert outcome(runs[1].results["tiny"], good, FIGURES[figure]) == ""
+    assert outcome(runs[1].results["tiny"], good, expected_measure(figure)) == ""
 
 
 def test_a_verdict_on_runs_needs_something_to_compare() -> None:
@@ -164,7 +164,7 @@ def test_a_verdict_on_runs_needs_something_to_compare() -> None:
         ([one, one], "epsilon", r"a and a: nothing .* \(epsilon is not in both\)"),
     ):
         with pytest.raises(FederatedError, match=said):
-            require_comparable(runs, FIGURES[figure])
+            require_comparable(runs, expected_measure(figure))
     require_comparable([one, one], ACCURACY)
     both = [example_result("more"), on_seeds([0], [0.9])]
     require_comparable([run("a", *both), run("b", *both[:1], on_seeds([1], [0.9]))], ACCURACY)
@@ -243,7 +243,7 @@ def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() 
 def test_the_best_loss_is_the_least() -> None:
     results = [example_result("m[a=1]", (0.5, 0.6)), example_result("m[a=2]", (0.1, 0.2))]
     (pivot,) = of_matrices(results)
-    rows, _ = pivot_table(pivot, FIGURES["loss"], TERMINAL)
+    rows, _ = pivot_table(pivot, expected_measure("loss"), TERMINAL)
     assert rows[0][1].endswith("*") and not rows[1][1].endswith("*")
 
 
@@ -401,7 +401,7 @@ def test_the_command_writes_markdown_and_can_fail(
     text = Path("out.md").read_text(encoding="utf-8")
     assert row_of(text, r"tiny\[alpha=0.1\]")[3].endswith(WORSE)
     assert "Size" not in text
-    assert main(["compare", "main..other", "--figure", "loss", "--confidence", "0.999999"]) == 0
+    assert main(["compare", "main..other", "--metric", "loss", "--confidence", "0.999999"]) == 0
     assert re.search(r"tiny.*\+0\.100.*≈", capsys.readouterr().out)
 
 
@@ -410,7 +410,7 @@ def test_the_command_writes_markdown_and_can_fail(
     [
         ([0.9], 0, [], ""),
         ([0.9], 1, [], "a and b: nothing can be compared of the 1 scenario(s) in common (one se"),
-        ([0.9], 0, ["--figure", "epsilon"], "a and b: nothing can be compared of the 1 scenario"),
+        ([0.9], 0, ["--metric", "epsilon"], "a and b: nothing can be compared of the 1 scenario"),
         ([0.9, 0.9], 7, [], ""),
     ],
 )
@@ -436,8 +436,16 @@ def test_a_run_with_nothing_to_compare_does_not_pass(
     assert main(["compare", "a", "c"]) == main(["compare", "a", "b"]) == 0
 
 
-@pytest.mark.parametrize("arguments", [["--figure", "nope"], ["--confidence", "2"]])
-def test_wrong_usage_ends_with_code_2(arguments: Any) -> None:
+def test_wrong_usage_ends_with_code_2() -> None:
     with pytest.raises(SystemExit) as end:
-        main(["compare", "main", *arguments])
+        main(["compare", "main", "--confidence", "2"])
     assert end.value.code == 2
+
+
+def test_an_unknown_metric(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["compare", "main..other", "--metric", "acuracy"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert "--metric: got 'acuracy'; allowed: accuracy, " in error
+    assert error.endswith("did you mean 'accuracy'?\n")

@@ -10,8 +10,9 @@ from example_results import curve_history as history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.judging import checks, judge
-from pytest_federated.report.tables import summary_row
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import judge
+from pytest_federated.report.tables.summary import summary_row
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
@@ -20,7 +21,7 @@ from pytest_federated.training.observer import Progress
 
 
 def expect(**names: Any) -> Any:
-    return {name: checks[name].params.model_validate(keys) for name, keys in names.items()}
+    return {name: expectations[name].params.model_validate(keys) for name, keys in names.items()}
 
 
 curves = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=3, max_size=3)

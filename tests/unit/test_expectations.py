@@ -12,7 +12,8 @@ from example_results import curve_history as history
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import FederatedError, ScenarioError
-from pytest_federated.expectations.judging import checks, judge
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import judge
 from pytest_federated.results.record import Verdict
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
@@ -24,7 +25,7 @@ from pytest_federated.training.observer import Observer, Progress, Run
 
 
 def verdict(name: str, *trainings: TrainingHistory, **keys: Any) -> Verdict:
-    (found,) = judge({name: checks[name].params.model_validate(keys)}, trainings)
+    (found,) = judge({name: expectations[name].params.model_validate(keys)}, trainings)
     return found
 
 
@@ -130,7 +131,7 @@ def test_epsilon_is_that_of_a_delta(delta: Optional[float], passed: bool) -> Non
 
 def test_time_is_judged_on_request_only() -> None:
     keys = {"at_most": 0.5}
-    chosen = {"seconds_per_round": checks["seconds_per_round"].params.model_validate(keys)}
+    chosen = {"seconds_per_round": expectations["seconds_per_round"].params.model_validate(keys)}
     slow = [history([0.1] * 4, seconds=(9.0, 0.6, 0.7, 0.8))]
     (off,) = judge(chosen, slow)
     assert (off.passed, off.outcome, off.measured) == (True, "not judged", None)

@@ -10,7 +10,8 @@ from typing import Any, Optional
 import pytest
 import pytest_federated
 from pytest_federated.core.errors import ScenarioError
-from pytest_federated.expectations.judging import Policy, checks, judge
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import Policy, judge
 from pytest_federated.results.record import Verdict
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.training.history import Round, TrainingHistory
@@ -37,7 +38,7 @@ def history(
 
 
 def verdict(name: str, histories: list[TrainingHistory], **keys: Any) -> Verdict:
-    (found,) = judge({name: checks[name].params.model_validate(keys)}, histories)
+    (found,) = judge({name: expectations[name].params.model_validate(keys)}, histories)
     return found
 
 
@@ -129,7 +130,7 @@ def test_so_many_more_seeds_decide() -> None:
     ],
 )
 def test_what_decides_the_inconclusive(policy: Policy, threshold: float, passed: bool) -> None:
-    chosen = {"accuracy": checks["accuracy"].params.model_validate({"at_least": threshold})}
+    chosen = {"accuracy": expectations["accuracy"].params.model_validate({"at_least": threshold})}
     two = [history([a]) for a in (0.89, 0.91)]
     (found,) = judge(chosen, two, inconclusive=policy)
     assert found.passed is passed
@@ -200,7 +201,7 @@ def test_the_last_evaluated_round_counts() -> None:
 
 def test_expectations_are_judged_in_the_order_of_the_file() -> None:
     wanted = {"loss": {"at_most": 0.5}, "accuracy": {"at_least": 0.5}}
-    chosen = {name: checks[name].params.model_validate(keys) for name, keys in wanted.items()}
+    chosen = {name: expectations[name].params.model_validate(keys) for name, keys in wanted.items()}
     found = judge(chosen, [history([0.6])])
     assert [(v.expectation, v.passed) for v in found] == [("loss", False), ("accuracy", True)]
 
@@ -222,11 +223,11 @@ expect:
 @pytest.fixture
 def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(checks, "_entries", dict(checks._entries))
+    monkeypatch.setattr(expectations, "_entries", dict(expectations._entries))
 
 
 def test_a_check_of_ones_own_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:
-    @pytest_federated.check("fair")
+    @pytest_federated.expectation("fair")
     def fair(histories: Sequence[TrainingHistory], *, at_most: float, over: int = 1) -> Verdict:
         return Verdict(expectation="fair", expected=f"<= {at_most} over {over}", passed=False)
 
@@ -253,6 +254,6 @@ def test_an_unregistered_check_cannot_be_used(tmp_path: Path) -> None:
 def test_a_name_that_another_module_took_is_refused(own_checks: None) -> None:
     with pytest.raises(ValueError, match="expectation 'accuracy' is already registered by"):
 
-        @pytest_federated.check("accuracy")
+        @pytest_federated.expectation("accuracy")
         def accuracy(histories: Sequence[TrainingHistory]) -> Verdict:
             raise AssertionError("never called")

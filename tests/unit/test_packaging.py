@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import tarfile
+import zipfile
 from importlib.metadata import PackageNotFoundError, distribution, requires, version
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -153,3 +158,66 @@ def test_pytest_finds_the_plugin() -> None:
     (point,) = [p for p in distribution("pytest-federated").entry_points if p.group == "pytest11"]
     assert (point.name, point.value) == ("federated", "pytest_federated.plugin.hooks")
     assert point.load().__name__ == "pytest_federated.plugin.hooks"
+
+
+def test_type_checkers_read_our_annotations() -> None:
+    assert (ROOT / "harness/pytest_federated/py.typed").is_file()
+    assert "Typing :: Typed" in distribution("pytest-federated").metadata.get_all("Classifier", [])
+
+
+def test_the_license_is_the_one_that_is_named(pyproject: dict[str, Any]) -> None:
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text and "Version 2.0, January 2004" in text
+    assert pyproject["project"]["license"] == "Apache-2.0"
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version('pytest-federated')}\n" in citation
+    assert "\nlicense: Apache-2.0\n" in citation
+
+
+def test_this_version_is_in_the_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (\S+)", text, flags=re.MULTILINE)
+    assert headings[0] == "Unreleased" and version("pytest-federated") in headings
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution, built without a network."""
+    if shutil.which("uv") is None:
+        pytest.skip("uv is not on the path")
+    folder = tmp_path_factory.mktemp("dist")
+    command = ["uv", "build", "-q", "--offline", "--out-dir", str(folder), str(ROOT)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if "hatchling" in built.stderr and built.returncode:
+        pytest.skip("hatchling is not in uv's cache")
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def test_the_wheel_has_all_that_the_package_needs(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    package = ROOT / "harness"
+    files = {f.relative_to(package).as_posix() for f in package.rglob("*") if f.is_file()}
+    files = {f for f in files if "__pycache__" not in f}
+    assert files <= names
+    assert {
+        "pytest_federated/py.typed",
+        "pytest_federated/report/page.html.j2",
+        "pytest_federated/data/datasets/bundled/shakespeare_roles.json.xz",
+    } <= files
+    assert {n.partition("/")[0] for n in names - files} == {
+        f"pytest_federated-{version('pytest-federated')}.dist-info"
+    }
+    assert any(n.endswith("/licenses/LICENSE") for n in names)
+
+
+def test_the_source_distribution_can_be_tested(built: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        names = {name.partition("/")[2] for name in opened.getnames()}
+    assert {
+        *("LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "pyproject.toml"),
+        *("conftest.py", "tests/conftest.py", "scenarios/defaults.yaml"),
+        "harness/pytest_federated/py.typed",
+    } <= names

@@ -20,7 +20,7 @@ from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.data.population import Population
-from pytest_federated.report.tables import aggregation_rows
+from pytest_federated.report.tables.settings import aggregation_rows
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.engine.build import Trainer, trainer_for

@@ -9,7 +9,7 @@ from typing import Union
 import pytest
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.data.datasets.dataset import datasets
-from pytest_federated.expectations.judging import checks
+from pytest_federated.expectations.expectation import expectations
 from pytest_federated.scenario.files import load_all
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models
@@ -126,7 +126,7 @@ def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list
         ),
         pytest.param(
             GOOD + "expect: {acuracy: {at_least: 0.3}}\n",
-            f"f.yaml:7: expect.acuracy: unknown key; allowed: {', '.join(checks.names())}; "
+            f"f.yaml:7: expect.acuracy: unknown key; allowed: {', '.join(expectations.names())}; "
             "did you mean 'accuracy'?",
             id="an expectation",
         ),

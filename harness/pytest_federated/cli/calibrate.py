@@ -93,28 +93,27 @@ def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[
         FederatedError: a training diverged, or has not the figure that is expected.
 
     """
-    from pytest_federated.expectations.calibrating import bounds_of, loosest, propose
+    from pytest_federated.expectations.bounds import bounds_of
+    from pytest_federated.expectations.calibrating import default_bounds, loosest, propose
+    from pytest_federated.metrics.measure import expected_measure
+    from pytest_federated.metrics.metric import spec_of
 
-    found: dict[str, list[Proposal]] = {}
+    proposals: dict[str, list[Proposal]] = {}
     for case, result in ran:
         if result.status == "diverged":
             raise FederatedError(f"{result.id}: {result.reason}")
         seeds = len(case.scenario.seeds)
-        expect = {n: bounds_of(c) for n, c in case.scenario.expect.items()}
-        figures = {v.expectation: v.figures for v in result.verdicts}
+        expect = {n: bounds_of(keys) for n, keys in case.scenario.expect.items()}
         notes = {v.expectation: v.note for v in result.verdicts}
-        if not expect:
-            expect = {"accuracy": ["at_least"], "loss": ["at_most"]}
-            losses = [h.evaluated[-1].loss or 0.0 for h in result.histories]
-            figures = {"accuracy": tuple(result.accuracies), "loss": tuple(losses)}
-        for name, keys in expect.items():
-            if not keys or name not in figures or "--fed-benchmark" in notes.get(name, ""):
+        for name, bounds in (expect or default_bounds()).items():
+            if not bounds or spec_of(name).is_wall_time:
                 continue
-            if not figures[name]:
+            values = expected_measure(name).by_seed(result)
+            if len(values) < len(result.histories):
                 raise FederatedError(f"{result.id}: {name}: {notes[name]}")
-            proposal = propose(name, keys, figures[name], seeds, false_alarms)
-            found.setdefault(name, []).append(proposal)
-    return [loosest(proposals) for proposals in found.values()]
+            proposal = propose(name, bounds, values, seeds, false_alarms)
+            proposals.setdefault(name, []).append(proposal)
+    return [loosest(of_variants) for of_variants in proposals.values()]
 
 
 def rewritten(text: str, documents: Sequence[Calibrated], told: str) -> str:

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 import click
 
-from pytest_federated.cli.parameters import PATH, LazyChoice, Number
+from pytest_federated.cli.parameters import PATH, Number
 from pytest_federated.core.errors import FederatedError
 
 _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
-
-
-def _figures() -> Iterable[str]:
-    from pytest_federated.report.figures import FIGURES
-
-    return FIGURES
 
 
 @click.command("compare", short_help="Show runs side by side, and whether they differ.")
 @click.argument("names", nargs=-1, required=True, metavar="RUN...")
 @click.option("--out", type=PATH, metavar="FILE", help="Write Markdown there.")
 @click.option(
-    "--figure",
-    "figure_name",
-    type=LazyChoice(_figures),
-    default="accuracy",
-    show_default=True,
+    "--metric",
+    "metric",
     metavar="NAME",
-    help="What is compared.",
+    help="What is compared, see `pytest-federated list metrics`; the first column of reports, "
+    "accuracy, unless given.",
 )
 @click.option(
     "--only",
@@ -64,7 +56,7 @@ def _figures() -> Iterable[str]:
 def command(
     names: Sequence[str],
     out: Optional[Path],
-    figure_name: str,
+    metric: Optional[str],
     only: Sequence[str],
     rows: Optional[str],
     columns: Optional[str],
@@ -77,8 +69,9 @@ def command(
     A RUN is a record, a folder with records, a git revision, or two as main..HEAD. Runs are
     compared by scenario, each with the first. A single run's matrices are shown as tables.
     """
+    from pytest_federated.core.suggestions import suggest
+    from pytest_federated.metrics.measure import expected_measure, headline, known_names
     from pytest_federated.report.compare import comparison, require_comparable, worse
-    from pytest_federated.report.figures import FIGURES
     from pytest_federated.report.markup import MARKDOWN, TERMINAL
     from pytest_federated.report.variants import by_settings, of_matrices
     from pytest_federated.results.runs import Run, read_runs
@@ -87,10 +80,13 @@ def command(
 
     if (rows is None) != (columns is None):
         raise FederatedError("--rows and --columns need each other")
-    figure = FIGURES[figure_name]
     runs = read_runs(names, folder)
     kept = {r.id for r in select([r for run in runs for r in run.results.values()], only)}
     runs = [Run(run.name, {n: r for n, r in run.results.items() if n in kept}) for run in runs]
+    measure = headline() if metric is None else expected_measure(metric)
+    known = known_names(result for run in runs for result in run.results.values())
+    if measure.name not in known:
+        raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, known)}")
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
@@ -105,11 +101,11 @@ def command(
         raise FederatedError("--rows and --columns are for one run")
     parts = {"confidence": confidence, "pivot": pivot}
     if out:
-        write_text(out, comparison(runs, figure, MARKDOWN, **parts))
+        write_text(out, comparison(runs, measure, MARKDOWN, **parts))
         print(out)
     else:
-        print(comparison(runs, figure, TERMINAL, **parts), end="")
+        print(comparison(runs, measure, TERMINAL, **parts), end="")
     if fail_if_worse:
-        if names := worse(runs, figure, confidence):
+        if names := worse(runs, measure, confidence):
             raise FederatedError(f"worse: {', '.join(names)}")
-        require_comparable(runs, figure)
+        require_comparable(runs, measure)

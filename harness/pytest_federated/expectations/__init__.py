@@ -1,5 +1,6 @@
-"""Expectations by name: each judges the histories of a run, whoever made them.
+"""Expectations: what a scenario demands of its trainings, and whether they meet it.
 
-A check takes the histories, one for each seed, and its keys from the scenario file, and
-returns a `Verdict`. Most are made by `expectation` of a function that gives one training's figure.
+`expectation` is the registry, `bounds` what can be demanded of a metric, `judging` the verdicts;
+`baselines` and `regression` compare with an earlier run, `calibrating` proposes bounds, and
+`ending_early` says what is certain before the end. All of them read a metric's definition.
 """

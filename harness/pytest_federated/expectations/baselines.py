@@ -24,15 +24,20 @@ from pydantic import (
 )
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.metrics.measure import Measure
+from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, json_text, write_text
 
 FOLDER = "baselines"
 # What no training depends on; seeds are a baseline's own.
 _APART = ("schema", "name", "description", "tags", "expect", "seeds")
-# What every training has that came to its end, whatever was expected of it.
-ALWAYS = ("accuracy", "loss")
 LARGEST = 1e100  # figure: squares of what is larger are no floats
+
+
+def always_measured() -> list[str]:
+    """The metrics that every training has which came to its end, whatever was expected of it."""
+    return [name for name in metrics.names() if spec_of(name).is_in_every_baseline]
 
 
 def _rounded(value: object) -> object:
@@ -85,7 +90,7 @@ class Baseline(BaseModel):
     def _is_complete(self) -> Baseline:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: the same one twice")
-        for name in ALWAYS:
+        for name in always_measured():
             if name not in self.figures:
                 raise ValueError(f"figures: {name} is missing")
         for name, figures in self.figures.items():
@@ -104,7 +109,7 @@ class Baseline(BaseModel):
 
 
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
-    """Final accuracy and loss of a result, and the figures behind its verdicts, by name.
+    """The figures of a result, by name: those of every baseline, and those behind its verdicts.
 
     Each has four significant digits, as in a baseline, and as many values as there are trainings,
     in their order; it has fewer where some training has no such figure, which may also be NaN.
@@ -114,11 +119,10 @@ def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tu
         without: names to leave out.
 
     """
-    last = [h.evaluated[-1] for h in result.histories if h.evaluated]
-    figures: dict[str, tuple[Optional[float], ...]] = {
-        "accuracy": tuple(done.accuracy for done in last),
-        "loss": tuple(done.loss for done in last),
-    }
+    figures: dict[str, tuple[Optional[float], ...]] = {}
+    for name in always_measured():
+        measure = Measure(name, spec_of(name))
+        figures[name] = tuple(measure.of(history) for history in result.histories)
     figures |= {v.expectation: v.figures for v in result.verdicts}
     return {
         name: tuple(float(f"{value:.4g}") for value in values if value is not None)
@@ -145,14 +149,15 @@ def baseline_of(
 
     """
     figures = figures_of(result, without=without)
-    figures = {name: values for name, values in figures.items() if name in ALWAYS or values}
+    always = always_measured()
+    figures = {name: values for name, values in figures.items() if name in always or values}
     try:
         return Baseline(
             baseline=1,
             id=result.id,
             seeds=tuple(h.seed for h in result.histories),
             figures=figures,
-            keys={name: dict(own) for name, own in (keys or {}).items() if name in figures},
+            keys={name: dict(of) for name, of in (keys or {}).items() if name in figures},
             test_examples=min((h.test_examples for h in result.histories), default=0),
             settings=trained_settings(result.settings),
             versions=result.versions,
@@ -223,8 +228,8 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
         write_text(path, text)
     except (FileExistsError, NotADirectoryError):
         raise FederatedError(_NO_FOLDER) from None
-    except OSError as problem:
-        raise FederatedError(f"{short_name(path)}: cannot be written: {problem.strerror}") from None
+    except OSError as error:
+        raise FederatedError(f"{short_name(path)}: cannot be written: {error.strerror}") from None
     return True
 
 
@@ -245,9 +250,9 @@ def read_baseline(path: Path) -> Optional[Baseline]:
         return None
     except NotADirectoryError:
         raise FederatedError(_NO_FOLDER) from None
-    except OSError as problem:
+    except OSError as error:
         raise FederatedError(
-            f"{short_name(path)}: cannot be read: {problem.strerror}; make it readable, or remove "
+            f"{short_name(path)}: cannot be read: {error.strerror}; make it readable, or remove "
             "it, and --fed-baseline=update makes it anew"
         ) from None
     try:

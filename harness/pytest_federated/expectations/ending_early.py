@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional
 
 from pytest_federated.core.schema import Section
-from pytest_federated.expectations.judging import (
-    Bounds,
-    NoFigure,
-    bounds_given,
-    checks,
-    compare,
-    expected_text,
-)
+from pytest_federated.expectations.bounds import Bounds, bounds_in, expected_text, verdict_on
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.results.record import Verdict
 from pytest_federated.training.history import Round, TrainingHistory
 
@@ -34,10 +29,10 @@ def certain(
 ) -> Optional[tuple[Verdict, ...]]:
     """Verdicts of a scenario that can no longer pass, or can no longer fail; None of others.
 
-    An expectation tells by its trait `so_far` within which bounds the figure of a training will
-    be, given its rounds until now; of a finished training the figure itself is known. If that
+    A metric's `so_far` says within which bounds the value of a training will be, given its rounds
+    until now; of a finished training the value itself is known. If that
     leaves the mean over all seeds on one side of a threshold, more rounds change nothing. Where
-    the figures of all seeds are known, the verdict is that of the whole run.
+    the values of all seeds are known, the verdict is that of the whole run.
 
     Args:
         expect: expectations by name.
@@ -46,7 +41,7 @@ def certain(
         seeds: how many trainings the scenario has.
 
     """
-    decisions = [_decide(name, chosen, finished, begun, seeds) for name, chosen in expect.items()]
+    decisions = [_decide(name, section, finished, begun, seeds) for name, section in expect.items()]
     holding = [decision.holds for decision in decisions]
     is_decided = False in holding or (holding and set(holding) == {True})
     return tuple(decision.verdict for decision in decisions) if is_decided else None
@@ -54,17 +49,16 @@ def certain(
 
 def _decide(
     name: str,
-    chosen: Section,
+    section: Section,
     finished: Sequence[TrainingHistory],
     begun: Sequence[Round],
     seeds: int,
 ) -> _Decision:
-    entry = checks[name]
-    figure, so_far = entry.spec.figure, entry.spec.so_far
-    bounds = bounds_given(chosen)
+    metric, spec = metrics.get(name), spec_of(name)
+    bounds = bounds_in(section)
     limits = Bounds.of(**bounds)
-    keys = {k: getattr(chosen, k) for k in entry.keywords if k not in bounds}
-    expected = expected_text(limits, bounds, keys, entry.spec.phrase)
+    keys = {k: getattr(section, k) for k in expectations[name].keywords if k not in bounds}
+    expected = expected_text(limits, bounds, keys, spec.phrase)
     undecided = Verdict(
         expectation=name,
         expected=expected,
@@ -72,12 +66,13 @@ def _decide(
         outcome="not judged",
         note="not known, as the run was ended",
     )
-    if figure is None or so_far is None:
+    so_far = spec.so_far
+    if metric is None or so_far is None:
         return _Decision(None, undecided)
     try:
-        known = [figure(history, **keys) for history in finished]
-    except NoFigure as none:
-        return _certain(undecided, False, str(none))
+        known = [metric.function(history, **keys) for history in finished]
+    except NoValue as reason:
+        return _certain(undecided, False, str(reason))
     ranges = [(k, k) for k in known] + [so_far(begun, **keys)]
     ranges += [so_far((), **keys)] * (seeds - len(ranges))
     ranges = ranges[:seeds]
@@ -89,7 +84,7 @@ def _decide(
     else:
         return _Decision(None, undecided)
     if all(least == greatest for least, greatest in ranges):
-        return _Decision(holds, compare(name, [least for least, _ in ranges], limits, expected))
+        return _Decision(holds, verdict_on(name, [least for least, _ in ranges], limits, expected))
     note = "holds already" if holds else "can no longer hold"
     return _certain(undecided, holds, f"{note}: {_range_text(low, high)}")
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_federated.expectations.baselines import ALWAYS, Baseline, changed, figures_of, is_usable
-from pytest_federated.expectations.judging import BOUNDS, Difference, Share, checks
+from pytest_federated.expectations.baselines import (
+    Baseline,
+    always_measured,
+    changed,
+    figures_of,
+    is_usable,
+)
+from pytest_federated.expectations.expectation import expectations
+from pytest_federated.metrics.measure import coarsest, keys_in
+from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.metrics.resolution import Step
 from pytest_federated.metrics.statistics import comparable, summarize, welch
 from pytest_federated.results.record import Result, Verdict
 
@@ -20,41 +28,36 @@ _ERRORS = 3.0  # tolerance with one seed, of a share, in standard errors of a sh
 
 
 def compare_with_baseline(result: Result, baseline: Baseline) -> tuple[Verdict, ...]:
-    """One verdict for each figure that both have: accuracy, loss, and those of expectations.
+    """One verdict for each figure that both have: those of every baseline, and of expectations.
 
     With two seeds or more on both sides, Welch's t test (`statistics.welch`) decides; a figure is
     worse when the chance of such a difference without a reason is below `FALSE_ALARMS` divided by
     the number of figures. With one seed on a side, what differs by more than a tolerance is worse:
-    for shares three standard errors of a share of the test set, for other figures 25 % of the
-    baseline, for rounds one at least. Only the seeds of both sides are compared then; where there
-    are none (see `apart`), there are no verdicts.
+    for a share three standard errors of a share of the examples that it is measured on, for other
+    figures 25 % of the baseline, and a step of the metric at least. Only the seeds of both sides
+    are compared then; where there are none (see `apart`), there are no verdicts.
 
     What had a figure, and now has none of some seed, or one that is not finite, is worse.
 
-    Higher is better, or lower, or neither, as the bound of the expectation says.
+    Higher is better, or lower, or neither, as the bound of the expectation says; where there is no
+    bound, as the metric says.
     """
     if apart(result, baseline):
         return ()
     figures = figures_of(result, without=timed())
     common = [name for name in figures if name in baseline.figures]
-    examples = min(baseline.test_examples, *(h.test_examples for h in result.histories))
-    return tuple(
-        _verdict(name, baseline, result, figures, examples, len(common)) for name in common
-    )
+    return tuple(_verdict(name, baseline, result, figures, len(common)) for name in common)
 
 
 def timed() -> tuple[str, ...]:
-    """Expectations of wall time, which depends on the machine: no baseline has them."""
-    return tuple(name for name in checks.names() if checks[name].spec.is_benchmark)
+    """Metrics of wall time, which depends on the machine: no baseline has them."""
+    return tuple(name for name in metrics.names() if spec_of(name).is_wall_time)
 
 
 def keys_of(result: Result) -> dict[str, dict[str, Any]]:
     """Of each expectation that has keys besides its bounds, these: they say what its figure is."""
-    own = {
-        name: {key: value for key, value in section.items() if key not in BOUNDS}
-        for name, section in result.settings["expect"].items()
-    }
-    return {name: keys for name, keys in own.items() if keys}
+    keys = {name: keys_in(result, name) for name in result.settings["expect"]}
+    return {name: of for name, of in keys.items() if of}
 
 
 def apart(result: Result, baseline: Baseline) -> str:
@@ -78,20 +81,19 @@ def unmeasured(result: Result, baseline: Baseline) -> list[str]:
     They are of expectations that are gone, or that have other keys now, of no expectation at all,
     or no such figures.
     """
-    now = {*ALWAYS, *(v.expectation for v in result.verdicts)} - {*timed()}
-    ranges = ((Share, 0, 1), (Difference, -1, 1))
-    problems = []
+    now = {*always_measured(), *(v.expectation for v in result.verdicts)} - {*timed()}
+    problems: list[str] = []
     for name, figures in baseline.figures.items():
-        bound = checks[name].spec.bound if name in checks else None
         if name not in now:
             problems.append(f"{name} is not measured now")
-        for kind, low, high in ranges:
-            if bound == kind and not all(low <= figure <= high for figure in figures):
-                problems.append(f"{name} is not between {low} and {high} there")
+        scale = spec_of(name).values
+        low, high = scale.low, scale.high
+        if scale.is_bounded and not all(low <= figure <= high for figure in figures):
+            problems.append(f"{name} is not between {low:g} and {high:g} there")
     own = keys_of(result)
-    for name in [name for name in baseline.keys if name in own and name in checks]:
+    for name in [name for name in baseline.keys if name in own and name in expectations]:
         # Keys that are younger than the baseline have their defaults there.
-        fields = checks[name].params.model_fields
+        fields = expectations[name].params.model_fields
         optional = {key for key in own[name] if key in fields and not fields[key].is_required()}
         younger = {key: fields[key].default for key in optional}
         problems += changed({name: {**younger, **baseline.keys[name]}}, {name: own[name]})
@@ -109,7 +111,6 @@ def _verdict(
     baseline: Baseline,
     result: Result,
     figures: dict[str, tuple[float, ...]],
-    examples: int,
     tests: int,
 ) -> Verdict:
     sign = _better(name, result.settings["expect"].get(name, {}))
@@ -125,23 +126,24 @@ def _verdict(
         return Verdict(
             expectation=f"{name}, baseline", expected=expected, passed=False, note=missing
         )
-    step, tolerance = _precision(name, statistics.fmean(before), examples)
+    step = _step(name, result, baseline)
     if len(before) > 1 and len(now) > 1:
-        compared = welch(before, now, resolution=step)
+        compared = welch(before, now, resolution=step.size)
         difference = compared.difference
         chance = {1: compared.p_lower, -1: compared.p_higher, 0: compared.p}[sign]
         is_worse = chance < FALSE_ALARMS / tests
         is_better = sign != 0 and 1 - chance < FALSE_ALARMS / tests
-        told = f"p {chance:.2g}"
+        certainty = f"p {chance:.2g}"
     else:
         difference = statistics.fmean(now) - statistics.fmean(before)
         worse = abs(difference) if sign == 0 else -sign * difference
+        tolerance = _tolerance(name, statistics.fmean(before), step)
         is_worse, is_better = worse > tolerance, sign != 0 and -worse > tolerance
-        told = f"tolerance {tolerance:.2g}"
+        certainty = f"tolerance {tolerance:.2g}"
     summary = summarize(now)
     return Verdict(
         expectation=f"{name}, baseline",
-        expected=f"{expected} ({told})",
+        expected=f"{expected} ({certainty})",
         measured=summary.mean,
         spread=summary.deviation,
         low=summary.low,
@@ -170,18 +172,21 @@ def _better(name: str, bounds: dict[str, Any]) -> int:
     """1 where higher is better, -1 where lower is, 0 where the expectation has both bounds."""
     if "between" in bounds or ("at_least" in bounds and "at_most" in bounds):
         return 0
-    if "at_most" in bounds or name == "loss":
-        return -1
-    return 1
+    if bounds.keys() & {"at_least", "at_most"}:
+        return -1 if "at_most" in bounds else 1
+    return spec_of(name).sign or 1
 
 
-def _precision(name: str, before: float, examples: int) -> tuple[float, float]:
-    """The step in which a figure comes, and its tolerance with one seed."""
-    bound = checks[name].spec.bound if name in checks else None
-    if bound == Share:
-        share = min(max(before, 1 / examples), 1 - 1 / examples)
-        return 1 / examples, _ERRORS * math.sqrt(share * (1 - share) / examples)
-    if bound == Difference:
-        return 1 / examples, _ERRORS * math.sqrt(0.5 / examples)
-    step = 1.0 if name == "rounds_to_accuracy" else 0.0
-    return step, max(step, _RELATIVE * abs(before))
+def _step(name: str, result: Result, baseline: Baseline) -> Step:
+    """The step in which a figure comes, with the smallest test set of either side."""
+    examples = min(baseline.test_examples, *(h.test_examples for h in result.histories))
+    histories = [h.model_copy(update={"test_examples": examples}) for h in result.histories]
+    return coarsest(spec_of(name), histories, keys_in(result, name))
+
+
+def _tolerance(name: str, before: float, step: Step) -> float:
+    """What a figure of one seed may differ by."""
+    error = spec_of(name).values.standard_error
+    if error is not None and step.examples is not None:
+        return _ERRORS * error(before, step.examples)
+    return max(step.size, _RELATIVE * abs(before))

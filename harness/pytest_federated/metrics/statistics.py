@@ -68,6 +68,18 @@ class Comparison:
         return self.low > 0 or self.high < 0
 
 
+def mean_of(values: Sequence[float]) -> Optional[float]:
+    """The mean; None of no values."""
+    return statistics.fmean(values) if values else None
+
+
+def deviation_of(values: Sequence[float]) -> Optional[float]:
+    """Standard deviation (n - 1); None where there is none, or a value is not finite."""
+    if len(values) < 2 or not all(math.isfinite(v) for v in values):
+        return None
+    return statistics.stdev(values)
+
+
 def t_quantile(share: float, degrees: float) -> float:
     """The value below which Student's t with these degrees of freedom is with this chance."""
     from scipy.special import stdtrit

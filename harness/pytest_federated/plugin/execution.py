@@ -9,12 +9,12 @@ import pytest
 from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.plugin.options import is_quiet, run_options, session_options
 from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow
-from pytest_federated.report.tables import (
+from pytest_federated.report.tables.cells import plain_table
+from pytest_federated.report.tables.seeds import seed_rows
+from pytest_federated.report.tables.verdicts import (
     VERDICT_COLUMNS,
     decision,
     missed_line,
-    plain_table,
-    seed_rows,
     verdict_rows,
 )
 from pytest_federated.results.record import Result

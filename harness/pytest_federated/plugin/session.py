@@ -172,7 +172,7 @@ class FederatedSession:
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
-        from pytest_federated.report.tables import headline
+        from pytest_federated.report.tables.summary import headline
         from pytest_federated.results.record import Result
 
         return "passed", ".", f"PASSED {headline(Result.model_validate(encoded))}"
@@ -236,13 +236,14 @@ class FederatedSession:
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
-        from pytest_federated.report.tables import SUMMARY_COLUMNS, plain_table, summary_row
+        from pytest_federated.report.tables.cells import plain_table
+        from pytest_federated.report.tables.summary import summary_columns, summary_row
 
         terminalreporter.section("federated scenarios")
         ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             terminalreporter.write_line(
-                plain_table([summary_row(r) for r in ended], SUMMARY_COLUMNS)
+                plain_table([summary_row(r) for r in ended], summary_columns())
             )
         if left := len(self._results) - len(ended):
             terminalreporter.write_line(f"{left} scenario(s) not reached")

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import CONFIDENCE, Comparison
-from pytest_federated.report.figures import FigureOf
 from pytest_federated.report.markup import Markup
-from pytest_federated.report.tables import interval
+from pytest_federated.report.tables.cells import interval
 from pytest_federated.report.variants import Pivot, of_matrices, pivot_table
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
@@ -26,7 +26,7 @@ _SHOWN = 40  # characters of a setting's value
 
 def comparison(
     runs: Sequence[Run],
-    figure: FigureOf,
+    measure: Measure,
     markup: Markup,
     *,
     confidence: float = CONFIDENCE,
@@ -36,7 +36,7 @@ def comparison(
 
     Args:
         runs: what to compare.
-        figure: by what.
+        measure: by what.
         markup: Markdown, or for the terminal.
         confidence: of the intervals of the differences.
         pivot: of one run: shown instead of its matrices.
@@ -45,59 +45,59 @@ def comparison(
     parts = [markup.heading("Comparison", 1)]
     if len(runs) == 1:
         parts += _pivots(
-            [pivot] if pivot else of_matrices(list(runs[0].results.values())), figure, markup
+            [pivot] if pivot else of_matrices(list(runs[0].results.values())), measure, markup
         )
         return "\n\n".join(parts) + "\n"
     shared = [name for name in runs[0].results if all(name in run.results for run in runs)]
-    rows, columns = _rows(runs, shared, figure, markup, confidence)
-    parts.append(_counts(runs, shared, figure, confidence, markup))
+    rows, columns = _rows(runs, shared, measure, markup, confidence)
+    parts.append(_counts(runs, shared, measure, confidence, markup))
     if shared:
         parts.append(markup.table(rows, columns, ["left", *["right"] * (len(columns) - 2), "left"]))
         parts.append(
-            f"Mean {figure.title} over seeds ± half of its 95 % interval (Student's t). "
+            f"Mean {measure.title} over seeds ± half of its 95 % interval (Student's t). "
             f"A difference is followed by its {100 * confidence:g} % interval (Welch's t); where "
             f"that leaves out zero it says better or worse, and ≈ where it is within the noise. "
             f"Of {round(1 / (1 - confidence))} scenarios that did not change, about one is marked "
             "by chance. One seed has no interval, and its difference no mark."
-            + _on_other_seeds(runs, shared, figure)
+            + _on_other_seeds(runs, shared, measure)
         )
     parts += _lonely(runs, markup)
     parts += _changes(runs, shared, markup)
-    parts += _pivots(_by_run(runs), figure, markup)
+    parts += _pivots(_by_run(runs), measure, markup)
     return "\n\n".join(parts) + "\n"
 
 
-def mark(found: Optional[Comparison], figure: FigureOf) -> str:
+def mark(found: Optional[Comparison], measure: Measure) -> str:
     """What a difference means; empty where nothing can be said."""
     if found is None:
         return ""
     if not found.is_beyond_noise:
         return NOISE
-    if not figure.sign:
+    if not measure.sign:
         return "differs"
-    return BETTER if found.difference * figure.sign > 0 else WORSE
+    return BETTER if found.difference * measure.sign > 0 else WORSE
 
 
-def outcome(first: Result, second: Result, figure: FigureOf, confidence: float = CONFIDENCE) -> str:
+def outcome(first: Result, second: Result, measure: Measure, confidence: float = CONFIDENCE) -> str:
     """What two results say of each other: a mark, or why there is none.
 
     Empty where each has the figure and there is no spread to judge the difference by. A single
     seed is not comparable with other seeds. What was finite and is no longer is worse.
     """
-    one, two = figure.of_seeds(first), figure.of_seeds(second)
+    one, two = measure.of_seeds(first), measure.of_seeds(second)
     if not one or not two:
         return NO_FIGURE
     if one == two:
         return SAME
-    before, now = figure.sides(first, second)
+    before, now = measure.sides(first, second)
     if not before:
         return NOT_COMPARABLE
     if all(map(math.isfinite, before)) and not all(map(math.isfinite, now)):
         return WORSE
-    return mark(figure.compare(first, second, confidence), figure)
+    return mark(measure.compare(first, second, confidence), measure)
 
 
-def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE) -> list[str]:
+def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE) -> list[str]:
     """Scenarios that a later run no longer passes, or has worse than the first beyond noise.
 
     What stopped with an error, or was not reached, does not pass.
@@ -107,7 +107,7 @@ def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE)
         name
         for name, result in first.results.items()
         if any(
-            outcome(result, other.results[name], figure, confidence) == WORSE
+            outcome(result, other.results[name], measure, confidence) == WORSE
             or (result.status == "passed" and other.results[name].status in _NO_LONGER)
             for other in others
             if name in other.results
@@ -115,7 +115,7 @@ def worse(runs: Sequence[Run], figure: FigureOf, confidence: float = CONFIDENCE)
     ]
 
 
-def require_comparable(runs: Sequence[Run], figure: FigureOf) -> None:
+def require_comparable(runs: Sequence[Run], measure: Measure) -> None:
     """Makes sure that a verdict on the runs says something.
 
     Raises:
@@ -130,10 +130,10 @@ def require_comparable(runs: Sequence[Run], figure: FigureOf) -> None:
         shared = [name for name in first.results if name in other.results]
         if not shared:
             raise FederatedError(f"{first.name} and {other.name}: no scenario in common")
-        outcomes = {outcome(first.results[n], other.results[n], figure) for n in shared}
+        outcomes = {outcome(first.results[n], other.results[n], measure) for n in shared}
         if outcomes <= {NOT_COMPARABLE, NO_FIGURE}:
             apart = NOT_COMPARABLE in outcomes
-            why = "one seed against other seeds" if apart else f"{figure.title} is not in both"
+            why = "one seed against other seeds" if apart else f"{measure.title} is not in both"
             raise FederatedError(
                 f"{first.name} and {other.name}: nothing can be compared of the "
                 f"{len(shared)} scenario(s) in common ({why})"
@@ -143,7 +143,7 @@ def require_comparable(runs: Sequence[Run], figure: FigureOf) -> None:
 def _counts(
     runs: Sequence[Run],
     shared: Sequence[str],
-    figure: FigureOf,
+    measure: Measure,
     confidence: float,
     markup: Markup,
 ) -> str:
@@ -151,7 +151,7 @@ def _counts(
     told = []
     for other in others:
         outcomes = Counter(
-            outcome(first.results[n], other.results[n], figure, confidence) for n in shared
+            outcome(first.results[n], other.results[n], measure, confidence) for n in shared
         )
         counts = f"{outcomes[BETTER]} better, {outcomes[WORSE]} worse, {outcomes[SAME]} the same"
         if apart := outcomes[NOT_COMPARABLE]:
@@ -165,7 +165,7 @@ def _counts(
 def _rows(
     runs: Sequence[Run],
     shared: Sequence[str],
-    figure: FigureOf,
+    measure: Measure,
     markup: Markup,
     confidence: float,
 ) -> tuple[list[list[str]], list[str]]:
@@ -176,36 +176,36 @@ def _rows(
     rows = []
     for name in shared:
         base = first.results[name]
-        row = [markup.escape(name), markup.escape(interval(figure.by_seed(base)))]
+        row = [markup.escape(name), markup.escape(interval(measure.by_seed(base)))]
         for other in others:
             result = other.results[name]
-            row.append(markup.escape(interval(figure.by_seed(result))))
-            row.append(markup.escape(_difference(base, result, figure, confidence)))
+            row.append(markup.escape(interval(measure.by_seed(result))))
+            row.append(markup.escape(_difference(base, result, measure, confidence)))
         states = list(dict.fromkeys(run.results[name].status for run in runs))
         row.append(" → ".join(states))
         rows.append(row)
     return rows, [*(markup.escape(c) for c in columns), "verdict"]
 
 
-def _difference(first: Result, second: Result, figure: FigureOf, confidence: float) -> str:
-    said = outcome(first, second, figure, confidence)
+def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
+    said = outcome(first, second, measure, confidence)
     if said in (NO_FIGURE, SAME, NOT_COMPARABLE):
         return said
-    one, two = figure.sides(first, second)
+    one, two = measure.sides(first, second)
     difference = statistics.fmean(two) - statistics.fmean(one)
     if not math.isfinite(difference):
         return f"not finite {said}".rstrip()
-    compared = figure.compare(first, second, confidence)
+    compared = measure.compare(first, second, confidence)
     if compared is None:
         return f"{difference:+.3f}"
     return f"{difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f}) {said}"
 
 
-def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], figure: FigureOf) -> str:
+def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], measure: Measure) -> str:
     """What to know where one seed stands beside others; empty where it nowhere does."""
     first, *others = runs
     pairs = [
-        (figure.of_seeds(first.results[n]), figure.of_seeds(other.results[n]))
+        (measure.of_seeds(first.results[n]), measure.of_seeds(other.results[n]))
         for other in others
         for n in shared
     ]
@@ -278,11 +278,11 @@ def _by_run(runs: Sequence[Run]) -> list[Pivot]:
     return found
 
 
-def _pivots(pivots: Sequence[Pivot], figure: FigureOf, markup: Markup) -> list[str]:
+def _pivots(pivots: Sequence[Pivot], measure: Measure, markup: Markup) -> list[str]:
     parts = []
     for pivot in pivots:
-        rows, columns = pivot_table(pivot, figure, markup)
-        told = f"{figure.title[:1].upper()}{figure.title[1:]}, {pivot.rows} down"
+        rows, columns = pivot_table(pivot, measure, markup)
+        told = f"{measure.title[:1].upper()}{measure.title[1:]}, {pivot.rows} down"
         told += f", {pivot.columns} across." if pivot.columns else "."
         about = {r.settings.get("description", "") for r in pivot.cells.values()}
         parts += [

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import Heterogeneity, measure
-from pytest_federated.report.tables import figure
+from pytest_federated.report.tables.cells import figure
 
 _SHADES = " ░▒▓█"
 _ROWS = 40  # clients that a terminal's map shows

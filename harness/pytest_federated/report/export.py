@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.metrics.statistics import summarize
-from pytest_federated.report.figures import FIGURES, deviation, mean
-from pytest_federated.report.tables import choice
+from pytest_federated.metrics.measure import columns, headline
+from pytest_federated.metrics.statistics import deviation_of, mean_of, summarize
+from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import Round, TrainingHistory
 
@@ -35,24 +35,25 @@ def by_seed(results: Sequence[Result]) -> Iterator[Row]:
                 **_scenario(result),
                 "seed": history.seed,
                 "diverged": history.diverged,
-                **{name: one.of(history) for name, one in FIGURES.items()},
+                **{measure.name: measure.of(history) for measure in columns()},
                 **_clients(history),
             }
 
 
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
-    """A row for each scenario; figures are means over seeds, that of accuracy with its interval."""
+    """A row for each scenario: means over seeds, that of the first metric with its interval."""
+    first = headline().name
     for result in results:
         figures: Row = {}
-        for name, one in FIGURES.items():
-            values = one.by_seed(result)
-            figures[name] = mean(values)
-            if name == "accuracy":
+        for measure in columns():
+            values = measure.by_seed(result)
+            figures[measure.name] = mean_of(values)
+            if measure.name == first:
                 is_finite = values and all(map(math.isfinite, values))
-                found = summarize(values) if is_finite else None
-                figures["accuracy_sd"] = deviation(values)
-                figures["accuracy_low"] = found and found.low
-                figures["accuracy_high"] = found and found.high
+                summary = summarize(values) if is_finite else None
+                figures[f"{first}_sd"] = deviation_of(values)
+                figures[f"{first}_low"] = summary and summary.low
+                figures[f"{first}_high"] = summary and summary.high
         clients = _clients(result.histories[0]) if result.histories else {}
         yield {**_scenario(result), "seeds": len(result.histories), **figures, **clients}
 
@@ -68,12 +69,12 @@ def properties(result: Result) -> Row:
     """What JUnit's XML says of a scenario: its figures, means over seeds, and of what was judged
     also the ends of the 95 % interval; figures that there are not are left out.
     """
-    found: Row = {"status": result.status}
-    found |= {name: mean(one.by_seed(result)) for name, one in FIGURES.items()}
+    row: Row = {"status": result.status}
+    row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns()}
     for verdict in result.verdicts:
         name = verdict.expectation
-        found |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}
-    return {name: value for name, value in found.items() if value is not None}
+        row |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _scenario(result: Result) -> Row:
@@ -85,18 +86,18 @@ def _scenario(result: Result) -> Row:
     return {
         "scenario": result.id,
         "status": result.status,
-        "dataset": choice(datasets, settings["data"]["dataset"]),
-        "split": choice(splits, settings["clients"]["split"]),
-        "algorithm": choice(algorithms, settings["training"]["algorithm"]),
+        "dataset": choice_text(datasets, settings["data"]["dataset"]),
+        "split": choice_text(splits, settings["clients"]["split"]),
+        "algorithm": choice_text(algorithms, settings["training"]["algorithm"]),
     }
 
 
 def _clients(history: TrainingHistory) -> Row:
-    found = history.heterogeneity
+    measured = history.heterogeneity
     names = ("gini", "label_entropy", "jensen_shannon", "hellinger", "earth_mover")
     return {
         "clients": len(history.client_examples),
-        **{name: getattr(found, name) if found else None for name in names},
+        **{name: getattr(measured, name) if measured else None for name in names},
     }
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from pytest_federated.report.markup import anchors
 from pytest_federated.report.pages import (
     LEGEND,
-    OVERVIEW,
     TITLE,
     headings_of,
     headline_reason,
@@ -18,19 +17,15 @@ from pytest_federated.report.pages import (
     plot_names,
     plots,
     provenance,
-    round_table,
-    settings_rows,
     verdict_counts,
 )
+from pytest_federated.report.plots.plot import draw_overviews
 from pytest_federated.report.plots.style import Picture
-from pytest_federated.report.tables import (
-    SUMMARY_COLUMNS,
-    VERDICT_COLUMNS,
-    recall_table,
-    seed_table,
-    summary_row,
-    verdict_rows,
-)
+from pytest_federated.report.tables.rounds import round_table
+from pytest_federated.report.tables.settings import settings_rows
+from pytest_federated.report.tables.summary import summary_columns, summary_row
+from pytest_federated.report.tables.table import EMPTY, scenario_tables
+from pytest_federated.report.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from pytest_federated.results.record import Result
 
 
@@ -57,9 +52,9 @@ def page(results: Sequence[Result]) -> str:
         title=TITLE,
         counts=verdict_counts(results),
         legend=LEGEND,
-        columns=SUMMARY_COLUMNS,
+        columns=summary_columns(),
         verdict_columns=VERDICT_COLUMNS,
-        overview=_inline(pictures[OVERVIEW]) if OVERVIEW in pictures else None,
+        overviews=[_inline(picture) for picture in draw_overviews(results).values()],
         not_run=not_run_rows(results),
         sections=[_section(r, names[r.id], pictures) for r in shown],
         provenance=provenance(shown),
@@ -76,9 +71,9 @@ def _section(result: Result, anchor: str, pictures: Mapping[str, Picture]) -> di
         "reason": headline_reason(result),
         "verdicts": verdict_rows(result),
         "pictures": [_inline(pictures[n]) for n in plot_names(result) if n in pictures],
-        "tables": [seed_table(result), recall_table(result)],
+        "tables": scenario_tables(result),
         "settings": settings_rows(result) if result.histories else [],
-        "rounds": round_table(result) if result.histories else ([], []),
+        "rounds": round_table(result) if result.histories else EMPTY,
     }
 
 

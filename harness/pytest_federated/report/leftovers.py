@@ -9,7 +9,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import FOLDER as BASELINES
 from pytest_federated.expectations.baselines import read_baseline
 from pytest_federated.report.pages import PLOTS, plot_names
-from pytest_federated.report.plots import SCENARIO_PLOTS
+from pytest_federated.report.plots.plot import plot_kinds
 from pytest_federated.results.store import FOLDER as RECORDS
 from pytest_federated.results.store import read_result
 from pytest_federated.scenario.files import find_files
@@ -54,7 +54,7 @@ def plots(report: Path, gone: Iterable[Path] = ()) -> list[Path]:
     kept = set((report / RECORDS).glob("*.json")) - set(gone)
     names = {name for file in kept for name in plot_names(read_result(file))}
     drawn = sorted((report / PLOTS).glob("*.svg"))
-    ours = tuple(f".{what}.svg" for what in SCENARIO_PLOTS)
+    ours = tuple(f".{what}.svg" for what in plot_kinds())
     return [file for file in drawn if file.name.endswith(ours) and file.name not in names]
 
 

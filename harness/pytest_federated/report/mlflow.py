@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pytest_federated.report.figures import FIGURES
+from pytest_federated.metrics.measure import columns
 from pytest_federated.report.scalars import scalars
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
@@ -75,7 +75,7 @@ def _metrics(history: TrainingHistory) -> Iterator[tuple[int, str, float]]:
         for group, values in scalars(done).items():
             for name, value in values.items():
                 yield done.round, f"{group}/{name}", value
-    for name, figure in FIGURES.items():
-        value = figure.of(history)
+    for measure in columns():
+        value = measure.of(history)
         if value is not None and math.isfinite(value):
-            yield history.rounds[-1].round, f"final/{name}", value
+            yield history.rounds[-1].round, f"final/{measure.name}", value

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from pytest_federated.data.datasets.dataset import datasets, has_test_set
-from pytest_federated.data.shifts.shift import shifts
-from pytest_federated.data.sizes.size import sizes
-from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.markup import anchors, escape, paragraph, quoted, table
-from pytest_federated.report.plots import SCENARIO_PLOTS
-from pytest_federated.report.plots.rounds import by_round
-from pytest_federated.report.plots.spread import accuracy_by_heterogeneity
+from pytest_federated.report.plots.plot import draw_overviews, draw_scenario, plot_kinds
 from pytest_federated.report.plots.style import Picture
-from pytest_federated.report.tables import (
-    SUMMARY_COLUMNS,
-    VERDICT_COLUMNS,
-    aggregation_rows,
-    choice,
-    figure,
-    heterogeneity_rows,
-    layer_rows,
-    participation_rows,
-    recall_table,
-    seed_table,
-    spread,
-    summary_row,
-    traffic_rows,
-    verdict_rows,
-)
+from pytest_federated.report.tables.rounds import round_table
+from pytest_federated.report.tables.settings import settings_rows
+from pytest_federated.report.tables.summary import summary_columns, summary_row
+from pytest_federated.report.tables.table import scenario_tables
+from pytest_federated.report.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import (
     FOLDER,
@@ -43,9 +24,6 @@ from pytest_federated.results.store import (
     write_result,
     write_text,
 )
-from pytest_federated.training.algorithms.algorithm import algorithms
-from pytest_federated.training.models.model import models
-from pytest_federated.training.optimizers.optimizer import optimizers
 
 REPORT, PLOTS = "report.md", "plots"
 TITLE, _NOT_RUN = "Federated scenarios", "Not run"
@@ -54,7 +32,6 @@ LEGEND = (
     "interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance between the labels "
     "of two clients, 0 (alike) to 1 (nothing in common)."
 )
-OVERVIEW = "accuracy-by-heterogeneity.svg"
 
 
 def write_report(results: Sequence[Result], folder: Path) -> Path:
@@ -97,8 +74,8 @@ def write_pages(results: Sequence[Result], folder: Path) -> Path:
         The report's path.
     """
     results = sorted(results, key=lambda r: natural(r.id))
-    if overview := accuracy_by_heterogeneity([r for r in results if r.histories]):
-        write_text(folder / PLOTS / OVERVIEW, overview.svg())
+    for name, picture in draw_overviews(results).items():
+        write_text(folder / PLOTS / name, picture.svg())
     write_text(folder / REPORT, report(results))
     return folder / REPORT
 
@@ -119,7 +96,7 @@ def report(results: Sequence[Result]) -> str:
         parts += [
             summary(shown, targets),
             LEGEND,
-            *([_image(pictures[OVERVIEW], OVERVIEW)] if OVERVIEW in pictures else []),
+            *(_image(picture, name) for name, picture in draw_overviews(results).items()),
         ]
     if rows := not_run_rows(results):
         cells = [[escape(cell) for cell in row] for row in rows]
@@ -163,7 +140,7 @@ def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
         )
     return table(
         rows,
-        SUMMARY_COLUMNS,
+        summary_columns(),
         [
             *("left", "right", "left", "right", "left"),
             *("right", "right", "right", "right", "left"),
@@ -173,51 +150,6 @@ def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
 
 def _status(result: Result) -> str:
     return result.status if result.status == "passed" else f"**{result.status}**"
-
-
-def settings_rows(result: Result) -> list[list[str]]:
-    """The settings that matter, with their values."""
-    s = result.settings
-    training, clients, data = s["training"], s["clients"], s["data"]
-    own = [n for h in result.histories for n in h.client_examples]
-    held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
-    per_round = clients["per_round"] if clients["per_round"] is not None else "all"
-    parameters = result.histories[0].parameters
-    told = [choice(shifts, shift) for shift in clients.get("shift", [])]
-    entry = algorithms.get(training["algorithm"]["kind"])
-    unused = entry.spec.unused if entry else ()
-    epochs, size = training["local_epochs"], training["batch_size"]
-    local = [
-        ("local_epochs", ["local training", f"{epochs} epoch(s), batch size {size}"]),
-        *(
-            (
-                f"{side}_optimizer",
-                [f"{side} optimizer", choice(optimizers, training[f"{side}_optimizer"])],
-            )
-            for side in ("client", "server")
-        ),
-    ]
-    settings = [
-        ["data", choice(datasets, data["dataset"])],
-        ["test examples", _tested(data, result.histories[0].test_examples)],
-        ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
-        ["split", choice(splits, clients["split"])],
-        *([["size", choice(sizes, clients["size"])]] if clients.get("size") else []),
-        *([["shift", ", ".join(told)]] if told else []),
-        *participation_rows(clients),
-        ["examples per client", held],
-        *heterogeneity_rows(result),
-        *([["model", choice(models, s["model"])]] if s["model"] else []),
-        *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
-        *layer_rows(result.histories[0]),
-        *traffic_rows(result.histories[0]),
-        ["algorithm", choice(algorithms, training["algorithm"])],
-        *aggregation_rows(result),
-        ["execution", result.histories[0].execution],
-        *(row for key, row in local if key not in unused),
-        ["seeds", ", ".join(str(n) for n in s["seeds"])],
-    ]
-    return settings
 
 
 def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
@@ -236,10 +168,9 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     rows.append(["record", f"[{escape(name)}]({FOLDER}/{quoted(name)})"])
     own = [_image(pictures[name], name) for name in plot_names(result) if name in pictures]
     parts += ["\n".join(own)] if own else []
-    for figures, columns in (seed_table(result), recall_table(result)):
-        if figures:
-            align = ["left", *["right"] * (len(columns) - 1)]
-            parts.append(table(figures, [escape(c) for c in columns], align))
+    for cells, columns in scenario_tables(result):
+        align = ["left", *["right"] * (len(columns) - 1)]
+        parts.append(table(cells, [escape(c) for c in columns], align))
     return "\n\n".join([*parts, table(rows, ["setting", "value"]), _rounds(result)])
 
 
@@ -253,68 +184,39 @@ def headline_reason(result: Result) -> str:
 def plots(results: Sequence[Result]) -> dict[str, Picture]:
     """The pictures of a report, by file name; what the records do not hold has none."""
     drawn = {name: picture for r in results for name, picture in _scenario_plots(r).items()}
-    overview = accuracy_by_heterogeneity([r for r in results if r.histories])
-    return {**drawn, OVERVIEW: overview} if overview else drawn
+    return drawn | draw_overviews(results)
 
 
 def _scenario_plots(result: Result) -> dict[str, Picture]:
     """The pictures of one scenario, by file name."""
-    if not result.histories:
-        return {}
-    drawn = zip(plot_names(result), (draw(result) for draw in SCENARIO_PLOTS.values()))
-    return {name: picture for name, picture in drawn if picture is not None}
+    drawn = draw_scenario(result) if result.histories else {}
+    return {plot_name(result, kind): picture for kind, picture in drawn.items()}
 
 
 def plot_names(result: Result) -> list[str]:
-    """File names of the pictures that a scenario may have, in the order of `SCENARIO_PLOTS`."""
-    stem = file_name(result.id).removesuffix(".json")
-    return [f"{stem}.{what}.svg" for what in SCENARIO_PLOTS]
+    """File names of the pictures that a scenario may have, in their places."""
+    return [plot_name(result, kind) for kind in plot_kinds()]
+
+
+def plot_name(result: Result, kind: str) -> str:
+    """The file name of a scenario's picture of that kind."""
+    return f"{file_name(result.id).removesuffix('.json')}.{kind}.svg"
 
 
 def _image(picture: Picture, name: str) -> str:
     return f"![{escape(picture.alt)}]({PLOTS}/{quoted(name)})"
 
 
-def _tested(data: dict[str, Any], examples: int) -> str:
-    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
-    return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
-
-
 def _symbols(text: str) -> str:
     return text.replace("\\>=", "≥").replace("\\<=", "≤")
-
-
-def round_table(result: Result) -> tuple[list[list[str]], list[str]]:
-    """The rows and columns of the rounds: mean over seeds, and the spread of the accuracy.
-
-    With the clients that took part, where these are not the same number in all rounds.
-    """
-    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
-    rows = []
-    for number, done in by_round(result).items():
-        losses = [r.loss for r in done if r.loss is not None]
-        train_losses = [r.train_loss for r in done if r.train_loss is not None]
-        train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]
-        rows.append(
-            [
-                str(number),
-                *([figure(statistics.fmean(r.clients for r in done))] if differ else []),
-                figure(statistics.fmean(train_losses)) if train_losses else "–",
-                f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
-                figure(statistics.fmean(losses)) if losses else "–",
-                spread([r.accuracy for r in done if r.accuracy is not None]),
-            ]
-        )
-    clients = ["clients"] if differ else []
-    return rows, ["round", *clients, "train loss", "train accuracy", "test loss", "test accuracy"]
 
 
 def _rounds(result: Result) -> str:
     """The table of rounds, folded away."""
     rows, columns = round_table(result)
     several = len(result.histories) > 1
-    told = "Mean over seeds" + (", accuracy ± standard deviation" if several else "")
-    summary = f"<details>\n<summary>All rounds. {told}.</summary>"
+    about = "Mean over seeds" + (", accuracy ± standard deviation" if several else "")
+    summary = f"<details>\n<summary>All rounds. {about}.</summary>"
     return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])
 
 

@@ -15,10 +15,10 @@ from markdown_it import MarkdownIt
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.report.figures import FIGURES
+from pytest_federated.metrics.measure import expected_measure, headline, known_names
 from pytest_federated.report.markup import MARKDOWN, anchors, escape, quoted
-from pytest_federated.report.pages import PLOTS, REPORT, headings_of, plot_names, plots, summary
-from pytest_federated.report.plots import SCENARIO_PLOTS
+from pytest_federated.report.pages import PLOTS, REPORT, headings_of, plot_name, plots, summary
+from pytest_federated.report.plots.plot import plot_kinds
 from pytest_federated.report.variants import of_matrices, pivot_table
 from pytest_federated.results.record import Result
 from pytest_federated.results.select import select
@@ -53,27 +53,28 @@ def _summary(source: Source, words: Sequence[str]) -> str:
 
 
 def _matrix(source: Source, words: Sequence[str]) -> str:
-    """A matrix as a table; by accuracy, or by another figure that is named last."""
-    figure = FIGURES[words[1]] if len(words) == 2 and words[1] in FIGURES else FIGURES["accuracy"]
+    """A matrix as a table; by the first metric of reports, or by another that is named last."""
+    is_named = len(words) == 2 and words[1] in known_names(source.results)
+    measure = expected_measure(words[1]) if is_named else headline()
     found = {pivot.title: pivot for pivot in of_matrices(source.results)}
     if not words or words[0] not in found:
         raise FederatedError(f"no such matrix; {suggest(' '.join(words[:1]), found)}")
-    rows, columns = pivot_table(found[words[0]], figure, MARKDOWN)
+    rows, columns = pivot_table(found[words[0]], measure, MARKDOWN)
     return MARKDOWN.table(rows, columns, ["left", *["right"] * (len(columns) - 1)])
 
 
 def _plot(source: Source, words: Sequence[str]) -> str:
     """A plot of a scenario: its id, and which of its plots."""
     by_id = {r.id: r for r in source.results}
-    if len(words) != 2 or words[1] not in SCENARIO_PLOTS:
-        raise FederatedError(f"needs a scenario and one of: {', '.join(SCENARIO_PLOTS)}")
+    if len(words) != 2 or words[1] not in plot_kinds():
+        raise FederatedError(f"needs a scenario and one of: {', '.join(plot_kinds())}")
     if words[0] not in by_id:
         raise FederatedError(f"{words[0]}: no such scenario; {suggest(words[0], by_id)}")
-    names = dict(zip(SCENARIO_PLOTS, plot_names(by_id[words[0]])))
-    picture = plots([by_id[words[0]]]).get(names[words[1]])
+    name = plot_name(by_id[words[0]], words[1])
+    picture = plots([by_id[words[0]]]).get(name)
     if picture is None:
         raise FederatedError(f"the record of {words[0]} has nothing to plot of that")
-    return f"![{escape(picture.alt)}]({source.folder}{PLOTS}/{quoted(names[words[1]])})"
+    return f"![{escape(picture.alt)}]({source.folder}{PLOTS}/{quoted(name)})"
 
 
 BLOCKS: dict[str, Callable[[Source, Sequence[str]], str]] = {

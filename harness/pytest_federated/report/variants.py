@@ -10,9 +10,9 @@ from typing import Any
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.report.figures import FigureOf
+from pytest_federated.metrics.measure import Measure
 from pytest_federated.report.markup import Markup
-from pytest_federated.report.tables import interval
+from pytest_federated.report.tables.cells import interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import natural
@@ -141,7 +141,7 @@ def _resolved(key: str, known: Sequence[str]) -> str:
 
 
 def pivot_table(
-    pivot: Pivot, figure: FigureOf, markup: Markup
+    pivot: Pivot, measure: Measure, markup: Markup
 ) -> tuple[list[list[str]], list[str]]:
     """The rows and the columns' names of a pivot; cells show the mean over seeds and its interval.
 
@@ -151,7 +151,7 @@ def pivot_table(
     """
     rows, columns = pivot.row_names(), pivot.column_names()
     shown = {
-        place: markup.escape(interval(figure.by_seed(result)))
+        place: markup.escape(interval(measure.by_seed(result)))
         for place, result in pivot.cells.items()
     }
     across = [[(row, column) for column in columns] for row in rows]
@@ -160,16 +160,16 @@ def pivot_table(
             place: statistics.fmean(figures)
             for place in line
             if place in pivot.cells
-            and (figures := figure.by_seed(pivot.cells[place]))
+            and (figures := measure.by_seed(pivot.cells[place]))
             and all(map(math.isfinite, figures))
         }
-        if len(means) < 2 or not figure.sign:
+        if len(means) < 2 or not measure.sign:
             continue
-        best = max(means, key=lambda place: figure.sign * means[place])
+        best = max(means, key=lambda place: measure.sign * means[place])
         for place in means:
             if place == best:
                 shown[place] = markup.strong(shown[place])
-            elif not _is_told_from(pivot.cells[best], pivot.cells[place], figure):
+            elif not _is_told_from(pivot.cells[best], pivot.cells[place], measure):
                 shown[place] = markup.weak(shown[place])
     cells = [[row, *(shown.get((row, column), "–") for column in columns)] for row in rows]
     return (
@@ -178,10 +178,10 @@ def pivot_table(
     )
 
 
-def _is_told_from(best: Result, other: Result, figure: FigureOf) -> bool:
+def _is_told_from(best: Result, other: Result, measure: Measure) -> bool:
     """Whether the seeds say that `other` is not as good as `best`."""
-    compared = figure.compare(best, other)
+    compared = measure.compare(best, other)
     if compared is not None:
         return compared.is_beyond_noise
-    one, two = figure.sides(best, other)
-    return bool(one) and figure.sign * (statistics.fmean(one) - statistics.fmean(two)) > 0
+    one, two = measure.sides(best, other)
+    return bool(one) and measure.sign * (statistics.fmean(one) - statistics.fmean(two)) > 0

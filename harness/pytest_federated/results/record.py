@@ -14,10 +14,10 @@ Outcome = Literal["pass", "fail", "inconclusive", "not judged"]
 
 
 class Verdict(BaseModel):
-    """What a check found.
+    """The verdict on one expectation.
 
     Attributes:
-        expectation: name of the check.
+        expectation: its name.
         expected: what the scenario asked for, such as ``>= 0.9``.
         measured: mean over seeds; None where there is no figure.
         spread: standard deviation over seeds (n - 1); None with one seed.
@@ -52,7 +52,7 @@ class Verdict(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _certain(cls, given: Any) -> Any:
-        """A check that says only whether it passed means that for certain."""
+        """A verdict that says only whether it passed means that for certain."""
         if isinstance(given, dict) and "outcome" not in given and "passed" in given:
             return {**given, "outcome": "pass" if given["passed"] else "fail"}
         return given
@@ -71,7 +71,7 @@ class Result(BaseModel):
         told: the same with what only this machine says; not part of the record.
         histories: one training for each seed. Those of a scenario that did not run now are of an
             earlier run, see `is_earlier`.
-        verdicts: what the checks found.
+        verdicts: one for each expectation.
         versions: of the packages that the figures depend on.
         reused: number of trainings that were done before and taken from the cache; not part of
             the record.

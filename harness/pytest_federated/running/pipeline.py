@@ -13,7 +13,7 @@ from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import federate
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.judging import checks, judge
+from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.running.fingerprint import training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
@@ -170,8 +170,7 @@ def train_seed(
 
 def _timing(scenario: Scenario, options: Options) -> Options:
     """What was trained before took no time now: without it, where time is judged."""
-    is_timed = any(checks[name].spec.is_benchmark for name in scenario.expect)
-    if options.benchmark and is_timed:
+    if options.benchmark and has_wall_time(scenario.expect):
         return replace(options, reuse=False, store=options.store.without_memory())
     return replace(options, benchmark=False)
 

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.expectations.judging import Reference, references
+from pytest_federated.expectations.judging import references
+from pytest_federated.metrics.metric import Reference
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.algorithms.algorithm import algorithms

@@ -1,4 +1,4 @@
-"""What a scenario may say, put together from what data, training and checks understand."""
+"""What a scenario may say, put together from what data, training and expectations understand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.data.schema import Data
-from pytest_federated.expectations.judging import checks
+from pytest_federated.expectations.expectation import expectations
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.training.algorithms.algorithm import algorithms
@@ -55,7 +55,7 @@ class Scenario(Section):
     model: Annotated[Optional[Section], Choice(models, optional=True)]
     training: Training
     seeds: tuple[int, ...] = (0,)
-    expect: Annotated[dict[str, Section], Choices(checks)] = Field(default_factory=dict)
+    expect: Annotated[dict[str, Section], Choices(expectations)] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

@@ -20,7 +20,7 @@ import types
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.abc import Loader
+from importlib.abc import Loader  # pyright: ignore - its stub is of 3.10 and later; 3.9 has it
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,

@@ -72,7 +72,12 @@ def test_the_plots_of_the_committed_report_are_those_of_its_records(committed: P
         assert pictures[name].svg() == (folder / "plots" / name).read_text(encoding="utf-8"), name
 
 
-PAGES = ["README.md", *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

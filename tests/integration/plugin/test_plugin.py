@@ -390,7 +390,7 @@ def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenari
             client = np.arange(len(pool.labels)) * pool.clients // len(pool.labels)
             return client[::-1] if reverse else client
 
-        @pytest_federated.check("no_fewer_seeds")
+        @pytest_federated.expectation("no_fewer_seeds")
         def no_fewer_seeds(histories, *, than: int):
             return pytest_federated.Verdict(
                 expectation="no_fewer_seeds", expected=str(than), passed=len(histories) >= than
@@ -406,9 +406,9 @@ def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenari
     result.stdout.fnmatch_lines(["no_fewer_seeds *FAIL"])
 
     from pytest_federated.data.splits.partition import splits
-    from pytest_federated.expectations.judging import checks
+    from pytest_federated.expectations.expectation import expectations
 
-    for registry, name in ((splits, "by_position"), (checks, "no_fewer_seeds")):
+    for registry, name in ((splits, "by_position"), (expectations, "no_fewer_seeds")):
         registry._entries.pop(name)
 
 

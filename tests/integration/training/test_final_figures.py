@@ -10,7 +10,7 @@ import pytest
 from example_data import federation
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.report.tables import layer_rows, traffic_rows
+from pytest_federated.report.tables.settings import layer_rows, traffic_rows
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.evaluation import per_client as final
 from pytest_federated.training.history import TrainingHistory

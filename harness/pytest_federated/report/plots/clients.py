@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Optional
 
+from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, GREEN, INK, Picture
 from pytest_federated.results.record import Result
 
@@ -14,16 +15,17 @@ if TYPE_CHECKING:
 _DOTS = 120  # clients beyond which a line says as much in less
 
 
+@scenario_plots("clients", place=30)
 def accuracy_by_client(result: Result) -> Optional[Picture]:
     """The final model's accuracy at each client, from the worst to the best, for each seed.
 
     None where it was not measured.
     """
-    found = [sorted(h.client_accuracy) for h in result.histories if h.client_accuracy]
-    if not found:
+    common = [sorted(h.client_accuracy) for h in result.histories if h.client_accuracy]
+    if not common:
         return None
     tuned = [sorted(h.personalized_accuracy) for h in result.histories if h.personalized_accuracy]
-    every = [a for one in found for a in one]
+    every = [a for accuracies in common for a in accuracies]
     mean = statistics.fmean(every)
     alt = (
         f"Accuracy by client of {result.id}, sorted: {min(every):.3f} at the worst client, "
@@ -31,7 +33,7 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
     )
 
     def draw(axes: Axes) -> None:
-        shown = [("the common model", BLUE, found), ("fine-tuned by the client", GREEN, tuned)]
+        shown = [("the common model", BLUE, common), ("fine-tuned by the client", GREEN, tuned)]
         for label, color, seeds in shown:
             for place, one in enumerate(seeds):
                 axes.plot(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, STABLE, Picture
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import listed_clients
@@ -67,6 +68,7 @@ def _ticks(axis: Any, count: int, names: Sequence[Any]) -> None:
     axis.set_ticks([i + 0.5 for i in shown], [str(names[i]) for i in shown])
 
 
+@scenario_plots("labels", place=20)
 def labels_by_client(result: Result) -> Optional[Picture]:
     """A small map of labels by client, of the first seed: the fuller a cell, the more examples.
 

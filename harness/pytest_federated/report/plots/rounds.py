@@ -6,23 +6,17 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
+from pytest_federated.metrics.measure import headline
+from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, INK, ORANGE, Picture, whole_rounds
+from pytest_federated.report.tables.rounds import by_round
 from pytest_federated.results.record import Result
-from pytest_federated.training.history import Round
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def by_round(result: Result) -> dict[int, list[Round]]:
-    """The rounds of all seeds, by number."""
-    rounds: dict[int, list[Round]] = {}
-    for history in result.histories:
-        for done in history.rounds:
-            rounds.setdefault(done.round, []).append(done)
-    return rounds
-
-
+@scenario_plots("accuracy", place=10)
 def accuracy_by_round(result: Result) -> Optional[Picture]:
     """The mean test accuracy of each round with its range over seeds, and that of training.
 
@@ -40,8 +34,8 @@ def accuracy_by_round(result: Result) -> Optional[Picture]:
     }
     first, last = min(test), max(test)
     seeds = len(result.histories)
-    told = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
-    alt = f"Test accuracy by round of {result.id}: {', '.join(told)}" + (
+    points = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
+    alt = f"Test accuracy by round of {result.id}: {', '.join(points)}" + (
         f", mean of {seeds} seeds." if seeds > 1 else "."
     )
 
@@ -69,5 +63,5 @@ def accuracy_by_round(result: Result) -> Optional[Picture]:
 
 def _expected(result: Result) -> Sequence[float]:
     """Accuracies that the scenario expects, which the plot shows as lines."""
-    wanted = (result.settings.get("expect") or {}).get("accuracy") or {}
-    return [share for share in (wanted.get("at_least"),) if isinstance(share, float)]
+    bounds = (result.settings.get("expect") or {}).get(headline().name) or {}
+    return [share for share in (bounds.get("at_least"),) if isinstance(share, float)]

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
+from pytest_federated.metrics.measure import headline
+from pytest_federated.report.plots.plot import overview_plots
 from pytest_federated.report.plots.style import SERIES, Picture
 from pytest_federated.results.record import Result
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _MARKERS = "os^Dvp"
 
 
+@overview_plots("accuracy-by-heterogeneity")
 def accuracy_by_heterogeneity(results: Sequence[Result]) -> Optional[Picture]:
     """A point for each scenario, its final accuracy (mean over seeds) over its label distance.
 
@@ -23,9 +26,10 @@ def accuracy_by_heterogeneity(results: Sequence[Result]) -> Optional[Picture]:
     points: dict[str, list[tuple[float, float]]] = {}
     for result in results:
         distances = [h.heterogeneity.jensen_shannon for h in result.histories if h.heterogeneity]
-        if distances and result.accuracies:
+        accuracies = headline().by_seed(result)
+        if distances and accuracies:
             dataset = result.settings["data"]["dataset"]["kind"]
-            point = statistics.fmean(distances), statistics.fmean(result.accuracies)
+            point = statistics.fmean(distances), statistics.fmean(accuracies)
             points.setdefault(dataset, []).append(point)
     count = sum(map(len, points.values()))
     if count < 2:
@@ -36,10 +40,10 @@ def accuracy_by_heterogeneity(results: Sequence[Result]) -> Optional[Picture]:
     )
 
     def draw(axes: Axes) -> None:
-        for place, (dataset, found) in enumerate(points.items()):
+        for place, (dataset, places) in enumerate(points.items()):
             axes.plot(
-                [x for x, _ in found],
-                [y for _, y in found],
+                [x for x, _ in places],
+                [y for _, y in places],
                 color=SERIES[place % len(SERIES)],
                 marker=_MARKERS[place % len(_MARKERS)],
                 ls="",

@@ -8,46 +8,101 @@ from typing import Annotated, Optional
 
 from pydantic import Field
 
-from pytest_federated.expectations.judging import NoFigure, Number, Share, expectation
+from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.resolution import (
+    CLIENT_EXAMPLE,
+    LABEL_EXAMPLE,
+    TEST_EXAMPLE,
+    WORST_CLIENT_EXAMPLE,
+    WORST_TENTH_EXAMPLE,
+)
 from pytest_federated.training.history import TrainingHistory
 
 
-@expectation("client_accuracy", Share)
+@metrics(
+    "client_accuracy",
+    title="client accuracy",
+    scale="share",
+    direction="higher",
+    resolution=CLIENT_EXAMPLE,
+)
 def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Accuracy of each client on its own examples (0 to 1), mean over clients.
 
-    With `personalized`, after each client has fine-tuned the model; so for all expectations here.
+    With `personalized`, after each client has fine-tuned the model; so for all metrics of clients.
     """
     return statistics.fmean(_of_clients(history, personalized))
 
 
-@expectation("worst_client_accuracy", Share)
+@metrics(
+    "worst_client_accuracy",
+    title="worst client",
+    scale="share",
+    direction="higher",
+    resolution=WORST_CLIENT_EXAMPLE,
+    column=40,
+)
 def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Accuracy of the client that is served worst, on its own examples."""
     return min(_of_clients(history, personalized))
 
 
-@expectation("worst_tenth_accuracy", Share)
+@metrics(
+    "worst_tenth_accuracy",
+    title="worst tenth of the clients",
+    scale="share",
+    direction="higher",
+    resolution=WORST_TENTH_EXAMPLE,
+)
 def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Accuracy of the tenth of the clients that is served worst, mean over them, one at least.
 
     The measure is that of Li et al., "Fair Resource Allocation in Federated Learning", ICLR 2020,
     table 1 ("worst 10 %").
     """
-    found = sorted(_of_clients(history, personalized))
-    return statistics.fmean(found[: math.ceil(len(found) / 10)])
+    accuracies = sorted(_of_clients(history, personalized))
+    return statistics.fmean(accuracies[: math.ceil(len(accuracies) / 10)])
 
 
-@expectation("client_accuracy_deviation", Annotated[Number, Field(ge=0)])
+@metrics(
+    "client_accuracy_deviation",
+    title="spread over clients",
+    scale="not negative",
+    direction="lower",
+    column=50,
+)
 def client_accuracy_deviation(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Standard deviation of accuracy over all clients: 0 is the fairest.
 
-    Its square is the variance in the definition of fairness by Li et al., ICLR 2020, definition 1.
+    That of the population, as these are all the clients there are: its square is the variance in
+    the definition of fairness by Li et al., ICLR 2020, definition 1.
     """
     return statistics.pstdev(_of_clients(history, personalized))
 
 
-@expectation("class_recall", Share)
+@metrics(
+    "personalized_accuracy",
+    title="fine-tuned clients",
+    scale="share",
+    direction="higher",
+    resolution=TEST_EXAMPLE,
+    column=60,
+)
+def personalized_accuracy(history: TrainingHistory) -> float:
+    """Accuracy of each client after it has fine-tuned the model, mean over clients.
+
+    The same as `client_accuracy` with `personalized`.
+    """
+    return client_accuracy(history, personalized=True)
+
+
+@metrics(
+    "class_recall",
+    title="class recall",
+    scale="share",
+    direction="higher",
+    resolution=LABEL_EXAMPLE,
+)
 def class_recall(
     history: TrainingHistory, *, label: Optional[Annotated[int, Field(ge=0)]] = None
 ) -> float:
@@ -56,19 +111,19 @@ def class_recall(
     """
     known = {n: share for n, share in enumerate(history.class_recall) if share is not None}
     if not known:
-        raise NoFigure("recall not measured")
+        raise NoValue("recall not measured")
     if label is None:
         return min(known.values())
     if label not in known:
-        raise NoFigure(f"label {label} not in the test set")
+        raise NoValue(f"label {label} not in the test set")
     return known[label]
 
 
 def _of_clients(history: TrainingHistory, personalized: bool) -> tuple[float, ...]:
     if personalized:
         if not history.personalized_accuracy:
-            raise NoFigure("personalized accuracy not measured")
+            raise NoValue("personalized accuracy not measured")
         return history.personalized_accuracy
     if not history.client_accuracy:
-        raise NoFigure("accuracy of clients not measured")
+        raise NoValue("accuracy of clients not measured")
     return history.client_accuracy

@@ -6,11 +6,18 @@ from typing import Annotated, Optional
 
 from pydantic import Field
 
-from pytest_federated.expectations.judging import NoFigure, Positive, expectation
+from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.training.history import TrainingHistory
 
 
-@expectation("epsilon", Positive, bounds=("at_most", "between"))
+@metrics(
+    "epsilon",
+    title="epsilon",
+    scale="positive",
+    direction="lower",
+    bounds=("at_most", "between"),
+    column=100,
+)
 def epsilon(
     history: TrainingHistory, *, delta: Optional[Annotated[float, Field(gt=0, lt=1)]] = None
 ) -> float:
@@ -19,7 +26,7 @@ def epsilon(
     With `delta`, a training whose epsilon is for a larger one fails the expectation.
     """
     if history.epsilon is None:
-        raise NoFigure("no differential privacy")
+        raise NoValue("no differential privacy")
     if delta is not None and (history.delta is None or history.delta > delta):
-        raise NoFigure(f"delta is {history.delta}, more than {delta:g},")
+        raise NoValue(f"delta is {history.delta}, more than {delta:g},")
     return history.epsilon

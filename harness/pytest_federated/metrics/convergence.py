@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from pytest_federated.expectations.judging import NoFigure, Share, expectation
+from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.resolution import EVALUATED_BYTES, EVALUATED_ROUND, bytes_of
+from pytest_federated.metrics.scales import Share
 from pytest_federated.training.history import Round, TrainingHistory
-
-_NOT_REACHED = "not reached"
 
 
 def _rounds_so_far(rounds: Sequence[Round], target: float) -> tuple[float, float]:
@@ -22,9 +20,13 @@ def _rounds_so_far(rounds: Sequence[Round], target: float) -> tuple[float, float
     return (rounds[-1].round if rounds else 0) + 1, math.inf
 
 
-@expectation(
+@metrics(
     "rounds_to_accuracy",
-    Annotated[int, Field(ge=1)],
+    title="rounds to accuracy",
+    unit="rounds",
+    scale="positive count",
+    direction="lower",
+    resolution=EVALUATED_ROUND,
     bounds=("at_most", "between"),
     phrase="{target:g} by round {at_most}",
     so_far=_rounds_so_far,
@@ -38,9 +40,13 @@ def rounds_to_accuracy(history: TrainingHistory, *, target: Share) -> float:
     return _reached(history, target).round
 
 
-@expectation(
+@metrics(
     "bytes_to_accuracy",
-    Annotated[int, Field(ge=1)],
+    title="bytes to accuracy",
+    unit="bytes",
+    scale="positive count",
+    direction="lower",
+    resolution=EVALUATED_BYTES,
     bounds=("at_most", "between"),
     phrase="{target:g} within {at_most} bytes ({direction})",
 )
@@ -51,19 +57,18 @@ def bytes_to_accuracy(
 
     `up` counts what clients send, `down` what the server sends to them, all clients together.
     """
-    last = _reached(history, target).round
-    sent = 0
-    for done in history.rounds[:last]:
-        up = 0 if direction == "down" else done.bytes_up
-        down = 0 if direction == "up" else done.bytes_down
-        if up is None or down is None:
-            raise NoFigure("bytes not measured")
-        sent += up + down
-    return sent
+    total = 0
+    for done in history.rounds[: _reached(history, target).round]:
+        sent = bytes_of(done, direction)
+        if sent is None:
+            raise NoValue("bytes not measured")
+        total += sent
+    return total
 
 
 def _reached(history: TrainingHistory, target: float) -> Round:
+    """The first evaluated round with that accuracy."""
     for done in history.evaluated:
         if (done.accuracy or 0.0) >= target:
             return done
-    raise NoFigure(_NOT_REACHED)
+    raise NoValue("not reached")

@@ -6,33 +6,40 @@ its matrix. Seeds are compared one by one, so that what a seed makes of the data
 
 from __future__ import annotations
 
-from typing import Any, Callable
-
-from pytest_federated.expectations.judging import Difference, NoFigure, Reference, expectation
+from pytest_federated.metrics.metric import NoValue, Reference, metrics
 from pytest_federated.training.history import TrainingHistory
 
 
-def _against(name: str, algorithm: str) -> Callable[[Any], Any]:
-    """Decorator of a difference to the same scenario with that algorithm."""
-    return expectation(name, Difference, reference=lambda chosen: Reference(algorithm=algorithm))
-
-
-@_against("gap_to_centralized", "centralized")
+@metrics(
+    "gap_to_centralized",
+    title="gap to centralized",
+    scale="difference",
+    direction="lower",
+    reference=lambda keys: Reference(algorithm="centralized"),
+)
 def gap_to_centralized(history: TrainingHistory, reference: TrainingHistory) -> float:
     """How far accuracy stays below that of training on all clients' data in one place."""
     return _final(reference) - _final(history)
 
 
-@_against("gain_over_local", "local_only")
+@metrics(
+    "gain_over_local",
+    title="gain over local",
+    scale="difference",
+    direction="higher",
+    reference=lambda keys: Reference(algorithm="local_only"),
+)
 def gain_over_local(history: TrainingHistory, reference: TrainingHistory) -> float:
     """How far accuracy is above that of clients that train alone."""
     return _final(history) - _final(reference)
 
 
-@expectation(
+@metrics(
     "gap",
-    Difference,
-    reference=lambda chosen: Reference(variant=chosen.relative_to.strip("[]")),
+    title="gap",
+    scale="difference",
+    direction="lower",
+    reference=lambda keys: Reference(variant=keys.relative_to.strip("[]")),
 )
 def gap(history: TrainingHistory, reference: TrainingHistory, *, relative_to: str) -> float:
     """How far accuracy stays below that of another variant of the matrix, which it is not asked of.
@@ -44,5 +51,5 @@ def gap(history: TrainingHistory, reference: TrainingHistory, *, relative_to: st
 
 def _final(history: TrainingHistory) -> float:
     if history.diverged or not history.evaluated:
-        raise NoFigure("the training to compare with diverged")
+        raise NoValue("the training to compare with diverged")
     return history.evaluated[-1].accuracy or 0.0

@@ -4,27 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_federated.expectations.judging import Share, expectation
+from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.resolution import TEST_EXAMPLE_OF_A_ROUND
 from pytest_federated.training.history import Round, TrainingHistory
 
 
-@expectation("accuracy", Share)
+@metrics(
+    "accuracy",
+    title="accuracy",
+    scale="share",
+    direction="higher",
+    is_in_every_baseline=True,
+    column=10,
+)
 def accuracy(history: TrainingHistory) -> float:
     """Test accuracy after the last round (0 to 1)."""
-    return history.evaluated[-1].accuracy or 0.0
+    return _curve(history)[-1]
 
 
 def _best_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
     return max((r.accuracy for r in rounds if r.accuracy is not None), default=0.0), 1.0
 
 
-@expectation("best_accuracy", Share, so_far=_best_so_far)
+@metrics(
+    "best_accuracy",
+    title="best accuracy",
+    scale="share",
+    direction="higher",
+    so_far=_best_so_far,
+    column=20,
+)
 def best_accuracy(history: TrainingHistory) -> float:
     """The highest test accuracy of all evaluated rounds (0 to 1)."""
     return max(_curve(history))
 
 
-@expectation("accuracy_area", Share)
+@metrics(
+    "accuracy_area",
+    title="mean accuracy over rounds",
+    scale="share",
+    direction="higher",
+    resolution=TEST_EXAMPLE_OF_A_ROUND,
+)
 def accuracy_area(history: TrainingHistory) -> float:
     """Area under the curve of test accuracy by round, as a mean (0 to 1): fast is better.
 
@@ -48,9 +69,11 @@ def _drop(rounds: Sequence[Round]) -> float:
     return largest
 
 
-@expectation(
+@metrics(
     "accuracy_drop",
-    Share,
+    title="fall of accuracy",
+    scale="share",
+    direction="lower",
     bounds=("at_most", "between"),
     so_far=lambda rounds: (_drop(rounds), 1.0),
 )
@@ -60,4 +83,7 @@ def accuracy_drop(history: TrainingHistory) -> float:
 
 
 def _curve(history: TrainingHistory) -> list[float]:
-    return [r.accuracy or 0.0 for r in history.evaluated]
+    curve = [r.accuracy for r in history.rounds if r.accuracy is not None]
+    if not curve:
+        raise NoValue("not evaluated")
+    return curve

@@ -1,0 +1,23 @@
+"""Loss on the test set."""
+
+from __future__ import annotations
+
+from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.training.history import TrainingHistory
+
+
+@metrics(
+    "loss",
+    title="loss",
+    unit="nats",
+    scale="positive",
+    direction="lower",
+    is_in_every_baseline=True,
+    column=30,
+)
+def loss(history: TrainingHistory) -> float:
+    """Test loss (cross entropy, nats) after the last round; of clusters, the squared distance."""
+    final = history.evaluated[-1].loss if history.evaluated else None
+    if final is None:
+        raise NoValue("not evaluated")
+    return final

@@ -1,0 +1,133 @@
+"""A metric together with its keys: measured on trainings, and compared between results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, metrics, spec_of
+from pytest_federated.metrics.resolution import Step
+from pytest_federated.metrics.statistics import CONFIDENCE, Comparison, comparable, welch
+from pytest_federated.results.record import Result
+from pytest_federated.training.history import TrainingHistory
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A metric as reports show it.
+
+    Attributes:
+        name: of the metric.
+        spec: its definition.
+        is_as_expected: whether a result is measured with the keys, such as a target, that its
+            scenario expects something with; else all keys have their defaults.
+
+    """
+
+    name: str
+    spec: Metric
+    is_as_expected: bool = False
+
+    @property
+    def title(self) -> str:
+        """As it is shown in tables."""
+        return self.spec.title or self.name
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is, 0 where neither."""
+        return self.spec.sign
+
+    def of(self, history: TrainingHistory, keys: Mapping[str, Any] = {}) -> Optional[float]:
+        """The value of a training; None where it has none."""
+        entry = metrics.get(self.name)
+        if entry is None or self.spec.reference is not None:
+            return None
+        fields = entry.params.model_fields
+        if any(fields[key].is_required() and key not in keys for key in entry.keywords):
+            return None
+        try:
+            return entry.function(history, **{k: v for k, v in keys.items() if k in entry.keywords})
+        except NoValue:
+            return None
+
+    def of_seeds(self, result: Result) -> dict[int, float]:
+        """The value by seed, of those that have it."""
+        if self.is_as_expected and (known := _judged(self.name, result)):
+            return known
+        keys = keys_in(result, self.name) if self.is_as_expected else {}
+        values = {history.seed: self.of(history, keys) for history in result.histories}
+        return {seed: value for seed, value in values.items() if value is not None}
+
+    def by_seed(self, result: Result) -> list[float]:
+        """The value of each seed that has it."""
+        return list(self.of_seeds(result).values())
+
+    def sides(self, first: Result, second: Result) -> tuple[list[float], list[float]]:
+        """What can be compared of the two results, see `comparable`; empty where nothing can."""
+        return comparable(self.of_seeds(first), self.of_seeds(second))
+
+    def compare(
+        self, first: Result, second: Result, confidence: float = CONFIDENCE
+    ) -> Optional[Comparison]:
+        """Welch's test of the second result's mean less the first's.
+
+        None where a result has fewer than two seeds with a value, or one that is not finite.
+        """
+        one, two = self.sides(first, second)
+        if min(len(one), len(two)) < 2 or not all(map(math.isfinite, (*one, *two))):
+            return None
+        keys = keys_in(first, self.name) if self.is_as_expected else {}
+        step = coarsest(self.spec, first.histories, keys)
+        return welch(one, two, resolution=step.size, confidence=confidence)
+
+
+def columns() -> list[Measure]:
+    """The metrics that reports and exports have a column for, in its place."""
+    shown = [Measure(name, spec_of(name)) for name in metrics.names()]
+    return sorted((m for m in shown if m.spec.column is not None), key=_place)
+
+
+def headline() -> Measure:
+    """The metric that stands for a whole result: the first column."""
+    return columns()[0]
+
+
+def _place(measure: Measure) -> tuple[int, str]:
+    return measure.spec.column or 0, measure.name
+
+
+def expected_measure(name: str) -> Measure:
+    """The metric of that name, as scenarios expect something of it."""
+    return Measure(name, spec_of(name), is_as_expected=True)
+
+
+def known_names(results: Iterable[Result] = ()) -> list[str]:
+    """The metrics that results can be compared by: registered ones, and what was judged there."""
+    judged = {verdict.expectation for result in results for verdict in result.verdicts}
+    return [*metrics.names(), *sorted(judged - {*metrics.names()})]
+
+
+def keys_in(result: Result, name: str) -> dict[str, Any]:
+    """The keys besides bounds with which a result's scenario expects something of a metric."""
+    section = (result.settings.get("expect") or {}).get(name) or {}
+    return {key: value for key, value in section.items() if key not in BOUNDS}
+
+
+def _judged(name: str, result: Result) -> dict[int, float]:
+    """The values behind the verdict of that name, by seed; empty where there are not all."""
+    for verdict in result.verdicts:
+        if verdict.expectation == name and len(verdict.figures) == len(result.histories):
+            return {h.seed: value for h, value in zip(result.histories, verdict.figures)}
+    return {}
+
+
+def coarsest(
+    spec: Metric, histories: Sequence[TrainingHistory], keys: Mapping[str, Any] = {}
+) -> Step:
+    """The step of a metric over several trainings: the largest, and the fewest examples."""
+    steps = [spec.steps.step(history, keys) for history in histories]
+    examples = [step.examples for step in steps if step.examples is not None]
+    return Step(max((step.size for step in steps), default=0.0), min(examples, default=None))

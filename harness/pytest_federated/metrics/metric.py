@@ -1,0 +1,122 @@
+"""What the definition of a metric holds, and the registry of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Callable, Literal, Optional, Protocol
+
+from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
+from pytest_federated.metrics.scales import SCALES, Scale, ScaleName
+from pytest_federated.registry.registry import Registry
+from pytest_federated.registry.spec import Spec
+from pytest_federated.training.history import TrainingHistory
+
+Direction = Literal["higher", "lower", "neither"]
+BOUNDS = ("at_least", "at_most", "between")
+
+
+class NoValue(Exception):
+    """A training has no value of the metric; the message says why, such as ``not reached``."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Another training of the same seed, which a metric compares with.
+
+    Attributes:
+        algorithm: the same scenario, trained by this algorithm; empty for a variant.
+        variant: another variant of the scenario's matrix, such as ``alpha=100``.
+
+    """
+
+    algorithm: str = ""
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class Metric(Spec):
+    """All that is to be known of a metric besides its name and how it is measured.
+
+    Attributes:
+        title: heads its column in tables; the name where it is empty.
+        unit: such as ``nats``; empty for a share, and where there is none.
+        direction: which values are better.
+        scale: what its values are, and so its thresholds: see `scales.SCALES`.
+        resolution: in what steps it comes; where it is None, a share comes in test examples and a
+            count in ones.
+        bounds: which of ``at_least``, ``at_most`` and ``between`` make sense.
+        phrase: how ``at_most`` reads, such as ``{target:g} by round {at_most}``.
+        so_far: gives the least and the greatest value that are still possible after the first
+            rounds of a training, from these and the keys; None where nothing is certain before the
+            end.
+        reference: gives the training that it compares with, from the validated keys; None where it
+            needs no other.
+        is_wall_time: whether it depends on the machine and its load: judged only on request, and in
+            no baseline.
+        is_in_every_baseline: whether baselines hold it though nothing is expected of it.
+        column: its place among the columns of reports and exports, the lowest first; None for a
+            metric that reports show only where something is expected of it.
+
+    """
+
+    title: str = ""
+    unit: str = ""
+    direction: Direction = "neither"
+    scale: ScaleName = "number"
+    resolution: Optional[Resolution] = None
+    bounds: Sequence[str] = BOUNDS
+    phrase: str = ""
+    so_far: Optional[Callable[..., tuple[float, float]]] = None
+    reference: Optional[Callable[[Any], Reference]] = None
+    is_wall_time: bool = False
+    is_in_every_baseline: bool = False
+    column: Optional[int] = None
+
+    @property
+    def sign(self) -> int:
+        """1 where more is better, -1 where less is, 0 where neither."""
+        return {"higher": 1, "lower": -1, "neither": 0}[self.direction]
+
+    @property
+    def values(self) -> Scale:
+        """What its values are."""
+        return SCALES[self.scale]
+
+    @property
+    def steps(self) -> Resolution:
+        """In what steps it comes."""
+        if self.resolution is not None:
+            return self.resolution
+        if self.values.standard_error is not None:
+            return TEST_EXAMPLE
+        return NONE if self.values.grid is None else constant(self.values.grid)
+
+    @property
+    def default_bound(self) -> str:
+        """The bound that says what is good enough where nothing else does."""
+        return "at_least" if self.sign > 0 else "at_most"
+
+
+class Measuring(Protocol):
+    """Measures one training."""
+
+    def __call__(self, history: TrainingHistory, /, *args: Any, **keys: Any) -> float:
+        """The value of a training; with the training that the metric compares it with, if any.
+
+        Raises:
+            NoValue: it has none.
+
+        """
+        ...
+
+
+metrics = Registry("metric", Measuring, Metric, plural="metrics", package=__package__)
+
+
+def spec_of(name: str) -> Metric:
+    """The definition of a metric; of one that is not registered, such as one of a conftest.py that
+    nobody has loaded, only its name is known.
+    """
+    entry = metrics.get(name)
+    return Metric() if entry is None else entry.spec

@@ -1,0 +1,68 @@
+"""Scales: what the values of a metric are, and so what a scenario's thresholds may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Callable, Literal, Optional
+
+from pydantic import Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Difference = Annotated[float, Field(ge=-1, le=1)]  # of two shares
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+ScaleName = Literal[
+    "share", "difference", "count", "positive count", "positive", "not negative", "number"
+]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What the values of a metric are.
+
+    Attributes:
+        threshold: the pydantic type of its thresholds.
+        low: the least threshold that calibration proposes.
+        high: the greatest one.
+        grid: calibrated thresholds are multiples of it; None rounds them to three digits.
+        standard_error: of a value that is measured on so many examples; None where examples do not
+            tell.
+
+    """
+
+    threshold: Any
+    low: float = -math.inf
+    high: float = math.inf
+    grid: Optional[float] = None
+    standard_error: Optional[Callable[[float, int], float]] = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether values lie between `low` and `high`."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def _error_of_share(value: float, examples: int) -> float:
+    """The binomial standard error, which is not taken for 0 where all or none are right."""
+    share = min(max(value, 1 / examples), 1 - 1 / examples)
+    return math.sqrt(share * (1 - share) / examples)
+
+
+def _error_of_difference(value: float, examples: int) -> float:
+    """The largest standard error of the difference of two shares."""
+    return math.sqrt(0.5 / examples)
+
+
+SCALES: Mapping[ScaleName, Scale] = {
+    "share": Scale(Share, 0.0, 1.0, 0.005, _error_of_share),
+    "difference": Scale(Difference, -1.0, 1.0, 0.005, _error_of_difference),
+    "count": Scale(Annotated[int, Field(ge=0)], 0, grid=1),
+    "positive count": Scale(Annotated[int, Field(ge=1)], 1, grid=1),
+    "positive": Scale(Positive, 1e-6),
+    "not negative": Scale(NotNegative, 0.0),
+    "number": Scale(Number),
+}

@@ -1,0 +1,45 @@
+"""All rounds of a scenario."""
+
+from __future__ import annotations
+
+import statistics
+
+from pytest_federated.report.tables.cells import figure, spread
+from pytest_federated.report.tables.table import Table
+from pytest_federated.results.record import Result
+from pytest_federated.training.history import Round
+
+
+def by_round(result: Result) -> dict[int, list[Round]]:
+    """The rounds of all seeds, by number."""
+    rounds: dict[int, list[Round]] = {}
+    for history in result.histories:
+        for done in history.rounds:
+            rounds.setdefault(done.round, []).append(done)
+    return rounds
+
+
+def round_table(result: Result) -> Table:
+    """The rounds: mean over seeds, and the spread of the accuracy.
+
+    With the clients that took part, where these are not the same number in all rounds.
+    """
+    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
+    rows: list[list[str]] = []
+    for number, done in by_round(result).items():
+        losses = [r.loss for r in done if r.loss is not None]
+        train_losses = [r.train_loss for r in done if r.train_loss is not None]
+        train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]
+        rows.append(
+            [
+                str(number),
+                *([figure(statistics.fmean(r.clients for r in done))] if differ else []),
+                figure(statistics.fmean(train_losses)) if train_losses else "–",
+                f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
+                figure(statistics.fmean(losses)) if losses else "–",
+                spread([r.accuracy for r in done if r.accuracy is not None]),
+            ]
+        )
+    clients = ["clients"] if differ else []
+    columns = ["train loss", "train accuracy", "test loss", "test accuracy"]
+    return Table(rows, ["round", *clients, *columns])

@@ -1,0 +1,71 @@
+"""What each seed came to."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from pytest_federated.metrics.measure import columns, keys_in
+from pytest_federated.metrics.metric import metrics
+from pytest_federated.metrics.statistics import deviation_of, mean_of
+from pytest_federated.report.tables.cells import figure
+from pytest_federated.report.tables.table import EMPTY, Table, tables
+from pytest_federated.results.record import Result
+
+
+@tables("seeds", place=10)
+def seed_table(result: Result) -> Table:
+    """One row a seed, with mean and standard deviation below.
+
+    The metrics with a column of their own, and those that something is expected of. What no seed
+    has is left out, and so is a count that is nowhere more than 0.
+    """
+    measures = columns()
+    by_title: dict[str, list[Optional[float]]] = {
+        measure.title: [measure.of(h) for h in result.histories] for measure in measures
+    }
+    titles = {measure.name: measure.title for measure in measures}
+    counts = {measure.title for measure in measures if measure.spec.scale == "count"}
+    for verdict in result.verdicts:
+        name = verdict.expectation
+        if name in titles and not _has_other_keys(result, name):
+            continue
+        if len(verdict.figures) == len(result.histories):
+            by_title.setdefault(name, list(verdict.figures))
+    shown = {
+        title: column
+        for title, column in by_title.items()
+        if any(v or (v is not None and title not in counts) for v in column)
+    }
+    if not result.histories:
+        return EMPTY
+    rows = [
+        [str(h.seed), *(figure(column[place]) for column in shown.values())]
+        for place, h in enumerate(result.histories)
+    ]
+    if len(rows) > 1:
+        known = [[v for v in column if v is not None] for column in shown.values()]
+        rows.append(["mean", *(figure(mean_of(column)) for column in known)])
+        rows.append(["standard deviation", *(figure(deviation_of(c), 2) for c in known)])
+    return Table(rows, ["seed", *shown])
+
+
+def _has_other_keys(result: Result, name: str) -> bool:
+    """Whether a scenario expects something of a metric with other keys than its defaults."""
+    fields = metrics[name].params.model_fields
+    keys = keys_in(result, name)
+    return any(key in fields and value != fields[key].default for key, value in keys.items())
+
+
+def seed_rows(result: Result) -> Table:
+    """The values behind the means: one row a seed, one column an expectation.
+
+    Empty where there is one seed, whose values are the means.
+    """
+    shown = [v for v in result.verdicts if len(v.figures) > 1]
+    if not shown:
+        return EMPTY
+    rows = [
+        [str(history.seed), *(figure(v.figures[place]) for v in shown)]
+        for place, history in enumerate(result.histories)
+    ]
+    return Table(rows, ["seed", *(v.expectation for v in shown)])

@@ -1,0 +1,163 @@
+"""The settings of a scenario, and what they came to."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from typing import Any
+
+from pytest_federated.clients.attacks.attack import attacks
+from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.data.datasets.dataset import datasets, has_test_set
+from pytest_federated.data.shifts.shift import shifts
+from pytest_federated.data.sizes.size import sizes
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.registry.registry import Registry
+from pytest_federated.report.tables.cells import figure
+from pytest_federated.report.tables.choices import LISTED, choice_text
+from pytest_federated.results.record import Result
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.history import TrainingHistory
+from pytest_federated.training.models.model import models
+from pytest_federated.training.optimizers.optimizer import optimizers
+from pytest_federated.training.privacy import ACCOUNTANT
+
+
+def settings_rows(result: Result) -> list[list[str]]:
+    """The settings that matter, with their values."""
+    s = result.settings
+    training, clients, data = s["training"], s["clients"], s["data"]
+    own = [n for h in result.histories for n in h.client_examples]
+    held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
+    per_round = clients["per_round"] if clients["per_round"] is not None else "all"
+    parameters = result.histories[0].parameters
+    shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
+    entry = algorithms.get(training["algorithm"]["kind"])
+    unused = entry.spec.unused if entry else ()
+    epochs, size = training["local_epochs"], training["batch_size"]
+    local = [
+        ("local_epochs", ["local training", f"{epochs} epoch(s), batch size {size}"]),
+        *(
+            (
+                f"{side}_optimizer",
+                [f"{side} optimizer", choice_text(optimizers, training[f"{side}_optimizer"])],
+            )
+            for side in ("client", "server")
+        ),
+    ]
+    return [
+        ["data", choice_text(datasets, data["dataset"])],
+        ["test examples", _tested(data, result.histories[0].test_examples)],
+        ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        ["split", choice_text(splits, clients["split"])],
+        *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
+        *([["shift", ", ".join(shifted)]] if shifted else []),
+        *participation_rows(clients),
+        ["examples per client", held],
+        *heterogeneity_rows(result),
+        *([["model", choice_text(models, s["model"])]] if s["model"] else []),
+        *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
+        *layer_rows(result.histories[0]),
+        *traffic_rows(result.histories[0]),
+        ["algorithm", choice_text(algorithms, training["algorithm"])],
+        *aggregation_rows(result),
+        ["execution", result.histories[0].execution],
+        *(row for key, row in local if key not in unused),
+        ["seeds", ", ".join(str(n) for n in s["seeds"])],
+    ]
+
+
+def _tested(data: dict[str, Any], examples: int) -> str:
+    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
+    return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
+
+
+def participation_rows(clients: dict[str, Any]) -> list[list[str]]:
+    """How clients come, go and behave, as settings with their values, where a scenario says so."""
+    registries: dict[str, Registry[Any, ..., Any]] = {
+        "sampling": samplers,
+        "dropout": dropouts,
+        "stragglers": stragglers,
+        "attacks": attacks,
+    }
+    choices = {key: clients.get(key) for key in registries}
+    return [
+        [key, choice_text(registries[key], choice)]
+        for key, choice in choices.items()
+        if choice and choice != {"kind": "uniform"}
+    ]
+
+
+def heterogeneity_rows(result: Result) -> list[list[str]]:
+    """How non-IID the clients came out, as settings with their values: means over seeds.
+
+    Empty for a record that is older than these figures.
+    """
+    measured = [h.heterogeneity for h in result.histories if h.heterogeneity]
+    if not measured:
+        return []
+
+    def of(name: str) -> str:
+        return figure(statistics.fmean(getattr(h, name) for h in measured), 3)
+
+    rows = [
+        ["Gini of sizes", of("gini")],
+        ["label entropy", f"{of('label_entropy')} of {of('pooled_label_entropy')} nats"],
+        [
+            "label distances",
+            f"Jensen-Shannon {of('jensen_shannon')}, Hellinger {of('hellinger')}, "
+            f"earth mover's {of('earth_mover')}",
+        ],
+    ]
+    unused = sorted({h.unused for h in measured})
+    counts = " to ".join(map(str, sorted({unused[0], unused[-1]})))
+    return [*rows, ["examples of no client", counts]] if any(unused) else rows
+
+
+def layer_rows(history: TrainingHistory) -> list[list[str]]:
+    """The model's layers as a setting with its value; empty for a record that has none.
+
+    Of layers with parameters the shape of the output and these; of very many, kinds and numbers.
+    """
+    layers = history.model_summary
+    if not layers:
+        return []
+    if len(layers) > LISTED:
+        kinds = Counter(kind for kind, _, _ in layers)
+        return [["layers", ", ".join(f"{count} {kind}" for kind, count in kinds.items())]]
+    texts = (f"{kind} {shape} ({n:,})" if n else kind for kind, shape, n in layers)
+    return [["layers", ", ".join(" ".join(text.split()) for text in texts)]]
+
+
+def traffic_rows(history: TrainingHistory) -> list[list[str]]:
+    """Bytes that a client is sent in a round and sends back; empty for a record without them."""
+    for done in history.rounds:
+        if done.clients and done.bytes_down is not None and done.bytes_up is not None:
+            down = done.bytes_down // (done.clients + done.dropped)
+            up, whole = done.bytes_up // done.clients, history.update_bytes
+            before = "" if whole in (up, None) else f" ({whole:,} before compression)"
+            return [["bytes per round", f"each client {down:,} down, {up:,} up{before}"]]
+    return []
+
+
+def aggregation_rows(result: Result) -> list[list[str]]:
+    """The aggregator, where it is not the plain mean, and the privacy that it gives."""
+    aggregator = result.settings["training"].get("aggregator")
+    if not aggregator or aggregator["kind"] == "mean":
+        return []
+    rows = [["aggregator", choice_text(aggregators, aggregator)]]
+    entry = aggregators.get(aggregator["kind"])  # None where it is not registered any more
+    epsilons = [h.epsilon for h in result.histories if h.epsilon is not None]
+    if not epsilons:
+        is_private = entry is not None and entry.spec.private is not None
+        none = "no epsilon can be promised for this sampling, dropout, stragglers or zeroing"
+        return [*rows, ["privacy of a client", none]] if is_private else rows
+    sampling = choice_text(samplers, result.settings["clients"]["sampling"])
+    epsilon = f"epsilon {figure(max(epsilons))} at delta {figure(result.histories[0].delta)}"
+    how = [ACCOUNTANT, f"{sampling} sampling"]
+    if approximation := entry and entry.spec.private:
+        epsilon, how = f"about {epsilon}", [*how, approximation]
+    return [*rows, ["privacy of a client", f"{epsilon} ({', '.join(how)})"]]

@@ -1,0 +1,86 @@
+"""One row for each scenario."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from pytest_federated.data.sizes.size import sizes
+from pytest_federated.data.splits.partition import splits
+from pytest_federated.metrics.measure import headline as headline_metric
+from pytest_federated.metrics.measure import keys_in
+from pytest_federated.metrics.metric import spec_of
+from pytest_federated.report.tables.cells import figure, interval, spread
+from pytest_federated.report.tables.choices import choice_text
+from pytest_federated.report.tables.settings import participation_rows
+from pytest_federated.results.record import Result, Verdict
+from pytest_federated.training.algorithms.algorithm import algorithms
+
+_BEFORE = ("scenario", "clients", "split", "heterogeneity", "algorithm", "rounds", "seeds")
+
+
+def summary_columns() -> list[str]:
+    """The columns of `summary_row`."""
+    return [*_BEFORE, f"{headline_metric().title} ± 95 %", "rounds to target", "verdict"]
+
+
+def headline(result: Result) -> str:
+    """The result in a few words, behind a PASSED or FAILED."""
+    if result.status not in ("passed", "failed"):
+        return f"({result.reason or result.status})"
+    metric = headline_metric()
+    return f"({metric.title} {spread(metric.by_seed(result))})"
+
+
+def summary_row(result: Result) -> list[str]:
+    """One row of the summary, with `summary_columns`.
+
+    Heterogeneity is the mean Jensen-Shannon distance between the labels of two clients.
+    """
+    training, clients = result.settings["training"], result.settings["clients"]
+    count = (
+        len(result.histories[0].client_examples) if result.histories else clients["count"] or "all"
+    )
+    distances = [h.heterogeneity.jensen_shannon for h in result.histories if h.heterogeneity]
+    return [
+        result.id,
+        str(count),
+        ", ".join(
+            [
+                choice_text(splits, clients["split"]),
+                *([f"size {choice_text(sizes, clients['size'])}"] if clients.get("size") else []),
+                *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
+                *(f"{key} {text}" for key, text in participation_rows(clients)),
+            ]
+        ),
+        f"{statistics.fmean(distances):.3f}" if distances else "–",
+        ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)]),
+        str(training["rounds"]),
+        str(len(result.settings["seeds"])),
+        interval(headline_metric().by_seed(result)),
+        _rounds_to_target(result),
+        result.status,
+    ]
+
+
+def _rounds_to_target(result: Result) -> str:
+    """Mean over seeds of the first metric of rounds that the scenario has a target for, as
+    ``8.67 to 0.8``.
+    """
+    for verdict in result.verdicts:
+        target = keys_in(result, verdict.expectation).get("target")
+        if spec_of(verdict.expectation).unit == "rounds" and target is not None:
+            return _to_target(verdict, target)
+    return "–"
+
+
+def _to_target(verdict: Verdict, target: float) -> str:
+    if verdict.measured is None:
+        return f"not to {target:g}" if verdict.outcome == "fail" else "–"
+    return f"{figure(verdict.measured, 3)} to {target:g}"
+
+
+def _aggregator(training: dict[str, Any]) -> list[str]:
+    """The aggregator in short, where it is not the plain mean."""
+    aggregator = training.get("aggregator")
+    return [aggregator["kind"]] if aggregator and aggregator["kind"] != "mean" else []

@@ -1,0 +1,95 @@
+"""The examples of CONTRIBUTING.md are entries that can be registered, chosen and trained with."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+from paths import ROOT
+from pytest_federated import run
+from pytest_federated.registry.concepts import concepts
+from pytest_federated.scenario.schema import Scenario
+from ruamel.yaml import YAML
+
+PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+class Example(NamedTuple):
+    file: str  # where it would be
+    code: str
+    keys: dict[str, Any]  # what a scenario file says to choose it
+
+
+EXAMPLES = [
+    Example(file, code, YAML(typ="safe").load(keys))
+    for file, code, keys in re.findall(
+        r"^```python\n# (\S+)\n(.*?)^```\n\n```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
+    )
+]
+
+
+def merged(one: Any, other: Any) -> Any:
+    """The keys of both, section by section; where both choose an entry, the choice of `other`."""
+    if not isinstance(one, dict) or not isinstance(other, dict) or "kind" in other:
+        return other
+    return {**one, **{k: merged(one[k], v) if k in one else v for k, v in other.items()}}
+
+
+def scenario(*keys: dict[str, Any]) -> Scenario:
+    chosen: dict[str, Any] = {
+        "name": "examples",
+        "data": {"dataset": "digits"},
+        "clients": {"count": 4, "split": "iid"},
+        "model": {"kind": "mlp", "hidden": [8]},
+        "training": {"rounds": 2},
+    }
+    for more in keys:
+        chosen = merged(chosen, more)
+    return Scenario.model_validate(chosen)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
+    """All examples, imported as modules; what each concept has more than before."""
+    before = {concept: set(registry.names()) for concept, registry in concepts().items()}
+    for registry in concepts().values():
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    for example in EXAMPLES:
+        module = ModuleType(Path(example.file).stem)
+        module.__file__ = str(ROOT / example.file)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        exec(compile(example.code, module.__file__, "exec"), module.__dict__)
+    yield {c: set(registry.names()) - before[c] for c, registry in concepts().items()}
+
+
+def test_every_concept_has_an_example(registered: dict[str, set[str]]) -> None:
+    assert {concept for concept, new in registered.items() if len(new) != 1} == set()
+    assert PAGE.count("```python\n") == len(EXAMPLES) == len(registered)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: Path(e.file).stem)
+def test_an_example_can_be_chosen(registered: dict[str, set[str]], example: Example) -> None:
+    name = Path(example.file).stem
+    (concept,) = [concept for concept, new in registered.items() if name in new]
+    assert concepts()[concept][name].summary
+    assert (ROOT / example.file).parent.is_dir()
+    assert not (ROOT / example.file).exists()
+    assert f"'{name}'" in str(scenario(example.keys).settings())
+
+
+def test_the_examples_train(worker: None, registered: dict[str, set[str]]) -> None:
+    """In two runs, as an algorithm can be chosen once."""
+    schedule = next(e for e in EXAMPLES if "schedule" in str(e.keys))
+    # The split goes without a size, and the attackers' change of zero with the weighted mean.
+    names = {"in_turn", "plain_mean", "damped"}
+    one = [e.keys for e in EXAMPLES if Path(e.file).stem not in names and e is not schedule]
+    other = [e.keys for e in EXAMPLES if Path(e.file).stem in names]
+    for keys in ([*one, schedule.keys], other):
+        (history,) = run(scenario(*keys)).histories
+        assert len(history.rounds) == 2
+        assert all(r.loss is not None for r in history.evaluated)
