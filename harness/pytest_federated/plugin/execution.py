@@ -85,7 +85,7 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
     )
 
 
-def demand(config: pytest.Config, result: Result) -> None:
+def enforce(config: pytest.Config, result: Result) -> None:
     """Makes the outcome of a scenario that of the test.
 
     Under ``--fed-inconclusive=warn`` it warns of what is `Inconclusive`.

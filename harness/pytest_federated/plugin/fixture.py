@@ -9,7 +9,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import demand, execute
+from pytest_federated.plugin.execution import enforce, execute
 from pytest_federated.plugin.options import run_options
 from pytest_federated.results.record import Result
 from pytest_federated.running.plan import plan
@@ -46,10 +46,10 @@ class Federated:
                 planned = plan(Case(scenario), run_options(self._config))
                 result = execute(self._config, planned)
                 settled = settle(self._config, result, self._path)
-        except FederatedError as bad:
-            pytest.fail(str(bad), pytrace=False)
+        except FederatedError as error:
+            pytest.fail(str(error), pytrace=False)
         result = settled.result
         self._node.user_properties += settled.properties
         if judge or result.status == "skipped":
-            demand(self._config, result)
+            enforce(self._config, result)
         return result

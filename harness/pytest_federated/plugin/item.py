@@ -11,7 +11,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import ExpectationsFailed, demand, execute
+from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute
 from pytest_federated.plugin.options import run_options
 from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
@@ -20,7 +20,8 @@ from pytest_federated.running.pipeline import submit
 from pytest_federated.running.plan import Plan, plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
-from pytest_federated.user.modules import has_scenarios, own_folders
+from pytest_federated.user.installed import has_scenarios
+from pytest_federated.user.modules import own_folders
 
 
 def unreached(case: Case) -> Result:
@@ -69,7 +70,7 @@ class ScenarioItem(pytest.Item):
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
         self.user_properties.append(("fed_trainings", len(self.result.histories)))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
-        demand(self.config, self.result)
+        enforce(self.config, self.result)
 
     def result_of(
         self, report: pytest.TestReport, error: Optional[BaseException]

@@ -22,7 +22,8 @@ from pytest_federated.running.options import Options, default_cache
 from pytest_federated.running.pipeline import train_seed
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
-from pytest_federated.user.modules import folders, import_file, is_installed, own_folders, root
+from pytest_federated.user.installed import is_installed
+from pytest_federated.user.modules import folders, import_file, own_folders, root
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -57,10 +58,10 @@ class DaskCluster:
             self._client: Client = Client(
                 address.replace("dask://", "tcp://"), timeout=_CONNECT_SECONDS, set_as_default=False
             )
-        except (OSError, TimeoutError) as bad:
+        except (OSError, TimeoutError) as error:
             raise RuntimeUnavailable(
                 f"{address}: no Dask scheduler answers there; 'dask scheduler' starts one"
-            ) from bad
+            ) from error
         if not self._client.scheduler_info(n_workers=-1)["workers"]:
             self.close()
             raise RuntimeUnavailable(
@@ -85,14 +86,14 @@ class DaskCluster:
             return TrainingHistory.model_validate(future.result())
         except FederatedError:
             raise
-        except KilledWorker as bad:
+        except KilledWorker as error:
             raise RuntimeUnavailable(
                 "the training was given up: it was on several Dask workers when they died"
-            ) from bad
-        except Exception as bad:  # Dask has many ways to say that it lost a task
+            ) from error
+        except Exception as error:  # Dask has many ways to say that it lost a task
             raise RuntimeUnavailable(
-                f"the Dask cluster could not do the training: {type(bad).__name__}: {bad}"
-            ) from bad
+                f"the Dask cluster could not do the training: {type(error).__name__}: {error}"
+            ) from error
 
     def close(self) -> None:
         """Takes back what has not begun, and leaves the cluster."""
@@ -148,12 +149,12 @@ def _train_there(
             for file in registering:
                 import_file(Path(file))
             scenario = Scenario.model_validate(settings)
-        except Exception as bad:
-            raise RuntimeUnavailable(f"{_here()} cannot read the scenario: {bad}") from bad
-        found = ingredients(scenario, seed, cache=options.cache)
-        if not all(found["cached files"]) or not all(expected["cached files"]):
-            found["cached files"] = expected["cached files"]  # only one side has the data by now
-        if differing := [name for name in expected if found.get(name) != expected[name]]:
+        except Exception as error:
+            raise RuntimeUnavailable(f"{_here()} cannot read the scenario: {error}") from error
+        here = ingredients(scenario, seed, cache=options.cache)
+        if not all(here["cached files"]) or not all(expected["cached files"]):
+            here["cached files"] = expected["cached files"]  # only one side has the data by now
+        if differing := [name for name in expected if here.get(name) != expected[name]]:
             raise RuntimeUnavailable(
                 f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "
                 "same files and packages there, and start its Dask worker anew"

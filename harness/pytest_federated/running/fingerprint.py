@@ -37,15 +37,15 @@ def ingredients(
     """
     settings = scenario.settings()
     model = [scenario.model] if scenario.model else []
-    parts = (scenario.data, scenario.clients, *model, scenario.training)
+    sections = (scenario.data, scenario.clients, *model, scenario.training)
     packages = datasets.entry(scenario.data.dataset).spec.packages
     versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
         "seed": seed,
         "workers": workers,
-        "functions": [fingerprints(part) for part in parts],
-        "files": [user_files.fingerprints(part) for part in parts],
+        "functions": [fingerprints(section) for section in sections],
+        "files": [user_files.fingerprints(section) for section in sections],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
         "pytest-federated": _own_source(),

@@ -88,7 +88,7 @@ def train(
     personalized: tuple[float, ...] = ()
     if training.personalize is not None and not diverged:
         personalized = personalized_accuracy(
-            trainer.form,
+            trainer.adapter,
             trainer.algorithm.weights(so_far.state),
             data,
             training,
@@ -127,10 +127,10 @@ def train(
         epsilon=private and private.epsilon,
         delta=private and private.delta,
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
-        parameters=trainer.form.parameters(),
-        model_summary=trainer.form.summary(),
+        parameters=trainer.adapter.parameters(),
+        model_summary=trainer.adapter.summary(),
         update_bytes=trainer.traffic.update,
-        outputs="probabilities" if trainer.form.finds_probabilities else None,
+        outputs="probabilities" if trainer.adapter.finds_probabilities else None,
         **final,
     )
 
@@ -139,14 +139,14 @@ def _final_figures(
     trainer: Trainer, so_far: Progress, data: FederatedData, seed: int
 ) -> dict[str, Any]:
     """How the final model serves clients and labels, as fields of a history."""
-    trainer.form.set_weights(trainer.algorithm.weights(so_far.state))
+    trainer.adapter.set_weights(trainer.algorithm.weights(so_far.state))
     processed = sum(r.examples for r in so_far.rounds)
-    figures = client_figures(trainer.form, data, seed, processed)
+    figures = client_figures(trainer.adapter, data, seed, processed)
     are_all = len(figures.clients) == len(data.clients)
     return {
         "client_accuracy": figures.accuracy,
         "measured_clients": () if are_all else figures.clients,
-        "class_recall": class_recall(trainer.form, data.test),
+        "class_recall": class_recall(trainer.adapter, data.test),
     }
 
 

@@ -60,9 +60,9 @@ class Training(Section):
         return LocalWork(self.batch_size, self.local_epochs)
 
     @model_serializer(mode="wrap")
-    def _told(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_personalize(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without `personalize` where nobody fine-tunes, as in records older than the key."""
-        return {k: v for k, v in told(self).items() if k != "personalize" or v is not None}
+        return {k: v for k, v in write(self).items() if k != "personalize" or v is not None}
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:
@@ -70,10 +70,10 @@ class Training(Section):
         if self.personalize is not None and entry.spec.has_no_global_model:
             raise problem("personalize", f"{entry.name} has no model that all clients fine-tune")
         for key in entry.spec.fixes:
-            given = getattr(self, key)
+            value = getattr(self, key)
             default = Training.model_fields[key].get_default(call_default_factory=True)
-            if given != default:
-                shown = kind(given) if isinstance(given, Section) else given
+            if value != default:
+                shown = kind(value) if isinstance(value, Section) else value
                 raise problem(
                     key, f"got {shown}; {entry.name} sets it itself: leave it out, or choose fedavg"
                 )

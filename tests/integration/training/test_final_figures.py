@@ -130,11 +130,11 @@ def test_an_aggregator_that_compresses_says_what_is_left() -> None:
             return sum(w.nbytes for w in trainable) // 2
 
     trainer = trainer_for(MODEL, TRAINING, federation([8, 8], 0))
-    form, weights = trainer.form, trainer.initial_weights(0)
+    adapter, weights = trainer.adapter, trainer.initial_weights(0)
     import tensorflow_federated as tff
 
     sgd = tff.learning.optimizers.build_sgdm(0.1)
-    inputs = AlgorithmInputs(form.functional(), sgd, sgd, aggregator=Halves())
+    inputs = AlgorithmInputs(adapter.functional(), sgd, sgd, aggregator=Halves())
     assert trainer.traffic == Traffic(412, 412, 412)
     assert traffic_of(TRAINING.algorithm, inputs, weights) == Traffic(412, 206, 412)
 

@@ -30,8 +30,8 @@ from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine import standard
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
-from pytest_federated.training.models.adapters.keras import KerasForm
-from pytest_federated.training.models.adapters.make import form_of
+from pytest_federated.training.models.adapters.keras import KerasAdapter
+from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.model import Shape, models
 from pytest_federated.training.schema import Training
 
@@ -272,9 +272,9 @@ def test_what_a_model_gives_is_found(kind: TaskKind, end: str, outputs: Optional
 
     function, shape = of_task(kind)
 
-    def form(stated: Optional[str]) -> KerasForm:
-        made = form_of(model(function, stated, end=end), shape)
-        assert isinstance(made, KerasForm)
+    def form(stated: Optional[str]) -> KerasAdapter:
+        made = adapter_for(model(function, stated, end=end), shape)
+        assert isinstance(made, KerasAdapter)
         return made
 
     if outputs is None:
@@ -299,10 +299,10 @@ def test_what_a_model_gives_is_found(kind: TaskKind, end: str, outputs: Optional
 def test_probabilities_of_a_label_sum_to_1() -> None:
     _, shape = of_task("label")
     with pytest.raises(ModelError, match="does not sum to 1; end it in softmax or in no activ"):
-        form_of(model("ending", "probabilities", end="sigmoid"), shape)
+        adapter_for(model("ending", "probabilities", end="sigmoid"), shape)
     _, shape = of_task("tags")
     for stated in ("logits", "probabilities"):
-        form_of(model("ending", stated, end="hard sigmoid"), shape)
+        adapter_for(model("ending", stated, end="hard sigmoid"), shape)
 
 
 @pytest.mark.usefixtures("running")
@@ -362,7 +362,7 @@ def test_keras_settings_of_a_model_are_its_own(
     monkeypatch.syspath_prepend(tmp_path)
     for module, dtype in (("half", "bfloat16"), ("whole", "float32"), ("half", "bfloat16")):
         chosen = models.parse({"keras": f"{module}_precision:build"})
-        form = form_of(chosen, SHAPE)
-        assert isinstance(form, KerasForm) and form.build().output.dtype == dtype
+        form = adapter_for(chosen, SHAPE)
+        assert isinstance(form, KerasAdapter) and form.build().output.dtype == dtype
         assert form.model.layers[-1].compute_dtype == dtype
         assert tf.keras.mixed_precision.global_policy().name == "float32"

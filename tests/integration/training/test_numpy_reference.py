@@ -21,7 +21,7 @@ from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine import standard
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
-from pytest_federated.training.models.adapters.keras import KerasForm
+from pytest_federated.training.models.adapters.keras import KerasAdapter
 
 
 def fedavg(
@@ -141,7 +141,7 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
     )
     data = federate(scenario.data, scenario.clients, 0, Cache(tmp_path))
     trainer = trainer_for(scenario.model, scenario.training, data)
-    weights, form = trainer.initial_weights(0), cast("KerasForm", trainer.form)
+    weights, adapter = trainer.initial_weights(0), cast("KerasAdapter", trainer.adapter)
     examples = [shuffled_examples(data, client, 0, 1) for client in range(3)]
     given = standard.arguments(examples, scenario.training.local_work)
 
@@ -149,8 +149,8 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
         import tensorflow as tf
 
         return tff.learning.models.from_keras_model(
-            tf.keras.models.clone_model(form.model),
-            form.loss,
+            tf.keras.models.clone_model(adapter.model),
+            adapter.loss,
             given[0].element_spec,
         )
 

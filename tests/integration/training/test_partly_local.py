@@ -198,7 +198,7 @@ def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:
     done, trainer = run(data, training())
     sent = 4 * (16 * 5 + 5)
     assert (done[0].round.bytes_down, done[0].round.bytes_up) == (COHORT * sent, COHORT * sent)
-    assert trainer.form.parameters() == 16 * 5 + 5 + 5 * 3 + 3
+    assert trainer.adapter.parameters() == 16 * 5 + 5 + 5 * 3 + 3
 
 
 def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData) -> None:

@@ -16,7 +16,7 @@ from pytest_federated.data.heterogeneity import measure
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps, train
-from pytest_federated.training.models.adapters.keras import KerasForm
+from pytest_federated.training.models.adapters.keras import KerasAdapter
 from pytest_federated.training.models.model import Shape, models
 from pytest_federated.training.schema import Training
 from pytest_federated.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
@@ -115,7 +115,7 @@ def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
     assert trainer_for(model, training, data).execution.kind == "packed"
     *_, last = steps(data, model, training, 3, 0)
     trainer = trainer_for(model, training, data)
-    given = cast("KerasForm", trainer.form).model(data.test.x).numpy().astype(np.float64)
+    given = cast("KerasAdapter", trainer.adapter).model(data.test.x).numpy().astype(np.float64)
     y = data.test.y
     if kind == "tokens":
         real = y >= 0

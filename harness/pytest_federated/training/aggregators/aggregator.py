@@ -53,7 +53,7 @@ aggregators = Registry(
 Combine = Callable[[Any], Any]
 
 
-def build(chosen: Section, clients: int) -> Optional[Any]:
+def build(settings: Section, clients: int) -> Optional[Any]:
     """The factory of `tff.aggregators` for a weighted mean's place; None for the plain mean.
 
     Raises:
@@ -61,9 +61,9 @@ def build(chosen: Section, clients: int) -> Optional[Any]:
     """
     tff: Any = import_tff()
     try:
-        factory = aggregators.entry(chosen).call(chosen, clients)
-    except ValueError as bad:
-        raise ModelError(f"training.aggregator: {bad}") from bad
+        factory = aggregators.entry(settings).call(settings, clients)
+    except ValueError as error:
+        raise ModelError(f"training.aggregator: {error}") from error
     if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
         weighted: Any = tff.aggregators.as_weighted_aggregator(factory)
         if compressed_bytes := getattr(factory, "compressed_bytes", None):
@@ -144,15 +144,15 @@ def flat(value: Any) -> Any:
     """All numbers of a structure of tensors, one after the other."""
     import tensorflow as tf
 
-    return tf.concat([tf.reshape(part, [-1]) for part in tf.nest.flatten(value)], axis=0)
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tf.nest.flatten(value)], axis=0)
 
 
 def unflat(numbers: Any, template: Any) -> Any:
     """The structure of `template`, tensors or their specs, of what `flat` gave."""
     import tensorflow as tf
 
-    parts = tf.nest.flatten(template)
-    sizes = [int(np.prod(part.shape)) for part in parts]
+    tensors = tf.nest.flatten(template)
+    sizes = [int(np.prod(tensor.shape)) for tensor in tensors]
     split = tf.split(numbers, sizes)
-    shaped = [tf.reshape(own, part.shape) for own, part in zip(split, parts)]
+    shaped = [tf.reshape(own, tensor.shape) for own, tensor in zip(split, tensors)]
     return tf.nest.pack_sequence_as(template, shaped)

@@ -149,7 +149,7 @@ class AlgorithmInputs:
         packed: whether the process is given packed clients. Only asked of algorithms that are
             registered with ``packs=True``.
         rounds: how many there will be; only told to algorithms registered with ``by_round=True``.
-        form: the scenario's model, a `pytest_federated.training.models.adapters.Form`.
+        adapter: the scenario's model, a `pytest_federated.training.models.adapters.ModelAdapter`.
         population: how many clients there are; only told to those with ``by_population=True``.
 
     """
@@ -162,7 +162,7 @@ class AlgorithmInputs:
     aggregator: Any = None
     scaled: bool = False
     packed: bool = False
-    form: Any = None
+    adapter: Any = None
     rounds: int = 0
     population: int = 0
 
@@ -183,8 +183,8 @@ class AlgorithmSpec(Spec):
             noise.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
-        form: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
-            `Form`.
+        adapter: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
+            `ModelAdapter`.
         traffic: of `Sizes`, the bytes that a client is sent in a round, and those that it sends
             back; without it the weights, and a change of the trainable ones.
 
@@ -199,7 +199,7 @@ class AlgorithmSpec(Spec):
     has_no_global_model: bool = False
     unprotected: str = ""
     refuses: Mapping[str, str] = field(default_factory=dict)
-    form: Optional[Callable[[Any, Any], Any]] = None
+    adapter: Optional[Callable[[Any, Any], Any]] = None
     traffic: Optional[Callable[[Sizes], tuple[int, int]]] = None
 
 

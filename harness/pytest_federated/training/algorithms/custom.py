@@ -24,7 +24,7 @@ _KEY = "training.algorithm.tff"
     example={"tff": "my_processes:build"},
     tff=TffComposition("your function", *["as your function has it"] * 4),
 )
-def own(
+def user_process(
     inputs: AlgorithmInputs,
     *,
     tff: UserFunction,

@@ -85,10 +85,11 @@ def fed_recon(
     Source: Singhal et al., Federated Reconstruction: Partially Local Federated Learning, NeurIPS
     2021, algorithm 1, arXiv:2102.03448.
     """
-    chosen = reconstruction_optimizer
-    own = inputs.client_optimizer if chosen is None else optimizer_of(chosen)
+    reconstruction = inputs.client_optimizer
+    if reconstruction_optimizer is not None:
+        reconstruction = optimizer_of(reconstruction_optimizer)
     stage = {"recon_epochs": reconstruction_epochs, "recon_steps_max": reconstruction_steps}
-    return _FedRecon(inputs, local_layers, own, stage, split_dataset, weighting)
+    return _FedRecon(inputs, local_layers, reconstruction, stage, split_dataset, weighting)
 
 
 class _FedRecon(Algorithm):
@@ -96,28 +97,28 @@ class _FedRecon(Algorithm):
         self,
         inputs: AlgorithmInputs,
         local_layers: LocalLayers,
-        own: Any,
+        reconstruction: Any,
         stage: dict[str, Optional[int]],
         is_split: bool,
         weighting: str,
     ) -> None:
         import tensorflow as tf
 
-        from pytest_federated.training.models.adapters.keras import KerasForm
+        from pytest_federated.training.models.adapters.keras import KerasAdapter
         from pytest_federated.training.tasks.metrics import keras_accuracy, keras_mean_loss
 
         tff: Any = import_tff()
         # TensorFlow would rewrite all that makes a model, which takes it seconds.
         as_is = tf.autograph.experimental.do_not_convert
-        form = inputs.form
-        if not isinstance(form, KerasForm):
+        adapter = inputs.adapter
+        if not isinstance(adapter, KerasAdapter):
             raise ModelError(
                 "training.algorithm: fed_recon divides a model by its layers, so it needs a Keras "
                 "model"
             )
         self._is_split = is_split
-        local = _places(form.model, local_layers)
-        self._shared = [i for i in range(len(form.model.trainable_variables)) if i not in local]
+        local = _places(adapter.model, local_layers)
+        self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
         self._local = local
         if not self._shared:
             raise ModelError(
@@ -126,14 +127,14 @@ class _FedRecon(Algorithm):
 
         @as_is
         def model_fn() -> Any:
-            return _partly_local(form.build(), form.shape.spec(), self._shared, local)
+            return _partly_local(adapter.build(), adapter.shape.spec(), self._shared, local)
 
         @as_is
         def metrics(by_positions: bool) -> list[Any]:
-            task = form.shape.task
+            task = adapter.shape.task
             return [
                 keras_accuracy(task),
-                keras_mean_loss(task, form.loss, by_positions),
+                keras_mean_loss(task, adapter.loss, by_positions),
                 tff.learning.metrics.NumExamplesCounter("num_examples"),
             ]
 
@@ -162,11 +163,11 @@ class _FedRecon(Algorithm):
         weightings = tff.learning.ClientWeighting
         self._learning = tff.learning.algorithms.build_fed_recon(
             model_fn,
-            loss_fn=lambda: form.loss,
+            loss_fn=lambda: adapter.loss,
             metrics_fn=lambda: metrics(by_positions=False),
             server_optimizer_fn=inputs.server_optimizer,
             client_optimizer_fn=inputs.client_optimizer,
-            reconstruction_optimizer_fn=own,
+            reconstruction_optimizer_fn=reconstruction,
             dataset_split_fn=to_train,
             client_weighting=(
                 weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
@@ -175,9 +176,9 @@ class _FedRecon(Algorithm):
         )
         self._evaluation = tff.learning.algorithms.build_fed_recon_eval(
             model_fn,
-            loss_fn=lambda: form.loss,
-            metrics_fn=lambda: metrics(form.by_positions),
-            reconstruction_optimizer_fn=own,
+            loss_fn=lambda: adapter.loss,
+            metrics_fn=lambda: metrics(adapter.by_positions),
+            reconstruction_optimizer_fn=reconstruction,
             dataset_split_fn=to_judge,
         )
         self.computation = self._learning.next
@@ -201,10 +202,10 @@ class _FedRecon(Algorithm):
                 f"train on; needs a smaller work.batch_size ({work.batch_size}), larger "
                 "clients, or split_dataset: false"
             )
-        given = [
+        batches = [
             _tagged(own, work.batch_size, steps) for own, (_, steps) in zip(cohort.examples, stages)
         ]
-        state, measured = self._learning.next(state, given)
+        state, measured = self._learning.next(state, batches)
         return state, _named(measured["client_work"]["train"])
 
     def planned_examples(self, cohort: Cohort, work: LocalWork) -> int:
@@ -260,13 +261,13 @@ class _FedRecon(Algorithm):
         for first in range(0, len(tested), _JUDGED):
             # In an order as in training, but in no round's; a client may hold one label after the
             # other.
-            given = [
+            batches = [
                 _tagged(shuffled_examples(data, client, data.seed, 0), size, 0).concatenate(
                     _tagged(examples, size, 1)
                 )
                 for client, examples in tested[first : first + _JUDGED]
             ]
-            judging, measured = process.next(judging, given)
+            judging, measured = process.next(judging, batches)
         figures = _named(measured["client_work"]["eval"]["total_rounds_metrics"])  # type: ignore
         return Evaluation(float(figures["loss"]), float(figures["accuracy"]))
 
@@ -306,15 +307,15 @@ def _places(model: Any, local_layers: LocalLayers) -> list[int]:
     words: dict[Any, list[Union[int, str]]] = {"first": [0], "last": [-1]}
     own: set[Any] = set()
     named = words[local_layers] if isinstance(local_layers, str) else local_layers
-    for given in named:
-        if isinstance(given, int) and -len(layers) <= given < len(layers):
-            layer = layers[given]
-        elif given in names:
-            layer = layers[names.index(str(given))]
+    for place in named:
+        if isinstance(place, int) and -len(layers) <= place < len(layers):
+            layer = layers[place]
+        elif place in names:
+            layer = layers[names.index(str(place))]
         else:
             raise ModelError(
-                f"{_KEY}: got {given!r}; the model has {len(layers)} layers with weights to train "
-                f"and no such one; {suggest(given, names)}"
+                f"{_KEY}: got {place!r}; the model has {len(layers)} layers with weights to train "
+                f"and no such one; {suggest(place, names)}"
             )
         own |= {variable.ref() for variable in layer.trainable_variables}
     return [i for i, v in enumerate(model.trainable_variables) if v.ref() in own]

@@ -21,14 +21,14 @@ from pytest_federated.training.algorithms.algorithm import (
     without_aggregator,
 )
 from pytest_federated.training.evaluation.central import Evaluation
-from pytest_federated.training.models.adapters.clusters import ClustersForm
+from pytest_federated.training.models.adapters.clusters import ClustersAdapter
 
 
 @algorithms(
     "kmeans",
     example={"clusters": 10},
     has_no_global_model=True,
-    form=lambda chosen, shape: ClustersForm(chosen.clusters, shape),
+    adapter=lambda settings, shape: ClustersAdapter(settings.clusters, shape),
     unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),
     refuses={
         "model": "it finds clusters, and trains no model",
@@ -78,10 +78,10 @@ def kmeans(
 class _KMeans(Algorithm):
     def __init__(self, inputs: AlgorithmInputs, clusters: int, initial: str) -> None:
         tff: Any = import_tff()
-        self._form: ClustersForm = inputs.form
+        self._adapter: ClustersAdapter = inputs.adapter
         self._clusters, self._initial = clusters, initial
         self._learning = tff.learning.algorithms.build_fed_kmeans(
-            clusters, self._form.shape.input_shape, random_seed=(0, 0)
+            clusters, self._adapter.shape.input_shape, random_seed=(0, 0)
         )
         self.computation = self._learning.next
 
@@ -129,12 +129,12 @@ class _KMeans(Algorithm):
     def evaluate(
         self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
     ) -> Evaluation:
-        self._form.set_weights(self.weights(state))
+        self._adapter.set_weights(self.weights(state))
         total, labels = 0.0, np.zeros((self._clusters, data.num_classes), np.int64)
-        step = self._form.shape.batch()
+        step = self._adapter.shape.batch()
         for begin in range(0, len(data.test), step):
             batch = data.test.take(slice(begin, begin + step))
-            distance, nearest = self._form.forward(batch.x, batch.y)
+            distance, nearest = self._adapter.forward(batch.x, batch.y)
             total += distance * len(batch)
             np.add.at(labels, (nearest, batch.y), 1)
         return Evaluation(total / len(data.test), float(labels.max(axis=1).sum() / labels.sum()))

@@ -33,10 +33,10 @@ from pytest_federated.training.algorithms.algorithm import (
 from pytest_federated.training.algorithms.fedavg import client_training
 from pytest_federated.training.communication import Traffic, traffic_of
 from pytest_federated.training.engine import packed
-from pytest_federated.training.engine.choose import Execution, choose, standard_for
+from pytest_federated.training.engine.execution import Execution, choose, standard_for
 from pytest_federated.training.evaluation.central import Evaluation, evaluate
-from pytest_federated.training.models.adapters.adapter import CannotPack, Form
-from pytest_federated.training.models.adapters.make import form_of
+from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter
+from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.model import Shape, named
 from pytest_federated.training.optimizers.optimizer import optimizer_of
 from pytest_federated.training.schema import Training
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
 # By what they are made of; each registration of something chosen has a type of its own.
 _Key = tuple[str, tuple[type[Section], ...]]
 _trainers: dict[_Key, Trainer] = {}
-_forms: dict[_Key, Form] = {}
+_adapters: dict[_Key, ModelAdapter] = {}
 # While TensorFlow is still there to let go of its functions.
-atexit.register(lambda: (_trainers.clear(), _forms.clear(), _new_weights.cache_clear()))
+atexit.register(lambda: (_trainers.clear(), _adapters.clear(), _new_weights.cache_clear()))
 atexit.register(lambda: (packed.stack_training.cache_clear(), client_training.cache_clear()))
 
 
@@ -67,14 +67,14 @@ class Trainer:
     Attributes:
         algorithm: what trains; it has no random state of its own.
         execution: how clients are put onto placements.
-        form: the scenario's model, as it is judged.
+        adapter: the scenario's model, as it is judged.
         traffic: what a round sends to and from each client.
         initial_weights_file: where the model's weights come from; None for the seed.
     """
 
     algorithm: Algorithm
     execution: Execution
-    form: Form
+    adapter: ModelAdapter
     traffic: Traffic
     initial_weights_file: Optional[str] = None
 
@@ -96,10 +96,10 @@ class Trainer:
         draw = generator(seed, Stream.INITIAL_WEIGHTS).integers(2**31)
         with silenced():  # Keras warns of its own use of the random module
             if self.initial_weights_file is None:
-                weights = _new_weights(self.form, int(draw))
+                weights = _new_weights(self.adapter, int(draw))
             else:
                 tf.keras.utils.set_random_seed(int(draw))
-                weights = self.form.loaded_weights(self.initial_weights_file)
+                weights = self.adapter.loaded_weights(self.initial_weights_file)
             tf.keras.utils.set_random_seed(int(draw))  # the same, known weights or new ones
             return weights
 
@@ -119,8 +119,8 @@ class Trainer:
 
     def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
         """Judges the model with these weights on held-out examples."""
-        self.form.set_weights(weights)
-        return evaluate(self.form, examples)
+        self.adapter.set_weights(weights)
+        return evaluate(self.adapter, examples)
 
 
 def trainer_for(
@@ -163,18 +163,18 @@ def trainer_for(
     clients = 0
     if aggregators.entry(training.aggregator).spec.by_clients:
         clients = cohort_size or len(data.clients)
-    source, build_form = _form_source(model, training)
-    form_key = _key(
+    source, build_adapter = _adapter_source(model, training)
+    adapter_key = _key(
         source, text=[repr(shape), fingerprints(source), source.model_dump(mode="json")]
     )
     text = [repr(shape), training.execution, code, settings, dependencies, clients, is_scaled]
     key = _key(*sections, text=text)
     if key not in _trainers:
         with silenced(), _in_one_line(model, training):
-            if form_key not in _forms:
-                _forms[form_key] = build_form(source, shape)
+            if adapter_key not in _adapters:
+                _adapters[adapter_key] = build_adapter(source, shape)
             _trainers[key] = _build(
-                model, training, _forms[form_key], clients, is_scaled, dependencies
+                model, training, _adapters[adapter_key], clients, is_scaled, dependencies
             )
     return _trainers[key]
 
@@ -211,48 +211,48 @@ def _in_one_line(model: Optional[Section], training: Training) -> Iterator[None]
         ) from error
 
 
-def _form_source(
+def _adapter_source(
     model: Optional[Section], training: Training
-) -> tuple[Section, Callable[[Section, Shape], Form]]:
-    """Returns what the form is made of, the model or an algorithm that needs none, and how."""
+) -> tuple[Section, Callable[[Section, Shape], ModelAdapter]]:
+    """Returns what the adapter is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
-    if stand_in := entry.spec.form:
+    if stand_in := entry.spec.adapter:
         return training.algorithm, stand_in
     if model is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
-    return model, form_of
+    return model, adapter_for
 
 
 def _build(
     model: Optional[Section],
     training: Training,
-    form: Form,
+    adapter: ModelAdapter,
     clients: int,
     scaled: bool,
     dependencies: dict[str, int],
 ) -> Trainer:
-    execution = choose(training, form)
+    execution = choose(training, adapter)
     try:
-        inputs, algorithm = _algorithm(training, execution, form, clients, scaled, dependencies)
+        inputs, algorithm = _algorithm(training, execution, adapter, clients, scaled, dependencies)
     except Exception as error:
         if execution.kind != "packed" or is_for_the_reader(error):
             raise
         execution = standard_for(training, *_refusal_to_pack(error))
-        inputs, algorithm = _algorithm(training, execution, form, clients, scaled, dependencies)
+        inputs, algorithm = _algorithm(training, execution, adapter, clients, scaled, dependencies)
     if scaled and not algorithm.scales_updates:
         raise ModelError(
             f"clients.attacks: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    traffic = traffic_of(training.algorithm, inputs, algorithm.sent(form.some_weights))
+    traffic = traffic_of(training.algorithm, inputs, algorithm.sent(adapter.some_weights))
     file: Optional[str] = getattr(model, "initial_weights", None)
-    return Trainer(algorithm, execution, form, traffic, file)
+    return Trainer(algorithm, execution, adapter, traffic, file)
 
 
 def _algorithm(
     training: Training,
     execution: Execution,
-    form: Form,
+    adapter: ModelAdapter,
     clients: int,
     scaled: bool,
     dependencies: dict[str, int],
@@ -260,13 +260,13 @@ def _algorithm(
     """Builds the algorithm for an execution; with what it was built from."""
     is_packed = execution.kind == "packed"
     inputs = AlgorithmInputs(
-        form.functional() if is_packed else form.model_fn,
+        adapter.functional() if is_packed else adapter.model_fn,
         optimizer_of(training.client_optimizer),
         optimizer_of(training.server_optimizer),
         aggregator=aggregator_factory(training.aggregator, clients),
         packed=is_packed,
         scaled=scaled,
-        form=form,
+        adapter=adapter,
         **dependencies,
     )
     return inputs, algorithms.entry(training.algorithm).call(training.algorithm, inputs)
@@ -287,13 +287,13 @@ def _refusal_to_pack(error: Exception) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=8)
-def _new_weights(form: Form, seed: int) -> tff.learning.models.ModelWeights:
+def _new_weights(adapter: ModelAdapter, seed: int) -> tff.learning.models.ModelWeights:
     """The weights of a new model; the last are kept for variants that begin with the same."""
     import tensorflow as tf
     import tensorflow_federated as tff
 
     tf.keras.utils.set_random_seed(seed)
-    new = form.new_weights()
+    new = adapter.new_weights()
     return tff.learning.models.ModelWeights(
         *(
             tuple(tf.constant(np.asarray(w)) for w in part)

@@ -322,15 +322,15 @@ def _train_stack(
                 x, y = stack["x"][first:last], stack["y"][first:last]
                 with tf.GradientTape() as tape:
                     tape.watch(current)
-                    given = model.predict_on_batch((current, fixed), x, training=True)
-                    loss = model.loss(output=given, label=y)
+                    predictions = model.predict_on_batch((current, fixed), x, training=True)
+                    loss = model.loss(output=predictions, label=y)
                 gradients = tape.gradient(loss, current)
                 if optimizer is None:
                     examples = tf.cast(last - first, tf.float32)
                     state = tuple(s + examples * g for s, g in zip(state, gradients))
                 else:
                     state, current = optimizer.next(state, current, gradients)
-                output = tff.learning.models.BatchOutput(loss, given, last - first)
+                output = tff.learning.models.BatchOutput(loss, predictions, last - first)
                 metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
                 return step + 1, tuple(current), state, metrics
 

@@ -32,11 +32,11 @@ def scaled(work: Any) -> Any:
 
     @tff.tensorflow.computation(given_type)
     def without_factor(data: Any) -> Any:
-        return data.map(lambda given: OrderedDict((key, given[key]) for key, _ in batch))
+        return data.map(lambda received: OrderedDict((key, received[key]) for key, _ in batch))
 
     @tff.tensorflow.computation(result_type, given_type)
     def multiplied(result: Any, data: Any) -> Any:
-        factor = data.take(1).reduce(tf.constant(1.0), lambda _, given: given[FACTOR][0])
+        factor = data.take(1).reduce(tf.constant(1.0), lambda _, received: received[FACTOR][0])
         update = tf.nest.map_structure(lambda part: factor * part, result.update)
         return templates.ClientResult(update, result.update_weight)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pytest_federated.data.datasets.dataset import Examples
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 
 
 class Evaluation(NamedTuple):
@@ -18,30 +18,30 @@ class Evaluation(NamedTuple):
     accuracy: float
 
 
-def evaluate(form: Form, test: Examples) -> Evaluation:
+def evaluate(adapter: ModelAdapter, test: Examples) -> Evaluation:
     """Mean loss and accuracy (0 to 1) of a model over the counted positions of all examples.
 
     The mean of the loss is that over examples where the model takes its loss over these.
     """
     total_loss, losses, correct, positions = 0.0, 0, 0, 0
-    step = form.shape.batch()
+    step = adapter.shape.batch()
     for start in range(0, len(test), step):
         batch = test.take(slice(start, start + step))
-        loss, right, counted = outputs(form, batch)
+        loss, right, counted = outputs(adapter, batch)
         correct += int(right.sum())
         positions += int(counted.sum())
-        weight = int(counted.sum()) if form.by_positions else len(batch)
+        weight = int(counted.sum()) if adapter.by_positions else len(batch)
         total_loss += loss * weight
         losses += weight
     return Evaluation(total_loss / max(losses, 1), correct / max(positions, 1))
 
 
-def outputs(form: Form, batch: Examples) -> tuple[float, np.ndarray, np.ndarray]:
+def outputs(adapter: ModelAdapter, batch: Examples) -> tuple[float, np.ndarray, np.ndarray]:
     """Mean loss of a batch, which positions are right, and which are counted (bool, as labels)."""
     import tensorflow as tf
 
-    loss, given = form.forward(batch.x, batch.y)
-    right, counted = form.shape.task.hits(tf.constant(batch.y), given)
+    loss, predictions = adapter.forward(batch.x, batch.y)
+    right, counted = adapter.shape.task.hits(tf.constant(batch.y), predictions)
     return loss, right.numpy(), counted.numpy()
 
 

@@ -11,7 +11,7 @@ from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.evaluation.central import outputs
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 
 # Measured are all clients, or as many of them as keep this a small part of the training: no more
 # than these clients, nor examples than these, or this share of those that the training processed,
@@ -28,26 +28,28 @@ class ClientFigures(NamedTuple):
     clients: tuple[int, ...]
 
 
-def client_figures(form: Form, data: FederatedData, seed: int, processed: int) -> ClientFigures:
-    """Accuracy of the form's weights on each client's own examples.
+def client_figures(
+    adapter: ModelAdapter, data: FederatedData, seed: int, processed: int
+) -> ClientFigures:
+    """Accuracy of the adapter's weights on each client's own examples.
 
     On those that the client holds out for testing, else on those it trains on. Many clients'
     examples make one batch, so that the cost is that of the examples. Of many clients some are
     drawn, from the seed.
 
     Args:
-        form: the model, with its weights.
+        adapter: the model, with its weights.
         data: the federation.
         seed: of the training.
         processed: examples that the training processed, all rounds and epochs counted.
     """
     held = data.client_test or data.clients
     read = data.test_examples if data.client_test else data.examples
-    chosen = _within([len(own) for own in held], max(_EXAMPLES, _SHARE * processed), seed)
+    sampled = _within([len(own) for own in held], max(_EXAMPLES, _SHARE * processed), seed)
     correct, counted = (np.zeros(len(held), np.int64) for _ in range(2))
-    largest = form.shape.batch()
-    for owner, batch in _batches(((c, read(c)) for c in chosen), largest):
-        right, counts = outputs(form, batch)[1:]
+    largest = adapter.shape.batch()
+    for owner, batch in _batches(((c, read(c)) for c in sampled), largest):
+        right, counts = outputs(adapter, batch)[1:]
         # Of each example, over its positions.
         for total, hits in ((correct, right), (counted, counts)):
             np.add.at(total, owner, hits.reshape(len(owner), -1).sum(axis=1))
@@ -57,18 +59,18 @@ def client_figures(form: Form, data: FederatedData, seed: int, processed: int) -
     )
 
 
-def class_recall(form: Form, test: Examples) -> tuple[Optional[float], ...]:
-    """For each label, the share of its places in the test set that the form's weights get right.
+def class_recall(adapter: ModelAdapter, test: Examples) -> tuple[Optional[float], ...]:
+    """For each label, the share of its places in the test set that the adapter's weights get right.
 
     None for a label that the test set does not have.
     """
-    shape = form.shape
+    shape = adapter.shape
     correct, counted = (np.zeros(shape.num_classes, np.int64) for _ in range(2))
     step = shape.batch()
     for start in range(0, len(test), step):
         batch = test.take(slice(start, start + step))
         classes = np.broadcast_to(shape.task.classes(batch.y), batch.y.shape)
-        _, right, counts = outputs(form, batch)
+        _, right, counts = outputs(adapter, batch)
         for total, hits in ((correct, right), (counted, counts)):
             total += np.bincount(classes[hits], minlength=shape.num_classes)
     return tuple(float(c / n) if n else None for c, n in zip(correct, counted))
@@ -82,12 +84,12 @@ def _within(sizes: list[int], examples: float, seed: int) -> np.ndarray:
 
 
 def _batches(
-    parts: Iterable[tuple[int, Examples]], largest: int
+    examples_by_client: Iterable[tuple[int, Examples]], largest: int
 ) -> Iterator[tuple[np.ndarray, Examples]]:
     """The examples of all clients in batches, and of each example the client that holds it."""
     owners: list[np.ndarray] = []
     held: list[Examples] = []
-    for client, examples in parts:
+    for client, examples in examples_by_client:
         owners.append(np.full(len(examples), client))
         held.append(examples)
         if sum(map(len, held)) >= largest:

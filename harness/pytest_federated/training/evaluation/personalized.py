@@ -11,7 +11,7 @@ from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff, silenced
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.optimizers.optimizer import optimizer_of
 from pytest_federated.training.schema import Personalize, Training
 
@@ -23,7 +23,7 @@ _TUNED = "tuned"
 
 
 def personalized_accuracy(
-    form: Form,
+    adapter: ModelAdapter,
     weights: tff.learning.models.ModelWeights,
     data: FederatedData,
     training: Training,
@@ -47,12 +47,12 @@ def personalized_accuracy(
         raise DataError("training.personalize needs clients that hold examples out for testing")
     library: Any = import_tff()
     optimizer = personalize.optimizer or training.client_optimizer
-    tuning = _fine_tuning(form, training.batch_size, personalize.steps, optimizer)
+    tuning = _fine_tuning(adapter, training.batch_size, personalize.steps, optimizer)
     with silenced():
         evaluate = library.learning.algorithms.build_personalization_eval_computation(
-            form.variable(),
+            adapter.variable(),
             OrderedDict({_TUNED: tuning}),
-            _accuracy(form, training.batch_size),
+            _accuracy(adapter, training.batch_size),
             max_num_clients=1,  # TFF gives several in no order
         )
     as_lists = library.learning.models.ModelWeights(
@@ -75,7 +75,7 @@ def _rows(examples: Examples) -> tf.data.Dataset:
     return tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=examples.x, y=examples.y)))
 
 
-def _accuracy(form: Form, batch_size: int) -> Callable[..., Any]:
+def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
     import tensorflow as tf
 
     @tf.function
@@ -83,7 +83,7 @@ def _accuracy(form: Form, batch_size: int) -> Callable[..., Any]:
         right, counted = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
         for batch in iter(test.batch(batch_size)):
             predictions = model.forward_pass(batch, training=False).predictions
-            hits, positions = form.shape.task.hits(batch["y"], predictions)
+            hits, positions = adapter.shape.task.hits(batch["y"], predictions)
             right += tf.math.count_nonzero(hits)
             counted += tf.math.count_nonzero(positions)
         return tf.cast(right, tf.float32) / tf.cast(tf.maximum(counted, 1), tf.float32)
@@ -91,10 +91,12 @@ def _accuracy(form: Form, batch_size: int) -> Callable[..., Any]:
     return accuracy
 
 
-def _fine_tuning(form: Form, batch_size: int, steps: int, optimizer: Section) -> Callable[[], Any]:
+def _fine_tuning(
+    adapter: ModelAdapter, batch_size: int, steps: int, optimizer: Section
+) -> Callable[[], Any]:
     import tensorflow as tf
 
-    accuracy = _accuracy(form, batch_size)
+    accuracy = _accuracy(adapter, batch_size)
     tuner = optimizer_of(optimizer)
 
     def build() -> Any:

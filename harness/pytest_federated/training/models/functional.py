@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_federated.training.models.custom import call_own
 from pytest_federated.training.models.model import Shape, models
+from pytest_federated.training.models.user_function import call_model_function
 from pytest_federated.user.functions import UserFunction
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def functional(
         ModelError: the function cannot be imported, or raises.
 
     """
-    return call_own("functional", functional, shape, args)
+    return call_model_function("functional", functional, shape, args)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from pytest_federated.core.schema import Usual
-from pytest_federated.training.models.custom import call_own
 from pytest_federated.training.models.model import Outputs, Shape, models
+from pytest_federated.training.models.user_function import call_model_function
 from pytest_federated.user.functions import UserFunction
 
 if TYPE_CHECKING:
@@ -32,4 +32,4 @@ def keras(
         ModelError: the function cannot be imported, or raises.
 
     """
-    return call_own("keras", keras, shape, args)
+    return call_model_function("keras", keras, shape, args)

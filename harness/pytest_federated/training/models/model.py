@@ -15,7 +15,7 @@ from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.models import keras_settings
-from pytest_federated.training.models.dropout import seed_dropout
+from pytest_federated.training.models.seeded_dropout import seed_dropout
 from pytest_federated.training.tasks.task import Task
 from pytest_federated.training.tasks.task import of as task_of
 from pytest_federated.user.files import UserPath
@@ -130,36 +130,36 @@ models = Registry(
 )
 
 
-def stated_outputs(chosen: Section) -> Optional[Outputs]:
+def stated_outputs(settings: Section) -> Optional[Outputs]:
     """What the scenario says of the outputs of a Keras model; None where it says nothing."""
-    stated = getattr(chosen, "outputs", None)
+    stated = getattr(settings, "outputs", None)
     return stated if stated in get_args(Outputs) else None
 
 
-def is_own(chosen: Section) -> bool:
-    """Whether the chosen model is a function of the user's that the scenario names."""
-    return hasattr(chosen, kind(chosen))
+def is_own(settings: Section) -> bool:
+    """Whether a model is a function of the user's that the scenario names."""
+    return hasattr(settings, kind(settings))
 
 
-def named(chosen: Section) -> str:
-    """The chosen model, as messages name it: its key, and the user's function if it is one."""
-    own = getattr(chosen, kind(chosen), None)
-    return f"model.{kind(chosen)}: {own}" if own else f"model: {kind(chosen)}"
+def named(settings: Section) -> str:
+    """Returns a model as messages name it: its key, and the user's function if it is one."""
+    own = getattr(settings, kind(settings), None)
+    return f"model.{kind(settings)}: {own}" if own else f"model: {kind(settings)}"
 
 
-def make(chosen: Section, shape: Shape) -> Any:
-    """What the function of the chosen model returns, a new model of whichever form.
+def make(settings: Section, shape: Shape) -> Any:
+    """Returns what a model's function returns: a new model of whichever kind.
 
     Raises:
         ModelError: the function raises.
 
     """
     with keras_settings.kept():
-        return _called(chosen, shape)
+        return _called(settings, shape)
 
 
-def build(chosen: Section, shape: Shape) -> tf.keras.Model:
-    """Builds the chosen model, one of Keras, with its weights; `fit.check_fit` checks the rest.
+def build(settings: Section, shape: Shape) -> tf.keras.Model:
+    """Builds a Keras model with its weights; `keras_checks.check_fit` checks the rest.
 
     Raises:
         ModelError: the model cannot be built, or draws random numbers that no seed decides.
@@ -168,7 +168,7 @@ def build(chosen: Section, shape: Shape) -> tf.keras.Model:
     import tensorflow as tf
 
     with keras_settings.kept():
-        model = _called(chosen, shape)
+        model = _called(settings, shape)
         if not isinstance(model, tf.keras.Model):
             raise ModelError(
                 f"the model function gave {type(model).__name__}, not a tf.keras.Model"
@@ -181,13 +181,13 @@ def build(chosen: Section, shape: Shape) -> tf.keras.Model:
     return model
 
 
-def _called(chosen: Section, shape: Shape) -> Any:
+def _called(settings: Section, shape: Shape) -> Any:
     try:
-        return models.entry(chosen).call(chosen, shape)
+        return models.entry(settings).call(settings, shape)
     except FederatedError:
         raise
     except Exception as error:
-        raise ModelError(f"{named(chosen)} raised {blamed(error)}") from error
+        raise ModelError(f"{named(settings)} raised {blamed(error)}") from error
 
 
 def refusal(shape: Shape, error: BaseException) -> str:

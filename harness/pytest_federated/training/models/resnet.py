@@ -44,8 +44,8 @@ def resnet18_gn(
     def normalized(x: Any) -> Any:
         return layers.GroupNormalization(min(groups, x.shape[-1]))(x)
 
-    given = layers.Input(shape.input_shape)
-    x = layers.ReLU()(normalized(convolved(given, filters, 3, 1)))
+    inputs = layers.Input(shape.input_shape)
+    x = layers.ReLU()(normalized(convolved(inputs, filters, 3, 1)))
     for stage in range(4):
         width = filters * 2**stage
         for block in range(2):
@@ -59,4 +59,4 @@ def resnet18_gn(
             x = layers.ReLU()(layers.Add()([change, kept]))
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(shape.num_classes, activation=shape.activation(outputs))(x)
-    return tf.keras.Model(given, x)
+    return tf.keras.Model(inputs, x)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from pytest_federated.training.models.custom import call_own
 from pytest_federated.training.models.model import Shape, models
+from pytest_federated.training.models.user_function import call_model_function
 from pytest_federated.user.functions import UserFunction
 
 if TYPE_CHECKING:
@@ -31,6 +31,6 @@ def variable(
     """
 
     def make() -> tff.learning.models.VariableModel:
-        return call_own("variable", variable, shape, args)
+        return call_model_function("variable", variable, shape, args)
 
     return make

@@ -50,16 +50,16 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def optimizer_of(chosen: Section) -> tff.learning.optimizers.Optimizer:
+def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
     """The optimizer that a validated section chooses.
 
     Equal sections get one and the same object, which has no state of its own: what is traced with
     it can be shared.
     """
-    entry = optimizers.entry(chosen)
-    key = type(chosen), f"{chosen.model_dump_json()} {fingerprints(chosen)}"
+    entry = optimizers.entry(settings)
+    key = type(settings), f"{settings.model_dump_json()} {fingerprints(settings)}"
     if key not in _made:
-        made = entry.call(chosen)
+        made = entry.call(settings)
         _made[key] = made if entry.spec.of_the_user else _unconverted(made)
     return _made[key]
 

@@ -37,10 +37,10 @@ Rounds = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-def factors(chosen: Section, rounds: int) -> tuple[float, ...]:
-    """The chosen schedule's factors for rounds 1 to `rounds`."""
-    entry = schedules.entry(chosen)
-    return tuple(float(entry.call(chosen, number)) for number in range(1, rounds + 1))
+def factors(schedule: Section, rounds: int) -> tuple[float, ...]:
+    """Returns a schedule's factors for rounds 1 to `rounds`."""
+    entry = schedules.entry(schedule)
+    return tuple(float(entry.call(schedule, number)) for number in range(1, rounds + 1))
 
 
 def at(by_round: Sequence[float], done: Any) -> Any:

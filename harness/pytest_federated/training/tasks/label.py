@@ -7,20 +7,22 @@ from typing import Any
 from pytest_federated.training.tasks.task import Task, register
 
 
-def _loss(y: Any, given: Any, are_logits: bool) -> Any:
+def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
     """Cross entropy, mean over examples."""
     import tensorflow as tf
 
-    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=are_logits)(y, given)
+    return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=are_logits)(y, predictions)
 
 
-def _hits(y: Any, given: Any) -> tuple[Any, Any]:
+def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
     import tensorflow as tf
 
-    return tf.equal(tf.argmax(given, axis=-1, output_type=y.dtype), y), tf.ones_like(y, tf.bool)
+    return tf.equal(tf.argmax(predictions, axis=-1, output_type=y.dtype), y), tf.ones_like(
+        y, tf.bool
+    )
 
 
-# `y` is int32 (n,), `given` float32 (n, classes).
+# `y` is int32 (n,), `predictions` float32 (n, classes).
 LABEL = register(
     Task("label", lambda labels, classes: (classes,), "softmax", _loss, _hits, lambda y: y)
 )

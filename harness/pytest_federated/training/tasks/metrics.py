@@ -108,11 +108,11 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
     return tuple(tf.function(f) for f in (initialize, update, finalize))
 
 
-def counts(task: Task, y: Any, given: Any) -> tuple[Any, Any]:
+def counts(task: Task, y: Any, predictions: Any) -> tuple[Any, Any]:
     """Int64 (), twice: the positions that are right, and those that are counted."""
     import tensorflow as tf
 
-    right, counted = task.hits(y, given)
+    right, counted = task.hits(y, predictions)
     return tf.math.count_nonzero(right), tf.math.count_nonzero(counted)
 
 

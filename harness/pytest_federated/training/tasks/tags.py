@@ -11,15 +11,15 @@ from pytest_federated.training.tasks.task import Task, register
 _TOP = 5
 
 
-def _loss(y: Any, given: Any, are_logits: bool) -> Any:
+def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
     """Binary cross entropy, mean over tags and examples."""
     import tensorflow as tf
 
     loss = tf.keras.losses.BinaryCrossentropy(from_logits=are_logits)
-    return loss(tf.cast(y, given.dtype), given)
+    return loss(tf.cast(y, predictions.dtype), predictions)
 
 
-def _hits(y: Any, given: Any) -> tuple[Any, Any]:
+def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
     """Recall at 5: counted are the tags that an example has, right those among its top five.
 
     With fewer than ten tags to choose from, those among the better half, as five would find all.
@@ -29,14 +29,15 @@ def _hits(y: Any, given: Any) -> tuple[Any, Any]:
     """
     import tensorflow as tf
 
-    tags = given.shape[-1]
-    _, best = tf.math.top_k(given, min(_TOP, max(1, tags // 2)))
+    tags = predictions.shape[-1]
+    _, best = tf.math.top_k(predictions, min(_TOP, max(1, tags // 2)))
     is_best = tf.reduce_sum(tf.one_hot(best, tags, dtype=tf.int32), axis=-2) > 0
     has = y > 0
     return tf.logical_and(has, is_best), has
 
 
-# `y` is float32 or int8 (n, tags), 1 for a tag that the example has; `given` float32 (n, tags).
+# `y` is float32 or int8 (n, tags), 1 for a tag that the example has; `predictions` float32
+# (n, tags).
 TAGS = register(
     Task(
         "tags",

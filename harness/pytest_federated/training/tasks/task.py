@@ -15,16 +15,16 @@ tasks: dict[TaskKind, Task] = {}
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of task. `y` are the labels of n examples, `given` a model's outputs for them.
+    """One kind of task. `y` are the labels of n examples, `predictions` a model's outputs for them.
 
     Attributes:
         kind: as data sets name it.
         outputs: shape of a model's output for one example, from the shape of its labels and the
             number of classes.
         activation: of a last layer that ends in probabilities.
-        loss: (y, given, whether those are logits) -> float32 (), the mean loss of a batch, in
+        loss: (y, predictions, whether those are logits) -> float32 (), the mean loss of a batch, in
             nats.
-        hits: (y, given) -> two bool tensors of the shape of y: which positions are right, and
+        hits: (y, predictions) -> two bool tensors of the shape of y: which positions are right, and
             which are counted at all; all that are right are counted.
         classes: (y) -> int, broadcast to the shape of y: the class that each position stands for.
 

@@ -1,4 +1,4 @@
-"""What a form of a model is to pytest-federated."""
+"""The interface of all adapters of models to TFF."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.training.models.initial_weights import load_arrays
 from pytest_federated.training.models.model import Shape
-from pytest_federated.training.models.weights import load_arrays
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -20,7 +20,7 @@ class CannotPack(Exception):
     """Why a model cannot be packed, where that shows when TensorFlow traces it."""
 
 
-class Form(abc.ABC):
+class ModelAdapter(abc.ABC):
     """A scenario's model that fits the data.
 
     Attributes:
@@ -58,7 +58,7 @@ class Form(abc.ABC):
 
     @cached_property
     def some_weights(self) -> tff.learning.models.ModelWeights:
-        """Weights of a model of this form, whichever, for their shapes."""
+        """Some weights of the model, for their shapes."""
         return self.new_weights()
 
     def parameters(self) -> int:

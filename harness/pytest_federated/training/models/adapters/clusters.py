@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.adapters.adapter import Form, shape_text
+from pytest_federated.training.models.adapters.adapter import ModelAdapter, shape_text
 from pytest_federated.training.models.model import Shape
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-class ClustersForm(Form):
+class ClustersAdapter(ModelAdapter):
     """Centroids, float32 (clusters, ...) of the shape of examples; an example's is the nearest."""
 
     def __init__(self, clusters: int, shape: Shape) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.adapters.variable import judged, same_types
 from pytest_federated.training.models.model import Shape
 from pytest_federated.training.tasks.metrics import functional_metrics
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-class FunctionalForm(Form):
+class FunctionalAdapter(ModelAdapter):
     """A `tff.learning.models.FunctionalModel`, with our metrics in place of its own."""
 
     def __init__(
@@ -53,11 +53,11 @@ class FunctionalForm(Form):
                 )
                 self._given = model.predict_on_batch(self._weights, self._x, training=False)
                 self._loss = model.loss(output=self._given, label=self._y)
-        except Exception as bad:
+        except Exception as error:
             raise ModelError(
                 f"the functional model does not take examples of shape {shape.input_shape}: "
-                f"{blamed(bad)}"
-            ) from bad
+                f"{blamed(error)}"
+            ) from error
         shape.check_outputs(self._given.shape)
         self._session = tf.compat.v1.Session(graph=self._graph)
         self._held: Any = ()
@@ -95,10 +95,10 @@ class FunctionalForm(Form):
         import tensorflow as tf
 
         fed = zip(tf.nest.flatten(self._weights), tf.nest.flatten(self._held))
-        loss, given = self._session.run(
+        loss, predictions = self._session.run(
             (self._loss, self._given), {**dict(fed), self._x: x, self._y: y}
         )
-        return float(loss), tf.constant(given)
+        return float(loss), tf.constant(predictions)
 
     @cached_property
     def _own(self) -> tff.learning.models.FunctionalModel:

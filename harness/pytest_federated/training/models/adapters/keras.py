@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 import numpy as np
 
 from pytest_federated.tff.imports import silenced
-from pytest_federated.training.models.adapters.adapter import CannotPack, Form, shape_text
-from pytest_federated.training.models.fit import check_fit
+from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
+from pytest_federated.training.models.initial_weights import load_keras
+from pytest_federated.training.models.keras_checks import check_fit
 from pytest_federated.training.models.model import Outputs, Shape
-from pytest_federated.training.models.outputs import outputs_of
-from pytest_federated.training.models.weights import load_keras
+from pytest_federated.training.models.output_kind import outputs_of
 from pytest_federated.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _REGULARIZED = "the model has regularization losses, which TFF's functional models leave out"
 
 
-class KerasForm(Form):
+class KerasAdapter(ModelAdapter):
     """A Keras model, with the loss of the task.
 
     Attributes:
@@ -158,9 +158,9 @@ class KerasForm(Form):
         weights.assign_weights_to(self.model)
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
-        given: Any = self.model(x, training=False)
-        loss: Any = self.loss(y, given)
-        return float(loss), given
+        predictions: Any = self.model(x, training=False)
+        loss: Any = self.loss(y, predictions)
+        return float(loss), predictions
 
 
 class _Packable:
@@ -173,10 +173,10 @@ class _Packable:
         self.non_trainable_variables = model.non_trainable_variables
 
     def __call__(self, x: Any, training: bool) -> Any:
-        given = self._model(x, training=training)
+        predictions = self._model(x, training=training)
         if self._model.losses:
             raise CannotPack(_REGULARIZED)
-        return given
+        return predictions
 
 
 def _obstacle(model: Any, made: Sequence[Any], is_regularized: bool) -> Optional[str]:
@@ -201,6 +201,6 @@ def _size(weights: Sequence[Any]) -> int:
 
 def _output_text(layer: Any) -> str:
     """The shape of a layer's output; nothing for one that is used often, or gives many."""
-    given: Any = getattr(layer, "output_shape", None)
-    is_one = isinstance(given, tuple) and not any(isinstance(n, tuple) for n in given)
-    return shape_text(given[1:]) if is_one else ""
+    predictions: Any = getattr(layer, "output_shape", None)
+    is_one = isinstance(predictions, tuple) and not any(isinstance(n, tuple) for n in predictions)
+    return shape_text(predictions[1:]) if is_one else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.model import Shape
 from pytest_federated.training.tasks.metrics import counts, share
 from pytest_federated.user.functions import blamed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-class VariableForm(Form):
+class VariableAdapter(ModelAdapter):
     """A function that makes `tff.learning.models.VariableModel`s, which have a loss of their own.
 
     Metrics other than loss and accuracy are left out.
@@ -46,12 +46,12 @@ class VariableForm(Form):
         spec = shape.spec()
         try:
             probe = OrderedDict((k, tf.zeros((1, *s.shape[1:]), s.dtype)) for k, s in spec.items())
-            given = self._model.forward_pass(probe, training=False).predictions
-        except Exception as bad:
+            predictions = self._model.forward_pass(probe, training=False).predictions
+        except Exception as error:
             raise ModelError(
-                f"the model does not take examples of shape {shape.input_shape}: {blamed(bad)}"
-            ) from bad
-        shape.check_outputs((None, *given.shape[1:]))
+                f"the model does not take examples of shape {shape.input_shape}: {blamed(error)}"
+            ) from error
+        shape.check_outputs((None, *predictions.shape[1:]))
 
     def obstacle(self) -> Optional[str]:
         return (

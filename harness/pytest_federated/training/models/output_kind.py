@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, cast
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.fit import tried
+from pytest_federated.training.models.keras_checks import tried
 from pytest_federated.training.models.model import Outputs, Shape, refusal
 
 if TYPE_CHECKING:
@@ -62,23 +62,23 @@ def outputs_of(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -
         ModelError: it cannot be known and is not stated, or what is stated is wrong.
 
     """
-    found = _by_last_layer(model, shape) or _by_values(model, shape)
+    finding = _by_last_layer(model, shape) or _by_values(model, shape)
     end = f"{shape.task.activation} or in no activation"
-    if stated is None and found.known is None:
-        words = "logits or probabilities" if found.may_be_probabilities else "logits"
+    if stated is None and finding.known is None:
+        words = "logits or probabilities" if finding.may_be_probabilities else "logits"
         raise ModelError(
-            f"cannot know whether it gives logits or probabilities: {found.why}; end it in {end}, "
-            f"or say 'outputs: {words}'"
+            f"cannot know whether it gives logits or probabilities: {finding.why}; end it in "
+            f"{end}, or say 'outputs: {words}'"
         )
-    if stated == "probabilities" and not found.may_be_probabilities:
+    if stated == "probabilities" and not finding.may_be_probabilities:
         raise ModelError(
-            f"got 'outputs: probabilities'; {found.why}; end it in {end}, or say logits"
+            f"got 'outputs: probabilities'; {finding.why}; end it in {end}, or say logits"
         )
-    if found.known is not None and stated not in (None, found.known):
+    if finding.known is not None and stated not in (None, finding.known):
         raise ModelError(
-            f"got 'outputs: {stated}'; {found.why}; leave outputs out, or say {found.known}"
+            f"got 'outputs: {stated}'; {finding.why}; leave outputs out, or say {finding.known}"
         )
-    return stated or cast("Outputs", found.known)
+    return stated or cast("Outputs", finding.known)
 
 
 def _by_last_layer(model: Any, shape: Shape) -> Optional[Finding]:
@@ -116,22 +116,22 @@ def _by_values(model: Any, shape: Shape) -> Finding:
     import tensorflow as tf
 
     spec = tf.TensorSpec((None, *shape.input_shape), shape.input_dtype)
-    found = Finding(None, "what it gives is not finite")
+    finding = Finding(None, "what it gives is not finite")
     try:
-        traced = tf.function(lambda given: model(given, training=False)).get_concrete_function(spec)
+        traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
         last = _last_operation(traced.outputs[0])
         with contextlib.closing(_changes(model)) as changes:
             for _ in changes:
-                given = tried(shape, lambda x: traced(tf.constant(x)))
-                values = given.numpy().astype(np.float64)
+                outputs = tried(shape, lambda x: traced(tf.constant(x)))
+                values = outputs.numpy().astype(np.float64)
                 if np.isfinite(values).all():
-                    tolerance = _SHORT if given.dtype.size == 2 else _LONG
-                    found = _judged(values, last, tolerance, shape)
-                    if found.known:
+                    tolerance = _SHORT if outputs.dtype.size == 2 else _LONG
+                    finding = _judged(values, last, tolerance, shape)
+                    if finding.known:
                         break
     except Exception as error:
         raise ModelError(refusal(shape, error)) from error
-    return found
+    return finding
 
 
 def _judged(values: np.ndarray, last: str, tolerance: float, shape: Shape) -> Finding:

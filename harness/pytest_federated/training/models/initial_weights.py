@@ -20,11 +20,11 @@ KEY = "model.initial_weights"
 _KERAS = (".h5", ".hdf5", ".keras", ".index")
 
 
-def load_arrays(given: str, needed: Sequence[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
+def load_arrays(path: str, needed: Sequence[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
     """The arrays of an .npz archive, in its order, as the weights that are needed.
 
     Args:
-        given: the path, as the scenario has it.
+        path: the path, as the scenario has it.
         needed: of each weight, the layer or place it belongs to, and its shape.
 
     Raises:
@@ -32,19 +32,19 @@ def load_arrays(given: str, needed: Sequence[tuple[str, tuple[int, ...]]]) -> li
         ModelError: it is no archive, or holds other shapes.
 
     """
-    file = find(given, KEY)
+    file = find(path, KEY)
     if file.suffix != ".npz":
-        raise ModelError(f"{KEY}: {given!r} is not an .npz archive, which this kind of model needs")
+        raise ModelError(f"{KEY}: {path!r} is not an .npz archive, which this kind of model needs")
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = [archive[name] for name in archive.files]
-    except (ValueError, OSError, zipfile.BadZipFile) as bad:
-        raise ModelError(f"{KEY}: {given!r} is not an .npz archive: {first_line(bad)}") from bad
-    check(given, [a.shape for a in arrays], needed)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{KEY}: {path!r} is not an .npz archive: {first_line(error)}") from error
+    check(path, [a.shape for a in arrays], needed)
     return arrays
 
 
-def load_keras(given: str, model: tf.keras.Model) -> None:
+def load_keras(path: str, model: tf.keras.Model) -> None:
     """Sets the weights of a Keras model from a file.
 
     An .npz archive holds `model.get_weights()` in order; .h5 and .keras a whole Keras model or, if
@@ -58,16 +58,16 @@ def load_keras(given: str, model: tf.keras.Model) -> None:
     import tensorflow as tf
 
     needed = [(_place(w.name), tuple(map(int, w.shape))) for w in cast("list[Any]", model.weights)]
-    file = find(given, KEY)
+    file = find(path, KEY)
     if file.suffix == ".npz":
-        model.set_weights(load_arrays(given, needed))
+        model.set_weights(load_arrays(path, needed))
         return
     if file.suffix not in _KERAS:
-        raise ModelError(f"{KEY}: {given!r} must end in .npz, {', '.join(_KERAS)}")
+        raise ModelError(f"{KEY}: {path!r} must end in .npz, {', '.join(_KERAS)}")
     try:
         if _is_whole_model(file):
             values = tf.keras.models.load_model(file, compile=False).get_weights()
-            check(given, [v.shape for v in values], needed)
+            check(path, [v.shape for v in values], needed)
             model.set_weights(values)
         elif file.suffix == ".index":
             loaded: Any = model.load_weights(file.with_suffix(""))
@@ -76,15 +76,15 @@ def load_keras(given: str, model: tf.keras.Model) -> None:
             model.load_weights(file)
     except ModelError:
         raise
-    except Exception as bad:
+    except Exception as error:
         raise ModelError(
-            f"{KEY}: the weights in {given!r} are not those of this model: {first_line(bad)}"
-        ) from bad
+            f"{KEY}: the weights in {path!r} are not those of this model: {first_line(error)}"
+        ) from error
 
 
 def check(
-    given: str,
-    found: Sequence[tuple[int, ...]],
+    path: str,
+    shapes: Sequence[tuple[int, ...]],
     needed: Sequence[tuple[str, tuple[int, ...]]],
 ) -> None:
     """Compares the shapes that a file has with those that a model needs.
@@ -92,14 +92,14 @@ def check(
     Raises:
         ModelError: they differ; names the first layer that does.
     """
-    for (place, shape), has in zip(needed, found):
+    for (place, shape), has in zip(needed, shapes):
         if tuple(has) != tuple(shape):
             raise ModelError(
-                f"{KEY}: {place} needs the shape {tuple(shape)}; {given!r} has {tuple(has)} there"
+                f"{KEY}: {place} needs the shape {tuple(shape)}; {path!r} has {tuple(has)} there"
             )
-    if len(found) != len(needed):
+    if len(shapes) != len(needed):
         raise ModelError(
-            f"{KEY}: the model has {len(needed)} arrays of weights; {given!r} has {len(found)}"
+            f"{KEY}: the model has {len(needed)} arrays of weights; {path!r} has {len(shapes)}"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Optional
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
-from pytest_federated.training.models.adapters.adapter import Form
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.schema import Training
 
 
@@ -23,7 +23,7 @@ class Execution:
         return f"{self.kind} ({self.reason})" if self.reason else self.kind
 
 
-def choose(training: Training, form: Form) -> Execution:
+def choose(training: Training, adapter: ModelAdapter) -> Execution:
     """Packed where the scenario allows it and does not say otherwise.
 
     Raises:
@@ -31,7 +31,7 @@ def choose(training: Training, form: Form) -> Execution:
     """
     if training.execution == "standard":
         return Execution("standard")
-    obstacle = _obstacle(training, form)
+    obstacle = _obstacle(training, adapter)
     return Execution("packed") if obstacle is None else standard_for(training, obstacle)
 
 
@@ -46,11 +46,11 @@ def standard_for(training: Training, obstacle: str, message: str = "") -> Execut
     return Execution("standard", obstacle)
 
 
-def _obstacle(training: Training, form: Form) -> Optional[str]:
+def _obstacle(training: Training, adapter: ModelAdapter) -> Optional[str]:
     entry = algorithms.entry(training.algorithm)
     if not entry.spec.packs:
         return f"{entry.name} needs each client by itself"
     aggregator = aggregators.entry(training.aggregator)
     if not aggregator.spec.packs:
         return f"the aggregator {aggregator.name} needs each client's own change"
-    return form.obstacle()
+    return adapter.obstacle()

@@ -10,7 +10,7 @@ from pytest_federated.training.models.model import Shape
 from pytest_federated.user.functions import call, demand
 
 
-def call_own(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
+def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
     """What the function `reference`, ``"module:function"``, of the key `model.<key>` returns.
 
     It is called with `args`, and with `input_shape`, `num_classes`, `task` and `input_spec` where

@@ -1,0 +1,54 @@
+"""The adapter of a scenario's model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, cast
+
+from pytest_federated.core.errors import ModelError
+from pytest_federated.core.schema import Section
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
+from pytest_federated.training.models.adapters.functional import FunctionalAdapter
+from pytest_federated.training.models.adapters.keras import KerasAdapter
+from pytest_federated.training.models.adapters.variable import VariableAdapter
+from pytest_federated.training.models.keras_checks import check_new
+from pytest_federated.training.models.model import Shape, build, is_own, make, named, stated_outputs
+
+
+def adapter_for(settings: Section, shape: Shape) -> ModelAdapter:
+    """Returns the adapter of a model that fits the data.
+
+    Raises:
+        ModelError: the model cannot be built, does not fit the data, or cannot be federated.
+
+    """
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    with _naming(settings):
+        made: Any = make(settings, shape)
+        if isinstance(made, tf.keras.Model):
+            adapter = KerasAdapter(lambda: build(settings, shape), shape, stated_outputs(settings))
+            check_new(made, adapter.model)
+            return adapter
+        if isinstance(made, tff.learning.models.FunctionalModel):
+            return FunctionalAdapter(lambda: make(settings, shape), shape)
+        if callable(made):
+            return VariableAdapter(cast("Any", made), shape)
+        raise ModelError(
+            f"the model function gave {type(made).__name__}, not a tf.keras.Model, a "
+            "tff.learning.models.FunctionalModel or a function that makes a "
+            "tff.learning.models.VariableModel"
+        )
+
+
+@contextlib.contextmanager
+def _naming(settings: Section) -> Iterator[None]:
+    """Has the errors of the block name the model, if it is the user's own."""
+    try:
+        yield
+    except ModelError as error:
+        if str(error).startswith("model.") or not is_own(settings):
+            raise
+        raise ModelError(f"{named(settings)}: {error}") from error
