@@ -8,6 +8,7 @@ losses being rounded down.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any, Callable
@@ -15,8 +16,8 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from dp_accounting.pld import privacy_loss_distribution
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.privacy import guarantee
 from scipy import optimize, special, stats
@@ -35,8 +36,8 @@ def claimed(
     aggregator = aggregators.parse(
         {"kind": "dp", "noise_multiplier": noise, "delta": DELTA, **chosen}
     )
-    systems = Systems(samplers.parse(sampling))
-    private = guarantee(aggregator, systems, population, cohort, rounds)
+    participation = Participation(samplers.parse(sampling))
+    private = guarantee(aggregator, participation, population, cohort, rounds)
     assert private
     return private.epsilon
 
@@ -70,20 +71,27 @@ def seen(case: Sums, noise: float, law: Noise) -> np.ndarray:
     return np.diff(np.concatenate([[0.0], below, [1.0]]))
 
 
-def given_away(one: np.ndarray, other: np.ndarray, rounds: int) -> float:
-    """A lower bound of epsilon, of rounds whose outcomes have these probabilities."""
+def losses_of_a_round(one: np.ndarray, other: np.ndarray) -> list[Any]:
+    """The privacy losses of a round whose outcomes have these probabilities, in both directions."""
 
     def losses(p: np.ndarray) -> dict[int, float]:
         return {i: math.log(value) for i, value in enumerate(p) if value > 1e-300}
 
-    return max(
+    return [
         privacy_loss_distribution.from_two_probability_mass_functions(
             losses(q), losses(p), pessimistic_estimate=False, value_discretization_interval=1e-3
         )
-        .self_compose(rounds)
-        .get_epsilon_for_delta(DELTA)
         for p, q in ((one, other), (other, one))
-    )
+    ]
+
+
+def given_away(one: np.ndarray, other: np.ndarray, rounds: int) -> float:
+    """A lower bound of epsilon, of rounds whose outcomes have these probabilities."""
+    return epsilon_of(losses_of_a_round(one, other), rounds)
+
+
+def epsilon_of(losses: list[Any], rounds: int) -> float:
+    return max(loss.self_compose(rounds).get_epsilon_for_delta(DELTA) for loss in losses)
 
 
 def of_poisson(population: int, cohort: int, lost: float, others: float) -> tuple[Sums, Sums]:
@@ -111,6 +119,20 @@ OF_A_ROUND = {"poisson": of_poisson, "uniform": of_uniform}
 FEDERATIONS = [(10, 1, 1.0), (3, 1, 1.0), (20, 2, 1.0), (10, 5, 2.0)]
 
 
+@functools.cache  # the tests of one round and of three ask for the same ones
+def losses_hidden(
+    sampling: str,
+    population: int,
+    cohort: int,
+    noise: float,
+    law: Noise,
+    lost: float,
+    others: float,
+) -> list[Any]:
+    one, other = OF_A_ROUND[sampling](population, cohort, lost, others)
+    return losses_of_a_round(seen(one, noise, law), seen(other, noise, law))
+
+
 @pytest.mark.parametrize("law", [gaussian, skellam])
 @pytest.mark.parametrize("sampling", ["poisson", "uniform"])
 @pytest.mark.parametrize(("population", "cohort", "noise"), FEDERATIONS)
@@ -125,8 +147,8 @@ def test_what_sampling_hides(
     claim = claimed(sampling, population, cohort, noise, rounds)
 
     def bound(lost: float, others: float) -> float:
-        one, other = OF_A_ROUND[sampling](population, cohort, lost, others)
-        return given_away(seen(one, noise, law), seen(other, noise, law), rounds)
+        losses = losses_hidden(sampling, population, cohort, noise, law, lost, others)
+        return epsilon_of(losses, rounds)
 
     largest = {lost: max(bound(lost, others) for others in (-1.0, 0.0, 1.0)) for lost in (0.0, 0.4)}
     assert largest[0.4] < largest[0.0] <= claim
@@ -198,8 +220,8 @@ def test_a_tree_hides_whenever_a_client_takes_part(rounds: int, times: int) -> N
         {"kind": "dp_ftrl", "noise_multiplier": 4.0, "clip": 1.0, "delta": DELTA}
     )
     for sampling in ({"kind": "cyclic", "blocks": 5}, LISTED, "uniform", "poisson"):
-        systems = Systems(samplers.parse(sampling))
-        private = guarantee(aggregator, systems, 10, 5, rounds, times)
+        participation = Participation(samplers.parse(sampling))
+        private = guarantee(aggregator, participation, 10, 5, rounds, times)
         assert private
         assert exact <= private.epsilon
         if times == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import io
 import os
 import tempfile
@@ -347,6 +348,7 @@ _VALUES = st.recursive(
 )
 
 
+@functools.cache
 def _documents(file: Path) -> list[Any]:
     return [d for d in _YAML.load_all(file.read_text(encoding="utf-8")) if d is not None]
 
@@ -366,7 +368,7 @@ _OTHERS = st.one_of(_VALUES, st.sampled_from(_SHIPPED).map(copy.deepcopy))
 @st.composite
 def _mutated(draw: Any) -> tuple[Path, bytes]:
     file = draw(st.sampled_from(_FILES))
-    documents = _documents(file)
+    documents = copy.deepcopy(_documents(file))
     document = draw(st.sampled_from(documents))
     for _ in range(draw(st.integers(1, 3))):
         around, key = draw(st.sampled_from(_paths(document) or [(document, "name")]))

@@ -53,6 +53,7 @@ def command(
     """
     from tabulate import tabulate
 
+    from pytest_federated.core.files import write_text
     from pytest_federated.running.options import Options, default_cache
     from pytest_federated.running.pipeline import run
     from pytest_federated.scenario.loader import load_file
@@ -78,7 +79,7 @@ def command(
     if not dry_run:
         told = f"{seeds} seeds, false alarms {100 * false_alarms:g} %"
         text = file.read_text(encoding="utf-8")
-        file.write_text(rewritten(text, documents, told), encoding="utf-8")
+        write_text(file.resolve(), rewritten(text, documents, told))
         print(f"written: {file}")
 
 

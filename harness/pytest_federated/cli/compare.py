@@ -69,6 +69,7 @@ def command(
     A RUN is a record, a folder with records, a git revision, or two as main..HEAD. Runs are
     compared by scenario, each with the first. A single run's matrices are shown as tables.
     """
+    from pytest_federated.core.files import write_text
     from pytest_federated.core.suggestions import suggest
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
     from pytest_federated.report.compare import comparison, require_comparable, worse
@@ -76,7 +77,6 @@ def command(
     from pytest_federated.report.variants import by_settings, of_matrices
     from pytest_federated.results.runs import Run, read_runs
     from pytest_federated.results.select import select
-    from pytest_federated.results.store import write_text
 
     if (rows is None) != (columns is None):
         raise FederatedError("--rows and --columns need each other")

@@ -24,10 +24,11 @@ from pydantic import (
 )
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import write_text
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
-from pytest_federated.results.store import file_name, json_text, write_text
+from pytest_federated.results.store import file_name, json_text
 
 FOLDER = "baselines"
 # What no training depends on; seeds are a baseline's own.

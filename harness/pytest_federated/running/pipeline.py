@@ -161,7 +161,7 @@ def train_seed(
             seed,
             observer,
             checkpoints,
-            scenario.clients.systems,
+            scenario.clients.participation,
         )
     except (TimeLimitExceeded, KeyboardInterrupt):
         shutdown()  # the worker is still busy, or only half started

@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(adapter: ModelAdapter, test: Examples) -> Evaluation:
-    """Returns the mean loss and accuracy (0 to 1) of a model over the counted positions of all examples.
+    """Returns a model's mean loss and accuracy (0 to 1) over the counted positions of all examples.
 
     The mean of the loss is that over examples where the model takes its loss over these.
     """
