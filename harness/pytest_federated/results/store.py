@@ -18,7 +18,7 @@ from pytest_federated.results.record import Result
 FOLDER = "records"
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add it
-# stays below the 255 of most file systems, and below the 143 of encrypted ones.
+# stays below the 255 of most file participation, and below the 143 of encrypted ones.
 LONGEST_NAME = 100
 
 
