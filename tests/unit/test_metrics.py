@@ -11,7 +11,8 @@ from typing import Any, Optional
 import pytest
 import pytest_federated
 from paths import ROOT
-from pytest_federated.core.errors import ScenarioError
+from pytest_federated.cli.conftests import import_conftests
+from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.calibrating import propose
 from pytest_federated.expectations.judging import judge
@@ -395,3 +396,21 @@ def test_a_choice_that_is_not_registered_any_more_is_shown_by_its_name() -> None
         text = report([result])
         assert "gone (strength 2)" in text
         assert list(by_seed([result])) and list(by_scenario([result]))
+
+
+def test_commands_read_the_metrics_of_a_conftest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(metrics, "_entries", dict(metrics._entries))
+    (tmp_path / "conftest.py").write_text(
+        "import pytest_federated\n\n\n"
+        '@pytest_federated.metric("from_conftest", direction="lower")\n'
+        "def from_conftest(history):\n    return 1.0\n"
+    )
+    (tmp_path / "scenarios").mkdir()
+    import_conftests(tmp_path / "scenarios")
+    assert spec_of("from_conftest").direction == "lower"
+    (tmp_path / "scenarios/conftest.py").write_text("1 / 0\n")
+    with pytest.raises(FederatedError, match=r"conftest\.py: ZeroDivisionError"):
+        import_conftests(tmp_path / "scenarios")
