@@ -35,6 +35,7 @@ PAGES = {
     "aggregators": "algorithms.md#aggregators",
     "algorithms": "algorithms.md",
     "datasets": "datasets.md",
+    "metrics": "reference.md#expectations",
     "optimizers": "algorithms.md#optimizers",
     "schedules": "algorithms.md#schedules",
     "shifts": "splits.md#shifts-what-is-different-about-a-clients-examples",

@@ -298,7 +298,7 @@ def cohort(more: dict[str, Any], number: int = 1, sizes: int = 12, **training: A
     clients = Clients.model_validate({"count": sizes, **more})
     chosen = Training.model_validate({"rounds": 1, "batch_size": 4, "local_epochs": 3, **training})
     size = clients.cohort_size(sizes)
-    return cohort_of_round(data, size, 0, number, chosen.local_work, clients.systems)
+    return cohort_of_round(data, size, 0, number, chosen.local_work, clients.participation)
 
 
 def test_by_default_all_clients_do_all_their_steps() -> None:

@@ -16,8 +16,8 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from dp_accounting.pld import privacy_loss_distribution
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.privacy import guarantee
 from scipy import optimize, special, stats
@@ -36,8 +36,8 @@ def claimed(
     aggregator = aggregators.parse(
         {"kind": "dp", "noise_multiplier": noise, "delta": DELTA, **chosen}
     )
-    systems = Systems(samplers.parse(sampling))
-    private = guarantee(aggregator, systems, population, cohort, rounds)
+    participation = Participation(samplers.parse(sampling))
+    private = guarantee(aggregator, participation, population, cohort, rounds)
     assert private
     return private.epsilon
 
@@ -220,8 +220,8 @@ def test_a_tree_hides_whenever_a_client_takes_part(rounds: int, times: int) -> N
         {"kind": "dp_ftrl", "noise_multiplier": 4.0, "clip": 1.0, "delta": DELTA}
     )
     for sampling in ({"kind": "cyclic", "blocks": 5}, LISTED, "uniform", "poisson"):
-        systems = Systems(samplers.parse(sampling))
-        private = guarantee(aggregator, systems, 10, 5, rounds, times)
+        participation = Participation(samplers.parse(sampling))
+        private = guarantee(aggregator, participation, 10, 5, rounds, times)
         assert private
         assert exact <= private.epsilon
         if times == 1:

@@ -100,7 +100,7 @@ def test_a_large_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read == [file, file]
     write(tmp_path / "hashes.json", "cut o")
     assert files.fingerprints(chosen, cache) == ["larger"]
-    monkeypatch.setattr(files, "write_file", lambda *given: (_ for _ in ()).throw(OSError()))
+    monkeypatch.setattr(files, "write_text", lambda *given: (_ for _ in ()).throw(OSError()))
     write(file, "the largest")
     assert files.fingerprints(chosen, cache) == ["the largest"]  # where nothing can be written
 

@@ -16,9 +16,9 @@ from paths import ROOT
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import most_often
 from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.data.population import Population
 from pytest_federated.report.tables.settings import aggregation_rows
 from pytest_federated.scenario.schema import Scenario
@@ -42,7 +42,7 @@ def epsilon(
 ) -> float:
     private = guarantee(
         aggregators.parse({"kind": "dp", "noise_multiplier": noise, "delta": delta}),
-        Systems(samplers.parse(sampling)),
+        Participation(samplers.parse(sampling)),
         population,
         cohort,
         rounds,
@@ -57,7 +57,7 @@ def test_distributed_noise_counts_as_that_of_the_server(sampling: Any) -> None:
 
     def of(kind: str, **keys: Any) -> Any:
         chosen = aggregators.parse({"kind": kind, "noise_multiplier": 2.0, **keys})
-        return guarantee(chosen, Systems(samplers.parse(sampling)), 1000, 16, 100)
+        return guarantee(chosen, Participation(samplers.parse(sampling)), 1000, 16, 100)
 
     assert of("distributed_dp") == of("dp")
     # The bound of zeroing is estimated without noise.
@@ -70,7 +70,9 @@ def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
     def of(rounds: int, most: Optional[int], noise: float = 8.0) -> float:
         keys = {"kind": "dp_ftrl", "noise_multiplier": noise, "clip": 1.0}
         chosen = aggregators.parse(keys)
-        private = guarantee(chosen, Systems(samplers.parse("uniform")), 1000, 10, rounds, most)
+        private = guarantee(
+            chosen, Participation(samplers.parse("uniform")), 1000, 10, rounds, most
+        )
         assert private
         return private.epsilon
 
@@ -84,8 +86,8 @@ def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
 def test_how_often_a_client_is_drawn() -> None:
     data = federation([3] * 6, 0)
     turns = {"kind": "fixed", "cohorts": [[0, 1], [0, 4]]}
-    assert most_often(data, 2, 0, 5, Systems(sampling=samplers.parse(turns))) == 5
-    everybody = Systems(sampling=samplers.parse("uniform"))
+    assert most_often(data, 2, 0, 5, Participation(sampling=samplers.parse(turns))) == 5
+    everybody = Participation(sampling=samplers.parse("uniform"))
     assert most_often(data, 6, 0, 4, everybody) == 4
     assert 1 <= most_often(data, 1, 0, 4, everybody) <= 4
 
@@ -127,7 +129,7 @@ def test_more_noise_fewer_rounds_and_a_larger_delta_give_less(sampling: Any) -> 
 
 def test_without_noise_nothing_is_private() -> None:
     assert math.isinf(epsilon(noise=0.0))
-    assert guarantee(aggregators.parse("mean"), Systems(), 10, 5, 3) is None
+    assert guarantee(aggregators.parse("mean"), Participation(), 10, 5, 3) is None
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None
 
 @pytest.fixture
 def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Client systems of a user, which may look at what clients hold: `mine`."""
+    """Dropouts and samplers of a user, which may look at what clients hold: `mine`."""
     for registry in (samplers, dropouts, stragglers):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
 
@@ -268,8 +270,8 @@ def test_no_epsilon_where_none_can_be_promised(
 ) -> None:
     """The training runs and has none; whoever expects one reads why, before anything runs."""
     chosen = scenario(aggregator, sampling, **clients)
-    systems = chosen.clients.systems
-    private = guarantee(chosen.training.aggregator, systems, 4, 2, 1)
+    participation = chosen.clients.participation
+    private = guarantee(chosen.training.aggregator, participation, 4, 2, 1)
     expect = {"epsilon": {"at_most": 8}}
     if reason:
         assert private is None
@@ -311,13 +313,13 @@ PRIVATE = {
     "distributed_dp": {"noise_multiplier": 2.0, "clip": CLIP},
 }
 # Nobody comes to the first round: nobody is drawn, or who is drawn drops out.
-NOT_DRAWN = Systems(samplers.parse({"kind": "fixed", "cohorts": [[], [0, 1]]}))
-DROPPED = Systems(samplers.parse("uniform"), dropouts.parse({"rate": 1.0}))
+NOT_DRAWN = Participation(samplers.parse({"kind": "fixed", "cohorts": [[], [0, 1]]}))
+DROPPED = Participation(samplers.parse("uniform"), dropouts.parse({"rate": 1.0}))
 
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
-    ("name", "algorithm", "systems"),
+    ("name", "algorithm", "participation"),
     [
         *((name, "fedavg", NOT_DRAWN) for name in PRIVATE),
         ("dp", "fedavg", DROPPED),
@@ -326,7 +328,9 @@ DROPPED = Systems(samplers.parse("uniform"), dropouts.parse({"rate": 1.0}))
         ("distributed_dp", "fed_recon", NOT_DRAWN),
     ],
 )
-def test_a_round_without_clients_has_noise(name: str, algorithm: str, systems: Systems) -> None:
+def test_a_round_without_clients_has_noise(
+    name: str, algorithm: str, participation: Participation
+) -> None:
     """Of z C over the expected clients, on each of the weights; the same for a seed."""
     expected = 30
     training = Training.model_validate(
@@ -341,7 +345,7 @@ def test_a_round_without_clients_has_noise(name: str, algorithm: str, systems: S
 
     def rounds(seed: int) -> tuple[list[Any], np.ndarray]:
         trainer = trainer_for(MODEL, training, data, expected)
-        done = list(steps(data, MODEL, training, expected, seed, systems=systems))
+        done = list(steps(data, MODEL, training, expected, seed, participation=participation))
         states = trainer.initial_state(seed, data), done[0].state
         before, after = (weights(trainer, state) for state in states)
         return done, after - before
@@ -349,7 +353,7 @@ def test_a_round_without_clients_has_noise(name: str, algorithm: str, systems: S
     (empty, then), change = rounds(1)
     assert (empty.round.clients, empty.round.examples, empty.planned_examples) == (0, 0, 0)
     assert empty.round.train_loss is None and empty.round.train_accuracy is None
-    assert then.round.clients == (0 if systems is DROPPED else 2)
+    assert then.round.clients == (0 if participation is DROPPED else 2)
     spread = 2.0 * CLIP / expected
     # Five standard errors; and integers are a little wider, by how they round.
     assert np.std(change) == pytest.approx(spread, rel=5 / math.sqrt(2 * change.size))
@@ -370,7 +374,7 @@ def test_zeroing_adapts_to_nothing_in_a_round_without_clients() -> None:
     """Its bound would be the quantile of no clients, which is not a number."""
     aggregator = {**DISTRIBUTED, "clip": CLIP, "zeroing": True}
     training = Training.model_validate({"rounds": 2, "aggregator": aggregator})
-    *_, last = steps(federation([3] * 40, 0), MODEL, training, 30, 1, systems=NOT_DRAWN)
+    *_, last = steps(federation([3] * 40, 0), MODEL, training, 30, 1, participation=NOT_DRAWN)
     (bound,) = (
         leaf
         for path, leaf in tree.flatten_with_path(last.state.aggregator)
@@ -384,14 +388,14 @@ def test_rounds_without_clients_count() -> None:
     """A training to which nobody comes diverges from nothing, and costs what the others do."""
     training = Training.model_validate({"rounds": 3, "aggregator": {"kind": "dp", **PRIVATE["dp"]}})
     data = federation([3] * 40, 0)
-    systems = Systems(samplers.parse("poisson"), dropouts.parse({"rate": 1.0}))
-    history = train(data, MODEL, training, 10, 1, systems=systems)
+    participation = Participation(samplers.parse("poisson"), dropouts.parse({"rate": 1.0}))
+    history = train(data, MODEL, training, 10, 1, participation=participation)
     assert history.diverged is None and [r.clients for r in history.rounds] == [0, 0, 0]
     assert len({r.loss for r in history.rounds}) == 3
-    private = guarantee(training.aggregator, systems, 40, 10, 3)
+    private = guarantee(training.aggregator, participation, 40, 10, 3)
     assert private and history.epsilon == pytest.approx(private.epsilon, rel=1e-5)
-    displaced = Systems(samplers.parse(CYCLIC))
-    assert train(data, MODEL, training, 10, 1, systems=displaced).epsilon is None
+    displaced = Participation(samplers.parse(CYCLIC))
+    assert train(data, MODEL, training, 10, 1, participation=displaced).epsilon is None
 
 
 @pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])

@@ -16,10 +16,11 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import write_text
 from pytest_federated.report.pages import report, write_report
 from pytest_federated.report.tables.summary import summary_row
 from pytest_federated.results.record import Result, Verdict
-from pytest_federated.results.store import read_results, write_result, write_text
+from pytest_federated.results.store import read_results, write_result
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 

@@ -28,7 +28,8 @@ from pytest_federated.user.functions import (
     fingerprints,
     load,
 )
-from pytest_federated.user.modules import has_scenarios, own_folders, space
+from pytest_federated.user.installed import has_scenarios
+from pytest_federated.user.modules import own_folders, space
 
 
 @pytest.fixture(autouse=True)

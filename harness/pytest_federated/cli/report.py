@@ -49,11 +49,12 @@ def command(
     **exports: Optional[Path],
 ) -> None:
     """Write report.md from the records in DIR, and whatever else is asked for."""
+    from pytest_federated.core.files import write_bytes
     from pytest_federated.report.export import FORMATS, ROWS
     from pytest_federated.report.html import page
     from pytest_federated.report.pages import REPORT, report_files
     from pytest_federated.report.update import updated
-    from pytest_federated.results.store import read_results, write_bytes
+    from pytest_federated.results.store import read_results
 
     if more_pages and not pages:
         raise click.UsageError(f"unexpected argument {str(more_pages[0])!r}; is it for --update?")

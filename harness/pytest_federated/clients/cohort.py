@@ -1,4 +1,4 @@
-"""Which clients take part in a round, what each trains on, and how much of it."""
+"""The clients that take part in a round, what each trains on, and how much of it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 from pytest_federated.clients.attacks.attack import attack, attackers
 from pytest_federated.clients.dropout.dropout import stays
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import draw
 from pytest_federated.clients.stragglers.straggler import slow_down
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 
 
 class LocalWork(NamedTuple):
-    """What every client of a round does: `epochs` passes over batches of `batch_size` examples."""
+    """The work of every client of a round: `epochs` passes over batches of `batch_size`."""
 
     batch_size: int
     epochs: int
@@ -32,11 +32,11 @@ class Cohort:
     Attributes:
         clients: int (n,), positions in the federation; none where all dropped out.
         examples: of each of these clients, in the order in which it trains on them.
-        steps: int (n,), local steps that each does, over its batches again and again.
+        steps: int (n,), local steps that each does; it goes through its batches repeatedly.
         factors: float32 (n,), what each multiplies its update by; 1 for honest clients.
-        dropped: clients that were drawn, too, and dropped out.
-        stragglers: clients that do only a part of their local steps.
-        attackers: clients that attack.
+        dropped: number of clients that were drawn and dropped out.
+        stragglers: number of clients that do only a part of their local steps.
+        attackers: number of clients that attack.
 
     """
 
@@ -49,19 +49,19 @@ class Cohort:
     attackers: int = 0
 
     def planned_examples(self, batch_size: int) -> int:
-        """Examples that these clients process in their local steps, all epochs counted."""
+        """Returns how many examples these clients process in their local steps, in all epochs."""
         sizes, epochs, rest = self._progress(batch_size)
         return int((epochs * sizes + rest).sum())
 
     def passes(self, batch_size: int) -> list[np.ndarray]:
-        """How often each client goes through each of its examples, int (examples,) by client."""
+        """Returns how often each client processes each of its examples, int (examples,) each."""
         return [
             epochs + (np.arange(size) < rest)
             for size, epochs, rest in zip(*self._progress(batch_size))
         ]
 
     def _progress(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Int (n,): examples, whole epochs, and examples of the epoch that is not whole."""
+        """Returns int (n,): examples, whole epochs, and examples of the last, partial epoch."""
         sizes = np.array([len(e) for e in self.examples], np.int64)
         batches = -(-sizes // batch_size)
         epochs, rest = np.divmod(self.steps, np.maximum(batches, 1))
@@ -74,7 +74,7 @@ def cohort_of_round(
     seed: int,
     round_number: int,
     work: LocalWork,
-    systems: Systems = Systems(),  # noqa: B008  # frozen
+    participation: Participation = Participation(),  # noqa: B008  # frozen
 ) -> Cohort:
     """Draws the clients of a round, `size` of them where all goes well, and reads their examples.
 
@@ -84,21 +84,22 @@ def cohort_of_round(
         seed: of the training.
         round_number: from 1.
         work: batch size and local epochs, which give the local steps.
-        systems: how clients are drawn, drop out, straggle and attack.
+        participation: how clients are drawn, drop out, straggle and attack.
 
     Raises:
-        DataError: the client systems do not fit the federation.
+        DataError: sampling, dropout or stragglers do not fit the federation.
 
     """
-    clients = draw(systems.sampling, data.population, size, seed, round_number)
+    population = data.population
+    clients = draw(participation.sampling, population, size, seed, round_number)
     drawn = len(clients)
-    if systems.dropout is not None:
-        clients = clients[stays(systems.dropout, data.population, clients, seed, round_number)]
+    if participation.dropout is not None:
+        clients = clients[stays(participation.dropout, population, clients, seed, round_number)]
     steps = -(-data.sizes[clients] // work.batch_size) * work.epochs
     slow = np.zeros(len(clients), bool)
-    if systems.stragglers is not None:
-        steps, slow = slow_down(systems.stragglers, steps, work.epochs, seed, round_number)
-        if systems.stragglers.drop:  # type: ignore[attr-defined]  # of every kind of straggler
+    if participation.stragglers is not None:
+        steps, slow = slow_down(participation.stragglers, steps, work.epochs, seed, round_number)
+        if participation.stragglers.drop:  # type: ignore[attr-defined]  # of every kind of straggler
             clients, steps, slow = clients[~slow], steps[~slow], slow[~slow]
     cohort = Cohort(
         clients,
@@ -108,39 +109,45 @@ def cohort_of_round(
         dropped=drawn - len(clients),
         stragglers=int(slow.sum()),
     )
-    return _attacked(cohort, data, systems, seed)
+    return _with_attacks(cohort, data, participation, seed)
 
 
-def most_often(data: FederatedData, size: int, seed: int, rounds: int, systems: Systems) -> int:
-    """How often the client that is drawn most often is drawn in so many rounds."""
+def most_often(
+    data: FederatedData, size: int, seed: int, rounds: int, participation: Participation
+) -> int:
+    """Returns how often the client that is drawn most often is drawn in these rounds."""
     drawn = np.zeros(len(data.population), np.int64)
     for number in range(1, rounds + 1):
-        np.add.at(drawn, draw(systems.sampling, data.population, size, seed, number), 1)
+        np.add.at(drawn, draw(participation.sampling, data.population, size, seed, number), 1)
     return int(drawn.max())
 
 
-def _attacked(cohort: Cohort, data: FederatedData, systems: Systems, seed: int) -> Cohort:
-    """The cohort with what its attackers do."""
-    if systems.attacks is None:
+def _with_attacks(
+    cohort: Cohort, data: FederatedData, participation: Participation, seed: int
+) -> Cohort:
+    """Returns the cohort with its attackers' labels and factors."""
+    if participation.attacks is None:
         return cohort
-    doing = attack(systems.attacks)
-    is_attacker = attackers(systems.attacks, len(data.population), seed)[cohort.clients]
+    chosen = attack(participation.attacks)
+    is_attacker = attackers(participation.attacks, len(data.population), seed)[cohort.clients]
     examples = [
-        Examples(own.x, doing.labels(own.y, data.num_classes)) if attacks and doing.labels else own
+        Examples(own.x, chosen.labels(own.y, data.num_classes))
+        if attacks and chosen.labels
+        else own
         for own, attacks in zip(cohort.examples, is_attacker)
     ]
     return replace(
         cohort,
         examples=examples,
-        factors=np.where(is_attacker, doing.factor, 1.0).astype(np.float32),
+        factors=np.where(is_attacker, chosen.factor, 1.0).astype(np.float32),
         attackers=int(is_attacker.sum()),
     )
 
 
 def shuffled_examples(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:
-    """The client's examples in the order of this round, and as it trains on them in this round.
+    """Returns the client's examples in the order in which it trains on them in this round.
 
-    Shuffled once a round; the local epochs of the round go through the same batches, as in
+    They are shuffled once a round; all local epochs of the round go through the same batches, as in
     McMahan et al., AISTATS 2017, algorithm 1 (the split into batches precedes the epochs). What a
     data set changes at random in training is drawn once a round, too.
     """

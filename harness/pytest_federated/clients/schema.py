@@ -1,4 +1,4 @@
-"""What a scenario says about its clients: the split, and who takes part in a round."""
+"""The section `clients` of a scenario: the split, and who takes part in a round."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import Field, model_validator
 
 from pytest_federated.clients.attacks.attack import attacks as attack_registry
 from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers as straggling
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.data.schema import Partition
@@ -63,9 +63,9 @@ class Clients(Partition):
                 )
 
     @property
-    def systems(self) -> Systems:
-        """How clients come, go and behave."""
-        return Systems(self.sampling, self.dropout, self.stragglers, self.attacks)
+    def participation(self) -> Participation:
+        """How the clients take part."""
+        return Participation(self.sampling, self.dropout, self.stragglers, self.attacks)
 
     def cohort_size(self, population: int) -> int:
         """Clients in each round, of a `population` of clients; at least 1.

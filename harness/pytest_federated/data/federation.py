@@ -12,15 +12,21 @@ import numpy as np
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
-from pytest_federated.data.datasets.dataset import Cache, Examples, TaskKind, classes_of, datasets
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    Examples,
+    TaskKind,
+    classes_of,
+    datasets,
+)
 from pytest_federated.data.datasets.validity import load_valid
+from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
 from pytest_federated.data.population import Population
 from pytest_federated.data.schema import Data, Partition
 from pytest_federated.data.shifts.shift import Part, apply
 from pytest_federated.data.sizes.size import draw
 from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
-
-_TRAIN, _VALIDATION, _TEST = range(3)
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class FederatedData:
             [
                 np.bincount(
                     classes_of(
-                        self._shifted("labels", self.train.y[own], client, _TRAIN), self.task
+                        self._shifted("labels", self.train.y[own], client, TRAIN), self.task
                     ),
                     minlength=self.num_classes,
                 )
@@ -92,15 +98,15 @@ class FederatedData:
 
         With `rng` also with what the data set changes at random in training.
         """
-        return self._of(self.clients, client, _TRAIN, rng)
+        return self._of(self.clients, client, TRAIN, rng)
 
     def validation_examples(self, client: int) -> Examples:
         """What a client holds out for validation, with its shifts."""
-        return self._of(self.client_validation, client, _VALIDATION)
+        return self._of(self.client_validation, client, VALIDATION)
 
     def test_examples(self, client: int) -> Examples:
         """What a client holds out for testing, with its shifts."""
-        return self._of(self.client_test, client, _TEST)
+        return self._of(self.client_test, client, TEST)
 
     def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
         """What a model of each client's own is tested on: what it holds out, or the test set."""
@@ -149,64 +155,53 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     split = splits.entry(clients.split).spec
     if split.has_natural and not dataset.natural:
         raise DataError(f"the data set {dataset.name} has no natural clients; choose another split")
-    chosen = None
-    if split.natural:
-        names = list(dataset.natural)
-        if clients.count is not None and clients.count > len(names):
-            raise DataError(f"{dataset.name} has {len(names)} natural clients, not {clients.count}")
-        count = clients.count or len(names)
-        drawn = generator(seed, Stream.POPULATION).choice(len(names), count, replace=False)
-        chosen = [names[i] for i in np.sort(drawn)]
-    loaded = load_valid(dataset, chosen)
+    names = _draw_natural_clients(dataset, clients.count, seed) if split.natural else None
+    loaded = load_valid(dataset, names)
 
     train, natural, test, validation = loaded.train, loaded.natural, loaded.test, None
-    of_all = data.holdout == "global"
-    if of_all:
-        to_validate, to_test = data.fractions
-        held = np.zeros(len(train), np.int64)
+    is_global = data.holdout == "global"
+    if is_global:
+        fractions = data.fractions if test is None else (data.fractions[0], 0.0)
+        roles = hold_out(train.y, fractions, seed)
         if test is None:
-            held[_stratified(train.y, to_test, generator(seed, Stream.TEST_SET))] = _TEST
-            test = train.select(np.flatnonzero(held == _TEST))
-        if to_validate:
-            rest = np.flatnonzero(held == _TRAIN)
-            fraction = to_validate * len(held) / max(len(rest), 1)
-            picked = _stratified(train.y[rest], fraction, generator(seed, Stream.HOLDOUT))
-            held[rest[picked]] = _VALIDATION
-            validation = train.select(np.flatnonzero(held == _VALIDATION))
-        if held.any():
-            kept = np.flatnonzero(held == _TRAIN)
-            train, natural = train.select(kept), None if natural is None else natural[kept]
-        _not_empty(dataset.name, train, test)
+            test = train.select(np.flatnonzero(roles == TEST))
+        if data.fractions[0]:
+            validation = train.select(np.flatnonzero(roles == VALIDATION))
+        if roles.any():
+            rest = np.flatnonzero(roles == TRAIN)
+            train, natural = train.select(rest), None if natural is None else natural[rest]
+        _check_not_empty(dataset.name, train, test)
 
-    count = len(chosen) if chosen is not None else clients.count
-    assert count is not None  # Partition demands it for every split but the natural one
+    count = len(names) if names is not None else clients.count
+    assert count is not None  # `Partition` refuses to do without it for all splits but natural
     pool = Pool(train.y, count, natural, x=train.x, num_classes=dataset.num_classes)
     owner = assign(clients.split, pool, generator(seed, Stream.SPLIT), _sizes(clients, pool, seed))
     order = np.argsort(owner, kind="stable")
     unused = int((owner == NO_ONE).sum())
     order, bounds = order[unused:], np.cumsum(np.bincount(owner[owner >= 0], minlength=count))[:-1]
     dealt = np.split(order, bounds)
-    parts: list[tuple[np.ndarray, ...]] = [tuple(dealt), (), ()]
-    if not of_all:
-        held = _held_by_clients(train.y, order, owner, data.fractions, seed)
-        parts = [
-            tuple(own[held[own] == part] for own in dealt) for part in (_TRAIN, _VALIDATION, _TEST)
+    by_role: list[tuple[np.ndarray, ...]] = [tuple(dealt), (), ()]
+    if not is_global:
+        roles = hold_out_by_client(train.y, order, owner, data.fractions, seed)
+        by_role = [
+            tuple(positions[roles[positions] == role] for positions in dealt)
+            for role in (TRAIN, VALIDATION, TEST)
         ]
         if test is None:
-            test = train.select(np.concatenate(parts[_TEST]))
+            test = train.select(np.concatenate(by_role[TEST]))
         if data.fractions[0]:
-            validation = train.select(np.concatenate(parts[_VALIDATION]))
-        _not_empty(dataset.name, train, test)
+            validation = train.select(np.concatenate(by_role[VALIDATION]))
+        _check_not_empty(dataset.name, train, test)
     assert test is not None
     return FederatedData(
         train=train,
-        clients=parts[_TRAIN],
-        names=tuple(chosen if chosen is not None else (f"client-{i}" for i in range(count))),
+        clients=by_role[TRAIN],
+        names=tuple(names if names is not None else (f"client-{i}" for i in range(count))),
         test=test,
         num_classes=dataset.num_classes,
         validation=validation,
-        client_validation=parts[_VALIDATION],
-        client_test=parts[_TEST],
+        client_validation=by_role[VALIDATION],
+        client_test=by_role[TEST],
         shift=tuple(clients.shift),
         seed=seed,
         unused=unused,
@@ -214,74 +209,32 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     )
 
 
+def _draw_natural_clients(dataset: Dataset, count: Optional[int], seed: int) -> list[str]:
+    """Draws `count` natural clients, or takes all, in the order of the data set.
+
+    Raises:
+        DataError: there are fewer.
+
+    """
+    names = list(dataset.natural)
+    if count is not None and count > len(names):
+        raise DataError(f"{dataset.name} has {len(names)} natural clients, not {count}")
+    size = count or len(names)
+    drawn = generator(seed, Stream.POPULATION).choice(len(names), size, replace=False)
+    return [names[i] for i in np.sort(drawn)]
+
+
 def _sizes(clients: Partition, pool: Pool, seed: int) -> Optional[Callable[[], np.ndarray]]:
-    """What draws the clients' sizes, or None where the scenario asks for none."""
-    chosen, rng = clients.size, generator(seed, Stream.SIZES)
-    if chosen is None:
+    """Returns a function that draws the clients' sizes; None where the scenario asks for none."""
+    size, rng = clients.size, generator(seed, Stream.SIZES)
+    if size is None:
         return None
-    return lambda: draw(chosen, pool.clients, len(pool.labels), rng)
+    return lambda: draw(size, pool.clients, len(pool.labels), rng)
 
 
-def _not_empty(name: str, train: Examples, test: Examples) -> None:
+def _check_not_empty(name: str, train: Examples, test: Examples) -> None:
     if not len(test) or not len(train):
         raise DataError(
             f"{name} gives {len(train)} training and {len(test)} test examples; neither may be "
             "empty"
         )
-
-
-def _stratified(labels: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Int positions of a random `fraction` of the examples, in which labels keep their proportions.
-
-    Systematic sampling: evenly spaced positions of the shuffled, then label-sorted examples
-    (W. G. Cochran, Sampling Techniques, 3rd ed. 1977, chapter 8).
-    """
-    n = len(labels)
-    shuffled = rng.permutation(n)
-    by_label = shuffled[np.argsort(_strata(labels)[shuffled], kind="stable")]
-    count = np.array([min(n, round(n * fraction))])
-    return by_label[_evenly_spaced(np.array([n]), count, rng)]
-
-
-def _held_by_clients(
-    labels: np.ndarray,
-    dealt: np.ndarray,
-    owner: np.ndarray,
-    fractions: tuple[float, float],
-    seed: int,
-) -> np.ndarray:
-    """Int8 (n,): which part of its client's examples each one belongs to.
-
-    As `_stratified`, for every client by itself; each keeps at least one example to train on.
-
-    Args:
-        labels: (n,), of all examples.
-        dealt: int, the positions of those that a client has.
-        owner: int (n,), the client of each example.
-        fractions: of a client's examples, those for validation and for testing.
-        seed: of the scenario.
-    """
-    rng = generator(seed, Stream.HOLDOUT)
-    shuffled = rng.permutation(dealt)
-    left = shuffled[np.lexsort((_strata(labels)[shuffled], owner[shuffled]))]
-    all_ = np.bincount(owner[dealt])
-    held = np.zeros(len(labels), np.int8)
-    for part, fraction in zip((_VALIDATION, _TEST), fractions):
-        sizes_left = np.bincount(owner[left], minlength=len(all_))
-        counts = np.minimum(np.rint(all_ * fraction).astype(np.int64), sizes_left - 1)
-        held[left[_evenly_spaced(sizes_left, counts, rng)]] = part
-        left = left[held[left] == _TRAIN]
-    return held
-
-
-def _strata(labels: np.ndarray) -> np.ndarray:
-    """What keeps its proportions: nothing where an example has many labels."""
-    return labels if labels.ndim == 1 else np.zeros(len(labels), np.int8)
-
-
-def _evenly_spaced(group: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Int positions: of groups of `group` neighbors each, `counts` of each group."""
-    of = np.repeat(np.arange(len(group)), counts)
-    within = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
-    spaced = ((within + rng.random(len(group))[of]) * group[of] / counts[of]).astype(np.int64)
-    return (np.cumsum(group) - group)[of] + np.minimum(spaced, group[of] - 1)

@@ -1,4 +1,4 @@
-"""The clients, as far as client systems need to know them."""
+"""The clients, as far as sampling and dropout need to know them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, cast
 
 from pydantic import (
     AfterValidator,
@@ -24,10 +24,11 @@ from pydantic import (
 )
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import write_text
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
-from pytest_federated.results.store import file_name, json_text, write_text
+from pytest_federated.results.store import file_name, json_text
 
 FOLDER = "baselines"
 # What no training depends on; seeds are a baseline's own.
@@ -184,7 +185,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _flat(value: Mapping[str, Any], above: str) -> Any:
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
-            yield from _flat(inner, f"{above}{key}.")
+            yield from _flat(cast("Mapping[str, Any]", inner), f"{above}{key}.")
         else:
             yield f"{above}{key}", inner
 

@@ -69,6 +69,7 @@ expectations = Expectations(
     ExpectationSpec,
     BoundedSection,
     plural="expectations",
+    package=__package__,
 )
 
 _by_params: dict[type[BaseModel], Entry[Any, Spec]] = {}  # by those of the metric

@@ -20,7 +20,8 @@ from pytest_federated.running.pipeline import submit
 from pytest_federated.running.plan import Plan, plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
-from pytest_federated.user.modules import has_scenarios, own_folders
+from pytest_federated.user.installed import has_scenarios
+from pytest_federated.user.modules import own_folders
 
 
 def unreached(case: Case) -> Result:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, create_model
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.spec import Spec
 from pytest_federated.user.functions import files_of
-from pytest_federated.user.modules import is_installed
+from pytest_federated.user.installed import is_installed
 
 OWN_FOLDER = Path(__file__).parent.parent  # of this package
 

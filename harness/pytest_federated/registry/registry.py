@@ -19,7 +19,7 @@ from pytest_federated.core.suggestions import suggest
 from pytest_federated.registry.discovery import import_package, load_entry_points
 from pytest_federated.registry.entry import Entry, make_entry
 from pytest_federated.registry.spec import Spec, build_spec
-from pytest_federated.user.modules import scenario_folder
+from pytest_federated.user.reading import scenario_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Spec)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pytest_federated.core.files import write_text
 from pytest_federated.report.markup import anchors, escape, paragraph, quoted, table
 from pytest_federated.report.plots.plot import draw_overviews, draw_scenario, plot_kinds
 from pytest_federated.report.plots.style import Picture
@@ -22,7 +23,6 @@ from pytest_federated.results.store import (
     natural,
     with_earlier_figures,
     write_result,
-    write_text,
 )
 
 REPORT, PLOTS = "report.md", "plots"

@@ -5,49 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import write_text
 from pytest_federated.results.record import Result
 
 FOLDER = "records"
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add it
-# stays below the 255 of most file systems, and below the 143 of encrypted ones.
+# stays below the 255 of most file participation, and below the 143 of encrypted ones.
 LONGEST_NAME = 100
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all, making its folder; unchanged files are left alone."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """As `write_text`."""
-    if path.is_file() and path.read_bytes() == data:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _without_nan(value: Any) -> Any:

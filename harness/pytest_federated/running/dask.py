@@ -22,7 +22,8 @@ from pytest_federated.running.options import Options, default_cache
 from pytest_federated.running.pipeline import train_seed
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
-from pytest_federated.user.modules import folders, import_file, is_installed, own_folders, root
+from pytest_federated.user.installed import is_installed
+from pytest_federated.user.modules import folders, import_file, own_folders, root
 
 if TYPE_CHECKING:
     from distributed import Client, Future

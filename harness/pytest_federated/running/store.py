@@ -10,7 +10,8 @@ from typing import Optional
 from pydantic import ValidationError
 
 from pytest_federated.core.errors import warn_not_kept
-from pytest_federated.results.store import json_text, write_text
+from pytest_federated.core.files import write_text
+from pytest_federated.results.store import json_text
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import TrainingHistory
 

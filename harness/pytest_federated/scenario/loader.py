@@ -16,7 +16,7 @@ from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario, choices
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, read_documents
-from pytest_federated.user.modules import read_from
+from pytest_federated.user.reading import read_from
 
 DEFAULTS = "defaults.yaml"
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")

@@ -151,7 +151,7 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
-        reason = no_epsilon(self.training.aggregator, self.clients.systems)
+        reason = no_epsilon(self.training.aggregator, self.clients.participation)
         if "epsilon" in self.expect and reason:
             raise problem("expect.epsilon", f"no epsilon can be promised: {reason}")
         return self

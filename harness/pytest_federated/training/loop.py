@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pytest_federated.clients.cohort import cohort_of_round, most_often
-from pytest_federated.clients.systems import Systems
+from pytest_federated.clients.participation import Participation
 from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import measure
@@ -46,7 +46,7 @@ def train(
     seed: int,
     observer: Observer = Observer(),  # noqa: B008  # does nothing
     checkpoints: Optional[Checkpoints] = None,
-    systems: Systems = Systems(),  # noqa: B008  # frozen
+    participation: Participation = Participation(),  # noqa: B008  # frozen
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
@@ -59,24 +59,24 @@ def train(
         observer: called after each round; the training ends where it returns True.
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
-        systems: how clients are drawn, drop out, straggle and attack.
+        participation: how clients are drawn, drop out, straggle and attack.
 
     Returns:
         The history; where the training diverged it ends with the round in which it did.
 
     Raises:
         ModelError: the model cannot be built or does not fit the data.
-        DataError: the client systems do not fit the federation, or clients that are to fine-tune
-            the model hold nothing out.
+        DataError: sampling, dropout or stragglers do not fit the federation, or clients that are
+            to fine-tune the model hold nothing out.
 
     """
-    trainer = trainer_for(model, training, data, cohort_size, systems.scales_updates)
+    trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = checkpoints.latest(trainer.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
     watching = Observers((checkpoints, observer)) if checkpoints else observer
     diverged = None
     try:
-        for step in steps(data, model, training, cohort_size, seed, begin, systems):
+        for step in steps(data, model, training, cohort_size, seed, begin, participation):
             so_far = Progress((*so_far.rounds, step.round), step.state)
             diverged = _divergence(step.round, step.planned_examples)
             if watching.after_round(so_far) or diverged:
@@ -99,11 +99,11 @@ def train(
     aggregator = aggregators.entry(training.aggregator)
     private = guarantee(
         training.aggregator,
-        systems,
+        participation,
         len(data.clients),
         cohort_size,
         len(so_far.rounds),
-        most_often(data, cohort_size, seed, len(so_far.rounds), systems)
+        most_often(data, cohort_size, seed, len(so_far.rounds), participation)
         if aggregator.spec.by_participation
         else None,
     )
@@ -171,14 +171,14 @@ def steps(
     cohort_size: int,
     seed: int,
     begin: Optional[Progress] = None,
-    systems: Systems = Systems(),  # noqa: B008  # frozen
+    participation: Participation = Participation(),  # noqa: B008  # frozen
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
-    trainer = trainer_for(model, training, data, cohort_size, systems.scales_updates)
+    trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = begin or Progress((), trainer.initial_state(seed, data))
     state, work = begin.state, training.local_work
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
-        cohort = cohort_of_round(data, cohort_size, seed, number, work, systems)
+        cohort = cohort_of_round(data, cohort_size, seed, number, work, participation)
         metrics = _NOTHING
         if len(cohort.clients):
             state, metrics = trainer.next(state, cohort, work, seed, number)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, Optional
 
 from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import SamplerSpec, samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import kind
 from pytest_federated.training.aggregators.aggregator import aggregators
@@ -24,7 +24,7 @@ class Guarantee(NamedTuple):
 
 def guarantee(
     aggregator: Section,
-    systems: Systems,
+    participation: Participation,
     population: int,
     cohort_size: int,
     rounds: int,
@@ -55,7 +55,7 @@ def guarantee(
     Practical and Private (Deep) Learning without Sampling or Shuffling, ICML 2021, appendix D,
     arXiv:2103.00039.
     """
-    if no_epsilon(aggregator, systems):
+    if no_epsilon(aggregator, participation):
         return None
     noise: float = aggregator.noise_multiplier  # type: ignore[attr-defined]  # see the trait
     delta: float = aggregator.delta  # type: ignore[attr-defined]  # see the trait
@@ -70,7 +70,7 @@ def guarantee(
         accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
         accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(own, rounds))
         return Guarantee(float(accountant.get_epsilon(delta)), delta)
-    accounting = samplers.entry(systems.sampling).spec.accounting
+    accounting = samplers.entry(participation.sampling).spec.accounting
     assert accounting is not None  # or `no_epsilon` would have said so
     relation, event = {
         "poisson": (
@@ -92,7 +92,7 @@ def guarantee(
     return Guarantee(float(accountant.get_epsilon(delta)), delta)
 
 
-def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
+def no_epsilon(aggregator: Section, participation: Participation) -> Optional[str]:
     """Why no epsilon can be promised, and with what one can; None where it can."""
     name = kind(aggregator)
     if not is_private(aggregator):
@@ -100,21 +100,21 @@ def no_epsilon(aggregator: Section, systems: Systems) -> Optional[str]:
         return f"the aggregator {name} adds no noise; allowed: {', '.join(able)}"
     if _zeroes(aggregator):
         return "the bound of zeroing is estimated without noise; leave zeroing out"
-    sampler = samplers.entry(systems.sampling)
+    sampler = samplers.entry(participation.sampling)
     if not _is_accounted(sampler.spec, aggregator):
         able = [n for n in samplers.names() if _is_accounted(samplers[n].spec, aggregator)]
         return (
             f"with {sampler.name} sampling one client can change which others take part, and "
             f"{name} does not account for that; allowed: {', '.join(able)}"
         )
-    if systems.dropout and not dropouts.entry(systems.dropout).spec.ignores_data:
+    if participation.dropout and not dropouts.entry(participation.dropout).spec.ignores_data:
         return (
-            f"the dropout {kind(systems.dropout)} may depend on what clients hold; one registered "
-            "with ignores_data=True does not"
+            f"the dropout {kind(participation.dropout)} may depend on what clients hold; "
+            "one registered with ignores_data=True does not"
         )
-    if systems.stragglers:
+    if participation.stragglers:
         is_amplified = not _is_tree(aggregator) and sampler.spec.accounting != "listed"
-        if is_amplified or not stragglers.entry(systems.stragglers).spec.ignores_data:
+        if is_amplified or not stragglers.entry(participation.stragglers).spec.ignores_data:
             return "one client can change which others straggle; leave clients.stragglers out"
     return None
 

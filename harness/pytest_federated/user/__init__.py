@@ -1,1 +1,1 @@
-"""TODO."""
+"""The code and the files of the user that scenarios name."""

@@ -21,15 +21,10 @@ from typing import Annotated, Any, Optional, get_args
 from pydantic import BaseModel, Field
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.user.modules import (
-    Source,
-    Sources,
-    is_installed,
-    outside,
-    place,
-    space,
-    space_of,
-)
+from pytest_federated.user.installed import is_installed
+from pytest_federated.user.modules import place, space, space_of
+from pytest_federated.user.sources import Source, Sources
+from pytest_federated.user.sys_modules import outside
 
 # Of code that cannot be read: the same in this process, and never again.
 _UNREADABLE = uuid.uuid4().hex

@@ -94,15 +94,20 @@ def new_file(plural: str, registry: Registry[Any, ..., Any]) -> str:
         for name, p in signature.parameters.items()
         if p.kind is p.POSITIONAL_ONLY and name != "self"
     ]
-    bare = ["*histories" if plural == "checks" else "*"]
+    parameters = ", ".join([*taken, "*", "depth: int = 3"])
     traits = f", {TRAITS[plural]}" if plural in TRAITS else ""
     return (
         f"from {module_of(registry)} import {plural}\n\n\n"
         f'@{plural}("new_{plural}"{traits})\n'
-        f"def new({', '.join([*taken, *bare])}, depth: int = 3):\n"
+        f"def new({parameters}):\n"
         f'    """One more of the {plural}."""\n'
         f"    {BODIES.get(plural, 'raise NotImplementedError')}\n"
     )
+
+
+def name_of(registry: Registry[Any, ..., Any]) -> str:
+    """The plural of its entries."""
+    return next(plural for plural, one in concepts().items() if one is registry)
 
 
 def module_of(registry: Registry[Any, ..., Any]) -> str:
@@ -112,7 +117,7 @@ def module_of(registry: Registry[Any, ..., Any]) -> str:
         for name, module in list(sys.modules.items())
         if name.startswith(f"{registry.package}.")
         and any(value is registry for value in vars(module).values())
-        and "= Registry(" in inspect.getsource(module)
+        and f"\n{name_of(registry)} = " in inspect.getsource(module)
     }
     return home
 

@@ -13,7 +13,7 @@ from pytest_federated.__main__ import main
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.history import TrainingHistory
-from pytest_federated.user.modules import read_from
+from pytest_federated.user.reading import read_from
 
 SCENARIO = """\
 schema: 1

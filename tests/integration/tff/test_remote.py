@@ -25,8 +25,8 @@ from forked_programs import Program, environment
 from paths import ROOT
 from processes import is_running, wait_until, worker_pids
 from pytest_federated.__main__ import main
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.tff import health, launch, remote
 from pytest_federated.tff.addresses import parse_addresses
@@ -124,7 +124,7 @@ def train(
     execution: str,
     *,
     after_round_1: Callable[[], None] = lambda: None,
-    systems: Systems = Systems(),  # noqa: B008  # frozen
+    participation: Participation = Participation(),  # noqa: B008  # frozen
     **training: object,
 ) -> list[np.ndarray]:
     """The server's state, and the clients' where they have one, after three rounds of thirteen."""
@@ -133,7 +133,7 @@ def train(
     model = models.parse({"kind": "mlp", "hidden": [16]})
     settings = Training.model_validate({"rounds": 3, "execution": execution, **training})
     last = None
-    for last in steps(data, model, settings, 13, 1, systems=systems):
+    for last in steps(data, model, settings, 13, 1, participation=participation):
         if last.round.round == 1:
             after_round_1()
     assert last
@@ -243,9 +243,11 @@ def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> N
     assert (undividable(trainer.algorithm.computation) is None) == (promise == "yes")
     if promise == "yes":
         cohorts = {"kind": "fixed", "cohorts": [list(range(13)), []]}
-        systems = Systems(sampling=samplers.parse(cohorts))
-        alone = train([], "auto", systems=systems, aggregator=chosen)
-        assert_close(train(lasting[:2], "auto", systems=systems, aggregator=chosen), alone)
+        participation = Participation(sampling=samplers.parse(cohorts))
+        alone = train([], "auto", participation=participation, aggregator=chosen)
+        assert_close(
+            train(lasting[:2], "auto", participation=participation, aggregator=chosen), alone
+        )
 
 
 def test_what_cannot_be_divided_says_so_and_runs_on_one_worker(

@@ -36,8 +36,8 @@ from numpy_reference import (
 )
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import LocalWork, cohort_of_round, shuffled_examples
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.stragglers.straggler import stragglers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
@@ -309,14 +309,14 @@ def test_centralized_leaves_out_what_stragglers_do_not_get_done(
     data: FederatedData, kind: str
 ) -> None:
     settings = Training.model_validate({**BASE, "local_epochs": 3, "algorithm": "centralized"})
-    systems = Systems(stragglers=stragglers.parse({"kind": kind, "share": 0.75}))
+    participation = Participation(stragglers=stragglers.parse({"kind": kind, "share": 0.75}))
     weights = [
         w.numpy().astype(np.float64)
         for w in trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     ]
-    done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
+    done = list(steps(data, MODEL, settings, COHORT, SEED, participation=participation))
     for number, step in enumerate(done, start=1):
-        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, systems)
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, participation)
         assert step.round.stragglers == 3
         order = generator(SEED, Stream.ALGORITHM, number).permutation(
             sum(map(len, cohort.examples))

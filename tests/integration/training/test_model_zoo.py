@@ -16,7 +16,7 @@ import pytest
 from example_data import federation
 from paths import HELPERS
 from pytest_federated.clients.cohort import cohort_of_round
-from pytest_federated.clients.systems import Systems
+from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import TaskKind
@@ -80,7 +80,7 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
     )
     begin = trainer_for(chosen, settings(), data).initial_weights(0)
     state = process.set_model_weights(process.initialize(), begin)
-    cohort = cohort_of_round(data, 2, 0, 1, settings().local_work, Systems())
+    cohort = cohort_of_round(data, 2, 0, 1, settings().local_work, Participation())
     state = process.next(state, standard.arguments(cohort.examples, settings().local_work)).state
     return [np.asarray(w) for part in process.get_model_weights(state) for w in part]
 

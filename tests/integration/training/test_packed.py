@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.dropout.dropout import dropouts
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.engine.build import trainer_for
@@ -27,11 +27,11 @@ def weights(
     data: FederatedData, execution: str, model: Any, cohort: int, **training: Any
 ) -> tuple[list[np.ndarray], Any]:
     """The server's weights after the last round, and that round."""
-    return weights_with(Systems(), data, execution, model, cohort, **training)
+    return weights_with(Participation(), data, execution, model, cohort, **training)
 
 
 def weights_with(
-    systems: Systems,
+    participation: Participation,
     data: FederatedData,
     execution: str,
     model: Any,
@@ -40,7 +40,7 @@ def weights_with(
 ) -> tuple[list[np.ndarray], Any]:
     """The same, under these conditions."""
     settings = Training.model_validate({"rounds": 2, "execution": execution, **training})
-    *_, last = steps(data, models.parse(model), settings, cohort, 1, systems=systems)
+    *_, last = steps(data, models.parse(model), settings, cohort, 1, participation=participation)
     trainer = trainer_for(models.parse(model), settings, data)
     assert trainer.execution.kind == execution
     after = trainer.algorithm.weights(last.state)
@@ -134,7 +134,7 @@ def test_a_client_that_is_not_finite_is_left_out_by_both() -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
-    conditions = Systems(
+    conditions = Participation(
         dropout=dropouts.parse({"rate": 0.2}),
         stragglers=stragglers.parse({"kind": "steps", "share": 0.7}),
         attacks=attacks.parse({"kind": "label_flip", "share": 0.3}),
@@ -158,7 +158,7 @@ def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("aggregator", ["mean", "median", {"kind": "trimmed_mean", "trim": 0.3}])
 def test_aggregators_and_attacks_are_the_same_to_both(aggregator: Any) -> None:
-    attack = Systems(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
+    attack = Participation(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
     model, settings = {"kind": "mlp", "hidden": [5]}, {"aggregator": aggregator}
     (standard, a), (packed, b) = (
@@ -185,7 +185,7 @@ def test_a_round_without_clients_changes_nothing(execution: str) -> None:
         Training(rounds=4, execution=execution),  # type: ignore[arg-type]  # one of its words
         2,
         1,
-        systems=Systems(sampling=cohorts),
+        participation=Participation(sampling=cohorts),
     )
     first, empty, third, last = history.rounds
     assert history.diverged is None

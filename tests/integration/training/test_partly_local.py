@@ -16,8 +16,8 @@ import tree
 from example_data import federation
 from numpy_reference import Weights, gradient
 from pytest_federated.clients.cohort import Cohort, cohort_of_round, shuffled_examples
+from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.stragglers.straggler import stragglers
-from pytest_federated.clients.systems import Systems
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("running")
 
 SEED, ROUNDS, COHORT, BATCH, RATE = 1, 3, 4, 4, 0.1
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
-ALL_WELL = Systems()
+ALL_WELL = Participation()
 BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": BATCH}
 
 
@@ -43,9 +43,9 @@ def training(**algorithm: Any) -> Training:
 def run(
     data: FederatedData,
     settings: Training,
-    systems: Systems = ALL_WELL,
+    participation: Participation = ALL_WELL,
 ) -> tuple[list[Step], Trainer]:
-    done = list(steps(data, MODEL, settings, COHORT, SEED, systems=systems))
+    done = list(steps(data, MODEL, settings, COHORT, SEED, participation=participation))
     return done, trainer_for(MODEL, settings, data, COHORT)
 
 
@@ -128,14 +128,14 @@ def check(
     data: FederatedData,
     settings: Training,
     own: set[int],
-    systems: Systems = ALL_WELL,
+    participation: Participation = ALL_WELL,
     **keys: Any,
 ) -> None:
-    done, trainer = run(data, settings, systems)
+    done, trainer = run(data, settings, participation)
     first = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
     reference = Reference(data, first, own, **keys)
     for number, step in enumerate(done, start=1):
-        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, systems)
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, participation)
         assert step.round.examples == reference.round(cohort) == step.planned_examples
         for a, b in zip(shared(step), reference.shared()):
             np.testing.assert_allclose(a, b, rtol=0, atol=2e-6)
@@ -163,7 +163,7 @@ def test_the_keys_of_the_reconstruction(data: FederatedData) -> None:
     keys = {"split": False, "uniform": True, "epochs": 2, "most": 5, "rate": 0.3}
     held = tuple(own[: len(own) // 3] for own in data.clients)
     kept = tuple(own[len(own) // 3 :] for own in data.clients)
-    slow = Systems(stragglers=stragglers.parse({"kind": "epochs", "share": 0.5}))
+    slow = Participation(stragglers=stragglers.parse({"kind": "epochs", "share": 0.5}))
     check(replace(data, clients=kept, client_test=held), training(**chosen), {0, 1}, slow, **keys)
 
 

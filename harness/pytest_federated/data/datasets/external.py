@@ -6,13 +6,14 @@ depends on what they hold, so a data set names them, by its trait ``reads``.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pytest_federated.core.files import write_text
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Cache, Reads, datasets
-from pytest_federated.data.datasets.tff.unpacked import write_file
 from pytest_federated.user import files as user_files
 
 _LARGE = 1 << 26  # bytes of a file whose hash is kept, as reading it takes long
@@ -65,9 +66,6 @@ def _of_file(file: Path, cache: Cache) -> str:
     if of not in known:
         known = {k: v for k, v in known.items() if not k.startswith(f"{file.resolve()} ")}
         known[of] = user_files.of_file(file)
-        try:
-            text = json.dumps(known, indent=1, sort_keys=True)
-            write_file(kept, lambda out: out.write(text.encode()))
-        except OSError:  # then it is read again
-            pass
+        with contextlib.suppress(OSError):  # then it is read again
+            write_text(kept, json.dumps(known, indent=1, sort_keys=True))
     return known[of]

@@ -55,7 +55,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(shifted)]] if shifted else []),
-        *systems_rows(clients),
+        *participation_rows(clients),
         ["examples per client", held],
         *heterogeneity_rows(result),
         *([["model", choice_text(models, s["model"])]] if s["model"] else []),
@@ -75,7 +75,7 @@ def _tested(data: dict[str, Any], examples: int) -> str:
     return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
 
 
-def systems_rows(clients: dict[str, Any]) -> list[list[str]]:
+def participation_rows(clients: dict[str, Any]) -> list[list[str]]:
     """How clients come, go and behave, as settings with their values, where a scenario says so."""
     registries: dict[str, Registry[Any, ..., Any]] = {
         "sampling": samplers,

@@ -12,7 +12,7 @@ from pytest_federated.metrics.measure import keys_in
 from pytest_federated.metrics.metric import spec_of
 from pytest_federated.report.tables.cells import figure, interval, spread
 from pytest_federated.report.tables.choices import choice_text
-from pytest_federated.report.tables.settings import systems_rows
+from pytest_federated.report.tables.settings import participation_rows
 from pytest_federated.results.record import Result, Verdict
 from pytest_federated.training.algorithms.algorithm import algorithms
 
@@ -50,7 +50,7 @@ def summary_row(result: Result) -> list[str]:
                 choice_text(splits, clients["split"]),
                 *([f"size {choice_text(sizes, clients['size'])}"] if clients.get("size") else []),
                 *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
-                *(f"{key} {text}" for key, text in systems_rows(clients)),
+                *(f"{key} {text}" for key, text in participation_rows(clients)),
             ]
         ),
         f"{statistics.fmean(distances):.3f}" if distances else "–",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.core.files import replacing, write_text
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.datasets.rows import Joined, mapped
 
@@ -76,7 +75,7 @@ class Unpacked:
             names = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             names = [str(n) for n in self._opened().client_ids]
-            write_file(file, lambda out: out.write(json.dumps(names).encode()))
+            write_text(file, json.dumps(names))
         return names
 
     def _opened(self) -> Any:
@@ -100,12 +99,9 @@ class Unpacked:
         y = _joined([p.y for p in parts], np.empty(0, np.int32))
         y = y if y.dtype == np.int8 else y.astype(np.int32)
         x = _joined([p.x for p in parts], np.empty((0, 1), np.float32))
-
-        def write(out: IO[bytes]) -> None:
+        with replacing(file) as out:
             np.save(out, y)
             np.save(out, x)
-
-        write_file(file, write)
 
 
 def _joined(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:
@@ -117,19 +113,6 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
     with file.open("rb") as opened:
         labels = np.load(opened)
         return labels, mapped(file, opened.tell())
-
-
-def write_file(file: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Writes a file under another name first."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    handle, staging = tempfile.mkstemp(prefix=f"{file.name}-", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            write(out)
-        Path(staging).replace(file)
-    except BaseException:
-        Path(staging).unlink(missing_ok=True)
-        raise
 
 
 def folder_for(source: Path, cache: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""What a scenario says about its client systems, all together."""
+"""How clients take part: who is asked, who drops out, who straggles, and who attacks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pytest_federated.core.schema import Section
 
 
 @dataclass(frozen=True)
-class Systems:
-    """Validated choices; the default is that all goes well.
+class Participation:
+    """The scenario's validated choices; by default all goes well.
 
     Attributes:
         sampling: who is asked to take part in a round.

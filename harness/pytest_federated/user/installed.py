@@ -1,0 +1,47 @@
+"""What belongs to Python and to installed packages, not to the user."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import sysconfig
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Union
+
+OURS = __name__.partition(".")[0]
+PACKAGE_FOLDERS = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
+STANDARD: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset()) | frozenset(
+    sys.builtin_module_names
+)
+_PATHS = sysconfig.get_paths()
+_INSTALLED = tuple(
+    str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+# Of all scenarios so far; what is in one of them is the user's own wherever it is.
+scenario_folders: set[str] = set()
+
+
+def has_scenarios(folder: Path) -> None:
+    """Says that a folder has scenarios, whose modules are not for those of other folders."""
+    scenario_folders.add(str(folder.absolute()))
+
+
+def is_installed(path: Union[str, Path]) -> bool:
+    """Whether a file or folder belongs to Python or to its installed packages."""
+    resolved = Path(path).resolve()
+    # Packages may be of several environments, as with system packages or `uv run --with`.
+    is_package = not PACKAGE_FOLDERS.isdisjoint(resolved.parts)
+    return is_package or str(resolved).startswith(_INSTALLED)
+
+
+def is_taken(top: str) -> bool:
+    """Whether a standard or an installed module has that name."""
+    return top in STANDARD or _is_installed_name(top, tuple(sys.path))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _is_installed_name(top: str, path: tuple[str, ...]) -> bool:
+    installed = [p for p in path if p and p not in scenario_folders and is_installed(p)]
+    spec = PathFinder.find_spec(top, installed)
+    return spec is not None and spec.origin is not None
