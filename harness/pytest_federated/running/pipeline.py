@@ -169,7 +169,7 @@ def train_seed(
 
 
 def _timing(scenario: Scenario, options: Options) -> Options:
-    """What was trained before took no time now: without it, where time is judged."""
+    """Returns options that reuse nothing where time is judged: what is reused took no time."""
     if options.benchmark and has_wall_time(scenario.expect):
         return replace(options, reuse=False, store=options.store.without_memory())
     return replace(options, benchmark=False)

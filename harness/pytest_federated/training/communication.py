@@ -37,7 +37,7 @@ def traffic_of(
 
     The algorithm's trait ``traffic`` says what that is, where it is not the weights down and the
     changes of the trainable ones up. An aggregator that compresses says what is left of a change
-    by a method `compressed_bytes` of its factory, which is given the trainable weights.
+    by a method `compressed_bytes` of its factory, of the trainable weights.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Who watches a training: what it is told, and what it may say."""
+"""Observers of trainings: called before, after each round, and at the end."""
 
 from __future__ import annotations
 

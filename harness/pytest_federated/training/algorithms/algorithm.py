@@ -100,7 +100,7 @@ class Algorithm(abc.ABC):
 
 @dataclass(frozen=True)
 class TffComposition:
-    """Of which parts of TFF an algorithm is made, for its page.
+    """The parts of TFF that an algorithm is composed of, for its page.
 
     Attributes:
         by: TFF's builder, or what it is composed with.
@@ -146,11 +146,10 @@ class AlgorithmInputs:
         scaled: whether clients may multiply their updates by a factor, which then comes with
             each of their batches (training/engine/update_scaling.py); of packed clients they
             always may.
-        packed: whether the process is given packed clients. Only asked of algorithms that are
-            registered with ``packs=True``.
-        rounds: how many there will be; only told to algorithms registered with ``by_round=True``.
+        packed: whether clients come packed; only for algorithms registered with ``packs=True``.
+        rounds: how many there will be; only for algorithms registered with ``by_round=True``.
         adapter: the scenario's model, a `pytest_federated.training.models.adapters.ModelAdapter`.
-        population: how many clients there are; only told to those with ``by_population=True``.
+        population: how many clients there are; only for those with ``by_population=True``.
 
     """
 
@@ -173,7 +172,7 @@ class AlgorithmSpec(Spec):
 
     Attributes:
         tff: what it is made of.
-        packs: it can be given packed clients.
+        packs: it can train packed clients.
         fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
         unused: keys of `training` that it has no use for.
         by_round: it depends on how many rounds there are.

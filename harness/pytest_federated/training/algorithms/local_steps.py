@@ -62,7 +62,7 @@ def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
 
 
 def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
-    """What trains a model by itself, given what `types_of` gives."""
+    """Returns the computations that train a model by itself, for the types of `types_of`."""
     tff: Any = import_tff()
 
     @tff.tensorflow.computation

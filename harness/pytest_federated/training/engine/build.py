@@ -51,7 +51,7 @@ from pytest_federated.user.functions import (
 if TYPE_CHECKING:
     import tensorflow_federated as tff
 
-# By what they are made of; each registration of something chosen has a type of its own.
+# By the settings that they are built from; each registered entry has a type of its own.
 _Key = tuple[str, tuple[type[Section], ...]]
 _trainers: dict[_Key, Trainer] = {}
 _adapters: dict[_Key, ModelAdapter] = {}

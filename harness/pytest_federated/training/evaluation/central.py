@@ -19,7 +19,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(adapter: ModelAdapter, test: Examples) -> Evaluation:
-    """Mean loss and accuracy (0 to 1) of a model over the counted positions of all examples.
+    """Returns a model's mean loss and accuracy (0 to 1) over the counted positions of all examples.
 
     The mean of the loss is that over examples where the model takes its loss over these.
     """
@@ -37,7 +37,7 @@ def evaluate(adapter: ModelAdapter, test: Examples) -> Evaluation:
 
 
 def outputs(adapter: ModelAdapter, batch: Examples) -> tuple[float, np.ndarray, np.ndarray]:
-    """Mean loss of a batch, which positions are right, and which are counted (bool, as labels)."""
+    """Returns a batch's mean loss, and which positions are right and counted (bool, as labels)."""
     import tensorflow as tf
 
     loss, predictions = adapter.forward(batch.x, batch.y)
@@ -46,6 +46,6 @@ def outputs(adapter: ModelAdapter, batch: Examples) -> tuple[float, np.ndarray, 
 
 
 def mean(judged: Iterable[tuple[Evaluation, int]]) -> Evaluation:
-    """The mean of evaluations, each with its weight."""
+    """Returns the mean of evaluations, each with its weight."""
     figures, weights = zip(*judged)
     return Evaluation(*(float(f) for f in np.average(figures, axis=0, weights=weights)))

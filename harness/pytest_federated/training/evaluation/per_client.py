@@ -31,7 +31,7 @@ class ClientFigures(NamedTuple):
 def client_figures(
     adapter: ModelAdapter, data: FederatedData, seed: int, processed: int
 ) -> ClientFigures:
-    """Accuracy of the adapter's weights on each client's own examples.
+    """Returns the accuracy of the adapter's weights on each client's own examples.
 
     On those that the client holds out for testing, else on those it trains on. Many clients'
     examples make one batch, so that the cost is that of the examples. Of many clients some are
@@ -60,7 +60,7 @@ def client_figures(
 
 
 def class_recall(adapter: ModelAdapter, test: Examples) -> tuple[Optional[float], ...]:
-    """For each label, the share of its places in the test set that the adapter's weights get right.
+    """Returns, by label, the share of its places in the test set that the weights get right.
 
     None for a label that the test set does not have.
     """

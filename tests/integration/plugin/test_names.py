@@ -1,0 +1,73 @@
+"""One name, pytest-federated: a project may have a `harness` of its own, and nothing of ours."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from paths import ROOT
+from scenario_texts import TINY
+
+OWN = """
+import harness
+
+def test_it_is_ours():
+    assert harness.OURS == "the project's"
+"""
+
+
+@pytest.mark.parametrize("form", ["package", "module"])
+@pytest.mark.parametrize("way", ["python -m pytest", "PYTHONPATH", "pythonpath"])
+def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: Path) -> None:
+    if form == "package":
+        (tmp_path / "harness").mkdir()
+    file = tmp_path / ("harness/__init__.py" if form == "package" else "harness.py")
+    file.write_text('OURS = "the project\'s"\n')
+    (tmp_path / "test_own.py").write_text(OWN)
+    (tmp_path / "tiny.scenario.yaml").write_text(TINY)
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\n" + ("pythonpath = .\n" if way == "pythonpath" else "")
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [sys.executable, "-m", "pytest"]
+    if way != "python -m pytest":
+        command = [str(Path(sys.executable).with_name("pytest"))]
+    if way == "PYTHONPATH":
+        environment["PYTHONPATH"] = "."
+    done = subprocess.run(
+        [*command, "-q", "-p", "no:cacheprovider", "--fed-no-cache"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^2 passed", done.stdout, re.MULTILINE)
+
+
+def test_there_is_no_other_name() -> None:
+    """`harness` is the source folder only; names of earlier days are nowhere."""
+    old = re.compile(
+        r"import harness\b|from harness\b|\bharness\.[A-Z]|fed_?harness|HarnessError|the harness\b",
+        re.IGNORECASE,
+    )
+    files = [
+        file
+        for folder in ("harness", "tests", "docs", "scenarios", "benchmarks", "reports")
+        for kind in ("*.py", "*.md", "*.yaml")
+        for file in (ROOT / folder).rglob(kind)
+    ]
+    files = [
+        f for f in [*files, ROOT / "README.md", ROOT / "pyproject.toml"] if f != Path(__file__)
+    ]
+    found = [
+        f"{file.relative_to(ROOT)}: {match[0]}"
+        for file in files
+        for match in old.finditer(file.read_text(encoding="utf-8"))
+    ]
+    assert not found
