@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, cast
 
 from pydantic import (
     AfterValidator,
@@ -185,7 +185,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _flat(value: Mapping[str, Any], above: str) -> Any:
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
-            yield from _flat(inner, f"{above}{key}.")
+            yield from _flat(cast("Mapping[str, Any]", inner), f"{above}{key}.")
         else:
             yield f"{above}{key}", inner
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.scales import Scale
@@ -70,7 +71,7 @@ def loosest(proposals: Sequence[Proposal]) -> Proposal:
     for key in proposals[0].bounds:
         proposed = [p.bounds[key] for p in proposals]
         if key == "between":
-            pairs = [v for v in proposed if isinstance(v, list)]
+            pairs: list[Any] = [v for v in proposed if isinstance(v, list)]
             bounds[key] = [min(p[0] for p in pairs), max(p[1] for p in pairs)]
         else:
             numbers = [v for v in proposed if isinstance(v, (int, float))]

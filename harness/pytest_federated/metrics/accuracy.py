@@ -69,13 +69,17 @@ def _drop(rounds: Sequence[Round]) -> float:
     return largest
 
 
+def _drop_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
+    return _drop(rounds), 1.0
+
+
 @metrics(
     "accuracy_drop",
     title="fall of accuracy",
     scale="share",
     direction="lower",
     bounds=("at_most", "between"),
-    so_far=lambda rounds: (_drop(rounds), 1.0),
+    so_far=_drop_so_far,
 )
 def accuracy_drop(history: TrainingHistory) -> float:
     """How far test accuracy ever falls below its best so far: 0 where it only rises."""

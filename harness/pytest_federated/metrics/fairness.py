@@ -106,8 +106,9 @@ def personalized_accuracy(history: TrainingHistory) -> float:
 def class_recall(
     history: TrainingHistory, *, label: Optional[Annotated[int, Field(ge=0)]] = None
 ) -> float:
-    """Share of the test examples of a label that are classified correctly; of the worst label
-    where none is named.
+    """Share of the test examples of a label that are classified correctly.
+
+    Of the worst label where none is named.
     """
     known = {n: share for n, share in enumerate(history.class_recall) if share is not None}
     if not known:

@@ -22,7 +22,8 @@ class Measure:
         name: of the metric.
         spec: its definition.
         is_as_expected: whether a result is measured with the keys, such as a target, that its
-            scenario expects something with; else all keys have their defaults.
+            scenario expects something with. Otherwise all keys have their defaults, unless there
+            is one without.
 
     """
 
@@ -45,8 +46,7 @@ class Measure:
         entry = metrics.get(self.name)
         if entry is None or self.spec.reference is not None:
             return None
-        fields = entry.params.model_fields
-        if any(fields[key].is_required() and key not in keys for key in entry.keywords):
+        if _required_keys(self.name) - keys.keys():
             return None
         try:
             return entry.function(history, **{k: v for k, v in keys.items() if k in entry.keywords})
@@ -57,9 +57,19 @@ class Measure:
         """The value by seed, of those that have it."""
         if self.is_as_expected and (known := _judged(self.name, result)):
             return known
-        keys = keys_in(result, self.name) if self.is_as_expected else {}
-        values = {history.seed: self.of(history, keys) for history in result.histories}
-        return {seed: value for seed, value in values.items() if value is not None}
+        values = zip(result.histories, self.values(result))
+        return {history.seed: value for history, value in values if value is not None}
+
+    def values(self, result: Result) -> list[Optional[float]]:
+        """The value of each training of a result; None where it has none."""
+        keys = self.keys(result)
+        return [self.of(history, keys) for history in result.histories]
+
+    def keys(self, result: Result) -> dict[str, Any]:
+        """The keys that a result is measured with."""
+        return (
+            keys_in(result, self.name) if self.is_as_expected or _required_keys(self.name) else {}
+        )
 
     def by_seed(self, result: Result) -> list[float]:
         """The value of each seed that has it."""
@@ -79,8 +89,7 @@ class Measure:
         one, two = self.sides(first, second)
         if min(len(one), len(two)) < 2 or not all(map(math.isfinite, (*one, *two))):
             return None
-        keys = keys_in(first, self.name) if self.is_as_expected else {}
-        step = coarsest(self.spec, first.histories, keys)
+        step = coarsest(self.spec, first.histories, self.keys(first))
         return welch(one, two, resolution=step.size, confidence=confidence)
 
 
@@ -112,8 +121,18 @@ def known_names(results: Iterable[Result] = ()) -> list[str]:
 
 def keys_in(result: Result, name: str) -> dict[str, Any]:
     """The keys besides bounds with which a result's scenario expects something of a metric."""
-    section = (result.settings.get("expect") or {}).get(name) or {}
+    expect: dict[str, dict[str, Any]] = result.settings.get("expect") or {}
+    section = expect.get(name) or {}
     return {key: value for key, value in section.items() if key not in BOUNDS}
+
+
+def _required_keys(name: str) -> set[str]:
+    """The keys of a metric that have no defaults."""
+    entry = metrics.get(name)
+    if entry is None:
+        return set()
+    fields = entry.params.model_fields
+    return {key for key in entry.keywords if fields[key].is_required()}
 
 
 def _judged(name: str, result: Result) -> dict[int, float]:

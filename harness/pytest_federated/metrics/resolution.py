@@ -42,7 +42,7 @@ class Resolution:
 
 def constant(size: float) -> Resolution:
     """The same step in every training."""
-    return Resolution(f"{size:g}", lambda history, keys: Step(size))
+    return Resolution("one" if size == 1 else f"{size:g}", lambda history, keys: Step(size))
 
 
 def _of_examples(examples: int) -> Step:

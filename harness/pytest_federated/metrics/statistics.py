@@ -82,14 +82,14 @@ def deviation_of(values: Sequence[float]) -> Optional[float]:
 
 def t_quantile(share: float, degrees: float) -> float:
     """The value below which Student's t with these degrees of freedom is with this chance."""
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs]
 
     return float(stdtrit(degrees, share))
 
 
 def t_chance(value: float, degrees: float) -> float:
     """The chance that Student's t with these degrees of freedom is `value` or less."""
-    from scipy.special import stdtr
+    from scipy.special import stdtr  # pyright: ignore[reportMissingTypeStubs]
 
     return float(stdtr(degrees, value))
 

@@ -30,12 +30,13 @@ def by_round(results: Sequence[Result]) -> Iterator[Row]:
 def by_seed(results: Sequence[Result]) -> Iterator[Row]:
     """A row for each training."""
     for result in results:
-        for history in result.histories:
+        values = {measure.name: measure.values(result) for measure in columns()}
+        for place, history in enumerate(result.histories):
             yield {
                 **_scenario(result),
                 "seed": history.seed,
                 "diverged": history.diverged,
-                **{measure.name: measure.of(history) for measure in columns()},
+                **{name: of_seeds[place] for name, of_seeds in values.items()},
                 **_clients(history),
             }
 

@@ -45,7 +45,7 @@ def log(result: Result, folder: Path) -> None:
                 run_name=f"{result.id} seed {history.seed}",
                 tags={"seed": str(history.seed)},
             )
-            metrics = [entities.Metric(k, v, 0, step) for step, k, v in _metrics(history)]
+            metrics = [entities.Metric(k, v, 0, step) for step, k, v in _metrics(result, history)]
             for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
                 client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
             client.log_batch(
@@ -70,12 +70,12 @@ def _experiment(client: Any, name: str) -> str:
     return found.experiment_id
 
 
-def _metrics(history: TrainingHistory) -> Iterator[tuple[int, str, float]]:
+def _metrics(result: Result, history: TrainingHistory) -> Iterator[tuple[int, str, float]]:
     for done in history.rounds:
         for group, values in scalars(done).items():
             for name, value in values.items():
                 yield done.round, f"{group}/{name}", value
     for measure in columns():
-        value = measure.of(history)
+        value = measure.of(history, measure.keys(result))
         if value is not None and math.isfinite(value):
             yield history.rounds[-1].round, f"final/{measure.name}", value

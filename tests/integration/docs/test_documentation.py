@@ -15,6 +15,7 @@ from pytest_federated.data.datasets.dataset import Cache, datasets
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.registry.concepts import concepts
 from pytest_federated.report.pages import plots, report
 from pytest_federated.results.store import read_results
@@ -178,6 +179,14 @@ def test_the_reference_is_that_of_the_registries(tmp_path: Path) -> None:
         assert f"| `{registry.names()[0]}` |" in chapter
         for name in registry.names():
             assert f"| `{name}` |" in chapter
+
+
+def test_the_table_of_metrics_is_that_of_the_registry(tmp_path: Path) -> None:
+    """After a wanted change: uv run python docs/make_metrics.py, and read the diff."""
+    made = (made_by("make_metrics.py", tmp_path) / "judging.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/judging.md").read_text(encoding="utf-8")
+    for name in metrics.names():
+        assert f"| `{name}` | " in made
 
 
 def test_what_the_page_says_of_packaged_data_is_so() -> None:

@@ -21,7 +21,7 @@ def seed_table(result: Result) -> Table:
     """
     measures = columns()
     by_title: dict[str, list[Optional[float]]] = {
-        measure.title: [measure.of(h) for h in result.histories] for measure in measures
+        measure.title: measure.values(result) for measure in measures
     }
     titles = {measure.name: measure.title for measure in measures}
     counts = {measure.title for measure in measures if measure.spec.scale == "count"}
@@ -53,7 +53,10 @@ def _has_other_keys(result: Result, name: str) -> bool:
     """Whether a scenario expects something of a metric with other keys than its defaults."""
     fields = metrics[name].params.model_fields
     keys = keys_in(result, name)
-    return any(key in fields and value != fields[key].default for key, value in keys.items())
+    return any(
+        key in fields and not fields[key].is_required() and value != fields[key].default
+        for key, value in keys.items()
+    )
 
 
 def seed_rows(result: Result) -> Table:
