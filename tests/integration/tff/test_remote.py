@@ -448,8 +448,8 @@ def test_addresses(given: Any, addresses: tuple[str, ...]) -> None:
             "an IPv6 address needs brackets: [fd00::5]:8000",
         ),
         ("[a]:80", "got '[a]:80'; there is no IPv6 address in the brackets"),
-        ("a:1,b:1,A:01", "a:1 stands there twice; each worker is named once"),
-        ("[::1]:1,[0::1]:1", "[::1]:1 stands there twice; each worker is named once"),
+        ("a:1,b:1,A:01", "a:1 is given twice; name each worker once"),
+        ("[::1]:1,[0::1]:1", "[::1]:1 is given twice; name each worker once"),
     ],
 )
 def test_invalid_addresses(given: str, said: str) -> None:
