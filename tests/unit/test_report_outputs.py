@@ -345,7 +345,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
         ),
     ],
 )
-def test_mistakes_in_blocks_are_told(
+def test_mistakes_in_blocks_are_reported(
     folder: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = folder.parent / "page.md"
@@ -389,7 +389,7 @@ B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
         (f"{B}\n{E}\n```markdown\n{B}\n{E}\n", ":3: code without its end, ```, hides a block"),
     ],
 )
-def test_what_stands_outside_of_whole_blocks_is_never_lost(
+def test_text_outside_whole_blocks_is_never_lost(
     folder: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One page that is wrong, and nothing is written: neither that one nor another."""

@@ -205,7 +205,7 @@ def test_a_shift_that_does_not_fit_the_data() -> None:
         apply([shifts.parse({"kind": "noise", "level": 1})], "features", words, 0, 2, 10, 0)
 
 
-def test_a_shift_of_ones_own_must_keep_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shift_of_the_user_must_keep_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shifts, "_entries", dict(shifts._entries))
 
     @shifts("cut", of="features")

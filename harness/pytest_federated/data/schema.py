@@ -1,4 +1,4 @@
-"""What a scenario says about its data and its clients."""
+"""The section `data` of a scenario, and how it deals examples to clients."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Data(Section):
 
     @property
     def fractions(self) -> tuple[float, float]:
-        """Of the examples, those held out for validation and for testing."""
+        """The shares of the examples that are held out for validation and for testing."""
         own = has_test_set(self.dataset.model_dump())
         test = 0.0 if own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
         return self.validation_fraction or 0.0, test
@@ -84,14 +84,14 @@ class Partition(Section):
         return self
 
     def _lists_every_client(
-        self, key: str, registry: Registry[Any, ..., Any], chosen: Optional[Section]
+        self, key: str, registry: Registry[Any, ..., Any], choice: Optional[Section]
     ) -> None:
-        if chosen is None or not registry.entry(chosen).spec.per_client:
+        if choice is None or not registry.entry(choice).spec.per_client:
             return
-        listing = registry.entry(chosen).spec.per_client
-        given = len(getattr(chosen, listing))
-        if given != self.count:
+        listing = registry.entry(choice).spec.per_client
+        listed = len(getattr(choice, listing))
+        if listed != self.count:
             raise problem(
                 key,
-                f"got {given} under {listing}; there are {self.count} clients (clients.count)",
+                f"got {listed} under {listing}; there are {self.count} clients (clients.count)",
             )

@@ -46,9 +46,9 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterable[ScenarioItem]:
         try:
             cases = load_file(self.path, self.config.rootpath)
-        except ScenarioError as bad:
+        except ScenarioError as error:
             # Kept until all files are read, so that every mistake is shown at once.
-            self.config.stash.setdefault(PROBLEMS, []).extend(bad.problems)
+            self.config.stash.setdefault(PROBLEMS, []).extend(error.problems)
             return
         for case in cases:
             for tag in case.scenario.tags:
@@ -73,7 +73,7 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 def check_files(config: pytest.Config) -> list[Case]:
     """Reads the scenario files below pytest's arguments; returns the scenarios that they hold.
 
-    xdist's controller does not collect; this stops it before it starts workers in vain.
+    For xdist's controller, which does not collect: it stops before it starts any worker.
 
     Raises:
         pytest.UsageError: with every problem of every file.
@@ -88,15 +88,15 @@ def check_files(config: pytest.Config) -> list[Case]:
             if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
                 try:
                     cases += _with_conftests(file, config.rootpath)
-                except ScenarioError as bad:
-                    problems.update((str(p), p) for p in bad.problems)
+                except ScenarioError as error:
+                    problems.update((str(p), p) for p in error.problems)
     if problems:
         raise pytest.UsageError(_message(problems.values()))
     return cases
 
 
 def _with_conftests(file: Path, root: Path) -> list[Case]:
-    """The scenarios of a file, which may choose what a conftest.py registers that is not loaded.
+    """Returns the scenarios of a file, which may need a conftest.py that is not loaded yet.
 
     Raises:
         ScenarioError: with every problem of the file.
@@ -115,5 +115,6 @@ def _with_conftests(file: Path, root: Path) -> list[Case]:
 
 
 def _message(problems: Iterable[Problem]) -> str:
-    found = ScenarioError(problems).problems
-    return f"{len(found)} problem(s) in scenario files\n" + "\n".join(f"  {p}" for p in found)
+    unique = ScenarioError(problems).problems
+    lines = "\n".join(f"  {problem}" for problem in unique)
+    return f"{len(unique)} problem(s) in scenario files\n{lines}"

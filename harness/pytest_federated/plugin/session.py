@@ -1,4 +1,4 @@
-"""What concerns the session as a whole: bad files, results from all processes, the report."""
+"""The session as a whole: mistakes in files, results from all processes, the report."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FederatedSession:
         self._written: Optional[str] = None
         self._unwritten: dict[str, str] = {}  # why, by what could not be written
         self._other_records = 0  # in the folder of the report
-        self._baselines: list[str] = []  # what was found: of which scenario: more of it
+        self._baselines: list[str] = []  # verdict: scenario: details
 
     @property
     def _is_xdist_controller(self) -> bool:
@@ -49,17 +49,17 @@ class FederatedSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Xdist's controller collects nothing: it looks at the files itself."""
+        """Reads the scenario files in xdist's controller, which collects nothing itself."""
         if self._is_xdist_controller:
             from pytest_federated.plugin.collection import check_files
 
             self._cases = check_files(self._config)
             if self._cases:
-                self._demand_runtime()
+                self._require_runtime()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """What the processes are about to run; all of them collect the same."""
+        """Notes what the processes are about to run; all of them collect the same."""
         from pytest_federated.plugin.item import unreached
 
         cases = {case.id: case for case in self._cases}
@@ -83,7 +83,7 @@ class FederatedSession:
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items and not self._is_xdist_worker:
-            self._demand_runtime()
+            self._require_runtime()
             self._results = {item.nodeid: unreached(item.case) for item in items}
         with contextlib.ExitStack() as leaving:
             if items and (address := session_options(self._config).executor):
@@ -92,15 +92,15 @@ class FederatedSession:
 
     @contextlib.contextmanager
     def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
-        """Has the cluster begin with all trainings, so that each item finds its own done."""
+        """Submits all runs to the cluster at once; each item then waits for its own."""
         from pytest_federated.core.errors import FederatedError
         from pytest_federated.plugin.options import use_cluster
         from pytest_federated.running.dask import DaskCluster
 
         try:
             cluster = DaskCluster(address)
-        except FederatedError as bad:
-            raise pytest.UsageError(str(bad)) from None
+        except FederatedError as error:
+            raise pytest.UsageError(str(error)) from None
         use_cluster(self._config, cluster)
         try:
             for item in items:
@@ -110,8 +110,8 @@ class FederatedSession:
             use_cluster(self._config, None)
             cluster.close()
 
-    def _demand_runtime(self) -> None:
-        """Says in one line that TFF or a worker is missing, before every scenario fails for it."""
+    def _require_runtime(self) -> None:
+        """Stops the session in one line if TFF or a worker is missing, before a scenario fails."""
         from pytest_federated.plugin.options import session_options
         from pytest_federated.tff.imports import missing
 
@@ -124,8 +124,8 @@ class FederatedSession:
 
             try:
                 demand(addresses)
-            except RuntimeUnavailable as bad:
-                raise pytest.UsageError(str(bad)) from None
+            except RuntimeUnavailable as error:
+                raise pytest.UsageError(str(error)) from None
 
     def _missing_mlflow(self) -> str:
         from pytest_federated.plugin.options import session_options
@@ -156,19 +156,19 @@ class FederatedSession:
             self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
 
     def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
-        """What a report says of a scenario; that it has none may be an answer, too."""
+        """Returns the result that a report carries, or one that says that its process died."""
         if encoded := getattr(report, _KEY, None):
             from pytest_federated.results.record import Result
 
             return Result.model_validate(encoded)
-        known = self._results.get(report.nodeid)
-        if known is None or not report.failed:
+        result = self._results.get(report.nodeid)
+        if result is None or not report.failed:
             return None
         # xdist's report on a process that is gone; whoever ran the scenario tells more.
-        return known.model_copy(update={"status": "errored", "reason": _DIED})
+        return result.model_copy(update={"status": "errored", "reason": _DIED})
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        """With -v, the figures stand behind PASSED."""
+        """Shows the metrics behind PASSED, with -v."""
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
@@ -190,7 +190,7 @@ class FederatedSession:
         self._results[node_id] = write_record(self._results[node_id], self._report_folder)
 
     def _write(self, what: str, write: Callable[[], None]) -> None:
-        """Writes something; whatever stops that is said at the end, and costs no result."""
+        """Writes something; a failure is shown at the end of the session and costs no result."""
         from pytest_federated.user.functions import first_line
 
         try:
@@ -252,7 +252,7 @@ class FederatedSession:
                 f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
                 "(--fed-no-cache runs them again)"
             )
-        for line in self._on_baselines():
+        for line in self._baseline_lines():
             terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
@@ -263,28 +263,28 @@ class FederatedSession:
                     "(pytest-federated prune PATH --report DIR)"
                 )
 
-    def _on_baselines(self) -> list[str]:
-        """How many were found how, and which are not as before."""
+    def _baseline_lines(self) -> list[str]:
+        """Returns how many baselines came out how, and a line for each that is not as before."""
         if not self._baselines:
             return []
-        counts = Counter(told.partition(": ")[0] for told in self._baselines)
+        counts = Counter(line.partition(": ")[0] for line in self._baselines)
         shown = [
-            f"  {told}"
-            for told in self._baselines
-            if not told.startswith(("written: ", "as before: ")) or told.count(": ") > 1
+            f"  {line}"
+            for line in self._baselines
+            if not line.startswith(("written: ", "as before: ")) or line.count(": ") > 1
         ]
-        told = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
-        if left := self._left_baselines():
+        lines = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        if left := self._leftover_baselines():
             from pytest_federated.scenario.loader import shown_path
 
-            told.append(
+            lines.append(
                 "baselines of scenarios that are gone (pytest-federated prune PATH deletes them):"
             )
-            told += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
-        return told
+            lines += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
+        return lines
 
-    def _left_baselines(self) -> list[Path]:
-        """Those beside the files that pytest was given, whichever scenarios ran."""
+    def _leftover_baselines(self) -> list[Path]:
+        """Returns the baselines below pytest's arguments whose scenarios are gone."""
         from pytest_federated.core.errors import ScenarioError
         from pytest_federated.report.leftovers import baselines
 

@@ -86,7 +86,7 @@ def test_wrong_usage_ends_with_code_2(
     assert capsys.readouterr().err.startswith("Usage: pytest-federated")
 
 
-def test_check_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_missing_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "gone.yaml")]) == 1
     said = capsys.readouterr().err
     assert said.endswith("gone.yaml: cannot be read: No such file or directory\n")

@@ -58,14 +58,14 @@ attacks = Registry(
 )
 
 
-def attack(chosen: Section) -> Attack:
-    """What the attackers of a scenario do."""
-    return attacks.entry(chosen).call(chosen)
+def attack(choice: Section) -> Attack:
+    """Returns what the attackers of a scenario do."""
+    return attacks.entry(choice).call(choice)
 
 
-def attackers(chosen: Section, population: int, seed: int) -> np.ndarray:
-    """Bool (population,): who attacks, in every round."""
-    return _drawn(chosen.share, population, seed)  # type: ignore[attr-defined]  # see Attackers
+def attackers(choice: Section, population: int, seed: int) -> np.ndarray:
+    """Draws bool (population,): who attacks, in every round."""
+    return _drawn(choice.share, population, seed)  # type: ignore[attr-defined]  # see Attackers
 
 
 @functools.lru_cache(maxsize=8)

@@ -54,18 +54,18 @@ dropouts = Registry("dropout", Dropout, DropoutSpec, plural="dropouts", package=
 
 
 def stays(
-    chosen: Section, population: Population, clients: np.ndarray, seed: int, round_number: int
+    dropout: Section, population: Population, clients: np.ndarray, seed: int, round_number: int
 ) -> np.ndarray:
-    """Bool (n,): who of these clients, int (n,), does not drop out of the round.
+    """Draws who drops out; returns bool (n,): which of `clients`, int (n,), stay in the round.
 
-    Each one by itself; one that is there twice has one fate.
+    Clients drop out independently; one that was drawn twice stays or drops out as one.
 
     Raises:
-        DataError: the function gives no probabilities.
+        DataError: the function does not return probabilities.
 
     """
-    entry = dropouts.entry(chosen)
-    rates = np.asarray(entry.call(chosen, population, generator(seed, Stream.DROPOUT)))
+    entry = dropouts.entry(dropout)
+    rates = np.asarray(entry.call(dropout, population, generator(seed, Stream.DROPOUT)))
     if rates.shape != (len(population),) or not ((rates >= 0) & (rates <= 1)).all():
         raise DataError(
             f"the dropout {entry.name!r} gave {rates.dtype} {rates.shape}, not one probability "

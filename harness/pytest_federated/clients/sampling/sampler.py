@@ -1,4 +1,4 @@
-"""What a sampler is, and what is done once for all of them."""
+"""The registry of samplers, and what is done once for all of them."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ samplers = Registry("sampling", Sampler, SamplerSpec, plural="samplers", package
 
 
 def draw(
-    chosen: Section, population: Population, size: int, seed: int, round_number: int
+    sampling: Section, population: Population, size: int, seed: int, round_number: int
 ) -> np.ndarray:
-    """Int (n,), sorted: positions of the clients of a round.
+    """Draws the clients of a round; returns int (n,), sorted: their positions.
 
     Raises:
-        DataError: the sampler names clients that there are not, or one of them twice.
+        DataError: the sampler names clients that do not exist, or one of them twice.
 
     """
-    entry = samplers.entry(chosen)
+    entry = samplers.entry(sampling)
     rng = generator(seed, Stream.COHORT, round_number)
-    given = np.asarray(entry.call(chosen, population, size, round_number, rng))
-    if given.size == 0:
+    positions = np.asarray(entry.call(sampling, population, size, round_number, rng))
+    if positions.size == 0:
         return np.zeros(0, np.int64)
-    drawn = np.sort(given.astype(np.int64))
-    if given.ndim != 1 or drawn[0] < 0 or drawn[-1] >= len(population):
+    drawn = np.sort(positions.astype(np.int64))
+    if positions.ndim != 1 or drawn[0] < 0 or drawn[-1] >= len(population):
         raise DataError(
             f"the sampling {entry.name!r} gave clients {drawn.min()} to {drawn.max()} for round "
             f"{round_number}; there are clients 0 to {len(population) - 1}"

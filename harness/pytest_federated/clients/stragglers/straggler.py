@@ -80,24 +80,24 @@ class Done(NamedTuple):
 
 
 def slow_down(
-    chosen: Section, full: np.ndarray, local_epochs: int, seed: int, round_number: int
+    choice: Section, full: np.ndarray, local_epochs: int, seed: int, round_number: int
 ) -> Done:
-    """What is left of `full`, int (n,), the local steps that the clients of a round should do.
+    """Draws who straggles, and what these clients get done of `full`, int (n,) local steps.
 
     Raises:
-        DataError: the function gives steps that are not among 1 to the full number.
+        DataError: the function returns steps that are not from 1 to the full number.
 
     """
-    entry = stragglers.entry(chosen)
+    entry = stragglers.entry(choice)
     rng = generator(seed, Stream.STRAGGLERS, round_number)
-    count = round(chosen.share * len(full))  # type: ignore[attr-defined]  # see Stragglers
+    count = round(choice.share * len(full))  # type: ignore[attr-defined]  # see Stragglers
     slow = np.sort(rng.permutation(len(full))[:count])
     done, straggles = full.copy(), np.zeros(len(full), bool)
-    given = np.asarray(entry.call(chosen, full[slow], local_epochs, rng))
-    if given.shape != slow.shape or (given < 1).any() or (given > full[slow]).any():
+    steps = np.asarray(entry.call(choice, full[slow], local_epochs, rng))
+    if steps.shape != slow.shape or (steps < 1).any() or (steps > full[slow]).any():
         raise DataError(
-            f"the stragglers {entry.name!r} gave {given.tolist()} of {full[slow].tolist()} steps; "
+            f"the stragglers {entry.name!r} gave {steps.tolist()} of {full[slow].tolist()} steps; "
             "each must do at least one and at most all"
         )
-    done[slow], straggles[slow] = given, True
+    done[slow], straggles[slow] = steps, True
     return Done(done, straggles)

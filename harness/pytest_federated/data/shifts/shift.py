@@ -1,4 +1,4 @@
-"""What a shift is given, and how shifts are applied to a client's examples."""
+"""The registry of shifts, and how they are applied to a client's examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Part = Literal["features", "labels"]
 
 @dataclass(frozen=True)
 class Holder:
-    """Whose examples are shifted.
+    """The client whose examples are shifted.
 
     Attributes:
         client: 0 .. clients - 1.
@@ -85,7 +85,7 @@ def apply(
     seed: int,
     part: int = 0,
 ) -> np.ndarray:
-    """The features, or the labels, of one client after all its shifts.
+    """Returns the features, or the labels, of one client after all its shifts.
 
     Args:
         chosen: the scenario's shifts, in order; those of the other part are passed over.

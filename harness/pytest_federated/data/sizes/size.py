@@ -1,4 +1,4 @@
-"""What sizes are, and what is done once for all of them."""
+"""The registry of sizes, and what is done once for all of them."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ class Size(Protocol):
 sizes = Registry("size", Size, SizeSpec, plural="sizes", package=__package__)
 
 
-def draw(chosen: Section, clients: int, examples: int, rng: np.random.Generator) -> np.ndarray:
+def draw(size: Section, clients: int, examples: int, rng: np.random.Generator) -> np.ndarray:
     """Draws sizes once.
 
     Returns:
-        int64 (clients,): together all `examples`, or fewer with explicit sizes. A client may
-        come out empty.
+        int64 (clients,): they add up to `examples`, or to fewer with explicit sizes. A client
+        may be empty.
 
     Raises:
         DataError: explicit sizes that are more than there are examples.
 
     """
-    entry = sizes.entry(chosen)
-    drawn = np.asarray(entry.call(chosen, clients, examples, rng))
-    bad = drawn.shape != (clients,) or not np.isfinite(drawn).all() or drawn.min() < 0
-    if bad or not drawn.any():
+    entry = sizes.entry(size)
+    drawn = np.asarray(entry.call(size, clients, examples, rng))
+    is_wrong = drawn.shape != (clients,) or not np.isfinite(drawn).all() or drawn.min() < 0
+    if is_wrong or not drawn.any():
         raise DataError(
             f"the size {entry.name!r} gave {drawn.dtype} {drawn.shape}, not one number, 0 or "
             f"greater, for each of {clients} clients"

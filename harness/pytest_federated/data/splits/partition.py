@@ -1,4 +1,4 @@
-"""What a split is given, and what is done once for all splits."""
+"""The registry of splits, the examples that they deal, and what is done once for all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_ONE = -1  # the client of an example that a split gives to nobody
 
 
 class SplitSettings(Section):
-    """What every split understands."""
+    """Keys that every split has."""
 
     min_examples: Annotated[
         int,
@@ -70,7 +70,7 @@ splits = Registry("split", Split, SplitSpec, SplitSettings, plural="splits", pac
 
 @dataclass(frozen=True)
 class Pool:
-    """The training examples that are to be dealt out.
+    """The training examples to deal to clients.
 
     Attributes:
         labels: int (n,), the label of each example.
@@ -92,7 +92,7 @@ class Pool:
 
     @property
     def classes(self) -> int:
-        """Number of distinct labels, which are 0 .. classes - 1."""
+        """The number of distinct labels, which are 0 .. classes - 1."""
         return self.num_classes or int(self.labels.max()) + 1
 
     def client_sizes(self) -> np.ndarray:
@@ -103,20 +103,20 @@ class Pool:
         return base + (np.arange(self.clients) < more).astype(np.int64)
 
     def blocks(self, rows: int = 4096) -> Iterator[np.ndarray]:
-        """The features in order, float32 (up to `rows`, d): an example's as one flat row.
+        """Yields the features in order, float32 (up to `rows`, d), each example as one flat row.
 
         Raises:
-            DataError: there are none.
+            DataError: the pool has no features.
 
         """
         if self.x is None:
-            raise DataError("this split reads the features of the examples; here there are none")
+            raise DataError("this split reads the features of the examples, which are missing here")
         for start in range(0, len(self.labels), rows):
             block = np.asarray(self.x[start : start + rows], np.float32)
             yield block.reshape(len(block), -1)
 
     def part(self, index: np.ndarray, clients: int) -> Pool:
-        """The examples at `index`, int (m,), to be dealt to `clients` clients."""
+        """Returns a pool of the examples at `index`, int (m,), to deal to `clients` clients."""
         natural = None if self.natural is None else self.natural[index]
         x = None if self.x is None else _Part(self.x, index)
         return replace(
@@ -132,7 +132,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows of other rows, read when they are asked for."""
+    """Rows of other rows, read when they are needed."""
 
     rows: Any
     index: np.ndarray
@@ -142,7 +142,7 @@ class _Part:
 
 
 def by_label(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Int (n,): all positions, ordered by label and at random within a label."""
+    """Returns int (n,): all positions, ordered by label and at random within a label."""
     shuffled = rng.permutation(len(labels))
     return shuffled[np.argsort(labels[shuffled], kind="stable")]
 
@@ -152,8 +152,8 @@ def deal(labels: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np
 
     Args:
         labels: int (n,).
-        counts: int (clients, classes); of a label no more than there are, what is left of it
-            goes to no one.
+        counts: int (clients, classes), of each label at most as many as there are; the rest goes
+            to no one.
         rng: decides which examples of a label a client gets.
 
     Returns:
@@ -173,17 +173,17 @@ def deal(labels: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np
 def drawn(
     priors: np.ndarray, sizes: np.ndarray, supply: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draws labels for all clients at once, without replacement.
+    """Draws the labels of all clients at once, without replacement.
 
     Every client asks for as many examples as it lacks, by its prior over the labels that are not
-    used up. Where a label is asked for more often than it is there, chance decides who gets it,
-    and the others ask again: so at least one label is used up in each turn but the last.
+    used up. Where clients ask for more examples of a label than are left, chance decides who gets
+    them, and the others ask again: each turn but the last uses up at least one label.
 
     Args:
-        priors: float (clients, classes), of each client the weights of its labels.
-        sizes: int (clients,), no more in all than there are examples.
+        priors: float (clients, classes), the weights of the labels of each client.
+        sizes: int (clients,), in all at most the number of examples.
         supply: int (classes,), examples of each label.
-        rng: what is drawn from.
+        rng: draws the labels.
 
     Returns:
         int64 (clients, classes): examples of each label for each client; rows add up to `sizes`.
@@ -194,7 +194,7 @@ def drawn(
     while lacking.any():
         asking = np.flatnonzero(lacking)
         wanted = priors[asking] * (left > 0)
-        # Whose labels have all run out takes of the rest what there is.
+        # A client whose labels have all run out takes from what is left.
         total = wanted.sum(axis=1, keepdims=True)
         wanted = np.where(total > 0, wanted / np.where(total > 0, total, 1), left / left.sum())
         asked = rng.multinomial(lacking[asking], wanted)
@@ -209,7 +209,7 @@ def drawn(
 
 
 def whole(shares: np.ndarray, total: np.ndarray) -> np.ndarray:
-    """Int64 counts in proportion to `shares` (..., n), n parts of int `total` (...).
+    """Returns int64 counts in proportion to `shares` (..., n) that add up to int `total` (...).
 
     The running total is rounded, so that nothing is lost: each count is within one of its share.
     Where all shares are 0, so are the counts.
@@ -221,32 +221,32 @@ def whole(shares: np.ndarray, total: np.ndarray) -> np.ndarray:
 
 
 def apportioned(weights: np.ndarray, seats: int) -> np.ndarray:
-    """Int64 (n,) adding up to `seats`, in proportion to `weights` by largest remainder."""
+    """Returns int64 (n,) adding up to `seats`, proportional to `weights`, by largest remainder."""
     shares = weights / weights.sum() * seats
-    given = np.floor(shares).astype(np.int64)
-    most = np.argsort(given - shares, kind="stable")[: seats - given.sum()]
-    given[most] += 1
-    return given
+    counts = np.floor(shares).astype(np.int64)
+    largest = np.argsort(counts - shares, kind="stable")[: seats - counts.sum()]
+    counts[largest] += 1
+    return counts
 
 
 def groups_of(member: np.ndarray) -> list[np.ndarray]:
-    """For each group that has any, the int positions of its members: of int (n,), their groups."""
+    """Returns the int positions of the members of each group, by `member`, int (n,)."""
     order = np.argsort(member, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
 
 
 def assign(
-    chosen: Section,
+    split: Section,
     pool: Pool,
     rng: np.random.Generator,
     sizes: Optional[Callable[[], np.ndarray]] = None,
 ) -> np.ndarray:
-    """Runs the chosen split until every client holds `min_examples`.
+    """Deals the examples, again and again until every client holds `min_examples`.
 
     Args:
-        chosen: the split.
+        split: the validated choice of a split.
         pool: the examples.
-        rng: what the split draws from.
+        rng: the split draws from it.
         sizes: draws the clients' sizes for each attempt, int (clients,); None to leave them to
             the split.
 
@@ -258,8 +258,8 @@ def assign(
         DataError: more clients than examples allow, or no draw that fills every client.
 
     """
-    entry = splits.entry(chosen)
-    least: int = getattr(chosen, "min_examples")  # noqa: B009 - of SplitSettings
+    entry = splits.entry(split)
+    least: int = getattr(split, "min_examples")  # noqa: B009 - of SplitSettings
     examples = len(pool.labels)
     if pool.labels.ndim != 1 and not entry.spec.any_labels:
         able = ", ".join(n for n in splits.names() if splits[n].spec.any_labels)
@@ -278,7 +278,7 @@ def assign(
     for _ in range(draws):
         if sizes:
             pool = replace(pool, sizes=sizes())
-        client = np.asarray(entry.call(chosen, pool, rng))
+        client = np.asarray(entry.call(split, pool, rng))
         is_whole = client.shape == (examples,) and np.issubdtype(client.dtype, np.integer)
         lowest = NO_ONE if leaves_out else 0
         if not is_whole or client.min() < lowest or client.max() >= pool.clients:
@@ -292,8 +292,8 @@ def assign(
     short = np.flatnonzero(held < least)
     listed = ", ".join(f"client {c} ({held[c]})" for c in short[:5])
     more = f" and {len(short) - 5} more" if len(short) > 5 else ""
-    told = {k: getattr(chosen, k) for k in entry.keywords}
-    keys = ", ".join(f"{k} {_brief(v)}" for k, v in told.items() if v is not False)
+    values = {k: getattr(split, k) for k in entry.keywords}
+    keys = ", ".join(f"{k} {_brief(v)}" for k, v in values.items() if v is not False)
     raise DataError(
         f"the split {entry.name}{f' ({keys})' if keys else ''} leaves {listed}{more} with fewer "
         f"than {least} of {examples} examples"
