@@ -201,6 +201,7 @@ def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None
 def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropouts and samplers of a user, which may look at what clients hold: `mine`."""
     for registry in (samplers, dropouts, stragglers):
+        registry.names()  # finds its entries, which would be lost with the copy
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
 
     @samplers("mine")
