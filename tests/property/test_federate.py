@@ -28,7 +28,7 @@ quick = settings(max_examples=50, deadline=None)
 @pytest.fixture(scope="module", autouse=True)
 def numbered() -> Iterator[None]:
     """A data set of any labels, in which example i has the one pixel i and can be followed."""
-    known = dict(datasets._entries)
+    known = datasets.entries()
 
     @datasets("numbered")
     def numbered(cache: Cache, *, labels: list[int], natural: list[str] = []) -> Dataset:  # noqa: B006

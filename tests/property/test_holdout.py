@@ -101,7 +101,7 @@ def test_the_seed_decides(way: str) -> None:
 
 @pytest.fixture
 def with_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
 
     @datasets("tested", has_test_set=True)
     def tested(cache: Cache) -> Dataset:

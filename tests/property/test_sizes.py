@@ -151,7 +151,7 @@ def test_sizes_that_are_too_small_for_a_client() -> None:
 
 @pytest.fixture
 def own_size(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    monkeypatch.setattr(sizes, "_entries", dict(sizes._entries))
+    monkeypatch.setattr(sizes, "_entries", sizes.entries())
 
     def register(given: Any) -> None:
         @sizes("own")

@@ -492,7 +492,7 @@ def test_a_data_set_without_natural_clients() -> None:
 @pytest.fixture
 def own_split(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Registers, for the test, a split `own` that returns what it is given."""
-    monkeypatch.setattr(splits, "_entries", dict(splits._entries))
+    monkeypatch.setattr(splits, "_entries", splits.entries())
 
     def register(client: Any) -> None:
         @splits("own")

@@ -249,7 +249,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
 @pytest.fixture
 def both_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for them where they are not registered; nothing is trained here."""
-    monkeypatch.setattr(algorithms, "_entries", dict(algorithms._entries))
+    monkeypatch.setattr(algorithms, "_entries", algorithms.entries())
     for name in ("centralized", "local_only"):
         if name not in algorithms:
 

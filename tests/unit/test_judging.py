@@ -225,7 +225,7 @@ expect:
 @pytest.fixture
 def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(expectations, "_entries", dict(expectations._entries))
+    monkeypatch.setattr(expectations, "_entries", expectations.entries())
 
 
 def test_a_check_of_the_user_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:

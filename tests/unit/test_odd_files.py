@@ -777,7 +777,7 @@ def test_tff_clients_are_read_by_the_same_rules(clients: None) -> None:
 
 
 def own_data(monkeypatch: pytest.MonkeyPatch, make: Callable[[], Dataset]) -> Callable[[], Any]:
-    monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
     datasets("own_odd", has_test_set=True)(lambda cache: make())
     data = Data.model_validate({"dataset": "own_odd"})
     return lambda: federate(data, Clients.model_validate({"count": 2}), 0, NO_CACHE)

@@ -202,7 +202,7 @@ def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dropouts and samplers of a user, which may look at what clients hold: `mine`."""
     for registry in (samplers, dropouts, stragglers):
         registry.names()  # finds its entries, which would be lost with the copy
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+        monkeypatch.setattr(registry, "_entries", registry.entries())
 
     @samplers("mine")
     def largest(

@@ -206,7 +206,7 @@ def test_a_shift_that_does_not_fit_the_data() -> None:
 
 
 def test_a_shift_of_the_user_must_keep_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shifts, "_entries", dict(shifts._entries))
+    monkeypatch.setattr(shifts, "_entries", shifts.entries())
 
     @shifts("cut", of="features")
     def cut(x: np.ndarray, holder: Any, rng: np.random.Generator) -> np.ndarray:

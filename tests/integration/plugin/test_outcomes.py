@@ -59,7 +59,7 @@ def scenario(name: str) -> str:
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Writes scenarios of these names, and pretends that all of them passed before."""
-    monkeypatch.setattr(splits, "_entries", dict(splits._entries))
+    monkeypatch.setattr(splits, "_entries", splits.entries())
 
     def write(*names: str) -> None:
         pytester.makeconftest(CONFTEST)
