@@ -22,10 +22,10 @@ class Data(Section):
 
     With `holdout: global` the fractions are taken from all examples before the split. With
     `holdout: per_client` they are taken from each client after it, and the common test set is
-    what the clients hold out, together. Both times labels keep their proportions.
+    what the clients hold out, together. In both cases, labels keep their proportions.
 
-    `test_fraction` is 0.2 unless given; a data set with a test set of its own keeps that as the
-    common one, and has no `test_fraction` unless each client holds something out.
+    `test_fraction` is 0.2 by default; the test set of a data set that has its own is the common
+    one, and there is no `test_fraction` unless each client holds something out.
     """
 
     dataset: Annotated[Section, Choice(datasets)]
