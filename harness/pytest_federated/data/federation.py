@@ -94,22 +94,22 @@ class FederatedData:
         )
 
     def examples(self, client: int, rng: Optional[np.random.Generator] = None) -> Examples:
-        """What a client trains on, with its shifts, in the order of its positions.
+        """Returns the training examples of a client, with its shifts, in the order of its positions.
 
         With `rng` also with what the data set changes at random in training.
         """
         return self._of(self.clients, client, TRAIN, rng)
 
     def validation_examples(self, client: int) -> Examples:
-        """What a client holds out for validation, with its shifts."""
+        """Returns the validation examples of a client, with its shifts."""
         return self._of(self.client_validation, client, VALIDATION)
 
     def test_examples(self, client: int) -> Examples:
-        """What a client holds out for testing, with its shifts."""
+        """Returns the test examples of a client, with its shifts."""
         return self._of(self.client_test, client, TEST)
 
     def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
-        """What a model of each client's own is tested on: what it holds out, or the test set."""
+        """Returns the test examples for the model of each client: its own, or the test set."""
         for client in range(len(self.clients)):
             examples = self.test_examples(client) if self.client_test else self.test
             if len(examples):

@@ -36,8 +36,8 @@ class Data(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Data:
         entry = datasets.entry(self.dataset)
-        own = has_test_set(self.dataset.model_dump())
-        if self.test_fraction is not None and own and self.holdout == "global":
+        has_own = has_test_set(self.dataset.model_dump())
+        if self.test_fraction is not None and has_own and self.holdout == "global":
             raise problem("test_fraction", f"{entry.name} has a test set of its own; leave it out")
         if sum(self.fractions) >= 1:
             raise problem(
@@ -50,8 +50,8 @@ class Data(Section):
     @property
     def fractions(self) -> tuple[float, float]:
         """The shares of the examples that are held out for validation and for testing."""
-        own = has_test_set(self.dataset.model_dump())
-        test = 0.0 if own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
+        has_own = has_test_set(self.dataset.model_dump())
+        test = 0.0 if has_own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
         return self.validation_fraction or 0.0, test
 
 
