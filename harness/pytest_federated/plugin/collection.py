@@ -20,13 +20,13 @@ PROBLEMS = pytest.StashKey[list[Problem]]()
 
 
 def is_scenario_file(path: Path, config: pytest.Config) -> bool:
-    """Whether pytest should read `path` as a scenario file.
+    """Returns whether pytest should read `path` as a scenario file.
 
-    It is one when `fed_files` has a pattern for it, or when it was named on the command line.
+    It is one if `fed_files` has a pattern for it, or if it was named on the command line.
     """
     if path.suffix not in SUFFIXES or path.name == DEFAULTS:
         return False
-    if resolved(path) in _named(config):
+    if resolved(path) in _named_files(config):
         return True
     try:
         relative = path.relative_to(config.rootpath).as_posix()
@@ -35,7 +35,8 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
     return any(fnmatch(relative, p) or fnmatch(path.name, p) for p in config.getini("fed_files"))
 
 
-def _named(config: pytest.Config) -> set[Path]:
+def _named_files(config: pytest.Config) -> set[Path]:
+    """Returns the files and folders that pytest's arguments name."""
     start = config.invocation_params.dir
     return {resolved(start / str(arg).split("::")[0]) for arg in config.args}
 
@@ -46,24 +47,26 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterable[ScenarioItem]:
         try:
             cases = load_file(self.path, self.config.rootpath)
-        except ScenarioError as bad:
+        except ScenarioError as error:
             # Kept until all files are read, so that every mistake is shown at once.
-            self.config.stash.setdefault(PROBLEMS, []).extend(bad.problems)
+            self.config.stash.setdefault(PROBLEMS, []).extend(error.problems)
             return
         for case in cases:
             for tag in case.scenario.tags:
                 self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
-            yield ScenarioItem.from_parent(self, name=case.id, case=case)
+            yield ScenarioItem.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
+                self, name=case.id, case=case
+            )
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Stops pytest with exit code 4 where scenario files are wrong.
+    """Stops pytest with exit code 4 if scenario files have problems.
 
     Raises:
         pytest.UsageError: with every problem of every file.
 
     """
-    problems = list(config.stash.get(PROBLEMS, []))
+    problems = list(config.stash.setdefault(PROBLEMS, []))
     cases = (i.case for i in items if isinstance(i, ScenarioItem))
     problems += duplicates(cases, config.rootpath)
     if problems:
@@ -71,9 +74,9 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 
 
 def check_files(config: pytest.Config) -> list[Case]:
-    """Reads the scenario files below pytest's arguments; returns the scenarios that they hold.
+    """Returns the scenarios of all files that pytest's arguments name.
 
-    xdist's controller does not collect; this stops it before it starts workers in vain.
+    For xdist's controller, which does not collect: problems stop it before it starts workers.
 
     Raises:
         pytest.UsageError: with every problem of every file.
@@ -84,19 +87,19 @@ def check_files(config: pytest.Config) -> list[Case]:
     start = config.invocation_params.dir
     for arg in config.args:
         for file in find_files(start / str(arg).split("::")[0]):
-            # Path.is_file may raise
+            # Path.is_file may raise.
             if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
                 try:
                     cases += _with_conftests(file, config.rootpath)
-                except ScenarioError as bad:
-                    problems.update((str(p), p) for p in bad.problems)
+                except ScenarioError as error:
+                    problems.update((str(p), p) for p in error.problems)
     if problems:
         raise pytest.UsageError(_message(problems.values()))
     return cases
 
 
 def _with_conftests(file: Path, root: Path) -> list[Case]:
-    """The scenarios of a file, which may choose what a conftest.py registers that is not loaded.
+    """Returns the scenarios of a file, which may need entries of a conftest.py not yet loaded.
 
     Raises:
         ScenarioError: with every problem of the file.
@@ -109,11 +112,12 @@ def _with_conftests(file: Path, root: Path) -> list[Case]:
             if (conftest := folder / "conftest.py").is_file() and root in (folder, *folder.parents):
                 try:
                     import_file(conftest)
-                except Exception:  # pytest itself says what is wrong, in the worker's process
+                except Exception:  # the workers report it
                     return []
         return load_file(file, root)
 
 
 def _message(problems: Iterable[Problem]) -> str:
-    found = ScenarioError(problems).problems
-    return f"{len(found)} problem(s) in scenario files\n" + "\n".join(f"  {p}" for p in found)
+    sorted_problems = ScenarioError(problems).problems
+    lines = "".join(f"\n  {problem}" for problem in sorted_problems)
+    return f"{len(sorted_problems)} problem(s) in scenario files{lines}"

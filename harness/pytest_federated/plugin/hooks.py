@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options, each also a key under [tool.pytest.ini_options]: --fed-x is fed_x there."""
+    """Adds the options, each also a key under [tool.pytest.ini_options]: --fed-x is fed_x there."""
     add_options(parser)
     parser.addini(
         "fed_files",
@@ -26,21 +26,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers what keeps the session's results."""
+    """Registers the plugin that collects and reports the session's results."""
     from pytest_federated.plugin.session import FederatedSession
 
     config.pluginmanager.register(FederatedSession(config), "federated-session")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[pytest.Collector]:
-    """Takes the scenario files among what pytest finds."""
+    """Collects scenario files."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
     from pytest_federated.plugin.collection import ScenarioFile, is_scenario_file
 
     if not is_scenario_file(file_path, parent.config):
         return None
-    return ScenarioFile.from_parent(parent, path=file_path)
+    return ScenarioFile.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
+        parent, path=file_path
+    )
 
 
 @pytest.fixture

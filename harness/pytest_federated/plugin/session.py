@@ -1,4 +1,4 @@
-"""What concerns the session as a whole: bad files, results from all processes, the report."""
+"""The session as a whole: wrong files, results from all processes, the report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_federated.scenario.case import Case
 
 _KEY = "fed_result"
-# Imported where pytest met a scenario file; sessions without are spared the time.
+# Imported once pytest meets a scenario file, so that it costs other sessions no time.
 _COLLECTION = "pytest_federated.plugin.collection"
 _DIED = "the process that ran it died: a crash, os._exit, or too little memory"
 
@@ -25,8 +25,8 @@ _DIED = "the process that ran it died: a crash, os._exit, or too little memory"
 class FederatedSession:
     """Collects results, also from xdist's workers, and reports them.
 
-    Every scenario that was collected has a result from the beginning: it was not reached. The
-    record of a scenario is written when it ends, as the session may not live to its end.
+    A collected scenario has a result from the beginning: not reached. Its record is written when it
+    ends, as the session may be killed before its own end.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -35,9 +35,9 @@ class FederatedSession:
         self._results: dict[str, Result] = {}  # by node id, in the order of the session's items
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
-        self._unwritten: dict[str, str] = {}  # why, by what could not be written
+        self._unwritten: dict[str, str] = {}  # the reason, by what could not be written
         self._other_records = 0  # in the folder of the report
-        self._baselines: list[str] = []  # what was found: of which scenario: more of it
+        self._baselines: list[str] = []  # "outcome: scenario" or "outcome: scenario: details"
 
     @property
     def _is_xdist_controller(self) -> bool:
@@ -49,17 +49,17 @@ class FederatedSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Xdist's controller collects nothing: it looks at the files itself."""
+        """Reads the scenario files in xdist's controller, which collects nothing."""
         if self._is_xdist_controller:
             from pytest_federated.plugin.collection import check_files
 
             self._cases = check_files(self._config)
             if self._cases:
-                self._demand_runtime()
+                self._require_runtime()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """What the processes are about to run; all of them collect the same."""
+        """Notes what the workers are about to run; all of them collect the same."""
         from pytest_federated.plugin.item import unreached
 
         cases = {case.id: case for case in self._cases}
@@ -74,7 +74,7 @@ class FederatedSession:
             collection.raise_problems(self._config, items)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Any:
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         has_scenarios = _COLLECTION in sys.modules
         if self._config.option.collectonly or self._is_xdist_controller or not has_scenarios:
             return (yield)
@@ -83,24 +83,24 @@ class FederatedSession:
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
         if items and not self._is_xdist_worker:
-            self._demand_runtime()
+            self._require_runtime()
             self._results = {item.nodeid: unreached(item.case) for item in items}
-        with contextlib.ExitStack() as leaving:
+        with contextlib.ExitStack() as stack:
             if items and (address := session_options(self._config).executor):
-                leaving.enter_context(self._cluster(address, items))
+                stack.enter_context(self._cluster(address, items))
             return (yield)
 
     @contextlib.contextmanager
-    def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
-        """Has the cluster begin with all trainings, so that each item finds its own done."""
+    def _cluster(self, address: str, items: list[Any]) -> Generator[None, None, None]:
+        """Submits all trainings to the cluster at once, so that items need not wait in turn."""
         from pytest_federated.core.errors import FederatedError
         from pytest_federated.plugin.options import use_cluster
         from pytest_federated.running.dask import DaskCluster
 
         try:
             cluster = DaskCluster(address)
-        except FederatedError as bad:
-            raise pytest.UsageError(str(bad)) from None
+        except FederatedError as error:
+            raise pytest.UsageError(str(error)) from None
         use_cluster(self._config, cluster)
         try:
             for item in items:
@@ -110,12 +110,12 @@ class FederatedSession:
             use_cluster(self._config, None)
             cluster.close()
 
-    def _demand_runtime(self) -> None:
-        """Says in one line that TFF or a worker is missing, before every scenario fails for it."""
+    def _require_runtime(self) -> None:
+        """Stops with one line if TFF or a worker is missing, before every scenario fails for it."""
         from pytest_federated.plugin.options import session_options
         from pytest_federated.tff.imports import missing
 
-        options = session_options(self._config)  # says what the ini file has wrong
+        options = session_options(self._config)  # raises for mistakes in the ini file
         if reason := missing() or self._missing_mlflow():
             raise pytest.UsageError(reason)
         if addresses := options.workers:
@@ -124,8 +124,8 @@ class FederatedSession:
 
             try:
                 demand(addresses)
-            except RuntimeUnavailable as bad:
-                raise pytest.UsageError(str(bad)) from None
+            except RuntimeUnavailable as error:
+                raise pytest.UsageError(str(error)) from None
 
     def _missing_mlflow(self) -> str:
         from pytest_federated.plugin.options import session_options
@@ -134,7 +134,9 @@ class FederatedSession:
         return missing() if session_options(self._config).mlflow else ""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
         report = yield
         result_of = getattr(item, "result_of", None)
         error = call.excinfo.value if call.excinfo else None
@@ -156,19 +158,19 @@ class FederatedSession:
             self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
 
     def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
-        """What a report says of a scenario; that it has none may be an answer, too."""
+        """Returns the result in a report; one that says that the process died, if there is none."""
         if encoded := getattr(report, _KEY, None):
             from pytest_federated.results.record import Result
 
             return Result.model_validate(encoded)
-        known = self._results.get(report.nodeid)
-        if known is None or not report.failed:
+        result = self._results.get(report.nodeid)
+        if result is None or not report.failed:
             return None
-        # xdist's report on a process that is gone; whoever ran the scenario tells more.
-        return known.model_copy(update={"status": "errored", "reason": _DIED})
+        # This is xdist's report of a process that died; the scenario's own process sends a result.
+        return result.model_copy(update={"status": "errored", "reason": _DIED})
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        """With -v, the figures stand behind PASSED."""
+        """Adds the figures after PASSED, which -v shows."""
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
@@ -190,7 +192,7 @@ class FederatedSession:
         self._results[node_id] = write_record(self._results[node_id], self._report_folder)
 
     def _write(self, what: str, write: Callable[[], None]) -> None:
-        """Writes something; whatever stops that is said at the end, and costs no result."""
+        """Writes something; an error is shown at the end of the session and costs no result."""
         from pytest_federated.user.functions import first_line
 
         try:
@@ -207,7 +209,7 @@ class FederatedSession:
                     self._write(f"the record of {result.id}", lambda n=node_id: self._record(n))
             self._write("the report", self._write_report)
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # the report was asked for
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # as the report was asked for
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             self._write("the job's summary", lambda: self._append_step_summary(Path(summary)))
 
@@ -226,8 +228,8 @@ class FederatedSession:
     def _append_step_summary(self, file: Path) -> None:
         from pytest_federated.report.github import step_summary
 
-        with file.open("a", encoding="utf-8") as written:  # other steps have their part in it
-            written.write(step_summary(list(self._results.values())))
+        with file.open("a", encoding="utf-8") as summary:  # other steps write to it, too
+            summary.write(step_summary(list(self._results.values())))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
@@ -252,7 +254,7 @@ class FederatedSession:
                 f"{self._reused} of {self._trainings} trainings unchanged, taken from the cache "
                 "(--fed-no-cache runs them again)"
             )
-        for line in self._on_baselines():
+        for line in self._baseline_lines():
             terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
@@ -263,28 +265,28 @@ class FederatedSession:
                     "(pytest-federated prune PATH --report DIR)"
                 )
 
-    def _on_baselines(self) -> list[str]:
-        """How many were found how, and which are not as before."""
+    def _baseline_lines(self) -> list[str]:
+        """Returns how many baselines had which outcome, and those that are not as before."""
         if not self._baselines:
             return []
-        counts = Counter(told.partition(": ")[0] for told in self._baselines)
+        counts = Counter(note.partition(": ")[0] for note in self._baselines)
         shown = [
-            f"  {told}"
-            for told in self._baselines
-            if not told.startswith(("written: ", "as before: ")) or told.count(": ") > 1
+            f"  {note}"
+            for note in self._baselines
+            if not note.startswith(("written: ", "as before: ")) or note.count(": ") > 1
         ]
-        told = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
-        if left := self._left_baselines():
+        lines = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        if leftovers := self._leftover_baselines():
             from pytest_federated.scenario.loader import shown_path
 
-            told.append(
+            lines.append(
                 "baselines of scenarios that are gone (pytest-federated prune PATH deletes them):"
             )
-            told += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
-        return told
+            lines += [f"  {shown_path(file, self._config.rootpath)}" for file in leftovers]
+        return lines
 
-    def _left_baselines(self) -> list[Path]:
-        """Those beside the files that pytest was given, whichever scenarios ran."""
+    def _leftover_baselines(self) -> list[Path]:
+        """Returns baselines of no scenario, beside the files of pytest's arguments, run or not."""
         from pytest_federated.core.errors import ScenarioError
         from pytest_federated.report.leftovers import baselines
 
@@ -292,11 +294,11 @@ class FederatedSession:
         paths = [start / str(arg).split("::")[0] for arg in self._config.args]
         try:
             return baselines(paths)
-        except ScenarioError:  # a YAML file that is none, or chooses what only a conftest knows
+        except ScenarioError:  # not a scenario file, or needs entries of a conftest.py
             return []
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        # Only where a scenario ran: importing it here would cost every other session time.
+        # Only if a scenario ran: importing it would cost every other session time.
         if context := sys.modules.get("pytest_federated.tff.context"):
             context.shutdown()
