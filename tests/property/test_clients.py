@@ -176,7 +176,7 @@ def test_a_trace_that_has_changed_is_read_again(trace: Callable[[str], None]) ->
         (HEADER + "0,3,2\n", "times.csv:2: last_round: got 2; the first round is 3"),
     ],
 )
-def test_traces_that_are_wrong(trace: Callable[[str], None], text: str, said: str) -> None:
+def test_invalid_traces(trace: Callable[[str], None], text: str, said: str) -> None:
     trace(text)
     with pytest.raises(DataError) as attacked:
         drawn({"trace": "times.csv"}, 4, 4, 1)
@@ -301,7 +301,7 @@ def cohort(more: dict[str, Any], number: int = 1, sizes: int = 12, **training: A
     return cohort_of_round(data, size, 0, number, chosen.local_work, clients.participation)
 
 
-def test_without_anything_all_clients_do_all_their_steps() -> None:
+def test_by_default_all_clients_do_all_their_steps() -> None:
     one = cohort({})
     assert one.clients.tolist() == list(range(12))
     assert (one.dropped, one.stragglers, one.attackers) == (0, 0, 0)
@@ -402,7 +402,7 @@ def own_sampler() -> Any:
         ([1, 1], "the sampling 'odd' gave a client twice for round 3"),
     ],
 )
-def test_a_sampler_of_ones_own_that_is_wrong(own_sampler: Any, given: Any, said: str) -> None:
+def test_a_sampler_of_the_user_that_is_wrong(own_sampler: Any, given: Any, said: str) -> None:
     chosen = own_sampler(lambda population, size, round_number, rng: given)
     with pytest.raises(DataError) as attacked:
         drawn(chosen, 5, 2, 3)

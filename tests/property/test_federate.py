@@ -28,7 +28,7 @@ quick = settings(max_examples=50, deadline=None)
 @pytest.fixture(scope="module", autouse=True)
 def numbered() -> Iterator[None]:
     """A data set of any labels, in which example i has the one pixel i and can be followed."""
-    known = dict(datasets._entries)
+    known = datasets.entries()
 
     @datasets("numbered")
     def numbered(cache: Cache, *, labels: list[int], natural: list[str] = []) -> Dataset:  # noqa: B006
@@ -148,16 +148,16 @@ def test_the_test_set_keeps_the_proportions_of_labels(
         assert abs(test.y.tolist().count(label) - share * labels.count(label)) < 1
 
 
-def test_a_fifth_is_held_out_unless_told() -> None:
+def test_a_fifth_is_held_out_by_default() -> None:
     assert len(make(count=3).test) == round(1797 * 0.2)
     assert len(make(count=3, fraction=0.5).test) == round(1797 * 0.5)
 
 
 @pytest.mark.parametrize(("fraction", "train", "test"), [(1e-5, 1797, 0), (0.99999, 0, 1797)])
 def test_neither_part_may_be_empty(fraction: float, train: int, test: int) -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         make(count=3, fraction=fraction)
-    assert str(bad.value) == (
+    assert str(error.value) == (
         f"digits gives {train} training and {test} test examples; neither may be empty"
     )
 
@@ -197,15 +197,15 @@ def test_every_form_is_drawn_by_some_seed() -> None:
 
 
 def test_more_natural_clients_than_there_are() -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         make(split="natural", count=15)
-    assert str(bad.value) == "digits has 14 natural clients, not 15"
+    assert str(error.value) == "digits has 14 natural clients, not 15"
 
 
 def test_no_natural_clients() -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         make({"kind": "numbered", "labels": [0] * 20}, split="natural")
-    assert str(bad.value) == "the data set numbered has no natural clients; choose another split"
+    assert str(error.value) == "the data set numbered has no natural clients; choose another split"
 
 
 # Cohorts of the population that came out
@@ -221,9 +221,9 @@ def test_cohort_size_of_the_forms(per_round: Union[int, float, None], size: int)
 
 def test_more_clients_per_round_than_natural_clients() -> None:
     clients = Clients.model_validate({"split": "natural", "per_round": 20})
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         clients.cohort_size(len(make(split="natural").clients))
-    assert str(bad.value) == "clients.per_round is 20; there are 14 clients"
+    assert str(error.value) == "clients.per_round is 20; there are 14 clients"
 
 
 # What the seed decides
@@ -267,7 +267,7 @@ def test_another_seed_gives_other_data(way: str) -> None:
     assert not all(np.array_equal(a, b) for a, b in zip(one.clients, two.clients))
 
 
-def test_what_is_done_to_one_federation_does_not_reach_the_next() -> None:
+def test_changing_one_federation_does_not_change_the_next() -> None:
     """mnist_5k is read once and kept."""
     one = make("mnist_5k", count=5)
     clean = make("mnist_5k", count=5)

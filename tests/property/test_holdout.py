@@ -30,7 +30,9 @@ def made(seed: int = 0, split: Any = "iid", count: int = 10, **data: Any) -> Fed
     validation=st.floats(0.01, 0.45),
     count=st.integers(1, 60),
 )
-def test_parts_of_a_client_are_apart(seed: int, test: float, validation: float, count: int) -> None:
+def test_the_parts_of_a_client_are_disjoint(
+    seed: int, test: float, validation: float, count: int
+) -> None:
     data = made(
         seed,
         count=count,
@@ -99,7 +101,7 @@ def test_the_seed_decides(way: str) -> None:
 
 @pytest.fixture
 def with_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
 
     @datasets("tested", has_test_set=True)
     def tested(cache: Cache) -> Dataset:

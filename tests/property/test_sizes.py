@@ -130,9 +130,9 @@ def test_explicit_sizes_leave_the_rest_to_nobody() -> None:
 
 
 def test_more_examples_than_there_are() -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         made({"kind": "explicit", "examples": [1000, 1000]}, count=2)
-    assert str(bad.value) == "clients.size asks for 2000 training examples; there are 1438"
+    assert str(error.value) == "clients.size asks for 2000 training examples; there are 1438"
 
 
 def test_sizes_are_drawn_again_until_each_client_has_enough() -> None:
@@ -143,15 +143,15 @@ def test_sizes_are_drawn_again_until_each_client_has_enough() -> None:
 
 
 def test_sizes_that_are_too_small_for_a_client() -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         made("exponential", count=12)
-    assert "leaves client 0 (0)" in str(bad.value)
-    assert "sizes that differ less (clients.size)" in str(bad.value)
+    assert "leaves client 0 (0)" in str(error.value)
+    assert "sizes that differ less (clients.size)" in str(error.value)
 
 
 @pytest.fixture
 def own_size(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    monkeypatch.setattr(sizes, "_entries", dict(sizes._entries))
+    monkeypatch.setattr(sizes, "_entries", sizes.entries())
 
     def register(given: Any) -> None:
         @sizes("own")
@@ -161,13 +161,13 @@ def own_size(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return register
 
 
-def test_a_size_of_ones_own(own_size: Callable[[Any], None]) -> None:
+def test_a_size_of_the_user(own_size: Callable[[Any], None]) -> None:
     own_size([1, 3])
     assert drawn("own", 2, 100).tolist() == [25, 75]
 
 
 @pytest.mark.parametrize("given", [[1], [1, -1], [0, 0], [1, float("nan")]], ids=str)
-def test_what_are_no_sizes(own_size: Callable[[Any], None], given: list[float]) -> None:
+def test_invalid_sizes(own_size: Callable[[Any], None], given: list[float]) -> None:
     own_size(given)
     with pytest.raises(DataError, match="the size 'own' gave"):
         drawn("own", 2, 100)

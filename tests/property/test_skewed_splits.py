@@ -183,7 +183,7 @@ def test_balance_bounds_the_sizes() -> None:
 
 @quick
 @given(pool=sized_pools(), alpha=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]), seed=seeds)
-def test_what_is_drawn_is_what_there_is(pool: Pool, alpha: float, seed: int) -> None:
+def test_only_available_clients_are_drawn(pool: Pool, alpha: float, seed: int) -> None:
     supply = np.bincount(pool.labels, minlength=pool.classes)
     priors = rng(seed).dirichlet(np.full(pool.classes, alpha), size=pool.clients)
     assert pool.sizes is not None
@@ -248,9 +248,9 @@ def test_labels_are_shared_in_proportion_to_sizes() -> None:
 
 
 def test_more_labels_than_there_are() -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         deal({"kind": "labels_per_client", "labels": 11}, pool(3))
-    assert str(bad.value) == (
+    assert str(error.value) == (
         "the split labels_per_client asks for 11 labels a client; the training examples have 10"
     )
 
@@ -426,7 +426,7 @@ def test_semantic_clients_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         assert families[0] == families[1] == families[2]  # neighbors, as groups are
 
 
-def test_semantic_clients_in_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_semantic_clients_by_hand_in_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("pytest_federated.data.splits.semantic"), "_AT_ONCE", 2)
     some = Pool(rng().integers(4, size=600), 30, x=rng(1).normal(size=(600, 5)))
     one, again = (deal({"kind": "semantic", "components": 3}, some, 5) for _ in range(2))

@@ -492,7 +492,7 @@ def test_a_data_set_without_natural_clients() -> None:
 @pytest.fixture
 def own_split(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Registers, for the test, a split `own` that returns what it is given."""
-    monkeypatch.setattr(splits, "_entries", dict(splits._entries))
+    monkeypatch.setattr(splits, "_entries", splits.entries())
 
     def register(client: Any) -> None:
         @splits("own")
@@ -502,7 +502,7 @@ def own_split(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return register
 
 
-def test_a_split_of_ones_own_is_used(own_split: Callable[[Any], None]) -> None:
+def test_a_split_of_the_user_is_used(own_split: Callable[[Any], None]) -> None:
     own_split(np.array([1, 0, 1]))
     assert assign(splits.parse("own"), Pool(np.zeros(3, np.int64), 2), rng()).tolist() == [1, 0, 1]
 
@@ -526,7 +526,7 @@ def test_a_split_of_ones_own_is_used(own_split: Callable[[Any], None]) -> None:
         ),
     ],
 )
-def test_what_is_no_partition_is_refused(
+def test_an_invalid_partition_is_refused(
     own_split: Callable[[Any], None], client: np.ndarray
 ) -> None:
     own_split(client)

@@ -36,7 +36,7 @@ def test_one_figure_has_no_interval() -> None:
     assert found.deviation is found.low is found.high is None
 
 
-def test_nothing_cannot_be_summarized() -> None:
+def test_an_empty_sample_cannot_be_summarized() -> None:
     with pytest.raises(ValueError, match="no figures"):
         summarize([])
 
@@ -103,7 +103,9 @@ def test_a_comparison_needs_two_figures_on_each_side(
 
 
 @given(figures, st.floats(-100, 100))
-def test_so_many_seeds_decide_and_one_fewer_does_not(sample: list[float], threshold: float) -> None:
+def test_the_estimated_number_of_seeds_decides_and_one_fewer_does_not(
+    sample: list[float], threshold: float
+) -> None:
     summary = summarize(sample)
     more = seeds_to_decide(summary, threshold)
     if more is None or summary.deviation is None or summary.deviation < 1e-6:
@@ -127,7 +129,7 @@ def test_seeds_that_would_never_decide() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_what_is_not_finite_is_no_sample(wrong: float, place: int) -> None:
+def test_values_that_are_not_finite_are_no_sample(wrong: float, place: int) -> None:
     """Every comparison with NaN is False: such a test would find nothing, ever."""
     sample = [1.0, 2.0, 3.0]
     sample[place] = wrong

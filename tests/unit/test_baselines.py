@@ -115,7 +115,7 @@ def test_worse_is_what_chance_does_not_explain(fall: float, passed: bool) -> Non
     assert found["loss"].expected.startswith("no higher than 0.092 ± 0.0084 (p ")
 
 
-def test_better_is_told_and_passes() -> None:
+def test_a_better_result_passes_and_is_reported() -> None:
     found = compared(result(GOOD), result([a + 0.05 for a in GOOD]))
     assert all(v.passed and v.note == "better than the baseline" for v in found.values())
 
@@ -182,7 +182,7 @@ def test_a_seed_in_common_or_two_on_both_sides_are_compared(
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, 1e200])
 @pytest.mark.parametrize("seeds", [1, 2, 3])
-def test_what_is_not_finite_in_one_seed_is_worse(wrong: float, seeds: int) -> None:
+def test_a_value_not_finite_in_one_seed_is_worse(wrong: float, seeds: int) -> None:
     losses = [0.1] * seeds
     found = compared(result([0.9] * seeds, losses), result([0.9] * seeds, [*losses[1:], wrong]))
     assert found["accuracy"].passed
@@ -320,7 +320,7 @@ DEEP = b'{"settings": ' + b'{"a": ' * 9999 + b"1" + b"}" * 10000
     [b"", b"{}", b"\xff", b'{"baseline": 2}', b"[]", b"null", b"<<<<<<< HEAD\n{}", DEEP],
     ids=range(8),
 )
-def test_what_is_no_baseline_is_named(tmp_path: Path, text: bytes) -> None:
+def test_a_file_that_is_no_baseline_is_named(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "a.json").write_bytes(text)
     with pytest.raises(FederatedError, match=r"a\.json: not a baseline; --fed-baseline=update"):
         read_baseline(tmp_path / "a.json")
@@ -390,7 +390,7 @@ def _linked_to_itself(path: Path) -> None:
         (_linked_to_itself, "a.json: cannot be read: Too many levels of symbolic links"),
     ],
 )
-def test_what_is_no_file_is_not_taken_for_a_missing_one(
+def test_a_folder_is_not_taken_for_a_missing_file(
     tmp_path: Path, make: Callable[[Path], None], problem: str
 ) -> None:
     path = tmp_path / "a.json"
@@ -465,7 +465,7 @@ def test_a_damaged_baseline_is_written_anew(tmp_path: Path, text: bytes) -> None
         ),
     ],
 )
-def test_what_is_incomplete_becomes_no_baseline(lacking: Result, problem: str) -> None:
+def test_an_incomplete_run_becomes_no_baseline(lacking: Result, problem: str) -> None:
     with pytest.raises(FederatedError) as refused:
         baseline_of(lacking)
     assert str(refused.value).startswith(f"a: gives no baseline ({problem}")
@@ -517,7 +517,7 @@ def test_keys_that_a_baseline_does_not_have_are_at_their_defaults() -> None:
     assert not unmeasured(reaching(0.6), baseline_of(one))  # nobody knows its target
 
 
-def test_there_need_not_be_one(tmp_path: Path) -> None:
+def test_an_expectation_need_not_have_one(tmp_path: Path) -> None:
     assert read_baseline(tmp_path / "a.json") is None
 
 

@@ -108,7 +108,7 @@ def test_a_large_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_result_is_reused_until_the_file_changes(
     worker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
     fetched: list[Path] = []
 
     @datasets("of_sqlite", reads=files.in_cache("a.sqlite"))

@@ -140,7 +140,7 @@ def test_one_seed_is_compared_with_the_same_seed_only(
 
 @pytest.mark.parametrize("figure", ["accuracy", "loss"])
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_what_is_no_longer_finite_is_worse(figure: str, seeds: int) -> None:
+def test_a_value_that_is_no_longer_finite_is_worse(figure: str, seeds: int) -> None:
     """In one seed only, which a mean over the others would hide."""
     good = example_result(accuracies=[0.9, 0.8, 0.7][:seeds])
     runs = [run("a", good), run("b", example_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
@@ -189,7 +189,7 @@ def test_three_runs_are_each_compared_with_the_first() -> None:
     assert cells[5].startswith("-0.100 (") and cells[5].endswith(WORSE)
 
 
-def test_what_is_not_in_every_run_is_listed_and_what_differs_is_told() -> None:
+def test_scenarios_not_in_every_run_and_settings_that_differ_are_listed() -> None:
     runs = [
         run("old", example_result(), example_result("gone")),
         run("new", example_result(rounds=4, versions={"numpy": "1.26.0"}), example_result("added")),
@@ -258,7 +258,7 @@ def test_the_best_loss_is_the_least() -> None:
         (([0], [math.nan]), "not finite"),
     ],
 )
-def test_one_seed_is_told_from_others_by_seeds_in_common(
+def test_one_seed_is_compared_on_seeds_in_common(
     other: tuple[list[int], list[float]], told: str
 ) -> None:
     results = [
@@ -370,7 +370,7 @@ def test_a_record_or_its_folder_is_a_run(repository: Path) -> None:
         (["main", "--only", "Size"], "main: no scenario with a matrix"),
     ],
 )
-def test_mistakes_are_told_in_a_line(
+def test_mistakes_are_reported_in_one_line(
     repository: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", *arguments]) == 1

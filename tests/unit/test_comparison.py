@@ -32,7 +32,7 @@ def test_clients_come_out_alike(name: str) -> None:
         ("fedlab labels 2", labels(3, "first_deterministic")),
     ],
 )
-def test_other_parameters_are_told_apart(name: str, other: Any) -> None:
+def test_the_comparison_distinguishes_other_parameters(name: str, other: Any) -> None:
     """So the test above has the power to notice a difference."""
     size = HALF if other["kind"] == "dirichlet_priors" else None
     entropies, held = ours(other, size)

@@ -61,7 +61,9 @@ def test_many_clients_are_shown_in_part(file: Path, capsys: pytest.CaptureFixtur
     assert "client-0 " in shown and "client-199" in shown
 
 
-def test_a_picture(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_describe_draws_the_same_picture_again(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one, two, png = tmp_path / "one.svg", tmp_path / "two.svg", tmp_path / "three.png"
     for path in (one, two, png):
         assert main(["describe", str(file), "--out", str(path)]) == 0
@@ -71,7 +73,7 @@ def test_a_picture(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
-def test_of_several_scenarios_a_picture_each(
+def test_several_scenarios_have_a_picture_each(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(TINY + "matrix: {clients.count: [2, 3]}\n")

@@ -131,7 +131,7 @@ def test_a_target_that_nobody_waited_for_is_not_called_missed(rising: list[int])
         (early(), {}),
     ],
 )
-def test_what_is_not_certain_runs_to_its_end(
+def test_an_uncertain_run_goes_to_its_end(
     rising: list[int], options: Options, expected: dict[str, Any]
 ) -> None:
     result = run(scenario(**expected), options)

@@ -154,7 +154,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "figures_of_mine"
 
 
-def test_a_function_of_ones_own(module: str) -> None:
+def test_a_function_of_the_user(module: str) -> None:
     found = verdict(
         "custom", history([0.25]), function=f"{module}:last", args={"times": 2}, at_least=0.5
     )
@@ -174,9 +174,9 @@ def test_a_function_of_ones_own(module: str) -> None:
     ],
 )
 def test_a_function_that_gives_nothing(module: str, function: str, said: str) -> None:
-    with pytest.raises(FederatedError) as bad:
+    with pytest.raises(FederatedError) as error:
         verdict("custom", history([0.25]), function=function, at_least=0)
-    assert str(bad.value) == f"expect.custom: {function}: {said}"
+    assert str(error.value) == f"expect.custom: {function}: {said}"
 
 
 # What was not measured
@@ -193,7 +193,7 @@ NOT_MEASURED = {
 
 
 @pytest.mark.parametrize("name", NOT_MEASURED)
-def test_what_was_not_measured_fails(name: str) -> None:
+def test_a_missing_measurement_fails(name: str) -> None:
     keys = {"target": 0.1} if name == "bytes_to_accuracy" else {}
     found = verdict(name, history([0.5]), history([0.5]), at_most=1, **keys)
     assert (found.passed, found.measured) == (False, None)
@@ -249,7 +249,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
 @pytest.fixture
 def both_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for them where they are not registered; nothing is trained here."""
-    monkeypatch.setattr(algorithms, "_entries", dict(algorithms._entries))
+    monkeypatch.setattr(algorithms, "_entries", algorithms.entries())
     for name in ("centralized", "local_only"):
         if name not in algorithms:
 
@@ -353,10 +353,10 @@ def test_a_reference_that_diverged_fails_the_gap(
     ],
 )
 def test_nothing_to_compare_with(file: Any, text: str, said: str) -> None:
-    with pytest.raises(ScenarioError) as bad:
+    with pytest.raises(ScenarioError) as error:
         load_file(file(text))
-    assert said in str(bad.value)
-    (line,) = {p.line for p in bad.value.problems}
+    assert said in str(error.value)
+    (line,) = {p.line for p in error.value.problems}
     assert line == text.splitlines().index(text.splitlines()[-1]) + 1
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
+import re
+import socket
 import sys
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Optional, Union
-from urllib.error import URLError
+from threading import Thread
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -67,10 +70,10 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DEBIAN", tmp_path / "debian")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
-    def urlopen(url: str, timeout: float) -> Any:
-        raise URLError(OSError(-2, "Name or service not known"))
+    def no_name(*address: Any, **more: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
 
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(socket, "getaddrinfo", no_name)
 
 
 def fashion_mnist(cache: Path, folder: Optional[Path] = None) -> Dataset:
@@ -223,39 +226,62 @@ def test_the_folder_is_part_of_what_a_training_depends_on(folder: Path) -> None:
     assert before != after
 
 
-# Keras's download
+# The download
+
+
+@dataclass
+class Site:
+    """A web site with the files; `instead` is sent in the place of one, by its name.
+
+    Attributes:
+        asked: the paths that were asked for.
+    """
+
+    folder: Path
+    instead: dict[str, bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        name = handler.path.rpartition("/")[2]
+        self.asked.append(handler.path)
+        content = self.instead.get(name, (self.folder / name).read_bytes())
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content) or 1))  # empty: the rest is lost
+        handler.end_headers()
+        handler.wfile.write(content)
 
 
 @pytest.fixture
-def serve(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Answers requests with the files; `instead` for those named. Gives what was asked for."""
+def site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The authors' site, here, and the checksums of its files."""
+    served = Site(folder)
 
-    def begin(**instead: Union[bytes, Exception]) -> list[str]:
-        asked: list[str] = []
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.answer(self)
 
-        def urlopen(url: str, timeout: float) -> io.BytesIO:
-            asked.append(url)
-            name = url.rpartition("/")[2]
-            answer = instead.get(name.split("-")[0] + "_" + name.split("-")[1])
-            if isinstance(answer, Exception):
-                raise answer
-            return io.BytesIO((folder / name).read_bytes() if answer is None else answer)
+        def log_message(self, *arguments: Any) -> None:
+            pass
 
-        monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-        return asked
+    monkeypatch.undo()  # this machine has names again
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        module = sys.modules["pytest_federated.data.datasets.bundled.fashion_mnist"]
+        monkeypatch.setattr(module, "DEBIAN", folder.parent / "debian")
+        monkeypatch.setenv("HOME", str(folder.parent / "home"))
+        monkeypatch.setattr(module, "_ADDRESS", f"http://127.0.0.1:{server.server_port}/data/")
+        sums = {name: md5((folder / name).read_bytes()).hexdigest() for name in NAMES}
+        monkeypatch.setattr(module, "_MD5", sums)
+        yield served
+        server.shutdown()
 
-    return begin
 
-
-def test_it_is_downloaded_once(
-    serve: Callable[..., list[str]], arrays: dict[str, np.ndarray], tmp_path: Path
-) -> None:
-    asked, cache = serve(), tmp_path / "not" / "there"
+def test_it_is_downloaded_once(site: Site, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+    cache = tmp_path / "not" / "there"
     check(fashion_mnist(cache), arrays)
-    address = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-    assert asked == [address + name for name in NAMES]
+    assert site.asked == ["/data/" + name for name in NAMES]
     check(fashion_mnist(cache), arrays)
-    assert len(asked) == 4
+    assert len(site.asked) == 4
     assert sorted(p.name for p in (cache / "fashion-mnist").iterdir()) == sorted(NAMES)
     assert [p.name for p in cache.iterdir()] == ["fashion-mnist"]
 
@@ -263,24 +289,28 @@ def test_it_is_downloaded_once(
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"<html>Log in</html>", "t10k-images-idx3-ubyte.gz: damaged, or not"),
-        (gzip.compress(idx(np.zeros((5, 28, 28))))[:-9], "t10k-images-idx3-ubyte.gz: cut off"),
-        (ConnectionResetError(104, "reset by peer"), "[Errno 104] reset by peer"),
+        (b"<html>Log in</html>", f"{TEST_X}: not the published file, as its MD5 says"),
+        (gzip.compress(idx(np.zeros((5, 28, 28)))), f"{TEST_X}: not the published file"),
+        (b"", ""),
     ],
-    ids=["a page to log in", "cut off", "reset"],  # gzip's bytes hold the time
+    ids=["a page to log in", "other images", "cut off"],  # gzip's bytes hold the time
 )
 def test_a_download_that_goes_wrong_leaves_nothing(
-    answer: Union[bytes, Exception],
-    said: str,
-    serve: Callable[..., list[str]],
-    tmp_path: Path,
+    answer: bytes, said: str, site: Site, tmp_path: Path
 ) -> None:
-    serve(t10k_images=answer)
-    with pytest.raises(DataUnavailable) as bad:
+    site.instead[TEST_X] = answer
+    with pytest.raises(DataUnavailable) as error:
         fashion_mnist(tmp_path / "cache")
-    assert f"could not be downloaded ({said}" in str(bad.value)
-    assert "\n" not in str(bad.value)
+    assert f"could not be downloaded ({said}" in str(error.value)
+    assert "\n" not in str(error.value) and "0x" not in str(error.value)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_checksums_are_those_of_the_files_that_the_authors_publish() -> None:
+    """As in the README of github.com/zalandoresearch/fashion-mnist."""
+    module = sys.modules["pytest_federated.data.datasets.bundled.fashion_mnist"]
+    assert list(module._MD5) == NAMES
+    assert all(re.fullmatch("[0-9a-f]{32}", md5_sum) for md5_sum in module._MD5.values())
 
 
 def test_offline(tmp_path: Path) -> None:

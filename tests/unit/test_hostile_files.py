@@ -128,7 +128,7 @@ def said(tmp_path: Path) -> Callable[[str], str]:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_what_is_refused_is_refused_in_a_line(kind: str, said: Callable[[str], str]) -> None:
+def test_a_refusal_is_one_line(kind: str, said: Callable[[str], str]) -> None:
     text, message = HOSTILE[kind]
     assert message in said(GOOD + text)
 
@@ -148,7 +148,7 @@ def test_another_version_of_yaml(version: str, said: Callable[[str], str]) -> No
     assert "not YAML: " in said(f"%YAML {version}\n---\n{GOOD}")
 
 
-def test_what_is_just_small_enough_is_read(tmp_path: Path) -> None:
+def test_a_file_just_within_the_limits_is_read(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").touch()
     file = tmp_path / "f.yaml"
     file.write_text(GOOD + "#" * (MAX_BYTES - len(GOOD)))
@@ -239,7 +239,7 @@ def _strange(folder: Path) -> dict[str, str]:
     }
 
 
-def test_what_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pytest.ini").touch()
     wanted = _strange(tmp_path)
     (tmp_path / "folder.yaml").mkdir()

@@ -110,7 +110,7 @@ def test_an_interval_on_both_sides_of_the_threshold_is_inconclusive(
     assert found.figures == accuracies
 
 
-def test_so_many_more_seeds_decide() -> None:
+def test_the_estimated_number_of_further_seeds_decides() -> None:
     """Of the same mean and deviation: a standard error of 0.0141 / sqrt(n), times Student's t."""
     two = [history([a]) for a in (0.89, 0.91)]
     found = verdict("accuracy", two, at_least=0.85)
@@ -129,7 +129,9 @@ def test_so_many_more_seeds_decide() -> None:
         *((p, 0.5, True) for p in ("mean", "fail", "pass", "warn")),
     ],
 )
-def test_what_decides_the_inconclusive(policy: Policy, threshold: float, passed: bool) -> None:
+def test_each_policy_for_inconclusive_expectations(
+    policy: Policy, threshold: float, passed: bool
+) -> None:
     chosen = {"accuracy": expectations["accuracy"].params.model_validate({"at_least": threshold})}
     two = [history([a]) for a in (0.89, 0.91)]
     (found,) = judge(chosen, two, inconclusive=policy)
@@ -165,7 +167,7 @@ def test_bounds_that_cannot_be(tmp_path: Path, said: str, problem: str) -> None:
     assert problem in str(bad.value)
 
 
-def test_what_is_left_out_is_not_in_the_settings(tmp_path: Path) -> None:
+def test_omitted_keys_are_not_in_the_settings(tmp_path: Path) -> None:
     """Records stay as they were when an expectation learns another key."""
     (tmp_path / "pytest.ini").touch()
     said = "accuracy: {at_least: 0.2}"
@@ -223,10 +225,10 @@ expect:
 @pytest.fixture
 def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is gone after it."""
-    monkeypatch.setattr(expectations, "_entries", dict(expectations._entries))
+    monkeypatch.setattr(expectations, "_entries", expectations.entries())
 
 
-def test_a_check_of_ones_own_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:
+def test_a_check_of_the_user_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:
     @pytest_federated.expectation("fair")
     def fair(histories: Sequence[TrainingHistory], *, at_most: float, over: int = 1) -> Verdict:
         return Verdict(expectation="fair", expected=f"<= {at_most} over {over}", passed=False)

@@ -35,7 +35,7 @@ class Counted:
 
 @pytest.fixture
 def rows() -> Iterator[Counted]:
-    known, rows = dict(datasets._entries), Counted()
+    known, rows = datasets.entries(), Counted()
 
     @datasets("counted")
     def counted(cache: Cache) -> Dataset:

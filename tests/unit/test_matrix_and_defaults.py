@@ -42,9 +42,9 @@ def load(folder: Path) -> Callable[..., list[Case]]:
 @pytest.fixture
 def problems(load: Callable[..., list[Case]]) -> Callable[..., list[str]]:
     def read(text: str) -> list[str]:
-        with pytest.raises(ScenarioError) as bad:
+        with pytest.raises(ScenarioError) as error:
             load(text)
-        return str(bad.value).splitlines()
+        return str(error.value).splitlines()
 
     return read
 
@@ -73,7 +73,7 @@ def test_without_a_matrix_there_is_one_case(load: Callable[..., list[Case]]) -> 
     assert (case.id, case.variant, case.line) == ("tiny", "", 1)
 
 
-def test_one_key(load: Callable[..., list[Case]]) -> None:
+def test_a_matrix_with_one_key(load: Callable[..., list[Case]]) -> None:
     text = SCENARIO.replace("count: 4", "count: 4, split: {kind: dirichlet, alpha: 9}")
     cases = load(text + "matrix: {clients.split.alpha: [0.1, 1, 1e-5]}\n")
     assert ids(cases) == ["tiny[alpha=0.1]", "tiny[alpha=1]", "tiny[alpha=1e-05]"]
@@ -97,7 +97,7 @@ def test_two_keys_are_all_combinations_with_the_last_varying_fastest(
     assert values(cases, "clients.count", "training.rounds") == [(3, 7), (3, 6), (5, 7), (5, 6)]
 
 
-def test_keys_with_the_same_end_are_told_apart(load: Callable[..., list[Case]]) -> None:
+def test_keys_with_the_same_last_part_are_named_in_full(load: Callable[..., list[Case]]) -> None:
     cases = load(
         SCENARIO + "matrix:\n"
         "  training.client_optimizer: [{kind: sgd, learning_rate: 1}]\n"
@@ -378,7 +378,7 @@ def test_a_default_model_gives_way_to_another_kind(
     assert settings(case, "model.kind") == "mlp"
 
 
-def test_a_default_model_gives_way_to_ones_own_keras_model(
+def test_a_default_model_gives_way_to_the_users_keras_model(
     folder: Path, load: Callable[..., list[Case]]
 ) -> None:
     (folder / "defaults.yaml").write_text(DEFAULTS.replace("mlp", "{kind: mlp, hidden: [64]}"))

@@ -265,7 +265,7 @@ def judged(settings: dict[str, Any], histories: list[TrainingHistory]) -> Result
 @pytest.fixture
 def rounds_to_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a conftest.py registers it."""
-    monkeypatch.setattr(metrics, "_entries", dict(metrics._entries))
+    monkeypatch.setattr(metrics, "_entries", {n: metrics[n] for n in metrics.names()})
 
     @pytest_federated.metric(
         "rounds_to_loss",
@@ -402,7 +402,7 @@ def test_commands_read_the_metrics_of_a_conftest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(metrics, "_entries", dict(metrics._entries))
+    monkeypatch.setattr(metrics, "_entries", {n: metrics[n] for n in metrics.names()})
     (tmp_path / "conftest.py").write_text(
         "import pytest_federated\n\n\n"
         '@pytest_federated.metric("from_conftest", direction="lower")\n'

@@ -29,9 +29,9 @@ ORDER = RNG.permutation(N)
 
 
 def refusal(function: Callable[[], Any], folder: Optional[Path] = None) -> str:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         function()
-    message = str(bad.value)
+    message = str(error.value)
     assert "\n" not in message
     return message.replace(f"{folder}/", "") if folder else message
 
@@ -207,7 +207,7 @@ FEATURES: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", FEATURES)
 @pytest.mark.parametrize("write", [as_csv, as_parquet])
-def test_what_is_no_identifier_is_learned_from(write: Any, name: str) -> None:
+def test_columns_that_are_no_identifiers_are_features(write: Any, name: str) -> None:
     chosen = write(noise(**{name: FEATURES[name]}), index=False)
     x = features(**chosen)
     np.testing.assert_allclose(x[:, 2], np.asarray(FEATURES[name], np.float32))
@@ -225,7 +225,7 @@ def test_published_tables_have_no_identifiers(write: Any, name: str) -> None:
     np.testing.assert_array_equal(features(npz="t.npz"), x)
 
 
-def test_two_rows_number_nothing() -> None:
+def test_two_rows_are_no_numbering() -> None:
     Path("t.csv").write_text("a,y\n0,0\n1,1\n")
     assert features(csv="t.csv", label="y").tolist() == [[0], [1]]
 
@@ -636,7 +636,7 @@ def test_large_numbers_in_an_array_are_refused() -> None:
     ids=["small", "large", "rounded"],
 )
 @pytest.mark.parametrize("standardize", [False, True])
-def test_what_is_the_same_everywhere_says_nothing(values: np.ndarray, standardize: bool) -> None:
+def test_a_constant_feature_becomes_zero(values: np.ndarray, standardize: bool) -> None:
     x = features(**as_parquet(noise(flat=values), index=False), standardize=standardize)
     expected = 0 if standardize else values
     np.testing.assert_allclose(x[:, 2], expected, rtol=1e-6, atol=1e-12)
@@ -661,7 +661,7 @@ READERS = [as_csv_of, as_parquet_of, *ARRAYS]
     ("value", "what"), [(np.nan, "missing"), (np.inf, "infinite"), (-np.inf, "infinite")]
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_numbers_that_are_none(write: Any, value: float, what: str, dtype: Any) -> None:
+def test_invalid_numbers(write: Any, value: float, what: str, dtype: Any) -> None:
     x = NOISE.astype(dtype)
     x[6, 1] = value
     message = refusal(lambda: features(**write(x)))
@@ -670,7 +670,7 @@ def test_numbers_that_are_none(write: Any, value: float, what: str, dtype: Any) 
 
 @pytest.mark.parametrize("word", ["", "NA", "None", "null", "nan"])
 @pytest.mark.parametrize("column", ["a", "word", "y"])
-def test_words_for_nothing_are_refused_wherever_they_stand(word: str, column: str) -> None:
+def test_null_is_refused_wherever_it_is(word: str, column: str) -> None:
     values: dict[str, str] = {"a": "0.5", "word": "blue", "y": "ill"}
     rows = [values, {**values, column: word}, {**values, "y": "well"}]
     Path("t.csv").write_text("a,word,y\n" + "".join(f"{','.join(r.values())}\n" for r in rows))
@@ -777,7 +777,7 @@ def test_tff_clients_are_read_by_the_same_rules(clients: None) -> None:
 
 
 def own_data(monkeypatch: pytest.MonkeyPatch, make: Callable[[], Dataset]) -> Callable[[], Any]:
-    monkeypatch.setattr(datasets, "_entries", dict(datasets._entries))
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
     datasets("own_odd", has_test_set=True)(lambda cache: make())
     data = Data.model_validate({"dataset": "own_odd"})
     return lambda: federate(data, Clients.model_validate({"count": 2}), 0, NO_CACHE)
@@ -809,14 +809,14 @@ def odd(changed: Any) -> Examples:
          "have tags of shape (30, 3), not (30, 2)"),
     ],
 )  # fmt: skip
-def test_a_data_set_of_ones_own_that_cannot_be(
+def test_a_data_set_of_the_user_that_cannot_be(
     train: Examples, test: Examples, task: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = own_data(monkeypatch, lambda: in_memory("odd", train, 2, None, task, test))
     assert refusal(make).startswith(f"the data set odd: {message}")
 
 
-def test_clients_of_ones_own_data_set_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_of_the_user_data_set_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
     natural = np.zeros(N - 1, np.int64)
     for whose, message in ((natural, "and 29 say whose"), (np.full(N, 2), "none of the 2 clients")):
         loaded = Loaded(examples(), whose, examples(9, LABELS[:9]))
@@ -824,6 +824,6 @@ def test_clients_of_ones_own_data_set_that_cannot_be(monkeypatch: pytest.MonkeyP
         assert message in refusal(make)
 
 
-def test_a_data_set_of_ones_own_that_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_of_the_user_that_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     make = own_data(monkeypatch, lambda: in_memory("odd", examples(), 2, None, "label", examples()))
     assert len(make().train) == N

@@ -27,7 +27,7 @@ VALUES = {
 }
 
 
-def test_without_options_all_is_as_its_default_says(pytester: pytest.Pytester) -> None:
+def test_without_options_defaults_hold(pytester: pytest.Pytester) -> None:
     assert session_options(pytester.parseconfig()) == SessionOptions()
 
 

@@ -83,7 +83,7 @@ def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list
         ([3, 99999], "here, row 2: the label 99999 makes 100000 labels, of which 2 are in use"),
     ],
 )
-def test_what_is_no_label(column: Any, message: str) -> None:
+def test_invalid_labels(column: Any, message: str) -> None:
     assert refusal(Labels.of, np.asarray(column), "here").startswith(message)
 
 
@@ -795,7 +795,7 @@ def test_the_nearest_folder_counts_first(in_tmp_path: Path) -> None:
     assert find("a.csv", "key") == in_tmp_path / "a.csv"
 
 
-def test_what_find_says(in_tmp_path: Path) -> None:
+def test_messages_of_find(in_tmp_path: Path) -> None:
     (in_tmp_path / "visits.csv").write_text("")
     assert refusal(find, "vists.csv", "key").endswith("runs; did you mean 'visits.csv'?")
     assert (

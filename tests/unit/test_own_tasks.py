@@ -100,9 +100,9 @@ def test_columns_of_tags_in_tables(in_tmp_path: Path) -> None:
     frame["cold"] = frame["cold"].astype(object)
     frame.loc[7, "cold"] = None
     frame.to_csv("a.csv", index=False)
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         dataset(csv="a.csv", label=["wet", "cold", "dark"], task="tags")
-    assert str(bad.value) == (
+    assert str(error.value) == (
         f"{in_tmp_path}/a.csv: columns 'wet', 'cold', 'dark', row 8: nothing stands there"
     )
 
@@ -139,9 +139,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("named", "task", "message"), BAD)
 def test_bad_tokens_and_tags(named: Any, task: str, message: str, in_tmp_path: Path) -> None:
     save("a.npz", **{"x": TEXT, **named})
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         dataset(npz="a.npz", task=task)
-    assert str(bad.value).startswith(f"{in_tmp_path}/{message}")
+    assert str(error.value).startswith(f"{in_tmp_path}/{message}")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_bad_tokens_and_tags(named: Any, task: str, message: str, in_tmp_path: P
 def test_a_test_set_that_does_not_fit(x: Any, y: Any, task: str, message: str) -> None:
     save("a.npz", x=TEXT, y=NEXT if task == "tokens" else HAS)
     save("b.npz", x=x, y=y)
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         dataset(npz="a.npz", task=task, test="b.npz")
-    assert message in str(bad.value)
+    assert message in str(error.value)
 
 
 def test_training_on_own_tokens_and_tags(worker: None) -> None:

@@ -56,7 +56,7 @@ def files(folder: str = ".") -> set[str]:
     return {p.as_posix() for p in Path(folder).rglob("*") if p.is_file()}
 
 
-def test_what_is_gone_is_named(suite: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_prune_names_leftovers(suite: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     before = files()
     assert main(["prune", "scenarios"]) == 0
     *named, told = capsys.readouterr().out.splitlines()
@@ -65,7 +65,7 @@ def test_what_is_gone_is_named(suite: list[Path], capsys: pytest.CaptureFixture[
     assert files() == before
 
 
-def test_what_is_gone_is_deleted_and_nothing_else(suite: list[Path]) -> None:
+def test_prune_deletes_leftovers_and_nothing_else(suite: list[Path]) -> None:
     before = files()
     assert main(["prune", "scenarios", "--delete"]) == 0
     assert before - files() == {str(file) for file in suite}

@@ -113,7 +113,7 @@ def test_the_report_is_the_golden_one(results: list[Result]) -> None:
     assert written == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_it_renders(results: list[Result]) -> None:
+def test_the_report_renders(results: list[Result]) -> None:
     text = report(results)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     headings = [
@@ -194,7 +194,7 @@ def test_ids_are_sorted_as_people_do() -> None:
     assert sorted(reversed(ids), key=natural) == ids
 
 
-def test_what_is_no_record_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
     with pytest.raises(FederatedError, match="no records there"):
         read_results(tmp_path)
     (tmp_path / "records").mkdir()

@@ -169,13 +169,13 @@ def test_no_two_scenarios_share_a_record(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_record_is_named(tmp_path: Path, text: bytes) -> None:
+def test_a_file_that_is_no_record_is_named(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "a.json").write_bytes(text)
-    with pytest.raises(FederatedError) as bad:
+    with pytest.raises(FederatedError) as error:
         read_results(tmp_path)
-    assert str(bad.value).startswith(f"{tmp_path}/records/a.json: not a result record")
-    assert "\n" not in str(bad.value)
+    assert str(error.value).startswith(f"{tmp_path}/records/a.json: not a result record")
+    assert "\n" not in str(error.value)
 
 
 # The report, rendered

@@ -70,19 +70,19 @@ def problems(tmp_path: Path) -> Callable[..., list[str]]:
             (tmp_path / "f.yaml").write_bytes(content)
         try:
             load_all([tmp_path], tmp_path)
-        except ScenarioError as bad:
-            said = str(bad)
+        except ScenarioError as error:
+            said = str(error)
             assert str(tmp_path) not in said
             for word in ("pydantic", "Traceback", "http", "Error", "ruamel", "Commented"):
                 assert word not in said
-            assert len(said.splitlines()) == len(bad.problems)
+            assert len(said.splitlines()) == len(error.problems)
             return said.splitlines()
         return []
 
     return read
 
 
-def test_the_scenario_that_the_tests_break_is_right(problems: Callable[..., list[str]]) -> None:
+def test_the_scenario_that_the_tests_break_is_valid(problems: Callable[..., list[str]]) -> None:
     assert problems(GOOD) == []
 
 
@@ -536,7 +536,7 @@ def test_seeds(problems: Callable[..., list[str]], value: str, said: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["\n\n", "# hello\n# there\n", "---\n", "---\n---\n"])
-def test_nothing_in_the_file(problems: Callable[..., list[str]], text: str) -> None:
+def test_an_empty_file_is_named(problems: Callable[..., list[str]], text: str) -> None:
     assert problems(text) == ["f.yaml: is empty; a scenario needs at least a name"]
 
 
@@ -547,7 +547,9 @@ def test_an_empty_file(problems: Callable[..., list[str]]) -> None:
 @pytest.mark.parametrize(
     ("text", "line"), [("- schema: 1\n", 1), ("hello\n", 1), ("5\n", 1), (f"{GOOD}---\n- a\n", 8)]
 )
-def test_no_mapping(problems: Callable[..., list[str]], text: str, line: int) -> None:
+def test_a_document_that_is_no_mapping(
+    problems: Callable[..., list[str]], text: str, line: int
+) -> None:
     (said,) = problems(text)
     assert said.startswith(f"f.yaml:{line}: must be a mapping of keys, not a")
 
@@ -583,9 +585,9 @@ def test_not_utf_8(problems: Callable[..., list[str]], text: bytes) -> None:
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError) as bad:
+    with pytest.raises(ScenarioError) as error:
         load_all([tmp_path / "gone.yaml"], tmp_path)
-    assert str(bad.value) == "gone.yaml: cannot be read: No such file or directory"
+    assert str(error.value) == "gone.yaml: cannot be read: No such file or directory"
 
 
 @pytest.mark.parametrize(
@@ -603,7 +605,9 @@ def test_a_missing_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_harmless(problems: Callable[..., list[str]], text: Union[str, bytes]) -> None:
+def test_unusual_but_valid_files(
+    problems: Callable[..., list[str]], text: Union[str, bytes]
+) -> None:
     assert problems(text) == []
 
 
@@ -618,9 +622,9 @@ def test_one_name_in_two_files(problems: Callable[..., list[str]], tmp_path: Pat
     (tmp_path / "pytest.ini").touch()
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(GOOD)
-    with pytest.raises(ScenarioError) as bad:
+    with pytest.raises(ScenarioError) as error:
         load_all([tmp_path], tmp_path)
-    (problem,) = bad.value.problems
+    (problem,) = error.value.problems
     assert (problem.line, problem.key) == (1, "name")
     assert problem.message.startswith("got 'tiny'; taken in ")
     assert problem.message.endswith("a.yaml:1")
@@ -685,7 +689,7 @@ def test_the_mistakes_of_all_documents(problems: Callable[..., list[str]]) -> No
     ]
 
 
-def test_a_taken_name_hides_nothing(problems: Callable[..., list[str]]) -> None:
+def test_a_duplicate_name_hides_no_other_mistake(problems: Callable[..., list[str]]) -> None:
     second = GOOD.replace("count: 4", "count: 0")
     assert [p.partition(";")[0] for p in problems(f"{GOOD}---\n{second}")] == [
         "f.yaml:9: name: got 'tiny'",

@@ -42,7 +42,7 @@ def whole(examples: Examples, length: int) -> str:
     return text(rows.x[0]) + text(rows.y)
 
 
-def test_what_is_committed(committed: dict[str, Any]) -> None:
+def test_the_committed_file(committed: dict[str, Any]) -> None:
     assert FILE.stat().st_size < 300_000
     assert "creativecommons.org/licenses/by/2.5" in committed["license"]
     assert "Open Knowledge Foundation" in committed["source"]

@@ -205,8 +205,8 @@ def test_a_shift_that_does_not_fit_the_data() -> None:
         apply([shifts.parse({"kind": "noise", "level": 1})], "features", words, 0, 2, 10, 0)
 
 
-def test_a_shift_of_ones_own_must_keep_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shifts, "_entries", dict(shifts._entries))
+def test_a_shift_of_the_user_must_keep_the_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shifts, "_entries", shifts.entries())
 
     @shifts("cut", of="features")
     def cut(x: np.ndarray, holder: Any, rng: np.random.Generator) -> np.ndarray:

@@ -110,9 +110,9 @@ def test_covtype_that_was_not_fetched(home: Path) -> None:
     for made in (False, True):
         if made:  # an aborted fetch leaves the folder
             (home / "covertype").mkdir(parents=True)
-        with pytest.raises(DataUnavailable) as bad:
+        with pytest.raises(DataUnavailable) as error:
             dataset("covtype")
-        assert str(bad.value) == expected
+        assert str(error.value) == expected
         assert made or not home.exists()
 
 
@@ -128,9 +128,11 @@ def test_covtype_that_is_damaged(how: str, rows: tuple[np.ndarray, np.ndarray], 
         write(home, x, y + 1)
     else:
         write(home, np.where(np.arange(54) == 10, 1, x), y)
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         dataset("covtype")
-    assert str(bad.value).startswith(f"{home / 'covertype'} does not hold what scikit-learn keeps")
+    assert str(error.value).startswith(
+        f"{home / 'covertype'} does not hold what scikit-learn keeps"
+    )
 
 
 @pytest.fixture(autouse=True)

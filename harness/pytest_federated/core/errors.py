@@ -1,6 +1,6 @@
-"""Every error that pytest-federated means its reader to see.
+"""Errors that are written for the user.
 
-They are shown without a traceback: the message alone has to say what is wrong and what to do.
+They are shown without a traceback: the message alone says what is wrong and what to do.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Optional
 
 
 class FederatedError(Exception):
-    """A mistake of the user's or of the surroundings; its message is written for the reader."""
+    """A mistake by the user or a problem of the environment; its message is for the user."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Problem:
         file: the scenario file, or None for a scenario written in Python.
         line: line of the offending key or value, from 1; 0 when the whole file is meant.
         key: dotted path of the key, such as ``clients.split.alpha``; empty for the whole document.
-        message: what stood there and what is allowed.
+        message: what was given and what is allowed.
 
     """
 
@@ -67,7 +67,7 @@ class DataUnavailable(FederatedError):
     """
 
     def __init__(self, message: str, *, here: str = "") -> None:
-        """`here` is what only this machine says; it stands in parentheses in the message."""
+        """`here` is what only this machine says; the message has it in parentheses."""
         super().__init__(message)
         self.reason = message.replace(f" ({here})", "")
 
@@ -85,13 +85,13 @@ class TimeLimitExceeded(FederatedError):
 
 
 class NotKept(UserWarning):
-    """What only saves work or shows it elsewhere could not be written; results are not affected."""
+    """Something that only saves work could not be written; results are not affected."""
 
 
 def warn_not_kept(what: str, error: BaseException) -> None:
     """Warns that `what`, such as "a checkpoint", cannot be written, and goes on.
 
-    Also under ``-W error``: a full disk is no reason to lose a training.
+    Also under ``-W error``, as a full disk is no reason to lose a training.
     """
     reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
     with contextlib.suppress(NotKept):

@@ -19,7 +19,7 @@ Figure = Annotated[float, BeforeValidator(_rounded)]
 
 @dataclass(frozen=True)
 class Usual:
-    """Annotation for a key that is found out where it is left out: what is not worth a word."""
+    """Annotation of a key with a computed default: the value that reports do not mention."""
 
     value: Any
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Stream(enum.IntEnum):
-    """What a stream decides. The numbers make runs repeatable: never reuse one."""
+    """What a stream decides. Runs are repeatable by these numbers: never reuse one."""
 
     TEST_SET = 0
     POPULATION = 1
@@ -28,8 +28,8 @@ class Stream(enum.IntEnum):
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:
-    """A generator for one decision, independent of all others.
+    """Returns the generator of one decision, independent of all others.
 
-    `path` tells apart decisions of one kind, such as (round, client).
+    `path` distinguishes decisions of one kind, such as (round, client).
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stream), *path)))

@@ -20,13 +20,13 @@ PROBLEMS = pytest.StashKey[list[Problem]]()
 
 
 def is_scenario_file(path: Path, config: pytest.Config) -> bool:
-    """Returns whether pytest should read `path` as a scenario file.
+    """Whether pytest should read `path` as a scenario file.
 
-    It is one if `fed_files` has a pattern for it, or if it was named on the command line.
+    It is one when `fed_files` has a pattern for it, or when it was named on the command line.
     """
     if path.suffix not in SUFFIXES or path.name == DEFAULTS:
         return False
-    if resolved(path) in _named_files(config):
+    if resolved(path) in _named(config):
         return True
     try:
         relative = path.relative_to(config.rootpath).as_posix()
@@ -35,8 +35,7 @@ def is_scenario_file(path: Path, config: pytest.Config) -> bool:
     return any(fnmatch(relative, p) or fnmatch(path.name, p) for p in config.getini("fed_files"))
 
 
-def _named_files(config: pytest.Config) -> set[Path]:
-    """Returns the files and folders that pytest's arguments name."""
+def _named(config: pytest.Config) -> set[Path]:
     start = config.invocation_params.dir
     return {resolved(start / str(arg).split("::")[0]) for arg in config.args}
 
@@ -60,7 +59,7 @@ class ScenarioFile(pytest.File):
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Stops pytest with exit code 4 if scenario files have problems.
+    """Stops pytest with exit code 4 where scenario files are wrong.
 
     Raises:
         pytest.UsageError: with every problem of every file.
@@ -74,9 +73,9 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 
 
 def check_files(config: pytest.Config) -> list[Case]:
-    """Returns the scenarios of all files that pytest's arguments name.
+    """Reads the scenario files below pytest's arguments; returns the scenarios that they hold.
 
-    For xdist's controller, which does not collect: problems stop it before it starts workers.
+    For xdist's controller, which does not collect: it stops before it starts any worker.
 
     Raises:
         pytest.UsageError: with every problem of every file.
@@ -87,7 +86,7 @@ def check_files(config: pytest.Config) -> list[Case]:
     start = config.invocation_params.dir
     for arg in config.args:
         for file in find_files(start / str(arg).split("::")[0]):
-            # Path.is_file may raise.
+            # Path.is_file may raise
             if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
                 try:
                     cases += _with_conftests(file, config.rootpath)
@@ -99,7 +98,7 @@ def check_files(config: pytest.Config) -> list[Case]:
 
 
 def _with_conftests(file: Path, root: Path) -> list[Case]:
-    """Returns the scenarios of a file, which may need entries of a conftest.py not yet loaded.
+    """Returns the scenarios of a file, which may need a conftest.py that is not loaded yet.
 
     Raises:
         ScenarioError: with every problem of the file.
@@ -112,12 +111,12 @@ def _with_conftests(file: Path, root: Path) -> list[Case]:
             if (conftest := folder / "conftest.py").is_file() and root in (folder, *folder.parents):
                 try:
                     import_file(conftest)
-                except Exception:  # the workers report it
+                except Exception:  # pytest itself says what is wrong, in the worker's process
                     return []
         return load_file(file, root)
 
 
 def _message(problems: Iterable[Problem]) -> str:
-    sorted_problems = ScenarioError(problems).problems
-    lines = "".join(f"\n  {problem}" for problem in sorted_problems)
-    return f"{len(sorted_problems)} problem(s) in scenario files{lines}"
+    unique = ScenarioError(problems).problems
+    lines = "\n".join(f"  {problem}" for problem in unique)
+    return f"{len(unique)} problem(s) in scenario files\n{lines}"

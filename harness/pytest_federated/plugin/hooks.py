@@ -1,4 +1,4 @@
-"""pytest's hooks. Importing this module imports neither TensorFlow nor NumPy."""
+"""pytest's hooks; importing them imports neither TensorFlow nor NumPy."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the plugin that collects and reports the session's results."""
+    """Registers the plugin that collects the session's results."""
     from pytest_federated.plugin.session import FederatedSession
 
     config.pluginmanager.register(FederatedSession(config), "federated-session")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[pytest.Collector]:
-    """Collects scenario files."""
+    """Collects a scenario file, and leaves other files to pytest."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
     from pytest_federated.plugin.collection import ScenarioFile, is_scenario_file

@@ -1,4 +1,4 @@
-"""The session as a whole: wrong files, results from all processes, the report."""
+"""The session as a whole: mistakes in files, results from all processes, the report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_federated.scenario.case import Case
 
 _KEY = "fed_result"
-# Imported once pytest meets a scenario file, so that it costs other sessions no time.
+# Imported where pytest met a scenario file; sessions without are spared the time.
 _COLLECTION = "pytest_federated.plugin.collection"
 _DIED = "the process that ran it died: a crash, os._exit, or too little memory"
 
@@ -25,8 +25,8 @@ _DIED = "the process that ran it died: a crash, os._exit, or too little memory"
 class FederatedSession:
     """Collects results, also from xdist's workers, and reports them.
 
-    A collected scenario has a result from the beginning: not reached. Its record is written when it
-    ends, as the session may be killed before its own end.
+    Every scenario that was collected has a result from the beginning: it was not reached. The
+    record of a scenario is written when it ends, as the session may not live to its end.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -35,9 +35,9 @@ class FederatedSession:
         self._results: dict[str, Result] = {}  # by node id, in the order of the session's items
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
-        self._unwritten: dict[str, str] = {}  # the reason, by what could not be written
+        self._unwritten: dict[str, str] = {}  # why, by what could not be written
         self._other_records = 0  # in the folder of the report
-        self._baselines: list[str] = []  # "outcome: scenario" or "outcome: scenario: details"
+        self._baselines: list[str] = []  # verdict: scenario: details
 
     @property
     def _is_xdist_controller(self) -> bool:
@@ -49,7 +49,7 @@ class FederatedSession:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Reads the scenario files in xdist's controller, which collects nothing."""
+        """Reads the scenario files in xdist's controller, which collects nothing itself."""
         if self._is_xdist_controller:
             from pytest_federated.plugin.collection import check_files
 
@@ -59,7 +59,7 @@ class FederatedSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Notes what the workers are about to run; all of them collect the same."""
+        """Notes what the processes are about to run; all of them collect the same."""
         from pytest_federated.plugin.item import unreached
 
         cases = {case.id: case for case in self._cases}
@@ -85,14 +85,14 @@ class FederatedSession:
         if items and not self._is_xdist_worker:
             self._require_runtime()
             self._results = {item.nodeid: unreached(item.case) for item in items}
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as leaving:
             if items and (address := session_options(self._config).executor):
-                stack.enter_context(self._cluster(address, items))
+                leaving.enter_context(self._cluster(address, items))
             return (yield)
 
     @contextlib.contextmanager
     def _cluster(self, address: str, items: list[Any]) -> Generator[None, None, None]:
-        """Submits all trainings to the cluster at once, so that items need not wait in turn."""
+        """Submits all runs to the cluster at once; each item then waits for its own."""
         from pytest_federated.core.errors import FederatedError
         from pytest_federated.plugin.options import use_cluster
         from pytest_federated.running.dask import DaskCluster
@@ -111,11 +111,11 @@ class FederatedSession:
             cluster.close()
 
     def _require_runtime(self) -> None:
-        """Stops with one line if TFF or a worker is missing, before every scenario fails for it."""
+        """Stops the session in one line if TFF or a worker is missing, before a scenario fails."""
         from pytest_federated.plugin.options import session_options
         from pytest_federated.tff.imports import missing
 
-        options = session_options(self._config)  # raises for mistakes in the ini file
+        options = session_options(self._config)  # says what the ini file has wrong
         if reason := missing() or self._missing_mlflow():
             raise pytest.UsageError(reason)
         if addresses := options.workers:
@@ -158,7 +158,7 @@ class FederatedSession:
             self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
 
     def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
-        """Returns the result in a report; one that says that the process died, if there is none."""
+        """Returns the result that a report carries, or one that says that its process died."""
         if encoded := getattr(report, _KEY, None):
             from pytest_federated.results.record import Result
 
@@ -166,11 +166,11 @@ class FederatedSession:
         result = self._results.get(report.nodeid)
         if result is None or not report.failed:
             return None
-        # This is xdist's report of a process that died; the scenario's own process sends a result.
+        # xdist's report on a process that is gone; whoever ran the scenario tells more.
         return result.model_copy(update={"status": "errored", "reason": _DIED})
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        """Adds the figures after PASSED, which -v shows."""
+        """Shows the metrics behind PASSED, with -v."""
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
@@ -192,7 +192,7 @@ class FederatedSession:
         self._results[node_id] = write_record(self._results[node_id], self._report_folder)
 
     def _write(self, what: str, write: Callable[[], None]) -> None:
-        """Writes something; an error is shown at the end of the session and costs no result."""
+        """Writes something; a failure is shown at the end of the session and costs no result."""
         from pytest_federated.user.functions import first_line
 
         try:
@@ -209,7 +209,7 @@ class FederatedSession:
                     self._write(f"the record of {result.id}", lambda n=node_id: self._record(n))
             self._write("the report", self._write_report)
         if self._unwritten and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # as the report was asked for
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # the report was asked for
         if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
             self._write("the job's summary", lambda: self._append_step_summary(Path(summary)))
 
@@ -228,8 +228,8 @@ class FederatedSession:
     def _append_step_summary(self, file: Path) -> None:
         from pytest_federated.report.github import step_summary
 
-        with file.open("a", encoding="utf-8") as summary:  # other steps write to it, too
-            summary.write(step_summary(list(self._results.values())))
+        with file.open("a", encoding="utf-8") as written:  # other steps have their part in it
+            written.write(step_summary(list(self._results.values())))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
@@ -266,27 +266,27 @@ class FederatedSession:
                 )
 
     def _baseline_lines(self) -> list[str]:
-        """Returns how many baselines had which outcome, and those that are not as before."""
+        """Returns how many baselines came out how, and a line for each that is not as before."""
         if not self._baselines:
             return []
-        counts = Counter(note.partition(": ")[0] for note in self._baselines)
+        counts = Counter(line.partition(": ")[0] for line in self._baselines)
         shown = [
-            f"  {note}"
-            for note in self._baselines
-            if not note.startswith(("written: ", "as before: ")) or note.count(": ") > 1
+            f"  {line}"
+            for line in self._baselines
+            if not line.startswith(("written: ", "as before: ")) or line.count(": ") > 1
         ]
         lines = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
-        if leftovers := self._leftover_baselines():
+        if left := self._leftover_baselines():
             from pytest_federated.scenario.loader import shown_path
 
             lines.append(
                 "baselines of scenarios that are gone (pytest-federated prune PATH deletes them):"
             )
-            lines += [f"  {shown_path(file, self._config.rootpath)}" for file in leftovers]
+            lines += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
         return lines
 
     def _leftover_baselines(self) -> list[Path]:
-        """Returns baselines of no scenario, beside the files of pytest's arguments, run or not."""
+        """Returns the baselines below pytest's arguments whose scenarios are gone."""
         from pytest_federated.core.errors import ScenarioError
         from pytest_federated.report.leftovers import baselines
 
@@ -294,11 +294,11 @@ class FederatedSession:
         paths = [start / str(arg).split("::")[0] for arg in self._config.args]
         try:
             return baselines(paths)
-        except ScenarioError:  # not a scenario file, or needs entries of a conftest.py
+        except ScenarioError:  # a YAML file that is none, or chooses what only a conftest knows
             return []
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        # Only if a scenario ran: importing it would cost every other session time.
+        # Only where a scenario ran: importing it here would cost every other session time.
         if context := sys.modules.get("pytest_federated.tff.context"):
             context.shutdown()

@@ -73,8 +73,12 @@ class Registry(Generic[F, P, S]):
         if self._is_discovered or self.package is None:
             return
         self._is_discovered = True  # first, as what is imported may look something up
-        import_package(self.package)
-        load_entry_points()
+        try:
+            import_package(self.package)
+            load_entry_points()
+        except BaseException:  # the next lookup says so, too, rather than that a name is unknown
+            self._is_discovered = False
+            raise
 
     def __call__(self, name: str, *args: P.args, **traits: P.kwargs) -> Callable[[F], F]:
         """Decorator that registers a function under `name`.
@@ -146,6 +150,11 @@ class Registry(Generic[F, P, S]):
         """The registered names, in alphabetical order."""
         self._discover()
         return sorted(self._entries)
+
+    def entries(self) -> dict[str, Entry[F, S]]:
+        """The entries by name, as a new mapping; of a name that several folders have, the last."""
+        self._discover()
+        return dict(self._entries)
 
     def entry(self, choice: BaseModel) -> Entry[F, S]:
         """The entry that a validated choice stands for."""

@@ -103,8 +103,8 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
     """
     try:
         text = page.read_bytes().decode("utf-8")  # read_text would change the ends of lines
-    except (OSError, UnicodeDecodeError) as bad:
-        raise FederatedError(f"{page}: cannot be read: {bad}") from bad
+    except (OSError, UnicodeDecodeError) as error:
+        raise FederatedError(f"{page}: cannot be read: {error}") from error
     relative = Path(os.path.relpath(folder, page.parent)).as_posix()
     source = Source(results, "" if relative == "." else f"{relative}/")
     lines = _LINE.findall(text)
@@ -187,5 +187,5 @@ def _block(place: str, text: str, source: Source) -> str:
         raise FederatedError(f"{place}: got {kind!r}; no such block; {suggest(kind, BLOCKS)}")
     try:
         return BLOCKS[kind](source, words)
-    except FederatedError as bad:
-        raise FederatedError(f"{place}: {kind}: {bad}") from None
+    except FederatedError as error:
+        raise FederatedError(f"{place}: {kind}: {error}") from None

@@ -15,23 +15,23 @@ _ADDRESS = re.compile(
 )
 
 
-def parse_addresses(given: Union[str, Sequence[str]]) -> tuple[str, ...]:
-    """The addresses of ``host:port,host:port``, or of a list of ``host:port``; of "" none.
+def parse_addresses(text: Union[str, Sequence[str]]) -> tuple[str, ...]:
+    """Returns the addresses of ``host:port,host:port``, or of a list of ``host:port``; none for "".
 
-    An IPv6 address stands in brackets: ``[fd00::5]:8000``. Hosts come back in lower case.
+    An IPv6 address is in brackets: ``[fd00::5]:8000``. Hosts are returned in lower case.
 
     Raises:
         FederatedError: one line that says what is wrong.
 
     """
-    parts = given if not isinstance(given, str) else given.split(",") if given.strip() else []
-    found: list[str] = []
+    parts = text if not isinstance(text, str) else text.split(",") if text.strip() else []
+    addresses: list[str] = []
     for part in parts:
         address = _parse(part.strip())
-        if address in found:
-            raise FederatedError(f"{address} stands there twice; each worker is named once")
-        found.append(address)
-    return tuple(found)
+        if address in addresses:
+            raise FederatedError(f"{address} is given twice; name each worker once")
+        addresses.append(address)
+    return tuple(addresses)
 
 
 def _parse(text: str) -> str:

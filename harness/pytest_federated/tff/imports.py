@@ -77,16 +77,16 @@ def import_tff() -> Any:
         try:
             import tensorflow  # noqa: F401
             import tensorflow_federated as tff
-        except Exception as bad:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
+        except Exception as error:  # a wrong jaxlib raises RuntimeError, a wrong protobuf TypeError
             if _is_cut_off:
                 raise RuntimeUnavailable(
                     "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
                     "cannot be done twice: start it anew"
-                ) from bad
-            line = str(bad).partition("\n")[0]
+                ) from error
+            line = str(error).partition("\n")[0]
             raise RuntimeUnavailable(
-                f"tensorflow-federated is broken here ({type(bad).__name__}: {line}): {_repair()}"
-            ) from bad
+                f"tensorflow-federated is broken here ({type(error).__name__}: {line}): {_repair()}"
+            ) from error
         except BaseException:
             _is_cut_off = True
             raise

@@ -73,16 +73,16 @@ class Worker:
                 return await self._watched(
                     self._thread.await_result(self._context.invoke(computation, argument))
                 )
-            except grpc.RpcError as bad:
+            except grpc.RpcError as error:
                 failed += 1
                 # It may have been restarted, or the network was away for a moment.
                 reason = await asyncio.to_thread(self._gone)
-                if reason is None and not _is_of_the_connection(bad):
+                if reason is None and not _is_of_the_connection(error):
                     raise  # the computation failed, not the worker
                 if reason is None and failed == _ATTEMPTS:
-                    reason = f"failed {failed} times, at last with {bad.code()}"
+                    reason = f"failed {failed} times, at last with {error.code()}"
                 if reason:
-                    raise _Lost(reason) from bad
+                    raise _Lost(reason) from error
 
     async def _watched(self, work: Any) -> Any:
         """Awaits `work`, and asks all the while whether the worker is there.
@@ -117,11 +117,11 @@ class Worker:
         self._channel.close()
 
 
-def _is_of_the_connection(bad: Any) -> bool:
+def _is_of_the_connection(error: Any) -> bool:
     """Whether TFF would try again: the connection broke, or the worker knows no such executor."""
     import tensorflow_federated as tff
 
-    return isinstance(bad, tff.framework.RetryableError)
+    return isinstance(error, tff.framework.RetryableError)
 
 
 class Workers:
@@ -146,8 +146,8 @@ class Workers:
                 worker = left[position % len(left)]
             try:
                 return await worker.invoke(computation, argument)
-            except _Lost as bad:
-                self._lose(worker, str(bad))
+            except _Lost as error:
+                self._lose(worker, str(error))
         each = "; ".join(f"{worker.address}: {worker.lost}" for worker in self._workers)
         raise RuntimeUnavailable(f"no remote worker is left ({each})")
 

@@ -55,10 +55,10 @@ def _demand_free(port: int) -> None:
     """GRPC's servers share ports: two workers on one would each get some of the other's calls."""
     try:
         socket.create_server(("", port)).close()
-    except OSError as bad:
+    except OSError as error:
         raise RuntimeUnavailable(
-            f"port {port} cannot be used: {os.strerror(bad.errno or 0)}"
-        ) from bad
+            f"port {port} cannot be used: {os.strerror(error.errno or 0)}"
+        ) from error
 
 
 def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:

@@ -34,8 +34,8 @@ def divided_context(tff: Any, workers: Pool) -> Any:
     class Share(tff.framework.AsyncContext):
         """What TFF takes for one worker: a fixed share of the clients.
 
-        TFF would merge what the shares give as it comes in, and fail with the first that fails.
-        Here all that they give, failures too, is kept until none is under way and then merged in
+        TFF would merge results as they come in, and fail with the first share that fails. Here
+        all outcomes, failures too, are collected until no share is running, and then merged in
         the order of the workers: the same additions every time, and nothing is left running.
         """
 
@@ -45,21 +45,21 @@ def divided_context(tff: Any, workers: Pool) -> Any:
         async def invoke(self, computation: Any, argument: Any) -> Any:
             if computation is form.up_to_merge:
                 try:
-                    given = await workers.invoke(self._position, computation, argument)
-                except Exception as bad:
-                    given = bad
-                return {self._position: given}
+                    outcome = await workers.invoke(self._position, computation, argument)
+                except Exception as error:
+                    outcome = error
+                return {self._position: outcome}
             if computation is form.merge:
                 return {**argument[0], **argument[1]}
             if form.up_to_merge.type_signature.parameter is None:
                 argument = await self._merged(argument)
             else:
-                own, given = argument
-                argument = struct(own, await self._merged(given))
+                state, outcomes = argument
+                argument = struct(state, await self._merged(outcomes))
             return await workers.invoke(self._position, computation, argument)
 
-        async def _merged(self, given: dict[int, Any]) -> Any:
-            parts = [given[position] for position in sorted(given)]
+        async def _merged(self, outcomes: dict[int, Any]) -> Any:
+            parts = [outcomes[position] for position in sorted(outcomes)]
             for part in parts:
                 if isinstance(part, Exception):
                     raise part
@@ -88,11 +88,11 @@ def divided_context(tff: Any, workers: Pool) -> Any:
 
 
 def undividable(computation: Any) -> Optional[str]:
-    """Why a TFF computation cannot be divided among several workers, or None where it can."""
+    """Returns why a TFF computation cannot be divided among several workers, or None."""
     try:
         _form(computation)
-    except RuntimeUnavailable as bad:
-        return str(bad)
+    except RuntimeUnavailable as error:
+        return str(error)
     return None
 
 
@@ -104,8 +104,8 @@ def _form(computation: Any) -> Any:
 
     try:
         form = tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
-    except (TypeError, ValueError) as bad:
-        raise _refused("one of its aggregations needs the result of another") from bad
+    except (TypeError, ValueError) as error:
+        raise _refused("one of its aggregations needs the result of another") from error
     if tff.types.contains(form.after_merge.type_signature.result, is_at_clients):
         # TFF returns them in the order in which the workers happen to finish.
         raise _refused("its clients keep results of their own from round to round")

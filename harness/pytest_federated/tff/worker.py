@@ -98,8 +98,8 @@ class LocalWorker:
                     env=environment,
                     start_new_session=True,  # Ctrl-C is for pytest, which then ends the worker
                 )
-            except OSError as bad:
-                failures.append(bad)
+            except OSError as error:
+                failures.append(error)
                 started.set()
                 return
             started.set()
@@ -111,7 +111,7 @@ class LocalWorker:
             raise RuntimeUnavailable(f"TFF's worker process did not start: {failures[0]}")
 
     def last_words(self) -> str:
-        """How the worker ended and the end of what it wrote, for an error message."""
+        """Returns how the worker ended and its last output, for an error message."""
         code = self._process.poll() if self._process else None
         how = "" if code is None else f" ({ending(code)})"
         if self._log is None:
@@ -121,7 +121,7 @@ class LocalWorker:
         return how + "".join(f"\n    {line}" for line in lines)
 
     def stop(self) -> None:
-        """Ends the process, which keeps nothing worth a farewell, and waits until it is gone."""
+        """Kills the process, which has nothing to save, and waits until it is gone."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -135,12 +135,12 @@ class LocalWorker:
 
 
 def ending(code: int) -> str:
-    """How a process ended, from its return code."""
+    """Returns how a process ended, from its return code."""
     return f"ended by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def command(port: int) -> list[str]:
-    """Command line of a worker that listens on `port` and ends with this process.
+    """Returns the command line of a worker that listens on `port` and ends with this process.
 
     Raises:
         RuntimeUnavailable: TFF is missing, or its binary is.
@@ -160,7 +160,7 @@ def command(port: int) -> list[str]:
 
 
 def environment(threads: Optional[int]) -> dict[str, str]:
-    """Environment variables of a worker; `threads` limits its compute threads."""
+    """Returns the environment variables of a worker; `threads` limits its compute threads."""
     limits = {}
     if threads:
         limits = {

@@ -58,7 +58,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]
     """All examples, imported as modules; what each concept has more than before."""
     before = {concept: set(registry.names()) for concept, registry in concepts().items()}
     for registry in concepts().values():
-        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+        monkeypatch.setattr(registry, "_entries", registry.entries())
     for example in EXAMPLES:
         module = ModuleType(Path(example.file).stem)
         module.__file__ = str(ROOT / example.file)

@@ -86,7 +86,7 @@ def test_wrong_usage_ends_with_code_2(
     assert capsys.readouterr().err.startswith("Usage: pytest-federated")
 
 
-def test_check_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_missing_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "gone.yaml")]) == 1
     said = capsys.readouterr().err
     assert said.endswith("gone.yaml: cannot be read: No such file or directory\n")
@@ -173,7 +173,7 @@ def test_help_names_every_command_in_80_columns() -> None:
         assert text.returncode == 0 and text.stdout.startswith(f"Usage: pytest-federated {name} ")
         assert max(map(len, text.stdout.splitlines())) <= 80
     files = {f.stem for f in (ROOT / "harness/pytest_federated/cli").glob("*.py")}
-    assert files == {*COMMANDS, "__init__", "parameters"}
+    assert files == {*COMMANDS, "__init__", "conftests", "parameters"}
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -136,7 +136,7 @@ def updated(pytester: pytest.Pytester, made: FakeTrainings) -> FakeTrainings:
     return made
 
 
-def test_records_that_a_report_leaves_out_are_told(
+def test_records_that_a_report_leaves_out_are_counted(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     other = pytester.path / "scenarios/other.yaml"
@@ -206,7 +206,7 @@ def test_a_regression_fails_and_shows_both(
     )
 
 
-def test_an_improvement_is_told(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
+def test_an_improvement_is_reported(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     updated.accuracies = {0: 1.0, 1: 0.99}
     file = baseline(pytester)
     file.write_text(file.read_text().replace("0.89", "0.1").replace("0.91", "0.11"))
@@ -246,7 +246,7 @@ def test_keys_that_are_younger_than_the_baseline_do_not_make_it_stale(
     check(pytester).assert_outcomes(passed=1)
 
 
-def test_another_version_is_told(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
+def test_another_version_is_named(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     file = baseline(pytester)
     old = json.loads(file.read_text())
     now, old["versions"]["numpy"] = old["versions"]["numpy"], "1.0"
@@ -424,7 +424,7 @@ def test_one_seed_beside_other_two_says_how_to_go_on(
     check(pytester, "--fed-seeds=2").stdout.fnmatch_lines(["baselines: 1 as before"])
 
 
-def test_what_cannot_be_a_baseline_is_not_written(
+def test_an_invalid_baseline_is_not_written(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     file = baseline(pytester)
@@ -440,7 +440,9 @@ def test_what_cannot_be_a_baseline_is_not_written(
         result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_what_fails_becomes_no_baseline(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
+def test_a_failing_scenario_becomes_no_baseline(
+    pytester: pytest.Pytester, updated: FakeTrainings
+) -> None:
     before = baseline(pytester).read_bytes()
     updated.accuracies = {0: 0.2, 1: 0.21}
     result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update", "--cache-clear")

@@ -59,7 +59,7 @@ def scenario(name: str) -> str:
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Writes scenarios of these names, and pretends that all of them passed before."""
-    monkeypatch.setattr(splits, "_entries", dict(splits._entries))
+    monkeypatch.setattr(splits, "_entries", splits.entries())
 
     def write(*names: str) -> None:
         pytester.makeconftest(CONFTEST)
@@ -266,7 +266,7 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     assert Path("out/records/tiny.json").is_file() == (place in ("out/report.md", "out/plots"))
 
 
-def test_a_summary_on_a_full_disk_costs_nothing(
+def test_a_summary_on_a_full_disk_costs_no_result(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.path.joinpath("scenarios").mkdir()
@@ -277,7 +277,7 @@ def test_a_summary_on_a_full_disk_costs_nothing(
     result.stdout.fnmatch_lines(["not written: the job's summary: OSError: *No space left*"])
 
 
-def test_a_cache_on_a_full_disk_costs_nothing(
+def test_a_cache_on_a_full_disk_costs_no_result(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:
@@ -294,7 +294,9 @@ def test_a_cache_on_a_full_disk_costs_nothing(
 
 
 @pytest.mark.parametrize("place", [".pytest_cache/d", ".pytest_cache/d/federated/lock", "kept"])
-def test_a_cache_that_cannot_be_made_costs_nothing(pytester: pytest.Pytester, place: str) -> None:
+def test_a_cache_that_cannot_be_created_costs_no_result(
+    pytester: pytest.Pytester, place: str
+) -> None:
     """Also that of checkpoints, which are due after each round here."""
     pytester.path.joinpath("scenarios").mkdir()
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
@@ -312,7 +314,7 @@ def test_a_cache_that_cannot_be_made_costs_nothing(pytester: pytest.Pytester, pl
     assert json.loads(Path("out/records/tiny.json").read_text())["status"] == "passed"
 
 
-def test_curves_that_cannot_be_written_cost_nothing(pytester: pytest.Pytester) -> None:
+def test_curves_that_cannot_be_written_cost_no_result(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("scenarios").mkdir()
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
     pytester.path.joinpath("curves").write_text("a file in the place of a folder")

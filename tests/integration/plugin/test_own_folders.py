@@ -232,7 +232,7 @@ def test_each_folder_has_what_its_own_conftest_registers(tmp_path: Path) -> None
     assert registry.names() == ["mine"]
 
 
-def test_of_two_folders_neither_is_taken_for_a_third(tmp_path: Path) -> None:
+def test_a_folder_does_not_see_what_two_others_register(tmp_path: Path) -> None:
     registry: Registry[Any, ..., Any] = Registry("thing", Thing, Spec)
     registering(tmp_path / "aa", registry, "a: int = 0")
     with read_from(tmp_path / "cc"):

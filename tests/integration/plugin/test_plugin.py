@@ -254,7 +254,7 @@ def test_unavailable_data_skips_and_fails_when_strict(
         ),
     ],
 )
-def test_what_only_shows_when_it_runs_fails_in_one_line(
+def test_a_mistake_that_shows_in_training_fails_in_one_line(
     pytester: pytest.Pytester, scenarios: Any, change: tuple[str, str], message: str
 ) -> None:
     folder = scenarios(a=TINY.replace(*change))

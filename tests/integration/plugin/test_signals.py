@@ -57,7 +57,7 @@ def _xla_gc_callback(number: int) -> None:
 
 
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, None), (signal.SIGALRM, 60)])
-def test_a_strike_where_it_would_be_dropped_comes_again(number: int, seconds: int) -> None:
+def test_an_interrupt_that_python_would_drop_is_raised_again(number: int, seconds: int) -> None:
     wanted = KeyboardInterrupt if number == signal.SIGINT else TimeLimitExceeded
     with pytest.raises(wanted), signals.kept(seconds):
         _xla_gc_callback(number)
@@ -97,8 +97,8 @@ def test_another_thread_is_left_alone() -> None:
         try:
             with signals.kept() as check:
                 check()
-        except BaseException as bad:
-            failed.append(bad)
+        except BaseException as error:
+            failed.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -132,7 +132,7 @@ def _is_whole() -> bool:
     return getattr(sys.modules.get("some_library"), "is_whole", False)
 
 
-def test_the_limit_waits_for_an_import_and_then_strikes(library: Path) -> None:
+def test_the_limit_waits_for_an_import_and_then_interrupts(library: Path) -> None:
     library.write_text(struck(signal.SIGALRM))
     with pytest.raises(TimeLimitExceeded), signals.kept(60):
         importlib.import_module("some_library")
@@ -141,7 +141,7 @@ def test_the_limit_waits_for_an_import_and_then_strikes(library: Path) -> None:
     assert _is_whole()
 
 
-def test_an_import_that_has_no_end_is_struck(
+def test_an_import_without_end_is_interrupted(
     library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals, "_IMPORT_SECONDS", 0.2)
@@ -188,7 +188,7 @@ def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
     assert _is_whole()
 
 
-def test_a_block_within_an_import_is_struck(library: Path) -> None:
+def test_a_block_within_an_import_is_interrupted(library: Path) -> None:
     library.write_text(
         "from pytest_federated.core import signals\nimport signal\nwith signals.kept():\n"
         "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
@@ -197,7 +197,7 @@ def test_a_block_within_an_import_is_struck(library: Path) -> None:
         importlib.import_module("some_library")
 
 
-def test_what_does_not_count_takes_nothing_of_the_limit() -> None:
+def test_uncounted_time_takes_nothing_of_the_limit() -> None:
     with signals.kept(60):
         block = signals._running.get()
         assert block and block.end
@@ -236,7 +236,7 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
-def test_what_strikes_in_the_import_of_tff_spoils_nothing_after_it(
+def test_an_interrupted_import_of_tff_spoils_nothing_after_it(
     tmp_path: Path, how: str, code: int
 ) -> None:
     (tmp_path / "pytest.ini").touch()
@@ -268,13 +268,13 @@ try:
             print("imported")
         import time
         time.sleep(30)
-except BaseException as bad:
-    print(type(bad).__name__)
+except BaseException as error:
+    print(type(error).__name__)
 try:
     import_tff()
     print("again")
-except Exception as bad:
-    print(bad)
+except Exception as error:
+    print(error)
 """
 
 

@@ -31,7 +31,7 @@ def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def test_tensorboard_junit_and_github_are_told_the_same(
+def test_tensorboard_junit_and_github_get_the_same_values(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also by a second run, whose trainings are not run again."""
@@ -104,7 +104,7 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
     assert Told.written == expected
 
 
-def test_without_mlflow_it_is_told_before_anything_runs(
+def test_missing_mlflow_is_reported_before_anything_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pytest_federated.report.mlflow.find_spec", lambda name: None)

@@ -168,13 +168,13 @@ def test_an_error_of_the_scenario_is_that_of_the_scenario(within: DaskCluster) -
         run(scenario, Options(cluster=within))
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_a_scheduler_that_does_not_answer(tmp_path: Path) -> None:
     own = project(tmp_path / "p", a=TINY)
     output = pytest_run(own, "--fed-executor=dask://127.0.0.1:1")
     assert "dask://127.0.0.1:1: no Dask scheduler answers there" in output
 
 
-def test_no_workers(tmp_path: Path, start: Start) -> None:
+def test_a_scheduler_without_workers(tmp_path: Path, start: Start) -> None:
     start("scheduler", "--port", "0", "--host", "127.0.0.1")
     file = tmp_path / "scheduler.json"
     assert wait_until(file.exists)

@@ -49,7 +49,7 @@ def computations(tff: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["mean", "total", "secure", "large"])
-def test_it_gives_what_tffs_own_gives(tff: Any, computations: dict[str, Any], name: str) -> None:
+def test_it_equals_tffs_own(tff: Any, computations: dict[str, Any], name: str) -> None:
     computation = simulated(computations[name])
     plain = written(tff.backends.native.desugar_and_transform_to_native(computation))
     assert written(native(computation)) == plain
@@ -62,6 +62,6 @@ def written(computation: Any) -> str:
     return re.sub(r"\b_[a-z]{3}(\d+)\b", r"_\1", str(block.proto))
 
 
-def test_what_has_no_secure_sum_stays_as_it_is(computations: dict[str, Any]) -> None:
+def test_an_aggregator_without_a_secure_sum_is_left_as_it_is(computations: dict[str, Any]) -> None:
     assert simulated(computations["mean"]) is computations["mean"]
     assert simulated(computations["secure"]) is not computations["secure"]

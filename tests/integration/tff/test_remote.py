@@ -448,11 +448,11 @@ def test_addresses(given: Any, addresses: tuple[str, ...]) -> None:
             "an IPv6 address needs brackets: [fd00::5]:8000",
         ),
         ("[a]:80", "got '[a]:80'; there is no IPv6 address in the brackets"),
-        ("a:1,b:1,A:01", "a:1 stands there twice; each worker is named once"),
-        ("[::1]:1,[0::1]:1", "[::1]:1 stands there twice; each worker is named once"),
+        ("a:1,b:1,A:01", "a:1 is given twice; name each worker once"),
+        ("[::1]:1,[0::1]:1", "[::1]:1 is given twice; name each worker once"),
     ],
 )
-def test_addresses_that_are_wrong(given: str, said: str) -> None:
+def test_invalid_addresses(given: str, said: str) -> None:
     with pytest.raises(FederatedError) as wrong:
         parse_addresses(given)
     assert str(wrong.value) == said
@@ -578,7 +578,7 @@ def test_two_workers_do_not_share_a_port(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
-def test_ports_that_are_none(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_ports(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["worker", "--port", port])
     assert end.value.code == 2

@@ -56,7 +56,7 @@ def inside(module: str) -> Any:
 @pytest.mark.parametrize(
     "name", ["cifar100", "shakespeare", "stackoverflow", "celeba", "gldv2", "inaturalist"]
 )
-def test_what_is_said_offline(name: str, tff: Any, tmp_path: Path) -> None:
+def test_the_message_without_a_network(name: str, tff: Any, tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable) as bad:
         made(tmp_path, name)
     said = str(bad.value)
@@ -370,7 +370,7 @@ def posts(tff: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_stackoverflow_tags_are_told_as_tff_does_it(tff: Any, posts: Path) -> None:
+def test_stackoverflow_tags_are_encoded_as_by_tff(tff: Any, posts: Path) -> None:
     data = made(posts, "stackoverflow", words=6, tags=2)
     assert (data.names, data.num_classes, data.task) == (("1", "22"), 2, "tags")
     preprocessing = inside("baselines.stackoverflow.tag_prediction_preprocessing")
@@ -386,7 +386,7 @@ def test_stackoverflow_tags_are_told_as_tff_does_it(tff: Any, posts: Path) -> No
         assert (ours.x.dtype, ours.y.dtype) == (np.float32, np.int8)
 
 
-def test_stackoverflow_words_follow_as_tff_has_them(tff: Any, posts: Path) -> None:
+def test_stackoverflow_words_are_those_of_tff(tff: Any, posts: Path) -> None:
     data = made(posts, "stackoverflow", predict="words", words=5, length=6)
     assert (data.num_classes, data.task) == (9, "tokens")
     preprocessing = inside("baselines.stackoverflow.word_prediction_preprocessing")
@@ -397,7 +397,7 @@ def test_stackoverflow_words_follow_as_tff_has_them(tff: Any, posts: Path) -> No
         _are_same_tokens(data.examples(client), theirs)
 
 
-def test_stackoverflow_takes_some_of_it(posts: Path) -> None:
+def test_stackoverflow_can_be_read_in_part(posts: Path) -> None:
     assert made(posts, "stackoverflow", most=2).sizes.tolist() == [2, 2]
     assert len(made(posts, "stackoverflow").test) == 11
     words = made(posts, "stackoverflow", test_clients=2, predict="words", length=3).test

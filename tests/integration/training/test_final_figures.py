@@ -78,7 +78,7 @@ def test_each_label_has_its_recall() -> None:
     assert accuracy == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_of_many_clients_some_are_drawn_from_the_seed() -> None:
+def test_some_of_many_clients_are_drawn_from_the_seed() -> None:
     sizes = np.random.default_rng(0).integers(1, 50, 5000).tolist()
     drawn = final._within(sizes, 1e9, 3)
     assert len(drawn) == final._CLIENTS == len(set(drawn))

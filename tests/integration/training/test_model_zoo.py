@@ -102,7 +102,7 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
         "normalizations",
     ],
 )
-def test_what_is_packed_trains_as_the_standard_way(function: str) -> None:
+def test_a_packed_model_trains_as_the_standard_way(function: str) -> None:
     data, chosen = federation([9, 5], 0), model(function)
     (packed, ours), (_, theirs) = (trained(data, chosen, how) for how in ("auto", "standard"))
     assert packed == "packed"
@@ -125,7 +125,7 @@ def test_what_is_packed_trains_as_the_standard_way(function: str) -> None:
         ("unused", "the model makes variables that are not its weights"),
     ],
 )
-def test_what_cannot_be_packed_trains_as_tff_does_it(function: str, reason: str) -> None:
+def test_a_model_that_cannot_be_packed_trains_as_in_tff(function: str, reason: str) -> None:
     data, chosen = federation([9, 5], 0), model(function)
     execution, ours = trained(data, chosen, "auto")
     assert execution.startswith(f"standard ({reason}")
@@ -188,7 +188,7 @@ def refusal(chosen: Section, execution: str = "auto") -> str:
     ],
     ids=str,
 )
-def test_what_cannot_be_trained_is_said_in_one_line(
+def test_a_model_that_cannot_be_trained_is_refused_in_one_line(
     function: str, args: dict[str, Any], message: str
 ) -> None:
     line = refusal(model(function, **args))
@@ -267,7 +267,9 @@ def of_task(kind: TaskKind) -> tuple[str, Shape]:
 
 @pytest.mark.usefixtures("tff")
 @pytest.mark.parametrize(("kind", "end", "outputs"), ENDS)
-def test_what_a_model_gives_is_found(kind: TaskKind, end: str, outputs: Optional[str]) -> None:
+def test_the_outputs_of_a_model_are_detected(
+    kind: TaskKind, end: str, outputs: Optional[str]
+) -> None:
     import tensorflow as tf
 
     function, shape = of_task(kind)
@@ -315,7 +317,7 @@ def test_a_softmax_is_trained_as_one() -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_what_was_found_is_in_the_record_from_the_cache_too(tmp_path: Path) -> None:
+def test_detected_outputs_are_in_the_record_from_the_cache_too(tmp_path: Path) -> None:
     def result(end: str, **more: Any) -> Any:
         scenario = Scenario.model_validate(
             {

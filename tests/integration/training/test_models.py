@@ -214,7 +214,7 @@ def test_weights_of_another_model_are_refused(file: str) -> None:
 
 
 @pytest.mark.usefixtures("worker", "pretrained")
-def test_what_is_wrong_with_a_file_is_said() -> None:
+def test_the_mistake_in_a_file_is_named() -> None:
     def message(file: str, hidden: list[int]) -> str:
         chosen = models.parse({"kind": "mlp", "hidden": hidden, "initial_weights": file})
         trainer = trainer_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))

@@ -68,7 +68,7 @@ def of(name: str, **args: Any) -> dict[str, Any]:
     return {"tff": f"fed_parts:{name}", "args": args}
 
 
-def test_an_aggregator_of_ones_own(data: FederatedData) -> None:
+def test_an_aggregator_of_the_user(data: FederatedData) -> None:
     """Weighted or not; it is told how many clients a round is expected to have."""
     clipped = measure(data, aggregator={"kind": "clipping", "norm": 0.3})
     assert_close(measure(data, aggregator=of("clipping", norm=0.3)), clipped, atol=0)
@@ -77,7 +77,7 @@ def test_an_aggregator_of_ones_own(data: FederatedData) -> None:
 
 
 @pytest.mark.parametrize("execution", ["standard", "packed"])
-def test_an_optimizer_of_ones_own(data: FederatedData, execution: str) -> None:
+def test_an_optimizer_of_the_user(data: FederatedData, execution: str) -> None:
     """A learning rate of the server's that falls by round: TFF's `schedule_learning_rate`."""
     done = 0
 
@@ -108,7 +108,7 @@ def test_an_optimizer_without_a_rate_takes_no_schedule(data: FederatedData) -> N
         ("other", r"tff.*: the module 'fed_parts' has no function 'other'"),
     ],
 )
-def test_what_is_wrong_with_it_is_said(data: FederatedData, key: str, name: str, said: str) -> None:
+def test_the_mistake_is_named(data: FederatedData, key: str, name: str, said: str) -> None:
     given: dict[str, Any] = {key: of(name)}
     with pytest.raises(ModelError, match=said):
         measure(data, **given)

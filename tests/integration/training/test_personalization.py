@@ -113,7 +113,7 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_process_of_ones_own_is_run_as_it_is(data: FederatedData) -> None:
+def test_a_process_of_the_user_is_run_as_it_is(data: FederatedData) -> None:
     def final(**training: Any) -> Any:
         settings = Training.model_validate({"rounds": 2, "execution": "standard", **training})
         *_, last = steps(data, MODEL, settings, 3, SEED)
@@ -138,7 +138,7 @@ def test_a_process_of_ones_own_is_run_as_it_is(data: FederatedData) -> None:
         ("without_metrics", "has no metrics num_examples, loss, accuracy under client_work, train"),
     ],
 )
-def test_a_process_of_ones_own_that_is_wrong(
+def test_a_process_of_the_user_that_is_wrong(
     data: FederatedData, function: str, message: str
 ) -> None:
     settings = Training.model_validate(
@@ -149,7 +149,7 @@ def test_a_process_of_ones_own_that_is_wrong(
 
 
 @pytest.mark.usefixtures("processes")
-def test_an_aggregator_that_a_process_of_ones_own_would_leave_out(data: FederatedData) -> None:
+def test_an_aggregator_that_a_process_of_the_user_would_leave_out(data: FederatedData) -> None:
     own = {"tff": "odd_processes:build", "args": {"rate": 0.1}}
     settings = Training.model_validate({"rounds": 1, "algorithm": own, "aggregator": "clipping"})
     with pytest.raises(ModelError, match="odd_processes:build has no parameter model_aggregator"):

@@ -60,3 +60,19 @@ def staging_folder(name: str, cache: Path) -> Path:
             f"{name} cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache",
             here=str(bad.strerror),
         ) from bad
+
+
+def reason(error: BaseException) -> str:
+    """Returns why a download failed, in a few words: what the system said, where it said it.
+
+    The libraries that download wrap that into texts of many lines with addresses in memory.
+    """
+    found, seen = error, {id(error)}
+    while True:
+        inner = [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+        below = next((e for e in inner if isinstance(e, BaseException) and id(e) not in seen), None)
+        if below is None:
+            break
+        seen.add(id(below))
+        found = below
+    return str(found if isinstance(found, OSError) and found.errno else error)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import urllib.request
-from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -22,13 +20,20 @@ from pytest_federated.data.datasets.dataset import (
     datasets,
     in_memory,
 )
-from pytest_federated.data.datasets.download import staging_folder
+from pytest_federated.data.datasets.download import reason, staging_folder
 from pytest_federated.data.datasets.files.columns import gray_levels
 from pytest_federated.data.datasets.rows import Converted
 from pytest_federated.user.files import UserPath, find
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
-_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # Keras reads them from there
+# The authors' repository and the checksums of its README.
+_ADDRESS = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+_MD5 = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
 _FILES = tuple(
     (f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz") for part in ("train", "t10k")
 )
@@ -67,8 +72,8 @@ def fashion_mnist(
     bag, ankle boot. The test set is the published one. The four files are looked for in `folder`
     if it is given, and otherwise where Debian's package `dataset-fashion-mnist` has them, where
     Keras keeps what it downloaded, and in the cache folder, into which they are then fetched from
-    Keras's address. A `folder` may hold another data set in the same files, such as MNIST or
-    KMNIST.
+    the authors' repository. A `folder` may hold another data set in the same files, such as MNIST
+    or KMNIST.
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking
     Machine Learning Algorithms, arXiv:1708.07747; https://github.com/zalandoresearch/fashion-mnist
@@ -109,23 +114,28 @@ def _is_complete(place: Path) -> bool:
 
 def _fetch(folder: Path) -> None:
     """Downloads the files; all are there and whole afterwards, or none is."""
+    import pooch
+
     staging = staging_folder("fashion_mnist", folder.parent)
+    downloader = pooch.HTTPDownloader(timeout=30)
+    pooch.get_logger().setLevel("WARNING")  # it says where each file comes from
     try:
-        for name in (name for names in _FILES for name in names):
-            with urllib.request.urlopen(_URL + name, timeout=30) as source:
-                (staging / name).write_bytes(source.read())
-        _read(staging)
+        for name, md5 in _MD5.items():
+            try:
+                pooch.retrieve(_ADDRESS + name, f"md5:{md5}", name, staging, downloader=downloader)
+            except ValueError as error:
+                raise DataError(f"{name}: not the published file, as its MD5 says") from error
         folder.mkdir(exist_ok=True)
         for file in staging.iterdir():
             file.replace(folder / file.name)
-    except (OSError, HTTPException, DataError) as bad:
-        why = str(getattr(bad, "reason", bad)).replace(f"{staging}/", "")
+    except (OSError, DataError) as error:
+        why = reason(error)
         raise DataUnavailable(
             f"fashion_mnist is not on this machine and could not be downloaded ({why}); "
             "apt-get install dataset-fashion-mnist, or name a folder with its four .gz files: "
             "{kind: fashion_mnist, folder: DIR}",
             here=why,
-        ) from bad
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
