@@ -50,7 +50,7 @@ def weights_with(
 # Rates, and an epsilon, at which training does not amplify rounding. With learning rate 0.1 the
 # cnn's weights grew to 900, and with Adam's epsilon of 1e-7 a gradient of 1e-8, all of it rounding,
 # moves a weight by a tenth of the learning rate: then 6 of 388 random cases differed by 1e-4 to
-# 8e-3, for which no tolerance is right. With these, none of 400 differed by more than 2.4e-7.
+# 8e-3, for which no tolerance is right. With these, none of 365 differed by more than 2.4e-7.
 STABLE_ADAM = {"kind": "adam", "learning_rate": 0.01, "epsilon": 1e-3}
 STABLE_MOMENTUM = {"kind": "sgd", "learning_rate": 0.01, "momentum": 0.9}
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -99,8 +99,8 @@ def test_packed_is_standard(model: dict[str, Any], more: dict[str, Any]) -> None
             for execution in ("standard", "packed")
         ]
         (standard, standard_round), (packed, packed_round) = both
-        # Packed execution adds the clients' changes in another order: that rounds the largest weight
-        # differently by a few ulps, and the second round carries it into all others.
+        # Packed execution adds the clients' changes in another order: that rounds the largest
+        # weight differently by a few ulps, and the second round carries it into all others.
         largest = max(np.abs(a).max() for a in standard)
         tolerance = 5e-6 + 8 * np.spacing(largest)
         for a, b in zip(standard, packed):
