@@ -85,18 +85,18 @@ class FederatedData:
             [
                 np.bincount(
                     classes_of(
-                        self._shifted("labels", self.train.y[own], client, TRAIN), self.task
+                        self._shifted("labels", self.train.y[positions], client, TRAIN), self.task
                     ),
                     minlength=self.num_classes,
                 )
-                for client, own in enumerate(self.clients)
+                for client, positions in enumerate(self.clients)
             ]
         )
 
     def examples(self, client: int, rng: Optional[np.random.Generator] = None) -> Examples:
-        """Returns the training examples of a client, with its shifts, in the order of its positions.
+        """Returns a client's training examples, with its shifts, in the order of its positions.
 
-        With `rng` also with what the data set changes at random in training.
+        With `rng`, they are also augmented where the data set says so.
         """
         return self._of(self.clients, client, TRAIN, rng)
 
@@ -122,12 +122,12 @@ class FederatedData:
         part: int,
         rng: Optional[np.random.Generator] = None,
     ) -> Examples:
-        own = self.train.take(positions[client], rng)
+        examples = self.train.take(positions[client], rng)
         if not self.shift:
-            return own
+            return examples
         return Examples(
-            self._shifted("features", own.x, client, part),
-            self._shifted("labels", own.y, client, part),
+            self._shifted("features", examples.x, client, part),
+            self._shifted("labels", examples.y, client, part),
         )
 
     def _shifted(self, of: Part, values: np.ndarray, client: int, part: int) -> np.ndarray:

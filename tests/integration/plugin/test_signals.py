@@ -269,12 +269,12 @@ try:
         import time
         time.sleep(30)
 except BaseException as error:
-    print(type(bad).__name__)
+    print(type(error).__name__)
 try:
     import_tff()
     print("again")
 except Exception as error:
-    print(bad)
+    print(error)
 """
 
 

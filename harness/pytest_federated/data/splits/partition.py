@@ -96,7 +96,7 @@ class Pool:
         return self.num_classes or int(self.labels.max()) + 1
 
     def client_sizes(self) -> np.ndarray:
-        """Returns the required sizes, int64 (clients,), or even ones, which differ by one at most."""
+        """Returns the required sizes, int64 (clients,), or even ones, up to one example."""
         if self.sizes is not None:
             return self.sizes
         base, more = divmod(len(self.labels), self.clients)
