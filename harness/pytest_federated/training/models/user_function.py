@@ -7,7 +7,7 @@ from typing import Any
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.models.keras_settings import with_those_of_its_module
 from pytest_federated.training.models.model import Shape
-from pytest_federated.user.functions import call, demand
+from pytest_federated.user.functions import call, require
 
 
 def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
@@ -23,7 +23,7 @@ def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, 
     import tensorflow as tf
 
     # TFF builds models while autograph rewrites what it meets, and imports are not for it.
-    find = tf.autograph.experimental.do_not_convert(demand)
+    find = tf.autograph.experimental.do_not_convert(require)
     function = with_those_of_its_module(lambda: find(reference, f"model.{key}", ModelError))
     known = {
         "input_shape": shape.input_shape,
