@@ -120,10 +120,10 @@ class FederatedSession:
             raise pytest.UsageError(reason)
         if addresses := options.workers:
             from pytest_federated.core.errors import RuntimeUnavailable
-            from pytest_federated.tff.health import require
+            from pytest_federated.tff.health import require_answers
 
             try:
-                require(addresses)
+                require_answers(addresses)
             except RuntimeUnavailable as error:
                 raise pytest.UsageError(str(error)) from None
 

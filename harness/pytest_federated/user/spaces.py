@@ -33,9 +33,7 @@ from pytest_federated.user.sys_modules import outside, put
 
 _shared: dict[Any, types.ModuleType] = {}  # modules by their code and all code that it imports
 _imported_here: weakref.WeakSet[types.ModuleType] = weakref.WeakSet()
-_adopted: dict[
-    tuple[str, Path], Sources
-] = {}  # code of what others imported, when first seen
+_adopted: dict[tuple[str, Path], Sources] = {}  # code of what others imported, when first seen
 
 
 class Space:
