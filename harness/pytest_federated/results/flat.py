@@ -7,9 +7,10 @@ from typing import Any
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping, or an empty one, with its dotted key, in order."""
+    """Yields dotted key and value of each setting, in order; an empty mapping counts as a value."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{key}.")
+            section: Mapping[str, Any] = value
+            yield from flat(section, f"{prefix}{key}.")
         else:
             yield prefix + key, value
