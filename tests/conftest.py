@@ -17,6 +17,8 @@ _LONGEST = ("hygiene", "remote", "long_runs", "packed", "models", "cluster", "pl
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
 
+_TENSORFLOW = {"tensorflow", "tensorflow_federated"}
+
 _imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
 _current_test: list[pytest.Item] = []
 
@@ -34,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _watch_imports(event: str, arguments: tuple[Any, ...]) -> None:
     """An audit hook: it also sees what pytester takes out of `sys.modules` afterwards."""
-    if event == "import" and arguments[0] in ("tensorflow", "tensorflow_federated"):
+    if event == "import" and arguments[0].partition(".")[0] in _TENSORFLOW:
         if not _current_test:
             _imports_of_tensorflow.append("collection")
         elif "tff" not in _current_test[0].keywords:

@@ -30,16 +30,35 @@ from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three records with their report and its plots, which take time to draw."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_records(folder)
+    write_report(read_results(folder), folder)
+    return folder
+
+
+@pytest.fixture
+def drawn_folder(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of that, in which nothing has to be drawn again."""
+    return Path(shutil.copytree(drawn, tmp_path / "reports"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with three records."""
+    write_records(tmp_path / "reports")
+    return tmp_path / "reports"
+
+
+def write_records(folder: Path) -> None:
     for one in (
         example_result("m[alpha=0.1]", (0.5, 0.6)),
         example_result("m[alpha=10]", (0.8, 0.9), split={"kind": "dirichlet", "alpha": 10.0}),
         example_result("other[a=<b>]", (0.3, math.nan), status="failed"),
     ):
-        write_result(one, tmp_path / "reports")
-    return tmp_path / "reports"
+        write_result(one, folder)
 
 
 # Plots
@@ -418,7 +437,8 @@ def test_text_outside_whole_blocks_is_never_lost(
         "<!--pytest-federated:summary m*-->\nold\n<!--/pytest-federated-->\nmine\n",
     ],
 )
-def test_all_but_blocks_stays_to_the_byte(folder: Path, text: str) -> None:
+def test_all_but_blocks_stays_to_the_byte(drawn_folder: Path, text: str) -> None:
+    folder = drawn_folder
     file = folder.parent / "page.md"
     file.write_bytes(text.encode())
     arguments = ["report", str(folder), "--update", str(file)]

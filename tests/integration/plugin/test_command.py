@@ -173,7 +173,7 @@ def test_help_names_every_command_in_80_columns() -> None:
         assert text.returncode == 0 and text.stdout.startswith(f"Usage: pytest-federated {name} ")
         assert max(map(len, text.stdout.splitlines())) <= 80
     files = {f.stem for f in (ROOT / "harness/pytest_federated/cli").glob("*.py")}
-    assert files == {*COMMANDS, "__init__", "parameters"}
+    assert files == {*COMMANDS, "__init__", "conftests", "parameters"}
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -20,6 +20,7 @@ def test_it_is_ours():
 """
 
 
+@pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize("form", ["package", "module"])
 @pytest.mark.parametrize("way", ["python -m pytest", "PYTHONPATH", "pythonpath"])
 def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: Path) -> None:

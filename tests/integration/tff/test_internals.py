@@ -218,7 +218,7 @@ def test_remembering_compiler_puts_tffs_functions_back(tff: Any) -> None:
     assert {f.__module__ for f in before} == {types.__name__, graphs.__name__}
 
 
-def test_replace_sums_is_needed_while_the_query_makes_its_own() -> None:
+def test_replace_sums_is_needed_while_the_query_makes_its_own(tff: Any) -> None:
     import tensorflow_privacy as tfp
 
     parameters = inspect.signature(tfp.QuantileAdaptiveClipSumQuery.__init__).parameters
