@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 
