@@ -53,7 +53,7 @@ class Verdict(BaseModel):
     def _certain(cls, values: Any) -> Any:
         """Takes `passed` for the outcome where a verdict has no other."""
         if isinstance(values, dict) and "outcome" not in values and "passed" in values:
-            verdict: dict[str, Any] = values
+            verdict = cast(dict[str, Any], values)
             return {**verdict, "outcome": "pass" if verdict["passed"] else "fail"}
         return cast(Any, values)
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -25,10 +25,10 @@ LONGEST_NAME = 100
 def _without_nan(value: Any) -> Any:
     """Returns figures that are not finite as text, which pydantic reads back: JSON has no NaN."""
     if isinstance(value, dict):
-        mapping: dict[str, Any] = value
+        mapping = cast(dict[str, Any], value)
         return {k: _without_nan(v) for k, v in mapping.items()}
     if isinstance(value, list):
-        values: list[Any] = value
+        values = cast(list[Any], value)
         return [_without_nan(v) for v in values]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -14,9 +14,9 @@ import textwrap
 import traceback
 import types
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_args
+from typing import Annotated, Any, Optional, cast, get_args
 
 from pydantic import BaseModel, Field
 
@@ -235,7 +235,7 @@ def files_of(function: Any) -> set[str]:
             continue
         seen.add(id(code))
         if isinstance(code, functools.partial):
-            partial: functools.partial[Any] = code
+            partial = cast(functools.partial[Any], code)
             todo += [partial.func, *filter(callable, (*partial.args, *partial.keywords.values()))]
         elif isinstance(code, types.MethodType):
             todo += [code.__func__, code.__self__]
@@ -294,7 +294,11 @@ def marked(section: BaseModel, mark: type) -> Iterator[Any]:
         optional = [n for t in get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
         if value is not None and any(isinstance(n, mark) for n in (*field.metadata, *optional)):
             yield value
-        values: Any = value.values() if isinstance(value, dict) else value
-        for inner in [values] if not isinstance(value, (dict, list, tuple)) else values:
+        values = cast(Iterable[Any], [value])
+        if isinstance(value, dict):
+            values = cast(dict[str, Any], value).values()
+        elif isinstance(value, (list, tuple)):
+            values = cast(Sequence[Any], value)
+        for inner in values:
             if isinstance(inner, BaseModel):
                 yield from marked(inner, mark)
