@@ -53,7 +53,9 @@ class ScenarioFile(pytest.File):
         for case in cases:
             for tag in case.scenario.tags:
                 self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
-            yield ScenarioItem.from_parent(self, name=case.id, case=case)
+            yield ScenarioItem.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
+                self, name=case.id, case=case
+            )
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
@@ -63,7 +65,7 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         pytest.UsageError: with every problem of every file.
 
     """
-    problems = list(config.stash.get(PROBLEMS, []))
+    problems = list(config.stash.setdefault(PROBLEMS, []))
     cases = (i.case for i in items if isinstance(i, ScenarioItem))
     problems += duplicates(cases, config.rootpath)
     if problems:

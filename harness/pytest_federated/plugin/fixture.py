@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any, Union, cast
 
 import pytest
 
@@ -23,7 +23,8 @@ class Federated:
 
     def __init__(self, request: pytest.FixtureRequest) -> None:
         self._config = request.config
-        self._path, self._node = request.path, request.node
+        self._path = request.path
+        self._node: pytest.Item = cast("Any", request).node  # pytest declares no type
 
     def __call__(
         self, scenario: Union[Scenario, Mapping[str, Any]], *, judge: bool = True

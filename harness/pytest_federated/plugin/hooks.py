@@ -40,7 +40,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[p
 
     if not is_scenario_file(file_path, parent.config):
         return None
-    return ScenarioFile.from_parent(parent, path=file_path)
+    return ScenarioFile.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
+        parent, path=file_path
+    )
 
 
 @pytest.fixture

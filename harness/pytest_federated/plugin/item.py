@@ -25,7 +25,7 @@ from pytest_federated.user.modules import own_folders
 
 
 def unreached(case: Case) -> Result:
-    """What is known of a scenario that was collected and has not ended."""
+    """Returns the result of a scenario that was collected and has not ended."""
     return Result(
         id=case.id,
         settings=case.scenario.settings(),
@@ -38,14 +38,14 @@ class ScenarioItem(pytest.Item):
     """Runs one scenario and judges it; `result` is set once it has run."""
 
     def __init__(self, *, case: Case, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # pyright: ignore[reportUnknownMemberType]  # **kw
         self.case = case
         self.result: Optional[Result] = None
         add_scenario_folder(self.path.parent)
         for tag in case.scenario.tags:
             self.add_marker(tag)
 
-    def _own_folders(self) -> AbstractContextManager[None]:
+    def _user_folders(self) -> AbstractContextManager[None]:
         return own_folders(
             self.path.parent, self.config.rootpath, self.config.invocation_params.dir
         )
@@ -56,12 +56,12 @@ class ScenarioItem(pytest.Item):
         return plan(self.case, run_options(self.config))
 
     def submit(self) -> None:
-        """Has the session's cluster begin with the trainings of this scenario."""
-        with self._own_folders():
+        """Submits the trainings of this scenario to the session's cluster."""
+        with self._user_folders():
             submit(self.plan, run_options(self.config))
 
     def runtest(self) -> None:
-        with self._own_folders():
+        with self._user_folders():
             with ProgressBar(self.config, self.plan) as progress:
                 self.result = execute(self.config, self.plan, progress)
             settled = settle(self.config, self.result, self.path)
@@ -75,10 +75,9 @@ class ScenarioItem(pytest.Item):
     def result_of(
         self, report: pytest.TestReport, error: Optional[BaseException]
     ) -> Optional[Result]:
-        """What a phase of the item came to, for the session; None where a later phase will tell.
+        """Returns the result after a phase of the item; None if another phase decides.
 
-        Whatever ends it, an error of any kind, a skip or an exit in the user's code included,
-        there is a result.
+        There is a result whatever ends the item: any error, a skip, or an exit in the user's code.
         """
         if report.when == "setup" and report.passed:
             return None
@@ -87,26 +86,27 @@ class ScenarioItem(pytest.Item):
         if error is None or isinstance(error, ExpectationsFailed):
             return self.result
         if isinstance(error, pytest.skip.Exception):
-            is_own = self.result is not None and self.result.status == "skipped"
-            return self.result if is_own else self._ended("skipped", str(error.msg or "skipped"))
-        return self._ended(
+            if self.result is not None and self.result.status == "skipped":
+                return self.result
+            return self._result_as("skipped", str(error.msg or "skipped"))
+        return self._result_as(
             "errored", str(error) if isinstance(error, FederatedError) else blamed(error)
         )
 
-    def _ended(self, status: Status, why: str) -> Result:
-        """The result with another outcome, with such figures as it has."""
+    def _result_as(self, status: Status, message: str) -> Result:
+        """Returns the result, with any figures that it has, under another outcome."""
         result = self.result or unreached(self.case)
         for folder in (self.config.rootpath, self.config.invocation_params.dir, Path.home()):
-            why = why.replace(f"{folder}/", "")  # records are the same on all machines
-        reason = why.strip().partition("\n")[0]
+            message = message.replace(f"{folder}/", "")  # records are the same on all machines
+        reason = message.strip().partition("\n")[0]
         return result.model_copy(update={"status": status, "reason": reason})
 
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> Union[str, Any]:
         if isinstance(excinfo.value, (ExpectationsFailed, FederatedError)):
-            what, _, table = str(excinfo.value).partition("\n")
-            return f"{what}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
+            summary, _, table = str(excinfo.value).partition("\n")
+            return f"{summary}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Optional
 
 import pytest
@@ -98,7 +98,7 @@ class ProgressBar(Observer):
             self._reporter.write_line(f"  {self._name}: {text}")
 
     @contextlib.contextmanager
-    def _terminal(self) -> Iterator[None]:
+    def _terminal(self) -> Generator[None, None, None]:
         """Writing to the real terminal while pytest captures the test's output."""
         if self._capture is None:
             yield

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -74,7 +74,7 @@ class FederatedSession:
             collection.raise_problems(self._config, items)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Any:
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
         has_scenarios = _COLLECTION in sys.modules
         if self._config.option.collectonly or self._is_xdist_controller or not has_scenarios:
             return (yield)
@@ -91,7 +91,7 @@ class FederatedSession:
             return (yield)
 
     @contextlib.contextmanager
-    def _cluster(self, address: str, items: list[Any]) -> Iterator[None]:
+    def _cluster(self, address: str, items: list[Any]) -> Generator[None, None, None]:
         """Submits all runs to the cluster at once; each item then waits for its own."""
         from pytest_federated.core.errors import FederatedError
         from pytest_federated.plugin.options import use_cluster
@@ -134,7 +134,9 @@ class FederatedSession:
         return missing() if session_options(self._config).mlflow else ""
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, Any]:
         report = yield
         result_of = getattr(item, "result_of", None)
         error = call.excinfo.value if call.excinfo else None

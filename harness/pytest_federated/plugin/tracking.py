@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -64,7 +64,7 @@ def log_to_mlflow(result: Result, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _going_on(option: str) -> Iterator[None]:
+def _going_on(option: str) -> Generator[None, None, None]:
     """Lets what these tools raise, of whatever type, cost their files and no result."""
     try:
         yield

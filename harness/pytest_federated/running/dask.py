@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.registry.choice import user_entries
@@ -24,9 +24,6 @@ from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.installed import is_installed
 from pytest_federated.user.modules import folders, import_file, own_folders, root
-
-if TYPE_CHECKING:
-    from distributed import Client, Future
 
 _ADDRESS = re.compile(r"dask://(?P<host>\[[0-9A-Fa-f:]+\]|[^\s/:]+):(?P<port>\d{1,5})")
 _CONNECT_SECONDS = 10
@@ -55,7 +52,7 @@ class DaskCluster:
                 f"{address}: Dask is not installed: pip install 'pytest-federated[dask]'"
             ) from None
         try:
-            self._client: Client = Client(
+            self._client: Any = Client(  # whose types are incomplete
                 address.replace("dask://", "tcp://"), timeout=_CONNECT_SECONDS, set_as_default=False
             )
         except (OSError, TimeoutError) as error:
@@ -67,7 +64,7 @@ class DaskCluster:
             raise RuntimeUnavailable(
                 f"{address}: the scheduler has no workers; 'dask worker HOST:PORT' starts one"
             )
-        self._futures: dict[str, Future] = {}
+        self._futures: dict[str, Any] = {}
 
     def submit(self, scenario: Scenario, seed: int, options: Options) -> None:
         """Has a training begin as soon as there is room, unless it was submitted before."""
@@ -99,7 +96,7 @@ class DaskCluster:
         """Takes back what has not begun, and leaves the cluster."""
         self._client.close()
 
-    def _future(self, scenario: Scenario, seed: int, options: Options) -> Future:
+    def _future(self, scenario: Scenario, seed: int, options: Options) -> Any:
         key = training_key(scenario, seed, cache=options.cache)
         if key not in self._futures:
             # The user's cache folder may be another one there.

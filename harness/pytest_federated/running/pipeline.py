@@ -114,7 +114,7 @@ def settings_of_result(
     scenario: Scenario, seeds: Sequence[int], histories: Sequence[TrainingHistory]
 ) -> dict[str, Any]:
     """Returns the settings of a result: with the seeds that were run, and the model's outputs."""
-    settings = {**scenario.settings(), "seeds": list(seeds)}
+    settings: dict[str, Any] = {**scenario.settings(), "seeds": list(seeds)}
     model = settings["model"]
     if model and histories and "outputs" in model and model["outputs"] is None:
         settings["model"] = {**model, "outputs": histories[0].outputs or "logits"}
@@ -149,7 +149,7 @@ def train_seed(
         observer.after_round(Progress(history.rounds, None))
         return history
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
-    cohort_size = scenario.clients.cohort_size(len(data.clients))
+    cohort_size = scenario.clients.cohort_size(len(data.names))
     try:
         # After the data, whose errors need no TensorFlow.
         runtime(options.threads, parse_addresses(options.workers)).start()
@@ -275,7 +275,7 @@ def _ended(planned: Plan, histories: Sequence[TrainingHistory]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
+    versions: dict[str, str] = {}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Optional
 
@@ -61,7 +61,7 @@ class Store:
             warn_not_kept("the cache of finished trainings", error)
 
     @contextlib.contextmanager
-    def claim(self, key: str) -> Iterator[None]:
+    def claim(self, key: str) -> Generator[None, None, None]:
         """Lets one process at a time do the training of that key; the others wait.
 
         Nobody waits where the folder cannot be written to, as nothing is kept there.

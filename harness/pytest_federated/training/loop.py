@@ -19,7 +19,7 @@ from pytest_federated.training.evaluation.per_client import class_recall, client
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
 from pytest_federated.training.history import Round, TrainingHistory, listed_clients
 from pytest_federated.training.observer import Observer, Observers, Progress
-from pytest_federated.training.privacy import adds_noise_alone, guarantee
+from pytest_federated.training.privacy import adds_noise_without_clients, guarantee
 from pytest_federated.training.schema import Training
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def train(
         parameters=trainer.adapter.parameters(),
         model_summary=trainer.adapter.summary(),
         update_bytes=trainer.traffic.update,
-        outputs="probabilities" if trainer.adapter.finds_probabilities else None,
+        outputs="probabilities" if trainer.adapter.infers_probabilities else None,
         **final,
     )
 
@@ -182,7 +182,7 @@ def steps(
         metrics = _NOTHING
         if len(cohort.clients):
             state, metrics = trainer.next(state, cohort, work, seed, number)
-        elif adds_noise_alone(training.aggregator):
+        elif adds_noise_without_clients(training.aggregator):
             state, _ = trainer.next(state, cohort, work, seed, number)
         judged = None
         if number % training.eval_every == 0 or number == training.rounds:

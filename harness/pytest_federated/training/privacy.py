@@ -1,4 +1,4 @@
-"""The differential privacy that a training gives, by dp-accounting."""
+"""The differential privacy of a training, computed by dp-accounting."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ def guarantee(
     rounds: int,
     most: Optional[int] = None,
 ) -> Optional[Guarantee]:
-    """What the rounds together give, empty ones too; None where nothing can be promised.
+    """Returns the guarantee of all rounds, empty ones included; None where there is none.
 
-    It is of the models that the rounds give out; figures of training have no noise. In each round
-    the sum of clipped changes has noise, and is divided by a number, that do not depend on who
-    came. By the sampler's `accounting`:
+    It covers the models that the rounds release; the metrics of training have no noise. In each
+    round, the noise on the sum of clipped changes and the number by which it is divided do not
+    depend on who took part. By the sampler's `accounting`:
 
-    - `poisson`: two federations are neighbors when one has a client more (add or remove one), the
-      probability being the same.
-    - `uniform`, of a fixed number: neighbors are of the same size, and one client is another
-      (replace one), which changes a sum of clipped changes by up to twice the norm; so the noise
-      counts half.
-    - `listed`: neighbors differ in whether a client's changes are there or zero, as who else takes
-      part stays the same; without amplification by sampling, as if it took part in each round.
+    - `poisson`: of two neighboring federations, one has one client more (add or remove one); the
+      probability of taking part is the same.
+    - `uniform`, of a fixed number: neighbors are of the same size and differ in one client (replace
+      one), which changes a sum of clipped changes by up to twice the norm; so the noise counts
+      half.
+    - `listed`: neighbors differ in whether a client's changes are its own or zero, as who else
+      takes part stays the same; without amplification by sampling, as if it took part in each
+      round.
 
-    Of a tree: neighbors as with `listed`, and a client takes part `most` times at most; in each
-    round when None. Dropout that does not depend on data lowers what a client gives away: what the
-    noise hides for each outcome of who is lost, it hides for all.
+    Tree noise: neighbors as with `listed`, and a client takes part in at most `most` rounds; in all
+    of them when None. Dropout that does not depend on data does not weaken the guarantee: it holds
+    for each outcome of who drops out, and so for all of them together.
 
     Source: Mironov, Rényi Differential Privacy, CSF 2017, arXiv:1702.07476; Mironov, Talwar,
     Zhang, Rényi Differential Privacy of the Sampled Gaussian Mechanism, 2019, arXiv:1908.10530;
     Wang, Balle, Kasiviswanathan, Subsampled Rényi Differential Privacy and Analytical Moments
-    Accountant, AISTATS 2019, theorem 27, arXiv:1808.00087; of a tree: Kairouz, McMahan et al.,
+    Accountant, AISTATS 2019, theorem 27, arXiv:1808.00087; tree noise: Kairouz, McMahan et al.,
     Practical and Private (Deep) Learning without Sampling or Shuffling, ICML 2021, appendix D,
     arXiv:2103.00039.
     """
@@ -66,12 +67,14 @@ def guarantee(
 
     relations = dp_accounting.NeighboringRelation
     if _is_tree(aggregator):
-        own = noise / max(rounds if most is None else most, 1)
+        noise_per_client = noise / max(rounds if most is None else most, 1)
         accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
-        accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(own, rounds))
+        accountant.compose(
+            dp_accounting.SingleEpochTreeAggregationDpEvent(noise_per_client, rounds)
+        )
         return Guarantee(float(accountant.get_epsilon(delta)), delta)
     accounting = samplers.entry(participation.sampling).spec.accounting
-    assert accounting is not None  # or `no_epsilon` would have said so
+    assert accounting is not None  # else `no_epsilon` has a reason
     relation, event = {
         "poisson": (
             relations.ADD_OR_REMOVE_ONE,
@@ -93,19 +96,19 @@ def guarantee(
 
 
 def no_epsilon(aggregator: Section, participation: Participation) -> Optional[str]:
-    """Why no epsilon can be promised, and with what one can; None where it can."""
+    """Returns why no epsilon can be given, and what would allow one; None where one can."""
     name = kind(aggregator)
     if not is_private(aggregator):
-        able = [n for n in aggregators.names() if aggregators[n].spec.private is not None]
-        return f"the aggregator {name} adds no noise; allowed: {', '.join(able)}"
+        private = [n for n in aggregators.names() if aggregators[n].spec.private is not None]
+        return f"the aggregator {name} adds no noise; allowed: {', '.join(private)}"
     if _zeroes(aggregator):
         return "the bound of zeroing is estimated without noise; leave zeroing out"
     sampler = samplers.entry(participation.sampling)
     if not _is_accounted(sampler.spec, aggregator):
-        able = [n for n in samplers.names() if _is_accounted(samplers[n].spec, aggregator)]
+        accounted = [n for n in samplers.names() if _is_accounted(samplers[n].spec, aggregator)]
         return (
             f"with {sampler.name} sampling one client can change which others take part, and "
-            f"{name} does not account for that; allowed: {', '.join(able)}"
+            f"{name} does not account for that; allowed: {', '.join(accounted)}"
         )
     if participation.dropout and not dropouts.entry(participation.dropout).spec.ignores_data:
         return (
@@ -120,19 +123,19 @@ def no_epsilon(aggregator: Section, participation: Participation) -> Optional[st
 
 
 def _is_accounted(sampler: SamplerSpec, aggregator: Section) -> bool:
-    """Whether epsilon can be computed for what is drawn by such a sampler."""
+    """Returns whether epsilon can be computed for cohorts of such a sampler."""
     return sampler.ignores_data if _is_tree(aggregator) else sampler.accounting is not None
 
 
 def is_private(aggregator: Section) -> bool:
-    """Whether an aggregator is one for differential privacy."""
+    """Returns whether an aggregator is one for differential privacy."""
     return aggregators.entry(aggregator).spec.private is not None
 
 
-def adds_noise_alone(aggregator: Section) -> bool:
-    """Whether a round adds noise to which nobody comes; its absence would say that nobody came.
+def adds_noise_without_clients(aggregator: Section) -> bool:
+    """Returns whether a round without clients gets noise; else it would show that nobody came.
 
-    Not with zeroing, whose bound cannot be estimated from nobody, and which promises nothing.
+    Not with zeroing, whose bound cannot be estimated without clients, and which has no epsilon.
     """
     return is_private(aggregator) and not _zeroes(aggregator)
 
@@ -142,11 +145,11 @@ def _zeroes(aggregator: Section) -> bool:
 
 
 def _is_tree(aggregator: Section) -> bool:
-    """Whether epsilon depends on how often a client takes part, and not on how it is drawn."""
+    """Returns whether epsilon depends on how often a client takes part, not on how it is drawn."""
     return aggregators.entry(aggregator).spec.by_participation
 
 
 def is_bounded(sampling: Section) -> bool:
-    """Whether a client takes part in a round once at most, so that noise can hide it."""
+    """Returns whether a client takes part in a round at most once, so that noise can hide it."""
     repeats = samplers.entry(sampling).spec.repeats
     return not (repeats and getattr(sampling, "replacement", True))

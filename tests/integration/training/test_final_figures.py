@@ -41,7 +41,7 @@ def test_clients_are_measured_on_what_they_train_on_where_they_hold_nothing_out(
 ) -> None:
     data = federation([40, 3, 17, 1, 30], 0)
     monkeypatch.setattr(
-        "pytest_federated.training.models.model._OUTPUTS", 3 * 7
+        "pytest_federated.training.models.model._MAX_OUTPUTS", 3 * 7
     )  # batches of seven
     history = trained(data)
     right = predicted(data, data.train.x) == data.train.y
@@ -80,15 +80,15 @@ def test_each_label_has_its_recall() -> None:
 
 def test_some_of_many_clients_are_drawn_from_the_seed() -> None:
     sizes = np.random.default_rng(0).integers(1, 50, 5000).tolist()
-    drawn = final._within(sizes, 1e9, 3)
+    drawn = final._sample(sizes, 1e9, 3)
     assert len(drawn) == final._CLIENTS == len(set(drawn))
     assert (np.diff(drawn) > 0).all()
-    assert np.array_equal(drawn, final._within(sizes, 1e9, 3))
-    assert not np.array_equal(drawn, final._within(sizes, 1e9, 4))
-    few = final._within(sizes, 500, 3)
+    assert np.array_equal(drawn, final._sample(sizes, 1e9, 3))
+    assert not np.array_equal(drawn, final._sample(sizes, 1e9, 4))
+    few = final._sample(sizes, 500, 3)
     assert sum(sizes[c] for c in few) <= 500 < sum(sizes[c] for c in few) + 50
     assert set(few) < set(drawn)
-    assert len(final._within([10_000, 10_000], 500, 3)) == 1
+    assert len(final._sample([10_000, 10_000], 500, 3)) == 1
 
 
 @pytest.mark.usefixtures("worker")

@@ -168,8 +168,8 @@ def refusal(chosen: Section, execution: str = "auto") -> str:
         ("old_normalization", {"trainable": False}, "the layer * is batch normalization: *"),
         ("counting", {}, "the layer * changes its weight 'counting*/calls:0' when *"),
         ("adds_loss", {}, "TFF cannot train it by fedavg: a layer adds a loss *"),
-        ("hidden", {}, "the model uses *, which is none of its weights, so nobody *"),
-        ("hidden_by_lambda", {}, "the model uses *, which is none of its weights, so nobody *"),
+        ("hidden", {}, "the model uses *, which is not one of its weights, so it *"),
+        ("hidden_by_lambda", {}, "the model uses *, which is not one of its weights, so it *"),
         ("active", {}, "TFF cannot train it by fedavg: a layer adds a loss while it is called *"),
         ("noisy", {}, "the layer * is GaussianNoise: it draws random numbers *"),
         ("for_others", {"shape": [28, 28, 1]}, "* shape (28, 28, 1); the data has (4, 4, 1), *"),
@@ -282,13 +282,13 @@ def test_the_outputs_of_a_model_are_detected(
     if outputs is None:
         with pytest.raises(ModelError, match="cannot know whether it gives logits or probabilit"):
             form(None)
-        assert not form("logits").finds_probabilities
+        assert not form("logits").infers_probabilities
         return
     before = tf.random.get_global_generator().state.numpy()
     found, stated = form(None), form(outputs)
     assert np.array_equal(tf.random.get_global_generator().state.numpy(), before)
-    assert found.finds_probabilities == (outputs == "probabilities")
-    assert not stated.finds_probabilities
+    assert found.infers_probabilities == (outputs == "probabilities")
+    assert not stated.infers_probabilities
     y = np.zeros((2, *shape.label_shape), shape.label_dtype)
     given = np.full((2, *shape.output_shape), 0.25, np.float32) + np.eye(2, 3)[0] / 4
     assert float(found.loss(y, given)) == float(stated.loss(y, given))

@@ -1,4 +1,4 @@
-"""What an aggregator is to pytest-federated, and aggregators that look at all changes at once."""
+"""The interface of aggregators, and aggregators that need all changes at once."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class AggregatorSpec(Spec):
     """The traits of an aggregator.
 
     Attributes:
-        packs: it can be given packed clients.
+        packs: it works on packed clients.
         unweighted: every client counts the same, whatever the algorithm's weighting.
-        by_clients: it depends on how many clients a round is expected to have.
-        private: None for one that is not private. Otherwise it has a noise_multiplier and a delta,
-            which give epsilon; a text says with what approximation, if any. What it adds and
-            divides by does not depend on who comes, and it does so where nobody does.
-        by_participation: epsilon depends on how often one client takes part.
+        by_clients: it depends on the expected number of clients of a round.
+        private: None for one without differential privacy. Otherwise its keys noise_multiplier and
+            delta determine epsilon, and this text names the approximation, if any. The noise that
+            it adds and the number that it divides by do not depend on who takes part, and it adds
+            noise in rounds without clients, too.
+        by_participation: epsilon depends on how often a client takes part.
 
     """
 
@@ -38,10 +39,10 @@ class AggregatorSpec(Spec):
 
 
 class MakesAggregator(Protocol):
-    """Makes what puts the clients' changes together."""
+    """Makes the factory that combines the clients' changes."""
 
     def __call__(self, clients: int, /, *args: Any, **keys: Any) -> Any:
-        """A factory of `tff.aggregators`, for `clients` a round; None for the weighted mean."""
+        """Returns a `tff.aggregators` factory for so many clients; None for the weighted mean."""
         ...
 
 
@@ -54,10 +55,10 @@ Combine = Callable[[Any], Any]
 
 
 def build(settings: Section, clients: int) -> Optional[Any]:
-    """The factory of `tff.aggregators` for a weighted mean's place; None for the plain mean.
+    """Returns the `tff.aggregators` factory that takes the mean's place; None for the plain mean.
 
     Raises:
-        ModelError: the keys do not fit each other or the number of clients.
+        ModelError: the keys do not fit together, or not with the number of clients.
     """
     tff: Any = import_tff()
     try:
@@ -73,11 +74,11 @@ def build(settings: Section, clients: int) -> Optional[Any]:
 
 
 def stacked(combine: Combine) -> Any:
-    """A `tff.aggregators.WeightedAggregationFactory` that combines all changes at once.
+    """Returns a `tff.aggregators.WeightedAggregationFactory` that combines all changes at once.
 
     The server holds the changes of the whole cohort, clients times parameters times 4 bytes.
-    Weights are not read, but that a client without weight, one whose change is not finite, is
-    left out; without any client the aggregate is zero. Packed clients are combined the same way.
+    Weights are ignored, except that a client without weight, whose change is not finite, is left
+    out; without any client the aggregate is zero. Packed clients are combined the same way.
     """
     import tensorflow as tf
 
@@ -107,7 +108,7 @@ def stacked(combine: Combine) -> Any:
             @tff.tensorflow.computation(rows_type)
             def combined(rows: Any) -> Any:
                 template = tff.types.type_to_tf_tensor_specs(value_type)
-                return unflat(combine_some(combine, rows), template)
+                return unflat(combine_or_zero(combine, rows), template)
 
             @tff.federated_computation
             def initialize() -> Any:
@@ -129,8 +130,8 @@ def stacked(combine: Combine) -> Any:
     return Stacked()
 
 
-def combine_some(combine: Combine, rows: Any) -> Any:
-    """The aggregate of the rows, which may be none: then it is zero."""
+def combine_or_zero(combine: Combine, rows: Any) -> Any:
+    """Returns the aggregate of the rows; zero if there are none."""
     import tensorflow as tf
 
     return tf.cond(
@@ -141,18 +142,18 @@ def combine_some(combine: Combine, rows: Any) -> Any:
 
 
 def flat(value: Any) -> Any:
-    """All numbers of a structure of tensors, one after the other."""
+    """Returns all numbers of a structure of tensors as one vector."""
     import tensorflow as tf
 
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tf.nest.flatten(value)], axis=0)
 
 
 def unflat(numbers: Any, template: Any) -> Any:
-    """The structure of `template`, tensors or their specs, of what `flat` gave."""
+    """Returns such a vector in the structure of `template`, tensors or their specs."""
     import tensorflow as tf
 
     tensors = tf.nest.flatten(template)
     sizes = [int(np.prod(tensor.shape)) for tensor in tensors]
     split = tf.split(numbers, sizes)
-    shaped = [tf.reshape(own, tensor.shape) for own, tensor in zip(split, tensors)]
+    shaped = [tf.reshape(piece, tensor.shape) for piece, tensor in zip(split, tensors)]
     return tf.nest.pack_sequence_as(template, shaped)

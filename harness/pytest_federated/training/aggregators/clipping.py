@@ -24,7 +24,7 @@ def zeroing(
 ) -> Any:
     """Sets a change to zero when its largest coordinate is above a bound; its weight stays.
 
-    The bound is `norm` where given. Otherwise it adapts, from `initial`, to twice the `quantile`
+    The bound is `norm` if that is set. Otherwise it adapts, from `initial`, to twice the `quantile`
     of the clients' largest coordinates and 1 more, as in `tff.learning.robust_aggregator`. Built
     by `tff.aggregators.zeroing_factory`.
     """
@@ -36,7 +36,7 @@ def zeroing(
 def zeroing_bound(
     initial: float = 10.0, quantile: float = 0.98, secure_estimation: bool = False
 ) -> Any:
-    """A `tff.templates.EstimationProcess` of the bound that `zeroing` tells of."""
+    """Returns a `tff.templates.EstimationProcess` of the adaptive bound of `zeroing`."""
     tff: Any = import_tff()
     return tff.aggregators.PrivateQuantileEstimationProcess.no_noise(
         initial_estimate=initial,
@@ -59,9 +59,9 @@ def clipping(
 ) -> Any:
     """Scales a change down to a bound when its L2 norm is above it.
 
-    The bound is `norm` where given. Otherwise it adapts, from `initial`, to the `quantile` of the
-    clients' norms: it is multiplied by exp(-learning_rate * (b - quantile)), b being the share of
-    clients that were not above it. Built by `tff.aggregators.clipping_factory`.
+    The bound is `norm` if that is set. Otherwise it adapts, from `initial`, to the `quantile` of
+    the clients' norms: it is multiplied by exp(-learning_rate * (b - quantile)), b being the share
+    of clients that were not above it. Built by `tff.aggregators.clipping_factory`.
 
     Source: Andrew, Thakkar et al., Differentially Private Learning with Adaptive Clipping,
     NeurIPS 2021, algorithm 1 without its noise, arXiv:1905.03871; against attacks that boost:
@@ -76,7 +76,7 @@ def clipping(
 
 @aggregators("robust")
 def robust(clients: int, *, zeroing: bool = True, clipping: bool = True) -> Any:
-    """TFF's choice for training on devices: adaptive zeroing, then adaptive clipping.
+    """TFF's default for training on devices: adaptive zeroing, then adaptive clipping.
 
     Built by `tff.learning.robust_aggregator`.
     """

@@ -17,16 +17,16 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 def compression(
     clients: int,
     *,
-    bits: Annotated[int, Field(ge=1, le=16, description="For each number.")] = 8,
+    bits: Annotated[int, Field(ge=1, le=16, description="Bits of each number.")] = 8,
     threshold: Annotated[int, Field(ge=0, description="Smaller tensors are sent whole.")] = 1000,
 ) -> Any:
     """Uniform quantization of each client's change, tensor by tensor, before the mean.
 
     A tensor with more than `threshold` numbers is sent as its least and largest number and
-    `bits` for each, rounded to the nearest of the levels between; at random, as in
-    `tff.learning.compression_aggregator`, it could not be repeated. Built by
-    `tff.aggregators.EncodedSumFactory` below `tff.aggregators.MeanFactory`, so that it is the
-    change times its weight that is quantized.
+    `bits` for each, rounded to the nearest of the levels between; rounding at random, as in
+    `tff.learning.compression_aggregator`, could not be repeated. Built by
+    `tff.aggregators.EncodedSumFactory` below `tff.aggregators.MeanFactory`, so that what is
+    quantized is the change times its weight.
 
     Source: Suresh et al., Distributed Mean Estimation with Limited Communication, ICML 2017,
     section 2, arXiv:1611.00429.
@@ -34,7 +34,7 @@ def compression(
     tff: Any = import_tff()
 
     def compressed_bytes(weights: Sequence[np.ndarray]) -> int:
-        """Of a change: TFF packs the numbers into the lower 28 bits of int32."""
+        """Returns the size of a change: TFF packs numbers into the lower 28 bits of int32."""
         return sum(
             w.nbytes if w.size <= threshold else 2 * w.itemsize + 4 * math.ceil(w.size * bits / 28)
             for w in weights

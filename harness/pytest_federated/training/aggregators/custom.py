@@ -1,4 +1,4 @@
-"""The user's own aggregator."""
+"""An aggregator from a user's function."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEY = "training.aggregator.tff"
 
 
 @aggregators("tff", by_clients=True)
-def own(
+def custom(
     clients: int,
     *,
     tff: UserFunction,
@@ -21,10 +21,10 @@ def own(
 ) -> Any:
     """Any factory of `tff.aggregators`: `tff: "module:function"`, from beside the scenario file.
 
-    The function is called with `args`, and with `clients`, the number that a round is expected to
-    have, where it has a parameter of this name. It returns a `WeightedAggregationFactory`, or an
-    `UnweightedAggregationFactory`, for which every client counts the same. What is random in it
-    is seeded where the server's state has int32 (2,) under the name `noise_seed`.
+    The function is called with `args`, and with `clients`, the expected number of clients of a
+    round, where it has a parameter of this name. It returns a `WeightedAggregationFactory`, or an
+    `UnweightedAggregationFactory`, for which every client counts the same. Its randomness
+    is seeded through int32 (2,) named `noise_seed` in the server's state.
 
     Raises:
         ModelError: the function cannot be imported, raises, or returns something else.

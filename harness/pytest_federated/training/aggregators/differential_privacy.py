@@ -15,9 +15,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NoiseMultiplier = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Delta = Annotated[float, Field(gt=0, lt=1)]
 Quantile = Annotated[float, Field(ge=0, le=1)]
-# Of the server's state: what the noise of the next round is drawn from, set for each training.
+# Name of the seed of the next round's noise in the server's state; set for each training.
 NOISE_SEED = "noise_seed"
-# Of a tree over the rounds: enough for half a million.
+# Levels of the tree over the rounds: enough for half a million rounds.
 _LEVELS = 20
 
 
@@ -35,13 +35,12 @@ def dp(
 ) -> Any:
     """DP-FedAvg: changes clipped in L2 norm, summed, and Gaussian noise added to the sum.
 
-    The sum is divided by the number of clients that a round is expected to have. Noise has
-    `noise_multiplier` times the clipping norm as its standard deviation, in rounds to which nobody
-    comes, too. The norm is `clip` where
-    given. Otherwise it adapts, from `initial_clip`, to the `quantile` of the clients' norms, by a
-    count of clipped clients that has noise too (`count_stddev`, a twentieth of the clients unless
-    given); then a little more is added to the sum, so that both together cost what
-    `noise_multiplier` says. The report gives epsilon at `delta`.
+    The sum is divided by the expected number of clients of a round. The standard deviation of the
+    noise is `noise_multiplier` times the clipping norm, also in rounds without clients. The norm is
+    `clip` if that is set. Otherwise it adapts, from `initial_clip`, to the `quantile` of the
+    clients' norms, by a count of clipped clients that has noise, too (`count_stddev`, by default a
+    twentieth of the clients); the sum then gets a little more noise, so that both together cost
+    what `noise_multiplier` says. The report gives epsilon at `delta`.
 
     As `tff.learning.dp_aggregator` without its zeroing, whose bound would be estimated without
     noise: `tff.aggregators.DifferentiallyPrivateFactory` on the queries of TensorFlow Privacy,
@@ -80,11 +79,11 @@ def dp_ftrl(
 ) -> Any:
     """DP-FTRL: as `dp`, with noise that later rounds take back in part, and no need to sample.
 
-    The sum of the rounds so far has the noise of the nodes of a binary tree that make it up, as
-    many as the number of rounds has ones in binary; each with `noise_multiplier` times `clip` as
-    its standard deviation. So privacy does not rest on who takes part being secret, but a client
-    costs more the more often it does. It is DP-FTRL with a server optimizer that is sgd, with
-    momentum or without.
+    The sum of the rounds so far has the noise of the nodes of a binary tree that cover it, as many
+    as the number of rounds has ones in binary; the standard deviation of each is
+    `noise_multiplier` times `clip`. So privacy does not rest on who takes part being secret, but
+    each time that a client takes part costs more. The algorithm is DP-FTRL if the server optimizer
+    is sgd, with momentum or without.
 
     As `tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation` with `use_efficient=False`,
     on the queries of TensorFlow Privacy, with noise from the scenario's seed and one tree.
@@ -95,45 +94,45 @@ def dp_ftrl(
     import tensorflow_privacy as tfp
 
     tff: Any = import_tff()
-    query = _seeded_sum(clip, clip * noise_multiplier, _of_tree)
+    query = _seeded_sum(clip, clip * noise_multiplier, _tree_increment)
     mean = tfp.NormalizedQuery(query, denominator=float(clients))
     return tff.aggregators.DifferentiallyPrivateFactory(mean)
 
 
-# From the shape of the noise and a seed, int32 (2,), whose second number counts the rounds, to
-# noise of deviation 1.
+# (shape, seed) -> noise of standard deviation 1; the seed is int32 (2,), whose second number counts
+# the rounds.
 Draw = Callable[[Any, Any], Any]
 
 
-def _of_round(shape: Any, seed: Any) -> Any:
-    """Noise that has nothing to do with that of other rounds."""
+def _round_noise(shape: Any, seed: Any) -> Any:
+    """Returns noise that is independent of other rounds'."""
     import tensorflow as tf
 
     return tf.random.stateless_normal(shape, seed)
 
 
-def _of_tree(shape: Any, seed: Any) -> Any:
-    """What the noise of the sum of all rounds has become more by in this one."""
+def _tree_increment(shape: Any, seed: Any) -> Any:
+    """Returns this round's increment of tree noise."""
     import tensorflow as tf
 
-    def of_first(rounds: Any) -> Any:
-        """The sum of the nodes that together cover so many rounds, each drawn anew."""
+    def of_sum(rounds: Any) -> Any:
+        """Returns the noise of the nodes that together cover so many rounds, drawn anew."""
         total = tf.zeros(shape)
         for level in range(_LEVELS):
             node = tf.bitwise.right_shift(rounds, level)
-            own = tf.stack([seed[0], node + (level << (31 - _LEVELS.bit_length()))])
+            node_seed = tf.stack([seed[0], node + (level << (31 - _LEVELS.bit_length()))])
             total += tf.cond(
                 node % 2 > 0,
-                lambda own=own: tf.random.stateless_normal(shape, own),
+                lambda node_seed=node_seed: tf.random.stateless_normal(shape, node_seed),
                 lambda: tf.zeros(shape),
             )
         return total
 
-    return of_first(seed[1] + 1) - of_first(seed[1])
+    return of_sum(seed[1] + 1) - of_sum(seed[1])
 
 
-def _seeded_sum(clip: float, stddev: float, draw: Draw = _of_round) -> Any:
-    """`tfp.GaussianSumQuery` whose noise is a function of a seed in its state."""
+def _seeded_sum(clip: float, stddev: float, draw: Draw = _round_noise) -> Any:
+    """Returns a `tfp.GaussianSumQuery` whose noise is a function of a seed in its state."""
     import tensorflow as tf
     import tensorflow_privacy as tfp
 
@@ -152,7 +151,7 @@ def _seeded_sum(clip: float, stddev: float, draw: Draw = _of_round) -> Any:
             exact, seed = flat(sample_state), global_state.noise_seed
             noise = global_state.stddev * draw(tf.shape(exact), seed)
             event = dp_accounting.GaussianDpEvent(global_state.stddev / global_state.l2_norm_clip)
-            # The first number is the training's, the second counts its rounds.
+            # The first number belongs to the training, the second counts its rounds.
             next_state = global_state._replace(noise_seed=seed + tf.constant([0, 1]))
             return unflat(exact + noise, sample_state), next_state, event
 
@@ -160,7 +159,7 @@ def _seeded_sum(clip: float, stddev: float, draw: Draw = _of_round) -> Any:
 
 
 def _adaptive_sum(**settings: Any) -> Any:
-    """`tfp.QuantileAdaptiveClipSumQuery` on sums whose noise is seeded."""
+    """Returns a `tfp.QuantileAdaptiveClipSumQuery` on sums whose noise is seeded."""
     import tensorflow as tf
     import tensorflow_privacy as tfp
 

@@ -22,8 +22,8 @@ from pytest_federated.training.aggregators.differential_privacy import (
     Quantile,
 )
 
-# Of TFF: how seldom a coordinate of the sum may go round the modulus.
-_WRAPS = 1e-4
+# TFF's bound on how often a coordinate of the sum wraps around the modulus.
+_WRAP_PROBABILITY = 1e-4
 
 
 @aggregators(
@@ -37,33 +37,32 @@ def distributed_dp(
     *,
     noise_multiplier: NoiseMultiplier,
     delta: Delta = 1e-5,
-    bits: Annotated[int, Field(ge=1, le=22, description="Of each number in the sum.")] = 20,
+    bits: Annotated[int, Field(ge=1, le=22, description="Bits of each number in the sum.")] = 20,
     rotation_type: Annotated[
         Literal["hd", "dft"], Field(description="Hadamard or discrete Fourier transform.")
     ] = "hd",
-    zeroing: Annotated[bool, Field(description="As `robust`; then no epsilon is given.")] = False,
+    zeroing: Annotated[bool, Field(description="As in `robust`; leaves no epsilon.")] = False,
     clip: Optional[Positive] = None,
     initial_clip: Positive = 0.1,
     quantile: Quantile = 0.5,
     learning_rate: Positive = 0.2,
     count_stddev: Optional[Positive] = None,
 ) -> Any:
-    """Distributed DP: clients add integer noise to their changes, of which a server sees the sum.
+    """Distributed DP: clients add integer noise to their changes; the server sees only the sum.
 
     A change is rotated at random, clipped in L2 norm, scaled and rounded at random to integers.
     Each client adds Skellam noise to it; secure aggregation gives the sum modulo 2^bits, which is
-    scaled and rotated back, and divided by the number of clients that a round is expected to have.
-    However many come, and where some drop out, their shares make up the same noise, which has
-    `noise_multiplier` times the clipping norm as its standard deviation; where nobody comes, the
-    server adds it. `clip`, `initial_clip`, `quantile`, `learning_rate` and `count_stddev` are those
-    of `dp`.
+    scaled and rotated back, and divided by the expected number of clients of a round. However many
+    take part or drop out, their shares add up to the same noise, whose standard deviation is
+    `noise_multiplier` times the clipping norm; without clients, the server adds it. `clip`,
+    `initial_clip`, `quantile`, `learning_rate` and `count_stddev` are those of `dp`.
 
-    As `tff.learning.ddp_secure_aggregator`, which takes all that is random from the clock; here it
-    comes from the scenario's seed. There fewer clients bring less noise, and the sum is divided by
+    As `tff.learning.ddp_secure_aggregator`, which seeds everything random from the clock; here it
+    comes from the scenario's seed. There, fewer clients add less noise, and the sum is divided by
     their number, for which no epsilon is known. The noise of all clients is drawn at once, as a sum
-    of Skellam variables is one; the cryptography is simulated. The report's epsilon is an
-    approximation from below: that of Gaussian noise of the same deviation, which Skellam noise
-    comes near as `bits` grow, without what rounding adds to the norm.
+    of Skellam variables is one, too; the cryptography is simulated. The report's epsilon is
+    approximated from below: it is that of Gaussian noise of the same deviation, which Skellam noise
+    approaches as `bits` grow, without what rounding adds to the norm.
 
     Source: Agarwal, Kairouz, Liu, The Skellam Mechanism for Differentially Private Federated
     Learning, NeurIPS 2021, algorithm 1, arXiv:2110.04995; scale: Kairouz, Liu, Steinke, The
@@ -94,7 +93,7 @@ def distributed_dp(
 
 
 def _padded(size: int, rotation_type: str) -> int:
-    """How many numbers a rotation of so many takes."""
+    """Returns the length to which a rotation pads so many numbers."""
     return 2 ** math.ceil(math.log2(max(size, 1))) if rotation_type == "hd" else size + size % 2
 
 
@@ -106,24 +105,24 @@ def _skellam_mean(
     norm: float,
     adapts: Optional[tuple[float, float, float]],
 ) -> Any:
-    """A `tff.aggregators.UnweightedAggregationFactory`.
+    """Returns a `tff.aggregators.UnweightedAggregationFactory`.
 
     Args:
-        clients: how many a round is expected to have.
+        clients: expected number of clients of a round.
         noise_multiplier: deviation of the noise of so many clients over the clipping norm.
-        bits: of the modulus.
+        bits: those of the modulus.
         rotation_type: hd or dft.
-        norm: for clipping, in the first round.
-        adapts: where the norm does, the quantile, the learning rate, and the deviation of the
-            noise on the number of clients that were not clipped.
+        norm: clipping norm of the first round.
+        adapts: if the norm adapts, the quantile, the learning rate, and the deviation of the noise
+            on the number of clients that were not clipped.
 
     Raises:
-        ValueError: there are too few bits.
+        ValueError: there are too few bits for so many clients.
     """
     import tensorflow as tf
 
     tff: Any = import_tff()
-    deviations = internals.num_stddevs(_WRAPS)
+    deviations = internals.num_stddevs(_WRAP_PROBABILITY)
     half = 2 ** (bits - 1)
     if 4**bits <= clients * deviations**2:
         raise ValueError(f"bits: got {bits}, too few for a sum over {clients} clients")
@@ -135,7 +134,7 @@ def _skellam_mean(
             padded = _padded(size, rotation_type)
 
             def scaling(norm: Any) -> tuple[Any, Any]:
-                """The factor before rounding, and the deviation of the sum's noise after it."""
+                """Returns the factor before rounding, and the sum's noise's deviation after it."""
                 local = norm * (noise_multiplier / math.sqrt(clients))
                 factor = internals.scale_factor(local, norm, bits, clients, padded, deviations)
                 return factor, norm * noise_multiplier * factor
@@ -149,18 +148,18 @@ def _skellam_mean(
             state_type = first_state.type_signature.result
 
             @tff.tensorflow.computation(value_type, state_type)
-            def sent(value: Any, state: Any) -> Any:
+            def encode(value: Any, state: Any) -> Any:
                 seeds, bound = state[NOISE_SEED], state["norm"]
                 row = tf.pad(flat(value), [[0, padded - size]])
                 row = _rotated(row, rotation_type, seeds["rotation"])
-                own = tf.norm(row)
-                row *= tf.minimum(1.0, tf.math.divide_no_nan(bound, own)) * scaling(bound)[0]
-                up = tf.random.stateless_uniform([padded], _of_client(seeds["rounding"], row))
-                whole = tf.math.floormod(tf.cast(tf.floor(row + up), tf.int32), 2 * half)
-                return whole, tf.cast(own <= bound, tf.int32), tf.constant(1)
+                row_norm = tf.norm(row)
+                row *= tf.minimum(1.0, tf.math.divide_no_nan(bound, row_norm)) * scaling(bound)[0]
+                dither = tf.random.stateless_uniform([padded], _client_seed(seeds["rounding"], row))
+                rounded = tf.math.floormod(tf.cast(tf.floor(row + dither), tf.int32), 2 * half)
+                return rounded, tf.cast(row_norm <= bound, tf.int32), tf.constant(1)
 
-            @tff.tensorflow.computation(sent.type_signature.result, state_type)
-            def received(sums: Any, state: Any) -> Any:
+            @tff.tensorflow.computation(encode.type_signature.result, state_type)
+            def decode(sums: Any, state: Any) -> Any:
                 (total, below, count), seeds, bound = sums, state[NOISE_SEED], state["norm"]
                 factor, deviation = scaling(bound)
                 variance = tf.square(tf.cast(deviation, tf.float64))
@@ -174,7 +173,7 @@ def _skellam_mean(
                     inside = tf.cast(below, tf.float32) - 0.5 * tf.cast(count, tf.float32)
                     share = tf.clip_by_value((inside + noise) / clients + 0.5, 0.0, 1.0)
                     bound *= tf.exp(-rate * (share - target))
-                # The first number is the training's, the second counts its rounds.
+                # The first number belongs to the training, the second counts its rounds.
                 seeds = tf.nest.map_structure(lambda seed: seed + tf.constant([0, 1]), seeds)
                 state = OrderedDict([("norm", bound), (NOISE_SEED, seeds)])
                 return unflat(mean[:size], template), state
@@ -188,9 +187,9 @@ def _skellam_mean(
                 tff.FederatedType(value_type, tff.CLIENTS),
             )
             def next_round(state: Any, value: Any) -> Any:
-                given = tff.federated_map(sent, (value, tff.federated_broadcast(state)))
-                sums = tff.federated_secure_sum_bitwidth(given, (bits, 1, 1))
-                mean, state = tff.federated_map(received, (sums, state))
+                encoded = tff.federated_map(encode, (value, tff.federated_broadcast(state)))
+                sums = tff.federated_secure_sum_bitwidth(encoded, (bits, 1, 1))
+                mean, state = tff.federated_map(decode, (sums, state))
                 nothing = tff.federated_value(OrderedDict(), tff.SERVER)
                 return tff.templates.MeasuredProcessOutput(state, mean, nothing)
 
@@ -200,7 +199,7 @@ def _skellam_mean(
 
 
 def _rotated(row: Any, rotation_type: str, seed: Any, back: bool = False) -> Any:
-    """A row of float32 after a rotation that the seed gives, or before it."""
+    """Returns a row of float32 after the rotation of a seed; with `back`, before it."""
     import tensorflow as tf
 
     if rotation_type == "hd":
@@ -220,18 +219,19 @@ def _rotated(row: Any, rotation_type: str, seed: Any, back: bool = False) -> Any
     return tf.concat([tf.math.real(numbers), tf.math.imag(numbers)], axis=0)
 
 
-def _of_client(seed: Any, row: Any) -> Any:
-    """The seed of a client, int64 (2,): TFF does not tell clients apart, but their changes do."""
+def _client_seed(seed: Any, row: Any) -> Any:
+    """Returns a client's seed, int64 (2,), from its change, as TFF does not number clients."""
     import tensorflow as tf
 
-    seen = tf.raw_ops.Fingerprint(data=row[tf.newaxis], method="farmhash64")
-    own, wide = tf.bitcast(seen[0], tf.int64), tf.cast(seed, tf.int64)
-    return tf.stack([own, wide[0] + tf.bitwise.left_shift(wide[1], tf.constant(32, tf.int64))])
+    fingerprint = tf.raw_ops.Fingerprint(data=row[tf.newaxis], method="farmhash64")
+    client, shared = tf.bitcast(fingerprint[0], tf.int64), tf.cast(seed, tf.int64)
+    high = tf.bitwise.left_shift(shared[1], tf.constant(32, tf.int64))
+    return tf.stack([client, shared[0] + high])
 
 
 def _skellam(size: int, variance: Any, seed: Any) -> Any:
-    """Int64 (size,): the difference of two Poisson variables, with this variance, float64."""
+    """Returns int64 (size,): differences of two Poisson variables, of this variance, float64."""
     import tensorflow as tf
 
-    both = tf.random.stateless_poisson([size, 2], seed, variance / 2, tf.int64)
-    return tf.where(variance > 0, both[:, 0] - both[:, 1], tf.zeros([size], tf.int64))
+    pairs = tf.random.stateless_poisson([size, 2], seed, variance / 2, tf.int64)
+    return tf.where(variance > 0, pairs[:, 0] - pairs[:, 1], tf.zeros([size], tf.int64))

@@ -11,9 +11,9 @@ from pytest_federated.training.aggregators.aggregator import aggregators, stacke
 
 @aggregators("median", packs=True, unweighted=True)
 def median(clients: int) -> Any:
-    """The median of each coordinate; of an even number of clients the mean of the middle two.
+    """The median of each coordinate; of an even number of clients, the mean of the middle two.
 
-    It holds against less than half of the clients. Composed of `tff.federated_aggregate`.
+    It withstands attacks by less than half of the clients. Composed of `tff.federated_aggregate`.
 
     Source: Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates,
     ICML 2018, definition 1, arXiv:1803.01498.
@@ -33,11 +33,12 @@ def median(clients: int) -> Any:
 def trimmed_mean(
     clients: int,
     *,
-    trim: Annotated[float, Field(ge=0, lt=0.5, description="Left out at each end.")],
+    trim: Annotated[float, Field(ge=0, lt=0.5, description="Share left out at each end.")],
 ) -> Any:
     """The mean of each coordinate without the `trim` smallest and the `trim` largest share.
 
-    Of n clients the floor of trim * n are left out at each end; it holds against as many.
+    Of n clients the floor of trim * n are left out at each end; it withstands as many
+    attackers.
     Composed of `tff.federated_aggregate`.
 
     Source: Yin et al., ICML 2018, definition 2, arXiv:1803.01498.
@@ -47,7 +48,7 @@ def trimmed_mean(
         import tensorflow as tf
 
         n = tf.shape(changes)[0]
-        # A little more, as 0.29 * 100 is 28.999999999999996.
+        # 1e-9 more, as 0.29 * 100 is 28.999999999999996.
         out = tf.cast(tf.floor(trim * tf.cast(n, tf.float64) + 1e-9), tf.int32)
         return tf.reduce_mean(tf.sort(changes, axis=0)[out : n - out], axis=0)
 

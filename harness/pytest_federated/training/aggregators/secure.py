@@ -10,7 +10,7 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 
 @aggregators("secure")
 def secure(clients: int, *, zeroing: bool = True, clipping: bool = True) -> Any:
-    """The sum as a secure protocol would give it: fixed-point numbers in bounds that adapt.
+    """The sum as a secure protocol would give it: fixed-point numbers within bounds that adapt.
 
     The arithmetic is that of `tff.federated_secure_sum_bitwidth`; the cryptography is simulated,
     and nothing is hidden from anyone here. Built by `tff.learning.secure_aggregator`.

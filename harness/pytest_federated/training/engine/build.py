@@ -244,7 +244,7 @@ def _build(
             f"clients.attacks: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
         )
-    traffic = traffic_of(training.algorithm, inputs, algorithm.sent(adapter.some_weights))
+    traffic = traffic_of(training.algorithm, inputs, algorithm.sent(adapter.template_weights))
     file: Optional[str] = getattr(model, "initial_weights", None)
     return Trainer(algorithm, execution, adapter, traffic, file)
 

@@ -1,10 +1,10 @@
-"""Many clients to a placement, as one stack of tensors: the same arithmetic, far fewer calls.
+"""Many clients per placement, as one stack of tensors: the same arithmetic, far fewer calls.
 
 A simulated client costs TFF about 4 ms of set-up a round, whatever it computes. Here a placement
-carries the examples of many clients one after the other, with their sizes, and one TensorFlow
-computation trains these clients in turn from the broadcast weights, on the very batches of the
-standard path, and returns their weighted mean with their total weight. TFF broadcasts, aggregates
-and updates as ever: the weighted mean of weighted means is the weighted mean.
+holds the examples of many clients one after the other, with their sizes, and one TensorFlow
+computation trains these clients in turn from the broadcast weights, on the same batches as standard
+execution, and returns their weighted sum with their total weight. TFF broadcasts, aggregates
+and updates as usual: the sums of the placements add up to the sum of all clients.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pytest_federated.clients.cohort import LocalWork
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
-from pytest_federated.training.aggregators.aggregator import combine_some, flat, unflat
+from pytest_federated.training.aggregators.aggregator import combine_or_zero, flat, unflat
 from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.schedules.schedule import at, times
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 # Not the number of cores: the order of additions, and with it the last bit of the result, must
-# not depend on the machine. Idle placements cost next to nothing.
+# not depend on the machine. Idle placements cost next to no_change.
 _PLACEMENTS = 8
 
 
@@ -39,13 +39,13 @@ def arguments(
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
 ) -> list[dict[str, np.ndarray]]:
-    """The clients dealt to placements by number of batches, each placement's one after the other.
+    """Deals the clients to placements by number of batches, and puts each placement's in a row.
 
     Args:
         cohort: the examples of each client.
         work: batch size and local epochs.
-        steps: int (clients,), local steps that each does; all epochs when None.
-        factors: float32 (clients,), what each multiplies its change by; 1 when None.
+        steps: int (clients,), local steps of each client; all epochs when None.
+        factors: float32 (clients,), the factor of each client's change; 1 when None.
 
     Returns:
         For each placement the examples of its clients, `x` and `y`; `plan`, int32
@@ -89,21 +89,21 @@ def deal(loads: Sequence[int], stacks: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class PackedProcess:
-    """As `tff.learning.templates.LearningProcess`, whose clients must have a `tf.data.Dataset`.
+    """Stands in for `tff.learning.templates.LearningProcess`, which takes `tf.data.Dataset`s only.
 
-    A placement has tensors here: a data set would be written out as a graph, and read again, for
-    each of them in each round.
+    Here a placement has tensors: a data set would be written as a graph and read again for each
+    placement in each round.
     """
 
     initialize: tff.Computation
     next: tff.Computation
 
     def get_model_weights(self, state: Any) -> tff.learning.models.ModelWeights:
-        """The model's weights in a state; no computation, as the state is at hand."""
+        """Returns the model's weights in a state; no TFF computation, as the state is local."""
         return state.global_model_weights
 
     def set_model_weights(self, state: Any, weights: tff.learning.models.ModelWeights) -> Any:
-        """The state with these weights, tuples of arrays."""
+        """Returns the state with these weights, tuples of arrays."""
         return state._replace(global_model_weights=weights)
 
 
@@ -117,7 +117,7 @@ class PackedAlgorithm(TffAlgorithm):
     def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> Any:
         tff: Any = import_tff()
         as_tuples = tff.learning.models.ModelWeights(  # as a functional model keeps them
-            *(tuple(w.numpy() for w in p) for p in (weights.trainable, weights.non_trainable))
+            *(tuple(w.numpy() for w in g) for g in (weights.trainable, weights.non_trainable))
         )
         return super().initialize(as_tuples, data, rng)
 
@@ -142,13 +142,13 @@ def packed_algorithm(
     """Builds FedAvg as `tff.learning.algorithms.build_weighted_fed_avg`, on packed clients.
 
     Without a client optimizer a client sends its gradient, as for
-    `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg; where
-    factors of the client's learning rate are given `by_round`, the state counts the rounds. An
-    `aggregator` is one of `aggregators.aggregator.stacked`; None is the weighted mean.
+    `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg. With
+    `by_round`, factors of the client's learning rate, the state counts the rounds. An `aggregator`
+    is one of `aggregators.aggregator.stacked`; None is the weighted mean.
 
-    One broadcast, one map over the clients, one sum and one step of the server. The state is that
-    of a process composed of TFF's templates, but its parts are not: each of them costs calls in
-    TFF's worker, which would take longer than the training of a small round.
+    A round is one broadcast, one map over the clients, one sum and one step of the server. The
+    state is that of a process composed of TFF's templates, but the process is not: the calls of
+    each template in TFF's worker would take longer than the training of a small round.
 
     Source: McMahan et al., AISTATS 2017, algorithm 1; Reddi et al., ICLR 2021, algorithm 2.
     """
@@ -168,12 +168,12 @@ def packed_algorithm(
     @tff.tensorflow.computation
     def initial_state() -> Any:
         trainable, other = (
-            tuple(tf.convert_to_tensor(w) for w in part) for part in model.initial_weights
+            tuple(tf.convert_to_tensor(w) for w in group) for group in model.initial_weights
         )
         weights = tff.learning.models.ModelWeights(trainable, other)
         optimizer_state = server_optimizer.initialize(_specs(trainable))
-        done = tf.constant(0) if by_round else ()
-        return templates.LearningAlgorithmState(weights, (), done, (), optimizer_state)
+        rounds = tf.constant(0) if by_round else ()
+        return templates.LearningAlgorithmState(weights, (), rounds, (), optimizer_state)
 
     state_type = initial_state.type_signature.result
 
@@ -199,12 +199,12 @@ def packed_algorithm(
         if aggregator is None:
             mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
         else:
-            mean = unflat(combine_some(aggregator.combine, total), tuple(weights.trainable))
+            mean = unflat(combine_or_zero(aggregator.combine, total), tuple(weights.trainable))
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
-        done = state.client_work + 1 if by_round else ()
+        rounds = state.client_work + 1 if by_round else ()
         return (
-            templates.LearningAlgorithmState(updated, (), done, (), optimizer_state),
+            templates.LearningAlgorithmState(updated, (), rounds, (), optimizer_state),
             OrderedDict(client_work=OrderedDict(train=model.finalize_metrics(metrics))),
         )
 
@@ -236,34 +236,34 @@ def stack_training(
     received_type: Any,
     stack_type: Any,
 ) -> tff.Computation:
-    """The computation that trains a stack: one for all processes whose clients do the same.
+    """Returns the computation that trains a stack, shared by processes whose clients do the same.
 
-    Tracing it, and preparing it in TFF's worker, which knows it again, is most of what a process
-    costs before its first round. Arguments as for `packed_algorithm`, and the types of what the
-    server sends and of a stack.
+    Tracing it, and preparing it in TFF's worker, which caches it, is most of what a process costs
+    before its first round. Arguments as for `packed_algorithm`, and the types of what the server
+    sends and of a stack.
     """
     tff: Any = import_tff()
 
     @tff.tensorflow.computation(received_type, stack_type)
     def train_stack(received: Any, stack: Any) -> Any:
-        weights, done = received
+        weights, rounds = received
         optimizer = client_optimizer
         if by_round:
-            optimizer = times(at(by_round, done), client_optimizer)
+            optimizer = times(at(by_round, rounds), client_optimizer)
         return _train_stack(model, optimizer, weighting, keeps_rows, weights, stack)
 
     return train_stack
 
 
 def _gathered(trained: Any, model: Any) -> Any:
-    """The rows of all placements one below the other, and the sums of the rest."""
+    """Stacks the rows of all placements, and sums the rest."""
     import tensorflow as tf
 
     tff: Any = import_tff()
     trained_type = trained.type_signature.member
 
     @tff.tensorflow.computation
-    def nobody() -> Any:
+    def no_clients() -> Any:
         parameters = trained_type[0].shape[1]
         return tf.zeros((0, parameters)), tf.constant(0.0), model.initialize_metrics_state()
 
@@ -273,10 +273,10 @@ def _gathered(trained: Any, model: Any) -> Any:
         return tf.concat([some[0], more[0]], axis=0), *sums
 
     @tff.tensorflow.computation(trained_type)
-    def itself(all_of_them: Any) -> Any:
-        return all_of_them
+    def identity(gathered: Any) -> Any:
+        return gathered
 
-    return tff.federated_aggregate(trained, nobody(), together, together, itself)
+    return tff.federated_aggregate(trained, no_clients(), together, together, identity)
 
 
 def _specs(weights: Any) -> Any:
@@ -288,13 +288,13 @@ def _specs(weights: Any) -> Any:
 def _train_stack(
     model: Any, optimizer: Any, weighting: str, keeps_rows: bool, weights: Any, stack: Any
 ) -> Any:
-    """Trains the clients of one stack in turn; all in one graph.
+    """Trains the clients of one stack in turn, in one graph.
 
     Without an optimizer a client's change is its gradient.
 
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
-        their weights (float32), and their metrics summed over examples. As on TFF's own path, a
+        their weights (float32), and their metrics summed over examples. As in standard execution, a
         client whose change is not finite has no weight and no metrics. With `keeps_rows`, instead
         of the sum, each change that is finite, float32 (clients, parameters).
     """
@@ -342,13 +342,13 @@ def _train_stack(
                 (0, start, state, no_metrics()),
                 parallel_iterations=1,
             )
-            # Those processed, as in TFF: of a straggler fewer than it holds.
+            # What it processed, as in TFF: a straggler processes fewer examples than it holds.
             processed = tf.cast(metrics["num_examples"], tf.float32)
             if optimizer is None:
                 change = tuple(s / processed for s in state)
             else:
                 change = tuple(a - b for a, b in zip(start, trained))
-            finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
+            is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
             weight = {
                 "examples": processed / epochs,
                 "uniform": tf.constant(1.0),
@@ -357,36 +357,36 @@ def _train_stack(
             }[weighting]
             factor = stack["factors"][client]
 
-            def counted(value: Any) -> Any:
-                return tf.where(finite, value, tf.zeros_like(value))
+            def if_finite(value: Any) -> Any:
+                return tf.where(is_finite, value, tf.zeros_like(value))
 
             if keeps_rows:
-                rows, known = total
-                row = counted(factor * flat(change))
-                total = rows.write(client, row), known.write(client, finite)
+                rows, are_finite = total
+                row = if_finite(factor * flat(change))
+                total = rows.write(client, row), are_finite.write(client, is_finite)
             else:
-                total = tuple(t + counted(weight * factor * c) for t, c in zip(total, change))
+                total = tuple(t + if_finite(weight * factor * c) for t, c in zip(total, change))
             return (
                 client + 1,
                 total,
-                total_weight + counted(weight),
-                tf.nest.map_structure(lambda a, b: a + counted(b), sums, metrics),
+                total_weight + if_finite(weight),
+                tf.nest.map_structure(lambda a, b: a + if_finite(b), sums, metrics),
             )
 
-        nothing: Any = tuple(tf.zeros_like(w) for w in start)
+        no_change: Any = tuple(tf.zeros_like(w) for w in start)
         if keeps_rows:
-            nothing = tf.TensorArray(tf.float32, n := tf.size(sizes)), tf.TensorArray(tf.bool, n)
+            no_change = tf.TensorArray(tf.float32, n := tf.size(sizes)), tf.TensorArray(tf.bool, n)
         _, total, total_weight, sums = tf.while_loop(
             lambda client, *_: client < tf.size(sizes),
             train_client,
-            (0, nothing, tf.constant(0.0), no_metrics()),
+            (0, no_change, tf.constant(0.0), no_metrics()),
             parallel_iterations=1,
         )
         if keeps_rows:
-            rows, known = total
+            rows, are_finite = total
             parameters = sum(int(np.prod(w.shape)) for w in start)
             rows = tf.ensure_shape(rows.stack(), (None, parameters))
-            total = tf.boolean_mask(rows, known.stack())
+            total = tf.boolean_mask(rows, are_finite.stack())
         return total, total_weight, sums
 
     return run(weights, stack)

@@ -21,7 +21,7 @@ class Evaluation(NamedTuple):
 def evaluate(adapter: ModelAdapter, test: Examples) -> Evaluation:
     """Returns a model's mean loss and accuracy (0 to 1) over the counted positions of all examples.
 
-    The mean of the loss is that over examples where the model takes its loss over these.
+    The mean of the loss is over examples if that is how the model's own loss is averaged.
     """
     total_loss, losses, correct, positions = 0.0, 0, 0, 0
     step = adapter.shape.batch()

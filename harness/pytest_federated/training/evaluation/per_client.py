@@ -13,16 +13,16 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.evaluation.central import outputs
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 
-# Measured are all clients, or as many of them as keep this a small part of the training: no more
-# than these clients, nor examples than these, or this share of those that the training processed,
-# where that is more. To go forward takes about a third of a training step.
+# Limits that keep measuring a small part of the training: at most this many clients, and at most
+# this many examples or, if that is more, this share of those that the training processed. A forward
+# pass takes about a third of a training step.
 _CLIENTS = 1000
 _EXAMPLES = 5000
 _SHARE = 0.2
 
 
 class ClientFigures(NamedTuple):
-    """The accuracy of each measured client, and which these are, by their positions."""
+    """The accuracy of each measured client, and the positions of these clients."""
 
     accuracy: tuple[float, ...]
     clients: tuple[int, ...]
@@ -33,24 +33,26 @@ def client_figures(
 ) -> ClientFigures:
     """Returns the accuracy of the adapter's weights on each client's own examples.
 
-    On those that the client holds out for testing, else on those it trains on. Many clients'
-    examples make one batch, so that the cost is that of the examples. Of many clients some are
-    drawn, from the seed.
+    The examples are those that clients hold out for testing or, if none does, those they train on.
+    A batch holds examples of many clients, so that the cost depends on examples only. Of many
+    clients, some are drawn, from the seed.
 
     Args:
         adapter: the model, with its weights.
         data: the federation.
-        seed: of the training.
+        seed: that of the training.
         processed: examples that the training processed, all rounds and epochs counted.
     """
     held = data.client_test or data.clients
     read = data.test_examples if data.client_test else data.examples
-    sampled = _within([len(own) for own in held], max(_EXAMPLES, _SHARE * processed), seed)
+    sampled = _sample(
+        [len(positions) for positions in held], max(_EXAMPLES, _SHARE * processed), seed
+    )
     correct, counted = (np.zeros(len(held), np.int64) for _ in range(2))
     largest = adapter.shape.batch()
     for owner, batch in _batches(((c, read(c)) for c in sampled), largest):
         right, counts = outputs(adapter, batch)[1:]
-        # Of each example, over its positions.
+        # Sums over the positions of each example.
         for total, hits in ((correct, right), (counted, counts)):
             np.add.at(total, owner, hits.reshape(len(owner), -1).sum(axis=1))
     measured = np.flatnonzero(counted)
@@ -60,7 +62,7 @@ def client_figures(
 
 
 def class_recall(adapter: ModelAdapter, test: Examples) -> tuple[Optional[float], ...]:
-    """Returns, by label, the share of its places in the test set that the weights get right.
+    """Returns, for each label, the share of its positions in the test set that are right.
 
     None for a label that the test set does not have.
     """
@@ -76,8 +78,8 @@ def class_recall(adapter: ModelAdapter, test: Examples) -> tuple[Optional[float]
     return tuple(float(c / n) if n else None for c, n in zip(correct, counted))
 
 
-def _within(sizes: list[int], examples: float, seed: int) -> np.ndarray:
-    """Sorted int: as many clients, drawn at random, as hold that many examples; one at least."""
+def _sample(sizes: list[int], examples: float, seed: int) -> np.ndarray:
+    """Returns random clients, sorted, that hold at most so many examples; at least one client."""
     order = generator(seed, Stream.CLIENT_FIGURES).permutation(len(sizes))[:_CLIENTS]
     fits = np.cumsum(np.array(sizes)[order]) <= examples
     return np.sort(order[: max(1, int(fits.sum()))])
@@ -86,24 +88,24 @@ def _within(sizes: list[int], examples: float, seed: int) -> np.ndarray:
 def _batches(
     examples_by_client: Iterable[tuple[int, Examples]], largest: int
 ) -> Iterator[tuple[np.ndarray, Examples]]:
-    """The examples of all clients in batches, and of each example the client that holds it."""
+    """Yields the examples of all clients in batches, with the client that holds each example."""
     owners: list[np.ndarray] = []
     held: list[Examples] = []
     for client, examples in examples_by_client:
         owners.append(np.full(len(examples), client))
         held.append(examples)
         if sum(map(len, held)) >= largest:
-            yield from _cut(owners, held, largest)
+            yield from _split(owners, held, largest)
             owners, held = [], []
     if sum(map(len, held)):
-        yield from _cut(owners, held, largest)
+        yield from _split(owners, held, largest)
 
 
-def _cut(
+def _split(
     owners: list[np.ndarray], held: list[Examples], largest: int
 ) -> Iterator[tuple[np.ndarray, Examples]]:
     owner = np.concatenate(owners)
     joined = Examples(np.concatenate([h.x for h in held]), np.concatenate([h.y for h in held]))
     for start in range(0, len(owner), largest):
-        part = slice(start, start + largest)
-        yield owner[part], joined.take(part)
+        window = slice(start, start + largest)
+        yield owner[window], joined.take(window)

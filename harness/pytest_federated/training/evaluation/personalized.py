@@ -1,4 +1,4 @@
-"""How well each client does with the final model, once it has fine-tuned it on its own examples."""
+"""The accuracy of the final model at each client, after fine-tuning on its own examples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def personalized_accuracy(
     """Returns each client's accuracy (0 to 1) on what it holds out, after fine-tuning.
 
     Each client takes `personalize.steps` steps from the `weights` on the batches of its own
-    examples, again and again where these are fewer, by
+    examples, repeated where these are fewer, by
     `tff.learning.algorithms.build_personalization_eval_computation`. A client that holds nothing
     out is left out.
 
@@ -53,7 +53,7 @@ def personalized_accuracy(
             adapter.variable(),
             OrderedDict({_TUNED: tuning}),
             _accuracy(adapter, training.batch_size),
-            max_num_clients=1,  # TFF gives several in no order
+            max_num_clients=1,  # TFF returns several in no fixed order
         )
     as_lists = library.learning.models.ModelWeights(
         list(weights.trainable), list(weights.non_trainable)

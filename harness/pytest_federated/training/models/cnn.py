@@ -24,8 +24,8 @@ def cnn(
 ) -> tf.keras.Model:
     """Convolutions with relu and 2x2 max pooling, one hidden layer, then one unit per label.
 
-    The form of the CNN in McMahan et al., AISTATS 2017, section 3, which is `filters: [32, 64]`,
-    `kernel: 5`, `hidden: 512`; the defaults are smaller, so that they train fast on a CPU.
+    The CNN of McMahan et al., AISTATS 2017, section 3, is `filters: [32, 64]`, `kernel: 5`,
+    `hidden: 512`; the defaults are smaller, so that they train fast on a CPU.
 
     Raises:
         ModelError: the data are not images, or too small for the number of poolings.
@@ -33,7 +33,7 @@ def cnn(
     """
     import tensorflow as tf
 
-    images(shape, 2 ** len(filters))
+    check_images(shape, 2 ** len(filters))
     layers = tf.keras.layers
     model = tf.keras.Sequential([layers.InputLayer(shape.input_shape)])
     for count in filters:
@@ -45,17 +45,18 @@ def cnn(
     return model
 
 
-def images(shape: Shape, least: int) -> None:
-    """Checks that the data are images of at least `least` pixels each way.
+def check_images(shape: Shape, min_size: int) -> None:
+    """Checks that the data are images of at least `min_size` pixels each way.
 
     Raises:
-        ModelError: they are not.
+        ModelError: they are not images, or smaller.
     """
     if len(shape.input_shape) != 3:
         raise ModelError(
             f"the model needs images (height, width, channels), not {shape.input_shape}"
         )
-    if min(shape.input_shape[:2]) < least:
+    if min(shape.input_shape[:2]) < min_size:
         raise ModelError(
-            f"the model needs images of at least {least} x {least}, not {shape.input_shape[:2]}"
+            f"the model needs images of at least {min_size} x {min_size}, not "
+            f"{shape.input_shape[:2]}"
         )

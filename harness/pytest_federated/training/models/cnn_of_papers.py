@@ -1,10 +1,10 @@
-"""Convolutional networks of papers, as they stand there."""
+"""Convolutional networks exactly as in papers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_federated.training.models.cnn import cnn, images
+from pytest_federated.training.models.cnn import check_images, cnn
 from pytest_federated.training.models.model import Outputs, Shape, models
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def cnn_mcmahan(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
 def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
     """TFF's baseline for EMNIST: two 3x3 convolutions, dropout, 1,199,882 parameters for digits.
 
-    Dropout draws as `harness/pytest_federated/training/models/dropout.py` says.
+    What dropout drops follows from the seed, as described in
+    `harness/pytest_federated/training/models/seeded_dropout.py`.
 
     Source: Reddi et al., ICLR 2021, appendix A.3, table 4, arXiv:2003.00295;
     `tff.simulation.baselines.emnist`, model `cnn_dropout`.
@@ -41,7 +42,7 @@ def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
     """
     import tensorflow as tf
 
-    images(shape, 6)
+    check_images(shape, 6)
     layers = tf.keras.layers
     return tf.keras.Sequential(
         [

@@ -1,4 +1,4 @@
-"""A TFF functional model of the user's own."""
+"""A TFF functional model from a user's function."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def functional(
     """Any TFF functional model: `functional: "module:function"`.
 
     The function is called as for `keras`, and returns a `tff.learning.models.FunctionalModel` with
-    the `input_spec` that it is given. Its loss is the one that is trained and reported; metrics
-    are pytest-federated's own.
+    the `input_spec` that it was passed. The loss that is trained and reported is the model's; the
+    metrics are pytest-federated's.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

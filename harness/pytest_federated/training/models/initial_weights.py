@@ -21,15 +21,15 @@ _KERAS = (".h5", ".hdf5", ".keras", ".index")
 
 
 def load_arrays(path: str, needed: Sequence[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
-    """The arrays of an .npz archive, in its order, as the weights that are needed.
+    """Returns the arrays of an .npz archive, in its order, if they have the needed shapes.
 
     Args:
         path: the path, as the scenario has it.
-        needed: of each weight, the layer or place it belongs to, and its shape.
+        needed: for each weight, its description in messages, and its shape.
 
     Raises:
         DataError: there is no such file.
-        ModelError: it is no archive, or holds other shapes.
+        ModelError: it is not an archive, or holds arrays of other shapes.
 
     """
     file = find(path, KEY)
@@ -40,7 +40,7 @@ def load_arrays(path: str, needed: Sequence[tuple[str, tuple[int, ...]]]) -> lis
             arrays = [archive[name] for name in archive.files]
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise ModelError(f"{KEY}: {path!r} is not an .npz archive: {first_line(error)}") from error
-    check(path, [a.shape for a in arrays], needed)
+    check_shapes(path, [a.shape for a in arrays], needed)
     return arrays
 
 
@@ -52,12 +52,14 @@ def load_keras(path: str, model: tf.keras.Model) -> None:
 
     Raises:
         DataError: there is no such file.
-        ModelError: it cannot be read, or holds other shapes.
+        ModelError: it cannot be read, or holds weights of other shapes.
 
     """
     import tensorflow as tf
 
-    needed = [(_place(w.name), tuple(map(int, w.shape))) for w in cast("list[Any]", model.weights)]
+    needed = [
+        (_description(w.name), tuple(map(int, w.shape))) for w in cast("list[Any]", model.weights)
+    ]
     file = find(path, KEY)
     if file.suffix == ".npz":
         model.set_weights(load_arrays(path, needed))
@@ -67,7 +69,7 @@ def load_keras(path: str, model: tf.keras.Model) -> None:
     try:
         if _is_whole_model(file):
             values = tf.keras.models.load_model(file, compile=False).get_weights()
-            check(path, [v.shape for v in values], needed)
+            check_shapes(path, [v.shape for v in values], needed)
             model.set_weights(values)
         elif file.suffix == ".index":
             loaded: Any = model.load_weights(file.with_suffix(""))
@@ -82,7 +84,7 @@ def load_keras(path: str, model: tf.keras.Model) -> None:
         ) from error
 
 
-def check(
+def check_shapes(
     path: str,
     shapes: Sequence[tuple[int, ...]],
     needed: Sequence[tuple[str, tuple[int, ...]]],
@@ -90,12 +92,13 @@ def check(
     """Compares the shapes that a file has with those that a model needs.
 
     Raises:
-        ModelError: they differ; names the first layer that does.
+        ModelError: they differ; the message names the first weight that does.
     """
-    for (place, shape), has in zip(needed, shapes):
-        if tuple(has) != tuple(shape):
+    for (weight, shape), actual in zip(needed, shapes):
+        if tuple(actual) != tuple(shape):
             raise ModelError(
-                f"{KEY}: {place} needs the shape {tuple(shape)}; {path!r} has {tuple(has)} there"
+                f"{KEY}: {weight} needs the shape {tuple(shape)}; {path!r} has "
+                f"{tuple(actual)} there"
             )
     if len(shapes) != len(needed):
         raise ModelError(
@@ -103,12 +106,14 @@ def check(
         )
 
 
-def _place(name: str) -> str:
-    layer, _, what = name.partition(":")[0].rpartition("/")
-    return f"{what!r} of the layer {layer!r}"
+def _description(name: str) -> str:
+    """Describes a variable, by its name, in messages."""
+    layer, _, weight = name.partition(":")[0].rpartition("/")
+    return f"{weight!r} of the layer {layer!r}"
 
 
 def _is_whole_model(file: Path) -> bool:
+    """Returns whether a file holds a model, not only its weights."""
     if file.suffix == ".keras":
         return True
     if file.suffix == ".index":

@@ -1,4 +1,4 @@
-"""The user's own Keras model."""
+"""A Keras model from a user's function."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def keras(
 
     The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
     `task` (label, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
-    of these names; it returns a `tf.keras.Model`. Whether that gives logits or probabilities is
-    found from the model, unless `outputs` says it.
+    of these names; it returns a `tf.keras.Model`. Whether its outputs are logits or probabilities
+    is inferred from the model, unless `outputs` states it.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

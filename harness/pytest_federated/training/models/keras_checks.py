@@ -1,4 +1,4 @@
-"""Whether a built Keras model fits the data, and can be federated."""
+"""Checks that a built Keras model fits the data and can be federated."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 _T = TypeVar("_T")
-_EXAMPLES = 16  # or fewer, so that large ones take no time
-_NUMBERS = 100_000
+# Limits of a probe, so that large examples take little time.
+_MAX_EXAMPLES = 16
+_MAX_NUMBERS = 100_000
 
 
 def check_fit(model: tf.keras.Model, shape: Shape) -> None:
-    """Checks what a built model takes, gives and trains.
+    """Checks a built model's inputs, outputs and weights.
 
     Raises:
-        ModelError: it does not fit the data, trains nothing, or changes weights by itself.
+        ModelError: it does not fit the data, has nothing to train, or changes weights when called.
 
     """
     _check_input(model, shape)
@@ -34,46 +35,46 @@ def check_fit(model: tf.keras.Model, shape: Shape) -> None:
             "logits or probabilities"
         )
     if not model.trainable_variables:
-        what = "all its layers are frozen" if model.variables else "it has no weights"
-        raise ModelError(f"the model has nothing to train: {what}")
+        reason = "all its layers are frozen" if model.variables else "it has no weights"
+        raise ModelError(f"the model has nothing to train: {reason}")
     _check_call(model, shape)
 
 
-def check_new(model: Any, other: Any) -> None:
-    """Checks that two models of two calls of one function are alike, and have nothing in common.
+def check_independent(model: Any, other: Any) -> None:
+    """Checks that the models of two calls of one function are alike but share no weights.
 
     Raises:
-        ModelError: they share weights, or differ in shape.
+        ModelError: they share weights, or the shapes of these differ.
 
     """
-    shared = {id(part) for part in _parts(model)}
-    if any(id(part) in shared for part in _parts(other)):
+    owners = {id(owner) for owner in _weight_owners(model)}
+    if any(id(owner) in owners for owner in _weight_owners(other)):
         raise ModelError(
             "the model function returns the same model, or the same layers, at each call; make "
             "new ones inside of it"
         )
     if model.built and other.built:
-        one, two = ([tuple(w.shape) for w in m.weights] for m in (model, other))
-        if one != two:
+        shapes, other_shapes = ([tuple(w.shape) for w in m.weights] for m in (model, other))
+        if shapes != other_shapes:
             raise ModelError(
                 "the model function returns another model at each call: the shapes of the weights "
-                f"were {one}, then {two}"
+                f"were {shapes}, then {other_shapes}"
             )
 
 
 def probe(shape: Shape) -> np.ndarray:
-    """Examples of the data's shape and type, of several kinds, the same ones each time."""
+    """Returns examples of the data's shape and type and of several scales, always the same."""
     rng = np.random.default_rng(0)
-    count = max(2, min(_EXAMPLES, _NUMBERS // max(1, math.prod(shape.input_shape))))
+    count = max(2, min(_MAX_EXAMPLES, _MAX_NUMBERS // max(1, math.prod(shape.input_shape))))
     size = (count, *shape.input_shape)
-    if not np.issubdtype(np.dtype(shape.input_dtype), np.floating):  # no id is out of range
+    if not np.issubdtype(np.dtype(shape.input_dtype), np.floating):  # ids that any vocabulary has
         return rng.integers(0, 2, size).astype(shape.input_dtype)
     scale = np.resize([0.1, 1.0, 10.0], count).reshape(-1, *[1] * len(shape.input_shape))
     return (rng.normal(size=size) * scale).astype(shape.input_dtype)
 
 
-def tried(shape: Shape, call: Callable[[np.ndarray], _T]) -> _T:
-    """What a call gives for `probe`, or for zeros where the model takes only some numbers."""
+def call_with_probe(shape: Shape, call: Callable[[np.ndarray], _T]) -> _T:
+    """Returns the result of a call on `probe`, or on zeros where it rejects some numbers."""
     import tensorflow as tf
 
     x = probe(shape)
@@ -83,12 +84,12 @@ def tried(shape: Shape, call: Callable[[np.ndarray], _T]) -> _T:
         return call(np.zeros_like(x))
 
 
-def _parts(model: Any) -> list[Any]:
-    """A model and its layers, those of them that have weights of their own."""
+def _weight_owners(model: Any) -> list[Any]:
+    """Returns those of a model and its layers that have weights of their own."""
     return [
-        part
-        for part in (model, *model.submodules)
-        if getattr(part, "_trainable_weights", ()) or getattr(part, "_non_trainable_weights", ())
+        owner
+        for owner in (model, *model.submodules)
+        if getattr(owner, "_trainable_weights", ()) or getattr(owner, "_non_trainable_weights", ())
     ]
 
 
@@ -96,17 +97,18 @@ def _check_input(model: Any, shape: Shape) -> None:
     inputs: Any = model.inputs or ()
     if len(inputs) > 1:
         raise ModelError(f"the model has {len(inputs)} inputs; the data has one")
-    for taken in inputs:
+    for model_input in inputs:
         is_float = np.issubdtype(np.dtype(shape.input_dtype), np.floating)
-        # Keras casts, and that may lose what makes the data.
-        if taken.dtype.name == "string" or (is_float and not taken.dtype.is_floating):
+        # Keras would cast the data without a word, and may lose information.
+        dtype = model_input.dtype
+        if dtype.name == "string" or (is_float and not dtype.is_floating):
             raise ModelError(
-                f"the model takes examples of {taken.dtype.name}; the data has {shape.input_dtype}"
+                f"the model takes examples of {dtype.name}; the data has {shape.input_dtype}"
             )
 
 
 def _output(model: Any, shape: Shape) -> Any:
-    """The model's output for examples of the data: a tensor, symbolic where that says enough."""
+    """Returns the model's output for the data: a tensor, symbolic where that has a known shape."""
     import tensorflow as tf
 
     needed = (None, *shape.input_shape)
@@ -118,7 +120,7 @@ def _output(model: Any, shape: Shape) -> Any:
             if model.inputs and not tf.TensorShape(model.input_shape).is_compatible_with(needed):
                 raise ModelError(
                     f"the model takes examples of shape {model.input_shape[1:]}; the data has "
-                    f"{shape.input_shape}, which its function is given as input_shape"
+                    f"{shape.input_shape}, which its function is passed as input_shape"
                 ) from error
             raise ModelError(refusal(shape, error)) from error
     if tf.nest.is_nested(output):
@@ -130,57 +132,56 @@ def _output(model: Any, shape: Shape) -> Any:
 
 
 def _check_call(model: Any, shape: Shape) -> None:
-    """Checks that a call in training uses no weights but the model's, and changes none of them."""
+    """Checks that a call in training uses the model's weights only, and changes none of them."""
     import tensorflow as tf
 
-    layers = [part for part in model.submodules if isinstance(part, tf.keras.layers.Layer)]
+    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
     for layer in layers:
-        # tf.compat.v1's: even when it is frozen it goes by the batch in training.
+        # Of tf.compat.v1: it normalizes by the batch in training even when frozen.
         if not getattr(layer, "_USE_V2_BEHAVIOR", True):
-            raise ModelError(_normalizing(layer))
+            raise ModelError(_batch_normalization_message(layer))
     fixed = model.non_trainable_variables
-    if not fixed and all(_is_plain(layer) for layer in layers) and _is_plain(model):
+    if not fixed and all(_is_builtin(layer) for layer in layers) and _is_builtin(model):
         return
     before = [variable.numpy() for variable in fixed]
     try:
         with tf.GradientTape() as tape:
-            tried(shape, lambda x: model(x, training=True))
+            call_with_probe(shape, lambda x: model(x, training=True))
     except Exception as error:
         raise ModelError(refusal(shape, error)) from error
     changed = [v for v, value in zip(fixed, before) if not np.array_equal(v.numpy(), value)]
     for variable, value in zip(fixed, before):
         variable.assign(value)
     if changed:
-        raise ModelError(_changing(model, changed[0]))
-    known = {id(variable) for variable in model.variables}
+        raise ModelError(_changed_weight_message(model, changed[0]))
+    weights = {id(variable) for variable in model.variables}
     for variable in tape.watched_variables():
-        if id(variable) not in known:
+        if id(variable) not in weights:
             raise ModelError(
-                f"the model uses {variable.name!r}, which is none of its weights, so nobody would "
-                "train it; make it in a layer, and the layer an attribute in its __init__"
+                f"the model uses {variable.name!r}, which is not one of its weights, so it would "
+                "not be trained; create it in a layer that is an attribute, set in __init__"
             )
 
 
-def _is_plain(layer: Any) -> bool:
-    """Whether it is one of Keras's layers that run no function of the user's or of TensorFlow."""
+def _is_builtin(layer: Any) -> bool:
+    """Returns whether a layer is Keras's own and wraps no function of the user or TensorFlow."""
     kind = type(layer)
     is_operation = kind.__name__ in ("Lambda", "TFOpLambda", "SlicingOpLambda")
     return kind.__module__.startswith("keras.") and not is_operation
 
 
-def _changing(model: Any, variable: Any) -> str:
-    layer = next(
-        (part for part in _parts(model)[::-1] if any(variable is w for w in part.weights)), model
-    )
+def _changed_weight_message(model: Any, variable: Any) -> str:
+    owners = reversed(_weight_owners(model))
+    layer = next((o for o in owners if any(variable is w for w in o.weights)), model)
     if hasattr(layer, "_USE_V2_BEHAVIOR"):
-        return _normalizing(layer)
+        return _batch_normalization_message(layer)
     return (
         f"the layer {layer.name!r} changes its weight {variable.name!r} when it is called in "
         "training; it is not trained, so averaging clients leaves it as it began"
     )
 
 
-def _normalizing(layer: Any) -> str:
+def _batch_normalization_message(layer: Any) -> str:
     return (
         f"the layer {layer.name!r} is batch normalization: its moving averages are not trained, so "
         "averaging clients leaves them as they began; use tf.keras.layers.GroupNormalization, or "

@@ -7,17 +7,17 @@ import sys
 from collections.abc import Iterator
 from typing import Any, Callable
 
-# Policy of precision, type of numbers, order of dimensions.
+# Precision policy, float type, order of dimensions.
 _Settings = tuple[Any, str, str]
 
-# What modules set when they were imported, by their names; with their global names, by which a
-# module that was imported anew is known.
+# By module name: its globals, which are others once it is imported anew, and the settings that it
+# made when it was imported.
 _by_module: dict[str, tuple[dict[str, Any], _Settings]] = {}
 
 
 @contextlib.contextmanager
-def kept() -> Iterator[None]:
-    """Leaves the settings as they were, for the models of other scenarios."""
+def preserved() -> Iterator[None]:
+    """Restores the settings at the end of the block, for the models of other scenarios."""
     before = _settings()
     try:
         yield
@@ -25,19 +25,21 @@ def kept() -> Iterator[None]:
         _set(*before)
 
 
-def with_those_of_its_module(find: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
-    """The function that `find` gives, and the settings that importing its module made.
+def load_with_settings(load: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """Returns the function that `load` loads, and makes the settings that its module made.
 
-    A module is imported once, and its models are built many times.
+    A module is imported, and makes its settings, once; its models are built many times.
     """
     before = _settings()
-    function = find()
+    function = load()
     name = getattr(function, "__module__", "")
-    names = getattr(function, "__globals__", None) or vars(sys.modules.get(name, contextlib))
+    module_globals = getattr(function, "__globals__", None) or vars(
+        sys.modules.get(name, contextlib)
+    )
     if (now := _settings()) != before:
-        _by_module[name] = names, now
-    known, settings = _by_module.get(name, (None, before))
-    if known is names:
+        _by_module[name] = module_globals, now
+    globals_then, settings = _by_module.get(name, (None, before))
+    if globals_then is module_globals:
         _set(*settings)
     return function
 

@@ -1,4 +1,4 @@
-"""What a model is to pytest-federated."""
+"""The interface of models, and how a scenario's model is built."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 Outputs = Literal["logits", "probabilities"]
 
-_BATCH = 1000
-_OUTPUTS = 4_000_000  # numbers that a model gives for a batch, at most
+# Limits of a batch in evaluation: examples, and numbers in their outputs.
+_MAX_EXAMPLES = 1000
+_MAX_OUTPUTS = 4_000_000
 
 
 class ModelSettings(Section):
-    """What every model understands."""
+    """The keys that every model has."""
 
     initial_weights: Annotated[
         Optional[UserPath],
@@ -39,16 +40,16 @@ class ModelSettings(Section):
     ] = None
 
     @model_serializer(mode="wrap")
-    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = write(self)
-        if self.initial_weights is None:  # records have no line for what most models do without
+        if self.initial_weights is None:  # keeps it out of the records of most models
             written.pop("initial_weights", None)
         return written
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The data that a model has to fit.
+    """The shapes and types of the data that a model has to fit.
 
     Attributes:
         input_shape: of one example.
@@ -69,16 +70,16 @@ class Shape:
 
     @property
     def task(self) -> Task:
-        """What the labels ask of a model."""
+        """The task that the labels set."""
         return task_of(self.kind)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Of a model's output for one example."""
+        """The shape of a model's output for one example."""
         return self.task.outputs(self.label_shape, self.num_classes)
 
     def spec(self) -> Any:
-        """The types of a batch, `x` and `y`, as an ordered dict of `tf.TensorSpec`."""
+        """Returns the types of a batch, `x` and `y`, as an ordered dict of `tf.TensorSpec`."""
         import tensorflow as tf
 
         return OrderedDict(
@@ -87,26 +88,26 @@ class Shape:
         )
 
     def batch(self) -> int:
-        """Examples that are evaluated at a time, so that outputs take little memory."""
-        return max(1, min(_BATCH, _OUTPUTS // math.prod(self.output_shape)))
+        """Returns how many examples to evaluate at a time, so that outputs take little memory."""
+        return max(1, min(_MAX_EXAMPLES, _MAX_OUTPUTS // math.prod(self.output_shape)))
 
-    def check_outputs(self, given: Any) -> None:
+    def check_outputs(self, actual: Any) -> None:
         """Checks the shape of a model's outputs for a batch.
 
         Raises:
-            ModelError: it is another than the data needs.
+            ModelError: it is not the one that the data needs.
         """
         needed = (None, *self.output_shape)
-        if tuple(given) != needed:
+        if tuple(actual) != needed:
             each = f" for each of {self.label_shape[0]} positions" if self.kind == "tokens" else ""
             raise ModelError(
-                f"the model gives outputs of shape {tuple(given)}; the data has "
+                f"the model gives outputs of shape {tuple(actual)}; the data has "
                 f"{self.num_classes} {'tags' if self.kind == 'tags' else 'labels'}{each}, so "
                 f"{needed} is needed"
             )
 
     def activation(self, outputs: Outputs) -> Optional[str]:
-        """The activation of the last layer; None for logits."""
+        """Returns the activation of the last layer; None for logits."""
         return self.task.activation if outputs == "probabilities" else None
 
 
@@ -119,8 +120,8 @@ class MakesModel(Protocol):
     """Makes a model that fits the data."""
 
     def __call__(self, shape: Shape, /, *args: Any, **keys: Any) -> Any:
-        """A `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that makes a
-        `tff.learning.models.VariableModel`.
+        """Returns a `tf.keras.Model`, a `tff.learning.models.FunctionalModel`, or a function that
+        makes a `tff.learning.models.VariableModel`.
         """
         ...
 
@@ -131,44 +132,44 @@ models = Registry(
 
 
 def stated_outputs(settings: Section) -> Optional[Outputs]:
-    """What the scenario says of the outputs of a Keras model; None where it says nothing."""
+    """Returns what the scenario states about a Keras model's outputs; None if nothing."""
     stated = getattr(settings, "outputs", None)
     return stated if stated in get_args(Outputs) else None
 
 
-def is_own(settings: Section) -> bool:
-    """Whether a model is a function of the user's that the scenario names."""
+def is_user_model(settings: Section) -> bool:
+    """Returns whether a model comes from a user's function that the scenario names."""
     return hasattr(settings, kind(settings))
 
 
 def named(settings: Section) -> str:
     """Returns a model as messages name it: its key, and the user's function if it is one."""
-    own = getattr(settings, kind(settings), None)
-    return f"model.{kind(settings)}: {own}" if own else f"model: {kind(settings)}"
+    function = getattr(settings, kind(settings), None)
+    return f"model.{kind(settings)}: {function}" if function else f"model: {kind(settings)}"
 
 
 def make(settings: Section, shape: Shape) -> Any:
-    """Returns what a model's function returns: a new model of whichever kind.
+    """Returns a new model, of whichever kind the model's function makes.
 
     Raises:
         ModelError: the function raises.
 
     """
-    with keras_settings.kept():
-        return _called(settings, shape)
+    with keras_settings.preserved():
+        return _call(settings, shape)
 
 
 def build(settings: Section, shape: Shape) -> tf.keras.Model:
     """Builds a Keras model with its weights; `keras_checks.check_fit` checks the rest.
 
     Raises:
-        ModelError: the model cannot be built, or draws random numbers that no seed decides.
+        ModelError: the model cannot be built, or draws random numbers that no seed determines.
 
     """
     import tensorflow as tf
 
-    with keras_settings.kept():
-        model = _called(settings, shape)
+    with keras_settings.preserved():
+        model = _call(settings, shape)
         if not isinstance(model, tf.keras.Model):
             raise ModelError(
                 f"the model function gave {type(model).__name__}, not a tf.keras.Model"
@@ -181,7 +182,7 @@ def build(settings: Section, shape: Shape) -> tf.keras.Model:
     return model
 
 
-def _called(settings: Section, shape: Shape) -> Any:
+def _call(settings: Section, shape: Shape) -> Any:
     try:
         return models.entry(settings).call(settings, shape)
     except FederatedError:
@@ -191,7 +192,7 @@ def _called(settings: Section, shape: Shape) -> Any:
 
 
 def refusal(shape: Shape, error: BaseException) -> str:
-    """That a model does not take the data, and what it raised."""
+    """Returns the message that a model does not take the data, with the error it raised."""
     return (
         f"the model does not take examples of shape {shape.input_shape}, {shape.input_dtype}: "
         f"{blamed(error)}"
@@ -199,7 +200,7 @@ def refusal(shape: Shape, error: BaseException) -> str:
 
 
 def _with_weights(model: tf.keras.Model, shape: Shape) -> tf.keras.Model:
-    """The same model, which knows its input, or was called once."""
+    """Returns the model with its weights created, by its known input or by a first call."""
     import tensorflow as tf
 
     model._is_compiled = False  # TFF refuses others; loss and optimizer are the scenario's

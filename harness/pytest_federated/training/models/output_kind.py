@@ -1,4 +1,4 @@
-"""Whether a Keras model gives logits or probabilities: found from the built model."""
+"""Whether a Keras model's outputs are logits or probabilities, inferred from the built model."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, cast
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.training.models.keras_checks import tried
+from pytest_federated.training.models.keras_checks import call_with_probe
 from pytest_federated.training.models.model import Outputs, Shape, refusal
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# What a sum of probabilities may differ from 1 by, with numbers of 16 bits and with longer ones.
-_SHORT, _LONG = 2e-2, 1e-3
-# Operations that leave values as they are.
-_SAME = (
+# Largest deviation of a sum of probabilities from 1: of 16-bit numbers, and of longer ones.
+_TOLERANCE_16_BITS, _TOLERANCE = 2e-2, 1e-3
+# Operations that do not change values.
+_PASS_THROUGH = (
     "Cast",
     "CheckNumerics",
     "EnsureShape",
@@ -33,56 +33,57 @@ _SAME = (
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
-class Finding(NamedTuple):
-    """What a built model says of its outputs.
+class Inference(NamedTuple):
+    """What can be inferred about the outputs of a built model.
 
     Attributes:
-        known: what they are; None where that cannot be known.
-        why: the words for it.
-        may_be_probabilities: whether they are so for all inputs that were tried.
+        outputs: what they are; None where that cannot be told.
+        reason: why, for messages.
+        may_be_probabilities: whether they could be, for all inputs that were tried.
 
     """
 
-    known: Optional[Outputs]
-    why: str
+    outputs: Optional[Outputs]
+    reason: str
     may_be_probabilities: bool = True
 
 
 def outputs_of(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -> Outputs:
-    """Whether a built model gives logits or probabilities of the data's labels.
+    """Returns whether a built model's outputs are logits or probabilities of the data's labels.
 
-    Known from the activation of its last layer, or else from what it gives for some inputs.
+    Inferred from the activation of its last layer, or else from its outputs for some inputs.
 
     Args:
-        model: fits the data.
-        shape: of the data.
-        stated: what the scenario says.
+        model: one that fits the data.
+        shape: that of the data.
+        stated: what the scenario states; None if nothing.
 
     Raises:
-        ModelError: it cannot be known and is not stated, or what is stated is wrong.
+        ModelError: it can neither be inferred nor is it stated, or what is stated is wrong.
 
     """
-    finding = _by_last_layer(model, shape) or _by_values(model, shape)
-    end = f"{shape.task.activation} or in no activation"
-    if stated is None and finding.known is None:
-        words = "logits or probabilities" if finding.may_be_probabilities else "logits"
+    inference = _by_last_layer(model, shape) or _by_values(model, shape)
+    ending = f"{shape.task.activation} or in no activation"
+    if stated is None and inference.outputs is None:
+        words = "logits or probabilities" if inference.may_be_probabilities else "logits"
         raise ModelError(
-            f"cannot know whether it gives logits or probabilities: {finding.why}; end it in "
-            f"{end}, or say 'outputs: {words}'"
+            f"cannot know whether it gives logits or probabilities: {inference.reason}; end it in "
+            f"{ending}, or say 'outputs: {words}'"
         )
-    if stated == "probabilities" and not finding.may_be_probabilities:
+    if stated == "probabilities" and not inference.may_be_probabilities:
         raise ModelError(
-            f"got 'outputs: probabilities'; {finding.why}; end it in {end}, or say logits"
+            f"got 'outputs: probabilities'; {inference.reason}; end it in {ending}, or say logits"
         )
-    if finding.known is not None and stated not in (None, finding.known):
+    if inference.outputs is not None and stated not in (None, inference.outputs):
         raise ModelError(
-            f"got 'outputs: {stated}'; {finding.why}; leave outputs out, or say {finding.known}"
+            f"got 'outputs: {stated}'; {inference.reason}; leave outputs out, or say "
+            f"{inference.outputs}"
         )
-    return stated or cast("Outputs", finding.known)
+    return stated or cast("Outputs", inference.outputs)
 
 
-def _by_last_layer(model: Any, shape: Shape) -> Optional[Finding]:
-    """What the activation of the last layer says; None for most kinds of layers."""
+def _by_last_layer(model: Any, shape: Shape) -> Optional[Inference]:
+    """Infers from the activation of the last layer; None for most kinds of layers."""
     import tensorflow as tf
 
     layers, activations = tf.keras.layers, tf.keras.activations
@@ -103,55 +104,55 @@ def _by_last_layer(model: Any, shape: Shape) -> Optional[Finding]:
     elif type(layer) in (layers.Dense, layers.Activation):
         activation = layer.activation
     if activation is activations.linear:
-        return Finding("logits", "its last layer has no activation", False)
+        return Inference("logits", "its last layer has no activation", False)
     if activation is activations.softmax:
-        return Finding("probabilities", "its last layer is a softmax")
+        return Inference("probabilities", "its last layer is a softmax")
     if activation is activations.sigmoid and shape.kind == "tags":
-        return Finding("probabilities", "its last layer is a sigmoid")
+        return Inference("probabilities", "its last layer is a sigmoid")
     return None
 
 
-def _by_values(model: Any, shape: Shape) -> Finding:
-    """What the values say that the model gives for some inputs, and the last operation."""
+def _by_values(model: Any, shape: Shape) -> Inference:
+    """Infers from the model's outputs for some inputs, and its last operation."""
     import tensorflow as tf
 
     spec = tf.TensorSpec((None, *shape.input_shape), shape.input_dtype)
-    finding = Finding(None, "what it gives is not finite")
+    inference = Inference(None, "its outputs are not finite")
     try:
         traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
         last = _last_operation(traced.outputs[0])
-        with contextlib.closing(_changes(model)) as changes:
-            for _ in changes:
-                outputs = tried(shape, lambda x: traced(tf.constant(x)))
+        with contextlib.closing(_weight_variants(model)) as variants:
+            for _ in variants:
+                outputs = call_with_probe(shape, lambda x: traced(tf.constant(x)))
                 values = outputs.numpy().astype(np.float64)
                 if np.isfinite(values).all():
-                    tolerance = _SHORT if outputs.dtype.size == 2 else _LONG
-                    finding = _judged(values, last, tolerance, shape)
-                    if finding.known:
+                    tolerance = _TOLERANCE_16_BITS if outputs.dtype.size == 2 else _TOLERANCE
+                    inference = _infer(values, last, tolerance, shape)
+                    if inference.outputs:
                         break
     except Exception as error:
         raise ModelError(refusal(shape, error)) from error
-    return finding
+    return inference
 
 
-def _judged(values: np.ndarray, last: str, tolerance: float, shape: Shape) -> Finding:
-    """What outputs float64 (n, ..., classes) say, which came from the operation `last`."""
+def _infer(values: np.ndarray, last: str, tolerance: float, shape: Shape) -> Inference:
+    """Infers from outputs, float64 (n, ..., classes), of which `last` is the last operation."""
     if values.min() < -tolerance or values.max() > 1 + tolerance:
-        return Finding("logits", "for some inputs it gives values outside of [0, 1]", False)
+        return Inference("logits", "for some inputs it gives values outside of [0, 1]", False)
     if shape.kind == "tags":
         if last in ("Sigmoid", "Softmax"):
-            return Finding("probabilities", f"it ends in {last.lower()}")
-        return Finding(None, "what it gives is within [0, 1], as logits may be, too")
+            return Inference("probabilities", f"it ends in {last.lower()}")
+        return Inference(None, "its outputs are within [0, 1], as logits may be, too")
     if np.abs(values.sum(axis=-1) - 1).max() > tolerance:
-        return Finding(None, "what it gives for an example does not sum to 1", False)
+        return Inference(None, "its output for an example does not sum to 1", False)
     rows = values.reshape(-1, values.shape[-1])
     if last == "Softmax" or np.ptp(rows, axis=0).max() > tolerance:
-        return Finding("probabilities", "what it gives for an example sums to 1")
-    return Finding(None, "it gives the same for all inputs")
+        return Inference("probabilities", "its output for an example sums to 1")
+    return Inference(None, "its output is the same for all inputs")
 
 
-def _changes(model: Any) -> Generator[None, None, None]:
-    """The model as it is; and with other weights, as those of a new model may give zeros only."""
+def _weight_variants(model: Any) -> Generator[None, None, None]:
+    """Yields with the model's weights, then with others, as a new model may output zeros only."""
     yield
     weights = model.get_weights()
     rng = np.random.default_rng(0)
@@ -160,7 +161,7 @@ def _changes(model: Any) -> Generator[None, None, None]:
     for variable, value in zip(model.weights, weights):
         if np.issubdtype(value.dtype, np.floating):
             drawn = 2 * rng.normal(size=value.shape) / math.sqrt(math.prod(value.shape[:-1]))
-            # Those that are not trained may be variances.
+            # Weights that are not trained may be variances.
             value = (value + drawn if id(variable) in trained else np.abs(drawn)).astype(
                 value.dtype
             )
@@ -173,10 +174,10 @@ def _changes(model: Any) -> Generator[None, None, None]:
 
 
 def _last_operation(tensor: Any) -> str:
-    """The kind of operation that a tensor of a graph comes from, but for those that pass it on."""
+    """Returns the type of the operation that computed a tensor, past those that pass it on."""
     while True:
         operation = tensor.op
-        if operation.type in _SAME:
+        if operation.type in _PASS_THROUGH:
             tensor = operation.inputs[0]
         elif operation.type in _CALLS:
             function = operation.graph._get_function(operation.get_attr("f").name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from pytest_federated.training.models.cnn import images
+from pytest_federated.training.models.cnn import check_images
 from pytest_federated.training.models.model import Outputs, Shape, models
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def resnet18_gn(
     shape: Shape,
     *,
-    filters: Annotated[int, Field(ge=1, description="Of the first of four stages.")] = 64,
-    groups: Annotated[int, Field(ge=1, description="Of channels, that are normalized.")] = 2,
+    filters: Annotated[int, Field(ge=1, description="In the first of four stages.")] = 64,
+    groups: Annotated[int, Field(ge=1, description="Groups of channels to normalize.")] = 2,
     outputs: Outputs = "logits",
 ) -> tf.keras.Model:
     """ResNet-18 for small images: 3x3 first convolution, no first pooling, group normalization.
@@ -26,7 +26,7 @@ def resnet18_gn(
     Four stages of two basic blocks, each stage with twice the filters and half the size. With
     batch normalization in place of groups it could not be federated (K. Hsieh et al., ICML 2020).
 
-    Source: He et al., CVPR 2016, arXiv:1512.03385; with groups for federations: Reddi et al., ICLR
+    Source: He et al., CVPR 2016, arXiv:1512.03385; with group normalization: Reddi et al., ICLR
     2021, appendix A.2 (CIFAR-100), arXiv:2003.00295.
 
     Raises:
@@ -35,28 +35,28 @@ def resnet18_gn(
     """
     import tensorflow as tf
 
-    images(shape, 8)
+    check_images(shape, 8)
     layers = tf.keras.layers
 
-    def convolved(x: Any, width: int, kernel: int, stride: int) -> Any:
+    def convolve(x: Any, width: int, kernel: int, stride: int) -> Any:
         return layers.Conv2D(width, kernel, stride, padding="same", use_bias=False)(x)
 
-    def normalized(x: Any) -> Any:
+    def normalize(x: Any) -> Any:
         return layers.GroupNormalization(min(groups, x.shape[-1]))(x)
 
     inputs = layers.Input(shape.input_shape)
-    x = layers.ReLU()(normalized(convolved(inputs, filters, 3, 1)))
+    x = layers.ReLU()(normalize(convolve(inputs, filters, 3, 1)))
     for stage in range(4):
         width = filters * 2**stage
         for block in range(2):
             stride = 2 if stage and not block else 1
-            change = layers.ReLU()(normalized(convolved(x, width, 3, stride)))
-            # In the order in which Keras lists layers, which packed execution needs.
-            change = convolved(change, width, 3, 1)
-            kept = convolved(x, width, 1, stride) if stride > 1 else x
-            change = normalized(change)
-            kept = normalized(kept) if stride > 1 else x
-            x = layers.ReLU()(layers.Add()([change, kept]))
+            residual = layers.ReLU()(normalize(convolve(x, width, 3, stride)))
+            # Called in the order in which Keras lists layers, as packed execution requires.
+            residual = convolve(residual, width, 3, 1)
+            shortcut = convolve(x, width, 1, stride) if stride > 1 else x
+            residual = normalize(residual)
+            shortcut = normalize(shortcut) if stride > 1 else x
+            x = layers.ReLU()(layers.Add()([residual, shortcut]))
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dense(shape.num_classes, activation=shape.activation(outputs))(x)
     return tf.keras.Model(inputs, x)

@@ -1,10 +1,10 @@
-"""Dropout that the seed decides.
+"""Dropout that follows from the seed.
 
-Keras' dropout draws from a state in TFF's worker, which no seed reaches and which clients that run
-at the same time share: two trainings with one seed would differ. Here the numbers come from the
-values that are dropped, all their bits added up. These change with the weights and the batch, so
-that each step drops others, and the same training drops the same ones. Packed and standard
-execution, which differ in rounding, then drop others from each other.
+Keras' dropout draws from a state in TFF's worker that no seed reaches and that clients running at
+the same time share: two trainings with one seed would differ. Here the random numbers are seeded
+by the sum of the bits of the layer's inputs. These change with the weights and the batch, so each
+step drops different values, and the same training always drops the same ones. Packed and standard
+execution differ in rounding, and therefore in what they drop.
 """
 
 from __future__ import annotations
@@ -18,29 +18,26 @@ if TYPE_CHECKING:
 
 
 def seed_dropout(model: tf.keras.Model) -> None:
-    """Makes the dropout layers of a model draw from what they are given.
+    """Makes the dropout layers of a model take their random numbers from their inputs.
 
     Raises:
         ModelError: another layer draws random numbers.
     """
     import tensorflow as tf
 
-    random = tf.keras.__internal__.layers.BaseRandomLayer
+    random_layer = tf.keras.__internal__.layers.BaseRandomLayer
     position = 0
     for layer in model.submodules:
         if isinstance(layer, tf.keras.layers.Dropout):
-            layer.call = _call(layer, position)  # pyright: ignore[reportAttributeAccessIssue]
+            layer.call = _seeded_call(layer, position)  # pyright: ignore[reportAttributeAccessIssue]
             position += 1
         elif getattr(layer, "dropout", 0) or getattr(layer, "recurrent_dropout", 0):
             is_cell = hasattr(layer, "recurrent_dropout")
-            name = "dropout within a recurrent cell" if is_cell else _named(layer, " with dropout")
-            raise ModelError(_refusal(layer, name))
-        elif isinstance(layer, random) and not hasattr(layer, "dropout"):
-            raise ModelError(_refusal(layer, _named(layer)))
-
-
-def _named(layer: Any, more: str = "") -> str:
-    return f"{type(layer).__name__}{more}"
+            kind = type(layer).__name__
+            what = "dropout within a recurrent cell" if is_cell else f"{kind} with dropout"
+            raise ModelError(_refusal(layer, what))
+        elif isinstance(layer, random_layer) and not hasattr(layer, "dropout"):
+            raise ModelError(_refusal(layer, type(layer).__name__))
 
 
 def _refusal(layer: Any, what: str) -> str:
@@ -50,7 +47,7 @@ def _refusal(layer: Any, what: str) -> str:
     )
 
 
-def _call(layer: Any, position: int) -> Any:
+def _seeded_call(layer: Any, position: int) -> Any:
     import tensorflow as tf
 
     def call(inputs: Any, training: Any = None) -> Any:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 Probabilities = Literal["probabilities"]
 Emnist = Annotated[
-    Literal["cnn_dropout", "cnn", "2nn"], Field(description="TFF's name of the network.")
+    Literal["cnn_dropout", "cnn", "2nn"], Field(description="TFF's name for the network.")
 ]
 Resnet = Annotated[
     Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"],
-    Field(description="TFF's name of the network."),
+    Field(description="TFF's name for the network."),
 ]
 
 
@@ -101,9 +101,9 @@ def tff_shakespeare(shape: Shape) -> tf.keras.Model:
     `tff.simulation.baselines.shakespeare`.
 
     Raises:
-        ModelError: the data has not a label for each position.
+        ModelError: the data does not have a label for each position.
     """
-    _demand(shape, "tokens", "tff_shakespeare")
+    _check_rows(shape, "tokens", "tff_shakespeare")
     return internals.shakespeare_models().create_recurrent_model(
         shape.num_classes, shape.input_shape[0]
     )
@@ -120,9 +120,9 @@ def tff_stackoverflow_words(shape: Shape) -> tf.keras.Model:
     `tff.simulation.baselines.stackoverflow`.
 
     Raises:
-        ModelError: the data has not a label for each position.
+        ModelError: the data does not have a label for each position.
     """
-    _demand(shape, "tokens", "tff_stackoverflow_words")
+    _check_rows(shape, "tokens", "tff_stackoverflow_words")
     return internals.stackoverflow_word_models().create_recurrent_model(
         vocab_size=shape.num_classes
     )
@@ -142,7 +142,7 @@ def tff_stackoverflow_tags(
     Raises:
         ModelError: the data has no tags.
     """
-    _demand(shape, "tags", "tff_stackoverflow_tags")
+    _check_rows(shape, "tags", "tff_stackoverflow_tags")
     return internals.stackoverflow_tag_model(shape.input_shape[0], shape.num_classes)
 
 
@@ -156,7 +156,7 @@ def _image_size(shape: Shape, name: str) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _demand(shape: Shape, kind: str, name: str) -> None:
+def _check_rows(shape: Shape, kind: str, name: str) -> None:
     if shape.kind != kind or len(shape.input_shape) != 1:
         raise ModelError(
             f"{name} takes rows (n,) with {kind}, not {shape.input_shape} with {shape.kind}s"

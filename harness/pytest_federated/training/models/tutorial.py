@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 def tutorial(
     shape: Shape, *, outputs: Literal["probabilities"] = "probabilities"
 ) -> tf.keras.Model:
-    """The tutorial's own: flatten, Dense 128 relu, Dense softmax (10 for the digits)."""
+    """The tutorial's network: flatten, Dense 128 relu, Dense softmax (10 for the digits)."""
     return mlp(shape, hidden=[128], outputs=outputs)

@@ -1,4 +1,4 @@
-"""A TFF model with variables, of the user's own."""
+"""A TFF VariableModel from a user's function."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def variable(
     variable: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
 ) -> Callable[[], tff.learning.models.VariableModel]:
-    """Any TFF model with variables: `variable: "module:function"`, which makes one at each call.
+    """Any TFF model with variables: `variable: "module:function"`, which returns a new one.
 
-    The function is called as for `keras`, and returns a `tff.learning.models.VariableModel`; its
-    loss is the one that is trained and reported, metrics are pytest-federated's own. Such models
-    run by standard execution only.
+    The function is called as for `keras`, and returns a `tff.learning.models.VariableModel`. The
+    loss that is trained and reported is the model's; the metrics are pytest-federated's. Such
+    models run by standard execution only.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

@@ -18,7 +18,8 @@ def adafactor(
     *,
     learning_rate: Rate,
     beta_2_decay: Annotated[float, Field(lt=0, allow_inf_nan=False)] = -0.8,
-    # TFF's 1e-30, of a row times of a column, is 0 in float32: a weight that nothing moves is NaN.
+    # TFF's 1e-30, once for rows and once for columns, multiplies to 0 in float32: weights without
+    # gradient would become NaN.
     epsilon_1: Positive = 1e-16,
     epsilon_2: Positive = 1e-3,
     clip_threshold: Positive = 1.0,
@@ -40,8 +41,8 @@ def adafactor(
     }
     inner = tff.learning.optimizers.build_adafactor(learning_rate, **fixed)
 
-    # TFF's own has in its state a number that is an integer before the first step and none after,
-    # and a choice that no graph can make.
+    # In TFF's optimizer, a number in the state changes from integer to float with the first step,
+    # and a branch depends on a value that no graph has.
     class Adafactor(tff.learning.optimizers.Optimizer):
         def initialize(self, specs: Any) -> Any:
             first = inner.initialize(specs)
@@ -51,7 +52,7 @@ def adafactor(
 
         def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
             hparams = {rate: state[rate], **fixed}
-            done, weights = inner.next({**state, "hparams": hparams}, weights, gradients)
-            return OrderedDict(state, steps=done["steps"], moments=done["moments"]), weights
+            stepped, weights = inner.next({**state, "hparams": hparams}, weights, gradients)
+            return OrderedDict(state, steps=stepped["steps"], moments=stepped["moments"]), weights
 
     return Adafactor()

@@ -1,4 +1,4 @@
-"""An optimizer that a function of the user's makes."""
+"""An optimizer from a user's function."""
 
 from __future__ import annotations
 

@@ -36,14 +36,14 @@ class MakesOptimizer(Protocol):
     """Makes an optimizer."""
 
     def __call__(self, *args: Any, **keys: Any) -> tff.learning.optimizers.Optimizer:
-        """The optimizer, which has no state of its own."""
+        """Returns the optimizer, an object without state."""
         ...
 
 
 optimizers = Registry(
     "optimizer", MakesOptimizer, OptimizerSpec, plural="optimizers", package=__package__
 )
-_made: dict[tuple[type[Section], str], tff.learning.optimizers.Optimizer] = {}
+_cache: dict[tuple[type[Section], str], tff.learning.optimizers.Optimizer] = {}
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -51,23 +51,23 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
-    """The optimizer that a validated section chooses.
+    """Returns the optimizer of a validated section.
 
-    Equal sections get one and the same object, which has no state of its own: what is traced with
-    it can be shared.
+    Equal sections get the same object, which has no state, so that what is traced with it can be
+    shared.
     """
     entry = optimizers.entry(settings)
     key = type(settings), f"{settings.model_dump_json()} {fingerprints(settings)}"
-    if key not in _made:
-        made = entry.call(settings)
-        _made[key] = made if entry.spec.of_the_user else _unconverted(made)
-    return _made[key]
+    if key not in _cache:
+        optimizer = entry.call(settings)
+        _cache[key] = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
+    return _cache[key]
 
 
-def _unconverted(optimizer: Any) -> Any:
-    """The same, of which TensorFlow's autograph leaves the code alone.
+def _without_autograph(optimizer: Any) -> Any:
+    """Exempts an optimizer's methods from TensorFlow's autograph, and returns it.
 
-    To rewrite it takes a second, while a process is built, and there is nothing in it to rewrite.
+    Converting them takes a second of building a process, and they contain nothing to convert.
     """
     import tensorflow as tf
 

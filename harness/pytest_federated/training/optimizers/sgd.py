@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def sgd(
     *, learning_rate: Rate, momentum: Optional[Decay] = None
 ) -> tff.learning.optimizers.Optimizer:
-    """Gradient descent, with momentum where given (`tff.learning.optimizers.build_sgdm`)."""
+    """Gradient descent, with momentum if set (`tff.learning.optimizers.build_sgdm`)."""
     import tensorflow_federated as tff
 
     return tff.learning.optimizers.build_sgdm(learning_rate, momentum)

@@ -1,5 +1,5 @@
-"""What examples ask of a model: a label, a label for each position, or tags.
+"""What a model has to predict: a label, a label for each position, or tags.
 
-A task says what a model's outputs look like, what their loss is, and what counts as right. Packed
-and standard execution and evaluation all take these from here.
+A task defines the shape of a model's outputs, their loss, and what counts as right, for packed and
+standard execution and for evaluation.
 """

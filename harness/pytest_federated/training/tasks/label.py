@@ -8,7 +8,7 @@ from pytest_federated.training.tasks.task import Task, register
 
 
 def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
-    """Cross entropy, mean over examples."""
+    """Returns the cross entropy, averaged over examples."""
     import tensorflow as tf
 
     return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=are_logits)(y, predictions)

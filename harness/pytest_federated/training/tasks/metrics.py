@@ -1,4 +1,4 @@
-"""Loss and metrics of a task, in the forms that TFF's two kinds of models take."""
+"""Loss and metrics of a task, as TFF's two kinds of models take them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
-    """The task's loss as Keras knows losses: of (labels, outputs), the mean of a batch."""
+    """Returns the task's loss as a Keras loss, of (labels, outputs); the mean of a batch."""
     import tensorflow as tf
 
     class TaskLoss(tf.keras.losses.Loss):
@@ -25,7 +25,7 @@ def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
 
 
 def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
-    """The share of the counted positions that are right, as a metric named ``accuracy``."""
+    """Returns a metric named ``accuracy``: the share of the counted positions that are right."""
     import tensorflow as tf
 
     class TaskAccuracy(tf.keras.metrics.Metric):
@@ -48,9 +48,9 @@ def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
 def keras_mean_loss(
     task: Task, loss: tf.keras.losses.Loss, by_positions: bool
 ) -> tf.keras.metrics.Metric:
-    """The loss, which means over a batch, as a mean over examples or over the counted positions.
+    """Returns a metric named ``mean_loss``: the mean over examples, or over counted positions.
 
-    A metric named ``mean_loss``.
+    The `loss` is the mean of a batch.
     """
     import tensorflow as tf
 
@@ -73,9 +73,9 @@ def keras_mean_loss(
 
 
 def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
-    """What `tff.learning.models.FunctionalModel` takes as `metrics_fns`.
+    """Returns the `metrics_fns` of a `tff.learning.models.FunctionalModel`.
 
-    Their figures are those of the standard path: the mean of the batches' losses, weighted by
+    They are the metrics of standard execution: the mean of the batches' losses, weighted by
     examples, the accuracy, and the number of examples.
     """
     import tensorflow as tf
@@ -109,7 +109,7 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
 
 
 def counts(task: Task, y: Any, predictions: Any) -> tuple[Any, Any]:
-    """Int64 (), twice: the positions that are right, and those that are counted."""
+    """Returns the numbers of right and of counted positions, each int64 ()."""
     import tensorflow as tf
 
     right, counted = task.hits(y, predictions)
@@ -117,7 +117,7 @@ def counts(task: Task, y: Any, predictions: Any) -> tuple[Any, Any]:
 
 
 def share(correct: Any, positions: Any) -> Any:
-    """Float32 (): of the positions; 0 where there are none."""
+    """Returns the share of positions that are correct, float32 (); 0 without positions."""
     import tensorflow as tf
 
     return tf.math.divide_no_nan(tf.cast(correct, tf.float32), tf.cast(positions, tf.float32))

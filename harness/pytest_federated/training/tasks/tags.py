@@ -12,7 +12,7 @@ _TOP = 5
 
 
 def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
-    """Binary cross entropy, mean over tags and examples."""
+    """Returns the binary cross entropy, averaged over tags and examples."""
     import tensorflow as tf
 
     loss = tf.keras.losses.BinaryCrossentropy(from_logits=are_logits)
@@ -20,9 +20,9 @@ def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
 
 
 def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
-    """Recall at 5: counted are the tags that an example has, right those among its top five.
+    """Returns what recall at 5 needs: counts an example's tags; those in its top five are right.
 
-    With fewer than ten tags to choose from, those among the better half, as five would find all.
+    With fewer than ten tags, those in the top half are right, as the top five would hold most.
 
     Source: Reddi et al., ICLR 2021, section 4 (Stack Overflow LR), arXiv:2003.00295;
     `tff.simulation.baselines.stackoverflow.create_tag_prediction_task`.
@@ -32,8 +32,8 @@ def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
     tags = predictions.shape[-1]
     _, best = tf.math.top_k(predictions, min(_TOP, max(1, tags // 2)))
     is_best = tf.reduce_sum(tf.one_hot(best, tags, dtype=tf.int32), axis=-2) > 0
-    has = y > 0
-    return tf.logical_and(has, is_best), has
+    has_tag = y > 0
+    return tf.logical_and(has_tag, is_best), has_tag
 
 
 # `y` is float32 or int8 (n, tags), 1 for a tag that the example has; `predictions` float32

@@ -1,4 +1,4 @@
-"""What a task is to pytest-federated."""
+"""The interface of tasks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Task:
     """One kind of task. `y` are the labels of n examples, `predictions` a model's outputs for them.
 
     Attributes:
-        kind: as data sets name it.
+        kind: its name in data sets.
         outputs: shape of a model's output for one example, from the shape of its labels and the
             number of classes.
-        activation: of a last layer that ends in probabilities.
-        loss: (y, predictions, whether those are logits) -> float32 (), the mean loss of a batch, in
+        activation: that of a last layer whose outputs are probabilities.
+        loss: (y, predictions, whether these are logits) -> float32 (), the mean loss of a batch, in
             nats.
         hits: (y, predictions) -> two bool tensors of the shape of y: which positions are right, and
-            which are counted at all; all that are right are counted.
+            which count at all; all that are right count.
         classes: (y) -> int, broadcast to the shape of y: the class that each position stands for.
 
     """
@@ -39,12 +39,12 @@ class Task:
 
 
 def of(kind: TaskKind) -> Task:
-    """The task of that kind."""
+    """Returns the task of a kind."""
     import_package(__package__)
     return tasks[kind]
 
 
 def register(task: Task) -> Task:
-    """Makes a task known under its kind."""
+    """Registers a task under its kind."""
     tasks[task.kind] = task
     return task

@@ -8,7 +8,7 @@ from pytest_federated.training.tasks.task import Task, register
 
 
 def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
-    """Cross entropy, mean over the positions of the batch that are not padding."""
+    """Returns the cross entropy, averaged over the positions of the batch that are not padding."""
     import tensorflow as tf
 
     is_real = y >= 0

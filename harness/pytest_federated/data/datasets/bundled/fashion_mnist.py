@@ -117,7 +117,7 @@ def _fetch(folder: Path) -> None:
     import pooch
 
     staging = staging_folder("fashion_mnist", folder.parent)
-    downloader = pooch.HTTPDownloader(timeout=30)
+    downloader: Any = pooch.HTTPDownloader(timeout=30)  # pooch's own types take no downloader
     pooch.get_logger().setLevel("WARNING")  # it says where each file comes from
     try:
         for name, md5 in _MD5.items():

@@ -1,5 +1,5 @@
-"""Adapters of models to TFF: of Keras, functional, and with variables of their own.
+"""Adapters of models to TFF: of Keras models, FunctionalModels and VariableModels.
 
-An adapter makes of a scenario's model what the two executions and the evaluation need, so that
-these do not ask what kind of model it is.
+An adapter gives the two kinds of execution and the evaluation what they need of a scenario's
+model, so that these need not ask what kind of model it is.
 """

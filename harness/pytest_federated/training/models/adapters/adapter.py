@@ -1,4 +1,4 @@
-"""The interface of all adapters of models to TFF."""
+"""The interface of all model adapters."""
 
 from __future__ import annotations
 
@@ -17,67 +17,69 @@ if TYPE_CHECKING:
 
 
 class CannotPack(Exception):
-    """Why a model cannot be packed, where that shows when TensorFlow traces it."""
+    """Says why a model cannot be packed, when that only shows while TensorFlow traces it."""
 
 
 class ModelAdapter(abc.ABC):
-    """A scenario's model that fits the data.
+    """A scenario's model, which fits the data.
 
     Attributes:
-        shape: of the data.
-        by_positions: whether its mean loss of a batch is one over the counted positions, rather
-            than over examples.
-        finds_probabilities: whether it gives probabilities, and the scenario does not say so.
+        shape: the shapes and types of the data.
+        by_positions: whether the mean loss of a batch is over counted positions, not examples.
+        infers_probabilities: whether its outputs were inferred, not stated, to be probabilities.
 
     """
 
     shape: Shape
     by_positions: bool = False
-    finds_probabilities: bool = False
+    infers_probabilities: bool = False
 
     @abc.abstractmethod
     def obstacle(self) -> Optional[str]:
-        """Why clients that train it cannot be packed, or None where only trying it shows."""
+        """Returns why clients that train it cannot be packed; None if only trying can tell."""
 
     @abc.abstractmethod
     def variable(self) -> Callable[[], tff.learning.models.VariableModel]:
-        """What standard execution trains; metrics: loss, accuracy, num_examples, num_batches."""
+        """Returns a function that makes the model of standard execution.
+
+        Its metrics are loss, accuracy, num_examples and num_batches.
+        """
 
     @abc.abstractmethod
     def functional(self) -> tff.learning.models.FunctionalModel:
-        """What packed execution trains; only asked where there is no obstacle."""
+        """Returns the model of packed execution; only called where there is no obstacle."""
 
     @abc.abstractmethod
     def new_weights(self) -> tff.learning.models.ModelWeights:
-        """The weights of a new model, from TensorFlow's and Keras' global seeds."""
+        """Returns the weights of a new model, drawn with TensorFlow's and Keras' global seeds."""
 
     @cached_property
     def model_fn(self) -> Callable[[], tff.learning.models.VariableModel]:
-        """`variable`, the same function whenever asked: what is traced with it can be shared."""
+        """`variable()`, always the same function, so that what is traced with it can be shared."""
         return self.variable()
 
     @cached_property
-    def some_weights(self) -> tff.learning.models.ModelWeights:
-        """Some weights of the model, for their shapes."""
+    def template_weights(self) -> tff.learning.models.ModelWeights:
+        """Weights of the model, to take shapes from."""
         return self.new_weights()
 
     def parameters(self) -> int:
-        """The number of trainable numbers."""
-        return sum(math.prod(w.shape) for w in self.some_weights.trainable)
+        """Returns the number of trainable parameters."""
+        return sum(math.prod(w.shape) for w in self.template_weights.trainable)
 
     def summary(self) -> tuple[tuple[str, str, int], ...]:
-        """Layers in order: what each is, the shape of its output, and its parameters."""
+        """Returns each layer's kind, output shape and number of parameters, in order."""
         return tuple(
             (f"weight {n}", shape_text(w.shape), math.prod(w.shape))
-            for n, w in enumerate(self.some_weights.trainable, start=1)
+            for n, w in enumerate(self.template_weights.trainable, start=1)
         )
 
     def loaded_weights(self, file: str) -> tff.learning.models.ModelWeights:
-        """The weights of a new model, with those in a file; here an .npz of the trainable ones.
+        """Returns a new model's weights with those of a file; here an .npz of the trainable ones.
 
         Raises:
             DataError: there is no such file.
-            ModelError: it has others.
+            ModelError: it cannot be read, or holds weights of other shapes.
         """
         import tensorflow as tf
         import tensorflow_federated as tff
@@ -90,13 +92,13 @@ class ModelAdapter(abc.ABC):
 
     @abc.abstractmethod
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
-        """Takes the weights that `forward` is to use."""
+        """Sets the weights that `forward` uses."""
 
     @abc.abstractmethod
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
-        """Mean loss of a batch, and the model's outputs for it, not in training."""
+        """Returns a batch's mean loss and the model's outputs for it, outside of training."""
 
 
 def shape_text(shape: Any) -> str:
-    """A shape without the batch, as ``28 x 28 x 1``."""
+    """Returns a shape without its batch dimension as text: ``28 x 28 x 1``."""
     return " x ".join(str(n) for n in shape) or "1"

@@ -1,4 +1,4 @@
-"""Centroids of clusters, in the place of a model."""
+"""Centroids of clusters, in place of a model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class ClustersAdapter(ModelAdapter):
-    """Centroids, float32 (clusters, ...) of the shape of examples; an example's is the nearest."""
+    """Centroids, float32 (clusters, ...); an example belongs to the nearest one."""
 
     def __init__(self, clusters: int, shape: Shape) -> None:
-        """Of so many clusters.
+        """Creates so many centroids, all zero.
 
         Raises:
-            ModelError: examples are no points, or have more than a label each.
+            ModelError: examples are not float32, or have more than one label each.
         """
         if shape.input_dtype != "float32":
             raise ModelError(
@@ -49,7 +49,7 @@ class ClustersAdapter(ModelAdapter):
         raise ModelError("clusters are not trained by steps")
 
     def new_weights(self) -> tff.learning.models.ModelWeights:
-        """Centroids from the standard normal distribution."""
+        """Returns centroids drawn from the standard normal distribution."""
         import tensorflow as tf
         import tensorflow_federated as tff
 
@@ -64,7 +64,7 @@ class ClustersAdapter(ModelAdapter):
         self._centroids = np.asarray(weights.trainable[0])
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
-        """Mean squared distance from the nearest centroid, and which that is, int (examples,)."""
+        """Returns the mean squared distance to the nearest centroid, and its index, int (n,)."""
         from scipy.spatial.distance import cdist
 
         points, centroids = x.reshape(len(x), -1), self._centroids.reshape(self._clusters, -1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
-from pytest_federated.training.models.adapters.variable import judged, same_types
+from pytest_federated.training.models.adapters.variable import check_input_spec, with_metrics
 from pytest_federated.training.models.model import Shape
 from pytest_federated.training.tasks.metrics import functional_metrics
 from pytest_federated.user.functions import blamed
@@ -33,17 +33,17 @@ class FunctionalAdapter(ModelAdapter):
 
         self.shape, self._make = shape, make
         model = self._model = make()
-        if not all(isinstance(part, (tuple, list)) for part in model.initial_weights):
+        if not all(isinstance(group, (tuple, list)) for group in model.initial_weights):
             raise ModelError(
                 "the functional model's initial weights must be two lists of arrays: those that "
                 "are trained, and the others"
             )
-        same_types(model.input_spec, shape)
-        # In a graph: models that TFF makes of Keras ones run nowhere else.
+        check_input_spec(model.input_spec, shape)
+        # In a graph: models that TFF converts from Keras run nowhere else.
         self._graph = tf.Graph()
         try:
             with self._graph.as_default():
-                self._weights = tf.nest.map_structure(
+                self._placeholders = tf.nest.map_structure(
                     lambda w: tf.compat.v1.placeholder(np.asarray(w).dtype, np.shape(w)),
                     _tuples(model.initial_weights),
                 )
@@ -51,16 +51,18 @@ class FunctionalAdapter(ModelAdapter):
                 self._x, self._y = (
                     tf.compat.v1.placeholder(spec[k].dtype, spec[k].shape) for k in ("x", "y")
                 )
-                self._given = model.predict_on_batch(self._weights, self._x, training=False)
-                self._loss = model.loss(output=self._given, label=self._y)
+                self._predictions = model.predict_on_batch(
+                    self._placeholders, self._x, training=False
+                )
+                self._loss = model.loss(output=self._predictions, label=self._y)
         except Exception as error:
             raise ModelError(
                 f"the functional model does not take examples of shape {shape.input_shape}: "
                 f"{blamed(error)}"
             ) from error
-        shape.check_outputs(self._given.shape)
+        shape.check_outputs(self._predictions.shape)
         self._session = tf.compat.v1.Session(graph=self._graph)
-        self._held: Any = ()
+        self._weights: Any = ()
 
     def obstacle(self) -> Optional[str]:
         return None
@@ -69,39 +71,41 @@ class FunctionalAdapter(ModelAdapter):
         import tensorflow_federated as tff
 
         def model_fn() -> tff.learning.models.VariableModel:
-            return judged(tff.learning.models.model_from_functional(self._own), self.shape)
+            return with_metrics(
+                tff.learning.models.model_from_functional(self._with_metrics), self.shape
+            )
 
         return model_fn
 
     def functional(self) -> tff.learning.models.FunctionalModel:
-        return self._own
+        return self._with_metrics
 
     def new_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow as tf
         import tensorflow_federated as tff
 
         return tff.learning.models.ModelWeights(
-            *(tuple(tf.constant(w) for w in part) for part in self._make().initial_weights)
+            *(tuple(tf.constant(w) for w in group) for group in self._make().initial_weights)
         )
 
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
         import tensorflow as tf
 
-        self._held = tf.nest.map_structure(
+        self._weights = tf.nest.map_structure(
             np.asarray, _tuples((weights.trainable, weights.non_trainable))
         )
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
         import tensorflow as tf
 
-        fed = zip(tf.nest.flatten(self._weights), tf.nest.flatten(self._held))
+        feeds = zip(tf.nest.flatten(self._placeholders), tf.nest.flatten(self._weights))
         loss, predictions = self._session.run(
-            (self._loss, self._given), {**dict(fed), self._x: x, self._y: y}
+            (self._loss, self._predictions), {**dict(feeds), self._x: x, self._y: y}
         )
         return float(loss), tf.constant(predictions)
 
     @cached_property
-    def _own(self) -> tff.learning.models.FunctionalModel:
+    def _with_metrics(self) -> tff.learning.models.FunctionalModel:
         import tensorflow_federated as tff
 
         return tff.learning.models.FunctionalModel(
@@ -114,4 +118,4 @@ class FunctionalAdapter(ModelAdapter):
 
 
 def _tuples(weights: Any) -> Any:
-    return tuple(tuple(part) for part in weights)
+    return tuple(tuple(group) for group in weights)

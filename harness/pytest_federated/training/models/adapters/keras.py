@@ -28,24 +28,25 @@ class KerasAdapter(ModelAdapter):
     """A Keras model, with the loss of the task.
 
     Attributes:
-        model: one of its structure in this process, for evaluation.
-        loss: mean loss over a batch, of (labels, outputs).
-        build: makes a new model at each call.
+        model: an instance in this process, for evaluation.
+        loss: function of (labels, outputs) that returns the mean loss of a batch.
+        build: function that makes a new model at each call.
 
     """
 
     def __init__(
         self, build: Callable[[], tf.keras.Model], shape: Shape, stated: Optional[Outputs] = None
     ) -> None:
-        """`build` makes a new model at each call; `stated` is what the scenario says it gives.
+        """`build` makes a new model at each call; `stated` is what the scenario says of outputs.
 
         Raises:
-            ModelError: the model cannot be built, does not fit the data, or gives something else.
+            ModelError: the model cannot be built, does not fit the data, or has other outputs than
+                stated.
         """
         self.model = build()
         check_fit(self.model, shape)
         outputs = outputs_of(self.model, shape, stated)
-        self.finds_probabilities = stated is None and outputs == "probabilities"
+        self.infers_probabilities = stated is None and outputs == "probabilities"
         self._layers = [m for m in (self.model, *self.model.submodules) if hasattr(m, "call")]
         self.loss = keras_loss(shape.task, outputs == "logits")
         self.shape, self.build = shape, build
@@ -56,21 +57,21 @@ class KerasAdapter(ModelAdapter):
 
     @cached_property
     def _recorded(self) -> tuple[Optional[str], list[bool]]:
-        """The obstacle, and of each variable, in the order of making, whether it is trained."""
+        """The obstacle, and of each variable, in order of creation, whether it is trained."""
         import tensorflow as tf
 
-        made: list[tf.Variable] = []
+        created: list[tf.Variable] = []
 
         def record(make: Callable[..., tf.Variable], **settings: object) -> tf.Variable:
-            made.append(make(**settings))
-            return made[-1]
+            created.append(make(**settings))
+            return created[-1]
 
-        # In a graph: where Keras runs eagerly it makes variables of its own.
+        # In a graph: when it runs eagerly, Keras creates more variables.
         with tf.Graph().as_default(), tf.variable_creator_scope(record):
             model = self.build()
             is_regularized = bool(model.losses)
         trained = {v.ref() for v in model.trainable_variables}
-        return _obstacle(model, made, is_regularized), [v.ref() in trained for v in made]
+        return _obstacle(model, created, is_regularized), [v.ref() in trained for v in created]
 
     def variable(self) -> Callable[[], tff.learning.models.VariableModel]:
         import tensorflow_federated as tff
@@ -93,7 +94,7 @@ class KerasAdapter(ModelAdapter):
         import tensorflow_federated as tff
 
         model: Any = tff.learning.models.functional_model_from_keras(
-            cast("Any", self._packable), loss_fn=self.loss, input_spec=self.shape.spec()
+            cast("Any", self._new_packable), loss_fn=self.loss, input_spec=self.shape.spec()
         )
         return tff.learning.models.FunctionalModel(
             initial_weights=model.initial_weights,
@@ -103,21 +104,21 @@ class KerasAdapter(ModelAdapter):
             input_spec=self.shape.spec(),
         )
 
-    def _packable(self) -> _Packable:
-        """A new model whose weights are made as trained or not, as the model keeps them.
+    def _new_packable(self) -> _Packable:
+        """Returns a new model whose weights are created as trainable only if they stay so.
 
-        TFF goes by how they are made, and those of a frozen layer are made as trained ones.
+        TFF goes by how weights are created, and a frozen layer creates trainable ones.
         """
         import tensorflow as tf
 
-        if tf.executing_eagerly():  # only for the weights, and Keras makes more variables there
+        if tf.executing_eagerly():  # only for the weights; Keras creates more variables here
             return _Packable(self.build())
         are_trained = iter(self._recorded[1])
 
-        def as_kept(make: Callable[..., tf.Variable], **settings: Any) -> tf.Variable:
+        def with_final_flag(make: Callable[..., tf.Variable], **settings: Any) -> tf.Variable:
             return make(**{**settings, "trainable": next(are_trained)})
 
-        with tf.variable_creator_scope(as_kept):
+        with tf.variable_creator_scope(with_final_flag):
             return _Packable(self.build())
 
     def new_weights(self) -> tff.learning.models.ModelWeights:
@@ -126,7 +127,7 @@ class KerasAdapter(ModelAdapter):
         return tff.learning.models.ModelWeights.from_model(self.build())
 
     @cached_property
-    def some_weights(self) -> tff.learning.models.ModelWeights:
+    def template_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
 
         return tff.learning.models.ModelWeights.from_model(self.model)
@@ -142,7 +143,7 @@ class KerasAdapter(ModelAdapter):
         return _size(self.model.trainable_weights)
 
     def summary(self) -> tuple[tuple[str, str, int], ...]:
-        # Not the layers' names: Keras counts up in them from model to model.
+        # Not the layers' names: Keras numbers them on from model to model.
         return tuple(
             (type(layer).__name__, _output_text(layer), _size(layer.weights))
             for layer in self.model.layers
@@ -150,8 +151,8 @@ class KerasAdapter(ModelAdapter):
         )
 
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
-        # Where TFF has built models in graphs, Keras has made all layers' classes those of its
-        # version 1, and makes them whole again with the next model that is built outside.
+        # Once TFF has built a model in a graph, Keras' layer classes are those of its version 1,
+        # until the next model is built outside of a graph.
         if any(hasattr(layer, "_assert_built_as_v1") for layer in self._layers):
             with silenced():
                 self.build()
@@ -164,7 +165,7 @@ class KerasAdapter(ModelAdapter):
 
 
 class _Packable:
-    """What TFF's functional models need of a Keras model, which must add no losses of its own."""
+    """What TFF's functional models need of a Keras model, which must not add losses of its own."""
 
     def __init__(self, model: tf.keras.Model) -> None:
         self._model = model
@@ -179,18 +180,18 @@ class _Packable:
         return predictions
 
 
-def _obstacle(model: Any, made: Sequence[Any], is_regularized: bool) -> Optional[str]:
-    """Why a model that made these variables cannot be packed, as far as they tell."""
+def _obstacle(model: Any, created: Sequence[Any], is_regularized: bool) -> Optional[str]:
+    """Returns why a model that created these variables cannot be packed, if they show it."""
     if is_regularized:
         return _REGULARIZED
     if any(hasattr(v, "_should_cast") for v in model.variables):
         return "the model has mixed precision, for which Keras needs variables"
-    # TFF's functional models take weights in the order in which the model makes its variables.
-    for kept in (model.trainable_variables, model.non_trainable_variables):
-        order = [v.ref() for v in kept]
-        if [v.ref() for v in made if v.ref() in order] != order:
+    # TFF's functional models take weights in the order in which the model creates them.
+    for group in (model.trainable_variables, model.non_trainable_variables):
+        order = [v.ref() for v in group]
+        if [v.ref() for v in created if v.ref() in order] != order:
             return "the model does not make its variables in the order of its layers"
-    if len(made) != len(model.variables):
+    if len(created) != len(model.variables):
         return "the model makes variables that are not its weights"
     return None
 
@@ -200,7 +201,7 @@ def _size(weights: Sequence[Any]) -> int:
 
 
 def _output_text(layer: Any) -> str:
-    """The shape of a layer's output; nothing for one that is used often, or gives many."""
+    """Returns a layer's output shape; empty if it is used more than once or has several outputs."""
     predictions: Any = getattr(layer, "output_shape", None)
     is_one = isinstance(predictions, tuple) and not any(isinstance(n, tuple) for n in predictions)
     return shape_text(predictions[1:]) if is_one else ""

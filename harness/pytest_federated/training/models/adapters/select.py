@@ -1,4 +1,4 @@
-"""The adapter of a scenario's model."""
+"""The choice of the adapter for a scenario's model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.adapters.functional import FunctionalAdapter
 from pytest_federated.training.models.adapters.keras import KerasAdapter
 from pytest_federated.training.models.adapters.variable import VariableAdapter
-from pytest_federated.training.models.keras_checks import check_new
-from pytest_federated.training.models.model import Shape, build, is_own, make, named, stated_outputs
+from pytest_federated.training.models.keras_checks import check_independent
+from pytest_federated.training.models.model import (
+    Shape,
+    build,
+    is_user_model,
+    make,
+    named,
+    stated_outputs,
+)
 
 
 def adapter_for(settings: Section, shape: Shape) -> ModelAdapter:
-    """Returns the adapter of a model that fits the data.
+    """Returns the adapter of a scenario's model, once it is checked to fit the data.
 
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be federated.
@@ -26,29 +33,29 @@ def adapter_for(settings: Section, shape: Shape) -> ModelAdapter:
     import tensorflow as tf
     import tensorflow_federated as tff
 
-    with _naming(settings):
-        made: Any = make(settings, shape)
-        if isinstance(made, tf.keras.Model):
+    with _errors_naming(settings):
+        model: Any = make(settings, shape)
+        if isinstance(model, tf.keras.Model):
             adapter = KerasAdapter(lambda: build(settings, shape), shape, stated_outputs(settings))
-            check_new(made, adapter.model)
+            check_independent(model, adapter.model)
             return adapter
-        if isinstance(made, tff.learning.models.FunctionalModel):
+        if isinstance(model, tff.learning.models.FunctionalModel):
             return FunctionalAdapter(lambda: make(settings, shape), shape)
-        if callable(made):
-            return VariableAdapter(cast("Any", made), shape)
+        if callable(model):
+            return VariableAdapter(cast("Any", model), shape)
         raise ModelError(
-            f"the model function gave {type(made).__name__}, not a tf.keras.Model, a "
+            f"the model function gave {type(model).__name__}, not a tf.keras.Model, a "
             "tff.learning.models.FunctionalModel or a function that makes a "
             "tff.learning.models.VariableModel"
         )
 
 
 @contextlib.contextmanager
-def _naming(settings: Section) -> Iterator[None]:
-    """Has the errors of the block name the model, if it is the user's own."""
+def _errors_naming(settings: Section) -> Iterator[None]:
+    """Adds the model's name to errors of the block, if it is a user's model."""
     try:
         yield
     except ModelError as error:
-        if str(error).startswith("model.") or not is_own(settings):
+        if str(error).startswith("model.") or not is_user_model(settings):
             raise
         raise ModelError(f"{named(settings)}: {error}") from error

@@ -1,4 +1,4 @@
-"""TFF's models with variables of their own, such as those of `tff.simulation.baselines`."""
+"""TFF's VariableModels, such as those of `tff.simulation.baselines`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class VariableAdapter(ModelAdapter):
-    """A function that makes `tff.learning.models.VariableModel`s, which have a loss of their own.
+    """A function that makes a `tff.learning.models.VariableModel`, with its own loss.
 
-    Metrics other than loss and accuracy are left out.
+    Of its metrics only loss and accuracy are taken.
     """
 
     def __init__(self, make: Callable[[], tff.learning.models.VariableModel], shape: Shape) -> None:
@@ -40,9 +40,9 @@ class VariableAdapter(ModelAdapter):
                 f"the model function gave {type(inner).__name__}, not a "
                 "tff.learning.models.VariableModel"
             )
-        same_types(inner.input_spec, shape)
+        check_input_spec(inner.input_spec, shape)
         self.shape, self._make = shape, make
-        self._model = judged(inner, shape)
+        self._model = with_metrics(inner, shape)
         spec = shape.spec()
         try:
             probe = OrderedDict((k, tf.zeros((1, *s.shape[1:]), s.dtype)) for k, s in spec.items())
@@ -60,7 +60,7 @@ class VariableAdapter(ModelAdapter):
         )
 
     def variable(self) -> Callable[[], tff.learning.models.VariableModel]:
-        return lambda: judged(self._make(), self.shape)
+        return lambda: with_metrics(self._make(), self.shape)
 
     def functional(self) -> tff.learning.models.FunctionalModel:
         raise NotImplementedError(self.obstacle())
@@ -84,11 +84,11 @@ class VariableAdapter(ModelAdapter):
         return float(output.loss), output.predictions
 
 
-def same_types(spec: Any, shape: Shape) -> None:
-    """Checks that what a model says of its input fits the data; whole numbers may differ in size.
+def check_input_spec(spec: Any, shape: Shape) -> None:
+    """Checks that a model's input_spec fits the data; integers may differ in size.
 
     Raises:
-        ModelError: it does not.
+        ModelError: it does not fit.
     """
     for name, ours, theirs in zip("xy", shape.spec().values(), _pair(spec)):
         is_same = theirs.dtype == ours.dtype or (theirs.dtype.is_integer and ours.dtype.is_integer)
@@ -100,23 +100,23 @@ def same_types(spec: Any, shape: Shape) -> None:
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:
-    """Input and labels of a batch, or of its types."""
+    """Returns the input and the labels of a batch, or their types."""
     return (batch["x"], batch["y"]) if isinstance(batch, Mapping) else (batch[0], batch[1])
 
 
-def judged(inner: Any, shape: Shape) -> Any:
-    """The VariableModel `inner`, with pytest-federated's metrics in place of its own."""
-    return _judged()(inner, shape)
+def with_metrics(inner: Any, shape: Shape) -> Any:
+    """Returns the VariableModel `inner` with pytest-federated's metrics in place of its own."""
+    return _with_metrics_class()(inner, shape)
 
 
 @functools.lru_cache(maxsize=1)
-def _judged() -> Any:
-    """TffComposition when TFF is there to inherit from."""
+def _with_metrics_class() -> Any:
+    """Returns the class `WithMetrics`, defined only when TFF is there to inherit from."""
     import tensorflow as tf
     import tensorflow_federated as tff
 
-    class Judged(tff.learning.models.VariableModel):
-        """See `judged`; metrics are loss, accuracy, num_examples and num_batches."""
+    class WithMetrics(tff.learning.models.VariableModel):
+        """See `with_metrics`; metrics are loss, accuracy, num_examples and num_batches."""
 
         def __init__(self, inner: tff.learning.models.VariableModel, shape: Shape) -> None:
             self._inner, self._shape = inner, shape
@@ -155,14 +155,14 @@ def _judged() -> Any:
             examples = tf.cast(output.num_examples, tf.int64)
             weight = tf.cast(examples, tf.float32)
             correct, positions = counts(self._shape.task, batch_input["y"], output.predictions)
-            for name, added in (
+            for name, amounts in (
                 ("accuracy", (correct, positions)),
                 ("loss", (output.loss * weight, weight)),
                 ("num_examples", (examples,)),
                 ("num_batches", (tf.constant(1, tf.int64),)),
             ):
-                for total, more in zip(self._sums[name], added):
-                    total.assign_add(more)
+                for total, amount in zip(self._sums[name], amounts):
+                    total.assign_add(amount)
             return output
 
         @tf.function
@@ -187,4 +187,4 @@ def _judged() -> Any:
             for total in tf.nest.flatten(self._sums):
                 total.assign(tf.zeros_like(total))
 
-    return Judged
+    return WithMetrics
