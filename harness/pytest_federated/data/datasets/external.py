@@ -43,7 +43,7 @@ def fingerprints(chosen: Section, cache: Cache) -> list[str]:
     Those of large files are kept in the cache folder, by size and time of change.
     """
     return [
-        user_files.of_path(path, lambda file: _of_file(file, cache)) if path.exists() else ""
+        user_files.path_hash(path, lambda file: _of_file(file, cache)) if path.exists() else ""
         for path in _read_by(chosen, cache)
     ]
 
@@ -56,7 +56,7 @@ def _read_by(chosen: Section, cache: Cache) -> Sequence[Path]:
 def _of_file(file: Path, cache: Cache) -> str:
     size, changed = user_files.stamp(file)
     if size < _LARGE:
-        return user_files.of_file(file)
+        return user_files.file_hash(file)
     kept = cache.folder / _HASHES
     try:
         known = json.loads(kept.read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def _of_file(file: Path, cache: Cache) -> str:
     of = f"{file.resolve()} {size} {changed}"
     if of not in known:
         known = {k: v for k, v in known.items() if not k.startswith(f"{file.resolve()} ")}
-        known[of] = user_files.of_file(file)
+        known[of] = user_files.file_hash(file)
         with contextlib.suppress(OSError):  # then it is read again
             write_text(kept, json.dumps(known, indent=1, sort_keys=True))
     return known[of]
