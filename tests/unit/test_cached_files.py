@@ -85,11 +85,11 @@ def test_a_large_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(files, "_LARGE", 3)
     read: list[Path] = []
 
-    def of_file(file: Path) -> str:
+    def file_hash(file: Path) -> str:
         read.append(file)
         return file.read_text()
 
-    monkeypatch.setattr(user_files, "of_file", of_file)
+    monkeypatch.setattr(user_files, "file_hash", file_hash)
     chosen, cache = scenario("cifar100").data.dataset, Cache(tmp_path)
     file = tmp_path / "cifar100.sqlite"
     write(file, "large")

@@ -28,7 +28,7 @@ from pytest_federated.user.functions import (
     fingerprints,
     load,
 )
-from pytest_federated.user.installed import has_scenarios
+from pytest_federated.user.installed import add_scenario_folder
 from pytest_federated.user.modules import own_folders, space
 
 
@@ -148,7 +148,7 @@ def aa_and_bb(tmp_path: Path) -> tuple[Path, Path]:
             "loose/sub.py": f"def f(): return {name!r}",
         }.items():
             write(tmp_path / name / file, text)
-        has_scenarios(tmp_path / name)
+        add_scenario_folder(tmp_path / name)
     return tmp_path / "aa", tmp_path / "bb"
 
 
@@ -309,7 +309,7 @@ def test_scenarios_within_an_installed_package(tmp_path: Path) -> None:
         write(folder / "mm.py", "import helper\ndef f(): return helper.NAME")
         write(folder / "helper.py", f"NAME = {name!r}")
         write(folder / "d.csv", "")
-        has_scenarios(folder)
+        add_scenario_folder(folder)
         with own_folders(folder, tmp_path):
             assert load("mm:f")() == name
             assert find("d.csv", "key") == folder / "d.csv"

@@ -24,7 +24,7 @@ _CHANCE = Number(float, lambda chance: 0 < chance < 0.5, "must be between 0 and 
 
 
 class Calibrated(NamedTuple):
-    """One scenario of a file: its expectations as they are, and what is proposed."""
+    """One document of a file: its present expectations, and the proposed bounds."""
 
     expect: dict[str, Any]
     proposals: Sequence[Proposal]
@@ -62,7 +62,7 @@ def command(
 
     try:
         cases = load_file(file)
-    except ScenarioError:  # it may choose what a conftest.py registers
+    except ScenarioError:  # it may name an entry that a conftest.py registers
         import_conftests(file.parent)
         cases = load_file(file)
     options = Options(seeds=seeds, cache=data_cache or default_cache())
@@ -71,32 +71,32 @@ def command(
     for _, group in itertools.groupby(cases, key=lambda case: case.line):
         variants = list(group)
         with own_folders(file.resolve().parent, Path.cwd()):
-            ran = [(c, run(c, options)) for c in variants]
+            runs = [(c, run(c, options)) for c in variants]
         expect = variants[0].scenario.settings()["expect"]
-        documents.append(Calibrated(expect, _proposals(ran, false_alarms)))
+        documents.append(Calibrated(expect, _proposals(runs, false_alarms)))
         name = variants[0].scenario.name
         rows += [
-            [name, p.expectation, f"{p.mean:.4g} ± {p.deviation:.2g}", _told(p)]
+            [name, p.expectation, f"{p.mean:.4g} ± {p.deviation:.2g}", _threshold(p)]
             for p in documents[-1].proposals
         ]
     columns = ["scenario", "expectation", "measured", "threshold"]
     print(tabulate(rows, columns, disable_numparse=True))
     if not dry_run:
-        told = f"{seeds} seeds, false alarms {100 * false_alarms:g} %"
+        basis = f"{seeds} seeds, false alarms {100 * false_alarms:g} %"
         text = file.read_text(encoding="utf-8")
-        write_text(file.resolve(), rewritten(text, documents, told))
+        write_text(file.resolve(), rewritten(text, documents, basis))
         print(f"written: {file}")
 
 
-def _told(proposal: Proposal) -> str:
+def _threshold(proposal: Proposal) -> str:
     return ", ".join(f"{key} {value}" for key, value in proposal.bounds.items())
 
 
-def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[Proposal]:
-    """For the variants of one document, which have their expectations in common.
+def _proposals(runs: Sequence[tuple[Case, Result]], false_alarms: float) -> list[Proposal]:
+    """Returns bounds for the variants of one document, which have their expectations in common.
 
     Raises:
-        FederatedError: a training diverged, or has not the figure that is expected.
+        FederatedError: a training diverged, or lacks the figure that an expectation is about.
 
     """
     from pytest_federated.expectations.bounds import bounds_of
@@ -105,7 +105,7 @@ def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[
     from pytest_federated.metrics.metric import spec_of
 
     proposals: dict[str, list[Proposal]] = {}
-    for case, result in ran:
+    for case, result in runs:
         if result.status == "diverged":
             raise FederatedError(f"{result.id}: {result.reason}")
         seeds = len(case.scenario.seeds)
@@ -122,63 +122,66 @@ def _proposals(ran: Sequence[tuple[Case, Result]], false_alarms: float) -> list[
     return [loosest(of_variants) for of_variants in proposals.values()]
 
 
-def rewritten(text: str, documents: Sequence[Calibrated], told: str) -> str:
-    """A scenario file with other bounds; all else stays as it was written.
+def rewritten(text: str, documents: Sequence[Calibrated], basis: str) -> str:
+    """Returns a scenario file with other bounds; all else stays as it was written.
 
     Args:
-        text: of the file.
-        documents: what was found for each of its scenarios.
-        told: what the comment above each ``expect`` says of the run.
+        text: the file's text.
+        documents: the bounds for each of its documents.
+        basis: what the comment above each ``expect`` says about the runs.
 
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 
-    yaml = YAML(typ="rt")
+    yaml: Any = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(  # by default it becomes nothing at all
-        type(None), lambda it, _: it.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    loaded = list(yaml.load_all(text))
-    shown = []
+    yaml.representer.add_representer(type(None), _null)  # by default nothing is written
+    loaded: list[Any] = list(yaml.load_all(text))
+    figures: list[str] = []
     for document, (expect, proposals) in zip((d for d in loaded if d is not None), documents):
         if not proposals and "expect" not in document:
             continue
-        own = document.setdefault("expect", CommentedMap())
-        for name, keys in expect.items() if not own else ():  # from defaults.yaml
-            own[name] = _in_line(keys)
+        section = document.setdefault("expect", CommentedMap())
+        for name, keys in expect.items() if not section else ():  # from defaults.yaml
+            section[name] = _in_line(keys)
         for proposal in proposals:
-            keys = own.setdefault(proposal.expectation, _in_line({}))
+            keys = section.setdefault(proposal.expectation, _in_line({}))
             for key, bound in proposal.bounds.items():
                 keys[key] = _in_line(bound)
-        shown.append(
+        figures.append(
             ", ".join(f"{p.expectation} {p.mean:.4g} ± {p.deviation:.2g}" for p in proposals)
         )
     out = io.StringIO()
     yaml.dump_all(loaded, out)
-    return _commented(out.getvalue(), shown, told)
+    return _commented(out.getvalue(), figures, basis)
+
+
+def _null(representer: Any, _: None) -> Any:
+    return representer.represent_scalar("tag:yaml.org,2002:null", "null")
 
 
 def _in_line(value: Any) -> Any:
-    """As ruamel.yaml writes it within one line."""
+    """Returns a list or mapping that ruamel.yaml writes in one line; another value as it is."""
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
     if not isinstance(value, (dict, list)):
         return value
-    made = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
-    made.fa.set_flow_style()
-    return made
+    in_line: Any = CommentedMap(value) if isinstance(value, dict) else CommentedSeq(value)
+    in_line.fa.set_flow_style()
+    return in_line
 
 
-def _commented(text: str, shown: Sequence[str], told: str) -> str:
-    """Says above each ``expect`` where its bounds are from, once."""
-    remaining, kept = iter(shown), []
+def _commented(text: str, figures: Sequence[str], basis: str) -> str:
+    """Returns the text with one comment above each ``expect``, on what its bounds are based."""
+    remaining = iter(figures)
+    lines: list[str] = []
     for line in text.splitlines(keepends=True):
-        if line.startswith("expect:") and (figures := next(remaining, "")):
-            if kept and kept[-1].startswith(_MARK):
-                kept.pop()
-            kept.append(f"{_MARK}{told}: {figures}\n")
-        kept.append(line)
-    return "".join(kept)
+        if line.startswith("expect:") and (of_document := next(remaining, "")):
+            if lines and lines[-1].startswith(_MARK):
+                lines.pop()
+            lines.append(f"{_MARK}{basis}: {of_document}\n")
+        lines.append(line)
+    return "".join(lines)

@@ -21,14 +21,14 @@ _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
     "--metric",
     "metric",
     metavar="NAME",
-    help="What is compared, see `pytest-federated list metrics`; the first column of reports, "
-    "accuracy, unless given.",
+    help="What to compare, see `pytest-federated list metrics`; by default the first column of "
+    "reports, accuracy.",
 )
 @click.option(
     "--only",
     multiple=True,
     metavar="NAME",
-    help="Only scenarios of this name; * stands for anything. Can be given several times.",
+    help="Only scenarios of this name; * stands for anything. Can be repeated.",
 )
 @click.option("--rows", metavar="KEY", help="Of one run: the setting that rows vary.")
 @click.option("--columns", metavar="KEY", help="The setting that columns vary.")
@@ -82,14 +82,14 @@ def command(
     if (rows is None) != (columns is None):
         raise FederatedError("--rows and --columns need each other")
     runs = read_runs(names, folder)
-    kept = {r.id for r in select([r for run in runs for r in run.results.values()], only)}
-    runs = [Run(run.name, {n: r for n, r in run.results.items() if n in kept}) for run in runs]
+    selected = {r.id for r in select([r for run in runs for r in run.results.values()], only)}
+    runs = [Run(run.name, {n: r for n, r in run.results.items() if n in selected}) for run in runs]
     if metric is not None and metric not in known_names():
         import_conftests(Path.cwd())
     measure = headline() if metric is None else expected_measure(metric)
-    known = known_names(result for run in runs for result in run.results.values())
-    if measure.name not in known:
-        raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, known)}")
+    metrics = known_names(result for run in runs for result in run.results.values())
+    if measure.name not in metrics:
+        raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, metrics)}")
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
@@ -102,12 +102,13 @@ def command(
             )
     elif rows is not None:
         raise FederatedError("--rows and --columns are for one run")
-    parts = {"confidence": confidence, "pivot": pivot}
+    markup = MARKDOWN if out else TERMINAL
+    text = comparison(runs, measure, markup, confidence=confidence, pivot=pivot)
     if out:
-        write_text(out, comparison(runs, measure, MARKDOWN, **parts))
+        write_text(out, text)
         print(out)
     else:
-        print(comparison(runs, measure, TERMINAL, **parts), end="")
+        print(text, end="")
     if fail_if_worse:
         if names := worse(runs, measure, confidence):
             raise FederatedError(f"worse: {', '.join(names)}")

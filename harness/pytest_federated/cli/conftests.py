@@ -1,4 +1,4 @@
-"""What a project's conftest.py registers, for commands that pytest does not start."""
+"""Entries that a project's conftest.py registers, for commands that run without pytest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_federated.user.modules import import_file
 
 
 def import_conftests(folder: Path) -> None:
-    """Imports the conftest.py files of a folder and of those above it, up to where we run.
+    """Imports the conftest.py files of a folder and of the folders above it, up to the current one.
 
     Raises:
         FederatedError: one of them cannot be imported.

@@ -28,7 +28,7 @@ _SEED = Number(int, lambda seed: seed >= 0, "seeds are whole numbers, 0 or great
 def command(
     file: Path, seed: Optional[int], out: Optional[Path], data_cache: Optional[Path]
 ) -> None:
-    """Show the clients of a file's scenarios, and how non-IID they come out."""
+    """Show the clients of a file's scenarios, and how non-IID they are."""
     from rich.console import Console
 
     from pytest_federated.data.datasets.dataset import Cache

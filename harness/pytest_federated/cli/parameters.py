@@ -1,4 +1,4 @@
-"""Kinds of parameters that several commands have."""
+"""Types of parameters that several commands have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 
 import click
 
-# A file or folder; a command says itself what is wrong with one.
+# A file or folder; each command checks it and says what is wrong.
 PATH = click.Path(path_type=Path)
 
 data_cache = click.option(
@@ -20,7 +20,7 @@ class LazyChoice(click.Choice):  # pyright: ignore[reportMissingTypeArgument]
     """A choice among names that are looked up only when they are needed."""
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
-        """`names` imports what it needs."""
+        """`names` returns the choices, and imports what it needs for that."""
         self._names = names
         self.case_sensitive = True
 
@@ -30,7 +30,7 @@ class LazyChoice(click.Choice):  # pyright: ignore[reportMissingTypeArgument]
         return tuple(self._names())
 
 
-class Number(click.ParamType):
+class Number(click.ParamType):  # pyright: ignore[reportMissingTypeArgument]
     """A number with a range."""
 
     def __init__(

@@ -74,7 +74,7 @@ def command(
         _require_current(files)
         return
     for path, data in files.items():
-        write_bytes(path.resolve(), data)  # what a link names, and not in place of the link
+        write_bytes(path.resolve(), data)  # the target of a link, not the link
     outputs = [html, *(exports[name] for name in FORMATS)]
     for path in [folder / REPORT, *filter(None, outputs), *pages]:
         print(path)

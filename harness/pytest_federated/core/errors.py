@@ -19,13 +19,13 @@ class FederatedError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong in a scenario file.
+    """A mistake in a scenario file.
 
     Attributes:
         file: the scenario file, or None for a scenario written in Python.
         line: line of the offending key or value, from 1; 0 when the whole file is meant.
         key: dotted path of the key, such as ``clients.split.alpha``; empty for the whole document.
-        message: what was given and what is allowed.
+        message: what the file says and what is allowed.
 
     """
 
@@ -61,23 +61,23 @@ class DataUnavailable(FederatedError):
     """Data that is not on this machine and cannot be fetched: the scenario is skipped.
 
     Attributes:
-        reason: the message without what only this machine would say, such as the error of its
-            network or the path of its cache folder: the same on all machines.
+        reason: the message without what only this machine says, such as the error of its network
+            or the path of its cache folder: the same on all machines.
 
     """
 
     def __init__(self, message: str, *, here: str = "") -> None:
-        """`here` is what only this machine says; the message has it in parentheses."""
+        """`here` is what only this machine says; it is in parentheses in the message."""
         super().__init__(message)
         self.reason = message.replace(f" ({here})", "")
 
 
 class ModelError(FederatedError):
-    """The user's model function failed or gave something that TFF cannot train."""
+    """The user's model function failed, or returned something that TFF cannot train."""
 
 
 class RuntimeUnavailable(FederatedError):
-    """TensorFlow Federated is missing, broken, or its worker process died."""
+    """TensorFlow Federated is missing or broken, or its worker process died."""
 
 
 class TimeLimitExceeded(FederatedError):
@@ -91,7 +91,7 @@ class NotKept(UserWarning):
 def warn_not_kept(what: str, error: BaseException) -> None:
     """Warns that `what`, such as "a checkpoint", cannot be written, and goes on.
 
-    Also under ``-W error``, as a full disk is no reason to lose a training.
+    It goes on under ``-W error``, too: a full disk is no reason to lose a training.
     """
     reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
     with contextlib.suppress(NotKept):

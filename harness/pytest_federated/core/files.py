@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 
@@ -24,11 +24,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Yields a binary file that takes the place of `path` once the block ends without an error.
+def replacing(path: Path) -> Generator[IO[bytes], None, None]:
+    """Yields a binary file that replaces `path` once the block ends without an error.
 
-    Makes the folder. Until then, and for readers of the earlier file also afterwards, nothing
-    changes; several processes may do so at once.
+    Makes the folder. Readers see the old file or the new one, never a part of it; several processes
+    may do so at once.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 
 def _rounded(value: object) -> object:
-    """Six significant digits: what float32 can hold, and no noise in committed records."""
+    """Returns six significant digits: what float32 can hold, and no noise in committed records."""
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
@@ -19,7 +19,7 @@ Figure = Annotated[float, BeforeValidator(_rounded)]
 
 @dataclass(frozen=True)
 class Usual:
-    """Annotation of a key with a computed default: the value that reports do not mention."""
+    """Annotates a key with a computed default: `value` is what reports do not mention."""
 
     value: Any
 
@@ -31,8 +31,5 @@ class Section(BaseModel):
 
 
 def problem(key: str, message: str) -> PydanticCustomError:
-    """An error at `key`, which may be dotted, of the section that is being validated.
-
-    `message` is for the reader.
-    """
+    """Returns an error at `key`, which may be dotted, of the section that is being validated."""
     return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})

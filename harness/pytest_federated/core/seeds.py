@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Stream(enum.IntEnum):
-    """What a stream decides. Runs are repeatable by these numbers: never reuse one."""
+    """What a stream decides. These numbers make runs repeatable: never reuse one."""
 
     TEST_SET = 0
     POPULATION = 1

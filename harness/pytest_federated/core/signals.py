@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
@@ -15,19 +15,19 @@ from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import TimeLimitExceeded
 
-# jax's callback of the garbage collector: what is raised in there is printed and dropped.
+# jax's callback of the garbage collector: exceptions in it are printed and dropped.
 _DEAF = {"_xla_gc_callback"}
 _IMPORT = "<frozen importlib._bootstrap>"
 _AGAIN_SECONDS = 0.05
-_IMPORT_SECONDS = 60  # that a signal waits for an import, which may have no end
+_IMPORT_SECONDS = 60  # how long a signal waits for an import, which may never end
 
 
 @dataclass
 class _Block:
-    """What is known of a block that is running."""
+    """The state of a block that is running."""
 
     end: Optional[float]  # by time.monotonic()
-    imports: int  # that were under way when it began
+    imports: int  # how many were under way when it began
     has_alarm: bool = False
     pending: Optional[BaseException] = None
     struck: float = 0.0  # when `pending` came
@@ -42,29 +42,29 @@ _running: ContextVar[Optional[_Block]] = ContextVar("_running", default=None)
 
 
 @contextlib.contextmanager
-def kept(seconds: Optional[float] = None) -> Iterator[Callable[[], None]]:
-    """Makes sure that Ctrl-C, and the end of a time limit, end the block as what they are.
+def delivered(seconds: Optional[float] = None) -> Generator[Callable[[], None], None, None]:
+    """Makes sure that Ctrl-C and the time limit end the block, each with its own exception.
 
     A signal's handler raises wherever the main thread happens to be. In TensorFlow and jax that
     may be a callback whose exceptions are printed and dropped, or a conversion that turns them
-    into a SystemError. So what comes out of the block after a signal is always its own
-    exception; and the function that is given to the block raises one that was dropped.
+    into a SystemError. So after a signal the block always ends with the signal's exception; and
+    the function that the context manager yields raises one that was dropped.
 
-    A signal during an import waits until that is over: a library that is half imported can be
-    used no more in this process. A second Ctrl-C does not wait, and none waits for ever.
+    A signal during an import waits until the import is over: a library that is half imported can
+    no longer be used in this process. A second Ctrl-C does not wait, and none waits forever.
 
     Signals are left alone outside the main thread, and where someone else handles them: then
-    only that function notices the end of the time limit.
+    only the yielded function notices the end of the time limit.
 
     Args:
-        seconds: the limit; None for none.
+        seconds: the limit; None for no limit.
 
     Raises:
         KeyboardInterrupt: there was a Ctrl-C.
         TimeLimitExceeded: the block took longer than `seconds`.
     """
     end = None if seconds is None else time.monotonic() + seconds
-    block = _Block(end, _imports(sys._getframe()))
+    block = _Block(end, _imports(inspect.currentframe()))
     too_long = f"not done after {seconds:g} seconds, the time limit" if seconds else ""
 
     def strike(number: int, frame: Optional[FrameType]) -> None:
@@ -79,7 +79,7 @@ def kept(seconds: Optional[float] = None) -> Iterator[Callable[[], None]]:
         if not (waits or is_deaf):
             raise pending
         if block.has_alarm:
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)  # strikes when that is over
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)  # strikes again
 
     def check() -> None:
         if block.pending:
@@ -96,17 +96,17 @@ def kept(seconds: Optional[float] = None) -> Iterator[Callable[[], None]]:
             block.set_alarm()
         try:
             yield check
-        except Exception as changed:
-            if block.pending and changed is not block.pending:
-                raise block.pending from changed
+        except Exception as error:
+            if block.pending and error is not block.pending:
+                raise block.pending from error
             raise
     if block.pending:
         raise block.pending
 
 
 @contextlib.contextmanager
-def uncounted() -> Iterator[None]:
-    """Stops the clock of the time limit, where one is running.
+def uncounted() -> Generator[None, None, None]:
+    """Stops the clock of the time limit, if there is one, during the block.
 
     Raises:
         KeyboardInterrupt: there was a Ctrl-C, which had to wait.
@@ -129,7 +129,7 @@ def uncounted() -> Iterator[None]:
 
 
 def _imports(frame: Optional[FrameType]) -> int:
-    """How many frames of Python's import a stack has."""
+    """Returns how many frames of Python's import a stack has."""
     count = 0
     while frame is not None:
         count += frame.f_code.co_filename == _IMPORT
@@ -138,8 +138,8 @@ def _imports(frame: Optional[FrameType]) -> int:
 
 
 @contextlib.contextmanager
-def _handling(number: signal.Signals, usual: Any, handler: Any) -> Iterator[bool]:
-    """Handles a signal that has its usual handler; gives whether it does."""
+def _handling(number: signal.Signals, usual: Any, handler: Any) -> Generator[bool, None, None]:
+    """Handles a signal that has its usual handler; yields whether it has."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(number) is not usual

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class FederatedData:
         return Population(self.names, self.sizes)
 
     @property
-    def label_counts(self) -> np.ndarray:
+    def label_counts(self) -> np.ndarray[Any, Any]:
         """Int (clients, classes): examples of each label that each client trains on.
 
         With labels as the client has them: after the shifts that change labels. Where an example

@@ -33,34 +33,36 @@ from pytest_federated.scenario.schema import Scenario
 
 
 class Settled(NamedTuple):
-    """A result that was compared, and what the session says of that.
+    """A result after the comparison with its baseline, and what the session says about that.
 
     Attributes:
-        result: with what was found, and failed where that is so.
+        result: the result with the verdicts on the baseline, and failed if one of them says so.
         kind: as before, better, worse, stale, missing, incomplete, not compared, written or kept;
             empty where baselines are ignored.
-        told: more about it.
+        details: more about the kind; may be empty.
 
     """
 
     result: Result
     kind: str = ""
-    told: str = ""
+    details: str = ""
 
     @property
     def properties(self) -> list[tuple[str, object]]:
-        """For pytest's item: ``fed_baseline``, whose first part is the kind."""
-        told = f": {self.told}" if self.told else ""
-        return [("fed_baseline", f"{self.kind}: {self.result.id}{told}")] if self.kind else []
+        """What pytest's item says: ``fed_baseline``, which begins with the kind."""
+        details = f": {self.details}" if self.details else ""
+        return [("fed_baseline", f"{self.kind}: {self.result.id}{details}")] if self.kind else []
 
 
 def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
-    """Does what ``--fed-baseline`` says with a result of the scenario in the file `beside`.
+    """Compares a result with its baseline or writes it, as ``--fed-baseline`` says.
+
+    `beside` is the scenario file.
 
     Raises:
-        FederatedError: the file of the baseline is none, or that of another scenario; or it cannot
-            be written.
-        pytest.UsageError: the ini file has something else than a mode.
+        FederatedError: the baseline's file is not a baseline, is that of another scenario, or
+            cannot be written.
+        pytest.UsageError: the ini file names no mode.
 
     """
     mode = session_options(config).baseline
@@ -84,7 +86,7 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
 
 
 def _update(result: Result, path: Path) -> Settled:
-    """Only what is good becomes a baseline."""
+    """Writes the baseline of a result that passed, and of no other."""
     if result.status != "passed":
         return Settled(result, "kept", f"the run is {result.status}")
     baseline = baseline_of(result, without=timed(), keys=keys_of(result))
@@ -93,10 +95,10 @@ def _update(result: Result, path: Path) -> Settled:
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
-    told = f"{short_name(path)}; --fed-baseline=update makes it"
+    details = f"{short_name(path)}; --fed-baseline=update makes it"
     if is_strict:
-        return Settled(_failed(result, f"none: {told}"), "missing", told)
-    return Settled(result, "missing", told)
+        return Settled(_failed(result, f"none: {details}"), "missing", details)
+    return Settled(result, "missing", details)
 
 
 def _check(result: Result, baseline: Baseline, is_strict: bool) -> Settled:
@@ -122,14 +124,14 @@ def _check(result: Result, baseline: Baseline, is_strict: bool) -> Settled:
     }
     remarks = {kind: text for kind, text in remarks.items() if text}
     kind = next((kind for kind in remarks if kind != "since then"), "as before")
-    said = [text if key == kind else f"{key} {text}" for key, text in remarks.items()]
+    details = [text if key == kind else f"{key} {text}" for key, text in remarks.items()]
     if new and is_strict:
         result = _failed(result, f"incomplete: {remarks['incomplete']}")
     if worse:
         since = f" (since then {others})" if others else ""
         reason = f"worse than the baseline{since}: {worse}"
         result = result.model_copy(update={"status": "failed", "reason": reason})
-    return Settled(result, kind, "; ".join(said))
+    return Settled(result, kind, "; ".join(details))
 
 
 def _name(verdict: Verdict) -> str:
@@ -143,7 +145,7 @@ def _stale(result: Result, why: str, what: list[str]) -> Settled:
 
 
 def _way_out(baseline: Baseline) -> str:
-    """What to do where no seed is in common."""
+    """Returns what to do where no seed is in common."""
     if len(baseline.seeds) > 1:
         return "--fed-seeds=2 runs another, --fed-baseline=update makes the baseline anew"
     return "--fed-baseline=update makes the baseline anew"
@@ -157,7 +159,7 @@ def _failed(result: Result, why: str) -> Result:
 
 
 def _normal(baseline: Baseline) -> dict[str, object]:
-    """The settings of a baseline, with the defaults of keys that are younger than it."""
+    """Returns the settings of a baseline, with the defaults of keys that are newer than it."""
     try:
         scenario = Scenario.model_validate({**baseline.settings, "name": "baseline"})
     except ValidationError:

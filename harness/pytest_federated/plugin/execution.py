@@ -81,7 +81,7 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
         settings=case.scenario.settings(),
         status="skipped",
         reason=reason.partition("\n")[0],
-        told=message,
+        local_reason=message,
     )
 
 
@@ -96,7 +96,7 @@ def enforce(config: pytest.Config, result: Result) -> None:
     """
     __tracebackhide__ = True
     if result.status == "skipped":
-        raise pytest.skip.Exception(result.told or result.reason, _use_item_location=True)
+        raise pytest.skip.Exception(result.local_reason or result.reason, _use_item_location=True)
     if result.status in ("failed", "diverged"):
         raise ExpectationsFailed(result)
     if session_options(config).inconclusive == "warn":

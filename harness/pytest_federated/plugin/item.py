@@ -20,7 +20,7 @@ from pytest_federated.running.pipeline import submit
 from pytest_federated.running.plan import Plan, plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
-from pytest_federated.user.installed import has_scenarios
+from pytest_federated.user.installed import add_scenario_folder
 from pytest_federated.user.modules import own_folders
 
 
@@ -41,7 +41,7 @@ class ScenarioItem(pytest.Item):
         super().__init__(**kwargs)  # pyright: ignore[reportUnknownMemberType]  # **kw
         self.case = case
         self.result: Optional[Result] = None
-        has_scenarios(self.path.parent)
+        add_scenario_folder(self.path.parent)
         for tag in case.scenario.tags:
             self.add_marker(tag)
 

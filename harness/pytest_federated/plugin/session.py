@@ -120,10 +120,10 @@ class FederatedSession:
             raise pytest.UsageError(reason)
         if addresses := options.workers:
             from pytest_federated.core.errors import RuntimeUnavailable
-            from pytest_federated.tff.health import demand
+            from pytest_federated.tff.health import require_answers
 
             try:
-                demand(addresses)
+                require_answers(addresses)
             except RuntimeUnavailable as error:
                 raise pytest.UsageError(str(error)) from None
 

@@ -32,28 +32,30 @@ def comparison(
     confidence: float = CONFIDENCE,
     pivot: Optional[Pivot] = None,
 ) -> str:
-    """Two or more runs by scenario, each against the first; of one run, its matrices.
+    """Returns two or more runs by scenario, each against the first; or the matrices of one run.
 
     Args:
         runs: what to compare.
-        measure: by what.
-        markup: Markdown, or for the terminal.
+        measure: the metric to compare.
+        markup: Markdown, or text for the terminal.
         confidence: of the intervals of the differences.
-        pivot: of one run: shown instead of its matrices.
+        pivot: shown instead of the matrices, if there is one run.
 
     """
-    parts = [markup.heading("Comparison", 1)]
+    blocks = [markup.heading("Comparison", 1)]
     if len(runs) == 1:
-        parts += _pivots(
+        blocks += _pivots(
             [pivot] if pivot else of_matrices(list(runs[0].results.values())), measure, markup
         )
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(blocks) + "\n"
     shared = [name for name in runs[0].results if all(name in run.results for run in runs)]
     rows, columns = _rows(runs, shared, measure, markup, confidence)
-    parts.append(_counts(runs, shared, measure, confidence, markup))
+    blocks.append(_counts(runs, shared, measure, confidence, markup))
     if shared:
-        parts.append(markup.table(rows, columns, ["left", *["right"] * (len(columns) - 2), "left"]))
-        parts.append(
+        blocks.append(
+            markup.table(rows, columns, ["left", *["right"] * (len(columns) - 2), "left"])
+        )
+        blocks.append(
             f"Mean {measure.title} over seeds ± half of its 95 % interval (Student's t). "
             f"A difference is followed by its {100 * confidence:g} % interval (Welch's t); where "
             f"that leaves out zero it says better or worse, and ≈ where it is within the noise. "
@@ -61,28 +63,28 @@ def comparison(
             "by chance. One seed has no interval, and its difference no mark."
             + _on_other_seeds(runs, shared, measure)
         )
-    parts += _lonely(runs, markup)
-    parts += _changes(runs, shared, markup)
-    parts += _pivots(_by_run(runs), measure, markup)
-    return "\n\n".join(parts) + "\n"
+    blocks += _only_in_some(runs, markup)
+    blocks += _changes(runs, shared, markup)
+    blocks += _pivots(_by_run(runs), measure, markup)
+    return "\n\n".join(blocks) + "\n"
 
 
-def mark(found: Optional[Comparison], measure: Measure) -> str:
-    """What a difference means; empty where nothing can be said."""
-    if found is None:
+def mark(compared: Optional[Comparison], measure: Measure) -> str:
+    """Returns what a difference means; empty where nothing can be said."""
+    if compared is None:
         return ""
-    if not found.is_beyond_noise:
+    if not compared.is_beyond_noise:
         return NOISE
     if not measure.sign:
         return "differs"
-    return BETTER if found.difference * measure.sign > 0 else WORSE
+    return BETTER if compared.difference * measure.sign > 0 else WORSE
 
 
 def outcome(first: Result, second: Result, measure: Measure, confidence: float = CONFIDENCE) -> str:
-    """What two results say of each other: a mark, or why there is none.
+    """Returns how the second result compares with the first: a mark, or why there is none.
 
-    Empty where each has the figure and there is no spread to judge the difference by. A single
-    seed is not comparable with other seeds. What was finite and is no longer is worse.
+    Empty where both have the figure and there is no spread to judge the difference by. A single
+    seed is not comparable with other seeds. A figure that is no longer finite is worse.
     """
     one, two = measure.of_seeds(first), measure.of_seeds(second)
     if not one or not two:
@@ -98,9 +100,9 @@ def outcome(first: Result, second: Result, measure: Measure, confidence: float =
 
 
 def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE) -> list[str]:
-    """Scenarios that a later run no longer passes, or has worse than the first beyond noise.
+    """Returns the scenarios that are worse beyond noise, or no longer pass, in a later run.
 
-    What stopped with an error, or was not reached, does not pass.
+    A scenario that stopped with an error, or was not reached, does not pass.
     """
     first, *others = runs
     return [
@@ -116,10 +118,10 @@ def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE)
 
 
 def require_comparable(runs: Sequence[Run], measure: Measure) -> None:
-    """Makes sure that a verdict on the runs says something.
+    """Checks that the runs can be compared at all.
 
     Raises:
-        FederatedError: there is one run only, or nothing of a later one can be compared with the
+        FederatedError: there is only one run, or nothing in a later one can be compared with the
             first.
 
     """
@@ -132,8 +134,10 @@ def require_comparable(runs: Sequence[Run], measure: Measure) -> None:
             raise FederatedError(f"{first.name} and {other.name}: no scenario in common")
         outcomes = {outcome(first.results[n], other.results[n], measure) for n in shared}
         if outcomes <= {NOT_COMPARABLE, NO_FIGURE}:
-            apart = NOT_COMPARABLE in outcomes
-            why = "one seed against other seeds" if apart else f"{measure.title} is not in both"
+            other_seeds = NOT_COMPARABLE in outcomes
+            why = (
+                "one seed against other seeds" if other_seeds else f"{measure.title} is not in both"
+            )
             raise FederatedError(
                 f"{first.name} and {other.name}: nothing can be compared of the "
                 f"{len(shared)} scenario(s) in common ({why})"
@@ -148,18 +152,18 @@ def _counts(
     markup: Markup,
 ) -> str:
     first, *others = runs
-    told = []
+    sentences: list[str] = []
     for other in others:
         outcomes = Counter(
             outcome(first.results[n], other.results[n], measure, confidence) for n in shared
         )
         counts = f"{outcomes[BETTER]} better, {outcomes[WORSE]} worse, {outcomes[SAME]} the same"
-        if apart := outcomes[NOT_COMPARABLE]:
-            counts += f", {apart} not comparable"
+        if other_seeds := outcomes[NOT_COMPARABLE]:
+            counts += f", {other_seeds} not comparable"
         if lost := sum(not other.results[n].histories for n in shared):
             counts += f", {lost} without a result"
-        told.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
-    return markup.escape("; ".join(told))
+        sentences.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
+    return markup.escape("; ".join(sentences))
 
 
 def _rows(
@@ -173,7 +177,7 @@ def _rows(
     columns = ["scenario", first.name]
     for other in others:
         columns += [other.name, "difference" if len(others) == 1 else f"{other.name} less first"]
-    rows = []
+    rows: list[list[str]] = []
     for name in shared:
         base = first.results[name]
         row = [markup.escape(name), markup.escape(interval(measure.by_seed(base)))]
@@ -188,21 +192,21 @@ def _rows(
 
 
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
-    said = outcome(first, second, measure, confidence)
-    if said in (NO_FIGURE, SAME, NOT_COMPARABLE):
-        return said
+    verdict = outcome(first, second, measure, confidence)
+    if verdict in (NO_FIGURE, SAME, NOT_COMPARABLE):
+        return verdict
     one, two = measure.sides(first, second)
     difference = statistics.fmean(two) - statistics.fmean(one)
     if not math.isfinite(difference):
-        return f"not finite {said}".rstrip()
+        return f"not finite {verdict}".rstrip()
     compared = measure.compare(first, second, confidence)
     if compared is None:
         return f"{difference:+.3f}"
-    return f"{difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f}) {said}"
+    return f"{difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f}) {verdict}"
 
 
 def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], measure: Measure) -> str:
-    """What to know where one seed stands beside others; empty where it nowhere does."""
+    """Returns a remark if a scenario has a single seed beside other seeds; empty otherwise."""
     first, *others = runs
     pairs = [
         (measure.of_seeds(first.results[n]), measure.of_seeds(other.results[n]))
@@ -217,8 +221,8 @@ def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], measure: Measure
     )
 
 
-def _lonely(runs: Sequence[Run], markup: Markup) -> list[str]:
-    """The scenarios that not every run has."""
+def _only_in_some(runs: Sequence[Run], markup: Markup) -> list[str]:
+    """Returns the scenarios that not every run has."""
     names = list(dict.fromkeys(name for run in runs for name in run.results))
     rows = [
         [markup.escape(name), markup.escape(", ".join(r.name for r in runs if name in r.results))]
@@ -231,19 +235,19 @@ def _lonely(runs: Sequence[Run], markup: Markup) -> list[str]:
 
 
 def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list[str]:
-    """Settings and versions that differ, which may explain what the figures do."""
-    rows = []
+    """Returns settings and versions that differ, which may explain the differences."""
+    rows: list[list[str]] = []
     for name in shared:
-        each = [dict(flat(run.results[name].settings)) for run in runs]
-        for key in dict.fromkeys(k for one in each for k in one):
-            values = [_short(one.get(key, "–")) for one in each]
+        by_run = [dict(flat(run.results[name].settings)) for run in runs]
+        for key in dict.fromkeys(k for settings in by_run for k in settings):
+            values = [_short(settings.get(key, "–")) for settings in by_run]
             if len(set(values)) > 1:
                 rows.append([name, key, *values])
-    made = [[run.results[name].versions for name in shared] for run in runs]
-    for package in dict.fromkeys(p for of_run in made for versions in of_run for p in versions):
+    used = [[run.results[name].versions for name in shared] for run in runs]
+    for package in dict.fromkeys(p for of_run in used for versions in of_run for p in versions):
         values = [
             ", ".join(sorted({versions.get(package, "–") for versions in of_run}))
-            for of_run in made
+            for of_run in used
         ]
         if len(set(values)) > 1:
             rows.append(["all", package, *values])
@@ -263,35 +267,35 @@ def _short(value: Any) -> str:
 
 
 def _by_run(runs: Sequence[Run]) -> list[Pivot]:
-    """The matrices of all runs: of one key with a column for each run, others one by one."""
-    found: list[Pivot] = []
-    of_each = [{p.title: p for p in of_matrices(list(run.results.values()))} for run in runs]
-    for title, pivot in of_each[0].items():
-        own = [(run, pivots[title]) for run, pivots in zip(runs, of_each) if title in pivots]
+    """Returns the matrices of all runs: those of one key side by side, others one by one."""
+    pivots: list[Pivot] = []
+    by_run = [{p.title: p for p in of_matrices(list(run.results.values()))} for run in runs]
+    for title, pivot in by_run[0].items():
+        same = [(run, matrices[title]) for run, matrices in zip(runs, by_run) if title in matrices]
         if pivot.columns:
-            found += [Pivot(f"{title}, {run.name}", p.rows, p.columns, p.cells) for run, p in own]
+            pivots += [Pivot(f"{title}, {run.name}", p.rows, p.columns, p.cells) for run, p in same]
         else:
             cells = {
-                (row, run.name): result for run, p in own for (row, _), result in p.cells.items()
+                (row, run.name): result for run, p in same for (row, _), result in p.cells.items()
             }
-            found.append(Pivot(title, pivot.rows, "", cells))
-    return found
+            pivots.append(Pivot(title, pivot.rows, "", cells))
+    return pivots
 
 
 def _pivots(pivots: Sequence[Pivot], measure: Measure, markup: Markup) -> list[str]:
-    parts = []
+    blocks: list[str] = []
     for pivot in pivots:
         rows, columns = pivot_table(pivot, measure, markup)
-        told = f"{measure.title[:1].upper()}{measure.title[1:]}, {pivot.rows} down"
-        told += f", {pivot.columns} across." if pivot.columns else "."
+        caption = f"{measure.title[:1].upper()}{measure.title[1:]}, {pivot.rows} down"
+        caption += f", {pivot.columns} across." if pivot.columns else "."
         about = {r.settings.get("description", "") for r in pivot.cells.values()}
-        parts += [
+        blocks += [
             markup.heading(pivot.title, 2),
-            markup.escape(" ".join([*(about if len(about) == 1 else ()), told]).strip()),
+            markup.escape(" ".join([*(about if len(about) == 1 else ()), caption]).strip()),
             markup.table(rows, columns, ["left", *["right"] * (len(columns) - 1)]),
         ]
     if pivots:
         best, close = markup.strong("best"), markup.weak("not told from it by the seeds")
         where = "of a row, or of the only column"
-        parts.append(f"Mean over seeds ± half of its 95 % interval: {best} {where}; {close}.")
-    return parts
+        blocks.append(f"Mean over seeds ± half of its 95 % interval: {best} {where}; {close}.")
+    return blocks

@@ -1,4 +1,4 @@
-"""What a scenario's federation looks like, before anything is trained."""
+"""A scenario's federation as text for the terminal, before anything is trained."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from pytest_federated.data.heterogeneity import Heterogeneity, measure
 from pytest_federated.report.tables.cells import figure
 
 _SHADES = " ░▒▓█"
-_ROWS = 40  # clients that a terminal's map shows
+_ROWS = 40  # at most so many clients in the map
 
 
-def figures(found: Heterogeneity) -> list[tuple[str, str]]:
-    """Each figure with its name, for tables; formulas are in `data.heterogeneity`."""
-    low, middle, high = (figure(q) for q in found.quartiles)
+def figures(measured: Heterogeneity) -> list[tuple[str, str]]:
+    """Returns each figure's name and text, for tables; formulas are in `data.heterogeneity`."""
+    low, middle, high = (figure(q) for q in measured.quartiles)
+    entropy = figure(measured.label_entropy, 3)
     rows = [
-        ("examples per client", f"{found.smallest} to {found.largest}"),
+        ("examples per client", f"{measured.smallest} to {measured.largest}"),
         ("quartiles", f"{low}, {middle}, {high}"),
-        ("Gini of sizes", figure(found.gini, 3)),
-        (
-            "label entropy",
-            f"{figure(found.label_entropy, 3)} of {figure(found.pooled_label_entropy, 3)} nats",
-        ),
-        ("Jensen-Shannon distance", figure(found.jensen_shannon, 3)),
-        ("Hellinger distance", figure(found.hellinger, 3)),
-        ("earth mover's distance", figure(found.earth_mover, 3)),
+        ("Gini of sizes", figure(measured.gini, 3)),
+        ("label entropy", f"{entropy} of {figure(measured.pooled_label_entropy, 3)} nats"),
+        ("Jensen-Shannon distance", figure(measured.jensen_shannon, 3)),
+        ("Hellinger distance", figure(measured.hellinger, 3)),
+        ("earth mover's distance", figure(measured.earth_mover, 3)),
     ]
-    return [*rows, ("examples of no client", str(found.unused))] if found.unused else rows
+    return [*rows, ("examples of no client", str(measured.unused))] if measured.unused else rows
 
 
 def describe(title: str, data: FederatedData, console: Console) -> None:
@@ -49,7 +47,7 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
 
 
 def _map(counts: np.ndarray, names: Sequence[str], width: int) -> Text:
-    """Clients by labels: the fuller a cell, the more examples of the label the client has."""
+    """Returns clients by labels: the fuller a cell, the more examples of the label a client has."""
     shown = np.unique(np.linspace(0, len(counts) - 1, min(_ROWS, len(counts))).astype(int))
     wide = max(len("client"), *(len(names[c]) for c in shown))
     most = counts.max()
@@ -59,9 +57,9 @@ def _map(counts: np.ndarray, names: Sequence[str], width: int) -> Text:
     for client in shown:
         lines.append(f"{names[client]:<{wide}}  ", style="not bold")
         for count in counts[client, :labels]:
-            part = count / most
-            shade = _SHADES[int(np.ceil(part * (len(_SHADES) - 1)))]
-            lines.append(shade * 2, style=f"not bold rgb({int(255 * part)},{170},{255})")
+            fill = count / most
+            shade = _SHADES[int(np.ceil(fill * (len(_SHADES) - 1)))]
+            lines.append(shade * 2, style=f"not bold rgb({int(255 * fill)},{170},{255})")
         lines.append(f"  {counts[client].sum():>8}\n", style="not bold")
     notes = [f"a full cell: {most} examples"]
     if len(shown) < len(counts):

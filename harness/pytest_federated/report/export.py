@@ -19,30 +19,30 @@ Row = dict[str, Any]
 
 
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
-    """A row for each round of each seed."""
+    """Yields a row for each round of each seed."""
     for result in results:
         for history in result.histories:
-            for done in history.rounds:
-                figures = {k: getattr(done, k) for k in Round.model_fields if k != "round"}
-                yield {**_scenario(result), "seed": history.seed, "round": done.round, **figures}
+            for round_ in history.rounds:
+                figures = {k: getattr(round_, k) for k in Round.model_fields if k != "round"}
+                yield {**_scenario(result), "seed": history.seed, "round": round_.round, **figures}
 
 
 def by_seed(results: Sequence[Result]) -> Iterator[Row]:
-    """A row for each training."""
+    """Yields a row for each training."""
     for result in results:
         values = {measure.name: measure.values(result) for measure in columns()}
-        for place, history in enumerate(result.histories):
+        for index, history in enumerate(result.histories):
             yield {
                 **_scenario(result),
                 "seed": history.seed,
                 "diverged": history.diverged,
-                **{name: of_seeds[place] for name, of_seeds in values.items()},
+                **{name: of_seeds[index] for name, of_seeds in values.items()},
                 **_clients(history),
             }
 
 
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
-    """A row for each scenario: means over seeds, that of the first metric with its interval."""
+    """Yields a row for each scenario: means over seeds, the first metric with its interval."""
     first = headline().name
     for result in results:
         figures: Row = {}
@@ -67,8 +67,9 @@ ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
 
 
 def properties(result: Result) -> Row:
-    """What JUnit's XML says of a scenario: its figures, means over seeds, and of what was judged
-    also the ends of the 95 % interval; figures that there are not are left out.
+    """Returns what JUnit's XML says about a scenario: its status and its means over seeds.
+
+    Metrics that were judged also have the ends of the 95 % interval. Missing figures are left out.
     """
     row: Row = {"status": result.status}
     row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns()}
@@ -103,7 +104,7 @@ def _clients(history: TrainingHistory) -> Row:
 
 
 def csv_bytes(rows: Sequence[Row]) -> bytes:
-    """Comma-separated, with a header; an empty field is a figure that there is not."""
+    """Returns comma-separated rows with a header; an empty field is a missing figure."""
     import csv
 
     text = io.StringIO()
@@ -114,13 +115,13 @@ def csv_bytes(rows: Sequence[Row]) -> bytes:
 
 
 def json_bytes(rows: Sequence[Row]) -> bytes:
-    """A list of objects; a figure that is not finite is null, as JSON has no other."""
+    """Returns a JSON list of objects; figures that are not finite are null, as JSON has no NaN."""
     plain = [{k: _finite(v) for k, v in row.items()} for row in rows]
     return (json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def parquet_bytes(rows: Sequence[Row]) -> bytes:
-    """One row group; column types are those of the figures.
+    """Returns a Parquet file of one row group, with the figures' types as column types.
 
     Raises:
         FederatedError: pyarrow is not installed.
@@ -151,15 +152,15 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 
 def _schema(rows: Sequence[Row], pyarrow: Any) -> Any:
-    """By the values, as a column of nothing but None would have no type."""
+    """Returns a schema from the values, as a column of only None would have no type."""
 
-    def of(name: str) -> Any:
+    def type_of(name: str) -> Any:
         kinds = {type(row.get(name)) for row in rows} - {type(None)}
         if kinds == {int}:
             return pyarrow.int64()
         return pyarrow.string() if kinds == {str} else pyarrow.float64()
 
-    return pyarrow.schema([(name, of(name)) for name in _columns(rows)])
+    return pyarrow.schema([(name, type_of(name)) for name in _columns(rows)])
 
 
 def _finite(value: Any) -> Optional[Any]:

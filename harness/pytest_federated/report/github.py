@@ -12,18 +12,18 @@ from pytest_federated.results.record import Result
 
 
 def step_summary(results: Sequence[Result]) -> str:
-    """Markdown for the file that GITHUB_STEP_SUMMARY names: all scenarios, and what was missed."""
-    parts = ["## Federated scenarios", f"**{verdict_counts(results)}**"]
+    """Returns Markdown for the file of GITHUB_STEP_SUMMARY: all scenarios, and what was missed."""
+    blocks = ["## Federated scenarios", f"**{verdict_counts(results)}**"]
     rows = [[escape(cell) for cell in summary_row(r)] for r in results]
-    parts.append(MARKDOWN.table(rows, summary_columns()))
-    if left := [r.id for r in results if r.status == "not reached"]:
-        parts += ["### Not reached", escape(", ".join(left))]
+    blocks.append(MARKDOWN.table(rows, summary_columns()))
+    if unreached := [r.id for r in results if r.status == "not reached"]:
+        blocks += ["### Not reached", escape(", ".join(unreached))]
     for result in results:
         if result.status in ("passed", "not reached"):
             continue
-        parts.append(f"### {escape(result.id)}: {result.status}")
+        blocks.append(f"### {escape(result.id)}: {result.status}")
         if result.reason:
-            parts.append(escape(result.reason))
+            blocks.append(escape(result.reason))
         if rows := [[escape(cell) for cell in row] for row in verdict_rows(result)]:
-            parts.append(MARKDOWN.table(rows, VERDICT_COLUMNS))
-    return "\n\n".join(parts) + "\n\n"
+            blocks.append(MARKDOWN.table(rows, VERDICT_COLUMNS))
+    return "\n\n".join(blocks) + "\n\n"

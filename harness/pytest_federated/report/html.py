@@ -30,10 +30,10 @@ from pytest_federated.results.record import Result
 
 
 def page(results: Sequence[Result]) -> str:
-    """The whole page; the same text for the same results.
+    """Returns the whole page; the same text for the same results.
 
-    Tables are sorted by a click on a heading; plots stand inside, and the colors are those of
-    the reader's scheme, light or dark.
+    A click on a heading sorts a table; plots are embedded, and the colors follow the reader's
+    scheme, light or dark.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -83,5 +83,5 @@ def _inline(picture: Picture) -> dict[str, str]:
 
 
 def _is_figure(text: str) -> bool:
-    """Whether a cell begins with a number that stands alone, or is a dash for one."""
+    """Returns whether a cell is a number, with or without an interval, or a dash for one."""
     return text == "–" or bool(re.match(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ±.*| to .*)?$", text))

@@ -17,40 +17,40 @@ from pytest_federated.scenario.loader import load_file
 
 
 def baselines(paths: Sequence[Path]) -> list[Path]:
-    """Baselines at and below `paths` whose scenario is in no file beside them.
+    """Returns the baselines at and below `paths` whose scenario is in no file beside them.
 
     All scenario files of a folder are read, whichever of them are run.
 
     Raises:
-        ScenarioError: a scenario file beside baselines cannot be read, so nobody knows.
+        ScenarioError: a scenario file beside baselines cannot be read, so it cannot be known.
 
     """
     folders = {file.parent for path in paths for file in find_files(path) if file.is_file()}
     for path in paths:  # also where the last scenario file is gone
-        made = path.rglob(BASELINES) if path.is_dir() else ()
+        candidates = path.rglob(BASELINES) if path.is_dir() else ()
         folders |= {
             folder.parent
-            for folder in made
+            for folder in candidates
             if not any(part.startswith(".") for part in folder.relative_to(path).parts)
         }
-    left: list[Path] = []
+    gone: list[Path] = []
     for folder in sorted(folders):
-        kept = {file: _id_of_baseline(file) for file in sorted((folder / BASELINES).glob("*.json"))}
-        if kept:
-            known = ids([file for file in find_files(folder) if file.parent == folder])
-            left += [file for file, id_ in kept.items() if id_ and id_ not in known]
-    return left
+        present = {f: _id_of_baseline(f) for f in sorted((folder / BASELINES).glob("*.json"))}
+        if present:
+            scenarios = ids([file for file in find_files(folder) if file.parent == folder])
+            gone += [file for file, id_ in present.items() if id_ and id_ not in scenarios]
+    return gone
 
 
-def records(report: Path, known: Iterable[str]) -> list[Path]:
-    """Records in a report's folder of other scenarios than those of these ids."""
-    ids_ = set(known)
+def records(report: Path, scenarios: Iterable[str]) -> list[Path]:
+    """Returns the records in a report's folder whose scenario is not among these ids."""
+    present = set(scenarios)
     files = sorted((report / RECORDS).glob("*.json"))
-    return [file for file in files if read_result(file).id not in ids_]
+    return [file for file in files if read_result(file).id not in present]
 
 
 def plots(report: Path, gone: Iterable[Path] = ()) -> list[Path]:
-    """Plots in a report's folder that none of its records has, but for the records `gone`."""
+    """Returns the plots in a report's folder that no record has, the records `gone` aside."""
     kept = set((report / RECORDS).glob("*.json")) - set(gone)
     names = {name for file in kept for name in plot_names(read_result(file))}
     drawn = sorted((report / PLOTS).glob("*.svg"))
@@ -59,7 +59,7 @@ def plots(report: Path, gone: Iterable[Path] = ()) -> list[Path]:
 
 
 def ids(files: Iterable[Path]) -> set[str]:
-    """The ids of all scenarios in these files.
+    """Returns the ids of all scenarios in these files.
 
     Raises:
         ScenarioError: one of them cannot be read.
@@ -69,7 +69,7 @@ def ids(files: Iterable[Path]) -> set[str]:
 
 
 def _id_of_baseline(file: Path) -> str:
-    """Of which scenario it is; empty where it is no baseline of ours."""
+    """Returns the id of a baseline's scenario; empty where the file is not a baseline."""
     try:
         baseline = read_baseline(file)
     except FederatedError:

@@ -1,4 +1,4 @@
-"""Text as it stands in Markdown, or in a terminal."""
+"""Text in Markdown, or in a terminal."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from tabulate import tabulate
 
 
 def escape(text: str) -> str:
-    """Text that stands in a table cell or a paragraph as it is written."""
+    """Returns text that Markdown shows literally in a table cell or a paragraph."""
     for character in "\\|<>*_`[]~#&":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())
 
 
 def paragraph(text: str) -> str:
-    """Text that is a paragraph: not a list, a rule or a numbered item, however it begins."""
+    """Returns text that is a paragraph, not a list, a rule or a numbered item."""
     return re.sub(r"^(\d*)([-+.)=])", r"\1\\\2", escape(text))
 
 
 def anchor(heading: str) -> str:
-    """The fragment that GitHub gives a heading."""
-    kept = (c for c in heading.lower() if c.isalnum() or c in " -_")
-    return "".join(kept).replace(" ", "-")
+    """Returns the fragment that GitHub gives a heading."""
+    letters = (c for c in heading.lower() if c.isalnum() or c in " -_")
+    return "".join(letters).replace(" ", "-")
 
 
 def anchors(headings: Sequence[str]) -> dict[str, str]:
-    """Each heading's fragment: GitHub numbers those that would be the same."""
-    found: dict[str, str] = {}
+    """Returns each heading's fragment: GitHub numbers those that would be the same."""
+    fragments: dict[str, str] = {}
     for heading in headings:
         plain, number = anchor(heading), 0
-        while (unique := f"{plain}-{number}" if number else plain) in found.values():
+        while (unique := f"{plain}-{number}" if number else plain) in fragments.values():
             number += 1
-        found[heading] = unique
-    return found
+        fragments[heading] = unique
+    return fragments
 
 
 def quoted(name: str) -> str:
-    """A file name as the target of a link."""
+    """Returns a file name as the target of a link."""
     return name.replace("=", "%3D").replace(",", "%2C")
 
 
 def table(rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] = ()) -> str:
-    """A Markdown table; to the left, unless `align` says otherwise for each column."""
+    """Returns a Markdown table; `align` is left or right for each column, left by default."""
     return tabulate(
         rows,
         headers,
@@ -69,14 +69,14 @@ def _plain_table(
 
 @dataclass(frozen=True)
 class Markup:
-    """How the parts of a page are written.
+    """The functions that write the parts of a page.
 
     Attributes:
-        escape: text that is shown as it is.
-        strong: text, escaped already, that stands out.
-        weak: text, escaped already, that stands out a little.
-        heading: a heading of a level, from 1.
-        table: a table of escaped cells.
+        escape: makes text that is shown literally.
+        strong: makes escaped text stand out.
+        weak: makes escaped text stand out a little.
+        heading: writes a heading of a level, from 1.
+        table: writes a table of escaped cells.
 
     """
 

@@ -16,11 +16,11 @@ from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import TrainingHistory
 
-_LONGEST = 500  # characters of a parameter that MLflow takes
+_LONGEST = 500  # the most characters of a parameter that MLflow accepts
 
 
 def missing() -> str:
-    """Why results cannot be logged, in a line; empty where they can."""
+    """Returns why results cannot be logged, in a line; empty where they can."""
     if find_spec("mlflow") is None:
         return "--fed-mlflow needs MLflow: pip install 'pytest-federated[mlflow]'"
     return ""
@@ -29,12 +29,12 @@ def missing() -> str:
 def log(result: Result, folder: Path) -> None:
     """Logs each training of a result as a run: settings, figures by round, and the outcome.
 
-    The experiment is named by the scenario without its variant.
+    The experiment has the name of the scenario without its variant.
     """
     mlflow: Any = import_module("mlflow")
     entities = mlflow.entities
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # MLflow would rather have a data base
+        warnings.simplefilter("ignore", FutureWarning)  # MLflow recommends a database
         client = mlflow.MlflowClient(tracking_uri=folder.resolve().as_uri())
         experiment = _experiment(client, result.settings["name"])
         params = [entities.Param(k, str(v)[:_LONGEST]) for k, v in flat(result.settings)]
@@ -46,7 +46,7 @@ def log(result: Result, folder: Path) -> None:
                 tags={"seed": str(history.seed)},
             )
             metrics = [entities.Metric(k, v, 0, step) for step, k, v in _metrics(result, history)]
-            for start in range(0, len(metrics), 1000):  # as many as MLflow takes at once
+            for start in range(0, len(metrics), 1000):  # the most that MLflow accepts at once
                 client.log_batch(run.info.run_id, metrics=metrics[start : start + 1000])
             client.log_batch(
                 run.info.run_id,
@@ -58,23 +58,23 @@ def log(result: Result, folder: Path) -> None:
 
 
 def _experiment(client: Any, name: str) -> str:
-    """The id of the experiment of that name."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    """Returns the id of the experiment of that name, which is created if need be."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return client.create_experiment(name)
-        except Exception:  # another process of pytest-xdist was faster, or it cannot be made
-            found = client.get_experiment_by_name(name)
-            if found is None:
+        except Exception:  # another process of pytest-xdist was faster, or MLflow cannot
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    return found.experiment_id
+    return experiment.experiment_id
 
 
 def _metrics(result: Result, history: TrainingHistory) -> Iterator[tuple[int, str, float]]:
-    for done in history.rounds:
-        for group, values in scalars(done).items():
+    for round_ in history.rounds:
+        for group, values in scalars(round_).items():
             for name, value in values.items():
-                yield done.round, f"{group}/{name}", value
+                yield round_.round, f"{group}/{name}", value
     for measure in columns():
         value = measure.of(history, measure.keys(result))
         if value is not None and math.isfinite(value):

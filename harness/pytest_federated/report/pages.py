@@ -46,10 +46,10 @@ def write_report(results: Sequence[Result], folder: Path) -> Path:
 def write_record(result: Result, folder: Path) -> Result:
     """Writes the record of one scenario below `folder`, and its plots.
 
-    Plots of a record that stays as it was are not drawn again.
+    Plots of an unchanged record are not drawn again.
 
     Returns:
-        The result as it is recorded: see `with_earlier_figures`.
+        The result as recorded, see `with_earlier_figures`.
     """
     result = with_earlier_figures(result, folder)
     is_drawn = result.is_earlier or is_recorded(result, folder)
@@ -58,17 +58,17 @@ def write_record(result: Result, folder: Path) -> Result:
             if not (is_drawn and (folder / PLOTS / name).is_file()):
                 write_text(folder / PLOTS / name, picture.svg())
     except OSError:
-        for name in plot_names(result):  # older ones would be taken for those of this record
+        for name in plot_names(result):  # older ones would seem to be of this record
             with contextlib.suppress(OSError):
                 (folder / PLOTS / name).unlink()
         write_result(result, folder)
         raise
-    write_result(result, folder)  # last, so that what an interrupt left undone is seen again
+    write_result(result, folder)  # last, so that everything is redone after an interrupt
     return result
 
 
 def write_pages(results: Sequence[Result], folder: Path) -> Path:
-    """Writes what concerns all scenarios together: the report and its overview.
+    """Writes what is about all scenarios together: the report and its overview.
 
     Returns:
         The report's path.
@@ -81,40 +81,40 @@ def write_pages(results: Sequence[Result], folder: Path) -> Path:
 
 
 def report_files(results: Sequence[Result]) -> dict[str, str]:
-    """The report and its plots, by path within the report's folder."""
+    """Returns the report and its plots, by path in the report's folder."""
     drawn = {f"{PLOTS}/{name}": picture.svg() for name, picture in plots(results).items()}
     return {**drawn, REPORT: report(results)}
 
 
 def report(results: Sequence[Result]) -> str:
-    """The whole report as Markdown."""
+    """Returns the whole report as Markdown."""
     shown = [r for r in results if r.is_shown]
     pictures = plots(results)
-    parts = [f"# {TITLE}", f"**{verdict_counts(results)}**"]
+    blocks = [f"# {TITLE}", f"**{verdict_counts(results)}**"]
     targets = {name: f"#{a}" for name, a in anchors(headings_of(results)).items()}
     if shown:
-        parts += [
+        blocks += [
             summary(shown, targets),
             LEGEND,
             *(_image(picture, name) for name, picture in draw_overviews(results).items()),
         ]
     if rows := not_run_rows(results):
         cells = [[escape(cell) for cell in row] for row in rows]
-        parts += [f"## {_NOT_RUN}", table(cells, ["scenario", "reason"])]
-    parts += [_section(r, pictures) for r in shown]
+        blocks += [f"## {_NOT_RUN}", table(cells, ["scenario", "reason"])]
+    blocks += [_section(r, pictures) for r in shown]
     if versions := provenance(shown):
-        parts += ["## Provenance", versions]
-    return "\n\n".join(parts) + "\n"
+        blocks += ["## Provenance", versions]
+    return "\n\n".join(blocks) + "\n"
 
 
 def headings_of(results: Sequence[Result]) -> list[str]:
-    """The headings of a report, in order."""
+    """Returns the headings of a report, in order."""
     not_run = [_NOT_RUN] if not_run_rows(results) else []
     return [TITLE, *not_run, *(r.id for r in results if r.is_shown)]
 
 
 def not_run_rows(results: Sequence[Result]) -> list[list[str]]:
-    """The scenarios that were skipped or not reached, and why."""
+    """Returns the scenarios that were skipped or not reached, and why."""
     return [
         [r.id, f"{r.reason}; shown is an earlier run" if r.is_earlier else r.reason]
         for r in results
@@ -123,7 +123,7 @@ def not_run_rows(results: Sequence[Result]) -> list[list[str]]:
 
 
 def verdict_counts(results: Sequence[Result]) -> str:
-    """How many of each outcome, as ``35 passed, 1 skipped``."""
+    """Returns the number of scenarios of each outcome, as ``35 passed, 1 skipped``."""
     counts = {
         s: sum(r.status == s for r in results) for s in dict.fromkeys(r.status for r in results)
     }
@@ -131,8 +131,8 @@ def verdict_counts(results: Sequence[Result]) -> str:
 
 
 def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
-    """The table of scenarios, each a link to its target."""
-    rows = []
+    """Returns the table of scenarios, each a link to its target."""
+    rows: list[list[str]] = []
     for result in results:
         name, *rest = summary_row(result)
         rows.append(
@@ -153,53 +153,53 @@ def _status(result: Result) -> str:
 
 
 def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
-    parts = [f"## {escape(result.id)}"]
+    blocks = [f"## {escape(result.id)}"]
     if result.settings["description"]:
-        parts.append(paragraph(result.settings["description"]))
+        blocks.append(paragraph(result.settings["description"]))
     if why := headline_reason(result):
-        parts.append(f"**{escape(why)}**")
+        blocks.append(f"**{escape(why)}**")
     if result.verdicts:
         rows = [[_symbols(escape(cell)) for cell in row] for row in verdict_rows(result)]
-        parts.append(table(rows, VERDICT_COLUMNS))
+        blocks.append(table(rows, VERDICT_COLUMNS))
     if not result.histories:
-        return "\n\n".join(parts)
+        return "\n\n".join(blocks)
     name = file_name(result.id)
     rows = [[k, escape(v)] for k, v in settings_rows(result)]
     rows.append(["record", f"[{escape(name)}]({FOLDER}/{quoted(name)})"])
-    own = [_image(pictures[name], name) for name in plot_names(result) if name in pictures]
-    parts += ["\n".join(own)] if own else []
+    images = [_image(pictures[name], name) for name in plot_names(result) if name in pictures]
+    blocks += ["\n".join(images)] if images else []
     for cells, columns in scenario_tables(result):
         align = ["left", *["right"] * (len(columns) - 1)]
-        parts.append(table(cells, [escape(c) for c in columns], align))
-    return "\n\n".join([*parts, table(rows, ["setting", "value"]), _rounds(result)])
+        blocks.append(table(cells, [escape(c) for c in columns], align))
+    return "\n\n".join([*blocks, table(rows, ["setting", "value"]), _rounds(result)])
 
 
 def headline_reason(result: Result) -> str:
-    """Why a scenario has another outcome than its expectations say, in a line; empty otherwise."""
+    """Returns why a scenario has another outcome than its expectations say; empty otherwise."""
     if result.is_earlier:
         return f"{result.status}: {result.reason}; what follows is of an earlier run"
     return f"errored: {result.reason}" if result.status == "errored" else result.reason
 
 
 def plots(results: Sequence[Result]) -> dict[str, Picture]:
-    """The pictures of a report, by file name; what the records do not hold has none."""
+    """Returns the pictures of a report, by file name; without data there is no picture."""
     drawn = {name: picture for r in results for name, picture in _scenario_plots(r).items()}
     return drawn | draw_overviews(results)
 
 
 def _scenario_plots(result: Result) -> dict[str, Picture]:
-    """The pictures of one scenario, by file name."""
+    """Returns the pictures of one scenario, by file name."""
     drawn = draw_scenario(result) if result.histories else {}
     return {plot_name(result, kind): picture for kind, picture in drawn.items()}
 
 
 def plot_names(result: Result) -> list[str]:
-    """File names of the pictures that a scenario may have, in their places."""
+    """Returns the file names of the pictures that a scenario may have, in their order."""
     return [plot_name(result, kind) for kind in plot_kinds()]
 
 
 def plot_name(result: Result, kind: str) -> str:
-    """The file name of a scenario's picture of that kind."""
+    """Returns the file name of a scenario's picture of that kind."""
     return f"{file_name(result.id).removesuffix('.json')}.{kind}.svg"
 
 
@@ -212,7 +212,7 @@ def _symbols(text: str) -> str:
 
 
 def _rounds(result: Result) -> str:
-    """The table of rounds, folded away."""
+    """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
     several = len(result.histories) > 1
     about = "Mean over seeds" + (", accuracy ± standard deviation" if several else "")
@@ -221,7 +221,7 @@ def _rounds(result: Result) -> str:
 
 
 def provenance(results: Sequence[Result]) -> str:
-    """What the results were made with; empty where nothing ran."""
+    """Returns the versions behind the results; empty where nothing ran."""
     versions = {name: v for r in results for name, v in r.versions.items()}
-    stated = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()))
-    return f"Made with {stated}. Train figures are TFF's federated metrics." if stated else ""
+    listed = ", ".join(f"{name} {v}" for name, v in sorted(versions.items()))
+    return f"Made with {listed}. Train figures are TFF's federated metrics." if listed else ""

@@ -5,16 +5,20 @@ from __future__ import annotations
 from pytest_federated.training.history import Round
 
 
-def scalars(done: Round) -> dict[str, dict[str, float]]:
-    """Those that the round has: ``test``, ``train``, ``clients``, ``bytes``."""
+def scalars(training_round: Round) -> dict[str, dict[str, float]]:
+    """Returns the figures that a round has, in ``test``, ``train``, ``clients`` and ``bytes``."""
     groups = {
-        "test": {"accuracy": done.accuracy, "loss": done.loss},
-        "train": {"accuracy": done.train_accuracy, "loss": done.train_loss},
-        "clients": {"cohort": done.clients, "dropped": done.dropped, "examples": done.examples},
-        "bytes": {"down": done.bytes_down, "up": done.bytes_up},
+        "test": {"accuracy": training_round.accuracy, "loss": training_round.loss},
+        "train": {"accuracy": training_round.train_accuracy, "loss": training_round.train_loss},
+        "clients": {
+            "cohort": training_round.clients,
+            "dropped": training_round.dropped,
+            "examples": training_round.examples,
+        },
+        "bytes": {"down": training_round.bytes_down, "up": training_round.bytes_up},
     }
-    known = {
+    present = {
         group: {name: float(value) for name, value in values.items() if value is not None}
         for group, values in groups.items()
     }
-    return {group: values for group, values in known.items() if values}
+    return {group: values for group, values in present.items() if values}

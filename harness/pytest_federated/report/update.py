@@ -1,4 +1,4 @@
-"""What a page of documentation shows of a report, kept current between two comments."""
+"""Blocks of a documentation page that show parts of a report, kept current between comments."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _HOW = f"put <!-- pytest-federated: summary --> and {END} there, each on a line 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a block takes what it shows from.
+    """The source of what a block shows.
 
     Attributes:
-        results: of the report.
+        results: the report's results.
         folder: the report's folder as the page's links name it, empty or with a slash at its end.
 
     """
@@ -46,25 +46,25 @@ class Source:
 
 
 def _summary(source: Source, words: Sequence[str]) -> str:
-    """The table of scenarios, all or those that match one of the patterns."""
+    """Returns the table of scenarios, all or those that match one of the patterns."""
     results = [r for r in select(source.results, words) if r.is_shown]
     names = anchors(headings_of(source.results))
     return summary(results, {n: f"{source.folder}{REPORT}#{a}" for n, a in names.items()})
 
 
 def _matrix(source: Source, words: Sequence[str]) -> str:
-    """A matrix as a table; by the first metric of reports, or by another that is named last."""
+    """Returns a matrix as a table, of the first metric of reports or of one that is named last."""
     is_named = len(words) == 2 and words[1] in known_names(source.results)
     measure = expected_measure(words[1]) if is_named else headline()
-    found = {pivot.title: pivot for pivot in of_matrices(source.results)}
-    if not words or words[0] not in found:
-        raise FederatedError(f"no such matrix; {suggest(' '.join(words[:1]), found)}")
-    rows, columns = pivot_table(found[words[0]], measure, MARKDOWN)
+    matrices = {pivot.title: pivot for pivot in of_matrices(source.results)}
+    if not words or words[0] not in matrices:
+        raise FederatedError(f"no such matrix; {suggest(' '.join(words[:1]), matrices)}")
+    rows, columns = pivot_table(matrices[words[0]], measure, MARKDOWN)
     return MARKDOWN.table(rows, columns, ["left", *["right"] * (len(columns) - 1)])
 
 
 def _plot(source: Source, words: Sequence[str]) -> str:
-    """A plot of a scenario: its id, and which of its plots."""
+    """Returns a link to a scenario's plot; the words are its id and the kind of the plot."""
     by_id = {r.id: r for r in source.results}
     if len(words) != 2 or words[1] not in plot_kinds():
         raise FederatedError(f"needs a scenario and one of: {', '.join(plot_kinds())}")
@@ -85,20 +85,20 @@ BLOCKS: dict[str, Callable[[Source, Sequence[str]], str]] = {
 
 
 def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
-    """Returns the text of a page with all its blocks made anew.
+    """Returns the text of a page with all its blocks updated.
 
     A block begins with ``<!-- pytest-federated: summary digits-* -->`` and ends with
-    ``<!-- /pytest-federated -->``, each on a line of its own; in code they are left alone. All that
-    stands outside of blocks stays as it is, to the byte.
+    ``<!-- /pytest-federated -->``, each on a line of its own; in code they are left alone. Whatever
+    is outside of blocks stays the same, byte by byte.
 
     Args:
         page: a Markdown file.
         results: what the blocks show.
-        folder: the report's, for links.
+        folder: the report's folder, for links.
 
     Raises:
-        FederatedError: the page cannot be read or has no block, a block is not understood, or it is
-            not certain where a block begins or ends.
+        FederatedError: the page cannot be read or has no block, a block is not understood, or it
+            is unclear where a block begins or ends.
 
     """
     try:
@@ -124,7 +124,7 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
 
 
 def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
-    """The places, in `lines`, of the first and the last line of each block.
+    """Yields the indices in `lines` of the first and the last line of each block.
 
     Raises:
         FederatedError: a comment of ours is misspelled or misplaced, or a block does not end.
@@ -138,7 +138,7 @@ def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
                 raise FederatedError(f"{where}: the end of a block that does not begin; {_HOW}")
             yield begun, place
             begun = None
-        elif begun is not None:  # nothing that we write has a comment
+        elif begun is not None:  # no block contains a comment
             raise FederatedError(
                 f"{page}:{begun + 1}: a block without its end, {END}; line {place + 1} has "
                 f"{comment.strip()}"
@@ -152,9 +152,9 @@ def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:
 
 
 def _comments(lines: Sequence[str], page: Path) -> Iterator[tuple[int, str]]:
-    """The lines with comments that are not in code: the place of each, and the line.
+    """Yields index and text of the lines with comments that are not in code.
 
-    Of a comment amid text it is no line, but what stands before and behind it is there, too.
+    A comment within text has dots around it, so it does not match as a line of its own.
     """
     text = "".join(lines).removeprefix("\ufeff")
     for token in MarkdownIt("commonmark").parse(text):

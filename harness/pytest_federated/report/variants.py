@@ -36,23 +36,23 @@ class Pivot:
     cells: Mapping[tuple[str, str], Result]
 
     def row_names(self) -> list[str]:
-        """In the order of people."""
+        """Returns the names of rows, numbers in order of size."""
         return sorted({row for row, _ in self.cells}, key=natural)
 
     def column_names(self) -> list[str]:
-        """In the order of the scenarios."""
+        """Returns the names of columns, in the order of the scenarios."""
         return list(dict.fromkeys(column for _, column in self.cells))
 
 
 def of_matrices(results: Sequence[Result]) -> list[Pivot]:
-    """A pivot for each matrix among the results: rows by its first key, columns by the others."""
+    """Returns a pivot for each matrix among the results, its longest key as rows."""
     names: dict[str, list[Result]] = {}
     for result in results:
         if "[" in result.id:
             names.setdefault(result.id.partition("[")[0], []).append(result)
-    found = []
+    pivots: list[Pivot] = []
     for name, variants in names.items():
-        keys = [dict(_parts(r.id)) for r in variants]
+        keys = [dict(_labels(r.id)) for r in variants]
         labels = list(keys[0])
         if len(variants) < 2 or any(list(k) != labels for k in keys):
             continue
@@ -64,42 +64,42 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
             (k[rows], ", ".join(k[c] for c in columns) or name): result
             for k, result in zip(keys, variants)
         }
-        found.append(Pivot(name, rows, ", ".join(columns), cells))
-    return found
+        pivots.append(Pivot(name, rows, ", ".join(columns), cells))
+    return pivots
 
 
-def _parts(result_id: str) -> Iterator[tuple[str, str]]:
-    """The keys and values of a variant, from its id; commas within parentheses do not part."""
+def _labels(result_id: str) -> Iterator[tuple[str, str]]:
+    """Yields the keys and values of a variant's id; commas in parentheses do not separate."""
     inside = result_id.partition("[")[2].removesuffix("]")
     depth, start = 0, 0
-    for place, character in enumerate(inside + ","):
+    for index, character in enumerate(inside + ","):
         depth += (character == "(") - (character == ")")
         if character == "," and depth == 0:
-            label, _, value = inside[start:place].partition("=")
+            label, _, value = inside[start:index].partition("=")
             yield label, value
-            start = place + 1
+            start = index + 1
 
 
 def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
-    """All results by two of their settings.
+    """Returns a pivot of the results by two of their settings.
 
     Args:
         results: those without one of the settings are left out.
-        rows: a dotted key, such as ``clients.split.alpha``, or an end of one that is the only
-            such end: ``alpha``. Of a choice it means its name: ``training.algorithm``.
-        columns: the same.
+        rows: a dotted key, such as ``clients.split.alpha``, or its end if no other key has it:
+            ``alpha``. The key of a choice, such as ``training.algorithm``, means its kind.
+        columns: another key.
 
     Raises:
-        FederatedError: no scenario has that key, several have keys that end so, or two scenarios
-            have the same values.
+        FederatedError: no scenario has that key, several keys end so, or two scenarios have the
+            same values.
 
     """
-    flat = {r.id: dict(_varied(r.settings)) for r in results}
-    known = list(dict.fromkeys(key for keys in flat.values() for key in keys))
-    row_key, column_key = _resolved(rows, known), _resolved(columns, known)
+    settings = {r.id: dict(_varied(r.settings)) for r in results}
+    names = list(dict.fromkeys(key for keys in settings.values() for key in keys))
+    row_key, column_key = _resolved(rows, names), _resolved(columns, names)
     cells: dict[tuple[str, str], Result] = {}
     for result in results:
-        keys = flat[result.id]
+        keys = settings[result.id]
         if row_key not in keys or column_key not in keys:
             continue
         place = _value(keys[row_key]), _value(keys[column_key])
@@ -115,7 +115,7 @@ def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
 
 
 def _varied(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The settings by which a table can be made; of a choice, its name under its own key."""
+    """Yields the settings by which a table can be made; a choice has its kind under its key."""
     for key, value in flat(settings):
         if not isinstance(value, (list, tuple, dict)):
             yield key.removesuffix(".kind"), value
@@ -125,32 +125,32 @@ def _value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _resolved(key: str, known: Sequence[str]) -> str:
-    if key in known:
+def _resolved(key: str, names: Sequence[str]) -> str:
+    if key in names:
         return key
-    found = [k for k in known if k.endswith(f".{key}")]
-    if not found:
-        ends = sorted({k.rpartition(".")[2] for k in known if not k.startswith("expect.")})
+    matches = [k for k in names if k.endswith(f".{key}")]
+    if not matches:
+        ends = sorted({k.rpartition(".")[2] for k in names if not k.startswith("expect.")})
         nearest = suggest(key, ends).partition("; ")[2]
         raise FederatedError(
             f"{key}: no scenario has such a key" + (f"; {nearest}" if nearest else "")
         )
-    if len(found) > 1:
-        raise FederatedError(f"{key}: may be {' or '.join(found)}")
-    return found[0]
+    if len(matches) > 1:
+        raise FederatedError(f"{key}: may be {' or '.join(matches)}")
+    return matches[0]
 
 
 def pivot_table(
     pivot: Pivot, measure: Measure, markup: Markup
 ) -> tuple[list[list[str]], list[str]]:
-    """The rows and the columns' names of a pivot; cells show the mean over seeds and its interval.
+    """Returns the rows and column names of a pivot; cells show mean over seeds and interval.
 
-    The best of a row, or of the only column, stands out, and a little those that the seeds do
-    not tell from it (Welch's test at 95 %). With one seed on a side, the figures of the seeds
-    that both have are told apart as they are; other seeds tell nothing.
+    The best of a row, or of the only column, stands out, and less so those that do not differ from
+    it beyond noise (Welch's test at 95 %). With one seed on a side, the figures of common seeds are
+    compared as they are; without a common seed nothing can be said.
     """
     rows, columns = pivot.row_names(), pivot.column_names()
-    shown = {
+    texts = {
         place: markup.escape(interval(measure.by_seed(result)))
         for place, result in pivot.cells.items()
     }
@@ -168,18 +168,18 @@ def pivot_table(
         best = max(means, key=lambda place: measure.sign * means[place])
         for place in means:
             if place == best:
-                shown[place] = markup.strong(shown[place])
-            elif not _is_told_from(pivot.cells[best], pivot.cells[place], measure):
-                shown[place] = markup.weak(shown[place])
-    cells = [[row, *(shown.get((row, column), "–") for column in columns)] for row in rows]
+                texts[place] = markup.strong(texts[place])
+            elif not _is_worse(pivot.cells[best], pivot.cells[place], measure):
+                texts[place] = markup.weak(texts[place])
+    cells = [[row, *(texts.get((row, column), "–") for column in columns)] for row in rows]
     return (
         [[markup.escape(row[0]), *row[1:]] for row in cells],
         [markup.escape(name) for name in (pivot.rows, *columns)],
     )
 
 
-def _is_told_from(best: Result, other: Result, measure: Measure) -> bool:
-    """Whether the seeds say that `other` is not as good as `best`."""
+def _is_worse(best: Result, other: Result, measure: Measure) -> bool:
+    """Returns whether `other` is worse than `best`, and not by noise."""
     compared = measure.compare(best, other)
     if compared is not None:
         return compared.is_beyond_noise

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping, or an empty one, with its dotted key, in order."""
+    """Yields dotted key and value of each setting, in order; an empty mapping counts as a value."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{key}.")
+            section = cast(Mapping[str, Any], value)
+            yield from flat(section, f"{prefix}{key}.")
         else:
             yield prefix + key, value

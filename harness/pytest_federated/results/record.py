@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,12 +25,11 @@ class Verdict(BaseModel):
         high: upper end.
         figures: what was averaged, one for each seed.
         margin: how far on the good side of the threshold; negative when missed.
-        passed: whether it counts as met.
-        outcome: what can be said for certain; inconclusive where the interval straddles the
-            threshold.
-        more_seeds: about how many more seeds would decide an inconclusive one; None where no
+        passed: whether the expectation counts as met.
+        outcome: what is certain; inconclusive where the interval contains the threshold.
+        more_seeds: about how many more seeds would decide an inconclusive verdict; None where no
             reasonable number would.
-        note: why there is no figure, or what to know about it.
+        note: why there is no figure, or a remark about it.
 
     """
 
@@ -51,11 +50,12 @@ class Verdict(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _certain(cls, given: Any) -> Any:
-        """A verdict that says only whether it passed means that for certain."""
-        if isinstance(given, dict) and "outcome" not in given and "passed" in given:
-            return {**given, "outcome": "pass" if given["passed"] else "fail"}
-        return given
+    def _certain(cls, values: Any) -> Any:
+        """Takes `passed` for the outcome where a verdict has no other."""
+        if isinstance(values, dict) and "outcome" not in values and "passed" in values:
+            verdict = cast(dict[str, Any], values)
+            return {**verdict, "outcome": "pass" if verdict["passed"] else "fail"}
+        return cast(Any, values)
 
 
 class Result(BaseModel):
@@ -65,17 +65,16 @@ class Result(BaseModel):
         record: version of this format.
         id: name of the scenario with its matrix variant, as in the pytest node id.
         settings: the scenario, with defaults written out.
-        status: the outcome; of a scenario that pytest collected and that gave no result, whether
-            it was skipped, stopped by an error, or never begun.
+        status: the outcome. A scenario that pytest collected and that has no result was skipped,
+            errored, or was not reached.
         reason: why it was skipped, errored, was not reached, diverged or was not judged.
-        told: the same with what only this machine says; not part of the record.
-        histories: one training for each seed. Those of a scenario that did not run now are of an
+        local_reason: the same with what only this machine says; not part of the record.
+        histories: one training for each seed. If the scenario did not run now, they are of an
             earlier run, see `is_earlier`.
         verdicts: one for each expectation.
-        versions: of the packages that the figures depend on.
-        reused: number of trainings that were done before and taken from the cache; not part of
-            the record.
-        compared: with the baseline, what was found; not part of the record, which is the same
+        versions: versions of the packages that the figures depend on.
+        reused: number of trainings that were taken from the cache; not part of the record.
+        compared: verdicts on the baseline's figures; not part of the record, which is the same
             with a baseline and without.
 
     """
@@ -87,7 +86,7 @@ class Result(BaseModel):
     settings: dict[str, Any]
     status: Status
     reason: str = ""
-    told: Annotated[str, Field(exclude=True)] = ""
+    local_reason: Annotated[str, Field(exclude=True)] = ""
     histories: tuple[TrainingHistory, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
@@ -103,7 +102,7 @@ class Result(BaseModel):
 
     @property
     def is_earlier(self) -> bool:
-        """Whether the figures are those of an earlier run, as the scenario did not run now."""
+        """Whether the figures are of an earlier run, as the scenario did not run now."""
         return self.status in ("skipped", "not reached") and bool(self.histories)
 
     @property

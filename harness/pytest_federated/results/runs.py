@@ -1,4 +1,4 @@
-"""Where a run's records are: a file, a folder, or a revision of a git repository."""
+"""Runs by name: the records of a file, of a folder, or of a revision of a git repository."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_federated.core.suggestions import suggest
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import FOLDER, natural, parse_result, read_result, read_results
 
-DEFAULT_FOLDER = "reports"  # of a revision
+DEFAULT_FOLDER = "reports"  # where a revision has its records
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Run:
     """Records that were made together.
 
     Attributes:
-        name: as it was asked for.
-        results: by id; of those that ran, or should have and did not: these have no histories.
+        name: the name by which it was read.
+        results: by id, of the scenarios that ran or should have run; the latter have no histories.
 
     """
 
@@ -30,32 +30,32 @@ class Run:
 
 
 def read_runs(names: Sequence[str], folder: str = DEFAULT_FOLDER) -> list[Run]:
-    """The runs of that name, in order.
+    """Reads the runs of these names, in order.
 
     Args:
         names: each a record, a folder with records, a git revision, or two revisions as
-            ``main..HEAD`` (or ``main...HEAD``: from where HEAD branched off). What is there as
-            a file or folder is taken for that.
-        folder: of a revision: where in the repository its report is.
+            ``main..HEAD`` (or ``main...HEAD``: from where HEAD branched off). A file or folder of
+            that name takes precedence.
+        folder: the folder of a revision's report in the repository.
 
     Raises:
         FederatedError: there is no such run, it has no records, or two are the same.
 
     """
-    found: dict[str, Run] = {}
-    for name in (one for given in names for one in _expanded(given)):
+    runs: dict[str, Run] = {}
+    for name in (end for name_or_range in names for end in _expanded(name_or_range)):
         source, run = _read(name, folder)
-        if source in found:
-            same = found[source].name
+        if source in runs:
+            same = runs[source].name
             raise FederatedError(
                 f"{name}: the same run as {same}" if same != name else f"{name}: given twice"
             )
-        found[source] = run
-    return list(found.values())
+        runs[source] = run
+    return list(runs.values())
 
 
 def _expanded(name: str) -> list[str]:
-    """A range of git revisions as its two ends."""
+    """Returns the two ends of a range of git revisions; any other name as it is."""
     if Path(name).exists() or ".." not in name:
         return [name]
     first, dots, second = name.partition("..." if "..." in name else "..")
@@ -66,7 +66,7 @@ def _expanded(name: str) -> list[str]:
 
 
 def _read(name: str, folder: str) -> tuple[str, Run]:
-    """A run, and what it is the same as: a resolved path or a commit."""
+    """Returns where a run is from, a resolved path or a commit, and the run."""
     path = Path(name)
     if path.is_file():
         results = [read_result(path)]
@@ -91,7 +91,7 @@ def _by_id(results: Sequence[Result], name: str) -> dict[str, Result]:
 
 
 def _commit(revision: str) -> str:
-    """The commit that a revision stands for.
+    """Returns the commit of a revision.
 
     Raises:
         FederatedError: there is no such revision, or no repository.
@@ -99,17 +99,17 @@ def _commit(revision: str) -> str:
     """
     try:
         _git("rev-parse", "--is-inside-work-tree")
-    except FederatedError as bad:
+    except FederatedError as error:
         raise FederatedError(
-            f"{revision}: no such file or folder, and no git revision either: {bad}"
+            f"{revision}: no such file or folder, and no git revision either: {error}"
         ) from None
     try:
         return _git(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
     except FederatedError:
-        known = _git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
-        nearest = suggest(revision, known).partition("; ")[2]
+        names = _git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
+        nearest = suggest(revision, names).partition("; ")[2]
         raise FederatedError(
             f"{revision}: no such file, folder or git revision"
             + (f"; {nearest}" if nearest else "")
@@ -117,7 +117,7 @@ def _commit(revision: str) -> str:
 
 
 def _committed(name: str, commit: str, folder: str) -> list[Result]:
-    """The records that a commit has in that folder of the repository."""
+    """Reads the records that a commit has in that folder of the repository."""
     place = PurePosixPath(folder) / FOLDER
     listed = _git("ls-tree", "-z", "--full-tree", "--name-only", commit, f"{place}/").split("\0")
     names = sorted(n for n in listed if n.endswith(".json"))
@@ -126,9 +126,9 @@ def _committed(name: str, commit: str, folder: str) -> list[Result]:
             f"{name}: no records in {place} of that revision; --in names another folder"
         )
     # All at once: a process for each file takes seconds.
-    asked = "".join(f"{commit}:{n}\n" for n in names)
-    output = _run(["cat-file", "--batch"], asked.encode())
-    results = []
+    objects = "".join(f"{commit}:{n}\n" for n in names)
+    output = _run(["cat-file", "--batch"], objects.encode())
+    results: list[Result] = []
     for n in names:
         header, _, output = output.partition(b"\n")
         size = int(header.split()[-1])
@@ -141,12 +141,12 @@ def _git(*arguments: str) -> str:
     return _run(arguments, b"").decode("utf-8", "replace").strip("\n")
 
 
-def _run(arguments: Sequence[str], given: bytes) -> bytes:
+def _run(arguments: Sequence[str], stdin: bytes) -> bytes:
     try:
-        done = subprocess.run(["git", *arguments], input=given, capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, check=False)
     except OSError:
         raise FederatedError("git is not installed") from None
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        raise FederatedError(said.removeprefix("fatal: ") or f"git {arguments[0]} failed")
+        message = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        raise FederatedError(message.removeprefix("fatal: ") or f"git {arguments[0]} failed")
     return done.stdout

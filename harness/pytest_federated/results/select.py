@@ -11,18 +11,18 @@ from pytest_federated.results.record import Result
 
 
 def select(results: Sequence[Result], patterns: Sequence[str]) -> list[Result]:
-    """Those whose id matches one of the patterns, or all where there are none.
+    """Returns the results whose id matches one of the patterns, or all if there are none.
 
-    ``*`` and ``?`` stand for what they do in a shell; brackets for themselves, as ids have them.
+    ``*`` and ``?`` mean what they mean in a shell; brackets are literal, as ids have them.
 
     Raises:
         FederatedError: a pattern matches none.
 
     """
-    plain = [p.replace("[", "[[]") for p in patterns]
-    for given, pattern in zip(patterns, plain):
-        if not any(fnmatchcase(r.id, pattern) for r in results):
+    escaped = [p.replace("[", "[[]") for p in patterns]
+    for pattern, glob in zip(patterns, escaped):
+        if not any(fnmatchcase(r.id, glob) for r in results):
             raise FederatedError(
-                f"no scenario is named {given}; {suggest(given, [r.id for r in results])}"
+                f"no scenario is named {pattern}; {suggest(pattern, [r.id for r in results])}"
             )
-    return [r for r in results if not plain or any(fnmatchcase(r.id, p) for p in plain)]
+    return [r for r in results if not escaped or any(fnmatchcase(r.id, g) for g in escaped)]

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,47 +17,49 @@ from pytest_federated.results.record import Result
 
 FOLDER = "records"
 
-# Bytes of a file's name that are taken from an id: with what plots and temporary files add it
-# stays below the 255 of most file participation, and below the 143 of encrypted ones.
+# Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
+# stays below the 255 of most file systems, and below the 143 of encrypted ones.
 LONGEST_NAME = 100
 
 
 def _without_nan(value: Any) -> Any:
-    """The figures of a diverged training as text, which pydantic reads back: JSON has no NaN."""
+    """Returns figures that are not finite as text, which pydantic reads back: JSON has no NaN."""
     if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
+        mapping = cast(dict[str, Any], value)
+        return {k: _without_nan(v) for k, v in mapping.items()}
     if isinstance(value, list):
-        return [_without_nan(v) for v in value]
+        values = cast(list[Any], value)
+        return [_without_nan(v) for v in values]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def file_name(result_id: str) -> str:
-    """File name of a record: ``name[alpha=0.1]`` becomes ``name-alpha=0.1.json``.
+    """Returns the file name of a record: ``name[alpha=0.1]`` becomes ``name-alpha=0.1.json``.
 
-    A long id is cut short, and a hash keeps its name apart from others.
+    A long id is cut short, and a hash keeps its name unique.
     """
     plain = result_id.replace("[", "-").replace("]", "")
     safe = "".join(c if c.isalnum() or c in "-_.=," else "_" for c in plain)
     safe = safe.encode()[:LONGEST_NAME].decode(errors="ignore")
-    if safe != plain:  # others may look the same now
+    if safe != plain:  # another id may have the same text now
         safe += "-" + hashlib.sha256(result_id.encode()).hexdigest()[:8]
     return safe + ".json"
 
 
 def natural(result_id: str) -> list[tuple[float, str]]:
-    """Sorts ids as people do: ``[alpha=0.5]``, ``[alpha=1]``, ``[alpha=10]``."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", result_id)
-    return [(float(p), "") if place % 2 else (math.inf, p) for place, p in enumerate(parts)]
+    """Returns a sort key by which numbers count: ``[alpha=0.5]``, ``[alpha=1]``, ``[alpha=10]``."""
+    pieces = re.split(r"(\d+(?:\.\d+)?)", result_id)  # every second one is a number
+    return [(float(p), "") if index % 2 else (math.inf, p) for index, p in enumerate(pieces)]
 
 
 def json_text(record: BaseModel) -> str:
-    """JSON that reads back as the same record, and is the same text for the same record."""
+    """Returns JSON that reads back as the same record; the same text for the same record."""
     data = _without_nan(record.model_dump(mode="json"))
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def record_file(result_id: str, folder: Path) -> Path:
-    """Where the record of a scenario is kept below the folder of a report."""
+    """Returns the path of a scenario's record below the folder of a report."""
     return folder / FOLDER / file_name(result_id)
 
 
@@ -69,9 +71,9 @@ def write_result(result: Result, folder: Path) -> Path:
 
 
 def with_earlier_figures(result: Result, folder: Path) -> Result:
-    """The result; of a scenario that did not run now, with the figures that its record holds.
+    """Returns the result; if the scenario did not run now, with the figures of its record.
 
-    So data that is not on this machine, or a Ctrl-C, costs nobody the figures of another run.
+    So missing data or a Ctrl-C does not remove the figures of an earlier run.
     """
     if result.histories or result.status not in ("skipped", "not reached"):
         return result
@@ -81,38 +83,38 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     if earlier.id != result.id or not earlier.histories:
         return result
-    state = {"status": result.status, "reason": result.reason, "told": result.told}
+    state = {"status": result.status, "reason": result.reason, "local_reason": result.local_reason}
     return earlier.model_copy(update=state)
 
 
 def is_recorded(result: Result, folder: Path) -> bool:
-    """Whether the record below `folder` is that of this very result."""
+    """Returns whether the record below `folder` is that of exactly this result."""
     path = record_file(result.id, folder)
     return path.is_file() and path.read_bytes() == json_text(result).encode()
 
 
 def read_results(folder: Path) -> list[Result]:
-    """All records below `folder`, by id.
+    """Returns all records below `folder`, sorted by id.
 
     Raises:
         FederatedError: there are none, or one of them is not a record.
 
     """
-    found = sorted((folder / FOLDER).glob("*.json"))
-    if not found:
+    files = sorted((folder / FOLDER).glob("*.json"))
+    if not files:
         raise FederatedError(
             f"{folder / FOLDER}: no records there; make some with --fed-report={folder}"
         )
-    return sorted(map(read_result, found), key=lambda r: natural(r.id))
+    return sorted(map(read_result, files), key=lambda r: natural(r.id))
 
 
 def count_records(folder: Path) -> int:
-    """How many records there are below `folder`."""
+    """Returns the number of records below `folder`."""
     return sum(1 for _ in (folder / FOLDER).glob("*.json"))
 
 
 def read_result(path: Path) -> Result:
-    """One record.
+    """Reads one record.
 
     Raises:
         FederatedError: it cannot be read, or is not a record.
@@ -120,12 +122,12 @@ def read_result(path: Path) -> Result:
     """
     try:
         return parse_result(path.read_bytes(), str(path))
-    except OSError as bad:
-        raise FederatedError(f"{path}: cannot be read: {bad.strerror}") from bad
+    except OSError as error:
+        raise FederatedError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def parse_result(text: bytes, name: str) -> Result:
-    """The record that a file of this name holds.
+    """Parses the content of a file of this name as a record.
 
     Raises:
         FederatedError: it is not a record.
@@ -133,10 +135,10 @@ def parse_result(text: bytes, name: str) -> Result:
     """
     try:
         return Result.model_validate_json(text.decode("utf-8"))
-    except UnicodeDecodeError as bad:
-        raise FederatedError(f"{name}: not a result record (not UTF-8)") from bad
-    except ValidationError as bad:
-        first = bad.errors()[0]
+    except UnicodeDecodeError as error:
+        raise FederatedError(f"{name}: not a result record (not UTF-8)") from error
+    except ValidationError as error:
+        first = error.errors()[0]
         raise FederatedError(
             f"{name}: not a result record ({first['loc']}: {first['msg']})"
-        ) from bad
+        ) from error

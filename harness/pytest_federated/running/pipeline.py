@@ -73,7 +73,7 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
     submit(planned, options)
     early_stop = _early_stop(planned, options)
     references: dict[str, Sequence[TrainingHistory]] = {}
-    with signals.kept(options.timeout) as check:
+    with signals.delivered(options.timeout) as check:
         watching = [TimeLimit(check), *observers, *([early_stop] if early_stop else [])]
         histories, reused = _train_all(planned, 0, options, watching, early_stop)
         diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")

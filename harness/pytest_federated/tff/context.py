@@ -43,7 +43,7 @@ class Runtime:
         return tff
 
     def _connect(self) -> Any:
-        """The channel to the worker, which is started if need be.
+        """Returns the channel to the worker, which is started if need be.
 
         Raises:
             RuntimeUnavailable: the runtime was stopped, or the worker died or cannot be started.
@@ -74,10 +74,10 @@ _runtime: Union[Runtime, RemoteRuntime, None] = None
 def runtime(
     threads: Optional[int] = None, workers: tuple[str, ...] = ()
 ) -> Union[Runtime, RemoteRuntime]:
-    """The runtime of this process: of the remote `workers`, or without any a local one.
+    """Returns the runtime of this process: on the remote `workers`, or a local one without any.
 
-    It is made at the first call and when `workers` are others than before; `threads`, which only
-    a local one heeds, counts when it is made.
+    It is created by the first call, and anew when `workers` change. `threads` counts when a local
+    one is created.
     """
     global _runtime
     if _runtime is not None and _runtime.addresses != workers:
@@ -89,8 +89,8 @@ def runtime(
 
 
 def shutdown() -> None:
-    """Ends this process's worker, or leaves the remote ones. A later `runtime()` begins anew."""
+    """Ends this process's worker, or leaves the remote ones; a later `runtime()` starts anew."""
     global _runtime
-    ended, _runtime = _runtime, None  # first, so that an interrupt leaves none that was stopped
+    ended, _runtime = _runtime, None  # first, so that an interrupt leaves no stopped one behind
     if ended is not None:
         ended.stop()

@@ -16,10 +16,10 @@ _DISPOSE_SECONDS = 5
 
 
 def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
-    """A `tff.framework.ExecutorFactory` on the worker that `connect` gives the channel to.
+    """Returns a `tff.framework.ExecutorFactory` on the worker whose channel `connect` returns.
 
-    It keeps one executor for each number of clients. `connect` is asked before each computation:
-    it may raise, and with another channel than before all executors are made anew.
+    It keeps one executor for each number of clients. `connect` is called before each computation:
+    it may raise, and if it returns another channel than before, all executors are created anew.
     """
 
     class Executor(tff.framework.RemoteExecutor):
@@ -27,7 +27,7 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
 
         def __init__(self, stub: Any) -> None:
             super().__init__(stub)
-            self._sent: dict[int, tuple[Any, Any]] = {}  # by id, with what bears it
+            self._sent: dict[int, tuple[Any, Any]] = {}  # by id, with the object that has it
 
         async def create_value(self, value: Any, type_spec: Any = None) -> Any:
             if not isinstance(value, tff.framework.ConcreteComputation):

@@ -14,49 +14,49 @@ _QUICK = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backo
 
 
 def open_channel(address: str) -> Any:
-    """A gRPC channel to ``host:port``, in plain text."""
+    """Returns a gRPC channel to ``host:port``, without encryption."""
     import grpc
 
-    # With its scheme, as gRPC would take the host of "dns:8000" for one.
+    # With the scheme, as gRPC would take the host of "dns:8000" for one.
     return grpc.insecure_channel(f"dns:///{address}", [*CHANNEL_OPTIONS, *_QUICK])
 
 
 def ping(channel: Any, seconds: float) -> Any:
-    """A `grpc.Future` that ends when the worker answers, or fails after `seconds`."""
+    """Returns a `grpc.Future` that ends when the worker answers, or fails after `seconds`."""
     return channel.unary_unary(PING_METHOD).future(b"", timeout=seconds, wait_for_ready=True)
 
 
-def timed_out(pinged: Any) -> bool:
-    """Whether this ping has ended for want of an answer."""
+def timed_out(reply: Any) -> bool:
+    """Returns whether a ping has ended without an answer."""
     import grpc
 
-    return pinged.done() and pinged.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    return reply.done() and reply.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def no_answer(pinged: Any, seconds: float) -> Optional[str]:
-    """Waits for a ping to end and says what was wrong, or None."""
+def no_answer(reply: Any, seconds: float) -> Optional[str]:
+    """Waits for a ping to end and returns what was wrong, or None."""
     import grpc
 
-    if pinged.exception() is None:
+    if reply.exception() is None:
         return None
-    if pinged.code() is grpc.StatusCode.UNIMPLEMENTED:
+    if reply.code() is grpc.StatusCode.UNIMPLEMENTED:
         return "what answers there is not a TFF worker"
-    if timed_out(pinged):
+    if timed_out(reply):
         return f"no answer within {seconds:g} s"
-    return str(pinged.details() or pinged.code())
+    return str(reply.details() or reply.code())
 
 
 def silent(addresses: Sequence[str], seconds: float) -> dict[str, str]:
-    """The addresses at which no TFF worker answers within `seconds`, and why."""
+    """Returns the addresses whose TFF worker does not answer within `seconds`, with the reasons."""
     channels = {address: open_channel(address) for address in addresses}
     pings = {address: ping(channel, seconds) for address, channel in channels.items()}
-    reasons = {address: no_answer(pinged, seconds) for address, pinged in pings.items()}
+    reasons = {address: no_answer(reply, seconds) for address, reply in pings.items()}
     for channel in channels.values():
         channel.close()
     return {address: reason for address, reason in reasons.items() if reason}
 
 
-def demand(addresses: Sequence[str]) -> None:
+def require_answers(addresses: Sequence[str]) -> None:
     """Checks that all workers answer.
 
     Raises:

@@ -28,20 +28,20 @@ _is_cut_off = False
 
 
 def be_loud() -> None:
-    """Lets TensorFlow and TFF write to the terminal what they like (``pytest -vv``)."""
+    """Lets TensorFlow and TFF write their messages to the terminal (``pytest -vv``)."""
     global _quiet
     _quiet = False
 
 
 def log_level() -> str:
-    """Value of TF_CPP_MIN_LOG_LEVEL for this process and its workers."""
+    """Returns TF_CPP_MIN_LOG_LEVEL for this process and its workers."""
     return "3" if _quiet else os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
 
 
 def missing() -> Optional[str]:
-    """One line that says why TFF cannot be imported here and what to do, or None.
+    """Returns one line that says why TFF cannot be imported here and what to do, or None.
 
-    Looks only; imports nothing.
+    Nothing is imported.
     """
     if find_spec("tensorflow_federated") and find_spec("tensorflow"):
         return None
@@ -64,7 +64,7 @@ def missing() -> Optional[str]:
 def import_tff() -> Any:
     """Imports TensorFlow and TFF and returns the module `tensorflow_federated`.
 
-    It takes no time of a limit, and neither that nor a Ctrl-C cuts it off.
+    The time limit does not count its time; neither the limit nor a Ctrl-C cuts it off.
 
     Raises:
         RuntimeUnavailable: it is missing or broken; the message has the command to run.
@@ -95,7 +95,7 @@ def import_tff() -> Any:
 
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
-    """Python's garbage collector rests: it takes a seventh of the import, and finds nothing."""
+    """Turns the garbage collector off: it takes a seventh of the import, and frees nothing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -106,25 +106,25 @@ def _without_collector() -> Iterator[None]:
 
 
 def _repair() -> str:
-    """The command that puts right what is installed in another version than we require."""
+    """Returns the command that installs what is there in another version than required."""
     unmet = []
     for text in requires("pytest-federated") or []:
-        wanted = Requirement(text)
-        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
+        package = Requirement(text)
+        if package.marker and not package.marker.evaluate({"extra": ""}):
             continue
         try:
-            met = wanted.specifier.contains(version(wanted.name), prereleases=True)
+            is_met = package.specifier.contains(version(package.name), prereleases=True)
         except PackageNotFoundError:
-            met = False
-        if not met:
-            unmet.append(f"'{wanted.name}{wanted.specifier}'")
+            is_met = False
+        if not is_met:
+            unmet.append(f"'{package.name}{package.specifier}'")
     what = " ".join(unmet) or f"--force-reinstall --no-deps tensorflow-federated=={TFF_VERSION}"
     return f"pip install {what} ({_UV})"
 
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Keeps start-up messages and deprecation warnings of TensorFlow and TFF to themselves."""
+    """Hides start-up messages and deprecation warnings of TensorFlow and TFF."""
     if not _quiet:
         yield
         return

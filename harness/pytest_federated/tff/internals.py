@@ -140,7 +140,7 @@ def _with_memory() -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
 def build_training_loop() -> Any:
     """Returns TFF's loop over a client's batches inside a graph, which its processes train with.
 
-    Public are only whole client works; an algorithm with corrections of its own needs the loop.
+    Only whole client works are public; an algorithm that corrects gradients needs the loop.
     """
     import tensorflow_federated as tff
     from tensorflow_federated.python.learning import loop_builder
@@ -172,7 +172,7 @@ def adaptive_clip_noise_params(
     """Returns the noise multiplier of the sum, and the deviation of the noise on the count.
 
     Together they cost what `noise_multiplier` says (Andrew et al., arXiv:1905.03871, section 3).
-    Public is only the whole aggregator, whose noise comes from the clock.
+    Only the whole aggregator is public, and its noise is seeded by the clock.
     """
     from tensorflow_federated.python.aggregators import differential_privacy
 
@@ -184,8 +184,8 @@ def adaptive_clip_noise_params(
 def replace_sums(query: Any, with_noise: Callable[[float, float], Any]) -> None:
     """Replaces both sums of a new `tfp.QuantileAdaptiveClipSumQuery` by `with_noise(clip, stddev)`.
 
-    The query has no parameter for them, and its own take their noise from the clock. Only this
-    object is changed.
+    The query has no parameter for them, and seeds their noise by the clock. Only this object is
+    changed.
     """
     plain = query._sum_query
     query._sum_query = with_noise(plain._l2_norm_clip, plain._stddev)
@@ -197,7 +197,7 @@ def replace_sums(query: Any, with_noise: Callable[[float, float], Any]) -> None:
 def num_stddevs(wrap_probability: float) -> float:
     """Returns how many deviations a normal variable exceeds with this probability.
 
-    Public is only the whole aggregator of distributed DP, whose randomness comes from the clock.
+    Only the whole aggregator of distributed DP is public; it is seeded by the clock.
     """
     from tensorflow_federated.python.aggregators import distributed_dp
 
@@ -223,7 +223,7 @@ def scale_factor(
 def walsh_hadamard_transform(rows: Any) -> Any:
     """Returns the transform of each row, float32 (n, power of two).
 
-    Public is only the whole aggregator, whose signs come from the clock.
+    Only the whole aggregator is public, and its signs are seeded by the clock.
     """
     from tensorflow_federated.python.aggregators import hadamard
 

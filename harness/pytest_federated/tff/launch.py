@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def main() -> None:
-    """Asks, checks that it was not too late, and becomes the worker."""
+    """Asks the kernel, checks that it was not too late, and becomes the worker."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the request was in force

@@ -1,7 +1,7 @@
-"""TFF's own workers on other machines: each computes for some of the clients of a round.
+"""TFF's workers on other machines: each computes for some of the clients of a round.
 
-Each worker has the same share of the clients in every round. When one is lost, another does its
-share, in the same round: nothing else changes, so neither do the numbers.
+Each worker has the same share of the clients in every round. When one is lost, another takes over
+its share, in the same round: nothing else changes, so neither do the numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.compiler import context_arguments
 from pytest_federated.tff.event_loop import EventLoopThread
 from pytest_federated.tff.executors import executor_factory
-from pytest_federated.tff.health import demand, no_answer, open_channel, ping, silent, timed_out
+from pytest_federated.tff.health import (
+    no_answer,
+    open_channel,
+    ping,
+    require_answers,
+    silent,
+    timed_out,
+)
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import context_without_retries
 from pytest_federated.tff.sharding import divided_context
@@ -35,7 +42,7 @@ class WorkerLost(UserWarning):
 
 
 class _Lost(Exception):
-    """Why a worker cannot go on."""
+    """A worker cannot go on; the message says why."""
 
 
 class Worker:
@@ -43,12 +50,12 @@ class Worker:
 
     Attributes:
         address: ``host:port``.
-        lost: why it is not used any more, or None.
+        lost: why it is no longer used, or None.
 
     """
 
     def __init__(self, tff: Any, address: str, compiler: Any) -> None:
-        """`compiler` makes of a computation what TFF's workers understand."""
+        """`compiler` turns a computation into the form that TFF's workers execute."""
         self.address = address
         self.lost: Optional[str] = None
         self._channel = open_channel(address)
@@ -85,20 +92,20 @@ class Worker:
                     raise _Lost(reason) from error
 
     async def _watched(self, work: Any) -> Any:
-        """Awaits `work`, and asks all the while whether the worker is there.
+        """Awaits `work`, and pings the worker until it is done.
 
-        A machine that is switched off or cut off closes no connection. gRPC's own keepalive does
-        not do: servers hang up on who pings them more often than every five minutes.
+        A machine that is switched off or cut off closes no connection. gRPC's keepalive does not
+        help: servers hang up on clients that ping more often than every five minutes.
         """
-        task, pinged = asyncio.ensure_future(work), None
+        task, reply = asyncio.ensure_future(work), None
         while not (await asyncio.wait({task}, timeout=_PING_EVERY_SECONDS))[0]:
-            if pinged is not None and timed_out(pinged):
+            if reply is not None and timed_out(reply):
                 self._channel.close()  # ends the work, with an error that does not matter
                 await asyncio.wait({task})
                 task.exception()
                 raise _Lost(f"no answer within {SILENT_SECONDS:g} s")
-            if pinged is None or pinged.done():
-                pinged = ping(self._channel, SILENT_SECONDS)
+            if reply is None or reply.done():
+                reply = ping(self._channel, SILENT_SECONDS)
         return task.result()
 
     def _gone(self) -> Optional[str]:
@@ -118,7 +125,7 @@ class Worker:
 
 
 def _is_of_the_connection(error: Any) -> bool:
-    """Whether TFF would try again: the connection broke, or the worker knows no such executor."""
+    """Returns whether TFF would retry: the connection broke, or the worker lost the executor."""
     import tensorflow_federated as tff
 
     return isinstance(error, tff.framework.RetryableError)
@@ -134,7 +141,7 @@ class Workers:
         return len(self._workers)
 
     async def invoke(self, position: int, computation: Any, argument: Any) -> Any:
-        """Runs a computation on the worker at `position`, or where that is lost on another.
+        """Runs a computation on the worker at `position`, or on another if that one is lost.
 
         Raises:
             RuntimeUnavailable: all are lost.
@@ -168,7 +175,7 @@ class Workers:
             )
 
     def take_back(self) -> None:
-        """Uses lost workers again that answer now."""
+        """Uses those lost workers again that answer now."""
         if lost := [worker for worker in self._workers if worker.lost]:
             gone = silent([worker.address for worker in lost], _RETURN_SECONDS)
             for worker in lost:
@@ -184,7 +191,7 @@ class RemoteRuntime:
     """TFF, ready to execute on remote workers."""
 
     def __init__(self, addresses: tuple[str, ...]) -> None:
-        """`addresses` as `parse_addresses` gives them."""
+        """`addresses` as `parse_addresses` returns them."""
         self.addresses = addresses
         self._workers: Optional[Workers] = None
         self._context: Any = None
@@ -200,7 +207,7 @@ class RemoteRuntime:
         """
         tff = import_tff()
         if self._workers is None:
-            demand(self.addresses)
+            require_answers(self.addresses)
             compiler = _compiler(tff)
             self._workers = Workers([Worker(tff, a, compiler) for a in self.addresses])
             self._context = divided_context(tff, self._workers)
@@ -216,7 +223,7 @@ class RemoteRuntime:
 
 
 def _compiler(tff: Any) -> Any:
-    """TFF's compiler for all workers together: once for a computation, one thread at a time."""
+    """Returns TFF's compiler for all workers: once per computation, in one thread at a time."""
     remembered = functools.lru_cache(_MAX_COMPILED)(context_arguments(tff)["compiler_fn"])
     lock = threading.Lock()
 

@@ -17,7 +17,7 @@ from pytest_federated.tff.worker import READY_SECONDS, command, ending, environm
 def serve(port: int, threads: Optional[int] = None) -> None:
     """Runs a worker until SIGINT or SIGTERM, and says in one line when it is ready.
 
-    It listens on all of the machine's addresses: TFF's binary knows no other way.
+    It listens on all of the machine's addresses: TFF's binary has no option for that.
 
     Args:
         port: to listen on, from 1 to 65535.
@@ -27,13 +27,13 @@ def serve(port: int, threads: Optional[int] = None) -> None:
         RuntimeUnavailable: TFF is missing, the port is taken, or the worker ended by itself.
 
     """
-    _demand_free(port)
+    _require_free_port(port)
     signal.signal(signal.SIGTERM, _stop)
     process = subprocess.Popen(
         command(port),
         env=environment(threads),
         stdin=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for us, who then end the worker
+        start_new_session=True,  # Ctrl-C is for this process, which then ends it
     )
     try:
         _await_ready(process, port)
@@ -51,8 +51,8 @@ def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _demand_free(port: int) -> None:
-    """GRPC's servers share ports: two workers on one would each get some of the other's calls."""
+def _require_free_port(port: int) -> None:
+    """Checks the port: gRPC servers share ports, and each would get some of the other's calls."""
     try:
         socket.create_server(("", port)).close()
     except OSError as error:
@@ -64,10 +64,10 @@ def _demand_free(port: int) -> None:
 def _await_ready(process: subprocess.Popen[bytes], port: int) -> None:
     channel = open_channel(f"localhost:{port}")
     with contextlib.closing(channel):
-        pinged = ping(channel, READY_SECONDS)
-        while not pinged.done():
+        reply = ping(channel, READY_SECONDS)
+        while not reply.done():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 code = process.wait(timeout=0.1)
                 raise RuntimeUnavailable(f"TFF's worker process did not start ({ending(code)})")
-        if reason := no_answer(pinged, READY_SECONDS):
+        if reason := no_answer(reply, READY_SECONDS):
             raise RuntimeUnavailable(f"TFF's worker process did not start: {reason}")

@@ -27,12 +27,12 @@ class Pool(Protocol):
 
 
 def divided_context(tff: Any, workers: Pool) -> Any:
-    """A `tff.framework.SyncContext`; with one worker, nothing is divided, and anything runs."""
+    """Returns a `tff.framework.SyncContext`; one worker runs everything, undivided."""
     struct = tff.structure.Struct.unnamed
     form: Any = None  # the three parts of the computation under way
 
     class Share(tff.framework.AsyncContext):
-        """What TFF takes for one worker: a fixed share of the clients.
+        """A fixed share of the clients, which TFF takes for one worker.
 
         TFF would merge results as they come in, and fail with the first share that fails. Here
         all outcomes, failures too, are collected until no share is running, and then merged in
@@ -59,15 +59,15 @@ def divided_context(tff: Any, workers: Pool) -> Any:
             return await workers.invoke(self._position, computation, argument)
 
         async def _merged(self, outcomes: dict[int, Any]) -> Any:
-            parts = [outcomes[position] for position in sorted(outcomes)]
-            for part in parts:
-                if isinstance(part, Exception):
-                    raise part
-            whole = parts[0]
-            for part in parts[1:]:
-                both = struct(whole, part)
-                whole = await workers.invoke(self._position, form.merge, both)
-            return whole
+            in_order = [outcomes[position] for position in sorted(outcomes)]
+            for outcome in in_order:
+                if isinstance(outcome, Exception):
+                    raise outcome
+            merged = in_order[0]
+            for outcome in in_order[1:]:
+                both = struct(merged, outcome)
+                merged = await workers.invoke(self._position, form.merge, both)
+            return merged
 
     class Context(tff.framework.SyncContext):
         def __init__(self) -> None:
@@ -99,15 +99,15 @@ def undividable(computation: Any) -> Optional[str]:
 def _form(computation: Any) -> Any:
     import tensorflow_federated as tff
 
-    def is_at_clients(of: Any) -> bool:
-        return isinstance(of, tff.FederatedType) and of.placement is tff.CLIENTS
+    def is_at_clients(tff_type: Any) -> bool:
+        return isinstance(tff_type, tff.FederatedType) and tff_type.placement is tff.CLIENTS
 
     try:
         form = tff.backends.native.compile_to_mergeable_comp_form(simulated(computation))
     except (TypeError, ValueError) as error:
         raise _refused("one of its aggregations needs the result of another") from error
     if tff.types.contains(form.after_merge.type_signature.result, is_at_clients):
-        # TFF returns them in the order in which the workers happen to finish.
+        # TFF would return them in the order in which the workers happen to finish.
         raise _refused("its clients keep results of their own from round to round")
     return form
 

@@ -1,8 +1,8 @@
-"""The user's own data files that scenarios name: finding them, and telling them apart.
+"""The user's data files that scenarios name: finding them, and recognizing them by content.
 
 A path is looked for where the user's functions are: beside the scenario file, then where pytest
-runs. What a file holds, not when it changed, is part of what a training depends on, so a copy on
-another machine is the same file.
+runs. A training depends on what a file contains, not on when it changed, so a copy on another
+machine counts as the same file.
 """
 
 from __future__ import annotations
@@ -27,81 +27,81 @@ class _IsFile:
     """Marks a key as one that names a file or a folder."""
 
 
-# The annotation of a key that names a data file of the user's, or a folder of them.
+# The annotation of a key that names one of the user's data files, or a folder of them.
 UserPath = Annotated[str, Field(min_length=1), _IsFile()]
 
 
-def find(given: str, key: str, *, folder: bool = False) -> Path:
-    """The file of that path: absolute, or relative to one of the user's own folders.
+def find(name: str, key: str, *, folder: bool = False) -> Path:
+    """Returns the file of that name: absolute, or relative to one of the user's folders.
 
     Args:
-        given: as the scenario has it; ``~`` is the home folder.
-        key: of the scenario, for messages.
-        folder: whether a folder is wanted.
+        name: the path as the scenario has it; ``~`` is the home folder.
+        key: the scenario's key, for messages.
+        folder: whether to find a folder instead of a file.
 
     Raises:
-        DataError: there is no such file, or it is a folder, or the other way round.
+        DataError: it does not exist, or is a folder where a file is needed, or the reverse.
 
     """
-    candidates = _candidates(given)
-    found = next((c for c in candidates if c.exists()), None)
+    candidates = _candidates(name)
+    path = next((c for c in candidates if c.exists()), None)
     what = "folder" if folder else "file"
-    if found is None:
+    if path is None:
         where = (
             ""
-            if Path(given).expanduser().is_absolute()
+            if Path(name).expanduser().is_absolute()
             else "; looked in the scenario's folder and in the folder where pytest runs"
         )
-        raise DataError(f"{key}: there is no {what} {given!r}{where}{_nearest(candidates)}")
-    if found.is_dir() != folder:
-        is_one = "a folder" if found.is_dir() else "a file"
-        raise DataError(f"{key}: {given!r} is {is_one}; a {what} is needed")
-    return found
+        raise DataError(f"{key}: there is no {what} {name!r}{where}{_nearest(candidates)}")
+    if path.is_dir() != folder:
+        actual = "a folder" if path.is_dir() else "a file"
+        raise DataError(f"{key}: {name!r} is {actual}; a {what} is needed")
+    return path
 
 
 def fingerprints(section: BaseModel) -> dict[str, str]:
-    """Of each path that a validated section names, the file's `fingerprint`."""
-    return {given: fingerprint(given) for given in marked(section, _IsFile)}
+    """Returns the `fingerprint` of each file that a validated section names, by its path."""
+    return {name: fingerprint(name) for name in marked(section, _IsFile)}
 
 
-def fingerprint(given: str) -> str:
-    """Hash of what a file holds, or of the names and contents of all files below a folder.
+def fingerprint(name: str) -> str:
+    """Returns a hash of a file's content, or of the names and contents of all files of a folder.
 
     Returns:
-        64 hexadecimal digits; nothing for a path that is not there.
+        64 hexadecimal digits; an empty text where the path does not exist.
     """
-    found = next((c for c in _candidates(given) if c.exists()), None)
-    return "" if found is None else of_path(found)
+    path = next((c for c in _candidates(name) if c.exists()), None)
+    return "" if path is None else path_hash(path)
 
 
-def of_path(path: Path, of: Optional[Callable[[Path], str]] = None) -> str:
-    """Hash of a file that is there, or of a folder's files and their names: 64 hexadecimal digits.
+def path_hash(path: Path, hash_file: Optional[Callable[[Path], str]] = None) -> str:
+    """Returns a hash of an existing file, or of a folder's files and names: 64 hexadecimal digits.
 
-    `of` gives the hash of one file, as `of_file` does.
+    `hash_file` returns the hash of one file; `file_hash` by default.
     """
-    of = of or of_file
+    hash_file = hash_file or file_hash
     if path.is_file():
-        return of(path)
+        return hash_file(path)
     digest = hashlib.sha256()
     for file in sorted(f for f in path.rglob("*") if f.is_file()):
-        digest.update(repr((file.relative_to(path).as_posix(), of(file))).encode())
+        digest.update(repr((file.relative_to(path).as_posix(), hash_file(file))).encode())
     return digest.hexdigest()
 
 
-def of_file(file: Path) -> str:
-    """Hash of what a file holds, read anew only when it has changed: 64 hexadecimal digits."""
-    return _of_file(file, *stamp(file))
+def file_hash(file: Path) -> str:
+    """Returns a hash of a file's content, 64 hexadecimal digits; reads it only if it changed."""
+    return _file_hash(file, *stamp(file))
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in nanoseconds: with the same, a file is not read again."""
+    """Returns size in bytes and time of change in nanoseconds: they tell whether a file changed."""
     stat = file.stat()
     return stat.st_size, stat.st_mtime_ns
 
 
-def _candidates(given: str) -> list[Path]:
-    """Where it may be: the only one for an absolute path."""
-    path = Path(given).expanduser()
+def _candidates(name: str) -> list[Path]:
+    """Returns the places where a file may be; one for an absolute path."""
+    path = Path(name).expanduser()
     if path.is_absolute():
         return [path]
     return [folder / path for folder in folders()]
@@ -119,7 +119,7 @@ def _nearest(candidates: list[Path]) -> str:
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _of_file(file: Path, size: int, changed: int) -> str:
+def _file_hash(file: Path, size: int, changed: int) -> str:
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while block := opened.read(_BLOCK):

@@ -11,32 +11,31 @@ from typing import Union
 
 OURS = __name__.partition(".")[0]
 PACKAGE_FOLDERS = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
-STANDARD: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset()) | frozenset(
-    sys.builtin_module_names
-)
+_NAMED: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset[str]())  # of Python 3.10
+STANDARD = _NAMED | frozenset(sys.builtin_module_names)
 _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple(
     str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-# Of all scenarios so far; what is in one of them is the user's own wherever it is.
+# The folders of all scenarios so far; what is in one of them is the user's, wherever it is.
 scenario_folders: set[str] = set()
 
 
-def has_scenarios(folder: Path) -> None:
-    """Says that a folder has scenarios, whose modules are not for those of other folders."""
+def add_scenario_folder(folder: Path) -> None:
+    """Records that a folder has scenarios: scenarios of other folders do not see its modules."""
     scenario_folders.add(str(folder.absolute()))
 
 
 def is_installed(path: Union[str, Path]) -> bool:
-    """Whether a file or folder belongs to Python or to its installed packages."""
+    """Returns whether a file or folder belongs to Python or to its installed packages."""
     resolved = Path(path).resolve()
-    # Packages may be of several environments, as with system packages or `uv run --with`.
+    # There may be packages of several environments, as with system packages or `uv run --with`.
     is_package = not PACKAGE_FOLDERS.isdisjoint(resolved.parts)
     return is_package or str(resolved).startswith(_INSTALLED)
 
 
 def is_taken(top: str) -> bool:
-    """Whether a standard or an installed module has that name."""
+    """Returns whether a standard or an installed module has that name."""
     return top in STANDARD or _is_installed_name(top, tuple(sys.path))
 
 

@@ -16,34 +16,41 @@ _SUFFIXES = (*EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a module is: its file, None for a namespace package, and the folders of a package."""
+    """The place of a module.
+
+    Attributes:
+        file: its file; None for a namespace package.
+        folders: the folders of a package; None for a module that is no package.
+        is_users: whether it is the user's, and not installed.
+
+    """
 
     file: Optional[Path]
     folders: Optional[tuple[str, ...]]
-    is_own: bool = True
+    is_users: bool = True
 
 
-def look_in(part: str, folders: Iterable[str]) -> Optional[Place]:
-    """The first module or package of that name in these folders, or a package without a file."""
-    portions = []
+def find_in(name: str, folders: Iterable[str]) -> Optional[Place]:
+    """Returns the first module or package of that name in these folders, or a namespace package."""
+    portions: list[str] = []
     for folder in folders:
-        base = Path(folder, part)
+        base = Path(folder, name)
         if base.is_dir():
             for suffix in _SUFFIXES:
                 if (file := base / f"__init__{suffix}").is_file():
                     return Place(file, (str(base),))
             portions.append(str(base))
         for suffix in _SUFFIXES:
-            if (file := Path(folder, part + suffix)).is_file():
+            if (file := Path(folder, name + suffix)).is_file():
                 return Place(file, None)
     return Place(None, tuple(portions)) if portions else None
 
 
-def ordinary(top: str) -> Optional[Place]:
-    """Where Python itself would find a top-level module now."""
+def find_as_python(top: str) -> Optional[Place]:
+    """Returns where Python itself would find a top-level module now."""
     spec = None
     for finder in list(sys.meta_path):
-        # pytest's own only rewrites assertions of what the others find; ours finds what is here.
+        # pytest's finder only rewrites assertions in what others find; ours would find this space.
         if type(finder).__module__.partition(".")[0] in ("_pytest", OURS):
             continue
         find = getattr(finder, "find_spec", None)
@@ -60,24 +67,24 @@ def ordinary(top: str) -> Optional[Place]:
     return None
 
 
-def is_another(module: Any, found: Place) -> bool:
-    """Whether a module that is imported is not the one of that file."""
-    if module is None or found.file is None:
+def is_another(module: Any, place: Place) -> bool:
+    """Returns whether an imported module is not the one at that place."""
+    if module is None or place.file is None:
         return False
     file = getattr(module, "__file__", None)
-    return file is None or Path(file).resolve() != found.file.resolve()
+    return file is None or Path(file).resolve() != place.file.resolve()
 
 
 def folder_of(top: str) -> str:
-    """The folder from which a top-level module was imported."""
+    """Returns the folder from which a top-level module was imported."""
     file = Path(getattr(sys.modules.get(top), "__file__", None) or "")
     return str(file.parent.parent if file.stem == "__init__" else file.parent)
 
 
-def shown_name(name: str, found: Place) -> str:
-    """A module's `__name__`: another one where an installed or a standard module is called so."""
+def unique_name(name: str, place: Place) -> str:
+    """Returns a module's `__name__`: a longer one where a standard or installed module has it."""
     top, dot, rest = name.partition(".")
     if not is_taken(top):
         return name
-    depth = name.count(".") + (found.folders is not None)
-    return f"{top}@{(found.file or Path('/')).parents[depth]}{dot}{rest}" if found.file else name
+    depth = name.count(".") + (place.folders is not None)
+    return f"{top}@{place.file.parents[depth]}{dot}{rest}" if place.file else name

@@ -1,8 +1,8 @@
-"""The user's own modules: each scenario's folder comes first, whatever else is called the same.
+"""The user's modules: each scenario's folder comes first, whatever else has the same name.
 
-While a scenario runs, its folders are the first in which everybody finds what is not installed.
-Its modules are those of a `Space`, which keeps them apart from others of the same names. A module
-that has the name of an installed or a standard one is seen by the user's own code only.
+While a scenario runs, everybody looks first in its folders for what is not installed. Its modules
+belong to a `Space`, which keeps them apart from others of the same names. A module that has the
+name of an installed or a standard one is seen by the user's code only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
@@ -23,7 +23,7 @@ from pytest_federated.user.sys_modules import Replacement
 
 
 class _Context(NamedTuple):
-    """What `own_folders` was called with."""
+    """The arguments of a call of `own_folders`."""
 
     space: Space
     root: Optional[Path]
@@ -33,13 +33,13 @@ _contexts: list[_Context] = []
 
 
 @contextlib.contextmanager
-def own_folders(*folders: Path, root: Optional[Path] = None) -> Iterator[None]:
+def own_folders(*folders: Path, root: Optional[Path] = None) -> Generator[None, None, None]:
     """Lets the user's modules and data files be found in `folders`, the first one first.
 
     Args:
         folders: that of the scenario file, then others.
-        root: of the project: code is told apart by its place below it. The second folder where
-            nothing is said.
+        root: the project's root: code is identified by its path below it. By default the second
+            of the folders, if there is one.
 
     """
     paths = tuple(dict.fromkeys(str(f.absolute()) for f in folders))
@@ -50,9 +50,9 @@ def own_folders(*folders: Path, root: Optional[Path] = None) -> Iterator[None]:
     foreign = context.space.foreign()
     for name in context.space.shadowed(foreign):
         replacement.show(name, None)
-    # What is in the scenario's folders is not to hide what TensorFlow imports; `_Finder` finds it.
-    served = foreign | {folder for folder in paths if Path(folder).name not in PACKAGE_FOLDERS}
-    removed = [(place, p) for place, p in enumerate(sys.path) if str(Path(p).absolute()) in served]
+    # The scenario's folders must not hide what TensorFlow imports; `_Finder` finds their modules.
+    hidden = foreign | {folder for folder in paths if Path(folder).name not in PACKAGE_FOLDERS}
+    removed = [(i, p) for i, p in enumerate(sys.path) if str(Path(p).absolute()) in hidden]
     for _, entry in removed:
         sys.path.remove(entry)
     _contexts.append(context)
@@ -65,53 +65,53 @@ def own_folders(*folders: Path, root: Optional[Path] = None) -> Iterator[None]:
     finally:
         _remove(_contexts, context)
         _remove(sys_modules.active, replacement)
-        for place, entry in removed:
-            sys.path.insert(place, entry)
+        for index, entry in removed:
+            sys.path.insert(index, entry)
         replacement.restore()
 
 
 def folders() -> tuple[Path, ...]:
-    """Where the user's modules and data files are looked for, the first one first."""
+    """Returns the folders in which the user's modules and data files are looked for, in order."""
     if _contexts and _contexts[-1].space.folders:
         return tuple(map(Path, _contexts[-1].space.folders))
-    there = [Path(p).absolute() for p in sys.path if p and Path(p).is_dir() and not is_installed(p)]
-    return tuple(dict.fromkeys([*there, Path.cwd()]))
+    users = [Path(p).absolute() for p in sys.path if p and Path(p).is_dir() and not is_installed(p)]
+    return tuple(dict.fromkeys([*users, Path.cwd()]))
 
 
 def root() -> Optional[Path]:
-    """The root of the project, where one is known."""
+    """Returns the root of the project, or None where it is not known."""
     return _contexts[-1].root if _contexts else None
 
 
 def place(file: Path) -> str:
-    """How a file is called on every machine: by its path below the root of the project."""
+    """Returns a file's path below the project's root, which is the same on every machine."""
     top = root()
     return file.name if top is None else Path(os.path.relpath(file, top.resolve())).as_posix()
 
 
 def space() -> Space:
-    """The modules that the current scenario sees."""
+    """Returns the modules that the current scenario sees."""
     return _contexts[-1].space if _contexts else space_for(())
 
 
 def space_of(file: Path) -> tuple[Space, str]:
-    """The modules that a file sees which was imported by others, as a conftest.py by pytest.
+    """Returns what a file sees that others have imported, such as a conftest.py by pytest.
 
     Returns:
-        The modules, and the name of the file's own among them.
+        The modules that it sees, and its own name among them.
     """
-    parts, top = [file.stem] if file.stem != "__init__" else [], file.parent
+    names, top = [file.stem] if file.stem != "__init__" else [], file.parent
     while (top / "__init__.py").exists() and top != top.parent:
-        parts, top = [top.name, *parts], top.parent
+        names, top = [top.name, *names], top.parent
     if is_installed(file) and str(file.parent) not in {*scenario_folders, *space().folders}:
-        return space_for(()), ".".join(parts)
+        return space_for(()), ".".join(names)
     # The last one for `from ..lib import x`, which pytest's mode importlib allows in any folder.
-    seen = (str(top), str(file.parent), *space().folders, str(file.parent.parent))
-    return space_for(tuple(dict.fromkeys(seen))), ".".join(parts)
+    visible = (str(top), str(file.parent), *space().folders, str(file.parent.parent))
+    return space_for(tuple(dict.fromkeys(visible))), ".".join(names)
 
 
 def import_file(file: Path) -> None:
-    """Imports a file that others import elsewhere, as pytest does a conftest.py.
+    """Imports a file that others import in other commands, such as pytest a conftest.py.
 
     Raises:
         Exception: whatever importing it raises.
@@ -121,7 +121,7 @@ def import_file(file: Path) -> None:
 
 
 class _Finder:
-    """While a scenario runs, others too find in its folders what is not installed."""
+    """Lets everybody find, in the folders of the scenario that runs, what is not installed."""
 
     def find_spec(
         self, name: str, path: Optional[Sequence[str]] = None, target: Any = None
@@ -135,5 +135,5 @@ _finder = _Finder()
 
 
 def _remove(stack: list[Any], entry: object) -> None:
-    """Removes this very entry, wherever it is."""
+    """Removes this very object from the stack, wherever it is."""
     del stack[next(i for i, other in enumerate(stack) if other is entry)]

@@ -1,9 +1,9 @@
-"""Which scenarios are now read or run."""
+"""The folder of the scenarios that are being read or run."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Optional
 
@@ -11,8 +11,8 @@ _read_from: list[Path] = []  # the folders of scenario files, the current one la
 
 
 @contextlib.contextmanager
-def read_from(folder: Path) -> Iterator[None]:
-    """Says in which folder the scenarios are that are now read or run."""
+def read_from(folder: Path) -> Generator[None, None, None]:
+    """Sets the folder of the scenarios that the block reads or runs."""
     _read_from.append(folder.resolve())
     try:
         yield
@@ -21,5 +21,5 @@ def read_from(folder: Path) -> Iterator[None]:
 
 
 def scenario_folder() -> Optional[Path]:
-    """The folder of the scenarios that are now read or run; None where they are in no file."""
+    """Returns the folder of the scenarios being read or run; None where they are in no file."""
     return _read_from[-1] if _read_from else None

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Source(NamedTuple):
-    """A file of the user's code, and what it holds."""
+    """A file of the user's code, and its content."""
 
     file: Path
     content: bytes
@@ -22,7 +22,7 @@ class Source(NamedTuple):
         return self.file.suffix in SOURCE_SUFFIXES
 
 
-Sources = Mapping[str, Source]  # by the name of the module
+Sources = Mapping[str, Source]  # by module name
 
 
 class Node(NamedTuple):
@@ -34,10 +34,10 @@ class Node(NamedTuple):
 
 @functools.lru_cache(maxsize=1 << 12)
 def imports_of(content: bytes, package: str) -> tuple[str, ...]:
-    """Names of the modules that the source of a module in `package` may import."""
+    """Returns the names of the modules that the source of a module in `package` may import."""
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # importing it will say what is wrong
+    except (SyntaxError, ValueError):  # the error of its import says more
         return ()
     names: list[str] = []
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""Who is in `sys.modules` under which name, while scenarios run."""
+"""Entries of `sys.modules` that are replaced while scenarios run."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Optional
 
 
 class Replacement:
-    """Entries of `sys.modules` that were replaced, and are put back."""
+    """Replaces entries of `sys.modules`, and puts the former ones back."""
 
     def __init__(self, owner: object) -> None:
-        """`owner` is who sees its own modules there."""
+        """`owner` is the space whose modules are shown."""
         self.owner = owner
         self._before: dict[str, Optional[types.ModuleType]] = {}
 
     def show(self, name: str, module: Optional[types.ModuleType]) -> None:
-        """Has everybody see `module` under that name; none where it is None."""
+        """Shows `module` to everybody under that name; no module where it is None."""
         self._before.setdefault(name, sys.modules.get(name))
         put(name, module)
 
     def restore(self) -> None:
-        """Puts back what was there."""
+        """Puts the former entries back."""
         for name, module in self._before.items():
             put(name, module)
 
     def has(self, name: str) -> bool:
-        """Whether the entry of that name was replaced."""
+        """Returns whether the entry of that name was replaced."""
         return name in self._before
 
     def before(self, name: str) -> Optional[types.ModuleType]:
-        """What had that name before."""
+        """Returns the module that had that name before."""
         return self._before[name]
 
 
-active: list[Replacement] = []  # those of scenarios that run, the innermost last
+active: list[Replacement] = []  # of the scenarios that run, the innermost last
 
 
 def outside(name: str) -> Optional[types.ModuleType]:
-    """The module of that name that all others see, those of pytest's conftest.py too."""
+    """Returns the module of that name that is seen outside scenarios, as by a conftest.py."""
     for replacement in active:
         if replacement.has(name):
             return replacement.before(name)

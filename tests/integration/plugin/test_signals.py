@@ -28,7 +28,7 @@ from scenario_texts import LONG, TINY
 
 
 def test_an_interrupt_that_became_another_exception() -> None:
-    with pytest.raises(KeyboardInterrupt), signals.kept():
+    with pytest.raises(KeyboardInterrupt), signals.delivered():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
@@ -43,7 +43,7 @@ def test_an_interrupt_that_was_dropped(ask: bool) -> None:
 
     thing = Something()
     kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), signals.kept() as check:
+    with pytest.raises(KeyboardInterrupt), signals.delivered() as check:
         del thing  # Python prints what a callback raises, and goes on
         assert kept() is None
         if ask:
@@ -59,7 +59,7 @@ def _xla_gc_callback(number: int) -> None:
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, None), (signal.SIGALRM, 60)])
 def test_an_interrupt_that_python_would_drop_is_raised_again(number: int, seconds: int) -> None:
     wanted = KeyboardInterrupt if number == signal.SIGINT else TimeLimitExceeded
-    with pytest.raises(wanted), signals.kept(seconds):
+    with pytest.raises(wanted), signals.delivered(seconds):
         _xla_gc_callback(number)
         time.sleep(10)
         pytest.fail("it did not come again")
@@ -68,12 +68,12 @@ def test_an_interrupt_that_python_would_drop_is_raised_again(number: int, second
 
 
 def test_other_exceptions_stay_what_they_are() -> None:
-    with pytest.raises(ValueError, match="mine"), signals.kept():
+    with pytest.raises(ValueError, match="mine"), signals.delivered():
         raise ValueError("mine")
 
 
 def test_the_handler_is_given_back() -> None:
-    with signals.kept():
+    with signals.delivered():
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -84,7 +84,7 @@ def test_someone_elses_handler_is_left_alone() -> None:
 
     before = signal.signal(signal.SIGINT, own)
     try:
-        with signals.kept():
+        with signals.delivered():
             assert signal.getsignal(signal.SIGINT) is own
     finally:
         signal.signal(signal.SIGINT, before)
@@ -95,7 +95,7 @@ def test_another_thread_is_left_alone() -> None:
 
     def work() -> None:
         try:
-            with signals.kept() as check:
+            with signals.delivered() as check:
                 check()
         except BaseException as error:
             failed.append(error)
@@ -134,7 +134,7 @@ def _is_whole() -> bool:
 
 def test_the_limit_waits_for_an_import_and_then_interrupts(library: Path) -> None:
     library.write_text(struck(signal.SIGALRM))
-    with pytest.raises(TimeLimitExceeded), signals.kept(60):
+    with pytest.raises(TimeLimitExceeded), signals.delivered(60):
         importlib.import_module("some_library")
         time.sleep(30)
         pytest.fail("it did not strike")
@@ -146,14 +146,14 @@ def test_an_import_without_end_is_interrupted(
 ) -> None:
     monkeypatch.setattr(signals, "_IMPORT_SECONDS", 0.2)
     library.write_text("import time\ntime.sleep(30)\n")
-    with pytest.raises(TimeLimitExceeded), signals.kept(0.1):
+    with pytest.raises(TimeLimitExceeded), signals.delivered(0.1):
         importlib.import_module("some_library")
     assert "some_library" not in sys.modules
 
 
 def test_ctrl_c_waits_for_an_import(library: Path) -> None:
     library.write_text(struck(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), signals.kept():
+    with pytest.raises(KeyboardInterrupt), signals.delivered():
         importlib.import_module("some_library")
         time.sleep(30)
         pytest.fail("it did not strike")
@@ -164,7 +164,7 @@ def test_ctrl_c_waits_for_an_import_where_the_alarm_is_someone_elses(library: Pa
     library.write_text(struck(signal.SIGINT))
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     try:
-        with pytest.raises(KeyboardInterrupt), signals.kept() as check:
+        with pytest.raises(KeyboardInterrupt), signals.delivered() as check:
             importlib.import_module("some_library")
             check()
             pytest.fail("check raises")
@@ -175,14 +175,14 @@ def test_ctrl_c_waits_for_an_import_where_the_alarm_is_someone_elses(library: Pa
 
 def test_a_second_ctrl_c_does_not_wait(library: Path) -> None:
     library.write_text(struck(signal.SIGINT, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), signals.kept():
+    with pytest.raises(KeyboardInterrupt), signals.delivered():
         importlib.import_module("some_library")
     assert not _is_whole()
 
 
 def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
     library.write_text(struck(signal.SIGALRM, signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), signals.kept(60):
+    with pytest.raises(KeyboardInterrupt), signals.delivered(60):
         importlib.import_module("some_library")
         time.sleep(30)
     assert _is_whole()
@@ -190,7 +190,7 @@ def test_ctrl_c_comes_before_a_limit_that_waits(library: Path) -> None:
 
 def test_a_block_within_an_import_is_interrupted(library: Path) -> None:
     library.write_text(
-        "from pytest_federated.core import signals\nimport signal\nwith signals.kept():\n"
+        "from pytest_federated.core import signals\nimport signal\nwith signals.delivered():\n"
         "    signal.raise_signal(signal.SIGINT)\n    raise ValueError\n"
     )
     with pytest.raises(KeyboardInterrupt):
@@ -198,7 +198,7 @@ def test_a_block_within_an_import_is_interrupted(library: Path) -> None:
 
 
 def test_uncounted_time_takes_nothing_of_the_limit() -> None:
-    with signals.kept(60):
+    with signals.delivered(60):
         block = signals._running.get()
         assert block and block.end
         before = block.end
@@ -261,7 +261,7 @@ from pytest_federated.core import signals
 from pytest_federated.tff.imports import import_tff
 
 try:
-    with signals.kept({seconds}):
+    with signals.delivered({seconds}):
         try:
             import_tff()
         finally:

@@ -41,7 +41,7 @@ def test_clients_are_measured_on_what_they_train_on_where_they_hold_nothing_out(
 ) -> None:
     data = federation([40, 3, 17, 1, 30], 0)
     monkeypatch.setattr(
-        "pytest_federated.training.models.model._OUTPUTS", 3 * 7
+        "pytest_federated.training.models.model._MAX_OUTPUTS", 3 * 7
     )  # batches of seven
     history = trained(data)
     right = predicted(data, data.train.x) == data.train.y

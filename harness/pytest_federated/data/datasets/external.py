@@ -43,7 +43,7 @@ def fingerprints(settings: Section, cache: Cache) -> list[str]:
     The hashes of large files are kept in the cache folder, by size and modification time.
     """
     return [
-        user_files.of_path(path, lambda file: _of_file(file, cache)) if path.exists() else ""
+        user_files.path_hash(path, lambda file: _of_file(file, cache)) if path.exists() else ""
         for path in _read_by(settings, cache)
     ]
 
@@ -56,7 +56,7 @@ def _read_by(settings: Section, cache: Cache) -> Sequence[Path]:
 def _of_file(file: Path, cache: Cache) -> str:
     size, changed = user_files.stamp(file)
     if size < _LARGE:
-        return user_files.of_file(file)
+        return user_files.file_hash(file)
     hashes_file = cache.folder / _HASHES
     try:
         hashes = json.loads(hashes_file.read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def _of_file(file: Path, cache: Cache) -> str:
     key = f"{file.resolve()} {size} {changed}"
     if key not in hashes:
         hashes = {k: v for k, v in hashes.items() if not k.startswith(f"{file.resolve()} ")}
-        hashes[key] = user_files.of_file(file)
+        hashes[key] = user_files.file_hash(file)
         with contextlib.suppress(OSError):  # then it is hashed again next time
             write_text(hashes_file, json.dumps(hashes, indent=1, sort_keys=True))
     return hashes[key]

@@ -21,7 +21,9 @@ _NAMED = 20  # clients whose names fit
 _FEW_CELLS = 4000  # beyond, the map is one picture inside the SVG
 
 
-def label_map(label_counts: np.ndarray, names: Sequence[str], title: str, path: Path) -> None:
+def label_map(
+    label_counts: np.ndarray[Any, Any], names: Sequence[str], title: str, path: Path
+) -> None:
     """Draws int (clients, labels) counts as a heat map, with the clients' sizes beside it.
 
     Raises:

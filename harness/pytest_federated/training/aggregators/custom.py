@@ -7,7 +7,7 @@ from typing import Any
 from pytest_federated.core.errors import ModelError
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import aggregators
-from pytest_federated.user.functions import UserFunction, call, demand
+from pytest_federated.user.functions import UserFunction, call, require
 
 _KEY = "training.aggregator.tff"
 
@@ -29,7 +29,7 @@ def custom(
     Raises:
         ModelError: the function cannot be imported, raises, or returns something else.
     """
-    function = demand(tff, _KEY, ModelError)
+    function = require(tff, _KEY, ModelError)
     factory = call(function, {"clients": clients}, args, f"{_KEY}: {tff}", ModelError)
     library: Any = import_tff()
     if not isinstance(factory, library.aggregators.AggregationFactory):

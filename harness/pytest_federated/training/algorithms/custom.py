@@ -14,7 +14,7 @@ from pytest_federated.training.algorithms.algorithm import (
     algorithms,
 )
 from pytest_federated.training.engine.standard import TffAlgorithm
-from pytest_federated.user.functions import UserFunction, call, demand
+from pytest_federated.user.functions import UserFunction, call, require
 
 _KEY = "training.algorithm.tff"
 
@@ -44,7 +44,7 @@ def user_process(
     Source: TFF, the tutorial "Composing Learning Algorithms".
     """
     # TFF reads what it is given while it builds, and imports are not for that.
-    function = demand(tff, _KEY, ModelError)
+    function = require(tff, _KEY, ModelError)
     known = {
         "model_fn": inputs.model,
         "client_optimizer": inputs.client_optimizer,

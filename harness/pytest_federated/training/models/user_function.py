@@ -7,7 +7,7 @@ from typing import Any
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.models.keras_settings import load_with_settings
 from pytest_federated.training.models.model import Shape
-from pytest_federated.user.functions import call, demand
+from pytest_federated.user.functions import call, require
 
 
 def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
@@ -23,7 +23,7 @@ def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, 
     import tensorflow as tf
 
     # TFF builds models under autograph, which must not rewrite what happens at import.
-    load = tf.autograph.experimental.do_not_convert(demand)
+    load = tf.autograph.experimental.do_not_convert(require)
     function = load_with_settings(lambda: load(reference, f"model.{key}", ModelError))
     arguments = {
         "input_shape": shape.input_shape,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.optimizers.optimizer import optimizers
-from pytest_federated.user.functions import UserFunction, call, demand
+from pytest_federated.user.functions import UserFunction, call, require
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -26,7 +26,7 @@ def custom(
     import tensorflow_federated
 
     key = "training: the key tff of an optimizer"
-    optimizer = call(demand(tff, key, ModelError), {}, args, f"{key}: {tff}", ModelError)
+    optimizer = call(require(tff, key, ModelError), {}, args, f"{key}: {tff}", ModelError)
     if not isinstance(optimizer, tensorflow_federated.learning.optimizers.Optimizer):
         raise ModelError(
             f"{key}: {tff} gave {type(optimizer).__name__}, not a tff.learning.optimizers.Optimizer"

@@ -13,7 +13,7 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.tff.imports import import_tff
-from pytest_federated.user.functions import UserFunction, blamed, demand, first_line
+from pytest_federated.user.functions import UserFunction, blamed, first_line, require
 
 Arguments = Annotated[dict[str, Any], Field(description="Keyword arguments of the function.")]
 
@@ -50,7 +50,7 @@ def tff(
 
     """
     client_data = import_tff().simulation.datasets.ClientData
-    function = demand(tff, "data.dataset.tff", DataError)
+    function = require(tff, "data.dataset.tff", DataError)
     try:
         returned = function(**args)
     except Exception as error:
