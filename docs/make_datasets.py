@@ -27,10 +27,10 @@ the folder that `--fed-data-cache` names.
 Data sets with natural clients (writers, forms, roles) can be split by them, see
 [`natural`](splits.md#natural), [`group_natural`](splits.md#group_natural) and
 [`inner`](splits.md#inner); all can be split by labels and sizes. `pytest-federated describe
-FILE` shows what clients come out.
+FILE` shows the resulting clients.
 
-Most come with this package or those that it needs, or are fetched when a scenario first asks for
-them. To be fetched by hand, once, while online:
+Most come with this package or its dependencies, or are downloaded when a scenario first needs
+them. These have to be downloaded by hand, once:
 
 | data set | what to do |
 |---|---|
@@ -42,23 +42,23 @@ loader has made elsewhere into the data cache |
 On a machine that is never online, copy the data cache of one that is; `fashion_mnist` can also come
 from Debian's package `dataset-fashion-mnist`.
 
-A data set of your own is a function that takes a `Cache` and gives a `Dataset`, registered with
+A data set of your own is a function that takes a `Cache` and returns a `Dataset`, registered with
 `@pytest_federated.dataset("mine")`. Say `has_test_set=True` if it has a test set of its own, and
 name the files that it reads, so that a result is not taken from the cache of trainings once one of
-them has changed: `reads=lambda chosen, cache: [cache.folder / "mine.sqlite"]`. If clients are to
+them has changed: `reads=lambda settings, cache: [cache.folder / "mine.sqlite"]`. If clients are to
 train on images that are changed at random, the `x` of its training examples has a method
-`drawn(index, rng)` besides, which is asked in each round that a client takes part in.
+`augmented(index, rng)`, too, which is called in each round that a client takes part in.
 
-What a file may say by mistake is refused in one line, in all readers alike: columns that look like
+All readers refuse likely mistakes in a file, with a message of one line: columns that look like
 an index or an identifier, lines that do not fit the header, missing and infinite numbers, numbers
 so large that float32 merges them, and a test set that is the training set. Images are in [0, 1],
-whether they have 8 or 16 bits, in files or in arrays. What a function of your own gives is looked
-at, too: a label for each example, 0 to `num_classes - 1`, and finite features.
+whether they have 8 or 16 bits, in files or in arrays. The result of a function of your own is
+checked, too: a label for each example, 0 to `num_classes - 1`, and finite features.
 """
 
 
 def main() -> None:
-    """Writes the page into the folder named on the command line, or here."""
+    """Writes the page into the folder named on the command line, or into this one."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     entries = [datasets[name] for name in datasets.names()]
     parts = [INTRODUCTION, _contents(entries), *(as_entry(e, _origin(e)) for e in entries)]

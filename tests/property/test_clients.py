@@ -162,7 +162,7 @@ def test_a_trace_that_has_changed_is_read_again(trace: Callable[[str], None]) ->
         (HEADER + "0,1\n", "times.csv:2: got 2 columns; must be client, first_round, last_round"),
         (
             HEADER + "0,1,2\n\n4,1,2\n",
-            "times.csv:4: client: got '4'; there are 4 clients, by name 'client-0' and so on, or "
+            "times.csv:4: client: got '4'; there are 4 clients, by name (such as 'client-0'), or "
             "by number 0 to 3",
         ),
         (

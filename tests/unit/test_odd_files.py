@@ -121,12 +121,12 @@ IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
     "PassengerId": (
         lambda: as_csv(noise(PassengerId=GAPS), index=False),
         ["PassengerId"],
-        "has another number in every row",
+        "has a different number in every row",
     ),
     "patient_id": (
         lambda: as_csv(noise(patient_id=GAPS[ORDER]), index=False),
         ["patient_id"],
-        "has another number in every row",
+        "has a different number in every row",
     ),
     "large": (
         lambda: as_csv(noise(q=10**18 + ORDER), index=False),
@@ -141,12 +141,12 @@ IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
     "category": (
         lambda: {**as_csv(noise(word=WORDS), index=False), "categories": ["word"]},
         ["word"],
-        "has another value in every row",
+        "has a different value in every row",
     ),
     "category of numbers": (
         lambda: {**as_csv(noise(code=GAPS), index=False), "categories": ["code"]},
         ["code"],
-        "has another number in every row",
+        "has a different number in every row",
     ),
     "parquet": (
         lambda: as_parquet(noise().iloc[ORDER]),

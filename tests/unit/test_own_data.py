@@ -75,8 +75,8 @@ def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list
     ("column", "message"),
     [
         ([0, 1.5], "here, row 2: 1.5 is no whole number"),
-        ([0, np.nan], "here, row 2: nothing stands there"),
-        (np.array(["a", None], object), "here, row 2: nothing stands there"),
+        ([0, np.nan], "here, row 2: the value is missing"),
+        (np.array(["a", None], object), "here, row 2: the value is missing"),
         (np.array(["a", "b", 3.5], object), "here, row 3: 3.5 is neither text nor a whole number"),
         (np.zeros((2, 3)), "here: one value for each example is needed, not (3,)"),
         (np.zeros(2, complex), "here: text or whole numbers are needed, not values of type "),
@@ -266,9 +266,9 @@ BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: a number is missing (NaN)"),
     ({"61.25": "heavy"}, {}, "visits.csv: column 'weight', row 3: 'heavy' is no number; list the "
      "columns to learn from under features, and those of words also under categories"),
-    ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: nothing stands there"),
-    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: nothing stands there"),
-    ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: nothing stands there"),
+    ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: the value is missing"),
+    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: the value is missing"),
+    ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: the value is missing"),
     ({"55,f": "55,f,9"}, {}, "visits.csv cannot be read as a table: Error tokenizing data. "
      "C error: Expected 5 fields in line 5, saw 6"),
     ({TABLE: ""}, {}, "visits.csv cannot be read as a table: No columns to parse from file"),
@@ -343,7 +343,7 @@ def test_parquet_with_a_column_of_lists() -> None:
     ("rows", "message"),
     [
         ([[1.0, 2.0], [3.0]], "column 'x', row 2: 1 items; the row before has 2"),
-        ([[1.0], None], "column 'x', row 2: nothing stands there"),
+        ([[1.0], None], "column 'x', row 2: the list is missing"),
         ([[1.0], [None]], "column 'x', row 2: a number is missing (NaN)"),
     ],
 )
@@ -429,7 +429,7 @@ def test_image_folder_in_gray_at_one_size() -> None:
 def test_bad_image_folders(in_tmp_path: Path) -> None:
     Path("a/x").mkdir(parents=True)
     assert refusal(dataset, image_folder="a") == (
-        f"{in_tmp_path}/a: there are no images in it; they stand there as label/image.png"
+        f"{in_tmp_path}/a: there are no images in it; they must be there as label/image.png"
     )
     draw("a/x/1.png", COLORED[0])
     draw("a/x/2.png", COLORED[0, :3])
@@ -446,7 +446,7 @@ def test_bad_image_folders(in_tmp_path: Path) -> None:
     message = refusal(lambda: read.train.x[:])
     assert message.startswith(f"{in_tmp_path}/a/x/2.png cannot be read as an image: ")
     assert refusal(dataset, image_folder="a", by_client=True) == (
-        f"{in_tmp_path}/a/x/1.png: images stand in {in_tmp_path}/a as client/label/image"
+        f"{in_tmp_path}/a/x/1.png: images must be in {in_tmp_path}/a as client/label/image"
     )
     Path("a/x/2.png").unlink()
     draw("b/z/1.png", COLORED[0])

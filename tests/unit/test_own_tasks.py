@@ -103,7 +103,7 @@ def test_columns_of_tags_in_tables(in_tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         dataset(csv="a.csv", label=["wet", "cold", "dark"], task="tags")
     assert str(error.value) == (
-        f"{in_tmp_path}/a.csv: columns 'wet', 'cold', 'dark', row 8: nothing stands there"
+        f"{in_tmp_path}/a.csv: columns 'wet', 'cold', 'dark', row 8: the value is missing"
     )
 
 

@@ -80,7 +80,7 @@ def cohort_of_round(
 
     Args:
         data: the federation.
-        size: clients that the scenario asks for in each round.
+        size: clients in each round, as the scenario says.
         seed: of the training.
         round_number: from 1.
         work: batch size and local epochs, which give the local steps.
@@ -128,18 +128,18 @@ def _with_attacks(
     """Returns the cohort with its attackers' labels and factors."""
     if participation.attacks is None:
         return cohort
-    chosen = attack(participation.attacks)
+    effect = attack(participation.attacks)
     is_attacker = attackers(participation.attacks, len(data.population), seed)[cohort.clients]
     examples = [
-        Examples(own.x, chosen.labels(own.y, data.num_classes))
-        if attacks and chosen.labels
-        else own
-        for own, attacks in zip(cohort.examples, is_attacker)
+        Examples(honest.x, effect.labels(honest.y, data.num_classes))
+        if attacks and effect.labels
+        else honest
+        for honest, attacks in zip(cohort.examples, is_attacker)
     ]
     return replace(
         cohort,
         examples=examples,
-        factors=np.where(is_attacker, chosen.factor, 1.0).astype(np.float32),
+        factors=np.where(is_attacker, effect.factor, 1.0).astype(np.float32),
         attackers=int(is_attacker.sum()),
     )
 

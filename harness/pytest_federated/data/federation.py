@@ -85,31 +85,31 @@ class FederatedData:
             [
                 np.bincount(
                     classes_of(
-                        self._shifted("labels", self.train.y[own], client, TRAIN), self.task
+                        self._shifted("labels", self.train.y[positions], client, TRAIN), self.task
                     ),
                     minlength=self.num_classes,
                 )
-                for client, own in enumerate(self.clients)
+                for client, positions in enumerate(self.clients)
             ]
         )
 
     def examples(self, client: int, rng: Optional[np.random.Generator] = None) -> Examples:
-        """What a client trains on, with its shifts, in the order of its positions.
+        """Returns a client's training examples, with its shifts, in the order of its positions.
 
-        With `rng` also with what the data set changes at random in training.
+        With `rng`, they are also augmented where the data set says so.
         """
         return self._of(self.clients, client, TRAIN, rng)
 
     def validation_examples(self, client: int) -> Examples:
-        """What a client holds out for validation, with its shifts."""
+        """Returns the validation examples of a client, with its shifts."""
         return self._of(self.client_validation, client, VALIDATION)
 
     def test_examples(self, client: int) -> Examples:
-        """What a client holds out for testing, with its shifts."""
+        """Returns the test examples of a client, with its shifts."""
         return self._of(self.client_test, client, TEST)
 
     def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
-        """What a model of each client's own is tested on: what it holds out, or the test set."""
+        """Returns the test examples for the model of each client: its own, or the test set."""
         for client in range(len(self.clients)):
             examples = self.test_examples(client) if self.client_test else self.test
             if len(examples):
@@ -122,12 +122,12 @@ class FederatedData:
         part: int,
         rng: Optional[np.random.Generator] = None,
     ) -> Examples:
-        own = self.train.take(positions[client], rng)
+        examples = self.train.take(positions[client], rng)
         if not self.shift:
-            return own
+            return examples
         return Examples(
-            self._shifted("features", own.x, client, part),
-            self._shifted("labels", own.y, client, part),
+            self._shifted("features", examples.x, client, part),
+            self._shifted("labels", examples.y, client, part),
         )
 
     def _shifted(self, of: Part, values: np.ndarray, client: int, part: int) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""How non-IID a federation came out: figures of the clients' sizes and of their labels.
+"""Measures how non-IID a federation is, by the clients' sizes and their labels.
 
-Throughout, p_k is the distribution of labels at client k, p the one of all clients' examples
+Throughout, p_k is the distribution of labels at client k, p that of all clients' examples
 together, and n_k the number of examples of client k.
 """
 
@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict
 
 from pytest_federated.core.schema import Figure
 
-# Terms that a mean over pairs may have: pairs times labels. With more clients it is that of the
-# pairs among some of them, drawn at random but always the same: it would otherwise grow with the
-# square of the clients. So 2,000 clients are all compared where there are ten labels.
+# Most terms (pairs times labels) of a mean over pairs, whose number grows with the square of the
+# clients. With more, it is taken over the pairs among some clients, drawn at random but always the
+# same. With ten labels, up to 2,000 clients are all compared.
 _TERMS = 20_000_000
 _BLOCK = 1 << 18  # pairs times labels that are compared at a time
 
 
 class Heterogeneity(BaseModel):
-    """The figures. All are 0 for clients that are the same, but entropy, which is then largest.
+    """The measures. All but entropy, which is then largest, are 0 for identical clients.
 
     Attributes:
         smallest: examples of the smallest client.
@@ -30,7 +30,7 @@ class Heterogeneity(BaseModel):
         largest: examples of the largest client.
         gini: see `gini`.
         label_entropy: mean over clients of the entropy of p_k, in nats.
-        pooled_label_entropy: entropy of p, in nats: what each client would have, were all alike.
+        pooled_label_entropy: entropy of p, in nats: that of each client if all were alike.
         jensen_shannon: see `jensen_shannon`.
         hellinger: see `hellinger`.
         earth_mover: see `earth_mover`.
@@ -55,10 +55,10 @@ class Heterogeneity(BaseModel):
 def measure(
     label_counts: np.ndarray, unused: int = 0, sizes: Optional[np.ndarray] = None
 ) -> Heterogeneity:
-    """All figures of int (clients, labels) counts.
+    """Returns all measures for int (clients, labels) counts.
 
-    `sizes`, int (clients,), are the clients' examples where these have not one label each; no
-    client may be empty. Clients that have no label are left out of the figures of labels.
+    `sizes`, int (clients,), are the clients' numbers of examples if examples do not have one label
+    each; no client may be empty. Clients without labels are left out of the measures of labels.
     """
     of_labels: np.ndarray = label_counts.sum(axis=1)
     if sizes is None:
@@ -81,10 +81,10 @@ def measure(
 
 
 def gini(sizes: np.ndarray) -> float:
-    """Gini coefficient of the clients' sizes, 0 (all alike) to 1 (one has nearly all).
+    """Returns the Gini coefficient of the clients' sizes, 0 (all alike) to 1 (one has nearly all).
 
-    Sum over all pairs |n_i - n_j|, over twice the clients times the sum of sizes; computed from
-    sorted sizes. Source: C. Gini, Variabilità e mutabilità, 1912.
+    The sum over all pairs of |n_i - n_j|, divided by twice the number of clients times the sum of
+    sizes; computed from sorted sizes. Source: C. Gini, Variabilità e mutabilità, 1912.
     """
     ranks = np.arange(1, len(sizes) + 1)
     total = float(sizes.sum())
@@ -92,7 +92,7 @@ def gini(sizes: np.ndarray) -> float:
 
 
 def label_entropies(label_counts: np.ndarray) -> np.ndarray:
-    """Float (clients,): - sum over labels of p_k log p_k, in nats.
+    """Returns - sum over labels of p_k log p_k, in nats, float (clients,).
 
     Source: C. E. Shannon, A Mathematical Theory of Communication, 1948, section 6.
     """
@@ -100,28 +100,28 @@ def label_entropies(label_counts: np.ndarray) -> np.ndarray:
 
 
 def jensen_shannon(label_counts: np.ndarray) -> float:
-    """Mean over pairs of clients of the Jensen-Shannon distance, 0 to 1.
+    """Returns the mean over pairs of clients of the Jensen-Shannon distance, 0 to 1.
 
-    The square root of H((p_i + p_j) / 2) - (H(p_i) + H(p_j)) / 2, with H in bits. Of many
-    clients (2,000 with ten labels): over the pairs among as many, drawn at random.
+    The square root of H((p_i + p_j) / 2) - (H(p_i) + H(p_j)) / 2, with H in bits. With more than
+    2,000 clients (for ten labels), over the pairs among 2,000 of them, drawn at random.
     Source: D. M. Endres, J. E. Schindelin, A New Metric for Probability Distributions, IEEE
     Trans. Inf. Theory 49(7), 2003; for federations: D. M. Jimenez G. et al., FedArtML, IEEE
     Access 12, 2024.
     """
     shares = _paired(_shares(label_counts))
-    own = _entropy(shares)
+    entropies = _entropy(shares)
 
     def distances(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        divergence = _entropy((shares[i] + shares[j]) / 2) - (own[i] + own[j]) / 2
+        divergence = _entropy((shares[i] + shares[j]) / 2) - (entropies[i] + entropies[j]) / 2
         return np.sqrt(np.clip(divergence / np.log(2), 0, 1))
 
     return _mean_over_pairs(shares, distances)
 
 
 def hellinger(label_counts: np.ndarray) -> float:
-    """Mean over pairs of clients of the Hellinger distance, 0 to 1.
+    """Returns the mean over pairs of clients of the Hellinger distance, 0 to 1.
 
-    The square root of 1 - sum over labels of sqrt(p_i p_j). Of many clients: as above.
+    The square root of 1 - sum over labels of sqrt(p_i p_j). With many clients: as above.
     Source: E. Hellinger, J. reine angew. Math. 136, 1909; for federations: FedArtML, as above.
     """
     roots = np.sqrt(_paired(_shares(label_counts)))
@@ -133,11 +133,11 @@ def hellinger(label_counts: np.ndarray) -> float:
 
 
 def earth_mover(label_counts: np.ndarray) -> float:
-    """Earth mover's distance of the clients' labels to those of all, 0 to 2.
+    """Returns the earth mover's distance of the clients' labels to those of all, 0 to 2.
 
-    Sum over labels of |p_k - p|, and of these the mean weighted by n_k / n.
+    The sum over labels of |p_k - p|, and of these the mean weighted by n_k / n.
     Source: Y. Zhao et al., Federated Learning with Non-IID Data, arXiv:1806.00582
-    (proposition 3.1), where any two labels lie equally far from each other.
+    (proposition 3.1), where any two labels are equally far apart.
     """
     sizes = label_counts.sum(axis=1)
     pooled = _shares(label_counts.sum(axis=0, keepdims=True))
@@ -154,10 +154,10 @@ def _entropy(shares: np.ndarray) -> np.ndarray:
 
 
 def _paired(shares: np.ndarray) -> np.ndarray:
-    most = max(2, math.isqrt(2 * _TERMS // shares.shape[1]))
-    if len(shares) <= most:
+    limit = max(2, math.isqrt(2 * _TERMS // shares.shape[1]))
+    if len(shares) <= limit:
         return shares
-    return shares[np.random.default_rng(0).choice(len(shares), most, replace=False)]
+    return shares[np.random.default_rng(0).choice(len(shares), limit, replace=False)]
 
 
 def _mean_over_pairs(
@@ -165,7 +165,7 @@ def _mean_over_pairs(
 ) -> float:
     i, j = np.triu_indices(len(shares), k=1)
     if not len(i):
-        return 0.0  # one client differs from none
+        return 0.0  # a single client
     step = max(1, _BLOCK // shares.shape[1])
     blocks = (slice(start, start + step) for start in range(0, len(i), step))
     return float(sum(distances(i[b], j[b]).sum() for b in blocks) / len(i))

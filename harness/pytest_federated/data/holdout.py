@@ -81,7 +81,7 @@ def _stratified(labels: np.ndarray, fraction: float, rng: np.random.Generator) -
 
 
 def _strata(labels: np.ndarray) -> np.ndarray:
-    """What keeps its proportions: the label, or nothing where an example has several labels."""
+    """Returns the classes whose proportions are kept: the labels, or one for several labels."""
     return labels if labels.ndim == 1 else np.zeros(len(labels), np.int8)
 
 

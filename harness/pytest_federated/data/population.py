@@ -15,7 +15,7 @@ class Population:
 
     Attributes:
         names: the clients' names.
-        sizes: int (clients,), examples that each of them trains on.
+        sizes: int (clients,), the number of examples that each trains on.
 
     """
 

@@ -22,10 +22,10 @@ class Data(Section):
 
     With `holdout: global` the fractions are taken from all examples before the split. With
     `holdout: per_client` they are taken from each client after it, and the common test set is
-    what the clients hold out, together. Both times labels keep their proportions.
+    what the clients hold out, together. In both cases, labels keep their proportions.
 
-    `test_fraction` is 0.2 unless given; a data set with a test set of its own keeps that as the
-    common one, and has no `test_fraction` unless each client holds something out.
+    `test_fraction` is 0.2 by default; the test set of a data set that has its own is the common
+    one, and there is no `test_fraction` unless each client holds something out.
     """
 
     dataset: Annotated[Section, Choice(datasets)]
@@ -36,8 +36,8 @@ class Data(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Data:
         entry = datasets.entry(self.dataset)
-        own = has_test_set(self.dataset.model_dump())
-        if self.test_fraction is not None and own and self.holdout == "global":
+        has_own = has_test_set(self.dataset.model_dump())
+        if self.test_fraction is not None and has_own and self.holdout == "global":
             raise problem("test_fraction", f"{entry.name} has a test set of its own; leave it out")
         if sum(self.fractions) >= 1:
             raise problem(
@@ -50,8 +50,8 @@ class Data(Section):
     @property
     def fractions(self) -> tuple[float, float]:
         """The shares of the examples that are held out for validation and for testing."""
-        own = has_test_set(self.dataset.model_dump())
-        test = 0.0 if own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
+        has_own = has_test_set(self.dataset.model_dump())
+        test = 0.0 if has_own and self.holdout == "global" else self.test_fraction or _TEST_FRACTION
         return self.validation_fraction or 0.0, test
 
 

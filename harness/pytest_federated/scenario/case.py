@@ -11,12 +11,12 @@ from pytest_federated.scenario.schema import Scenario
 
 @dataclass(frozen=True)
 class Case:
-    """One scenario to run: a document of a file, one variant of its matrix, or one of Python.
+    """One scenario to run: a document of a file, a variant of its matrix, or one from Python.
 
     Attributes:
         scenario: what to run.
         variant: the part of the id in brackets, empty without a matrix.
-        file: the file, as `loader.load_file` got it; empty for a scenario written in Python.
+        file: the file, as passed to `loader.load_file`; empty for a scenario written in Python.
         line: first line of its document, from 1; 0 without a file.
         siblings: all variants of the document's matrix, this one too; empty without a matrix.
 
@@ -30,5 +30,5 @@ class Case:
 
     @property
     def id(self) -> str:
-        """Name and variant, as in ``digits-label-skew[alpha=0.1]``."""
+        """The name and the variant, as in ``digits-label-skew[alpha=0.1]``."""
         return self.scenario.id(self.variant)

@@ -1,4 +1,4 @@
-"""pydantic's errors, written for the reader of a scenario file."""
+"""Explains pydantic's errors to the author of a scenario file."""
 
 from __future__ import annotations
 
@@ -38,36 +38,38 @@ _BOUNDS = {
 
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:
-    """One problem for each of the first things that pydantic found wrong with a document."""
+    """Returns one problem for each error of pydantic, of which only the first are shown."""
     problems: dict[tuple[Key, str], Problem] = {}
-    members: dict[Key, list[str]] = {}  # of a union: what each of them would have taken
-    for found in error.errors()[:MAX_PROBLEMS]:
-        path = _path(found, document.data)
-        if found["type"] in _TYPES and len(path) < len(found["loc"]):
-            members.setdefault(path, []).append(_TYPES[found["type"]])
-            message = f"got {brief(found['input'])}; must be {' or '.join(members[path])}"
+    members: dict[Key, list[str]] = {}  # the types that the members of a union accept
+    for details in error.errors()[:MAX_PROBLEMS]:
+        path = _path(details, document.data)
+        if details["type"] in _TYPES and len(path) < len(details["loc"]):
+            members.setdefault(path, []).append(_TYPES[details["type"]])
+            message = f"got {brief(details['input'])}; must be {' or '.join(members[path])}"
             problems = {k: v for k, v in problems.items() if k[0] != path}
         else:
-            message = _message(found, path, document.data)
+            message = _message(details, path, document.data)
         place = document.place(path)
         key = ".".join(str(p) for p in path)
         problems[path, message] = Problem(place.file, place.line, key, message)
     return list(problems.values())
 
 
-def _path(found: ErrorDetails, data: Any) -> Key:
-    """The key path of an error: without what pydantic adds for the members of a union, and with
-    the key, or dotted path of keys, that a validator of the whole section blames.
+def _path(details: ErrorDetails, data: Any) -> Key:
+    """Returns the key path of an error.
+
+    It is without what pydantic adds for the members of a union, and with the key, or dotted path of
+    keys, that a validator of a whole section blames.
     """
     path: list[Union[str, int]] = []
-    for part in found["loc"]:
+    for part in details["loc"]:
         here = _at(data, tuple(path), None)
-        is_key = isinstance(here, dict) and (part in here or found["type"] == "missing")
+        is_key = isinstance(here, dict) and (part in here or details["type"] == "missing")
         if is_key or (isinstance(here, list) and isinstance(part, int)):
             path.append(part)
-    if found["type"] == "missing" and path[-1:] != [found["loc"][-1]]:
-        path.append(found["loc"][-1])  # of a choice in its short form, such as split: dirichlet
-    blamed = found.get("ctx", {}).get("key")
+    if details["type"] == "missing" and path[-1:] != [details["loc"][-1]]:
+        path.append(details["loc"][-1])  # for a choice in its short form, such as split: dirichlet
+    blamed = details.get("ctx", {}).get("key")
     return (*path, *blamed.split(".")) if blamed else tuple(path)
 
 
@@ -80,38 +82,38 @@ def _at(data: Any, path: Key, otherwise: Any) -> Any:
     return data if data is not None else otherwise
 
 
-def _message(found: ErrorDetails, path: Key, data: Any) -> str:
-    kind, given, context = found["type"], found["input"], found.get("ctx", {})
+def _message(details: ErrorDetails, path: Key, data: Any) -> str:
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
         return f"unknown key; {suggest(path[-1], _allowed_keys(path[:-1], data))}"
     if kind == "missing":
         return "missing; it has no default"
     if kind == "scenario":
-        message, given = found["msg"], _at(data, path, given)
+        message, value = details["msg"], _at(data, path, value)
         return (
-            message if message.startswith(("got ", "missing")) else f"got {brief(given)}; {message}"
+            message if message.startswith(("got ", "missing")) else f"got {brief(value)}; {message}"
         )
     if kind in _BOUNDS:
         words, limit = _BOUNDS[kind]
-        return f"got {brief(given)}; must be {words} {context[limit]:g}"
+        return f"got {brief(value)}; must be {words} {context[limit]:g}"
     if kind in _TYPES:
-        return f"got {brief(given)}; must be {_TYPES[kind]}"
+        return f"got {brief(value)}; must be {_TYPES[kind]}"
     if kind == "literal_error":
         allowed = [w.strip("'") for w in context["expected"].replace(" or ", ", ").split(", ")]
-        return f"got {brief(given)}; {suggest(given, allowed)}"
+        return f"got {brief(value)}; {suggest(value, allowed)}"
     if kind == "string_pattern_mismatch":  # user_code.UserFunction is the only one with a pattern
-        return f'got {brief(given)}; must be "module:function", such as "my_pkg.models:build"'
+        return f'got {brief(value)}; must be "module:function", such as "my_pkg.models:build"'
     if kind == "too_short":
-        return f"got {brief(given)}; must have at least {context['min_length']} item(s)"
-    return f"got {brief(given)}; {found['msg'][:1].lower()}{found['msg'][1:]}"
+        return f"got {brief(value)}; must have at least {context['min_length']} item(s)"
+    return f"got {brief(value)}; {details['msg'][:1].lower()}{details['msg'][1:]}"
 
 
 def _allowed_keys(path: Key, data: Any) -> list[str]:
-    """The keys that the mapping at `path` may have."""
+    """Returns the keys that the mapping at `path` may have."""
     model: Optional[type[BaseModel]] = Scenario
     field: Optional[FieldInfo] = None
     for depth, part in enumerate(path):
-        if isinstance(part, str):  # and not the place in a list, whose items the field describes
+        if isinstance(part, str):  # not a position in a list, whose items the field describes
             field = _fields(model).get(part) if model else None
         model = _model_of(field, _at(data, path[: depth + 1], None)) if field else None
     names = list(_fields(model)) if model else []
@@ -127,15 +129,15 @@ def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
         if isinstance(note, Choices):
             return note.model()
     if choice := choice_of(field):
-        chosen = choice.registry.normalize(value)
-        name = chosen.get("kind") if isinstance(chosen, dict) else None
-        known = isinstance(name, str) and name in choice.registry
-        return choice.registry[str(name)].params if known else None
+        settings = choice.registry.normalize(value)
+        name = settings.get("kind") if isinstance(settings, dict) else None
+        is_known = isinstance(name, str) and name in choice.registry
+        return choice.registry[str(name)].params if is_known else None
     return next((t for t in _types(field.annotation) if issubclass(t, BaseModel)), None)
 
 
 def _types(annotation: Any) -> Iterator[type]:
-    """The classes in an annotation such as Optional[Annotated[X, ...]]."""
+    """Yields the classes in an annotation such as Optional[Annotated[X, ...]]."""
     if isinstance(annotation, type):
         yield annotation
     for part in typing.get_args(annotation):

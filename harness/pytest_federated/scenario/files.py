@@ -1,4 +1,4 @@
-"""Finding scenario files, and reading many of them."""
+"""Finds scenario files, and reads many of them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def find_files(path: Path) -> list[Path]:
-    """The scenario files at or below `path`, sorted; without defaults and hidden ones.
+    """Returns the scenario files at or below `path`, sorted; without defaults and hidden files.
 
-    With folders that cannot be read, so that reading them says so.
+    Unreadable folders are among them, so that reading them reports the problem.
     """
     if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir may raise
         return [path]
     unreadable: list[Path] = []
     names: list[Path] = []
     for folder, folders, files in os.walk(
-        path, onerror=lambda bad: unreadable.append(Path(bad.filename))
+        path, onerror=lambda error: unreadable.append(Path(error.filename))
     ):
         folders[:] = [name for name in folders if not name.startswith(".")]
         names += [Path(folder) / name for name in files if not name.startswith(".")]
@@ -35,7 +35,7 @@ def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
     """Reads all scenarios at and below `paths`.
 
     Raises:
-        ScenarioError: with every problem of every file, and names used twice.
+        ScenarioError: files have problems, or use a name twice; it lists all problems.
 
     """
     cases: list[Case] = []
@@ -44,8 +44,8 @@ def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
     for file in reversed(files.values()):
         try:
             cases += load_file(file, root)
-        except ScenarioError as bad:
-            problems += bad.problems
+        except ScenarioError as error:
+            problems += error.problems
     problems += duplicates(cases, root)
     if problems:
         raise ScenarioError(problems)
@@ -53,7 +53,7 @@ def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:
 
 
 def duplicates(cases: Iterable[Case], root: Optional[Path] = None) -> list[Problem]:
-    """A problem for each scenario whose id another file has already used."""
+    """Returns a problem for each scenario whose name another file has already used."""
     first: dict[str, Case] = {}
     problems: dict[tuple[Path, str], Problem] = {}
     for case in cases:

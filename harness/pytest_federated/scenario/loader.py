@@ -1,4 +1,4 @@
-"""From a scenario file to validated scenarios."""
+"""Loads scenario files as validated scenarios."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
 def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
     """Reads all scenarios of a file, with the ``defaults.yaml`` of its folder applied.
 
-    Defaults of the folders above count too, the nearest first, up to the root of the project:
+    The defaults of the folders above apply too, the nearest first, up to the root of the project:
     the first folder with a ``.git``, ``pyproject.toml``, ``pytest.ini``, ``tox.ini`` or
     ``setup.cfg``.
 
     Args:
         file: the YAML file.
-        root: messages give paths relative to it, where they are below it.
+        root: messages show paths below this folder relative to it.
 
     Raises:
-        ScenarioError: with every problem of the file.
+        ScenarioError: the file has problems; it lists all of them.
 
     """
     with read_from(file.parent):
@@ -53,32 +53,32 @@ def _load_file(file: Path, root: Optional[Path]) -> list[Case]:
         for default in defaults:
             document = document.over(default)
         name = document.data.get("name")
-        loaded, found = _cases(document, file, line)
-        if len(cases) + len(loaded) > MAX_VARIANTS:
+        new_cases, new_problems = _cases(document, file, line)
+        if len(cases) + len(new_cases) > MAX_VARIANTS:
             message = f"has more than {MAX_VARIANTS:,} scenarios; put some into another file"
             raise ScenarioError([Problem(shown, line, "", message)])
         if isinstance(name, str) and name in first_line:
             place = document.place(("name",))
             message = f"got {name!r}; taken in line {first_line[name]}"
-            found.append(Problem(place.file, place.line, "name", message))
+            new_problems.append(Problem(place.file, place.line, "name", message))
         elif isinstance(name, str):
             first_line[name] = document.place(("name",)).line
-        cases += loaded
-        problems.update((str(p), p) for p in found)
+        cases += new_cases
+        problems.update((str(p), p) for p in new_problems)
     if problems:
         raise ScenarioError(problems.values())
     return cases
 
 
 def _write_out_choices(document: Document) -> None:
-    """Before defaults are filled in: {keras: ...} is another kind than {kind: mlp}."""
+    """Replaces the short forms of choices, so that defaults are compared by kind."""
     for path, registry in choices():
-        document.normalized(path, registry.normalize)
+        document.rewrite(path, registry.normalize)
 
 
 def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
     variants, problems = expand(document)
-    if not variants:  # what else is wrong is shown too
+    if not variants:  # the problems of the rest are shown too
         variants = [("", document.without("matrix"))]
     cases: list[Case] = []
     siblings: dict[str, Scenario] = {}
@@ -97,8 +97,8 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
             )
         try:
             scenario = Scenario.model_validate(filled.data)
-        except ValidationError as bad:
-            problems += explain(bad, filled)
+        except ValidationError as error:
+            problems += explain(error, filled)
             continue
         cases.append(Case(scenario, variant, file, line, siblings))
         if variant:
@@ -109,27 +109,27 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
 
 
 def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
-    """What expectations would compare with, and cannot."""
+    """Returns a problem for each expectation that cannot be compared as it asks."""
     problems = []
     for case in cases:
         try:
             compared(case)
-        except FederatedError as bad:
-            key, _, message = str(bad).partition(": ")
+        except FederatedError as error:
+            key, _, message = str(error).partition(": ")
             place = document.place(tuple(key.split(".")))
             problems.append(Problem(place.file, place.line, key, message))
     return problems
 
 
 def _defaults(file: Path, root: Optional[Path]) -> list[Document]:
-    found = []
+    documents = []
     for folder in resolved(file).parents:
-        if os.path.lexists(folder / DEFAULTS):  # a broken link is no reason to do without
-            found.append(_default(folder / DEFAULTS, root))
-            _write_out_choices(found[-1])
+        if os.path.lexists(folder / DEFAULTS):  # a broken link is reported, not passed over
+            documents.append(_default(folder / DEFAULTS, root))
+            _write_out_choices(documents[-1])
         if any(os.path.lexists(folder / marker) for marker in _ROOT_MARKERS):
             break
-    return found
+    return documents
 
 
 def _default(file: Path, root: Optional[Path]) -> Document:
@@ -141,14 +141,14 @@ def _default(file: Path, root: Optional[Path]) -> Document:
 
 
 def shown_path(file: Path, root: Optional[Path]) -> Path:
-    """The path that messages give: relative to `root`, or to here, where it is below that."""
+    """Returns the path for messages: relative to `root`, or the current folder, if below it."""
     try:
-        whole = resolved(file.parent) / file.name  # a link is shown by its own name
-        return whole.relative_to(resolved(root or Path.cwd()))
+        absolute = resolved(file.parent) / file.name  # a link is shown by its own name
+        return absolute.relative_to(resolved(root or Path.cwd()))
     except ValueError:
         return file
 
 
 def resolved(path: Path) -> Path:
-    """The path without links; of links in a circle, as far as they lead."""
+    """Returns the path without links; links in a circle are followed as far as they lead."""
     return Path(os.path.realpath(path))  # Path.resolve would raise

@@ -1,4 +1,4 @@
-"""What the expectations of a scenario compare it with: other scenarios, to be trained as well."""
+"""The scenarios with which the expectations of a scenario compare it; they are trained as well."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def _other(case: Case, reference: Reference, name: str) -> Scenario:
     siblings = case.siblings
     if reference.variant or not reference.algorithm:
         if reference.variant not in siblings:
-            known = suggest(reference.variant, siblings) if siblings else "there is no matrix"
+            hint = suggest(reference.variant, siblings) if siblings else "there is no matrix"
             raise FederatedError(
-                f"expect.{name}.relative_to: got '[{reference.variant}]'; no such variant; {known}"
+                f"expect.{name}.relative_to: got '[{reference.variant}]'; no such variant; {hint}"
             )
         return siblings[reference.variant]
     if reference.algorithm not in algorithms:
@@ -53,11 +53,11 @@ def _other(case: Case, reference: Reference, name: str) -> Scenario:
     settings["training"]["algorithm"] = reference.algorithm
     try:
         return Scenario.model_validate({**settings, "expect": {}})
-    except ValidationError as bad:
-        first = bad.errors()[0]
+    except ValidationError as error:
+        first = error.errors()[0]
         blamed = first.get("ctx", {}).get("key", "")
         where = ".".join(filter(None, (*map(str, first["loc"]), blamed)))
         raise FederatedError(
             f"expect.{name}: this scenario cannot be trained by {reference.algorithm}: "
             f"{where}: {first['msg']}"
-        ) from bad
+        ) from error

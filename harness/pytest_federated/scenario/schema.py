@@ -1,4 +1,4 @@
-"""What a scenario may say, put together from what data, training and expectations understand."""
+"""The schema of a scenario, composed of those of data, clients, training and expectations."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from pytest_federated.training.schema import Training
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-# Names that mean something else to pytest, as markers or in -m expressions.
-_NO_TAGS = {
+# Names that have another meaning in pytest, as markers or in -m expressions.
+_RESERVED_TAGS = {
     *("skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings"),
     *("and", "or", "not"),
 }
@@ -60,7 +60,7 @@ class Scenario(Section):
     @model_validator(mode="before")
     @classmethod
     def _tuples(cls, value: Any) -> Any:
-        """YAML gives lists where the frozen model keeps tuples."""
+        """Turns YAML's lists into the tuples of the frozen model."""
         if not isinstance(value, Mapping):
             return value
         lists = ("tags", "seeds")
@@ -68,32 +68,32 @@ class Scenario(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _is_without_a_model_where_it_needs_none(cls, value: Any) -> Any:
+    def _adds_no_model_where_none_is_needed(cls, value: Any) -> Any:
         training = value.get("training") if isinstance(value, Mapping) else None
-        given = training.get("algorithm") if isinstance(training, Mapping) else None
-        chosen = algorithms.normalize(given)
-        name = chosen.get("kind") if isinstance(chosen, Mapping) else None
+        algorithm = training.get("algorithm") if isinstance(training, Mapping) else None
+        settings = algorithms.normalize(algorithm)
+        name = settings.get("kind") if isinstance(settings, Mapping) else None
         if isinstance(name, str) and name in algorithms and _refused(name, "model"):
             return {"model": None, **value}
         return value
 
     @model_validator(mode="after")
-    def _has_what_the_algorithm_can_do_with(self) -> Scenario:
+    def _has_only_keys_that_the_algorithm_uses(self) -> Scenario:
         name = kind(self.training.algorithm)
         if self.model is None and not _refused(name, "model"):
             raise problem("model", "got nothing; must be a name, or a mapping with 'kind'")
         for key, reason in algorithms[name].spec.refuses.items():
-            given = functools.reduce(getattr, key.split("."), self)
-            if given is not None:
+            value = functools.reduce(getattr, key.split("."), self)
+            if value is not None:
                 raise problem(
                     key,
-                    f"got {kind(given)}; {name} has no use for it, as {reason}; leave it out, or "
+                    f"got {kind(value)}; {name} has no use for it, as {reason}; leave it out, or "
                     "say null where a defaults.yaml has it",
                 )
         return self
 
     @model_validator(mode="after")
-    def _clients_hold_out_what_they_fine_tune_for(self) -> Scenario:
+    def _holds_out_examples_for_personalization(self) -> Scenario:
         if self.training.personalize is not None and self.data.holdout != "per_client":
             raise problem(
                 "training.personalize",
@@ -113,7 +113,7 @@ class Scenario(Section):
     def _are_markers(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
         if not all(tag.isidentifier() for tag in tags):
             raise problem("", "allowed: letters, digits and '_', as tags become pytest markers")
-        if taken := _NO_TAGS.intersection(tags):
+        if taken := _RESERVED_TAGS.intersection(tags):
             raise problem("", f"{', '.join(sorted(taken))}: means something else to pytest")
         return tags
 
@@ -157,23 +157,23 @@ class Scenario(Section):
         return self
 
     def id(self, variant: str = "") -> str:
-        """Name, and the variant of a matrix: ``digits-label-skew[alpha=0.1]``."""
+        """Returns the name, and the variant of a matrix: ``digits-label-skew[alpha=0.1]``."""
         return f"{self.name}[{variant}]" if variant else self.name
 
     def settings(self) -> dict[str, Any]:
-        """The whole scenario as JSON-ready data, with defaults written out."""
+        """Returns the whole scenario as JSON-ready data, with all defaults."""
         return self.model_dump(mode="json", by_alias=True)
 
 
 def _refused(algorithm: str, key: str) -> str:
-    """Why an algorithm cannot do with a key of the scenario; empty where it can."""
+    """Returns why an algorithm refuses a key of the scenario; empty if it does not."""
     return algorithms[algorithm].spec.refuses.get(key, "")
 
 
 def choices(
     section: type[Section] = Scenario,
 ) -> Iterator[tuple[tuple[str, ...], Registry[Any, ..., Any]]]:
-    """The key paths at which a scenario chooses from a registry, and these registries."""
+    """Yields the key paths at which a scenario chooses from a registry, with the registries."""
     for name, field in section.model_fields.items():
         for note in field.metadata:
             if isinstance(note, Choice):

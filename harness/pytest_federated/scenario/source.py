@@ -1,4 +1,4 @@
-"""YAML as plain data, with the line that each key and value stood on."""
+"""YAML as plain data, with the line of each key and value."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MAX_BYTES = 1_000_000
 MAX_NODES = 100_000  # keys' values and items of lists, with aliases and merge keys written out
 MAX_DEPTH = 50  # of mappings and lists in each other
 MAX_INTEGER = 2**63 - 1
-MAX_PROBLEMS = 100  # of a document, that are shown
+MAX_PROBLEMS = 100  # that are shown of a document
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands."""
+    """The line of something in a file."""
 
     file: Path
     line: int
@@ -51,16 +51,16 @@ class Document:
     places: dict[Key, Place]
 
     def place(self, path: Key) -> Place:
-        """The place of `path`, or of the nearest thing around it that has one."""
+        """Returns the place of `path`, or of the innermost thing around it that has one."""
         while path not in self.places:
             path = path[:-1]
         return self.places[path]
 
     def over(self, defaults: Document) -> Document:
-        """The document, with what it leaves out taken from `defaults`.
+        """Returns the document, with keys that it leaves out taken from `defaults`.
 
-        Mappings are merged key by key. A mapping that chooses another ``kind`` replaces the
-        default's whole, and so do lists, ``expect`` and ``matrix``.
+        Mappings are merged key by key. A mapping with another ``kind`` replaces that of the
+        defaults as a whole, and so do lists, ``expect`` and ``matrix``.
         """
         merged = Document(copy.deepcopy(self.data), dict(self.places))
         added = set(_fill((), merged.data, defaults.data))
@@ -68,19 +68,19 @@ class Document:
         return merged
 
     def without(self, key: str) -> Document:
-        """The document less one of its top-level keys."""
+        """Returns the document without one of its top-level keys."""
         return Document({k: v for k, v in self.data.items() if k != key}, self.places)
 
-    def normalized(self, path: Key, rewrite: Callable[[Any], Any]) -> None:
-        """Rewrites the value at `path`, where there is one: a choice's short form, written out."""
+    def rewrite(self, path: Key, rewritten: Callable[[Any], Any]) -> None:
+        """Replaces the value at `path`, if any: the short form of a choice by the long one."""
         at = self.data
         for key in path[:-1]:
             at = at.get(key) if isinstance(at, dict) else None
         if isinstance(at, dict) and path[-1] in at:
-            at[path[-1]] = rewrite(at[path[-1]])
+            at[path[-1]] = rewritten(at[path[-1]])
 
     def with_values(self, values: Mapping[tuple[str, ...], tuple[Any, Place]]) -> Document:
-        """A copy in which the value at each dotted path is replaced, or added, one by one."""
+        """Returns a copy with the value at each path replaced or added, in order."""
         places = {k: v for k, v in self.places.items() if not _is_below(k, values)}
         changed = Document(copy.deepcopy(self.data), places)
         for path, (value, place) in values.items():
@@ -91,12 +91,12 @@ class Document:
         at = self.data
         for depth, key in enumerate(path[:-1], start=1):
             if isinstance(at.get(key), str):
-                at[key] = {"kind": at[key]}  # the short form of a choice makes room for its keys
+                at[key] = {"kind": at[key]}  # a choice in its short form
             elif not isinstance(at.get(key), dict):
                 if at.get(key) is not None:
                     self.places.setdefault(path[:depth], place)
                     if depth < len(path) - 1 or isinstance(at[key], list):
-                        return  # it is shown as the mistake that it is
+                        return  # validation reports the mistake
                 at[key] = {}
                 self.places[path[:depth]] = place
             at = at[key]
@@ -105,12 +105,12 @@ class Document:
 
 
 def _is_below(path: Key, tops: Container[Key]) -> bool:
-    """Whether `path` is one of these, or that of something in one."""
+    """Returns whether `path` is one of `tops`, or is below one of them."""
     return any(path[:length] in tops for length in range(1, len(path) + 1))
 
 
 def brief(value: Any) -> str:
-    """A value as messages show it."""
+    """Returns a value as messages show it."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -124,27 +124,27 @@ def brief(value: Any) -> str:
 _WHOLE = {("expect",), ("matrix",)}
 
 
-def _fill(path: Key, own: dict[Any, Any], defaults: Mapping[Any, Any]) -> Iterator[Key]:
-    """Adds what a mapping leaves out; gives the paths of what was added."""
+def _fill(path: Key, mapping: dict[Any, Any], defaults: Mapping[Any, Any]) -> Iterator[Key]:
+    """Adds missing keys to a mapping; yields their paths."""
     for key, value in defaults.items():
         here = (*path, key)
-        if key not in own:
-            own[key] = copy.deepcopy(value)
+        if key not in mapping:
+            mapping[key] = copy.deepcopy(value)
             yield here
-        elif isinstance(own[key], dict) and isinstance(value, dict) and here not in _WHOLE:
-            if "kind" in own[key] and own[key]["kind"] != value.get("kind"):
+        elif isinstance(mapping[key], dict) and isinstance(value, dict) and here not in _WHOLE:
+            if "kind" in mapping[key] and mapping[key]["kind"] != value.get("kind"):
                 continue
-            yield from _fill(here, own[key], value)
+            yield from _fill(here, mapping[key], value)
 
 
 def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[Document]:
-    """Reads a YAML file; `shown` is its path as messages should give it.
+    """Reads a YAML file; `shown` is its path in messages.
 
-    Merge keys and aliases are written out: each is a copy of its own.
+    Merge keys and aliases are expanded, each into a separate copy.
 
     Raises:
-        ScenarioError: no such file, not UTF-8, not YAML, empty, a document that is no mapping, or
-            one of the limits above.
+        ScenarioError: the file is missing, not UTF-8, not YAML or empty, a document is not a
+            mapping, or one of the limits above is exceeded.
 
     """
     yaml = _yaml()
@@ -155,8 +155,8 @@ def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[
         if isinstance(root, ScalarNode) and root.tag == _NULL:
             continue  # a trailing --- opens an empty document
         if not isinstance(root, MappingNode):
-            given = "a list" if isinstance(root, SequenceNode) else "a line of text"
-            problems.append(Problem(shown, line, "", f"must be a mapping of keys, not {given}"))
+            actual = "a list" if isinstance(root, SequenceNode) else "a line of text"
+            problems.append(Problem(shown, line, "", f"must be a mapping of keys, not {actual}"))
             continue
         places: dict[Key, Place] = {(): Place(shown, line)}
         documents.append(Document(nodes.value(root, (), places), places))
@@ -173,7 +173,7 @@ def _text(file: Path, shown: Path) -> str:
         if not stat.S_ISREG(kind):  # reading a pipe or a device might never end
             what = "not a regular file"
             if stat.S_ISDIR(kind):
-                list(file.iterdir())  # raises where that is what is wrong
+                list(file.iterdir())  # raises if it may not be read
                 what = "a folder"
             raise ScenarioError([Problem(shown, 0, "", f"cannot be read: it is {what}")])
         with file.open("rb") as opened:
@@ -182,18 +182,18 @@ def _text(file: Path, shown: Path) -> str:
             message = f"is too large; allowed: at most {MAX_BYTES:,} bytes"
             raise ScenarioError([Problem(shown, 0, "", message)])
         return data.decode("utf-8")
-    except OSError as bad:
-        raise ScenarioError([Problem(shown, 0, "", f"cannot be read: {bad.strerror}")]) from bad
-    except UnicodeDecodeError as bad:
-        raise ScenarioError([Problem(shown, 0, "", f"is not UTF-8: {bad.reason}")]) from bad
+    except OSError as error:
+        raise ScenarioError([Problem(shown, 0, "", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise ScenarioError([Problem(shown, 0, "", f"is not UTF-8: {error.reason}")]) from error
 
 
 class _TooDeep(Exception):
-    """There are more brackets open than may be."""
+    """More brackets are open than allowed."""
 
 
 class _Scanner(Scanner):
-    """Counts open brackets: the time that YAML's scanner takes grows with their square."""
+    """Limits open brackets, as the time that YAML's scanner takes grows with their square."""
 
     def fetch_flow_collection_start(self, TokenClass: Any, to_push: str) -> None:
         if len(self.flow_context) > MAX_DEPTH:
@@ -208,27 +208,27 @@ def _yaml() -> YAML:
 
 
 def _composed(yaml: YAML, text: str, shown: Path) -> Iterator[Node]:
-    """The root of each document."""
+    """Yields the root node of each document."""
     try:
         yield from yaml.compose_all(text)
         return
     except (RecursionError, _TooDeep):
         raise ScenarioError([Problem(shown, _first_too_deep(text), "", _TOO_DEEP)]) from None
-    except MarkedYAMLError as bad:
-        mark = bad.problem_mark or bad.context_mark
-        line, what = mark.line + 1 if mark else 0, bad.problem or bad.context
-    except YAMLError as bad:  # of a character that YAML does not allow
-        position = getattr(bad, "position", None)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, what = mark.line + 1 if mark else 0, error.problem or error.context
+    except YAMLError as error:  # a character that YAML does not allow
+        position = getattr(error, "position", None)
         line = text.count("\n", 0, position) + 1 if isinstance(position, int) else 0
-        what = getattr(bad, "reason", None) or bad
-    except Exception as bad:  # what YAML's parser did not foresee
-        line, what = 0, bad
+        what = getattr(error, "reason", None) or error
+    except Exception as error:  # what YAML's parser did not foresee
+        line, what = 0, error
     message = f"not YAML: {' '.join(str(what).split())}"
     raise ScenarioError([Problem(shown, line, "", message)])
 
 
 def _first_too_deep(text: str) -> int:
-    """The line in which a file is nested too deeply; events come without recursion."""
+    """Returns the line that is nested too deeply, from YAML's events, which need no recursion."""
     depth, line = 0, 0
     with contextlib.suppress(_TooDeep):
         for event in _yaml().parse(text):
@@ -258,7 +258,7 @@ _TOO_DEEP = f"is nested too deeply; allowed: at most {MAX_DEPTH} mappings and li
 
 
 class _Nodes:
-    """Makes plain data of YAML's nodes, and notes what is wrong with them."""
+    """Turns YAML's nodes into plain data, and collects the problems."""
 
     def __init__(self, file: Path, yaml: YAML) -> None:
         self.problems: list[Problem] = []
@@ -267,7 +267,7 @@ class _Nodes:
         self._around: list[Node] = []  # the collections that are being read, the innermost last
 
     def value(self, node: Node, path: Key, places: dict[Key, Place]) -> Any:
-        """The data of a node; `places` is added to.
+        """Returns the data of a node, and adds to `places`.
 
         Raises:
             ScenarioError: a limit is exceeded, or a collection contains itself.
@@ -300,8 +300,8 @@ class _Nodes:
     def _fill(
         self, mapping: dict[Any, Any], node: MappingNode, path: Key, places: dict[Key, Place]
     ) -> None:
-        """Adds the keys of a node to a mapping, which is empty or has keys that come first."""
-        own: dict[Any, Node] = {}
+        """Adds the keys of a node to a mapping, whose present keys take precedence."""
+        seen: dict[Any, Node] = {}
         merged: list[MappingNode] = []
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
@@ -311,10 +311,10 @@ class _Nodes:
                 self._note(key_node, path, f"got {_in_words(key_node)} as a key; keys are text")
                 continue
             key = self._scalar(key_node, path)
-            if key is None:  # what is wrong with it is noted
+            if key is None:  # the problem is noted
                 continue
-            if key in own:
-                values = [_in_words(v) for v in (value_node, own[key])]
+            if key in seen:
+                values = [_in_words(v) for v in (value_node, seen[key])]
                 self._note(
                     key_node,
                     (),
@@ -325,7 +325,7 @@ class _Nodes:
                 here = (*path, key)
                 places[here] = self._place(key_node)
                 mapping[key] = self.value(value_node, here, places)
-            own.setdefault(key, value_node)
+            seen.setdefault(key, value_node)
         for other in merged:
             if any(other is around for around in self._around):
                 self._stop(other, path, "contains itself, by an alias")
@@ -334,7 +334,7 @@ class _Nodes:
             self._around.pop()
 
     def _merged(self, key_node: Node, value_node: Node, path: Key) -> list[MappingNode]:
-        """The mappings that a merge key names: one, or a list of them."""
+        """Returns the mappings that a merge key names: one, or a list of them."""
         is_list = isinstance(value_node, SequenceNode)
         nodes = value_node.value if is_list else [value_node]
         mappings = [n for n in nodes if isinstance(n, MappingNode)]

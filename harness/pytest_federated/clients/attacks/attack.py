@@ -1,7 +1,7 @@
 """Attacks by name: how attackers differ from honest clients.
 
 An attack function takes its keys from the scenario file and returns an `Attack`: what becomes of
-the attackers' labels, and what they multiply their updates by. All else they do as they should.
+the attackers' labels, and what they multiply their updates by. In all else they are honest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_federated.registry.spec import Spec
 
 
 class Attackers(Section):
-    """Key that every attack has: the share of all clients, drawn once, that attack."""
+    """Key of every attack: the share of all clients, drawn once, that attack."""
 
     share: Annotated[float, Field(ge=0, le=1, description="Of all clients.")]
 
@@ -30,9 +30,9 @@ class Attack:
     """What an attacker does.
 
     Attributes:
-        labels: from its labels, int of any shape, and the number of classes to the labels that
-            it trains on; None leaves them.
-        factor: what it multiplies its update by; 1 leaves it.
+        labels: maps its labels, int of any shape, and the number of classes to the labels that
+            it trains on; None leaves them unchanged.
+        factor: what it multiplies its update by; 1 leaves it unchanged.
 
     """
 
@@ -49,7 +49,7 @@ class MakesAttack(Protocol):
     """Says what attackers do."""
 
     def __call__(self, *args: Any, **keys: Any) -> Attack:
-        """The attack."""
+        """Returns the attack."""
         ...
 
 

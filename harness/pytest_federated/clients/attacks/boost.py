@@ -17,8 +17,8 @@ def boost(
 ) -> Attack:
     """Trains on flipped labels and sends its update `factor` times as large.
 
-    With as many clients in a round as the factor says, and a server rate of 1, the attacker's
-    model replaces the common one. Without flipped labels it is a client that is only too large.
+    With as many clients in a round as `factor`, and a server learning rate of 1, the attacker's
+    model replaces the global one. With `flip_labels: false` only its update is too large.
 
     Source: Bagdasaryan et al., How To Backdoor Federated Learning, AISTATS 2020, equation 3
     ("model replacement"), arXiv:1807.00459.

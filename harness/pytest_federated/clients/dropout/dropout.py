@@ -31,8 +31,8 @@ class DropoutSpec(Spec):
     """The traits of a dropout.
 
     Attributes:
-        per_client: the key that lists one thing for each client.
-        ignores_data: its rates do not depend on what clients hold.
+        per_client: the key that lists one value for each client.
+        ignores_data: its rates do not depend on the clients' examples.
 
     """
 
@@ -46,7 +46,7 @@ class Dropout(Protocol):
     def __call__(
         self, population: Population, rng: np.random.Generator, /, *args: Any, **keys: Any
     ) -> np.ndarray:
-        """Float (clients,): the probability that a client drops out of a round."""
+        """Returns the probability that each client drops out of a round, float (clients,)."""
         ...
 
 

@@ -58,10 +58,10 @@ def by_size(
 def poisson(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Each client by itself, with probability `per_round` / clients: cohorts differ in size.
+    """Each client independently, with probability `per_round` / clients: cohorts differ in size.
 
-    What privacy accounting is simplest for. A round in which nobody is drawn changes nothing, but
-    for the noise of a private aggregator.
+    Privacy accounting is simplest for this sampling. A round in which nobody is drawn changes
+    nothing, except for the noise of a private aggregator.
 
     Source: McMahan et al., Learning Differentially Private Recurrent Language Models, ICLR 2018,
     algorithm 1, arXiv:1710.06963.

@@ -23,9 +23,9 @@ class SamplerSpec(Spec):
         repeats: it may draw a client more than once in a round.
         sized: it reads how many clients a round has (``clients.per_round``).
         lists: the key that lists positions of clients.
-        ignores_data: whom it draws does not depend on what clients hold.
+        ignores_data: its draws do not depend on the clients' examples.
         accounting: how the privacy of a round is computed (training/privacy.py). Without it no
-            epsilon is promised, but for a tree of noise.
+            epsilon is promised, except with tree aggregation.
 
     """
 
@@ -49,7 +49,7 @@ class Sampler(Protocol):
         *args: Any,
         **keys: Any,
     ) -> np.ndarray:
-        """Int (n,): positions of clients."""
+        """Returns positions of clients, int (n,)."""
         ...
 
 

@@ -37,12 +37,12 @@ def cyclic(
     rng: np.random.Generator,
     *,
     blocks: Annotated[int, Field(ge=2, description="Groups of clients.")],
-    rounds: Annotated[int, Field(ge=1, description="That a block lasts.")] = 1,
+    rounds: Annotated[int, Field(ge=1, description="Rounds for which a block is available.")] = 1,
 ) -> np.ndarray:
-    """Day and night: one block of clients after the other is there, for some `rounds` each.
+    """Day and night: one block of clients after the other is available, for `rounds` each.
 
-    Blocks are neighboring clients, of equal numbers within one. Of those that are there,
-    `per_round` are drawn uniformly without replacement, or all of them where they are fewer.
+    Blocks are of neighboring clients and differ in size by one at most. Of the available clients,
+    `per_round` are drawn uniformly without replacement, or all of them if they are fewer.
 
     Source: Eichner et al., Semi-Cyclic Stochastic Gradient Descent, ICML 2019, section 2,
     arXiv:1904.10120; Bonawitz et al., Towards Federated Learning at Scale, MLSys 2019, section 9

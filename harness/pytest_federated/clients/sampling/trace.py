@@ -1,4 +1,4 @@
-"""Sampling from the clients that a recorded trace says are there."""
+"""Sampling from the clients that are available according to a recorded trace."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def trace(
         Optional[int], Field(ge=1, description="Rounds after which the trace begins again.")
     ] = None,
 ) -> np.ndarray:
-    """From the clients that are there by a CSV file with times of availability.
+    """From the clients that are available according to a CSV file.
 
     The file has the columns client, first_round, last_round: a client, by its name or its number
-    from 0, is there in these rounds, the last included; it may have several rows. Of those that
-    are there, `per_round` are drawn uniformly without replacement, or all where they are fewer.
-    The file is looked for in the scenario's folder, and then where pytest runs.
+    from 0, is available in these rounds, including the last; it may have several rows. Of the
+    available clients, `per_round` are drawn uniformly without replacement, or all if they are
+    fewer. The file is looked for in the scenario's folder, and then where pytest runs.
 
     Source: Kairouz et al., Advances and Open Problems in Federated Learning, 2021, table 1
     ("client availability"), arXiv:1912.04977; Yang et al., Characterizing Impacts of Heterogeneity
@@ -47,13 +47,13 @@ def trace(
     """
     path = find(trace, "clients.sampling.trace")
     times = _read(path, path.stat().st_mtime_ns, population)
-    at = (round_number - 1) % period + 1 if period else round_number
-    there = np.unique(times.clients[(times.firsts <= at) & (at <= times.lasts)])
-    return rng.choice(there, min(size, len(there)), replace=False)
+    now = (round_number - 1) % period + 1 if period else round_number
+    available = np.unique(times.clients[(times.firsts <= now) & (now <= times.lasts)])
+    return rng.choice(available, min(size, len(available)), replace=False)
 
 
 class _Times(NamedTuple):
-    """Int (rows,) each."""
+    """The columns of a trace, int (rows,) each."""
 
     clients: np.ndarray
     firsts: np.ndarray
@@ -76,8 +76,8 @@ def _read(path: Path, changed: int, population: Population) -> _Times:
                 for row in rows
                 if any(word.strip() for word in row)
             ]
-        except (csv.Error, UnicodeDecodeError) as bad:
-            raise DataError(f"{path.name}:{rows.line_num + 1}: not a CSV file ({bad})") from bad
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path.name}:{rows.line_num + 1}: not a CSV file ({error})") from error
     return _Times(*np.array(times, np.int64).reshape(-1, 3).T)
 
 
@@ -92,7 +92,7 @@ def _row(row: list[str], population: Population, place: str) -> tuple[int, int, 
     if client is None:
         raise DataError(
             f"{place}: client: got {name!r}; there are {len(population)} clients, by name "
-            f"{population.names[0]!r} and so on, or by number 0 to {len(population) - 1}"
+            f"(such as {population.names[0]!r}), or by number 0 to {len(population) - 1}"
         )
     for column, word in zip(_COLUMNS[1:], rounds):
         if not word.isdecimal() or int(word) < 1:

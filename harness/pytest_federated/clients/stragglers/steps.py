@@ -20,7 +20,7 @@ def steps(
 ) -> np.ndarray:
     """A share of the local steps, drawn uniformly from `at_least` to 1 and rounded up.
 
-    A client may so stop in the middle of an epoch; it does one step at least.
+    So a client may stop in the middle of an epoch; it does at least one step.
     """
     drawn = rng.uniform(at_least, 1.0, len(full))
     return np.clip(np.ceil(drawn * full).astype(np.int64), 1, full)

@@ -39,7 +39,7 @@ class StragglerSpec(Spec):
     """The traits of a kind of straggler.
 
     Attributes:
-        ignores_data: what one client gets done does not depend on what others hold.
+        ignores_data: a client's steps do not depend on the examples of others.
 
     """
 
@@ -58,7 +58,7 @@ class Straggler(Protocol):
         *args: Any,
         **keys: Any,
     ) -> np.ndarray:
-        """Int (n,): of `full`, int (n,), the local steps that each client does; at least one."""
+        """Returns the local steps that each client does, int (n,): 1 to `full`, int (n,)."""
         ...
 
 

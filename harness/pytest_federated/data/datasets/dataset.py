@@ -1,4 +1,4 @@
-"""What a data set is to pytest-federated."""
+"""What a data set is, and the registry of data sets."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Cache:
 
 @dataclass(frozen=True)
 class Facts:
-    """What docs/datasets.md says of a data set, registered with it as its trait `facts`.
+    """What docs/datasets.md says about a data set, registered with it as its trait `facts`.
 
     Attributes:
-        examples: how many.
-        shape: of one example's `x`.
-        labels: how many, or what they are.
+        examples: the number of examples.
+        shape: the shape of one example's `x`.
+        labels: the number of labels, or what they are.
         natural: what the natural clients are; empty where there are none.
-        license: of the data.
-        files: where they come from.
+        license: the license of the data.
+        files: where the files come from.
 
     """
 
@@ -48,13 +48,13 @@ class Facts:
 
 
 class Rows(Protocol):
-    """Anything that gives rows by their positions: an array in memory, on disk, or made on demand.
+    """Anything indexed by position: an array in memory, an array on disk, or rows made on demand.
 
-    A million examples are described by such an object; only the rows that are asked for are ever
-    in memory. `numpy.load(file, mmap_mode="r")` gives one.
+    Only the rows that are asked for need to be in memory, so a million examples are no problem.
+    `numpy.load(file, mmap_mode="r")` is one such object.
 
-    Rows that a client is to train on in another form each time, such as images that are cut at
-    random, have a method `drawn` besides, of an int array (m,) and a random generator.
+    Rows that change each time a client trains on them, such as images cropped at random, also
+    have a method `augmented`, which takes an int array (m,) and a random generator.
     """
 
     @property
@@ -64,18 +64,18 @@ class Rows(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of what `__getitem__` gives."""
+        """The type of the values that `__getitem__` returns."""
         ...
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        """The rows at `index`, an int array (m,) or a slice, as an array in memory (m, ...)."""
+        """Returns the rows at `index`, an int array (m,) or a slice, as an array (m, ...)."""
         ...
 
 
-def drawn(rows: Any, index: Any, rng: np.random.Generator) -> np.ndarray:
-    """The `Rows` at `index`, int (m,), in the form in which a client trains on them this time."""
-    draw = getattr(rows, "drawn", None)
-    return np.asarray(rows[index] if draw is None else draw(index, rng))
+def augmented(rows: Any, index: Any, rng: np.random.Generator) -> np.ndarray:
+    """Returns the `Rows` at `index`, int (m,), as a client trains on them this time."""
+    augment = getattr(rows, "augmented", None)
+    return np.asarray(rows[index] if augment is None else augment(index, rng))
 
 
 @dataclass(frozen=True)
@@ -93,22 +93,22 @@ class Examples:
     def take(
         self, index: Union[np.ndarray, slice], rng: Optional[np.random.Generator] = None
     ) -> Examples:
-        """The examples at `index`, int (m,) or a slice, read into memory.
+        """Reads the examples at `index`, int (m,) or a slice, into memory.
 
-        With `rng` as a client trains on them: changed at random where the data set says how.
+        With `rng`, they are as a client trains on them: augmented where the data set says how.
         """
-        x = np.asarray(self.x[index]) if rng is None else drawn(self.x, index, rng)
+        x = np.asarray(self.x[index]) if rng is None else augmented(self.x, index, rng)
         return Examples(x, self.y[index])
 
     def select(self, index: np.ndarray) -> Examples:
-        """The examples at `index`, int (m,); an `x` that is not in memory is not read."""
-        if type(self.x) is np.ndarray:  # so not a numpy.memmap, which is one by inheritance
+        """Returns the examples at `index`, int (m,); an `x` that is not in memory is not read."""
+        if type(self.x) is np.ndarray:  # not a numpy.memmap, which is a subclass
             return self.take(index)
         return Examples(_Selected(self.x, index), self.y[index])
 
 
 class _Selected:
-    """Rows of other rows."""
+    """Some of the rows of other `Rows`, read when they are asked for."""
 
     def __init__(self, rows: Rows, index: np.ndarray) -> None:
         if isinstance(rows, _Selected):  # so that a selection of a selection costs no more
@@ -120,8 +120,8 @@ class _Selected:
     def __getitem__(self, index: Any) -> np.ndarray:
         return self._rows[self._index[index]]
 
-    def drawn(self, index: Any, rng: np.random.Generator) -> np.ndarray:
-        return drawn(self._rows, self._index[index], rng)
+    def augmented(self, index: Any, rng: np.random.Generator) -> np.ndarray:
+        return augmented(self._rows, self._index[index], rng)
 
     def __array__(self, dtype: Any = None, copy: Optional[bool] = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
@@ -133,8 +133,8 @@ class Loaded:
 
     Attributes:
         train: the training examples.
-        natural: int (n,), the natural client of each training example as a position in the
-            list of names that was asked for; None where the data has no natural clients.
+        natural: int (n,), the natural client of each training example, as a position in the
+            list of names passed to `Dataset.load`; None where there are no natural clients.
         test: the data set's own test examples, or None where it has none.
 
     """
@@ -146,13 +146,13 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is described, and read only when `load` is called.
+    """A description of a data set, whose examples are read only when `load` is called.
 
     Attributes:
         name: as in the scenario file.
         num_classes: number of distinct labels, which are 0 .. num_classes - 1.
         natural: names of the natural clients (writers, forms, ...); empty where there are none.
-        load: reads the examples; given names of natural clients, only theirs.
+        load: reads the examples of the natural clients with these names, or all with None.
         task: what the labels are.
 
     """
@@ -164,8 +164,8 @@ class Dataset:
     task: TaskKind = "label"
 
 
-# What a data set reads that comes neither with a package nor from a path in the scenario: of its
-# settings, files and folders, which may not be there yet.
+# From a data set's settings to the files and folders that it reads and that come neither with a
+# package nor from a path in the scenario. They need not exist yet.
 Reads = Callable[[Any, Cache], Sequence[Path]]
 
 
@@ -174,9 +174,10 @@ class DatasetSpec(Spec):
     """The traits of a data set.
 
     Attributes:
-        has_test_set: whether it has a test set of its own, or the key that gives the test set.
+        has_test_set: whether it has a test set of its own, or the key that provides one.
         reads: what it reads that comes neither with a package nor from a path in the scenario.
-        packages: Python packages that decide what it reads; a new release makes a new training.
+        packages: Python packages that decide what it reads; with a new release of one, stored
+            results no longer count.
         facts: what its page in the docs says.
 
     """
@@ -191,7 +192,7 @@ class DescribesDataset(Protocol):
     """Describes a data set."""
 
     def __call__(self, cache: Cache, /, *args: Any, **keys: Any) -> Dataset:
-        """The data set, whose examples are read later."""
+        """Returns the data set, whose examples are read later."""
         ...
 
 
@@ -200,11 +201,11 @@ datasets = Registry(
 )
 
 
-def has_test_set(chosen: Mapping[str, Any]) -> bool:
-    """Whether the data set of these settings has a test set of its own."""
-    entry = datasets.get(chosen["kind"])
+def has_test_set(settings: Mapping[str, Any]) -> bool:
+    """Returns whether the data set with these settings has a test set of its own."""
+    entry = datasets.get(settings["kind"])
     trait = entry.spec.has_test_set if entry else False
-    return bool(chosen.get(trait)) if isinstance(trait, str) else trait
+    return bool(settings.get(trait)) if isinstance(trait, str) else trait
 
 
 def in_memory(
@@ -215,14 +216,13 @@ def in_memory(
     task: TaskKind = "label",
     test: Optional[Examples] = None,
 ) -> Dataset:
-    """A data set whose examples are at hand; `natural`, str (n,), names each one's client."""
+    """Returns a data set of these examples; `natural`, str (n,), names each one's client."""
     names = [] if natural is None else [str(n) for n in dict.fromkeys(natural)]
 
-    def load(chosen: Optional[Sequence[str]]) -> Loaded:
+    def load(clients: Optional[Sequence[str]]) -> Loaded:
         if natural is None:
             return Loaded(examples, test=test)
-        wanted = list(names if chosen is None else chosen)
-        position = {n: i for i, n in enumerate(wanted)}
+        position = {n: i for i, n in enumerate(names if clients is None else clients)}
         client = np.array([position.get(str(n), -1) for n in natural])
         kept = np.flatnonzero(client >= 0)
         return Loaded(examples.select(kept), client[kept], test)
@@ -231,7 +231,7 @@ def in_memory(
 
 
 def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:
-    """Int (m,): the classes of all labels in `y`, one after the other; padding has none."""
+    """Returns the classes of all labels in `y` in one int array (m,), without padding."""
     if task == "tags":
         return np.nonzero(y)[-1]
     return y[y >= 0]

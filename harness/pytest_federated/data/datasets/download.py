@@ -1,4 +1,4 @@
-"""Downloads by other packages' loaders: into the cache folder, whole or not at all."""
+"""Downloads into the cache folder by other packages' loaders, complete or not at all."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from pytest_federated.core.errors import DataUnavailable
 def download(
     name: str, cache: Path, url: str, make: Callable[[Path], Iterable[Path]], otherwise: str
 ) -> None:
-    """Has a loader download into a folder beside the cache's files, and then moves what it made.
+    """Has a loader download into a temporary folder of the cache, and moves the results from there.
 
     Args:
-        name: of the data set.
-        cache: the folder of the cache; made where it is not there.
-        url: one of those that the loader reads. It is asked for first, as importing TFF only to
-            learn that there is no network would cost each session seconds.
-        make: downloads into a folder that is removed afterwards; gives the files and folders in
+        name: the name of the data set.
+        cache: the cache folder, which is created if needed.
+        url: one of the URLs that the loader reads. It is requested first, as importing TFF only
+            to learn that there is no network would cost every session seconds.
+        make: downloads into a folder that is removed afterwards; returns the files and folders in
             it that are to be kept in `cache`, under their names.
-        otherwise: what a user can do where there is no network.
+        otherwise: what a user can do without a network.
 
     Raises:
-        DataUnavailable: it cannot be downloaded, or not be written.
+        DataUnavailable: it cannot be downloaded, or cannot be written.
 
     """
     staging = staging_folder(name, cache)
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30).close()
-        for made in make(staging):
-            made.replace(cache / made.name)
-    except Exception as bad:  # loaders open what they got: LZMAError, DatabaseError, URLError...
-        why = str(getattr(bad, "reason", bad))
+        for path in make(staging):
+            path.replace(cache / path.name)
+    except Exception as error:  # LZMAError, DatabaseError, URLError and others
+        why = str(getattr(error, "reason", error))
         raise DataUnavailable(
             f"{name} is not in the data cache and could not be downloaded ({why}); {otherwise}",
             here=why,
-        ) from bad
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def staging_folder(name: str, cache: Path) -> Path:
-    """A new folder in the cache's, which is made where it is not there.
+    """Creates a temporary folder in the cache folder, which is created if needed.
 
     Raises:
         DataUnavailable: nothing can be written there.
@@ -55,24 +55,25 @@ def staging_folder(name: str, cache: Path) -> Path:
     try:
         cache.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache))
-    except OSError as bad:
+    except OSError as error:
         raise DataUnavailable(
-            f"{name} cannot be cached ({bad.strerror}); choose a folder with --fed-data-cache",
-            here=str(bad.strerror),
-        ) from bad
+            f"{name} cannot be cached ({error.strerror}); choose a folder with --fed-data-cache",
+            here=str(error.strerror),
+        ) from error
 
 
 def reason(error: BaseException) -> str:
-    """Returns why a download failed, in a few words: what the system said, where it said it.
+    """Returns why a download failed, in a few words: the error of the operating system, if any.
 
-    The libraries that download wrap that into texts of many lines with addresses in memory.
+    Download libraries wrap it in messages of many lines with addresses in memory.
     """
-    found, seen = error, {id(error)}
+    innermost, seen = error, {id(error)}
     while True:
-        inner = [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+        inner = [innermost.__cause__, innermost.__context__]
+        inner += [getattr(innermost, "reason", None), *innermost.args]
         below = next((e for e in inner if isinstance(e, BaseException) and id(e) not in seen), None)
         if below is None:
             break
         seen.add(id(below))
-        found = below
-    return str(found if isinstance(found, OSError) and found.errno else error)
+        innermost = below
+    return str(innermost if isinstance(innermost, OSError) and innermost.errno else error)

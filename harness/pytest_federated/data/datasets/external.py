@@ -1,7 +1,7 @@
-"""What data sets read that comes neither with a package nor from a path in the scenario.
+"""Files of data sets that come neither with a package nor from a path in the scenario.
 
-Such files are in TFF's, Keras's or scikit-learn's own folders, or in the cache folder. A training
-depends on what they hold, so a data set names them, by its trait ``reads``.
+They are in the folders of TFF, Keras or scikit-learn, or in the cache folder. The result of a run
+depends on their contents, so a data set lists them in its trait ``reads``.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Cache, Reads, datasets
 from pytest_federated.user import files as user_files
 
-_LARGE = 1 << 26  # bytes of a file whose hash is kept, as reading it takes long
+_LARGE = 1 << 26  # bytes; the hashes of larger files are kept, as reading them takes long
 _HASHES = "hashes.json"
 
 
 def in_cache(*names: str) -> Reads:
-    """Files of these names in the cache folder."""
-    return lambda chosen, cache: [cache.folder / name for name in names]
+    """Returns the trait ``reads`` for files with these names in the cache folder."""
+    return lambda settings, cache: [cache.folder / name for name in names]
 
 
-def fetch(chosen: Section, cache: Cache) -> None:
-    """Has a data set fetch what it reads, where some of it is not there.
+def fetch(settings: Section, cache: Cache) -> None:
+    """Has a data set fetch the files that it reads, if any is missing.
 
     Raises:
         DataUnavailable: it cannot be fetched.
         DataError: what was fetched cannot be read.
 
     """
-    if not all(path.exists() for path in _read_by(chosen, cache)):
-        datasets.entry(chosen).call(chosen, cache)
+    if not all(path.exists() for path in _read_by(settings, cache)):
+        datasets.entry(settings).call(settings, cache)
 
 
-def fingerprints(chosen: Section, cache: Cache) -> list[str]:
-    """Of each file or folder that a data set reads, a hash of what it holds; "" where it is not.
+def fingerprints(settings: Section, cache: Cache) -> list[str]:
+    """Returns a hash of each file or folder that a data set reads; "" for a missing one.
 
-    Those of large files are kept in the cache folder, by size and time of change.
+    The hashes of large files are kept in the cache folder, by size and modification time.
     """
     return [
         user_files.path_hash(path, lambda file: _of_file(file, cache)) if path.exists() else ""
-        for path in _read_by(chosen, cache)
+        for path in _read_by(settings, cache)
     ]
 
 
-def _read_by(chosen: Section, cache: Cache) -> Sequence[Path]:
-    reads = datasets.entry(chosen).spec.reads
-    return reads(chosen, cache) if reads else ()
+def _read_by(settings: Section, cache: Cache) -> Sequence[Path]:
+    reads = datasets.entry(settings).spec.reads
+    return reads(settings, cache) if reads else ()
 
 
 def _of_file(file: Path, cache: Cache) -> str:
     size, changed = user_files.stamp(file)
     if size < _LARGE:
         return user_files.file_hash(file)
-    kept = cache.folder / _HASHES
+    hashes_file = cache.folder / _HASHES
     try:
-        known = json.loads(kept.read_text(encoding="utf-8"))
+        hashes = json.loads(hashes_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        known = {}
-    of = f"{file.resolve()} {size} {changed}"
-    if of not in known:
-        known = {k: v for k, v in known.items() if not k.startswith(f"{file.resolve()} ")}
-        known[of] = user_files.file_hash(file)
-        with contextlib.suppress(OSError):  # then it is read again
-            write_text(kept, json.dumps(known, indent=1, sort_keys=True))
-    return known[of]
+        hashes = {}
+    key = f"{file.resolve()} {size} {changed}"
+    if key not in hashes:
+        hashes = {k: v for k, v in hashes.items() if not k.startswith(f"{file.resolve()} ")}
+        hashes[key] = user_files.file_hash(file)
+        with contextlib.suppress(OSError):  # then it is hashed again next time
+            write_text(hashes_file, json.dumps(hashes, indent=1, sort_keys=True))
+    return hashes[key]

@@ -1,4 +1,4 @@
-"""Rows that are not in memory: made from others, or put together from many files."""
+"""Rows that are not in memory: converted from others, or joined from many files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
-from pytest_federated.data.datasets.dataset import Rows, drawn
+from pytest_federated.data.datasets.dataset import Rows, augmented
 
 
 class Converted:
@@ -19,13 +19,13 @@ class Converted:
         rows: Rows,
         convert: Callable[[np.ndarray], np.ndarray],
         dtype: Any = np.float32,
-        draw: Optional[Callable[[np.ndarray, np.random.Generator], np.ndarray]] = None,
+        augment: Optional[Callable[[np.ndarray, np.random.Generator], np.ndarray]] = None,
     ) -> None:
         """`convert` maps (m, ...) to (m, ...); its result is cast to `dtype`.
 
-        In training `draw` does so at random, where it is given.
+        In training, `augment` does this at random instead, unless it is None.
         """
-        self._rows, self._convert, self._draw = rows, convert, draw
+        self._rows, self._convert, self._augment = rows, convert, augment
         shape = convert(np.zeros((1, *rows.shape[1:]), rows.dtype)).shape
         self.shape: tuple[int, ...] = (rows.shape[0], *shape[1:])
         self.dtype = np.dtype(dtype)
@@ -33,17 +33,17 @@ class Converted:
     def __getitem__(self, index: Any) -> np.ndarray:
         return self._convert(self._rows[index]).astype(self.dtype, copy=False)
 
-    def drawn(self, index: Any, rng: np.random.Generator) -> np.ndarray:
-        rows = drawn(self._rows, index, rng)
-        made = self._convert(rows) if self._draw is None else self._draw(rows, rng)
-        return made.astype(self.dtype, copy=False)
+    def augmented(self, index: Any, rng: np.random.Generator) -> np.ndarray:
+        rows = augmented(self._rows, index, rng)
+        values = self._convert(rows) if self._augment is None else self._augment(rows, rng)
+        return values.astype(self.dtype, copy=False)
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
 
 class Joined:
-    """The rows of many parts, one after the other; only parts that are asked for are opened."""
+    """The rows of many parts, concatenated; only the parts that are asked for are opened."""
 
     def __init__(
         self,
@@ -52,7 +52,10 @@ class Joined:
         shape: tuple[int, ...],
         dtype: Any,
     ) -> None:
-        """`sizes`: int (parts,); `open_part`: rows of a part; `shape`: of one row."""
+        """`open_part` returns the rows of a part, `sizes`, int (parts,), counts them.
+
+        `shape` is that of one row.
+        """
         self._open = open_part
         self._ends = np.cumsum(sizes)
         self._begins = self._ends - sizes
@@ -63,24 +66,24 @@ class Joined:
         if isinstance(index, slice):
             index = np.arange(*index.indices(self.shape[0]))
         index = np.asarray(index)
-        found = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for part, here, rows in self.by_part(index):
-            found[here] = self._open(part)[rows]
-        return found
+        values = np.empty((len(index), *self.shape[1:]), self.dtype)
+        for part, positions, rows in self.by_part(index):
+            values[positions] = self._open(part)[rows]
+        return values
 
     def by_part(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Each part that `index`, int (m,), asks for: where in it, and for which rows."""
+        """Yields each part that `index`, int (m,), needs, with positions in it and rows."""
         parts = np.searchsorted(self._ends, index, side="right")
         for part in np.unique(parts):
-            here = np.flatnonzero(parts == part)
-            yield int(part), here, index[here] - self._begins[part]
+            positions = np.flatnonzero(parts == part)
+            yield int(part), positions, index[positions] - self._begins[part]
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
 
 def mapped(file: Path, offset: int = 0) -> np.ndarray:
-    """The array in .npy form that begins at `offset` of a file, memory-mapped and read-only.
+    """Memory-maps, read-only, the array in .npy form that begins at `offset` of a file.
 
     Raises:
         ValueError: there is no such array, it holds Python objects, or the file ends early.
@@ -94,14 +97,14 @@ def mapped(file: Path, offset: int = 0) -> np.ndarray:
             if version == (1, 0)
             else np.lib.format.read_array_header_2_0
         )
-        shape, in_columns, dtype = read(opened)
+        shape, is_fortran, dtype = read(opened)
         begin, end = opened.tell(), opened.seek(0, 2)
     size = int(np.prod(shape)) * dtype.itemsize
     if dtype.hasobject:
         raise ValueError("the array holds Python objects, not numbers or text")
     if begin + size > end:
         raise ValueError(f"ends {begin + size - end} bytes early")
-    order = "F" if in_columns else "C"
+    order = "F" if is_fortran else "C"
     if not size:  # nothing to map
         return np.empty(shape, dtype, order)
     return np.memmap(file, dtype, "r", begin, shape, order)

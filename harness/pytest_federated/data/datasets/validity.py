@@ -1,4 +1,4 @@
-"""Whether what a data set has read is what pytest-federated takes it for."""
+"""Checks of what a data set has read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pytest_federated.data.datasets.files.columns import finite
 
 
 def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
-    """The examples of a data set, of all or of the natural clients that are `wanted`.
+    """Loads and checks the examples of all natural clients, or of those in `wanted`.
 
-    Features that are not in memory are not looked through.
+    Features that are not in memory are not checked.
 
     Raises:
-        DataError: there are not as many labels as examples, a label is none of the data set's, a
-            feature is missing or infinite, or clients or a test set do not fit.
+        DataError: the numbers of labels and examples differ, a label is out of range, a feature is
+            missing or infinite, or the clients or the test set do not fit.
 
     """
     loaded = dataset.load(wanted)

@@ -25,7 +25,7 @@ class Holder:
         client: 0 .. clients - 1.
         clients: the number of clients.
         num_classes: number of distinct labels, which are 0 .. num_classes - 1.
-        common: gives a new generator that is the same for all clients, for what they share.
+        common: returns a new generator, the same for all clients, for what they share.
 
     """
 
@@ -45,7 +45,7 @@ class ShiftSpec(Spec):
     """The traits of a shift.
 
     Attributes:
-        of: which of an example's two parts it changes; each shift must say so.
+        of: the part of an example that it changes; required.
 
     """
 
@@ -68,7 +68,7 @@ class Shift(Protocol):
         *args: Any,
         **keys: Any,
     ) -> np.ndarray:
-        """The changed `values`, of the same shape."""
+        """Returns the changed `values`, of the same shape."""
         ...
 
 
@@ -76,7 +76,7 @@ shifts = Registry("shift", Shift, ShiftSpec, plural="shifts", package=__package_
 
 
 def apply(
-    chosen: Sequence[Section],
+    selected: Sequence[Section],
     of: Part,
     values: np.ndarray,
     client: int,
@@ -88,7 +88,7 @@ def apply(
     """Returns the features, or the labels, of one client after all its shifts.
 
     Args:
-        chosen: the scenario's shifts, in order; those of the other part are passed over.
+        selected: the scenario's shifts, in order; those of the other part are skipped.
         of: which part `values` is.
         values: of the client's examples in their fixed order.
         client: 0 .. clients - 1.
@@ -101,7 +101,7 @@ def apply(
         DataError: a shift does not fit the data.
 
     """
-    for number, shift in enumerate(chosen):
+    for number, shift in enumerate(selected):
         entry = shifts.entry(shift)
         if entry.spec.of != of:
             continue

@@ -18,8 +18,8 @@ class SizeSpec(Spec):
     """The traits of a size.
 
     Attributes:
-        exact: it gives numbers of examples, and not proportions.
-        per_client: the key that lists one thing for each client.
+        exact: it returns numbers of examples, not proportions.
+        per_client: the key that lists one value for each client.
 
     """
 
@@ -33,7 +33,7 @@ class Size(Protocol):
     def __call__(
         self, clients: int, examples: int, rng: np.random.Generator, /, *args: Any, **keys: Any
     ) -> np.ndarray:
-        """Numbers (clients,), 0 or greater: proportions, or examples where they are exact."""
+        """Returns numbers (clients,), 0 or greater: proportions, or examples if exact."""
         ...
 
 

@@ -13,10 +13,10 @@ Alpha = Annotated[float, Field(gt=0, allow_inf_nan=False, description="Lower is 
 
 
 def within_range(alpha: float) -> float:
-    """An alpha that NumPy's sampler can take, and that gives the same clients.
+    """Returns the nearest alpha that NumPy's sampler can handle.
 
-    Beyond these bounds it hangs or overflows; up to them, a draw is one client's alone, and one
-    in equal shares, to within rounding.
+    Beyond these bounds it hangs or overflows. At the bounds, to within rounding, a label already
+    goes to one client alone, or to all in equal shares.
     """
     return float(np.clip(alpha, 1e-6, 1e9))
 

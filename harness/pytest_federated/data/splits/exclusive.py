@@ -54,7 +54,7 @@ def exclusive(
 def _owners(
     supply: np.ndarray, pool: Pool, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Int (labels,), the client that has each label; float (clients,), what each then lacks.
+    """Returns the client of each label, int (labels,), and what each lacks, float (clients,).
 
     Labels of `supply`, int (labels,), examples, the largest first, go to the client that lacks
     most, as long as enough are left for those who have none.

@@ -8,7 +8,7 @@ import numpy as np
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
-from pytest_federated.data.splits.natural import needed
+from pytest_federated.data.splits.natural import natural_clients
 from pytest_federated.data.splits.partition import (
     NO_ONE,
     Pool,
@@ -46,7 +46,7 @@ def inner(
             them cannot be split so.
 
     """
-    names, member = np.unique(needed(pool, "inner"), return_inverse=True)
+    names, member = np.unique(natural_clients(pool, "inner"), return_inverse=True)
     if pool.clients < len(names):
         raise DataError(
             f"the split inner makes at least one client of each natural one; there are "

@@ -1,4 +1,4 @@
-"""The clients that the data itself knows."""
+"""The natural clients of a data set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_federated.data.splits.partition import Pool, splits
 def natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
     """One client for each writer, form or speaker in the data.
 
-    `clients.count` draws that many of them at random; without it all take part.
+    With `clients.count`, that many of them are drawn at random; without it all take part.
 
     Source: S. Caldas et al., LEAF: A Benchmark for Federated Settings, arXiv:1812.01097.
 
@@ -22,7 +22,7 @@ def natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
         DataError: the data set has no natural clients.
 
     """
-    return needed(pool, "natural")
+    return natural_clients(pool, "natural")
 
 
 @splits("group_natural", example_clients=4, has_natural=True, any_labels=True)
@@ -38,7 +38,7 @@ def group_natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
         DataError: the data set has no natural clients, or fewer than `clients.count`.
 
     """
-    names, member = np.unique(needed(pool, "group_natural"), return_inverse=True)
+    names, member = np.unique(natural_clients(pool, "group_natural"), return_inverse=True)
     if len(names) < pool.clients:
         raise DataError(
             f"the split group_natural cannot make {pool.clients} clients of the data's "
@@ -47,8 +47,8 @@ def group_natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
     return (rng.permutation(len(names)) % pool.clients)[member]
 
 
-def needed(pool: Pool, split: str) -> np.ndarray:
-    """Int (n,): the natural client of each example.
+def natural_clients(pool: Pool, split: str) -> np.ndarray:
+    """Returns the natural client of each example, int (n,).
 
     Raises:
         DataError: the data set has no natural clients.

@@ -38,8 +38,8 @@ class SplitSpec(Spec):
         random: False where another draw would give the same clients.
         milder: the key to raise where clients stay empty.
         leaves_out: it may give some examples to nobody.
-        per_client: the key that lists one thing for each client.
-        any_labels: it looks at no labels, so that examples may have several.
+        per_client: the key that lists one value for each client.
+        any_labels: it does not look at labels, so examples may have several.
         example_clients: how many clients the example in the docs has; None leaves that to the data.
 
     """
@@ -61,7 +61,7 @@ class Split(Protocol):
     def __call__(
         self, pool: Pool, rng: np.random.Generator, /, *args: Any, **keys: Any
     ) -> np.ndarray:
-        """Int (n,): the client of each example, 0 .. pool.clients - 1, or `NO_ONE`."""
+        """Returns the client of each example, int (n,): 0 .. pool.clients - 1, or `NO_ONE`."""
         ...
 
 
@@ -96,7 +96,7 @@ class Pool:
         return self.num_classes or int(self.labels.max()) + 1
 
     def client_sizes(self) -> np.ndarray:
-        """Int64 (clients,): the sizes asked for, or even ones, which differ by one at most."""
+        """Returns the required sizes, int64 (clients,), or even ones, up to one example."""
         if self.sizes is not None:
             return self.sizes
         base, more = divmod(len(self.labels), self.clients)
@@ -118,7 +118,7 @@ class Pool:
     def part(self, index: np.ndarray, clients: int) -> Pool:
         """Returns a pool of the examples at `index`, int (m,), to deal to `clients` clients."""
         natural = None if self.natural is None else self.natural[index]
-        x = None if self.x is None else _Part(self.x, index)
+        x = None if self.x is None else _Selected(self.x, index)
         return replace(
             self,
             labels=self.labels[index],
@@ -131,8 +131,8 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Rows of other rows, read when they are needed."""
+class _Selected:
+    """Some of the rows of other rows, read when they are needed."""
 
     rows: Any
     index: np.ndarray

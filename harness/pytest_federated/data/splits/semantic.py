@@ -11,9 +11,9 @@ from pydantic import Field
 
 from pytest_federated.data.splits.partition import Pool, apportioned, groups_of, splits
 
-_AT_ONCE = 300  # clients; of more, groups come first
+_AT_ONCE = 300  # clients; more are made in groups
 _LEAST_VARIANCE = 1e-4
-_FITTED = 2000, 50  # examples of a label that its mixture is fitted to: or so many for each client
+_FITTED = 2000, 50  # examples of a label to which its mixture is fitted: in all, or per client
 
 
 @splits("semantic")
@@ -50,7 +50,7 @@ def semantic(
 def _divided(
     features: np.ndarray, labels: np.ndarray, clients: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Int64 (n,): the client of each example; by groups of clients where there are many."""
+    """Returns the client of each example, int64 (n,); many clients are made in groups."""
     if clients <= _AT_ONCE:
         return _clustered(features, labels, clients, rng)
     group = _clustered(features, labels, math.ceil(math.sqrt(clients)), rng)
@@ -65,23 +65,23 @@ def _divided(
 def _clustered(
     features: np.ndarray, labels: np.ndarray, clients: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Int64 (n,): the client of each example, whose cluster of its label it is in."""
+    """Returns the client of each example, int64 (n,): the one with its cluster of its label."""
     from scipy.optimize import linear_sum_assignment
 
     client = np.empty(len(labels), np.int64)
-    # The Gaussians of the clients, as means and variances: of the label before.
+    # The clients' Gaussians for the label before, as means and variances.
     before = None
     for label in np.unique(labels):
         index = np.flatnonzero(labels == label)
-        cluster, *found = _mixture(features[index], clients, rng)
+        cluster, *gaussians = _mixture(features[index], clients, rng)
         if before is None:
-            owner = rng.permutation(clients)[: len(found[0])]
+            owner = rng.permutation(clients)[: len(gaussians[0])]
             # A client that has no cluster yet is as near to one as to another.
-            before = list(np.repeat(f.mean(0, keepdims=True), clients, 0) for f in found)
+            before = list(np.repeat(f.mean(0, keepdims=True), clients, 0) for f in gaussians)
         else:
-            _, owner = linear_sum_assignment(_divergences(found, before))
-        for known, new in zip(before, found):
-            known[owner] = new
+            _, owner = linear_sum_assignment(_divergences(gaussians, before))
+        for old, new in zip(before, gaussians):
+            old[owner] = new
         client[index] = owner[cluster]
     return client
 
@@ -89,7 +89,7 @@ def _clustered(
 def _mixture(
     features: np.ndarray, clusters: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Int (n,), the cluster of each example; and the clusters' means and variances."""
+    """Returns the cluster of each example, int (n,), and the clusters' means and variances."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -114,7 +114,7 @@ def _mixture(
 
 
 def _principal_components(pool: Pool, components: int) -> np.ndarray:
-    """Float64 (n, components or fewer), of unit variance overall; reads the features twice."""
+    """Returns principal components, float64 (n, up to `components`); reads the features twice."""
     examples, total, products = 0, 0.0, 0.0
     for block in pool.blocks():
         wide = block.astype(np.float64)
@@ -130,7 +130,7 @@ def _principal_components(pool: Pool, components: int) -> np.ndarray:
 
 
 def _divergences(one: list[np.ndarray], other: list[np.ndarray]) -> np.ndarray:
-    """Float (a, b): symmetric Kullback-Leibler divergence of each two diagonal Gaussians."""
+    """Returns the symmetric Kullback-Leibler divergences of diagonal Gaussians, float (a, b)."""
     (mean, variance), (mean_, variance_) = one, other
     apart = (mean[:, None] - mean_[None]) ** 2
     ratio = variance[:, None] / variance_[None]

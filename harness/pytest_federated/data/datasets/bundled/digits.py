@@ -17,8 +17,8 @@ from pytest_federated.data.datasets.dataset import (
     in_memory,
 )
 
-# First row of each collection form. The rows keep the order of the forms, and each form repeats
-# one sequence of about 130 labels, which is how the starts were found.
+# The first row of each collection form. The rows are in the order of the forms, and each form
+# repeats one sequence of about 130 labels: so the first rows were determined.
 _FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)
 
 
@@ -43,13 +43,13 @@ def digits(cache: Cache) -> Dataset:
     """1,797 real handwritten digits, 8x8, from scikit-learn; needs no download.
 
     `x` is (8, 8, 1), gray levels 0..16 scaled to [0, 1]. The 14 natural clients are the
-    collection forms that the rows stand in; a form is not a writer.
+    collection forms that the digits were written on; a form is not a writer.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository, 1998, https://doi.org/10.24432/C50P49 (its test part).
 
     Raises:
-        DataUnavailable: scikit-learn is not installed, or without its data.
+        DataUnavailable: scikit-learn is not installed, or lacks its data.
 
     """
     examples = _read(of_sklearn("digits", "digits.csv.gz"))

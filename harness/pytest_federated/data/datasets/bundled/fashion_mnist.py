@@ -1,4 +1,4 @@
-"""Fashion-MNIST, from its own files."""
+"""Fashion-MNIST, from the files that its authors publish."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _FILES = tuple(
 _CLASSES = 10
 
 
-def _reads(chosen: Any, cache: Cache) -> list[Path]:
-    """The four files, where they are or would be fetched; a folder is named in the scenario."""
-    if chosen.folder is not None:
+def _reads(settings: Any, cache: Cache) -> list[Path]:
+    """Returns the paths of the four files; none where the scenario names a folder."""
+    if settings.folder is not None:
         return []
-    place = _place(cache)
-    return [place / name for names in _FILES for name in names]
+    folder = _usual_folder(cache)
+    return [folder / name for names in _FILES for name in names]
 
 
 @datasets(
@@ -63,62 +63,62 @@ def _reads(chosen: Any, cache: Cache) -> list[Path]:
 def fashion_mnist(
     cache: Cache,
     *,
-    folder: Annotated[Optional[UserPath], Field(description="That has the four files.")] = None,
+    folder: Annotated[Optional[UserPath], Field(description="Has the four files.")] = None,
 ) -> Dataset:
     """60,000 + 10,000 real pictures of clothes, 28x28, in ten kinds: Fashion-MNIST, whole.
 
     `x` is (28, 28, 1), gray levels 0..255 scaled to [0, 1] when they are read; in memory they
-    stay bytes. The labels are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker,
-    bag, ankle boot. The test set is the published one. The four files are looked for in `folder`
-    if it is given, and otherwise where Debian's package `dataset-fashion-mnist` has them, where
-    Keras keeps what it downloaded, and in the cache folder, into which they are then fetched from
-    the authors' repository. A `folder` may hold another data set in the same files, such as MNIST
-    or KMNIST.
+    remain bytes. The labels are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker,
+    bag, ankle boot. The test set is the published one. The four files are read from `folder`.
+    Without it they are looked for where Debian's package `dataset-fashion-mnist` installs them,
+    in Keras's cache and in the cache folder; where they are in none of these, they are downloaded
+    from the authors' repository into the cache folder. A `folder` may hold another data set in
+    files of the same names, such as MNIST or KMNIST.
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking
     Machine Learning Algorithms, arXiv:1708.07747; https://github.com/zalandoresearch/fashion-mnist
 
     Raises:
-        DataUnavailable: not on this machine, and it cannot be downloaded.
-        DataError: a file is damaged, or not what its name says; or there is none in `folder`.
+        DataUnavailable: it is not on this machine, and cannot be downloaded.
+        DataError: a file is damaged, is not what its name says, or is missing in `folder`.
 
     """
-    train, test = _kept(_find(cache, folder))
+    train, test = _read_once(_find(cache, folder))
     return in_memory("fashion_mnist", train, _CLASSES, test=test)
 
 
 def _find(cache: Cache, folder: Optional[str]) -> Path:
-    """The folder that has the four files."""
+    """Returns the folder with the four files, after downloading them if needed."""
     if folder is not None:
-        place = find(folder, "data.dataset.folder", folder=True)
-        missing = [name for names in _FILES for name in names if not (place / name).is_file()]
+        path = find(folder, "data.dataset.folder", folder=True)
+        missing = [name for names in _FILES for name in names if not (path / name).is_file()]
         if missing:
-            raise DataError(f"data.dataset.folder: there is no {missing[0]} in {place}")
-        return place
-    place = _place(cache)
-    if not _is_complete(place):
-        _fetch(place)
-    return place
+            raise DataError(f"data.dataset.folder: there is no {missing[0]} in {path}")
+        return path
+    path = _usual_folder(cache)
+    if not _is_complete(path):
+        _fetch(path)
+    return path
 
 
-def _place(cache: Cache) -> Path:
-    """The first of the usual folders that has the files, or else the one in the cache folder."""
-    own = cache.folder / "fashion-mnist"
+def _usual_folder(cache: Cache) -> Path:
+    """Returns the first of the usual folders that has the files, else that in the cache folder."""
     keras = Path("~/.keras/datasets/fashion-mnist").expanduser()
-    return next((place for place in (DEBIAN, keras) if _is_complete(place)), own)
+    complete = (folder for folder in (DEBIAN, keras) if _is_complete(folder))
+    return next(complete, cache.folder / "fashion-mnist")
 
 
-def _is_complete(place: Path) -> bool:
-    return all((place / name).is_file() for names in _FILES for name in names)
+def _is_complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for names in _FILES for name in names)
 
 
 def _fetch(folder: Path) -> None:
-    """Downloads the files; all are there and whole afterwards, or none is."""
+    """Downloads all four files, complete, or none of them."""
     import pooch
 
     staging = staging_folder("fashion_mnist", folder.parent)
     downloader: Any = pooch.HTTPDownloader(timeout=30)  # pooch's own types take no downloader
-    pooch.get_logger().setLevel("WARNING")  # it says where each file comes from
+    pooch.get_logger().setLevel("WARNING")  # its messages name each file
     try:
         for name, md5 in _MD5.items():
             try:
@@ -141,7 +141,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _read(folder: Path) -> tuple[Examples, Examples]:
-    """Training and test examples, whose images agree in size."""
+    """Reads the training and test examples, and checks that they fit each other."""
     parts: list[tuple[Any, np.ndarray]] = []
     for images, labels in _FILES:
         x, y = read_idx(folder / images, 3), read_idx(folder / labels, 1)
@@ -161,4 +161,4 @@ def _read(folder: Path) -> tuple[Examples, Examples]:
     return train, test
 
 
-_kept = functools.lru_cache(maxsize=1)(_read)
+_read_once = functools.lru_cache(maxsize=1)(_read)

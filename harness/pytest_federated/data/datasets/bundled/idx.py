@@ -15,26 +15,27 @@ _UNSIGNED_BYTES = 0x08  # the only type of value that these data sets have
 
 
 def read_idx(file: Path, dimensions: int) -> np.ndarray:
-    """The unsigned bytes of a gzip-compressed IDX file, uint8 with that many dimensions.
+    """Reads a gzip-compressed IDX file of unsigned bytes, uint8 with `dimensions` dimensions.
 
-    The file has two zero bytes, the type of its values, the number of dimensions; the size of
-    each dimension as a big-endian int32; then the values, the last dimension running fastest.
+    The file has two zero bytes, the type of its values and the number of dimensions, one byte each;
+    the size of each dimension as a big-endian int32; then the values, the last dimension running
+    fastest.
 
     Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits ("File formats
     for the MNIST database"), http://yann.lecun.com/exdb/mnist/
 
     Raises:
-        DataError: it is no such file, is damaged, or has other sizes than it says.
-        FileNotFoundError: it is not there.
+        DataError: it is no IDX file, is damaged, or has other sizes than it states.
+        FileNotFoundError: there is no such file.
 
     """
     try:
         with gzip.open(file) as opened:
             content = opened.read()
-    except EOFError as bad:
-        raise DataError(f"{file}: cut off; the compressed data ends early") from bad
-    except (gzip.BadGzipFile, zlib.error) as bad:
-        raise DataError(f"{file}: damaged, or not a gzip file ({bad})") from bad
+    except EOFError as error:
+        raise DataError(f"{file}: cut off; the compressed data ends early") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{file}: damaged, or not a gzip file ({error})") from error
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise DataError(f"{file}: {len(content)} bytes; the header alone has {header}")
@@ -42,8 +43,8 @@ def read_idx(file: Path, dimensions: int) -> np.ndarray:
     if magic != expected:
         raise DataError(f"{file}: begins with the magic number {magic:#010x}, not {expected:#010x}")
     shape = tuple(int(n) for n in np.frombuffer(content[4:header], ">u4"))
-    stated, given = math.prod(shape), len(content) - header
-    if stated != given:
+    stated, actual = math.prod(shape), len(content) - header
+    if stated != actual:
         sizes = " x ".join(map(str, shape))
-        raise DataError(f"{file}: states {sizes} values, {stated} bytes; {given} follow")
+        raise DataError(f"{file}: states {sizes} values, {stated} bytes; {actual} follow")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

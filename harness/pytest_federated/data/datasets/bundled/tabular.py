@@ -1,4 +1,4 @@
-"""The tables that come with scikit-learn, or that it has downloaded."""
+"""Tables that come with scikit-learn or that it has downloaded."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _LICENSE = "CC BY 4.0"
     facts=Facts(examples="569", shape="30", labels="2 diagnoses", license=_LICENSE, files=_SKLEARN),
 )
 def breast_cancer(cache: Cache) -> Dataset:
-    """569 tumours, malignant (0) or benign (1), by 30 measures of their cells' nuclei.
+    """569 tumors, malignant (0) or benign (1), by 30 measurements of their cells' nuclei.
 
-    `x` is (30,): each feature less its mean, over its standard deviation. Both are of all rows,
-    so they are fixed figures of the published table, the same under each seed; the features of
-    what becomes the test set, though not its labels, have their part in them.
+    `x` is (30,): each feature less its mean, divided by its standard deviation. Both are taken over
+    all rows, so they are the same for every seed; the features of the test set, though not its
+    labels, contribute to them.
 
     Source: W. Wolberg, O. Mangasarian, N. Street, W. Street, Breast Cancer Wisconsin (Diagnostic),
     UCI Machine Learning Repository, 1995, https://doi.org/10.24432/C5DW2B
 
     Raises:
-        DataUnavailable: scikit-learn is not installed, or without its data.
+        DataUnavailable: scikit-learn is not installed, or lacks its data.
 
     """
     return in_memory("breast_cancer", _table(of_sklearn("breast_cancer", "breast_cancer.csv")), 2)
@@ -50,15 +50,15 @@ def breast_cancer(cache: Cache) -> Dataset:
     facts=Facts(examples="178", shape="13", labels="3 growers", license=_LICENSE, files=_SKLEARN),
 )
 def wine(cache: Cache) -> Dataset:
-    """178 wines of three growers in one region, by 13 measures of a chemical analysis.
+    """178 wines of three growers in one region, by 13 measurements of a chemical analysis.
 
-    `x` is (13,), standardized as that of breast_cancer.
+    `x` is (13,), standardized as for breast_cancer.
 
     Source: S. Aeberhard, M. Forina, Wine, UCI Machine Learning Repository, 1992,
     https://doi.org/10.24432/C5PC7J
 
     Raises:
-        DataUnavailable: scikit-learn is not installed, or without its data.
+        DataUnavailable: scikit-learn is not installed, or lacks its data.
 
     """
     return in_memory("wine", _table(of_sklearn("wine", "wine_data.csv")), 3)
@@ -70,7 +70,7 @@ _AREAS = ("rawah", "neota", "comanche-peak", "cache-la-poudre")  # the four colu
 
 @datasets(
     "covtype",
-    reads=lambda chosen, cache: [_home() / "covertype"],
+    reads=lambda settings, cache: [_home() / "covertype"],
     facts=Facts(
         examples="581,012",
         shape="54",
@@ -81,20 +81,20 @@ _AREAS = ("rawah", "neota", "comanche-peak", "cache-la-poudre")  # the four colu
     ),
 )
 def covtype(cache: Cache) -> Dataset:
-    """581,012 patches of forest, 30 m by 30 m, by what can be read off a map of them.
+    """581,012 patches of forest, 30 m by 30 m, by cartographic measurements.
 
-    `x` is (54,): ten measures, standardized as those of breast_cancer, four columns that are 1 in
-    the patch's wilderness area, and forty that are 1 for its type of soil. Labels are the cover
-    types 1..7 of the source, less one. The natural clients are the four wilderness areas, which
-    differ in both sizes and labels. Read from where scikit-learn keeps what it downloaded
-    (`SCIKIT_LEARN_DATA`, or `~/scikit_learn_data`); not downloaded from here.
+    `x` is (54,): ten measurements, standardized as for breast_cancer, four columns of which that of
+    the patch's wilderness area is 1, and forty of which that of its soil type is 1. Labels are the
+    cover types 1..7 of the source, less one. The natural clients are the four wilderness areas,
+    which differ in both sizes and labels. Read from scikit-learn's folder of downloads
+    (`SCIKIT_LEARN_DATA`, or `~/scikit_learn_data`); this package does not download it.
 
     Source: J. Blackard, Covertype, UCI Machine Learning Repository, 1998,
     https://doi.org/10.24432/C50K5N
 
     Raises:
         DataUnavailable: scikit-learn has not downloaded it.
-        DataError: what is there is not what it downloads.
+        DataError: the files are not what scikit-learn downloads.
 
     """
     examples, area = _covtype(_home())
@@ -102,7 +102,7 @@ def covtype(cache: Cache) -> Dataset:
 
 
 def _home() -> Path:
-    """Where scikit-learn keeps what it downloads."""
+    """Returns the folder where scikit-learn keeps its downloads."""
     return Path(os.environ.get("SCIKIT_LEARN_DATA", "~/scikit_learn_data")).expanduser()
 
 
@@ -114,28 +114,28 @@ def _table(path: Path) -> Examples:
 
 @functools.lru_cache(maxsize=1)
 def _covtype(home: Path) -> tuple[Examples, np.ndarray]:
-    """All examples, and for each the position of its area in `_AREAS`, int (n,)."""
+    """Reads all examples, and the position of each one's area in `_AREAS`, int (n,)."""
     folder = home / "covertype"
-    if not folder.is_dir():  # scikit-learn would make it
+    if not folder.is_dir():  # scikit-learn would create it
         raise _not_fetched(home)
     from sklearn.datasets import fetch_covtype
 
     try:
-        found: Any = fetch_covtype(data_home=str(home), download_if_missing=False)
-        x, y = found.data, found.target
+        bunch: Any = fetch_covtype(data_home=str(home), download_if_missing=False)
+        x, y = bunch.data, bunch.target
         areas = x[:, _MEASURES : _MEASURES + len(_AREAS)]
         if x.shape[1] != 54 or (areas.sum(axis=1) != 1).any() or set(y) - set(range(1, 8)):
             raise ValueError(f"features of shape {x.shape}")
         measures = _standardized(x[:, :_MEASURES])
         values = np.concatenate([measures, x[:, _MEASURES:].astype(np.float32)], axis=1)
         return Examples(values, (y - 1).astype(np.int32)), areas.argmax(axis=1)
-    except OSError as bad:
-        raise _not_fetched(home) from bad
-    except Exception as bad:  # unpickling and decompressing have errors of many kinds
+    except OSError as error:
+        raise _not_fetched(home) from error
+    except Exception as error:  # unpickling and decompressing raise errors of many kinds
         raise DataError(
-            f"{folder} does not hold what scikit-learn keeps there ({bad}); delete it and fetch "
+            f"{folder} does not hold what scikit-learn keeps there ({error}); delete it and fetch "
             "it again"
-        ) from bad
+        ) from error
 
 
 def _not_fetched(home: Path) -> DataUnavailable:
@@ -147,5 +147,5 @@ def _not_fetched(home: Path) -> DataUnavailable:
 
 
 def _standardized(x: np.ndarray) -> np.ndarray:
-    """Each column with mean 0 and standard deviation 1, float32 (n, d)."""
+    """Scales each column to mean 0 and standard deviation 1, float32 (n, d)."""
     return ((x - x.mean(axis=0)) / x.std(axis=0)).astype(np.float32)

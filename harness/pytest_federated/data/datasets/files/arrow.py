@@ -1,4 +1,4 @@
-"""Columns of Arrow tables as arrays: what Parquet files and Hugging Face's folders hold."""
+"""Columns of Arrow tables as arrays, from Parquet files and Hugging Face's folders."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def read_parquet(
     file: Path, size: int, changed: int
 ) -> tuple[Mapping[str, np.ndarray], frozenset[str]]:
-    """The columns of a Parquet file, and which of them pandas wrote as an index.
+    """Reads the columns of a Parquet file, and the names of those that pandas wrote as an index.
 
-    `size` and `changed` tell apart what the file was.
+    `size` and `changed` tell versions of the file apart.
 
     Raises:
-        DataError: it is no Parquet file, has two columns of one name, or a column has lists of
-            different lengths.
+        DataError: it is no Parquet file, has two columns of the same name, or a column has lists
+            of different lengths.
 
     """
     import pyarrow as pa
@@ -33,17 +33,17 @@ def read_parquet(
 
     try:
         table = pyarrow.parquet.read_table(file)
-        of_pandas: Any = (table.schema.pandas_metadata or {}).get("index_columns", [])
-    except (OSError, ValueError, AttributeError, pa.ArrowException) as bad:
-        why = str(bad).strip().partition("\n")[0]
-        raise DataError(f"{file} cannot be read as a Parquet file: {why}") from bad
+        index: Any = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise DataError(f"{file} cannot be read as a Parquet file: {why}") from error
     names = table.column_names
     columns = {name: array(table[name], f"{file}: column {name!r}") for name in names}
-    return columns, frozenset(n for n in names if n in of_pandas)
+    return columns, frozenset(n for n in names if n in index)
 
 
 def read_stream(files: Sequence[Path]) -> pa.Table:
-    """The table that stands in Arrow's stream format in several files, memory-mapped.
+    """Memory-maps a table in Arrow's stream format that is spread over several files.
 
     Raises:
         DataError: a file is missing, or is no such stream.
@@ -55,29 +55,29 @@ def read_stream(files: Sequence[Path]) -> pa.Table:
     for file in files:
         try:
             table = pa.ipc.open_stream(pa.memory_map(str(file))).read_all()
-            table.validate(full=True)  # a broken file is otherwise read beyond its end
-            str(table.schema)  # with all names
+            table.validate(full=True)  # otherwise a broken file is read beyond its end
+            str(table.schema)  # fails for broken names
             tables.append(table)
-        except (OSError, ValueError, pa.ArrowException) as bad:
-            why = str(bad).strip().partition("\n")[0]
-            raise DataError(f"{file} cannot be read as an Arrow file: {why}") from bad
+        except (OSError, ValueError, pa.ArrowException) as error:
+            why = str(error).strip().partition("\n")[0]
+            raise DataError(f"{file} cannot be read as an Arrow file: {why}") from error
     return pa.concat_tables(tables)
 
 
 def array(column: Any, where: str) -> np.ndarray:
-    """A column as an array: (n,) of values, (n, ...) of lists as long as each other.
+    """Converts a column to an array: (n,) for values, (n, ...) for lists of the same length.
 
-    Text and what Arrow alone knows become objects; where nothing stands it is None or NaN.
+    Text and types that only Arrow has become objects; missing values become None or NaN.
 
     Raises:
-        DataError: lists of different lengths, or a missing one.
+        DataError: a list is missing, or lists differ in length.
 
     """
     import pyarrow as pa
     from pyarrow.compute import call_function
 
     values: Any = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if isinstance(values, pa.ChunkedArray):  # what combine_chunks gives depends on the release
+    if isinstance(values, pa.ChunkedArray):  # in some releases of pyarrow
         values = values.chunk(0) if values.num_chunks else pa.array([], values.type)
     if isinstance(values.type, pa.ExtensionType):
         values = values.storage
@@ -87,7 +87,7 @@ def array(column: Any, where: str) -> np.ndarray:
         return values.to_numpy(zero_copy_only=False)
     if values.null_count:
         row = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
-        raise DataError(f"{where}, row {row + 1}: nothing stands there")
+        raise DataError(f"{where}, row {row + 1}: the list is missing")
     lengths = call_function("list_value_length", [values]).to_numpy(zero_copy_only=False)
     if len(lengths) and (lengths != lengths[0]).any():
         row = int(np.argmax(lengths != lengths[0]))

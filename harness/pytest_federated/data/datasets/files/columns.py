@@ -1,4 +1,4 @@
-"""What the data sets of the user's own files share: from columns to features, labels, clients.
+"""Shared by the data sets of the user's own files: features, labels and clients from columns.
 
 `where` names the file, and the array or column in it, in messages; rows count from 1.
 """
@@ -26,30 +26,30 @@ Label = Annotated[str, Field(description="The column of labels.")]
 Task = Annotated[
     TaskKind, Field(description="tokens: a label for each position; tags: 0 or 1 for each tag.")
 ]
-Client = Annotated[Optional[str], Field(description="What says whose each example is.")]
+Client = Annotated[Optional[str], Field(description="The column or array of the clients.")]
 TestSet = Annotated[Optional[UserPath], Field(description="The test set, in the same form.")]
 Channels = Annotated[Literal[1, 3], Field(description="3 for colors, 1 for gray levels.")]
 ImageSize = Annotated[
     Optional[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]],
-    Field(description="Height and width that all images are brought to."),
+    Field(description="Height and width to which all images are scaled."),
 ]
 
 FACTS = Facts("yours", "yours", "yours", "yours, where the examples have them")
 
-_CHUNK = 1 << 22  # values that are looked through at a time
-_SOME = 256  # examples that are compared at a time
-_LEVELS = 1 << 12  # numbers next to each other: what spreads over more of them loses little
+_CHUNK = 1 << 22  # values that are checked at a time
+_COMPARED = 256  # examples that are compared at a time
+_LEVELS = 1 << 12  # neighboring floats: values that spread over more of them lose little
 
 
 def features(column: Any, where: str, task: TaskKind = "label") -> Any:
-    """Float32 `Rows` (n, ...) of numbers: images are scaled to [0, 1], all else stays as it is.
+    """Returns float32 `Rows` (n, ...) of numbers, with images scaled to [0, 1].
 
-    What `are_images` becomes [0, 1] when it is read, and (n, height, width) of it gets a channel.
-    Whole numbers are int32 and stay so where the task is `tokens`.
+    Images (see `are_images`) are scaled when they are read; (n, height, width) gets a channel. With
+    the task `tokens`, whole numbers become int32.
 
     Raises:
         DataError: text, objects, a number that is missing or infinite, or numbers that float32
-            does not keep apart.
+            cannot tell apart.
 
     """
     if column.dtype.kind not in "biuf":
@@ -66,48 +66,49 @@ def features(column: Any, where: str, task: TaskKind = "label") -> Any:
 
 
 def are_images(column: Any) -> bool:
-    """Whether numbers are the gray levels of images: of 8 or 16 bits, (n, height, width, ...)."""
+    """Returns whether numbers are images: unsigned, of 8 or 16 bits, (n, height, width, ...)."""
     return column.dtype.kind == "u" and column.dtype.itemsize <= 2 and column.ndim >= 3
 
 
 def gray_levels(rows: np.ndarray) -> np.ndarray:
-    """Levels 0..255, or 0..65535 where they have 16 bits, to float32 [0, 1]."""
+    """Scales levels 0..255, or 0..65535 for 16 bits, to float32 in [0, 1]."""
     return rows.astype(np.float32) / (65535 if rows.dtype.itemsize == 2 else 255)
 
 
 def in_float32(values: np.ndarray, where: str, remedy: str) -> np.ndarray:
-    """Float32 (n, ...) of numbers that are still as far apart.
+    """Returns numbers as float32 (n, ...), in which different numbers must remain different.
+
+    `remedy` ends the message about numbers that do not, such as seconds since 1970.
 
     Raises:
-        DataError: a number is missing, or not finite, or float32 does not keep it apart from
-            others: seconds since 1970, say. The `remedy` says what to do.
+        DataError: a number is missing or not finite, or float32 cannot tell it from others.
 
     """
     with np.errstate(over="ignore"):
         converted = finite(values.astype(np.float32, copy=False), where)
     if values.dtype.itemsize <= 2 or values.dtype == np.float32 or not values.size:
         return converted
-    columns, rough = (v.reshape(len(v), -1) for v in (values, converted))
-    low, high = rough.min(axis=0), rough.max(axis=0)
+    columns, rounded = (v.reshape(len(v), -1) for v in (values, converted))
+    low, high = rounded.min(axis=0), rounded.max(axis=0)
     step = np.spacing(np.maximum(np.abs(low), np.abs(high)))
-    for one in np.flatnonzero(high.astype(np.float64) - low < _LEVELS * step.astype(np.float64)):
-        apart, kept = len(np.unique(columns[:, one])), len(np.unique(rough[:, one]))
-        if kept < apart and varies(columns[:, one]):
+    for i in np.flatnonzero(high.astype(np.float64) - low < _LEVELS * step.astype(np.float64)):
+        distinct, kept = len(np.unique(columns[:, i])), len(np.unique(rounded[:, i]))
+        if kept < distinct and varies(columns[:, i]):
             raise DataError(
-                f"{where}: float32 keeps {kept} of {apart} values apart, which lie too close "
+                f"{where}: float32 keeps {kept} of {distinct} values apart, which lie too close "
                 f"together for their size; {remedy}"
             )
     return converted
 
 
 def varies(values: np.ndarray) -> np.ndarray:
-    """Bool (...): where numbers (n, ...) differ by more than what float64 rounds."""
+    """Returns bool (...): where numbers (n, ...) differ by more than rounding in float64."""
     low, high = values.min(axis=0).astype(np.float64), values.max(axis=0).astype(np.float64)
     return high - low > _LEVELS * np.spacing(np.maximum(np.abs(low), np.abs(high)))
 
 
 def finite(values: np.ndarray, where: str) -> np.ndarray:
-    """The same numbers (n, ...), looked through.
+    """Returns the same numbers (n, ...) after checking them.
 
     Raises:
         DataError: a number is missing, or not finite.
@@ -116,17 +117,17 @@ def finite(values: np.ndarray, where: str) -> np.ndarray:
     step = max(1, _CHUNK // max(1, int(np.prod(values.shape[1:]))))
     for begin in range(0, len(values), step):
         part = values[begin : begin + step]
-        good = np.isfinite(part).reshape(len(part), int(np.prod(part.shape[1:])))
-        if not good.all():
-            row = int(np.argmin(good.all(axis=1)))
-            bad = values[begin + row].ravel()[int(np.argmin(good[row]))]
-            what = "a number is missing (NaN)" if np.isnan(bad) else "a number is infinite"
+        is_finite = np.isfinite(part).reshape(len(part), int(np.prod(part.shape[1:])))
+        if not is_finite.all():
+            row = int(np.argmin(is_finite.all(axis=1)))
+            value = values[begin + row].ravel()[int(np.argmin(is_finite[row]))]
+            what = "a number is missing (NaN)" if np.isnan(value) else "a number is infinite"
             raise DataError(f"{where}, row {begin + row + 1}: {what}")
     return values
 
 
 def clients(column: np.ndarray, where: str) -> np.ndarray:
-    """Str (n,): the name of each example's client.
+    """Returns the name of each example's client, str (n,).
 
     Raises:
         DataError: a name is missing, or is neither text nor a whole number.
@@ -137,16 +138,16 @@ def clients(column: np.ndarray, where: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Source:
-    """What one file holds, with how messages call it.
+    """The contents of one file, and what messages call them.
 
     Attributes:
         x: `Rows` (n, ...) of features.
-        y: (n,), the labels as they stand in the file.
+        y: (n,), the labels as in the file.
         file: the file.
-        y_name: what the labels are called: ``column 'species'``.
-        client: (n,), each example's client as it stands in the file; None where there are none.
-        client_name: what the clients are called.
-        x_name: what the features are called, where nothing in the scenario names each of them.
+        y_name: what messages call the labels: ``column 'species'``.
+        client: (n,), each example's client as in the file; None where there are none.
+        client_name: what messages call the clients.
+        x_name: what messages call the features, if the scenario does not name each of them.
 
     """
 
@@ -166,21 +167,21 @@ def dataset(
     at_least: int = 0,
     task: TaskKind = "label",
 ) -> Dataset:
-    """The data set of a training file, and of a file with the test set where there is one.
+    """Returns the data set of a training file and, if any, a file with the test set.
 
-    `at_least` is the number of labels where the file says it.
+    `at_least` is the number of labels if the file states it.
 
     Raises:
-        DataError: values that cannot be labels or clients, no examples, a column of features that
-            numbers the rows, or a test set that does not fit or is the training set.
+        DataError: values cannot be labels or clients, there are no examples, a column of features
+            numbers the rows, or the test set does not fit or is the training set.
 
     """
     if not len(train.y):
         raise DataError(f"{train.file}: there are no examples in it")
-    if train.x_name and task != "tokens":  # which are no columns of numbers
-        no_counts(train.x, f"{train.file}: {train.x_name}")
+    if train.x_name and task != "tokens":  # tokens are no quantities
+        refuse_row_numbers(train.x, f"{train.file}: {train.x_name}")
     y_place = f"{train.file}: {train.y_name}"
-    if train.x.dtype == np.int32:  # a token is known by what it is read as, and by what follows
+    if train.x.dtype == np.int32:  # tokens occur in the features, too
         at_least = max(at_least, int(np.max(train.x[:], initial=-1)) + 1)
     labels = coding(task, train.y, y_place, at_least)
     natural = None
@@ -208,8 +209,8 @@ def dataset(
     return in_memory(name, examples, labels.num_classes, natural, task, held_out)
 
 
-def no_counts(x: Any, where: str) -> None:
-    """Raises DataError where a column of features (n, m), which have no names, numbers the rows."""
+def refuse_row_numbers(x: Any, where: str) -> None:
+    """Raises DataError if a column of features (n, m), which have no names, numbers the rows."""
     if len(x.shape) != 2 or x.shape[1] < 2 or x.dtype.kind not in "iuf":
         return
     values = np.asarray(x)
@@ -223,22 +224,22 @@ def no_counts(x: Any, where: str) -> None:
 
 
 def _same(one: Examples, other: Examples) -> bool:
-    """Whether all examples are the same, in the same order."""
+    """Returns whether all examples are the same, in the same order."""
     if len(one) != len(other) or not np.array_equal(one.y, other.y):
         return False
-    chunks = (slice(begin, begin + _SOME) for begin in range(0, len(one), _SOME))
-    return all(np.array_equal(one.x[some], other.x[some]) for some in chunks)
+    chunks = (slice(begin, begin + _COMPARED) for begin in range(0, len(one), _COMPARED))
+    return all(np.array_equal(one.x[chunk], other.x[chunk]) for chunk in chunks)
 
 
 def same_length(sizes: dict[str, int], where: str) -> None:
-    """Raises DataError unless what is named has the same number of rows."""
+    """Raises DataError unless these arrays or columns have the same number of rows."""
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
-        raise DataError(f"{where}: these should have as many rows as each other: {told}")
+        listed = ", ".join(f"{name!r} has {size}" for name, size in sizes.items())
+        raise DataError(f"{where}: these should have as many rows as each other: {listed}")
 
 
-def known(name: str, names: Iterable[str], key: str, where: str, what: str) -> str:
-    """The name, which is one of `names`.
+def require_name(name: str, names: Iterable[str], key: str, where: str, what: str) -> str:
+    """Returns `name`, which must be one of `names`.
 
     Raises:
         DataError: it is not.
@@ -252,7 +253,7 @@ def known(name: str, names: Iterable[str], key: str, where: str, what: str) -> s
     return name
 
 
-def demand_arrow(what: str) -> None:
-    """Raises DataUnavailable, with the command to run, where pyarrow is not installed."""
+def require_arrow(what: str) -> None:
+    """Raises DataUnavailable, with the command to run, if pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         raise DataUnavailable(f"{what} is read with pyarrow: pip install 'pytest-federated[arrow]'")

@@ -12,7 +12,7 @@ from pydantic import Field
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
 from pytest_federated.data.datasets.files import arrow
-from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.images import Images
 from pytest_federated.user.files import UserPath, find
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@datasets("huggingface", has_test_set="test", facts=own.FACTS, packages=("pyarrow", "pillow"))
+@datasets("huggingface", has_test_set="test", facts=shared.FACTS, packages=("pyarrow", "pillow"))
 def huggingface(
     cache: Cache,
     *,
     huggingface: UserPath,
     features: Annotated[str, Field(description="The column to learn from.")] = "image",
-    label: own.Label = "label",
-    task: own.Task = "label",
-    client: own.Client = None,
+    label: shared.Label = "label",
+    task: shared.Task = "label",
+    client: shared.Client = None,
     train: Annotated[str, Field(description="The split to train on.")] = "train",
     test: Annotated[Optional[str], Field(description="The split to test on.")] = None,
-    channels: own.Channels = 3,
-    size: own.ImageSize = None,
+    channels: shared.Channels = 3,
+    size: shared.ImageSize = None,
 ) -> Dataset:
     """A folder that `save_to_disk` of Hugging Face's `datasets` wrote: `{huggingface: data/mine}`.
 
     `features` names the column to learn from: images, which become (height, width, channels) in [0,
-    1] as with `image_folder`, or numbers and lists of numbers, as those of `npz`. `label` names the
+    1] as with `image_folder`, or numbers and lists of numbers, as for `npz`. `label` names the
     column of labels (a `ClassLabel`, whole numbers from 0 up, or text; with `task` a column of
     lists, as for `npz`), `client` that of the natural clients. Where several splits were saved
     together, `train` is the one to train on and `test` the one to test on. Needs pyarrow:
@@ -50,20 +50,21 @@ def huggingface(
         DataError: no such folder, split or column, or values that cannot be features or labels.
 
     """
-    own.demand_arrow("huggingface")
+    shared.require_arrow("huggingface")
     folder = find(huggingface, "data.dataset.huggingface", folder=True)
-    to = None if size is None else (size[0], size[1])
+    scaled_size = None if size is None else (size[0], size[1])
     saved = _Saved(folder)
-    part = saved.part(train, "train")
-    source = part.source(features, label, client, channels, to, task)
+    split = saved.split(train, "train")
+    source = split.source(features, label, client, channels, scaled_size, task)
     held_out = None
     if test is not None:
-        held_out = saved.part(test, "test").source(features, label, None, channels, to, task)
-    return own.dataset(folder.name, source, held_out, part.classes(label), task)
+        test_split = saved.split(test, "test")
+        held_out = test_split.source(features, label, None, channels, scaled_size, task)
+    return shared.dataset(folder.name, source, held_out, split.classes(label), task)
 
 
 class _Saved:
-    """What `save_to_disk` left in a folder: one data set, or several splits of one."""
+    """A folder written by `save_to_disk`: one split of a data set, or several."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -76,35 +77,35 @@ class _Saved:
                 "dataset_dict.json nor state.json"
             )
 
-    def part(self, split: str, key: str) -> _Part:
-        """One split; `key` of the scenario names it.
+    def split(self, split: str, key: str) -> _Split:
+        """Returns a split, which `key` of the scenario names.
 
         Raises:
             DataError: there is no such split.
 
         """
         if self._splits is not None:
-            own.known(split, self._splits, key, str(self._folder), "split")
-            return _Part(self._folder / split)
+            shared.require_name(split, self._splits, key, str(self._folder), "split")
+            return _Split(self._folder / split)
         if key == "test":
             raise DataError(
                 f"{self._folder} is a single split; data.dataset.test needs a DatasetDict"
             )
-        return _Part(self._folder)
+        return _Split(self._folder)
 
 
-class _Part:
+class _Split:
     """One split."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         features = _json(folder / "dataset_info.json").get("features")
-        known = features.items() if isinstance(features, dict) else ()
-        self._features = {name: told for name, told in known if isinstance(told, dict)}
+        items = features.items() if isinstance(features, dict) else ()
+        self._features = {name: type_ for name, type_ in items if isinstance(type_, dict)}
         self._table: pa.Table = arrow.read_stream(_files(folder))
 
     def classes(self, label: str) -> int:
-        """How many labels the file says there are; 0 where it does not."""
+        """Returns the number of labels that the file states; 0 if it states none."""
         return len(self._features.get(label, {}).get("names") or ())
 
     def source(
@@ -115,11 +116,13 @@ class _Part:
         channels: int,
         size: Optional[tuple[int, int]],
         task: TaskKind,
-    ) -> own.Source:
+    ) -> shared.Source:
         for key, name in (("features", features), ("label", label), ("client", client)):
             if name is not None:
-                own.known(name, self._table.column_names, key, str(self._folder), "column")
-        return own.Source(
+                shared.require_name(
+                    name, self._table.column_names, key, str(self._folder), "column"
+                )
+        return shared.Source(
             self._rows(features, channels, size, task),
             self._array(label),
             str(self._folder),
@@ -137,7 +140,7 @@ class _Part:
     ) -> Any:
         where = f"{self._folder}: column {name!r}"
         if self._features.get(name, {}).get("_type") != "Image":
-            return own.features(self._array(name), where, task)
+            return shared.features(self._array(name), where, task)
         names = [f"{where}, row {row + 1}" for row in range(len(self._table))]
         encoded = []
         for row, image in enumerate(self._table[name].to_pylist()):
@@ -146,13 +149,13 @@ class _Part:
             ):
                 raise DataError(f"{where}: no images, as dataset_info.json says, but {image!r:.40}")
             if image is None or (image["bytes"] is None and image["path"] is None):
-                raise DataError(f"{names[row]}: nothing stands there")
+                raise DataError(f"{names[row]}: the image is missing")
             encoded.append(Path(image["path"]) if image["bytes"] is None else image["bytes"])
         return Images(encoded, names, channels, size)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Those with the rows of a split, in order."""
+    """Returns the files with the rows of a split, in order."""
     state = folder / "state.json"
     try:
         files = [folder / str(file["filename"]) for file in _json(state)["_data_files"]]
@@ -165,9 +168,9 @@ def _files(folder: Path) -> list[Path]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as bad:
-        raise DataError(f"{file} cannot be read: {bad}") from bad
-    if not isinstance(found, dict):
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    if not isinstance(content, dict):
         raise DataError(f"{file} cannot be read: it should hold a mapping")
-    return found
+    return content

@@ -1,7 +1,7 @@
-"""What stands in a table to say which row is which, and is nothing to learn from.
+"""Columns that only identify the rows of a table, so that nothing should be learned from them.
 
-Rows that are sorted by label make such a column tell the label: pure noise beside it, and a model
-is right every time.
+In a table whose rows are sorted by label, such a column gives the label away: a model is right
+every time, even if all other columns are noise.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _INDEX = re.compile(r"index|level_\d+")
 _IDENTIFIER = re.compile(
     r"(.*[\W_])?(id|ids|idx|index|uuid|guid|row_?(nr|no|num|number|name|names))|.*[a-z](Id|ID)",
 )
-_ENOUGH = 3  # rows: in fewer, any numbers follow each other
-# From so many rows on, numbers that are all different stand this close together by accident in
-# fewer than one of 1,000 tables: a part of a table has gaps in its index.
+_ENOUGH = 3  # rows: in fewer, numbers are consecutive by chance
+# A part of a table has gaps in its index. With at least _MANY rows, distinct numbers are this dense
+# by chance in fewer than one of 1,000 tables.
 _MANY, _DENSE = 20, 0.7
 
 
 def identifies(
     name: str, column: np.ndarray, *, is_index: bool = False, is_category: bool = False
 ) -> Optional[str]:
-    """Why a column looks like an identifier of the rows; None where it does not.
+    """Returns why a column looks like an identifier of the rows; None if it does not.
 
     Args:
-        name: of the column.
+        name: the name of the column.
         column: (n, ...), its values.
         is_index: whether the file says that it is an index.
-        is_category: whether its values are no quantities.
+        is_category: whether its values are categories, not quantities.
 
     """
     if _UNNAMED.fullmatch(name):
@@ -46,23 +46,23 @@ def identifies(
     whole = _whole(column)
     if whole is None:
         if is_category and len(set(column.tolist())) == len(column):
-            return "has another value in every row"
+            return "has a different value in every row"
         return None
     if counts_rows(whole):
         return "numbers the rows"
     if _INDEX.fullmatch(name.strip()):
         return "has the name that pandas gives to an index"
-    named = _IDENTIFIER.fullmatch(name.strip()) or _IDENTIFIER.fullmatch(name.strip().lower())
-    if (named or is_category) and len(np.unique(whole)) == len(whole):
-        return "has another number in every row"
+    is_named_so = _IDENTIFIER.fullmatch(name.strip()) or _IDENTIFIER.fullmatch(name.strip().lower())
+    if (is_named_so or is_category) and len(np.unique(whole)) == len(whole):
+        return "has a different number in every row"
     return None
 
 
 def counts_rows(column: np.ndarray) -> bool:
-    """Whether numbers (n,) are a running count of the rows, or of a table that they are a part of.
+    """Returns whether numbers (n,) count the rows, or the rows of a table that these are part of.
 
-    These are whole numbers, all different, that follow each other in any order. Where there are
-    many, up to three of ten may be missing between the lowest and the highest.
+    Such numbers are whole, distinct and consecutive, in any order. Where there are many, up to
+    three in ten may be missing between the lowest and the highest.
     """
     rows = len(column)
     if rows < _ENOUGH or not may_count(column.max().item() - column.min().item(), rows):
@@ -72,12 +72,12 @@ def counts_rows(column: np.ndarray) -> bool:
 
 
 def may_count(spread: Any, rows: int) -> Any:
-    """Whether this many different whole numbers between the lowest and the highest would count."""
+    """Returns whether distinct whole numbers of this `spread`, highest - lowest, may count rows."""
     return (spread >= rows - 1) & (spread < (rows if rows < _MANY else rows / _DENSE))
 
 
 def _whole(column: np.ndarray) -> Optional[np.ndarray]:
-    """The whole numbers (n,) in a column of numbers, or of text that says such; None for others."""
+    """Returns whole numbers (n,) of a column of numbers, or of text that says such; else None."""
     if column.dtype.kind in "iu":
         return column
     try:

@@ -1,4 +1,4 @@
-"""Images of the user's own, in folders that stand for their labels."""
+"""The user's own images, in one folder for each label."""
 
 from __future__ import annotations
 
@@ -10,63 +10,63 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
-from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.images import Images
 from pytest_federated.user.files import UserPath, find
 
-# What Pillow reads and others write.
+# Formats that Pillow reads.
 _SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 )
 
 
-@datasets("image_folder", has_test_set="test", facts=own.FACTS, packages=("pillow",))
+@datasets("image_folder", has_test_set="test", facts=shared.FACTS, packages=("pillow",))
 def image_folder(
     cache: Cache,
     *,
     image_folder: UserPath,
-    by_client: Annotated[bool, Field(description="Clients have folders of their own.")] = False,
-    channels: own.Channels = 3,
-    size: own.ImageSize = None,
-    test: own.TestSet = None,
+    by_client: Annotated[bool, Field(description="Each client has its own folder.")] = False,
+    channels: shared.Channels = 3,
+    size: shared.ImageSize = None,
+    test: shared.TestSet = None,
 ) -> Dataset:
     """Your images, a folder for each label: `{image_folder: data/leaves}` with `leaves/oak/1.png`.
 
     `x` is (height, width, channels), scaled to [0, 1]: levels of 8 bits are divided by 255, gray
-    levels of 16 bits by 65535; floats (TIFF) are from 0 to 1 already, or refused; transparency is
-    left out. The labels are the folders' names in sorted order. With `by_client` there is a folder
-    for each natural client above them: `leaves/alice/oak/1.png`. `channels` is 3 for colors, 1 for
-    gray levels; images are converted. `size: [height, width]` brings all to one size; without it
-    they must have the same. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (of several pictures
-    the first); files with other endings are left alone. `test` is another folder of the same form,
-    the test set. An image is decoded when a round first needs it.
+    levels of 16 bits by 65535; floats (TIFF) must be from 0 to 1; transparency is ignored. The
+    labels are the folders' names in sorted order. With `by_client` there is a folder for each
+    natural client above them: `leaves/alice/oak/1.png`. `channels` is 3 for colors, 1 for gray
+    levels; images are converted. `size: [height, width]` scales all to one size; without it they
+    must all have the same. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (the first image of a
+    file); files with other suffixes are ignored. `test` is another folder of the same form, the
+    test set. An image is decoded when a round first needs it.
 
     Raises:
         DataError: no such folder, no images in it, images of several sizes, or a broken one.
 
     """
     folder = find(image_folder, "data.dataset.image_folder", folder=True)
-    to = None if size is None else (size[0], size[1])
-    train, held_out = _source(folder, by_client, channels, to), None
+    scaled_size = None if size is None else (size[0], size[1])
+    train, held_out = _source(folder, by_client, channels, scaled_size), None
     if test is not None:
-        held = find(test, "data.dataset.test", folder=True)
-        held_out = _source(held, by_client, channels, to)
-    return own.dataset(folder.name, train, held_out)
+        test_folder = find(test, "data.dataset.test", folder=True)
+        held_out = _source(test_folder, by_client, channels, scaled_size)
+    return shared.dataset(folder.name, train, held_out)
 
 
 def _source(
     folder: Path, by_client: bool, channels: int, size: Optional[tuple[int, int]]
-) -> own.Source:
+) -> shared.Source:
     depth = 3 if by_client else 2
-    below = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in _SUFFIXES)
-    files = [f for f in below if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
+    images = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in _SUFFIXES)
+    files = [f for f in images if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
     form = "client/label/image" if by_client else "label/image"
     for file in files:
         if len(file.relative_to(folder).parts) != depth:
-            raise DataError(f"{file}: images stand in {folder} as {form}")
+            raise DataError(f"{file}: images must be in {folder} as {form}")
     if not files:
-        raise DataError(f"{folder}: there are no images in it; they stand there as {form}.png")
-    return own.Source(
+        raise DataError(f"{folder}: there are no images in it; they must be there as {form}.png")
+    return shared.Source(
         Images(files, [str(f) for f in files], channels, size),
         np.array([f.parent.name for f in files]),
         str(folder),

@@ -1,4 +1,4 @@
-"""Image files as rows: decoded when they are first read, and kept as bytes from then on."""
+"""Image files as rows: decoded when they are first read, and kept decoded from then on."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _IN_16_BITS = ("PNG", "PPM")  # what Pillow reads from these in mode I is scaled
 class Images:
     """`Rows` of images, float32 (n, height, width, channels) in [0, 1].
 
-    Levels of 8 bits are divided by 255, those of 16 bits by 65535, and floats from 0 to 1 stay as
-    they are; transparency is left out. What was decoded is kept in an unnamed temporary file, a
-    byte for each value or four where 8 bits do not hold it, which takes no memory that others need
-    and ends with the process.
+    Levels of 8 bits are divided by 255, those of 16 bits by 65535, and floats from 0 to 1 remain as
+    they are; transparency is ignored. Decoded images are kept in an unnamed temporary file, with a
+    byte for each value, or four where 8 bits do not hold it. The file takes no memory that others
+    need, and ends with the process.
     """
 
     def __init__(
@@ -33,16 +33,16 @@ class Images:
         channels: int,
         size: Optional[tuple[int, int]] = None,
     ) -> None:
-        """Looks at the head of each image, and decodes none.
+        """Reads the header of each image, and decodes none.
 
         Args:
             encoded: the images, as files or their contents.
             names: what messages call them.
             channels: 3 for colors, 1 for gray levels; images are converted.
-            size: height and width that all are brought to; without it all must have the same.
+            size: height and width to which all are scaled; None if all have the same size.
 
         Raises:
-            DataError: not an image, or not of the size of the first.
+            DataError: a file is no image, or differs in size from the first.
 
         """
         self._encoded, self._names = encoded, names
@@ -59,8 +59,8 @@ class Images:
         if isinstance(index, slice):
             index = np.arange(*index.indices(len(self._encoded)))
         index = np.asarray(index)
-        for one in np.unique(index[~self._is_decoded[index]]):
-            self._keep(int(one), self._decoded(int(one)))
+        for position in np.unique(index[~self._is_decoded[index]]):
+            self._keep(int(position), self._decoded(int(position)))
         deep = self._is_deep[index]
         if deep.all() and len(deep):
             return np.asarray(self._floats[index])
@@ -72,15 +72,15 @@ class Images:
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
-    def _keep(self, one: int, values: np.ndarray) -> None:
+    def _keep(self, position: int, values: np.ndarray) -> None:
         if values.dtype == np.uint8:
-            self._kept_bytes()[one] = values
+            self._kept_bytes()[position] = values
         else:
             if not self._floats.size:
                 self._floats = _temporary(np.float32, self.shape)
-            self._floats[one] = values
-            self._is_deep[one] = True
-        self._is_decoded[one] = True
+            self._floats[position] = values
+            self._is_deep[position] = True
+        self._is_decoded[position] = True
 
     def _kept_bytes(self) -> np.ndarray:
         if not self._bytes.size and len(self._encoded):
@@ -91,32 +91,32 @@ class Images:
         from PIL import Image
 
         size: Optional[tuple[int, int]] = None
-        for one, name in enumerate(self._names):
+        for position, name in enumerate(self._names):
             try:
-                with Image.open(self._opened(one)) as image:
-                    found = image.size
-            except Exception as bad:  # Pillow's readers raise what they like
-                raise _broken(name, bad) from bad
-            if size is not None and found != size:
+                with Image.open(self._opened(position)) as image:
+                    size_here = image.size
+            except Exception as error:  # Pillow's readers raise errors of many kinds
+                raise _broken(name, error) from error
+            if size is not None and size_here != size:
                 raise DataError(
-                    f"{name}: {found[0]} x {found[1]} pixels; the images before have {size[0]} x "
-                    f"{size[1]}; data.dataset.size brings all to one size"
+                    f"{name}: {size_here[0]} x {size_here[1]} pixels; the images before have "
+                    f"{size[0]} x {size[1]}; data.dataset.size brings all to one size"
                 )
-            size = found
+            size = size_here
         width, height = size or (1, 1)
         return height, width
 
-    def _opened(self, one: int) -> Any:
-        encoded = self._encoded[one]
+    def _opened(self, position: int) -> Any:
+        encoded = self._encoded[position]
         return io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
 
-    def _decoded(self, one: int) -> np.ndarray:
-        """One image, (height, width, channels): uint8, or float32 where it has more than 8 bits."""
+    def _decoded(self, position: int) -> np.ndarray:
+        """Decodes an image, (height, width, channels): uint8, or float32 beyond 8 bits."""
         from PIL import Image
 
         try:
-            with Image.open(self._opened(one)) as image:
-                deep = _deep(image, self._names[one])
+            with Image.open(self._opened(position)) as image:
+                deep = _deep(image, self._names[position])
                 converted = image.convert(self._mode) if deep is None else Image.fromarray(deep)
                 if self._size is not None:
                     height, width = self._size
@@ -124,8 +124,8 @@ class Images:
                 values = np.asarray(converted)
         except DataError:
             raise
-        except Exception as bad:
-            raise _broken(self._names[one], bad) from bad
+        except Exception as error:
+            raise _broken(self._names[position], error) from error
         if deep is None:
             return values.reshape(self.shape[1:])
         return np.broadcast_to(values[..., np.newaxis], self.shape[1:])
@@ -137,12 +137,12 @@ def _temporary(dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _deep(image: Any, name: str) -> Optional[np.ndarray]:
-    """Float32 (height, width) in [0, 1] of an image with more than 8 bits in gray; None of others.
+    """Returns float32 (height, width) in [0, 1] of a gray image with more than 8 bits, else None.
 
-    Pillow itself would cut such levels off at 255.
+    Pillow itself would clip such levels at 255.
 
     Raises:
-        DataError: levels of 32 bits, or floats outside [0, 1]: it is not known what white is.
+        DataError: levels of 32 bits, or floats outside [0, 1], for which white is not defined.
 
     """
     if not image.mode.startswith(("I", "F")):
@@ -151,7 +151,7 @@ def _deep(image: Any, name: str) -> Optional[np.ndarray]:
     if image.mode.startswith("I;16") or image.format in _IN_16_BITS:
         return levels.astype(np.float32) / 65535
     low, high = levels.min(), levels.max()
-    if image.mode == "F" and low >= 0 and high <= 1:  # so without NaN
+    if image.mode == "F" and low >= 0 and high <= 1:  # False for NaN
         return levels.astype(np.float32)
     what = "floats" if image.mode == "F" else "whole numbers of 32 bits"
     raise DataError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from pytest_federated.core.errors import DataError, DataUnavailable
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Facts, datasets
-from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.npz import read
 from pytest_federated.user.files import UserPath, find
 
@@ -33,9 +33,9 @@ _FACTS = Facts(
 )
 
 
-def _reads(chosen: Any, cache: Cache) -> list[Path]:
-    """What is read by name; what is read by path is named in the scenario."""
-    return [_cached(chosen.keras)] if chosen.keras in _CACHED else []
+def _reads(settings: Any, cache: Cache) -> list[Path]:
+    """Returns the path of a data set that is read by name; nothing for one that is read by path."""
+    return [_cached(settings.keras)] if settings.keras in _CACHED else []
 
 
 def _cached(name: str) -> Path:
@@ -44,12 +44,12 @@ def _cached(name: str) -> Path:
 
 @datasets("keras", has_test_set=True, reads=_reads, facts=_FACTS)
 def keras(cache: Cache, *, keras: UserPath) -> Dataset:
-    """What `keras.datasets` has: `{keras: mnist}` from Keras's cache, `{keras: data/mnist.npz}`.
+    """A data set of `keras.datasets`: `{keras: mnist}` from its cache, `{keras: data/mnist.npz}`.
 
     By name, from `~/.keras/datasets`: `mnist` (60,000 + 10,000, (28, 28, 1), 11 MB), `cifar10` and
     `cifar100` (50,000 + 10,000, (32, 32, 3), 170 MB; the fine labels); nothing is downloaded. By
     path: an .npz archive in the form of Keras's mnist.npz, with the arrays `x_train`, `y_train`,
-    `x_test` and `y_test`, whose numbers are read as those of `npz`. The test set is the archive's.
+    `x_test` and `y_test`, whose numbers are read as for `npz`. The test set is the archive's.
     No natural clients.
 
     Source: https://keras.io/api/datasets; Y. LeCun, C. Cortes, C. Burges, The MNIST database of
@@ -77,18 +77,18 @@ def keras(cache: Cache, *, keras: UserPath) -> Dataset:
         train, test = (
             _source(path, {"x": f"x_{part}", "y": f"y_{part}"}) for part in ("train", "test")
         )
-    return own.dataset(keras if keras in _CACHED else path.name, train, test)
+    return shared.dataset(keras if keras in _CACHED else path.name, train, test)
 
 
-def _source(file: Path, names: dict[str, str]) -> own.Source:
+def _source(file: Path, names: dict[str, str]) -> shared.Source:
     arrays = read(file, names)
-    said = {key: f"array {name!r}" for key, name in names.items()}
-    x = own.features(arrays["x"], f"{file}: {said['x']}")
-    return own.Source(x, arrays["y"], str(file), said["y"], x_name=said["x"])
+    titles = {key: f"array {name!r}" for key, name in names.items()}
+    x = shared.features(arrays["x"], f"{file}: {titles['x']}")
+    return shared.Source(x, arrays["y"], str(file), titles["y"], x_name=titles["x"])
 
 
-def _cifar(folder: Path, names: list[str], label: str) -> own.Source:
-    """Batches as the University of Toronto publishes them: rows of 3 x 32 x 32 bytes."""
+def _cifar(folder: Path, names: list[str], label: str) -> shared.Source:
+    """Reads batches as the University of Toronto publishes them: rows of 3 x 32 x 32 bytes."""
     x, y = [], []
     for name in names:
         file = folder / name
@@ -97,11 +97,11 @@ def _cifar(folder: Path, names: list[str], label: str) -> own.Source:
                 batch = _Unpickler(opened, encoding="bytes").load()
             x.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
             y.append(np.asarray(batch[label.encode()], np.int64))
-        except Exception as bad:  # pickle's readers raise what they like
-            why = str(bad).strip().partition("\n")[0]
-            raise DataError(f"{file} is not a batch of CIFAR images: {why}") from bad
-    images = own.features(np.concatenate(x).transpose(0, 2, 3, 1), str(folder))
-    return own.Source(images, np.concatenate(y), str(folder), "labels")
+        except Exception as error:  # pickle raises errors of many kinds
+            why = str(error).strip().partition("\n")[0]
+            raise DataError(f"{file} is not a batch of CIFAR images: {why}") from error
+    images = shared.features(np.concatenate(x).transpose(0, 2, 3, 1), str(folder))
+    return shared.Source(images, np.concatenate(y), str(folder), "labels")
 
 
 class _Unpickler(pickle.Unpickler):

@@ -1,7 +1,7 @@
-"""The lines of a text table: whether each has a value for each name in the header.
+"""Checks that each line of a text table has one value for each name in the header.
 
-pandas takes the first column for an index where lines are longer than the header, so that all
-others move by one, fills up lines that are shorter, and renames what is called the same.
+pandas does not: where lines are longer than the header, it takes the first column as an index, so
+that all others move by one; it fills up shorter lines; and it renames columns of the same name.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from typing import Any
 from pytest_federated.core.errors import DataError
 
 
-def _in_zip(file: Path, mode: str, **how: Any) -> io.TextIOWrapper:
+def _in_zip(file: Path, mode: str, **options: Any) -> io.TextIOWrapper:
     archive = zipfile.ZipFile(file)
-    return io.TextIOWrapper(archive.open(archive.namelist()[0]), **how)
+    return io.TextIOWrapper(archive.open(archive.namelist()[0]), **options)
 
 
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _in_zip}
 
 
 def check_lines(file: Path, separator: str) -> None:
-    """Goes through the lines of a table with these separators between columns.
+    """Checks the lines of a table with this separator between columns.
 
     Raises:
-        DataError: a line has more or fewer values than the header has names, or is the header
-            again; or two names are the same.
+        DataError: a line has more or fewer values than the header has names, or repeats the
+            header; or two names are the same.
 
     """
     header: list[str] = []
@@ -61,7 +61,7 @@ def check_lines(file: Path, separator: str) -> None:
 
 
 def _is_plain(lines: Iterable[str], separator: str) -> bool:
-    """Whether counting separators is enough to see that nothing is wrong, which is soon done."""
+    """Returns whether the lines are correct as far as counting separators shows, which is fast."""
     remaining = iter(lines)
     header = next(remaining, "").rstrip("\r\n")
     names = header.split(separator)

@@ -1,4 +1,4 @@
-"""Arrays of the user's own, in NumPy's archives."""
+"""The user's own arrays, in NumPy's archives."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
-from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.user.files import UserPath, find
 
 
-@datasets("npz", has_test_set="test", facts=own.FACTS)
+@datasets("npz", has_test_set="test", facts=shared.FACTS)
 def npz(
     cache: Cache,
     *,
     npz: UserPath,
     x: Annotated[str, Field(description="The array of features.")] = "x",
     y: Annotated[str, Field(description="The array of labels.")] = "y",
-    task: own.Task = "label",
-    client: own.Client = None,
-    test: own.TestSet = None,
+    task: shared.Task = "label",
+    client: shared.Client = None,
+    test: shared.TestSet = None,
 ) -> Dataset:
     """Your arrays, as `numpy.savez` writes them: `{npz: data/mine.npz}`.
 
-    The archive has an array `x` (n, ...) of numbers and an array `y` (n,) of labels; the keys give
-    other names. Unsigned numbers of 8 or 16 bits (uint8, uint16) in three dimensions or more are
-    images: divided by 255 or 65535, and (n, height, width) gets a channel. Other numbers become
-    float32 as they are, also uint8 in two dimensions. Labels are whole numbers from 0 up, or text,
-    which is numbered in sorted order. With `task: tokens`, `y` is (n, t), a whole number from 0 up
-    for each position, negative where there is none (padding), and whole numbers in `x` are the
-    tokens that a model reads; with `task: tags` it is (n, tags), 1 for each tag of an example, else
-    0. `client` names an array (n,) of text or numbers that says whose each example is: the natural
-    clients. `test` is another archive of the same form, the test set.
+    The archive has an array `x` (n, ...) of numbers and an array `y` (n,) of labels; the keys `x`
+    and `y` set other names. Unsigned numbers of 8 or 16 bits (uint8, uint16) in three dimensions or
+    more are images: they are divided by 255 or 65535, and (n, height, width) gets a channel. Other
+    numbers are converted to float32 unchanged, also uint8 in two dimensions. Labels are whole
+    numbers from 0 up, or text, which is numbered in sorted order. With `task: tokens`, `y` is (n,
+    t), a whole number from 0 up for each position, negative where there is none (padding), and
+    whole numbers in `x` are the tokens that a model reads; with `task: tags` it is (n, tags), 1 for
+    each tag of an example, else 0. `client` names an array (n,) of text or numbers with each
+    example's natural client. `test` is another archive of the same form, the test set.
 
     Raises:
         DataError: no such file or array, or values that cannot be features, labels or clients.
@@ -47,22 +47,22 @@ def npz(
     file = find(npz, "data.dataset.npz")
     train = _source(file, names if client is None else {**names, "client": client}, task)
     held_out = None if test is None else _source(find(test, "data.dataset.test"), names, task)
-    return own.dataset(file.name, train, held_out, task=task)
+    return shared.dataset(file.name, train, held_out, task=task)
 
 
-def _source(file: Path, names: dict[str, str], task: TaskKind) -> own.Source:
+def _source(file: Path, names: dict[str, str], task: TaskKind) -> shared.Source:
     arrays = read(file, names)
-    said = {key: f"array {name!r}" for key, name in names.items()}
-    x = own.features(arrays["x"], f"{file}: {said['x']}", task)
-    client, client_name = arrays.get("client"), said.get("client", "")
-    return own.Source(x, arrays["y"], str(file), said["y"], client, client_name, said["x"])
+    titles = {key: f"array {name!r}" for key, name in names.items()}
+    x = shared.features(arrays["x"], f"{file}: {titles['x']}", task)
+    client, client_name = arrays.get("client"), titles.get("client", "")
+    return shared.Source(x, arrays["y"], str(file), titles["y"], client, client_name, titles["x"])
 
 
-def read(file: Path, named: dict[str, str]) -> dict[str, np.ndarray]:
-    """Arrays of an archive, by the scenario keys that name them; all have the same length.
+def read(file: Path, names: dict[str, str]) -> dict[str, np.ndarray]:
+    """Reads arrays of an archive by the scenario keys that name them; all have the same length.
 
     Raises:
-        DataError: it is no archive, or has no such array.
+        DataError: it is no archive, lacks an array, or the arrays differ in length.
 
     """
     try:
@@ -70,14 +70,14 @@ def read(file: Path, named: dict[str, str]) -> dict[str, np.ndarray]:
         if isinstance(archive, np.ndarray):
             raise ValueError("it is a single array")
         with archive:
-            for key, name in named.items():
-                own.known(name, archive.files, key, str(file), "array")
-            arrays = {key: archive[name] for key, name in named.items()}
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as bad:
-        why = str(bad).strip().partition("\n")[0]
-        raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from bad
+            for key, name in names.items():
+                shared.require_name(name, archive.files, key, str(file), "array")
+            arrays = {key: archive[name] for key, name in names.items()}
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from error
     for key, array in arrays.items():
         if not array.ndim:
-            raise DataError(f"{file}: array {named[key]!r} is a single value, not rows")
-    own.same_length({named[key]: len(array) for key, array in arrays.items()}, str(file))
+            raise DataError(f"{file}: array {names[key]!r} is a single value, not rows")
+    shared.same_length({names[key]: len(array) for key, array in arrays.items()}, str(file))
     return arrays

@@ -33,14 +33,14 @@ ATTRIBUTES = (
 )
 
 
-def _known(name: str) -> str:
+def _checked(name: str) -> str:
     if name not in (*ATTRIBUTES, "all"):
         raise problem("", f"got {name!r}; {suggest(name, (*ATTRIBUTES, 'all'))}")
     return name
 
 
 Attribute = Annotated[
-    str, AfterValidator(_known), Field(description="What a model tells, or all of it as tags.")
+    str, AfterValidator(_checked), Field(description="What is predicted; all: 40 tags.")
 ]
 
 
@@ -53,15 +53,15 @@ Attribute = Annotated[
         shape="84 × 84 × 3",
         labels="whether a face has an attribute, or 40 attributes as tags",
         natural="9,343 celebrities",
-        license="for research that is not commercial",
+        license="for non-commercial research",
         files="TFF's download",
     ),
 )
 def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
     """Federated CelebA of TFF: the faces of 9,343 celebrities, 84x84; who smiles?
 
-    `x` is (84, 84, 3) float32 in [0, 1]. The label is 1 where a face has the `attribute`, 0 where
-    it has not; with `attribute: all` the 40 attributes are tags, (40,), in TFF's order. The natural
+    `x` is (84, 84, 3) float32 in [0, 1]. The label is 1 for a face with the `attribute`, 0 for one
+    without it; with `attribute: all` the 40 attributes are tags, (40,), in TFF's order. The natural
     clients are the celebrities; the test set holds the test examples of those who take part (TFF's
     split by examples). Downloaded once into the cache folder.
 
@@ -70,7 +70,7 @@ def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
     https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/celeba
 
     Raises:
-        DataUnavailable: not in the cache, and it cannot be downloaded.
+        DataUnavailable: it is not in the cache, and cannot be downloaded.
         DataError: the cached file is not what TFF wrote.
 
     """

@@ -11,7 +11,7 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Fac
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.files.columns import gray_levels
 from pytest_federated.data.datasets.rows import Converted
-from pytest_federated.data.datasets.tff.crops import at_random, middle
+from pytest_federated.data.datasets.tff.crops import center_crops, random_crops
 from pytest_federated.data.datasets.tff.published import Published
 
 _SIDE = 32
@@ -20,9 +20,9 @@ _TFF_CROP = (24, 24)  # tff.simulation.baselines.cifar100.DEFAULT_CROP_HEIGHT an
 Labels = Annotated[Literal["fine", "coarse"], Field(description="100 classes, or 20 groups.")]
 Crop = Annotated[
     list[Annotated[int, Field(ge=1, le=_SIDE)]],
-    Field(min_length=2, max_length=2, description="Height and width of the middle that is kept."),
+    Field(min_length=2, max_length=2, description="Height and width of the center that is kept."),
 ]
-# What a task of `tff.simulation.baselines` makes of images before a model sees them.
+# How a task of `tff.simulation.baselines` preprocesses images.
 Preprocessing = Annotated[
     Literal["none", "tff"], Field(description="none, or that of TFF's baseline task.")
 ]
@@ -35,7 +35,7 @@ Preprocessing = Annotated[
     facts=Facts(
         examples="50,000 + 10,000 for testing",
         shape="32 × 32 × 3",
-        labels="100 classes, or the 20 groups of them",
+        labels="100 classes, or 20 groups of them",
         natural="500 clients by Pachinko allocation",
         license="none stated",
         files="TFF's download",
@@ -47,7 +47,7 @@ def cifar100(
     labels: Labels = "fine",
     preprocessing: Preprocessing = "none",
     crop: Optional[Crop] = None,
-    distort: Annotated[bool, Field(description="In training, cuts and mirrors at random.")] = False,
+    distort: Annotated[bool, Field(description="In training, crops and flips at random.")] = False,
 ) -> Dataset:
     """Federated CIFAR-100 of TFF: 500 clients with 100 images each, by Pachinko allocation.
 
@@ -56,13 +56,13 @@ def cifar100(
     Dirichlet distribution (alpha 0.1) and, of each, one of its fine labels (alpha 10). The test set
     is all 10,000 test images. Downloaded once into the cache folder.
 
-    With `preprocessing: tff` the images are those of TFF's baseline task: the middle 24x24 pixels,
-    each image standardized to mean 0 and standard deviation 1 over all its values (which is at
-    least 1 / sqrt(values), of a flat image, in gray levels of 0 to 255). `crop: [height, width]`
-    keeps another middle, with or without that. With `distort` an image is cut at a random place
-    instead, and mirrored at random, left for right, whenever a client trains on it: anew in each
-    round, but not in each local epoch. In testing it stays as it is. That is TFF's
-    `distort_train_images`, off there, too, unless asked for.
+    With `preprocessing: tff` the images are those of TFF's baseline task: the 24x24 pixels of the
+    center, each image standardized to mean 0 and standard deviation 1 over all its values (it is
+    divided by at least 1 / sqrt(values), in gray levels of 0 to 255). `crop: [height, width]` keeps
+    a center of another size, with or without this preprocessing. With `distort` an image is cropped
+    at a random place instead, and flipped at random, left to right, whenever a client trains on
+    it: anew in each round, but not in each local epoch. Test images are not distorted. This is
+    TFF's `distort_train_images`, which is off by default there, too.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; split:
     S. Reddi et al., Adaptive Federated Optimization, arXiv:2003.00295, appendix F; W. Li,
@@ -71,7 +71,7 @@ def cifar100(
     preprocessing: `tff.simulation.baselines.cifar100.create_image_classification_task`
 
     Raises:
-        DataUnavailable: not in the cache, and it cannot be downloaded.
+        DataUnavailable: it is not in the cache, and cannot be downloaded.
         DataError: the cached file is not what TFF wrote.
 
     """
@@ -86,28 +86,29 @@ def cifar100(
     kept = tuple(crop) if crop else _TFF_CROP if preprocessing == "tff" else (_SIDE, _SIDE)
     scale = standardized if preprocessing == "tff" else gray_levels
 
-    def draw(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return scale(at_random(rows, kept, rng))
+    def augment(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return scale(random_crops(rows, kept, rng))
 
     def finish(examples: Examples) -> Examples:
-        x = Converted(
-            examples.x, lambda rows: scale(middle(rows, kept)), draw=draw if distort else None
-        )
+        def crop_centers(rows: np.ndarray) -> np.ndarray:
+            return scale(center_crops(rows, kept))
+
+        x = Converted(examples.x, crop_centers, augment=augment if distort else None)
         return Examples(x, examples.y)
 
     published = Published("cifar100", "CIFAR-100", "cifar100.sqlite", load)
     return published.dataset(
-        cache, labels, classes, convert, tested=lambda names: names, finish=finish
+        cache, labels, classes, convert, choose_tested=lambda names: names, finish=finish
     )
 
 
 def in_gray_levels(examples: Examples) -> Examples:
-    """Bytes to [0, 1], when they are read."""
+    """Scales bytes to [0, 1] when they are read."""
     return Examples(Converted(examples.x, gray_levels), examples.y)
 
 
 def standardized(images: np.ndarray) -> np.ndarray:
-    """Each image with mean 0 and standard deviation 1, float32 (n, ...): of n images of any type.
+    """Scales each image (n, ...), of any type, to mean 0 and standard deviation 1, in float32.
 
     Source: `tf.image.per_image_standardization`, which divides a flat image by 1 / sqrt(values).
     """

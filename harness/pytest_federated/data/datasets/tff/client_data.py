@@ -1,4 +1,4 @@
-"""Clients that a function of the user's gives, as TFF's `ClientData`."""
+"""Clients from a function of the user's that returns TFF's `ClientData`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
-from pytest_federated.data.datasets.files import columns as own
+from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.user.functions import UserFunction, blamed, first_line, require
 
-Arguments = Annotated[dict[str, Any], Field(description="What the function is called with.")]
+Arguments = Annotated[dict[str, Any], Field(description="Keyword arguments of the function.")]
 
 _BATCH = 4096  # examples that TensorFlow decodes at a time
 
 
-@datasets("tff", has_test_set="test_set", facts=own.FACTS)
+@datasets("tff", has_test_set="test_set", facts=shared.FACTS)
 def tff(
     cache: Cache,
     *,
@@ -28,38 +28,38 @@ def tff(
     args: Arguments = {},  # noqa: B006 - pydantic copies it
     x: Annotated[str, Field(description="The key of the features.")] = "x",
     y: Annotated[str, Field(description="The key of the label.")] = "y",
-    task: own.Task = "label",
-    test_set: Annotated[bool, Field(description="Whether it gives a test set too.")] = False,
+    task: shared.Task = "label",
+    test_set: Annotated[bool, Field(description="It also returns a test set.")] = False,
 ) -> Dataset:
-    """Your clients as TFF has them: `{tff: "my_clients:load"}` gives a `tff` `ClientData`.
+    """Your clients from a function that returns TFF's `ClientData`: `{tff: "my_clients:load"}`.
 
-    The function is called with `args`. With `test_set` it gives two of them, for training and for
+    The function is called with `args`. With `test_set` it returns two of them, for training and for
     testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
-    Examples are mappings with features under the key `x` and the label, one whole number from 0 up
-    or text, under `y` (with `task` several, as for `npz`); or pairs of the two. Images (uint8) are
-    scaled as those of `npz`. The natural clients are its `client_ids`. All clients are read, so
-    that the labels are known; for data too large for memory write a data set of your own instead
-    (`@pytest_federated.dataset`).
+    Examples are mappings with the features under the key `x` and the label, a whole number from 0
+    up or text, under `y` (with `task` several, as for `npz`); or they are pairs of features and
+    label. Images (uint8) are scaled as for `npz`. The natural clients are its `client_ids`. All
+    clients are read to learn which labels there are; for data that does not fit into memory, write
+    a data set of your own instead (`@pytest_federated.dataset`).
 
     Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/ClientData
 
     Raises:
         RuntimeUnavailable: TFF is not installed.
-        DataError: the function fails or gives something else, or values that cannot be features or
+        DataError: the function fails or returns something else, or values cannot be features or
             labels.
 
     """
     client_data = import_tff().simulation.datasets.ClientData
     function = require(tff, "data.dataset.tff", DataError)
     try:
-        given = function(**args)
-    except Exception as bad:
-        raise DataError(f"data.dataset.tff: {tff} raised {blamed(bad)}") from bad
-    parts: Any = given if test_set else (given,)
+        returned = function(**args)
+    except Exception as error:
+        raise DataError(f"data.dataset.tff: {tff} raised {blamed(error)}") from error
+    parts: Any = returned if test_set else (returned,)
     if not isinstance(parts, (tuple, list)) or len(parts) != 1 + test_set:
         raise DataError(
-            f"data.dataset.tff: {tff} gave {_kind(given)}, not a pair of clients to train on and a "
-            "test set"
+            f"data.dataset.tff: {tff} gave {_kind(returned)}, not a pair of clients to train on "
+            "and a test set"
         )
     if not isinstance(parts[0], client_data):
         hint = "; it is a pair: say test_set: true" if isinstance(parts[0], (tuple, list)) else ""
@@ -75,48 +75,48 @@ def tff(
             held_out = _source(*_arrays(test, x, y, f"{tff}, test set"), tff, task)
         else:
             raise DataError(f"data.dataset.tff: {tff} gave {_kind(test)} as the test set")
-    return own.dataset(tff, train, held_out, task=task)
+    return shared.dataset(tff, train, held_out, task=task)
 
 
-def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> own.Source:
-    """The examples of all clients, one client after the other."""
-    features, labels, of = [], [], []
+def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> shared.Source:
+    """Reads the examples of all clients, in order."""
+    features, labels, owners = [], [], []
     for client in clients.client_ids:
         where = f"{name}, client {client!r}"
-        some, their = _arrays(clients.create_tf_dataset_for_client(client), x, y, where)
-        if features and len(some) and some.shape[1:] != features[0].shape[1:]:
+        client_x, client_y = _arrays(clients.create_tf_dataset_for_client(client), x, y, where)
+        if features and len(client_x) and client_x.shape[1:] != features[0].shape[1:]:
             raise DataError(
-                f"{where}: examples of shape {some.shape[1:]}; those of the clients before have "
-                f"{features[0].shape[1:]}"
+                f"{where}: examples of shape {client_x.shape[1:]}; those of the clients before "
+                f"have {features[0].shape[1:]}"
             )
-        if len(some):
-            features.append(some)
-            labels.append(their)
-            of += [str(client)] * len(some)
+        if len(client_x):
+            features.append(client_x)
+            labels.append(client_y)
+            owners += [str(client)] * len(client_x)
     if not features:
         raise DataError(f"{name}: the clients have no examples")
     source = _source(np.concatenate(features), np.concatenate(labels), name, task)
-    return dataclasses.replace(source, client=np.array(of), client_name="client_ids")
+    return dataclasses.replace(source, client=np.array(owners), client_name="client_ids")
 
 
-def _source(features: np.ndarray, labels: np.ndarray, name: str, task: TaskKind) -> own.Source:
-    x = own.features(features, f"{name}: features", task)
-    return own.Source(x, labels, name, "labels", x_name="features")
+def _source(features: np.ndarray, labels: np.ndarray, name: str, task: TaskKind) -> shared.Source:
+    x = shared.features(features, f"{name}: features", task)
+    return shared.Source(x, labels, name, "labels", x_name="features")
 
 
 def _arrays(examples: Any, x: str, y: str, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, ...) and labels (n,) of a `tf.data.Dataset`."""
+    """Reads features (n, ...) and labels (n,) from a `tf.data.Dataset`."""
     spec = examples.element_spec
     if isinstance(spec, Mapping):
-        own.known(x, spec, "x", where, "key")
-        own.known(y, spec, "y", where, "key")
+        shared.require_name(x, spec, "x", where, "key")
+        shared.require_name(y, spec, "y", where, "key")
     elif not isinstance(spec, tuple) or len(spec) != 2:
         raise DataError(f"{where}: examples are mappings, or pairs of features and label")
     first, second = (x, y) if isinstance(spec, Mapping) else (0, 1)
     try:
         batches = list(examples.batch(_BATCH).as_numpy_iterator())
-    except Exception as bad:  # whatever the user's pipeline does
-        raise DataError(f"{where}: reading its examples raised {first_line(bad)}") from bad
+    except Exception as error:  # whatever the user's pipeline raises
+        raise DataError(f"{where}: reading its examples raised {first_line(error)}") from error
     if not batches:
         return np.empty((0, 1), np.float32), np.empty(0, np.int64)
     labels = np.concatenate([b[second] for b in batches])

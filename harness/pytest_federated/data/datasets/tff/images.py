@@ -16,7 +16,7 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Fac
 from pytest_federated.data.datasets.download import download as fetch
 from pytest_federated.data.datasets.rows import Converted, Joined
 from pytest_federated.data.datasets.tff.cifar100 import Preprocessing, in_gray_levels
-from pytest_federated.data.datasets.tff.crops import at_random, from_minus_one, middle
+from pytest_federated.data.datasets.tff.crops import center_crops, in_minus_one_to_one, random_crops
 from pytest_federated.data.datasets.tff.unpacked import Unpacked, folder_for
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import readable_tfrecords
@@ -26,7 +26,7 @@ _PUBLISHED = "https://storage.googleapis.com/"  # TFF reads who took which image
 
 Size = Annotated[
     list[Annotated[int, Field(ge=1)]],
-    Field(min_length=2, max_length=2, description="Height and width that images are brought to."),
+    Field(min_length=2, max_length=2, description="Height and width to which images are scaled."),
 ]
 Download = Annotated[
     bool, Field(description="Whether TFF's loader may fetch the archives: hundreds of GB.")
@@ -40,14 +40,14 @@ INaturalistSplit = Literal[
 @datasets(
     "gldv2",
     has_test_set=True,
-    reads=lambda chosen, cache: [cache.folder / f"gld{chosen.variant}"],
+    reads=lambda settings, cache: [cache.folder / f"gld{settings.variant}"],
     packages=("pillow",),
     facts=Facts(
         examples="23,080, or 164,172 with `variant: 160k`; and TFF's test images",
         shape="128 × 128 × 3",
         labels="203 landmarks, or 2,028",
         natural="233 photographers, or 1,262",
-        license="of each image its own; see the source",
+        license="that of each image; see the source",
         files="made by TFF's loader, see below",
     ),
 )
@@ -63,17 +63,17 @@ def gldv2(
 ) -> Dataset:
     """Federated Google Landmarks v2 of TFF: photographs of landmarks, by who took them.
 
-    `x` is (height, width, 3) float32 in [0, 1], brought to one `size`; the label is the landmark.
+    `x` is (height, width, 3) float32 in [0, 1], scaled to one `size`; the label is the landmark.
     The natural clients are the photographers. The test set is TFF's. For either variant TFF's
-    loader fetches all 500 archives of Google Landmarks, about 1 GB each, and keeps of them what
-    the two variants have; it does so only with `download: true`. Otherwise put the folder that it
-    has made somewhere, gld23k or gld160k, into the cache folder.
+    loader fetches all 500 archives of Google Landmarks, about 1 GB each, and keeps the images of
+    the two variants; it does so only with `download: true`. Otherwise copy the folder that it has
+    made elsewhere, gld23k or gld160k, into the cache folder.
 
     With `preprocessing: tff` the images are those of TFF's landmark task: 128x128 pixels (`size`;
-    smaller images are enlarged first), in [-1, 1]. In testing they are the middle of an image. In
-    training they are cut at a random place and mirrored at random, left for right, whenever a
-    client trains on them: anew in each round, where TFF does so in each local epoch. For that a
-    client's file is decoded in each round that it takes part in.
+    smaller images are enlarged first), in [-1, 1]. Test images are cropped to their center.
+    Training images are cropped at a random place and flipped at random, left to right, whenever a
+    client trains on them: anew in each round, where TFF does so in each local epoch. For this, a
+    client's file is decoded in every round in which it takes part.
 
     Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
     ECCV 2020, arXiv:2003.08082;
@@ -81,7 +81,7 @@ def gldv2(
     preprocessing: `tff.simulation.baselines.landmark.create_landmark_classification_task`
 
     Raises:
-        DataUnavailable: not in the cache, and it may not or cannot be downloaded.
+        DataUnavailable: it is not in the cache, and may not or cannot be downloaded.
         DataError: a cached file is not what TFF wrote.
 
     """
@@ -96,7 +96,7 @@ def gldv2(
         return [staging / "gld23k", staging / "gld160k"]
 
     url = "gresearch/federated-vision-datasets/landmarks-user-160k.zip"
-    _demand("gldv2", cache, folder, url, make, download)
+    _require("gldv2", cache, folder, url, make, download)
     records = _Records("gldv2", folder, load)
     return records.dataset(cache, 203 if is_small else 2028, size, preprocessing)
 
@@ -104,14 +104,14 @@ def gldv2(
 @datasets(
     "inaturalist",
     has_test_set=True,
-    reads=lambda chosen, cache: [cache.folder / chosen.clients.upper()],
+    reads=lambda settings, cache: [cache.folder / settings.clients.upper()],
     packages=("pillow",),
     facts=Facts(
         examples="120,300 + 35,641 for testing",
         shape="128 × 128 × 3",
         labels="1,203 species",
         natural="9,275 observers, or 12 to 3,607 places",
-        license="of each image its own; see the source",
+        license="that of each image; see the source",
         files="made by TFF's loader, see below",
     ),
 )
@@ -126,25 +126,25 @@ def inaturalist(
 ) -> Dataset:
     """Federated iNaturalist 2017 of TFF: photographs of species, by observer or by place.
 
-    `x` is (height, width, 3) float32 in [0, 1], brought to one `size`; the label is the species.
+    `x` is (height, width, 3) float32 in [0, 1], scaled to one `size`; the label is the species.
     The natural clients are the observers, or places of one of six sizes. The test set is TFF's.
     TFF's loader fetches the archives of the whole competition, about 190 GB and 150 GB; it does so
-    only with `download: true`, and they stay in the folder inaturalist_images of the cache folder,
-    so that other `clients` need no other download. Otherwise put the folder that it has made
-    somewhere, such as user_120k, into the cache folder.
+    only with `download: true`. They remain in the folder inaturalist_images of the cache folder, so
+    that other `clients` need no further download. Otherwise copy the folder that the loader has
+    made elsewhere, such as user_120k, into the cache folder.
 
     Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,
     ECCV 2020, arXiv:2003.08082;
     https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/inaturalist
 
     Raises:
-        DataUnavailable: not in the cache, and it may not or cannot be downloaded.
+        DataUnavailable: it is not in the cache, and may not or cannot be downloaded.
         DataError: a cached file is not what TFF wrote.
 
     """
     split = clients.upper()
     written, read = cache.folder / clients, cache.folder / split
-    if written.is_dir() and not read.exists():  # TFF's loader writes the one and reads the other
+    if written.is_dir() and not read.exists():  # TFF's loader writes one and reads the other
         written.rename(read)
 
     pictures = cache.folder / "inaturalist_images"
@@ -158,26 +158,28 @@ def inaturalist(
         try:
             _load(load, "inaturalist", staging)
         except Exception:
-            # TFF's loader does not find what it has made where names have upper and lower case.
+            # TFF's loader does not find the folder that it has made where case matters in names.
             if not (staging / clients / _TEST).is_file():
                 raise
             (staging / clients).rename(staging / split)
         return [staging / split]
 
-    _demand("inaturalist", cache, read, "tff-datasets-public/iNaturalist_train.csv", make, download)
+    _require(
+        "inaturalist", cache, read, "tff-datasets-public/iNaturalist_train.csv", make, download
+    )
     return _Records("inaturalist", read, load).dataset(cache, _SPECIES, size, "none")
 
 
 def _load(load: Callable[[Any, str], tuple[Any, Any]], name: str, folder: Path) -> tuple[Any, Any]:
-    """What a loader of TFF gives from that folder."""
-    # The loader logs into a file where pytest runs, unless there is a handler already.
+    """Returns what a loader of TFF reads from that folder."""
+    # The loader logs into a file in the current folder, unless there is a handler already.
     logging.getLogger().addHandler(logging.NullHandler())
     module = import_tff().simulation.datasets
     with readable_tfrecords(name):
         return load(module, str(folder))
 
 
-def _demand(
+def _require(
     name: str,
     cache: Cache,
     folder: Path,
@@ -185,10 +187,10 @@ def _demand(
     make: Callable[[Path], list[Path]],
     may_download: bool,
 ) -> None:
-    """Downloads what is not there, if it may.
+    """Downloads a missing folder, if it may.
 
     Raises:
-        DataUnavailable: it is not there, and it may not or cannot be downloaded.
+        DataUnavailable: it is missing, and it may not or cannot be downloaded.
 
     """
     if (folder / _TEST).is_file() and any((folder / "train").glob("*")):
@@ -208,13 +210,13 @@ def _demand(
 
 @dataclass(frozen=True)
 class _Records:
-    """A folder that TFF's loader made: a TFRecord file for each client, and one for testing.
+    """A folder made by TFF's loader: a TFRecord file for each client, and one for testing.
 
     Attributes:
-        name: of the data set in scenario files.
-        folder: with the file for testing, and below it `train`.
-        load: reads it: of (the module `tff.simulation.datasets`, the cache folder), a `ClientData`
-            for training and a `tf.data.Dataset` for testing.
+        name: the name of the data set in scenario files.
+        folder: the folder with the file for testing and the folder `train`.
+        load: reads it, given the module `tff.simulation.datasets` and the cache folder: a
+            `ClientData` for training and a `tf.data.Dataset` for testing.
 
     """
 
@@ -225,7 +227,7 @@ class _Records:
     def dataset(
         self, cache: Cache, num_classes: int, size: Sequence[int], preprocessing: Preprocessing
     ) -> Dataset:
-        """The data set, whose folder is there."""
+        """Returns the data set; its folder exists."""
         opened: list[tuple[Any, Any]] = []
         is_cut = preprocessing == "tff"
 
@@ -236,41 +238,45 @@ class _Records:
             return opened[0]
 
         def unpacked(side: int) -> Unpacked:
-            of = folder_for(self.folder / _TEST, cache.folder, f"{self.name}-{self.folder.name}")
-            part = ("middle-" if is_cut else "") + "x".join(map(str, size))
-            folder = of / part / ("train", "test")[side]
+            source = self.folder / _TEST
+            root = folder_for(source, cache.folder, f"{self.name}-{self.folder.name}")
+            form = ("middle-" if is_cut else "") + "x".join(map(str, size))
+            folder = root / form / ("train", "test")[side]
             return Unpacked(
-                folder, lambda: open_data()[side], lambda rows: _fitted(rows, size, is_cut), batch=1
+                folder,
+                lambda: open_data()[side],
+                lambda rows: _resized(rows, size, is_cut),
+                batch=1,
             )
 
         def finish(examples: Examples) -> Examples:
             if not is_cut:
                 return in_gray_levels(examples)
-            return Examples(Converted(examples.x, from_minus_one), examples.y)
+            return Examples(Converted(examples.x, in_minus_one_to_one), examples.y)
 
-        def read(chosen: Optional[Sequence[str]]) -> Loaded:
+        def read(wanted: Optional[Sequence[str]]) -> Loaded:
             try:
                 train, test = unpacked(0), unpacked(1)
-                clients = train.names if chosen is None else chosen
+                clients = train.names if wanted is None else wanted
                 examples, sizes = train.examples(clients)
                 held_out, _ = test.examples(test.names)
-            except Exception as bad:  # TensorFlow's errors are many
-                raise self._broken(bad) from bad
+            except Exception as error:  # TensorFlow raises errors of many kinds
+                raise self._broken(error) from error
             if is_cut:
 
-                def whole(client: int) -> Iterator[np.ndarray]:
-                    name, read = clients[client], 0
+                def full_images(client: int) -> Iterator[np.ndarray]:
+                    name, count = clients[client], 0
                     try:
                         rows = open_data()[0].create_tf_dataset_for_client(name)
                         for row in rows.as_numpy_iterator():
                             yield _colored(row)
-                            read += 1
-                        if read != sizes[client]:
-                            raise ValueError(f"{name} had {sizes[client]} images, and has {read}")
-                    except Exception as bad:
-                        raise self._broken(bad) from bad
+                            count += 1
+                        if count != sizes[client]:
+                            raise ValueError(f"{name} had {sizes[client]} images, and has {count}")
+                    except Exception as error:
+                        raise self._broken(error) from error
 
-                examples = Examples(_Cut(examples.x, whole), examples.y)
+                examples = Examples(_RandomCrops(examples.x, full_images), examples.y)
             natural = np.repeat(np.arange(len(sizes)), sizes)
             return Loaded(finish(examples), natural, finish(held_out))
 
@@ -293,45 +299,45 @@ class _OneClient:
         return self._examples
 
 
-class _Cut:
-    """Middles of images, which are on the disk; in training, parts at random of the whole ones.
+class _RandomCrops:
+    """Center crops of images, kept on disk; in training, random crops of the full images.
 
-    These differ in size, and would take some hundred times the room: they are decoded each time,
-    as TFF does it.
+    The full images differ in size and would take about a hundred times the space, so they are
+    decoded each time, as TFF does.
     """
 
-    def __init__(self, middles: Joined, whole: Callable[[int], Iterator[np.ndarray]]) -> None:
-        """`whole`: of the number of a client, its images in order, uint8 (height, width, 3)."""
-        self._middles, self._whole = middles, whole
-        self.shape, self.dtype = middles.shape, middles.dtype
+    def __init__(self, centers: Joined, full_images: Callable[[int], Iterator[np.ndarray]]) -> None:
+        """`full_images` yields a client's images in order, uint8 (height, width, 3)."""
+        self._centers, self._full_images = centers, full_images
+        self.shape, self.dtype = centers.shape, centers.dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return self._middles[index]
+        return self._centers[index]
 
-    def drawn(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        found = np.empty((len(index), *self.shape[1:]), self.dtype)
+    def augmented(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        crops = np.empty((len(index), *self.shape[1:]), self.dtype)
         size = self.shape[1:3]
-        for client, here, rows in self._middles.by_part(index):
-            for row, image in enumerate(self._whole(client)):
-                wanted = here[rows == row]
+        for client, positions, rows in self._centers.by_part(index):
+            for row, image in enumerate(self._full_images(client)):
+                wanted = positions[rows == row]
                 if len(wanted):
-                    image = image if _covers(image, size) else _middle(image, size)
-                    found[wanted] = at_random(np.stack([image] * len(wanted)), size, rng)
-        return found
+                    image = image if _covers(image, size) else _center_crop(image, size)
+                    crops[wanted] = random_crops(np.stack([image] * len(wanted)), size, rng)
+        return crops
 
 
-def _fitted(rows: Any, size: Sequence[int], is_cut: bool) -> Examples:
-    """One image of any size, in gray or in colors, to uint8 (1, height, width, 3).
+def _resized(rows: Any, size: Sequence[int], is_cut: bool) -> Examples:
+    """Converts one image of any size, gray or in color, to uint8 (1, height, width, 3).
 
-    It is scaled to `size`; or, where `is_cut`, the middle of that size is cut out.
+    It is scaled to `size` or, with `is_cut`, cropped to its center of that size.
     """
     image = _colored({name: part[0] for name, part in rows.items()})
-    image = _middle(image, size) if is_cut else _scaled(image, size)
+    image = _center_crop(image, size) if is_cut else _scaled(image, size)
     return Examples(image[np.newaxis], rows["class"].reshape(1))
 
 
 def _colored(row: Any) -> np.ndarray:
-    """Uint8 (height, width, 3)."""
+    """Returns the pixels of a row, uint8 (height, width, 3)."""
     pixels = row["image/decoded"]
     return np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
 
@@ -340,16 +346,16 @@ def _covers(image: np.ndarray, size: Sequence[int]) -> bool:
     return image.shape[0] >= size[0] and image.shape[1] >= size[1]
 
 
-def _middle(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """The middle of that size; of a smaller image the greatest middle of that form, enlarged.
+def _center_crop(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Crops an image to its center; of a smaller one, enlarges the largest center of that form.
 
     Source: `tf.keras.layers.CenterCrop`.
     """
     (height, width), has = size, image.shape[:2]
     if _covers(image, size):
-        return middle(image[np.newaxis], size)[0]
+        return center_crops(image[np.newaxis], size)[0]
     kept = min(has[0], has[1] * height // width), min(has[1], has[0] * width // height)
-    return _scaled(middle(image[np.newaxis], kept)[0], size)
+    return _scaled(center_crops(image[np.newaxis], kept)[0], size)
 
 
 def _scaled(image: np.ndarray, size: Sequence[int]) -> np.ndarray:

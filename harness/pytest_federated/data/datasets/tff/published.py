@@ -15,7 +15,7 @@ from pytest_federated.data.datasets.download import download
 from pytest_federated.data.datasets.tff.unpacked import Convert, Unpacked, folder_for
 from pytest_federated.tff.imports import import_tff
 
-_URL = "https://storage.googleapis.com/tff-datasets-public/"  # TFF reads them from there
+_URL = "https://storage.googleapis.com/tff-datasets-public/"  # from where TFF reads them
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Published:
     """One file that TFF publishes.
 
     Attributes:
-        name: of the data set in scenario files.
+        name: the name of the data set in scenario files.
         title: its name in messages.
-        file: as it is called in the cache folder, unpacked.
-        load: reads it: of (the module `tff.simulation.datasets`, folder), a `ClientData` for
-            training and one for testing.
+        file: the name of the unpacked file in the cache folder.
+        load: reads it, given the module `tff.simulation.datasets` and the folder: a `ClientData`
+            for training and one for testing.
 
     """
 
@@ -43,26 +43,26 @@ class Published:
         num_classes: int,
         convert: Convert,
         *,
-        tested: Optional[Callable[[list[str]], Sequence[str]]] = None,
+        choose_tested: Optional[Callable[[list[str]], Sequence[str]]] = None,
         finish: Callable[[Examples], Examples] = lambda examples: examples,
         task: TaskKind = "label",
-        most: Optional[int] = None,
+        max_rows: Optional[int] = None,
     ) -> Dataset:
-        """The data set; fetches the file first where it is not in the cache.
+        """Returns the data set; fetches the file first if it is not in the cache.
 
         Args:
-            cache: where the file is, and what is unpacked from it.
-            part: tells apart what is unpacked from the file in several ways.
+            cache: holds the file, and what is unpacked from it.
+            part: names the folder of this form of the unpacked data, as there may be several.
             num_classes: number of labels.
             convert: see `Unpacked`.
-            tested: of the names of the clients with test examples, those whose are the test set;
-                None for the clients that take part.
-            finish: applied to what was unpacked, without reading it.
+            choose_tested: from the names of the clients with test examples to those of the clients
+                whose test examples are the test set; None for the clients that take part.
+            finish: applied to the unpacked examples, without reading them.
             task: what the labels are.
-            most: rows of a client that are read at most.
+            max_rows: rows that are read of each client, at most.
 
         Raises:
-            DataUnavailable: not in the cache, and it cannot be downloaded.
+            DataUnavailable: it is not in the cache, and cannot be downloaded.
             DataError: the cached file is not what TFF wrote.
 
         """
@@ -78,30 +78,31 @@ class Published:
 
             side_name = ("train", "test")[side]
             folder = folder_for(file, cache.folder, self.name) / part / side_name
-            return Unpacked(folder, open_data, convert, most=most)
+            return Unpacked(folder, open_data, convert, max_rows=max_rows)
 
         try:
             train, test = unpacked(0), unpacked(1)
-        except Exception as bad:
-            raise self._broken(cache, bad) from bad
+        except Exception as error:
+            raise self._broken(cache, error) from error
 
-        def load(chosen: Optional[Sequence[str]]) -> Loaded:
-            clients = train.names if chosen is None else chosen
+        def load(wanted: Optional[Sequence[str]]) -> Loaded:
+            clients = train.names if wanted is None else wanted
             try:
                 examples, sizes = train.examples(clients)
-                held_out, _ = test.examples(tested(test.names) if tested else clients)
-            except Exception as bad:
-                raise self._broken(cache, bad) from bad
+                tested = choose_tested(test.names) if choose_tested else clients
+                held_out, _ = test.examples(tested)
+            except Exception as error:
+                raise self._broken(cache, error) from error
             natural = np.repeat(np.arange(len(sizes)), sizes)
             return Loaded(finish(examples), natural, finish(held_out))
 
         return Dataset(self.name, num_classes, train.names, load, task)
 
     def fetch(self, folder: Path) -> None:
-        """Has TFF download into `folder` unless the file is there; an aborted one leaves none.
+        """Has TFF download the file into `folder`, complete or not at all, unless it is there.
 
         Raises:
-            DataUnavailable: it cannot be downloaded, or not be written.
+            DataUnavailable: it cannot be downloaded, or cannot be written.
 
         """
         if (folder / self.file).is_file():
@@ -123,7 +124,7 @@ class Published:
         )
 
     def _broken(self, cache: Cache, error: Exception) -> FederatedError:
-        if isinstance(error, OSError):  # of our own writing; TensorFlow and SQLite have others
+        if isinstance(error, OSError):  # from writing here; TensorFlow and SQLite raise others
             return DataUnavailable(
                 f"{self.name} cannot be unpacked ({error.strerror}); choose a folder with "
                 "--fed-data-cache"
@@ -135,9 +136,9 @@ class Published:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether an SQLite file has the length that its header states.
+    """Returns whether an SQLite file has the length that its header states.
 
-    TFF notices no download that ends early, and SQLite only when it reads what is missing.
+    TFF does not notice a download that ends early, and SQLite only when it reads a missing page.
     Source: https://www.sqlite.org/fileformat.html, section 1.3 (page size, in-header size).
     """
     with file.open("rb") as opened:

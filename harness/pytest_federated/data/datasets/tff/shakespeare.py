@@ -11,7 +11,7 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Fac
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.published import Published
 
-# TFF's characters: that at position i has the id i + 1.
+# TFF's characters: the one at position i has the id i + 1.
 ALPHABET = (
     "dhlptx@DHLPTX $(,048cgkoswCGKOSW[_#'/37;?bfjnrvzBFJNRVZ\"&*.26:\naeimquyAEIMQUY]!%)-159\r"
 )
@@ -24,7 +24,7 @@ _CLASSES = len(ALPHABET) + 4
     has_test_set=True,
     reads=in_cache("shakespeare.sqlite"),
     facts=Facts(
-        examples="16,068 + 2,356 snippets for testing, each some examples",
+        examples="16,068 + 2,356 snippets for testing, each of several examples",
         shape="80 characters",
         labels=f"{_CLASSES} characters, one for each position",
         natural="715 speaking roles",
@@ -40,10 +40,10 @@ def shakespeare(
     """Federated Shakespeare of TFF: which character comes next, at every position?
 
     `x` is int32 (length,), the ids of the characters of a piece of a speech; `y` is int32
-    (length,), the id of the character after each of them, -1 where the piece has ended (padding).
+    (length,), the id of the character after each of them, -1 after the end of the piece (padding).
     Ids are TFF's: 0 is padding, 1 to 86 the characters, then unknown, begin and end of a speech:
     90 labels. The natural clients are the roles; the test set holds the test speeches of those that
-    take part. Speeches are cut into pieces as TFF's baseline task does it. Downloaded once into the
+    take part. Speeches are cut into pieces as in TFF's baseline task. Downloaded once into the
     cache folder.
 
     Source: H. B. McMahan et al., Communication-Efficient Learning of Deep Networks from
@@ -51,7 +51,7 @@ def shakespeare(
     https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/shakespeare
 
     Raises:
-        DataUnavailable: not in the cache, and it cannot be downloaded.
+        DataUnavailable: it is not in the cache, and cannot be downloaded.
         DataError: the cached file is not what TFF wrote.
 
     """
@@ -71,13 +71,13 @@ def shakespeare(
 
 
 def _pieces(text: np.ndarray, length: int) -> np.ndarray:
-    """Int32 (n, length + 1): a speech with its begin and end, cut up and padded."""
-    whole = np.concatenate([[BEGIN], text, [END]])
-    padded = np.pad(whole, (0, -len(whole) % (length + 1)), constant_values=PAD)
+    """Cuts a speech, with its begin and end, into padded pieces, int32 (n, length + 1)."""
+    full = np.concatenate([[BEGIN], text, [END]])
+    padded = np.pad(full, (0, -len(full) % (length + 1)), constant_values=PAD)
     return padded.reshape(-1, length + 1).astype(np.int32)
 
 
 def next_of(tokens: np.ndarray) -> Examples:
-    """Of int (n, t + 1) tokens, the first t, and to each the one after it; -1 for padding (0)."""
+    """Returns the first t of int (n, t + 1) tokens, labeled with the next; -1 for padding (0)."""
     after = tokens[:, 1:]
     return Examples(tokens[:, :-1], np.where(after == PAD, -1, after))

@@ -17,7 +17,7 @@ from pytest_federated.data.datasets.dataset import (
     in_memory,
 )
 from pytest_federated.data.datasets.rows import Converted
-from pytest_federated.data.datasets.tff.crops import at_random, from_minus_one, middle
+from pytest_federated.data.datasets.tff.crops import center_crops, in_minus_one_to_one, random_crops
 from pytest_federated.tff.imports import import_tff
 
 Task = Annotated[
@@ -48,12 +48,12 @@ _SPECIAL = 4  # padding, unknown, begin and end
 def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
     """The few synthetic clients of one of TFF's baseline tasks: a trial run with no download.
 
-    The examples are as TFF's task preprocesses them (`use_synthetic_data=True`), of the shape that
-    `emnist` with all characters, `shakespeare` and `stackoverflow` have, but with their own small
-    vocabulary; those of `cifar100_image` are (24, 24, 3), cropped and standardized, and those of
-    `landmark` (128, 128, 3), three images, the same for training and testing, of which training
-    cuts and mirrors parts at random in each round, as with `gldv2`. They say that a model of TFF's
-    tasks runs (`tff_emnist`, ...), and nothing of how well.
+    The examples are preprocessed by TFF's task (`use_synthetic_data=True`). They have the shapes of
+    `emnist` with all characters, `shakespeare` and `stackoverflow`, but a small vocabulary of their
+    own; those of `cifar100_image` are (24, 24, 3), cropped and standardized. Those of `landmark`
+    are (128, 128, 3): three images, the same for training and testing, of which clients train on
+    crops that are taken and mirrored at random in each round, as with `gldv2`. They show that a
+    model of TFF's tasks (`tff_emnist`, ...) runs, not how well it learns.
 
     Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/baselines
 
@@ -63,7 +63,7 @@ def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
     """
     simulation = import_tff().simulation
     tasks, data = simulation.baselines, simulation.datasets
-    known: dict[str, tuple[Any, int, TaskKind]] = {
+    details: dict[str, tuple[Any, int, TaskKind]] = {
         "emnist_character": (tasks.emnist.create_character_recognition_task, 62, "label"),
         "cifar100_image": (tasks.cifar100.create_image_classification_task, 100, "label"),
         "shakespeare_character": (tasks.shakespeare.create_character_prediction_task, 90, "tokens"),
@@ -79,33 +79,33 @@ def tff_synthetic(cache: Cache, *, task: Task = "emnist_character") -> Dataset:
         ),
         "landmark": (tasks.landmark.create_landmark_classification_task, 2028, "label"),
     }
-    create, classes, kind = known[task]
+    create, classes, kind = details[task]
     spec = tasks.ClientSpec(num_epochs=1, batch_size=1000, shuffle_buffer_size=1)
-    made = create(spec, spec, use_synthetic_data=True).datasets
-    if task == "landmark":  # one client, whose images are tested on, too
-        (images,) = made.test_data.batch(1000).as_numpy_iterator()
-        test = _read(made.eval_preprocess_fn, made.test_data, kind)
+    of_task = create(spec, spec, use_synthetic_data=True).datasets
+    if task == "landmark":  # one client, whose images are also the test set
+        (images,) = of_task.test_data.batch(1000).as_numpy_iterator()
+        test = _read(of_task.eval_preprocess_fn, of_task.test_data, kind)
         size = test.x.shape[1:3]
         x = Converted(
             images["image/decoded"],
-            lambda rows: from_minus_one(middle(rows, size)),
-            draw=lambda rows, rng: from_minus_one(at_random(rows, size, rng)),
+            lambda rows: in_minus_one_to_one(center_crops(rows, size)),
+            augment=lambda rows, rng: in_minus_one_to_one(random_crops(rows, size, rng)),
         )
-        ids = np.repeat(np.array(made.train_data.client_ids, str), len(test))
+        ids = np.repeat(np.array(of_task.train_data.client_ids, str), len(test))
         train = Examples(x, test.y)
         return in_memory(f"tff_synthetic {task}", train, classes, ids, kind, test=test)
-    of: list[str] = []
+    owners: list[str] = []
     parts = []
-    for client in made.train_data.client_ids:
-        rows = made.train_data.create_tf_dataset_for_client(client)
-        parts.append(_read(made.train_preprocess_fn, rows, kind))
-        of += [str(client)] * len(parts[-1])
+    for client in of_task.train_data.client_ids:
+        rows = of_task.train_data.create_tf_dataset_for_client(client)
+        parts.append(_read(of_task.train_preprocess_fn, rows, kind))
+        owners += [str(client)] * len(parts[-1])
     tests = [
-        _read(made.eval_preprocess_fn, made.test_data.create_tf_dataset_for_client(c), kind)
-        for c in made.test_data.client_ids
+        _read(of_task.eval_preprocess_fn, of_task.test_data.create_tf_dataset_for_client(c), kind)
+        for c in of_task.test_data.client_ids
     ]
     train, test = _joined(parts), _joined(tests)
-    return in_memory(f"tff_synthetic {task}", train, classes, np.array(of), kind, test=test)
+    return in_memory(f"tff_synthetic {task}", train, classes, np.array(owners), kind, test=test)
 
 
 def _read(preprocess: Any, rows: Any, kind: TaskKind) -> Examples:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _NAMES = "clients.json"
 _BATCH = 4096  # examples that TensorFlow decodes at a time
 
-# From the rows of one batch, as TFF's loader names them, to examples: x may be uint8.
+# From the columns of one batch, as TFF's loader names them, to examples: x may be uint8.
 Convert = Callable[[Any], Examples]
 
 
@@ -28,8 +28,8 @@ class Unpacked:
     """The examples of the clients of one `ClientData`, in one file for each client.
 
     A client is decoded when its examples are first asked for. Its file holds the labels, int
-    (n, ...), and then the features (n, ...), both as .npy; it appears whole or not at all, so that
-    several processes may share the folder, and one that was cut off is written anew.
+    (n, ...), and then the features (n, ...), both as .npy. A file appears complete or not at all,
+    so that several processes can share the folder, and a truncated one is written again.
     """
 
     def __init__(
@@ -39,14 +39,14 @@ class Unpacked:
         convert: Convert,
         *,
         batch: int = _BATCH,
-        most: Optional[int] = None,
+        max_rows: Optional[int] = None,
     ) -> None:
-        """`open_data` is called only for what is not in `folder`; errors of it are passed on.
+        """`open_data` is called only for what is not in `folder`; its errors are passed on.
 
-        `batch` rows are converted at a time: one where they differ in shape. Of each client, `most`
-        rows are taken at most.
+        `batch` rows are converted at a time; it must be 1 where rows differ in shape. At most
+        `max_rows` rows are taken from each client.
         """
-        self._batch, self._most = batch, most
+        self._batch, self._max_rows = batch, max_rows
         self._folder, self._convert = folder, convert
         self._open_data = open_data
         self._data: Any = None
@@ -54,16 +54,16 @@ class Unpacked:
         self._position = {name: i for i, name in enumerate(self.names)}
 
     def examples(self, clients: Sequence[str]) -> tuple[Examples, np.ndarray]:
-        """The examples of `clients`, one after the other, and how many each has, int (clients,).
+        """Returns the examples of `clients`, in order, and how many each has, int (clients,).
 
-        Labels are read; features stay in their files.
+        Labels are read; features remain in their files.
         """
         labels = []
         shape, dtype = (1,), np.dtype(np.float32)
         for name in clients:
             y, x = self._client(name)
             labels.append(y)
-            if len(y):  # no example, no shape
+            if len(y):  # a client without examples has no shape
                 shape, dtype = x.shape[1:], x.dtype
         sizes = np.array([len(y) for y in labels], np.int64)
         x = Joined(lambda i: self._client(clients[i])[1], sizes, shape, dtype)
@@ -84,18 +84,19 @@ class Unpacked:
         return self._data
 
     def _client(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Labels, and features that are memory-mapped."""
+        """Returns labels, and memory-mapped features."""
         file = self._folder / f"{self._position[name]}.npy"
         try:
             return _read(file)
-        except (OSError, ValueError, EOFError):  # not there yet, or cut off
+        except (OSError, ValueError, EOFError):  # not there yet, or truncated
             self._unpack(file, name)
         return _read(file)
 
     def _unpack(self, file: Path, name: str) -> None:
         rows = self._opened().create_tf_dataset_for_client(name)
-        rows = rows if self._most is None else rows.take(self._most)
-        parts = [self._convert(some) for some in rows.batch(self._batch).as_numpy_iterator()]
+        rows = rows if self._max_rows is None else rows.take(self._max_rows)
+        batches = rows.batch(self._batch).as_numpy_iterator()
+        parts = [self._convert(batch) for batch in batches]
         y = _joined([p.y for p in parts], np.empty(0, np.int32))
         y = y if y.dtype == np.int8 else y.astype(np.int32)
         x = _joined([p.x for p in parts], np.empty((0, 1), np.float32))
@@ -104,9 +105,9 @@ class Unpacked:
             np.save(out, x)
 
 
-def _joined(parts: Sequence[np.ndarray], nothing: np.ndarray) -> np.ndarray:
-    """One after the other; those without a row have no shape to speak of."""
-    return np.concatenate([p for p in parts if len(p)] or [nothing])
+def _joined(parts: Sequence[np.ndarray], if_empty: np.ndarray) -> np.ndarray:
+    """Concatenates arrays, without empty ones, whose shape means nothing."""
+    return np.concatenate([p for p in parts if len(p)] or [if_empty])
 
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -116,9 +117,9 @@ def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def folder_for(source: Path, cache: Path, name: str) -> Path:
-    """The folder for what is unpacked from the file `source`, by its size and time of change.
+    """Returns the folder for data unpacked from `source`, by its size and modification time.
 
-    What was unpacked from an earlier file of that name is removed.
+    Data unpacked from an earlier file of that name is removed.
     """
     stat = source.stat()
     folder = cache / "unpacked" / name / f"{stat.st_size:x}-{stat.st_mtime_ns:x}"
