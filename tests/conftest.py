@@ -13,7 +13,16 @@ import forked_programs
 import pytest
 
 # The files that take longest, in this order.
-_LONGEST = ("hygiene", "remote", "long_runs", "packed", "models", "cluster", "plugin", "algorithms")
+_LONGEST = (
+    "hygiene",
+    "remote",
+    "packed",
+    "outcomes",
+    "long_runs",
+    "own_folders",
+    "models",
+    "plugin",
+)
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
 
