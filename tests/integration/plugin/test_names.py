@@ -20,12 +20,25 @@ def test_it_is_ours():
 """
 
 
-@pytest.mark.usefixtures("tff_programs")
-@pytest.mark.parametrize("form", ["package", "module"])
-@pytest.mark.parametrize("way", ["python -m pytest", "PYTHONPATH", "pythonpath"])
+WAYS = [(way, form) for way in ("-m", "PYTHONPATH", "pythonpath") for form in ("package", "module")]
+
+
+@pytest.mark.parametrize(("way", "form"), WAYS)
 def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: Path) -> None:
+    done = run_project(form, way, tmp_path, "-k", "ours")
+    assert re.search(r"^1 passed, 1 deselected", done, re.MULTILINE)  # the scenario is the other
+
+
+@pytest.mark.usefixtures("tff_programs")
+def test_its_scenarios_run(tmp_path: Path) -> None:
+    done = run_project("package", "-m", tmp_path, "--fed-no-cache")
+    assert re.search(r"^2 passed", done, re.MULTILINE)
+
+
+def run_project(form: str, way: str, tmp_path: Path, *options: str) -> str:
+    """Runs pytest in a project with a `harness` of its own; returns what it prints."""
     if form == "package":
-        (tmp_path / "harness").mkdir()
+        (tmp_path / "harness").mkdir(exist_ok=True)
     file = tmp_path / ("harness/__init__.py" if form == "package" else "harness.py")
     file.write_text('OURS = "the project\'s"\n')
     (tmp_path / "test_own.py").write_text(OWN)
@@ -35,12 +48,12 @@ def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: 
     )
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [sys.executable, "-m", "pytest"]
-    if way != "python -m pytest":
+    if way != "-m":
         command = [str(Path(sys.executable).with_name("pytest"))]
     if way == "PYTHONPATH":
         environment["PYTHONPATH"] = "."
     done = subprocess.run(
-        [*command, "-q", "-p", "no:cacheprovider", "--fed-no-cache"],
+        [*command, "-q", "-p", "no:cacheprovider", *options],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -48,7 +61,7 @@ def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: 
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^2 passed", done.stdout, re.MULTILINE)
+    return done.stdout
 
 
 def test_there_is_no_other_name() -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from example_results import example_result
 from pytest_federated.__main__ import main
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.report.mlflow import log
 from pytest_federated.results.store import read_results
 from pytest_federated.training.observer import Progress, Run
@@ -139,9 +140,9 @@ def test_mlflow_has_a_run_for_each_seed(tmp_path: Path) -> None:
     ]
 
 
-def test_the_names_of_exported_figures_are_those_of_the_options(
+def test_an_unknown_metric_is_refused_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        main(["compare", "reports", "--figure", "nope"])
-    assert "'accuracy', 'best_accuracy', 'loss'," in capsys.readouterr().err
+        main(["compare", "reports", "--metric", "nope"])
+    assert f"got 'nope'; allowed: {', '.join(metrics.names())}" in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Readers of the user's own files: tables, arrays, images."""
