@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -13,7 +14,16 @@ import forked_programs
 import pytest
 
 # The files that take longest, in this order.
-_LONGEST = ("hygiene", "remote", "long_runs", "packed", "models", "cluster", "plugin", "algorithms")
+_LONGEST = (
+    "hygiene",
+    "remote",
+    "packed",
+    "outcomes",
+    "long_runs",
+    "own_folders",
+    "models",
+    "plugin",
+)
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
 
@@ -21,6 +31,15 @@ _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
 
 _imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
 _current_test: list[pytest.Item] = []
+
+
+def pytest_configure() -> None:
+    """Has Ctrl-C arrive, here and in programs that tests start.
+
+    A shell starts what it runs in the background with SIGINT ignored, and all below inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,6 +4,9 @@ What such a module imports, at the top or in a function that is called much late
 the same folders; so two folders may each have a `model.py` that imports a `helper`.
 """
 
+# The stub of importlib.abc.Loader is of Python 3.10 and later, so that 3.9 takes it for unknown.
+# pyright: reportUnknownMemberType=false, reportUntypedBaseClass=false
+
 from __future__ import annotations
 
 import builtins

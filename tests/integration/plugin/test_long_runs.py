@@ -234,6 +234,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize(
     ("sent", "every"), [(signal.SIGKILL, 7), (signal.SIGINT, 10_000)], ids=["kill", "ctrl-c"]
