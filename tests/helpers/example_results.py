@@ -66,44 +66,34 @@ def example_result(
     return Result.model_validate({**given, **more})
 
 
-def history(seed: int, accuracies: Sequence[Optional[float]]) -> TrainingHistory:
-    """A training with these test accuracies; None where a round is not evaluated."""
-    rounds = [
-        Round(
-            round=number,
-            clients=4,
-            held_examples=20,
-            examples=20,
-            train_loss=1.0,
-            train_accuracy=0.5,
-            accuracy=accuracy,
-            loss=None if accuracy is None else 1 - accuracy,
-        )
-        for number, accuracy in enumerate(accuracies, start=1)
-    ]
-    return TrainingHistory(
-        seed=seed, rounds=tuple(rounds), client_examples=(5, 5, 5, 5), test_examples=100
-    )
-
-
-def curve_history(
-    accuracies: list[Optional[float]], bytes_of_round: Optional[int] = None, **more: Any
+def history(
+    accuracies: Sequence[Optional[float]],
+    losses: Optional[Sequence[float]] = None,
+    *,
+    clients: int = 2,
+    bytes_up: Optional[int] = None,
+    bytes_down: Optional[int] = None,
+    **more: Any,
 ) -> TrainingHistory:
-    """A training of seed 0 with these test accuracies, and anything else that a history has."""
+    """A training of seed 0 with these test accuracies, and anything else that a history has.
+
+    A round whose accuracy is None is not evaluated; else its loss is 1 less the accuracy, if there
+    are no `losses`.
+    """
     rounds = [
         Round(
             round=number,
-            clients=2,
-            held_examples=10,
-            examples=10,
+            clients=clients,
+            held_examples=5 * clients,
+            examples=5 * clients,
             train_loss=1.0,
             train_accuracy=0.5,
             accuracy=accuracy,
-            loss=None if accuracy is None else 1.0,
-            bytes_up=bytes_of_round,
-            bytes_down=bytes_of_round and 10 * bytes_of_round,
+            loss=None if accuracy is None else losses[number - 1] if losses else 1 - accuracy,
+            bytes_up=bytes_up,
+            bytes_down=bytes_down,
         )
         for number, accuracy in enumerate(accuracies, start=1)
     ]
-    given = {"seed": 0, "client_examples": (5, 5), "test_examples": 10, **more}
-    return TrainingHistory(rounds=tuple(rounds), **given)
+    fields = {"seed": 0, "client_examples": (5,) * clients, "test_examples": 10, **more}
+    return TrainingHistory(rounds=tuple(rounds), **fields)

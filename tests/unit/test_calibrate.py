@@ -134,7 +134,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds 0, 1, 2, 3 end with accuracies 0.9, 0.91, 0.92 and 0.93."""
     monkeypatch.setattr(
         "pytest_federated.running.pipeline.train_seed",
-        lambda scenario, seed, *rest: history(seed, [0.5, 0.7, 0.9 + seed / 100]),
+        lambda scenario, seed, *rest: history(
+            [0.5, 0.7, 0.9 + seed / 100], seed=seed, clients=4, test_examples=100
+        ),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_results import curve_history as history
+from example_results import history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain

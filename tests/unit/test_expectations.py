@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
-from example_results import curve_history as history
+from example_results import history
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import FederatedError, ScenarioError
@@ -66,7 +66,7 @@ def test_a_curve_is_monotone_within_a_tolerance() -> None:
 
 @pytest.mark.parametrize(("direction", "sent"), [("up", 200), ("down", 2000), ("both", 2200)])
 def test_bytes_until_the_target(direction: str, sent: int) -> None:
-    one = history([0.5, 0.8, 0.9], bytes_of_round=100)
+    one = history([0.5, 0.8, 0.9], bytes_up=100, bytes_down=1000)
     keys = {"target": 0.8, "direction": direction}
     found = verdict("bytes_to_accuracy", one, at_most=sent, **keys)
     assert (found.measured, found.passed) == (sent, True)

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
 import pytest_federated
+from example_results import history as example_history
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import Policy, judge
 from pytest_federated.results.record import Verdict
 from pytest_federated.scenario.loader import load_file
-from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.history import TrainingHistory
 
-
-def history(
-    accuracies: list[Optional[float]], losses: Optional[list[float]] = None, seed: int = 0
-) -> TrainingHistory:
-    losses = losses or [1.0] * len(accuracies)
-    rounds = tuple(
-        Round(
-            round=i,
-            clients=2,
-            held_examples=10,
-            examples=10,
-            train_loss=1.0,
-            train_accuracy=0.5,
-            accuracy=a,
-            loss=None if a is None else loss,
-        )
-        for i, (a, loss) in enumerate(zip(accuracies, losses), start=1)
-    )
-    return TrainingHistory(seed=seed, rounds=rounds, client_examples=(5, 5), test_examples=4)
+history = partial(example_history, test_examples=4)
 
 
 def verdict(name: str, histories: list[TrainingHistory], **keys: Any) -> Verdict:
@@ -204,7 +188,7 @@ def test_the_last_evaluated_round_counts() -> None:
 def test_expectations_are_judged_in_the_order_of_the_file() -> None:
     wanted = {"loss": {"at_most": 0.5}, "accuracy": {"at_least": 0.5}}
     chosen = {name: expectations[name].params.model_validate(keys) for name, keys in wanted.items()}
-    found = judge(chosen, [history([0.6])])
+    found = judge(chosen, [history([0.6], [1.0])])
     assert [(v.expectation, v.passed) for v in found] == [("loss", False), ("accuracy", True)]
 
 

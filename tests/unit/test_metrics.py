@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 import pytest_federated
+from example_results import history as example_history
 from paths import ROOT
 from pytest_federated.cli.conftests import import_conftests
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.bounds import Bounds, verdict_on
 from pytest_federated.expectations.calibrating import propose
+from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import judge
 from pytest_federated.expectations.regression import compare_with_baseline, keys_of
 from pytest_federated.metrics.measure import columns, expected_measure
@@ -25,7 +29,7 @@ from pytest_federated.report.export import by_scenario, by_seed, properties
 from pytest_federated.report.pages import report
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.loader import load_file
-from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.history import TrainingHistory
 
 PACKAGE = ROOT / "harness/pytest_federated"
 
@@ -37,26 +41,7 @@ OTHER_MEANINGS = {
 }
 
 
-def history(
-    accuracies: list[Optional[float]], bytes_down: Optional[int] = 400, **more: Any
-) -> TrainingHistory:
-    rounds = tuple(
-        Round(
-            round=number,
-            clients=2,
-            held_examples=10,
-            examples=10,
-            train_loss=1.0,
-            train_accuracy=0.5,
-            accuracy=accuracy,
-            loss=None if accuracy is None else 1 - accuracy,
-            bytes_up=100,
-            bytes_down=bytes_down,
-        )
-        for number, accuracy in enumerate(accuracies, start=1)
-    )
-    fields = {"seed": 0, "client_examples": (5, 5), "test_examples": 10, **more}
-    return TrainingHistory(rounds=rounds, **fields)
+history = partial(example_history, bytes_up=100, bytes_down=400)
 
 
 # Nothing knows a metric by name
@@ -414,3 +399,15 @@ def test_commands_read_the_metrics_of_a_conftest(
     (tmp_path / "scenarios/conftest.py").write_text("1 / 0\n")
     with pytest.raises(FederatedError, match=r"conftest\.py: ZeroDivisionError"):
         import_conftests(tmp_path / "scenarios")
+
+
+def test_a_name_for_a_metric_and_an_expectation_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whichever was registered first: neither may hide the other."""
+    monkeypatch.setattr(expectations, "_entries", expectations.entries())
+    monkeypatch.setattr(metrics, "_entries", metrics.entries())
+    expectations("twice")(lambda histories: verdict_on("twice", [1.0], Bounds()))
+    metrics("twice")(lambda history: 1.0)
+    with pytest.raises(FederatedError, match="'twice' is registered by"):
+        expectations["twice"]

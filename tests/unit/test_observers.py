@@ -50,7 +50,7 @@ def three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings of three rounds, which were never run."""
 
     def train(scenario: Any, seed: int, options: Any, observer: Observer, *_: Any) -> Any:
-        whole = history(seed, [0.1, 0.2, 0.3])
+        whole = history([0.1, 0.2, 0.3], seed=seed)
         for number in (1, 2, 3):
             if observer.after_round(Progress(whole.rounds[:number], None)):
                 return whole.model_copy(update={"rounds": whole.rounds[:number]})
@@ -61,7 +61,7 @@ def three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_are_called_whoever_ends_the_training() -> None:
     first, second = Log(stop_after=1), Log()
-    assert Observers([first, second]).after_round(Progress(history(0, [0.1]).rounds, None))
+    assert Observers([first, second]).after_round(Progress(history([0.1]).rounds, None))
     assert first.calls == second.calls == ["round 1"]
 
 

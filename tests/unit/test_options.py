@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,8 @@ def test_without_the_plugin_of_its_cache_nothing_is_written(pytester: pytest.Pyt
     with store.claim("0" * 64):
         assert store.read("0" * 64) is None
     assert not list(Path(pytester.path).rglob("lock"))
+
+
+def test_the_table_has_every_field_of_the_options() -> None:
+    names = [option.name for option in (*SETTINGS, *SWITCHES)]
+    assert sorted(names) == sorted(field.name for field in fields(SessionOptions))

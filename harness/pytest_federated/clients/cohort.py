@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def cohort_of_round(
     seed: int,
     round_number: int,
     work: LocalWork,
-    participation: Participation = Participation(),  # noqa: B008  # frozen
+    participation: Optional[Participation] = None,
 ) -> Cohort:
     """Draws the clients of a round, `size` of them where all goes well, and reads their examples.
 
@@ -84,12 +84,13 @@ def cohort_of_round(
         seed: of the training.
         round_number: from 1.
         work: batch size and local epochs, which give the local steps.
-        participation: how clients are drawn, drop out, straggle and attack.
+        participation: how clients are drawn, drop out, straggle and attack; by default none do.
 
     Raises:
         DataError: sampling, dropout or stragglers do not fit the federation.
 
     """
+    participation = participation or Participation()
     population = data.population
     clients = draw(participation.sampling, population, size, seed, round_number)
     drawn = len(clients)

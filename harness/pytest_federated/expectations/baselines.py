@@ -122,7 +122,7 @@ def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tu
     """
     figures: dict[str, tuple[Optional[float], ...]] = {}
     for name in always_measured():
-        measure = Measure(name, spec_of(name))
+        measure = Measure(name)
         figures[name] = tuple(measure.of(history) for history in result.histories)
     figures |= {v.expectation: v.figures for v in result.verdicts}
     return {

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional, Protocol
 
 from pydantic import BaseModel, Field, create_model
 
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.bounds import (
     BoundedSection,
     Bounds,
@@ -44,8 +45,12 @@ class Expectations(Registry[Judging, ..., Spec]):
     """
 
     def _nearest(self, name: str) -> Optional[Entry[Judging, Spec]]:
-        own = super()._nearest(name)
-        metric = metrics.get(name) if own is None else None
+        own, metric = super()._nearest(name), metrics.get(name)
+        if own is not None and metric is not None:
+            raise FederatedError(
+                f"{self.what} {name!r} is registered by {own.registered_in}, and a metric of that "
+                f"name by {metric.registered_in}: rename one of them"
+            )
         return own if metric is None else _bounded(metric)
 
     def _add(self, entry: Entry[Judging, Spec]) -> None:

@@ -20,7 +20,6 @@ class Measure:
 
     Attributes:
         name: of the metric.
-        spec: its definition.
         is_as_expected: whether a result is measured with the keys, such as a target, that its
             scenario expects something with. Otherwise all keys have their defaults, unless there
             is one without.
@@ -28,8 +27,12 @@ class Measure:
     """
 
     name: str
-    spec: Metric
     is_as_expected: bool = False
+
+    @property
+    def spec(self) -> Metric:
+        """Its definition."""
+        return spec_of(self.name)
 
     @property
     def title(self) -> str:
@@ -95,7 +98,7 @@ class Measure:
 
 def columns() -> list[Measure]:
     """The metrics that reports and exports have a column for, in its place."""
-    shown = [Measure(name, spec_of(name)) for name in metrics.names()]
+    shown = [Measure(name) for name in metrics.names()]
     return sorted((m for m in shown if m.spec.column is not None), key=_place)
 
 
@@ -110,7 +113,7 @@ def _place(measure: Measure) -> tuple[int, str]:
 
 def expected_measure(name: str) -> Measure:
     """The metric of that name, as scenarios expect something of it."""
-    return Measure(name, spec_of(name), is_as_expected=True)
+    return Measure(name, is_as_expected=True)
 
 
 def known_names(results: Iterable[Result] = ()) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_federated.core.errors import Problem, ScenarioError
+from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.item import ScenarioItem
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import SUFFIXES, duplicates, find_files
@@ -50,6 +50,8 @@ class ScenarioFile(pytest.File):
             # Kept until all files are read, so that every mistake is shown at once.
             self.config.stash.setdefault(PROBLEMS, []).extend(error.problems)
             return
+        except FederatedError as error:
+            raise self.CollectError(str(error)) from None
         for case in cases:
             for tag in case.scenario.tags:
                 self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
@@ -92,6 +94,8 @@ def check_files(config: pytest.Config) -> list[Case]:
                     cases += _with_conftests(file, config.rootpath)
                 except ScenarioError as error:
                     problems.update((str(p), p) for p in error.problems)
+                except FederatedError as error:
+                    raise pytest.UsageError(str(error)) from None
     if problems:
         raise pytest.UsageError(_message(problems.values()))
     return cases

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Optional
 
@@ -67,7 +67,7 @@ class Setting(NamedTuple):
     @property
     def name(self) -> str:
         """The field of `SessionOptions`."""
-        return _ini_key(self.flag)[len("fed_") :]
+        return _field(self.flag)
 
 
 class Switch(NamedTuple):
@@ -75,6 +75,11 @@ class Switch(NamedTuple):
 
     flag: str
     help: str
+
+    @property
+    def name(self) -> str:
+        """The field of `SessionOptions`."""
+        return _field(self.flag)
 
 
 def _positive(text: str) -> int:
@@ -211,9 +216,7 @@ def session_options(config: pytest.Config) -> SessionOptions:
         values = {setting.name: _value(config, setting) for setting in SETTINGS}
         for switch in SWITCHES:
             key = _ini_key(switch.flag)
-            values[key[len("fed_") :]] = bool(config.getoption(key) or config.getini(key))
-        known = {field.name for field in fields(SessionOptions)}
-        assert set(values) == known, "the table and SessionOptions differ"
+            values[switch.name] = bool(config.getoption(key) or config.getini(key))
         config.stash[_OPTIONS] = SessionOptions(
             **{name: value for name, value in values.items() if value is not None}
         )
@@ -270,6 +273,10 @@ def is_quiet(config: pytest.Config) -> bool:
 
 def _ini_key(flag: str) -> str:
     return flag.lstrip("-").replace("-", "_")
+
+
+def _field(flag: str) -> str:
+    return _ini_key(flag)[len("fed_") :]
 
 
 def _checked(setting: Setting) -> Callable[[str], str]:

@@ -32,15 +32,15 @@ class Choice:
         return core_schema.no_info_plain_validator_function(
             self._parse,
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda chosen: None if chosen is None else chosen.model_dump(mode="json")
+                lambda section: None if section is None else section.model_dump(mode="json")
             ),
         )
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        chosen = self.registry.json_schema()
-        return {"anyOf": [*chosen["anyOf"], {"type": "null"}]} if self._optional else chosen
+        choices = self.registry.json_schema()
+        return {"anyOf": [*choices["anyOf"], {"type": "null"}]} if self._optional else choices
 
 
 def choice_of(field: FieldInfo) -> Optional[Choice]:
@@ -80,8 +80,9 @@ class Choices:
         return create_model(self.registry.what, __base__=Section, **fields)
 
     def _parse(self, value: Any) -> dict[str, Section]:
-        chosen = self.model().model_validate(dict(value) if isinstance(value, Mapping) else value)
-        return {name: getattr(chosen, name) for name in value if getattr(chosen, name) is not None}
+        mapping = self.model().model_validate(dict(value) if isinstance(value, Mapping) else value)
+        sections = {name: getattr(mapping, name) for name in value}
+        return {name: section for name, section in sections.items() if section is not None}
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -89,9 +90,9 @@ class Choices:
         return core_schema.no_info_plain_validator_function(
             self._parse,
             serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda chosen: {
+                lambda sections: {
                     n: p.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
-                    for n, p in chosen.items()
+                    for n, p in sections.items()
                 }
             ),
         )

@@ -46,7 +46,7 @@ def train(
     seed: int,
     observer: Observer = Observer(),  # noqa: B008  # does nothing
     checkpoints: Optional[Checkpoints] = None,
-    participation: Participation = Participation(),  # noqa: B008  # frozen
+    participation: Optional[Participation] = None,
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
@@ -59,7 +59,7 @@ def train(
         observer: called after each round; the training ends where it returns True.
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
-        participation: how clients are drawn, drop out, straggle and attack.
+        participation: how clients are drawn, drop out, straggle and attack; by default none do.
 
     Returns:
         The history; where the training diverged it ends with the round in which it did.
@@ -70,6 +70,7 @@ def train(
             to fine-tune the model hold nothing out.
 
     """
+    participation = participation or Participation()
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = checkpoints.latest(trainer.initial_state(seed, data)) if checkpoints else None
     so_far = begin or Progress((), None)
@@ -79,7 +80,10 @@ def train(
         for step in steps(data, model, training, cohort_size, seed, begin, participation):
             so_far = Progress((*so_far.rounds, step.round), step.state)
             diverged = _divergence(step.round, step.planned_examples)
-            if watching.after_round(so_far) or diverged:
+            if diverged:  # of which there is no checkpoint to go on from
+                observer.after_round(so_far)
+                break
+            if watching.after_round(so_far):
                 break
     except BaseException:
         if checkpoints:
@@ -171,9 +175,10 @@ def steps(
     cohort_size: int,
     seed: int,
     begin: Optional[Progress] = None,
-    participation: Participation = Participation(),  # noqa: B008  # frozen
+    participation: Optional[Participation] = None,
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
+    participation = participation or Participation()
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = begin or Progress((), trainer.initial_state(seed, data))
     state, work = begin.state, training.local_work

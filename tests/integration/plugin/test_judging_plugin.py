@@ -37,7 +37,7 @@ class FakeTrainings:
 
     def train(self, scenario: Any, seed: int, *rest: Any) -> TrainingHistory:
         self.trained.append(seed)
-        return history(seed, [0.5, 0.7, self.accuracies[seed]])
+        return history([0.5, 0.7, self.accuracies[seed]], seed=seed, clients=4, test_examples=100)
 
 
 @pytest.fixture

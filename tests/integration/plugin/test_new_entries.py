@@ -15,6 +15,7 @@ import pytest
 from paths import HELPERS, ROOT
 from pytest_federated.registry.concepts import concepts
 from pytest_federated.registry.registry import Registry
+from scenario_texts import TINY
 
 # What the entries of some concepts need besides a name, and what they do where docs call them.
 TRAITS = {
@@ -184,3 +185,36 @@ def test_one_new_file_is_enough(said: dict[str, Any], plural: str) -> None:
 )
 def test_the_report_names_it(said: dict[str, Any], plural: str) -> None:
     assert f"new_{plural} (depth 3" in said["report"].replace("\\", "")
+
+
+def test_a_broken_distribution_is_named_in_one_line(tmp_path: Path) -> None:
+    site, project = tmp_path / "site", tmp_path / "project"
+    info = site / "broken-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[pytest_federated]\nmine = broken_entries\n")
+    (site / "broken_entries.py").write_text("raise RuntimeError('no server')\n")
+    project.mkdir()
+    (project / "tiny.scenario.yaml").write_text(TINY)
+    line = "the entry point mine = broken_entries of an installed package cannot be loaded: "
+    for command in (["pytest_federated", "check", "."], ["pytest"], ["pytest", "-n1"]):
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            env={**os.environ, "PYTHONPATH": str(site)},
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode and f"{line}RuntimeError: no server" in output
+        assert "Traceback" not in output and "INTERNALERROR" not in output
+
+
+def test_nothing_is_looked_for_while_modules_are_imported() -> None:
+    code = (
+        "from pytest_federated.registry.registry import REGISTRIES\n"
+        "import pytest_federated.plugin.collection, pytest_federated.running.pipeline\n"
+        "assert REGISTRIES and not any(r._is_discovered for r in REGISTRIES.values())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

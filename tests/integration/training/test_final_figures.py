@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from example_data import federation
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.tables.settings import layer_rows, traffic_rows
+from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.evaluation import per_client as final
 from pytest_federated.training.history import TrainingHistory
@@ -146,3 +148,14 @@ def test_a_training_that_diverged_has_no_figures_of_a_final_model() -> None:
     history = trained(data)
     assert history.diverged is not None
     assert history.client_accuracy == history.class_recall == ()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_round_that_diverged_is_no_checkpoint(tmp_path: Path) -> None:
+    """What goes on from it would not notice."""
+    data = federation([10, 10], 0)
+    data.train.x[data.clients[0]] = np.inf
+    checkpoints = Checkpoints(tmp_path, every=1)
+    history = train(data, MODEL, TRAINING, len(data.clients), 0, checkpoints=checkpoints)
+    assert history.diverged is not None and len(history.rounds) == 1
+    assert not list(tmp_path.iterdir())

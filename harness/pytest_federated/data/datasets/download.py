@@ -36,7 +36,7 @@ def download(
         for path in make(staging):
             path.replace(cache / path.name)
     except Exception as error:  # LZMAError, DatabaseError, URLError and others
-        why = str(getattr(error, "reason", error))
+        why = reason(error)
         raise DataUnavailable(
             f"{name} is not in the data cache and could not be downloaded ({why}); {otherwise}",
             here=why,

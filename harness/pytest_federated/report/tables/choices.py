@@ -10,19 +10,19 @@ from pytest_federated.registry.registry import Registry
 LISTED = 12  # items of a list that are shown
 
 
-def choice_text(registry: Registry[Any, ..., Any], chosen: dict[str, Any]) -> str:
+def choice_text(registry: Registry[Any, ..., Any], choice: dict[str, Any]) -> str:
     """A choice and its parameters, as ``dirichlet (alpha 0.5)``.
 
     Numbers are always shown; words, and the framework's own keys, only where they are not the
     defaults. Of a choice that is not registered any more, all but the name is shown as it is.
     """
-    name = chosen["kind"]
+    name = choice["kind"]
     entry = registry.get(name)
     keywords = entry.keywords if entry else ()
     fields = entry.params.model_fields if entry else {}
 
     def is_plain(key: str) -> bool:
-        value = chosen[key]
+        value = choice[key]
         is_number = isinstance(value, (int, float, list)) and not isinstance(value, bool)
         if (key in keywords and is_number) or key not in fields:
             return False
@@ -31,9 +31,9 @@ def choice_text(registry: Registry[Any, ..., Any], chosen: dict[str, Any]) -> st
 
     # In the order of the function: a record that was read back has its keys sorted.
     places = {key: place for place, key in enumerate(keywords)}
-    keys = [k for k in chosen if k != "kind"]
+    keys = [k for k in choice if k != "kind"]
     keys.sort(key=lambda k: (places.get(k, len(places)), k))
-    shown = ", ".join(f"{k} {_plain(chosen[k], registry)}" for k in keys if not is_plain(k))
+    shown = ", ".join(f"{k} {_plain(choice[k], registry)}" for k in keys if not is_plain(k))
     return f"{name} ({shown})" if shown else name
 
 

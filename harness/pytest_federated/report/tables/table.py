@@ -46,5 +46,5 @@ tables = Registry("report table", TableOfResult, TableSpec, package=__package__)
 def scenario_tables(result: Result) -> list[Table]:
     """The tables of a scenario's section, in their places; those with nothing to show left out."""
     entries = sorted((tables[name] for name in tables.names()), key=lambda e: e.spec.place)
-    made = (entry.function(result) for entry in entries)
-    return [table for table in made if table.rows]
+    shown = (entry.function(result) for entry in entries)
+    return [table for table in shown if table.rows]
