@@ -34,12 +34,15 @@ _current_test: list[pytest.Item] = []
 
 
 def pytest_configure() -> None:
-    """Has Ctrl-C arrive, here and in programs that tests start.
+    """Has Ctrl-C and the end of a terminal arrive, here and in programs that tests start.
 
-    A shell starts what it runs in the background with SIGINT ignored, and all below inherit that.
+    A shell starts what it runs in the background with SIGINT ignored, nohup ignores SIGHUP, and all
+    below inherit that.
     """
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    for number, handler in handlers.items():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(tryfirst=True)

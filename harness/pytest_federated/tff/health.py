@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -42,8 +43,29 @@ def no_answer(reply: Any, seconds: float) -> Optional[str]:
     if reply.code() is grpc.StatusCode.UNIMPLEMENTED:
         return "what answers there is not a TFF worker"
     if timed_out(reply):
-        return f"no answer within {seconds:g} s"
+        return _no_answer_within(seconds)
     return str(reply.details() or reply.code())
+
+
+def unreachable(channel: Any, seconds: float) -> Optional[str]:
+    """Pings until the worker answers or `seconds` are over; returns what was wrong, or None.
+
+    A ping that meets the connection which is just breaking fails at once, and says nothing of a
+    worker that is about to be back.
+    """
+    import grpc
+
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        reply = ping(channel, left)
+        reason = no_answer(reply, seconds)
+        if reply.code() is not grpc.StatusCode.UNAVAILABLE:
+            return reason
+    return _no_answer_within(seconds)
+
+
+def _no_answer_within(seconds: float) -> str:
+    return f"no answer within {seconds:g} s"
 
 
 def silent(addresses: Sequence[str], seconds: float) -> dict[str, str]:

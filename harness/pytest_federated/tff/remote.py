@@ -18,12 +18,12 @@ from pytest_federated.tff.compiler import context_arguments
 from pytest_federated.tff.event_loop import EventLoopThread
 from pytest_federated.tff.executors import executor_factory
 from pytest_federated.tff.health import (
-    no_answer,
     open_channel,
     ping,
     require_answers,
     silent,
     timed_out,
+    unreachable,
 )
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import context_without_retries
@@ -109,7 +109,7 @@ class Worker:
         return task.result()
 
     def _gone(self) -> Optional[str]:
-        reason = no_answer(ping(self._channel, RECONNECT_SECONDS), RECONNECT_SECONDS)
+        reason = unreachable(self._channel, RECONNECT_SECONDS)
         return reason and f"its connection broke, then {reason}"
 
     def reconnect(self) -> None:

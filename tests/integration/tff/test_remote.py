@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+import grpc
 import numpy as np
 import portpicker
 import pytest
@@ -526,6 +527,51 @@ def test_a_scenario_that_loses_all_workers(
     )
     for noise in ("Traceback", "_MultiThreadedRendezvous", "never retrieved", "Exception ignored"):
         assert noise not in done.stdout.str() + done.stderr.str()
+
+
+class Reply:
+    """A ping that has ended, with a status of gRPC."""
+
+    def __init__(self, status: grpc.StatusCode) -> None:
+        self._status = status
+
+    def code(self) -> grpc.StatusCode:
+        return self._status
+
+    def details(self) -> str:
+        return "Stream removed"
+
+    def exception(self) -> Any:
+        return None if self._status is grpc.StatusCode.OK else self
+
+    def done(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (grpc.StatusCode.OK, None),
+        (grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within 60 s"),
+        (grpc.StatusCode.UNIMPLEMENTED, "what answers there is not a TFF worker"),
+        (grpc.StatusCode.INTERNAL, "Stream removed"),
+    ],
+)
+def test_a_ping_into_a_breaking_connection_says_nothing(
+    last: grpc.StatusCode, reason: Optional[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = [Reply(grpc.StatusCode.UNAVAILABLE), Reply(last)]
+    monkeypatch.setattr(health, "ping", lambda channel, seconds: replies.pop(0))
+    assert health.unreachable(None, 60) == reason
+    assert not replies
+
+
+def test_pings_end_where_the_connection_breaks_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reply = Reply(grpc.StatusCode.UNAVAILABLE)
+    monkeypatch.setattr(health, "ping", lambda channel, seconds: reply)
+    assert health.unreachable(None, 0.1) == "no answer within 0.1 s"
 
 
 @pytest.mark.parametrize("more", [(), ("-n", "1")], ids=["plain", "xdist"])
