@@ -25,8 +25,8 @@ TRAINING_KEYS = (
     "eval_every, execution, personalize"
 )
 SPLITS = (
-    "continuous, dirichlet, dirichlet_priors, distribution, exclusive, group_natural, "
-    "iid, inner, labels_per_client, natural, semantic, shards"
+    "continuous, dirichlet, dirichlet_priors, dirichlet_sequential, distribution, exclusive, "
+    "group_natural, iid, inner, labels_per_client, natural, semantic, shards"
 )
 
 
@@ -396,8 +396,8 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         (
             clients("split: semantic, size: linear"),
             "4: clients.size: got linear; the semantic split has sizes of its own; allowed with: "
-            "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, "
-            "labels_per_client, shards",
+            "continuous, dirichlet, dirichlet_priors, dirichlet_sequential, distribution, "
+            "exclusive, iid, labels_per_client, shards",
         ),
         (
             clients("size: {kind: explicit, examples: [1, 2]}"),
