@@ -26,11 +26,14 @@ class Reference:
 
     Attributes:
         algorithm: the same scenario, trained by this algorithm; empty for a variant.
+        by_all: whether all clients then take part in every round, whoever does in the scenario, and
+            none of them straggles or attacks.
         variant: another variant of the scenario's matrix, such as ``alpha=100``.
 
     """
 
     algorithm: str = ""
+    by_all: bool = False
     variant: str = ""
 
 
