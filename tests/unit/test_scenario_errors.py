@@ -319,8 +319,8 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             training("algorithm: {kind: fedavg, weighting: example}"),
-            "6: training.algorithm.weighting: got 'example'; allowed: examples, uniform, "
-            "num_batches, loss; did you mean 'examples'?",
+            "6: training.algorithm.weighting: got 'example'; allowed: examples, examples_held, "
+            "uniform, num_batches, loss; did you mean 'examples'?",
         ),
         (
             training("server_optimizer: {kind: sdg, learning_rate: 1}"),
