@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Union
 
+import numpy as np
 import pytest
+from own_files import COLORED, draw
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.files import load_all
 
@@ -36,3 +38,15 @@ def problems(tmp_path: Path) -> Callable[..., list[str]]:
         return []
 
     return read
+
+
+@pytest.fixture
+def leaves() -> dict[str, np.ndarray]:
+    """Images by file; labels and clients are in the names."""
+    names = ["ann/oak/1", "ann/oak/2", "ann/elm/1", "bob/oak/1", "bob/elm/1", "bob/elm/2"]
+    files = {f"leaves/{name}.png": image for name, image in zip(names, COLORED)}
+    for file, image in files.items():
+        draw(file, image)
+    Path("leaves/ann/oak/notes.txt").write_text("not an image")
+    Path("leaves/.hidden.png").write_text("nor is this")
+    return files

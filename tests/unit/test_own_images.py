@@ -15,18 +15,6 @@ from pytest_federated.core.errors import DataError, DataUnavailable
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
-@pytest.fixture
-def leaves() -> dict[str, np.ndarray]:
-    """Images by file; labels and clients are in the names."""
-    names = ["ann/oak/1", "ann/oak/2", "ann/elm/1", "bob/oak/1", "bob/elm/1", "bob/elm/2"]
-    files = {f"leaves/{name}.png": image for name, image in zip(names, COLORED)}
-    for file, image in files.items():
-        draw(file, image)
-    Path("leaves/ann/oak/notes.txt").write_text("not an image")
-    Path("leaves/.hidden.png").write_text("nor is this")
-    return files
-
-
 def test_image_folder(leaves: dict[str, np.ndarray]) -> None:
     for file, image in leaves.items():
         draw(file.replace("leaves", "held"), image[::-1])
