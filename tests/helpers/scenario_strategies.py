@@ -227,8 +227,13 @@ def _places(value: Any) -> list[tuple[Any, Any]]:
     return inner + [pair for v in below if isinstance(v, (dict, list)) for pair in _places(v)]
 
 
-_SHIPPED = [around[key] for f in FILES for d in documents_of(f) for around, key in _places(d)]
-_OTHERS = st.one_of(_VALUES, st.sampled_from(_SHIPPED).map(copy.deepcopy))
+@functools.cache
+def _shipped() -> list[Any]:
+    """Returns all values of all shipped documents, small and large."""
+    return [around[key] for f in FILES for d in documents_of(f) for around, key in _places(d)]
+
+
+_OTHERS = st.one_of(_VALUES, st.deferred(lambda: st.sampled_from(_shipped()).map(copy.deepcopy)))
 
 
 def _mutate(draw: Draw, document: Any) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import io
 import os
 import re
@@ -58,7 +59,9 @@ def fuzzed(cases: int) -> settings:
     )
 
 
-SCHEMA = Draft202012Validator(json_schema())
+@functools.cache
+def schema() -> Draft202012Validator:
+    return Draft202012Validator(json_schema())
 
 
 @contextmanager
@@ -100,11 +103,11 @@ def test_what_is_valid_is_read_described_and_written(valid: Valid) -> None:
         cases = read(folder)
         assert not isinstance(cases, ScenarioError), str(cases)
         for document in valid:
-            SCHEMA.validate(document)
+            schema().validate(document)
         for case in cases:
             assert plan(case, Options()).trainings >= len(case.scenario.seeds)
             written = _as_in_a_file(case)
-            SCHEMA.validate(written)
+            schema().validate(written)
             (folder / "f.yaml").write_bytes(as_yaml(written))
             (again,) = load_file(folder / "f.yaml", folder)
             assert again.scenario == case.scenario
@@ -138,7 +141,7 @@ def test_other_values_in_a_document_are_problems_and_nothing_else(mutated: Mutat
         (folder / "f.yaml").write_bytes(as_yaml(mutated.document))
         outcome = read(folder)
     _is_explained(outcome)
-    error = next(SCHEMA.iter_errors(as_json(mutated.document)), None)
+    error = next(schema().iter_errors(as_json(mutated.document)), None)
     if not isinstance(outcome, ScenarioError):
         event("read")
         assert error is None or "matrix" in mutated.document, f"{error.json_path}: {error.message}"

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.heterogeneity import label_entropies
@@ -16,7 +16,6 @@ from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, drawn, 
 
 Choice = Union[str, dict[str, Any]]
 
-quick = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32)
 
 
@@ -61,6 +60,8 @@ def sized_pools(draw: st.DrawFn) -> Pool:
         {"kind": "dirichlet_priors", "alpha": 1e-4},
         {"kind": "dirichlet_priors", "alpha": 1},
         {"kind": "dirichlet_priors", "alpha": 1e6},
+        {"kind": "dirichlet_sequential", "alpha": 1e-4},
+        {"kind": "dirichlet_sequential", "alpha": 1},
         {"kind": "dirichlet", "alpha": 0.3},
         {"kind": "dirichlet", "alpha": 0.3, "balance": True},
         {"kind": "shards", "shards_per_client": 3},
@@ -69,7 +70,6 @@ def sized_pools(draw: st.DrawFn) -> Pool:
     ],
     ids=str,
 )
-@quick
 @given(pool=sized_pools(), seed=seeds)
 def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int) -> None:
     if isinstance(choice, dict) and choice["kind"] == "distribution":
@@ -83,12 +83,11 @@ def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int
     assert (client == NO_ONE).sum() == len(pool.labels) - pool.sizes.sum()
 
 
-@pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "continuous"])
-@quick
+@pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "dirichlet_sequential", "continuous"])
 @given(pool=sized_pools(), seed=seeds)
 def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: int) -> None:
     even = Pool(pool.labels, pool.clients, x=pool.x, num_classes=pool.num_classes)
-    choice = {"kind": name, "alpha": 0.1} if name == "dirichlet_priors" else name
+    choice = {"kind": name, "alpha": 0.1} if name.startswith("dirichlet") else name
     held = np.bincount(deal(choice, even, seed), minlength=pool.clients)
     assert held.sum() == len(pool.labels)
     assert held.max() - held.min() <= 1
@@ -148,7 +147,6 @@ def test_exclusive_labels_go_where_examples_are_lacking(seed: int) -> None:
     assert (counts(deal("exclusive", tiny, seed), tiny).sum(axis=1) == 60).all()
 
 
-@quick
 @given(pool=sized_pools(), share=st.floats(0.01, 1), seed=seeds)
 def test_exclusive_labels_of_any_sizes(pool: Pool, share: float, seed: int) -> None:
     present = np.unique(pool.labels)
@@ -181,7 +179,6 @@ def test_balance_bounds_the_sizes() -> None:
 # dirichlet_priors
 
 
-@quick
 @given(pool=sized_pools(), alpha=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]), seed=seeds)
 def test_only_available_clients_are_drawn(pool: Pool, alpha: float, seed: int) -> None:
     supply = np.bincount(pool.labels, minlength=pool.classes)
@@ -213,6 +210,56 @@ def test_a_tiny_alpha_gives_a_client_one_label_where_there_are_enough() -> None:
     for seed in range(20):
         table = counts(deal({"kind": "dirichlet_priors", "alpha": 1e-6}, some, seed), some)
         assert table.max(axis=1).tolist() == [60, 50, 40]
+
+
+# dirichlet_sequential
+
+
+def one_by_one(some: Pool, alpha: float, random: np.random.Generator) -> np.ndarray:
+    """google-research/federated, utils/datasets/cifar10_dataset.py: one example at a time."""
+    left = np.bincount(some.labels)
+    shares = random.dirichlet(np.full(len(left), alpha), some.clients)
+    table = np.zeros(shares.shape, np.int64)
+    for client in range(some.clients):
+        for _ in range(len(some.labels) // some.clients):
+            label = random.choice(len(left), p=shares[client])
+            table[client, label] += 1
+            left[label] -= 1
+            if left[label] == 0 and left.any():
+                shares[:, label] = 0
+                shares /= shares.sum(axis=1, keepdims=True)
+    return table
+
+
+def test_clients_are_filled_one_after_the_other() -> None:
+    """As by the authors' loop, for each place in the order; and not as if all drew at once."""
+    some, alpha, draws = pool(5, labels=6, each=50), 0.1, 120
+    entropies = {
+        "loop": [label_entropies(one_by_one(some, alpha, rng(seed))) for seed in range(draws)],
+        **{
+            name: [
+                label_entropies(counts(deal({"kind": name, "alpha": alpha}, some, seed), some))
+                for seed in range(draws)
+            ]
+            for name in ("dirichlet_sequential", "dirichlet_priors")
+        },
+    }
+    means = {name: np.mean(values, axis=0) for name, values in entropies.items()}
+    errors = np.std(entropies["loop"], axis=0) * np.sqrt(2 / draws)
+    assert (np.abs(means["dirichlet_sequential"] - means["loop"]) < 4 * errors).all()
+    assert means["dirichlet_priors"].mean() > means["loop"].mean() + 4 * errors.mean()
+
+
+def test_a_client_whose_label_has_run_out_draws_from_what_is_left() -> None:
+    """With a tiny alpha each client wants one label; four clients seldom want four."""
+    some = pool(4, labels=4, each=50)
+    tables = [
+        counts(deal({"kind": "dirichlet_sequential", "alpha": 1e-6}, some, seed), some)
+        for seed in range(20)
+    ]
+    assert all(table[0].max() == 50 for table in tables)
+    assert all((table.sum(axis=0) == 50).all() for table in tables)
+    assert any(table[1].max() < 50 for table in tables)
 
 
 # labels_per_client
@@ -283,7 +330,6 @@ def test_more_clients_than_labels() -> None:
 # distribution
 
 
-@quick
 @given(pool=sized_pools(), seed=seeds)
 def test_counts_come_out_as_they_are(pool: Pool, seed: int) -> None:
     """A matrix of counts that use up every label."""

@@ -35,6 +35,7 @@ from numpy_reference import (
     sgd,
 )
 from pydantic import ValidationError
+from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.cohort import LocalWork, cohort_of_round, shuffled_examples
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.stragglers.straggler import stragglers
@@ -42,6 +43,7 @@ from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.algorithms import adaptive as adaptive_servers
 from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, algorithms
 from pytest_federated.training.algorithms.scaffold import scaffold
 from pytest_federated.training.engine.build import trainer_for
@@ -73,6 +75,62 @@ def test_weighting_by_a_figure_of_the_training(
 
 
 @both
+@pytest.mark.parametrize("boosted", [False, True], ids=["honest", "boosted"])
+def test_fedprox_weighs_stragglers_by_what_they_hold_if_asked_to(
+    data: FederatedData, boosted: bool, execution: str
+) -> None:
+    """litian96/FedProx, flearn/models/client.py: solve_inner gives num_samples, not what it did."""
+    participation = Participation(
+        stragglers=stragglers.parse({"kind": "epochs", "share": 0.75}),
+        attacks=attacks.parse({"kind": "boost", "share": 0.4, "factor": 2.0}) if boosted else None,
+    )
+    mu, epochs = 0.5, 4
+
+    def measured(weighting: str) -> tuple[list[Weights], list[Weights]]:
+        """The weights after each round, and those of the reference."""
+        chosen = {"kind": "fedprox", "mu": mu, "weighting": weighting}
+        settings = Training.model_validate(
+            {**BASE, "local_epochs": epochs, "algorithm": chosen, "execution": execution}
+        )
+        trainer = trainer_for(MODEL, settings, data, COHORT, participation.scales_updates)
+        weights = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
+        ours, theirs = [], []
+        for step in steps(data, MODEL, settings, COHORT, SEED, participation=participation):
+            ours.append([np.asarray(w) for w in trainer.algorithm.weights(step.state).trainable])
+            number = step.round.round
+            cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, participation)
+            assert step.round.stragglers == 3
+            total, mass = [np.zeros_like(w) for w in weights], 0.0
+            for held, done, factor in zip(cohort.examples, cohort.steps, cohort.factors):
+                own, processed = weights, 0
+                cut = [slice(begin, begin + 8) for begin in range(0, len(held), 8)] * epochs
+                for batch in cut[:done]:
+                    x, y = (
+                        held.x[batch].reshape(len(held.y[batch]), -1).astype(np.float64),
+                        held.y[batch],
+                    )
+                    down = gradient(own, x, y)
+                    own = [
+                        w - RATE * (g + mu * (w - start)) for w, g, start in zip(own, down, weights)
+                    ]
+                    processed += len(y)
+                counted = len(held) if weighting == "examples_held" else processed
+                total = [
+                    t + counted * factor * (w - start) for t, w, start in zip(total, own, weights)
+                ]
+                mass += counted
+            weights = [w + t / mass for w, t in zip(weights, total)]
+            theirs.append(weights)
+        return ours, theirs
+
+    by_held, expected = measured("examples_held")
+    assert_close(by_held, expected)
+    by_processed, expected = measured("examples")
+    assert_close(by_processed, expected)
+    assert_far(by_held, by_processed)
+
+
+@both
 def test_fedsgd_is_a_step_along_the_gradient_over_all_examples(
     data: FederatedData, execution: str
 ) -> None:
@@ -92,38 +150,104 @@ def test_fedsgd_is_a_step_along_the_gradient_over_all_examples(
     assert_close(ours, one_step, atol=5e-7)
 
 
-def adaptive(kind: str, eta: float, tau: float, beta_1: float, beta_2: float) -> Server:
-    """Reddi et al., algorithm 2, lines 10 to 14, with v = tau^2 to begin with."""
-    m: Any = 0.0
-    v: Any = tau**2
+def adaptive(kind: str, step: str, eta: float, tau: float, beta_1: float, beta_2: float) -> Server:
+    """Reddi et al., algorithm 2, lines 10 to 14, or the servers of their experiments.
 
-    def step(weights: Weights, change: Weights) -> Weights:
-        nonlocal m, v
+    These are Keras's Adagrad and Adam, and google-research/federated, utils/optimizers/yogi.py.
+    """
+    m: Any = 0.0
+    v: Any = tau**2 if step == "paper" else 0.0
+    number = 0
+
+    def next_weights(weights: Weights, change: Weights) -> Weights:
+        nonlocal m, v, number
+        number += 1
         flat = np.concatenate([c.ravel() for c in change])
         m = beta_1 * m + (1 - beta_1) * flat
+        rate = eta
         if kind == "fedadagrad":
-            v = v + m**2
-        elif kind == "fedadam":
-            v = beta_2 * v + (1 - beta_2) * m**2
+            v = v + flat**2
         else:
-            v = v - (1 - beta_2) * m**2 * np.sign(v - m**2)
-        moved = np.split(eta * m / (np.sqrt(v) + tau), np.cumsum([w.size for w in weights])[:-1])
+            if kind == "fedadam":
+                v = beta_2 * v + (1 - beta_2) * flat**2
+            else:
+                v = v - (1 - beta_2) * flat**2 * np.sign(v - flat**2)
+            if step == "code":
+                rate = eta * np.sqrt(1 - beta_2**number) / (1 - beta_1**number)
+        moved = np.split(rate * m / (np.sqrt(v) + tau), np.cumsum([w.size for w in weights])[:-1])
         return [w + part.reshape(w.shape) for w, part in zip(weights, moved)]
 
-    return step
+    return next_weights
 
 
 @pytest.mark.parametrize(
-    ("kind", "execution"),
-    [("fedadagrad", "packed"), ("fedadam", "standard"), ("fedyogi", "packed")],
+    ("kind", "step", "execution"),
+    [
+        ("fedadagrad", "code", "packed"),
+        ("fedadagrad", "paper", "standard"),
+        ("fedadam", "code", "standard"),
+        ("fedadam", "code", "packed"),
+        ("fedadam", "paper", "packed"),
+        ("fedyogi", "code", "packed"),
+        ("fedyogi", "paper", "standard"),
+    ],
 )
-def test_adaptive_servers_follow_the_paper(data: FederatedData, kind: str, execution: str) -> None:
+def test_adaptive_servers_follow_the_authors(
+    data: FederatedData, kind: str, step: str, execution: str
+) -> None:
     keys = {"learning_rate": 0.03, "tau": 0.01, "beta_1": 0.8}
     betas = {} if kind == "fedadagrad" else {"beta_2": 0.95}
-    ours = measure(data, algorithm={"kind": kind, **keys, **betas}, execution=execution)
-    server = adaptive(kind, 0.03, 0.01, 0.8, 0.95)
+    chosen = {"kind": kind, **keys, **betas, **({} if step == "code" else {"step": step})}
+    ours = measure(data, algorithm=chosen, execution=execution)
+    server = adaptive(kind, step, 0.03, 0.01, 0.8, 0.95)
     assert_close(ours, reference(data, sgd(data), server), atol=1e-6)
-    assert_far(ours, reference(data, sgd(data)))
+    other = adaptive(kind, "paper" if step == "code" else "code", 0.03, 0.01, 0.8, 0.95)
+    assert_far(ours, reference(data, sgd(data), other))
+
+
+def steps_of_server(kind: str, changes: np.ndarray, **keys: Any) -> np.ndarray:
+    """Returns what the server of an algorithm adds to its weights, float64 (rounds, n)."""
+    import tensorflow as tf
+
+    chosen = algorithms.parse({"kind": kind, **keys})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adaptive_servers, "fedavg", lambda inputs, weighting: inputs.server_optimizer)
+        inputs = AlgorithmInputs(lambda: None, None, None)  # type: ignore[arg-type]  # not read
+        server: Any = algorithms.entry(chosen).call(chosen, inputs)
+    weights: Any = (tf.zeros(changes.shape[1]),)
+    state = server.initialize((tf.TensorSpec(changes.shape[1:], tf.float32),))
+    path = [np.zeros(changes.shape[1])]
+    for change in changes:
+        state, weights = server.next(state, weights, (tf.constant(-change, tf.float32),))
+        path.append(weights[0].numpy().astype(np.float64))
+    return np.diff(path, axis=0)
+
+
+@pytest.mark.parametrize("kind", ["fedadam", "fedadagrad"])
+def test_adaptive_servers_step_as_keras_does(kind: str) -> None:
+    """Keras's optimizers are the servers of the authors' experiments."""
+    import tensorflow as tf
+
+    legacy = tf.keras.optimizers.legacy
+    kept: Any = legacy.Adam(0.03, beta_1=0.9, beta_2=0.99, epsilon=1e-2)
+    if kind == "fedadagrad":
+        kept = legacy.Adagrad(0.03, initial_accumulator_value=0.0, epsilon=1e-2)
+    changes = np.random.default_rng(0).normal(0, 0.1, (12, 6))
+    weights = tf.Variable(tf.zeros(6))
+    path = [np.zeros(6)]
+    for change in changes:
+        kept.apply_gradients([(tf.constant(-change, tf.float32), weights)])
+        path.append(weights.numpy().astype(np.float64))
+    ours = steps_of_server(kind, changes, learning_rate=0.03, tau=1e-2)
+    np.testing.assert_allclose(ours, np.diff(path, axis=0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("step", ["code", "paper"])
+@pytest.mark.parametrize("kind", ["fedadam", "fedyogi"])
+def test_the_second_moment_is_that_of_the_change(kind: str, step: str) -> None:
+    """With that of the momentum, the first step would be 0.0905."""
+    steps = steps_of_server(kind, np.ones((1, 3)), learning_rate=0.01, tau=1e-3, step=step)
+    np.testing.assert_allclose(steps, 0.0099, atol=5e-6)
 
 
 def test_fedavgm_keeps_a_momentum(data: FederatedData) -> None:

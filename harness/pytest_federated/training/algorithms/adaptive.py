@@ -1,17 +1,20 @@
 """Adaptive servers: FedAdagrad, FedAdam and FedYogi.
 
-Their step is written out from the paper as a `tff.learning.optimizers.Optimizer`, as those of TFF
-are others: TFF's Adam and Yogi correct their averages for starting at zero, square the plain change
-instead of its average, and start from v = 0 and 1e-6; its Adagrad adds epsilon under the root. They
-can be had all the same: fedavg with `server_optimizer: adam`.
+Two steps are in use. The authors' experiments (google-research/federated, optimization/README.md
+and utils/optimizers/) give the mean change of the clients to Keras's Adagrad and Adam and to a Yogi
+of their own, with epsilon = tau and accumulators that start at zero. Adam and Yogi correct both
+averages for that start, and square the change itself. Algorithm 2 of the paper has no correction
+and starts v at tau^2 or above. In some of its versions lines 12 and 13 can be read as squaring the
+momentum of line 10: an author calls that a slip, and the code right (google-research/federated,
+issue 41). Flower (src/py/flwr/server/strategy/fedadam.py, fedyogi.py) and FedLab
+(fedlab/contrib/algorithm/fedopt.py) square the change, too, without correction, from v = 0.
 """
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Annotated, Any, Callable
+from typing import Annotated, Any, Callable, Literal
 
 from pydantic import Field
 
@@ -27,18 +30,23 @@ from pytest_federated.training.optimizers.optimizer import Decay, Positive, Rate
 
 _Rate = Annotated[Rate, Field(description="The paper's eta.")]
 _Tau = Annotated[Positive, Field(description="Adaptivity: the larger, the less adaptive.")]
-
-_TRAITS: dict[str, Any] = {
-    "packs": True,
-    "fixes": ("server_optimizer",),
-    "tff": TffComposition("build_weighted_fed_avg", finalizer="the paper's step"),
-}
-
-_BuildAlgorithm = Callable[..., Algorithm]
-_Second = Callable[[Any, Any], Any]  # (v, square of the averaged change) -> new v
+_Step = Annotated[
+    Literal["code", "paper"],
+    Field(description="`code`: that of the authors' experiments; `paper`: that of algorithm 2."),
+]
+_Second = Callable[[Any, Any], Any]  # (v, square of the change) -> new v
 
 
-@algorithms("fedadagrad", example={"learning_rate": 0.1, "tau": 0.01}, **_TRAITS)
+def _traits(finalizer: str, **example: float) -> dict[str, Any]:
+    return {
+        "packs": True,
+        "fixes": ("server_optimizer",),
+        "example": example,
+        "tff": TffComposition("build_weighted_fed_avg", finalizer=finalizer),
+    }
+
+
+@algorithms("fedadagrad", **_traits("step of Adagrad", learning_rate=0.1, tau=0.01))
 def fedadagrad(
     inputs: AlgorithmInputs,
     *,
@@ -46,70 +54,99 @@ def fedadagrad(
     tau: _Tau = 1e-3,
     beta_1: Decay = 0.0,
     weighting: Weighting = "examples",
+    step: _Step = "code",
 ) -> Algorithm:
     """FedAdagrad: FedAvg whose server takes smaller steps where the changes so far were large.
 
-    With m the average of the changes, m = beta_1 m + (1 - beta_1) change, and v = v + m^2:
-    weights + learning_rate m / (sqrt(v) + tau). v starts as tau^2, the least that the paper
-    allows. Its eta_l is the learning rate of the client optimizer.
+    With m the average of the changes, m = beta_1 m + (1 - beta_1) change, and v = v + change^2:
+    weights + learning_rate m / (sqrt(v) + tau). v starts at 0, as in the authors' experiments; with
+    `step: paper` it starts at tau^2, the least that the paper allows. The paper's eta_l is the
+    learning rate of the client optimizer. TFF's Adagrad (`server_optimizer: adagrad`) adds its
+    epsilon under the root.
 
-    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295.
+    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;
+    the authors' code: google-research/federated, optimization/README.md, whose servers are Keras's.
     """
-    server = _adaptive(learning_rate, tau, beta_1, lambda v, square: v + square)
+    server = _adaptive(learning_rate, tau, beta_1, lambda v, square: v + square, step)
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-def _with_decay(name: str) -> Callable[[Callable[[float, Any, Any], Any]], _BuildAlgorithm]:
-    """Registers an algorithm, given what makes a new v of beta_2, v and the square of m."""
-
-    def register(second: Callable[[float, Any, Any], Any]) -> _BuildAlgorithm:
-        def algorithm(
-            inputs: AlgorithmInputs,
-            *,
-            learning_rate: _Rate,
-            tau: _Tau = 1e-3,
-            beta_1: Decay = 0.9,
-            beta_2: Decay = 0.99,
-            weighting: Weighting = "examples",
-        ) -> Algorithm:
-            server = _adaptive(learning_rate, tau, beta_1, functools.partial(second, beta_2))
-            return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
-
-        algorithm.__doc__ = second.__doc__
-        example = {"learning_rate": 0.05, "tau": 0.01}
-        return algorithms(name, example=example, **_TRAITS)(algorithm)
-
-    return register
-
-
-@_with_decay("fedadam")
-def fedadam(beta_2: float, v: Any, square: Any) -> Any:
+@algorithms("fedadam", **_traits("step of Adam", learning_rate=0.1, tau=0.01))
+def fedadam(
+    inputs: AlgorithmInputs,
+    *,
+    learning_rate: _Rate,
+    tau: _Tau = 1e-3,
+    beta_1: Decay = 0.9,
+    beta_2: Decay = 0.99,
+    weighting: Weighting = "examples",
+    step: _Step = "code",
+) -> Algorithm:
     """FedAdam: FedAvg whose server takes smaller steps where recent changes were large.
 
-    As fedadagrad, with v = beta_2 v + (1 - beta_2) m^2.
+    As fedadagrad, with v = beta_2 v + (1 - beta_2) change^2, and in round t with learning_rate
+    sqrt(1 - beta_2^t) / (1 - beta_1^t), which corrects m and v for starting at 0: Adam with epsilon
+    = tau (`tff.learning.optimizers.build_adam`). `step: paper` has no correction and starts v at
+    tau^2. Neither squares m, as some versions of the paper can be read to do: one of its authors
+    calls that a slip (google-research/federated, issue 41). Flower and FedLab square the change,
+    too (adap/flower, src/py/flwr/server/strategy/fedadam.py; SMILELab-FL/FedLab,
+    fedlab/contrib/algorithm/fedopt.py), without correction, from v = 0.
 
-    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295.
+    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;
+    the authors' code: google-research/federated, optimization/README.md, whose servers are Keras's.
     """
-    return beta_2 * v + (1 - beta_2) * square
+    import tensorflow_federated as tff
+
+    if step == "code":
+        server = tff.learning.optimizers.build_adam(learning_rate, beta_1, beta_2, tau)
+    else:
+        server = _adaptive(
+            learning_rate, tau, beta_1, lambda v, square: beta_2 * v + (1 - beta_2) * square, step
+        )
+    return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-@_with_decay("fedyogi")
-def fedyogi(beta_2: float, v: Any, square: Any) -> Any:
+@algorithms("fedyogi", **_traits("step of Yogi", learning_rate=0.1, tau=0.01))
+def fedyogi(
+    inputs: AlgorithmInputs,
+    *,
+    learning_rate: _Rate,
+    tau: _Tau = 1e-3,
+    beta_1: Decay = 0.9,
+    beta_2: Decay = 0.99,
+    weighting: Weighting = "examples",
+    step: _Step = "code",
+) -> Algorithm:
     """FedYogi: as FedAdam, but its measure of recent changes moves by no more than a change.
 
-    As fedadagrad, with v = v - (1 - beta_2) m^2 sign(v - m^2).
+    As fedadam in both steps, with v = v - (1 - beta_2) change^2 sign(v - change^2)
+    (`tff.learning.optimizers.build_yogi`, with v = 0 to begin with).
 
-    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295.
+    Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;
+    the authors' code: google-research/federated, utils/optimizers/yogi.py; Flower's:
+    src/py/flwr/server/strategy/fedyogi.py.
     """
     import tensorflow as tf
+    import tensorflow_federated as tff
 
-    return v - (1 - beta_2) * square * tf.sign(v - square)
+    def second(v: Any, square: Any) -> Any:
+        return v - (1 - beta_2) * square * tf.sign(v - square)
+
+    if step == "code":
+        server = tff.learning.optimizers.build_yogi(
+            learning_rate, beta_1, beta_2, tau, initial_preconditioner_value=0.0
+        )
+    else:
+        server = _adaptive(learning_rate, tau, beta_1, second, step)
+    return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-def _adaptive(learning_rate: float, tau: float, beta_1: float, second: _Second) -> Any:
+def _adaptive(learning_rate: float, tau: float, beta_1: float, second: _Second, step: str) -> Any:
     """Lines 10 to 14 of the paper's algorithm 2; what TFF calls the gradient is the change, < 0."""
     import tensorflow as tf
     import tensorflow_federated as tff
+
+    start = tau**2 if step == "paper" else 0.0
 
     def each(function: Callable[..., Any], like: Any, *structures: Any) -> Any:
         leaves = map(tf.nest.flatten, (like, *structures))
@@ -119,12 +156,12 @@ def _adaptive(learning_rate: float, tau: float, beta_1: float, second: _Second) 
         def initialize(self, specs: Any) -> Any:
             return OrderedDict(
                 m=each(lambda s: tf.zeros(s.shape, s.dtype), specs),
-                v=each(lambda s: tf.fill(s.shape, tf.constant(tau**2, s.dtype)), specs),
+                v=each(lambda s: tf.fill(s.shape, tf.constant(start, s.dtype)), specs),
             )
 
         def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
             m = each(lambda m, g: beta_1 * m - (1 - beta_1) * g, state["m"], gradients)
-            v = each(lambda v, m: second(v, tf.square(m)), state["v"], m)
+            v = each(lambda v, g: second(v, tf.square(g)), state["v"], gradients)
             weights = each(
                 lambda w, m, v: w + learning_rate * m / (tf.sqrt(v) + tau), weights, m, v
             )
