@@ -319,8 +319,8 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             training("algorithm: {kind: fedavg, weighting: example}"),
-            "6: training.algorithm.weighting: got 'example'; allowed: examples, uniform, "
-            "num_batches, loss; did you mean 'examples'?",
+            "6: training.algorithm.weighting: got 'example'; allowed: examples, examples_held, "
+            "uniform, num_batches, loss; did you mean 'examples'?",
         ),
         (
             training("server_optimizer: {kind: sdg, learning_rate: 1}"),
@@ -446,6 +446,16 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
             "in a round, and no noise is enough; allowed with: cyclic, fixed, poisson, trace, "
             "uniform",
         ),
+        *(
+            (
+                training(f"algorithm: {algorithm}").replace("count: 4", f"count: 4, {sampling}"),
+                f"4: clients.sampling: got {sampling.split()[-1]}; it may draw a client twice in a "
+                f"round, of which {algorithm} keeps {kept}; allowed: by_size with replacement: "
+                "false, cyclic, fixed, poisson, trace, uniform",
+            )
+            for algorithm, kept in [("scaffold", "a control variate"), ("local_only", "a model")]
+            for sampling in ("sampling: by_size", "sampling: with_replacement")
+        ),
         (
             training("algorithm: {kind: fedavg, weighting: loss}, aggregator: median"),
             "6: training.aggregator: got median; it counts every client the same: leave the "
@@ -459,7 +469,7 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         ),
         (
             clients("shift: [rotation, {kind: noise, level: 1, size: 2}]"),
-            "4: clients.shift.1.size: unknown key; allowed: kind, level",
+            "4: clients.shift.1.size: unknown key; allowed: kind, level, as_published",
         ),
         (
             clients("shift: [{kind: label_noise, rate: 2}]"),

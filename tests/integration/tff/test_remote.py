@@ -483,14 +483,15 @@ def test_pytest_stops_at_once_when_a_worker_cannot_be_used(
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_wrong_spelling_stops_pytest(project: Path) -> None:
-    done = run_pytest(project, "--fed-workers=localhost")
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "--fed-workers: got 'localhost'; must be host:port" in done.stderr
-    (project / "pytest.ini").write_text("[pytest]\nfed_workers = a:1 b:1\n")
-    done = run_pytest(project)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "pytest.ini: got 'a:1 b:1'; must be host:port" in done.stderr
+def test_wrong_spelling_stops_pytest(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".scenario.yaml", a=TINY)
+    done = pytester.runpytest_inprocess("--fed-workers=localhost")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*--fed-workers: got 'localhost'; must be host:port*"])
+    pytester.makeini("[pytest]\nfed_workers = a:1 b:1\n")
+    done = pytester.runpytest_inprocess()
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*.ini: got 'a:1 b:1'; must be host:port*"])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
