@@ -2,102 +2,42 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import grpc
 import numpy as np
 import portpicker
 import pytest
 import pytest_federated
+from addresses import of_loopback, of_the_network, reachable
 from example_data import algorithm, federation
 from forked_programs import Program, environment
 from paths import ROOT
-from processes import is_running, wait_until, worker_pids
+from processes import is_running, wait_until
 from pytest_federated.__main__ import main
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
-from pytest_federated.tff import health, launch, remote
+from pytest_federated.tff import health, remote
 from pytest_federated.tff.addresses import parse_addresses
 from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.tff.sharding import undividable
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.engine.build import trainer_for
-from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
+from remote_workers import Served, assert_close, assert_same, local, serve, train
 from scenario_texts import LONG, TINY
-
-
-class Served:
-    """A `pytest-federated worker`, which ends with these tests however they end."""
-
-    def __init__(self, port: Optional[int] = None, *more: str) -> None:
-        self.port = port or portpicker.pick_unused_port()
-        self.address = f"localhost:{self.port}"
-        serve = [
-            sys.executable,
-            "-m",
-            "pytest_federated",
-            "worker",
-            "--port",
-            str(self.port),
-            *more,
-        ]
-        self.process = subprocess.Popen(
-            [sys.executable, str(launch.__file__), str(os.getpid()), *serve],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(),
-        )
-
-    def ready(self) -> Served:
-        assert self.process.stdout
-        self.said = self.process.stdout.readline()
-        assert self.said, self.process.communicate()
-        (self.worker,) = worker_pids(self.process.pid)
-        return self
-
-    def send(self, sent: signal.Signals) -> None:
-        """To the worker itself."""
-        os.kill(self.worker, sent)
-
-    def cpu_seconds(self) -> float:
-        fields = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def while_it_computes(self, do: Callable[[], None]) -> None:
-        """Does it in the middle of the worker's next computation, from another thread."""
-        before = self.cpu_seconds()
-
-        def watch() -> None:
-            assert wait_until(lambda: self.cpu_seconds() > before + 0.1)
-            do()
-
-        threading.Thread(target=watch, daemon=True).start()
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-        assert wait_until(lambda: not is_running(self.worker), 5)
-
-
-def serve(count: int) -> list[Served]:
-    return [served.ready() for served in [Served() for _ in range(count)]]
 
 
 @pytest.fixture(scope="module")
@@ -118,48 +58,6 @@ def mortal(tff: Any) -> Iterator[list[Served]]:
     shutdown()
     for served in started:
         served.end()
-
-
-def train(
-    workers: Sequence[Served],
-    execution: str,
-    *,
-    after_round_1: Callable[[], None] = lambda: None,
-    participation: Participation = Participation(),  # noqa: B008  # frozen
-    **training: object,
-) -> list[np.ndarray]:
-    """The server's state, and the clients' where they have one, after three rounds of thirteen."""
-    runtime(workers=tuple(w.address for w in workers)).start()
-    data = federation([30, 7, 1, *[20] * 10], 3)
-    model = models.parse({"kind": "mlp", "hidden": [16]})
-    settings = Training.model_validate({"rounds": 3, "execution": execution, **training})
-    last = None
-    for last in steps(data, model, settings, 13, 1, participation=participation):
-        if last.round.round == 1:
-            after_round_1()
-    assert last
-    import tensorflow as tf
-
-    return [np.asarray(leaf) for leaf in tf.nest.flatten(last.state)]
-
-
-def assert_same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for a, b in zip(one, other):
-        np.testing.assert_array_equal(a, b)
-
-
-def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for a, b in zip(one, other):
-        if a.dtype.kind in "SO":  # names in the state, such as those of privacy's events
-            assert a.tolist() == b.tolist()
-        else:
-            np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
-
-
-@functools.cache
-def local(execution: str, name: str = "fedavg") -> list[np.ndarray]:
-    """What a worker of our own gives."""
-    return train([], execution, algorithm=algorithm(name))
 
 
 @pytest.mark.parametrize("execution", ["packed", "standard"])
@@ -404,6 +302,7 @@ def test_workers_that_do_not_answer_at_the_start_are_named(
     lasting: list[Served], stranger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "START_SECONDS", 0.5)
+    monkeypatch.setattr(health, "_TLS_SECONDS", 0.5)
     there, nobody = lasting[0].address, f"localhost:{portpicker.pick_unused_port()}"
     with socket.create_server(("localhost", 0)) as mute:  # takes connections, says nothing
         silent = f"localhost:{mute.getsockname()[1]}"
@@ -584,23 +483,25 @@ def test_pytest_stops_at_once_when_a_worker_cannot_be_used(
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_wrong_spelling_stops_pytest(project: Path) -> None:
-    done = run_pytest(project, "--fed-workers=localhost")
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "--fed-workers: got 'localhost'; must be host:port" in done.stderr
-    (project / "pytest.ini").write_text("[pytest]\nfed_workers = a:1 b:1\n")
-    done = run_pytest(project)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "pytest.ini: got 'a:1 b:1'; must be host:port" in done.stderr
+def test_wrong_spelling_stops_pytest(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".scenario.yaml", a=TINY)
+    done = pytester.runpytest_inprocess("--fed-workers=localhost")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*--fed-workers: got 'localhost'; must be host:port*"])
+    pytester.makeini("[pytest]\nfed_workers = a:1 b:1\n")
+    done = pytester.runpytest_inprocess()
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*.ini: got 'a:1 b:1'; must be host:port*"])
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_command_ends_with_its_worker(sent: signal.Signals) -> None:
     served = Served(None, "--threads", "1").ready()
-    assert (
-        served.said == f"TFF worker ready on port {served.port} of all addresses of this machine\n"
+    assert served.said == (
+        f"TFF worker ready on port {served.port} of localhost, for this machine only\n"
     )
     assert not health.silent([served.address], 5)
+    assert reachable(served.port, [*of_loopback(), *of_the_network()]) == set(of_loopback())
     served.process.send_signal(sent)
     _, errors = served.process.communicate(timeout=10)
     assert served.process.returncode == (-9 if sent == signal.SIGKILL else 0)
