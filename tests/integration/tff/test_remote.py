@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import signal
 import warnings
-from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,52 +21,9 @@ from pytest_federated.tff.sharding import undividable
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.engine.build import trainer_for
-from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
-from remote_workers import Served
-
-
-def train(
-    workers: Sequence[Served],
-    execution: str,
-    *,
-    after_round_1: Callable[[], None] = lambda: None,
-    participation: Participation = Participation(),  # noqa: B008  # frozen
-    **training: object,
-) -> list[np.ndarray]:
-    """The server's state, and the clients' where they have one, after three rounds of thirteen."""
-    runtime(workers=tuple(w.address for w in workers)).start()
-    data = federation([30, 7, 1, *[20] * 10], 3)
-    model = models.parse({"kind": "mlp", "hidden": [16]})
-    settings = Training.model_validate({"rounds": 3, "execution": execution, **training})
-    last = None
-    for last in steps(data, model, settings, 13, 1, participation=participation):
-        if last.round.round == 1:
-            after_round_1()
-    assert last
-    import tensorflow as tf
-
-    return [np.asarray(leaf) for leaf in tf.nest.flatten(last.state)]
-
-
-def assert_same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for a, b in zip(one, other):
-        np.testing.assert_array_equal(a, b)
-
-
-def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for a, b in zip(one, other):
-        if a.dtype.kind in "SO":  # names in the state, such as those of privacy's events
-            assert a.tolist() == b.tolist()
-        else:
-            np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
-
-
-@functools.cache
-def local(execution: str, name: str = "fedavg") -> list[np.ndarray]:
-    """What a worker of our own gives."""
-    return train([], execution, algorithm=algorithm(name))
+from remote_workers import Served, assert_close, assert_same, local, train
 
 
 @pytest.mark.parametrize("execution", ["packed", "standard"])

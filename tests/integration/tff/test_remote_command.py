@@ -14,6 +14,7 @@ from typing import Any, Optional
 import grpc
 import portpicker
 import pytest
+from addresses import of_loopback, of_the_network, reachable
 from forked_programs import Program, environment
 from processes import is_running, wait_until
 from pytest_federated.__main__ import main
@@ -41,6 +42,7 @@ def test_workers_that_do_not_answer_at_the_start_are_named(
     lasting: list[Served], stranger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "START_SECONDS", 0.5)
+    monkeypatch.setattr(health, "_TLS_SECONDS", 0.5)
     there, nobody = lasting[0].address, f"localhost:{portpicker.pick_unused_port()}"
     with socket.create_server(("localhost", 0)) as mute:  # takes connections, says nothing
         silent = f"localhost:{mute.getsockname()[1]}"
@@ -235,10 +237,11 @@ def test_wrong_spelling_stops_pytest(pytester: pytest.Pytester) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_command_ends_with_its_worker(sent: signal.Signals) -> None:
     served = Served(None, "--threads", "1").ready()
-    assert (
-        served.said == f"TFF worker ready on port {served.port} of all addresses of this machine\n"
+    assert served.said == (
+        f"TFF worker ready on port {served.port} of localhost, for this machine only\n"
     )
     assert not health.silent([served.address], 5)
+    assert reachable(served.port, [*of_loopback(), *of_the_network()]) == set(of_loopback())
     served.process.send_signal(sent)
     _, errors = served.process.communicate(timeout=10)
     assert served.process.returncode == (-9 if sent == signal.SIGKILL else 0)
