@@ -267,22 +267,30 @@ def held_functions(files: set[Path]) -> Places:
 
 
 def replace(held: Places, codes: Iterable[CodeType]) -> None:
-    """Gives functions their new code."""
+    """Gives functions, and those that were defined inside of them, their new code."""
     for code in codes:
         for function in held.get((code.co_filename, code.co_name, code.co_firstlineno), ()):
-            function.__code__ = code
+            if function.__code__.co_freevars == code.co_freevars:
+                function.__code__ = code
+        replace(held, (inner for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
 def _telling(file: Path) -> ast.Module:
-    """The syntax tree of a file whose functions say that they are called, by their first line."""
+    """The syntax tree of a file whose functions say that they are called, by their first line.
+
+    Functions inside of one say its line.
+    """
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            node.body.insert(0, ast.parse(f"_called({f'{file}:{first}'!r})").body[0])
-            for inner in ast.walk(node.body[0]):
-                if hasattr(inner, "lineno"):
-                    inner.lineno = inner.end_lineno = first  # type: ignore[attr-defined]
+    seen: set[ast.AST] = set()
+    for outer in ast.walk(tree):  # outer ones come first
+        if not isinstance(outer, ast.FunctionDef) or outer in seen:
+            continue
+        first = min([outer.lineno, *(d.lineno for d in outer.decorator_list)])
+        for node in [n for n in ast.walk(outer) if isinstance(n, ast.FunctionDef)]:
+            seen.add(node)
+            call = ast.parse(f"_called({f'{file}:{first}'!r})").body[0]
+            ast.increment_lineno(call, node.lineno - 1)
+            node.body.insert(0, call)
     return tree
 
 
