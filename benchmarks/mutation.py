@@ -54,8 +54,7 @@ TESTS = [
     *("unit/test_expectations.py", "unit/test_judging.py", "unit/test_baselines.py"),
     *("unit/test_calibrate.py", "unit/test_early_stop.py", "unit/test_compare.py"),
     *("unit/test_records.py", "unit/test_false_passes.py", "unit/test_results_and_report.py"),
-    *("unit/test_report.py", "unit/test_prune.py"),
-    *("unit/test_report_outputs.py", "integration/plugin/test_judging_plugin.py"),
+    "integration/plugin/test_judging_plugin.py",
     "integration/plugin/test_outcomes_of_made_trainings.py",
 ]
 
