@@ -48,15 +48,17 @@ FOLDERS: dict[str, list[str]] = {
     "expectations": ["expectations/*.py"],
 }
 
-# The quick tests of what is measured, judged, kept and shown: those that call what is changed run.
-TESTS = [
+# The quick tests of what is measured, judged and kept; of these run those that call what is changed.
+_UNIT = [
+    *("unit/test_values_of_metrics.py", "unit/test_records.py", "unit/test_false_passes.py"),
     *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
     *("unit/test_expectations.py", "unit/test_judging.py", "unit/test_baselines.py"),
     *("unit/test_calibrate.py", "unit/test_early_stop.py", "unit/test_compare.py"),
-    *("unit/test_records.py", "unit/test_false_passes.py", "unit/test_results_and_report.py"),
-    "integration/plugin/test_judging_plugin.py",
-    "integration/plugin/test_outcomes_of_made_trainings.py",
 ]
+_PLUGIN = [
+    f"integration/plugin/test_{n}.py" for n in ("outcomes_of_made_trainings", "judging_plugin")
+]
+TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
 
 # Of Cosmic Ray's many replacements of one operator those that the others follow from.
 _COMPARISONS = (
@@ -337,7 +339,7 @@ def shown(mutant: Mutant) -> str:
 
 def score(folder: str, only: str = "") -> None:
     """Prints the survivors of a folder, and its score."""
-    tests = [f"tests/{name}" for name in TESTS]
+    tests = [f"tests/{name}" for name in TESTS[folder]]
     files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
     all_of_them = [m for f in files if only in str(f) for m in mutants(f)]
     inside = [m for m in all_of_them if m.function]
