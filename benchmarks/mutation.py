@@ -48,7 +48,7 @@ FOLDERS: dict[str, list[str]] = {
     "expectations": ["expectations/*.py"],
 }
 
-# The quick tests of what is measured, judged and kept; of these run those that call what is changed.
+# The quick tests of what is measured, judged and kept; those run that call what is changed.
 _UNIT = [
     *("unit/test_values_of_metrics.py", "unit/test_records.py", "unit/test_false_passes.py"),
     *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
