@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from pytest_federated.cli.parameters import PATH
-from pytest_federated.core.errors import FederatedError
 
 
 @click.command("check", short_help="Read scenario files and show every mistake in them.")
@@ -16,12 +15,10 @@ from pytest_federated.core.errors import FederatedError
 def command(paths: Sequence[Path]) -> None:
     """Read scenario files and show every mistake in them.
 
-    A PATH is a file or a folder.
+    A PATH is a file or a folder, of which those files are read that pytest would run.
     """
-    from pytest_federated.scenario.files import load_all
+    from pytest_federated.cli.collecting import collected
 
-    cases = load_all(paths)
-    if not cases:
-        raise FederatedError(f"no scenario files in {', '.join(map(str, paths))}")
+    cases = collected(paths)
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")
