@@ -71,6 +71,9 @@ NAMES: dict[str, dict[str, dict[str, Any]]] = {
             "split": {"kind": "labels_per_client", "labels": 2}
         },
     },
+    "google-research/federated": {
+        "load_cifar10_federated": {"split": {"kind": "dirichlet_sequential", "alpha": 1.0}},
+    },
     "NIID-Bench": {
         "homo": {"split": "iid"},
         "noniid-labeldir": {"split": _DIRICHLET},

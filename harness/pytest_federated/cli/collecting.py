@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import pytest
 
@@ -17,13 +17,23 @@ from pytest_federated.plugin.finding import skipped_files
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import load_all
 from pytest_federated.scenario.naming import DEFAULTS, is_yaml
+from pytest_federated.user.permitted import no_code
+
+# What of an ini file makes pytest import or run something.
+_CODE_IN_INI = ("addopts", "filterwarnings", "pythonpath")
+_WITHOUT_CODE = ("--noconftest", *(word for key in _CODE_IN_INI for word in ("-o", f"{key}=")))
 
 
-def collected(paths: Sequence[Path]) -> list[Case]:
+def collected(paths: Sequence[Path], *, forbidding: Optional[str] = None) -> list[Case]:
     """Reads the scenarios that pytest would run at and below `paths`.
 
     Prints which files seem to hold scenarios and are not read. What a conftest.py registers is
     known; tests in Python are not imported.
+
+    Args:
+        paths: files and folders.
+        forbidding: the option by which scenarios must not name code, which keeps pytest from
+            running any of the project's code, too, its conftest.py files included.
 
     Raises:
         ScenarioError: with every problem of every file.
@@ -33,11 +43,12 @@ def collected(paths: Sequence[Path]) -> list[Case]:
     collection = _Collection()
     problems = [p for path in paths for p in _problems_of(path)]
     if not problems:
-        _run_pytest(paths, collection)
+        _run_pytest(paths, collection, [] if forbidding is None else _WITHOUT_CODE)
         problems = collection.problems
     cases: list[Case] = []
     try:
-        cases = load_all(collection.files)
+        with no_code(forbidding):
+            cases = load_all(collection.files)
     except ScenarioError as error:
         problems += error.problems
     if problems:
@@ -95,14 +106,15 @@ def _problems_of(path: Path) -> Iterator[Problem]:
         )
 
 
-def _run_pytest(paths: Sequence[Path], collection: _Collection) -> None:
+def _run_pytest(paths: Sequence[Path], collection: _Collection, options: Sequence[str]) -> None:
     """Has pytest collect, and show nothing.
 
     Raises:
         FederatedError: it cannot start, as a conftest.py or the ini file is wrong.
 
     """
-    arguments = ["--collect-only", "--capture=no", *(str(path.absolute()) for path in paths)]
+    arguments = ["--collect-only", "--capture=no", *options]
+    arguments += [str(path.absolute()) for path in paths]
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         code = pytest.main(arguments, [collection])

@@ -6,16 +6,19 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from types import ModuleType
+from typing import Optional
 
 import pytest
 
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.finding import files_to_read
 from pytest_federated.plugin.item import ScenarioItem
+from pytest_federated.plugin.options import session_options
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import duplicates
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.user.modules import import_file
+from pytest_federated.user.permitted import no_code
 
 PROBLEMS = pytest.StashKey[list[Problem]]()
 
@@ -25,7 +28,8 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[ScenarioItem]:
         try:
-            cases = load_file(self.path, self.config.rootpath)
+            with no_code(_forbidding(self.config)):
+                cases = load_file(self.path, self.config.rootpath)
         except ScenarioError as error:
             # Kept until all files are read, so that every mistake is shown at once.
             self.config.stash.setdefault(PROBLEMS, []).extend(error.problems)
@@ -38,6 +42,11 @@ class ScenarioFile(pytest.File):
             yield ScenarioItem.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
                 self, name=case.id, case=case
             )
+
+
+def _forbidding(config: pytest.Config) -> Optional[str]:
+    """Returns the option by which scenario files must not name code, or None."""
+    return "--fed-no-user-code" if session_options(config).no_user_code else None
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
@@ -57,7 +66,8 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 def note_problems(file: Path, config: pytest.Config) -> None:
     """Reads a scenario file for the problems alone, which are kept until all files are read."""
     try:
-        load_file(file, config.rootpath)
+        with no_code(_forbidding(config)):
+            load_file(file, config.rootpath)
     except ScenarioError as error:
         config.stash.setdefault(PROBLEMS, []).extend(error.problems)
 
@@ -75,7 +85,8 @@ def check_files(config: pytest.Config) -> list[Case]:
     cases: list[Case] = []
     for file in files_to_read(config):
         try:
-            cases += _with_conftests(file, config.rootpath)
+            with no_code(_forbidding(config)):
+                cases += _with_conftests(file, config.rootpath)
         except ScenarioError as error:
             problems += error.problems
         except FederatedError as error:

@@ -37,6 +37,7 @@ class SessionOptions:
     inconclusive: Policy = "mean"
     baseline: Literal["check", "update", "ignore"] = "ignore"
     strict: bool = False
+    no_user_code: bool = False
     no_cache: bool = False
     benchmark: bool = False
     early_stop: bool = False
@@ -187,6 +188,7 @@ SWITCHES = (
         "fail, not skip, scenarios whose data is not on this machine; and what "
         "--fed-baseline=check cannot compare",
     ),
+    Switch("--fed-no-user-code", "refuse scenario files that name code (module:function)"),
     Switch("--fed-no-cache", "run trainings again that have not changed since they were run"),
     Switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew"),
     Switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail"),

@@ -185,3 +185,21 @@ def test_the_machine_has_other_addresses_on_other_interfaces(
         assert port.has_other_addresses()
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (9, "dummy9")])
     assert not port.has_other_addresses()
+
+
+def test_nobody_watches_the_channel_of_a_worker_that_is_stopped(local: LocalWorker) -> None:
+    """gRPC's thread that watches would ask the channel how it is, and fail once it is closed."""
+    channel, calls = local.channel, []
+
+    class Watched:
+        def unsubscribe(self, callback: Any) -> None:
+            calls.append(("unsubscribe", local.alive))
+            channel.unsubscribe(callback)
+
+        def close(self) -> None:
+            calls.append(("close", local.alive))
+            channel.close()
+
+    local.channel = Watched()
+    local.stop()
+    assert calls == [("unsubscribe", True), ("close", False)]
