@@ -128,9 +128,21 @@ def test_records_of_what_ended_are_there_when_pytest_itself_dies(
     pytester: pytest.Pytester, project: Any
 ) -> None:
     project("good", "dies")
-    pytest_run(pytester.path, "scenarios", "--fed-report=new")
-    assert {name: r.status for name, r in recorded(Path("new")).items()} == {"good": "passed"}
+    """And what did not end is not reached, though an older record says that it passed."""
+    for report in ("new", "out"):
+        pytest_run(pytester.path, "scenarios", f"--fed-report={report}")
+        found = recorded(Path(report))
+        assert {name: r.status for name, r in found.items()} == {
+            **{"good": "passed", "dies": "not reached"}
+        }
+        assert found["dies"].is_earlier == (report == "out")
     assert len(list(Path("new/plots").iterdir())) == 3
+    assert main(["report", "out"]) == 0
+    assert "**1 not reached, 1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
+    Path("scenarios/1.yaml").write_text(scenario("other"), encoding="utf-8")
+    assert main(["prune", "scenarios", "--report", "out", "--delete"]) == 0
+    assert set(recorded()) == {"good"}
 
 
 @pytest.mark.parametrize(
