@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from forked_programs import Program, environment
-from processes import is_running, wait_until, worker_pids
+from processes import descendants, is_running, wait_until, worker_pids
+from pytest_federated.results.store import read_results
 from scenario_texts import LONG, TINY
 
 
@@ -35,23 +36,6 @@ def command(*arguments: str) -> list[str]:
 def fresh(*arguments: str) -> list[str]:
     """The whole command line, of a Python that has nothing imported."""
     return [sys.executable, "-m", *command(*arguments)]
-
-
-def descendants(root: int) -> set[int]:
-    """Process ids of all processes below `root`."""
-    children: dict[int, set[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, set()).add(int(status.parent.name))
-    found, todo = set(), [root]
-    while todo:
-        new = children.get(todo.pop(), set())
-        found |= new
-        todo += new
-    return found
 
 
 @pytest.fixture
@@ -95,7 +79,7 @@ def test_signals_that_end_python(training: Program, sent: signal.Signals) -> Non
 def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> None:
     write(project, LONG, "a")
     write(project, TINY, "b")
-    program = Program(*command("-v"), cwd=project)
+    program = Program(*command("-v", "--fed-report=out"), cwd=project)
     assert wait_until(lambda: worker_pids(program.pid))
     time.sleep(3)
     subprocess.run(["kill", "-KILL", str(started_worker(program))], check=True)
@@ -104,6 +88,8 @@ def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> No
     assert "TFF's worker process died (ended by signal 9)" in output
     assert "Traceback" not in output
     assert "1 failed, 1 passed" in output
+    found = {r.id: r.status for r in read_results(project / "out")}
+    assert found == {"long": "errored", "tiny": "passed"}
 
 
 INTERNAL_ERROR = """
