@@ -17,7 +17,7 @@ CHANNEL_OPTIONS = [
 _DISPOSE_SECONDS = 5
 # A worker keeps all that an executor was ever sent until the executor itself is given up, some 3 MB
 # for the round of a model. What is still needed is sent again to a new one.
-_MAX_SENT = 16
+_MAX_SENT = 8
 _MAX_EXECUTORS = 32  # one for each number of clients, the most recently used
 
 
