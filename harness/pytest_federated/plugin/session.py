@@ -213,6 +213,16 @@ class FederatedSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._results or self._is_xdist_worker:
             return
+        from pytest_federated.core.signals import postponed
+
+        try:
+            with postponed():
+                self._finish(session)
+        except KeyboardInterrupt:  # which pytest would show with a traceback by now
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+    def _finish(self, session: pytest.Session) -> None:
+        """Writes what is about all scenarios together."""
         if self._report_folder is not None:
             for node_id, result in self._results.items():
                 if result.status == "not reached":

@@ -278,6 +278,27 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     assert Path("out/records/tiny.json").is_file() == (place in ("out/report.md", "out/plots"))
 
 
+def test_ctrl_c_while_the_report_is_written(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    pytester.makeconftest(
+        """
+        import os, signal
+        from pytest_federated.report import pages
+
+        def report(results, plainly=pages.report):
+            os.kill(os.getpid(), signal.SIGINT)
+            return plainly(results)
+
+        pages.report = report
+        """
+    )
+    output = pytest_run(pytester.path, "scenarios", "--fed-report=out", "-v")
+    assert "1 passed" in output and "report: out/report.md" in output
+    assert recorded()["tiny"].status == "passed"
+    assert "**1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+
+
 def test_a_summary_on_a_full_disk_costs_no_result(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -197,6 +197,19 @@ def test_a_block_within_an_import_is_interrupted(library: Path) -> None:
         importlib.import_module("some_library")
 
 
+def test_ctrl_c_waits_for_a_short_block_and_a_second_one_does_not() -> None:
+    ended: list[str] = []
+    with pytest.raises(KeyboardInterrupt), signals.postponed():
+        signal.raise_signal(signal.SIGINT)
+        ended.append("whole")
+    with pytest.raises(KeyboardInterrupt), signals.postponed():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        ended.append("not reached")
+    assert ended == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_uncounted_time_takes_nothing_of_the_limit() -> None:
     with signals.delivered(60):
         block = signals._running.get()
