@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults import fault
 from forked_programs import Program, environment
 from processes import descendants, is_running, wait_until, worker_pids
 from pytest_federated.results.store import read_results
@@ -57,6 +58,10 @@ def started_worker(program: Program) -> int:
     return pid
 
 
+@fault(
+    "Ctrl-C while TFF trains",
+    outcome="exit code 2, TFF's worker is gone",
+)
 def test_ctrl_c(training: Program) -> None:
     worker = started_worker(training)
     training.send_signal(signal.SIGINT)
@@ -66,6 +71,10 @@ def test_ctrl_c(training: Program) -> None:
     assert not is_running(worker)
 
 
+@fault(
+    "SIGTERM, SIGKILL and SIGHUP while TFF trains",
+    outcome="pytest ends by the signal, TFF's worker with it",
+)
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
 def test_signals_that_end_python(training: Program, sent: signal.Signals) -> None:
     worker = started_worker(training)
@@ -75,6 +84,10 @@ def test_signals_that_end_python(training: Program, sent: signal.Signals) -> Non
     assert wait_until(lambda: not is_running(worker), 5)
 
 
+@fault(
+    "kill -9 of TFF's worker while it trains",
+    outcome="errored, with how the worker ended; the others pass, exit code 1",
+)
 @pytest.mark.usefixtures("tff_programs")
 def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> None:
     write(project, LONG, "a")
@@ -174,6 +187,10 @@ def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     assert "report: out/report.md" in output
 
 
+@fault(
+    "kill -9 of a process of xdist while it trains",
+    outcome="exit code 1, its TFF worker is gone",
+)
 @pytest.mark.usefixtures("tff_programs")
 def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     write(project, LONG)

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Optional
 
 import pytest
+from faults import fault
 from forked_programs import environment
 from processes import is_running
 from pytest_federated import Options, Scenario
@@ -246,6 +247,10 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 """
 
 
+@fault(
+    "Ctrl-C and --fed-timeout while TFF is imported",
+    outcome="a later run in the same process is as ever",
+)
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
