@@ -17,7 +17,7 @@ SCENARIOS = {
     "packed": TINY,
     "standard": TINY.replace("local_epochs: 2", "execution: standard"),
     "scaffold": TINY.replace("local_epochs: 2", "algorithm: scaffold"),
-    "dropout": TINY.replace("count: 4", "count: 6, dropout: 0.4"),
+    "dropout": TINY.replace("count: 4", "count: 6, dropout: {rate: 0.4}"),
 }
 
 
