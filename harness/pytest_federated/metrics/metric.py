@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Optional, Protocol
 
@@ -58,6 +58,8 @@ class Metric(Spec):
         is_wall_time: whether it depends on the machine and its load: judged only on request, and in
             no baseline.
         is_in_every_baseline: whether baselines hold it though nothing is expected of it.
+        accuracies: gives the accuracies of single clients that it is made of, of which a history
+            may have those of some clients only (see `coverage`); None for any other metric.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
 
@@ -74,6 +76,7 @@ class Metric(Spec):
     reference: Optional[Callable[[Any], Reference]] = None
     is_wall_time: bool = False
     is_in_every_baseline: bool = False
+    accuracies: Optional[Callable[[TrainingHistory, Mapping[str, Any]], Sequence[float]]] = None
     column: Optional[int] = None
 
     @property

@@ -6,15 +6,18 @@ import os
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.item import ScenarioItem
+from pytest_federated.plugin.options import session_options
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import SUFFIXES, duplicates, find_files
 from pytest_federated.scenario.loader import DEFAULTS, load_file, resolved
 from pytest_federated.user.modules import import_file
+from pytest_federated.user.permitted import no_code
 
 PROBLEMS = pytest.StashKey[list[Problem]]()
 
@@ -45,7 +48,8 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[ScenarioItem]:
         try:
-            cases = load_file(self.path, self.config.rootpath)
+            with no_code(_forbidding(self.config)):
+                cases = load_file(self.path, self.config.rootpath)
         except ScenarioError as error:
             # Kept until all files are read, so that every mistake is shown at once.
             self.config.stash.setdefault(PROBLEMS, []).extend(error.problems)
@@ -58,6 +62,11 @@ class ScenarioFile(pytest.File):
             yield ScenarioItem.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
                 self, name=case.id, case=case
             )
+
+
+def _forbidding(config: pytest.Config) -> Optional[str]:
+    """Returns the option by which scenario files must not name code, or None."""
+    return "--fed-no-user-code" if session_options(config).no_user_code else None
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
@@ -91,7 +100,8 @@ def check_files(config: pytest.Config) -> list[Case]:
             # Path.is_file may raise
             if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
                 try:
-                    cases += _with_conftests(file, config.rootpath)
+                    with no_code(_forbidding(config)):
+                        cases += _with_conftests(file, config.rootpath)
                 except ScenarioError as error:
                     problems.update((str(p), p) for p in error.problems)
                 except FederatedError as error:

@@ -118,9 +118,9 @@ class TffComposition:
     distributor: str = "the weights"
 
 
-# How much a client counts in the mean: by its examples, all the same, or by one of the figures
-# that TFF's metrics give of its training.
-Weighting = Literal["examples", "uniform", "num_batches", "loss"]
+# How much a client counts in the mean: by the examples that it processed or that it holds, all the
+# same, or by one of the figures that TFF's metrics give of its training.
+Weighting = Literal["examples", "examples_held", "uniform", "num_batches", "loss"]
 
 
 @dataclass(frozen=True)
