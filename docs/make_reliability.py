@@ -45,7 +45,15 @@ def main() -> None:
 def _table() -> str:
     faults = Faults()
     tests = str(ROOT / "tests" / "integration" / "plugin")
-    arguments = ["--collect-only", "-qq", "-p", "no:cacheprovider", "-m", "fault", tests]
+    arguments = [
+        "--collect-only",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "fault and (slow or not slow)",
+        tests,
+    ]
     if code := pytest.main([f"--rootdir={ROOT}", *arguments], plugins=[faults]):
         sys.exit(int(code))
     rows = ["| fault | tried | what happens | test |", "|---|---:|---|---|"]
