@@ -23,7 +23,7 @@ import os
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, ClassVar, NamedTuple, Optional
@@ -190,6 +190,9 @@ class Killer:
         self.survivors: list[Mutant] = []
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.held = held_functions({mutant.file for mutant in self.changed})
+        gc.collect()
+        gc.freeze()  # a collection in a copy would touch, and so copy, all of this
         callers, works = self._callers(session)
         assert works, "the tests fail without any change"
         for number, mutant in enumerate(self.changed, 1):
@@ -206,10 +209,10 @@ class Killer:
         pid = os.fork()
         if not pid:
             called: dict[str, set[str]] = defaultdict(set)
-            current = [""]
+            files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
             builtins._called = lambda key: called[key].add(current[0])  # type: ignore
-            for file in {mutant.file for mutant in self.changed}:
-                replace(file, dict(functions(compile(_telling(file), str(file), "exec"))))
+            for file in files:
+                replace(held, (c for _, c in functions(compile(_telling(file), str(file), "exec"))))
             quiet(os.environ.get("MUTATION_DEBUG"))
             for item, following in zip(session.items, [*session.items[1:], None]):
                 current[0] = item.nodeid
@@ -231,7 +234,7 @@ class Killer:
             signal.alarm(self.limit)
             quiet()
             codes = dict(functions(compile(mutant.text, str(mutant.file), "exec")))
-            replace(mutant.file, {"": codes[mutant.function or ""]})
+            replace(self.held, [codes[mutant.function or ""]])
             for item, following in zip(items, [*items[1:], None]):
                 run_item(item, following)
                 if session.testsfailed:
@@ -250,14 +253,24 @@ def quiet(out: Optional[str] = None) -> None:
     os.dup2(nowhere, 2)
 
 
-def replace(file: Path, codes: Mapping[str, CodeType]) -> None:
-    """Gives functions of a file, by name and line, new code, wherever they are held."""
-    by_place = {(code.co_name, code.co_firstlineno): code for code in codes.values()}
+Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and first line
+
+
+def held_functions(files: set[Path]) -> Places:
+    """All function objects of these files, wherever they are held."""
+    names, found = {str(file) for file in files}, defaultdict(list)
     for one in gc.get_objects():
-        if type(one) is FunctionType and one.__code__.co_filename == str(file):
-            old = one.__code__
-            if new := by_place.get((old.co_name, old.co_firstlineno)):
-                one.__code__ = new
+        if type(one) is FunctionType and one.__code__.co_filename in names:
+            code = one.__code__
+            found[code.co_filename, code.co_name, code.co_firstlineno].append(one)
+    return found
+
+
+def replace(held: Places, codes: Iterable[CodeType]) -> None:
+    """Gives functions their new code."""
+    for code in codes:
+        for function in held.get((code.co_filename, code.co_name, code.co_firstlineno), ()):
+            function.__code__ = code
 
 
 def _telling(file: Path) -> ast.Module:
