@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pytest
 
+from pytest_federated.plugin.finding import skipped_files
+
 if TYPE_CHECKING:
     from pytest_federated.results.record import Result
     from pytest_federated.scenario.case import Case
@@ -254,6 +256,8 @@ class FederatedSession:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
             self._write_summary(terminalreporter)
+        for line in skipped_files(self._config):
+            terminalreporter.write_line(line, yellow=True)
         for what, why in self._unwritten.items():
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
