@@ -231,7 +231,7 @@ def _strange(folder: Path) -> dict[str, str]:
 
 
 def test_a_path_that_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfed_files = *\n")
     wanted = _strange(tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "folder.yaml" / "f.yaml").write_text(GOOD)

@@ -3,7 +3,7 @@
 The worker listens on all addresses, runs what it is sent and asks for no password; its binary has
 no option for any of that (tensorflow_federated/cc/simulation/servers.cc), and firewalls are for
 root. But the sockets of one user may share a port, and a program attached to the port says which of
-them gets a connection (SO_REUSEPORT and SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.5). Here a
+them gets a connection (SO_REUSEPORT and SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.6). Here a
 socket of ours listens first, and gets every connection that is not meant for the worker. It drops
 each packet, so to the network the port looks like that of a machine that is switched off.
 """
@@ -134,19 +134,22 @@ class WorkerPort:
         self._socket.setsockopt(socket.SOL_SOCKET, option, value)
 
 
-def _bound(number: int) -> socket.socket:
-    """Returns a socket of the family of gRPC's, which is IPv6 where loopback has it."""
-    family, address = socket.AF_INET, ""
+def _family() -> socket.AddressFamily:
+    """Returns the family of gRPC's sockets: IPv6, for both, where loopback has it."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
-        family, address = socket.AF_INET6, "::"
-    bound = socket.socket(family)
+        return socket.AF_INET6
+    return socket.AF_INET
+
+
+def _bound(number: int) -> socket.socket:
+    bound = socket.socket(_family())
     try:
-        if family == socket.AF_INET6:
+        if bound.family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if number:  # though connections to a worker that was there just now are still ending
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((address, number))  # before it may be shared, so that it is no one else's
+        bound.bind(("", number))  # before it may be shared, so that it is no one else's
     except BaseException:
         bound.close()
         raise

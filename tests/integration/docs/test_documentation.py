@@ -209,6 +209,15 @@ def test_the_table_of_metrics_is_that_of_the_registry(generated: Path) -> None:
         assert f"| `{name}` | " in made
 
 
+def test_the_table_of_faults_is_that_of_the_tests(tmp_path: Path) -> None:
+    """After a wanted change: uv run python docs/make_reliability.py, and read the diff."""
+    script = [sys.executable, str(ROOT / "docs/make_reliability.py"), str(tmp_path)]
+    subprocess.run(script, check=True, cwd=ROOT)
+    made = (tmp_path / "reliability.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    assert "| Ctrl-C while TFF trains | 1 |" in made
+
+
 def test_what_the_page_says_of_packaged_data_is_so() -> None:
     for name in ("digits", "mnist_5k", "breast_cancer", "wine"):
         facts = datasets[name].spec.facts
