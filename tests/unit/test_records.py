@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.results.runs import read_runs
+from pytest_federated.results.select import select
 from pytest_federated.results.store import (
     LONGEST_NAME,
     count_records,
@@ -63,6 +64,7 @@ def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
 
 def test_what_is_about_this_session_is_not_in_the_record() -> None:
     verdict = Verdict(expectation="loss, baseline", expected="as 1", passed=True)
+    assert example_result().reused == 0
     one = example_result(reused=2, local_reason="here", compared=(verdict,))
     assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
 
@@ -153,6 +155,27 @@ def test_what_is_no_record_is_named_with_the_reason(tmp_path: Path) -> None:
         parse_result(b"\xff", "a")
     with pytest.raises(FederatedError, match=r"^a: not a result record \(\('id',\): Field"):
         parse_result(b"{}", "a")
+
+
+# Selecting by name
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        ([], ["a[x=1]", "a[x=2]", "b"]),
+        (["a*"], ["a[x=1]", "a[x=2]"]),
+        (["b", "a[x=?]"], ["a[x=1]", "a[x=2]", "b"]),
+        (["a[x=1]"], ["a[x=1]"]),
+    ],
+)
+def test_results_are_selected_by_what_a_shell_would_expand(
+    patterns: list[str], names: list[str]
+) -> None:
+    results = [example_result(name) for name in ("a[x=1]", "a[x=2]", "b")]
+    assert [r.id for r in select(results, patterns)] == names
+    with pytest.raises(FederatedError, match=r"no scenario is named c\*; "):
+        select(results, [*patterns, "c*"])
 
 
 # Runs
