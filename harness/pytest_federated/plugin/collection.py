@@ -37,6 +37,8 @@ class ScenarioFile(pytest.File):
             return
         except FederatedError as error:
             raise self.CollectError(str(error)) from None
+        except pytest.UsageError:  # an option; a collector's error would have exit code 2
+            return
         for case in cases:
             for tag in case.scenario.tags:
                 self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
@@ -54,9 +56,10 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """Stops pytest with exit code 4 where scenario files are wrong.
 
     Raises:
-        pytest.UsageError: with every problem of every file.
+        pytest.UsageError: with every problem of every file; or an option has a wrong value.
 
     """
+    session_options(config)
     problems = list(config.stash.setdefault(PROBLEMS, []))
     cases = (i.case for i in items if isinstance(i, ScenarioItem))
     problems += duplicates(cases, config.rootpath)
