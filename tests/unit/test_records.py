@@ -21,6 +21,8 @@ from pytest_federated.results.store import (
     natural,
     parse_result,
     read_result,
+    read_results,
+    record_file,
     with_earlier_figures,
     write_result,
 )
@@ -137,6 +139,26 @@ def test_what_did_not_run_now_has_the_figures_of_its_record(tmp_path: Path, stat
     assert found.histories == earlier.histories
     write_result(gone, tmp_path)  # a record without figures lends none
     assert with_earlier_figures(gone, tmp_path) == gone
+
+
+def test_the_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
+    gone = example_result(status="skipped", reason="why", histories=())
+    other = write_result(example_result("other"), tmp_path)
+    other.rename(record_file("tiny", tmp_path))
+    assert with_earlier_figures(gone, tmp_path) == gone
+
+
+def test_a_folder_without_records_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(FederatedError) as error:
+        read_results(tmp_path)
+    said = f"{tmp_path}/records: no records there; make some with --fed-report={tmp_path}"
+    assert str(error.value) == said
+
+
+def test_a_record_is_indented_text_in_any_alphabet(tmp_path: Path) -> None:
+    one = example_result(status="skipped", reason="größer", histories=())
+    lines = write_result(one, tmp_path).read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "{" and ' "reason": "größer",' in lines
 
 
 def test_what_ran_or_erred_keeps_its_own_figures(tmp_path: Path) -> None:
