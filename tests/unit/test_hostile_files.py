@@ -231,7 +231,7 @@ def _strange(folder: Path) -> dict[str, str]:
 
 
 def test_a_path_that_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfed_files = *\n")
     wanted = _strange(tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "folder.yaml" / "f.yaml").write_text(GOOD)
@@ -308,6 +308,7 @@ def test_pytest_refuses_all_of_it_at_once(pytester: pytest.Pytester, how: tuple[
     for place, kind in enumerate(wanted):
         text = GOOD.replace("tiny", f"tiny{place}") + HOSTILE[kind][0]
         (folder / f"f{place}.yaml").write_text(text)
+    strange = _strange(folder)
     run = pytester.runpytest_inprocess("-p", "no:cacheprovider", *how)
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     output = f"{run.stdout}{run.stderr}"
@@ -315,3 +316,5 @@ def test_pytest_refuses_all_of_it_at_once(pytester: pytest.Pytester, how: tuple[
     assert "problem(s) in scenario files" in output
     for kind in wanted:
         assert HOSTILE[kind][1] in output
+    for name, reason in strange.items():
+        assert f"scenarios/{name}.yaml: cannot be read: {reason}" in output

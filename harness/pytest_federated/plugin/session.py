@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pytest
 
+from pytest_federated.plugin.finding import skipped_files
+
 if TYPE_CHECKING:
     from pytest_federated.results.record import Result
     from pytest_federated.scenario.case import Case
@@ -61,13 +63,20 @@ class FederatedSession:
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Notes what the processes are about to run; all of them collect the same."""
         from pytest_federated.plugin.item import unreached
+        from pytest_federated.plugin.selection import require_known_tags
 
         cases = {case.id: case for case in self._cases}
+        ours: list[str] = []
         for node_id in ids:
             file, _, name = node_id.partition("::")
-            is_ours = name in cases and Path(file).suffix == cases[name].file.suffix
-            if is_ours and node_id not in self._results:
-                self._expect(node_id, unreached(cases[name]))
+            if name in cases and Path(file).suffix == cases[name].file.suffix:
+                ours.append(node_id)
+        if cases and len(ours) == len(ids):  # else the markers of other tests are not known here
+            tags = (tag for case in self._cases for tag in case.scenario.tags)
+            require_known_tags(self._config, tags)
+        for node_id in ours:
+            if node_id not in self._results:
+                self._expect(node_id, unreached(cases[node_id.partition("::")[2]]))
 
     def _expect(self, node_id: str, result: Result) -> None:
         """Notes that a scenario is about to run."""
@@ -81,6 +90,8 @@ class FederatedSession:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if collection := sys.modules.get(_COLLECTION):
             collection.raise_problems(self._config, items)
+            if not self._is_xdist_worker:
+                collection.require_known_selection(self._config, items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:
@@ -254,6 +265,8 @@ class FederatedSession:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
             self._write_summary(terminalreporter)
+        for line in skipped_files(self._config):
+            terminalreporter.write_line(line, yellow=True)
         for what, why in self._unwritten.items():
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
