@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Optional
 
@@ -34,7 +35,9 @@ class SessionOptions:
     timeout: Optional[int] = None
     checkpoint: Optional[int] = None
     inconclusive: Policy = "mean"
+    decide: Optional[int] = None
     baseline: Literal["check", "update", "ignore"] = "ignore"
+    margin: Mapping[str, float] = field(default_factory=dict[str, float])
     strict: bool = False
     no_cache: bool = False
     benchmark: bool = False
@@ -52,6 +55,7 @@ class Setting(NamedTuple):
         help: what help says.
         parse: from its text to its value; raises ValueError with what is wrong, and allowed.
         choices: the words that are allowed; any text when empty.
+        default: the text that the flag alone stands for; None where it needs a value.
         is_folder: whether it is a path, which is relative to where pytest was started, or in the
             ini file to the root folder.
 
@@ -63,6 +67,7 @@ class Setting(NamedTuple):
     parse: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     is_folder: bool = False
+    default: Optional[str] = None
 
     @property
     def name(self) -> str:
@@ -86,6 +91,32 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise ValueError(f"got {text!r}; must be 1 or greater")
     return int(text)
+
+
+def _most(text: str) -> int:
+    try:
+        return _positive(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; write --fed-decide=MOST, or the flag alone after paths"
+        ) from None
+
+
+def _margins(text: str) -> dict[str, float]:
+    """Reads ``accuracy=0.02,loss=0.1``."""
+    margins: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            margins[name.strip()] = margin = float(number)
+        except ValueError:
+            margin = math.nan
+        if not (name.strip() and 0 < margin < math.inf):
+            raise ValueError(
+                f"got {text!r}; must be METRIC=NUMBER, such as accuracy=0.02, greater than 0, "
+                "several with commas between"
+            )
+    return margins
 
 
 def _executor(text: str) -> str:
@@ -167,10 +198,23 @@ SETTINGS = (
         choices=("mean", "fail", "pass", "warn"),
     ),
     Setting(
+        "--fed-decide",
+        "MOST",
+        "add seeds to a scenario while it is undecided, up to MOST of them (default: 20)",
+        _most,
+        default="20",
+    ),
+    Setting(
         "--fed-baseline",
         "check|update|ignore",
         "compare with the baselines beside the scenario files, or write them (default: ignore)",
         choices=("check", "update", "ignore"),
+    ),
+    Setting(
+        "--fed-margin",
+        "METRIC=NUMBER,...",
+        "the least differences from a baseline that matter, in place of those of the files",
+        _margins,
     ),
 )
 
@@ -197,6 +241,8 @@ def add_options(parser: pytest.Parser) -> None:
         more: dict[str, Any] = (
             {"choices": setting.choices} if setting.choices else {"type": _checked(setting)}
         )
+        if setting.default is not None:
+            more |= {"nargs": "?", "const": setting.default}
         group.addoption(
             setting.flag, metavar=setting.metavar, default=None, help=setting.help, **more
         )
@@ -261,6 +307,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
         timeout=session.timeout,
         cluster=cluster,
         inconclusive=session.inconclusive,
+        decide=session.decide,
         benchmark=session.benchmark,
         early_stop=session.early_stop and not uses_baselines,  # these need all rounds
     )

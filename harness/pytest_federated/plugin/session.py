@@ -82,6 +82,10 @@ class FederatedSession:
         from pytest_federated.plugin.options import session_options
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
+        if items:
+            from pytest_federated.plugin.baselines import share_false_alarms
+
+            share_false_alarms(self._config, len(items))
         if items and not self._is_xdist_worker:
             self._require_runtime()
             self._results = {item.nodeid: unreached(item.case) for item in items}
@@ -273,7 +277,7 @@ class FederatedSession:
         shown = [
             f"  {line}"
             for line in self._baselines
-            if not line.startswith(("written: ", "as before: ")) or line.count(": ") > 1
+            if not line.startswith(("written: ", "as before: ", "same: ")) or line.count(": ") > 1
         ]
         lines = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
         if left := self._leftover_baselines():
