@@ -29,6 +29,7 @@ def choices(clients: int) -> list[tuple[str, dict[str, Any], int]]:
     keys: dict[str, dict[str, Any]] = {
         "dirichlet": {"alpha": 0.5},
         "dirichlet_priors": {"alpha": 0.5},
+        "dirichlet_sequential": {"alpha": 0.5},
         "distribution": {"matrix": rng.random((clients, LABELS)).tolist()},
         "inner": {"split": "iid"},
         "labels_per_client": {"labels": 2},

@@ -78,7 +78,7 @@ NAMES: dict[str, dict[str, dict[str, Any]]] = {
             "split": {"kind": "iid", "min_examples": 10},
             "size": {"kind": "dirichlet", "alpha": 0.5},
         },
-        "homo, --noise 0.1": {"shift": [{"kind": "noise", "level": 0.1}]},
+        "homo, --noise 0.1": {"shift": [{"kind": "noise", "level": 0.1, "as_published": True}]},
         "real": {"count": None, "split": "natural"},
     },
 }

@@ -233,6 +233,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "iid, sizes": {"count": 10, "split": "iid", "size": {"kind": "lognormal", "sigma": 1}},
     "dirichlet": {"count": 10, "split": {"kind": "dirichlet", "alpha": 0.5}},
     "dirichlet_priors": {"count": 10, "split": {"kind": "dirichlet_priors", "alpha": 0.5}},
+    "dirichlet_sequential": {"count": 10, "split": {"kind": "dirichlet_sequential", "alpha": 0.5}},
     "labels_per_client": {"count": 10, "split": {"kind": "labels_per_client", "labels": 3}},
     "exclusive": {"count": 5, "split": "exclusive"},
     "distribution": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from pytest_federated.data.heterogeneity import (
 )
 from pytest_federated.data.sizes.size import draw, sizes
 from pytest_federated.data.splits.partition import NO_ONE, Pool, splits
+from pytest_federated.report.describe import figures
 from scipy.spatial import distance
 from scipy.stats import entropy
 
@@ -55,6 +57,16 @@ def test_clients_that_have_nothing_in_common() -> None:
     assert found.earth_mover == 1  # each |1 - 1/2| + |0 - 1/2|
     assert (found.label_entropy, found.pooled_label_entropy) == (0, pytest.approx(math.log(2)))
     assert (found.gini, found.smallest, found.largest, found.unused) == (0, 6, 6, 3)
+
+
+def test_label_entropy_is_never_shown_above_its_whole() -> None:
+    """Nine small clients with both labels beside a large one with a single label."""
+    found = measure(np.array([[1, 1]] * 9 + [[100, 0]]))
+    (shown,) = (text for name, text in figures(found) if name == "label entropy")
+    own, whole = re.findall(r"[0-9.]+", shown)
+    assert shown == f"{own} of {whole} nats"
+    assert float(own) == pytest.approx(0.9 * math.log(2), abs=1e-3)
+    assert float(own) < float(whole) < math.log(2)
 
 
 def test_one_client() -> None:
@@ -95,9 +107,7 @@ def test_figures_keep_within_their_bounds(counts: np.ndarray) -> None:
     for name in ("gini", "jensen_shannon", "hellinger"):
         assert 0 <= getattr(found, name) <= 1
     assert 0 <= found.earth_mover <= 2
-    # Conditioning lowers entropy on average, weighted by size.
-    own = label_entropies(counts) @ counts.sum(axis=1) / counts.sum()
-    assert own <= found.pooled_label_entropy + 1e-5
+    assert found.label_entropy <= found.pooled_label_entropy + 1e-5
     assert found.smallest <= found.quartiles[1] <= found.largest
 
 
@@ -145,6 +155,7 @@ def table(choice: dict[str, Any], seed: int) -> np.ndarray:
         ({"kind": "dirichlet"}, "alpha", [100, 10, 1, 0.1, 0.01]),
         ({"kind": "dirichlet", "balance": True}, "alpha", [100, 10, 1, 0.1, 0.01]),
         ({"kind": "dirichlet_priors"}, "alpha", [100, 10, 1, 0.1, 0.01]),
+        ({"kind": "dirichlet_sequential"}, "alpha", [100, 10, 1, 0.1, 0.01]),
         ({"kind": "shards"}, "shards_per_client", [20, 10, 5, 2, 1]),
         ({"kind": "labels_per_client"}, "labels", [10, 8, 5, 3, 2, 1]),
         ({"kind": "labels_per_client", "assignment": "random"}, "labels", [10, 8, 5, 3, 2, 1]),

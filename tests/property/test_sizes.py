@@ -109,6 +109,7 @@ def made(size: Any, split: Any = "iid", count: int = 10, seed: int = 0) -> Feder
     [
         "iid",
         {"kind": "dirichlet_priors", "alpha": 0.3},
+        {"kind": "dirichlet_sequential", "alpha": 0.3},
         {"kind": "dirichlet", "alpha": 0.3},
         "shards",
         {"kind": "distribution", "matrix": [list(range(10))] * 10},

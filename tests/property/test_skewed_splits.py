@@ -61,6 +61,8 @@ def sized_pools(draw: st.DrawFn) -> Pool:
         {"kind": "dirichlet_priors", "alpha": 1e-4},
         {"kind": "dirichlet_priors", "alpha": 1},
         {"kind": "dirichlet_priors", "alpha": 1e6},
+        {"kind": "dirichlet_sequential", "alpha": 1e-4},
+        {"kind": "dirichlet_sequential", "alpha": 1},
         {"kind": "dirichlet", "alpha": 0.3},
         {"kind": "dirichlet", "alpha": 0.3, "balance": True},
         {"kind": "shards", "shards_per_client": 3},
@@ -83,12 +85,12 @@ def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int
     assert (client == NO_ONE).sum() == len(pool.labels) - pool.sizes.sum()
 
 
-@pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "continuous"])
+@pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "dirichlet_sequential", "continuous"])
 @quick
 @given(pool=sized_pools(), seed=seeds)
 def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: int) -> None:
     even = Pool(pool.labels, pool.clients, x=pool.x, num_classes=pool.num_classes)
-    choice = {"kind": name, "alpha": 0.1} if name == "dirichlet_priors" else name
+    choice = {"kind": name, "alpha": 0.1} if name.startswith("dirichlet") else name
     held = np.bincount(deal(choice, even, seed), minlength=pool.clients)
     assert held.sum() == len(pool.labels)
     assert held.max() - held.min() <= 1
@@ -213,6 +215,56 @@ def test_a_tiny_alpha_gives_a_client_one_label_where_there_are_enough() -> None:
     for seed in range(20):
         table = counts(deal({"kind": "dirichlet_priors", "alpha": 1e-6}, some, seed), some)
         assert table.max(axis=1).tolist() == [60, 50, 40]
+
+
+# dirichlet_sequential
+
+
+def one_by_one(some: Pool, alpha: float, random: np.random.Generator) -> np.ndarray:
+    """google-research/federated, utils/datasets/cifar10_dataset.py: one example at a time."""
+    left = np.bincount(some.labels)
+    shares = random.dirichlet(np.full(len(left), alpha), some.clients)
+    table = np.zeros(shares.shape, np.int64)
+    for client in range(some.clients):
+        for _ in range(len(some.labels) // some.clients):
+            label = random.choice(len(left), p=shares[client])
+            table[client, label] += 1
+            left[label] -= 1
+            if left[label] == 0 and left.any():
+                shares[:, label] = 0
+                shares /= shares.sum(axis=1, keepdims=True)
+    return table
+
+
+def test_clients_are_filled_one_after_the_other() -> None:
+    """As by the authors' loop, for each place in the order; and not as if all drew at once."""
+    some, alpha, draws = pool(5, labels=6, each=50), 0.1, 120
+    entropies = {
+        "loop": [label_entropies(one_by_one(some, alpha, rng(seed))) for seed in range(draws)],
+        **{
+            name: [
+                label_entropies(counts(deal({"kind": name, "alpha": alpha}, some, seed), some))
+                for seed in range(draws)
+            ]
+            for name in ("dirichlet_sequential", "dirichlet_priors")
+        },
+    }
+    means = {name: np.mean(values, axis=0) for name, values in entropies.items()}
+    errors = np.std(entropies["loop"], axis=0) * np.sqrt(2 / draws)
+    assert (np.abs(means["dirichlet_sequential"] - means["loop"]) < 4 * errors).all()
+    assert means["dirichlet_priors"].mean() > means["loop"].mean() + 4 * errors.mean()
+
+
+def test_a_client_whose_label_has_run_out_draws_from_what_is_left() -> None:
+    """With a tiny alpha each client wants one label; four clients seldom want four."""
+    some = pool(4, labels=4, each=50)
+    tables = [
+        counts(deal({"kind": "dirichlet_sequential", "alpha": 1e-6}, some, seed), some)
+        for seed in range(20)
+    ]
+    assert all(table[0].max() == 50 for table in tables)
+    assert all((table.sum(axis=0) == 50).all() for table in tables)
+    assert any(table[1].max() < 50 for table in tables)
 
 
 # labels_per_client

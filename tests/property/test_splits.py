@@ -30,6 +30,9 @@ KEYS: dict[str, Callable[[Pool], st.SearchStrategy[dict[str, Any]]]] = {
     "dirichlet_priors": lambda pool: st.builds(
         lambda exponent: {"alpha": 10.0**exponent}, st.floats(-6, 6, allow_nan=False)
     ),
+    "dirichlet_sequential": lambda pool: st.builds(
+        lambda exponent: {"alpha": 10.0**exponent}, st.floats(-6, 6, allow_nan=False)
+    ),
     "shards": lambda pool: st.builds(lambda n: {"shards_per_client": n}, st.integers(1, 5)),
     "labels_per_client": lambda pool: st.fixed_dictionaries(
         {
@@ -59,7 +62,7 @@ KEYS: dict[str, Callable[[Pool], st.SearchStrategy[dict[str, Any]]]] = {
     "group_natural": lambda pool: st.just({}),
 }
 # Those whose clients all get about as much as they can, and so never too little.
-EVEN = {"iid", "continuous", "dirichlet_priors", "natural", "shards"}
+EVEN = {"iid", "continuous", "dirichlet_priors", "dirichlet_sequential", "natural", "shards"}
 LEAVE_OUT = {"labels_per_client", "distribution"}
 NAMES = splits.names()
 
@@ -192,6 +195,7 @@ def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> No
 LARGE: dict[str, dict[str, Any]] = {
     "dirichlet": {"alpha": 1.0},
     "dirichlet_priors": {"alpha": 1.0},
+    "dirichlet_sequential": {"alpha": 1.0},
     "labels_per_client": {"labels": 2},
     "distribution": {"matrix": [[1.0] * 10] * 10},
     "inner": {"split": "iid"},
@@ -225,6 +229,7 @@ def test_memory_grows_with_the_examples(name: str) -> None:
         {"kind": "dirichlet", "alpha": 1},
         "shards",
         {"kind": "dirichlet_priors", "alpha": 1},
+        {"kind": "dirichlet_sequential", "alpha": 1},
         {"kind": "labels_per_client", "labels": 2, "assignment": "deterministic"},
         {"kind": "labels_per_client", "labels": 2},
         {"kind": "exclusive", "share": 0.5},

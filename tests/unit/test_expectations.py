@@ -19,6 +19,7 @@ from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
 from pytest_federated.scenario.loader import load_file
+from pytest_federated.scenario.references import compared
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.observer import Observer, Progress, Run
@@ -321,6 +322,23 @@ def test_gaps_to_other_algorithms(file: Any, trained: Any) -> None:
         )
     ]
     assert [h.evaluated[-1].accuracy for h in result.histories] == [0.7, 0.8]
+
+
+def test_the_gain_over_local_is_over_clients_all_of_whom_trained(file: Any) -> None:
+    """Whoever takes part in the scenario: else models that never trained would count."""
+    text = SCENARIO + "expect: {gain_over_local: {at_least: 0}, gap_to_centralized: {at_most: 1}}\n"
+    (plain,) = load_file(file(text))
+    taking_part = (
+        "per_round: 1, sampling: with_replacement, dropout: {rate: 0.5}, "
+        "stragglers: {kind: epochs, share: 0.5}, attacks: {kind: label_flip, share: 0.25}"
+    )
+    (some,) = load_file(file(text.replace("count: 4", f"count: 4, {taking_part}")))
+    alone = compared(some)["gain_over_local"]
+    assert alone == compared(plain)["gain_over_local"]
+    assert alone.training.algorithm.kind == "local_only"  # type: ignore[attr-defined]
+    assert alone.clients.cohort_size(4) == 4
+    together = compared(some)["gap_to_centralized"]
+    assert together.clients == some.scenario.clients  # it goes through the same examples
 
 
 def test_a_reference_that_diverged_fails_the_gap(

@@ -110,7 +110,7 @@ def test_options_are_parsed_once_and_trainings_are_shared(pytester: pytest.Pytes
 def test_without_the_plugin_of_its_cache_nothing_is_written(pytester: pytest.Pytester) -> None:
     config = pytester.parseconfig("-p", "no:cacheprovider")
     store = run_options(config).store
-    assert store.checkpoints("0" * 64) is None
+    assert store.checkpoints("0" * 64, "s", 0) is None
     with store.claim("0" * 64):
         assert store.read("0" * 64) is None
     assert not list(Path(pytester.path).rglob("lock"))

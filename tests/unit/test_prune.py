@@ -61,7 +61,7 @@ def test_prune_names_leftovers(suite: list[Path], capsys: pytest.CaptureFixture[
     assert main(["prune", "scenarios"]) == 0
     *named, told = capsys.readouterr().out.splitlines()
     assert sorted(named) == [str(file) for file in suite]
-    assert told == "3 file(s) left; --delete deletes them"
+    assert told == "3 file(s) or folder(s) left; --delete deletes them"
     assert files() == before
 
 
@@ -124,3 +124,16 @@ def test_a_report_is_rendered_without_touching_records(suite: list[Path]) -> Non
     assert {file: Path(file).read_bytes() for file in files("reports")} == texts
     records = files("reports/records")
     assert {Path(file).stat().st_mtime for file in records} == {1.0}
+
+
+def test_checkpoints_of_scenarios_that_are_gone(suite: list[Path]) -> None:
+    store = Path(".pytest_cache/d/federated")
+    for name in ("two", "one-batch_size=10", "one-batch_size=5", "three"):
+        kept = store / "checkpoints" / name / "seed-0" / "key" / "round-1"
+        kept.mkdir(parents=True)
+        (kept / "saved_model.pb").touch()
+    before = files()
+    assert main(["prune", "scenarios", "--cache", ".pytest_cache"]) == 0
+    assert files() == before
+    assert main(["prune", "scenarios", "--cache", ".pytest_cache", "--delete"]) == 0
+    assert {f.name for f in (store / "checkpoints").iterdir()} == {"two", "one-batch_size=10"}

@@ -26,8 +26,8 @@ TRAINING_KEYS = (
     "eval_every, execution, personalize"
 )
 SPLITS = (
-    "continuous, dirichlet, dirichlet_priors, distribution, exclusive, group_natural, "
-    "iid, inner, labels_per_client, natural, semantic, shards"
+    "continuous, dirichlet, dirichlet_priors, dirichlet_sequential, distribution, exclusive, "
+    "group_natural, iid, inner, labels_per_client, natural, semantic, shards"
 )
 
 
@@ -320,8 +320,8 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
         ),
         (
             training("algorithm: {kind: fedavg, weighting: example}"),
-            "6: training.algorithm.weighting: got 'example'; allowed: examples, uniform, "
-            "num_batches, loss; did you mean 'examples'?",
+            "6: training.algorithm.weighting: got 'example'; allowed: examples, examples_held, "
+            "uniform, num_batches, loss; did you mean 'examples'?",
         ),
         (
             training("server_optimizer: {kind: sdg, learning_rate: 1}"),
@@ -397,8 +397,8 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         (
             clients("split: semantic, size: linear"),
             "4: clients.size: got linear; the semantic split has sizes of its own; allowed with: "
-            "continuous, dirichlet, dirichlet_priors, distribution, exclusive, iid, "
-            "labels_per_client, shards",
+            "continuous, dirichlet, dirichlet_priors, dirichlet_sequential, distribution, "
+            "exclusive, iid, labels_per_client, shards",
         ),
         (
             clients("size: {kind: explicit, examples: [1, 2]}"),
@@ -447,6 +447,16 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
             "in a round, and no noise is enough; allowed with: cyclic, fixed, poisson, trace, "
             "uniform",
         ),
+        *(
+            (
+                training(f"algorithm: {algorithm}").replace("count: 4", f"count: 4, {sampling}"),
+                f"4: clients.sampling: got {sampling.split()[-1]}; it may draw a client twice in a "
+                f"round, of which {algorithm} keeps {kept}; allowed: by_size with replacement: "
+                "false, cyclic, fixed, poisson, trace, uniform",
+            )
+            for algorithm, kept in [("scaffold", "a control variate"), ("local_only", "a model")]
+            for sampling in ("sampling: by_size", "sampling: with_replacement")
+        ),
         (
             training("algorithm: {kind: fedavg, weighting: loss}, aggregator: median"),
             "6: training.aggregator: got median; it counts every client the same: leave the "
@@ -460,7 +470,7 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
         ),
         (
             clients("shift: [rotation, {kind: noise, level: 1, size: 2}]"),
-            "4: clients.shift.1.size: unknown key; allowed: kind, level",
+            "4: clients.shift.1.size: unknown key; allowed: kind, level, as_published",
         ),
         (
             clients("shift: [{kind: label_noise, rate: 2}]"),

@@ -104,6 +104,15 @@ def test_noise_grows_from_client_to_client() -> None:
         assert abs(added.mean()) < 5 * np.sqrt(variance / added.size)
 
 
+def test_noise_as_published_is_a_deviation_from_zero() -> None:
+    """NIID-Bench, experiments.py: args.noise / (args.n_parties - 1) * net_id."""
+    plain, noisy = made(), made({"kind": "noise", "level": 0.5, "as_published": True})
+    for client in range(COUNT):
+        added = noisy.examples(client).x - plain.examples(client).x
+        deviation = 0.5 / (COUNT - 1) * client
+        assert added.std() == pytest.approx(deviation, rel=5 * np.sqrt(0.5 / added.size))
+
+
 def test_the_same_shift_twice_draws_twice() -> None:
     once = made({"kind": "noise", "level": 0.5}).examples(7).x
     twice = made(*[{"kind": "noise", "level": 0.5}] * 2).examples(7).x

@@ -12,6 +12,7 @@ import py_compile
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.training.models.model import models
 from pytest_federated.user import functions as user_code
+from pytest_federated.user import installed
 from pytest_federated.user.files import find
 from pytest_federated.user.functions import (
     call,
@@ -100,7 +102,10 @@ import sys
 from pytest_federated.user.functions import fingerprint
 sys.path.insert(0, sys.argv[1])
 opened = []
-sys.addaudithook(lambda event, arguments: opened.append(arguments) if event == "open" else None)
+def watch(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".py"):
+        opened.append(arguments)
+sys.addaudithook(watch)
 fingerprint("fed_uses_tf")
 print(len(opened))
 """
@@ -429,3 +434,28 @@ def test_the_line_that_is_blamed_is_the_users(
     # Not the line of Python's json module that raises.
     place = f"(line 3 of {in_tmp_path / 'blamed_module.py'}: return json.loads('nothing'))"
     assert str(raised.value).endswith(place)
+
+
+def test_a_fingerprint_has_the_versions_of_the_packages_that_are_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "fed_alone.py", "import json")
+    write(tmp_path / "fed_uses.py", "from fed_between import x\ndef f():\n    import sklearn.svm")
+    write(tmp_path / "fed_between.py", "import numpy.linalg as x")
+    assert installed.versions_of(["sklearn.svm", "json", "pytest_federated", "nowhere"]) == [
+        f"scikit-learn=={version('scikit-learn')}"
+    ]
+
+    def known() -> tuple[str, str, str]:
+        files = [str(tmp_path / "fed_uses.py")]
+        return fingerprint("fed_uses"), fingerprint_of(files), fingerprint("fed_alone")
+
+    before = known()
+    versions = {"sklearn": "scikit-learn==1", "numpy": "numpy==1"}
+    monkeypatch.setattr(installed, "_distribution_of", versions.get)
+    seen = [known()]
+    for module in versions:
+        versions[module] += ".1"
+        seen.append(known())
+    assert len({uses for uses, _, _ in seen}) == len({files for _, files, _ in seen}) == 3
+    assert {alone for _, _, alone in seen} == {before[2]}

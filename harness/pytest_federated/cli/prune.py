@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -20,13 +21,22 @@ from pytest_federated.core.errors import FederatedError
     metavar="DIR",
     help="Also the records and plots there of scenarios that are nowhere below the PATHs.",
 )
+@click.option(
+    "--cache",
+    type=PATH,
+    metavar="DIR",
+    help="Also the checkpoints in this cache folder of pytest (.pytest_cache) of such scenarios.",
+)
 @click.option("--delete", is_flag=True, help="Delete the files instead of only naming them.")
-def command(paths: Sequence[Path], report: Optional[Path], delete: bool) -> None:
-    """Name, or delete, the baselines and records of scenarios that are gone.
+def command(
+    paths: Sequence[Path], report: Optional[Path], cache: Optional[Path], delete: bool
+) -> None:
+    """Name, or delete, the baselines, records and checkpoints of scenarios that are gone.
 
     A PATH is a file or a folder.
     """
     from pytest_federated.report import leftovers
+    from pytest_federated.running.store import leftover_checkpoints
     from pytest_federated.scenario.files import load_all
 
     cases = load_all(paths)
@@ -36,11 +46,12 @@ def command(paths: Sequence[Path], report: Optional[Path], delete: bool) -> None
     if report:
         records = leftovers.records(report, (case.id for case in cases))
         files += [*records, *leftovers.plots(report, records)]
+    if cache:
+        files += leftover_checkpoints(cache, (case.id for case in cases))
     for file in files:
         print(file)
         if delete:
-            file.unlink()
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
     outcome = "deleted" if delete else "left; --delete deletes them"
-    print(
-        f"{len(files)} file(s) {outcome}" if files else "nothing is left of scenarios that are gone"
-    )
+    counted = f"{len(files)} file(s) or folder(s) {outcome}"
+    print(counted if files else "nothing is left of scenarios that are gone")

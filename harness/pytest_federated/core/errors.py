@@ -96,3 +96,15 @@ def warn_not_kept(what: str, error: BaseException) -> None:
     reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
     with contextlib.suppress(NotKept):
         warnings.warn(f"{what} cannot be written: {reason}", NotKept, stacklevel=3)
+
+
+class NotUsed(UserWarning):
+    """Something that only saves work is damaged, so the work was done again."""
+
+
+def warn_not_used(what: str) -> None:
+    """Warns that `what`, such as "a checkpoint", is damaged, and goes on, as `warn_not_kept`."""
+    with contextlib.suppress(NotUsed):
+        warnings.warn(
+            f"{what} is damaged or of something else, and was not used", NotUsed, stacklevel=3
+        )

@@ -30,7 +30,9 @@ class Heterogeneity(BaseModel):
         largest: examples of the largest client.
         gini: see `gini`.
         label_entropy: mean over clients of the entropy of p_k, in nats.
-        pooled_label_entropy: entropy of p, in nats: that of each client if all were alike.
+        pooled_label_entropy: entropy of the mean over clients of p_k, in nats: that of each client
+            if all were alike. As each client counts the same in both, `label_entropy` is never
+            above it (the entropy is concave); that of p can be below it where sizes differ.
         jensen_shannon: see `jensen_shannon`.
         hellinger: see `hellinger`.
         earth_mover: see `earth_mover`.
@@ -65,6 +67,7 @@ def measure(
         sizes = of_labels
     if of_labels.any():
         label_counts = label_counts[of_labels > 0]
+    pooled = _shares(label_counts).mean(axis=0, keepdims=True)
     low, middle, high = (float(q) for q in np.quantile(sizes, [0.25, 0.5, 0.75]))
     return Heterogeneity(
         smallest=int(sizes.min()),
@@ -72,7 +75,7 @@ def measure(
         largest=int(sizes.max()),
         gini=gini(sizes),
         label_entropy=float(label_entropies(label_counts).mean()),
-        pooled_label_entropy=float(label_entropies(label_counts.sum(axis=0, keepdims=True))[0]),
+        pooled_label_entropy=float(_entropy(pooled)[0]),
         jensen_shannon=jensen_shannon(label_counts),
         hellinger=hellinger(label_counts),
         earth_mover=earth_mover(label_counts),

@@ -16,6 +16,7 @@ from pytest_federated.expectations.bounds import (
     expected_text,
     verdict_on,
 )
+from pytest_federated.metrics.coverage import coverage
 from pytest_federated.metrics.metric import Measuring, Metric, NoValue, metrics
 from pytest_federated.registry.entry import Entry
 from pytest_federated.registry.registry import Registry
@@ -110,6 +111,8 @@ def _judge_of(metric: Entry[Measuring, Metric]) -> Judging:
         bounds = {bound: keys.pop(bound) for bound in spec.bounds}
         limits = Bounds.of(**bounds)
         expected = expected_text(limits, bounds, keys, spec.phrase)
+        if some := coverage(spec, histories[0], keys):
+            expected += f" ({some})"
         values: list[float] = []
         missing: list[str] = []
         for trainings in zip(*histories):

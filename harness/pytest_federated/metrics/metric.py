@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable, Literal, Optional, Protocol
 
@@ -26,11 +26,14 @@ class Reference:
 
     Attributes:
         algorithm: the same scenario, trained by this algorithm; empty for a variant.
+        by_all: whether all clients then take part in every round, whoever does in the scenario, and
+            none of them straggles or attacks.
         variant: another variant of the scenario's matrix, such as ``alpha=100``.
 
     """
 
     algorithm: str = ""
+    by_all: bool = False
     variant: str = ""
 
 
@@ -59,6 +62,8 @@ class Metric(Spec):
         is_wall_time: whether it depends on the machine and its load: judged only on request, and in
             no baseline.
         is_in_every_baseline: whether baselines hold it though nothing is expected of it.
+        accuracies: gives the accuracies of single clients that it is made of, of which a history
+            may have those of some clients only (see `coverage`); None for any other metric.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
 
@@ -77,6 +82,7 @@ class Metric(Spec):
     reference: Optional[Callable[[Any], Reference]] = None
     is_wall_time: bool = False
     is_in_every_baseline: bool = False
+    accuracies: Optional[Callable[[TrainingHistory, Mapping[str, Any]], Sequence[float]]] = None
     column: Optional[int] = None
 
     @property

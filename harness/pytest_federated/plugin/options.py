@@ -369,11 +369,13 @@ def _one_of(text: str, choices: Sequence[str]) -> str:
 
 def _store_folder(config: pytest.Config) -> Optional[Path]:
     """Returns a folder of pytest's cache, which ``--cache-clear`` empties; None where it is off."""
+    from pytest_federated.running.store import FOLDER
+
     cache = getattr(config, "cache", None)
     if cache is None:
         return None
     try:
-        return Path(cache.mkdir("federated"))
+        return Path(cache.mkdir(FOLDER))
     except OSError as error:
         warn_not_kept("pytest's cache", error)
         return None

@@ -151,6 +151,7 @@ def _train_there(
         here = ingredients(scenario, seed, cache=options.cache)
         if not all(here["cached files"]) or not all(expected["cached files"]):
             here["cached files"] = expected["cached files"]  # only one side has the data by now
+        here["CPU"] = expected["CPU"]  # machines of one cluster may differ in the last bits
         if differing := [name for name in expected if here.get(name) != expected[name]]:
             raise RuntimeUnavailable(
                 f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "

@@ -20,7 +20,15 @@ from pytest_federated.user import files as user_files
 from pytest_federated.user.functions import fingerprint_of, fingerprints
 
 # What a training's figures depend on, besides the scenario and our own code.
-_PACKAGES = ("tensorflow", "tensorflow-federated", "keras", "numpy", "scikit-learn", "mlxtend")
+_PACKAGES = (
+    *("tensorflow", "tensorflow-federated", "tensorflow-privacy", "keras", "numpy", "scipy"),
+    *("scikit-learn", "mlxtend"),
+)
+# Variables of the environment that choose kernels, and so rounding; but for those of messages. How
+# many threads compute changes no figure.
+_VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_", "OPENBLAS_CORETYPE")
+_IRRELEVANT = ("TF_CPP_", "TF_NUM_", "ONEDNN_VERBOSE", "DNNL_VERBOSE")
+_INSTRUCTION_SETS = ("avx", "fma", "amx", "sse4", "f16c")  # as the names of the CPU's flags begin
 
 
 def ingredients(
@@ -32,8 +40,9 @@ def ingredients(
     the contents of files that the scenario names and of those that its data set reads from `cache`
     (default: the user's cache folder) and from the caches of other packages, the source of
     pytest-federated, of functions that the scenario names, and of files that registered something
-    it chooses, the versions of packages and of Python, TensorFlow's variables in the environment,
-    and the number of TFF workers, as sums are rounded by their order.
+    it chooses, the versions of packages and of Python, the CPU's instruction sets and the variables
+    in the environment that choose TensorFlow's and NumPy's kernels, and the number of TFF workers,
+    as sums are rounded by their order.
     """
     settings = scenario.settings()
     model = [scenario.model] if scenario.model else []
@@ -51,6 +60,7 @@ def ingredients(
         "pytest-federated": _own_source(),
         "Python": platform.python_version(),
         "machine": platform.machine(),
+        "CPU": _instruction_sets(),
         **versions,
         "environment": _environment(),
     }
@@ -87,9 +97,20 @@ def _version(package: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    quiet = {"TF_CPP_MIN_LOG_LEVEL", "TF_CPP_MAX_VLOG_LEVEL"}
     return {
         name: value
         for name, value in os.environ.items()
-        if name.startswith(("TF_", "XLA_")) and name not in quiet
+        if name.startswith(_VARIABLES) and not name.startswith(_IRRELEVANT)
     }
+
+
+@functools.lru_cache(maxsize=1)
+def _instruction_sets() -> list[str]:
+    """Returns those of the CPU that kernels are chosen by; none where Linux does not list them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    line = next((line for line in lines if line.startswith("flags")), "")
+    flags = line.partition(":")[2].split()
+    return sorted(flag for flag in flags if flag.startswith(_INSTRUCTION_SETS))

@@ -252,7 +252,8 @@ def _train_all(
     reused = 0
     for one in planned.runs(place)[of_look]:
         stopwatch = Stopwatch()
-        history, is_reused = _train(scenario, one, options, Observers((stopwatch, *observers)))
+        watching = Observers((stopwatch, *observers))
+        history, is_reused = _train(planned.case.id, scenario, one, options, watching)
         if options.benchmark:
             history = history.model_copy(update={"seconds": tuple(stopwatch.seconds)})
         histories.append(history)
@@ -265,12 +266,12 @@ def _train_all(
 
 
 def _train(
-    scenario: Scenario, one: Run, options: Options, observer: Observer
+    scenario_id: str, scenario: Scenario, one: Run, options: Options, observer: Observer
 ) -> tuple[TrainingHistory, bool]:
     """Does one training, which the observer watches; and says whether it was done before."""
     observer.begin(one)
     try:
-        history, is_reused = _history(scenario, one.seed, options, observer)
+        history, is_reused = _history(scenario_id, scenario, one.seed, options, observer)
         if is_reused:
             observer.after_round(Progress(history.rounds, None))
     except BaseException:
@@ -281,7 +282,7 @@ def _train(
 
 
 def _history(
-    scenario: Scenario, seed: int, options: Options, observer: Observer
+    scenario_id: str, scenario: Scenario, seed: int, options: Options, observer: Observer
 ) -> tuple[TrainingHistory, bool]:
     """Takes a training from the store, or does it; and says whether it was done before."""
     if options.cluster is None:  # as the key depends on the data
@@ -294,14 +295,13 @@ def _history(
     with store.claim(key):
         if options.reuse and (known := store.read(key)):
             return known, True
-        checkpoints = store.checkpoints(key, options.checkpoint_every)
+        checkpoints = store.checkpoints(key, scenario_id, seed, options.checkpoint_every)
         if checkpoints and not options.resume:
             checkpoints.clear()
         history = train_seed(scenario, seed, options, observer, checkpoints)
         if not _is_cut_off(history, scenario):
             store.add(key, history)
-        if checkpoints:
-            checkpoints.clear()
+        store.clear_checkpoints(scenario_id, seed)
     return history, False
 
 

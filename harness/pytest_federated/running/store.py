@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+import hashlib
+import shutil
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Optional
 
-from pydantic import ValidationError
-
-from pytest_federated.core.errors import warn_not_kept
-from pytest_federated.core.files import write_text
-from pytest_federated.results.store import json_text
+from pytest_federated.core.errors import warn_not_kept, warn_not_used
+from pytest_federated.core.files import write_bytes
+from pytest_federated.results.store import file_name, json_text
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import TrainingHistory
+
+FOLDER = "federated"  # in pytest's cache
+CHECKPOINTS = "checkpoints"
 
 
 class Store:
@@ -39,13 +42,21 @@ class Store:
     def read(self, key: str) -> Optional[TrainingHistory]:
         """Reads the training of that key from the folder.
 
-        None where there is none, or its file is damaged.
+        None where there is none. None, and a warning, where its file is not what `add` wrote for
+        this key: it is damaged, or that of another training.
         """
         if self._folder is None:
             return None
         try:
-            history = TrainingHistory.model_validate_json(self._file(key).read_bytes())
-        except (OSError, ValidationError):
+            digest, _, text = self._file(key).read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        try:
+            if digest != _digest(key, text):
+                raise ValueError
+            history = TrainingHistory.model_validate_json(text)
+        except ValueError:  # pydantic's ValidationError is one
+            warn_not_used("a file of the cache of finished trainings")
             return None
         self._in_memory[key] = history
         return history
@@ -55,8 +66,9 @@ class Store:
         self._in_memory[key] = history
         if self._folder is None:
             return
+        text = json_text(history).encode()
         try:
-            write_text(self._file(key), json_text(history))
+            write_bytes(self._file(key), _digest(key, text) + b"\n" + text)
         except OSError as error:
             warn_not_kept("the cache of finished trainings", error)
 
@@ -81,15 +93,52 @@ class Store:
                 warn_not_kept("the cache of finished trainings", error)
             yield
 
-    def checkpoints(self, key: str, every: Optional[int] = None) -> Optional[Checkpoints]:
+    def checkpoints(
+        self, key: str, scenario_id: str, seed: int, every: Optional[int] = None
+    ) -> Optional[Checkpoints]:
         """Returns the checkpoints of the training of that key; None without a folder.
 
         `every` is a number of rounds; None means every 30 seconds.
         """
         if self._folder is None:
             return None
-        return Checkpoints(self._folder / "checkpoints" / key, every)
+        return Checkpoints(self._checkpoints(scenario_id, seed) / key, every)
+
+    def clear_checkpoints(self, scenario_id: str, seed: int) -> None:
+        """Removes the checkpoints of a scenario and seed that has ended.
+
+        Also those under other keys, from before the scenario or the code was changed.
+        """
+        if self._folder is None:
+            return
+        folder = self._checkpoints(scenario_id, seed)
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # there are those of other seeds, or none
+            folder.parent.rmdir()
+
+    def _checkpoints(self, scenario_id: str, seed: int) -> Path:
+        assert self._folder is not None
+        return self._folder / CHECKPOINTS / _folder_name(scenario_id) / f"seed-{seed}"
 
     def _file(self, key: str) -> Path:
         assert self._folder is not None
-        return self._folder / f"{key}.json"
+        return self._folder / f"{key}.training"
+
+
+def leftover_checkpoints(cache: Path, scenario_ids: Iterable[str]) -> list[Path]:
+    """Returns the folders in pytest's cache folder with checkpoints of scenarios not among these.
+
+    A finished training removes its own.
+    """
+    present = {_folder_name(scenario_id) for scenario_id in scenario_ids}
+    folders = sorted((cache / "d" / FOLDER / CHECKPOINTS).glob("*"))
+    return [folder for folder in folders if folder.name not in present]
+
+
+def _folder_name(scenario_id: str) -> str:
+    return file_name(scenario_id).removesuffix(".json")
+
+
+def _digest(key: str, text: bytes) -> bytes:
+    """Returns the first line of a file: a hash of its key and of the rest."""
+    return hashlib.sha256(key.encode() + b"\n" + text).hexdigest().encode()

@@ -13,6 +13,15 @@ from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.algorithms.algorithm import algorithms
 
+# What a scenario says of who takes part, where all clients do, always and honestly.
+_EVERYBODY = {
+    "per_round": None,
+    "sampling": "uniform",
+    "dropout": None,
+    "stragglers": None,
+    "attacks": None,
+}
+
 
 def compared(case: Case) -> dict[str, Scenario]:
     """Returns, for each expectation that compares, the scenario that it compares with.
@@ -51,6 +60,8 @@ def _other(case: Case, reference: Reference, name: str) -> Scenario:
         raise FederatedError(f"expect.{name}: needs the algorithm {reference.algorithm!r}")
     settings = case.scenario.settings()
     settings["training"]["algorithm"] = reference.algorithm
+    if reference.by_all:
+        settings["clients"] |= _EVERYBODY
     try:
         return Scenario.model_validate({**settings, "expect": {}})
     except ValidationError as error:

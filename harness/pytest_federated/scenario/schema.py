@@ -181,6 +181,22 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _draws_no_client_twice_of_which_one_thing_is_kept(self) -> Scenario:
+        algorithm = algorithms.entry(self.training.algorithm)
+        if (kept := algorithm.spec.keeps_of_clients) and not is_bounded(self.clients.sampling):
+            able = [
+                n + (" with replacement: false" if samplers[n].spec.repeats else "")
+                for n in samplers.names()
+                if not samplers[n].spec.repeats or "replacement" in samplers[n].keywords
+            ]
+            raise problem(
+                "clients.sampling",
+                f"got {kind(self.clients.sampling)}; it may draw a client twice in a round, of "
+                f"which {algorithm.name} keeps {kept}; allowed: {', '.join(able)}",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
         reason = no_epsilon(self.training.aggregator, self.clients.participation)
         if "epsilon" in self.expect and reason:

@@ -2,7 +2,8 @@
 
 TFF itself starts the same binary, but hands it the terminal and does not end it with Python, so
 that a piped pytest never returns. Here the worker writes to a file of its own, is ended by
-`stop`, and is ended by the kernel when this process is gone, however it went.
+`stop`, and is ended by the kernel when this process is gone, however it went. Nobody else can
+connect to it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,22 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import warnings
 from pathlib import Path
-from typing import IO, Any, Optional
+from typing import IO, Any, Callable, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
 from pytest_federated.tff.imports import log_level, missing
 from pytest_federated.tff.internals import worker_binary
+from pytest_federated.tff.port import WorkerPort, has_other_addresses
 
 READY_SECONDS = 60
+_CHANNEL_OPTIONS = [*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0)]
+
+
+class OpenPort(UserWarning):
+    """Others can connect to TFF's worker on this machine."""
 
 
 class LocalWorker:
@@ -34,6 +41,7 @@ class LocalWorker:
         self._threads = threads
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._log: Optional[IO[bytes]] = None
+        self._port: Optional[WorkerPort] = None
         self.channel: Any = None
 
     @property
@@ -58,28 +66,51 @@ class LocalWorker:
             RuntimeUnavailable: the binary is missing, ends at once, or does not answer.
 
         """
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         import grpc
-        import portpicker
 
-        with _one_at_a_time():
-            port = portpicker.pick_unused_port()
-            self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
-            self._spawn(command(port), environment(self._threads))
-            self.channel = grpc.insecure_channel(f"localhost:{port}", CHANNEL_OPTIONS)
-            ready = grpc.channel_ready_future(self.channel)
-            deadline = time.monotonic() + READY_SECONDS
-            while True:
-                with contextlib.suppress(grpc.FutureTimeoutError):
-                    ready.result(timeout=0.2)
-                    return
-                if not self.alive or time.monotonic() > deadline:
-                    ready.cancel()
-                    reason = f"TFF's worker process did not start{self.last_words()}"
-                    self.stop()
-                    raise RuntimeUnavailable(reason)
+        self._port = port = WorkerPort()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
+        self._spawn(command(port.number), environment(self._threads), port.inherited())
+        deadline = time.monotonic() + READY_SECONDS
+        self._wait_until(port.answers, deadline)
 
-    def _spawn(self, command: list[str], environment: dict[str, str]) -> None:
-        """Starts the process from a thread that lives as long as it does.
+        host, connected = port.admit(), threading.Event()
+
+        def follow(state: grpc.ChannelConnectivity) -> None:
+            """Shuts the port while we are connected; a connection that broke is made anew."""
+            with contextlib.suppress(OSError):  # it was closed meanwhile
+                if state is grpc.ChannelConnectivity.READY:
+                    port.shut()
+                    connected.set()
+                else:
+                    port.admit(host)
+
+        self.channel = grpc.insecure_channel(f"ipv4:{host}:{port.number}", _CHANNEL_OPTIONS)
+        self.channel.subscribe(follow, try_to_connect=True)
+        self._wait_until(lambda: connected.wait(0.2), deadline)
+        if not (port.is_private and port.is_shut()) and has_other_addresses():
+            warnings.warn(
+                f"anybody who reaches port {port.number} of this machine can use TFF's worker, "
+                "which asks for no password: this system cannot keep them out (docs/security.md)",
+                OpenPort,
+                stacklevel=1,
+            )
+
+    def _wait_until(self, holds: Callable[[], bool], deadline: float) -> None:
+        while not holds():
+            if not self.alive or time.monotonic() > deadline:
+                raise RuntimeUnavailable(f"TFF's worker process did not start{self.last_words()}")
+            time.sleep(0.01)
+
+    def _spawn(self, command: list[str], environment: dict[str, str], inherited: list[int]) -> None:
+        """Starts the process, with these descriptors, from a thread that lives as long as it does.
 
         The kernel's parent-death signal is sent when the *thread* that forked ends; the caller's
         thread may end long before the worker should.
@@ -96,6 +127,7 @@ class LocalWorker:
                     stdout=self._log,
                     stderr=self._log,
                     env=environment,
+                    pass_fds=inherited,
                     start_new_session=True,  # Ctrl-C is for pytest, which then ends the worker
                 )
             except OSError as error:
@@ -129,6 +161,9 @@ class LocalWorker:
         if self.channel is not None:
             self.channel.close()
             self.channel = None
+        if self._port is not None:
+            self._port.close()
+            self._port = None
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -168,18 +203,3 @@ def environment(threads: Optional[int]) -> dict[str, str]:
             "TF_NUM_INTEROP_THREADS": str(threads + 1),  # as reading of data sets blocks one
         }
     return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level(), **limits}
-
-
-@contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Keeps other processes of pytest-federated of this user from picking the same free port.
-
-    gRPC servers share ports (SO_REUSEPORT): two workers on one port would both start, and each
-    would get some of the other's calls.
-    """
-    import fcntl  # here, as Windows has none and reads this module all the same
-
-    path = Path(tempfile.gettempdir()) / f"pytest-federated-{os.getuid()}.lock"
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

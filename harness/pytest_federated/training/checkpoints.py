@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from pytest_federated.core.errors import warn_not_kept
+from pytest_federated.core.errors import warn_not_kept, warn_not_used
 from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress
 
@@ -21,7 +21,7 @@ _PREFIX = "round-"
 
 
 class Checkpoints(Observer):
-    """The checkpoints of one training, in a folder of their own.
+    """The checkpoints of one training, in a folder of their own, named by the training's key.
 
     One is written when it is due, and where the training is cut off. They are written by TFF's
     `FileProgramStateManager`, each under another name first, so that a reader sees it whole or not
@@ -49,9 +49,14 @@ class Checkpoints(Observer):
         for version in reversed(versions):
             try:
                 text, *leaves = asyncio.run(manager.load(version, structure))
-            except Exception:
+                written = json.loads(text)
+                rounds = tuple(Round.model_validate(r) for r in written["rounds"])
+                is_whole = [r.round for r in rounds] == list(range(1, version + 1))
+                if written["training"] != self._folder.name or not is_whole:
+                    raise ValueError
+            except Exception:  # TensorFlow raises whatever damaged files come to
+                warn_not_used("a checkpoint")
                 continue
-            rounds = tuple(Round.model_validate(r) for r in json.loads(text))
             self._saved, self._at = len(rounds), time.monotonic()
             return Progress(rounds, tf.nest.pack_sequence_as(like, leaves))
         return None
@@ -82,9 +87,10 @@ class Checkpoints(Observer):
 
         if len(progress.rounds) == self._saved:
             return
-        rounds = json.dumps([r.model_dump(mode="json") for r in progress.rounds])
+        rounds = [r.model_dump(mode="json") for r in progress.rounds]
+        text = json.dumps({"training": self._folder.name, "rounds": rounds})
         # A flat list: TensorFlow cannot save tuples beside this release of typing-extensions.
-        leaves = [rounds.encode(), *tf.nest.flatten(progress.state)]
+        leaves = [text.encode(), *tf.nest.flatten(progress.state)]
         self._at = time.monotonic()
         try:
             asyncio.run(self._manager().save(leaves, len(progress.rounds)))

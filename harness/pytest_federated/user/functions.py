@@ -21,7 +21,7 @@ from typing import Annotated, Any, Optional, cast, get_args
 from pydantic import BaseModel, Field
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.user.installed import is_installed
+from pytest_federated.user.installed import is_installed, versions_of
 from pytest_federated.user.modules import place, space, space_of
 from pytest_federated.user.sources import Source, Sources
 from pytest_federated.user.sys_modules import outside
@@ -181,15 +181,16 @@ def _is_users(file: str) -> bool:
 def fingerprint(module: str) -> str:
     """Returns a hash of a module's source and of all the user's modules that it imports.
 
-    They are read, not imported. The standard library and installed packages are left out, except
-    the package that the module itself belongs to. What code imports by computed names, or reads
-    from files, is not seen. Code that exists only in compiled form cannot be read, and counts as
-    different code in each process.
+    They are read, not imported. Of the installed packages that they import it has the versions, and
+    the source of the package that the module itself belongs to. What code imports by computed
+    names, or reads from files, is not seen. Code that exists only in compiled form cannot be read,
+    and counts as different code in each process.
 
     Returns:
         64 hexadecimal digits; the same ones for every module that cannot be found.
     """
-    return _digest(space().sources(module))
+    sources, imported = space().look(module)
+    return _digest(sources, imported - set(sources))
 
 
 def fingerprint_of(files: Iterable[str]) -> str:
@@ -197,8 +198,10 @@ def fingerprint_of(files: Iterable[str]) -> str:
 
     Where the file's folder, the scenario's folders and what is already imported have different
     modules of one name, all of them count. A file that does not exist is code that cannot be read.
+    Installed packages count with their versions.
     """
     sources: dict[str, Source] = {}
+    names: set[str] = set()
     todo = sorted(files)
     seen: set[str] = set()
     while todo:
@@ -213,12 +216,13 @@ def fingerprint_of(files: Iterable[str]) -> str:
         modules, imported = near.look(name)
         sources[file] = Source(Path(file), Path(file).read_bytes())
         sources |= {str(s.file): s for s in modules.values()}
+        names |= imported - set(modules)
         for other in imported - {name}:
             other_file = getattr(outside(other), "__file__", None)
             if other_file and not is_installed(other_file):
                 todo.append(other_file)
             sources |= {str(s.file): s for s in space().look(other, requested="")[0].values()}
-    return _digest({place(source.file): source for source in sources.values()})
+    return _digest({place(source.file): source for source in sources.values()}, names)
 
 
 def files_of(function: Any) -> set[str]:
@@ -272,8 +276,8 @@ def _is_filled(cell: types.CellType) -> bool:
         return False
 
 
-def _digest(sources: Sources) -> str:
-    digest = hashlib.sha256()
+def _digest(sources: Sources, imported: Iterable[str]) -> str:
+    digest = hashlib.sha256(repr(versions_of(imported)).encode())
     for name, source in sorted(sources.items()):
         where = "" if is_installed(source.file) else place(source.file)
         digest.update(repr((name, where, len(source.content))).encode() + source.content)

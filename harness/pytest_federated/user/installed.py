@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import sys
 import sysconfig
+from collections.abc import Iterable
 from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 OURS = __name__.partition(".")[0]
 PACKAGE_FOLDERS = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
@@ -44,3 +47,27 @@ def _is_installed_name(top: str, path: tuple[str, ...]) -> bool:
     installed = [p for p in path if p and p not in scenario_folders and is_installed(p)]
     spec = PathFinder.find_spec(top, installed)
     return spec is not None and spec.origin is not None
+
+
+def versions_of(modules: Iterable[str]) -> list[str]:
+    """Returns the installed distributions that modules of these names come from.
+
+    Each is ``name==version``. Names of Python's own modules, of ours, and of those that no
+    distribution has are left out.
+    """
+    tops = {module.partition(".")[0] for module in modules} - STANDARD - {OURS}
+    return sorted({owner for top in tops if (owner := _distribution_of(top))})
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _distribution_of(top: str) -> Optional[str]:
+    """Returns the distribution of a top-level module: of the same name, or that lists its files."""
+    try:
+        return f"{top}=={version(top)}"
+    except (PackageNotFoundError, ValueError):
+        pass
+    its_files = re.compile(rf"^{re.escape(top)}[/.]", re.MULTILINE)
+    for distribution in distributions():
+        if its_files.search(distribution.read_text("RECORD") or ""):
+            return f"{distribution.metadata['Name']}=={distribution.version}"
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -13,9 +14,12 @@ import pytest
 from forked_programs import Program
 from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
+from pytest_federated.core.errors import NotUsed
+from pytest_federated.running import fingerprint
 from pytest_federated.running.fingerprint import training_key
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.observer import Observer, Progress
 from scenario_texts import LONG, TINY
 
 
@@ -97,9 +101,35 @@ def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
     assert store.read("0" * 64) is None
     store.add("0" * 64, history)
     assert str(store.read("0" * 64)) == str(history)
-    (file,) = tmp_path.glob("*.json")
-    file.write_bytes(file.read_bytes()[:-20])
-    assert store.read("0" * 64) is None
+    (file,) = tmp_path.glob("*.training")
+    whole = file.read_bytes()
+    first, _, text = whole.partition(b"\n")
+    for damaged in (
+        whole[:-20],
+        b"",
+        text,
+        first + b"\n" + text.replace(b"0.5", b"0.9"),
+        first + b"\n" + text.replace(b'"seed": 0', b'"seed": 1'),
+        first + b"\n" + history.model_copy(update={"rounds": ()}).model_dump_json().encode(),
+    ):
+        assert damaged != whole
+        file.write_bytes(damaged)
+        with pytest.warns(NotUsed, match="finished trainings is damaged"):
+            assert store.read("0" * 64) is None
+    file.write_bytes(whole)
+    assert store.read("0" * 64) is not None
+
+
+def test_a_file_of_another_training_is_no_result(tmp_path: Path) -> None:
+    """Though it is whole: one that was copied or renamed in the folder."""
+    done = Round(
+        round=1, clients=1, held_examples=1, examples=1, train_loss=0.5, train_accuracy=0.5
+    )
+    history = TrainingHistory(seed=0, rounds=(done,), client_examples=(1,), test_examples=1)
+    Store(tmp_path).add("0" * 64, history)
+    (tmp_path / f"{'0' * 64}.training").rename(tmp_path / f"{'1' * 64}.training")
+    with pytest.warns(NotUsed):
+        assert Store(tmp_path).read("1" * 64) is None
 
 
 SCENARIO: dict[str, Any] = {
@@ -161,10 +191,24 @@ def test_what_a_training_depends_on(key: str, value: Any) -> None:
 def test_a_training_depends_on_its_seed_and_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    keys = {training_key(plain(), 0), training_key(plain(), 1)}
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    keys.add(training_key(plain(), 0))
-    assert len(keys) == 3
+    first = training_key(plain(), 0)
+    keys = [first, training_key(plain(), 1)]
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "NPY_DISABLE_CPU_FEATURES"):
+        monkeypatch.setenv(name, "0")
+        keys.append(training_key(plain(), 0))
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(fingerprint, "_instruction_sets", lambda: ["avx"])
+    keys.append(training_key(plain(), 0))
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_training_does_not_depend_on_messages_and_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = training_key(plain(), 0)
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "3")
+    assert training_key(plain(), 0) == key
 
 
 def test_a_training_depends_on_who_registered_what_it_uses(
@@ -262,14 +306,41 @@ def test_resumed_training_ends_with_the_very_same_numbers(
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.usefixtures("worker")
 def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> None:
-    key = training_key(plain(), 0)
-    broken = tmp_path / "checkpoints" / key / "round-1"
-    broken.mkdir(parents=True)
-    (broken / "saved_model.pb").write_bytes(b"cut off")
-    result = run(plain(), Options(store=Store(tmp_path), resume=resume))
+    of_seed = tmp_path / "checkpoints" / "s" / "seed-0"
+    for key in (training_key(plain(), 0), "of the scenario as it was before a change"):
+        broken = of_seed / key / "round-1"
+        broken.mkdir(parents=True)
+        (broken / "saved_model.pb").write_bytes(b"cut off")
+    options = Options(store=Store(tmp_path), resume=resume)
+    with pytest.warns(NotUsed) if resume else contextlib.nullcontext():
+        result = run(plain(), options)
     assert [r.round for r in result.histories[0].rounds] == [1, 2]
-    assert not broken.exists()
+    assert not list((tmp_path / "checkpoints").glob("*")), "a finished training needs none"
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_checkpoint_of_another_training_is_no_beginning(tmp_path: Path) -> None:
+    """Though the states have the same structure."""
+    other, own = changed("training.rounds", 4), plain()
+    places = [
+        tmp_path / "checkpoints" / "s" / "seed-0" / training_key(scenario, 0)
+        for scenario in (other, own)
+    ]
+
+    class CutOff(Observer):
+        def after_round(self, progress: Progress) -> bool:
+            if len(progress.rounds) == 1:
+                return False
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(other, Options(store=Store(tmp_path), checkpoint_every=1), [CutOff()])
+    places[0].rename(places[1])
+    assert list(places[1].iterdir())
+    with pytest.warns(NotUsed, match="a checkpoint is damaged"):
+        result = run(own, Options(store=Store(tmp_path), resume=True))
+    assert result.histories == run(own).histories
 
 
 @pytest.mark.usefixtures("tff_programs")

@@ -362,7 +362,7 @@ def test_a_worker_whose_start_is_interrupted_can_be_ended(monkeypatch: pytest.Mo
     monkeypatch.setattr(worker, "threading", names)
     started = worker.LocalWorker()
     with pytest.raises(KeyboardInterrupt):
-        started._spawn(["sleep", "60"], dict(os.environ))
+        started._spawn(["sleep", "60"], dict(os.environ), [])
     assert started.pid and is_running(started.pid)
     pid = started.pid
     started.stop()

@@ -35,6 +35,7 @@ from numpy_reference import (
     sgd,
 )
 from pydantic import ValidationError
+from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.cohort import LocalWork, cohort_of_round, shuffled_examples
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.stragglers.straggler import stragglers
@@ -71,6 +72,62 @@ def test_weighting_by_a_figure_of_the_training(
     ours = measure(data, algorithm=chosen, execution=execution)
     assert_close(ours, reference(data, sgd(data, weigh)))
     assert_far(ours, reference(data, sgd(data)))
+
+
+@both
+@pytest.mark.parametrize("boosted", [False, True], ids=["honest", "boosted"])
+def test_fedprox_weighs_stragglers_by_what_they_hold_if_asked_to(
+    data: FederatedData, boosted: bool, execution: str
+) -> None:
+    """litian96/FedProx, flearn/models/client.py: solve_inner gives num_samples, not what it did."""
+    participation = Participation(
+        stragglers=stragglers.parse({"kind": "epochs", "share": 0.75}),
+        attacks=attacks.parse({"kind": "boost", "share": 0.4, "factor": 2.0}) if boosted else None,
+    )
+    mu, epochs = 0.5, 4
+
+    def measured(weighting: str) -> tuple[list[Weights], list[Weights]]:
+        """The weights after each round, and those of the reference."""
+        chosen = {"kind": "fedprox", "mu": mu, "weighting": weighting}
+        settings = Training.model_validate(
+            {**BASE, "local_epochs": epochs, "algorithm": chosen, "execution": execution}
+        )
+        trainer = trainer_for(MODEL, settings, data, COHORT, participation.scales_updates)
+        weights = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
+        ours, theirs = [], []
+        for step in steps(data, MODEL, settings, COHORT, SEED, participation=participation):
+            ours.append([np.asarray(w) for w in trainer.algorithm.weights(step.state).trainable])
+            number = step.round.round
+            cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, participation)
+            assert step.round.stragglers == 3
+            total, mass = [np.zeros_like(w) for w in weights], 0.0
+            for held, done, factor in zip(cohort.examples, cohort.steps, cohort.factors):
+                own, processed = weights, 0
+                cut = [slice(begin, begin + 8) for begin in range(0, len(held), 8)] * epochs
+                for batch in cut[:done]:
+                    x, y = (
+                        held.x[batch].reshape(len(held.y[batch]), -1).astype(np.float64),
+                        held.y[batch],
+                    )
+                    down = gradient(own, x, y)
+                    own = [
+                        w - RATE * (g + mu * (w - start)) for w, g, start in zip(own, down, weights)
+                    ]
+                    processed += len(y)
+                counted = len(held) if weighting == "examples_held" else processed
+                total = [
+                    t + counted * factor * (w - start) for t, w, start in zip(total, own, weights)
+                ]
+                mass += counted
+            weights = [w + t / mass for w, t in zip(weights, total)]
+            theirs.append(weights)
+        return ours, theirs
+
+    by_held, expected = measured("examples_held")
+    assert_close(by_held, expected)
+    by_processed, expected = measured("examples")
+    assert_close(by_processed, expected)
+    assert_far(by_held, by_processed)
 
 
 @both

@@ -18,14 +18,20 @@ def noise(
     rng: np.random.Generator,
     *,
     level: Annotated[float, Field(gt=0, allow_inf_nan=False, description="Largest variance.")],
+    as_published: Annotated[
+        bool, Field(description="`level` is the largest standard deviation, and client 1 has none.")
+    ] = False,
 ) -> np.ndarray:
     """Gaussian noise whose variance grows from client to client, up to `level`.
 
-    Client i of N (from 1) has variance `level` * i / N; an example's noise is the same in every
-    round. Values may leave the data's range.
+    Client i of N (from 1) has variance `level` * i / N, as in the paper; an example's noise is the
+    same in every round. Values may leave the data's range. The code of the paper takes `level` for
+    a standard deviation and counts from 0: with `as_published` client i has the deviation
+    `level` * (i - 1) / (N - 1). (That code draws noise anew whenever it reads an example.)
 
     Source: Li et al., Federated Learning on Non-IID Data Silos (NIID-Bench), ICDE 2022, section
-    IV-B ("noise-based feature imbalance"), arXiv:2102.02079.
+    IV-B ("noise-based feature imbalance"), arXiv:2102.02079; its code: Xtra-Computing/NIID-Bench,
+    experiments.py (noise_level) and utils.py (AddGaussianNoise).
 
     Raises:
         DataError: the features are not real numbers.
@@ -33,7 +39,10 @@ def noise(
     """
     if not np.issubdtype(x.dtype, np.floating):
         raise DataError(f"the shift noise needs features that are real numbers, not {x.dtype}")
-    deviation = np.sqrt(level * (holder.client + 1) / holder.clients)
+    if as_published:
+        deviation = level * holder.place
+    else:
+        deviation = np.sqrt(level * (holder.client + 1) / holder.clients)
     return x + deviation * rng.standard_normal(x.shape, np.float32)
 
 

@@ -12,16 +12,17 @@ from pytest_federated.data.splits.partition import Pool, deal, drawn, splits
 def dirichlet_priors(pool: Pool, rng: np.random.Generator, *, alpha: Alpha) -> np.ndarray:
     """Draws the labels of each client from a distribution of its own, from Dirichlet(alpha).
 
-    Skews labels only: sizes differ by one at most, or are those of clients.size. Examples are
-    drawn without replacement and all are dealt, so that a client whose labels have run out takes
-    what is left; with alpha near 0 the clients are therefore less skewed than their
-    distributions. `alpha` is the concentration for each label, as most code has it; the alpha of
-    Hsu et al. is that times the number of labels.
+    Skews labels only: sizes differ by one at most, or are those of clients.size. All clients draw
+    at once, without replacement, and all examples are dealt, so that a client whose labels have run
+    out takes what is left; with alpha near 0 all clients are therefore less skewed than their
+    distributions. The code for Hsu et al. fills one client after the other, which leaves the first
+    ones more skewed: the split dirichlet_sequential. `alpha` is the concentration for each label,
+    as most code has it; the alpha of Hsu et al. is that times the number of labels.
 
-    Source: T.-M. H. Hsu, H. Qi, M. Brown, Measuring the Effects of Non-Identical Data
-    Distribution for Federated Visual Classification, arXiv:1909.06335, section 3; with sizes, D.
-    A. E. Acar et al., Federated Learning Based on Dynamic Regularization, ICLR 2021,
-    arXiv:2111.04263 (the client-inner-dirichlet of FedLab, InnerDirichlet of flwr-datasets).
+    Source: D. A. E. Acar et al., Federated Learning Based on Dynamic Regularization, ICLR 2021,
+    arXiv:2111.04263 (the client-inner-dirichlet of FedLab, InnerDirichlet of flwr-datasets); the
+    distributions are those of T.-M. H. Hsu, H. Qi, M. Brown, Measuring the Effects of Non-Identical
+    Data Distribution for Federated Visual Classification, arXiv:1909.06335, section 3.
     """
     supply = np.bincount(pool.labels, minlength=pool.classes)
     present = np.flatnonzero(supply)

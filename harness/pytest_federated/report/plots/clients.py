@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Optional
 
+from pytest_federated.metrics.coverage import measured_clients
 from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, GREEN, INK, Picture
 from pytest_federated.results.record import Result
@@ -27,9 +28,11 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
     tuned = [sorted(h.personalized_accuracy) for h in result.histories if h.personalized_accuracy]
     every = [a for accuracies in common for a in accuracies]
     mean = statistics.fmean(every)
+    some = measured_clients(result.histories, common)
+    measured = f", {some}" if some else ""
     alt = (
-        f"Accuracy by client of {result.id}, sorted: {min(every):.3f} at the worst client, "
-        f"{max(every):.3f} at the best, mean {mean:.3f}."
+        f"Accuracy by client of {result.id}{measured}, sorted: {min(every):.3f} at the worst "
+        f"client, {max(every):.3f} at the best, mean {mean:.3f}."
     )
 
     def draw(axes: Axes) -> None:
@@ -47,7 +50,8 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
                     label=None if place else label,
                 )
         axes.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
-        axes.set(xlabel="clients, from the worst to the best", ylabel="accuracy", ylim=(0, 1.02))
+        order = "from the worst to the best"
+        axes.set(xlabel=f"{some or 'clients'}, {order}", ylabel="accuracy", ylim=(0, 1.02))
         if tuned:
             axes.legend(loc="lower right", fontsize=8)
 

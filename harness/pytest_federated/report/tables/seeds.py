@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Optional
 
-from pytest_federated.metrics.measure import columns, keys_in
-from pytest_federated.metrics.metric import metrics
+from pytest_federated.metrics.coverage import coverage
+from pytest_federated.metrics.measure import Measure, columns, keys_in
+from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.statistics import deviation_of, mean_of
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.report.tables.table import EMPTY, Table, tables
@@ -21,16 +22,17 @@ def seed_table(result: Result) -> Table:
     """
     measures = columns()
     by_title: dict[str, list[Optional[float]]] = {
-        measure.title: measure.values(result) for measure in measures
+        _heading(measure, result): measure.values(result) for measure in measures
     }
     titles = {measure.name: measure.title for measure in measures}
-    counts = {measure.title for measure in measures if measure.spec.scale == "count"}
+    counts = {_heading(measure, result) for measure in measures if measure.spec.scale == "count"}
     for verdict in result.verdicts:
         name = verdict.expectation
         if name in titles and not _has_other_keys(result, name):
             continue
         if len(verdict.figures) == len(result.histories):
-            by_title.setdefault(name, list(verdict.figures))
+            some = coverage(spec_of(name), result.histories, keys_in(result, name))
+            by_title.setdefault(_with(name, some), list(verdict.figures))
     shown = {
         title: column
         for title, column in by_title.items()
@@ -47,6 +49,15 @@ def seed_table(result: Result) -> Table:
         rows.append(["mean", *(figure(mean_of(column)) for column in known)])
         rows.append(["standard deviation", *(figure(deviation_of(c), 2) for c in known)])
     return Table(rows, ["seed", *shown])
+
+
+def _heading(measure: Measure, result: Result) -> str:
+    some = coverage(measure.spec, result.histories, measure.keys(result))
+    return _with(measure.title, some)
+
+
+def _with(title: str, some: str) -> str:
+    return f"{title} ({some.removesuffix(' clients')})" if some else title
 
 
 def _has_other_keys(result: Result, name: str) -> bool:

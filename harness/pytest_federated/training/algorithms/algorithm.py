@@ -118,9 +118,9 @@ class TffComposition:
     distributor: str = "the weights"
 
 
-# How much a client counts in the mean: by its examples, all the same, or by one of the figures
-# that TFF's metrics give of its training.
-Weighting = Literal["examples", "uniform", "num_batches", "loss"]
+# How much a client counts in the mean: by the examples that it processed or that it holds, all the
+# same, or by one of the figures that TFF's metrics give of its training.
+Weighting = Literal["examples", "examples_held", "uniform", "num_batches", "loss"]
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,8 @@ class AlgorithmSpec(Spec):
         unused: keys of `training` that it has no use for.
         by_round: it depends on how many rounds there are.
         by_population: it depends on how many clients there are.
+        keeps_of_clients: what it keeps of each client from round to round; a client that came twice
+            in a round would have two of them, and only one could be kept.
         has_no_global_model: its clients do not end with one model that all share.
         unprotected: what clients send that does not go through the aggregator, and so without
             noise.
@@ -195,6 +197,7 @@ class AlgorithmSpec(Spec):
     unused: tuple[str, ...] = ()
     by_round: bool = False
     by_population: bool = False
+    keeps_of_clients: str = ""
     has_no_global_model: bool = False
     unprotected: str = ""
     refuses: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,7 @@ from pytest_federated.training.algorithms.algorithm import (
 )
 from pytest_federated.training.engine.packed import packed_algorithm
 from pytest_federated.training.engine.standard import TffAlgorithm
-from pytest_federated.training.engine.update_scaling import scaled
+from pytest_federated.training.engine.update_scaling import scaled, weighted_by_held
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Algorithm:
     """FedAvg: clients' changes averaged, weighted by their numbers of examples.
 
-    `weighting` can also be uniform, or a figure of the client's own training in the round:
+    These are the examples that it processed in the round, as TFF counts them, so that of two
+    clients of a size the one that straggles counts for less; with examples_held both count the
+    same. `weighting` can also be uniform, or a figure of the client's own training in the round:
     num_batches, its number of local steps, or loss, its mean loss while it trained, so that
     clients that the model serves badly count for more. With a server optimizer other than SGD at
     rate 1.0 it is FedOpt (Reddi et al., ICLR 2021). Built by
@@ -53,9 +55,12 @@ def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Alg
             weighting,
             aggregator=inputs.aggregator,
         )
+    weightings = tff.learning.ClientWeighting
+    if weighting == "examples_held":
+        work = client_training(inputs.model, inputs.client_optimizer, weightings.UNIFORM)
+        return compose(inputs, weighted_by_held(work), takes_held=True)
     if weighting not in ("examples", "uniform"):
         return _weighted_by_metric(inputs, weighting)
-    weightings = tff.learning.ClientWeighting
     client_weighting = weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
     if inputs.scaled or inputs.aggregator is not None:  # as the builder below, of the same parts
         work = client_training(inputs.model, inputs.client_optimizer, client_weighting)
@@ -127,7 +132,7 @@ def _weighted_by_metric(inputs: AlgorithmInputs, key: str) -> Algorithm:
     return compose(inputs, templates.ClientWorkProcess(initialize, next_round))
 
 
-def compose(inputs: AlgorithmInputs, client_work: Any) -> Algorithm:
+def compose(inputs: AlgorithmInputs, client_work: Any, takes_held: bool = False) -> Algorithm:
     """TFF's broadcast, aggregator and finalizer around a client work of our own."""
     tff: Any = import_tff()
     templates = tff.learning.templates
@@ -148,4 +153,4 @@ def compose(inputs: AlgorithmInputs, client_work: Any) -> Algorithm:
         aggregator.create(weights_type.trainable, tff.TensorType(np.float32)),
         templates.build_apply_optimizer_finalizer(inputs.server_optimizer, weights_type),
     )
-    return TffAlgorithm(process, takes_factors=inputs.scaled)
+    return TffAlgorithm(process, takes_factors=inputs.scaled, takes_held=takes_held)

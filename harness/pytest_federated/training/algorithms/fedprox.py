@@ -41,8 +41,15 @@ def fedprox(
     and so drives the clients away from w0 (tests/integration/training/
     test_numpy_reference.py shows it).
 
+    By default clients are weighted by the examples that they process in a round, as in TFF; the
+    authors' code takes those that they hold, whatever a straggler gets done: `weighting:
+    examples_held`. Where nobody straggles the two are the same. Algorithm 2 draws clients with
+    probabilities in proportion to their examples and averages uniformly: `weighting: uniform` with
+    the sampling by_size.
+
     Source: Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020, equation 2 and
-    algorithm 2, arXiv:1812.06127.
+    algorithm 2, arXiv:1812.06127; the authors' code: litian96/FedProx, flearn/models/client.py
+    (solve_inner gives num_samples) and flearn/trainers/fedbase.py (aggregate).
     """
     if mu:
         inputs = replace(inputs, client_optimizer=_proximal(inputs.client_optimizer, mu))

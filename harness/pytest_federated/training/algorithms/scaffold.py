@@ -32,6 +32,7 @@ class State(NamedTuple):
 @algorithms(
     "scaffold",
     by_population=True,
+    keeps_of_clients="a control variate",
     unprotected="the changes of its control variates",
     traffic=lambda s: (s.weights + s.trainable, 2 * s.trainable),
     tff=TffComposition(
@@ -49,7 +50,9 @@ def scaffold(
     A local step goes along g - c_i + c, where c_i is the client's control variate and c the mean
     over all clients. After its steps, K of them at rate eta, a client sets c_i to
     c_i - c + (x - y) / (K eta), the paper's option II, x and y being the weights before and after.
-    The paper averages uniformly. Needs plain SGD as client optimizer. The control variates of all
+    The paper averages uniformly. Needs plain SGD as client optimizer, and a sampling that draws no
+    client twice in a round: of its two changes of c_i only one would be kept, while c moved by
+    both. The control variates of all
     clients are kept in memory, as large as a model each. Composed of TFF's distributor,
     aggregator and finalizer, with a client work of our own.
 

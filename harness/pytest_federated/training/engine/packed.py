@@ -351,6 +351,7 @@ def _train_stack(
             is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
             weight = {
                 "examples": processed / epochs,
+                "examples_held": tf.cast(end - begin, tf.float32),
                 "uniform": tf.constant(1.0),
                 "num_batches": tf.cast(all_steps[client], tf.float32),
                 "loss": metrics["loss"] / processed,

@@ -12,7 +12,7 @@ from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.algorithms.algorithm import Algorithm
-from pytest_federated.training.engine.update_scaling import FACTOR
+from pytest_federated.training.engine.update_scaling import FACTOR, HELD
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -45,7 +45,9 @@ class LearningProcess(Protocol):
 class TffAlgorithm(Algorithm):
     """A TFF learning process as an `Algorithm`: each client has a data set of its own."""
 
-    def __init__(self, process: LearningProcess, takes_factors: bool = False) -> None:
+    def __init__(
+        self, process: LearningProcess, takes_factors: bool = False, takes_held: bool = False
+    ) -> None:
         """Adapts a process.
 
         Args:
@@ -53,10 +55,13 @@ class TffAlgorithm(Algorithm):
                 under `client_work`, `train` in its metrics.
             takes_factors: whether each example comes with the factor by which its client
                 multiplies its update, as `engine.update_scaling.scaled` has it.
+            takes_held: whether each comes with the number of examples that its client holds, as
+                `engine.update_scaling.weighted_by_held` has it.
         """
         self.process = process
         self.computation = process.next
         self._takes_factors = takes_factors
+        self._takes_held = takes_held
 
     @property
     def scales_updates(self) -> bool:
@@ -90,7 +95,9 @@ class TffAlgorithm(Algorithm):
             steps: int (clients,), local steps that each does; all epochs when None.
             factors: float32 (clients,), what each multiplies its update by; 1 when None.
         """
-        return arguments(cohort, work, steps, factors if self._takes_factors else None)
+        return arguments(
+            cohort, work, steps, factors if self._takes_factors else None, self._takes_held
+        )
 
 
 def arguments(
@@ -98,15 +105,20 @@ def arguments(
     work: LocalWork,
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
+    with_held: bool = False,
 ) -> list[tf.data.Dataset]:
     """Returns what each client trains on: its batches, `work.epochs` times over.
 
     Of these the first ones where `steps`, int (clients,), says how many; each example with
-    its client's factor where `factors`, float32 (clients,), are given.
+    its client's number of examples, float32, if `with_held`, and with its client's factor where
+    `factors`, float32 (clients,), are given.
     """
     import tensorflow as tf
 
     columns: list[Any] = [OrderedDict(x=client.x, y=client.y) for client in cohort]
+    if with_held:
+        for client in columns:
+            client[HELD] = np.full(len(client["y"]), len(client["y"]), np.float32)
     if factors is not None:
         for client, factor in zip(columns, factors):
             client[FACTOR] = np.full(len(client["y"]), factor, np.float32)

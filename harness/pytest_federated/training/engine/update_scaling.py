@@ -1,22 +1,57 @@
-"""Clients that multiply their update by a factor, which comes with each example of their data.
+"""Clients with a number of their own, which comes with each example of their data.
 
-TFF gives a client's data to its client work alone, and the aggregator does not know who sent what.
+By it a client multiplies its update, or its weight in the mean. TFF gives a client's data to its
+client work alone, and the aggregator does not know who sent what.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 from pytest_federated.tff.imports import import_tff
 
 FACTOR = "factor"
+HELD = "held"
 
 
 def scaled(work: Any) -> Any:
-    """A `tff.learning.templates.ClientWorkProcess` on data of which each example has a factor."""
+    """A `tff.learning.templates.ClientWorkProcess` whose clients multiply their updates.
+
+    Each example has its client's factor.
+    """
+    import tensorflow as tf
+
+    templates = import_tff().learning.templates
+
+    def multiply(factor: Any, result: Any) -> Any:
+        update = tf.nest.map_structure(lambda part: factor * part, result.update)
+        return templates.ClientResult(update, result.update_weight)
+
+    return _by_client(work, FACTOR, multiply)
+
+
+def weighted_by_held(work: Any) -> Any:
+    """A `tff.learning.templates.ClientWorkProcess` that weighs clients by the examples they hold.
+
+    Each example has its client's number of them. The weights of `work` are uniform, and 0 for a
+    client whose update is not finite.
+    """
+    templates = import_tff().learning.templates
+
+    def weigh(held: Any, result: Any) -> Any:
+        return templates.ClientResult(result.update, held * result.update_weight)
+
+    return _by_client(work, HELD, weigh)
+
+
+def _by_client(work: Any, column: str, change: Callable[[Any, Any], Any]) -> Any:
+    """The client work `work` on data with one more column; `change` takes its value and a result.
+
+    The value is 1 for a client without examples.
+    """
     import tensorflow as tf
 
     tff: Any = import_tff()
@@ -26,24 +61,23 @@ def scaled(work: Any) -> Any:
     batch = tff.structure.to_elements(data_type.member.element)
     given_type = tff.SequenceType(
         tff.StructWithPythonType(
-            [*batch, (FACTOR, tff.TensorType(np.float32, (None,)))], OrderedDict
+            [*batch, (column, tff.TensorType(np.float32, (None,)))], OrderedDict
         )
     )
 
     @tff.tensorflow.computation(given_type)
-    def without_factor(data: Any) -> Any:
+    def without_column(data: Any) -> Any:
         return data.map(lambda received: OrderedDict((key, received[key]) for key, _ in batch))
 
     @tff.tensorflow.computation(result_type, given_type)
-    def multiplied(result: Any, data: Any) -> Any:
-        factor = data.take(1).reduce(tf.constant(1.0), lambda _, received: received[FACTOR][0])
-        update = tf.nest.map_structure(lambda part: factor * part, result.update)
-        return templates.ClientResult(update, result.update_weight)
+    def changed(result: Any, data: Any) -> Any:
+        value = data.take(1).reduce(tf.constant(1.0), lambda _, received: received[column][0])
+        return change(value, result)
 
     @tff.federated_computation(state_type, weights_type, tff.FederatedType(given_type, tff.CLIENTS))
     def next_round(state: Any, weights: Any, data: Any) -> Any:
-        output = work.next(state, weights, tff.federated_map(without_factor, data))
-        result = tff.federated_map(multiplied, (output.result, data))
+        output = work.next(state, weights, tff.federated_map(without_column, data))
+        result = tff.federated_map(changed, (output.result, data))
         return tff.templates.MeasuredProcessOutput(output.state, result, output.measurements)
 
     return templates.ClientWorkProcess(work.initialize, next_round)

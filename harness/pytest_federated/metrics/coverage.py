@@ -1,0 +1,32 @@
+"""How many clients a metric of clients was measured on, where that is not all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_federated.metrics.metric import Metric
+from pytest_federated.training.history import TrainingHistory
+
+
+def coverage(metric: Metric, histories: Sequence[TrainingHistory], keys: Mapping[str, Any]) -> str:
+    """Returns ``812 of 3,400 clients``, or nothing for a metric of all clients or none."""
+    if metric.accuracies is None:
+        return ""
+    return measured_clients(histories, [metric.accuracies(h, keys) for h in histories])
+
+
+def measured_clients(
+    histories: Sequence[TrainingHistory], accuracies: Sequence[Sequence[float]]
+) -> str:
+    """Returns ``812 of 3,400 clients``, from each training's accuracies; nothing if of all.
+
+    The worst of some clients is no bound for the others, so whoever reads the figure has to know.
+    Where seeds differ: ``812 to 840 of 3,400 clients``.
+    """
+    measured = sorted({len(of_clients) for of_clients in accuracies} - {0})
+    population = max((len(history.client_examples) for history in histories), default=0)
+    if not measured or measured[0] >= population:
+        return ""
+    counts = " to ".join(f"{count:,}" for count in sorted({measured[0], measured[-1]}))
+    return f"{counts} of {population:,} clients"
