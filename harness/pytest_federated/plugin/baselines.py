@@ -34,6 +34,7 @@ from pytest_federated.expectations.regression import (
     timed,
     unmeasured,
 )
+from pytest_federated.plugin.against import against
 from pytest_federated.plugin.options import session_options
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.results.record import Compared, Result
@@ -60,8 +61,8 @@ class Settled(NamedTuple):
 
     Attributes:
         result: the result with the verdicts on the baseline, and failed if one of them says so.
-        kind: same, better, worse, undecided, stale, missing, incomplete, not compared, written, as
-            before or kept; empty where baselines are ignored.
+        kind: same, better, worse, undecided, stale, missing, new, incomplete, not compared,
+            written, as before or kept; empty where baselines are ignored.
         details: more about the kind; may be empty.
 
     """
@@ -89,13 +90,15 @@ def settle(config: pytest.Config, result: Result, beside: Path, rerun: Rerun) ->
 
     """
     session = session_options(config)
-    if session.baseline == "ignore" or result.status == "skipped":
+    if result.status == "skipped" or (session.baseline == "ignore" and not session.against):
         return Settled(result)
     path = baseline_file(beside, result.id)
     if session.baseline == "update":
         return _update(result, path, rerun)
     if result.status in ("diverged", "not judged"):
         return Settled(result, "not compared", result.reason)
+    if session.against:
+        return _check_against(config, result, beside, rerun)
     baseline = read_baseline(path)
     if baseline is None:
         return _missing(result, path, session.strict)
@@ -104,7 +107,49 @@ def settle(config: pytest.Config, result: Result, beside: Path, rerun: Rerun) ->
             f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
             "--fed-baseline=update writes it anew"
         )
-    return _check(config, result, baseline, rerun)
+    return _check(config, result, _Reference(baseline, baseline.seeds, lambda: baseline), rerun)
+
+
+class _Reference(NamedTuple):
+    """What a result is compared with.
+
+    Attributes:
+        baseline: its figures.
+        seeds: all that it can have.
+        on_all: gets the figures of all these.
+
+    """
+
+    baseline: Baseline
+    seeds: Sequence[int]
+    on_all: Callable[[], Baseline]
+
+
+def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rerun) -> Settled:
+    """Compares a result with the same scenario at the revision of ``--fed-against``."""
+    revision = against(config)
+    before = revision.result(result.id) if revision else None
+    if revision is None or before is None or not before.histories:
+        why = before.reason if before else "it was not run there"
+        return Settled(result, "new", why)
+    if before.status in ("diverged", "errored", "not reached"):
+        return Settled(result, "not compared", f"{before.status} there: {before.reason}")
+    own = _seeds(result)
+    seeds = seeds_to_run(own, max(SEEDS, session_options(config).decide or 0, len(own)))
+
+    def on_all() -> Baseline:
+        wider = revision.result_on_seeds(result.id, file, len(seeds))
+        if wider is None or len(wider.histories) < len(seeds):
+            raise FederatedError(
+                f"{result.id}: {revision.name} has no result on {len(seeds)} seeds"
+            )
+        return _baseline(wider)
+
+    return _check(config, result, _Reference(_baseline(before), seeds, on_all), rerun)
+
+
+def _baseline(result: Result) -> Baseline:
+    return baseline_of(result, without=timed(), keys=keys_of(result))
 
 
 def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
@@ -115,8 +160,7 @@ def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
     of_all = rerun(seeds) if len(seeds) > len(result.histories) else result
     if of_all.status == "diverged":
         return Settled(result, "kept", f"with more seeds, {of_all.reason}")
-    baseline = baseline_of(of_all, without=timed(), keys=keys_of(of_all))
-    is_new = write_baseline(baseline, path)
+    is_new = write_baseline(_baseline(of_all), path)
     return Settled(result, "written" if is_new else "as before")
 
 
@@ -131,8 +175,8 @@ def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
     return Settled(result, "missing", details)
 
 
-def _check(config: pytest.Config, result: Result, baseline: Baseline, rerun: Rerun) -> Settled:
-    session = session_options(config)
+def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun) -> Settled:
+    session, baseline = session_options(config), reference.baseline
     if keys := changed(_normal(baseline), trained_settings(result.settings)):
         return _stale(result, baseline, "of another scenario", keys)
     if names := unmeasured(result, baseline):
@@ -141,7 +185,7 @@ def _check(config: pytest.Config, result: Result, baseline: Baseline, rerun: Rer
         why += f"; {_way_out(baseline)}"
         settled = _failed(result, f"not compared: {why}") if session.strict else result
         return Settled(settled, "not compared", why)
-    compared = _looked_twice(config, result, baseline, rerun)
+    compared = _looked_twice(config, result, reference, rerun)
     result = result.model_copy(update={"compared": compared})
     by_change = {
         change: [c for c in compared if c.change == change]
@@ -171,7 +215,7 @@ def _check(config: pytest.Config, result: Result, baseline: Baseline, rerun: Rer
 
 
 def _looked_twice(
-    config: pytest.Config, result: Result, baseline: Baseline, rerun: Rerun
+    config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun
 ) -> tuple[Compared, ...]:
     """Compares on the seeds of the run, and where that may be worse on all of the baseline's.
 
@@ -179,16 +223,19 @@ def _looked_twice(
     """
     session = session_options(config)
     level, margins = level_for(config.stash.get(_COMPARED, 1)), session.margin
-    has_more = not set(baseline.seeds) <= {*_seeds(result)}
+    has_more = not set(reference.seeds) <= {*_seeds(result)}
     share = FIRST_LOOK if has_more else 1.0
-    compared = compare_with_baseline(result, baseline, level=share * level, margins=margins)
+    compared = compare_with_baseline(
+        result, reference.baseline, level=share * level, margins=margins
+    )
     is_open = session.decide and any(c.change == "undecided" for c in compared)
     if not has_more or not (is_open or leans_to_worse(compared)):
         return compared
-    of_all = rerun(baseline.seeds)
+    of_all = rerun(reference.seeds)
     if of_all.status == "diverged":
         return (Compared(metric="baseline", change="worse", passed=False, note=of_all.reason),)
-    return compare_with_baseline(of_all, baseline, level=(1 - share) * level, margins=margins)
+    level *= 1 - share
+    return compare_with_baseline(of_all, reference.on_all(), level=level, margins=margins)
 
 
 def _undecided(config: pytest.Config, result: Result, text: str) -> Result:

@@ -38,6 +38,7 @@ class SessionOptions:
     decide: Optional[int] = None
     baseline: Literal["check", "update", "ignore"] = "ignore"
     margin: Mapping[str, float] = field(default_factory=dict[str, float])
+    against: Optional[str] = None
     strict: bool = False
     no_cache: bool = False
     benchmark: bool = False
@@ -216,6 +217,11 @@ SETTINGS = (
         "the least differences from a baseline that matter, in place of those of the files",
         _margins,
     ),
+    Setting(
+        "--fed-against",
+        "REVISION",
+        "compare with the same scenarios run with the code of this git revision",
+    ),
 )
 
 SWITCHES = (
@@ -263,9 +269,15 @@ def session_options(config: pytest.Config) -> SessionOptions:
         for switch in SWITCHES:
             key = _ini_key(switch.flag)
             values[switch.name] = bool(config.getoption(key) or config.getini(key))
-        config.stash[_OPTIONS] = SessionOptions(
+        options = SessionOptions(
             **{name: value for name, value in values.items() if value is not None}
         )
+        if options.against and options.baseline != "ignore":
+            raise pytest.UsageError(
+                "--fed-against compares with a revision, in place of the files that "
+                f"--fed-baseline={options.baseline} is about; leave one of them out"
+            )
+        config.stash[_OPTIONS] = options
     return config.stash[_OPTIONS]
 
 
@@ -293,7 +305,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
     from pytest_federated.running.store import Store
 
     session = session_options(config)
-    uses_baselines = session.baseline in ("check", "update")
+    uses_baselines = session.baseline in ("check", "update") or bool(session.against)
     config.stash[_RUN_OPTIONS] = Options(
         seeds=session.seeds,
         rounds=session.rounds,
