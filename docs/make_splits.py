@@ -6,6 +6,7 @@ tests/integration/docs/test_documentation.py compares what is committed with wha
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
 from pathlib import Path
@@ -70,6 +71,9 @@ NAMES: dict[str, dict[str, dict[str, Any]]] = {
             "split": {"kind": "labels_per_client", "labels": 2}
         },
     },
+    "google-research/federated": {
+        "load_cifar10_federated": {"split": {"kind": "dirichlet_sequential", "alpha": 1.0}},
+    },
     "NIID-Bench": {
         "homo": {"split": "iid"},
         "noniid-labeldir": {"split": _DIRICHLET},
@@ -110,9 +114,16 @@ def main() -> None:
     """Writes the page and its pictures into the folder named on the command line, or here."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     (folder / "splits").mkdir(parents=True, exist_ok=True)
-    parts = [INTRODUCTION, "## Splits: who gets which examples\n", _contents()]
+    (folder / "splits.md").write_text(page(), encoding="utf-8")
     for name in splits.names():
-        parts.append(_split(name, folder))
+        data, clients = _example(name)
+        label_map(data.label_counts, data.names, clients, folder / "splits" / f"{name}.svg")
+
+
+def page() -> str:
+    """The page, which shows a picture of each split."""
+    parts = [INTRODUCTION, "## Splits: who gets which examples\n", _contents()]
+    parts += [_split(name) for name in splits.names()]
     parts += [
         "## What others call them\n",
         "For scenarios from papers that used one of these; the numbers are examples.\n",
@@ -131,7 +142,7 @@ def main() -> None:
         "its examples are read. The common test set is left as it is.\n"
     )
     parts += [as_entry(shifts[name], "") for name in shifts.names()]
-    (folder / "splits.md").write_text("\n".join(parts), encoding="utf-8")
+    return "\n".join(parts)
 
 
 def _contents() -> str:
@@ -150,14 +161,18 @@ def _names() -> str:
     return "\n".join([*rows, ""])
 
 
-def _split(name: str, folder: Path) -> str:
+@functools.cache
+def _example(name: str) -> tuple[FederatedData, str]:
+    """A split's example, and the YAML that describes its clients."""
     spec = splits[name].spec
     split = {"kind": name, **spec.example} if spec.example else name
     count = {} if spec.example_clients is None else {"count": spec.example_clients}
-    chosen = {**count, "split": split}
-    data = made(chosen)
-    shown = as_yaml(chosen)
-    label_map(data.label_counts, data.names, shown, folder / "splits" / f"{name}.svg")
+    clients = {**count, "split": split}
+    return made(clients), as_yaml(clients)
+
+
+def _split(name: str) -> str:
+    data, shown = _example(name)
     found = measure(data.label_counts, data.unused)
     figures = (
         f"Here: {found.smallest} to {found.largest} examples, Gini {figure(found.gini, 2)}; label "

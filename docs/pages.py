@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from pytest_federated.registry.choice import CHOICE
 from pytest_federated.registry.entry import Entry
 
 _WORDS = {"number": "a number", "integer": "an integer", "string": "text", "object": "a mapping"}
@@ -46,8 +47,10 @@ def _allowed(told: dict[str, Any], key: str = "") -> str:
         return f"list: {_allowed(told['items'])}"
     if told.get("type") == "boolean":
         return "`true`, `false`"
+    if CHOICE in told:
+        return f"a {key}"
     if "anyOf" in told:
-        if any("properties" in one for one in told["anyOf"]):  # of an entry of a registry
+        if any(CHOICE in one for one in told["anyOf"]):
             return f"a {key}"
         return " or ".join(_allowed(one) for one in told["anyOf"] if one.get("type") != "null")
     words = _WORDS.get(told.get("type", ""), "anything")

@@ -12,6 +12,7 @@ from typing import Any
 
 import forked_programs
 import pytest
+from hypothesis import settings
 
 # The files that take longest, in this order.
 _LONGEST = (
@@ -28,6 +29,12 @@ _LONGEST = (
 _NEED_TFF = {"tff", "tff_programs"}
 
 _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
+
+# How many examples Hypothesis tries of each property. CI runs the fast tests once with
+# --hypothesis-profile=thorough. No deadline: it would depend on the machine.
+settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=150, deadline=None)
+settings.load_profile("quick")
 
 _imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
 _current_test: list[pytest.Item] = []
@@ -47,11 +54,18 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests that need TFF, and has the longest files first in the processes of xdist."""
+    """Marks the tests that need TFF, and leaves out the slow ones that nobody asked for.
+
+    In the processes of xdist the longest files come first, so that none is left for the end.
+    """
     for item in items:
         if _NEED_TFF.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("tff")
-    if hasattr(config, "workerinput"):  # so that no long file is left for the end
+    if "slow" not in config.option.markexpr:  # also with -m "not tff"
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    if hasattr(config, "workerinput"):
         rank = {f"test_{name}.py": place for place, name in enumerate(_LONGEST)}
         items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
@@ -102,6 +116,14 @@ def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, which is empty: files in it are given by their names."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are their titles only: for tests of what is around them, as drawing takes time."""
+    monkeypatch.setattr(
+        "pytest_federated.report.plots.style.Picture.svg", lambda self: f"<svg>{self.alt}</svg>"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -27,3 +27,11 @@ training: {rounds: 2}
 
 # In the order of the messages.
 CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, attacks"
+
+
+def clients(more: str) -> str:
+    return GOOD.replace("count: 4", f"count: 4, {more}")
+
+
+def training(more: str) -> str:
+    return GOOD.replace("rounds: 2", f"rounds: 2, {more}")

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError
@@ -21,8 +21,6 @@ Choice = Union[str, dict[str, Any]]
 NOWHERE = Cache(Path("no-such-cache"))  # no data set of these tests reads it
 
 FORMS = [f"form-{i:02d}" for i in range(14)]
-
-quick = settings(max_examples=50, deadline=None)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,7 +92,6 @@ seeds = st.integers(0, 2**32)
 @pytest.mark.parametrize(
     "split", ["iid", {"kind": "dirichlet", "alpha": 1}, {"kind": "shards"}, "natural"]
 )
-@quick
 @given(data=st.data())
 def test_every_example_is_once_in_one_place(split: Choice, data: st.DataObject) -> None:
     labels = data.draw(label_lists())
@@ -134,7 +131,6 @@ def test_every_split_is_tried_below() -> None:
     assert set(splits.names()) == tried
 
 
-@quick
 @given(labels=label_lists(), fraction=fractions, seed=seeds)
 def test_the_test_set_keeps_the_proportions_of_labels(
     labels: list[int], fraction: float, seed: int

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pytest_federated.data import heterogeneity
@@ -26,8 +26,6 @@ from pytest_federated.data.splits.partition import NO_ONE, Pool, splits
 from pytest_federated.report.describe import figures
 from scipy.spatial import distance
 from scipy.stats import entropy
-
-quick = settings(max_examples=60, deadline=None)
 
 # Two clients, each with a label of its own: as different as can be.
 APART = np.array([[6, 0], [0, 6]])
@@ -80,14 +78,12 @@ def test_gini_by_hand() -> None:
     assert gini(np.full(9, 7)) == 0
 
 
-@quick
 @given(sizes=arrays(np.int64, st.integers(1, 20), elements=st.integers(1, 1000)))
 def test_gini_is_its_definition(sizes: np.ndarray) -> None:
     pairs = np.abs(sizes[:, None] - sizes[None]).sum()
     assert gini(sizes) == pytest.approx(pairs / (2 * len(sizes) * sizes.sum()), abs=1e-12)
 
 
-@quick
 @given(counts=tables())
 def test_distances_are_those_of_scipy(counts: np.ndarray) -> None:
     shares = counts / counts.sum(axis=1, keepdims=True)
@@ -100,7 +96,6 @@ def test_distances_are_those_of_scipy(counts: np.ndarray) -> None:
     np.testing.assert_allclose(label_entropies(counts), entropy(shares, axis=1), atol=1e-12)
 
 
-@quick
 @given(counts=tables())
 def test_figures_keep_within_their_bounds(counts: np.ndarray) -> None:
     found = measure(counts)
@@ -111,7 +106,6 @@ def test_figures_keep_within_their_bounds(counts: np.ndarray) -> None:
     assert found.smallest <= found.quartiles[1] <= found.largest
 
 
-@quick
 @given(counts=tables(), seed=st.integers(0, 99))
 def test_neither_order_nor_scale_matters(counts: np.ndarray, seed: int) -> None:
     rng = np.random.default_rng(seed)

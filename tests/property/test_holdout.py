@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.clients.schema import Clients
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
-
-quick = settings(max_examples=30, deadline=None)
 
 
 def made(seed: int = 0, split: Any = "iid", count: int = 10, **data: Any) -> FederatedData:
@@ -23,7 +21,6 @@ def made(seed: int = 0, split: Any = "iid", count: int = 10, **data: Any) -> Fed
     return federate(chosen, clients, seed, Cache(Path("no-such-cache")))
 
 
-@quick
 @given(
     seed=st.integers(0, 2**32),
     test=st.floats(0.05, 0.5),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError
@@ -17,7 +17,6 @@ from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
 from pytest_federated.data.sizes.size import draw, sizes
 
-quick = settings(max_examples=60, deadline=None)
 RANDOM: dict[str, dict[str, Any]] = {
     "dirichlet": {"alpha": 1},
     "lognormal": {"sigma": 1},
@@ -36,7 +35,6 @@ def test_every_size_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", [*RANDOM, *FIXED])
-@quick
 @given(
     clients=st.integers(1, 50),
     examples=st.integers(1, 5000),

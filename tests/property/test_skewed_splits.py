@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.heterogeneity import label_entropies
@@ -16,7 +16,6 @@ from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, drawn, 
 
 Choice = Union[str, dict[str, Any]]
 
-quick = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32)
 
 
@@ -71,7 +70,6 @@ def sized_pools(draw: st.DrawFn) -> Pool:
     ],
     ids=str,
 )
-@quick
 @given(pool=sized_pools(), seed=seeds)
 def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int) -> None:
     if isinstance(choice, dict) and choice["kind"] == "distribution":
@@ -86,7 +84,6 @@ def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int
 
 
 @pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "dirichlet_sequential", "continuous"])
-@quick
 @given(pool=sized_pools(), seed=seeds)
 def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: int) -> None:
     even = Pool(pool.labels, pool.clients, x=pool.x, num_classes=pool.num_classes)
@@ -150,7 +147,6 @@ def test_exclusive_labels_go_where_examples_are_lacking(seed: int) -> None:
     assert (counts(deal("exclusive", tiny, seed), tiny).sum(axis=1) == 60).all()
 
 
-@quick
 @given(pool=sized_pools(), share=st.floats(0.01, 1), seed=seeds)
 def test_exclusive_labels_of_any_sizes(pool: Pool, share: float, seed: int) -> None:
     present = np.unique(pool.labels)
@@ -183,7 +179,6 @@ def test_balance_bounds_the_sizes() -> None:
 # dirichlet_priors
 
 
-@quick
 @given(pool=sized_pools(), alpha=st.sampled_from([1e-6, 1e-2, 1.0, 1e3]), seed=seeds)
 def test_only_available_clients_are_drawn(pool: Pool, alpha: float, seed: int) -> None:
     supply = np.bincount(pool.labels, minlength=pool.classes)
@@ -335,7 +330,6 @@ def test_more_clients_than_labels() -> None:
 # distribution
 
 
-@quick
 @given(pool=sized_pools(), seed=seeds)
 def test_counts_come_out_as_they_are(pool: Pool, seed: int) -> None:
     """A matrix of counts that use up every label."""

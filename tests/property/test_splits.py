@@ -12,7 +12,7 @@ from typing import Any, Union
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
@@ -66,8 +66,6 @@ EVEN = {"iid", "continuous", "dirichlet_priors", "dirichlet_sequential", "natura
 LEAVE_OUT = {"labels_per_client", "distribution"}
 NAMES = splits.names()
 
-quick = settings(max_examples=60, deadline=None)
-
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
@@ -116,7 +114,9 @@ def cases(draw: st.DrawFn, name: str, at_least: int = 1) -> tuple[Pool, dict[str
     pool = draw(pools(at_least * shards))
     examples, clients = len(pool.labels), pool.clients
     if name == "semantic":
-        clients = min(clients, 12)  # fits a mixture of as many for each label and draw
+        clients = min(clients, 6)  # fits a mixture of as many for each label and draw
+    if name == "inner":
+        clients = min(clients, 10)  # draws up to a hundred splits for each of a hundred draws
     if name == "exclusive":
         clients = min(clients, len(np.unique(pool.labels)))
     natural = pool.natural
@@ -133,7 +133,6 @@ def test_every_split_is_tried() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@quick
 @given(data=st.data())
 def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None:
     """Of a single draw, where clients may stay empty; so also with more clients than examples."""
@@ -160,7 +159,6 @@ def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@quick
 @given(data=st.data())
 def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None:
     least = data.draw(st.integers(1, 4))
@@ -181,7 +179,6 @@ def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@quick
 @given(data=st.data())
 def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> None:
     pool, keys = data.draw(cases(name, at_least=5))
@@ -257,7 +254,6 @@ def test_natural_clients_are_left_as_they_are() -> None:
 # iid
 
 
-@quick
 @given(labels=label_vectors(), clients=st.integers(1, 300), seed=st.integers(0, 2**32))
 def test_iid_sizes_differ_by_one_at_most(labels: np.ndarray, clients: int, seed: int) -> None:
     sizes = np.bincount(deal("iid", Pool(labels, clients), seed), minlength=clients)
@@ -275,7 +271,6 @@ def test_iid_gives_an_example_to_any_client(position: int) -> None:
 # shards
 
 
-@quick
 @given(pool=pools(at_least=5), each=st.integers(1, 5), seed=st.integers(0, 2**32))
 def test_shards_bound_sizes_and_labels(pool: Pool, each: int, seed: int) -> None:
     client = deal({"kind": "shards", "shards_per_client": each}, pool, seed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from example_results import history
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain
 from pytest_federated.expectations.expectation import expectations
@@ -27,7 +27,6 @@ def expect(**names: Any) -> Any:
 curves = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=3, max_size=3)
 
 
-@settings(deadline=None)
 @given(st.lists(curves, min_size=1, max_size=3), st.integers(0, 20), st.integers(1, 4), st.data())
 def test_what_is_certain_is_what_comes_out(
     accuracies: list[list[float]], threshold: int, rounds: int, data: st.DataObject

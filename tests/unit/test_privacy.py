@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import math
 import re
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy as np
 import pytest
@@ -32,8 +34,14 @@ from pytest_federated.training.schema import Training
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
 
 
-def epsilon(
-    sampling: Any = "poisson",
+def epsilon(sampling: Union[str, dict[str, Any]] = "poisson", **chosen: Any) -> float:
+    """Of `dp`, by default with noise 1 and 100 rounds in which 10 of 1,000 clients take part."""
+    return _epsilon(json.dumps(sampling), **chosen)
+
+
+@functools.cache
+def _epsilon(
+    sampling: str,
     noise: float = 1.0,
     delta: float = 1e-5,
     population: int = 1000,
@@ -42,7 +50,7 @@ def epsilon(
 ) -> float:
     private = guarantee(
         aggregators.parse({"kind": "dp", "noise_multiplier": noise, "delta": delta}),
-        Participation(samplers.parse(sampling)),
+        Participation(samplers.parse(json.loads(sampling))),
         population,
         cohort,
         rounds,

@@ -37,7 +37,7 @@ def baseline(folder: Path, name: str) -> Path:
 
 
 @pytest.fixture
-def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def suite(tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Scenario files with baselines and a report; the baselines of those that are gone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").touch()

@@ -30,21 +30,6 @@ from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three records with their report and its plots, which take time to draw."""
-    folder = tmp_path_factory.mktemp("drawn")
-    write_records(folder)
-    write_report(read_results(folder), folder)
-    return folder
-
-
-@pytest.fixture
-def drawn_folder(drawn: Path, tmp_path: Path) -> Path:
-    """A copy of that, in which nothing has to be drawn again."""
-    return Path(shutil.copytree(drawn, tmp_path / "reports"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with three records."""
@@ -238,6 +223,7 @@ def table_of(folder: Path, name: str, by: str) -> list[dict[str, Any]]:
     return parquet.read_table(file).to_pylist()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["csv", "json", "parquet"])
 def test_exports_have_a_row_for_each_seed(folder: Path, name: str) -> None:
     rows = table_of(folder, name, "seed")
@@ -253,6 +239,7 @@ def test_exports_have_a_row_for_each_seed(folder: Path, name: str) -> None:
     assert rows[5]["accuracy"] is None or math.isnan(float(rows[5]["accuracy"]))
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("name", ["csv", "json", "parquet"])
 def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) -> None:
     rounds = table_of(folder, name, "round")
@@ -264,6 +251,7 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
     assert float(scenarios[0]["accuracy_low"]) == pytest.approx(0.55 - 12.7062 * 0.05, rel=1e-4)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_parquet_without_pyarrow_is_a_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -313,6 +301,7 @@ def test_blocks_are_made_anew_and_the_rest_stays(folder: Path) -> None:
     assert main(["report", str(folder), "--update", str(file), "--check"]) == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_check_names_what_is_stale_and_writes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,6 +322,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
     assert "m-alpha=10.accuracy.svg" not in said
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -378,6 +368,7 @@ def test_mistakes_in_blocks_are_reported(
 B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -423,6 +414,7 @@ def test_text_outside_whole_blocks_is_never_lost(
     assert not (folder / "report.md").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "text",
     [
@@ -437,8 +429,7 @@ def test_text_outside_whole_blocks_is_never_lost(
         "<!--pytest-federated:summary m*-->\nold\n<!--/pytest-federated-->\nmine\n",
     ],
 )
-def test_all_but_blocks_stays_to_the_byte(drawn_folder: Path, text: str) -> None:
-    folder = drawn_folder
+def test_all_but_blocks_stays_to_the_byte(folder: Path, text: str) -> None:
     file = folder.parent / "page.md"
     file.write_bytes(text.encode())
     arguments = ["report", str(folder), "--update", str(file)]
@@ -454,6 +445,7 @@ def test_all_but_blocks_stays_to_the_byte(drawn_folder: Path, text: str) -> None
     assert main([*arguments, "--check"]) == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_behind_a_link_is_written_and_the_link_stays(folder: Path) -> None:
     page, link = folder.parent / "README.md", folder.parent / "index.md"
     page.write_text(README, encoding="utf-8")

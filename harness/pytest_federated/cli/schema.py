@@ -10,12 +10,6 @@ import click
 @click.command("schema", short_help="Print the JSON Schema of scenario files, for editors.")
 def command() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from pytest_federated.scenario.schema import Scenario
+    from pytest_federated.scenario.json_schema import json_schema
 
-    schema = Scenario.model_json_schema()
-    schema["properties"]["matrix"] = {
-        "type": "object",
-        "additionalProperties": {"type": "array", "minItems": 1},
-        "description": "Dotted keys and the values to run, one scenario for each combination.",
-    }
-    print(json.dumps(schema, indent=2))
+    print(json.dumps(json_schema(), indent=2))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Optional
 
 import click
 
-from pytest_federated.cli.parameters import Number
+from pytest_federated.cli.parameters import PATH, Number
 
 _PORT = Number(int, lambda port: 1 <= port <= 65535, "a port is a number from 1 to 65535")
 
@@ -14,12 +15,21 @@ _PORT = Number(int, lambda port: 1 <= port <= 65535, "a port is a number from 1 
 @click.command("worker", short_help="Run a TFF worker here, for --fed-workers elsewhere.")
 @click.option("--port", type=_PORT, required=True, metavar="N", help="1 to 65535.")
 @click.option("--threads", type=int, metavar="N", help="Compute threads (default: all).")
-def command(port: int, threads: Optional[int]) -> None:
+@click.option(
+    "--tls",
+    type=PATH,
+    metavar="FILE",
+    help="Let other machines connect that have this key file, too; made if it does not exist.",
+)
+@click.option("--insecure", is_flag=True, help="Let everybody connect.")
+def command(port: int, threads: Optional[int], tls: Optional[Path], insecure: bool) -> None:
     """Run a TFF worker here, for --fed-workers elsewhere, until Ctrl-C.
 
-    It listens on all addresses of this machine and does what anyone who reaches the port tells it
-    to: see docs/scaling.md.
+    Only this machine can connect to it, unless --tls or --insecure says otherwise: it does what it
+    is told to by whoever connects. See docs/scaling.md.
     """
     from pytest_federated.tff.serve import serve
 
-    serve(port, threads)
+    if tls and insecure:
+        raise click.UsageError("--tls and --insecure exclude each other")
+    serve(port, threads, tls=tls, insecure=insecure)

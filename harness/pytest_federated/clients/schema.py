@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional, Union
+from typing import Annotated, Any, Optional, Union
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,14 @@ from pytest_federated.data.schema import Partition
 from pytest_federated.registry.choice import Choice
 
 
+def _describe_per_round(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [
+        {"type": "integer", "minimum": 1},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        {"type": "null"},
+    ]
+
+
 class Clients(Partition):
     """The population of clients, and who takes part in a round.
 
@@ -25,7 +33,9 @@ class Clients(Partition):
     who of them is lost, `stragglers` who does only a part of its work, and `attacks` who attacks.
     """
 
-    per_round: Annotated[Optional[Union[int, float]], Field(gt=0)] = None
+    per_round: Annotated[
+        Optional[Union[int, float]], Field(gt=0, json_schema_extra=_describe_per_round)
+    ] = None
     sampling: Annotated[Section, Choice(samplers)] = Field(
         default_factory=lambda: samplers.parse("uniform")
     )

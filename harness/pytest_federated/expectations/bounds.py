@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.metrics.metric import BOUNDS, spec_of
@@ -17,8 +17,21 @@ from pytest_federated.results.record import Outcome, Verdict
 _FLOAT_NOISE = 1e-9  # a mean of 0.9, 0.9, 0.9 may come out as 0.8999999999999999
 
 
+def _describe_bounds(schema: dict[str, Any]) -> None:
+    """Adds to the JSON Schema of an expectation what `BoundedSection` asks of its bounds."""
+    allowed = [name for name in BOUNDS if name in schema["properties"]]
+    present = {"type": ["number", "array"]}
+    if allowed:
+        schema["anyOf"] = [{"properties": {name: present}, "required": [name]} for name in allowed]
+    if others := [name for name in allowed if name != "between"]:
+        schema["if"] = {"properties": {"between": present}, "required": ["between"]}
+        schema["then"] = {"properties": {name: {"type": "null"} for name in others}}
+
+
 class BoundedSection(Section):
     """The base of every expectation's keys: one that can have bounds needs one of them."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_bounds)
 
     @model_validator(mode="after")
     def _is_bounded(self) -> BoundedSection:

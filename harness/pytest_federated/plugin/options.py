@@ -32,6 +32,7 @@ class SessionOptions:
     data_cache: Optional[Path] = None
     executor: Optional[str] = None
     workers: tuple[str, ...] = ()
+    workers_tls: Optional[Path] = None
     timeout: Optional[int] = None
     checkpoint: Optional[int] = None
     inconclusive: Policy = "mean"
@@ -56,9 +57,9 @@ class Setting(NamedTuple):
         help: what help says.
         parse: from its text to its value; raises ValueError with what is wrong, and allowed.
         choices: the words that are allowed; any text when empty.
+        is_path: whether it is a file or folder, which is relative to where pytest was started, or
+            in the ini file to the root folder.
         default: the text that the flag alone stands for; None where it needs a value.
-        is_folder: whether it is a path, which is relative to where pytest was started, or in the
-            ini file to the root folder.
 
     """
 
@@ -67,7 +68,7 @@ class Setting(NamedTuple):
     help: str
     parse: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
-    is_folder: bool = False
+    is_path: bool = False
     default: Optional[str] = None
 
     @property
@@ -142,19 +143,19 @@ SETTINGS = (
         "--fed-report",
         "DIR",
         "write a Markdown report and result records into DIR",
-        is_folder=True,
+        is_path=True,
     ),
     Setting(
         "--fed-tensorboard",
         "DIR",
         "write the figures of all rounds into DIR for TensorBoard",
-        is_folder=True,
+        is_path=True,
     ),
     Setting(
         "--fed-mlflow",
         "DIR",
         "log each training as an MLflow run, in the file store DIR",
-        is_folder=True,
+        is_path=True,
     ),
     Setting(
         "--fed-seeds", "N", "run N seeds of each scenario instead of those it lists", _positive
@@ -166,7 +167,7 @@ SETTINGS = (
         "--fed-data-cache",
         "DIR",
         "where downloaded data is kept (default: the user's cache folder)",
-        is_folder=True,
+        is_path=True,
     ),
     Setting(
         "--fed-executor",
@@ -179,6 +180,12 @@ SETTINGS = (
         "HOST:PORT,...",
         "run on these TFF workers (pytest-federated worker) instead of one on this machine",
         _workers,
+    ),
+    Setting(
+        "--fed-workers-tls",
+        "FILE",
+        "encrypt the connections to these workers, by their key file (worker --tls FILE)",
+        is_path=True,
     ),
     Setting(
         "--fed-timeout",
@@ -311,6 +318,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
         rounds=session.rounds,
         threads=_threads(),
         workers=session.workers,
+        workers_tls=session.workers_tls,
         cache=session.data_cache or default_cache(),
         store=Store(_store_folder(config)),
         reuse=not session.no_cache,
@@ -363,7 +371,7 @@ def _value(config: pytest.Config, setting: Setting) -> Any:
         text, base = config.getini(key), config.rootpath
     if text is None or text == "":
         return None
-    if setting.is_folder:
+    if setting.is_path:
         return base / text
     try:
         return _one_of(text, setting.choices) if setting.choices else setting.parse(text)

@@ -148,12 +148,12 @@ class FederatedSession:
         if reason := missing() or self._missing_mlflow():
             raise pytest.UsageError(reason)
         if addresses := options.workers:
-            from pytest_federated.core.errors import RuntimeUnavailable
+            from pytest_federated.core.errors import FederatedError
             from pytest_federated.tff.health import require_answers
 
             try:
-                require_answers(addresses)
-            except RuntimeUnavailable as error:
+                require_answers(addresses, options.workers_tls)
+            except FederatedError as error:
                 raise pytest.UsageError(str(error)) from None
 
     def _missing_mlflow(self) -> str:

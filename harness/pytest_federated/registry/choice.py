@@ -13,6 +13,10 @@ from pytest_federated.core.schema import Section
 from pytest_federated.registry.entry import Entry
 from pytest_federated.registry.registry import Registry
 
+# What pydantic's JSON Schema has in place of the entries of a registry, with the plural of these;
+# scenario/json_schema.py describes them.
+CHOICE, ENTRIES = "x-choice", "x-entries"
+
 
 class Choice:
     """Annotation for a pydantic field whose value is chosen from a registry, or for each item of
@@ -21,10 +25,10 @@ class Choice:
 
     def __init__(self, registry: Registry[Any, ..., Any], *, optional: bool = False) -> None:
         self.registry = registry
-        self._optional = optional
+        self.is_optional = optional
 
     def _parse(self, value: Any) -> Optional[Section]:
-        return None if value is None and self._optional else self.registry.parse(value)
+        return None if value is None and self.is_optional else self.registry.parse(value)
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -39,14 +43,19 @@ class Choice:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        choices = self.registry.json_schema()
-        return {"anyOf": [*choices["anyOf"], {"type": "null"}]} if self._optional else choices
+        choice = {CHOICE: self.registry.plural}
+        return {"anyOf": [choice, {"type": "null"}]} if self.is_optional else choice
 
 
 def choice_of(field: FieldInfo) -> Optional[Choice]:
     """The choice that a field, or each item of its list, is annotated with, if it is."""
     items = [n for t in get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
     return next((note for note in (*field.metadata, *items) if isinstance(note, Choice)), None)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Whether a field with a choice holds a list of them."""
+    return not any(isinstance(note, Choice) for note in field.metadata)
 
 
 def choices_in(section: BaseModel) -> Iterator[tuple[Registry[Any, ..., Any], Section]]:
@@ -100,10 +109,4 @@ class Choices:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {
-            "type": "object",
-            "properties": {
-                n: self.registry[n].params.model_json_schema() for n in self.registry.names()
-            },
-            "additionalProperties": False,
-        }
+        return {ENTRIES: self.registry.plural}

@@ -56,6 +56,7 @@ class Registry(Generic[F, P, S]):
 
         """
         self.what = what
+        self.plural = plural
         self.function = function
         self.spec = spec
         self._base = base
@@ -65,7 +66,6 @@ class Registry(Generic[F, P, S]):
         self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
         if plural:
             REGISTRIES[plural] = self
-        self._is_describing = False
         self._is_discovered = package is None
 
     def _discover(self) -> None:
@@ -209,18 +209,6 @@ class Registry(Generic[F, P, S]):
         ):
             return ""
         return " and ".join(sorted(str(entry.registered_in) for entry in known.values()))
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of a choice, for editors."""
-        names = {"enum": self.names()}
-        if self._is_describing:  # an entry that chooses from its own registry, such as inner
-            return {"anyOf": [names, {"type": "object", "properties": {"kind": names}}]}
-        self._is_describing = True
-        try:
-            entries = [self._entries[n].params.model_json_schema() for n in self.names()]
-        finally:
-            self._is_describing = False
-        return {"anyOf": [names, *entries]}
 
 
 def kind(choice: BaseModel) -> str:

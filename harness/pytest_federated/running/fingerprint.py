@@ -89,6 +89,7 @@ def _own_source() -> str:
     return digest.hexdigest()
 
 
+@functools.cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -46,6 +46,8 @@ class Options:
         rounds: cap on the rounds; a run that it cuts short is not judged.
         threads: compute threads of the local TFF worker; all cores when None.
         workers: remote TFF workers to run on, each as ``host:port``; none for a local one.
+        workers_tls: key file of the remote workers (``pytest-federated worker --tls``), None where
+            the connections are not encrypted.
         cache: folder for downloaded data.
         store: where finished trainings are kept, which are not run twice, and checkpoints of
             others; by default in memory, as long as these options are used.
@@ -70,6 +72,7 @@ class Options:
     rounds: Optional[int] = None
     threads: Optional[int] = None
     workers: Union[str, Sequence[str]] = ()
+    workers_tls: Optional[Path] = None
     cache: Path = field(default_factory=default_cache)
     store: Store = field(default_factory=Store)
     reuse: bool = True

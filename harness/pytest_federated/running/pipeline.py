@@ -202,7 +202,7 @@ def train_seed(
     cohort_size = scenario.clients.cohort_size(len(data.names))
     try:
         # After the data, whose errors need no TensorFlow.
-        runtime(options.threads, parse_addresses(options.workers)).start()
+        runtime(options.threads, parse_addresses(options.workers), options.workers_tls).start()
         return train(
             data,
             scenario.model,

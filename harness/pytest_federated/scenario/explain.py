@@ -136,12 +136,12 @@ def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
         name = settings.get("kind") if isinstance(settings, dict) else None
         is_known = isinstance(name, str) and name in choice.registry
         return choice.registry[str(name)].params if is_known else None
-    return next((t for t in _types(field.annotation) if issubclass(t, BaseModel)), None)
+    return next((t for t in types_in(field.annotation) if issubclass(t, BaseModel)), None)
 
 
-def _types(annotation: Any) -> Iterator[type]:
+def types_in(annotation: Any) -> Iterator[type]:
     """Yields the classes in an annotation such as Optional[Annotated[X, ...]]."""
-    if isinstance(annotation, type):
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
         yield annotation
     for part in typing.get_args(annotation):
-        yield from _types(part)
+        yield from types_in(part)

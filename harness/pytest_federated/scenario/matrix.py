@@ -13,9 +13,12 @@ from pytest_federated.scenario.source import Document, brief
 
 # Limits, far above real use, of the size of a matrix.
 MAX_VARIANTS = 10_000
-_NOT_VARIED = ("matrix", "name", "schema", "expect", "baseline", "tags", "description")
 MAX_KEYS = 100
 MAX_PLACES = 2_000_000  # lines to remember, of all variants together
+
+
+# The keys of a scenario that cannot be varied.
+FIXED = ("matrix", "name", "schema", "expect", "baseline", "tags", "description")
 
 
 def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem]]:
@@ -54,15 +57,7 @@ def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem
                     path, f"got the key {brief(key)}; must be a dotted key, such as clients.count"
                 )
             )
-        elif key.split(".")[0] in (
-            "matrix",
-            "name",
-            "schema",
-            "expect",
-            "baseline",
-            "tags",
-            "description",
-        ):
+        elif key.split(".")[0] in FIXED:
             problems.append(
                 problem_at(
                     path, "cannot be varied; allowed: keys of data, clients, model, training, seeds"

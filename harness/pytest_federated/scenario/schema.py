@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
@@ -34,8 +34,18 @@ _RESERVED_TAGS = {
 }
 
 
-def _model_may_be_left_out(schema: dict[str, Any]) -> None:
-    schema["required"].remove("model")
+# What no tag is: empty, or with a digit first, or with ASCII characters but letters, digits and _.
+# It says nothing of other characters, of which JSON Schema knows no classes.
+_TAG = r"^[^\x00-@\[-^`{-\x7f][^\x00-/:-@\[-^`{-\x7f]*$"
+
+
+def _describe_tags(schema: dict[str, Any]) -> None:
+    schema["items"].update(pattern=_TAG, **{"not": {"enum": sorted(_RESERVED_TAGS)}})
+
+
+def _describe_seeds(schema: dict[str, Any]) -> None:
+    schema.update(minItems=1, uniqueItems=True)
+    schema["items"]["minimum"] = 0
 
 
 class BaselineMargin(Section):
@@ -57,17 +67,15 @@ class Scenario(Section):
     the cohorts and the order of examples. One training is run for each seed.
     """
 
-    model_config = ConfigDict(json_schema_extra=_model_may_be_left_out)
-
     schema_version: Annotated[int, Field(alias="schema", ge=1, le=1)] = 1
-    name: str
+    name: Annotated[str, Field(json_schema_extra={"pattern": f"^{_NAME.pattern}$"})]
     description: str = ""
-    tags: tuple[str, ...] = ()
+    tags: Annotated[tuple[str, ...], Field(json_schema_extra=_describe_tags)] = ()
     data: Data
     clients: Clients
     model: Annotated[Optional[Section], Choice(models, optional=True)]
     training: Training
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], Field(json_schema_extra=_describe_seeds)] = (0,)
     expect: Annotated[dict[str, Section], Choices(expectations)] = Field(default_factory=dict)
     baseline: dict[str, BaselineMargin] = Field(
         default_factory=dict, json_schema_extra=_names_metrics
@@ -89,14 +97,14 @@ class Scenario(Section):
         algorithm = training.get("algorithm") if isinstance(training, Mapping) else None
         settings = algorithms.normalize(algorithm)
         name = settings.get("kind") if isinstance(settings, Mapping) else None
-        if isinstance(name, str) and name in algorithms and _refused(name, "model"):
+        if isinstance(name, str) and name in algorithms and model_is_refused_by(name):
             return {"model": None, **value}
         return value
 
     @model_validator(mode="after")
     def _has_only_keys_that_the_algorithm_uses(self) -> Scenario:
         name = kind(self.training.algorithm)
-        if self.model is None and not _refused(name, "model"):
+        if self.model is None and not model_is_refused_by(name):
             raise problem("model", "got nothing; must be a name, or a mapping with 'kind'")
         for key, reason in algorithms[name].spec.refuses.items():
             value = functools.reduce(getattr, key.split("."), self)
@@ -212,9 +220,9 @@ class Scenario(Section):
         return self.model_dump(mode="json", by_alias=True)
 
 
-def _refused(algorithm: str, key: str) -> str:
-    """Returns why an algorithm refuses a key of the scenario; empty if it does not."""
-    return algorithms[algorithm].spec.refuses.get(key, "")
+def model_is_refused_by(algorithm: str) -> bool:
+    """Returns whether an algorithm trains without a model."""
+    return "model" in algorithms[algorithm].spec.refuses
 
 
 def choices(

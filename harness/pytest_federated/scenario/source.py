@@ -383,5 +383,5 @@ class _Nodes:
 def _in_words(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         return "a list" if isinstance(node, SequenceNode) else "a mapping"
-    text = node.value or "null"
+    text = " ".join(node.value.split()) or "null"
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from pathlib import Path
 from typing import Any, Optional, Union
 
 from pytest_federated.core.errors import RuntimeUnavailable
@@ -17,6 +18,7 @@ class Runtime:
     """TFF, ready to execute on this machine, by a worker process of its own."""
 
     addresses: tuple[str, ...] = ()  # of remote workers
+    tls: Optional[Path] = None
 
     def __init__(self, threads: Optional[int] = None) -> None:
         """`threads` limits the worker's compute threads; None leaves it all cores."""
@@ -72,18 +74,19 @@ _runtime: Union[Runtime, RemoteRuntime, None] = None
 
 
 def runtime(
-    threads: Optional[int] = None, workers: tuple[str, ...] = ()
+    threads: Optional[int] = None, workers: tuple[str, ...] = (), tls: Optional[Path] = None
 ) -> Union[Runtime, RemoteRuntime]:
     """Returns the runtime of this process: on the remote `workers`, or a local one without any.
 
-    It is created by the first call, and anew when `workers` change. `threads` counts when a local
-    one is created.
+    It is created by the first call, and anew when `workers`, or `tls`, their key file, change.
+    `threads` counts when a local one is created.
     """
     global _runtime
-    if _runtime is not None and _runtime.addresses != workers:
+    tls = tls if workers else None
+    if _runtime is not None and (_runtime.addresses, _runtime.tls) != (workers, tls):
         shutdown()
     if _runtime is None:
-        _runtime = RemoteRuntime(workers) if workers else Runtime(threads)
+        _runtime = RemoteRuntime(workers, tls) if workers else Runtime(threads)
         atexit.register(shutdown)
     return _runtime
 

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
 from pytest_federated.tff.internals import PING_METHOD
+from pytest_federated.tff.tls import channel_arguments, refusal
 
 START_SECONDS = 10
-_QUICK = [("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 2000)]
+_TLS_SECONDS = 2  # for a worker that does not answer to say what it thinks of TLS
+_QUICK = [
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A new channel connects at once, and does not wait for the attempt of another that is lost.
+    ("grpc.use_local_subchannel_pool", 1),
+]
 
 
-def open_channel(address: str) -> Any:
-    """Returns a gRPC channel to ``host:port``, without encryption."""
+def open_channel(address: str, tls: Optional[Path] = None) -> Any:
+    """Returns a gRPC channel to ``host:port``, encrypted where there is a key file.
+
+    Raises:
+        FederatedError: the file is no key file.
+
+    """
     import grpc
 
     # With the scheme, as gRPC would take the host of "dns:8000" for one.
-    return grpc.insecure_channel(f"dns:///{address}", [*CHANNEL_OPTIONS, *_QUICK])
+    target, options = f"dns:///{address}", [*CHANNEL_OPTIONS, *_QUICK]
+    if tls is None:
+        return grpc.insecure_channel(target, options)
+    credentials, more = channel_arguments(tls)
+    return grpc.secure_channel(target, credentials, [*options, *more])
 
 
 def ping(channel: Any, seconds: float) -> Any:
@@ -68,9 +85,9 @@ def _no_answer_within(seconds: float) -> str:
     return f"no answer within {seconds:g} s"
 
 
-def silent(addresses: Sequence[str], seconds: float) -> dict[str, str]:
+def silent(addresses: Sequence[str], seconds: float, tls: Optional[Path] = None) -> dict[str, str]:
     """Returns the addresses whose TFF worker does not answer within `seconds`, with the reasons."""
-    channels = {address: open_channel(address) for address in addresses}
+    channels = {address: open_channel(address, tls) for address in addresses}
     pings = {address: ping(channel, seconds) for address, channel in channels.items()}
     reasons = {address: no_answer(reply, seconds) for address, reply in pings.items()}
     for channel in channels.values():
@@ -78,16 +95,29 @@ def silent(addresses: Sequence[str], seconds: float) -> dict[str, str]:
     return {address: reason for address, reason in reasons.items() if reason}
 
 
-def require_answers(addresses: Sequence[str]) -> None:
+def require_answers(addresses: Sequence[str], tls: Optional[Path] = None) -> None:
     """Checks that all workers answer.
 
     Raises:
+        FederatedError: the file `tls` is no key file.
         RuntimeUnavailable: some do not; the message names them.
 
     """
-    if reasons := silent(addresses, START_SECONDS):
-        each = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
-        raise RuntimeUnavailable(
-            f"{len(reasons)} of {len(addresses)} remote workers cannot be used: {each} "
-            "(start them with: pytest-federated worker --port N)"
-        )
+    # Before gRPC tries, which would fill the terminal; TFF's worker has no use for such questions.
+    if tls is not None and (reasons := _refusals(addresses, tls)):
+        raise _unusable(reasons, addresses)
+    if reasons := silent(addresses, START_SECONDS, tls):
+        reasons.update(_refusals(list(reasons), tls))
+        raise _unusable(reasons, addresses, " (start them with: pytest-federated worker --port N)")
+
+
+def _refusals(addresses: Sequence[str], tls: Optional[Path]) -> dict[str, str]:
+    reasons = {address: refusal(address, tls, _TLS_SECONDS) for address in addresses}
+    return {address: reason for address, reason in reasons.items() if reason}
+
+
+def _unusable(reasons: dict[str, str], addresses: Sequence[str], hint: str = "") -> Exception:
+    each = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
+    return RuntimeUnavailable(
+        f"{len(reasons)} of {len(addresses)} remote workers cannot be used: {each}{hint}"
+    )

@@ -60,8 +60,13 @@ class WorkerPort:
             self.is_private = self.is_shut()
         except OSError:
             self.is_private = False
-        if not self.is_private:  # an old kernel, or one that is not Linux: the worker goes alone
-            self.close()
+        if not self.is_private:  # an old kernel, or one that is not Linux
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Leaves the port to the worker and to everybody."""
+        self.is_private = False
+        self.close()
 
     def inherited(self) -> list[int]:
         """Returns the descriptors that the worker has to inherit, which keep the port safe."""
@@ -88,14 +93,26 @@ class WorkerPort:
         if self.is_private:
             self._attach(_SO_ATTACH_REUSEPORT_CBPF, [_returns(_OURS)])
 
-    def answers(self) -> bool:
-        """Whether the worker listens; the port is shut afterwards."""
+    def connect(self, seconds: float = 1) -> socket.socket:
+        """Returns a connection to the worker, and admits nobody afterwards.
+
+        Raises:
+            OSError: the worker does not listen.
+
+        """
         try:
-            socket.create_connection((self.admit(), self.number), _CONNECT_SECONDS).close()
-        except OSError:
-            return False
+            connection = socket.create_connection((self.admit(), self.number), seconds)
         finally:
             self.shut()
+        connection.setblocking(False)
+        return connection
+
+    def answers(self) -> bool:
+        """Whether the worker listens; admits nobody afterwards."""
+        try:
+            self.connect(_CONNECT_SECONDS).close()
+        except OSError:
+            return False
         return True
 
     def is_shut(self) -> bool:
@@ -127,6 +144,8 @@ def _bound(number: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if number:  # though connections to a worker that was there just now are still ending
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address, number))  # before it may be shared, so that it is no one else's
     except BaseException:
         bound.close()

@@ -11,6 +11,7 @@ import functools
 import threading
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
@@ -54,11 +55,11 @@ class Worker:
 
     """
 
-    def __init__(self, tff: Any, address: str, compiler: Any) -> None:
+    def __init__(self, tff: Any, address: str, compiler: Any, tls: Optional[Path] = None) -> None:
         """`compiler` turns a computation into the form that TFF's workers execute."""
-        self.address = address
+        self.address, self._tls = address, tls
         self.lost: Optional[str] = None
-        self._channel = open_channel(address)
+        self._channel = open_channel(address, tls)
         self._factory = executor_factory(tff, lambda: self._channel)
         self._context = context_without_retries(
             executor_fn=self._factory, **{**context_arguments(tff), "compiler_fn": compiler}
@@ -115,7 +116,7 @@ class Worker:
     def reconnect(self) -> None:
         """Uses the worker again after it was lost."""
         self.close()
-        self._channel, self.lost = open_channel(self.address), None
+        self._channel, self.lost = open_channel(self.address, self._tls), None
 
     def close(self) -> None:
         """Frees what the worker keeps for this process, and closes the connection."""
@@ -134,8 +135,8 @@ def _is_of_the_connection(error: Any) -> bool:
 class Workers:
     """The workers of a runtime, in order."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
-        self._workers = tuple(workers)
+    def __init__(self, workers: Sequence[Worker], tls: Optional[Path] = None) -> None:
+        self._workers, self._tls = tuple(workers), tls
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -177,7 +178,7 @@ class Workers:
     def take_back(self) -> None:
         """Uses those lost workers again that answer now."""
         if lost := [worker for worker in self._workers if worker.lost]:
-            gone = silent([worker.address for worker in lost], _RETURN_SECONDS)
+            gone = silent([worker.address for worker in lost], _RETURN_SECONDS, self._tls)
             for worker in lost:
                 if worker.address not in gone:
                     worker.reconnect()
@@ -190,9 +191,9 @@ class Workers:
 class RemoteRuntime:
     """TFF, ready to execute on remote workers."""
 
-    def __init__(self, addresses: tuple[str, ...]) -> None:
-        """`addresses` as `parse_addresses` returns them."""
-        self.addresses = addresses
+    def __init__(self, addresses: tuple[str, ...], tls: Optional[Path] = None) -> None:
+        """`addresses` as `parse_addresses` returns them; `tls` is the key file that they have."""
+        self.addresses, self.tls = addresses, tls
         self._workers: Optional[Workers] = None
         self._context: Any = None
 
@@ -202,14 +203,16 @@ class RemoteRuntime:
         The first time, all workers have to answer. Later, lost ones that answer are taken back.
 
         Raises:
+            FederatedError: there is something wrong with the key file.
             RuntimeUnavailable: TFF is missing or broken, or workers do not answer.
 
         """
         tff = import_tff()
         if self._workers is None:
-            require_answers(self.addresses)
+            require_answers(self.addresses, self.tls)
             compiler = _compiler(tff)
-            self._workers = Workers([Worker(tff, a, compiler) for a in self.addresses])
+            workers = [Worker(tff, address, compiler, self.tls) for address in self.addresses]
+            self._workers = Workers(workers, self.tls)
             self._context = divided_context(tff, self._workers)
         else:
             self._workers.take_back()

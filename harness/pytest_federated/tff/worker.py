@@ -41,6 +41,7 @@ class LocalWorker:
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._log: Optional[IO[bytes]] = None
         self._port: Optional[WorkerPort] = None
+        self._follow: Optional[Callable[[Any], None]] = None
         self.channel: Any = None
 
     @property
@@ -91,6 +92,7 @@ class LocalWorker:
                 else:
                     port.admit(host)
 
+        self._follow = follow
         self.channel = grpc.insecure_channel(f"ipv4:{host}:{port.number}", _CHANNEL_OPTIONS)
         self.channel.subscribe(follow, try_to_connect=True)
         self._wait_until(lambda: connected.wait(0.2), deadline)
@@ -153,6 +155,9 @@ class LocalWorker:
 
     def stop(self) -> None:
         """Kills the process, which has nothing to save, and waits until it is gone."""
+        if self.channel is not None and self._follow is not None:
+            # Otherwise gRPC's thread that calls it may ask a channel that is closed.
+            self.channel.unsubscribe(self._follow)
         if self._process is not None:
             self._process.kill()
             self._process.wait()

@@ -20,10 +20,10 @@ def test_it_is_ours():
 """
 
 
-WAYS = [(way, form) for way in ("-m", "PYTHONPATH", "pythonpath") for form in ("package", "module")]
-
-
-@pytest.mark.parametrize(("way", "form"), WAYS)
+@pytest.mark.parametrize(
+    ("way", "form"),
+    [("-m", "package"), ("PYTHONPATH", "module"), ("pythonpath", "package")],
+)
 def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: Path) -> None:
     done = run_project(form, way, tmp_path, "-k", "ours")
     assert re.search(r"^1 passed, 1 deselected", done, re.MULTILINE)  # the scenario is the other

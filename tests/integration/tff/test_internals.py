@@ -19,7 +19,12 @@ from pytest_federated.training.aggregators.differential_privacy import dp
 
 ONLY = ROOT / "harness/pytest_federated/tff/internals.py"
 # Tests that compare with TFF's own private code, as a reference.
-REFERENCES = {Path(__file__), ROOT / "tests/integration/tff/test_tff_datasets.py"}
+_COMPARED = (
+    "helpers/tff_data",
+    "integration/tff/test_tff_images",
+    "integration/tff/test_tff_texts",
+)
+REFERENCES = {Path(__file__), *(ROOT / f"tests/{name}.py" for name in _COMPARED)}
 PRIVATE = ("tensorflow_federated.python", "tensorflow_federated.proto")
 TYPES = "tensorflow_federated.python.core.impl.types.type_serialization"
 PRIVATE_NAMES = {

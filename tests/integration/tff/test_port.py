@@ -11,33 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from addresses import of_loopback, of_the_network, reachable
 from processes import is_running, wait_until
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff import health, port, worker
 from pytest_federated.tff.port import WorkerPort
 from pytest_federated.tff.worker import LocalWorker, OpenPort
 
-
-def addresses_of_this_machine() -> list[str]:
-    """Those of loopback, and those that others would use."""
-    found = ["127.0.0.1", "127.1.2.3"]
-    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::1", 0))
-        found.append("::1")
-    for family, anywhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
-        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((anywhere, 9))
-            found.append(probe.getsockname()[0])
-    return found
-
-
-def reachable(number: int, hosts: list[str]) -> set[str]:
-    found = set()
-    for host in hosts:
-        with suppress(OSError):
-            socket.create_connection((host, number), 0.1).close()
-            found.add(host)
-    return found
+EVERYWHERE = [*of_loopback(), *of_the_network()]
 
 
 @contextmanager
@@ -81,8 +62,7 @@ def test_only_we_are_connected_to_a_local_worker(local: LocalWorker) -> None:
     assert local._port is not None and local._port.is_private
     number = local._port.number
     (ours,) = connections(number)
-    hosts = [*addresses_of_this_machine(), ours.getpeername()[0]]
-    assert reachable(number, hosts) == set()
+    assert reachable(number, [*EVERYWHERE, ours.getpeername()[0]]) == set()
     assert answers(local)
 
 
@@ -102,7 +82,7 @@ def test_a_worker_that_outlives_us_for_a_moment_stays_shut(local: LocalWorker) -
     assert local._port is not None and local.pid
     number = local._port.number
     local._port.close()
-    assert reachable(number, addresses_of_this_machine()) == set()
+    assert reachable(number, EVERYWHERE) == set()
     assert is_running(local.pid)
 
 
@@ -163,18 +143,16 @@ def test_a_worker_that_does_not_start_says_so(tff: Any, monkeypatch: pytest.Monk
 
 
 def test_what_a_port_admits() -> None:
-    with closing(WorkerPort()) as held:
-        hosts = addresses_of_this_machine()
-        with listening(held.number):
-            assert reachable(held.number, hosts) == set()
-            secret = held.admit()
-            assert reachable(held.number, [*hosts, secret]) == {secret}
-            assert held.admit() != secret
-            assert reachable(held.number, [*hosts, secret]) == set()
-            held.admit_loopback()
-            assert reachable(held.number, hosts) == {"127.0.0.1", "127.1.2.3", "::1"} & set(hosts)
-            assert held.answers()
-            assert reachable(held.number, hosts) == set()
+    with closing(WorkerPort()) as held, listening(held.number):
+        assert reachable(held.number, EVERYWHERE) == set()
+        secret = held.admit()
+        assert reachable(held.number, [*EVERYWHERE, secret]) == {secret}
+        assert held.admit() != secret
+        assert reachable(held.number, [*EVERYWHERE, secret]) == set()
+        held.admit_loopback()
+        assert reachable(held.number, EVERYWHERE) == set(of_loopback())
+        assert held.answers()
+        assert reachable(held.number, EVERYWHERE) == set()
 
 
 def test_a_port_is_taken_once() -> None:
@@ -203,8 +181,25 @@ def test_an_ordinary_user_is_enough() -> None:
 def test_the_machine_has_other_addresses_on_other_interfaces(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    others = set(addresses_of_this_machine()) - {"127.0.0.1", "127.1.2.3", "::1"}
-    if others:
+    if of_the_network():
         assert port.has_other_addresses()
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo"), (9, "dummy9")])
     assert not port.has_other_addresses()
+
+
+def test_nobody_watches_the_channel_of_a_worker_that_is_stopped(local: LocalWorker) -> None:
+    """gRPC's thread that watches would ask the channel how it is, and fail once it is closed."""
+    channel, calls = local.channel, []
+
+    class Watched:
+        def unsubscribe(self, callback: Any) -> None:
+            calls.append(("unsubscribe", local.alive))
+            channel.unsubscribe(callback)
+
+        def close(self) -> None:
+            calls.append(("close", local.alive))
+            channel.close()
+
+    local.channel = Watched()
+    local.stop()
+    assert calls == [("unsubscribe", True), ("close", False)]

@@ -40,7 +40,8 @@ def dirichlet(
     Source: Yurochkin et al., Bayesian Nonparametric Federated Learning of Neural Networks,
     ICML 2019, section 4 ("heterogeneous partition"), arXiv:1905.12022; drawn again for
     `min_examples` as in Li et al., Federated Learning on Non-IID Data Silos (NIID-Bench), ICDE
-    2022, section IV-A, arXiv:2102.02079. Hsu et al. draw by client: the split dirichlet_priors.
+    2022, section IV-A, arXiv:2102.02079. Hsu et al. draw by client: the split dirichlet_sequential,
+    and dirichlet_priors, where all clients draw at once.
     """
     client = np.empty(len(pool.labels), np.int64)
     held = np.zeros(pool.clients, np.int64)

@@ -40,7 +40,12 @@ def _checked(name: str) -> str:
 
 
 Attribute = Annotated[
-    str, AfterValidator(_checked), Field(description="What is predicted; all: 40 tags.")
+    str,
+    AfterValidator(_checked),
+    Field(
+        description="What is predicted; all: 40 tags.",
+        json_schema_extra={"enum": [*ATTRIBUTES, "all"]},
+    ),
 ]
 
 

@@ -1,0 +1,52 @@
+"""What unit tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+import pytest
+from own_files import COLORED, draw
+from pytest_federated.core.errors import ScenarioError
+from pytest_federated.scenario.files import load_all
+
+
+@pytest.fixture
+def problems(tmp_path: Path) -> Callable[..., list[str]]:
+    """Reads a folder of scenario files and returns what is said of them, line by line."""
+
+    def read(text: Union[str, bytes] = "", **files: str) -> list[str]:
+        (tmp_path / "pytest.ini").touch()  # no defaults from further up
+        if text:
+            files["f"] = ""
+        for name, content in files.items():
+            (tmp_path / f"{name}.yaml").write_text(content)
+        if text:
+            content = text if isinstance(text, bytes) else text.encode()
+            (tmp_path / "f.yaml").write_bytes(content)
+        try:
+            load_all([tmp_path], tmp_path)
+        except ScenarioError as error:
+            said = str(error)
+            assert str(tmp_path) not in said
+            for word in ("pydantic", "Traceback", "http", "Error", "ruamel", "Commented"):
+                assert word not in said
+            assert len(said.splitlines()) == len(error.problems)
+            return said.splitlines()
+        return []
+
+    return read
+
+
+@pytest.fixture
+def leaves() -> dict[str, np.ndarray]:
+    """Images by file; labels and clients are in the names."""
+    names = ["ann/oak/1", "ann/oak/2", "ann/elm/1", "bob/oak/1", "bob/elm/1", "bob/elm/2"]
+    files = {f"leaves/{name}.png": image for name, image in zip(names, COLORED)}
+    for file, image in files.items():
+        draw(file, image)
+    Path("leaves/ann/oak/notes.txt").write_text("not an image")
+    Path("leaves/.hidden.png").write_text("nor is this")
+    return files

@@ -1,0 +1,144 @@
+"""JSON Schema of scenario files; test_fuzzing.py compares it with what the loader says."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from paths import ROOT
+from pytest_federated.registry.concepts import concepts
+from pytest_federated.scenario.json_schema import json_schema
+from ruamel.yaml import YAML
+from scenario_strategies import FILES, documents_of
+from scenario_texts import GOOD
+
+
+@functools.cache
+def validator() -> Draft202012Validator:
+    return Draft202012Validator(json_schema())
+
+
+def is_valid(text: str) -> bool:
+    return validator().is_valid(YAML(typ="safe", pure=True).load(text))
+
+
+def test_it_is_a_json_schema() -> None:
+    Draft202012Validator.check_schema(json_schema())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_it_accepts_every_shipped_document_and_defaults_alone(file: Path) -> None:
+    for document in documents_of(file):
+        validator().validate(document)
+
+
+def test_it_has_the_entries_of_every_concept() -> None:
+    defined = json_schema()["$defs"]
+    for plural, registry in concepts().items():
+        if plural not in ("metrics", "expectations"):  # keys of `expect`
+            assert {f"{plural}.{name}" for name in registry.names()} <= defined.keys()
+
+
+# What may stand in a document by itself: a `defaults.yaml` or the matrix completes it.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "clients: {split: dirichlet}",
+        "clients: {split: {alpha: 1}}",
+        "clients: {split: {kind: inner, split: {kind: dirichlet}}}",
+        "model: {keras: 'm:f', args: {width: 3}}",
+        "model: null",
+        "training: {algorithm: kmeans}",
+        "clients: {per_round: 0.5}",
+        "clients: {shift: [{kind: noise, level: 1}, label_permutation]}",
+        "matrix: {clients.split.alpha: [1, 10]}",
+        "matrix: {clients.split: [iid, {kind: dirichlet, alpha: 1}], seeds: [[0], [1, 2]]}",
+        "matrix: {clients.split: [dirichlet, dirichlet_priors], clients.split.alpha: [1]}",
+        "matrix: {model.args.width: [1, wide]}",
+        "matrix: {training.algorithm.schedule.rate: [0.5]}",
+        "matrix: {training.personalize.steps: [1, 2]}",
+        "expect: {accuracy: {at_least: 0.5, at_most: null}}",
+        "tags: [größe, a1]",
+        # What keys ask of each other may be in the matrix.
+        "{training: {algorithm: kmeans}, model: mlp, matrix: {training.algorithm: [fedavg]}}",
+    ],
+)
+def test_a_document_may_be_a_part(text: str) -> None:
+    assert is_valid(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nmae: a",
+        "name: a b",
+        "tags: [a-b]",
+        "tags: [1a]",
+        "tags: [skip]",
+        "seeds: []",
+        "seeds: [-1]",
+        "seeds: [1, 1]",
+        "seeds: [9223372036854775808]",
+        "clients: {split: dirichlett}",
+        "clients: {split: {kind: dirichlet, alpha: 0}}",
+        "clients: {split: {kind: iid, alpha: 1}}",
+        "clients: {split: {kind: inner, split: {kind: iid, alpha: 1}}}",
+        "clients: {per_round: 1.5}",
+        "clients: {per_round: 0}",
+        "clients: {shift: [noise]}",
+        "clients: {shift: [{level: 1}]}",
+        "model: {keras: nowhere}",
+        "data: {dataset: {kind: celeba, attribute: smilling}}",
+        "expect: {acuracy: {at_least: 0.5}}",
+        "expect: {accuracy: {}}",
+        "expect: {accuracy: {at_least: null}}",
+        "expect: {accuracy: {at_least: 1.5}}",
+        "expect: {accuracy: {between: [0.1, 0.2], at_least: 0.1}}",
+        "expect: {accuracy: {between: [0.1]}}",
+        "expect: {accuracy_drop: {at_least: 0.1}}",
+        "expect: {rounds_to_accuracy: {at_most: 3}}",
+        "matrix: {}",
+        "matrix: {clients.count: []}",
+        "matrix: {clients.count: 3}",
+        "matrix: {clients.count: [0]}",
+        "matrix: {clients.coutn: [1]}",
+        "matrix: {clients.: [1]}",
+        "matrix: {name: [a, b]}",
+        "matrix: {clients.split: [dirichlet]}",
+        "matrix: {clients.split.alpah: [1]}",
+        "matrix: {training.algorithm: [{kind: fedavg_with_schedule, schedule: exponential}]}",
+        # What keys ask of each other
+        "{training: {algorithm: kmeans}, model: mlp}",
+        "{training: {algorithm: {kind: kmeans, clusters: 3}}, clients: {attacks: {kind: boost}}}",
+        "{training: {algorithm: fedavg}, model: null}",
+        "training: {algorithm: fedsgd, local_epochs: 2}",
+        "training: {algorithm: fedadam, server_optimizer: {kind: sgd, learning_rate: 0.5}}",
+        "training: {algorithm: local_only, personalize: {steps: 1}}",
+        "{training: {personalize: {steps: 1}}, data: {holdout: global}}",
+        "clients: {split: natural, size: linear}",
+        "clients: {sampling: {kind: fixed, cohorts: [[0]]}, per_round: 3}",
+        "data: {dataset: emnist, holdout: global, test_fraction: 0.3}",
+        "data: {dataset: {npz: a.npz, test: b.npz}, holdout: global, test_fraction: 0.3}",
+        "training: {aggregator: median, algorithm: {kind: fedavg, weighting: examples}}",
+        "training: {aggregator: {kind: dp, noise_multiplier: 1}, algorithm: scaffold}",
+        "{training: {aggregator: dp}, clients: {sampling: with_replacement}}",
+        "{training: {aggregator: dp}, clients: {sampling: {kind: by_size, replacement: true}}}",
+        "{training: {aggregator: mean}, expect: {epsilon: {at_most: 8}}}",
+    ],
+)
+def test_it_refuses_what_the_loader_refuses(text: str) -> None:
+    assert not is_valid(text)
+
+
+def test_a_whole_document_is_accepted_and_each_unknown_key_in_it_refused() -> None:
+    document: dict[str, Any] = YAML(typ="safe", pure=True).load(GOOD)
+    validator().validate(document)
+    for section in ("data", "clients", "training"):
+        changed = copy.deepcopy(document)
+        changed[section]["unknown"] = 1
+        assert not validator().is_valid(changed)
