@@ -10,8 +10,8 @@ looks, at the seeds that a check begins with and at all of the baseline's, by `F
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Optional
 
 from pytest_federated.expectations.baselines import (
     Baseline,
@@ -82,6 +82,40 @@ def compare_with_baseline(
         )
         for name in common
     )
+
+
+def look_twice(
+    result: Result,
+    baseline: Baseline,
+    on_all_seeds: Optional[Callable[[], tuple[Result, Baseline]]],
+    *,
+    level: float = FALSE_ALARMS,
+    margins: Mapping[str, float] = {},
+    decide: bool = False,
+) -> tuple[Compared, ...]:
+    """Compares a run with its baseline, and where it may be worse once more on more seeds.
+
+    Args:
+        result: the run, on the seeds that a check begins with.
+        baseline: what it is compared with.
+        on_all_seeds: gives both on all seeds that the baseline has; None where the run has them
+            already.
+        level: as for `compare_with_baseline`, of both looks together.
+        margins: as there.
+        decide: whether the second look is also taken where anything is undecided.
+
+    """
+    if on_all_seeds is None:
+        return compare_with_baseline(result, baseline, level=level, margins=margins)
+    first = compare_with_baseline(result, baseline, level=FIRST_LOOK * level, margins=margins)
+    is_open = decide and any(c.change == "undecided" for c in first)
+    if not (is_open or leans_to_worse(first)):
+        return first
+    result, baseline = on_all_seeds()
+    if result.status == "diverged":
+        return (Compared(metric="baseline", change="worse", passed=False, note=result.reason),)
+    level *= 1 - FIRST_LOOK
+    return compare_with_baseline(result, baseline, level=level, margins=margins)
 
 
 def leans_to_worse(compared: Sequence[Compared]) -> bool:

@@ -24,13 +24,11 @@ from pytest_federated.expectations.baselines import (
     write_baseline,
 )
 from pytest_federated.expectations.regression import (
-    FIRST_LOOK,
     added,
     apart,
-    compare_with_baseline,
     keys_of,
-    leans_to_worse,
     level_for,
+    look_twice,
     timed,
     unmeasured,
 )
@@ -154,7 +152,7 @@ def _baseline(result: Result) -> Baseline:
 
 def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
     """Writes the baseline of a result that passed, and of no other."""
-    if result.status != "passed":
+    if result.status not in ("passed", "reported"):
         return Settled(result, "kept", f"the run is {result.status}")
     seeds = seeds_to_run(_seeds(result), max(SEEDS, len(result.histories)))
     of_all = rerun(seeds) if len(seeds) > len(result.histories) else result
@@ -217,25 +215,17 @@ def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: 
 def _looked_twice(
     config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun
 ) -> tuple[Compared, ...]:
-    """Compares on the seeds of the run, and where that may be worse on all of the baseline's.
-
-    Under ``--fed-decide`` also where it is undecided.
-    """
+    """Compares as `look_twice`, under the options of the session."""
     session = session_options(config)
-    level, margins = level_for(config.stash.get(_COMPARED, 1)), session.margin
     has_more = not set(reference.seeds) <= {*_seeds(result)}
-    share = FIRST_LOOK if has_more else 1.0
-    compared = compare_with_baseline(
-        result, reference.baseline, level=share * level, margins=margins
+    return look_twice(
+        result,
+        reference.baseline,
+        (lambda: (rerun(reference.seeds), reference.on_all())) if has_more else None,
+        level=level_for(config.stash.get(_COMPARED, 1)),
+        margins=session.margin,
+        decide=session.decide is not None,
     )
-    is_open = session.decide and any(c.change == "undecided" for c in compared)
-    if not has_more or not (is_open or leans_to_worse(compared)):
-        return compared
-    of_all = rerun(reference.seeds)
-    if of_all.status == "diverged":
-        return (Compared(metric="baseline", change="worse", passed=False, note=of_all.reason),)
-    level *= 1 - share
-    return compare_with_baseline(of_all, reference.on_all(), level=level, margins=margins)
 
 
 def _undecided(config: pytest.Config, result: Result, text: str) -> Result:
@@ -243,7 +233,7 @@ def _undecided(config: pytest.Config, result: Result, text: str) -> Result:
     policy = session_options(config).inconclusive
     if policy == "warn":
         warnings.warn(f"{result.id}: {text}", Undecided, stacklevel=2)
-    if policy != "fail" or result.status != "passed":
+    if policy != "fail" or result.status not in ("passed", "reported"):
         return result
     compared = [
         c.model_copy(update={"passed": False}) if c.change == "undecided" else c

@@ -48,6 +48,7 @@ def _explain(result: Result) -> str:
     """
     missed = [missed_line(v) for v in result.verdicts if not v.passed]
     missed += [unlike_line(c) for c in result.compared if not c.passed]
+    missed = missed or [result.reason]
     tables = [
         (verdict_rows(result), VERDICT_COLUMNS),
         (compared_rows(result), compared_columns(result)),
@@ -90,6 +91,15 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
         reason=reason.partition("\n")[0],
         local_reason=message,
     )
+
+
+def strictly(config: pytest.Config, result: Result) -> Result:
+    """Returns the result; failed, under ``--fed-strict``, where nothing was judged of it."""
+    is_unjudged = result.status == "reported" and not result.compared
+    if not (is_unjudged and session_options(config).strict):
+        return result
+    reason = "nothing is expected of it: say what under expect, or compare it with a baseline"
+    return result.model_copy(update={"status": "failed", "reason": reason})
 
 
 def enforce(config: pytest.Config, result: Result) -> None:

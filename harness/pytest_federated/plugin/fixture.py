@@ -9,7 +9,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import enforce, execute
+from pytest_federated.plugin.execution import enforce, execute, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.results.record import Result
 from pytest_federated.running.pipeline import run_plan
@@ -55,7 +55,7 @@ class Federated:
                 )
         except FederatedError as error:
             pytest.fail(str(error), pytrace=False)
-        result = settled.result
+        result = strictly(self._config, settled.result) if judge else settled.result
         self._node.user_properties += settled.properties
         if judge or result.status == "skipped":
             enforce(self._config, result)

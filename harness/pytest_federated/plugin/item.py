@@ -12,7 +12,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute
+from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
@@ -66,7 +66,7 @@ class ScenarioItem(pytest.Item):
             with ProgressBar(self.config, self.plan) as progress:
                 self.result = execute(self.config, self.plan, progress)
             settled = settle(self.config, self.result, self.path, self._rerun)
-        self.result = settled.result
+        self.result = strictly(self.config, settled.result)
         self.user_properties += settled.properties
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
         self.user_properties.append(("fed_trainings", len(self.result.histories)))

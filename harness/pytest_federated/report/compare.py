@@ -126,7 +126,7 @@ def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE)
         shared = [name for name in first.results if name in other.results]
         pairs = {name: (first.results[name], other.results[name]) for name in shared}
         for name, (before, now) in pairs.items():
-            is_lost = before.status == "passed" and now.status in _NO_LONGER
+            is_lost = before.status in ("passed", "reported") and now.status in _NO_LONGER
             one, two = measure.of_seeds(before), measure.of_seeds(now)
             if is_lost or (one and two and _are_finite(one) and not _are_finite(two)):
                 names.add(name)

@@ -149,7 +149,7 @@ def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
 
 
 def _status(result: Result) -> str:
-    return result.status if result.status == "passed" else f"**{result.status}**"
+    return result.status if result.status in ("passed", "reported") else f"**{result.status}**"
 
 
 def _section(result: Result, pictures: Mapping[str, Picture]) -> str:

@@ -9,7 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pytest_federated.core.schema import Figure
 from pytest_federated.training.history import TrainingHistory
 
-Status = Literal["passed", "failed", "diverged", "not judged", "skipped", "errored", "not reached"]
+Status = Literal[
+    "passed",
+    "failed",
+    "reported",
+    "diverged",
+    "not judged",
+    "skipped",
+    "errored",
+    "not reached",
+]
 Outcome = Literal["pass", "fail", "inconclusive", "not judged"]
 
 
@@ -101,8 +110,8 @@ class Result(BaseModel):
         record: version of this format.
         id: name of the scenario with its matrix variant, as in the pytest node id.
         settings: the scenario, with defaults written out.
-        status: the outcome. A scenario that pytest collected and that has no result was skipped,
-            errored, or was not reached.
+        status: the outcome; reported where nothing is judged. A scenario that pytest collected and
+            that has no result was skipped, errored, or was not reached.
         reason: why it was skipped, errored, was not reached, diverged or was not judged.
         local_reason: the same with what only this machine says; not part of the record.
         histories: one training for each seed. If the scenario did not run now, they are of an

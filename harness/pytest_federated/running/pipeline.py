@@ -157,6 +157,8 @@ def _judged(
             options.benchmark,
             look.confidence,
         )
+    if not reason and all(v.outcome == "not judged" for v in verdicts):
+        return "reported", "", verdicts
     return "passed" if all(v.passed for v in verdicts) else "failed", reason, verdicts
 
 

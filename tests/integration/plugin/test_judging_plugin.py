@@ -300,6 +300,30 @@ def test_a_margin_of_what_is_not_compared_is_refused(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.parametrize(
+    ("arguments", "outcomes", "status"),
+    [
+        ([], {"passed": 1}, "reported"),
+        (["--fed-strict"], {"failed": 1}, "failed"),
+        (["--fed-strict", "--fed-baseline=check"], {"passed": 1}, "reported"),
+    ],
+)
+def test_a_scenario_of_which_nothing_is_expected_is_reported(
+    pytester: pytest.Pytester,
+    updated: FakeTrainings,
+    arguments: list[str],
+    outcomes: dict[str, int],
+    status: str,
+) -> None:
+    (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.partition("expect:")[0])
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", *arguments)
+    result.assert_outcomes(**outcomes)
+    record = json.loads((pytester.path / "out/records/made.json").read_text())
+    assert record["status"] == status
+    if status == "failed":
+        result.stdout.fnmatch_lines(["nothing is expected of it: say what under expect, or *"])
+
+
 def test_seeds_are_added_until_it_is_decided(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:

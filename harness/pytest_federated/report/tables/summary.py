@@ -26,7 +26,7 @@ def summary_columns() -> list[str]:
 
 def headline(result: Result) -> str:
     """The result in a few words, behind a PASSED or FAILED."""
-    if result.status not in ("passed", "failed"):
+    if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
     metric = headline_metric()
     return f"({metric.title} {interval(metric.by_seed(result), metric.spec.values)})"
