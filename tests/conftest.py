@@ -32,7 +32,7 @@ _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
 
 # How many examples Hypothesis tries of each property. CI runs the fast tests once with
 # --hypothesis-profile=thorough. No deadline: it would depend on the machine.
-settings.register_profile("quick", max_examples=25, deadline=None)
+settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile("thorough", max_examples=150, deadline=None)
 settings.load_profile("quick")
 

@@ -25,6 +25,23 @@ def worker_pids(parent: Optional[int] = None) -> set[int]:
     return found
 
 
+def descendants(root: int) -> set[int]:
+    """Process ids of all processes below `root`."""
+    children: dict[int, set[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, set()).add(int(status.parent.name))
+    found, todo = set(), [root]
+    while todo:
+        new = children.get(todo.pop(), set())
+        found |= new
+        todo += new
+    return found
+
+
 def wait_until(holds: Any, seconds: float = 60) -> bool:
     """Whether `holds()` became true within `seconds`."""
     end = time.monotonic() + seconds

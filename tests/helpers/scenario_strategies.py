@@ -176,7 +176,8 @@ def _text(draw: Draw, schema: dict[str, Any], _: Any) -> str:
     return draw(st.text(_WRITABLE, min_size=shortest, max_size=longest))
 
 
-_WRITABLE = st.characters(exclude_categories=["Cc", "Cs"])
+# Not ?, with which ruamel.yaml begins plain text that it cannot read.
+_WRITABLE = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="?")
 _ASCII = st.characters(max_codepoint=127)
 _OF_TYPE: dict[str, Callable[..., Any]] = {
     "object": lambda draw, schema, defined: (

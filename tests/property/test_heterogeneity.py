@@ -161,11 +161,11 @@ def test_skew_grows_with_the_parameter(
     choice: dict[str, Any], key: str, milder_to_stronger: list[float]
 ) -> None:
     """On average over 20 seeds, in every figure of labels."""
+    tables = [
+        [table({**choice, key: value}, seed) for seed in range(20)] for value in milder_to_stronger
+    ]
     for figure in (jensen_shannon, hellinger, earth_mover, lambda c: -label_entropies(c).mean()):
-        means = [
-            np.mean([figure(table({**choice, key: value}, seed)) for seed in range(20)])
-            for value in milder_to_stronger
-        ]
+        means = [np.mean([figure(counts) for counts in of_value]) for of_value in tables]
         assert means == sorted(means)
         assert means[-1] > means[0] + 0.1
 

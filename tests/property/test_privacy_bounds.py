@@ -127,10 +127,13 @@ def of_uniform(population: int, cohort: int, lost: float, others: float) -> tupl
 OF_A_ROUND = {"poisson": of_poisson, "uniform": of_uniform}
 # Each is of so many clients, of whom so many come in a round, and with so much noise.
 FEDERATIONS = [(10, 1, 1.0), (3, 1, 1.0), (20, 2, 1.0), (10, 5, 2.0)]
+_QUICK = [(*FEDERATIONS[0], 1), (*FEDERATIONS[0], 3), (*FEDERATIONS[3], 1)]
 BOUNDED = [
-    *((*federation, 1) for federation in FEDERATIONS),
-    (*FEDERATIONS[0], 3),
-    *(pytest.param(*federation, 3, marks=pytest.mark.slow) for federation in FEDERATIONS[1:]),
+    pytest.param(
+        *federation, rounds, marks=() if (*federation, rounds) in _QUICK else pytest.mark.slow
+    )
+    for federation in FEDERATIONS
+    for rounds in (1, 3)
 ]
 
 

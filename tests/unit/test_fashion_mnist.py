@@ -344,6 +344,7 @@ def real() -> Dataset:
     return datasets["fashion_mnist"].function(Cache(Path("unused")), folder=str(DEBIAN))
 
 
+@pytest.mark.slow
 def test_the_real_files(real: Dataset) -> None:
     loaded = real.load(None)
     assert loaded.test is not None

@@ -231,7 +231,7 @@ def _strange(folder: Path) -> dict[str, str]:
 
 
 def test_a_path_that_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfed_files = *\n")
     wanted = _strange(tmp_path)
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "folder.yaml" / "f.yaml").write_text(GOOD)
@@ -297,7 +297,9 @@ def test_commands_refuse_it(
     assert HOSTILE[kind][1] in error and len(error.splitlines()) < 5
 
 
-@pytest.mark.parametrize("how", [("-n0",), ("-n2",), ("-n0", "--collect-only")])
+@pytest.mark.parametrize(
+    "how", [("-n0",), pytest.param(("-n2",), marks=pytest.mark.slow), ("-n0", "--collect-only")]
+)
 def test_pytest_refuses_all_of_it_at_once(pytester: pytest.Pytester, how: tuple[str, ...]) -> None:
     pytester.makeini("[pytest]")
     folder = pytester.path / "scenarios"

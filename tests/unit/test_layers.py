@@ -28,7 +28,8 @@ LAYERS = (
     {"scenario"},
     {"report"},
     {"running"},
-    {"cli", "plugin"},
+    {"plugin"},
+    {"cli"},
     {"__main__"},
 )
 # The public API, whose names are imported when they are first used.

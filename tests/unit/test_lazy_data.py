@@ -15,7 +15,7 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, dat
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
 
-EXAMPLES, CLIENTS = 1_000_000, 10_000
+EXAMPLES, CLIENTS = 300_000, 3_000
 
 
 class Counted:
@@ -58,7 +58,7 @@ def made(**split: Any) -> FederatedData:
 
 
 @pytest.mark.parametrize("split", ["iid", "natural"])
-def test_a_million_examples_are_described_without_reading_one(rows: Counted, split: str) -> None:
+def test_many_examples_are_described_without_reading_one(rows: Counted, split: str) -> None:
     data = made(kind=split)
     assert rows.made == 0
     assert len(data.clients) == CLIENTS

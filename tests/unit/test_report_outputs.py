@@ -61,12 +61,13 @@ def test_plots_are_the_same_bytes_again_and_small(folder: Path) -> None:
 
 def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(folder: Path) -> None:
     for picture in plots(read_results(folder)).values():
-        root = ElementTree.fromstring(picture.svg())
+        svg = picture.svg()
+        root = ElementTree.fromstring(svg)
         title = root.find("{http://www.w3.org/2000/svg}title")
         assert title is not None and title.text == picture.alt
         assert root.attrib["role"] == "img"
-        assert "prefers-color-scheme:dark" in picture.svg()
-        assert "#010203" not in picture.svg() and "currentColor" in picture.svg()
+        assert "prefers-color-scheme:dark" in svg
+        assert "#010203" not in svg and "currentColor" in svg
 
 
 def with_clients(**figures: Any) -> Result:

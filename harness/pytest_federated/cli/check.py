@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 import click
 
-from pytest_federated.cli.parameters import PATH
-from pytest_federated.core.errors import FederatedError
+from pytest_federated.cli.parameters import PATH, no_user_code
 
 
 @click.command("check", short_help="Read scenario files and show every mistake in them.")
 @click.argument("paths", nargs=-1, required=True, type=PATH, metavar="PATH...")
-def command(paths: Sequence[Path]) -> None:
+@no_user_code
+def command(paths: Sequence[Path], no_user_code: Optional[str]) -> None:
     """Read scenario files and show every mistake in them.
 
-    A PATH is a file or a folder.
+    A PATH is a file or a folder, of which those files are read that pytest would run.
     """
-    from pytest_federated.scenario.files import load_all
+    from pytest_federated.cli.collecting import collected
 
-    cases = load_all(paths)
-    if not cases:
-        raise FederatedError(f"no scenario files in {', '.join(map(str, paths))}")
+    cases = collected(paths, forbidding=no_user_code)
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")

@@ -7,7 +7,7 @@ from typing import Optional
 
 import click
 
-from pytest_federated.cli.parameters import PATH, Number, data_cache
+from pytest_federated.cli.parameters import PATH, Number, data_cache, no_user_code
 
 _SEED = Number(int, lambda seed: seed >= 0, "seeds are whole numbers, 0 or greater")
 
@@ -25,8 +25,13 @@ _SEED = Number(int, lambda seed: seed >= 0, "seeds are whole numbers, 0 or great
     "with the scenario's name.",
 )
 @data_cache
+@no_user_code
 def command(
-    file: Path, seed: Optional[int], out: Optional[Path], data_cache: Optional[Path]
+    file: Path,
+    seed: Optional[int],
+    out: Optional[Path],
+    data_cache: Optional[Path],
+    no_user_code: Optional[str],
 ) -> None:
     """Show the clients of a file's scenarios, and how non-IID they are."""
     from rich.console import Console
@@ -39,9 +44,11 @@ def command(
     from pytest_federated.running.options import default_cache
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
+    from pytest_federated.user.permitted import no_code
 
     console = Console()
-    cases = load_file(file)
+    with no_code(no_user_code):
+        cases = load_file(file)
     cache = Cache(data_cache or default_cache())
     for number, case in enumerate(cases):
         case_seed = case.scenario.seeds[0] if seed is None else seed

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, TypeVar
 
 import click
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # A file or folder; each command checks it and says what is wrong.
 PATH = click.Path(path_type=Path)
@@ -14,6 +16,18 @@ PATH = click.Path(path_type=Path)
 data_cache = click.option(
     "--data-cache", type=PATH, metavar="DIR", help="Where downloaded data is kept."
 )
+
+_NO_USER_CODE = "--no-user-code"
+
+
+def no_user_code(command: _Command) -> _Command:
+    """Adds the switch; its value is what `permitted.no_code` takes."""
+    return click.option(
+        _NO_USER_CODE,
+        flag_value=_NO_USER_CODE,
+        default=None,
+        help="Refuse scenarios that name code (module:function).",
+    )(command)
 
 
 class LazyChoice(click.Choice):  # pyright: ignore[reportMissingTypeArgument]

@@ -10,7 +10,6 @@ from typing import Optional
 import click
 
 from pytest_federated.cli.parameters import PATH
-from pytest_federated.core.errors import FederatedError
 
 
 @click.command("prune", short_help="Name, or delete, what is left of scenarios that are gone.")
@@ -35,13 +34,11 @@ def command(
 
     A PATH is a file or a folder.
     """
+    from pytest_federated.cli.collecting import collected
     from pytest_federated.report import leftovers
     from pytest_federated.running.store import leftover_checkpoints
-    from pytest_federated.scenario.files import load_all
 
-    cases = load_all(paths)
-    if not cases:  # a misspelled folder would make everything a leftover
-        raise FederatedError(f"no scenario files in {', '.join(map(str, paths))}")
+    cases = collected(paths)  # raises for a misspelled folder, which makes everything a leftover
     files = leftovers.baselines(paths)
     if report:
         records = leftovers.records(report, (case.id for case in cases))

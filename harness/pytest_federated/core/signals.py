@@ -128,6 +128,26 @@ def uncounted() -> Generator[None, None, None]:
         raise block.pending
 
 
+@contextlib.contextmanager
+def postponed() -> Generator[None, None, None]:
+    """Has a Ctrl-C wait for the end of the block, which is to be short; a second one does not wait.
+
+    Raises:
+        KeyboardInterrupt: there was a Ctrl-C.
+    """
+    struck: list[int] = []
+
+    def strike(number: int, frame: Optional[FrameType]) -> None:
+        struck.append(number)
+        if len(struck) > 1:
+            raise KeyboardInterrupt
+
+    with _handling(signal.SIGINT, signal.default_int_handler, strike):
+        yield
+    if struck:
+        raise KeyboardInterrupt
+
+
 def _imports(frame: Optional[FrameType]) -> int:
     """Returns how many frames of Python's import a stack has."""
     count = 0

@@ -9,6 +9,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.functions import UserFunction, load
+from pytest_federated.user.permitted import NotPermitted
 
 
 @metrics("custom", title="custom")
@@ -23,6 +24,8 @@ def custom(
         value = load(function)(history, **args)
     except NoValue:
         raise
+    except NotPermitted as error:
+        raise FederatedError(f"expect.custom: {error}") from error
     except Exception as error:
         raise FederatedError(
             f"expect.custom: {function}: {type(error).__name__}: {error}"

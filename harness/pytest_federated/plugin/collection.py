@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
+from types import ModuleType
+from typing import Optional
 
 import pytest
 
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
+from pytest_federated.plugin.finding import files_to_read
 from pytest_federated.plugin.item import ScenarioItem
+from pytest_federated.plugin.options import session_options
 from pytest_federated.scenario.case import Case
-from pytest_federated.scenario.files import SUFFIXES, duplicates, find_files
-from pytest_federated.scenario.loader import DEFAULTS, load_file, resolved
+from pytest_federated.scenario.files import duplicates
+from pytest_federated.scenario.loader import load_file
 from pytest_federated.user.modules import import_file
+from pytest_federated.user.permitted import no_code
 
 PROBLEMS = pytest.StashKey[list[Problem]]()
-
-
-def is_scenario_file(path: Path, config: pytest.Config) -> bool:
-    """Whether pytest should read `path` as a scenario file.
-
-    It is one when `fed_files` has a pattern for it, or when it was named on the command line.
-    """
-    if path.suffix not in SUFFIXES or path.name == DEFAULTS:
-        return False
-    if resolved(path) in _named(config):
-        return True
-    try:
-        relative = path.relative_to(config.rootpath).as_posix()
-    except ValueError:
-        relative = path.as_posix()
-    return any(fnmatch(relative, p) or fnmatch(path.name, p) for p in config.getini("fed_files"))
-
-
-def _named(config: pytest.Config) -> set[Path]:
-    start = config.invocation_params.dir
-    return {resolved(start / str(arg).split("::")[0]) for arg in config.args}
 
 
 class ScenarioFile(pytest.File):
@@ -45,7 +28,8 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterable[ScenarioItem]:
         try:
-            cases = load_file(self.path, self.config.rootpath)
+            with no_code(_forbidding(self.config)):
+                cases = load_file(self.path, self.config.rootpath)
         except ScenarioError as error:
             # Kept until all files are read, so that every mistake is shown at once.
             self.config.stash.setdefault(PROBLEMS, []).extend(error.problems)
@@ -58,6 +42,11 @@ class ScenarioFile(pytest.File):
             yield ScenarioItem.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
                 self, name=case.id, case=case
             )
+
+
+def _forbidding(config: pytest.Config) -> Optional[str]:
+    """Returns the option by which scenario files must not name code, or None."""
+    return "--fed-no-user-code" if session_options(config).no_user_code else None
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
@@ -74,6 +63,15 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
         raise pytest.UsageError(_message(problems))
 
 
+def note_problems(file: Path, config: pytest.Config) -> None:
+    """Reads a scenario file for the problems alone, which are kept until all files are read."""
+    try:
+        with no_code(_forbidding(config)):
+            load_file(file, config.rootpath)
+    except ScenarioError as error:
+        config.stash.setdefault(PROBLEMS, []).extend(error.problems)
+
+
 def check_files(config: pytest.Config) -> list[Case]:
     """Reads the scenario files below pytest's arguments; returns the scenarios that they hold.
 
@@ -83,21 +81,18 @@ def check_files(config: pytest.Config) -> list[Case]:
         pytest.UsageError: with every problem of every file.
 
     """
-    problems: dict[str, Problem] = {}
+    problems: list[Problem] = []
     cases: list[Case] = []
-    start = config.invocation_params.dir
-    for arg in config.args:
-        for file in find_files(start / str(arg).split("::")[0]):
-            # Path.is_file may raise
-            if os.path.isfile(file) and is_scenario_file(file, config):  # noqa: PTH113
-                try:
-                    cases += _with_conftests(file, config.rootpath)
-                except ScenarioError as error:
-                    problems.update((str(p), p) for p in error.problems)
-                except FederatedError as error:
-                    raise pytest.UsageError(str(error)) from None
+    for file in files_to_read(config):
+        try:
+            with no_code(_forbidding(config)):
+                cases += _with_conftests(file, config.rootpath)
+        except ScenarioError as error:
+            problems += error.problems
+        except FederatedError as error:
+            raise pytest.UsageError(str(error)) from None
     if problems:
-        raise pytest.UsageError(_message(problems.values()))
+        raise pytest.UsageError(_message(problems))
     return cases
 
 
@@ -114,13 +109,23 @@ def _with_conftests(file: Path, root: Path) -> list[Case]:
         for folder in reversed(file.parents):
             if (conftest := folder / "conftest.py").is_file() and root in (folder, *folder.parents):
                 try:
-                    import_file(conftest)
+                    module = import_file(conftest)
                 except Exception:  # pytest itself says what is wrong, in the worker's process
+                    return []
+                if _ignores(module, folder, file):
                     return []
         return load_file(file, root)
 
 
+def _ignores(conftest: ModuleType, folder: Path, file: Path) -> bool:
+    """Returns whether a conftest.py, which the controller has not loaded, ignores a file."""
+    paths = (file, *file.parents)
+    names = [folder / name for name in getattr(conftest, "collect_ignore", ())]
+    globs = [str(folder / glob) for glob in getattr(conftest, "collect_ignore_glob", ())]
+    return any(p in names or any(fnmatch(str(p), glob) for glob in globs) for p in paths)
+
+
 def _message(problems: Iterable[Problem]) -> str:
-    unique = ScenarioError(problems).problems
+    unique = ScenarioError({str(problem): problem for problem in problems}.values()).problems
     lines = "\n".join(f"  {problem}" for problem in unique)
     return f"{len(unique)} problem(s) in scenario files\n{lines}"

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from pytest_federated.core.errors import DataUnavailable, FederatedError
+from pytest_federated.core.parent import end_with_parent
 from pytest_federated.plugin.options import is_quiet, run_options, session_options
 from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow
 from pytest_federated.report.tables.cells import plain_table
@@ -64,6 +65,8 @@ def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Resul
     Raises:
         FederatedError: it cannot be run; under ``--fed-strict`` also when its data is not here.
     """
+    if hasattr(config, "workerinput"):  # a process of xdist, which has nothing to save
+        end_with_parent()
     if not is_quiet(config):
         be_loud()
     session, case = session_options(config), planned.case

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
@@ -34,15 +34,38 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Optional[pytest.Collector]:
     """Collects a scenario file, and leaves other files to pytest."""
-    if file_path.suffix not in (".yaml", ".yml"):
-        return None
-    from pytest_federated.plugin.collection import ScenarioFile, is_scenario_file
+    from pytest_federated.plugin.finding import is_scenario_file
 
     if not is_scenario_file(file_path, parent.config):
         return None
+    from pytest_federated.plugin.collection import ScenarioFile
+
     return ScenarioFile.from_parent(  # pyright: ignore[reportUnknownMemberType]  # **kw
         parent, path=file_path
     )
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> None:
+    """Notes what pytest does not see in a folder, such as links that lead nowhere."""
+    from pytest_federated.plugin.finding import unreadable_files
+
+    for file in unreadable_files(path, parent.config):
+        from pytest_federated.plugin.collection import note_problems
+
+        note_problems(file, parent.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> Generator[None, Optional[bool], Optional[bool]]:
+    """Notes the scenario files that pytest is told to ignore."""
+    is_ignored = yield
+    if is_ignored:
+        from pytest_federated.plugin.finding import note_ignored
+
+        note_ignored(collection_path, config)
+    return is_ignored
 
 
 @pytest.fixture

@@ -41,6 +41,7 @@ class SessionOptions:
     margin: Mapping[str, float] = field(default_factory=dict[str, float])
     against: Optional[str] = None
     strict: bool = False
+    no_user_code: bool = False
     no_cache: bool = False
     benchmark: bool = False
     early_stop: bool = False
@@ -237,6 +238,7 @@ SWITCHES = (
         "fail, not skip, scenarios whose data is not on this machine; and what "
         "--fed-baseline=check cannot compare",
     ),
+    Switch("--fed-no-user-code", "refuse scenario files that name code (module:function)"),
     Switch("--fed-no-cache", "run trainings again that have not changed since they were run"),
     Switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew"),
     Switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail"),

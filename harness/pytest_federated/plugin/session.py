@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pytest
 
+from pytest_federated.plugin.finding import skipped_files
+
 if TYPE_CHECKING:
     from pytest_federated.results.record import Result
     from pytest_federated.scenario.case import Case
@@ -74,8 +76,17 @@ class FederatedSession:
         cases = {case.id: case for case in self._cases}
         for node_id in ids:
             file, _, name = node_id.partition("::")
-            if name in cases and Path(file).suffix == cases[name].file.suffix:
-                self._results.setdefault(node_id, unreached(cases[name]))
+            is_ours = name in cases and Path(file).suffix == cases[name].file.suffix
+            if is_ours and node_id not in self._results:
+                self._expect(node_id, unreached(cases[name]))
+
+    def _expect(self, node_id: str, result: Result) -> None:
+        """Notes that a scenario is about to run."""
+        from pytest_federated.results.store import mark_unreached
+
+        self._results[node_id] = result
+        if self._report_folder:
+            mark_unreached(result, self._report_folder)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -97,8 +108,9 @@ class FederatedSession:
             share_false_alarms(self._config, len(items))
         if items and not self._is_xdist_worker:
             self._require_runtime()
-            self._results = {item.nodeid: unreached(item.case) for item in items}
             self._run_revision([item.path for item in items])
+            for item in items:
+                self._expect(item.nodeid, unreached(item.case))
         with contextlib.ExitStack() as leaving:
             if items and (address := session_options(self._config).executor):
                 leaving.enter_context(self._cluster(address, items))
@@ -232,6 +244,16 @@ class FederatedSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if not self._results or self._is_xdist_worker:
             return
+        from pytest_federated.core.signals import postponed
+
+        try:
+            with postponed():
+                self._finish(session)
+        except KeyboardInterrupt:  # which pytest would show with a traceback by now
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+
+    def _finish(self, session: pytest.Session) -> None:
+        """Writes what is about all scenarios together."""
         if self._report_folder is not None:
             for node_id, result in self._results.items():
                 if result.status == "not reached":
@@ -263,6 +285,8 @@ class FederatedSession:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if (self._results or self._baselines) and self._config.get_verbosity() >= 0:
             self._write_summary(terminalreporter)
+        for line in skipped_files(self._config):
+            terminalreporter.write_line(line, yellow=True)
         for what, why in self._unwritten.items():
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 

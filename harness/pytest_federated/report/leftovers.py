@@ -11,7 +11,7 @@ from pytest_federated.expectations.baselines import read_baseline
 from pytest_federated.report.pages import PLOTS, plot_names
 from pytest_federated.report.plots.plot import plot_kinds
 from pytest_federated.results.store import FOLDER as RECORDS
-from pytest_federated.results.store import read_result
+from pytest_federated.results.store import UNREACHED, read_result
 from pytest_federated.scenario.files import find_files
 from pytest_federated.scenario.loader import load_file
 
@@ -45,7 +45,8 @@ def baselines(paths: Sequence[Path]) -> list[Path]:
 def records(report: Path, scenarios: Iterable[str]) -> list[Path]:
     """Returns the records in a report's folder whose scenario is not among these ids."""
     present = set(scenarios)
-    files = sorted((report / RECORDS).glob("*.json"))
+    folder = report / RECORDS
+    files = sorted([*folder.glob("*.json"), *(folder / UNREACHED).glob("*.json")])
     return [file for file in files if read_result(file).id not in present]
 
 

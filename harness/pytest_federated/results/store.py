@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -15,7 +16,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
 from pytest_federated.results.record import Result
 
-FOLDER = "records"
+FOLDER, UNREACHED = "records", "unreached"
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
 # stays below the 255 of most file systems, and below the 143 of encrypted ones.
@@ -67,7 +68,24 @@ def write_result(result: Result, folder: Path) -> Path:
     """Writes one record below `folder` and returns its path."""
     path = record_file(result.id, folder)
     write_text(path, json_text(result))
+    mark = _mark_file(result.id, folder)
+    with contextlib.suppress(OSError):  # there is none
+        mark.unlink()
+        mark.parent.rmdir()  # unless there are others
     return path
+
+
+def mark_unreached(result: Result, folder: Path) -> None:
+    """Notes that a scenario was collected and has not ended, until its record is written.
+
+    So a session that is killed leaves no older record of it that seems to be its own.
+    """
+    with contextlib.suppress(OSError):  # then the record cannot be written either, which is said
+        write_text(_mark_file(result.id, folder), json_text(result))
+
+
+def _mark_file(result_id: str, folder: Path) -> Path:
+    return folder / FOLDER / UNREACHED / file_name(result_id)
 
 
 def with_earlier_figures(result: Result, folder: Path) -> Result:
@@ -96,16 +114,21 @@ def is_recorded(result: Result, folder: Path) -> bool:
 def read_results(folder: Path) -> list[Result]:
     """Returns all records below `folder`, sorted by id.
 
+    Scenarios that a killed session did not reach are not reached, whatever older records say.
+
     Raises:
         FederatedError: there are none, or one of them is not a record.
 
     """
     files = sorted((folder / FOLDER).glob("*.json"))
-    if not files:
+    marks = sorted((folder / FOLDER / UNREACHED).glob("*.json"))
+    if not files and not marks:
         raise FederatedError(
             f"{folder / FOLDER}: no records there; make some with --fed-report={folder}"
         )
-    return sorted(map(read_result, files), key=lambda r: natural(r.id))
+    results = {r.id: r for r in map(read_result, files)}
+    results |= {r.id: with_earlier_figures(r, folder) for r in map(read_result, marks)}
+    return sorted(results.values(), key=lambda r: natural(r.id))
 
 
 def count_records(folder: Path) -> int:

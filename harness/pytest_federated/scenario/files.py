@@ -9,9 +9,8 @@ from typing import Optional
 
 from pytest_federated.core.errors import Problem, ScenarioError
 from pytest_federated.scenario.case import Case
-from pytest_federated.scenario.loader import DEFAULTS, load_file, resolved, shown_path
-
-SUFFIXES = (".yaml", ".yml")
+from pytest_federated.scenario.loader import load_file, resolved, shown_path
+from pytest_federated.scenario.naming import may_hold_scenarios
 
 
 def find_files(path: Path) -> list[Path]:
@@ -27,8 +26,8 @@ def find_files(path: Path) -> list[Path]:
         path, onerror=lambda error: unreadable.append(Path(error.filename))
     ):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        names += [Path(folder) / name for name in files if not name.startswith(".")]
-    return sorted([*unreadable, *(p for p in names if p.suffix in SUFFIXES and p.name != DEFAULTS)])
+        names += [Path(folder) / name for name in files]
+    return sorted([*unreadable, *filter(may_hold_scenarios, names)])
 
 
 def load_all(paths: Sequence[Path], root: Optional[Path] = None) -> list[Case]:

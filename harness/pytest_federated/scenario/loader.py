@@ -13,12 +13,12 @@ from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.explain import explain
 from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
+from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario, choices
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, read_documents
 from pytest_federated.user.reading import read_from
 
-DEFAULTS = "defaults.yaml"
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
 
 
@@ -43,6 +43,9 @@ def load_file(file: Path, root: Optional[Path] = None) -> list[Case]:
 
 def _load_file(file: Path, root: Optional[Path]) -> list[Case]:
     shown = shown_path(file, root)
+    if is_misnamed_defaults(file):
+        message = f"is no scenario file by its name; rename it to {DEFAULTS}, or otherwise"
+        raise ScenarioError([Problem(shown, 0, "", message)])
     defaults = _defaults(file, root)
     cases: list[Case] = []
     problems: dict[str, Problem] = {}

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-_MAX_TYPES = 10_000  # remembered, the most recently used
-_MAX_GRAPHS = 500
+_MAX_TYPES = 5_000  # remembered, the most recently used
+_MAX_GRAPHS = 200
 _MAX_GRAPH_BYTES = 100_000
 
 # What is replaced in a private module is replaced by one thread at a time.
@@ -96,6 +96,16 @@ def remembering_compiler() -> Iterator[None]:
             yield
         finally:
             types.deserialize_type, graphs.optimize_tensorflow_comp = originals
+
+
+def forget_compiled() -> None:
+    """Lets go of the computations that TFF's contexts have compiled, and with them of their models.
+
+    Each context keeps 128, about 10 MB for a model; the public API has no way to keep fewer.
+    """
+    from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
+
+    compiler_pipeline.CompilerPipeline.compile.cache_clear()
 
 
 @cache

@@ -3,7 +3,7 @@
 The worker listens on all addresses, runs what it is sent and asks for no password; its binary has
 no option for any of that (tensorflow_federated/cc/simulation/servers.cc), and firewalls are for
 root. But the sockets of one user may share a port, and a program attached to the port says which of
-them gets a connection (SO_REUSEPORT and SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.5). Here a
+them gets a connection (SO_REUSEPORT and SO_ATTACH_REUSEPORT_CBPF in socket(7), Linux 4.6). Here a
 socket of ours listens first, and gets every connection that is not meant for the worker. It drops
 each packet, so to the network the port looks like that of a machine that is switched off.
 """

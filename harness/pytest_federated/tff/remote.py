@@ -35,7 +35,7 @@ _RETURN_SECONDS = 1  # for a worker that was lost to answer when the next traini
 SILENT_SECONDS = 30  # for a worker that computes to answer a ping
 _PING_EVERY_SECONDS = 1
 _ATTEMPTS = 3
-_MAX_COMPILED = 128  # computations remembered, the most recently used
+_MAX_COMPILED = 32  # computations remembered, the most recently used
 
 
 class WorkerLost(UserWarning):

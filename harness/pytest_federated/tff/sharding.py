@@ -13,7 +13,7 @@ from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.compiler import simulated
 from pytest_federated.tff.event_loop import EventLoopThread
 
-_MAX_FORMS = 128  # remembered, the most recently used
+_MAX_FORMS = 32  # remembered, the most recently used
 
 
 class Pool(Protocol):

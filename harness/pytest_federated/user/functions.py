@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional, cast, get_args
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.user.installed import is_installed, versions_of
 from pytest_federated.user.modules import place, space, space_of
+from pytest_federated.user.permitted import NotPermitted, load_permitted, permitted
 from pytest_federated.user.sources import Source, Sources
 from pytest_federated.user.sys_modules import outside
 
@@ -35,7 +36,9 @@ class _IsCode:
 
 
 # The annotation of a key that names one of the user's functions.
-UserFunction = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), _IsCode()]
+UserFunction = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), AfterValidator(permitted), _IsCode()
+]
 
 _OURS = Path(__file__).resolve().parents[1]
 
@@ -57,13 +60,13 @@ def load(reference: str) -> Callable[..., Any]:
     it was imported is imported again, and so are the user's modules that it imports.
 
     Raises:
+        NotPermitted: it is Python's own.
         ModuleNotFoundError: there is no such module.
         AttributeError: the module has no such function.
         Exception: whatever importing the module raises.
 
     """
-    module, _, name = reference.partition(":")
-    return getattr(space().load(module), name)
+    return load_permitted(reference)
 
 
 def require(reference: str, key: str, kind: type[FederatedError]) -> Callable[..., Any]:
@@ -76,6 +79,8 @@ def require(reference: str, key: str, kind: type[FederatedError]) -> Callable[..
     module, _, name = reference.partition(":")
     try:
         return load(reference)
+    except NotPermitted as error:
+        raise kind(f"{key}: {error}") from error
     except ModuleNotFoundError as error:
         raise kind(
             f"{key}: {first_line(error)}; looked in the scenario's folder, the folder where pytest "

@@ -14,11 +14,23 @@ from typing import Optional, Union
 
 OURS = __name__.partition(".")[0]
 PACKAGE_FOLDERS = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
-_NAMED: frozenset[str] = getattr(sys, "stdlib_module_names", frozenset[str]())  # of Python 3.10
-STANDARD = _NAMED | frozenset(sys.builtin_module_names)
 _PATHS = sysconfig.get_paths()
 _INSTALLED = tuple(
     str(Path(_PATHS[k]).resolve()) for k in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def standard_names() -> frozenset[str]:
+    """Returns the names of the modules in Python's own folders, for those before Python 3.10."""
+    folder = Path(_PATHS["stdlib"])
+    files = [*folder.glob("*"), *folder.glob("lib-dynload/*")]
+    names = (file.name.partition(".")[0] for file in files)
+    frozen = {"_frozen_importlib", "_frozen_importlib_external"}
+    return frozenset(filter(str.isidentifier, names)) - {"test", "LICENSE"} | frozen
+
+
+STANDARD = frozenset(sys.builtin_module_names) | (
+    getattr(sys, "stdlib_module_names", None) or standard_names()
 )
 # The folders of all scenarios so far; what is in one of them is the user's, wherever it is.
 scenario_folders: set[str] = set()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import types
 from collections.abc import Generator, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -110,14 +111,14 @@ def space_of(file: Path) -> tuple[Space, str]:
     return space_for(tuple(dict.fromkeys(visible))), ".".join(names)
 
 
-def import_file(file: Path) -> None:
+def import_file(file: Path) -> types.ModuleType:
     """Imports a file that others import in other commands, such as pytest a conftest.py.
 
     Raises:
         Exception: whatever importing it raises.
     """
     near, name = space_of(file)
-    near.load(name)
+    return near.load(name)
 
 
 class _Finder:

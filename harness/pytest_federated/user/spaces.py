@@ -71,6 +71,11 @@ class Space:
         finally:
             self._read = None
 
+    def is_users(self, name: str) -> bool:
+        """Returns whether the module that is found by that name is the user's own."""
+        place = self._top(name.partition(".")[0], is_requested=True)
+        return place is not None and place.is_users
+
     def sources(self, name: str) -> dict[str, Source]:
         """Returns the code of a module and of all the user's modules that it imports, by name."""
         return self.look(name)[0]

@@ -70,7 +70,7 @@ def test_the_plots_of_the_committed_report_are_those_of_its_records(committed: P
     folder = committed / "reports"
     pictures = plots(read_results(folder))
     assert set(pictures) == {p.name for p in (folder / "plots").iterdir()}
-    for name in sorted(pictures)[::15]:  # some of them, as all take seconds
+    for name in sorted(pictures)[::30]:  # some of them, as all take seconds
         assert pictures[name].svg() == (folder / "plots" / name).read_text(encoding="utf-8"), name
 
 
@@ -207,6 +207,15 @@ def test_the_table_of_metrics_is_that_of_the_registry(generated: Path) -> None:
     assert made == (ROOT / "docs/judging.md").read_text(encoding="utf-8")
     for name in metrics.names():
         assert f"| `{name}` | " in made
+
+
+def test_the_table_of_faults_is_that_of_the_tests(tmp_path: Path) -> None:
+    """After a wanted change: uv run python docs/make_reliability.py, and read the diff."""
+    script = [sys.executable, str(ROOT / "docs/make_reliability.py"), str(tmp_path)]
+    subprocess.run(script, check=True, cwd=ROOT)
+    made = (tmp_path / "reliability.md").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    assert "| Ctrl-C while TFF trains | 1 |" in made
 
 
 def test_what_the_page_says_of_packaged_data_is_so() -> None:

@@ -34,9 +34,9 @@ def test_check_finds_no_mistakes_in_ours(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_check_shows_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.yaml").write_text(TINY.replace("count: 4", "count: 0"))
+    (tmp_path / "a.scenario.yaml").write_text(TINY.replace("count: 4", "count: 0"))
     assert main(["check", str(tmp_path)]) == 1
-    assert "a.yaml:5: clients.count: got 0; must be at least 1" in capsys.readouterr().err
+    assert "a.scenario.yaml:5: clients.count: got 0; must be at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("concept", sorted(concepts()))
@@ -97,10 +97,74 @@ def test_check_of_a_folder_without_scenarios(tmp_path: Path) -> None:
     assert main(["check", str(tmp_path)]) != 0
 
 
+def test_check_reads_what_pytest_would_run_and_says_what_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").touch()
+    for name in ("a.scenario.yaml", "b.yaml", ".c.scenario.yaml", "scenarios/build/d.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(TINY.replace("tiny", Path(name).name.strip(".")))
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
+    assert main(["check", str(tmp_path)]) == 0
+    first, second, third, last = capsys.readouterr().out.splitlines()
+    assert first == "not read: .c.scenario.yaml: its name begins with a dot"
+    assert second.startswith("not read: b.yaml: no pattern of fed_files is for it (scenarios/* ")
+    assert third.startswith("not read: scenarios/build/d.yaml: ignored (norecursedirs, ")
+    assert last == "1 scenario(s) in 1 file(s): no mistakes found"
+    assert main(["check", str(tmp_path / "b.yaml")]) == 0
+    assert main(["check", str(tmp_path / "compose.yaml")]) == 1
+
+
+@pytest.mark.parametrize("name", ["defaults.yaml", "a.yaml.bak"])
+def test_check_of_a_file_that_is_none_by_its_name(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(TINY)
+    assert main(["check", str(tmp_path / name)]) == 1
+    assert f"{name}: is no scenario file by its name" in capsys.readouterr().err
+
+
+def test_check_says_what_keeps_pytest_from_starting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "a.scenario.yaml").write_text(TINY)
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('no server')\n")
+    assert main(["check", str(tmp_path)]) == 1
+    assert "RuntimeError: no server" in capsys.readouterr().err
+
+
+def test_check_without_user_code_runs_nothing_of_the_project(tmp_path: Path) -> None:
+    writes = "from pathlib import Path\n\nPath('was_run').touch()\n"
+    (tmp_path / "conftest.py").write_text(writes)
+    (tmp_path / "plugged.py").write_text(writes)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\naddopts = -p plugged\n")
+    (tmp_path / "a.scenario.yaml").write_text(TINY)
+    command = [sys.executable, "-m", "pytest_federated", "check", "."]
+    subprocess.run([*command, "--no-user-code"], cwd=tmp_path, check=True)
+    assert not (tmp_path / "was_run").exists()
+    subprocess.run(command, cwd=tmp_path, check=True)
+    assert (tmp_path / "was_run").exists()
+
+
+def test_check_knows_what_a_conftest_registers(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").touch()
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "a.yaml").write_text(
+        TINY.replace("count: 4", "count: 4, split: checked")
+    )
+    (tmp_path / "scenarios" / "conftest.py").write_text(
+        "import pytest_federated\n\n\n@pytest_federated.split('checked')\n"
+        "def checked(pool, rng):\n    return rng.permutation(len(pool.labels)) % pool.clients\n"
+    )
+    command = [sys.executable, "-m", "pytest_federated", "check", "."]
+    subprocess.run(command, cwd=tmp_path, check=True)
+
+
 def test_check_leaves_hidden_folders_alone(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(TINY)
+    (tmp_path / "a.scenario.yaml").write_text(TINY)
     (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "other.yaml").write_text("- not ours\n")
+    (tmp_path / ".venv" / "other.scenario.yaml").write_text("- not ours\n")
     assert main(["check", str(tmp_path)]) == 0
 
 
@@ -176,7 +240,7 @@ def test_help_names_every_command_in_80_columns(capsys: pytest.CaptureFixture[st
         assert text.startswith(f"Usage: pytest-federated {name} ")
         assert max(map(len, text.splitlines())) <= 80
     files = {f.stem for f in (ROOT / "harness/pytest_federated/cli").glob("*.py")}
-    assert files == {*COMMANDS, "__init__", "conftests", "parameters"}
+    assert files == {*COMMANDS, "__init__", "collecting", "conftests", "parameters"}
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from faults import fault
 from forked_programs import Program, environment
-from processes import is_running, wait_until, worker_pids
+from processes import descendants, is_running, wait_until, worker_pids
+from pytest_federated.results.store import read_results
 from scenario_texts import LONG, TINY
 
 
@@ -37,23 +39,6 @@ def fresh(*arguments: str) -> list[str]:
     return [sys.executable, "-m", *command(*arguments)]
 
 
-def descendants(root: int) -> set[int]:
-    """Process ids of all processes below `root`."""
-    children: dict[int, set[int]] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, set()).add(int(status.parent.name))
-    found, todo = set(), [root]
-    while todo:
-        new = children.get(todo.pop(), set())
-        found |= new
-        todo += new
-    return found
-
-
 @pytest.fixture
 def training(project: Path, tff_programs: None) -> Iterator[Program]:
     """A pytest that trains for long, in the middle of it."""
@@ -73,6 +58,10 @@ def started_worker(program: Program) -> int:
     return pid
 
 
+@fault(
+    "Ctrl-C while TFF trains",
+    outcome="exit code 2, TFF's worker is gone",
+)
 def test_ctrl_c(training: Program) -> None:
     worker = started_worker(training)
     training.send_signal(signal.SIGINT)
@@ -82,6 +71,10 @@ def test_ctrl_c(training: Program) -> None:
     assert not is_running(worker)
 
 
+@fault(
+    "SIGTERM, SIGKILL and SIGHUP while TFF trains",
+    outcome="pytest ends by the signal, TFF's worker with it",
+)
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
 def test_signals_that_end_python(training: Program, sent: signal.Signals) -> None:
     worker = started_worker(training)
@@ -91,11 +84,15 @@ def test_signals_that_end_python(training: Program, sent: signal.Signals) -> Non
     assert wait_until(lambda: not is_running(worker), 5)
 
 
+@fault(
+    "kill -9 of TFF's worker while it trains",
+    outcome="errored, with how the worker ended; the others pass, exit code 1",
+)
 @pytest.mark.usefixtures("tff_programs")
 def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> None:
     write(project, LONG, "a")
     write(project, TINY, "b")
-    program = Program(*command("-v"), cwd=project)
+    program = Program(*command("-v", "--fed-report=out"), cwd=project)
     assert wait_until(lambda: worker_pids(program.pid))
     time.sleep(3)
     subprocess.run(["kill", "-KILL", str(started_worker(program))], check=True)
@@ -104,6 +101,8 @@ def test_a_worker_that_dies_fails_its_scenario_and_no_other(project: Path) -> No
     assert "TFF's worker process died (ended by signal 9)" in output
     assert "Traceback" not in output
     assert "1 failed, 1 passed" in output
+    found = {r.id: r.status for r in read_results(project / "out")}
+    assert found == {"long": "errored", "tiny": "passed"}
 
 
 INTERNAL_ERROR = """
@@ -188,6 +187,10 @@ def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     assert "report: out/report.md" in output
 
 
+@fault(
+    "kill -9 of a process of xdist while it trains",
+    outcome="exit code 1, its TFF worker is gone",
+)
 @pytest.mark.usefixtures("tff_programs")
 def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     write(project, LONG)

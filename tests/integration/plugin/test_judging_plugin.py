@@ -8,51 +8,11 @@ from typing import Any, Callable
 
 import pytest
 import scipy.special
-from example_results import history
+from made_trainings import SCENARIO, FakeTrainings
 from pytest_federated.plugin.options import run_options
-from pytest_federated.training.history import TrainingHistory
 
 # Imported before pytester takes its snapshot of sys.modules: otherwise each run imports it anew.
 assert scipy.special
-
-SCENARIO = """\
-schema: 1
-name: made
-data: {dataset: digits}
-clients: {count: 4}
-model: {kind: mlp, hidden: [16]}
-training: {rounds: 3}
-seeds: [0, 1]
-expect:
-  accuracy: {at_least: 0.88}
-"""
-
-
-class FakeTrainings:
-    """Trainings that were never run: the final accuracy of each seed is as set here.
-
-    Of a seed that is not set it is that of an even or odd one.
-    """
-
-    def __init__(self) -> None:
-        self.accuracies = {0: 0.89, 1: 0.91}
-        self.trained: list[int] = []
-
-    def train(self, scenario: Any, seed: int, *rest: Any) -> TrainingHistory:
-        self.trained.append(seed)
-        accuracy = self.accuracies.get(seed, self.accuracies.get(seed % 2, 0.9))
-        return history([0.5, 0.7, accuracy], seed=seed, clients=4, test_examples=100)
-
-
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> FakeTrainings:
-    """One scenario in scenarios/made.yaml, and what its trainings give."""
-    trainings = FakeTrainings()
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", trainings.train)
-    folder = pytester.path / "scenarios"
-    folder.mkdir()
-    (folder / "made.yaml").write_text(SCENARIO)
-    return trainings
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults import fault
 from forked_programs import Program
 from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
@@ -87,6 +88,11 @@ def test_what_has_not_changed_is_not_trained_again(project: Path) -> None:
     assert reused(pytest_run(project, "--fed-no-cache", "-k", "other")) == (0, 0)
 
 
+@fault(
+    "a cache entry that is cut off, empty, poisoned, of another seed or without rounds",
+    outcome="a warning, the training is done again",
+    times=6,
+)
 def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
     done = Round(
         round=1,
@@ -120,6 +126,10 @@ def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
     assert store.read("0" * 64) is not None
 
 
+@fault(
+    "a cache entry under the name of another training",
+    outcome="a warning, the training is done again",
+)
 def test_a_file_of_another_training_is_no_result(tmp_path: Path) -> None:
     """Though it is whole: one that was copied or renamed in the folder."""
     done = Round(
@@ -278,6 +288,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record
 
 
+@fault(
+    "kill -9 and Ctrl-C at a random round, then --fed-resume",
+    outcome="the record is that of an uninterrupted training, to the byte",
+)
 @pytest.mark.slow
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize(
@@ -303,6 +317,10 @@ def test_resumed_training_ends_with_the_very_same_numbers(
     assert not list(folder.glob("*")), "a finished training needs no checkpoint"
 
 
+@fault(
+    "a checkpoint that is cut off",
+    outcome="a warning, the training begins anew; left-over checkpoints are removed",
+)
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.usefixtures("worker")
 def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> None:
@@ -319,6 +337,10 @@ def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> N
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
 
+@fault(
+    "a checkpoint under the name of another training",
+    outcome="a warning, the same numbers as ever",
+)
 @pytest.mark.usefixtures("worker")
 def test_a_checkpoint_of_another_training_is_no_beginning(tmp_path: Path) -> None:
     """Though the states have the same structure."""
@@ -343,6 +365,10 @@ def test_a_checkpoint_of_another_training_is_no_beginning(tmp_path: Path) -> Non
     assert result.histories == run(own).histories
 
 
+@fault(
+    "a training that outlasts --fed-timeout",
+    outcome="errored, the others pass, exit code 1",
+)
 @pytest.mark.usefixtures("tff_programs")
 def test_the_time_limit_ends_one_scenario(project: Path) -> None:
     named = {n: TINY.replace("name: tiny", f"name: {n}") for n in ("a", "c")}

@@ -189,7 +189,16 @@ def test_the_report_names_it(said: dict[str, Any], plural: str) -> None:
     assert f"new_{plural} (depth 3" in said["report"].replace("\\", "")
 
 
-def test_a_broken_distribution_is_named_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["pytest_federated", "check", "."],
+        ["pytest"],
+        pytest.param(["pytest", "-n1"], marks=pytest.mark.slow),
+    ],
+    ids=" ".join,
+)
+def test_a_broken_distribution_is_named_in_one_line(tmp_path: Path, command: list[str]) -> None:
     site, project = tmp_path / "site", tmp_path / "project"
     info = site / "broken-0.1.dist-info"
     info.mkdir(parents=True)
@@ -199,18 +208,17 @@ def test_a_broken_distribution_is_named_in_one_line(tmp_path: Path) -> None:
     project.mkdir()
     (project / "tiny.scenario.yaml").write_text(TINY)
     line = "the entry point mine = broken_entries of an installed package cannot be loaded: "
-    for command in (["pytest_federated", "check", "."], ["pytest"], ["pytest", "-n1"]):
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            env={**os.environ, "PYTHONPATH": str(site)},
-            cwd=project,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        output = done.stdout + done.stderr
-        assert done.returncode and f"{line}RuntimeError: no server" in output
-        assert "Traceback" not in output and "INTERNALERROR" not in output
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    assert done.returncode and f"{line}RuntimeError: no server" in output
+    assert "Traceback" not in output and "INTERNALERROR" not in output
 
 
 def test_nothing_is_looked_for_while_modules_are_imported() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from example_results import example_result
+from faults import fault
+from forked_programs import Program
 from processes import pytest_run
 from pytest_federated.__main__ import main
 from pytest_federated.data.splits.partition import splits
@@ -77,6 +79,11 @@ def recorded(folder: Path = Path("out")) -> dict[str, Result]:
     return {r.id: r for r in read_results(folder)}
 
 
+@fault(
+    "sys.exit, pytest.fail, pytest.skip and an exception in a user's function",
+    outcome="errored or skipped in records, report and summaries; compare sees it as worse",
+    times=4,
+)
 def test_what_stops_a_scenario_is_in_the_record_and_in_every_summary(
     pytester: pytest.Pytester,
     project: Any,
@@ -111,6 +118,10 @@ def test_what_stops_a_scenario_is_in_the_record_and_in_every_summary(
     assert "passed → errored" in shown.out and "4 without a result" in shown.out
 
 
+@fault(
+    "os._exit in a user's function, under xdist",
+    outcome="errored, the others pass, exit code 1",
+)
 @pytest.mark.slow
 def test_a_process_of_xdist_that_dies(pytester: pytest.Pytester, project: Any) -> None:
     project("good", "dies", "other")
@@ -124,13 +135,30 @@ def test_a_process_of_xdist_that_dies(pytester: pytest.Pytester, project: Any) -
     assert "**1 errored, 2 passed**" in Path("out/report.md").read_text(encoding="utf-8")
 
 
+@fault(
+    "os._exit in a user's function, in pytest's own process",
+    outcome="not reached, though an older record says passed; compare sees it as worse",
+    times=2,
+)
 def test_records_of_what_ended_are_there_when_pytest_itself_dies(
     pytester: pytest.Pytester, project: Any
 ) -> None:
     project("good", "dies")
-    pytest_run(pytester.path, "scenarios", "--fed-report=new")
-    assert {name: r.status for name, r in recorded(Path("new")).items()} == {"good": "passed"}
+    """And what did not end is not reached, though an older record says that it passed."""
+    for report in ("new", "out"):
+        pytest_run(pytester.path, "scenarios", f"--fed-report={report}")
+        found = recorded(Path(report))
+        assert {name: r.status for name, r in found.items()} == {
+            **{"good": "passed", "dies": "not reached"}
+        }
+        assert found["dies"].is_earlier == (report == "out")
     assert len(list(Path("new/plots").iterdir())) == 3
+    assert main(["report", "out"]) == 0
+    assert "**1 not reached, 1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
+    Path("scenarios/1.yaml").write_text(scenario("other"), encoding="utf-8")
+    assert main(["prune", "scenarios", "--report", "out", "--delete"]) == 0
+    assert set(recorded()) == {"good"}
 
 
 @pytest.mark.parametrize(
@@ -192,6 +220,10 @@ def test_a_skip_of_the_users_own_fails_when_strict(pytester: pytest.Pytester, pr
     assert recorded()["skips"].reason == "skipped by its own code: not today"
 
 
+@fault(
+    "a baseline that was cut off",
+    outcome="errored, with the name of the file; exit code 1",
+)
 def test_a_damaged_baseline_is_in_the_report(pytester: pytest.Pytester, project: Any) -> None:
     project("good")
     damaged = pytester.mkdir("scenarios/baselines") / "good.json"
@@ -246,6 +278,10 @@ def test_names_of_files_are_bounded_and_differ() -> None:
     assert len(names) == 200 and max(len(name.encode()) for name in names) < 130
 
 
+@fault(
+    "a file or folder in the place of the report, of its folders or of a page",
+    outcome="results are shown, then what was not written; exit code 1",
+)
 @pytest.mark.parametrize("place", ["out", "out/records", "out/plots", "out/report.md"])
 def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     pytester: pytest.Pytester, place: str
@@ -266,6 +302,37 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     assert Path("out/records/tiny.json").is_file() == (place in ("out/report.md", "out/plots"))
 
 
+@fault(
+    "Ctrl-C while the report is written",
+    outcome="the report is whole; exit code 2",
+)
+def test_ctrl_c_while_the_report_is_written(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("scenarios").mkdir()
+    pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
+    pytester.makeconftest(
+        """
+        import os, signal
+        from pytest_federated.report import pages
+
+        def report(results, plainly=pages.report):
+            os.kill(os.getpid(), signal.SIGINT)
+            return plainly(results)
+
+        pages.report = report
+        """
+    )
+    program = Program("pytest", "scenarios", "--fed-report=out", cwd=pytester.path)
+    output = program.communicate()
+    assert program.wait() == pytest.ExitCode.INTERRUPTED
+    assert "1 passed" in output and "report: out/report.md" in output
+    assert recorded()["tiny"].status == "passed"
+    assert "**1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+
+
+@fault(
+    "a full disk under GitHub's job summary (/dev/full)",
+    outcome="says so, exit code as judged",
+)
 def test_a_summary_on_a_full_disk_costs_no_result(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +344,11 @@ def test_a_summary_on_a_full_disk_costs_no_result(
     result.stdout.fnmatch_lines(["not written: the job's summary: OSError: *No space left*"])
 
 
+@fault(
+    "a full disk under the cache, also under -W error",
+    outcome="a warning, exit code as judged",
+    times=2,
+)
 def test_a_cache_on_a_full_disk_costs_no_result(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +365,10 @@ def test_a_cache_on_a_full_disk_costs_no_result(
     pytester.runpytest_inprocess("scenarios", "-Werror").assert_outcomes(passed=1)
 
 
+@fault(
+    "a file in the place of the cache, its lock or its checkpoints",
+    outcome="a warning, exit code as judged",
+)
 @pytest.mark.parametrize("place", [".pytest_cache/d", ".pytest_cache/d/federated/lock", "kept"])
 def test_a_cache_that_cannot_be_created_costs_no_result(
     pytester: pytest.Pytester, place: str

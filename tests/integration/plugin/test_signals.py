@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Optional
 
 import pytest
+from faults import fault
 from forked_programs import environment
 from processes import is_running
 from pytest_federated import Options, Scenario
@@ -197,6 +198,19 @@ def test_a_block_within_an_import_is_interrupted(library: Path) -> None:
         importlib.import_module("some_library")
 
 
+def test_ctrl_c_waits_for_a_short_block_and_a_second_one_does_not() -> None:
+    ended: list[str] = []
+    with pytest.raises(KeyboardInterrupt), signals.postponed():
+        signal.raise_signal(signal.SIGINT)
+        ended.append("whole")
+    with pytest.raises(KeyboardInterrupt), signals.postponed():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        ended.append("not reached")
+    assert ended == ["whole"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_uncounted_time_takes_nothing_of_the_limit() -> None:
     with signals.delivered(60):
         block = signals._running.get()
@@ -233,6 +247,10 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 """
 
 
+@fault(
+    "Ctrl-C and --fed-timeout while TFF is imported",
+    outcome="a later run in the same process is as ever",
+)
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import inspect
+import weakref
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -180,6 +182,19 @@ def test_ping_method_is_needed_while_no_public_stub_asks_for_life(tff: Any) -> N
     assert internals.PING_METHOD.endswith("/Dispose")
     names = {n.lower() for n in dir(tff.framework.RemoteExecutorGrpcStub)}
     assert not {n for n in names if "ping" in n or "health" in n}
+
+
+@pytest.mark.usefixtures("running")
+def test_forget_compiled_is_needed_while_tffs_contexts_keep_every_model(tff: Any) -> None:
+    computation = tff.tensorflow.computation(lambda: 1)
+    assert computation() == 1
+    kept = weakref.ref(computation)
+    del computation
+    gc.collect()
+    assert kept() is not None
+    internals.forget_compiled()
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.usefixtures("running")

@@ -213,7 +213,9 @@ def test_pings_end_where_the_connection_breaks_again_and_again(
     assert health.unreachable(None, 0.1) == "no answer within 0.1 s"
 
 
-@pytest.mark.parametrize("more", [(), ("-n", "1")], ids=["plain", "xdist"])
+@pytest.mark.parametrize(
+    "more", [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)], ids=["plain", "xdist"]
+)
 def test_pytest_stops_at_once_when_a_worker_cannot_be_used(
     project: Path, stranger: str, more: tuple[str, ...]
 ) -> None:

@@ -189,7 +189,7 @@ def pretrained(tmp_path: Path, tff: Any, monkeypatch: pytest.MonkeyPatch) -> Any
     return model
 
 
-FILES = ("start.npz", "start.keras", "start.h5", "only.h5", "new.weights.h5", "at-round-3.index")
+FILES = ("start.npz", "start.h5", "start.keras", "only.h5", "new.weights.h5", "at-round-3.index")
 
 
 @pytest.mark.usefixtures("worker", "pretrained")
@@ -208,7 +208,7 @@ def test_a_training_begins_with_the_weights_of_a_file(file: str) -> None:
 def test_weights_of_another_model_are_refused(file: str) -> None:
     chosen = models.parse({"kind": "mlp", "hidden": [7], "initial_weights": file})
     trainer = trainer_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
-    message = "are not those of this model" if file in FILES[3:] else "needs the shape"
+    message = "are not those of this model" if file in FILES[2:] else "needs the shape"
     with pytest.raises(ModelError, match=f"model.initial_weights: .*{message}"):
         trainer.initial_weights(0)
 
@@ -225,7 +225,11 @@ def test_the_mistake_in_a_file_is_named() -> None:
     shape = message("start.npz", [7])
     assert "'kernel' of the layer 'dense" in shape
     assert shape.endswith("needs the shape (16, 7); 'start.npz' has (16, 3) there")
-    assert "has 6 arrays of weights; 'start.npz' has 4" in message("start.npz", [3, 3])
+    for file in ("start.npz", "start.h5", "start.keras"):
+        assert f"has 6 arrays of weights; {file!r} has 4" in message(file, [3, 3])
+    assert "variable shape (16, 7), and the assigned value shape (16, 3)" in message(
+        "start.keras", [7]
+    )
     assert message("strat.npz", [3]).endswith("did you mean 'start.npz'?")
     Path("noise.npz").write_bytes(b"no archive")
     assert "is not an .npz archive" in message("noise.npz", [3])

@@ -77,7 +77,7 @@ def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Alg
     return TffAlgorithm(process)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def client_training(model_fn: Any, optimizer: Any, weighting: Any) -> Any:
     """TFF's client work of FedAvg: one for all processes that differ only at the server."""
     import tensorflow_federated as tff

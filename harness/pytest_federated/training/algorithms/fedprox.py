@@ -56,7 +56,7 @@ def fedprox(
     return fedavg(inputs, weighting=weighting)
 
 
-@lru_cache(maxsize=32)  # one object for the same arguments, so that what it is part of is shared
+@lru_cache(maxsize=16)  # one object for the same arguments, so that what it is part of is shared
 def _proximal(inner: Any, mu: float) -> Any:
     """The optimizer `inner`, for a loss with mu/2 |w - w0|^2 more; w0 is where it starts."""
     import tensorflow as tf

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import json
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -22,6 +25,7 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.choice import choices_in
 from pytest_federated.registry.registry import kind
 from pytest_federated.tff.imports import silenced
+from pytest_federated.tff.internals import forget_compiled
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
@@ -53,11 +57,11 @@ if TYPE_CHECKING:
 
 # By the settings that they are built from; each registered entry has a type of its own.
 _Key = tuple[str, tuple[type[Section], ...]]
-_trainers: dict[_Key, Trainer] = {}
-_adapters: dict[_Key, ModelAdapter] = {}
+_trainers: OrderedDict[_Key, Trainer] = OrderedDict()  # the most recently used
+_MAX_TRAINERS = 16  # each with its model and graphs takes about 10 MB
+_adapters: WeakValueDictionary[_Key, ModelAdapter] = WeakValueDictionary()  # of these trainers
 # While TensorFlow is still there to let go of its functions.
-atexit.register(lambda: (_trainers.clear(), _adapters.clear(), _new_weights.cache_clear()))
-atexit.register(lambda: (packed.stack_training.cache_clear(), client_training.cache_clear()))
+atexit.register(lambda: (_trainers.clear(), _adapters.clear(), _forget_shared()))
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,8 @@ def trainer_for(
 ) -> Trainer:
     """Returns the trainer for these settings, built once for all seeds and variants with them.
 
+    The last ones are kept, so that a session of many models takes no more memory than one of some.
+
     Args:
         model: the scenario's model; None for an algorithm that needs none.
         training: algorithm, aggregator and optimizers.
@@ -171,12 +177,32 @@ def trainer_for(
     key = _key(*sections, text=text)
     if key not in _trainers:
         with silenced(), _in_one_line(model, training):
-            if adapter_key not in _adapters:
-                _adapters[adapter_key] = build_adapter(source, shape)
-            _trainers[key] = _build(
-                model, training, _adapters[adapter_key], clients, is_scaled, dependencies
-            )
+            adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
+            _adapters[adapter_key] = adapter
+            _trainers[key] = _build(model, training, adapter, clients, is_scaled, dependencies)
+        if len(_trainers) > _MAX_TRAINERS:
+            _forget_the_oldest()
+    _trainers.move_to_end(key)
     return _trainers[key]
+
+
+def _forget_the_oldest() -> None:
+    """Lets go of half of the trainers, and of what TFF and Keras keep for them.
+
+    Of many at once, as a model is freed by Python's collection of all cycles only, which rarely
+    runs by itself and takes half a second.
+    """
+    for _ in range(_MAX_TRAINERS // 2):
+        _trainers.popitem(last=False)
+    _forget_shared()
+    forget_compiled()
+    gc.collect()
+
+
+def _forget_shared() -> None:
+    """Lets go of what trainers have in common with others."""
+    for function in (_new_weights, packed.stack_training, client_training):
+        function.cache_clear()
 
 
 def _key(*sections: Optional[Section], text: Any) -> _Key:

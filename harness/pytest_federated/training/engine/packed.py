@@ -226,7 +226,7 @@ def packed_algorithm(
     return PackedAlgorithm(PackedProcess(initialize, next_round))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=16)
 def stack_training(
     model: Any,
     client_optimizer: Any,

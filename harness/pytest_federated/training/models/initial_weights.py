@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Optional, cast
 
 import numpy as np
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 KEY = "model.initial_weights"
+_NOT_OF_LAYERS = ("optimizer", "metrics")  # in a .keras file
 _KERAS = (".h5", ".hdf5", ".keras", ".index")
 
 
@@ -47,16 +50,15 @@ def load_arrays(path: str, needed: Sequence[tuple[str, tuple[int, ...]]]) -> lis
 def load_keras(path: str, model: tf.keras.Model) -> None:
     """Sets the weights of a Keras model from a file.
 
-    An .npz archive holds `model.get_weights()` in order; .h5 and .keras a whole Keras model or, if
-    Keras saved them so, its weights only; an .index file belongs to a TensorFlow checkpoint.
+    An .npz archive holds `model.get_weights()` in order; .h5 and .keras a whole Keras model, of
+    which only the weights are read, or, if Keras saved them so, its weights only; an .index file
+    belongs to a TensorFlow checkpoint.
 
     Raises:
         DataError: there is no such file.
         ModelError: it cannot be read, or holds weights of other shapes.
 
     """
-    import tensorflow as tf
-
     needed = [
         (_description(w.name), tuple(map(int, w.shape))) for w in cast("list[Any]", model.weights)
     ]
@@ -67,18 +69,19 @@ def load_keras(path: str, model: tf.keras.Model) -> None:
     if file.suffix not in _KERAS:
         raise ModelError(f"{KEY}: {path!r} must end in .npz, {', '.join(_KERAS)}")
     try:
-        if _is_whole_model(file):
-            values = tf.keras.models.load_model(file, compile=False).get_weights()
-            check_shapes(path, [v.shape for v in values], needed)
-            model.set_weights(values)
-        elif file.suffix == ".index":
+        if file.suffix == ".keras":
+            _require_count(path, _count(file), len(needed))
+        if file.suffix == ".index":
             loaded: Any = model.load_weights(file.with_suffix(""))
             loaded.assert_existing_objects_matched()
         else:
+            # Never the model itself, whose layers may bring code.
             model.load_weights(file)
     except ModelError:
         raise
     except Exception as error:
+        if (shapes := _shapes(file)) is not None:
+            check_shapes(path, shapes, needed)
         raise ModelError(
             f"{KEY}: the weights in {path!r} are not those of this model: {first_line(error)}"
         ) from error
@@ -100,10 +103,12 @@ def check_shapes(
                 f"{KEY}: {weight} needs the shape {tuple(shape)}; {path!r} has "
                 f"{tuple(actual)} there"
             )
-    if len(shapes) != len(needed):
-        raise ModelError(
-            f"{KEY}: the model has {len(needed)} arrays of weights; {path!r} has {len(shapes)}"
-        )
+    _require_count(path, len(shapes), len(needed))
+
+
+def _require_count(path: str, actual: int, needed: int) -> None:
+    if actual != needed:
+        raise ModelError(f"{KEY}: the model has {needed} arrays of weights; {path!r} has {actual}")
 
 
 def _description(name: str) -> str:
@@ -112,14 +117,36 @@ def _description(name: str) -> str:
     return f"{weight!r} of the layer {layer!r}"
 
 
-def _is_whole_model(file: Path) -> bool:
-    """Returns whether a file holds a model, not only its weights."""
-    if file.suffix == ".keras":
-        return True
-    if file.suffix == ".index":
-        return False
+def _shapes(file: Path) -> Optional[list[tuple[int, ...]]]:
+    """Returns the shapes of a whole model's weights, in order; None where it has no order."""
+    if file.suffix not in (".h5", ".hdf5"):
+        return None
     import h5py
 
     opened: Any
-    with h5py.File(file, "r") as opened:
-        return "model_config" in opened.attrs
+    with contextlib.suppress(OSError, KeyError), h5py.File(file, "r") as opened:
+        layers = opened["model_weights"]
+        return [
+            tuple(layers[layer][weight].shape)
+            for layer in layers.attrs["layer_names"]
+            for weight in layers[layer].attrs["weight_names"]
+        ]
+    return None
+
+
+def _count(file: Path) -> int:
+    """Returns the number of arrays of weights in a .keras file."""
+    import h5py
+
+    arrays: list[str] = []
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and name.partition("/")[0] not in _NOT_OF_LAYERS:
+            arrays.append(name)
+
+    whole: Any
+    with zipfile.ZipFile(file) as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content, "r") as whole:
+        whole.visititems(note)
+    return len(arrays)

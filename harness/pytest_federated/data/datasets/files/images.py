@@ -14,6 +14,8 @@ from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.files.columns import gray_levels
 
 Encoded = Union[Path, bytes]
+# Pillow reads others, too; for one of them, EPS, it starts a program.
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _IN_16_BITS = ("PNG", "PPM")  # what Pillow reads from these in mode I is scaled to 16 bits
 
 
@@ -93,7 +95,7 @@ class Images:
         size: Optional[tuple[int, int]] = None
         for position, name in enumerate(self._names):
             try:
-                with Image.open(self._opened(position)) as image:
+                with Image.open(self._opened(position), formats=_FORMATS) as image:
                     size_here = image.size
             except Exception as error:  # Pillow's readers raise errors of many kinds
                 raise _broken(name, error) from error
@@ -115,7 +117,7 @@ class Images:
         from PIL import Image
 
         try:
-            with Image.open(self._opened(position)) as image:
+            with Image.open(self._opened(position), formats=_FORMATS) as image:
                 deep = _deep(image, self._names[position])
                 converted = image.convert(self._mode) if deep is None else Image.fromarray(deep)
                 if self._size is not None:

@@ -104,10 +104,21 @@ def _cifar(folder: Path, names: list[str], label: str) -> shared.Source:
     return shared.Source(images, np.concatenate(y), str(folder), "labels")
 
 
+# What pickles of arrays name, in NumPy 1 and 2.
+_OF_ARRAYS = {
+    ("_codecs", "encode"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+    *((f"numpy.{core}.multiarray", "scalar") for core in ("core", "_core")),
+    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
+}
+
+
 class _Unpickler(pickle.Unpickler):
     """Reads arrays and plain values only: a pickle may otherwise run any code."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        if module_name.partition(".")[0] != "numpy" and module_name != "_codecs":
+        if (module_name, global_name) not in _OF_ARRAYS:
             raise pickle.UnpicklingError(f"it names {module_name}.{global_name}")
         return super().find_class(module_name, global_name)

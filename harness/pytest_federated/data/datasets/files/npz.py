@@ -66,7 +66,7 @@ def read(file: Path, names: dict[str, str]) -> dict[str, np.ndarray]:
 
     """
     try:
-        archive = np.load(file)
+        archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("it is a single array")
         with archive:

@@ -112,7 +112,7 @@ def _joined(parts: Sequence[np.ndarray], if_empty: np.ndarray) -> np.ndarray:
 
 def _read(file: Path) -> tuple[np.ndarray, np.ndarray]:
     with file.open("rb") as opened:
-        labels = np.load(opened)
+        labels = np.load(opened, allow_pickle=False)
         return labels, mapped(file, opened.tell())
 
 

@@ -1,0 +1,366 @@
+"""Mutation scores: how many small faults put into the code some test of its own notices.
+
+    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER...]
+
+The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
+them, which takes seconds; here one pytest collects the tests of a folder, and then becomes a copy
+of itself for each fault, in which the changed function gets its new code and the tests that call it
+run until one fails. What is outside functions (constants, traits of entries) is changed before
+pytest_federated is imported, in a copy of a process that has imported no more than libraries.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import contextlib
+import gc
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import signal
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any, ClassVar, NamedTuple, Optional
+
+import numpy  # noqa: F401  # imported before the forks, as the next ones
+import pydantic  # noqa: F401
+import pytest
+import scipy.stats  # noqa: F401
+from cosmic_ray.ast import get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+from cosmic_ray.plugins import get_operator
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "harness/pytest_federated"
+
+# What is changed.
+FOLDERS: dict[str, list[str]] = {
+    "metrics": ["metrics/*.py"],
+    "results": ["results/*.py"],
+    "plugin": [f"plugin/{name}.py" for name in ("execution", "item", "session", "baselines")],
+    "expectations": ["expectations/*.py"],
+}
+
+# The quick tests of what is measured, judged, kept and shown: those that call what is changed run.
+TESTS = [
+    *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
+    *("unit/test_expectations.py", "unit/test_judging.py", "unit/test_baselines.py"),
+    *("unit/test_calibrate.py", "unit/test_early_stop.py", "unit/test_compare.py"),
+    *("unit/test_results_and_report.py", "unit/test_report.py", "unit/test_prune.py"),
+    *("unit/test_report_outputs.py", "integration/plugin/test_judging_plugin.py"),
+    *("integration/plugin/test_outcomes.py", "integration/plugin/test_tracking.py"),
+]
+
+# Of Cosmic Ray's many replacements of one operator those that the others follow from.
+_COMPARISONS = (
+    *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt"),
+    *("Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt", "Is_IsNot", "IsNot_Is"),
+)
+_BINARY = (
+    *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_Mul", "Pow_Mul"),
+    *("BitOr_BitAnd", "BitAnd_BitOr"),
+)
+_OTHERS = (
+    *("ReplaceUnaryOperator_USub_UAdd", "ReplaceUnaryOperator_Delete_Not", "AddNot"),
+    *("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
+    *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer"),
+    *("NumberReplacer", "ZeroIterationForLoop"),
+)
+
+
+class ReplaceFunction(Operator):
+    """Calls another function: min for max, any for all; and abs(x) becomes x."""
+
+    NAMES: ClassVar = {"min": "max", "max": "min", "any": "all", "all": "any", "abs": ""}
+
+    def mutation_positions(self, node: Any) -> Iterator[Any]:
+        following = node.get_next_leaf() if node.type == "name" else None
+        if node.type == "name" and node.value in self.NAMES and following == "(":
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node: Any, index: int) -> Any:
+        node.value = self.NAMES[node.value]
+        return node
+
+    @classmethod
+    def examples(cls) -> Sequence[Any]:
+        return ()
+
+
+OPERATORS: dict[str, Operator] = {
+    **{
+        name: get_operator(f"core/{name}")()
+        for name in (
+            *(f"ReplaceComparisonOperator_{n}" for n in _COMPARISONS),
+            *(f"ReplaceBinaryOperator_{n}" for n in _BINARY),
+            *_OTHERS,
+        )
+    },
+    "ReplaceFunction": ReplaceFunction(),
+}
+
+
+class Mutant(NamedTuple):
+    """A changed text of a file; the function that is another one then, or none."""
+
+    file: Path
+    line: int
+    text: str
+    change: str
+    function: Optional[str]
+
+
+def mutants(file: Path) -> list[Mutant]:
+    """All changed texts of a file that mean something else."""
+    source = file.read_text(encoding="utf-8")
+    plain = _meaning(source)
+    originals = dict(functions(compile(source, str(file), "exec")))
+    found = []
+    for name, operator in OPERATORS.items():
+        for occurrence in range(_count(source, operator)):
+            text = mutate_code(source, operator, occurrence)
+            if text is None or not is_another(text, plain):
+                continue
+            changed = {
+                key
+                for key, code in functions(compile(text, str(file), "exec"))
+                if originals.get(key) != code
+            }
+            pairs = zip(source.splitlines(), text.splitlines())
+            line, before, after = next((n, *p) for n, p in enumerate(pairs, 1) if p[0] != p[1])
+            change = f"{before.strip()}  ->  {after.strip()}  ({name})"
+            found.append(Mutant(file, line, text, change, min(changed, default=None)))
+    return found
+
+
+def _count(source: str, operator: Operator) -> int:
+    def count(node: Any) -> int:
+        inner = sum(map(count, getattr(node, "children", ())))
+        return inner + sum(1 for _ in operator.mutation_positions(node))
+
+    return count(get_ast(source))
+
+
+def is_another(text: str, plain: str) -> bool:
+    """Whether a changed text is valid and means something else."""
+    try:
+        return _meaning(text) != plain
+    except SyntaxError:
+        return False
+
+
+def _meaning(source: str) -> str:
+    """The syntax tree without what is only read: annotations and docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arguments):  # a marker of one kind in place of another
+            node.args = [*node.posonlyargs, *node.args, *node.kwonlyargs]
+            node.defaults += filter(None, node.kw_defaults)
+            node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        for field in ("annotation", "returns"):
+            if getattr(node, field, None) is not None:
+                setattr(node, field, ast.Constant(None))
+    return ast.dump(tree)
+
+
+def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
+    """The code of all functions and methods by qualified name, without those inside of them."""
+    for constant in module.co_consts:
+        if isinstance(constant, CodeType) and not constant.co_name.startswith("<"):
+            name = f"{prefix}{constant.co_name}"
+            if constant.co_flags & 0x2:  # new locals: a function, not the body of a class
+                yield f"{name}:{constant.co_firstlineno}", constant
+            else:
+                yield from functions(constant, f"{name}.")
+
+
+class Killer:
+    """A pytest plugin that, in place of running the tests, runs them for each mutant."""
+
+    def __init__(self, changed: list[Mutant], limit: int) -> None:
+        self.changed = changed
+        self.limit = limit
+        self.survivors: list[Mutant] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self.held = held_functions({mutant.file for mutant in self.changed})
+        gc.collect()
+        gc.freeze()  # a collection in a copy would touch, and so copy, all of this
+        callers, works = self._callers(session)
+        assert works, "the tests fail without any change"
+        for number, mutant in enumerate(self.changed, 1):
+            names = callers.get(f"{mutant.file}:{(mutant.function or '').rpartition(':')[2]}", ())
+            items = [item for item in session.items if item.nodeid in names]
+            if not items or self._survives(session, mutant, items):
+                self.survivors.append(mutant)
+                print(f"{number}/{len(self.changed)} survives: {shown(mutant)}", flush=True)
+        return True
+
+    def _callers(self, session: pytest.Session) -> tuple[dict[str, set[str]], bool]:
+        """The tests that call each function, found in a copy of this process."""
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if not pid:
+            called: dict[str, set[str]] = defaultdict(set)
+            files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
+            builtins._called = lambda key: called[key].add(current[0])  # type: ignore
+            for file in files:
+                replace(held, (c for _, c in functions(compile(_telling(file), str(file), "exec"))))
+            quiet(os.environ.get("MUTATION_DEBUG"))
+            for item, following in zip(session.items, [*session.items[1:], None]):
+                current[0] = item.nodeid
+                run_item(item, following)
+            told = json.dumps([{k: sorted(v) for k, v in called.items()}, session.testsfailed == 0])
+            with os.fdopen(writing, "w") as out:
+                out.write(told)
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as lines:
+            called_by, works = json.loads(lines.read())
+        os.waitpid(pid, 0)
+        return {k: set(v) for k, v in called_by.items()}, works
+
+    def _survives(self, session: pytest.Session, mutant: Mutant, items: list[Any]) -> bool:
+        pid = os.fork()
+        if not pid:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(self.limit)
+            quiet()
+            codes = dict(functions(compile(mutant.text, str(mutant.file), "exec")))
+            replace(self.held, [codes[mutant.function or ""]])
+            for item, following in zip(items, [*items[1:], None]):
+                run_item(item, following)
+                if session.testsfailed:
+                    os._exit(1)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def run_item(item: Any, following: Any) -> None:
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+
+
+def quiet(out: Optional[str] = None) -> None:
+    nowhere = os.open(out or os.devnull, os.O_WRONLY | os.O_CREAT)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
+Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and first line
+
+
+def held_functions(files: set[Path]) -> Places:
+    """All function objects of these files, wherever they are held."""
+    names, found = {str(file) for file in files}, defaultdict(list)
+    for one in gc.get_objects():
+        if type(one) is FunctionType and one.__code__.co_filename in names:
+            code = one.__code__
+            found[code.co_filename, code.co_name, code.co_firstlineno].append(one)
+    return found
+
+
+def replace(held: Places, codes: Iterable[CodeType]) -> None:
+    """Gives functions their new code."""
+    for code in codes:
+        for function in held.get((code.co_filename, code.co_name, code.co_firstlineno), ()):
+            function.__code__ = code
+
+
+def _telling(file: Path) -> ast.Module:
+    """The syntax tree of a file whose functions say that they are called, by their first line."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            node.body.insert(0, ast.parse(f"_called({f'{file}:{first}'!r})").body[0])
+            for inner in ast.walk(node.body[0]):
+                if hasattr(inner, "lineno"):
+                    inner.lineno = inner.end_lineno = first  # type: ignore[attr-defined]
+    return tree
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Imports one module from a changed text."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+        inside = mutant.file.relative_to(PACKAGE.parent).with_suffix("")
+        self.name = ".".join(inside.parts).removesuffix(".__init__")
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != self.name:
+            return None
+        return importlib.util.spec_from_file_location(name, self.mutant.file, loader=self)
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.mutant.file)
+
+    def get_data(self, path: Any) -> bytes:
+        return self.mutant.text.encode()
+
+    def get_code(self, fullname: str) -> Any:
+        return compile(self.mutant.text, str(self.mutant.file), "exec")
+
+
+def survives_import(mutant: Mutant, tests: list[str], limit: int) -> bool:
+    """Whether no test fails where the module is imported from the mutant's text."""
+    pid = os.fork()
+    if not pid:
+        signal.alarm(limit)
+        quiet()
+        sys.meta_path.insert(0, Finder(mutant))
+        os._exit(int(pytest.main(["-x", *ARGUMENTS, *tests])))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+ARGUMENTS = ["-q", "-n0", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not tff"]
+
+
+def shown(mutant: Mutant) -> str:
+    return f"{mutant.file.relative_to(PACKAGE)}:{mutant.line}: {mutant.change}"
+
+
+def score(folder: str, only: str = "") -> None:
+    """Prints the survivors of a folder, and its score."""
+    tests = [f"tests/{name}" for name in TESTS]
+    files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
+    all_of_them = [m for f in files if only in str(f) for m in mutants(f)]
+    inside = [m for m in all_of_them if m.function]
+    outside = [m for m in all_of_them if not m.function]
+    print(f"{folder}: {len(inside)} inside functions, {len(outside)} outside", flush=True)
+    killer = Killer(inside, 60)
+    reading, writing = os.pipe()
+    pid = os.fork()  # the next folder begins without what pytest imports here
+    if not pid:
+        with contextlib.suppress(BrokenPipeError):
+            pytest.main([*ARGUMENTS, "-s", *tests], plugins=[killer])
+        os.write(writing, f"{len(killer.survivors)}".encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        count = int(lines.read())
+    os.waitpid(pid, 0)
+    for number, mutant in enumerate(outside, 1):
+        if survives_import(mutant, tests, 120):
+            count += 1
+            print(f"{number}/{len(outside)} survives: {shown(mutant)}", flush=True)
+    total = len(all_of_them)
+    print(f"{folder}: {total - count} of {total} killed, {100 * (total - count) / total:.1f} %")
+
+
+def main() -> None:
+    os.chdir(ROOT)
+    for folder in sys.argv[1:] or list(FOLDERS):
+        name, _, only = folder.partition(":")
+        score(name, only)
+
+
+if __name__ == "__main__":
+    main()

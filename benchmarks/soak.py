@@ -1,0 +1,60 @@
+"""Runs scenarios many times in one session, and shows what each time leaves behind.
+
+``uv run python benchmarks/soak.py --repeat 20`` runs the shipped suite in one process, with
+``-n 2`` in two. Memory is to be flat after the second time; descriptors, threads and processes are
+not to grow at all, and the numbers are to be the same. Nothing is taken from a cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from tabulate import tabulate
+
+ROOT = Path(__file__).parent.parent
+HELPERS = ROOT / "tests" / "helpers"
+sys.path.insert(0, str(HELPERS))
+
+from repeating import after_each_time, read_samples  # noqa: E402
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=20)
+    parser.add_argument("-n", "--processes", type=int, default=0)
+    parser.add_argument("pytest", nargs="*", default=["scenarios"], help="arguments of pytest")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        soak = {"SOAK_REPEAT": str(arguments.repeat), "SOAK_LOG": str(log)}
+        path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
+        pytest = [sys.executable, "-m", "pytest", "-p", "repeating", "-p", "no:cacheprovider", "-q"]
+        subprocess.run(
+            [*pytest, f"-n{arguments.processes}", *arguments.pytest],
+            cwd=ROOT,
+            env={**os.environ, **soak, "PYTHONPATH": path},
+            stdout=sys.stderr,
+        )
+        processes = read_samples(log)
+    digests: dict[str, set[str]] = defaultdict(set)
+    for samples in processes.values():
+        rows = [
+            [n, f"{s.pytest_mb:.0f}", f"{s.worker_mb:.0f}", s.descriptors, s.threads, s.processes]
+            for n, s in enumerate(after_each_time(samples, arguments.repeat), start=1)
+        ]
+        heads = ["time", "pytest, MB", "TFF's worker, MB", "descriptors", "threads", "processes"]
+        print(tabulate(rows, heads, tablefmt="github"), end="\n\n")
+        for sample in samples:
+            digests[sample.scenario].add(sample.digest)
+    differing = [name for name, found in digests.items() if len(found) > 1]
+    print(f"{len(digests)} scenarios, the same numbers each time: {not differing}", *differing)
+
+
+if __name__ == "__main__":
+    main()

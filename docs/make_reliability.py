@@ -1,0 +1,67 @@
+"""Writes the table of faults in docs/reliability.md, from the tests that bring them about.
+
+Run after a change of a test with the marker ``fault``:
+``uv run python docs/make_reliability.py [DIR]``.
+tests/integration/docs/test_documentation.py compares what is committed with what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parent / "reliability.md"
+ROOT = PAGE.parent.parent
+BEGIN = "<!-- Made by docs/make_reliability.py from the tests; not edited by hand. -->"
+END = "<!-- End of what docs/make_reliability.py makes. -->"
+
+
+class Faults:
+    """Collects how often each fault is brought about, and what then happens."""
+
+    def __init__(self) -> None:
+        self.tried: dict[tuple[str, str, str], int] = {}
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            for mark in item.iter_markers("fault"):
+                file = item.path.relative_to(ROOT).as_posix()
+                row = mark.args[0], mark.kwargs["outcome"], file
+                self.tried[row] = self.tried.get(row, 0) + mark.kwargs["times"]
+
+
+def main() -> None:
+    """Writes the page into the folder named on the command line, or here."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE.parent
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    (folder / PAGE.name).write_text(
+        f"{before}{BEGIN}\n\n{_table()}\n\n{END}{after}", encoding="utf-8"
+    )
+
+
+def _table() -> str:
+    faults = Faults()
+    tests = str(ROOT / "tests" / "integration" / "plugin")
+    arguments = [
+        "--collect-only",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "fault and (slow or not slow)",
+        tests,
+    ]
+    if code := pytest.main([f"--rootdir={ROOT}", *arguments], plugins=[faults]):
+        sys.exit(int(code))
+    rows = ["| fault | tried | what happens | test |", "|---|---:|---|---|"]
+    for (what, outcome, file), tried in faults.tried.items():
+        rows.append(f"| {what} | {tried} | {outcome} | [{Path(file).stem}](../{file}) |")
+    rows.append(f"| all | {sum(faults.tried.values())} | | |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Which files pytest reads as scenario files, and which it does not though they seem to be some.
+
+Every session asks for each file and folder: what is imported here is small.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from pytest_federated.scenario.naming import (
+    DEFAULTS,
+    is_hidden,
+    is_yaml,
+    looks_like_scenarios,
+    may_hold_scenarios,
+)
+
+_NAMED = pytest.StashKey[frozenset[str]]()
+_FIRST = pytest.StashKey[dict[str, Path]]()  # by the path without links
+_SKIPPED = pytest.StashKey[dict[Path, str]]()
+_MOST_SHOWN = 20
+
+
+def is_scenario_file(path: Path, config: pytest.Config) -> bool:
+    """Returns whether pytest should read `path` as a scenario file, and notes why if it may not.
+
+    It should where its name allows it, and `fed_files` has a pattern for it or it was named on the
+    command line. Of several links to a file the first is read.
+    """
+    if not is_yaml(path) or path.name == DEFAULTS:
+        return False
+    is_named = os.path.realpath(path) in _named(config)
+    if not (is_named or _is_expected(path, config)):
+        if may_hold_scenarios(path) and looks_like_scenarios(path):
+            patterns = " ".join(config.getini("fed_files"))
+            _skip(config, path, f"no pattern of fed_files is for it ({patterns})")
+        return False
+    if is_hidden(path) and not is_named:
+        _skip(config, path, "its name begins with a dot")
+        return False
+    return _is_first(path, config)
+
+
+def note_ignored(path: Path, config: pytest.Config) -> None:
+    """Notes the scenario files at or below a path that pytest is told to ignore."""
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir may raise
+    if _is_expected(path / "any.yaml" if is_folder else path, config):
+        for file in _yaml_files(path) if is_folder else filter(may_hold_scenarios, [path]):
+            _skip(config, file, "ignored (norecursedirs, collect_ignore, --ignore, a venv)")
+
+
+def unreadable_files(folder: Path, config: pytest.Config) -> list[Path]:
+    """Returns what has the name of a scenario file in a folder, and pytest does not see.
+
+    That is what is neither a file nor a folder: links that lead nowhere, pipes and devices.
+    """
+    is_expected = _is_asked_for(folder, config) and _is_expected(folder / "any.yaml", config)
+    if not is_expected or not _is_first(folder, config):
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(
+            path
+            for entry in entries
+            if may_hold_scenarios(path := Path(entry.path))
+            and not os.path.isfile(path)  # noqa: PTH113 - Path.is_file may raise
+            and not os.path.isdir(path)  # noqa: PTH112
+        )
+
+
+def files_to_read(config: pytest.Config) -> Iterator[Path]:
+    """Yields the scenario files at and below pytest's arguments, without collecting any.
+
+    For xdist's controller, which has not loaded the conftest.py files of folders further below.
+    """
+    for arg in config.args:
+        path = config.invocation_params.dir / str(arg).split("::")[0]
+        if os.path.isdir(path):  # noqa: PTH112
+            yield from _files_below(path, config, ())
+        elif os.path.exists(path) and is_scenario_file(path, config):  # noqa: PTH110
+            yield path
+
+
+def skipped_files(config: pytest.Config) -> list[str]:
+    """Returns a line for each file that seems to hold scenarios and is not read."""
+    skipped = config.stash.setdefault(_SKIPPED, {})
+    lines = [f"not read: {shown(path, config)}: {why}" for path, why in sorted(skipped.items())]
+    left = len(lines) - _MOST_SHOWN
+    return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other files"]
+
+
+def shown(path: Path, config: pytest.Config) -> str:
+    """Returns the path of a file, relative to pytest's root folder if it is below that."""
+    root = config.rootpath
+    return path.relative_to(root).as_posix() if root in path.parents else str(path)
+
+
+def _files_below(folder: Path, config: pytest.Config, around: tuple[str, ...]) -> Iterator[Path]:
+    if (real := os.path.realpath(folder)) in around:  # by a link
+        return
+    yield from unreadable_files(folder, config)
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:  # pytest's processes say so
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if _is_ignored(path, config):
+            continue
+        if entry.is_dir():
+            yield from _files_below(path, config, (*around, real))
+        elif entry.is_file() and is_scenario_file(path, config):
+            yield path
+
+
+def _is_ignored(path: Path, config: pytest.Config) -> bool:
+    return bool(config.hook.pytest_ignore_collect(collection_path=path, config=config))
+
+
+def _named(config: pytest.Config) -> frozenset[str]:
+    """Returns what was named on the command line, without links."""
+    if _NAMED not in config.stash:
+        start = config.invocation_params.dir
+        paths = (start / str(arg).split("::")[0] for arg in config.args)
+        config.stash[_NAMED] = frozenset(map(os.path.realpath, paths))
+    return config.stash[_NAMED]
+
+
+def _is_expected(path: Path, config: pytest.Config) -> bool:
+    """Returns whether `fed_files` has a pattern for a path.
+
+    Without an ini file, the root folder is wherever pytest was started: its own name counts, too.
+    """
+    roots = [config.rootpath] if config.inipath else [config.rootpath, config.rootpath.parent]
+    names = [path.relative_to(root) for root in roots if root in path.parents] or [path]
+    names.append(Path(path.name))
+    return any(fnmatch(name.as_posix(), p) for name in names for p in config.getini("fed_files"))
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    paths = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sorted(filter(may_hold_scenarios, paths))
+
+
+def _is_first(path: Path, config: pytest.Config) -> bool:
+    """Returns whether a file or folder was not met before, by another path."""
+    first = config.stash.setdefault(_FIRST, {}).setdefault(os.path.realpath(path), path)
+    return first == path
+
+
+def _is_asked_for(path: Path, config: pytest.Config) -> bool:
+    """Returns whether a path is at or below what was named on the command line."""
+    real = os.path.realpath(path)
+    return any(real == named or real.startswith(named + os.sep) for named in _named(config))
+
+
+def _skip(config: pytest.Config, path: Path, why: str) -> None:
+    if _is_asked_for(path.parent, config):
+        config.stash.setdefault(_SKIPPED, {})[path] = why

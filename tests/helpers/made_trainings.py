@@ -1,0 +1,42 @@
+"""Trainings that were never run, for tests of what pytest makes of their results."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from example_results import history
+from pytest_federated.training.history import TrainingHistory
+
+SCENARIO = """\
+schema: 1
+name: made
+data: {dataset: digits}
+clients: {count: 4}
+model: {kind: mlp, hidden: [16]}
+training: {rounds: 3}
+seeds: [0, 1]
+expect:
+  accuracy: {at_least: 0.88}
+"""
+
+
+class FakeTrainings:
+    """Trainings that were never run: the final accuracy of each seed is as set here.
+
+    Of a seed that is not set it is that of an even or odd one.
+    A scenario whose name is among the `errors` raises that one instead.
+    """
+
+    def __init__(self) -> None:
+        self.accuracies = {0: 0.89, 1: 0.91}
+        self.errors: dict[str, BaseException] = {}
+        self.diverged: Optional[str] = None
+        self.trained: list[int] = []
+
+    def train(self, scenario: Any, seed: int, *rest: Any) -> TrainingHistory:
+        if error := self.errors.get(scenario.name):
+            raise error
+        self.trained.append(seed)
+        accuracy = self.accuracies.get(seed, self.accuracies.get(seed % 2, 0.9))
+        curve = [0.5, 0.7, accuracy]
+        return history(curve, seed=seed, clients=4, test_examples=100, diverged=self.diverged)

@@ -1,0 +1,96 @@
+"""A pytest plugin that runs all scenarios several times over, and logs what each time leaves.
+
+`SOAK_REPEAT` in the environment is how often, `SOAK_LOG` a file that gets a line of JSON for each
+scenario that was run. Nothing is taken from a cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Generator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import descendants, worker_pids
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a process had after a scenario.
+
+    Attributes:
+        process: its process id.
+        scenario: the node id of the scenario.
+        digest: a hash of its result.
+        pytest_mb: memory of the process, resident.
+        worker_mb: memory of its TFF worker.
+        descriptors: open files.
+        threads: its threads.
+        processes: processes below it.
+    """
+
+    process: int
+    scenario: str
+    digest: str
+    pytest_mb: float
+    worker_mb: float
+    descriptors: int
+    threads: int
+    processes: int
+
+
+def _megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def _sample(item: Any) -> Sample:
+    pid, own = os.getpid(), Path("/proc/self")
+    return Sample(
+        process=pid,
+        scenario=item.nodeid,
+        digest=hashlib.sha256(item.result.model_dump_json().encode()).hexdigest(),
+        pytest_mb=_megabytes(pid),
+        worker_mb=sum(map(_megabytes, worker_pids(pid))),
+        descriptors=len(list((own / "fd").iterdir())),
+        threads=len(list((own / "task").iterdir())),
+        processes=len(descendants(pid)),
+    )
+
+
+def pytest_configure() -> None:
+    from pytest_federated.running.store import Store
+
+    Store.remembered = lambda self, key: None  # pyright: ignore  # in memory, of the time before
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = items * int(os.environ["SOAK_REPEAT"])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    item.user_properties.clear()
+    result = yield
+    with Path(os.environ["SOAK_LOG"]).open("a") as log:
+        log.write(json.dumps(asdict(_sample(item))) + "\n")
+    return result
+
+
+def read_samples(log: Path) -> dict[int, list[Sample]]:
+    """The samples of each process, in order."""
+    processes: dict[int, list[Sample]] = {}
+    for line in log.read_text().splitlines():
+        sample = Sample(**json.loads(line))
+        processes.setdefault(sample.process, []).append(sample)
+    return processes
+
+
+def after_each_time(samples: list[Sample], times: int) -> list[Sample]:
+    """The last sample of each of so many equal parts."""
+    return [samples[(n + 1) * len(samples) // times - 1] for n in range(times)]

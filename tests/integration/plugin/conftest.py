@@ -1,0 +1,17 @@
+"""What the tests of the plugin share."""
+
+from __future__ import annotations
+
+import pytest
+from made_trainings import SCENARIO, FakeTrainings
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> FakeTrainings:
+    """One scenario in scenarios/made.yaml, and what its trainings give."""
+    trainings = FakeTrainings()
+    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", trainings.train)
+    folder = pytester.path / "scenarios"
+    folder.mkdir()
+    (folder / "made.yaml").write_text(SCENARIO)
+    return trainings

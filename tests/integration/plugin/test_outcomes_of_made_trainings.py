@@ -1,0 +1,269 @@
+"""What becomes of a scenario, however its trainings end; they are made up here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import scipy.special
+from made_trainings import SCENARIO, FakeTrainings
+from pytest_federated.core.errors import DataUnavailable, FederatedError
+from pytest_federated.results.record import Result
+from pytest_federated.results.store import read_results, write_result
+
+# Imported before pytester takes its snapshot of sys.modules: otherwise each run imports it anew.
+assert scipy.special
+
+
+def add(pytester: pytest.Pytester, *names: str) -> None:
+    """More scenarios beside the one named made, whose trainings are others."""
+    for size, name in enumerate(names, start=5):
+        text = SCENARIO.replace("name: made", f"name: {name}")
+        text = text.replace("rounds: 3", f"rounds: 3, batch_size: {size}")
+        (pytester.path / f"scenarios/{name}.yaml").write_text(text)
+
+
+def recorded() -> dict[str, Result]:
+    return {r.id: r for r in read_results(Path("out"))}
+
+
+def test_an_error_is_in_the_record_without_this_machines_folders(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    add(pytester, "broken", "refused")
+    made.errors["broken"] = ZeroDivisionError(f"{pytester.path}/a.csv: division\nby zero")
+    made.errors["refused"] = FederatedError(f"{Path.home()}/b.csv: no column y\nsee docs")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=1, failed=2)
+    found = recorded()
+    assert {name: r.status for name, r in found.items()} == {
+        **{"broken": "errored", "made": "passed", "refused": "errored"}
+    }
+    assert found["broken"].reason.startswith("ZeroDivisionError: a.csv: division")
+    assert found["refused"].reason == "b.csv: no column y"
+    result.stdout.fnmatch_lines(
+        ["*/b.csv: no column y", "scenarios/refused.yaml::refused (line 1)", "see docs"],
+        consecutive=True,
+    )
+    result.stdout.fnmatch_lines(["broken *errored", "made *passed", "refused *errored"])
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "shown"),
+    [
+        (DataUnavailable("no EMNIST (no route)\nmore", here="no route"), "no EMNIST", "no EMNIST "),
+        (pytest.skip.Exception("not today"), "not today", "not today"),
+    ],
+)
+def test_a_skip_is_recorded_and_fails_when_strict(
+    pytester: pytest.Pytester,
+    made: FakeTrainings,
+    error: BaseException,
+    reason: str,
+    shown: str,
+) -> None:
+    made.errors["made"] = error
+    arguments = ("scenarios", "--fed-report=out", "-rs")
+    result = pytester.runpytest_inprocess(*arguments, "--fed-baseline=check")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines([f"SKIPPED *made.yaml*: {shown}*"])
+    result.stdout.no_fnmatch_line("baselines:*")
+    assert (recorded()["made"].status, recorded()["made"].reason) == ("skipped", reason)
+    pytester.runpytest_inprocess(*arguments, "--fed-strict").assert_outcomes(failed=1)
+    assert recorded()["made"].status == "errored"
+
+
+def test_a_skip_keeps_the_figures_of_an_earlier_run(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    made.errors["made"] = DataUnavailable("gone")
+    pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--cache-clear")
+    assert recorded()["made"].status == "skipped"
+    assert recorded()["made"].accuracies == [0.89, 0.91]
+
+
+def test_a_training_that_diverged_fails_and_is_not_compared(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    made.diverged = "diverged in round 3: the loss is not finite"
+    result = pytester.runpytest_inprocess(
+        "scenarios", "--fed-report=out", "--fed-baseline=check", "--fed-no-cache"
+    )
+    result.assert_outcomes(failed=1)
+    said = "seed 0 diverged in round 3: the loss is not finite"
+    result.stdout.fnmatch_lines([said, "scenarios/made.yaml::made (line 1)"], consecutive=True)
+    result.stdout.fnmatch_lines([f"  not compared: made: {said}"])
+    assert recorded()["made"].status == "diverged"
+    update = pytester.runpytest_inprocess(
+        "scenarios", "--fed-baseline=update", "--fed-no-cache", "-v"
+    )
+    update.stdout.fnmatch_lines(["*::made FAILED*", "  kept: made: the run is diverged"])
+
+
+def test_a_scenario_that_fails_is_compared_all_the_same(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    made.accuracies = {0: 0.4, 1: 0.41}
+    arguments = ("scenarios", "--fed-baseline=check", "--fed-report=out", "--fed-no-cache")
+    result = pytester.runpytest_inprocess(*arguments)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["accuracy 0.405 *, expected >= 0.88; accuracy, baseline 0.405*", "baselines: 1 worse"]
+    )
+    assert recorded()["made"].reason == "worse than the baseline: accuracy, loss"
+
+
+def test_what_was_not_reached_is_counted(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    add(pytester, "other", "third")
+    made.errors["made"] = FederatedError("stopped")
+    result = pytester.runpytest_inprocess("scenarios", "-x", "--fed-report=out")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["made *errored", "2 scenario(s) not reached"])
+    assert {name: r.status for name, r in recorded().items()} == {
+        **{"made": "errored", "other": "not reached", "third": "not reached"}
+    }
+    assert recorded()["other"].reason == "the session ended before it did"
+
+
+def test_trainings_of_the_cache_are_counted(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    first = pytester.runpytest_inprocess("scenarios")
+    first.stdout.no_fnmatch_line("*taken from the cache*")
+    arguments = ("scenarios", "--junitxml=out.xml")
+    second = pytester.runpytest_inprocess(*arguments)
+    second.stdout.fnmatch_lines(["2 of 2 trainings unchanged, taken from the cache (--fed-no*"])
+    assert made.trained == [0, 1]
+    properties = (pytester.path / "out.xml").read_text()
+    for name, value in [("trainings", 2), ("reused_trainings", 2), ("status", "passed")]:
+        assert f'name="fed_{name}" value="{value}"' in properties
+    add(pytester, "other")
+    third = pytester.runpytest_inprocess("scenarios")
+    third.stdout.fnmatch_lines(["2 of 4 trainings unchanged*"])
+
+
+def test_metrics_are_behind_passed_and_nowhere_when_quiet(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    shown = pytester.runpytest_inprocess("scenarios", "-v")
+    shown.stdout.fnmatch_lines(["scenarios/made.yaml::made PASSED (accuracy 0.900*"])
+    quiet = pytester.runpytest_inprocess("scenarios", "-q")
+    quiet.stdout.no_fnmatch_line("*federated scenarios*")
+    plain = pytester.runpytest_inprocess("scenarios")
+    plain.stdout.fnmatch_lines(["*= federated scenarios =*", "scenario *", "made *passed"])
+
+
+def test_a_report_that_cannot_be_written_fails_a_session_that_passed(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    (pytester.path / "out").write_text("a file in the place of the folder")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["not written: the record of made: *", "not written: the report: *"]
+    )
+    result.stdout.no_fnmatch_line("report: *")
+    assert pytester.runpytest_inprocess("scenarios").ret == pytest.ExitCode.OK
+
+
+def test_the_place_of_the_report_is_shown(
+    pytester: pytest.Pytester, made: FakeTrainings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = example_record(pytester, "older")
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.stdout.fnmatch_lines(["report: out/report.md", "  not in it: 1 older record(s) there*"])
+    assert other.is_file()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    result = pytester.runpytest_inprocess("scenarios", f"--fed-report={elsewhere}")
+    result.stdout.fnmatch_lines([f"report: {elsewhere}/report.md"])
+    result.stdout.no_fnmatch_line("*not in it*")
+
+
+def example_record(pytester: pytest.Pytester, name: str) -> Path:
+    from example_results import example_result
+
+    return write_result(example_result(name), pytester.path / "out")
+
+
+def test_the_summary_of_a_job_is_added_to_what_is_there(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = pytester.path / "summary.md"
+    summary.write_text("of an earlier step\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    pytester.runpytest_inprocess("scenarios")
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("of an earlier step\n") and "**1 passed**" in text
+
+
+def test_hooks_before_and_after_a_scenario(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    add(pytester, "before", "after", "skipped")
+    pytester.makeconftest(
+        """
+        import pytest
+        def pytest_runtest_setup(item):
+            if item.name == "before":
+                raise OSError("no disk")
+            if item.name == "skipped":
+                pytest.skip("not on this machine")
+        def pytest_runtest_teardown(item):
+            if item.name == "after":
+                raise OSError("no disk left")
+        """
+    )
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    result.assert_outcomes(passed=2, errors=2, skipped=1)
+    found = recorded()
+    assert {name: (r.status, len(r.histories)) for name, r in found.items()} == {
+        "after": ("errored", 2),
+        "before": ("errored", 0),
+        "made": ("passed", 2),
+        "skipped": ("skipped", 0),
+    }
+    assert found["skipped"].reason == "not on this machine"
+    assert found["before"].reason.startswith("OSError: no disk")
+
+
+def test_a_record_is_there_as_soon_as_its_scenario_ended(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    add(pytester, "second")
+    pytester.makeconftest(
+        """
+        from pathlib import Path
+        def pytest_runtest_setup(item):
+            names = sorted(p.stem for p in Path("out/records").glob("*.json"))
+            print(f"{item.name} after {names}")
+        """
+    )
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "-s")
+    result.stdout.fnmatch_lines(["*made after [[]]*", "*second after [[]'made']*"])
+    record = json.loads(Path("out/records/second.json").read_text())
+    assert record["status"] == "passed" and "reused" not in record
+
+
+def test_a_line_of_the_file_is_where_a_scenario_is(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    (pytester.path / "scenarios/made.yaml").write_text(f"# words\n---\n{SCENARIO}")
+    made.accuracies = {0: 0.1, 1: 0.1}
+    result = pytester.runpytest_inprocess("scenarios", "--junitxml=out.xml")
+    result.stdout.fnmatch_lines(["scenarios/made.yaml::made (line 3)"])
+
+
+def test_everything_expected_is_shown_where_one_is_missed(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    text = SCENARIO + "  loss: {at_most: 0.5}\n  best_accuracy: {at_least: 0.95}\n"
+    (pytester.path / "scenarios/made.yaml").write_text(text)
+    made.accuracies = {0: 0.1, 1: 0.1}
+    result = pytester.runpytest_inprocess("scenarios")
+    (line,) = [line for line in result.outlines if line.startswith("FAILED ")]
+    missed = line.partition(" - ")[2]
+    result.stdout.fnmatch_lines(["accuracy 0.1 *; loss 0.9 *; best_accuracy 0.7 *"])
+    assert missed.startswith("accuracy 0.1 ")
+    pairs = [(word, "FAIL") for word in ("accuracy", "loss", "best_accuracy")]
+    for word, outcome in pairs:
+        result.stdout.fnmatch_lines([f"{word} *{outcome}*"])

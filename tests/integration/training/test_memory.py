@@ -1,0 +1,91 @@
+"""A session of many models lets go of the old ones, here and in TFF's worker."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import pytest
+from pytest_federated import Scenario, run
+from pytest_federated.tff import context, executors
+from pytest_federated.training.engine import build
+from pytest_federated.training.history import TrainingHistory
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+def trained(hidden: int, execution: str) -> TrainingHistory:
+    settings = {
+        "name": "s",
+        "data": {"dataset": "digits"},
+        "clients": {"count": 2},
+        "model": {"kind": "mlp", "hidden": [hidden]},
+        "training": {"rounds": 1, "execution": execution},
+    }
+    return run(Scenario.model_validate(settings)).histories[0]
+
+
+@pytest.mark.parametrize("execution", ["packed", "standard"])
+def test_the_oldest_models_are_let_go(monkeypatch: pytest.MonkeyPatch, execution: str) -> None:
+    monkeypatch.setattr(build, "_MAX_TRAINERS", 2)
+    build._trainers.clear()
+    first = trained(2, execution)
+    (trainer,) = build._trainers.values()
+    kept: Any = trainer.adapter
+    model = weakref.ref(kept.model)
+    del trainer, kept
+    trained(3, execution)
+    assert model() is not None
+    trained(4, execution)
+    assert model() is None and len(build._trainers) == 2
+    assert trained(2, execution) == first, "which is built anew"
+
+
+@pytest.fixture
+def factory(tff: Any) -> Any:
+    """The executors of this process's runtime."""
+    tff.tensorflow.computation(lambda: 1)()  # so that there is a channel
+    runtime: Any = context.runtime()
+    return runtime.start().framework.get_context_stack().current._executor_factory
+
+
+@pytest.fixture
+def disposed(factory: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The executors that the worker was asked to forget, with all that they were sent."""
+    asked: list[Any] = []
+    monkeypatch.setattr(factory._stub, "dispose_executor", asked.append)
+    factory.close()
+    asked.clear()
+    return asked
+
+
+def test_the_worker_forgets_the_oldest_computations(
+    tff: Any, factory: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "_MAX_SENT", 3)
+
+    def adding(number: int) -> Any:
+        return tff.tensorflow.computation(lambda x: x + number, tff.TensorType(np.int32))
+
+    computations = [adding(number) for number in range(8)]
+    assert [add(1) for add in computations] == list(range(1, 9))
+    (executor,) = factory._executors.values()
+    assert len(executor._sent) == 2, "three, three, and the last two"
+    assert len(disposed) == 2
+    assert computations[0](1) == 1, "which is sent again"
+
+
+def test_there_are_no_more_executors_than_needed(
+    tff: Any, factory: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for each number of clients, which dropout changes from round to round."""
+    monkeypatch.setattr(executors, "_MAX_EXECUTORS", 2)
+
+    @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))
+    def total(values: Any) -> Any:
+        return tff.federated_sum(values)
+
+    assert [total([1] * clients) for clients in (1, 2, 3, 1, 3)] == [1, 2, 3, 1, 3]
+    assert list(factory._executors) == [1, 3]
+    assert len(disposed) == 2
