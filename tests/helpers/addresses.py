@@ -30,6 +30,6 @@ def reachable(port: int, hosts: Sequence[str]) -> set[str]:
     found = set()
     for host in hosts:
         with suppress(OSError):
-            socket.create_connection((host, port), 0.1).close()
+            socket.create_connection((host, port), 0.05).close()
             found.add(host)
     return found

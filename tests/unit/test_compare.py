@@ -363,6 +363,18 @@ def test_revisions_of_git(repository: Path, asked: list[str]) -> None:
     assert second.results["tiny[alpha=0.1]"].accuracies == [0.70, 0.71, 0.72]
 
 
+def test_three_dots_are_from_where_the_second_branched_off(repository: Path) -> None:
+    git("checkout", "-q", "main")
+    write_result(example_result("Size", (0.50, 0.51, 0.52)), repository / "reports")
+    commit("main went on")
+    assert [
+        read_runs([f"main{dots}other"])[0].results["Size"].accuracies for dots in ("..", "...")
+    ] == [
+        [0.50, 0.51, 0.52],
+        [0.80, 0.81, 0.82],
+    ]
+
+
 def test_a_revision_is_read_from_below_the_root_too(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

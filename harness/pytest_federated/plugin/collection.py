@@ -14,6 +14,7 @@ from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.finding import files_to_read
 from pytest_federated.plugin.item import ScenarioItem
 from pytest_federated.plugin.options import session_options
+from pytest_federated.plugin.selection import require_known_tags
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import duplicates
 from pytest_federated.scenario.loader import load_file
@@ -61,6 +62,21 @@ def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     problems += duplicates(cases, config.rootpath)
     if problems:
         raise pytest.UsageError(_message(problems))
+
+
+def require_known_selection(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Stops pytest where ``-m`` selects by a tag that no scenario has, if there are scenarios.
+
+    Raises:
+        pytest.UsageError: with the tag and the nearest one.
+
+    """
+    items = list(items)
+    scenarios = [item.case.scenario for item in items if isinstance(item, ScenarioItem)]
+    if scenarios:
+        tags = {tag for scenario in scenarios for tag in scenario.tags}
+        markers = {marker.name for item in items for marker in item.iter_markers()}
+        require_known_tags(config, tags, markers)
 
 
 def note_problems(file: Path, config: pytest.Config) -> None:

@@ -72,13 +72,20 @@ class FederatedSession:
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Notes what the processes are about to run; all of them collect the same."""
         from pytest_federated.plugin.item import unreached
+        from pytest_federated.plugin.selection import require_known_tags
 
         cases = {case.id: case for case in self._cases}
+        ours: list[str] = []
         for node_id in ids:
             file, _, name = node_id.partition("::")
-            is_ours = name in cases and Path(file).suffix == cases[name].file.suffix
-            if is_ours and node_id not in self._results:
-                self._expect(node_id, unreached(cases[name]))
+            if name in cases and Path(file).suffix == cases[name].file.suffix:
+                ours.append(node_id)
+        if cases and len(ours) == len(ids):  # else the markers of other tests are not known here
+            tags = (tag for case in self._cases for tag in case.scenario.tags)
+            require_known_tags(self._config, tags)
+        for node_id in ours:
+            if node_id not in self._results:
+                self._expect(node_id, unreached(cases[node_id.partition("::")[2]]))
 
     def _expect(self, node_id: str, result: Result) -> None:
         """Notes that a scenario is about to run."""
@@ -92,6 +99,8 @@ class FederatedSession:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if collection := sys.modules.get(_COLLECTION):
             collection.raise_problems(self._config, items)
+            if not self._is_xdist_worker:
+                collection.require_known_selection(self._config, items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, Any, Any]:

@@ -134,19 +134,22 @@ class WorkerPort:
         self._socket.setsockopt(socket.SOL_SOCKET, option, value)
 
 
-def _bound(number: int) -> socket.socket:
-    """Returns a socket of the family of gRPC's, which is IPv6 where loopback has it."""
-    family, address = socket.AF_INET, ""
+def _family() -> socket.AddressFamily:
+    """Returns the family of gRPC's sockets: IPv6, for both, where loopback has it."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
-        family, address = socket.AF_INET6, "::"
-    bound = socket.socket(family)
+        return socket.AF_INET6
+    return socket.AF_INET
+
+
+def _bound(number: int) -> socket.socket:
+    bound = socket.socket(_family())
     try:
-        if family == socket.AF_INET6:
+        if bound.family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if number:  # though connections to a worker that was there just now are still ending
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((address, number))  # before it may be shared, so that it is no one else's
+        bound.bind(("", number))  # before it may be shared, so that it is no one else's
     except BaseException:
         bound.close()
         raise

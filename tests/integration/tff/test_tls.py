@@ -69,6 +69,7 @@ def test_who_has_the_key_file_gets_the_local_numbers(served: Served) -> None:
     assert_same(train([served], "packed"), local("packed"))
 
 
+@pytest.mark.slow
 def test_pytest_uses_the_key_file_of_its_options(pytester: pytest.Pytester, served: Served) -> None:
     before = served.cpu_seconds()
     pytester.makeini(f"[pytest]\nfed_workers = {served.address}\nfed_workers_tls = a.pem\n")

@@ -1,0 +1,194 @@
+"""Records: what they derive from their figures, the names of their files, and earlier figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from example_results import example_result, history
+from pydantic import ValidationError
+from pytest_federated.core.errors import FederatedError
+from pytest_federated.results.record import Result, Status, Verdict
+from pytest_federated.results.runs import read_runs
+from pytest_federated.results.store import (
+    LONGEST_NAME,
+    count_records,
+    file_name,
+    is_recorded,
+    natural,
+    parse_result,
+    read_result,
+    with_earlier_figures,
+    write_result,
+)
+
+
+def test_accuracies_are_those_of_the_last_evaluation_of_each_seed() -> None:
+    curves: list[list[Optional[float]]] = [[0.1, 0.5, 0.7, 0.6], [0.5, 0.0], [0.4, None], [None]]
+    trainings = tuple(history(curve) for curve in curves)
+    one = example_result().model_copy(update={"histories": trainings})
+    assert one.accuracies == [0.6, 0.0, 0.4]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_earlier"),
+    [("skipped", True), ("not reached", True), ("passed", False), ("errored", False)],
+)
+def test_figures_of_what_did_not_run_now_are_earlier_ones(status: Status, is_earlier: bool) -> None:
+    one = example_result(status=status)
+    assert one.is_earlier is is_earlier and one.is_shown
+    empty = one.model_copy(update={"histories": ()})
+    assert not empty.is_earlier and empty.is_shown is (status == "errored")
+
+
+@pytest.mark.parametrize(("passed", "outcome"), [(True, "pass"), (False, "fail")])
+def test_the_outcome_of_a_verdict_is_that_of_passed_where_it_has_no_other(
+    passed: bool, outcome: str
+) -> None:
+    keys: dict[str, Any] = {"expectation": "loss", "expected": "<= 1", "passed": passed}
+    assert Verdict(**keys).outcome == outcome
+    assert Verdict(**keys, outcome="inconclusive").outcome == "inconclusive"
+    one = Verdict(**keys)
+    assert Verdict.model_validate(one) is one
+    with pytest.raises(ValidationError, match="passed"):
+        Verdict.model_validate({"expectation": "loss", "expected": "<= 1"})
+
+
+def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
+    with pytest.raises(ValidationError, match="without clients, seeds"):
+        Result(id="a", settings={"data": 1, "model": 1, "training": 1}, status="passed")
+
+
+def test_what_is_about_this_session_is_not_in_the_record() -> None:
+    verdict = Verdict(expectation="loss, baseline", expected="as 1", passed=True)
+    one = example_result(reused=2, local_reason="here", compared=(verdict,))
+    assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("a", "a.json"),
+        ("a[alpha=0.1,x=y_z-2]", "a-alpha=0.1,x=y_z-2.json"),
+        ("é" * 50, f"{'é' * 50}.json"),
+        ("a" * LONGEST_NAME, f"{'a' * LONGEST_NAME}.json"),
+    ],
+)
+def test_a_plain_name_is_that_of_its_file(name: str, file: str) -> None:
+    assert file_name(name) == file
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("a b", "a_b-"),
+        ("a/b", "a_b-"),
+        ("a" * (LONGEST_NAME + 1), f"{'a' * LONGEST_NAME}-"),
+        ("é" * 51, f"{'é' * 50}-"),
+        ("a" + "é" * 50, f"a{'é' * 49}-"),
+    ],
+)
+def test_any_other_name_is_cut_and_has_eight_digits_of_its_hash(name: str, begin: str) -> None:
+    file = file_name(name)
+    assert file.startswith(begin) and len(file) == len(begin) + len("01234567.json")
+
+
+def test_numbers_in_names_are_sorted_by_their_size() -> None:
+    names = ["b", "a", "a[x=10]", "a[x=2]", "a[x=0.5]", "a[x=2.5]", "10", "9"]
+    assert sorted(names, key=natural) == [
+        *("9", "10", "a", "a[x=0.5]", "a[x=2]", "a[x=2.5]", "a[x=10]", "b")
+    ]
+
+
+def test_figures_that_are_not_finite_come_back_wherever_they_are(tmp_path: Path) -> None:
+    one = example_result().model_copy(
+        update={"histories": (history([0.5, 0.6], [math.nan, math.inf], seed=3),)}
+    )
+    back = read_result(write_result(one, tmp_path))
+    assert repr([r.loss for r in back.histories[0].rounds]) == "[nan, inf]"
+    assert is_recorded(one, tmp_path)
+
+
+def test_a_record_is_that_of_a_result_where_nothing_differs(tmp_path: Path) -> None:
+    one = example_result()
+    assert not is_recorded(one, tmp_path) and count_records(tmp_path) == 0
+    write_result(one, tmp_path)
+    assert is_recorded(one, tmp_path) and count_records(tmp_path) == 1
+    assert not is_recorded(one.model_copy(update={"reason": "another"}), tmp_path)
+    write_result(example_result("other"), tmp_path)
+    assert count_records(tmp_path) == 2
+
+
+@pytest.mark.parametrize("status", ["skipped", "not reached"])
+def test_what_did_not_run_now_has_the_figures_of_its_record(tmp_path: Path, status: Status) -> None:
+    earlier = example_result(accuracies=(0.1, 0.2))
+    gone = example_result(status=status, reason="why", local_reason="here", histories=())
+    assert with_earlier_figures(gone, tmp_path) == gone  # there is no record
+    write_result(earlier, tmp_path)
+    found = with_earlier_figures(gone, tmp_path)
+    assert (found.status, found.reason, found.local_reason) == (status, "why", "here")
+    assert found.histories == earlier.histories
+    write_result(gone, tmp_path)  # a record without figures lends none
+    assert with_earlier_figures(gone, tmp_path) == gone
+
+
+def test_what_ran_or_erred_keeps_its_own_figures(tmp_path: Path) -> None:
+    write_result(example_result(accuracies=(0.1, 0.2)), tmp_path)
+    for one in (
+        example_result(status="errored", histories=()),
+        example_result(status="skipped", accuracies=(0.8,)),
+    ):
+        assert with_earlier_figures(one, tmp_path) == one
+
+
+def test_what_is_no_record_is_named_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(FederatedError, match=r"gone\.json: cannot be read: No such file"):
+        read_result(tmp_path / "gone.json")
+    with pytest.raises(FederatedError, match=r"^a: not a result record \(not UTF-8\)$"):
+        parse_result(b"\xff", "a")
+    with pytest.raises(FederatedError, match=r"^a: not a result record \(\('id',\): Field"):
+        parse_result(b"{}", "a")
+
+
+# Runs
+
+
+def test_a_run_leaves_out_what_was_skipped_and_earlier_figures(tmp_path: Path) -> None:
+    write_result(example_result("b"), tmp_path)
+    write_result(example_result("gone", status="skipped"), tmp_path)
+    write_result(example_result("a[x=10]", status="not reached"), tmp_path)
+    write_result(example_result("a[x=9]", status="errored", histories=()), tmp_path)
+    (run,) = read_runs([str(tmp_path)])
+    assert {name: len(one.histories) for name, one in run.results.items()} == {
+        **{"a[x=9]": 0, "a[x=10]": 0, "b": 2}
+    }
+    assert list(run.results) == ["a[x=9]", "a[x=10]", "b"]
+
+
+def test_a_run_in_which_nothing_ran_is_refused(tmp_path: Path) -> None:
+    write_result(example_result("gone", status="skipped"), tmp_path)
+    with pytest.raises(FederatedError, match="no scenario ran there"):
+        read_runs([str(tmp_path)])
+
+
+def test_a_folder_named_with_dots_is_no_range_of_revisions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_result(example_result(), Path("a..b"))
+    (run,) = read_runs(["a..b"])
+    assert run.name == "a..b" and list(run.results) == ["tiny"]
+
+
+def test_a_folder_named_records_may_be_that_of_a_report(tmp_path: Path) -> None:
+    write_result(example_result("inner"), tmp_path / "records")
+    write_result(example_result("outer"), tmp_path)
+    (run,) = read_runs([str(tmp_path / "records")])
+    assert list(run.results) == ["inner"]
+    with pytest.raises(FederatedError, match="the same run as"):
+        read_runs([str(tmp_path), f"{tmp_path}/records/.."])

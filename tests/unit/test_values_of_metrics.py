@@ -1,0 +1,348 @@
+"""What metrics give of trainings made by hand: at their edges, in the middle, and step by step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Optional
+
+import pytest
+from example_results import example_result, history
+from pytest_federated.metrics.coverage import measured_clients
+from pytest_federated.metrics.measure import (
+    Measure,
+    coarsest,
+    columns,
+    expected_measure,
+    headline,
+    keys_in,
+    known_names,
+)
+from pytest_federated.metrics.metric import Metric, NoValue, metrics, spec_of
+from pytest_federated.metrics.resolution import (
+    Step,
+    bytes_of,
+    examples_by_client,
+    rounds_between_evaluations,
+    test_examples_of,
+)
+from pytest_federated.metrics.scales import SCALES
+from pytest_federated.metrics.statistics import (
+    Comparison,
+    deviation_of,
+    mean_of,
+    paired,
+    seeds_to_decide,
+    summarize,
+    welch,
+)
+from pytest_federated.results.record import Verdict
+from pytest_federated.training.history import TrainingHistory
+
+test_examples_of.__test__ = False  # type: ignore[attr-defined]  # no test, in spite of its name
+
+
+def value(name: str, training: TrainingHistory, **keys: Any) -> float:
+    return metrics[name].function(training, **keys)
+
+
+def so_far(name: str, curve: list[Optional[float]], **keys: Any) -> tuple[float, float]:
+    possible = spec_of(name).so_far
+    assert possible
+    return possible(history(curve).rounds, **keys)
+
+
+# Values
+
+
+def test_accuracies_are_of_evaluated_rounds() -> None:
+    one = history([0.2, None, 0.9, 0.5, None])
+    assert value("accuracy", one) == 0.5
+    assert value("best_accuracy", one) == 0.9
+    assert value("accuracy_drop", one) == pytest.approx(0.4)
+    assert value("accuracy_drop", history([0.3, 0.2, 0.6, 0.1])) == pytest.approx(0.5)
+    assert value("accuracy_drop", history([0.3, 0.4])) == 0.0
+    assert value("accuracy_area", history([None, 0.3])) == 0.3
+    # Trapezoids over rounds 2 to 5: one of 1 round, one of 2 rounds.
+    area = (0.2 + 0.4) / 2 * 1 + (0.4 + 0.8) / 2 * 2
+    curve: list[Optional[float]] = [None, 0.2, 0.4, None, 0.8]
+    assert value("accuracy_area", history(curve)) == pytest.approx(area / 3)
+
+
+@pytest.mark.parametrize("name", ["accuracy", "best_accuracy", "accuracy_area", "loss"])
+def test_what_was_not_evaluated_has_no_value(name: str) -> None:
+    with pytest.raises(NoValue, match="not evaluated"):
+        value(name, history([None, None]))
+
+
+def test_what_is_certain_after_some_rounds() -> None:
+    assert so_far("best_accuracy", []) == (0.0, 1.0)
+    assert so_far("best_accuracy", [0.4, None, 0.7, 0.6]) == (0.7, 1.0)
+    assert so_far("accuracy_drop", []) == (0.0, 1.0)
+    assert so_far("accuracy_drop", [None]) == (0.0, 1.0)
+    assert so_far("accuracy_drop", [0.7, None, 0.4]) == (pytest.approx(0.3), 1.0)
+    assert so_far("rounds_to_accuracy", [], target=0.5) == (1, math.inf)
+    assert so_far("rounds_to_accuracy", [0.4, None, 0.49], target=0.5) == (4, math.inf)
+    assert so_far("rounds_to_accuracy", [0.4, None, 0.5, 0.9], target=0.5) == (3, 3)
+
+
+def test_the_target_is_reached_by_what_equals_it() -> None:
+    one = history([0.4, 0.5, 0.6], bytes_up=10, bytes_down=1)
+    assert value("rounds_to_accuracy", one, target=0.5) == 2
+    assert value("bytes_to_accuracy", one, target=0.5) == 22
+    assert value("bytes_to_accuracy", one, target=0.4, direction="up") == 10
+    assert value("rounds_to_accuracy", history([0.0]), target=0.0) == 1
+    with pytest.raises(NoValue, match="not reached"):
+        value("rounds_to_accuracy", one, target=0.61)
+    with pytest.raises(NoValue, match="bytes not measured"):
+        value("bytes_to_accuracy", history([0.5]), target=0.5)
+
+
+def with_bytes(*up: Optional[int], down: Optional[int] = 7) -> TrainingHistory:
+    one = history([0.5] * len(up))
+    rounds = [
+        done.model_copy(update={"bytes_up": sent, "bytes_down": down})
+        for done, sent in zip(one.rounds, up)
+    ]
+    return one.model_copy(update={"rounds": tuple(rounds)})
+
+
+def test_megabytes_are_those_that_are_known() -> None:
+    one = with_bytes(3_000_000, None, 1_000_000, 0, down=None)
+    assert value("megabytes_up", one) == 4.0
+    assert spec_of("megabytes_up").steps.step(one, {}) == Step(1.0)  # 0 bytes are no step
+    for name in ("megabytes_down", "megabytes_up"):
+        with pytest.raises(NoValue, match="bytes not measured"):
+            value(name, with_bytes(None, down=None))
+        assert spec_of(name).steps.step(with_bytes(None, down=None), {}) == Step(0.0)
+
+
+def test_bytes_of_a_round() -> None:
+    (done,) = with_bytes(5).rounds
+    assert [bytes_of(done, direction) for direction in ("up", "down", "both")] == [5, 7, 12]
+    (partly,) = with_bytes(None).rounds
+    assert [bytes_of(partly, direction) for direction in ("up", "down", "both")] == [None, 7, None]
+
+
+def test_dropped_clients_are_counted_over_all_rounds() -> None:
+    one = history([0.5, 0.6])
+    rounds = [done.model_copy(update={"dropped": n}) for n, done in enumerate(one.rounds, 1)]
+    assert value("dropped_clients", one.model_copy(update={"rounds": tuple(rounds)})) == 3
+
+
+def test_the_first_round_is_not_timed() -> None:
+    one = history([0.5]).model_copy(update={"seconds": (9.0, 1.0, 3.0)})
+    assert value("seconds_per_round", one) == 2.0
+    timed = history([0.5]).model_copy(update={"seconds": (9.0, 1.0)})
+    assert value("seconds_per_round", timed) == 1.0
+    with pytest.raises(NoValue, match="not timed"):
+        value("seconds_per_round", history([0.5]).model_copy(update={"seconds": (9.0,)}))
+
+
+def test_epsilon_is_for_a_delta_that_is_no_larger() -> None:
+    one = history([0.5], epsilon=2.0, delta=1e-5)
+    assert value("epsilon", one) == value("epsilon", one, delta=1e-5) == 2.0
+    for training in (one, history([0.5], epsilon=2.0)):
+        with pytest.raises(NoValue, match=r"delta is .*, more than 1e-06,"):
+            value("epsilon", training, delta=1e-6)
+    with pytest.raises(NoValue, match="no differential privacy"):
+        value("epsilon", history([0.5]))
+
+
+def test_gaps_are_of_final_accuracies() -> None:
+    one, other = history([0.1, 0.6]), history([0.9, 0.8])
+    assert metrics["gap_to_centralized"].function(one, other) == pytest.approx(0.2)
+    assert metrics["gap"].function(one, other, relative_to="[a=1]") == pytest.approx(0.2)
+    assert metrics["gain_over_local"].function(one, other) == pytest.approx(-0.2)
+    assert metrics["gap_to_centralized"].function(history([0.0]), history([0.0])) == 0.0
+    assert metrics["gain_over_local"].function(history([0.4]), history([0.0])) == 0.4
+
+
+# Clients
+
+
+def of(*counts: int, clients: int) -> str:
+    trainings = [history([0.5], client_examples=(5,) * clients)] * len(counts)
+    return measured_clients(trainings, [(0.5,) * count for count in counts])
+
+
+def test_how_many_clients_were_measured() -> None:
+    assert of(812, clients=3400) == "812 of 3,400 clients"
+    assert of(840, 812, 830, clients=3400) == "812 to 840 of 3,400 clients"
+    assert of(1, clients=2) == "1 of 2 clients"
+    assert of(0, 1, clients=2) == "1 of 2 clients"
+    assert of(2, clients=2) == of(0, clients=2) == of(clients=0) == ""
+    some = [history([0.5], client_examples=(5,) * n) for n in (3, 4)]
+    assert measured_clients(some, [(0.5,), (0.5,)]) == "1 of 4 clients"
+
+
+def test_the_examples_that_clients_were_judged_on() -> None:
+    one = history([0.5], client_examples=(20, 4), client_accuracy=(0.55, 0.25))
+    assert examples_by_client(one) == [20, 4]
+    assert examples_by_client(history([0.5], client_examples=())) is None
+    assert examples_by_client(history([0.5], client_examples=(4, 4))) is None
+    held_out = one.model_copy(update={"client_accuracy": (0.55, 0.3)})
+    assert examples_by_client(held_out) is None
+    some = history(
+        [0.5], client_examples=(3, 20, 4), measured_clients=(2, 1), client_accuracy=(0.25, 0.55)
+    )
+    assert examples_by_client(some) == [4, 20]
+    # Six digits of a share: 1/3 is 0.333333.
+    assert examples_by_client(history([0.5], client_examples=(3,), client_accuracy=(1 / 3,))) == [3]
+
+
+def test_the_test_examples_of_a_label() -> None:
+    counts = {"client_examples": (10, 10), "label_counts": ((5, 5, 0), (10, 0, 0))}
+    one = history([0.5], test_examples=40, class_recall=(0.9, 0.8, None), **counts)
+    assert [test_examples_of(one, label) for label in range(4)] == [30, 10, 20, 20]
+    unknown = one.model_copy(update={"client_examples": (10, 11)})
+    assert [test_examples_of(unknown, label) for label in range(2)] == [20, 20]
+    few = one.model_copy(update={"test_examples": 1})
+    assert test_examples_of(few, 1) == 1
+    assert test_examples_of(history([0.5], client_examples=(), test_examples=6), 0) == 6
+
+
+def test_the_rounds_between_evaluations() -> None:
+    assert rounds_between_evaluations(history([None, 0.5, None, None, 0.5, 0.5])) == 3
+    assert rounds_between_evaluations(history([None, None, 0.5])) == 3
+    assert rounds_between_evaluations(history([None])) == 1
+
+
+# Measures
+
+
+def test_a_measure_is_as_its_metric_says() -> None:
+    loss = Measure("loss")
+    assert (loss.title, loss.sign, loss.spec.default_bound) == ("loss", -1, "at_most")
+    assert (Measure("accuracy").sign, spec_of("accuracy").default_bound) == (1, "at_least")
+    assert (Measure("dropped_clients").sign, Measure("unknown").title) == (0, "unknown")
+    assert spec_of("unknown") == Metric()
+    assert headline().name == "accuracy"
+    places = [measure.spec.column for measure in columns()]
+    assert places == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+
+
+def test_a_measure_of_what_needs_more_than_a_training_is_nothing() -> None:
+    one = history([0.5, 0.6])
+    assert Measure("unknown").of(one) is None
+    assert Measure("gap_to_centralized").of(one) is None
+    assert Measure("rounds_to_accuracy").of(one) is None
+    assert Measure("rounds_to_accuracy").of(one, {"target": 0.6, "at_most": 3}) == 2
+    assert Measure("rounds_to_accuracy").of(one, {"target": 0.9}) is None
+    assert Measure("accuracy").of(one, {"else": 1}) == 0.6
+
+
+def test_keys_are_those_of_the_expectation_without_its_bounds() -> None:
+    one = example_result()
+    expect = {"rounds_to_accuracy": {"target": 0.4, "at_most": 9, "between": None}}
+    settings = {**one.settings, "expect": expect}
+    one = one.model_copy(update={"settings": settings})
+    assert keys_in(one, "rounds_to_accuracy") == {"target": 0.4}
+    assert keys_in(one, "loss") == {}
+    assert keys_in(one.model_copy(update={"settings": {}}), "loss") == {}
+    assert Measure("rounds_to_accuracy").keys(one) == {"target": 0.4}
+    assert Measure("client_accuracy").keys(one) == {}
+
+
+def judged(figures: tuple[float, ...], name: str = "accuracy") -> Any:
+    verdict = Verdict(expectation=name, expected="", passed=True, figures=figures)
+    return example_result(accuracies=(0.5, 0.6)).model_copy(update={"verdicts": (verdict,)})
+
+
+def test_what_was_judged_counts_where_all_seeds_were() -> None:
+    measure = expected_measure("accuracy")
+    assert measure.of_seeds(judged((0.1, 0.2))) == {0: 0.1, 1: 0.2}
+    assert measure.of_seeds(judged((0.1,))) == {0: 0.5, 1: 0.6}
+    assert measure.by_seed(judged((0.1, 0.2), "loss")) == [0.5, 0.6]
+    assert Measure("accuracy").by_seed(judged((0.1, 0.2))) == [0.5, 0.6]
+    assert known_names([judged((0.1, 0.2), "mine")])[-1] == "mine"
+    assert known_names() == known_names([judged((0.1, 0.2))]) == metrics.names()
+
+
+def test_results_are_compared_where_both_have_two_finite_seeds() -> None:
+    measure = Measure("accuracy")
+    one, two = example_result(accuracies=(0.5, 0.6)), example_result(accuracies=(0.7, 0.9))
+    found = measure.compare(one, two)
+    assert found and found.difference == pytest.approx(0.25)
+    assert measure.compare(one, example_result(accuracies=(0.7,))) is None
+    assert measure.compare(example_result(accuracies=(0.7,)), two) is None
+    assert measure.compare(one, example_result(accuracies=(0.7, math.nan))) is None
+    assert measure.compare(example_result(accuracies=(0.7, math.nan)), two) is None
+    same = example_result(accuracies=(0.5, 0.5))
+    found = measure.compare(same, same)
+    assert found and found.high > found.low  # no more certain than one of 1,000 test examples
+
+
+def test_the_coarsest_step_of_several_trainings() -> None:
+    trainings = [history([0.5], test_examples=n) for n in (100, 10, 50)]
+    assert coarsest(spec_of("accuracy"), trainings) == Step(0.1, 10)
+    assert coarsest(spec_of("accuracy"), []) == Step(0.0, None)
+    assert coarsest(spec_of("accuracy"), [history([0.5], test_examples=0)]) == Step(0.0, None)
+    assert coarsest(spec_of("dropped_clients"), trainings) == Step(1, None)
+
+
+# Scales and statistics
+
+
+def test_the_standard_error_of_a_share() -> None:
+    share, difference = (SCALES[name].standard_error for name in ("share", "difference"))
+    assert share and difference
+    assert share(0.5, 100) == pytest.approx(0.05)
+    assert share(0.9, 100) == pytest.approx(0.03)
+    for none_or_all in (0.0, 1.0):  # as if one of them were otherwise
+        assert share(none_or_all, 100) == pytest.approx(math.sqrt(0.01 * 0.99 / 100))
+    assert difference(0.3, 200) == pytest.approx(0.05)
+
+
+def test_which_scales_are_bounded() -> None:
+    assert {name for name, scale in SCALES.items() if scale.is_bounded} == {"share", "difference"}
+
+
+def comparison(**given: float) -> Comparison:
+    fields = {"difference": 0.0, "low": -1.0, "high": 1.0, "p_lower": 0.5, "p_higher": 0.5}
+    return Comparison(**{**fields, "degrees": 2.0, **given})
+
+
+def test_a_difference_is_beyond_noise_where_its_interval_leaves_out_zero() -> None:
+    assert not comparison().is_beyond_noise
+    assert not comparison(low=0.0).is_beyond_noise and not comparison(high=0.0).is_beyond_noise
+    assert comparison(low=0.1).is_beyond_noise and comparison(high=-0.1).is_beyond_noise
+    assert comparison(p_lower=0.01, p_higher=0.99).p == 0.02
+    assert comparison(p_lower=0.9, p_higher=0.2).p == 0.4
+    assert comparison(p_lower=0.6, p_higher=0.7).p == 1.0
+
+
+def test_a_mean_and_a_deviation_of_too_little_are_none() -> None:
+    assert mean_of([]) is None and mean_of([1.0, 2.0]) == 1.5
+    assert deviation_of([1.0]) is None and deviation_of([1.0, math.nan]) is None
+    assert deviation_of([1.0, 2.0]) == pytest.approx(math.sqrt(0.5))
+
+
+def test_how_many_seeds_decide() -> None:
+    assert seeds_to_decide(summarize([0.5]), 0.4) is None
+    assert seeds_to_decide(summarize([0.5, 0.5]), 0.5) == 0
+    assert seeds_to_decide(summarize([0.4, 0.6]), 0.5) is None
+    assert seeds_to_decide(summarize([0.49, 0.51]), 0.2) == 0
+    # Student's t for 3 and 4 figures is 4.303 and 3.182: half of 0.0351 and 0.0225.
+    assert seeds_to_decide(summarize([0.49, 0.51]), 0.47) == 2
+    assert seeds_to_decide(summarize([0.49, 0.51]), 0.53) == 2
+
+
+def test_both_samples_need_a_spread() -> None:
+    for one, two in (([0.5], [0.5, 0.6]), ([0.5, 0.6], [0.5])):
+        with pytest.raises(ValueError, match="a spread needs two figures"):
+            welch(one, two)
+    for one, two in (([0.5], [0.5]), ([0.5, 0.6], [0.5, 0.6, 0.7])):
+        with pytest.raises(ValueError, match="pairs are needed"):
+            paired(one, two)
+
+
+def test_no_spread_at_all_is_certain() -> None:
+    for first, second, expected in (
+        ([0.5, 0.5], [0.6, 0.6, 0.6], (0.1, 1.0, 0.0, 3.0)),
+        ([0.6, 0.6], [0.5, 0.5, 0.5], (-0.1, 0.0, 1.0, 3.0)),
+        ([0.5, 0.5], [0.5, 0.5, 0.5], (0.0, 1.0, 1.0, 3.0)),
+    ):
+        found = welch(first, second)
+        shown = (found.difference, found.p_lower, found.p_higher, found.degrees)
+        assert shown == pytest.approx(expected)
+        assert found.low == found.high == found.difference
