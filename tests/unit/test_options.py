@@ -26,6 +26,7 @@ VALUES = {
     "inconclusive": ("warn", "warn"),
     "baseline": ("check", "check"),
     "decide": ("9", 9),
+    "against": ("main", "main"),
     "margin": ("accuracy=0.02, loss=0.1", {"accuracy": 0.02, "loss": 0.1}),
 }
 
