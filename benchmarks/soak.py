@@ -1,8 +1,9 @@
 """Runs scenarios many times in one session, and shows what each time leaves behind.
 
 ``uv run python benchmarks/soak.py --repeat 20`` runs the shipped suite in one process, with
-``-n 2`` in two. Memory is to be flat after the second time; descriptors, threads and processes are
-not to grow at all, and the numbers are to be the same. Nothing is taken from a cache.
+``-n 2`` in two; other arguments are those of pytest, such as ``scenarios/digits``. Memory is to be
+flat after the second time; descriptors, threads and processes are not to grow at all, and the
+numbers are to be the same. Nothing is taken from a cache.
 """
 
 from __future__ import annotations
@@ -28,15 +29,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("-n", "--processes", type=int, default=0)
-    parser.add_argument("pytest", nargs="*", default=["scenarios"], help="arguments of pytest")
-    arguments = parser.parse_args()
+    arguments, others = parser.parse_known_args()  # the others are for pytest
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         soak = {"SOAK_REPEAT": str(arguments.repeat), "SOAK_LOG": str(log)}
         path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
         pytest = [sys.executable, "-m", "pytest", "-p", "repeating", "-p", "no:cacheprovider", "-q"]
         subprocess.run(
-            [*pytest, f"-n{arguments.processes}", *arguments.pytest],
+            [*pytest, f"-n{arguments.processes}", *(others or ["scenarios"])],
             cwd=ROOT,
             env={**os.environ, **soak, "PYTHONPATH": path},
             stdout=sys.stderr,

@@ -45,15 +45,8 @@ def main() -> None:
 def _table() -> str:
     faults = Faults()
     tests = str(ROOT / "tests" / "integration" / "plugin")
-    arguments = [
-        "--collect-only",
-        "-qq",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "fault and (slow or not slow)",
-        tests,
-    ]
+    options = ["--collect-only", "-qq", "-p", "no:cacheprovider"]
+    arguments = [*options, "-m", "fault and (slow or not slow)", tests]
     if code := pytest.main([f"--rootdir={ROOT}", *arguments], plugins=[faults]):
         sys.exit(int(code))
     rows = ["| fault | tried | what happens | test |", "|---|---:|---|---|"]

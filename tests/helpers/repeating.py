@@ -50,10 +50,11 @@ def _megabytes(pid: int) -> float:
 
 def _sample(item: Any) -> Sample:
     pid, own = os.getpid(), Path("/proc/self")
+    result = item.result.model_dump_json() if item.result else ""  # none where it errored
     return Sample(
         process=pid,
         scenario=item.nodeid,
-        digest=hashlib.sha256(item.result.model_dump_json().encode()).hexdigest(),
+        digest=hashlib.sha256(result.encode()).hexdigest(),
         pytest_mb=_megabytes(pid),
         worker_mb=sum(map(_megabytes, worker_pids(pid))),
         descriptors=len(list((own / "fd").iterdir())),

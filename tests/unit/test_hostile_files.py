@@ -308,6 +308,7 @@ def test_pytest_refuses_all_of_it_at_once(pytester: pytest.Pytester, how: tuple[
     for place, kind in enumerate(wanted):
         text = GOOD.replace("tiny", f"tiny{place}") + HOSTILE[kind][0]
         (folder / f"f{place}.yaml").write_text(text)
+    strange = _strange(folder)
     run = pytester.runpytest_inprocess("-p", "no:cacheprovider", *how)
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     output = f"{run.stdout}{run.stderr}"
@@ -315,3 +316,5 @@ def test_pytest_refuses_all_of_it_at_once(pytester: pytest.Pytester, how: tuple[
     assert "problem(s) in scenario files" in output
     for kind in wanted:
         assert HOSTILE[kind][1] in output
+    for name, reason in strange.items():
+        assert f"scenarios/{name}.yaml: cannot be read: {reason}" in output

@@ -104,16 +104,17 @@ def _files_below(folder: Path, config: pytest.Config, around: tuple[str, ...]) -
         return
     yield from unreadable_files(folder, config)
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        paths = sorted(Path(entry.path) for entry in os.scandir(folder))
     except OSError:  # pytest's processes say so
         return
-    for entry in entries:
-        path = Path(entry.path)
-        if _is_ignored(path, config):
+    for path in paths:
+        is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir may raise
+        is_file = os.path.isfile(path)  # noqa: PTH113
+        if not (is_folder or is_file) or _is_ignored(path, config):
             continue
-        if entry.is_dir():
+        if is_folder:
             yield from _files_below(path, config, (*around, real))
-        elif entry.is_file() and is_scenario_file(path, config):
+        elif is_scenario_file(path, config):
             yield path
 
 

@@ -185,7 +185,8 @@ files.replacing = replacing
 
 @fault(
     "kill -9 of pytest in the middle of writing a record, the report, a cache entry or a baseline",
-    outcome="no file is half written; what did not end is not reached; the next run is as ever",
+    outcome="at most a hidden temporary file is half written; what did not end is not reached; the "
+    "next run is as ever",
 )
 @pytest.mark.parametrize(
     ("pattern", "reached"),
