@@ -152,7 +152,7 @@ def test_a_file_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert main(["calibrate", str(file), "--seeds", "4"]) == 0
         assert file.read_text() == CALIBRATED
     assert shown.split("\n")[2].split() == [
-        *("made", "accuracy", "0.915", "±", "0.013", "at_least", "0.86")
+        *("made", "accuracy", "0.915", "(sd", "0.013)", "at_least", "0.86")
     ]
     assert len(load_scenarios(file)) == 3
 

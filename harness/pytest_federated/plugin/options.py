@@ -276,8 +276,7 @@ def session_options(config: pytest.Config) -> SessionOptions:
     if _OPTIONS not in config.stash:
         values = {setting.name: _value(config, setting) for setting in SETTINGS}
         for switch in SWITCHES:
-            key = _ini_key(switch.flag)
-            values[switch.name] = bool(config.getoption(key) or config.getini(key))
+            values[switch.name] = is_on(config, switch.flag)
         options = SessionOptions(
             **{name: value for name, value in values.items() if value is not None}
         )
@@ -288,6 +287,15 @@ def session_options(config: pytest.Config) -> SessionOptions:
             )
         config.stash[_OPTIONS] = options
     return config.stash[_OPTIONS]
+
+
+def is_on(config: pytest.Config, flag: str) -> bool:
+    """Returns whether a switch is on, without a look at other options.
+
+    For collection, in which a mistake in another option would be an error of some file.
+    """
+    key = _ini_key(flag)
+    return bool(config.getoption(key) or config.getini(key))
 
 
 def run_options(config: pytest.Config) -> Options:
