@@ -268,7 +268,7 @@ def test_results_are_compared_where_both_have_finite_figures_of_a_seed() -> None
     assert measure.compare(one, example_result(accuracies=(0.7, math.nan))) is None
     assert measure.compare(example_result(accuracies=(0.7, math.nan)), two) is None
     even = [example_result(accuracies=(a, a)) for a in (0.5, 0.6)]
-    found = measure.compare(*even)
+    found = measure.compare(even[0], even[1])
     # No more certain than one of 1,000 test examples.
     assert found and found.low is not None and found.high is not None and found.high > found.low
     found = measure.compare(even[0], even[0])
