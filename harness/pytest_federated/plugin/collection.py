@@ -13,7 +13,7 @@ import pytest
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.finding import files_to_read
 from pytest_federated.plugin.item import ScenarioItem
-from pytest_federated.plugin.options import session_options
+from pytest_federated.plugin.options import is_on
 from pytest_federated.plugin.selection import require_known_tags
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import duplicates
@@ -47,7 +47,8 @@ class ScenarioFile(pytest.File):
 
 def _forbidding(config: pytest.Config) -> Optional[str]:
     """Returns the option by which scenario files must not name code, or None."""
-    return "--fed-no-user-code" if session_options(config).no_user_code else None
+    flag = "--fed-no-user-code"
+    return flag if is_on(config, flag) else None
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
