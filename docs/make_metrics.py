@@ -27,11 +27,12 @@ def main() -> None:
 
 
 def _table() -> str:
-    heads = ["name", "title", "unit", "better", "resolution", "what it is"]
+    heads = ["name", "title", "unit", "better", "resolution", "matters from", "what it is"]
     rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name in metrics.names():
         spec = spec_of(name)
         cells = [f"`{name}`", spec.title, spec.unit, spec.direction, spec.steps.text]
+        cells.append(str(spec.least))
         rows.append(f"| {' | '.join([*cells, metrics[name].summary])} |")
     return "\n".join(rows)
 

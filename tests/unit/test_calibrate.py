@@ -109,7 +109,7 @@ model: mlp
 training: {rounds: 3}
 seeds: [0, 1]
 # Why this is expected.
-# Calibrated on 4 seeds, false alarms 1 %: accuracy 0.915 ± 0.013, rounds_to_accuracy 2 ± 0
+# Calibrated on 4 seeds, false alarms 1 %: accuracy 0.915 (sd 0.013), rounds_to_accuracy 2 (sd 0)
 expect:
   accuracy: {at_least: 0.86}         # as before
   rounds_to_accuracy: {target: 0.6, at_most: 2}
@@ -122,7 +122,7 @@ model: mlp
 training: {rounds: 3}
 matrix:
   clients.count: [4, 5]
-# Calibrated on 4 seeds, false alarms 1 %: accuracy 0.915 ± 0.013, loss 0.085 ± 0.013
+# Calibrated on 4 seeds, false alarms 1 %: accuracy 0.915 (sd 0.013), loss 0.085 (sd 0.013)
 expect:
   accuracy: {at_least: 0.845}
   loss: {at_most: 0.151}
@@ -152,7 +152,7 @@ def test_a_file_is_calibrated(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert main(["calibrate", str(file), "--seeds", "4"]) == 0
         assert file.read_text() == CALIBRATED
     assert shown.split("\n")[2].split() == [
-        *("made", "accuracy", "0.915", "±", "0.013", "at_least", "0.86")
+        *("made", "accuracy", "0.915", "(sd", "0.013)", "at_least", "0.86")
     ]
     assert len(load_scenarios(file)) == 3
 

@@ -18,8 +18,9 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.compare import (
     BETTER,
-    NOISE,
     NOT_COMPARABLE,
+    SAME,
+    UNDECIDED,
     WORSE,
     comparison,
     mark,
@@ -50,56 +51,81 @@ def row_of(text: str, name: str) -> list[str]:
 # Differences
 
 
-def test_a_difference_has_the_interval_of_welch() -> None:
+def test_a_difference_has_the_interval_of_its_pairs() -> None:
+    one, two = [0.80, 0.82, 0.81, 0.84], [0.90, 0.88, 0.93, 0.91]
+    sides = example_result(accuracies=one), example_result(accuracies=two)
+    found = ACCURACY.compare(*sides)
+    assert found is not None and found.pairs == 4
+    expected = stats.ttest_rel(two, one, alternative="less")
+    assert found.chance == pytest.approx(expected.pvalue, rel=1e-6)
+    differences = np.subtract(two, one)
+    half = stats.t.ppf(0.975, 3) * differences.std(ddof=1) / 2
+    low, high = differences.mean() - half, differences.mean() + half
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6)
+    runs = [run("a", sides[0]), run("b", sides[1])]
+    cells = row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")
+    assert cells[3] == f"{differences.mean():+.3f} ({low:+.3f} to {high:+.3f}) {BETTER}"
+
+
+def test_runs_on_other_seeds_have_the_interval_of_welch() -> None:
     one, two = [0.80, 0.82, 0.81, 0.84], [0.90, 0.88, 0.93]
-    found = ACCURACY.compare(example_result(accuracies=one), example_result(accuracies=two))
-    assert found is not None
-    expected = stats.ttest_ind(two, one, equal_var=False)
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-6)
+    found = ACCURACY.compare(on_seeds(range(4), one), on_seeds(range(7, 10), two))
+    assert found is not None and found.pairs == 0
+    expected = stats.ttest_ind(two, one, equal_var=False, alternative="less")
+    assert found.chance == pytest.approx(expected.pvalue, rel=1e-6)
     # The interval by hand, after Welch (1947) and Satterthwaite (1946).
-    parts = [np.var(s, ddof=1) / len(s) for s in (one, two)]
-    free = sum(parts) ** 2 / (parts[0] ** 2 / 3 + parts[1] ** 2 / 2)
-    half = stats.t.ppf(0.975, free) * sum(parts) ** 0.5
+    errors = [np.var(s, ddof=1) / len(s) for s in (one, two)]
+    free = sum(errors) ** 2 / (errors[0] ** 2 / 3 + errors[1] ** 2 / 2)
+    half = stats.t.ppf(0.975, free) * sum(errors) ** 0.5
     middle = np.mean(two) - np.mean(one)
     assert (found.low, found.high) == pytest.approx((middle - half, middle + half), rel=1e-6)
-    told = row_of(
-        comparison(
-            [run("a", example_result(accuracies=one)), run("b", example_result(accuracies=two))],
-            ACCURACY,
-            MARKDOWN,
-        ),
-        "tiny",
-    )
-    assert told[3] == f"{middle:+.3f} ({middle - half:+.3f} to {middle + half:+.3f}) {BETTER}"
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "figure", "expected"),
+    ("accuracies", "metric", "expected"),
     [
-        ((0.90, 0.91, 0.92), "accuracy", BETTER),
-        ((0.70, 0.71, 0.72), "accuracy", WORSE),
-        ((0.81, 0.80, 0.83), "accuracy", NOISE),
-        ((0.90, 0.91, 0.92), "loss", BETTER),  # the loss is one less the accuracy
-        ((0.70, 0.71, 0.72), "loss", WORSE),
+        ((0.90, 0.91, 0.93), "accuracy", BETTER),
+        ((0.70, 0.71, 0.73), "accuracy", WORSE),
+        ((0.81, 0.80, 0.83), "accuracy", UNDECIDED),
+        ((0.802, 0.811, 0.821), "accuracy", SAME),
+        ((0.80, 0.81, 0.82), "accuracy", SAME),
+        ((0.795, 0.806, 0.815), "accuracy", SAME),  # certainly lower, and by less than a point
+        ((0.90, 0.91, 0.93), "loss", BETTER),  # the loss is one less the accuracy
+        ((0.70, 0.71, 0.73), "loss", WORSE),
     ],
 )
-def test_marks(accuracies: tuple[float, ...], figure: str, expected: str) -> None:
-    base, other = (
-        example_result(accuracies=(0.80, 0.81, 0.82)),
-        example_result(accuracies=accuracies),
-    )
-    assert mark(expected_measure(figure).compare(base, other), expected_measure(figure)) == expected
-    assert worse([run("a", base), run("b", other)], expected_measure(figure)) == (
-        ["tiny"] if expected == WORSE else []
-    )
+def test_marks(accuracies: tuple[float, ...], metric: str, expected: str) -> None:
+    base = example_result(accuracies=(0.80, 0.81, 0.82))
+    other, measure = example_result(accuracies=accuracies), expected_measure(metric)
+    assert mark(measure.compare(base, other)) == expected
+    worse_ones = worse([run("a", base), run("b", other)], measure)
+    assert worse_ones == (["tiny"] if expected == WORSE else [])
+
+
+def test_of_many_scenarios_none_is_worse_by_chance() -> None:
+    """Holm's procedure: 1 % of one scenario is nothing among twenty, and 0.01 % is."""
+    rng = np.random.default_rng(0)
+
+    def runs_with(fall: float) -> list[Run]:
+        first, second = [], []
+        for place in range(20):
+            before = rng.normal(0.8, 0.02, 5)
+            now = before + rng.normal(0, 0.01, 5) - (fall if place == 3 else 0)
+            first.append(example_result(f"s{place}", accuracies=before.tolist()))
+            second.append(example_result(f"s{place}", accuracies=now.tolist()))
+        return [run("a", *first), run("b", *second)]
+
+    false = sum(bool(worse(runs_with(0), ACCURACY)) for _ in range(60))
+    assert false <= 9  # 5 % of 60 and three standard errors, had each difference mattered
+    assert worse(runs_with(0.2), ACCURACY) == ["s3"]
 
 
 def test_seeds_that_agree_are_not_certain_beyond_a_test_example() -> None:
     """Two seeds with the same accuracy have no spread, but one of 1,000 examples is none."""
     one, two = example_result(accuracies=(0.5, 0.5)), example_result(accuracies=(0.501, 0.501))
     far = example_result(accuracies=(0.6, 0.6))
-    assert mark(ACCURACY.compare(one, two), ACCURACY) == NOISE
-    assert mark(ACCURACY.compare(one, far), ACCURACY) == BETTER
+    assert mark(ACCURACY.compare(one, two)) == SAME
+    assert mark(ACCURACY.compare(one, far)) == BETTER
 
 
 def test_one_seed_has_a_difference_and_no_mark() -> None:
@@ -253,8 +279,11 @@ def test_the_best_loss_is_the_least() -> None:
         (([1], [0.5]), "*0.500*"),  # another seed: nobody knows
         (([0], [0.5]), "0.500"),
         (([0], [0.9]), "*0.900*"),
-        (([1, 0], [0.1, 0.95]), "*0.525 ± "),  # worse in the mean, better on the seed in common
-        (([1, 0], [0.1, 0.85]), "0.475 ± "),
+        (
+            ([1, 0], [0.1, 0.95]),
+            "*0.525 (0 to 1)*",
+        ),  # worse in the mean, better on the seed in common
+        (([1, 0], [0.1, 0.85]), "0.475 (0 to 1)"),
         (([0], [math.nan]), "not finite"),
     ],
 )
@@ -413,8 +442,10 @@ def test_the_command_writes_markdown_and_can_fail(
     text = Path("out.md").read_text(encoding="utf-8")
     assert row_of(text, r"tiny\[alpha=0.1\]")[3].endswith(WORSE)
     assert "Size" not in text
-    assert main(["compare", "main..other", "--metric", "loss", "--confidence", "0.999999"]) == 0
-    assert re.search(r"tiny.*\+0\.100.*≈", capsys.readouterr().out)
+    assert main(["compare", "main..other", "--metric", "loss"]) == 0
+    assert re.search(r"tiny.*\+0\.100.*worse", capsys.readouterr().out)
+    assert main(["compare", "main..other", "--confidence", "0.999999"]) == 0
+    assert re.search(r"tiny.*-0\.100.*≈", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

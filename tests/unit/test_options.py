@@ -25,6 +25,9 @@ VALUES = {
     "checkpoint": ("4", 4),
     "inconclusive": ("warn", "warn"),
     "baseline": ("check", "check"),
+    "decide": ("9", 9),
+    "against": ("main", "main"),
+    "margin": ("accuracy=0.02, loss=0.1", {"accuracy": 0.02, "loss": 0.1}),
 }
 
 
@@ -38,6 +41,10 @@ def test_a_value_is_the_same_from_both_places(pytester: pytest.Pytester, setting
     told = session_options(pytester.parseconfig(f"{setting.flag}={text}"))
     ini = session_options(pytester.parseconfig("-o", f"fed_{setting.name}={text}"))
     assert getattr(told, setting.name) == getattr(ini, setting.name) == value
+
+
+def test_a_flag_alone_may_stand_for_a_value(pytester: pytest.Pytester) -> None:
+    assert session_options(pytester.parseconfig("--fed-decide")).decide == 20
 
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=lambda s: s.flag)
@@ -65,6 +72,11 @@ def test_a_folder_is_relative_to_where_it_is_written(pytester: pytest.Pytester) 
         ("--fed-executor", "dask:1", "got 'dask:1'; allowed: dask://HOST:PORT"),
         ("--fed-workers", "a", "'a'"),
         ("--fed-baseline", "chek", "chek"),
+        ("--fed-decide", "scenarios", "must be 1 or greater; write --fed-decide=MOST, or the flag"),
+        ("--fed-margin", "accuracy", "got 'accuracy'; must be METRIC=NUMBER"),
+        ("--fed-margin", "accuracy=0", "got 'accuracy=0'; must be METRIC=NUMBER"),
+        ("--fed-margin", "accuracy=nan", "got 'accuracy=nan'; must be METRIC=NUMBER"),
+        ("--fed-margin", "accuracy=0.1,", "got 'accuracy=0.1,'; must be METRIC=NUMBER"),
     ],
 )
 def test_a_value_that_is_not_allowed(

@@ -10,7 +10,7 @@ import pytest
 from example_results import example_result, history
 from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.results.record import Result, Status, Verdict
+from pytest_federated.results.record import Compared, Result, Status, Verdict
 from pytest_federated.results.runs import read_runs
 from pytest_federated.results.select import select
 from pytest_federated.results.store import (
@@ -65,9 +65,9 @@ def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
 
 
 def test_what_is_about_this_session_is_not_in_the_record() -> None:
-    verdict = Verdict(expectation="loss, baseline", expected="as 1", passed=True)
     assert example_result().reused == 0
-    one = example_result(reused=2, local_reason="here", compared=(verdict,))
+    compared = Compared(metric="loss", before=1.0, now=1.0, change="same", passed=True)
+    one = example_result(reused=2, local_reason="here", compared=(compared,))
     assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
 
 

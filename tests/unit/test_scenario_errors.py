@@ -14,7 +14,8 @@ from scenario_texts import CLIENT_KEYS, GOOD, clients, training
 
 DATA_SETS = ", ".join(datasets.names())
 TOP_LEVEL_KEYS = (
-    "schema, name, description, tags, data, clients, model, training, seeds, matrix, expect"
+    "schema, name, description, tags, data, clients, model, training, seeds, matrix, "
+    "expect, baseline"
 )
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "

@@ -264,18 +264,21 @@ def test_what_was_judged_counts_where_all_seeds_were() -> None:
     assert known_names() == known_names([judged((0.1, 0.2))]) == metrics.names()
 
 
-def test_results_are_compared_where_both_have_two_finite_seeds() -> None:
+def test_results_are_compared_where_both_have_finite_figures_of_a_seed() -> None:
     measure = Measure("accuracy")
     one, two = example_result(accuracies=(0.5, 0.6)), example_result(accuracies=(0.7, 0.9))
     found = measure.compare(one, two)
     assert found and found.difference == pytest.approx(0.25)
-    assert measure.compare(one, example_result(accuracies=(0.7,))) is None
-    assert measure.compare(example_result(accuracies=(0.7,)), two) is None
+    of_one_seed = measure.compare(one, example_result(accuracies=(0.7,)))
+    assert of_one_seed and (of_one_seed.pairs, of_one_seed.change) == (1, "undecided")
     assert measure.compare(one, example_result(accuracies=(0.7, math.nan))) is None
     assert measure.compare(example_result(accuracies=(0.7, math.nan)), two) is None
-    same = example_result(accuracies=(0.5, 0.5))
-    found = measure.compare(same, same)
-    assert found and found.high > found.low  # no more certain than one of 1,000 test examples
+    even = [example_result(accuracies=(a, a)) for a in (0.5, 0.6)]
+    found = measure.compare(even[0], even[1])
+    # No more certain than one of 1,000 test examples.
+    assert found and found.low is not None and found.high is not None and found.high > found.low
+    found = measure.compare(even[0], even[0])
+    assert found and found.low == found.high == 0  # but what is equal is equal
 
 
 def test_the_coarsest_step_of_several_trainings() -> None:
@@ -376,7 +379,7 @@ def test_which_scales_are_bounded() -> None:
 
 def comparison(**given: float) -> Comparison:
     fields = {"difference": 0.0, "low": -1.0, "high": 1.0, "p_lower": 0.5, "p_higher": 0.5}
-    return Comparison(**{**fields, "degrees": 2.0, **given})
+    return Comparison(**{**fields, "degrees": 2.0, "error": 0.5, **given})
 
 
 def test_a_difference_is_beyond_noise_where_its_interval_leaves_out_zero() -> None:
@@ -399,9 +402,10 @@ def test_how_many_seeds_decide() -> None:
     assert seeds_to_decide(summarize([0.5, 0.5]), 0.5) == 0
     assert seeds_to_decide(summarize([0.4, 0.6]), 0.5) is None
     assert seeds_to_decide(summarize([0.49, 0.51]), 0.2) == 0
-    # Student's t for 3 and 4 figures is 4.303 and 3.182: half of 0.0351 and 0.0225.
-    assert seeds_to_decide(summarize([0.49, 0.51]), 0.47) == 2
-    assert seeds_to_decide(summarize([0.49, 0.51]), 0.53) == 2
+    # Student's t for 5 and 6 figures is 2.776 and 2.571 at 97.5 %, 2.132 and 2.015 at 95 %: with
+    # both, 0.0310 and 0.0265 from the mean.
+    assert seeds_to_decide(summarize([0.49, 0.51]), 0.47) == 4
+    assert seeds_to_decide(summarize([0.49, 0.51]), 0.53) == 4
 
 
 def test_both_samples_need_a_spread() -> None:

@@ -76,7 +76,7 @@ def command(
         documents.append(Calibrated(expect, _proposals(runs, false_alarms)))
         name = variants[0].scenario.name
         rows += [
-            [name, p.expectation, f"{p.mean:.4g} ± {p.deviation:.2g}", _threshold(p)]
+            [name, p.expectation, f"{p.mean:.4g} (sd {p.deviation:.2g})", _threshold(p)]
             for p in documents[-1].proposals
         ]
     columns = ["scenario", "expectation", "measured", "threshold"]
@@ -152,7 +152,7 @@ def rewritten(text: str, documents: Sequence[Calibrated], basis: str) -> str:
             for key, bound in proposal.bounds.items():
                 keys[key] = _in_line(bound)
         figures.append(
-            ", ".join(f"{p.expectation} {p.mean:.4g} ± {p.deviation:.2g}" for p in proposals)
+            ", ".join(f"{p.expectation} {p.mean:.4g} (sd {p.deviation:.2g})" for p in proposals)
         )
     out = io.StringIO()
     yaml.dump_all(loaded, out)

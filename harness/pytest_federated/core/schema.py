@@ -9,9 +9,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
 
-def _rounded(value: object) -> object:
+def rounded(value: float) -> float:
     """Returns six significant digits: what float32 can hold, and no noise in committed records."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    return float(f"{value:.6g}")
+
+
+def _rounded(value: object) -> object:
+    return rounded(value) if isinstance(value, float) else value
 
 
 Figure = Annotated[float, BeforeValidator(_rounded)]

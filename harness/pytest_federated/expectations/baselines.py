@@ -1,7 +1,8 @@
 """Baselines: the figures of a run that was good, committed beside its scenario file.
 
-A baseline is small, so that its diff can be read in a review: figures by seed to four significant
-digits, what was trained, and with which versions. It is complete, or it is refused.
+A baseline is small, so that its diff can be read in a review: figures by seed, as exact as in a
+record, what was trained, and with which versions. It has more seeds than a check begins with, so
+that a check can take a second look. It is complete, or it is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Annotated, Any, Literal, Optional, cast
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
@@ -25,24 +25,22 @@ from pydantic import (
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
+from pytest_federated.core.schema import Figure, rounded
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, json_text
 
 FOLDER = "baselines"
+SEEDS = 10  # of a baseline at least
 # What no training depends on; seeds are a baseline's own.
-_APART = ("schema", "name", "description", "tags", "expect", "seeds")
+_APART = ("schema", "name", "description", "tags", "expect", "baseline", "seeds")
 LARGEST = 1e100  # figure: squares of what is larger are no floats
 
 
 def always_measured() -> list[str]:
     """The metrics that every training has which came to its end, whatever was expected of it."""
     return [name for name in metrics.names() if spec_of(name).is_in_every_baseline]
-
-
-def _rounded(value: object) -> object:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def is_usable(figure: float) -> bool:
@@ -56,7 +54,7 @@ def _usable(figure: float) -> float:
     return figure
 
 
-Rounded = Annotated[float, BeforeValidator(_rounded), AfterValidator(_usable)]
+Usable = Annotated[Figure, AfterValidator(_usable)]
 
 
 class Baseline(BaseModel):
@@ -78,10 +76,10 @@ class Baseline(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    baseline: Literal[1]
+    baseline: Literal[2]
     id: Annotated[str, Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    figures: dict[str, tuple[Rounded, ...]]
+    figures: dict[str, tuple[Usable, ...]]
     keys: dict[str, dict[str, Any]] = {}
     test_examples: Annotated[int, Field(ge=1)]
     settings: dict[str, Any]
@@ -112,8 +110,8 @@ class Baseline(BaseModel):
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
     """The figures of a result, by name: those of every baseline, and those behind its verdicts.
 
-    Each has four significant digits, as in a baseline, and as many values as there are trainings,
-    in their order; it has fewer where some training has no such figure, which may also be NaN.
+    Each is rounded as in a baseline, and has as many values as there are trainings, in their order;
+    it has fewer where some training has no such figure, which may also be NaN.
 
     Args:
         result: the result.
@@ -126,7 +124,7 @@ def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tu
         figures[name] = tuple(measure.of(history) for history in result.histories)
     figures |= {v.expectation: v.figures for v in result.verdicts}
     return {
-        name: tuple(float(f"{value:.4g}") for value in values if value is not None)
+        name: tuple(rounded(value) for value in values if value is not None)
         for name, values in figures.items()
         if name not in without
     }
@@ -154,7 +152,7 @@ def baseline_of(
     figures = {name: values for name, values in figures.items() if name in always or values}
     try:
         return Baseline(
-            baseline=1,
+            baseline=2,
             id=result.id,
             seeds=tuple(h.seed for h in result.histories),
             figures=figures,

@@ -10,8 +10,8 @@ from typing import Any, Optional
 from pydantic import ConfigDict, model_validator
 
 from pytest_federated.core.schema import Section, problem
-from pytest_federated.metrics.metric import BOUNDS
-from pytest_federated.metrics.statistics import Summary, seeds_to_decide, summarize
+from pytest_federated.metrics.metric import BOUNDS, spec_of
+from pytest_federated.metrics.statistics import CONFIDENCE, Summary, seeds_to_decide, summarize
 from pytest_federated.results.record import Outcome, Verdict
 
 _FLOAT_NOISE = 1e-9  # a mean of 0.9, 0.9, 0.9 may come out as 0.8999999999999999
@@ -119,15 +119,23 @@ def expected_text(
     return f"{limits} ({text})" if text else str(limits)
 
 
-def verdict_on(name: str, values: Sequence[float], limits: Bounds, expected: str = "") -> Verdict:
+def verdict_on(
+    name: str,
+    values: Sequence[float],
+    limits: Bounds,
+    expected: str = "",
+    confidence: float = CONFIDENCE,
+) -> Verdict:
     """Judges the mean of `values`, one for each seed.
 
-    `passed` says whether the mean is within the limits; `outcome` whether its interval is.
+    `passed` says whether the mean is within the limits; `outcome` whether its interval is, which
+    is cut to what the metric's values can be.
     """
     expected = expected or str(limits)
     if not all(math.isfinite(value) for value in values):
         return Verdict(expectation=name, expected=expected, passed=False, note="not finite")
-    summary = summarize(values)
+    scale = spec_of(name).values
+    summary = summarize(values, confidence).within(scale.low, scale.high)
     margin, outcome = limits.margin(summary.mean), limits.outcome(summary)
     return Verdict(
         expectation=name,

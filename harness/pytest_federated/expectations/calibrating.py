@@ -60,9 +60,15 @@ def propose(
 
 
 def default_bounds() -> dict[str, list[str]]:
-    """The bounds of a scenario that expects nothing yet: on the metrics that every baseline has."""
+    """The bounds of a scenario that expects nothing yet: on the metrics that every baseline has and
+    reports have a column for.
+    """
     specs = {name: spec_of(name) for name in metrics.names()}
-    return {name: [s.default_bound] for name, s in specs.items() if s.is_in_every_baseline}
+    return {
+        name: [spec.default_bound]
+        for name, spec in specs.items()
+        if spec.is_in_every_baseline and spec.column is not None
+    }
 
 
 def loosest(proposals: Sequence[Proposal]) -> Proposal:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
 from pytest_federated.core.schema import Section
+from pytest_federated.expectations.bounds import Bounds, bounds_in, verdict_on
 from pytest_federated.expectations.expectation import expectations
-from pytest_federated.metrics.metric import Reference, spec_of
+from pytest_federated.metrics.metric import Reference, metrics, spec_of
+from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.results.record import Verdict
 from pytest_federated.training.history import TrainingHistory
 
@@ -33,6 +35,7 @@ def judge(
     inconclusive: Policy = "mean",
     compared: Optional[Mapping[str, Sequence[TrainingHistory]]] = None,
     benchmark: bool = False,
+    confidence: float = CONFIDENCE,
 ) -> tuple[Verdict, ...]:
     """Judges every expectation, in the order of the scenario file.
 
@@ -42,12 +45,16 @@ def judge(
         inconclusive: what decides where the interval of a mean straddles its threshold.
         compared: for each expectation that has a reference, the histories of that, by seed.
         benchmark: whether benchmarks are judged, too.
+        confidence: of the intervals of means.
 
     """
     verdicts: list[Verdict] = []
     for name, keys in expect.items():
         sides = [histories, compared[name]] if compared and name in compared else [histories]
         verdict: Verdict = expectations[name].call(keys, *sides)
+        if confidence != CONFIDENCE and name in metrics and verdict.figures:
+            limits = Bounds.of(**bounds_in(keys))
+            verdict = verdict_on(name, verdict.figures, limits, verdict.expected, confidence)
         if spec_of(name).is_wall_time and not benchmark:
             verdict = Verdict(
                 expectation=name,

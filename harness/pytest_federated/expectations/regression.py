@@ -1,10 +1,17 @@
-"""Whether a run is worse than its baseline, beyond what chance does."""
+"""Whether a run differs from its baseline, by more than matters and by more than chance does.
+
+How often that is wrong is stated for a whole session. Each scenario has an equal share of the
+chance that any is called worse though nothing changed (Bonferroni). Holm's procedure takes the same
+first step, and would relax only later ones, once a scenario is worse already; and a scenario's
+outcome has to be known when it ends. Within a scenario, metrics share by their weights, and the two
+looks, at the seeds that a check begins with and at all of the baseline's, by `FIRST_LOOK`.
+"""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Optional
 
 from pytest_federated.expectations.baselines import (
     Baseline,
@@ -14,39 +21,109 @@ from pytest_federated.expectations.baselines import (
     is_usable,
 )
 from pytest_federated.expectations.expectation import expectations
+from pytest_federated.metrics.difference import Difference, can_be_compared, compare
 from pytest_federated.metrics.measure import coarsest, keys_in
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.resolution import Step
-from pytest_federated.metrics.statistics import comparable, summarize, welch
-from pytest_federated.results.record import Result, Verdict
+from pytest_federated.results.record import Compared, Result
 
-# The chance that a scenario which is as good as its baseline is called worse, all its figures
-# together: each of n figures is tested at a level of this divided by n (Bonferroni).
-FALSE_ALARMS = 0.01
-_RELATIVE = 0.25  # tolerance with one seed, of what is no share
-_ERRORS = 3.0  # tolerance with one seed, of a share, in standard errors of a share of the test set
+FALSE_ALARMS = 0.01  # the chance that a scenario is called worse though nothing has changed
+FALSE_ALARMS_OF_ALL = 0.05  # the chance that any scenario of a session is
+FIRST_LOOK = 0.2  # the share of a scenario's level that the first look has, where there are two
+_RELATIVE = 0.25  # tolerance with one pair, of what is no share
+_ERRORS = 3.0  # tolerance with one pair, of a share, in standard errors of a share of the test set
 
 
-def compare_with_baseline(result: Result, baseline: Baseline) -> tuple[Verdict, ...]:
-    """One verdict for each figure that both have: those of every baseline, and of expectations.
+def level_for(scenarios: int) -> float:
+    """The chance of a false alarm that each of so many scenarios may have."""
+    return min(FALSE_ALARMS, FALSE_ALARMS_OF_ALL / max(1, scenarios))
 
-    With two seeds or more on both sides, Welch's t test (`statistics.welch`) decides; a figure is
-    worse when the chance of such a difference without a reason is below `FALSE_ALARMS` divided by
-    the number of figures. With one seed on a side, what differs by more than a tolerance is worse:
-    for a share three standard errors of a share of the examples that it is measured on, for other
-    figures 25 % of the baseline, and a step of the metric at least. Only the seeds of both sides
-    are compared then; where there are none (see `apart`), there are no verdicts.
 
-    What had a figure, and now has none of some seed, or one that is not finite, is worse.
+def compare_with_baseline(
+    result: Result,
+    baseline: Baseline,
+    *,
+    level: float = FALSE_ALARMS,
+    margins: Mapping[str, float] = {},
+) -> tuple[Compared, ...]:
+    """How each figure differs that both have: those of every baseline, and of expectations.
+
+    See `difference.compare`: seed by seed where both have two seeds or more in common. Of a single
+    pair, a difference is worse beyond a tolerance: for a share three standard errors of a share of
+    the examples that it is measured on, for other figures 25 % of the baseline, and never less than
+    the margin. What had a figure, and now has none of some seed, or one that is not finite, is
+    worse. Where nothing can be compared (see `apart`), there are no verdicts.
 
     Higher is better, or lower, or neither, as the bound of the expectation says; where there is no
     bound, as the metric says.
+
+    Args:
+        result: the run.
+        baseline: of the same scenario.
+        level: the chance that the run is called worse though nothing has changed, all its metrics
+            together.
+        margins: the least differences that matter, by metric. They go before those of the scenario
+            file, which go before those of the metrics.
+
     """
     if apart(result, baseline):
         return ()
     figures = figures_of(result, without=timed())
     common = [name for name in figures if name in baseline.figures]
-    return tuple(_verdict(name, baseline, result, figures, len(common)) for name in common)
+    weights = {name: spec_of(name).weight for name in common}
+    return tuple(
+        _compared(
+            name,
+            baseline,
+            result,
+            figures[name],
+            level * weights[name] / sum(weights.values()),
+            _own_margins(result) | dict(margins),
+        )
+        for name in common
+    )
+
+
+def look_twice(
+    result: Result,
+    baseline: Baseline,
+    on_all_seeds: Optional[Callable[[], tuple[Result, Baseline]]],
+    *,
+    level: float = FALSE_ALARMS,
+    margins: Mapping[str, float] = {},
+    decide: bool = False,
+) -> tuple[Compared, ...]:
+    """Compares a run with its baseline, and where it may be worse once more on more seeds.
+
+    Args:
+        result: the run, on the seeds that a check begins with.
+        baseline: what it is compared with.
+        on_all_seeds: gives both on all seeds that the baseline has; None where the run has them
+            already.
+        level: as for `compare_with_baseline`, of both looks together.
+        margins: as there.
+        decide: whether the second look is also taken where anything is undecided.
+
+    """
+    if on_all_seeds is None:
+        return compare_with_baseline(result, baseline, level=level, margins=margins)
+    first = compare_with_baseline(result, baseline, level=FIRST_LOOK * level, margins=margins)
+    is_open = decide and any(c.change == "undecided" for c in first)
+    if not (is_open or leans_to_worse(first)):
+        return first
+    result, baseline = on_all_seeds()
+    if result.status == "diverged":
+        return (Compared(metric="baseline", change="worse", passed=False, note=result.reason),)
+    level *= 1 - FIRST_LOOK
+    return compare_with_baseline(result, baseline, level=level, margins=margins)
+
+
+def leans_to_worse(compared: Sequence[Compared]) -> bool:
+    """Whether more seeds might show a run to be worse, or are to confirm that it is."""
+    return any(
+        c.change == "worse" or (c.change == "undecided" and (c.worsening or 0) > 0)
+        for c in compared
+    )
 
 
 def timed() -> tuple[str, ...]:
@@ -67,7 +144,7 @@ def apart(result: Result, baseline: Baseline) -> str:
     """
     seeds = [h.seed for h in result.histories]
     one, two = ({seed: 0.0 for seed in of} for of in (baseline.seeds, seeds))
-    if comparable(one, two)[0]:
+    if can_be_compared(one, two):
         return ""
     return (
         f"the baseline has {_seeds(baseline.seeds)}, this run {_seeds(seeds)}: a single seed is "
@@ -106,52 +183,48 @@ def added(result: Result, baseline: Baseline) -> list[str]:
     return [name for name, values in figures.items() if values and name not in baseline.figures]
 
 
-def _verdict(
+def _compared(
     name: str,
     baseline: Baseline,
     result: Result,
-    figures: dict[str, tuple[float, ...]],
-    tests: int,
-) -> Verdict:
-    sign = _better(name, result.settings["expect"].get(name, {}))
-    missing = _missing(name, result, figures[name])
-    first = dict(zip(baseline.seeds, baseline.figures[name]))
-    second = dict(zip((h.seed for h in result.histories), figures[name]))
-    before, now = (list(first.values()), []) if missing else comparable(first, second)
-    was = f"{statistics.fmean(before):.4g}"
-    if len(before) > 1:
-        was += f" ± {statistics.stdev(before):.2g}"
-    expected = f"{ {1: 'no lower than', -1: 'no higher than', 0: 'as'}[sign] } {was}"
-    if missing:
-        return Verdict(
-            expectation=f"{name}, baseline", expected=expected, passed=False, note=missing
-        )
+    figures: Sequence[float],
+    level: float,
+    margins: Mapping[str, float],
+) -> Compared:
+    before = dict(zip(baseline.seeds, baseline.figures[name]))
+    mean = statistics.fmean(before.values())
     step = _step(name, result, baseline)
-    if len(before) > 1 and len(now) > 1:
-        compared = welch(before, now, resolution=step.size)
-        difference = compared.difference
-        chance = {1: compared.p_lower, -1: compared.p_higher, 0: compared.p}[sign]
-        is_worse = chance < FALSE_ALARMS / tests
-        is_better = sign != 0 and 1 - chance < FALSE_ALARMS / tests
-        certainty = f"p {chance:.2g}"
-    else:
-        difference = statistics.fmean(now) - statistics.fmean(before)
-        worse = abs(difference) if sign == 0 else -sign * difference
-        tolerance = _tolerance(name, statistics.fmean(before), step)
-        is_worse, is_better = worse > tolerance, sign != 0 and -worse > tolerance
-        certainty = f"tolerance {tolerance:.2g}"
-    summary = summarize(now)
-    return Verdict(
-        expectation=f"{name}, baseline",
-        expected=f"{expected} ({certainty})",
-        measured=summary.mean,
-        spread=summary.deviation,
-        low=summary.low,
-        high=summary.high,
-        margin=-abs(difference) if sign == 0 else sign * difference,
-        passed=not is_worse,
-        note="better than the baseline" if is_better else "",
+    margin = max(margins.get(name, spec_of(name).least.of(mean)), step.size)
+    if missing := _missing(name, result, figures):
+        return Compared(
+            metric=name, before=mean, margin=margin, change="worse", passed=False, note=missing
+        )
+    sign = _better(name, result.settings["expect"].get(name, {}))
+    now = dict(zip((h.seed for h in result.histories), figures))
+    found = compare(before, now, sign=sign, margin=margin, step=step.size, level=level)
+    worsening = -sign * found.difference if sign else abs(found.difference)
+    change = "worse" if found.change == "differs" else found.change
+    if change == "undecided" and found.pairs == 1:
+        change = _of_one_pair(name, found, worsening, step)
+    return Compared(
+        metric=name,
+        before=found.before,
+        now=found.now,
+        low=found.low,
+        high=found.high,
+        worsening=worsening,
+        margin=margin,
+        pairs=found.pairs,
+        change=change,
+        passed=change != "worse",
+        more_seeds=found.more_seeds,
     )
+
+
+def _own_margins(result: Result) -> dict[str, float]:
+    """The margins that the scenario file states."""
+    stated: Mapping[str, Mapping[str, float]] = result.settings.get("baseline") or {}
+    return {name: keys["margin"] for name, keys in stated.items()}
 
 
 def _missing(name: str, result: Result, figures: Sequence[float]) -> str:
@@ -184,9 +257,13 @@ def _step(name: str, result: Result, baseline: Baseline) -> Step:
     return coarsest(spec_of(name), histories, keys_in(result, name))
 
 
-def _tolerance(name: str, before: float, step: Step) -> float:
-    """What a figure of one seed may differ by."""
+def _of_one_pair(
+    name: str, found: Difference, worsening: float, step: Step
+) -> Literal["worse", "undecided"]:
+    """What a single pair says: worse beyond what a figure of one seed may differ by."""
     error = spec_of(name).values.standard_error
     if error is not None and step.examples is not None:
-        return _ERRORS * error(before, step.examples)
-    return max(step.size, _RELATIVE * abs(before))
+        tolerance = _ERRORS * error(found.before, step.examples)
+    else:
+        tolerance = _RELATIVE * abs(found.before)
+    return "worse" if worsening > max(tolerance, found.margin) else "undecided"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.metrics.resolution import TEST_EXAMPLE_OF_A_ROUND
+from pytest_federated.metrics.scales import Margin
 from pytest_federated.training.history import Round, TrainingHistory
 
 
@@ -45,6 +46,9 @@ def best_accuracy(history: TrainingHistory) -> float:
     scale="share",
     direction="higher",
     resolution=TEST_EXAMPLE_OF_A_ROUND,
+    margin=Margin(absolute=0.005),
+    weight=4,
+    is_in_every_baseline=True,
 )
 def accuracy_area(history: TrainingHistory) -> float:
     """Area under the curve of test accuracy by round, as a mean (0 to 1): fast is better.

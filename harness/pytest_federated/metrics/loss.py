@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.scales import Margin
 from pytest_federated.training.history import TrainingHistory
 
 
@@ -12,6 +13,7 @@ from pytest_federated.training.history import TrainingHistory
     unit="nats",
     scale="positive",
     direction="lower",
+    margin=Margin(relative=0.02),
     is_in_every_baseline=True,
     column=30,
 )

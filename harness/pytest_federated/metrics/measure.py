@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from pytest_federated.metrics.difference import LEVEL, Difference, can_be_compared, compare
 from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, metrics, spec_of
 from pytest_federated.metrics.resolution import Step
-from pytest_federated.metrics.statistics import CONFIDENCE, Comparison, comparable, welch
+from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import TrainingHistory
 
@@ -78,22 +80,32 @@ class Measure:
         """The value of each seed that has it."""
         return list(self.of_seeds(result).values())
 
-    def sides(self, first: Result, second: Result) -> tuple[list[float], list[float]]:
-        """What can be compared of the two results, see `comparable`; empty where nothing can."""
-        return comparable(self.of_seeds(first), self.of_seeds(second))
-
     def compare(
-        self, first: Result, second: Result, confidence: float = CONFIDENCE
-    ) -> Optional[Comparison]:
-        """Welch's test of the second result's mean less the first's.
+        self,
+        first: Result,
+        second: Result,
+        confidence: float = CONFIDENCE,
+        *,
+        level: float = LEVEL,
+    ) -> Optional[Difference]:
+        """How the second result differs from the first, see `difference.compare`.
 
-        None where a result has fewer than two seeds with a value, or one that is not finite.
+        None where nothing can be compared, or a figure is not finite.
         """
-        one, two = self.sides(first, second)
-        if min(len(one), len(two)) < 2 or not all(map(math.isfinite, (*one, *two))):
+        one, two = self.of_seeds(first), self.of_seeds(second)
+        if not can_be_compared(one, two):
             return None
-        step = coarsest(self.spec, first.histories, self.keys(first))
-        return welch(one, two, resolution=step.size, confidence=confidence)
+        if not all(map(math.isfinite, (*one.values(), *two.values()))):
+            return None
+        return compare(
+            one,
+            two,
+            sign=self.sign,
+            margin=self.spec.least.of(statistics.fmean(one.values())),
+            step=coarsest(self.spec, first.histories, self.keys(first)).size,
+            level=level,
+            confidence=confidence,
+        )
 
 
 def columns() -> list[Measure]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Literal, Optional, Protocol
 
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
-from pytest_federated.metrics.scales import SCALES, Scale, ScaleName
+from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.history import TrainingHistory
@@ -48,6 +48,10 @@ class Metric(Spec):
         scale: what its values are, and so its thresholds: see `scales.SCALES`.
         resolution: in what steps it comes; where it is None, a share comes in test examples and a
             count in ones.
+        margin: the least difference of two runs that matters, at least one step; where it is None,
+            that of the scale.
+        weight: its share of the false alarms that a scenario may give, beside 1 of any other
+            metric: the most sensitive one weighs most.
         bounds: which of ``at_least``, ``at_most`` and ``between`` make sense.
         phrase: how ``at_most`` reads, such as ``{target:g} by round {at_most}``.
         so_far: gives the least and the greatest value that are still possible after the first
@@ -70,6 +74,8 @@ class Metric(Spec):
     direction: Direction = "neither"
     scale: ScaleName = "number"
     resolution: Optional[Resolution] = None
+    margin: Optional[Margin] = None
+    weight: float = 1.0
     bounds: Sequence[str] = BOUNDS
     phrase: str = ""
     so_far: Optional[Callable[..., tuple[float, float]]] = None
@@ -97,6 +103,11 @@ class Metric(Spec):
         if self.values.standard_error is not None:
             return TEST_EXAMPLE
         return NONE if self.values.grid is None else constant(self.values.grid)
+
+    @property
+    def least(self) -> Margin:
+        """The least difference of two runs that matters."""
+        return self.values.margin if self.margin is None else self.margin
 
     @property
     def default_bound(self) -> str:

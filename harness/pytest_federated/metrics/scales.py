@@ -21,11 +21,35 @@ ScaleName = Literal[
 
 
 @dataclass(frozen=True)
+class Margin:
+    """The least difference of a metric that matters: the greater of the two.
+
+    Attributes:
+        absolute: in the metric's own unit.
+        relative: as a share of the earlier value.
+
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def of(self, value: float) -> float:
+        """The margin where the earlier value is this."""
+        return max(self.absolute, self.relative * abs(value))
+
+    def __str__(self) -> str:
+        shown = [f"{self.absolute:g}"] if self.absolute else []
+        shown += [f"{100 * self.relative:g} %"] if self.relative else []
+        return " or ".join(shown) or "one step"
+
+
+@dataclass(frozen=True)
 class Scale:
     """What the values of a metric are.
 
     Attributes:
         threshold: the pydantic type of its thresholds.
+        margin: the least difference of two of them that matters, where a metric says no other.
         low: the least threshold that calibration proposes.
         high: the greatest one.
         grid: calibrated thresholds are multiples of it; None rounds them to three digits.
@@ -35,6 +59,7 @@ class Scale:
     """
 
     threshold: Any
+    margin: Margin
     low: float = -math.inf
     high: float = math.inf
     grid: Optional[float] = None
@@ -57,12 +82,15 @@ def _error_of_difference(value: float, examples: int) -> float:
     return math.sqrt(0.5 / examples)
 
 
+_POINT = Margin(absolute=0.01)
+_TWENTIETH = Margin(relative=0.05)
+
 SCALES: Mapping[ScaleName, Scale] = {
-    "share": Scale(Share, 0.0, 1.0, 0.005, _error_of_share),
-    "difference": Scale(Difference, -1.0, 1.0, 0.005, _error_of_difference),
-    "count": Scale(Annotated[int, Field(ge=0)], 0, grid=1),
-    "positive count": Scale(Annotated[int, Field(ge=1)], 1, grid=1),
-    "positive": Scale(Positive, 1e-6),
-    "not negative": Scale(NotNegative, 0.0),
-    "number": Scale(Number),
+    "share": Scale(Share, _POINT, 0.0, 1.0, 0.005, _error_of_share),
+    "difference": Scale(Difference, _POINT, -1.0, 1.0, 0.005, _error_of_difference),
+    "count": Scale(Annotated[int, Field(ge=0)], Margin(), 0, grid=1),
+    "positive count": Scale(Annotated[int, Field(ge=1)], Margin(), 1, grid=1),
+    "positive": Scale(Positive, _TWENTIETH, 1e-6),
+    "not negative": Scale(NotNegative, _TWENTIETH, 0.0),
+    "number": Scale(Number, _TWENTIETH),
 }

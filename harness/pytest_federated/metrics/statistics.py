@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Optional
 
 CONFIDENCE = 0.95
+# How far a mean may turn out to lie off what it seems: with room for all but one case of twenty,
+# as many more seeds as proposed decide in four of five (docs/judging.md).
+ROOM = 0.95
 MOST_SEEDS = 1000  # more than anybody runs: such a mean is as good as on the threshold
 
 
@@ -35,6 +38,13 @@ class Summary:
     low: Optional[float]
     high: Optional[float]
 
+    def within(self, least: float, greatest: float) -> Summary:
+        """The same with its interval cut to what the mean can be at all."""
+        if self.low is None or self.high is None:
+            return self
+        low, high = max(self.low, min(least, self.mean)), min(self.high, max(greatest, self.mean))
+        return replace(self, low=low, high=high)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -47,6 +57,7 @@ class Comparison:
         p_lower: chance of a difference as low as this, or lower, where the means are the same.
         p_higher: the same for as high or higher.
         degrees: degrees of freedom.
+        error: standard error of the difference.
 
     """
 
@@ -56,6 +67,7 @@ class Comparison:
     p_lower: float
     p_higher: float
     degrees: float
+    error: float
 
     @property
     def p(self) -> float:
@@ -94,25 +106,6 @@ def t_chance(value: float, degrees: float) -> float:
     return float(stdtr(degrees, value))
 
 
-def comparable(
-    first: Mapping[int, float], second: Mapping[int, float]
-) -> tuple[list[float], list[float]]:
-    """The figures of two runs, by seed, that can be compared with each other.
-
-    All of them where both runs have two seeds or more: their spread shows what another seed does.
-    A single figure has no spread, and another seed alone moves it, so then only seeds that both
-    runs have are compared.
-
-    Returns:
-        The figures of the first run and of the second; both empty where nothing can be compared.
-
-    """
-    if min(len(first), len(second)) > 1:
-        return list(first.values()), list(second.values())
-    common = [seed for seed in first if seed in second]
-    return [first[seed] for seed in common], [second[seed] for seed in common]
-
-
 def summarize(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summary:
     """Mean, standard deviation and Student's interval of the mean.
 
@@ -138,10 +131,10 @@ def summarize(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summa
 def seeds_to_decide(
     summary: Summary, threshold: float, confidence: float = CONFIDENCE
 ) -> Optional[int]:
-    """How many more seeds would move the interval of the mean off `threshold`.
+    """How many more seeds would probably move the interval of the mean off `threshold`.
 
-    It supposes that mean and standard deviation stay as they are, so it is a guide and no
-    promise.
+    It supposes that the standard deviation stays as it is, and that the mean is off by what it is
+    off by in one case of twenty, so it is a guide and no promise.
 
     Returns:
         0 where the interval does not hold the threshold; None where there is no interval, or
@@ -153,8 +146,40 @@ def seeds_to_decide(
     distance = abs(summary.mean - threshold)
     for count in range(summary.count, MOST_SEEDS + 1):
         half = t_quantile((1 + confidence) / 2, count - 1) * summary.deviation / math.sqrt(count)
-        if half < distance or (half == 0 and count == summary.count):
+        is_now = count == summary.count
+        room = 0.0 if is_now else t_quantile(ROOM, count - 1) / math.sqrt(count)
+        if half + room * summary.deviation < distance or (half == 0 and is_now):
             return count - summary.count
+    return None
+
+
+def pairs_to_decide(
+    difference: float, deviation: float, pairs: int, margin: float, level: float
+) -> Optional[int]:
+    """How many more pairs would probably tell two runs apart, or show that they are the same.
+
+    It supposes that the standard deviation of the differences stays as it is, and that the mean is
+    off by what it is off by in one case of twenty.
+
+    Args:
+        difference: mean of the differences.
+        deviation: their standard deviation.
+        pairs: how many there are.
+        margin: the least difference that matters.
+        level: of the test for a difference, one-sided.
+
+    Returns:
+        None where no reasonable number would do.
+
+    """
+    distance = abs(difference)
+    for count in range(pairs + 1, MOST_SEEDS + 1):
+        error = deviation / math.sqrt(count)
+        spare = t_quantile(ROOM, count - 1) * error
+        is_same = distance + spare + t_quantile((1 + CONFIDENCE) / 2, count - 1) * error < margin
+        is_apart = distance - spare > max(margin, t_quantile(1 - level, count - 1) * error)
+        if is_same or is_apart:
+            return count - pairs
     return None
 
 
@@ -186,8 +211,7 @@ def welch(
     if min(len(first), len(second)) < 2:
         raise ValueError("a spread needs two figures in each sample")
     _require_finite(first, second)
-    if not resolution >= 0:
-        raise ValueError(f"got a resolution of {resolution}; must be 0 or greater")
+    _require_resolution(resolution)
     floor = resolution**2 / 12
     one, two = (max(statistics.variance(s), floor) / len(s) for s in (first, second))
     difference = statistics.fmean(second) - statistics.fmean(first)
@@ -195,20 +219,32 @@ def welch(
 
 
 def paired(
-    first: Sequence[float], second: Sequence[float], *, confidence: float = CONFIDENCE
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    resolution: float = 0.0,
+    confidence: float = CONFIDENCE,
 ) -> Comparison:
     """The t test of the mean of the differences of pairs, such as two trainings of one seed.
 
+    Args:
+        first: finite; two figures or more.
+        second: as many.
+        resolution: the step in which the figures come. No spread of the differences is taken for
+            less than that of two uniform errors of this width.
+        confidence: of the interval.
+
     Raises:
-        ValueError: not as many figures in one as in the other, fewer than two, or one that is not
-            finite.
+        ValueError: not as many figures in one as in the other, fewer than two, one that is not
+            finite, or a negative resolution.
 
     """
     if len(first) != len(second) or len(first) < 2:
         raise ValueError("pairs are needed, and two of them at least")
     _require_finite(first, second)
+    _require_resolution(resolution)
     differences = [b - a for a, b in zip(first, second)]
-    variance = statistics.variance(differences) / len(differences)
+    variance = max(statistics.variance(differences), resolution**2 / 6) / len(differences)
     mean = statistics.fmean(differences)
     return _student(mean, variance, 0.0, (len(differences) - 1, 1), confidence)
 
@@ -220,6 +256,11 @@ def _require_finite(*samples: Sequence[float]) -> None:
             raise ValueError(f"got {figure}; figures must be finite")
 
 
+def _require_resolution(resolution: float) -> None:
+    if not resolution >= 0:
+        raise ValueError(f"got a resolution of {resolution}; must be 0 or greater")
+
+
 def _student(
     difference: float, one: float, two: float, degrees: tuple[int, int], confidence: float
 ) -> Comparison:
@@ -228,10 +269,10 @@ def _student(
     if error == 0:  # no spread at all: any difference is certain
         free = float(sum(degrees))
         lower, higher = float(difference >= 0), float(difference <= 0)
-        return Comparison(difference, difference, difference, lower, higher, free)
+        return Comparison(difference, difference, difference, lower, higher, free, 0.0)
     shares = one / (one + two), two / (one + two)
     free = 1 / sum(share**2 / own for share, own in zip(shares, degrees))
     half = t_quantile((1 + confidence) / 2, free) * error
     lower = t_chance(difference / error, free)
     higher = t_chance(-difference / error, free)
-    return Comparison(difference, difference - half, difference + half, lower, higher, free)
+    return Comparison(difference, difference - half, difference + half, lower, higher, free, error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,10 +12,12 @@ from pydantic import ValidationError
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import (
+    SEEDS,
     Baseline,
     baseline_file,
     baseline_of,
     changed,
+    figures_of,
     read_baseline,
     short_name,
     trained_settings,
@@ -22,14 +26,32 @@ from pytest_federated.expectations.baselines import (
 from pytest_federated.expectations.regression import (
     added,
     apart,
-    compare_with_baseline,
     keys_of,
+    level_for,
+    look_twice,
     timed,
     unmeasured,
 )
+from pytest_federated.plugin.against import against
 from pytest_federated.plugin.options import session_options
-from pytest_federated.results.record import Result, Verdict
+from pytest_federated.report.tables.cells import figure
+from pytest_federated.results.record import Compared, Result
+from pytest_federated.running.plan import seeds_to_run
 from pytest_federated.scenario.schema import Scenario
+
+# Runs the scenario again on other seeds; what was trained already is not trained again.
+Rerun = Callable[[Sequence[int]], Result]
+
+_COMPARED = pytest.StashKey[int]()  # how many scenarios of the session are compared
+
+
+class Undecided(UserWarning):
+    """The seeds that were run cannot tell whether a scenario is worse than its baseline."""
+
+
+def share_false_alarms(config: pytest.Config, scenarios: int) -> None:
+    """Notes how many scenarios share the chance of a false alarm that the session may give."""
+    config.stash[_COMPARED] = scenarios
 
 
 class Settled(NamedTuple):
@@ -37,8 +59,8 @@ class Settled(NamedTuple):
 
     Attributes:
         result: the result with the verdicts on the baseline, and failed if one of them says so.
-        kind: as before, better, worse, stale, missing, incomplete, not compared, written or kept;
-            empty where baselines are ignored.
+        kind: same, better, worse, undecided, stale, missing, new, incomplete, not compared,
+            written, as before or kept; empty where baselines are ignored.
         details: more about the kind; may be empty.
 
     """
@@ -54,7 +76,7 @@ class Settled(NamedTuple):
         return [("fed_baseline", f"{self.kind}: {self.result.id}{details}")] if self.kind else []
 
 
-def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
+def settle(config: pytest.Config, result: Result, beside: Path, rerun: Rerun) -> Settled:
     """Compares a result with its baseline or writes it, as ``--fed-baseline`` says.
 
     `beside` is the scenario file.
@@ -65,33 +87,83 @@ def settle(config: pytest.Config, result: Result, beside: Path) -> Settled:
         pytest.UsageError: the ini file names no mode.
 
     """
-    mode = session_options(config).baseline
-    if mode == "ignore" or result.status == "skipped":
+    session = session_options(config)
+    if result.status == "skipped" or (session.baseline == "ignore" and not session.against):
         return Settled(result)
     path = baseline_file(beside, result.id)
-    if mode == "update":
-        return _update(result, path)
+    if session.baseline == "update":
+        return _update(result, path, rerun)
     if result.status in ("diverged", "not judged"):
         return Settled(result, "not compared", result.reason)
-    is_strict = session_options(config).strict
+    if session.against:
+        return _check_against(config, result, beside, rerun)
     baseline = read_baseline(path)
     if baseline is None:
-        return _missing(result, path, is_strict)
+        return _missing(result, path, session.strict)
     if baseline.id != result.id:
         raise FederatedError(
             f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
             "--fed-baseline=update writes it anew"
         )
-    return _check(result, baseline, is_strict)
+    return _check(config, result, _Reference(baseline, baseline.seeds, lambda: baseline), rerun)
 
 
-def _update(result: Result, path: Path) -> Settled:
+class _Reference(NamedTuple):
+    """What a result is compared with.
+
+    Attributes:
+        baseline: its figures.
+        seeds: all that it can have.
+        on_all: gets the figures of all these.
+
+    """
+
+    baseline: Baseline
+    seeds: Sequence[int]
+    on_all: Callable[[], Baseline]
+
+
+def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rerun) -> Settled:
+    """Compares a result with the same scenario at the revision of ``--fed-against``."""
+    revision = against(config)
+    before = revision.result(result.id) if revision else None
+    if revision is None or before is None or not before.histories:
+        why = before.reason if before else "it was not run there"
+        return Settled(result, "new", why)
+    if before.status in ("diverged", "errored", "not reached"):
+        return Settled(result, "not compared", f"{before.status} there: {before.reason}")
+    own = _seeds(result)
+    seeds = seeds_to_run(own, max(SEEDS, session_options(config).decide or 0, len(own)))
+
+    def on_all() -> Baseline:
+        wider = revision.result_on_seeds(result.id, file, len(seeds))
+        if wider is None or len(wider.histories) < len(seeds):
+            raise FederatedError(
+                f"{result.id}: {revision.name} has no result on {len(seeds)} seeds"
+            )
+        return _baseline(wider)
+
+    return _check(config, result, _Reference(_baseline(before), seeds, on_all), rerun)
+
+
+def _baseline(result: Result) -> Baseline:
+    return baseline_of(result, without=timed(), keys=keys_of(result))
+
+
+def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
     """Writes the baseline of a result that passed, and of no other."""
-    if result.status != "passed":
+    if result.status not in ("passed", "reported"):
         return Settled(result, "kept", f"the run is {result.status}")
-    baseline = baseline_of(result, without=timed(), keys=keys_of(result))
-    is_new = write_baseline(baseline, path)
+    seeds = seeds_to_run(_seeds(result), max(SEEDS, len(result.histories)))
+    of_all = rerun(seeds) if len(seeds) > len(result.histories) else result
+    if of_all.status == "diverged":
+        return Settled(result, "kept", f"with more seeds, {of_all.reason}")
+    is_new = write_baseline(_baseline(of_all), path)
     return Settled(result, "written" if is_new else "as before")
+
+
+def _seeds(result: Result) -> list[int]:
+    return [history.seed for history in result.histories]
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
@@ -101,47 +173,103 @@ def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
     return Settled(result, "missing", details)
 
 
-def _check(result: Result, baseline: Baseline, is_strict: bool) -> Settled:
+def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun) -> Settled:
+    session, baseline = session_options(config), reference.baseline
     if keys := changed(_normal(baseline), trained_settings(result.settings)):
-        return _stale(result, "of another scenario", keys)
+        return _stale(result, baseline, "of another scenario", keys)
     if names := unmeasured(result, baseline):
-        return _stale(result, "of other figures", names)
+        return _stale(result, baseline, "of other figures", names)
     if why := apart(result, baseline):
         why += f"; {_way_out(baseline)}"
-        settled = _failed(result, f"not compared: {why}") if is_strict else result
+        settled = _failed(result, f"not compared: {why}") if session.strict else result
         return Settled(settled, "not compared", why)
-    compared = compare_with_baseline(result, baseline)
+    compared = _looked_twice(config, result, reference, rerun)
     result = result.model_copy(update={"compared": compared})
-    worse = ", ".join(_name(v) for v in compared if not v.passed)
-    better = [v for v in compared if v.passed and v.note]
+    by_change = {
+        change: [c for c in compared if c.change == change]
+        for change in ("worse", "undecided", "better")
+    }
     new = ", ".join(added(result, baseline))
     others = "; ".join(changed(baseline.versions, result.versions))
     remarks = {
-        "worse": worse,
+        "worse": ", ".join(map(_changed_text, by_change["worse"])),
         "incomplete": new and f"{new} not compared; --fed-baseline=update adds it",
-        "better": "; ".join(f"{_name(v)} {v.measured:.4g} ({v.expected})" for v in better),
+        "undecided": ", ".join(map(_undecided_text, by_change["undecided"])),
+        "better": ", ".join(map(_changed_text, by_change["better"])),
         "since then": others,
     }
     remarks = {kind: text for kind, text in remarks.items() if text}
-    kind = next((kind for kind in remarks if kind != "since then"), "as before")
+    kind = next((kind for kind in remarks if kind != "since then"), "same")
     details = [text if key == kind else f"{key} {text}" for key, text in remarks.items()]
-    if new and is_strict:
+    if new and session.strict:
         result = _failed(result, f"incomplete: {remarks['incomplete']}")
-    if worse:
-        since = f" (since then {others})" if others else ""
-        reason = f"worse than the baseline{since}: {worse}"
+    since = f" (since then {others})" if others else ""
+    if worse := by_change["worse"]:
+        reason = f"worse than the baseline{since}: {', '.join(c.metric for c in worse)}"
         result = result.model_copy(update={"status": "failed", "reason": reason})
+    elif "undecided" in remarks:
+        result = _undecided(config, result, remarks["undecided"])
     return Settled(result, kind, "; ".join(details))
 
 
-def _name(verdict: Verdict) -> str:
-    return verdict.expectation.partition(",")[0]
+def _looked_twice(
+    config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun
+) -> tuple[Compared, ...]:
+    """Compares as `look_twice`, under the options of the session."""
+    session = session_options(config)
+    has_more = not set(reference.seeds) <= {*_seeds(result)}
+    return look_twice(
+        result,
+        reference.baseline,
+        (lambda: (rerun(reference.seeds), reference.on_all())) if has_more else None,
+        level=level_for(config.stash.get(_COMPARED, 1)),
+        margins=session.margin,
+        decide=session.decide is not None,
+    )
 
 
-def _stale(result: Result, why: str, what: list[str]) -> Settled:
+def _undecided(config: pytest.Config, result: Result, text: str) -> Result:
+    """Does with an undecided result what ``--fed-inconclusive`` says."""
+    policy = session_options(config).inconclusive
+    if policy == "warn":
+        warnings.warn(f"{result.id}: {text}", Undecided, stacklevel=2)
+    if policy != "fail" or result.status not in ("passed", "reported"):
+        return result
+    compared = [
+        c.model_copy(update={"passed": False}) if c.change == "undecided" else c
+        for c in result.compared
+    ]
+    reason = f"not shown to be as its baseline: {text}"
+    update = {"compared": tuple(compared), "status": "failed", "reason": reason}
+    return result.model_copy(update=update)
+
+
+def _changed_text(compared: Compared) -> str:
+    """Says what a metric was and is, as ``accuracy 0.9 -> 0.41``."""
+    if compared.now is None:
+        return f"{compared.metric} {compared.note}"
+    return f"{compared.metric} {figure(compared.before)} -> {figure(compared.now)}"
+
+
+def _undecided_text(compared: Compared) -> str:
+    more = compared.more_seeds
+    return _changed_text(compared) + (f" ({more} more seed(s) would tell)" if more else "")
+
+
+def _stale(result: Result, baseline: Baseline, why: str, what: list[str]) -> Settled:
     listed = "; ".join(what)
     failed = _failed(result, f"{why}: {listed}; --fed-baseline=update makes it anew")
-    return Settled(failed, "stale", listed)
+    now = figures_of(result, without=timed())
+    pairs = [
+        f"{name} {figure(_mean(before))} -> {figure(_mean(now[name]))}"
+        for name, before in baseline.figures.items()
+        if now.get(name)
+    ]
+    return Settled(failed, "stale", f"{listed}; {', '.join(pairs)}" if pairs else listed)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _way_out(baseline: Baseline) -> str:
@@ -152,8 +280,8 @@ def _way_out(baseline: Baseline) -> str:
 
 
 def _failed(result: Result, why: str) -> Result:
-    verdict = Verdict(expectation="baseline", expected="comparable", passed=False, note=why)
-    compared = (*result.compared, verdict)
+    problem = Compared(metric="baseline", change="undecided", passed=False, note=why)
+    compared = (*result.compared, problem)
     update = {"compared": compared, "status": "failed", "reason": f"baseline {why}"}
     return result.model_copy(update=update)
 

@@ -13,7 +13,7 @@ import pytest
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.plugin.finding import files_to_read
 from pytest_federated.plugin.item import ScenarioItem
-from pytest_federated.plugin.options import session_options
+from pytest_federated.plugin.options import is_on
 from pytest_federated.plugin.selection import require_known_tags
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import duplicates
@@ -37,8 +37,6 @@ class ScenarioFile(pytest.File):
             return
         except FederatedError as error:
             raise self.CollectError(str(error)) from None
-        except pytest.UsageError:  # an option; a collector's error would have exit code 2
-            return
         for case in cases:
             for tag in case.scenario.tags:
                 self.config.addinivalue_line("markers", f"{tag}: a tag of federated scenarios")
@@ -49,17 +47,17 @@ class ScenarioFile(pytest.File):
 
 def _forbidding(config: pytest.Config) -> Optional[str]:
     """Returns the option by which scenario files must not name code, or None."""
-    return "--fed-no-user-code" if session_options(config).no_user_code else None
+    flag = "--fed-no-user-code"
+    return flag if is_on(config, flag) else None
 
 
 def raise_problems(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """Stops pytest with exit code 4 where scenario files are wrong.
 
     Raises:
-        pytest.UsageError: with every problem of every file; or an option has a wrong value.
+        pytest.UsageError: with every problem of every file.
 
     """
-    session_options(config)
     problems = list(config.stash.setdefault(PROBLEMS, []))
     cases = (i.case for i in items if isinstance(i, ScenarioItem))
     problems += duplicates(cases, config.rootpath)

@@ -11,6 +11,11 @@ from pytest_federated.core.parent import end_with_parent
 from pytest_federated.plugin.options import is_quiet, run_options, session_options
 from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow
 from pytest_federated.report.tables.cells import plain_table
+from pytest_federated.report.tables.compared import (
+    compared_columns,
+    compared_rows,
+    unlike_line,
+)
 from pytest_federated.report.tables.seeds import seed_rows
 from pytest_federated.report.tables.verdicts import (
     VERDICT_COLUMNS,
@@ -42,13 +47,16 @@ def _explain(result: Result) -> str:
     """What was missed in one line, for pytest's short summary, then all expectations, and the
     figures of each seed.
     """
-    judged = result.model_copy(update={"verdicts": (*result.verdicts, *result.compared)})
-    missed = "; ".join(missed_line(v) for v in judged.verdicts if not v.passed)
-    tables = [plain_table(verdict_rows(judged), VERDICT_COLUMNS)]
-    rows, columns = seed_rows(result)
-    if rows:
-        tables.append(plain_table(rows, columns))
-    return "\n\n".join([missed, *tables])
+    missed = [missed_line(v) for v in result.verdicts if not v.passed]
+    missed += [unlike_line(c) for c in result.compared if not c.passed]
+    missed = missed or [result.reason]
+    tables = [
+        (verdict_rows(result), VERDICT_COLUMNS),
+        (compared_rows(result), compared_columns(result)),
+        seed_rows(result),
+    ]
+    shown = [plain_table(rows, columns) for rows, columns in tables if rows]
+    return "\n\n".join(["; ".join(missed), *shown])
 
 
 def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Result:
@@ -86,6 +94,15 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
         reason=reason.partition("\n")[0],
         local_reason=message,
     )
+
+
+def strictly(config: pytest.Config, result: Result) -> Result:
+    """Returns the result; failed, under ``--fed-strict``, where nothing was judged of it."""
+    is_unjudged = result.status == "reported" and not result.compared
+    if not (is_unjudged and session_options(config).strict):
+        return result
+    reason = "nothing is expected of it: say what under expect, or compare it with a baseline"
+    return result.model_copy(update={"status": "failed", "reason": reason})
 
 
 def enforce(config: pytest.Config, result: Result) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import enforce, execute
+from pytest_federated.plugin.execution import enforce, execute, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.results.record import Result
+from pytest_federated.running.pipeline import run_plan
 from pytest_federated.running.plan import plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.schema import Scenario
@@ -46,10 +47,15 @@ class Federated:
                     scenario = Scenario.model_validate(dict(scenario))
                 planned = plan(Case(scenario), run_options(self._config))
                 result = execute(self._config, planned)
-                settled = settle(self._config, result, self._path)
+                settled = settle(
+                    self._config,
+                    result,
+                    self._path,
+                    lambda seeds: run_plan(planned.with_seeds(seeds), run_options(self._config)),
+                )
         except FederatedError as error:
             pytest.fail(str(error), pytrace=False)
-        result = settled.result
+        result = strictly(self._config, settled.result) if judge else settled.result
         self._node.user_properties += settled.properties
         if judge or result.status == "skipped":
             enforce(self._config, result)

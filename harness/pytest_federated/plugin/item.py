@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -11,12 +12,12 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute
+from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
 from pytest_federated.results.record import Result, Status
-from pytest_federated.running.pipeline import submit
+from pytest_federated.running.pipeline import run_plan, submit
 from pytest_federated.running.plan import Plan, plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
@@ -64,13 +65,19 @@ class ScenarioItem(pytest.Item):
         with self._user_folders():
             with ProgressBar(self.config, self.plan) as progress:
                 self.result = execute(self.config, self.plan, progress)
-            settled = settle(self.config, self.result, self.path)
-        self.result = settled.result
+            settled = settle(self.config, self.result, self.path, self._rerun)
+        self.result = strictly(self.config, settled.result)
         self.user_properties += settled.properties
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
         self.user_properties.append(("fed_trainings", len(self.result.histories)))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
         enforce(self.config, self.result)
+
+    def _rerun(self, seeds: Sequence[int]) -> Result:
+        """Runs the scenario on other seeds."""
+        planned = self.plan.with_seeds(seeds)
+        with ProgressBar(self.config, planned) as progress:
+            return run_plan(planned, run_options(self.config), [progress])
 
     def result_of(
         self, report: pytest.TestReport, error: Optional[BaseException]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Optional
 
@@ -35,7 +36,10 @@ class SessionOptions:
     timeout: Optional[int] = None
     checkpoint: Optional[int] = None
     inconclusive: Policy = "mean"
+    decide: Optional[int] = None
     baseline: Literal["check", "update", "ignore"] = "ignore"
+    margin: Mapping[str, float] = field(default_factory=dict[str, float])
+    against: Optional[str] = None
     strict: bool = False
     no_user_code: bool = False
     no_cache: bool = False
@@ -56,6 +60,7 @@ class Setting(NamedTuple):
         choices: the words that are allowed; any text when empty.
         is_path: whether it is a file or folder, which is relative to where pytest was started, or
             in the ini file to the root folder.
+        default: the text that the flag alone stands for; None where it needs a value.
 
     """
 
@@ -65,6 +70,7 @@ class Setting(NamedTuple):
     parse: Callable[[str], Any] = str
     choices: tuple[str, ...] = ()
     is_path: bool = False
+    default: Optional[str] = None
 
     @property
     def name(self) -> str:
@@ -88,6 +94,32 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise ValueError(f"got {text!r}; must be 1 or greater")
     return int(text)
+
+
+def _most(text: str) -> int:
+    try:
+        return _positive(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; write --fed-decide=MOST, or the flag alone after paths"
+        ) from None
+
+
+def _margins(text: str) -> dict[str, float]:
+    """Reads ``accuracy=0.02,loss=0.1``."""
+    margins: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        try:
+            margins[name.strip()] = margin = float(number)
+        except ValueError:
+            margin = math.nan
+        if not (name.strip() and 0 < margin < math.inf):
+            raise ValueError(
+                f"got {text!r}; must be METRIC=NUMBER, such as accuracy=0.02, greater than 0, "
+                "several with commas between"
+            )
+    return margins
 
 
 def _executor(text: str) -> str:
@@ -175,10 +207,28 @@ SETTINGS = (
         choices=("mean", "fail", "pass", "warn"),
     ),
     Setting(
+        "--fed-decide",
+        "MOST",
+        "add seeds to a scenario while it is undecided, up to MOST of them (default: 20)",
+        _most,
+        default="20",
+    ),
+    Setting(
         "--fed-baseline",
         "check|update|ignore",
         "compare with the baselines beside the scenario files, or write them (default: ignore)",
         choices=("check", "update", "ignore"),
+    ),
+    Setting(
+        "--fed-margin",
+        "METRIC=NUMBER,...",
+        "the least differences from a baseline that matter, in place of those of the files",
+        _margins,
+    ),
+    Setting(
+        "--fed-against",
+        "REVISION",
+        "compare with the same scenarios run with the code of this git revision",
     ),
 )
 
@@ -206,6 +256,8 @@ def add_options(parser: pytest.Parser) -> None:
         more: dict[str, Any] = (
             {"choices": setting.choices} if setting.choices else {"type": _checked(setting)}
         )
+        if setting.default is not None:
+            more |= {"nargs": "?", "const": setting.default}
         group.addoption(
             setting.flag, metavar=setting.metavar, default=None, help=setting.help, **more
         )
@@ -224,12 +276,26 @@ def session_options(config: pytest.Config) -> SessionOptions:
     if _OPTIONS not in config.stash:
         values = {setting.name: _value(config, setting) for setting in SETTINGS}
         for switch in SWITCHES:
-            key = _ini_key(switch.flag)
-            values[switch.name] = bool(config.getoption(key) or config.getini(key))
-        config.stash[_OPTIONS] = SessionOptions(
+            values[switch.name] = is_on(config, switch.flag)
+        options = SessionOptions(
             **{name: value for name, value in values.items() if value is not None}
         )
+        if options.against and options.baseline != "ignore":
+            raise pytest.UsageError(
+                "--fed-against compares with a revision, in place of the files that "
+                f"--fed-baseline={options.baseline} is about; leave one of them out"
+            )
+        config.stash[_OPTIONS] = options
     return config.stash[_OPTIONS]
+
+
+def is_on(config: pytest.Config, flag: str) -> bool:
+    """Returns whether a switch is on, without a look at other options.
+
+    For collection, in which a mistake in another option would be an error of some file.
+    """
+    key = _ini_key(flag)
+    return bool(config.getoption(key) or config.getini(key))
 
 
 def run_options(config: pytest.Config) -> Options:
@@ -256,7 +322,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
     from pytest_federated.running.store import Store
 
     session = session_options(config)
-    uses_baselines = session.baseline in ("check", "update")
+    uses_baselines = session.baseline in ("check", "update") or bool(session.against)
     config.stash[_RUN_OPTIONS] = Options(
         seeds=session.seeds,
         rounds=session.rounds,
@@ -271,6 +337,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
         timeout=session.timeout,
         cluster=cluster,
         inconclusive=session.inconclusive,
+        decide=session.decide,
         benchmark=session.benchmark,
         early_stop=session.early_stop and not uses_baselines,  # these need all rounds
     )

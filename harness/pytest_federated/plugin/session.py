@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -58,6 +58,15 @@ class FederatedSession:
             self._cases = check_files(self._config)
             if self._cases:
                 self._require_runtime()
+                self._run_revision([case.file for case in self._cases])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tells a process of xdist what it cannot find out by itself."""
+        from pytest_federated.plugin.against import against
+
+        if self._cases and (revision := against(self._config)):
+            revision.tell(node.workerinput)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -102,8 +111,13 @@ class FederatedSession:
         from pytest_federated.plugin.options import session_options
 
         items = [item for item in session.items or () if isinstance(item, ScenarioItem)]
+        if items:
+            from pytest_federated.plugin.baselines import share_false_alarms
+
+            share_false_alarms(self._config, len(items))
         if items and not self._is_xdist_worker:
             self._require_runtime()
+            self._run_revision([item.path for item in items])
             for item in items:
                 self._expect(item.nodeid, unreached(item.case))
         with contextlib.ExitStack() as leaving:
@@ -130,6 +144,21 @@ class FederatedSession:
         finally:
             use_cluster(self._config, None)
             cluster.close()
+
+    def _run_revision(self, files: Sequence[Path]) -> None:
+        """Runs the scenarios of these files at the revision that they are compared with."""
+        from pytest_federated.core.errors import FederatedError
+        from pytest_federated.plugin.against import against
+
+        if not (revision := against(self._config)):
+            return
+        self._config.add_cleanup(revision.close)
+        if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
+            reporter.write_line(f"running the scenarios at {revision.name} to compare with ...")
+        try:
+            revision.start(list(dict.fromkeys(files)))
+        except FederatedError as error:
+            raise pytest.UsageError(str(error)) from None
 
     def _require_runtime(self) -> None:
         """Stops the session in one line if TFF or a worker is missing, before a scenario fails."""
@@ -306,9 +335,16 @@ class FederatedSession:
         shown = [
             f"  {line}"
             for line in self._baselines
-            if not line.startswith(("written: ", "as before: ")) or line.count(": ") > 1
+            if not line.startswith(("written: ", "as before: ", "same: ")) or line.count(": ") > 1
         ]
-        lines = ["baselines: " + ", ".join(f"{n} {kind}" for kind, n in counts.items()), *shown]
+        total = sum(counts[kind] for kind in ("same", "better", "worse", "undecided", "incomplete"))
+        of_all = (
+            f" (judged together: {total}, false alarm in any: 5 % at most)" if total > 5 else ""
+        )
+        kinds = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+        lines = [f"{self._compared_with()}: {kinds}{of_all}", *shown]
+        if self._compared_with() != "baselines":
+            return lines
         if left := self._leftover_baselines():
             from pytest_federated.scenario.loader import shown_path
 
@@ -317,6 +353,12 @@ class FederatedSession:
             )
             lines += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
         return lines
+
+    def _compared_with(self) -> str:
+        from pytest_federated.plugin.against import against
+
+        revision = against(self._config)
+        return f"against {revision.name}" if revision else "baselines"
 
     def _leftover_baselines(self) -> list[Path]:
         """Returns the baselines below pytest's arguments whose scenarios are gone."""

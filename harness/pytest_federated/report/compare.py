@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.metrics.difference import Difference, can_be_compared
 from pytest_federated.metrics.measure import Measure
-from pytest_federated.metrics.statistics import CONFIDENCE, Comparison
+from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
 from pytest_federated.report.variants import Pivot, of_matrices, pivot_table
@@ -18,7 +18,7 @@ from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
 
-BETTER, WORSE, NOISE = "▲ better", "▼ worse", "≈"
+BETTER, WORSE, DIFFERS, UNDECIDED = "▲ better", "▼ worse", "differs", "≈ undecided"
 SAME, NOT_COMPARABLE, NO_FIGURE = "the same", "not comparable", "–"
 _NO_LONGER = ("failed", "diverged", "errored", "not reached")
 _SHOWN = 40  # characters of a setting's value
@@ -57,10 +57,12 @@ def comparison(
         )
         blocks.append(
             f"Mean {measure.title} over seeds ± half of its 95 % interval (Student's t). "
-            f"A difference is followed by its {100 * confidence:g} % interval (Welch's t); where "
-            f"that leaves out zero it says better or worse, and ≈ where it is within the noise. "
-            f"Of {round(1 / (1 - confidence))} scenarios that did not change, about one is marked "
-            "by chance. One seed has no interval, and its difference no mark."
+            f"A difference is followed by its {100 * confidence:g} % interval, of the pairs of "
+            "trainings that have a seed in common, or by Welch's t where no two seeds are. It is "
+            f"better or worse where that leaves out zero and it is more than what matters "
+            f"({measure.spec.least}), the same where the interval lies within that, and undecided "
+            f"otherwise. Of {round(1 / (1 - confidence))} scenarios that did not change, about one "
+            "is marked by chance. One seed has no interval, and its difference no mark."
             + _on_other_seeds(runs, shared, measure)
         )
     blocks += _only_in_some(runs, markup)
@@ -69,15 +71,20 @@ def comparison(
     return "\n\n".join(blocks) + "\n"
 
 
-def mark(compared: Optional[Comparison], measure: Measure) -> str:
+def mark(compared: Optional[Difference]) -> str:
     """Returns what a difference means; empty where nothing can be said."""
-    if compared is None:
+    if compared is None or (compared.pairs == 1 and compared.change == "undecided"):
         return ""
-    if not compared.is_beyond_noise:
-        return NOISE
-    if not measure.sign:
-        return "differs"
-    return BETTER if compared.difference * measure.sign > 0 else WORSE
+    return _MARKS[compared.change]
+
+
+_MARKS = {
+    "better": BETTER,
+    "worse": WORSE,
+    "differs": DIFFERS,
+    "same": SAME,
+    "undecided": UNDECIDED,
+}
 
 
 def outcome(first: Result, second: Result, measure: Measure, confidence: float = CONFIDENCE) -> str:
@@ -89,32 +96,58 @@ def outcome(first: Result, second: Result, measure: Measure, confidence: float =
     one, two = measure.of_seeds(first), measure.of_seeds(second)
     if not one or not two:
         return NO_FIGURE
-    if one == two:
-        return SAME
-    before, now = measure.sides(first, second)
-    if not before:
+    if not can_be_compared(one, two):
         return NOT_COMPARABLE
-    if all(map(math.isfinite, before)) and not all(map(math.isfinite, now)):
+    if _are_finite(one) and not _are_finite(two):
         return WORSE
-    return mark(measure.compare(first, second, confidence), measure)
+    return mark(_compared(first, second, measure, confidence))
+
+
+def _are_finite(figures: Mapping[int, float]) -> bool:
+    return all(map(math.isfinite, figures.values()))
+
+
+def _compared(
+    first: Result, second: Result, measure: Measure, confidence: float
+) -> Optional[Difference]:
+    return measure.compare(first, second, confidence, level=(1 - confidence) / 2)
 
 
 def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE) -> list[str]:
-    """Returns the scenarios that are worse beyond noise, or no longer pass, in a later run.
+    """Returns the scenarios that are worse, or no longer pass, in a later run.
 
-    A scenario that stopped with an error, or was not reached, does not pass.
+    A scenario that stopped with an error, or was not reached, does not pass. The chance that any
+    scenario of a later run is called worse though nothing has changed is at most 1 - `confidence`,
+    all of them together (S. Holm, Scand. J. Statist. 6, 1979).
     """
     first, *others = runs
-    return [
-        name
-        for name, result in first.results.items()
-        if any(
-            outcome(result, other.results[name], measure, confidence) == WORSE
-            or (result.status == "passed" and other.results[name].status in _NO_LONGER)
-            for other in others
-            if name in other.results
-        )
-    ]
+    names: set[str] = set()
+    for other in others:
+        shared = [name for name in first.results if name in other.results]
+        pairs = {name: (first.results[name], other.results[name]) for name in shared}
+        for name, (before, now) in pairs.items():
+            is_lost = before.status in ("passed", "reported") and now.status in _NO_LONGER
+            one, two = measure.of_seeds(before), measure.of_seeds(now)
+            if is_lost or (one and two and _are_finite(one) and not _are_finite(two)):
+                names.add(name)
+        compared = {n: _compared(*pair, measure, confidence) for n, pair in pairs.items()}
+        names |= _significantly_worse(compared, 1 - confidence)
+    return [name for name in first.results if name in names]
+
+
+def _significantly_worse(compared: Mapping[str, Optional[Difference]], level: float) -> set[str]:
+    """Returns what is worse by more than matters, by Holm's procedure at this level."""
+    tested = {n: d for n, d in compared.items() if d is not None and d.chance is not None}
+    names: set[str] = set()
+    for left, name in zip(
+        range(len(tested), 0, -1), sorted(tested, key=lambda n: tested[n].chance or 0.0)
+    ):
+        found = tested[name]
+        if (found.chance or 0.0) >= level / left:
+            break
+        if abs(found.difference) > found.margin:
+            names.add(name)
+    return names
 
 
 def require_comparable(runs: Sequence[Run], measure: Measure) -> None:
@@ -158,6 +191,8 @@ def _counts(
             outcome(first.results[n], other.results[n], measure, confidence) for n in shared
         )
         counts = f"{outcomes[BETTER]} better, {outcomes[WORSE]} worse, {outcomes[SAME]} the same"
+        if undecided := outcomes[UNDECIDED]:
+            counts += f", {undecided} undecided"
         if other_seeds := outcomes[NOT_COMPARABLE]:
             counts += f", {other_seeds} not comparable"
         if lost := sum(not other.results[n].histories for n in shared):
@@ -180,10 +215,13 @@ def _rows(
     rows: list[list[str]] = []
     for name in shared:
         base = first.results[name]
-        row = [markup.escape(name), markup.escape(interval(measure.by_seed(base)))]
+        row = [
+            markup.escape(name),
+            markup.escape(_interval(base, measure)),
+        ]
         for other in others:
             result = other.results[name]
-            row.append(markup.escape(interval(measure.by_seed(result))))
+            row.append(markup.escape(_interval(result, measure)))
             row.append(markup.escape(_difference(base, result, measure, confidence)))
         states = list(dict.fromkeys(run.results[name].status for run in runs))
         row.append(" → ".join(states))
@@ -191,18 +229,23 @@ def _rows(
     return rows, [*(markup.escape(c) for c in columns), "verdict"]
 
 
+def _interval(result: Result, measure: Measure) -> str:
+    return interval(measure.by_seed(result), measure.spec.values)
+
+
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
     verdict = outcome(first, second, measure, confidence)
-    if verdict in (NO_FIGURE, SAME, NOT_COMPARABLE):
+    if verdict in (NO_FIGURE, NOT_COMPARABLE):
         return verdict
-    one, two = measure.sides(first, second)
-    difference = statistics.fmean(two) - statistics.fmean(one)
-    if not math.isfinite(difference):
-        return f"not finite {verdict}".rstrip()
-    compared = measure.compare(first, second, confidence)
+    compared = _compared(first, second, measure, confidence)
     if compared is None:
-        return f"{difference:+.3f}"
-    return f"{difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f}) {verdict}"
+        return f"not finite {verdict}".rstrip()
+    if compared.difference == 0 and compared.low == compared.high == 0:
+        return SAME
+    if compared.low is None or compared.high is None:
+        return f"{compared.difference:+.3f}"
+    text = f"{compared.difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f})"
+    return f"{text} {verdict}".rstrip()
 
 
 def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], measure: Measure) -> str:

@@ -19,7 +19,7 @@ def step_summary(results: Sequence[Result]) -> str:
     if unreached := [r.id for r in results if r.status == "not reached"]:
         blocks += ["### Not reached", escape(", ".join(unreached))]
     for result in results:
-        if result.status in ("passed", "not reached"):
+        if result.status in ("passed", "reported", "not reached"):
             continue
         blocks.append(f"### {escape(result.id)}: {result.status}")
         if result.reason:

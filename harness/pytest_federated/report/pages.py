@@ -149,7 +149,7 @@ def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
 
 
 def _status(result: Result) -> str:
-    return result.status if result.status == "passed" else f"**{result.status}**"
+    return result.status if result.status in ("passed", "reported") else f"**{result.status}**"
 
 
 def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
@@ -215,7 +215,7 @@ def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
     several = len(result.histories) > 1
-    about = "Mean over seeds" + (", accuracy ± standard deviation" if several else "")
+    about = "Mean over seeds" + (", accuracy ± half of its 95 % interval" if several else "")
     summary = f"<details>\n<summary>All rounds. {about}.</summary>"
     return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])
 

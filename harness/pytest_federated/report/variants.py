@@ -146,12 +146,12 @@ def pivot_table(
     """Returns the rows and column names of a pivot; cells show mean over seeds and interval.
 
     The best of a row, or of the only column, stands out, and less so those that do not differ from
-    it beyond noise (Welch's test at 95 %). With one seed on a side, the figures of common seeds are
-    compared as they are; without a common seed nothing can be said.
+    it beyond noise (at 95 %, by the pairs of trainings with a seed in common). A single pair is
+    compared as it is; without a seed in common, one seed of each says nothing.
     """
     rows, columns = pivot.row_names(), pivot.column_names()
     texts = {
-        place: markup.escape(interval(measure.by_seed(result)))
+        place: markup.escape(interval(measure.by_seed(result), measure.spec.values))
         for place, result in pivot.cells.items()
     }
     across = [[(row, column) for column in columns] for row in rows]
@@ -181,7 +181,6 @@ def pivot_table(
 def _is_worse(best: Result, other: Result, measure: Measure) -> bool:
     """Returns whether `other` is worse than `best`, and not by noise."""
     compared = measure.compare(best, other)
-    if compared is not None:
-        return compared.is_beyond_noise
-    one, two = measure.sides(best, other)
-    return bool(one) and measure.sign * (statistics.fmean(one) - statistics.fmean(two)) > 0
+    if compared is None or not compared.is_beyond_noise:
+        return False
+    return measure.sign * compared.difference < 0

@@ -9,7 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pytest_federated.core.schema import Figure
 from pytest_federated.training.history import TrainingHistory
 
-Status = Literal["passed", "failed", "diverged", "not judged", "skipped", "errored", "not reached"]
+Status = Literal[
+    "passed",
+    "failed",
+    "reported",
+    "diverged",
+    "not judged",
+    "skipped",
+    "errored",
+    "not reached",
+]
 Outcome = Literal["pass", "fail", "inconclusive", "not judged"]
 
 
@@ -58,6 +67,42 @@ class Verdict(BaseModel):
         return cast(Any, values)
 
 
+class Compared(BaseModel):
+    """How one metric of a run differs from its baseline.
+
+    Attributes:
+        metric: its name; ``baseline`` where nothing could be compared.
+        before: mean of the baseline over the seeds that are compared; None where there is none.
+        now: the same of the run.
+        low: lower end of the 95 % interval of the difference, now less before; None of one seed.
+        high: upper end.
+        worsening: by how much it is worse; negative where it is better.
+        margin: the least difference that matters.
+        pairs: how many seeds both have; 0 where the seeds are others.
+        change: same, better, worse, or undecided.
+        passed: whether the scenario may pass.
+        more_seeds: about how many more seeds would decide it; None where it is decided, or no
+            reasonable number would.
+        note: why there is no figure.
+
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    before: Optional[Figure] = None
+    now: Optional[Figure] = None
+    low: Optional[Figure] = None
+    high: Optional[Figure] = None
+    worsening: Optional[Figure] = None
+    margin: Optional[Figure] = None
+    pairs: int = 0
+    change: Literal["same", "better", "worse", "undecided"]
+    passed: bool
+    more_seeds: Optional[int] = None
+    note: str = ""
+
+
 class Result(BaseModel):
     """All that is kept of one run of one scenario: no times, no paths, no host names.
 
@@ -65,8 +110,8 @@ class Result(BaseModel):
         record: version of this format.
         id: name of the scenario with its matrix variant, as in the pytest node id.
         settings: the scenario, with defaults written out.
-        status: the outcome. A scenario that pytest collected and that has no result was skipped,
-            errored, or was not reached.
+        status: the outcome; reported where nothing is judged. A scenario that pytest collected and
+            that has no result was skipped, errored, or was not reached.
         reason: why it was skipped, errored, was not reached, diverged or was not judged.
         local_reason: the same with what only this machine says; not part of the record.
         histories: one training for each seed. If the scenario did not run now, they are of an
@@ -74,8 +119,8 @@ class Result(BaseModel):
         verdicts: one for each expectation.
         versions: versions of the packages that the figures depend on.
         reused: number of trainings that were taken from the cache; not part of the record.
-        compared: verdicts on the baseline's figures; not part of the record, which is the same
-            with a baseline and without.
+        compared: how each metric differs from the baseline; not part of the record, which is the
+            same with a baseline and without.
 
     """
 
@@ -91,7 +136,7 @@ class Result(BaseModel):
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
     reused: Annotated[int, Field(exclude=True)] = 0
-    compared: Annotated[tuple[Verdict, ...], Field(exclude=True)] = ()
+    compared: Annotated[tuple[Compared, ...], Field(exclude=True)] = ()
 
     @field_validator("settings")
     @classmethod

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.git import git, git_text
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import FOLDER, natural, parse_result, read_result, read_results
@@ -61,7 +61,7 @@ def _expanded(name: str) -> list[str]:
     first, dots, second = name.partition("..." if "..." in name else "..")
     first, second = first or "HEAD", second or "HEAD"
     if dots == "...":
-        first = _git("merge-base", _commit(first), _commit(second))[:12]
+        first = git_text("merge-base", _commit(first), _commit(second))[:12]
     return [first, second]
 
 
@@ -98,17 +98,19 @@ def _commit(revision: str) -> str:
 
     """
     try:
-        _git("rev-parse", "--is-inside-work-tree")
+        git_text("rev-parse", "--is-inside-work-tree")
     except FederatedError as error:
         raise FederatedError(
             f"{revision}: no such file or folder, and no git revision either: {error}"
         ) from None
     try:
-        return _git(
+        return git_text(
             "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
     except FederatedError:
-        names = _git("for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").split()
+        names = git_text(
+            "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags"
+        ).split()
         nearest = suggest(revision, names).partition("; ")[2]
         raise FederatedError(
             f"{revision}: no such file, folder or git revision"
@@ -119,7 +121,9 @@ def _commit(revision: str) -> str:
 def _committed(name: str, commit: str, folder: str) -> list[Result]:
     """Reads the records that a commit has in that folder of the repository."""
     place = PurePosixPath(folder) / FOLDER
-    listed = _git("ls-tree", "-z", "--full-tree", "--name-only", commit, f"{place}/").split("\0")
+    listed = git_text("ls-tree", "-z", "--full-tree", "--name-only", commit, f"{place}/").split(
+        "\0"
+    )
     names = sorted(n for n in listed if n.endswith(".json"))
     if not names:
         raise FederatedError(
@@ -127,7 +131,7 @@ def _committed(name: str, commit: str, folder: str) -> list[Result]:
         )
     # All at once: a process for each file takes seconds.
     objects = "".join(f"{commit}:{n}\n" for n in names)
-    output = _run(["cat-file", "--batch"], objects.encode())
+    output = git("cat-file", "--batch", stdin=objects.encode())
     results: list[Result] = []
     for n in names:
         header, _, output = output.partition(b"\n")
@@ -135,18 +139,3 @@ def _committed(name: str, commit: str, folder: str) -> list[Result]:
         results.append(parse_result(output[:size], f"{name}:{n}"))
         output = output[size + 1 :]
     return results
-
-
-def _git(*arguments: str) -> str:
-    return _run(arguments, b"").decode("utf-8", "replace").strip("\n")
-
-
-def _run(arguments: Sequence[str], stdin: bytes) -> bytes:
-    try:
-        done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, check=False)
-    except OSError:
-        raise FederatedError("git is not installed") from None
-    if done.returncode:
-        message = done.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
-        raise FederatedError(message.removeprefix("fatal: ") or f"git {arguments[0]} failed")
-    return done.stdout

@@ -59,10 +59,12 @@ class Options:
         cluster: does the trainings on other machines; None does them here.
         inconclusive: what decides an expectation whose threshold lies in the interval of the mean:
             the `mean`, or always `fail`, `pass`, or `warn`, which passes it.
+        decide: how many seeds a scenario may be run on until no expectation is inconclusive; None
+            runs its own.
         benchmark: whether expectations of wall time are judged, too; such scenarios are then
             always trained anew.
         early_stop: whether a run is ended where more rounds can change no verdict; only where the
-            mean decides, and no other scenario is compared with.
+            mean decides, no seeds are added, and no other scenario is compared with.
 
     """
 
@@ -79,5 +81,6 @@ class Options:
     timeout: Optional[float] = None
     cluster: Optional[Cluster] = None
     inconclusive: Policy = "mean"
+    decide: Optional[int] = None
     benchmark: bool = False
     early_stop: bool = False

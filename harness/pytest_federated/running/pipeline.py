@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional, Union
 
@@ -14,6 +14,7 @@ from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import federate
 from pytest_federated.expectations.ending_early import certain
 from pytest_federated.expectations.judging import has_wall_time, judge
+from pytest_federated.expectations.looks import Look
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.running.fingerprint import training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
@@ -68,46 +69,97 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
     Raises:
         FederatedError: as `run`.
     """
-    case = planned.case
-    options = _timing(case.scenario, options)
+    options = _timing(planned.case.scenario, options)
     submit(planned, options)
     early_stop = _early_stop(planned, options)
-    references: dict[str, Sequence[TrainingHistory]] = {}
+    done = _Done(references={name: [] for name in planned.compared})
     with signals.delivered(options.timeout) as check:
         watching = [TimeLimit(check), *observers, *([early_stop] if early_stop else [])]
-        histories, reused = _train_all(planned, 0, options, watching, early_stop)
-        diverged = next((f"seed {h.seed} {h.diverged}" for h in histories if h.diverged), "")
-        if not diverged:
-            for place, name in enumerate(planned.compared, start=1):
-                references[name] = _train_all(planned, place, options, watching)[0]
-    verdicts: tuple[Verdict, ...] = ()
-    status: Status = "passed"
-    ended = "" if diverged or not early_stop else _ended(planned, histories)
-    reason = ended
-    if diverged:
-        status, reason = "diverged", diverged
-    elif ended:
+        result = _look(planned, planned.looks[0], done, options, watching, early_stop)
+        for look in planned.looks[1:]:
+            if all(verdict.outcome != "inconclusive" for verdict in result.verdicts):
+                break
+            result = _look(planned, look, done, options, watching, early_stop)
+    return result
+
+
+@dataclass
+class _Done:
+    """The trainings of a plan that are over.
+
+    Attributes:
+        references: of what is compared with, by expectation.
+        histories: of the scenario itself.
+        reused: how many of these had been done before.
+
+    """
+
+    references: dict[str, list[TrainingHistory]]
+    histories: list[TrainingHistory] = field(default_factory=list[TrainingHistory])
+    reused: int = 0
+
+    @property
+    def diverged(self) -> str:
+        """What diverged, and how; empty where nothing did."""
+        return next((f"seed {h.seed} {h.diverged}" for h in self.histories if h.diverged), "")
+
+
+def _look(
+    planned: Plan,
+    look: Look,
+    done: _Done,
+    options: Options,
+    observers: Sequence[Observer],
+    early_stop: Optional[EarlyStop],
+) -> Result:
+    """Does the trainings that a look needs and that are not done yet, and judges all."""
+    of_look = slice(len(done.histories), look.seeds)
+    more, reused = _train_all(planned, 0, of_look, options, observers, early_stop)
+    done.histories += more
+    done.reused += reused
+    if not done.diverged:
+        for place, name in enumerate(planned.compared, start=1):
+            done.references[name] += _train_all(planned, place, of_look, options, observers)[0]
+    status, reason, verdicts = _judged(planned, look, done, options, early_stop)
+    case = planned.case
+    return Result(
+        id=case.id,
+        settings=settings_of_result(case.scenario, planned.seeds[: look.seeds], done.histories),
+        status=status,
+        reason=reason,
+        histories=tuple(done.histories),
+        verdicts=verdicts,
+        versions=_versions(),
+        reused=done.reused,
+    )
+
+
+def _judged(
+    planned: Plan, look: Look, done: _Done, options: Options, early_stop: Optional[EarlyStop]
+) -> tuple[Status, str, tuple[Verdict, ...]]:
+    """Returns what a run comes to at a look: its status, the reason if there is one, verdicts."""
+    case, histories = planned.case, done.histories
+    if done.diverged:
+        return "diverged", done.diverged, ()
+    reason = _ended(planned, histories) if early_stop else ""
+    if reason:
         finished, begun = _halves(planned, histories)
         verdicts = certain(case.scenario.expect, finished, begun, len(planned.seeds)) or ()
     elif planned.is_cut_short:
         of_all = case.scenario.training.rounds
-        status, reason = "not judged", f"cut short after {options.rounds} of {of_all} rounds"
+        return "not judged", f"cut short after {options.rounds} of {of_all} rounds", ()
     else:
         verdicts = judge(
-            concerning(case), histories, options.inconclusive, references, options.benchmark
+            concerning(case),
+            histories,
+            options.inconclusive,
+            done.references,
+            options.benchmark,
+            look.confidence,
         )
-    if not all(v.passed for v in verdicts):
-        status = "failed"
-    return Result(
-        id=case.id,
-        settings=settings_of_result(case.scenario, planned.seeds, histories),
-        status=status,
-        reason=reason,
-        histories=tuple(histories),
-        verdicts=verdicts,
-        versions=_versions(),
-        reused=reused,
-    )
+    if not reason and all(v.outcome == "not judged" for v in verdicts):
+        return "reported", "", verdicts
+    return "passed" if all(v.passed for v in verdicts) else "failed", reason, verdicts
 
 
 def settings_of_result(
@@ -126,7 +178,7 @@ def submit(planned: Plan, options: Options) -> None:
     if options.cluster is None:
         return
     for scenario in planned.scenarios:
-        for seed in planned.seeds:
+        for seed in planned.first_seeds:
             key = training_key(scenario, seed, cache=options.cache)
             if not (options.reuse and options.store.read(key)):
                 options.cluster.submit(scenario, seed, options)
@@ -178,7 +230,8 @@ def _timing(scenario: Scenario, options: Options) -> Options:
 def _early_stop(planned: Plan, options: Options) -> Optional[EarlyStop]:
     """Returns what may end the run early; None where it is not asked for, or not possible."""
     by_mean = options.inconclusive == "mean" and not options.benchmark
-    if not (options.early_stop and by_mean) or planned.is_cut_short or planned.compared:
+    is_simple = not (planned.is_cut_short or planned.compared or len(planned.looks) > 1)
+    if not (options.early_stop and by_mean and is_simple):
         return None
     return EarlyStop(planned.case.scenario.expect, len(planned.seeds))
 
@@ -186,11 +239,12 @@ def _early_stop(planned: Plan, options: Options) -> Optional[EarlyStop]:
 def _train_all(
     planned: Plan,
     place: int,
+    of_look: slice,
     options: Options,
     observers: Sequence[Observer],
     early_stop: Optional[EarlyStop] = None,
 ) -> tuple[list[TrainingHistory], int]:
-    """Does the trainings of one scenario of the plan; and counts those that were done before.
+    """Does some trainings of one scenario of the plan; and counts those that were done before.
 
     Where one diverges the rest is left out, unless others are compared with it; so it is where
     the run's verdicts are certain.
@@ -198,7 +252,7 @@ def _train_all(
     scenario = planned.scenarios[place]
     histories: list[TrainingHistory] = []
     reused = 0
-    for one in planned.runs(place):
+    for one in planned.runs(place)[of_look]:
         stopwatch = Stopwatch()
         watching = Observers((stopwatch, *observers))
         history, is_reused = _train(planned.case.id, scenario, one, options, watching)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
+from pytest_federated.expectations.looks import Look, looks
 from pytest_federated.running.options import Options
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.references import compared
@@ -20,7 +21,9 @@ class Plan:
     Attributes:
         case: what is run.
         scenario: its scenario, with no more rounds than the options allow.
-        seeds: of the trainings.
+        seeds: of the trainings; of those that there may be, where more are added until the scenario
+            is decided.
+        looks: after how many of the seeds it is judged.
         compared: the scenarios that it is compared with, by expectation; none where rounds are
             cut, as then nothing is judged.
 
@@ -30,6 +33,16 @@ class Plan:
     scenario: Scenario
     seeds: tuple[int, ...]
     compared: Mapping[str, Scenario]
+    looks: tuple[Look, ...]
+
+    @property
+    def first_seeds(self) -> tuple[int, ...]:
+        """The seeds that are run in any case."""
+        return self.seeds[: self.looks[0].seeds]
+
+    def with_seeds(self, seeds: Sequence[int]) -> Plan:
+        """The same trainings on these seeds, judged once."""
+        return replace(self, seeds=tuple(seeds), looks=(Look(len(seeds)),))
 
     @property
     def is_cut_short(self) -> bool:
@@ -68,11 +81,16 @@ def plan(case: Case, options: Options) -> Plan:
         update={"training": training.model_copy(update={"rounds": rounds})}
     )
     references = compared(case)
+    seeds = seeds_to_run(scenario.seeds, options.seeds)
+    planned = (Look(len(seeds)),)
+    if options.decide and scenario.expect and rounds == training.rounds:
+        planned = looks(len(seeds), options.decide)
     return Plan(
         case,
         shortened,
-        seeds_to_run(scenario.seeds, options.seeds),
+        seeds_to_run(seeds, planned[-1].seeds),
         references if rounds == training.rounds else {},
+        planned,
     )
 
 

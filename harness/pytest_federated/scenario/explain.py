@@ -117,7 +117,10 @@ def _allowed_keys(path: Key, data: Any) -> list[str]:
             field = _fields(model).get(part) if model else None
         model = _model_of(field, _at(data, path[: depth + 1], None)) if field else None
     names = list(_fields(model)) if model else []
-    return [*names[:-1], "matrix", *names[-1:]] if model is Scenario else names
+    if model is not Scenario:
+        return names
+    place = names.index("expect")
+    return [*names[:place], "matrix", *names[place:]]
 
 
 def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:

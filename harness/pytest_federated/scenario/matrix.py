@@ -18,7 +18,7 @@ MAX_PLACES = 2_000_000  # lines to remember, of all variants together
 
 
 # The keys of a scenario that cannot be varied.
-FIXED = ("matrix", "name", "schema", "expect", "tags", "description")
+FIXED = ("matrix", "name", "schema", "expect", "baseline", "tags", "description")
 
 
 def expand(document: Document) -> tuple[list[tuple[str, Document]], list[Problem]]:

@@ -12,8 +12,11 @@ from pydantic import Field, field_validator, model_validator
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.schema import Section, problem
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.schema import Data
+from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.training.algorithms.algorithm import algorithms
@@ -45,6 +48,16 @@ def _describe_seeds(schema: dict[str, Any]) -> None:
     schema["items"]["minimum"] = 0
 
 
+class BaselineMargin(Section):
+    """How a metric is compared with its baseline: `margin` is the least difference that matters."""
+
+    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _names_metrics(schema: dict[str, Any]) -> None:
+    schema["propertyNames"] = {"enum": metrics.names()}
+
+
 class Scenario(Section):
     """One federated workload and what is expected of it.
 
@@ -64,6 +77,9 @@ class Scenario(Section):
     training: Training
     seeds: Annotated[tuple[int, ...], Field(json_schema_extra=_describe_seeds)] = (0,)
     expect: Annotated[dict[str, Section], Choices(expectations)] = Field(default_factory=dict)
+    baseline: dict[str, BaselineMargin] = Field(
+        default_factory=dict, json_schema_extra=_names_metrics
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +113,21 @@ class Scenario(Section):
                     key,
                     f"got {kind(value)}; {name} has no use for it, as {reason}; leave it out, or "
                     "say null where a defaults.yaml has it",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _has_margins_of_what_is_compared(self) -> Scenario:
+        expected = (name for name in self.expect if name in metrics)
+        compared = list(dict.fromkeys([*always_measured(), *expected]))
+        for name in self.baseline:
+            if name not in metrics:
+                raise problem(f"baseline.{name}", suggest(name, compared))
+            if name not in compared:
+                raise problem(
+                    f"baseline.{name}",
+                    "is not compared, as nothing is expected of it; compared are "
+                    + ", ".join(compared),
                 )
         return self
 

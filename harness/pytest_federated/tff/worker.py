@@ -11,15 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import warnings
-from pathlib import Path
 from typing import IO, Any, Callable, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
+from pytest_federated.core.launch import launched
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
 from pytest_federated.tff.imports import log_level, missing
 from pytest_federated.tff.internals import worker_binary
@@ -194,9 +193,7 @@ def command(port: int) -> list[str]:
         raise RuntimeUnavailable(
             f"tensorflow-federated is incomplete: {binary} is missing; reinstall it"
         )
-    launcher = Path(__file__).with_name("launch.py")
-    python = [sys.executable, "-I", "-S"]
-    return [*python, str(launcher), str(os.getpid()), str(binary), f"--port={port}"]
+    return launched([str(binary), f"--port={port}"])
 
 
 def environment(threads: Optional[int]) -> dict[str, str]:

@@ -355,7 +355,7 @@ def test_a_cache_on_a_full_disk_costs_no_result(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("pytest_federated.running.store.write_text", full)
+    monkeypatch.setattr("pytest_federated.running.store.write_bytes", full)
     pytester.path.joinpath("scenarios").mkdir()
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")

@@ -107,9 +107,10 @@ def test_a_scenario_that_fails_is_compared_all_the_same(
     result = pytester.runpytest_inprocess(*arguments)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["accuracy 0.405 *, expected >= 0.88; accuracy, baseline 0.405*", "baselines: 1 worse"]
+        ["accuracy 0.405, expected >= 0.88; accuracy 0.405, baseline 0.9; *", "baselines: 1 worse"]
     )
-    assert recorded()["made"].reason == "worse than the baseline: accuracy, loss"
+    reason = "worse than the baseline: accuracy, accuracy_area, loss"
+    assert recorded()["made"].reason == reason
 
 
 def test_what_was_not_reached_is_counted(pytester: pytest.Pytester, made: FakeTrainings) -> None:
@@ -258,8 +259,8 @@ def test_everything_expected_is_shown_where_one_is_missed(
     result = pytester.runpytest_inprocess("scenarios")
     (line,) = [line for line in result.outlines if line.startswith("FAILED ")]
     missed = line.partition(" - ")[2]
-    result.stdout.fnmatch_lines(["accuracy 0.1 *; loss 0.9 *; best_accuracy 0.7 *"])
-    assert missed.startswith("accuracy 0.1 ")
+    result.stdout.fnmatch_lines(["accuracy 0.1, *; loss 0.9, *; best_accuracy 0.7, *"])
+    assert missed.startswith("accuracy 0.1, ")
     pairs = [(word, "FAIL") for word in ("accuracy", "loss", "best_accuracy")]
     for word, outcome in pairs:
         result.stdout.fnmatch_lines([f"{word} *{outcome}*"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from typing import Optional
 
 from tabulate import tabulate
 
+from pytest_federated.metrics.scales import Scale
 from pytest_federated.metrics.statistics import summarize
 
 
@@ -17,25 +17,24 @@ def figure(value: Optional[float], digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation (n - 1), as ``0.953 ± 0.012``."""
+def interval(values: Sequence[float], scale: Optional[Scale] = None) -> str:
+    """Mean and half the width of its 95 % interval, as ``0.953 ± 0.012``.
+
+    With the scale of a metric, an interval that would reach beyond its values is cut, as
+    ``0.953 (0.902 to 1)``. No other figure stands behind a ``±``.
+    """
     if not values:
         return "–"
     if not all(math.isfinite(v) for v in values):
         return "not finite"
-    mean = f"{statistics.fmean(values):.3f}"
-    return f"{mean} ± {statistics.stdev(values):.3f}" if len(values) > 1 else mean
-
-
-def interval(values: Sequence[float]) -> str:
-    """Mean and half the width of its 95 % interval, as ``0.953 ± 0.012``."""
-    if not values:
-        return "–"
-    if not all(math.isfinite(v) for v in values):
-        return "not finite"
-    summary = summarize(values)
-    mean = f"{summary.mean:.3f}"
-    return mean if summary.high is None else f"{mean} ± {summary.high - summary.mean:.3f}"
+    whole = summarize(values)
+    mean = f"{whole.mean:.3f}"
+    cut = whole if scale is None else whole.within(scale.low, scale.high)
+    if cut.low is None or cut.high is None or whole.high is None:
+        return mean
+    if cut != whole:
+        return f"{mean} ({cut.low:.3g} to {cut.high:.3g})"
+    return f"{mean} ± {whole.high - whole.mean:.3f}"
 
 
 def signed(value: Optional[float]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from pytest_federated.report.tables.cells import figure, spread
+from pytest_federated.metrics.scales import SCALES
+from pytest_federated.report.tables.cells import figure, interval
 from pytest_federated.report.tables.table import Table
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import Round
@@ -20,7 +21,7 @@ def by_round(result: Result) -> dict[int, list[Round]]:
 
 
 def round_table(result: Result) -> Table:
-    """The rounds: mean over seeds, and the spread of the accuracy.
+    """The rounds: mean over seeds, and the 95 % interval of the accuracy.
 
     With the clients that took part, where these are not the same number in all rounds.
     """
@@ -37,7 +38,7 @@ def round_table(result: Result) -> Table:
                 figure(statistics.fmean(train_losses)) if train_losses else "–",
                 f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
                 figure(statistics.fmean(losses)) if losses else "–",
-                spread([r.accuracy for r in done if r.accuracy is not None]),
+                interval([r.accuracy for r in done if r.accuracy is not None], SCALES["share"]),
             ]
         )
     clients = ["clients"] if differ else []

@@ -10,7 +10,7 @@ from pytest_federated.data.splits.partition import splits
 from pytest_federated.metrics.measure import headline as headline_metric
 from pytest_federated.metrics.measure import keys_in
 from pytest_federated.metrics.metric import spec_of
-from pytest_federated.report.tables.cells import figure, interval, spread
+from pytest_federated.report.tables.cells import figure, interval
 from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.report.tables.settings import participation_rows
 from pytest_federated.results.record import Result, Verdict
@@ -26,10 +26,10 @@ def summary_columns() -> list[str]:
 
 def headline(result: Result) -> str:
     """The result in a few words, behind a PASSED or FAILED."""
-    if result.status not in ("passed", "failed"):
+    if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
     metric = headline_metric()
-    return f"({metric.title} {spread(metric.by_seed(result))})"
+    return f"({metric.title} {interval(metric.by_seed(result), metric.spec.values)})"
 
 
 def summary_row(result: Result) -> list[str]:
@@ -57,7 +57,7 @@ def summary_row(result: Result) -> list[str]:
         ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)]),
         str(training["rounds"]),
         str(len(result.settings["seeds"])),
-        interval(headline_metric().by_seed(result)),
+        interval(headline_metric().by_seed(result), headline_metric().spec.values),
         _rounds_to_target(result),
         result.status,
     ]

@@ -34,10 +34,7 @@ def missed_line(verdict: Verdict) -> str:
 
 
 def _measured(verdict: Verdict) -> str:
-    if verdict.measured is None:
-        return verdict.note
-    shown = figure(verdict.measured)
-    return f"{shown} ± {figure(verdict.spread, 2)}" if verdict.spread is not None else shown
+    return verdict.note if verdict.measured is None else figure(verdict.measured)
 
 
 def _interval(verdict: Verdict) -> str:

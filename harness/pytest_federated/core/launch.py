@@ -1,4 +1,4 @@
-"""Becomes the worker, after asking the kernel to end it together with its parent.
+"""Becomes another program, after asking the kernel to end it together with its parent.
 
 Run as a script: ``launch.py PARENT_PID BINARY ARG...``. It is a process of its own because the
 request has to be made between fork and exec, and code in a forked copy of a process that runs
@@ -13,8 +13,13 @@ import sys
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
+def launched(command: list[str]) -> list[str]:
+    """Returns the command that starts a program which ends together with this process."""
+    return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]
+
+
 def main() -> None:
-    """Asks the kernel, checks that it was not too late, and becomes the worker."""
+    """Asks the kernel, checks that it was not too late, and becomes the program."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the request was in force

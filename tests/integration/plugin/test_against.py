@@ -1,0 +1,187 @@
+"""``--fed-against``: pairs of runs, with the code of a revision and with that of the working tree.
+
+The trainings are made up by the projects' own conftest.py, so that no test needs TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+SCENARIO = """\
+schema: 1
+name: {name}
+data: {{dataset: digits}}
+clients: {{count: 4}}
+model: {{kind: mlp, hidden: [16]}}
+training: {{rounds: 3}}
+seeds: [0, 1, 2]
+"""
+
+# The code of the project, which has a training's accuracy: that of its seed, and what it adds.
+CONFTEST = """\
+import os
+from pathlib import Path
+import pytest_federated.running.pipeline as pipeline
+from pytest_federated.training.history import Round, TrainingHistory
+
+def train(scenario, seed, *rest):
+    final = 0.8 + seed % 3 / 100 + {code}
+    with Path({log!r}).open("a") as log:
+        log.write(f"{{seed}}\\n")
+    rounds = [
+        Round(round=n, clients=4, held_examples=9, examples=9, train_loss=1.0, train_accuracy=0.5,
+              accuracy=value, loss=1 - value)
+        for n, value in enumerate((0.1, 0.5, final), start=1)
+    ]
+    return TrainingHistory(
+        seed=seed, rounds=tuple(rounds), client_examples=(5, 5, 5, 5), test_examples=1000
+    )
+
+pipeline.train_seed = train
+"""
+
+
+class Project:
+    """A git repository with a scenario, whose committed code trains as well as `train` says."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self._pytester = pytester
+        self.log = Path(tempfile.mkdtemp()) / "trained"
+        pytester.makeini("[pytest]\n")
+        self.scenario("made")
+        self.code("0")
+        self._git("init", "-q", "-b", "main")
+        self.commit()
+
+    def commit(self) -> None:
+        self._git("add", "-A")
+        self._git("commit", "-q", "-m", "one")
+
+    def _git(self, *arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *arguments], cwd=self._pytester.path, check=True)
+
+    def scenario(self, name: str) -> None:
+        file = self._pytester.path / f"scenarios/{name}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(SCENARIO.format(name=name))
+
+    def code(self, added: str) -> None:
+        """Has the working tree's code add this to each accuracy."""
+        text = CONFTEST.format(code=added, log=str(self.log))
+        (self._pytester.path / "conftest.py").write_text(text)
+
+    def trained(self) -> list[int]:
+        """The seeds that were trained since this was last asked."""
+        seeds = [int(line) for line in self.log.read_text().split()] if self.log.exists() else []
+        self.log.unlink(missing_ok=True)
+        return seeds
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        return self._pytester.runpytest_subprocess("scenarios", "--fed-against=main", *arguments)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> Project:
+    return Project(pytester)
+
+
+@pytest.mark.parametrize("processes", [[], ["-n2"]])
+def test_a_change_of_code_that_is_worse_fails(
+    pytester: pytest.Pytester, project: Project, processes: list[str]
+) -> None:
+    """No baseline is kept, and none is written; a second look takes ten seeds on both sides."""
+    project.code("-0.1")
+    result = project.run("--fed-no-cache", *processes)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "running the scenarios at main (*) to compare with ...",
+            "*difference (10 pairs, 95 %)*",
+            "accuracy *0.8* *0.7* *-0.1 (-0.1* to -0.*) *WORSE*",
+            "against main (*): 1 worse",
+            "  worse: made: accuracy 0.809 -> 0.709, *",
+        ]
+    )
+    assert {*project.trained()} == {*range(10)}
+    assert not (pytester.path / "scenarios/baselines").exists()
+
+
+@pytest.mark.parametrize(
+    ("added", "kind"),
+    [("0", "same"), ("0.1 + seed / 5000", "better"), ("seed % 2 / 50", "undecided")],
+)
+def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: str) -> None:
+    project.code(added)
+    result = project.run("--fed-no-cache")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"against main (*): 1 {kind}"])
+
+
+def test_what_both_sides_share_is_trained_once(project: Project) -> None:
+    """The code is the same, so the cache has the trainings by their key."""
+    project.run().assert_outcomes(passed=1)
+    assert project.trained() == [0, 1, 2]
+
+
+def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> None:
+    """The files of the working tree rule, and the old code does not know what this one names."""
+    project.scenario("added")
+    project.code("0 if scenario.name == 'made' else 1 / 0")
+    project.commit()
+    project.code("0")
+    result = project.run("--fed-no-cache")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["against main (*): 1 new, 1 same", "  new: added: *ZeroDivision*"])
+
+
+def test_a_revision_that_cannot_run_at_all_is_an_error(
+    pytester: pytest.Pytester, project: Project
+) -> None:
+    (pytester.path / "conftest.py").write_text("raise RuntimeError('broken at that commit')\n")
+    project.commit()
+    project.code("0")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --fed-against: pytest at main (*) ended with code 4: *broken at that commit*"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fed-against=mian"], "ERROR: --fed-against: got 'mian'; no such revision in *"),
+        (["--fed-baseline=check"], "*--fed-against compares with a revision, in place of *"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_before_anything_runs(
+    project: Project, arguments: list[str], said: str
+) -> None:
+    result = project.run(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([said])
+    assert not project.trained()
+
+
+def test_without_a_repository(pytester: pytest.Pytester, project: Project) -> None:
+    (pytester.path / ".git").rename(pytester.path / "no-git")
+    result = project.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --fed-against: not a git repository*"])
+
+
+def test_nothing_is_left_behind(
+    pytester: pytest.Pytester, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    project.run("--fed-report=out").assert_outcomes(passed=1)
+    assert [path.name for path in tmp_path.glob("pytest-federated-*")] == []
+    assert not (pytester.path / ".git/worktrees").exists()
+    record = json.loads((pytester.path / "out/records/made.json").read_text())
+    assert record["settings"]["seeds"] == [0, 1, 2]

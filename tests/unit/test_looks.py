@@ -1,0 +1,43 @@
+"""Looks: when a scenario is judged that gets more seeds until it is decided."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pytest_federated.expectations.bounds import Bounds, verdict_on
+from pytest_federated.expectations.looks import looks
+
+
+@pytest.mark.parametrize(
+    ("seeds", "most", "counts"),
+    [
+        (5, 20, [5, 10, 20]),
+        (5, 12, [5, 10, 12]),
+        (1, 20, [3, 6, 12, 20]),
+        (1, 2, [2]),
+        (5, 5, [5]),
+        (8, 4, [8]),
+    ],
+)
+def test_there_are_twice_as_many_seeds_at_each_look(
+    seeds: int, most: int, counts: list[int]
+) -> None:
+    planned = looks(seeds, most)
+    assert [look.seeds for look in planned] == counts
+    errors = [1 - look.confidence for look in planned]
+    assert sum(errors) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("mean", [0.895, 0.905])
+def test_looking_again_gives_no_more_wrong_verdicts(mean: float) -> None:
+    """Of a scenario just below or above its threshold, which is what takes most looks."""
+    rng, wrong, limits = np.random.default_rng(0), 0, Bounds(low=0.9)
+    good = "pass" if mean > 0.9 else "fail"
+    for _ in range(500):
+        values = rng.normal(mean, 0.05, 20).tolist()
+        for look in looks(5, 20):
+            verdict = verdict_on("loss", values[: look.seeds], limits, "", look.confidence)
+            if verdict.outcome != "inconclusive":
+                wrong += verdict.outcome != good
+                break
+    assert wrong / 500 <= 0.05
