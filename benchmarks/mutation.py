@@ -234,13 +234,16 @@ class Killer:
         if not pid:
             end_after(self.limit)
             quiet()
-            codes = dict(functions(compile(mutant.text, str(mutant.file), "exec")))
-            replace(self.held, [codes[mutant.function or ""]])
-            for item, following in zip(items, [*items[1:], None]):
-                run_item(item, following)
-                if session.testsfailed:
-                    os._exit(1)
-            os._exit(0)
+            try:
+                codes = dict(functions(compile(mutant.text, str(mutant.file), "exec")))
+                replace(self.held, [codes[mutant.function or ""]])
+                for item, following in zip(items, [*items[1:], None]):
+                    run_item(item, following)
+                    if session.testsfailed:
+                        os._exit(1)
+                os._exit(0)
+            finally:
+                os._exit(1)  # an error that pytest itself does not survive
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 

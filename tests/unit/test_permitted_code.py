@@ -12,6 +12,7 @@ import pytest
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.registry.concepts import concepts
+from pytest_federated.training.models.model import models
 from pytest_federated.user.functions import UserFunction, load, require
 from pytest_federated.user.installed import STANDARD, standard_names
 from pytest_federated.user.modules import own_folders
@@ -203,6 +204,7 @@ def test_what_conftest_registers_is_no_code_that_a_scenario_names(
     project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
+    monkeypatch.setattr(models, "_entries", models.entries())  # what it registers goes again
     (project / "conftest.py").write_text(
         "import pytest_federated\n"
         "@pytest_federated.model('registered')\n"

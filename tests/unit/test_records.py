@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.results.record import Compared, Result, Status, Verdict
 from pytest_federated.results.runs import read_runs
+from pytest_federated.results.select import select
 from pytest_federated.results.store import (
     LONGEST_NAME,
     count_records,
@@ -20,6 +21,8 @@ from pytest_federated.results.store import (
     natural,
     parse_result,
     read_result,
+    read_results,
+    record_file,
     with_earlier_figures,
     write_result,
 )
@@ -62,6 +65,7 @@ def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
 
 
 def test_what_is_about_this_session_is_not_in_the_record() -> None:
+    assert example_result().reused == 0
     compared = Compared(metric="loss", before=1.0, now=1.0, change="same", passed=True)
     one = example_result(reused=2, local_reason="here", compared=(compared,))
     assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
@@ -137,6 +141,26 @@ def test_what_did_not_run_now_has_the_figures_of_its_record(tmp_path: Path, stat
     assert with_earlier_figures(gone, tmp_path) == gone
 
 
+def test_the_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
+    gone = example_result(status="skipped", reason="why", histories=())
+    other = write_result(example_result("other"), tmp_path)
+    other.rename(record_file("tiny", tmp_path))
+    assert with_earlier_figures(gone, tmp_path) == gone
+
+
+def test_a_folder_without_records_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(FederatedError) as error:
+        read_results(tmp_path)
+    said = f"{tmp_path}/records: no records there; make some with --fed-report={tmp_path}"
+    assert str(error.value) == said
+
+
+def test_a_record_is_indented_text_in_any_alphabet(tmp_path: Path) -> None:
+    one = example_result(status="skipped", reason="größer", histories=())
+    lines = write_result(one, tmp_path).read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "{" and ' "reason": "größer",' in lines
+
+
 def test_what_ran_or_erred_keeps_its_own_figures(tmp_path: Path) -> None:
     write_result(example_result(accuracies=(0.1, 0.2)), tmp_path)
     for one in (
@@ -153,6 +177,27 @@ def test_what_is_no_record_is_named_with_the_reason(tmp_path: Path) -> None:
         parse_result(b"\xff", "a")
     with pytest.raises(FederatedError, match=r"^a: not a result record \(\('id',\): Field"):
         parse_result(b"{}", "a")
+
+
+# Selecting by name
+
+
+@pytest.mark.parametrize(
+    ("patterns", "names"),
+    [
+        ([], ["a[x=1]", "a[x=2]", "b"]),
+        (["a*"], ["a[x=1]", "a[x=2]"]),
+        (["b", "a[x=?]"], ["a[x=1]", "a[x=2]", "b"]),
+        (["a[x=1]"], ["a[x=1]"]),
+    ],
+)
+def test_results_are_selected_by_what_a_shell_would_expand(
+    patterns: list[str], names: list[str]
+) -> None:
+    results = [example_result(name) for name in ("a[x=1]", "a[x=2]", "b")]
+    assert [r.id for r in select(results, patterns)] == names
+    with pytest.raises(FederatedError, match=r"no scenario is named c\*; "):
+        select(results, [*patterns, "c*"])
 
 
 # Runs

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 import pytest
 from example_results import example_result, history
+from pydantic import TypeAdapter, ValidationError
 from pytest_federated.metrics.coverage import measured_clients
 from pytest_federated.metrics.measure import (
     Measure,
@@ -21,11 +22,12 @@ from pytest_federated.metrics.metric import Metric, NoValue, metrics, spec_of
 from pytest_federated.metrics.resolution import (
     Step,
     bytes_of,
+    constant,
     examples_by_client,
     rounds_between_evaluations,
     test_examples_of,
 )
-from pytest_federated.metrics.scales import SCALES
+from pytest_federated.metrics.scales import SCALES, ScaleName
 from pytest_federated.metrics.statistics import (
     Comparison,
     deviation_of,
@@ -91,6 +93,7 @@ def test_the_target_is_reached_by_what_equals_it() -> None:
     assert value("bytes_to_accuracy", one, target=0.5) == 22
     assert value("bytes_to_accuracy", one, target=0.4, direction="up") == 10
     assert value("rounds_to_accuracy", history([0.0]), target=0.0) == 1
+    assert value("rounds_to_accuracy", history([0.0, 0.5]), target=0.5) == 2
     with pytest.raises(NoValue, match="not reached"):
         value("rounds_to_accuracy", one, target=0.61)
     with pytest.raises(NoValue, match="bytes not measured"):
@@ -170,6 +173,7 @@ def test_how_many_clients_were_measured() -> None:
     assert of(840, 812, 830, clients=3400) == "812 to 840 of 3,400 clients"
     assert of(1, clients=2) == "1 of 2 clients"
     assert of(0, 1, clients=2) == "1 of 2 clients"
+    assert of(2, 1, clients=2) == "1 to 2 of 2 clients"
     assert of(2, clients=2) == of(0, clients=2) == of(clients=0) == ""
     some = [history([0.5], client_examples=(5,) * n) for n in (3, 4)]
     assert measured_clients(some, [(0.5,), (0.5,)]) == "1 of 4 clients"
@@ -186,6 +190,8 @@ def test_the_examples_that_clients_were_judged_on() -> None:
         [0.5], client_examples=(3, 20, 4), measured_clients=(2, 1), client_accuracy=(0.25, 0.55)
     )
     assert examples_by_client(some) == [4, 20]
+    below = one.model_copy(update={"client_accuracy": (0.55, 0.2)})
+    assert examples_by_client(below) is None
     # Six digits of a share: 1/3 is 0.333333.
     assert examples_by_client(history([0.5], client_examples=(3,), client_accuracy=(1 / 3,))) == [3]
 
@@ -294,6 +300,77 @@ def test_the_standard_error_of_a_share() -> None:
     for none_or_all in (0.0, 1.0):  # as if one of them were otherwise
         assert share(none_or_all, 100) == pytest.approx(math.sqrt(0.01 * 0.99 / 100))
     assert difference(0.3, 200) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused", "low", "high"),
+    [
+        ("share", [0, 1], [-0.001, 1.001], 0, 1),
+        ("difference", [-1, 1], [-1.001, 1.001], -1, 1),
+        ("count", [0, 1], [-1, 0.5], 0, math.inf),
+        ("positive count", [1], [0, 1.5], 1, math.inf),
+        ("positive", [1e-9, 1e9], [0, math.inf], 1e-6, math.inf),
+        ("not negative", [0, 1e9], [-1e-9, math.inf], 0, math.inf),
+        ("number", [-1e9, 1e9], [math.inf, math.nan], -math.inf, math.inf),
+    ],
+)
+def test_the_thresholds_of_a_scale(
+    name: ScaleName, allowed: list[float], refused: list[float], low: float, high: float
+) -> None:
+    scale = SCALES[name]
+    threshold: TypeAdapter[float] = TypeAdapter(scale.threshold)
+    assert [threshold.validate_python(value) for value in allowed] == allowed
+    for value in refused:
+        with pytest.raises(ValidationError):
+            threshold.validate_python(value)
+    assert (scale.low, scale.high) == (low, high)
+
+
+def test_a_step_is_shown_in_words() -> None:
+    assert [constant(size).text for size in (1, 2, 0.5)] == ["one", "2", "0.5"]
+
+
+def test_the_step_of_a_tenth_of_the_clients() -> None:
+    """Of ten clients that is one, of eleven two: the larger one's example, shared by two."""
+    step = spec_of("worst_tenth_accuracy").steps.step
+    sizes = (4, 8, *[2] * 9)
+    accuracies = (0.25, 0.125, *[1.0] * 9)
+    eleven = history([0.5], client_examples=sizes, client_accuracy=accuracies)
+    assert step(eleven, {}) == Step(1 / 16, 12)
+    ten = history([0.5], client_examples=sizes[:10], client_accuracy=accuracies[:10])
+    assert step(ten, {}) == Step(1 / 8, 8)
+
+
+def test_the_step_of_an_area() -> None:
+    step = spec_of("accuracy_area").steps.step
+    assert step(history([0.5]), {}) == step(history([0.5, 0.6]), {}) == Step(0.1, 10)
+    assert step(history([0.5, 0.6, 0.7]), {}) == Step(0.05, 10)
+    assert spec_of("accuracy").steps.step(history([0.5], test_examples=1), {}) == Step(1.0, 1)
+
+
+def test_personalized_accuracy_is_that_after_fine_tuning() -> None:
+    one = history([0.5], client_accuracy=(0.1, 0.2), personalized_accuracy=(0.5, 0.7))
+    assert value("personalized_accuracy", one) == pytest.approx(0.6)
+    assert value("client_accuracy", one) == pytest.approx(0.15)
+
+
+def test_a_measure_has_the_keys_of_its_expectation_where_it_is_asked_to() -> None:
+    one = example_result()
+    settings = {**one.settings, "expect": {"client_accuracy": {"personalized": True}}}
+    one = one.model_copy(update={"settings": settings})
+    assert expected_measure("client_accuracy").keys(one) == {"personalized": True}
+    assert Measure("client_accuracy").keys(one) == {}
+
+
+def test_the_bound_of_what_is_neither_better_nor_worse() -> None:
+    assert spec_of("dropped_clients").default_bound == "at_most"
+
+
+def test_a_resolution_is_a_width_of_which_the_variance_is_a_twelfth() -> None:
+    found = welch([0.5, 0.5], [0.6, 0.6], resolution=0.1)
+    error = math.sqrt(2 * 0.1**2 / 12 / 2)
+    half = found.high - found.difference
+    assert half == pytest.approx(4.30265 * error, rel=1e-4)  # Student's t, two degrees of freedom
 
 
 def test_which_scales_are_bounded() -> None:

@@ -6,14 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-import scipy.special
 from made_trainings import SCENARIO, FakeTrainings
 from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
-
-# Imported before pytester takes its snapshot of sys.modules: otherwise each run imports it anew.
-assert scipy.special
 
 
 def add(pytester: pytest.Pytester, *names: str) -> None:
