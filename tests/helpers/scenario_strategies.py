@@ -114,7 +114,9 @@ def _schema_of(model: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Any]]:
 def _object(draw: Draw, schema: dict[str, Any], defined: dict[str, Any]) -> dict[str, Any]:
     properties, required = schema["properties"], schema.get("required", ())
     optional = [key for key in properties if key not in required]
-    keys = [*required, *draw(st.lists(st.sampled_from(optional), unique=True, max_size=4))]
+    keys = [*required]
+    if optional:
+        keys += draw(st.lists(st.sampled_from(optional), unique=True, max_size=4))
     return {key: _value(draw, properties[key], defined) for key in keys}
 
 
@@ -148,6 +150,17 @@ def _choice(draw: Draw, plural: str) -> Any:
     if name in settings and sum(key in registry for key in settings) == 1:
         del settings["kind"]
     return settings
+
+
+def _mapping(draw: Draw, schema: dict[str, Any], defined: dict[str, Any]) -> dict[str, Any]:
+    if "properties" in schema:
+        return _object(draw, schema, defined)
+    names = schema.get("propertyNames", {}).get("enum", ["width", "depth"])
+    keys = draw(st.lists(st.sampled_from(names), unique=True, max_size=2))
+    values = schema.get("additionalProperties")
+    if not isinstance(values, dict):  # any
+        values = {"type": "integer"}
+    return {key: _value(draw, values, defined) for key in keys}
 
 
 def _number(draw: Draw, schema: dict[str, Any], _: Any) -> float:
@@ -186,11 +199,7 @@ def _text(draw: Draw, schema: dict[str, Any], _: Any) -> str:
 _WRITABLE = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="?")
 _ASCII = st.characters(max_codepoint=127)
 _OF_TYPE: dict[str, Callable[..., Any]] = {
-    "object": lambda draw, schema, defined: (
-        _object(draw, schema, defined)
-        if "properties" in schema
-        else draw(st.dictionaries(st.sampled_from(["width", "depth"]), st.integers(0, 9)))
-    ),
+    "object": _mapping,
     "number": _number,
     "integer": _integer,
     "array": _list,

@@ -191,8 +191,10 @@ CANNOT_SAY = {
     ),
     "numbers, lengths and names are compared": (
         r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"
-        r"no such variant|gives the same variant twice|is replaced by|cannot be trained by"
+        r"no such variant|^is not compared, as nothing is expected|"
+        r"gives the same variant twice|is replaced by|cannot be trained by"
     ),
+    "which modules are Python's": r"which is a part of Python;",
     "no epsilon can be promised": r"^no epsilon can be promised: (?!the aggregator)",
     "YAML is more than JSON": (
         r"^got -?\d+; must be text|"

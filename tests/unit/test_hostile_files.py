@@ -78,6 +78,8 @@ HOSTILE = {
             "a mapping": "? {a: 1}\n",
         }.items()
     },
+    "a key of two lines": ('"a\\nb\\e": 1\n', r"7: a\nb\x1b: unknown key; allowed: "),
+    "binary data as a key": ("? !!binary |\n  aGk=\n: 1\n", r"7: got aGk=\n as a key; keys are"),
     "no key": (": 1\n", "7: got null as a key; keys are text"),
     "null in matrix": ("matrix:\n  null: [1]\n", "8: matrix: got null as a key; keys are text"),
     "a list in expect": ("expect:\n  ? [a]\n  : {}\n", "8: expect: got a list as a key"),

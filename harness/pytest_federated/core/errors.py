@@ -42,7 +42,13 @@ class Problem:
             if self.line
             else f"{self.file}: "
         )
-        return f"{where}{self.key}: {self.message}" if self.key else f"{where}{self.message}"
+        key = printable(self.key)
+        return f"{where}{key}: {self.message}" if key else f"{where}{self.message}"
+
+
+def printable(text: str) -> str:
+    """Returns a text on one line, with escapes for what a terminal would not show."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class ScenarioError(FederatedError):

@@ -254,7 +254,7 @@ def _relations() -> Iterator[_Relation]:
         trait = entry.spec.has_test_set
         own_test_set = _one_of(datasets, [name])
         if isinstance(trait, str):  # a key that says so
-            says_so = {"not": {"enum": [None, False]}}
+            says_so = {"not": {"enum": [None, False, ""]}}
             own_test_set = {"allOf": [own_test_set, _having(((trait,), says_so))]}
         if trait:
             yield _Relation(

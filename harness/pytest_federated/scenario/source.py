@@ -17,7 +17,7 @@ from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.scanner import Scanner
 
-from pytest_federated.core.errors import Problem, ScenarioError
+from pytest_federated.core.errors import Problem, ScenarioError, printable
 
 Key = tuple[Union[str, int], ...]
 
@@ -383,5 +383,5 @@ class _Nodes:
 def _in_words(node: Node) -> str:
     if not isinstance(node, ScalarNode):
         return "a list" if isinstance(node, SequenceNode) else "a mapping"
-    text = " ".join(node.value.split()) or "null"
+    text = printable(node.value) or "null"
     return text if len(text) <= 60 else f"{text[:57]}..."
