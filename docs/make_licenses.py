@@ -66,11 +66,11 @@ def license_of(name: str, version: str) -> Optional[str]:
         return None
     if metadata["Version"] != version:
         return None
-    if stated := metadata["License-Expression"]:
+    if stated := metadata.get("License-Expression"):
         return str(stated)
     classifiers = metadata.get_all("Classifier") or []
     approved = [c[len(_OSI) :] for c in classifiers if c.startswith(_OSI)]
-    first = str(metadata["License"] or "").strip().partition("\n")[0]
+    first = str(metadata.get("License") or "").strip().partition("\n")[0]
     return "; ".join(approved) or (first if len(first) < 80 else "") or "not stated"
 
 

@@ -325,7 +325,7 @@ def test_figures_that_cannot_be_are_named(
 def test_false_alarms_are_as_rare_as_they_say(seeds: int, pairs: bool) -> None:
     """Over normal figures, accuracy and loss independent: the worst case for two tests."""
     rng = np.random.default_rng(0)
-    alarms, repeats = 0, 1000
+    alarms, repeats = 0, 300
     for _ in range(repeats):
         sides = [
             result(

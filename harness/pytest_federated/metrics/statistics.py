@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -143,14 +143,18 @@ def seeds_to_decide(
     """
     if summary.deviation is None:
         return None
-    distance = abs(summary.mean - threshold)
-    for count in range(summary.count, MOST_SEEDS + 1):
-        half = t_quantile((1 + confidence) / 2, count - 1) * summary.deviation / math.sqrt(count)
-        is_now = count == summary.count
-        room = 0.0 if is_now else t_quantile(ROOM, count - 1) / math.sqrt(count)
-        if half + room * summary.deviation < distance or (half == 0 and is_now):
-            return count - summary.count
-    return None
+    deviation, distance = summary.deviation, abs(summary.mean - threshold)
+
+    def reach(count: int, room: float) -> float:
+        quantiles = t_quantile((1 + confidence) / 2, count - 1) + room
+        return quantiles * deviation / math.sqrt(count)
+
+    if deviation == 0 or reach(summary.count, 0.0) < distance:
+        return 0
+    fewest = _fewest(
+        summary.count + 1, lambda count: reach(count, t_quantile(ROOM, count - 1)) < distance
+    )
+    return None if fewest is None else fewest - summary.count
 
 
 def pairs_to_decide(
@@ -173,14 +177,26 @@ def pairs_to_decide(
 
     """
     distance = abs(difference)
-    for count in range(pairs + 1, MOST_SEEDS + 1):
+
+    def is_decided(count: int) -> bool:
         error = deviation / math.sqrt(count)
-        spare = t_quantile(ROOM, count - 1) * error
-        is_same = distance + spare + t_quantile((1 + CONFIDENCE) / 2, count - 1) * error < margin
-        is_apart = distance - spare > max(margin, t_quantile(1 - level, count - 1) * error)
-        if is_same or is_apart:
-            return count - pairs
-    return None
+        room = t_quantile(ROOM, count - 1) * error
+        is_same = distance + room + t_quantile((1 + CONFIDENCE) / 2, count - 1) * error < margin
+        return is_same or distance - room > max(margin, t_quantile(1 - level, count - 1) * error)
+
+    fewest = _fewest(pairs + 1, is_decided)
+    return None if fewest is None else fewest - pairs
+
+
+def _fewest(first: int, is_enough: Callable[[int], bool]) -> Optional[int]:
+    """The fewest that are enough, where more are enough, too; None above `MOST_SEEDS`."""
+    low, high = first, MOST_SEEDS
+    if low > high or not is_enough(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
+    return low
 
 
 def welch(

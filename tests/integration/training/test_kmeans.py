@@ -192,5 +192,5 @@ def test_there_is_no_other_algorithm_to_compare_it_with() -> None:
 
 def test_a_scenario_finds_the_clusters_of_digits() -> None:
     result = pytest_federated.run(Scenario.model_validate(SCENARIO))
-    assert result.status == "passed"
+    assert result.status == "reported"  # nothing is expected of it
     assert 0.4 < result.accuracies[0] < 0.9

@@ -213,7 +213,11 @@ def test_a_round_without_clients_changes_nothing(execution: str) -> None:
         ({"algorithm": {"kind": "fedprox", "mu": 0.3}, "aggregator": "median"}, True),
     ],
 )
-def test_what_clients_do_is_traced_once(other: dict[str, Any], is_traced: bool) -> None:
+def test_what_clients_do_is_traced_once(
+    other: dict[str, Any], is_traced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that nothing is let go in between, whatever other tests have built.
+    monkeypatch.setattr("pytest_federated.training.engine.build._MAX_TRAINERS", 1000)
     data, model = federation([4, 5], 0), models.parse({"kind": "mlp", "hidden": [3]})
     one = {"algorithm": {"kind": "fedprox", "mu": 0.3}}
     trainer_for(model, Training.model_validate({"rounds": 1, **one}), data)
