@@ -81,6 +81,6 @@ def _distribution_of(top: str) -> Optional[str]:
     its_files = re.compile(rf"^{re.escape(top)}[/.]", re.MULTILINE)
     for distribution in distributions():
         if its_files.search(distribution.read_text("RECORD") or ""):
-            metadata: Any = distribution.metadata  # of no known type in Python 3.9
-            return f"{metadata['Name']}=={distribution.version}"
+            found: Any = distribution  # whose metadata has no known type in Python 3.9
+            return f"{found.metadata['Name']}=={distribution.version}"
     return None
