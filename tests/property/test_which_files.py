@@ -120,7 +120,7 @@ def build(root: Path, tree: dict[str, tuple[str, str]]) -> None:
 
 @pytest.mark.slow
 @settings(
-    max_examples=60,
+    max_examples=20,
     deadline=None,
     database=None,
     phases=[Phase.generate],

@@ -331,7 +331,7 @@ def test_two_sessions_at_once(project: Path, undisturbed: Path) -> None:
         "1 of 2 trainings unchanged" in o for o in outputs
     ) in (1, 4)
     assert_same(project, undisturbed)
-    assert "2 as before" in finished(project, "--fed-baseline=check")[1]
+    assert "2 same" in finished(project, "--fed-baseline=check")[1]
 
 
 @fault(
