@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 OURS = __name__.partition(".")[0]
 PACKAGE_FOLDERS = frozenset(("site-packages", "dist-packages"))  # Debian has the latter
@@ -81,5 +81,6 @@ def _distribution_of(top: str) -> Optional[str]:
     its_files = re.compile(rf"^{re.escape(top)}[/.]", re.MULTILINE)
     for distribution in distributions():
         if its_files.search(distribution.read_text("RECORD") or ""):
-            return f"{distribution.metadata['Name']}=={distribution.version}"
+            found: Any = distribution  # whose metadata has no known type in Python 3.9
+            return f"{found.metadata['Name']}=={distribution.version}"
     return None
