@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import pytest
@@ -132,8 +133,8 @@ def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rer
         return Settled(result, "new", why)
     if before.status in ("diverged", "errored", "not reached"):
         return Settled(result, "not compared", f"{before.status} there: {before.reason}")
-    own = _seeds(result)
-    seeds = seeds_to_run(own, max(SEEDS, session_options(config).decide or 0, len(own)))
+    most = max(SEEDS, session_options(config).decide or 0, len(result.seeds))
+    seeds = seeds_to_run(result.seeds, most)
 
     def on_all() -> Baseline:
         wider = revision.result_on_seeds(result.id, file, len(seeds))
@@ -154,16 +155,12 @@ def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
     """Writes the baseline of a result that passed, and of no other."""
     if result.status not in ("passed", "reported"):
         return Settled(result, "kept", f"the run is {result.status}")
-    seeds = seeds_to_run(_seeds(result), max(SEEDS, len(result.histories)))
-    of_all = rerun(seeds) if len(seeds) > len(result.histories) else result
+    seeds = seeds_to_run(result.seeds, max(SEEDS, len(result.seeds)))
+    of_all = rerun(seeds) if seeds != result.seeds else result
     if of_all.status == "diverged":
         return Settled(result, "kept", f"with more seeds, {of_all.reason}")
     is_new = write_baseline(_baseline(of_all), path)
     return Settled(result, "written" if is_new else "as before")
-
-
-def _seeds(result: Result) -> list[int]:
-    return [history.seed for history in result.histories]
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
@@ -217,7 +214,7 @@ def _looked_twice(
 ) -> tuple[Compared, ...]:
     """Compares as `look_twice`, under the options of the session."""
     session = session_options(config)
-    has_more = not set(reference.seeds) <= {*_seeds(result)}
+    has_more = not {*reference.seeds} <= {*result.seeds}
     return look_twice(
         result,
         reference.baseline,
@@ -261,15 +258,11 @@ def _stale(result: Result, baseline: Baseline, why: str, what: list[str]) -> Set
     failed = _failed(result, f"{why}: {listed}; --fed-baseline=update makes it anew")
     now = figures_of(result, without=timed())
     pairs = [
-        f"{name} {figure(_mean(before))} -> {figure(_mean(now[name]))}"
+        f"{name} {figure(fmean(before))} -> {figure(fmean(now[name]))}"
         for name, before in baseline.figures.items()
         if now.get(name)
     ]
     return Settled(failed, "stale", f"{listed}; {', '.join(pairs)}" if pairs else listed)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _way_out(baseline: Baseline) -> str:
