@@ -140,6 +140,62 @@ def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> Non
     result.stdout.fnmatch_lines(["against main (*): 1 new, 1 same", "  new: added: *ZeroDivision*"])
 
 
+def test_a_target_that_the_revision_does_not_reach_is_not_compared(
+    pytester: pytest.Pytester, project: Project
+) -> None:
+    """It is reached in every seed now, which is no mistake."""
+    file = pytester.path / "scenarios/made.yaml"
+    target = "expect: {rounds_to_accuracy: {target: 0.805, at_most: 3}}\n"
+    file.write_text(SCENARIO.format(name="made") + target)
+    project.code("0.006")
+    result = project.run("--fed-no-cache")
+    result.assert_outcomes(passed=1)
+    told = "rounds_to_accuracy not compared; it has no figure of every seed at main (*)"
+    result.stdout.fnmatch_lines(
+        ["against main (*): 1 incomplete", f"  incomplete: made: {told}; better loss *"]
+    )
+
+
+def test_a_default_that_the_code_has_now_is_a_change_to_be_judged(
+    pytester: pytest.Pytester, project: Project
+) -> None:
+    """With a baseline's file the scenario would be another one."""
+    registered = """
+import pytest_federated
+@pytest_federated.shift("own", of="labels")
+def own(y, holder, rng, *, strength: float = {default}):
+    return y
+"""
+    (pytester.path / "scenarios/made.yaml").write_text(
+        SCENARIO.format(name="made").replace("count: 4}", "count: 4, shift: [own]}")
+    )
+    conftest = pytester.path / "conftest.py"
+    trains = conftest.read_text()
+    conftest.write_text(trains + registered.format(default=0.1))
+    project.commit()
+    conftest.write_text(trains + registered.format(default=0.2))
+    result = project.run("--fed-no-cache")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["against main (*): 1 same"])
+
+
+def test_the_summary_of_a_job_is_that_of_the_session(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    project.run().assert_outcomes(passed=1)
+    assert summary.read_text().count("# ") == 1
+
+
+@pytest.mark.parametrize("processes", [[], ["-n2"]])
+def test_nothing_runs_where_scenarios_are_only_collected(
+    project: Project, processes: list[str]
+) -> None:
+    project.run("--collect-only", *processes)
+    assert not project.trained()
+
+
 def test_a_revision_that_cannot_run_at_all_is_an_error(
     pytester: pytest.Pytester, project: Project
 ) -> None:

@@ -235,6 +235,14 @@ def test_margins_say_what_matters(pytester: pytest.Pytester, updated: FakeTraini
     result.stdout.fnmatch_lines(["baselines: 1 same"])
 
 
+def test_a_margin_of_no_metric_is_no_margin(
+    pytester: pytest.Pytester, updated: FakeTrainings
+) -> None:
+    result = check(pytester, "--fed-margin=acuracy=0.2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["--fed-margin: got 'acuracy'; *; did you mean 'accuracy'?"])
+
+
 @pytest.mark.parametrize(
     ("section", "said"),
     [
