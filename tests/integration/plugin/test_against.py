@@ -91,7 +91,7 @@ def project(pytester: pytest.Pytester) -> Project:
     return Project(pytester)
 
 
-@pytest.mark.parametrize("processes", [[], ["-n2"]])
+@pytest.mark.parametrize("processes", [[], pytest.param(["-n2"], marks=pytest.mark.slow)])
 def test_a_change_of_code_that_is_worse_fails(
     pytester: pytest.Pytester, project: Project, processes: list[str]
 ) -> None:
@@ -114,7 +114,11 @@ def test_a_change_of_code_that_is_worse_fails(
 
 @pytest.mark.parametrize(
     ("added", "kind"),
-    [("0", "same"), ("0.1 + seed / 5000", "better"), ("seed % 2 / 50", "undecided")],
+    [
+        ("0", "same"),
+        pytest.param("0.1 + seed / 5000", "better", marks=pytest.mark.slow),
+        pytest.param("seed % 2 / 50", "undecided", marks=pytest.mark.slow),
+    ],
 )
 def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: str) -> None:
     project.code(added)
@@ -123,12 +127,14 @@ def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: s
     result.stdout.fnmatch_lines([f"against main (*): 1 {kind}"])
 
 
+@pytest.mark.slow
 def test_what_both_sides_share_is_trained_once(project: Project) -> None:
     """The code is the same, so the cache has the trainings by their key."""
     project.run().assert_outcomes(passed=1)
     assert project.trained() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> None:
     """The files of the working tree rule, and the old code does not know what this one names."""
     project.scenario("added")
@@ -140,6 +146,7 @@ def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> Non
     result.stdout.fnmatch_lines(["against main (*): 1 new, 1 same", "  new: added: *ZeroDivision*"])
 
 
+@pytest.mark.slow
 def test_a_target_that_the_revision_does_not_reach_is_not_compared(
     pytester: pytest.Pytester, project: Project
 ) -> None:
@@ -156,6 +163,7 @@ def test_a_target_that_the_revision_does_not_reach_is_not_compared(
     )
 
 
+@pytest.mark.slow
 def test_a_default_that_the_code_has_now_is_a_change_to_be_judged(
     pytester: pytest.Pytester, project: Project
 ) -> None:
@@ -232,6 +240,7 @@ def test_without_a_repository(pytester: pytest.Pytester, project: Project) -> No
     result.stderr.fnmatch_lines(["ERROR: --fed-against: not a git repository*"])
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(
     pytester: pytest.Pytester, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
