@@ -6,24 +6,16 @@ tests/integration/docs/test_documentation.py compares what is committed with wha
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+from pages import write_between
 from pytest_federated.metrics.metric import metrics, spec_of
-
-PAGE = Path(__file__).parent / "judging.md"
-BEGIN = "<!-- Made by docs/make_metrics.py from the registry; not edited by hand. -->"
-END = "<!-- End of what docs/make_metrics.py makes. -->"
 
 
 def main() -> None:
     """Writes the page into the folder named on the command line, or here."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE.parent
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    (folder / PAGE.name).write_text(
-        f"{before}{BEGIN}\n\n{_table()}\n\n{END}{after}", encoding="utf-8"
-    )
+    page = Path(__file__).parent / "judging.md"
+    write_between(page, Path(__file__).name, "the registry", _table())
 
 
 def _table() -> str:

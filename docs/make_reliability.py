@@ -11,11 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import write_between
 
-PAGE = Path(__file__).parent / "reliability.md"
-ROOT = PAGE.parent.parent
-BEGIN = "<!-- Made by docs/make_reliability.py from the tests; not edited by hand. -->"
-END = "<!-- End of what docs/make_reliability.py makes. -->"
+ROOT = Path(__file__).parent.parent
 
 
 class Faults:
@@ -34,12 +32,8 @@ class Faults:
 
 def main() -> None:
     """Writes the page into the folder named on the command line, or here."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE.parent
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    (folder / PAGE.name).write_text(
-        f"{before}{BEGIN}\n\n{_table()}\n\n{END}{after}", encoding="utf-8"
-    )
+    page = Path(__file__).parent / "reliability.md"
+    write_between(page, Path(__file__).name, "the tests", _table())
 
 
 def _table() -> str:

@@ -5,12 +5,35 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from pytest_federated.registry.choice import CHOICE
 from pytest_federated.registry.entry import Entry
 
 _WORDS = {"number": "a number", "integer": "an integer", "string": "text", "object": "a mapping"}
+
+
+def write_between(page: Path, script: str, source: str, text: str) -> None:
+    """Writes a page with `text` between the two lines that name the script which makes it.
+
+    It is written into the folder named on the command line, or where it is.
+
+    Args:
+        page: the committed page.
+        script: the name of the script.
+        source: what the script reads, as the first line says it: ``the registry``.
+        text: what the script makes.
+
+    """
+    begin = f"<!-- Made by docs/{script} from {source}; not edited by hand. -->"
+    end = f"<!-- End of what docs/{script} makes. -->"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else page.parent
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    written = f"{before}{begin}\n\n{text}\n\n{end}{after}"
+    (folder / page.name).write_text(written, encoding="utf-8")
 
 
 def as_entry(entry: Entry[Any, Any], example: str) -> str:

@@ -25,6 +25,19 @@ expect:
   accuracy: {at_least: 0.88}
 """
 
+# A conftest.py whose hooks stop scenarios of these names before, or after, they run.
+STOPPING_HOOKS = """
+import pytest
+def pytest_runtest_setup(item):
+    if item.name == "before":
+        raise OSError("no disk")
+    if item.name == "skipped":
+        pytest.skip("not on this machine")
+def pytest_runtest_teardown(item):
+    if item.name == "after":
+        raise OSError("no disk left")
+"""
+
 
 class FakeTrainings:
     """Trainings that were never run: the final accuracy of each seed is as set here.

@@ -18,7 +18,7 @@ from example_data import algorithm, federation
 from forked_programs import environment
 from processes import is_running, wait_until, worker_pids
 from pytest_federated.clients.participation import Participation
-from pytest_federated.core import launch
+from pytest_federated.core import parent
 from pytest_federated.tff.context import runtime
 from pytest_federated.training.loop import steps
 from pytest_federated.training.models.model import models
@@ -43,7 +43,7 @@ class Served:
             *(["--tls", str(tls)] if tls else []),
         ]
         self.process = subprocess.Popen(
-            [sys.executable, str(launch.__file__), str(os.getpid()), *serve],
+            [sys.executable, str(parent.__file__), str(os.getpid()), *serve],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -154,7 +154,7 @@ def baseline_of(
         return Baseline(
             baseline=2,
             id=result.id,
-            seeds=tuple(h.seed for h in result.histories),
+            seeds=result.seeds,
             figures=figures,
             keys={name: dict(of) for name, of in (keys or {}).items() if name in figures},
             test_examples=min((h.test_examples for h in result.histories), default=0),

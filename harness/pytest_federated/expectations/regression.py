@@ -142,13 +142,12 @@ def apart(result: Result, baseline: Baseline) -> str:
 
     Of one seed against another seed either may be better by chance, and nothing says by how much.
     """
-    seeds = [h.seed for h in result.histories]
-    one, two = ({seed: 0.0 for seed in of} for of in (baseline.seeds, seeds))
+    one, two = (dict.fromkeys(seeds, 0.0) for seeds in (baseline.seeds, result.seeds))
     if can_be_compared(one, two):
         return ""
     return (
-        f"the baseline has {_seeds(baseline.seeds)}, this run {_seeds(seeds)}: a single seed is "
-        "compared with the same seed only"
+        f"the baseline has {_seeds(baseline.seeds)}, this run {_seeds(result.seeds)}: a single "
+        "seed is compared with the same seed only"
     )
 
 
@@ -200,7 +199,7 @@ def _compared(
             metric=name, before=mean, margin=margin, change="worse", passed=False, note=missing
         )
     sign = _better(name, result.settings["expect"].get(name, {}))
-    now = dict(zip((h.seed for h in result.histories), figures))
+    now = dict(zip(result.seeds, figures))
     found = compare(before, now, sign=sign, margin=margin, step=step.size, level=level)
     worsening = -sign * found.difference if sign else abs(found.difference)
     change = "worse" if found.change == "differs" else found.change

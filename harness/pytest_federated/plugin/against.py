@@ -15,7 +15,7 @@ from typing import Any, Optional
 import pytest
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.core.launch import launched
+from pytest_federated.core.parent import ending_with_this
 from pytest_federated.plugin.options import session_options
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_result, record_file
@@ -115,10 +115,12 @@ class Against:
             options.append(f"-ocache_dir={Path(cache.mkdir('federated')).parents[1]}")
         inherited = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
         path = [*search_path(sys.path, root, tree), *inherited]
+        # The summary of a job on GitHub is that of this session alone.
+        variables = {k: v for k, v in os.environ.items() if k != "GITHUB_STEP_SUMMARY"}
         done = subprocess.run(
-            launched([sys.executable, "-c", _PYTEST, *options]),
+            ending_with_this([sys.executable, "-c", _PYTEST, *options]),
             cwd=inside if inside.is_dir() else tree,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+            env={**variables, "PYTHONPATH": os.pathsep.join(path)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -5,15 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import pytest
 from pydantic import ValidationError
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.expectations.baselines import (
     SEEDS,
     Baseline,
+    always_measured,
     baseline_file,
     baseline_of,
     changed,
@@ -32,6 +35,7 @@ from pytest_federated.expectations.regression import (
     timed,
     unmeasured,
 )
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.plugin.against import against
 from pytest_federated.plugin.options import session_options
 from pytest_federated.report.tables.cells import figure
@@ -105,7 +109,13 @@ def settle(config: pytest.Config, result: Result, beside: Path, rerun: Rerun) ->
             f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
             "--fed-baseline=update writes it anew"
         )
-    return _check(config, result, _Reference(baseline, baseline.seeds, lambda: baseline), rerun)
+    if keys := changed(_normal(baseline), trained_settings(result.settings)):
+        return _stale(result, baseline, "of another scenario", keys)
+    if names := unmeasured(result, baseline):
+        return _stale(result, baseline, "of other figures", names)
+    advice = "--fed-baseline=update adds it"
+    reference = _Reference(baseline, baseline.seeds, lambda: baseline, advice)
+    return _check(config, result, reference, rerun)
 
 
 class _Reference(NamedTuple):
@@ -115,16 +125,21 @@ class _Reference(NamedTuple):
         baseline: its figures.
         seeds: all that it can have.
         on_all: gets the figures of all these.
+        advice: what to do about a figure that it lacks.
 
     """
 
     baseline: Baseline
     seeds: Sequence[int]
     on_all: Callable[[], Baseline]
+    advice: str
 
 
 def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rerun) -> Settled:
-    """Compares a result with the same scenario at the revision of ``--fed-against``."""
+    """Compares a result with the same scenario at the revision of ``--fed-against``.
+
+    Settings may differ: a default that registered code has now is a change that is to be judged.
+    """
     revision = against(config)
     before = revision.result(result.id) if revision else None
     if revision is None or before is None or not before.histories:
@@ -132,8 +147,8 @@ def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rer
         return Settled(result, "new", why)
     if before.status in ("diverged", "errored", "not reached"):
         return Settled(result, "not compared", f"{before.status} there: {before.reason}")
-    own = _seeds(result)
-    seeds = seeds_to_run(own, max(SEEDS, session_options(config).decide or 0, len(own)))
+    most = max(SEEDS, session_options(config).decide or 0, len(result.seeds))
+    seeds = seeds_to_run(result.seeds, most)
 
     def on_all() -> Baseline:
         wider = revision.result_on_seeds(result.id, file, len(seeds))
@@ -141,29 +156,36 @@ def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rer
             raise FederatedError(
                 f"{result.id}: {revision.name} has no result on {len(seeds)} seeds"
             )
-        return _baseline(wider)
+        return _measured(wider)
 
-    return _check(config, result, _Reference(_baseline(before), seeds, on_all), rerun)
+    advice = f"it has no figure of every seed at {revision.name}"
+    return _check(config, result, _Reference(_measured(before), seeds, on_all, advice), rerun)
 
 
-def _baseline(result: Result) -> Baseline:
-    return baseline_of(result, without=timed(), keys=keys_of(result))
+def _measured(result: Result) -> Baseline:
+    """Returns the figures of a result that it has of every seed, be it a failed one.
+
+    Raises:
+        FederatedError: an accuracy or a loss is not finite.
+
+    """
+    figures = figures_of(result, without=timed())
+    lacking = [n for n, values in figures.items() if len(values) < len(result.histories)]
+    lacking = [name for name in lacking if name not in always_measured()]
+    return baseline_of(result, without=[*timed(), *lacking], keys=keys_of(result))
 
 
 def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
     """Writes the baseline of a result that passed, and of no other."""
     if result.status not in ("passed", "reported"):
         return Settled(result, "kept", f"the run is {result.status}")
-    seeds = seeds_to_run(_seeds(result), max(SEEDS, len(result.histories)))
-    of_all = rerun(seeds) if len(seeds) > len(result.histories) else result
+    seeds = seeds_to_run(result.seeds, max(SEEDS, len(result.seeds)))
+    of_all = rerun(seeds) if seeds != result.seeds else result
     if of_all.status == "diverged":
         return Settled(result, "kept", f"with more seeds, {of_all.reason}")
-    is_new = write_baseline(_baseline(of_all), path)
+    baseline = baseline_of(of_all, without=timed(), keys=keys_of(of_all))
+    is_new = write_baseline(baseline, path)
     return Settled(result, "written" if is_new else "as before")
-
-
-def _seeds(result: Result) -> list[int]:
-    return [history.seed for history in result.histories]
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
@@ -175,10 +197,10 @@ def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
 
 def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: Rerun) -> Settled:
     session, baseline = session_options(config), reference.baseline
-    if keys := changed(_normal(baseline), trained_settings(result.settings)):
-        return _stale(result, baseline, "of another scenario", keys)
-    if names := unmeasured(result, baseline):
-        return _stale(result, baseline, "of other figures", names)
+    if unknown := sorted(session.margin.keys() - {*metrics.names()}):
+        raise FederatedError(
+            f"--fed-margin: got {unknown[0]!r}; {suggest(unknown[0], metrics.names())}"
+        )
     if why := apart(result, baseline):
         why += f"; {_way_out(baseline)}"
         settled = _failed(result, f"not compared: {why}") if session.strict else result
@@ -193,7 +215,7 @@ def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: 
     others = "; ".join(changed(baseline.versions, result.versions))
     remarks = {
         "worse": ", ".join(map(_changed_text, by_change["worse"])),
-        "incomplete": new and f"{new} not compared; --fed-baseline=update adds it",
+        "incomplete": new and f"{new} not compared; {reference.advice}",
         "undecided": ", ".join(map(_undecided_text, by_change["undecided"])),
         "better": ", ".join(map(_changed_text, by_change["better"])),
         "since then": others,
@@ -217,7 +239,7 @@ def _looked_twice(
 ) -> tuple[Compared, ...]:
     """Compares as `look_twice`, under the options of the session."""
     session = session_options(config)
-    has_more = not set(reference.seeds) <= {*_seeds(result)}
+    has_more = not {*reference.seeds} <= {*result.seeds}
     return look_twice(
         result,
         reference.baseline,
@@ -261,15 +283,11 @@ def _stale(result: Result, baseline: Baseline, why: str, what: list[str]) -> Set
     failed = _failed(result, f"{why}: {listed}; --fed-baseline=update makes it anew")
     now = figures_of(result, without=timed())
     pairs = [
-        f"{name} {figure(_mean(before))} -> {figure(_mean(now[name]))}"
+        f"{name} {figure(fmean(before))} -> {figure(fmean(now[name]))}"
         for name, before in baseline.figures.items()
         if now.get(name)
     ]
     return Settled(failed, "stale", f"{listed}; {', '.join(pairs)}" if pairs else listed)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _way_out(baseline: Baseline) -> str:

@@ -413,10 +413,7 @@ def _store_folder(config: pytest.Config) -> Optional[Path]:
 
 def _threads() -> Optional[int]:
     """Returns, under xdist, each process's share of the cores; otherwise no limit."""
+    from pytest_federated.running.options import cores
+
     processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
-    if not processes:
-        return None
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, cores // int(processes))
+    return max(1, cores() // int(processes)) if processes else None

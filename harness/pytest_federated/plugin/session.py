@@ -150,7 +150,8 @@ class FederatedSession:
         from pytest_federated.core.errors import FederatedError
         from pytest_federated.plugin.against import against
 
-        if not (revision := against(self._config)):
+        revision = against(self._config)
+        if revision is None or self._config.option.collectonly:
             return
         self._config.add_cleanup(revision.close)
         if reporter := self._config.pluginmanager.get_plugin("terminalreporter"):
@@ -331,6 +332,8 @@ class FederatedSession:
         """Returns how many baselines came out how, and a line for each that is not as before."""
         if not self._baselines:
             return []
+        from pytest_federated.plugin.against import against
+
         counts = Counter(line.partition(": ")[0] for line in self._baselines)
         shown = [
             f"  {line}"
@@ -342,9 +345,9 @@ class FederatedSession:
             f" (judged together: {total}, false alarm in any: 5 % at most)" if total > 5 else ""
         )
         kinds = ", ".join(f"{n} {kind}" for kind, n in counts.items())
-        lines = [f"{self._compared_with()}: {kinds}{of_all}", *shown]
-        if self._compared_with() != "baselines":
-            return lines
+        if revision := against(self._config):
+            return [f"against {revision.name}: {kinds}{of_all}", *shown]
+        lines = [f"baselines: {kinds}{of_all}", *shown]
         if left := self._leftover_baselines():
             from pytest_federated.scenario.loader import shown_path
 
@@ -353,12 +356,6 @@ class FederatedSession:
             )
             lines += [f"  {shown_path(file, self._config.rootpath)}" for file in left]
         return lines
-
-    def _compared_with(self) -> str:
-        from pytest_federated.plugin.against import against
-
-        revision = against(self._config)
-        return f"against {revision.name}" if revision else "baselines"
 
     def _leftover_baselines(self) -> list[Path]:
         """Returns the baselines below pytest's arguments whose scenarios are gone."""

@@ -156,6 +156,11 @@ class Result(BaseModel):
         return bool(self.histories) or self.status == "errored"
 
     @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of its trainings."""
+        return tuple(history.seed for history in self.histories)
+
+    @property
     def accuracies(self) -> list[float]:
         """Final test accuracy of each seed that reached an evaluation."""
         return [h.evaluated[-1].accuracy or 0.0 for h in self.histories if h.evaluated]

@@ -14,7 +14,7 @@ from typing import Any, Optional
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache, datasets
 from pytest_federated.registry.choice import user_entries
-from pytest_federated.running.options import default_cache
+from pytest_federated.running.options import cores, default_cache
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.user import files as user_files
 from pytest_federated.user.functions import fingerprint_of, fingerprints
@@ -24,15 +24,18 @@ _PACKAGES = (
     *("tensorflow", "tensorflow-federated", "tensorflow-privacy", "keras", "numpy", "scipy"),
     *("scikit-learn", "mlxtend"),
 )
-# Variables of the environment that choose kernels, and so rounding; but for those of messages. How
-# many threads compute changes no figure.
+# Variables of the environment that choose kernels, and so rounding; but for those of messages.
 _VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "NPY_", "OPENBLAS_CORETYPE")
-_IRRELEVANT = ("TF_CPP_", "TF_NUM_", "ONEDNN_VERBOSE", "DNNL_VERBOSE")
+_IRRELEVANT = ("TF_CPP_", "ONEDNN_VERBOSE", "DNNL_VERBOSE")
 _INSTRUCTION_SETS = ("avx", "fma", "amx", "sse4", "f16c")  # as the names of the CPU's flags begin
 
 
 def ingredients(
-    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
+    scenario: Scenario,
+    seed: int,
+    workers: int = 1,
+    cache: Optional[Path] = None,
+    threads: Optional[int] = None,
 ) -> dict[str, Any]:
     """All that one training depends on, as JSON-ready data.
 
@@ -41,8 +44,9 @@ def ingredients(
     (default: the user's cache folder) and from the caches of other packages, the source of
     pytest-federated, of functions that the scenario names, and of files that registered something
     it chooses, the versions of packages and of Python, the CPU's instruction sets and the variables
-    in the environment that choose TensorFlow's and NumPy's kernels, and the number of TFF workers,
-    as sums are rounded by their order.
+    in the environment that choose TensorFlow's and NumPy's kernels, and the numbers of TFF workers
+    and of compute threads (default: one for each core), as sums are rounded by their order: those
+    of a convolution's gradient are shared out among threads.
     """
     settings = scenario.settings()
     model = [scenario.model] if scenario.model else []
@@ -53,6 +57,7 @@ def ingredients(
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
         "seed": seed,
         "workers": workers,
+        "threads": threads or cores(),
         "functions": [fingerprints(section) for section in sections],
         "files": [user_files.fingerprints(section) for section in sections],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
@@ -67,14 +72,18 @@ def ingredients(
 
 
 def training_key(
-    scenario: Scenario, seed: int, workers: int = 1, cache: Optional[Path] = None
+    scenario: Scenario,
+    seed: int,
+    workers: int = 1,
+    cache: Optional[Path] = None,
+    threads: Optional[int] = None,
 ) -> str:
     """What stands for one training: equal keys, equal histories, to the bit.
 
     Returns:
         64 hexadecimal digits.
     """
-    text = json.dumps(ingredients(scenario, seed, workers, cache), sort_keys=True)
+    text = json.dumps(ingredients(scenario, seed, workers, cache, threads), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

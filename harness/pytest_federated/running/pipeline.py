@@ -179,7 +179,7 @@ def submit(planned: Plan, options: Options) -> None:
         return
     for scenario in planned.scenarios:
         for seed in planned.first_seeds:
-            key = training_key(scenario, seed, cache=options.cache)
+            key = training_key(scenario, seed, cache=options.cache, threads=options.threads)
             if not (options.reuse and options.store.read(key)):
                 options.cluster.submit(scenario, seed, options)
 
@@ -290,7 +290,7 @@ def _history(
     if options.cluster is None:  # as the key depends on the data
         external.fetch(scenario.data.dataset, Cache(options.cache))
     workers = max(1, len(parse_addresses(options.workers)))
-    key = training_key(scenario, seed, workers, options.cache)
+    key = training_key(scenario, seed, workers, options.cache, options.threads)
     store = options.store
     if known := store.remembered(key):
         return known, True

@@ -18,7 +18,7 @@ import warnings
 from typing import IO, Any, Callable, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
-from pytest_federated.core.launch import launched
+from pytest_federated.core.parent import ending_with_this
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
 from pytest_federated.tff.imports import log_level, missing
 from pytest_federated.tff.internals import worker_binary
@@ -193,7 +193,7 @@ def command(port: int) -> list[str]:
         raise RuntimeUnavailable(
             f"tensorflow-federated is incomplete: {binary} is missing; reinstall it"
         )
-    return launched([str(binary), f"--port={port}"])
+    return ending_with_this([str(binary), f"--port={port}"])
 
 
 def environment(threads: Optional[int]) -> dict[str, str]:

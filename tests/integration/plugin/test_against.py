@@ -91,7 +91,7 @@ def project(pytester: pytest.Pytester) -> Project:
     return Project(pytester)
 
 
-@pytest.mark.parametrize("processes", [[], ["-n2"]])
+@pytest.mark.parametrize("processes", [[], pytest.param(["-n2"], marks=pytest.mark.slow)])
 def test_a_change_of_code_that_is_worse_fails(
     pytester: pytest.Pytester, project: Project, processes: list[str]
 ) -> None:
@@ -114,7 +114,11 @@ def test_a_change_of_code_that_is_worse_fails(
 
 @pytest.mark.parametrize(
     ("added", "kind"),
-    [("0", "same"), ("0.1 + seed / 5000", "better"), ("seed % 2 / 50", "undecided")],
+    [
+        ("0", "same"),
+        pytest.param("0.1 + seed / 5000", "better", marks=pytest.mark.slow),
+        pytest.param("seed % 2 / 50", "undecided", marks=pytest.mark.slow),
+    ],
 )
 def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: str) -> None:
     project.code(added)
@@ -123,12 +127,14 @@ def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: s
     result.stdout.fnmatch_lines([f"against main (*): 1 {kind}"])
 
 
+@pytest.mark.slow
 def test_what_both_sides_share_is_trained_once(project: Project) -> None:
     """The code is the same, so the cache has the trainings by their key."""
     project.run().assert_outcomes(passed=1)
     assert project.trained() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> None:
     """The files of the working tree rule, and the old code does not know what this one names."""
     project.scenario("added")
@@ -138,6 +144,64 @@ def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> Non
     result = project.run("--fed-no-cache")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["against main (*): 1 new, 1 same", "  new: added: *ZeroDivision*"])
+
+
+@pytest.mark.slow
+def test_a_target_that_the_revision_does_not_reach_is_not_compared(
+    pytester: pytest.Pytester, project: Project
+) -> None:
+    """It is reached in every seed now, which is no mistake."""
+    file = pytester.path / "scenarios/made.yaml"
+    target = "expect: {rounds_to_accuracy: {target: 0.805, at_most: 3}}\n"
+    file.write_text(SCENARIO.format(name="made") + target)
+    project.code("0.006")
+    result = project.run("--fed-no-cache")
+    result.assert_outcomes(passed=1)
+    told = "rounds_to_accuracy not compared; it has no figure of every seed at main (*)"
+    result.stdout.fnmatch_lines(
+        ["against main (*): 1 incomplete", f"  incomplete: made: {told}; better loss *"]
+    )
+
+
+@pytest.mark.slow
+def test_a_default_that_the_code_has_now_is_a_change_to_be_judged(
+    pytester: pytest.Pytester, project: Project
+) -> None:
+    """With a baseline's file the scenario would be another one."""
+    registered = """
+import pytest_federated
+@pytest_federated.shift("own", of="labels")
+def own(y, holder, rng, *, strength: float = {default}):
+    return y
+"""
+    (pytester.path / "scenarios/made.yaml").write_text(
+        SCENARIO.format(name="made").replace("count: 4}", "count: 4, shift: [own]}")
+    )
+    conftest = pytester.path / "conftest.py"
+    trains = conftest.read_text()
+    conftest.write_text(trains + registered.format(default=0.1))
+    project.commit()
+    conftest.write_text(trains + registered.format(default=0.2))
+    result = project.run("--fed-no-cache")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["against main (*): 1 same"])
+
+
+def test_the_summary_of_a_job_is_that_of_the_session(
+    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    project.run().assert_outcomes(passed=1)
+    assert summary.read_text().count("# ") == 1
+
+
+@pytest.mark.parametrize("processes", [[], ["-n2"]])
+def test_nothing_runs_where_scenarios_are_only_collected(
+    project: Project, processes: list[str]
+) -> None:
+    project.run("--collect-only", *processes)
+    assert not project.trained()
 
 
 def test_a_revision_that_cannot_run_at_all_is_an_error(
@@ -176,6 +240,7 @@ def test_without_a_repository(pytester: pytest.Pytester, project: Project) -> No
     result.stderr.fnmatch_lines(["ERROR: --fed-against: not a git repository*"])
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(
     pytester: pytest.Pytester, project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -155,7 +155,7 @@ def test_a_regression_fails_and_shows_both(
             "accuracy 0.405, baseline 0.9; accuracy_area 0.5763, baseline 0.7; loss 0.595, *",
             "scenarios/made.yaml::made (line 1)",
             "accuracy *>= 0.1 * pass*",
-            "metric *baseline *now *difference (10 pairs, 95 %) *matters from *verdict",
+            "metric *baseline *now *difference (10 pairs, 95 %) *margin *verdict",
             "accuracy *0.9 *0.405 *-0.495 (* to *) *0.01 *WORSE",
             "baselines: 1 worse",
             "  worse: made: accuracy 0.9 -> 0.405, accuracy_area *, loss 0.1 -> 0.595",
@@ -233,6 +233,14 @@ def test_margins_say_what_matters(pytester: pytest.Pytester, updated: FakeTraini
     result = check(pytester)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["baselines: 1 same"])
+
+
+def test_a_margin_of_no_metric_is_no_margin(
+    pytester: pytest.Pytester, updated: FakeTrainings
+) -> None:
+    result = check(pytester, "--fed-margin=acuracy=0.2")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["--fed-margin: got 'acuracy'; *; did you mean 'accuracy'?"])
 
 
 @pytest.mark.parametrize(

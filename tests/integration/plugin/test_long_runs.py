@@ -18,6 +18,7 @@ from pytest_federated import Options, Scenario, run
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
 from pytest_federated.running.fingerprint import training_key
+from pytest_federated.running.options import cores
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress
@@ -203,7 +204,8 @@ def test_a_training_depends_on_its_seed_and_the_environment(
 ) -> None:
     first = training_key(plain(), 0)
     keys = [first, training_key(plain(), 1)]
-    for name in ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "NPY_DISABLE_CPU_FEATURES"):
+    names = ("TF_ENABLE_ONEDNN_OPTS", "ONEDNN_MAX_CPU_ISA", "NPY_DISABLE_CPU_FEATURES")
+    for name in (*names, "TF_NUM_INTRAOP_THREADS"):
         monkeypatch.setenv(name, "0")
         keys.append(training_key(plain(), 0))
         monkeypatch.delenv(name)
@@ -212,11 +214,16 @@ def test_a_training_depends_on_its_seed_and_the_environment(
     assert len(set(keys)) == len(keys)
 
 
-def test_a_training_does_not_depend_on_messages_and_threads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_training_depends_on_its_threads() -> None:
+    """Gradients of convolutions are summed by thread; all cores are as many as there are."""
+    keys = {training_key(plain(), 0, threads=threads) for threads in (1, 2, 3)}
+    assert len(keys) == 3
+    assert training_key(plain(), 0) == training_key(plain(), 0, threads=cores())
+
+
+def test_a_training_does_not_depend_on_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     key = training_key(plain(), 0)
-    for name in ("TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "OMP_NUM_THREADS"):
         monkeypatch.setenv(name, "3")
     assert training_key(plain(), 0) == key
 

@@ -12,6 +12,7 @@ import pytest
 from example_results import example_result
 from faults import fault
 from forked_programs import Program
+from made_trainings import STOPPING_HOOKS
 from processes import pytest_run
 from pytest_federated.__main__ import main
 from pytest_federated.data.splits.partition import splits
@@ -191,18 +192,7 @@ def test_a_hook_that_stops_a_scenario_before_or_after_it_ran(
     pytester: pytest.Pytester, project: Any
 ) -> None:
     project("before", "skipped", "after")
-    hooks = """
-        import pytest
-        def pytest_runtest_setup(item):
-            if item.name == "before":
-                raise OSError("no disk")
-            if item.name == "skipped":
-                pytest.skip("not on this machine")
-        def pytest_runtest_teardown(item):
-            if item.name == "after":
-                raise OSError("no disk left")
-    """
-    pytester.makeconftest(hooks)
+    pytester.makeconftest(STOPPING_HOOKS)
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
     result.assert_outcomes(passed=1, errors=2, skipped=1)
     found = recorded()

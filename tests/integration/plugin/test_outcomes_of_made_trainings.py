@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from made_trainings import SCENARIO, FakeTrainings
+from made_trainings import SCENARIO, STOPPING_HOOKS, FakeTrainings
 from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
@@ -197,19 +197,7 @@ def test_the_summary_of_a_job_is_added_to_what_is_there(
 
 def test_hooks_before_and_after_a_scenario(pytester: pytest.Pytester, made: FakeTrainings) -> None:
     add(pytester, "before", "after", "skipped")
-    pytester.makeconftest(
-        """
-        import pytest
-        def pytest_runtest_setup(item):
-            if item.name == "before":
-                raise OSError("no disk")
-            if item.name == "skipped":
-                pytest.skip("not on this machine")
-        def pytest_runtest_teardown(item):
-            if item.name == "after":
-                raise OSError("no disk left")
-        """
-    )
+    pytester.makeconftest(STOPPING_HOOKS)
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
     result.assert_outcomes(passed=2, errors=2, skipped=1)
     found = recorded()

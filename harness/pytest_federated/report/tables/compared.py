@@ -10,7 +10,7 @@ def compared_columns(result: Result) -> list[str]:
     """The columns of `compared_rows`; they say how many pairs of seeds there are."""
     pairs = max((c.pairs for c in result.compared), default=0)
     of_pairs = f"{pairs} pairs, 95 %" if pairs > 1 else "95 %"
-    return ["metric", "baseline", "now", f"difference ({of_pairs})", "matters from", "verdict"]
+    return ["metric", "baseline", "now", f"difference ({of_pairs})", "margin", "verdict"]
 
 
 def compared_rows(result: Result) -> list[list[str]]:

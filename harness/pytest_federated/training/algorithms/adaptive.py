@@ -67,7 +67,8 @@ def fedadagrad(
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;
     the authors' code: google-research/federated, optimization/README.md, whose servers are Keras's.
     """
-    server = _adaptive(learning_rate, tau, beta_1, lambda v, square: v + square, step)
+    start = tau**2 if step == "paper" else 0.0
+    server = _adaptive(learning_rate, tau, beta_1, lambda v, square: v + square, start)
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
@@ -101,7 +102,9 @@ def fedadam(
         server = tff.learning.optimizers.build_adam(learning_rate, beta_1, beta_2, tau)
     else:
         server = _adaptive(
-            learning_rate, tau, beta_1, lambda v, square: beta_2 * v + (1 - beta_2) * square, step
+            *(learning_rate, tau, beta_1),
+            lambda v, square: beta_2 * v + (1 - beta_2) * square,
+            start=tau**2,
         )
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
@@ -137,16 +140,19 @@ def fedyogi(
             learning_rate, beta_1, beta_2, tau, initial_preconditioner_value=0.0
         )
     else:
-        server = _adaptive(learning_rate, tau, beta_1, second, step)
+        server = _adaptive(learning_rate, tau, beta_1, second, start=tau**2)
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-def _adaptive(learning_rate: float, tau: float, beta_1: float, second: _Second, step: str) -> Any:
-    """Lines 10 to 14 of the paper's algorithm 2; what TFF calls the gradient is the change, < 0."""
+def _adaptive(
+    learning_rate: float, tau: float, beta_1: float, second: _Second, start: float
+) -> Any:
+    """Lines 10 to 14 of the paper's algorithm 2, with v from `start`.
+
+    What TFF calls the gradient is the change with its sign turned.
+    """
     import tensorflow as tf
     import tensorflow_federated as tff
-
-    start = tau**2 if step == "paper" else 0.0
 
     def each(function: Callable[..., Any], like: Any, *structures: Any) -> Any:
         leaves = map(tf.nest.flatten, (like, *structures))
