@@ -60,8 +60,8 @@ def propose(
 
 
 def default_bounds() -> dict[str, list[str]]:
-    """The bounds of a scenario that expects nothing yet: on the metrics that every baseline has and
-    reports have a column for.
+    """The bounds of a scenario that expects nothing yet: of each metric that every baseline has and
+    that has a column in reports.
     """
     specs = {name: spec_of(name) for name in metrics.names()}
     return {

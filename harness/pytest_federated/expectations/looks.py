@@ -1,4 +1,4 @@
-"""Looks: after how many seeds a scenario is judged that may be run until it is decided.
+"""Looks: at how many seeds a scenario is judged, while seeds are added until it is decided.
 
 Whoever looks again and again until an interval leaves out a threshold finds one sooner or later. So
 the chance of error is shared out among the looks that are planned (the union bound, which needs

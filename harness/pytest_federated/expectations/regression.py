@@ -46,7 +46,7 @@ def compare_with_baseline(
     level: float = FALSE_ALARMS,
     margins: Mapping[str, float] = {},
 ) -> tuple[Compared, ...]:
-    """How each figure differs that both have: those of every baseline, and of expectations.
+    """How each figure that both have differs: those of every baseline, and of expectations.
 
     See `difference.compare`: seed by seed where both have two seeds or more in common. Of a single
     pair, a difference is worse beyond a tolerance: for a share three standard errors of a share of

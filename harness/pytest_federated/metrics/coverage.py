@@ -10,7 +10,7 @@ from pytest_federated.training.history import TrainingHistory
 
 
 def coverage(metric: Metric, histories: Sequence[TrainingHistory], keys: Mapping[str, Any]) -> str:
-    """Returns ``812 of 3,400 clients``, or nothing for a metric of all clients or none."""
+    """Returns ``812 of 3,400 clients``, empty for a metric of all clients or of none."""
     if metric.accuracies is None:
         return ""
     return measured_clients(histories, [metric.accuracies(h, keys) for h in histories])
@@ -19,7 +19,7 @@ def coverage(metric: Metric, histories: Sequence[TrainingHistory], keys: Mapping
 def measured_clients(
     histories: Sequence[TrainingHistory], accuracies: Sequence[Sequence[float]]
 ) -> str:
-    """Returns ``812 of 3,400 clients``, from each training's accuracies; nothing if of all.
+    """Returns ``812 of 3,400 clients``, from each training's accuracies; empty where these are all.
 
     The worst of some clients is no bound for the others, so whoever reads the figure has to know.
     Where seeds differ: ``812 to 840 of 3,400 clients``.

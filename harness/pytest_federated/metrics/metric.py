@@ -26,8 +26,8 @@ class Reference:
 
     Attributes:
         algorithm: the same scenario, trained by this algorithm; empty for a variant.
-        by_all: whether all clients then take part in every round, whoever does in the scenario, and
-            none of them straggles or attacks.
+        by_all: whether all clients take part in every round there, whatever the scenario says, and
+            none straggles or attacks.
         variant: another variant of the scenario's matrix, such as ``alpha=100``.
 
     """
@@ -62,8 +62,8 @@ class Metric(Spec):
         is_wall_time: whether it depends on the machine and its load: judged only on request, and in
             no baseline.
         is_in_every_baseline: whether baselines hold it though nothing is expected of it.
-        accuracies: gives the accuracies of single clients that it is made of, of which a history
-            may have those of some clients only (see `coverage`); None for any other metric.
+        accuracies: returns the accuracies of single clients behind a value, of which a history may
+            hold those of some clients only (see `coverage`); None for any other metric.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
 

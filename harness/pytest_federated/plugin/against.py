@@ -38,7 +38,7 @@ class Against:
     """
 
     def __init__(self, config: pytest.Config, revision: str, folder: Optional[str] = None) -> None:
-        """`folder` is that of another process, which starts it; otherwise a new one is made.
+        """`folder` is the one that xdist's controller made; without it a new one is made.
 
         Raises:
             FederatedError: this is no git repository, or it has no such revision.
@@ -84,7 +84,7 @@ class Against:
         return _result(scenario, folder)
 
     def tell(self, workerinput: dict[str, Any]) -> None:
-        """Tells one of xdist's processes where all is."""
+        """Tells one of xdist's processes where the folder is."""
         workerinput[_FOLDER] = str(self._folder)
 
     def close(self) -> None:

@@ -163,7 +163,7 @@ def _check_against(config: pytest.Config, result: Result, file: Path, rerun: Rer
 
 
 def _measured(result: Result) -> Baseline:
-    """Returns the figures of a result that it has of every seed, be it a failed one.
+    """Returns as a baseline the figures that a result, even a failed one, has of every seed.
 
     Raises:
         FederatedError: an accuracy or a loss is not finite.

@@ -1,6 +1,6 @@
-"""Which files pytest reads as scenario files, and which it does not though they seem to be some.
+"""Which files pytest reads as scenario files, and which it leaves out though they look like some.
 
-Every session asks for each file and folder: what is imported here is small.
+Every session asks about each file and folder, so this imports little.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def _values(schema: Schema) -> Schema:
 
 
 class _Relation(NamedTuple):
-    """What a document must be like `then`, `where` it is like that."""
+    """A document that matches `where` has to match `then`."""
 
     where: Schema
     then: Schema

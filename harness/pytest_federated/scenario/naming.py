@@ -29,7 +29,7 @@ def may_hold_scenarios(path: Path) -> bool:
 
 
 def is_misnamed_defaults(path: Path) -> bool:
-    """Returns whether a file is not named `DEFAULTS`, but as people may think that that is."""
+    """Returns whether a name may be meant as `DEFAULTS`, such as ``defaults.yml``."""
     return is_yaml(path) and path.stem.lower() == Path(DEFAULTS).stem and path.name != DEFAULTS
 
 

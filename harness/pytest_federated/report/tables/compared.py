@@ -30,7 +30,7 @@ def compared_rows(result: Result) -> list[list[str]]:
 
 
 def unlike_line(compared: Compared) -> str:
-    """What is not as in the baseline in a few words: ``accuracy 0.41, baseline 0.9``."""
+    """A metric that is not as in the baseline, in a few words: ``accuracy 0.41, baseline 0.9``."""
     if compared.before is None:
         return f"{compared.metric} {compared.note}"
     now = compared.note if compared.now is None else figure(compared.now)
