@@ -30,7 +30,6 @@ from pytest_federated.running.plan import plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.json_schema import json_schema
 from pytest_federated.scenario.loader import load_file
-from pytest_federated.training.aggregators.aggregator import aggregators
 from rich.console import Console
 from scenario_strategies import (
     Mutated,
@@ -106,22 +105,12 @@ def test_what_is_valid_is_read_described_and_written(valid: Valid) -> None:
             schema().validate(document)
         for case in cases:
             assert plan(case, Options()).trainings >= len(case.scenario.seeds)
-            written = _as_in_a_file(case)
+            written = case.scenario.settings()
             schema().validate(written)
             (folder / "f.yaml").write_bytes(as_yaml(written))
             (again,) = load_file(folder / "f.yaml", folder)
             assert again.scenario == case.scenario
             _describe(case)
-
-
-def _as_in_a_file(case: Case) -> dict[str, Any]:
-    """A scenario with all defaults written out, but for those that may not be asked for."""
-    settings = case.scenario.settings()
-    training = settings["training"]
-    is_unweighted = aggregators[training["aggregator"]["kind"]].spec.unweighted
-    if is_unweighted and training["algorithm"].get("weighting") != "uniform":
-        training["algorithm"].pop("weighting", None)
-    return settings
 
 
 def _describe(case: Case) -> None:

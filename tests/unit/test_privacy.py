@@ -428,3 +428,13 @@ def test_aggregators_without_weights_refuse_a_weighting(aggregator: Any) -> None
         with pytest.raises(ValidationError, match="it counts every client the same"):
             scenario(aggregator, "uniform", {"kind": "fedavg", "weighting": weighting})
     scenario("clipping", "uniform", {"kind": "fedavg", "weighting": "loss"})
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "mime_lite", "scaffold"])
+def test_settings_state_the_weighting_that_is_in_effect(algorithm: str) -> None:
+    stated = scenario("median", "uniform", known(algorithm)).settings()
+    assert stated["training"]["algorithm"]["weighting"] == "uniform"
+    assert Scenario.model_validate(stated).settings() == stated
+    weighted = scenario("clipping", "uniform", known(algorithm)).settings()
+    by_default = "uniform" if algorithm == "scaffold" else "examples"
+    assert weighted["training"]["algorithm"]["weighting"] == by_default
