@@ -136,7 +136,7 @@ def test_a_rerun_equals_its_baseline(pytester: pytest.Pytester, updated: FakeTra
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["baselines: 1 same"])
     again = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
-    again.stdout.fnmatch_lines(["baselines: 1 as before"])
+    again.stdout.fnmatch_lines(["baselines: 1 unchanged"])
     assert baseline(pytester).read_bytes() == before
     assert 'name="fed_baseline" value="same: made"' in (pytester.path / "out.xml").read_text()
 
@@ -323,7 +323,7 @@ def test_changed_settings_make_a_baseline_stale(
     result.stdout.fnmatch_lines(
         [
             "baseline of another scenario: training.batch_size was 20, is 7; training.rounds was "
-            "3, is 4; --fed-baseline=update makes it anew*",
+            "3, is 4; --fed-baseline=update rewrites it*",
             "baselines: 1 stale",
         ]
     )
@@ -377,7 +377,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
     [
         (
             lambda kept: kept.update(figures={}),
-            "*made.json: not a baseline; --fed-baseline=update writes it anew (figures: accuracy*)",
+            "*made.json: not a baseline; --fed-baseline=update rewrites it (figures: accuracy*)",
         ),
         (
             lambda kept: kept["figures"].update(accuracy=["nan"] * 10),
@@ -389,7 +389,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
         ),
         (
             lambda kept: kept["figures"].update(acuracy=[0.1] * 10),
-            "baseline of other figures: acuracy is not measured now; --fed-baseline=update makes*",
+            "baseline of other figures: acuracy is not measured now; --fed-baseline=update re*",
         ),
         (
             lambda kept: kept["figures"].update(accuracy=[-1, -2] * 5),
@@ -397,7 +397,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
         ),
         (
             lambda kept: kept.update(id="other"),
-            "*made.json: baseline of 'other', not of 'made'; --fed-baseline=update writes it anew",
+            "*made.json: baseline of 'other', not of 'made'; --fed-baseline=update rewrites it",
         ),
         (
             lambda kept: kept["settings"].clear(),
@@ -502,7 +502,7 @@ def test_one_seed_is_not_compared_with_another(
     result.assert_outcomes(**outcomes)
     reason = (
         "the baseline has seed 0, this run seed 1: a single seed is compared with the same seed "
-        "only; --fed-baseline=update makes the baseline anew"
+        "only; --fed-baseline=update rewrites the baseline"
     )
     result.stdout.fnmatch_lines(["baselines: 1 not compared", f"  not compared: made: {reason}"])
     if arguments:
@@ -520,7 +520,7 @@ def test_a_seed_that_the_baseline_lacks_says_what_to_do(
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.replace("[0, 1]", "[20]"))
     result = check(pytester)
     result.stdout.fnmatch_lines(["  not compared: made: the baseline has seeds 0, 1, *, this run*"])
-    result.stdout.fnmatch_lines(["*; --fed-seeds=2 runs another, --fed-baseline=update makes*"])
+    result.stdout.fnmatch_lines(["*; --fed-seeds=2 runs another, --fed-baseline=update rewrites*"])
     check(pytester, "--fed-seeds=2").stdout.fnmatch_lines(["baselines: 1 undecided"])
 
 

@@ -142,9 +142,7 @@ def test_the_limit_waits_for_an_import_and_then_interrupts(library: Path) -> Non
     assert _is_whole()
 
 
-def test_an_endless_import_is_interrupted(
-    library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_import_is_interrupted(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_IMPORT_SECONDS", 0.2)
     library.write_text("import time\ntime.sleep(30)\n")
     with pytest.raises(TimeLimitExceeded), signals.delivered(0.1):
@@ -308,7 +306,7 @@ except Exception as error:
                 "imported",
                 "KeyboardInterrupt",
                 "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
-                "cannot be done twice: start it anew",
+                "cannot be done twice: restart it",
             ],
         ),
     ],
