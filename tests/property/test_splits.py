@@ -166,9 +166,9 @@ def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None
     chosen = splits.parse({"kind": name, "min_examples": least, **keys})
     try:
         client = assign(chosen, pool, rng(data.draw(st.integers(0, 2**32))))
-    except DataError as bad:
+    except DataError as error:
         assert name not in EVEN
-        assert f"fewer than {least} of {len(pool.labels)} examples" in str(bad) or name == "inner"
+        assert f"fewer than {least} of {len(pool.labels)} examples" in str(error) or name == "inner"
         return
     assert client.shape == pool.labels.shape
     assert client.dtype == np.int64
@@ -444,38 +444,38 @@ def test_a_split_is_drawn_again_until_every_client_has_enough() -> None:
     ],
 )
 def test_too_few_examples(choice: Choice, examples: int, clients: int, message: str) -> None:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(splits.parse(choice), Pool(np.arange(examples) % 10, clients), rng())
-    assert str(bad.value) == message
+    assert str(error.value) == message
 
 
 def test_empty_clients_are_named_with_the_reason_and_what_to_do() -> None:
     """One label, which goes to one of three clients."""
     pool = Pool(np.zeros(100, np.int64), 3)
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(splits.parse({"kind": "dirichlet", "alpha": 1e-6}), pool, rng())
     assert re.fullmatch(
         r"the split dirichlet \(alpha 1e-06\) leaves client \d \(0\), client \d \(0\) with fewer "
         r"than 1 of 100 examples in each of 100 draws; use fewer clients.* a larger alpha",
-        str(bad.value),
+        str(error.value),
     )
 
 
 def test_many_short_clients_are_counted_after_the_first_five() -> None:
     pool = Pool(np.zeros(100, np.int64), 30)
     chosen = splits.parse({"kind": "dirichlet", "alpha": 1e-6, "min_examples": 2})
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(chosen, pool, rng())
-    assert str(bad.value).count("client ") == 5
-    assert "and 24 more with fewer than 2 of 100 examples" in str(bad.value)
-    assert str(bad.value).endswith("or a smaller min_examples")
+    assert str(error.value).count("client ") == 5
+    assert "and 24 more with fewer than 2 of 100 examples" in str(error.value)
+    assert str(error.value).endswith("or a smaller min_examples")
 
 
 def test_natural_clients_that_are_too_small_are_not_drawn_again() -> None:
     pool = Pool(np.zeros(20, np.int64), 3, np.repeat([0, 1, 2], [12, 5, 3]))
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(splits.parse({"kind": "natural", "min_examples": 4}), pool, rng())
-    assert str(bad.value) == (
+    assert str(error.value) == (
         "the split natural leaves client 2 (3) with fewer than 4 of 20 examples; use fewer clients "
         "or a smaller min_examples"
     )
