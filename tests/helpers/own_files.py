@@ -1,4 +1,4 @@
-"""Data sets of files that tests write into the current folder."""
+"""Data sets in files that tests write into the current folder."""
 
 from __future__ import annotations
 

@@ -460,8 +460,8 @@ def test_a_baseline_is_complete_or_refused(
     with pytest.raises(FederatedError) as refused:
         read_baseline(path)
     said = str(refused.value)
-    anew = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update writes it anew"
-    assert said.startswith(f"{anew} ({problem}")
+    message = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update rewrites it"
+    assert said.startswith(f"{message} ({problem}")
     assert "\n" not in said
 
 
@@ -529,7 +529,7 @@ def test_a_file_that_may_not_be_read_is_named_and_replaced(
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"{}", DEEP], ids=range(4))
-def test_a_damaged_baseline_is_written_anew(tmp_path: Path, text: bytes) -> None:
+def test_a_damaged_baseline_is_rewritten(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(text)
     one = baseline_of(result(GOOD))
