@@ -20,7 +20,8 @@ INTRODUCTION = """\
 <!-- Made by docs/make_datasets.py from the registry; not edited by hand. -->
 
 What `data.dataset` can be: a name, or a mapping such as `{kind: emnist, only_digits: false}` where
-a data set has keys. A scenario whose data is neither on the machine nor can be fetched is skipped,
+a data set has keys. All have the key `task: binary`: two labels, which a model predicts by [one
+output](models.md#what-is-predicted). A scenario whose data is neither on the machine nor can be fetched is skipped,
 with a line that says what to do; `--fed-strict` makes that a failure. What is downloaded is kept in
 the folder that `--fed-data-cache` names.
 
