@@ -91,7 +91,9 @@ def test_two_labels_of_which_a_model_predicts_one() -> None:
     import pandas as pd
 
     verdicts = np.where(HAS[:, 0] > 0, "well", "ill")
-    frame = pd.DataFrame(NUMBERS, columns=list("abcd")).assign(verdict=verdicts)
+    frame = pd.DataFrame(
+        {name: NUMBERS[:, i] for i, name in enumerate("abcd")} | {"verdict": verdicts}
+    )
     frame.to_csv("a.csv", index=False)
     frame.to_parquet("a.parquet")
     save("a.npz", x=NUMBERS, y=HAS[:, 0].astype(bool))

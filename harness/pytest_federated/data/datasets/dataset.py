@@ -16,8 +16,8 @@ from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
 # What the labels are: `label`, int32 (n,), one for each example; `binary`, the same, but 0 or 1,
-# which a model predicts by one output; `tokens`, int32 (n, t), one for each position, negative where
-# there is none (padding); `tags`, float32 or int8 (n, classes), 1 for each tag that an example has.
+# which a model predicts by one output; `tokens`, int32 (n, t), one for each position, negative
+# where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for each tag of an example.
 TaskKind = Literal["label", "binary", "tokens", "tags"]
 
 

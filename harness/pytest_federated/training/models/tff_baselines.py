@@ -159,5 +159,6 @@ def _image_size(shape: Shape, name: str) -> tuple[int, int, int]:
 def _check_rows(shape: Shape, kind: str, name: str) -> None:
     if shape.kind != kind or len(shape.input_shape) != 1:
         raise ModelError(
-            f"{name} takes rows (n,) with the task {kind}, not {shape.input_shape} with {shape.kind}"
+            f"{name} takes rows (n,) with the task {kind}, not {shape.input_shape} with the task "
+            f"{shape.kind}"
         )
