@@ -79,7 +79,7 @@ class Change:
         name: in the table.
         is_one: whether it should be caught.
         settings: that differ, by dotted key.
-        redrawn: streams that are drawn anew.
+        redrawn: streams that are drawn again.
         variables: of the environment of a process of its own.
 
     """

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("offline")
     "name", ["cifar100", "shakespeare", "stackoverflow", "celeba", "gldv2", "inaturalist"]
 )
 def test_the_message_without_a_network(name: str, tff: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataUnavailable) as bad:
+    with pytest.raises(DataUnavailable) as error:
         made(tmp_path, name)
-    said = str(bad.value)
+    said = str(error.value)
     assert said.startswith(f"{name} is not in the data cache")
     assert "\n" not in said
     if name in ("gldv2", "inaturalist"):

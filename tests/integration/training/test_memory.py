@@ -39,7 +39,7 @@ def test_the_oldest_models_are_let_go(monkeypatch: pytest.MonkeyPatch, execution
     assert model() is not None
     trained(4, execution)
     assert model() is None and len(build._trainers) == 2
-    assert trained(2, execution) == first, "which is built anew"
+    assert trained(2, execution) == first, "though it is built again"
 
 
 @pytest.fixture
