@@ -1,4 +1,4 @@
-"""Examples with one label, with a label for each position, and with tags."""
+"""Examples with one label, with a label at each position, and with tags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLASSES, LENGTH = 3, 4
 
 
 def federation(kind: TaskKind, sizes: list[int], seed: int = 0) -> FederatedData:
-    """Clients of the given sizes, with made data: tokens have padding, tags may be none."""
+    """Returns clients of these sizes with synthetic data; tokens have padding, tags may be 0."""
     rng = np.random.default_rng(seed)
     n = sum(sizes)
     x = rng.normal(size=(n, LENGTH)).astype(np.float32)
@@ -69,7 +69,7 @@ MODEL = {
 
 @pytest.mark.usefixtures("worker", "own_models")
 @pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
-def test_packed_is_standard(kind: TaskKind) -> None:
+def test_packed_equals_standard(kind: TaskKind) -> None:
     model = models.parse(MODEL[kind])
 
     @settings(
@@ -103,7 +103,7 @@ def test_packed_is_standard(kind: TaskKind) -> None:
 
 @pytest.mark.usefixtures("worker", "own_models")
 @pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
-def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
+def test_training_learns_and_is_judged_as_by_numpy(kind: TaskKind) -> None:
     data = federation(kind, [40, 60, 20])
     model = models.parse(MODEL[kind])
     training = Training.model_validate(
@@ -144,7 +144,7 @@ def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
 @pytest.mark.usefixtures("tff")
 @pytest.mark.parametrize("kind", ["label", "binary", "tokens", "tags"])
 @pytest.mark.parametrize("are_logits", [True, False])
-def test_loss_and_metrics_of_keras_and_of_functional_models_are_one(
+def test_keras_and_functional_models_have_the_same_loss_and_metrics(
     kind: TaskKind, are_logits: bool
 ) -> None:
     import tensorflow as tf
@@ -190,7 +190,7 @@ def test_recall_at_five_is_that_of_keras() -> None:
 
 
 @pytest.mark.usefixtures("tff")
-def test_padding_alone_has_no_loss() -> None:
+def test_padding_has_no_loss() -> None:
     import tensorflow as tf
 
     y, given = tf.fill((2, LENGTH), -1), tf.ones((2, LENGTH, CLASSES))
@@ -223,7 +223,7 @@ def test_labels_are_counted_without_padding() -> None:
         assert row.tolist() == data.train.y[own].sum(axis=0).tolist()
 
 
-def test_heterogeneity_leaves_clients_without_labels_out() -> None:
+def test_heterogeneity_leaves_out_clients_without_labels() -> None:
     counts = np.array([[3, 1], [0, 0], [1, 3]])
     found = measure(counts, sizes=np.array([5, 7, 9]))
     without = measure(counts[[0, 2]])
@@ -246,14 +246,14 @@ def test_shifts_of_labels_leave_padding_alone_and_refuse_tags() -> None:
 
 
 @pytest.mark.usefixtures("worker", "own_models")
-def test_a_whole_training_of_tokens() -> None:
+def test_a_training_of_tokens_has_a_history() -> None:
     data = federation("tokens", [8, 8])
     history = train(data, models.parse(MODEL["tokens"]), Training(rounds=1), 2, 0)
     assert history.client_examples == (8, 8)
     assert history.heterogeneity is not None and history.heterogeneity.largest == 8
 
 
-def test_a_label_is_what_a_shape_has_unless_it_says_otherwise() -> None:
+def test_a_shape_has_a_label_by_default() -> None:
     assert Shape((8, 8, 1), 10).output_shape == (10,)
     assert Shape((7,), 10, "tokens", (7,)).output_shape == (7, 10)
     assert Shape((7,), 2, "binary").output_shape == (1,)
