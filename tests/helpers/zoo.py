@@ -402,10 +402,10 @@ def growing(input_shape: Any, num_classes: int) -> Any:
 # Ends of a model, for tests of its outputs.
 
 
-def ending(input_shape: Any, num_classes: int, end: str) -> Any:
+def ending(input_shape: Any, output_shape: Any, end: str) -> Any:
     given, x = begin(input_shape)
     x = layers.Dense(6, "relu")(x)
-    return Model(given, ENDS[end](x, num_classes))
+    return Model(given, ENDS[end](x, output_shape[-1]))
 
 
 def ending_of_positions(input_shape: Any, num_classes: int, end: str) -> Any:

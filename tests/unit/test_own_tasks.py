@@ -16,7 +16,10 @@ from hypothesis.extra.numpy import arrays
 from paths import ROOT
 from pytest_federated import run
 from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.datasets.files.label_encoding import Tags, Tokens, coding
+from pytest_federated.data.federation import federate
+from pytest_federated.data.schema import Data, Partition
 from pytest_federated.scenario.schema import Scenario
 
 RNG = np.random.default_rng(0)
@@ -82,6 +85,54 @@ def test_tags_are_read_from_npz() -> None:
     np.testing.assert_array_equal(loaded.train.y, HAS)
     assert loaded.test is not None
     np.testing.assert_array_equal(loaded.test.y, HAS[:3])
+
+
+def test_two_labels_of_which_a_model_predicts_one() -> None:
+    import pandas as pd
+
+    verdicts = np.where(HAS[:, 0] > 0, "well", "ill")
+    frame = pd.DataFrame(
+        {name: NUMBERS[:, i] for i, name in enumerate("abcd")} | {"verdict": verdicts}
+    )
+    frame.to_csv("a.csv", index=False)
+    frame.to_parquet("a.parquet")
+    save("a.npz", x=NUMBERS, y=HAS[:, 0].astype(bool))
+    for keys in (
+        {"csv": "a.csv", "label": "verdict"},
+        {"parquet": "a.parquet", "label": "verdict"},
+        {"npz": "a.npz"},
+    ):
+        read = dataset(**keys, task="binary")
+        assert (read.task, read.num_classes) == ("binary", 2)
+        train = read.load(None).train
+        np.testing.assert_array_equal(train.y, HAS[:, 0])  # in the order of their names
+        assert train.y.dtype == np.int32
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_binary_task_has_two_labels(labels: int, in_tmp_path: Path) -> None:
+    save("a.npz", x=NUMBERS, y=np.arange(12) % labels)
+    with pytest.raises(DataError) as error:
+        dataset(npz="a.npz", task="binary")
+    assert str(error.value) == (
+        f"{in_tmp_path}/a.npz: array 'y': {labels} labels; data.dataset.task: binary is for two"
+    )
+
+
+@pytest.mark.parametrize(("name", "has"), [("wine", "3 labels"), ("digits", "10 labels")])
+def test_any_data_set_of_two_labels_can_be_binary(name: str, has: str) -> None:
+    partition = Partition.model_validate({"count": 3})
+    settings = Data.model_validate({"dataset": {"kind": "breast_cancer", "task": "binary"}})
+    data = federate(settings, partition, 0, Cache(Path()))
+    assert (data.task, data.num_classes, data.label_counts.shape) == ("binary", 2, (3, 2))
+    plain = Data.model_validate({"dataset": "breast_cancer"})
+    assert plain.model_dump()["dataset"] == {"kind": "breast_cancer"}
+    settings = Data.model_validate({"dataset": {"kind": name, "task": "binary"}})
+    with pytest.raises(DataError) as error:
+        federate(settings, partition, 0, Cache(Path()))
+    assert str(error.value) == (
+        f"data.dataset.task: got binary, which is for two labels; {name} has {has}"
+    )
 
 
 def test_tags_are_read_from_columns_of_tables(in_tmp_path: Path) -> None:

@@ -254,6 +254,9 @@ ENDS: list[tuple[TaskKind, str, Optional[str]]] = [
     *(("tags", end, "logits") for end in LOGITS),
     *(("tags", end, "probabilities") for end in SIGMOID),
     *(("tags", end, None) for end in ("hard sigmoid", "constant", "softmax by hand")),
+    *(("binary", end, "logits") for end in ("linear", "zeros", "relu", "tanh")),
+    *(("binary", end, "probabilities") for end in SIGMOID),
+    *(("binary", end, None) for end in ("hard sigmoid", "constant", "log softmax")),
 ]
 
 
@@ -262,7 +265,16 @@ def of_task(kind: TaskKind) -> tuple[str, Shape]:
     if kind == "tokens":
         return "ending_of_positions", Shape((5,), 3, kind, (5,), "int32")
     labels, dtype = ((3,), "int8") if kind == "tags" else ((), "int32")
-    return "ending", Shape((4, 4, 1), 3, kind, labels, label_dtype=dtype)
+    return "ending", Shape((4, 4, 1), 2 if kind == "binary" else 3, kind, labels, "float32", dtype)
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize("end", ["softmax", "softmax operation"])
+def test_a_softmax_of_one_output_is_refused(end: str) -> None:
+    _, shape = of_task("binary")
+    for stated in (None, "logits", "probabilities"):
+        with pytest.raises(ModelError, match="softmax, and a softmax of one output is always 1; e"):
+            adapter_for(model("ending", stated, end=end), shape)
 
 
 @pytest.mark.usefixtures("tff")
@@ -290,7 +302,8 @@ def test_the_outputs_of_a_model_are_detected(
     assert found.infers_probabilities == (outputs == "probabilities")
     assert not stated.infers_probabilities
     y = np.zeros((2, *shape.label_shape), shape.label_dtype)
-    output = np.full((2, *shape.output_shape), 0.25, np.float32) + np.eye(2, 3)[0] / 4
+    output = np.full((2, *shape.output_shape), 0.25, np.float32)
+    output += np.eye(2, shape.units)[0] / 4
     assert float(found.loss(y, output)) == float(stated.loss(y, output))
     other = "logits" if outputs == "probabilities" else "probabilities"
     with pytest.raises(ModelError, match=f"zoo:{function}: got 'outputs: {other}'; "):

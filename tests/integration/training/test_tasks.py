@@ -61,13 +61,14 @@ def own_models(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 MODEL = {
     "label": {"kind": "mlp", "hidden": [5]},
+    "binary": {"kind": "mlp", "hidden": [5]},
     "tokens": {"keras": "task_models:positions"},
     "tags": {"kind": "mlp", "hidden": [5]},
 }
 
 
 @pytest.mark.usefixtures("worker", "own_models")
-@pytest.mark.parametrize("kind", ["tokens", "tags"])
+@pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
 def test_packed_equals_standard(kind: TaskKind) -> None:
     model = models.parse(MODEL[kind])
 
@@ -101,7 +102,7 @@ def test_packed_equals_standard(kind: TaskKind) -> None:
 
 
 @pytest.mark.usefixtures("worker", "own_models")
-@pytest.mark.parametrize("kind", ["tokens", "tags"])
+@pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
 def test_training_learns_and_is_judged_as_by_numpy(kind: TaskKind) -> None:
     data = federation(kind, [40, 60, 20])
     model = models.parse(MODEL[kind])
@@ -125,6 +126,11 @@ def test_training_learns_and_is_judged_as_by_numpy(kind: TaskKind) -> None:
         loss = -np.log(own[real]).mean()
         accuracy = (given.argmax(-1) == y)[real].mean()
         guessing = np.bincount(y[real]).max() / real.sum()
+    elif kind == "binary":
+        logits = given[:, 0]
+        loss = (np.log1p(np.exp(-np.abs(logits))) + np.maximum(logits, 0) - logits * y).mean()
+        accuracy = ((logits > 0) == y).mean()
+        guessing = max(y.mean(), 1 - y.mean())
     else:
         loss = (np.log1p(np.exp(-np.abs(given))) + np.maximum(given, 0) - given * y).mean()
         best = np.argsort(-given, axis=-1)[:, :1]  # of three tags: the better half
@@ -136,7 +142,7 @@ def test_training_learns_and_is_judged_as_by_numpy(kind: TaskKind) -> None:
 
 
 @pytest.mark.usefixtures("tff")
-@pytest.mark.parametrize("kind", ["label", "tokens", "tags"])
+@pytest.mark.parametrize("kind", ["label", "binary", "tokens", "tags"])
 @pytest.mark.parametrize("are_logits", [True, False])
 def test_keras_and_functional_models_have_the_same_loss_and_metrics(
     kind: TaskKind, are_logits: bool
@@ -154,15 +160,15 @@ def test_keras_and_functional_models_have_the_same_loss_and_metrics(
         given = tf.keras.activations.get(task.activation)(given)
         same: Any = keras_loss(task, False)(y, given)
         assert float(same) == pytest.approx(float(loss), rel=1e-4)
-    metric: Any = keras_accuracy(task)
-    start, update, finish = functional_metrics(task)
+    metric: Any = keras_accuracy(task, are_logits)
+    start, update, finish = functional_metrics(task, are_logits)
     state = start()
     for part in (slice(0, 4), slice(4, 11)):
         metric.update_state(y[part], given[part])
         output = tff.learning.models.BatchOutput(loss, given[part], tf.shape(given[part])[0])
         state = update(state, y[part], output)
     figures = finish(state)
-    right, counted = (n.numpy() for n in task.hits(y, given))
+    right, counted = (n.numpy() for n in task.hits(y, given, are_logits))
     assert not (right & ~counted).any()
     share = right.sum() / counted.sum()
     assert float(metric.result()) == float(figures["accuracy"]) == pytest.approx(share)
@@ -179,7 +185,7 @@ def test_recall_at_five_is_that_of_keras() -> None:
     given = rng.random((50, 20)).astype(np.float32)
     theirs = tf.keras.metrics.Recall(top_k=5)
     theirs.update_state(y, given)
-    right, counted = task_of("tags").hits(tf.constant(y), tf.constant(given))
+    right, counted = task_of("tags").hits(tf.constant(y), tf.constant(given), False)
     assert np.sum(right) / np.sum(counted) == pytest.approx(float(theirs.result()))
 
 
@@ -250,4 +256,5 @@ def test_a_training_of_tokens_has_a_history() -> None:
 def test_a_shape_has_a_label_by_default() -> None:
     assert Shape((8, 8, 1), 10).output_shape == (10,)
     assert Shape((7,), 10, "tokens", (7,)).output_shape == (7, 10)
+    assert Shape((7,), 2, "binary").output_shape == (1,)
     assert Shape((7,), 10, "tags", (10,)).activation("probabilities") == "sigmoid"

@@ -133,8 +133,8 @@ class _FedRecon(Algorithm):
         def metrics(by_positions: bool) -> list[Any]:
             task = adapter.shape.task
             return [
-                keras_accuracy(task),
-                keras_mean_loss(task, adapter.loss, by_positions),
+                keras_accuracy(task, adapter.gives_logits),
+                keras_mean_loss(task, adapter.loss, adapter.gives_logits, by_positions),
                 tff.learning.metrics.NumExamplesCounter("num_examples"),
             ]
 
