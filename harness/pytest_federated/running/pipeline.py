@@ -16,7 +16,7 @@ from pytest_federated.expectations.ending_early import certain
 from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.expectations.looks import Look
 from pytest_federated.results.record import Result, Status, Verdict
-from pytest_federated.running.fingerprint import training_key
+from pytest_federated.running.fingerprint import state_key, training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
 from pytest_federated.running.options import Options
 from pytest_federated.running.plan import Plan, plan
@@ -297,13 +297,16 @@ def _history(
     with store.claim(key):
         if options.reuse and (known := store.read(key)):
             return known, True
-        checkpoints = store.checkpoints(key, scenario_id, seed, options.checkpoint_every)
+        states = state_key(scenario, seed, workers, options.cache, options.threads)
+        checkpoints = store.checkpoints(
+            states, scenario_id, seed, options.checkpoint_every, keeps_last=options.resume
+        )
         if checkpoints and not options.resume:
             checkpoints.clear()
         history = train_seed(scenario, seed, options, observer, checkpoints)
         if not _is_cut_off(history, scenario):
             store.add(key, history)
-        store.clear_checkpoints(scenario_id, seed)
+        store.clear_checkpoints(scenario_id, seed, except_key=states if options.resume else "")
     return history, False
 
 
