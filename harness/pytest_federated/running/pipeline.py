@@ -69,7 +69,7 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
     Raises:
         FederatedError: as `run`.
     """
-    options = _timing(planned.case.scenario, options)
+    options = _anew(planned.case.scenario, options)
     submit(planned, options)
     early_stop = _early_stop(planned, options)
     done = _Done(references={name: [] for name in planned.compared})
@@ -214,17 +214,22 @@ def train_seed(
             observer,
             checkpoints,
             scenario.clients.participation,
+            options.keep_models,
         )
     except (TimeLimitExceeded, KeyboardInterrupt):
         shutdown()  # the worker is still busy, or only half started
         raise
 
 
-def _timing(scenario: Scenario, options: Options) -> Options:
-    """Returns options that reuse nothing where time is judged: what is reused took no time."""
-    if options.benchmark and has_wall_time(scenario.expect):
+def _anew(scenario: Scenario, options: Options) -> Options:
+    """Returns options that reuse nothing where time is judged or models are kept.
+
+    What is reused took no time, and left no model.
+    """
+    options = replace(options, benchmark=options.benchmark and has_wall_time(scenario.expect))
+    if options.benchmark or options.keep_models:
         return replace(options, reuse=False, store=options.store.without_memory())
-    return replace(options, benchmark=False)
+    return options
 
 
 def _early_stop(planned: Plan, options: Options) -> Optional[EarlyStop]:

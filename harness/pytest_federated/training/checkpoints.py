@@ -24,8 +24,8 @@ class Checkpoints(Observer):
     """The checkpoints of one training, in a folder of their own, named by the key of its states.
 
     One is written when it is due, where the training is cut off and, if it is to be kept, when it
-    ends. They are written by TFF's `FileProgramStateManager`, each under another name first, so that
-    a reader sees it whole or not at all.
+    ends. They are written by TFF's `FileProgramStateManager`, each under another name first, so
+    that a reader sees it whole or not at all.
     """
 
     def __init__(self, folder: Path, every: Optional[int] = None, keeps_last: bool = False) -> None:
@@ -37,8 +37,8 @@ class Checkpoints(Observer):
         self._at = time.monotonic()
         self._latest: Optional[Progress] = None
 
-    def latest(self, like: Any, rounds: int) -> Optional[Progress]:
-        """Reads the newest whole checkpoint of at most so many rounds; None if there is none.
+    def latest(self, like: Any, most: int) -> Optional[Progress]:
+        """Reads the newest whole checkpoint of at most `most` rounds; None if there is none.
 
         Its state has the structure of `like`. Those that cannot be read are removed.
         """
@@ -50,7 +50,7 @@ class Checkpoints(Observer):
             versions = asyncio.run(manager.get_versions()) or []
         except (OSError, tf.errors.OpError):  # a folder that cannot be made or read holds none
             return None
-        for version in sorted((v for v in versions if v <= rounds), reverse=True):
+        for version in sorted((v for v in versions if v <= most), reverse=True):
             try:
                 text, *leaves = asyncio.run(manager.load(version, structure))
                 written = json.loads(text)

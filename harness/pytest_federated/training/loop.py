@@ -48,6 +48,7 @@ def train(
     observer: Observer = Observer(),  # noqa: B008  # does nothing
     checkpoints: Optional[Checkpoints] = None,
     participation: Optional[Participation] = None,
+    keeps_model: bool = False,
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
@@ -61,6 +62,7 @@ def train(
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
         participation: how clients are drawn, drop out, straggle and attack; by default none do.
+        keeps_model: whether the history has the final model, if there is one for all clients.
 
     Returns:
         The history; where the training diverged it ends with the round in which it did.
@@ -125,6 +127,9 @@ def train(
             if has_model
             else _figures_of_clients(trainer, so_far, data, training)
         )
+        if has_model and keeps_model:
+            weights = trainer.algorithm.weights(so_far.state)
+            final["model"] = trainer.adapter.final_model(weights)
     history = TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
