@@ -20,9 +20,10 @@ INTRODUCTION = """\
 <!-- Made by docs/make_datasets.py from the registry; not edited by hand. -->
 
 What `data.dataset` can be: a name, or a mapping such as `{kind: emnist, only_digits: false}` where
-a data set has keys. A scenario whose data is neither on the machine nor can be fetched is skipped,
-with a line that says what to do; `--fed-strict` makes that a failure. What is downloaded is kept in
-the folder that `--fed-data-cache` names.
+a data set has keys. All have `task: binary`, for two labels that a model predicts by
+[one output](models.md#what-is-predicted). A scenario whose data is neither on the machine nor can
+be fetched is skipped, with a line that says what to do; `--fed-strict` makes that a failure. What
+is downloaded is kept in the folder that `--fed-data-cache` names.
 
 Data sets with natural clients (writers, forms, roles) can be split by them, see
 [`natural`](splits.md#natural), [`group_natural`](splits.md#group_natural) and

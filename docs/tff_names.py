@@ -72,15 +72,15 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "add_debug_measurements": ("", "figures to debug an aggregator by, for which no record is"),
         "add_debug_measurements_with_mixed_dtype": ("", "the same"),
         "compression_aggregator": _aggregator(
-            "compression", "composed anew, as it rounds at random"
+            "compression", "composed again, as it rounds at random"
         ),
         "ddp_secure_aggregator": _aggregator(
             "{kind: distributed_dp, noise_multiplier: 1.0}",
-            "composed anew, as its noise is drawn from the clock",
+            "composed again, as its noise is drawn from the clock",
         ),
         "dp_aggregator": _aggregator(
             "{kind: dp, noise_multiplier: 1.0}",
-            "composed anew, with noise from the scenario's seed",
+            "composed again, with noise from the scenario's seed",
         ),
         "robust_aggregator": _aggregator("robust"),
         "secure_aggregator": _aggregator("secure"),

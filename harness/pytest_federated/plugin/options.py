@@ -247,7 +247,7 @@ SWITCHES = (
     ),
     Switch("--fed-no-user-code", "refuse scenario files that name code (module:function)"),
     Switch("--fed-no-cache", "run trainings again that have not changed since they were run"),
-    Switch("--fed-benchmark", "judge expectations of wall time, too; trains them anew"),
+    Switch("--fed-benchmark", "judge expectations of wall time, too; trains them again"),
     Switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail"),
     Switch("--fed-resume", "go on from the last checkpoint, also with more rounds than before"),
 )

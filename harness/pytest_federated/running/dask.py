@@ -166,7 +166,7 @@ def _train_there(
         if differing := [name for name in expected if here.get(name) != expected[name]]:
             raise RuntimeUnavailable(
                 f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "
-                "same files and packages there, and start its Dask worker anew"
+                "same files and packages there, and restart its Dask worker"
             )
         history = train_seed(scenario, seed, options)
         return history.model_dump(mode="json"), history.model

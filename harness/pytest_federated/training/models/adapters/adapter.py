@@ -26,12 +26,14 @@ class ModelAdapter(abc.ABC):
 
     Attributes:
         shape: the shapes and types of the data.
+        gives_logits: whether its outputs are logits, not probabilities.
         by_positions: whether the mean loss of a batch is over counted positions, not examples.
         infers_probabilities: whether its outputs were inferred, not stated, to be probabilities.
 
     """
 
     shape: Shape
+    gives_logits: bool = True
     by_positions: bool = False
     infers_probabilities: bool = False
 

@@ -52,7 +52,8 @@ class KerasAdapter(ModelAdapter):
         outputs = outputs_of(self.model, shape, stated)
         self.infers_probabilities = stated is None and outputs == "probabilities"
         self._layers = [m for m in (self.model, *self.model.submodules) if hasattr(m, "call")]
-        self.loss = keras_loss(shape.task, outputs == "logits")
+        self.gives_logits = outputs == "logits"
+        self.loss = keras_loss(shape.task, self.gives_logits)
         self.shape, self.build = shape, build
         self.by_positions = shape.kind == "tokens"
 
@@ -85,7 +86,7 @@ class KerasAdapter(ModelAdapter):
                 self.build(),
                 loss=self.loss,
                 input_spec=self.shape.spec(),
-                metrics=[lambda: keras_accuracy(self.shape.task)],
+                metrics=[lambda: keras_accuracy(self.shape.task, self.gives_logits)],
             )
 
         return model_fn
@@ -104,7 +105,7 @@ class KerasAdapter(ModelAdapter):
             initial_weights=model.initial_weights,
             predict_on_batch_fn=model.predict_on_batch,
             loss_fn=model.loss,
-            metrics_fns=functional_metrics(self.shape.task),
+            metrics_fns=functional_metrics(self.shape.task, self.gives_logits),
             input_spec=self.shape.spec(),
         )
 
