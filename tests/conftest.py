@@ -38,6 +38,7 @@ settings.load_profile("quick")
 
 _imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
 _current_test: list[pytest.Item] = []
+_begun: set[Path] = set()  # the files of the tests that ran
 
 
 def pytest_configure() -> None:
@@ -86,6 +87,9 @@ sys.addaudithook(_watch_imports)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Says which test runs, for the two checks that tests without the marker need no TFF."""
     _current_test[:] = [item]
+    if item.path not in _begun:
+        _begun.add(item.path)
+        _keep_what_is_imported()
     forked_programs.allowed = "tff" in item.keywords
     try:
         return (yield)
@@ -109,6 +113,15 @@ def pytest_collection_finish() -> None:
     """Fails the session if a test module imports TensorFlow at its top."""
     if "collection" in _imports_of_tensorflow:
         raise pytest.UsageError("a test module or conftest.py imports TensorFlow at its top")
+
+
+def _keep_what_is_imported() -> None:
+    """Hides from the garbage collector all that is there, modules above all.
+
+    Each pytest inside pytest collects garbage, and would walk through all of it.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -149,8 +162,7 @@ def tff() -> Any:
     from pytest_federated.tff.imports import import_tff
 
     module = import_tff()
-    gc.collect()
-    gc.freeze()  # so that later collections need not walk through all of TensorFlow
+    _keep_what_is_imported()
     return module
 
 
