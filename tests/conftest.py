@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import signal
 import subprocess
 import sys
@@ -27,6 +28,22 @@ _LONGEST = (
 )
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
+_WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio"
+# What a run imports only when it comes to it. After each run in this process pytester takes out of
+# sys.modules what was not there before, and the next one would import it anew.
+_OF_RUNS = (
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "pytest_federated.plugin.collection",
+    "pytest_federated.plugin.fixture",
+    "pytest_federated.plugin.item",
+    "pytest_federated.plugin.selection",
+    "pytest_federated.report.github",
+    "pytest_federated.report.leftovers",
+    "pytest_federated.report.mlflow",
+    "pytest_federated.report.pages",
+    "scipy.special",
+)
 
 _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
 
@@ -122,6 +139,31 @@ def _keep_what_is_imported() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_start() -> Iterator[None]:
+    """Has each pytest that a test starts leave out plugins it does not need, half of its start."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+        yield
+
+
+@pytest.fixture(scope="session")
+def imported_for_runs() -> None:
+    """What a run imports is there before pytester notes what is."""
+    for module in _OF_RUNS:
+        importlib.import_module(module)
+    _keep_what_is_imported()
+
+
+@pytest.fixture
+def pytester(
+    imported_for_runs: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
+    """Runs without those plugins, too: it deletes that variable."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+    return pytester
 
 
 @pytest.fixture

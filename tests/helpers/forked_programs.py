@@ -33,7 +33,8 @@ from typing import Any, Optional
 
 def environment() -> dict[str, str]:
     """For subprocesses: not taken for a worker of the pytest that runs these tests."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    kept = "PYTEST_ADDOPTS"  # tests/conftest.py sets it
+    return {k: v for k, v in os.environ.items() if k == kept or not k.startswith("PYTEST_")}
 
 
 class Program:
