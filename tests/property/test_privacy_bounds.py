@@ -42,14 +42,6 @@ def claimed(
     return private.epsilon
 
 
-@functools.cache
-def claimed_of_sampling(
-    sampling: str, population: int, cohort: int, noise: float, rounds: int
-) -> float:
-    """The same of a sampling without keys, whatever the noise is made of."""
-    return claimed(sampling, population, cohort, noise, rounds)
-
-
 def gaussian(x: np.ndarray) -> np.ndarray:
     return special.ndtr(x)
 
@@ -161,7 +153,7 @@ def test_what_sampling_hides(
 
     Of dp, and of distributed_dp, whose noise is a Skellam variable.
     """
-    claim = claimed_of_sampling(sampling, population, cohort, noise, rounds)
+    claim = claimed(sampling, population, cohort, noise, rounds)
 
     def bound(lost: float, others: float) -> float:
         losses = losses_hidden(sampling, population, cohort, noise, law, lost, others)
