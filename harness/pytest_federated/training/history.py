@@ -91,6 +91,8 @@ class TrainingHistory(BaseModel):
         seed: the seed that everything random came from.
         rounds: in order.
         execution: how clients were put onto placements, and why where it was not chosen.
+        ended_early: whether it was ended before its last round, as its scenario's verdicts were
+            certain. Only then it is written.
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
@@ -123,6 +125,7 @@ class TrainingHistory(BaseModel):
     seed: int
     rounds: tuple[Round, ...]
     execution: str = "standard"
+    ended_early: bool = False
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int
@@ -145,7 +148,14 @@ class TrainingHistory(BaseModel):
         written = write(self)
         if self.outputs is None:
             written.pop("outputs", None)
+        if not self.ended_early:
+            written.pop("ended_early", None)
         return written
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it came to its end, so that what is final in it can be compared with others."""
+        return not self.ended_early and self.diverged is None
 
     @property
     def evaluated(self) -> tuple[Round, ...]:
