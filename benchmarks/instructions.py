@@ -1,10 +1,10 @@
 """The shipped suite against its baselines, on a processor with fewer instructions.
 
 ``uv run python benchmarks/instructions.py`` checks all scenarios while oneDNN, XLA and the
-mathematical library do without AVX2, AVX-512 and FMA, so that every training rounds otherwise than
-those of the baselines. Nothing else differs, so no scenario may be called worse; where one is, this
-returns 1. Other arguments are those of pytest, such as ``-n 2`` or ``scenarios/digits``. Nothing is
-taken from a cache. Its table is in docs/judging.md.
+mathematical library do without AVX2, AVX-512 and FMA, so that every training rounds differently
+from the baselines. Nothing else differs, so no scenario may be called worse; if one is, this
+returns 1. Other arguments go to pytest, such as ``-n 2`` or ``scenarios/digits``. Nothing is taken
+from a cache. Its table is in docs/judging.md.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def checked(arguments: list[str], folder: Path) -> Counter[str]:
-    """Runs the suite on other instructions; returns how many baselines came out as what."""
+    """Runs the suite on other instructions; returns the number of baselines by outcome."""
     junit = folder / "junit.xml"
     pytest = [sys.executable, "-m", "pytest", *arguments]
     options = ["--fed-baseline=check", f"--fed-report={folder / 'report'}", f"--junitxml={junit}"]
@@ -76,7 +76,7 @@ def main() -> int:
     heads = ["figure", "scenarios in which it moved", "largest move of one seed"]
     print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
     outcomes = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-    print(f"\n{len(compared)} scenarios beside their baselines: {outcomes}")
+    print(f"\n{len(compared)} scenarios compared with their baselines: {outcomes}")
     has_moved = any(row[1] for row in rows)
     return int(not has_moved or kinds["worse"] > 0)
 

@@ -14,7 +14,7 @@ import forked_programs
 import pytest
 from hypothesis import settings
 
-# The files that take longest, in this order.
+# The slowest test files, slowest first.
 _LONGEST = (
     "hygiene",
     "remote",
@@ -30,21 +30,23 @@ _NEED_TFF = {"tff", "tff_programs"}
 
 _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
 
-# How many examples Hypothesis tries of each property. CI runs the fast tests once with
-# --hypothesis-profile=thorough. No deadline: it would depend on the machine.
-settings.register_profile("quick", max_examples=20, deadline=None)
-settings.register_profile("thorough", max_examples=150, deadline=None)
+# How many examples Hypothesis tries for each property. CI runs the fast tests once with
+# --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline: it
+# would depend on the machine. Derandomized: a commit passes or fails for good.
+settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=150, deadline=None, derandomize=True)
+settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("quick")
 
-_imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
+_imports_of_tensorflow: list[str] = []  # by unmarked tests
 _current_test: list[pytest.Item] = []
 
 
 def pytest_configure() -> None:
-    """Has Ctrl-C and the end of a terminal arrive, here and in programs that tests start.
+    """Lets Ctrl-C and a closing terminal reach this process and the programs that tests start.
 
-    A shell starts what it runs in the background with SIGINT ignored, nohup ignores SIGHUP, and all
-    below inherit that.
+    A shell ignores SIGINT in its background jobs, nohup ignores SIGHUP, and child processes
+    inherit that.
     """
     handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     for number, handler in handlers.items():
@@ -54,9 +56,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests that need TFF, and leaves out the slow ones that nobody asked for.
+    """Marks the tests that need TFF, and deselects the slow ones unless -m names them.
 
-    In the processes of xdist the longest files come first, so that none is left for the end.
+    In xdist's workers the slowest files come first, so that none is left for the end.
     """
     for item in items:
         if _NEED_TFF.intersection(getattr(item, "fixturenames", ())):
@@ -71,7 +73,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _watch_imports(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: it also sees what pytester takes out of `sys.modules` afterwards."""
+    """Records imports of TensorFlow, also of modules that pytester removes again afterwards."""
     if event == "import" and arguments[0].partition(".")[0] in _TENSORFLOW:
         if not _current_test:
             _imports_of_tensorflow.append("collection")
@@ -84,7 +86,7 @@ sys.addaudithook(_watch_imports)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Says which test runs, for the two checks that tests without the marker need no TFF."""
+    """Records which test runs, for the two checks that unmarked tests need no TFF."""
     _current_test[:] = [item]
     forked_programs.allowed = "tff" in item.keywords
     try:
@@ -113,14 +115,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, which is empty: files in it are given by their names."""
+    """Makes an empty folder the current one, so that files need no path."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are their titles only: for tests of what is around them, as drawing takes time."""
+    """Replaces pictures by their titles: drawing is slow, and these tests are not about it."""
     monkeypatch.setattr(
         "pytest_federated.report.plots.style.Picture.svg", lambda self: f"<svg>{self.alt}</svg>"
     )
@@ -130,7 +132,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of README.md, docs/ and reports/ as git has them, staged changes included.
 
-    In the working tree anybody may have written another report, with any option.
+    The working tree may hold a report that somebody wrote with other options.
     """
     root, copy = Path(__file__).parent.parent, tmp_path_factory.mktemp("committed")
     ours = ("README.md", "docs", "reports")
@@ -145,7 +147,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tff() -> Any:
-    """TFF, imported before pytester takes its snapshot of sys.modules: it cannot be twice."""
+    """TFF, imported before pytester saves sys.modules: it cannot be imported twice."""
     from pytest_federated.tff.imports import import_tff
 
     module = import_tff()
@@ -156,7 +158,7 @@ def tff() -> Any:
 
 @pytest.fixture(scope="session")
 def tff_programs() -> None:
-    """For tests whose own processes train: `forked_programs.Program`, `processes.pytest_run`."""
+    """Marks tests that train in other processes (`forked_programs`, `processes`)."""
 
 
 @pytest.fixture
@@ -167,7 +169,7 @@ def worker(tff: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def running(tff: Any) -> Iterator[None]:
-    """The same for all tests of a file."""
+    """A runtime that all tests of a file share."""
     yield from _started()
 
 

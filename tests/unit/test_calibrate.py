@@ -33,7 +33,7 @@ def test_a_bound_is_the_end_of_a_prediction_interval(key: str, sign: int) -> Non
     assert sign * (found.bounds[key] - (2.5 + sign * reach)) >= 0  # pyright: ignore
 
 
-def test_the_bound_is_missed_as_often_as_it_says() -> None:
+def test_the_bound_is_missed_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     missed, repeats = 0, 4000
     for _ in range(repeats):
@@ -265,7 +265,9 @@ def test_expectations_of_defaults_are_written_out(tmp_path: Path) -> None:
         (["--false-alarms", "x"], "got 'x'; must be between 0 and 0.5"),
     ],
 )
-def test_arguments(argument: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_refused(
+    argument: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["calibrate", "a.yaml", *argument])
     assert stop.value.code == 2
@@ -273,9 +275,7 @@ def test_arguments(argument: list[str], said: str, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("made")
-def test_a_figure_that_is_not_there_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_figure_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pytest.ini").touch()
     file = tmp_path / "made.yaml"
     file.write_text(TEXT.replace("target: 0.6", "target: 0.99"))

@@ -1,4 +1,4 @@
-"""A run ends where its verdict is certain, and nowhere else."""
+"""A run ends early once its verdict is certain, and never before."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ curves = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=3, max_size
 def test_what_is_certain_is_what_comes_out(
     accuracies: list[list[float]], threshold: int, rounds: int, data: st.DataObject
 ) -> None:
-    """Cut off anywhere, a certain verdict is that of the whole run."""
+    """Wherever a run is cut off, a certain verdict equals that of the whole run."""
     name = data.draw(st.sampled_from(["best_accuracy", "accuracy_drop", "rounds_to_accuracy"]))
     keys: dict[str, Any] = {"at_most": threshold / 20}
     if name == "best_accuracy":
@@ -168,13 +168,13 @@ def test_a_run_that_can_no_longer_pass_ends(rising: list[int], tmp_path: Path) -
     missed, other = result.verdicts
     assert (missed.outcome, missed.note) == ("fail", "can no longer hold: 3.5 or more")
     assert (other.outcome, other.passed) == ("not judged", True)
-    run(one, Options(store=Store(tmp_path)))  # what was cut off was not kept
+    run(one, Options(store=Store(tmp_path)))  # the run that was cut off was not stored
     assert rising == [0] * 5 + [0] * 9 + [1] * 9
 
 
 def test_a_run_that_can_no_longer_fail_ends(rising: list[int]) -> None:
     result = run(scenario(best_accuracy={"at_least": 0.15}), early())
-    assert rising == [0, 0, 0]  # 0.3 of the first are enough for both
+    assert rising == [0, 0, 0]  # 0.3 in the first seed is enough for both
     assert (result.status, result.reason) == ("passed", "ended early, after round 3 of seed 0")
     assert result.verdicts[0].note == "holds already: 0.15 to 1"
 
@@ -189,7 +189,7 @@ def test_the_figure_that_a_run_stopped_for_is_kept(rising: list[int]) -> None:
 
 
 def test_a_target_that_nobody_waited_for_is_not_called_missed(rising: list[int]) -> None:
-    """Another expectation has ended the run before."""
+    """Another expectation ended the run first."""
     target = {"target": 0.9, "at_most": 9}
     result = run(scenario(1, rounds_to_accuracy=target, best_accuracy={"at_most": 0.1}), early())
     assert rising == [0, 0]
@@ -214,7 +214,7 @@ def test_an_uncertain_run_goes_to_its_end(
     assert result.reason == ""
 
 
-def test_a_verdict_that_falls_in_the_last_round_is_an_ordinary_one(rising: list[int]) -> None:
+def test_a_verdict_reached_in_the_last_round_is_an_ordinary_one(rising: list[int]) -> None:
     result = run(scenario(seeds=1, rounds=3, best_accuracy={"at_least": 0.3}), early())
     assert result.reason == "" and result.verdicts[0].measured == 0.3
 

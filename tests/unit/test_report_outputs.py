@@ -1,4 +1,4 @@
-"""What else a report can be: a page, tables for other tools, blocks in documentation."""
+"""Other outputs of a report: a page, tables for other tools, blocks in documentation."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_what_a_record_does_not_have_has_no_plot() -> None:
 
 
 class Page(HTMLParser):
-    """Whether elements are closed, and all ids, links, images and cells."""
+    """Checks that elements are closed; collects ids, links, images and cells."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -178,17 +178,17 @@ FLAGS = (
 @pytest.mark.browser
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path) -> None:
-    """A click on "accuracy" sorts by it, another the other way round; plots are drawn."""
+    """A click on "accuracy" sorts by it, a second click in reverse; plots are drawn."""
     script = """<script>addEventListener("load", () => {
       const names = () => [...document.querySelectorAll("#summary tbody tr")]
         .map((row) => row.cells[0].textContent).join("|");
       const button = [...document.querySelectorAll("#summary button")]
         .find((one) => one.textContent.startsWith("accuracy"));
-      const told = [names()];
-      for (const _ of [1, 2]) { button.click(); told.push(names()); }
-      told.push([...document.images].every((i) => i.complete && i.naturalWidth > 100));
-      told.push(button.parentElement.getAttribute("aria-sort"));
-      document.title = told.join(";");
+      const states = [names()];
+      for (const _ of [1, 2]) { button.click(); states.push(names()); }
+      states.push([...document.images].every((i) => i.complete && i.naturalWidth > 100));
+      states.push(button.parentElement.getAttribute("aria-sort"));
+      document.title = states.join(";");
     });</script></body>"""
     text = page(read_results(folder)).replace('loading="lazy"', "")
     file = tmp_path / "page.html"
@@ -203,7 +203,7 @@ def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path) -> None:
     )
     (title,) = re.findall("<title>(.*?)</title>", done.stdout)[:1]
     _, up, down, drawn, state = title.replace("&lt;", "<").replace("&gt;", ">").split(";")
-    # "not finite" has no figure, and comes last both ways.
+    # "not finite" has no figure and comes last in both orders.
     assert up == "m[alpha=0.1]|m[alpha=10]|other[a=<b>]"
     assert down == "m[alpha=10]|m[alpha=0.1]|other[a=<b>]"
     assert (drawn, state) == ("true", "descending")
@@ -253,7 +253,7 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_parquet_without_pyarrow_is_a_line(
+def test_parquet_without_pyarrow_is_refused_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import sys
@@ -284,7 +284,7 @@ Behind.
 """
 
 
-def test_blocks_are_made_anew_and_the_rest_stays(folder: Path) -> None:
+def test_blocks_are_rewritten_and_the_rest_stays(folder: Path) -> None:
     file = folder.parent / "docs" / "README.md"
     file.parent.mkdir()
     file.write_text(README, encoding="utf-8")
@@ -296,7 +296,7 @@ def test_blocks_are_made_anew_and_the_rest_stays(folder: Path) -> None:
     assert "```markdown\n<!-- pytest-federated: nonsense -->\n```" in text
     assert r"[m\[alpha=10\]](../reports/report.md#malpha10)" in text
     assert "(../reports/plots/m-alpha%3D0.1.accuracy.svg)" in text
-    assert "| 10      | **0.150" in text  # of losses, the least is the best
+    assert "| 10      | **0.150" in text  # the smallest loss is the best
     for link in re.findall(r"\]\(([^)#]+)", text):
         assert (file.parent / link.replace("%3D", "=")).is_file()
     assert main(["report", str(folder), "--update", str(file), "--check"]) == 0
@@ -403,7 +403,7 @@ B, E = "<!-- pytest-federated: summary m* -->", "<!-- /pytest-federated -->"
 def test_text_outside_whole_blocks_is_never_lost(
     folder: Path, text: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One page that is wrong, and nothing is written: neither that one nor another."""
+    """If one page is wrong, none is written."""
     right, wrong = folder.parent / "right.md", folder.parent / "wrong.md"
     right.write_text(README, encoding="utf-8")
     wrong.write_text(text, encoding="utf-8")
@@ -430,7 +430,7 @@ def test_text_outside_whole_blocks_is_never_lost(
         "<!--pytest-federated:summary m*-->\nold\n<!--/pytest-federated-->\nmine\n",
     ],
 )
-def test_all_but_blocks_stays_to_the_byte(folder: Path, text: str) -> None:
+def test_everything_but_blocks_stays_byte_for_byte(folder: Path, text: str) -> None:
     file = folder.parent / "page.md"
     file.write_bytes(text.encode())
     arguments = ["report", str(folder), "--update", str(file)]
@@ -458,7 +458,7 @@ def test_a_page_behind_a_link_is_written_and_the_link_stays(folder: Path) -> Non
 # GitHub
 
 
-def test_the_step_summary_has_all_scenarios_and_what_was_missed() -> None:
+def test_the_step_summary_has_all_scenarios_and_missed_expectations() -> None:
     results = [
         example_result("good"),
         example_result("bad[a=x|y]", status="failed", reason="too low"),
@@ -470,8 +470,8 @@ def test_the_step_summary_has_all_scenarios_and_what_was_missed() -> None:
     assert len(text.encode()) < 1024 * 1024
 
 
-def test_a_report_is_no_larger_than_it_must_be(folder: Path) -> None:
-    """Nothing of the records is in the report's text but what it shows."""
+def test_a_report_is_no_larger_than_needed(folder: Path) -> None:
+    """The report's text has nothing of the records but what it shows."""
     text = report(read_results(folder))
     assert len(text) < 4000 * 3
     assert os.fspath(folder) not in text
@@ -491,7 +491,7 @@ def test_the_report_is_written_with_its_plots(folder: Path) -> None:
 def test_our_documentation_is_current(
     tmp_path: Path, committed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message of a failure is the command that mends it, before git add."""
+    """The failure message is the command to run before `git add`."""
     monkeypatch.chdir(committed)
     for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
         text = updated(page_of_ours, read_results(Path("reports")), Path("reports"))

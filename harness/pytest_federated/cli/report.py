@@ -86,5 +86,5 @@ def _require_current(files: dict[Path, bytes]) -> None:
     ]
     if stale:
         raise FederatedError(
-            f"not current: {', '.join(stale)}\nthe same command without --check writes them anew"
+            f"not current: {', '.join(stale)}\nthe same command without --check rewrites them"
         )

@@ -252,13 +252,13 @@ def read_baseline(path: Path) -> Optional[Baseline]:
     except OSError as error:
         raise FederatedError(
             f"{short_name(path)}: cannot be read: {error.strerror}; make it readable, or remove "
-            "it, and --fed-baseline=update makes it anew"
+            "it, and --fed-baseline=update rewrites it"
         ) from None
     try:
         return Baseline.model_validate_json(text)
     except ValidationError as problems:
         raise FederatedError(
-            f"{short_name(path)}: not a baseline; --fed-baseline=update writes it anew "
+            f"{short_name(path)}: not a baseline; --fed-baseline=update rewrites it "
             f"({_first(problems)})"
         ) from None
 

@@ -329,7 +329,7 @@ class FederatedSession:
                 )
 
     def _baseline_lines(self) -> list[str]:
-        """Returns how many baselines came out how, and a line for each that is not as before."""
+        """Returns how many baselines came out how, and a line for each that changed."""
         if not self._baselines:
             return []
         from pytest_federated.plugin.against import against
@@ -338,7 +338,7 @@ class FederatedSession:
         shown = [
             f"  {line}"
             for line in self._baselines
-            if not line.startswith(("written: ", "as before: ", "same: ")) or line.count(": ") > 1
+            if not line.startswith(("written: ", "unchanged: ", "same: ")) or line.count(": ") > 1
         ]
         total = sum(counts[kind] for kind in ("same", "better", "worse", "undecided", "incomplete"))
         of_all = (

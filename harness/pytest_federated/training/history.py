@@ -18,6 +18,7 @@ from pydantic import (
 
 from pytest_federated.core.schema import Figure
 from pytest_federated.data.heterogeneity import Heterogeneity
+from pytest_federated.training.final_model import FinalModel
 
 _LISTED = 100  # clients whose label counts a record has
 
@@ -117,10 +118,13 @@ class TrainingHistory(BaseModel):
         outputs: ``probabilities`` where that was found from the model; None where it gives logits,
             or the scenario says what it gives. Only then it is written.
         seconds: wall time of each round, where it was taken; no part of the record.
+        model: the final model, where it was to be kept; no part of the record.
 
     """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, ser_json_inf_nan="constants", arbitrary_types_allowed=True
+    )
 
     seed: int
     rounds: tuple[Round, ...]
@@ -142,6 +146,7 @@ class TrainingHistory(BaseModel):
     delta: Optional[Figure] = None
     outputs: Optional[Literal["probabilities"]] = None
     seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
+    model: Annotated[Optional[FinalModel], Field(exclude=True)] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

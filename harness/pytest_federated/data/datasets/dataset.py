@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Literal, Optional, Protocol, Union
+from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union
 
 import numpy as np
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
+from pytest_federated.core.errors import DataError
+from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
-# What the labels are: `label`, int32 (n,), one for each example; `tokens`, int32 (n, t), one for
-# each position, negative where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for
-# each tag that an example has.
-TaskKind = Literal["label", "tokens", "tags"]
+# What the labels are: `label`, int32 (n,), one for each example; `binary`, the same, but 0 or 1,
+# which a model predicts by one output; `tokens`, int32 (n, t), one for each position, negative
+# where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for each tag of an example.
+TaskKind = Literal["label", "binary", "tokens", "tags"]
 
 
 @dataclass(frozen=True)
@@ -196,9 +199,49 @@ class DescribesDataset(Protocol):
         ...
 
 
+class DatasetSettings(Section):
+    """The keys that every data set has."""
+
+    task: Annotated[
+        Optional[Literal["binary"]],
+        Field(description="binary: two labels, which a model predicts by one output."),
+    ] = None
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.task is None:  # keeps it out of the records of most scenarios
+            written.pop("task", None)
+        return written
+
+
 datasets = Registry(
-    "data set", DescribesDataset, DatasetSpec, plural="datasets", package=__package__
+    "data set",
+    DescribesDataset,
+    DatasetSpec,
+    DatasetSettings,
+    plural="datasets",
+    package=__package__,
 )
+
+
+def described(settings: Section, cache: Cache) -> Dataset:
+    """Returns the data set that a scenario names, with the task that the scenario states.
+
+    Raises:
+        DataError: its labels are not what the task needs.
+        DataUnavailable: the data is not on this machine and cannot be fetched.
+
+    """
+    dataset = datasets.entry(settings).call(settings, cache)
+    if getattr(settings, "task", None) != "binary" or dataset.task == "binary":
+        return dataset
+    if dataset.task != "label" or dataset.num_classes != 2:
+        has = dataset.task if dataset.task != "label" else f"{dataset.num_classes} labels"
+        raise DataError(
+            f"data.dataset.task: got binary, which is for two labels; {dataset.name} has {has}"
+        )
+    return replace(dataset, task="binary")
 
 
 def has_test_set(settings: Mapping[str, Any]) -> bool:

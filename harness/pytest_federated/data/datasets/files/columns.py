@@ -24,7 +24,11 @@ from pytest_federated.user.files import UserPath
 # Keys that several of these data sets have.
 Label = Annotated[str, Field(description="The column of labels.")]
 Task = Annotated[
-    TaskKind, Field(description="tokens: a label for each position; tags: 0 or 1 for each tag.")
+    TaskKind,
+    Field(
+        description="binary: two labels, which a model predicts by one output; "
+        "tokens: a label for each position; tags: 0 or 1 for each tag."
+    ),
 ]
 Client = Annotated[Optional[str], Field(description="The column or array of the clients.")]
 TestSet = Annotated[Optional[UserPath], Field(description="The test set, in the same form.")]

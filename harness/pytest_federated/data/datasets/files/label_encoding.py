@@ -162,7 +162,7 @@ class Tags:
 
 
 Coding = Union[Labels, Tokens, Tags]
-_CODINGS: dict[TaskKind, Any] = {"label": Labels, "tokens": Tokens, "tags": Tags}
+_CODINGS: dict[TaskKind, Any] = {"label": Labels, "binary": Labels, "tokens": Tokens, "tags": Tags}
 
 
 def coding(task: TaskKind, column: np.ndarray, where: str, at_least: int = 0) -> Coding:
@@ -172,12 +172,17 @@ def coding(task: TaskKind, column: np.ndarray, where: str, at_least: int = 0) ->
         DataError: they are not what the task needs.
 
     """
-    if task == "label" and column.ndim > 1 and column.shape[1:] != (1,):
+    if task in ("label", "binary") and column.ndim > 1 and column.shape[1:] != (1,):
         raise DataError(
             f"{where}: {column.shape[1]} values for each example; say data.dataset.task: tokens "
             "for a label at each position, or task: tags for 0 or 1 each"
         )
-    return _CODINGS[task].of(column, where, at_least)
+    encoding: Coding = _CODINGS[task].of(column, where, at_least)
+    if task == "binary" and encoding.num_classes != 2:
+        raise DataError(
+            f"{where}: {encoding.num_classes} labels; data.dataset.task: binary is for two"
+        )
+    return encoding
 
 
 def ids(column: np.ndarray, where: str) -> np.ndarray:
