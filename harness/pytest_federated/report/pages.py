@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_federated.core.files import write_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.report.markup import anchors, escape, paragraph, quoted, table
 from pytest_federated.report.plots.plot import draw_overviews, draw_scenario, plot_kinds
 from pytest_federated.report.plots.style import Picture
@@ -20,7 +21,6 @@ from pytest_federated.results.store import (
     FOLDER,
     file_name,
     is_recorded,
-    natural,
     with_earlier_figures,
     write_result,
 )

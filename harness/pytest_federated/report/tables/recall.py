@@ -23,4 +23,4 @@ def recall_table(result: Result) -> Table:
         return EMPTY
     what = "recall" if len(shown) == len(means) else f"recall, worst {len(shown)} of {len(means)}"
     row = [what, *(f"{means[label]:.3f}" for label in shown)]
-    return Table([row], ["label", *map(str, shown)])
+    return Table([row], ["label", *map(result.histories[0].label_name, shown)])
