@@ -54,10 +54,11 @@ def pairs(folder: Path) -> Iterator[tuple[Result, Baseline]]:
 
 
 def moved(result: Result, baseline: Baseline, name: str) -> float:
-    """Returns the largest move of one seed's figure."""
+    """Returns the largest move of one seed's figure, as a share of what it was."""
     before = dict(zip(baseline.seeds, baseline.figures[name]))
     now = dict(zip(result.seeds, figures_of(result)[name]))
-    return max(abs(now[seed] - before[seed]) for seed in now if seed in before)
+    common = [seed for seed in now if seed in before]
+    return max(abs(now[seed] - before[seed]) / (before[seed] or 1.0) for seed in common)
 
 
 def main() -> int:
@@ -70,7 +71,8 @@ def main() -> int:
     rows = []
     for figure in ("accuracy", "accuracy_area", "loss"):
         moves = [moved(result, baseline, figure) for result, baseline in compared]
-        rows.append([figure, sum(move > 0 for move in moves), f"{max(moves, default=0.0):.4f}"])
+        largest = f"{100 * max(moves, default=0.0):.1f} %"
+        rows.append([figure, sum(move > 0 for move in moves), largest])
     heads = ["figure", "scenarios in which it moved", "largest move of one seed"]
     print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
     outcomes = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))

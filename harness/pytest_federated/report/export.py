@@ -56,7 +56,7 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
                 figures[f"{first}_low"] = summary and summary.low
                 figures[f"{first}_high"] = summary and summary.high
         clients = _clients(result.histories[0]) if result.histories else {}
-        yield {**_scenario(result), "seeds": len(result.histories), **figures, **clients}
+        yield {**_scenario(result), "seeds": len(result.whole), **figures, **clients}
 
 
 ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {

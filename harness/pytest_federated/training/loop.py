@@ -141,6 +141,7 @@ def train(
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
+        label_names=data.label_names,
         label_counts=counts[listed_clients(len(data.clients))].tolist(),
         parameters=trainer.adapter.parameters(),
         model_summary=trainer.adapter.summary(),
