@@ -112,6 +112,7 @@ class Measure:
             sign=self.sign,
             margin=self.spec.least.of(statistics.fmean(one.values())),
             step=coarsest(self.spec, first.histories, self.keys(first)).size,
+            greatest=self.spec.values.width,
             level=level,
             confidence=confidence,
         )

@@ -69,6 +69,11 @@ class Comparison:
     degrees: float
     error: float
 
+    def within(self, greatest: float) -> Comparison:
+        """The same with its interval cut to the differences that there can be."""
+        low, high = max(self.low, -greatest), min(self.high, greatest)
+        return replace(self, low=low, high=high)
+
     @property
     def p(self) -> float:
         """Two-sided: the chance of a difference as large as this in either direction."""

@@ -25,7 +25,7 @@ def summary_columns() -> list[str]:
 
 
 def headline(result: Result) -> str:
-    """The result in a few words, behind a PASSED or FAILED."""
+    """The result in a few words, behind PASSED, REPORTED or FAILED."""
     if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
     metric = headline_metric()
