@@ -1,13 +1,13 @@
-"""Mutation scores: how many small faults put into the code some test of its own notices.
+"""Mutation scores: how many small faults in the code its own tests notice.
 
     uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER...]
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
-them, which takes seconds; here one pytest collects the tests of a folder, and then becomes a copy
-of itself for each fault, in which the changed function gets its new code and the tests that call it
-run until one fails, the quickest first. What is outside functions (constants, traits of entries),
-or in one that is called by an import, is changed before pytest_federated is imported, in a copy of
-a process that has imported no more than libraries.
+them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
+In the copy, the changed function gets its new code, and the tests that call it run until one fails,
+the quickest first. Code outside functions (constants, traits of entries), or in functions that
+imports call, is changed before pytest_federated is imported, in a copy of a process that has only
+imported libraries.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, ClassVar, NamedTuple, Optional
 
-import numpy  # noqa: F401  # imported before the forks, as the next ones
+import numpy  # noqa: F401  # imported before the forks, like the next ones
 import pydantic  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
@@ -43,7 +43,7 @@ from cosmic_ray.plugins import get_operator
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "harness/pytest_federated"
 
-# What is changed.
+# The files that are changed.
 FOLDERS: dict[str, list[str]] = {
     "metrics": ["metrics/*.py"],
     "results": ["results/*.py"],
@@ -51,7 +51,7 @@ FOLDERS: dict[str, list[str]] = {
     "expectations": ["expectations/*.py"],
 }
 
-# The quick tests of what is measured, judged and kept; those run that call what is changed.
+# The quick tests of measuring, judging and recording; only those that call the changed code run.
 _UNIT = [
     *("unit/test_values_of_metrics.py", "unit/test_records.py", "unit/test_false_passes.py"),
     *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
@@ -65,7 +65,7 @@ _PLUGIN = [
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
 
-# Of Cosmic Ray's many replacements of one operator those that the others follow from.
+# Of Cosmic Ray's many replacements of an operator, those that imply the others.
 _COMPARISONS = (
     *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt"),
     *("Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt", "Is_IsNot", "IsNot_Is"),
@@ -86,7 +86,7 @@ _MOST_MEMORY = 4 * 2**30  # bytes of addresses; the tests need less than half of
 
 
 class ReplaceFunction(Operator):
-    """Calls another function: min for max, any for all; and abs(x) becomes x."""
+    """Calls another function, such as min for max or any for all; abs(x) becomes x."""
 
     NAMES: ClassVar = {"min": "max", "max": "min", "any": "all", "all": "any", "abs": ""}
 
@@ -118,7 +118,7 @@ OPERATORS: dict[str, Operator] = {
 
 
 class Mutant(NamedTuple):
-    """A changed text of a file; the function that is another one then, or none."""
+    """A changed text of a file, and the function that it changes, or None."""
 
     file: Path
     line: int
@@ -128,12 +128,12 @@ class Mutant(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The file and first line of its function."""
+        """Returns the file and first line of its function."""
         return f"{self.file}:{(self.function or '').rpartition(':')[2]}"
 
 
 def mutants(file: Path) -> list[Mutant]:
-    """All changed texts of a file that mean something else."""
+    """Returns all changed texts of a file that mean something else."""
     source = file.read_text(encoding="utf-8")
     plain = _meaning(source)
     originals = dict(functions(compile(source, str(file), "exec")))
@@ -164,7 +164,7 @@ def _count(source: str, operator: Operator) -> int:
 
 
 def is_another(text: str, plain: str) -> bool:
-    """Whether a changed text is valid and means something else."""
+    """Says whether a changed text is valid and means something else."""
     try:
         return _meaning(text) != plain
     except SyntaxError:
@@ -172,7 +172,7 @@ def is_another(text: str, plain: str) -> bool:
 
 
 def _meaning(source: str) -> str:
-    """The syntax tree without what is only read: annotations and docstrings."""
+    """Returns the syntax tree without annotations."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.arguments):  # a marker of one kind in place of another
@@ -186,7 +186,7 @@ def _meaning(source: str) -> str:
 
 
 def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
-    """The code of all functions and methods by qualified name, without those inside of them."""
+    """Yields the code of all functions and methods by qualified name, without nested ones."""
     for constant in module.co_consts:
         if isinstance(constant, CodeType) and not constant.co_name.startswith("<"):
             name = f"{prefix}{constant.co_name}"
@@ -197,7 +197,7 @@ def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeTyp
 
 
 class Killer:
-    """A pytest plugin that, in place of running the tests, runs them for each mutant."""
+    """A pytest plugin that runs the tests for each mutant."""
 
     def __init__(self, changed: list[Mutant], limit: int) -> None:
         self.changed = changed
@@ -222,9 +222,9 @@ class Killer:
     def _callers(
         self, session: pytest.Session
     ) -> tuple[dict[str, set[str]], dict[str, float], bool]:
-        """The tests that call each function, how long each takes, and whether they pass.
+        """Returns the tests that call each function, how long each takes, and whether they pass.
 
-        Found in a copy of this process.
+        All is recorded in a copy of this process.
         """
         reading, writing = os.pipe()
         pid = os.fork()
@@ -234,16 +234,18 @@ class Killer:
             files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
             builtins._called = lambda key: called[key].add(current[0])  # type: ignore
             for file in files:
-                replace(held, (c for _, c in functions(compile(_telling(file), str(file), "exec"))))
+                replace(
+                    held, (c for _, c in functions(compile(_reporting(file), str(file), "exec")))
+                )
             quiet(os.environ.get("MUTATION_DEBUG"))
             for item, following in zip(session.items, [*session.items[1:], None]):
                 current[0], start = item.nodeid, time.process_time()
                 run_item(item, following)
                 seconds[item.nodeid] = time.process_time() - start
             works = session.testsfailed == 0
-            told = json.dumps([{k: sorted(v) for k, v in called.items()}, seconds, works])
+            record = json.dumps([{k: sorted(v) for k, v in called.items()}, seconds, works])
             with os.fdopen(writing, "w") as out:
-                out.write(told)
+                out.write(record)
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as lines:
@@ -270,7 +272,7 @@ class Killer:
 
 
 def end_after(seconds: int) -> None:
-    """Ends this process after so many seconds of the processor, or much longer by the clock.
+    """Ends this process after so many seconds of processor time, or 30 times that wall time.
 
     A loop that never ends may also fill the memory.
     """
@@ -295,7 +297,7 @@ Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and fir
 
 
 def held_functions(files: set[Path]) -> Places:
-    """All function objects of these files, wherever they are held."""
+    """Returns all function objects of these files, wherever they are held."""
     names, found = {str(file) for file in files}, defaultdict(list)
     for one in gc.get_objects():
         if type(one) is FunctionType and one.__code__.co_filename in names:
@@ -305,7 +307,7 @@ def held_functions(files: set[Path]) -> Places:
 
 
 def replace(held: Places, codes: Iterable[CodeType]) -> None:
-    """Gives functions, and those that were defined inside of them, their new code."""
+    """Gives functions, and functions defined inside them, their new code."""
     for code in codes:
         for function in held.get((code.co_filename, code.co_name, code.co_firstlineno), ()):
             if function.__code__.co_freevars == code.co_freevars:
@@ -313,10 +315,10 @@ def replace(held: Places, codes: Iterable[CodeType]) -> None:
         replace(held, (inner for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
-def _telling(file: Path) -> ast.Module:
-    """The syntax tree of a file whose functions say that they are called, by their first line.
+def _reporting(file: Path) -> ast.Module:
+    """Returns the syntax tree of a file whose functions report calls by their first line.
 
-    Functions inside of one say its line.
+    Nested functions report the line of the outer one.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     seen: set[ast.AST] = set()
@@ -359,7 +361,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
 
 
 def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
-    """The functions that are called while the tests are collected, by file and first line.
+    """Returns the functions that are called while tests are collected, by file and first line.
 
     Among them are those that make expectations of metrics: what is done then is done, so that their
     faults, too, have to be there before.
@@ -369,7 +371,7 @@ def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
     if not pid:
         called: set[str] = set()
         builtins._called = called.add  # type: ignore
-        sys.meta_path.insert(0, Finder({f: compile(_telling(f), str(f), "exec") for f in files}))
+        sys.meta_path.insert(0, Finder({f: compile(_reporting(f), str(f), "exec") for f in files}))
         quiet()
         pytest.main(["--collect-only", *ARGUMENTS, *tests])
         with os.fdopen(writing, "w") as out:
@@ -383,7 +385,7 @@ def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
 
 
 def survives_import(mutant: Mutant, tests: list[str], limit: int) -> bool:
-    """Whether no test fails where the module is imported from the mutant's text."""
+    """Says whether no test fails if the module is imported from the mutant's text."""
     pid = os.fork()
     if not pid:
         end_after(limit)
@@ -402,7 +404,7 @@ def shown(mutant: Mutant) -> str:
 
 
 def score(folder: str, only: str = "") -> None:
-    """Prints the survivors of a folder, and its score."""
+    """Prints the survivors and the score of a folder."""
     tests = [f"tests/{name}" for name in TESTS[folder]]
     files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
     all_of_them = [m for f in files if only in str(f) for m in mutants(f)]
@@ -412,7 +414,7 @@ def score(folder: str, only: str = "") -> None:
     print(f"{folder}: {len(inside)} inside functions, {len(outside)} of imports", flush=True)
     killer = Killer(inside, 30)
     reading, writing = os.pipe()
-    pid = os.fork()  # the next folder begins without what pytest imports here
+    pid = os.fork()  # so that the next folder begins without what pytest imports here
     if not pid:
         with contextlib.suppress(BrokenPipeError):
             pytest.main([*ARGUMENTS, "-s", *tests], plugins=[killer])

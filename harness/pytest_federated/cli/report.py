@@ -85,5 +85,5 @@ def _require_current(files: dict[Path, bytes]) -> None:
     stale = [str(path) for path, data in files.items() if not holds(path, data)]
     if stale:
         raise FederatedError(
-            f"not current: {', '.join(stale)}\nthe same command without --check writes them anew"
+            f"not current: {', '.join(stale)}\nthe same command without --check rewrites them"
         )

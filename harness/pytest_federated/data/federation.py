@@ -18,7 +18,7 @@ from pytest_federated.data.datasets.dataset import (
     Examples,
     TaskKind,
     classes_of,
-    datasets,
+    described,
 )
 from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
@@ -48,6 +48,7 @@ class FederatedData:
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
         task: what the labels are.
+        label_names: what the labels are called, in order; empty where they are called 0, 1, ...
 
     """
 
@@ -63,6 +64,7 @@ class FederatedData:
     seed: int = 0
     unused: int = 0
     task: TaskKind = "label"
+    label_names: tuple[str, ...] = ()
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -151,7 +153,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         DataUnavailable: the data is not on this machine and cannot be fetched.
 
     """
-    dataset = datasets.entry(data.dataset).call(data.dataset, cache)
+    dataset = described(data.dataset, cache)
     split = splits.entry(clients.split).spec
     if split.has_natural and not dataset.natural:
         raise DataError(f"the data set {dataset.name} has no natural clients; choose another split")
@@ -206,6 +208,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         seed=seed,
         unused=unused,
         task=dataset.task,
+        label_names=tuple(dataset.label_names),
     )
 
 

@@ -245,19 +245,19 @@ def read_baseline(path: Path) -> Optional[Baseline]:
     except UnfitFileError as error:
         raise FederatedError(
             f"{short_name(path)}: cannot be read: {error.strerror}; remove it, and "
-            "--fed-baseline=update makes it anew"
+            "--fed-baseline=update rewrites it"
         ) from None
     except NotADirectoryError:
         raise FederatedError(_NO_FOLDER) from None
     except OSError as error:
         raise FederatedError(
             f"{short_name(path)}: cannot be read: {error.strerror}; make it readable, or remove "
-            "it, and --fed-baseline=update makes it anew"
+            "it, and --fed-baseline=update rewrites it"
         ) from None
     try:
         return Baseline.model_validate_json(text)
     except ValidationError as problems:
         raise FederatedError(
-            f"{short_name(path)}: not a baseline; --fed-baseline=update writes it anew "
+            f"{short_name(path)}: not a baseline; --fed-baseline=update rewrites it "
             f"({first_problem(problems)})"
         ) from None

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import holds, read_bytes, write_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.core.schema import first_problem
 from pytest_federated.results.record import Result
 
@@ -47,12 +47,6 @@ def file_name(result_id: str) -> str:
     if safe != plain:  # another id may have the same text now
         safe += "-" + hashlib.sha256(result_id.encode()).hexdigest()[:8]
     return safe + ".json"
-
-
-def natural(result_id: str) -> list[tuple[float, str]]:
-    """Returns a sort key by which numbers count: ``[alpha=0.5]``, ``[alpha=1]``, ``[alpha=10]``."""
-    pieces = re.split(r"(\d+(?:\.\d+)?)", result_id)  # every second one is a number
-    return [(float(p), "") if index % 2 else (math.inf, p) for index, p in enumerate(pieces)]
 
 
 def json_text(record: BaseModel) -> str:

@@ -102,26 +102,35 @@ class Store:
             yield
 
     def checkpoints(
-        self, key: str, scenario_id: str, seed: int, every: Optional[int] = None
+        self,
+        key: str,
+        scenario_id: str,
+        seed: int,
+        every: Optional[int] = None,
+        keeps_last: bool = False,
     ) -> Optional[Checkpoints]:
-        """Returns the checkpoints of the training of that key; None without a folder.
+        """Returns the checkpoints of a training, by its `state_key`; None without a folder.
 
-        `every` is a number of rounds; None means every 30 seconds.
+        `every` is a number of rounds; None means every 30 seconds. The last one is kept for a
+        training of more rounds if `keeps_last`.
         """
         if self._folder is None:
             return None
-        return Checkpoints(self._checkpoints(scenario_id, seed) / key, every)
+        return Checkpoints(self._checkpoints(scenario_id, seed) / key, every, keeps_last)
 
-    def clear_checkpoints(self, scenario_id: str, seed: int) -> None:
-        """Removes the checkpoints of a scenario and seed that has ended.
+    def clear_checkpoints(self, scenario_id: str, seed: int, except_key: str = "") -> None:
+        """Removes the checkpoints of a scenario and seed that has ended, except those of one key.
 
         Also those under other keys, from before the scenario or the code was changed.
         """
         if self._folder is None:
             return
         folder = self._checkpoints(scenario_id, seed)
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # there are those of other seeds, or none
+        for of_key in folder.glob("*"):
+            if of_key.name != except_key:
+                shutil.rmtree(of_key, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others are left, or there is none
+            folder.rmdir()
             folder.parent.rmdir()
 
     def _checkpoints(self, scenario_id: str, seed: int) -> Path:

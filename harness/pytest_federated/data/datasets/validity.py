@@ -58,10 +58,10 @@ def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:
                 f"{where} have tags of shape {y.shape}, not ({len(y)}, {dataset.num_classes})"
             )
         return
-    if y.ndim != (1 if dataset.task == "label" else 2) or y.dtype.kind not in "iu":
+    if y.ndim != (2 if dataset.task == "tokens" else 1) or y.dtype.kind not in "iu":
         raise DataError(
             f"{where} have y of shape {y.shape} and type {y.dtype}; whole numbers are needed, "
-            + ("(n,)" if dataset.task == "label" else "(n, positions)")
+            + ("(n, positions)" if dataset.task == "tokens" else "(n,)")
         )
     low: Any = 0 if dataset.task == "tokens" or not len(y) else y.min()
     high = classes_of(y, dataset.task).max(initial=-1)

@@ -65,7 +65,7 @@ def csv(
     """Your table with a header: `{csv: data/visits.csv, label: outcome, client: hospital}`.
 
     A row is an example; `x` is (columns,) float32, or has the `shape` of the scenario. `label`
-    names the column of labels (whole numbers from 0 up, or text, which is numbered in sorted
+    names the column of labels (whole numbers from 0 up; others, and text, are numbered in sorted
     order), `client` that of the natural clients. `features` lists the columns to learn from; by
     default these are all others but those under `exclude`. A column that looks like an identifier
     (without a name or with that of an index, or with a different whole number or category in every
