@@ -97,11 +97,11 @@ def _rate(value: float) -> dict[str, Any]:
 
 CHANGES = (
     Change("none: the same code"),
-    Change("none: another instruction set", variables=OTHER_INSTRUCTIONS),
-    Change("none: another order of batches", redrawn=frozenset({Stream.BATCHES})),
+    Change("none: different instruction set", variables=OTHER_INSTRUCTIONS),
+    Change("none: different order of batches", redrawn=frozenset({Stream.BATCHES})),
     Change("learning rate x 0.8", True, _rate(0.08)),
     Change("learning rate x 0.9", True, _rate(0.09)),
-    Change("4 local epochs, not 5", True, {"training.local_epochs": 4}),
+    Change("4 local epochs instead of 5", True, {"training.local_epochs": 4}),
     Change(
         "a tenth of one client's labels flipped",
         True,

@@ -4,9 +4,10 @@
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
 them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
-In the copy, the changed function gets its new code, and the tests that call it run until one fails.
-Code outside functions (constants, traits of entries) is changed before pytest_federated is
-imported, in a copy of a process that has only imported libraries.
+In the copy, the changed function gets its new code, and the tests that call it run until one fails,
+the quickest first. Code outside functions (constants, traits of entries), or in functions that
+imports call, is changed before pytest_federated is imported, in a copy of a process that has only
+imported libraries.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import resource
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -53,7 +56,9 @@ _UNIT = [
     *("unit/test_values_of_metrics.py", "unit/test_records.py", "unit/test_false_passes.py"),
     *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
     *("unit/test_expectations.py", "unit/test_judging.py", "unit/test_baselines.py"),
-    *("unit/test_calibrate.py", "unit/test_early_stop.py", "unit/test_compare.py"),
+    *("unit/test_looks.py", "unit/test_calibrate.py", "unit/test_early_stop.py"),
+    *("unit/test_compare.py", "unit/test_results_and_report.py", "unit/test_prune.py"),
+    *("unit/test_scenario_errors.py", "unit/test_json_schema.py", "unit/test_specs.py"),
 ]
 _PLUGIN = [
     f"integration/plugin/test_{n}.py" for n in ("outcomes_of_made_trainings", "judging_plugin")
@@ -75,6 +80,9 @@ _OTHERS = (
     *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer"),
     *("NumberReplacer", "ZeroIterationForLoop"),
 )
+
+
+_MOST_MEMORY = 4 * 2**30  # bytes of addresses; the tests need less than half of it
 
 
 class ReplaceFunction(Operator):
@@ -117,6 +125,11 @@ class Mutant(NamedTuple):
     text: str
     change: str
     function: Optional[str]
+
+    @property
+    def place(self) -> str:
+        """Returns the file and first line of its function."""
+        return f"{self.file}:{(self.function or '').rpartition(':')[2]}"
 
 
 def mutants(file: Path) -> list[Mutant]:
@@ -195,22 +208,29 @@ class Killer:
         self.held = held_functions({mutant.file for mutant in self.changed})
         gc.collect()
         gc.freeze()  # a collection in a copy would touch, and so copy, all of this
-        callers, works = self._callers(session)
+        callers, seconds, works = self._callers(session)
         assert works, "the tests fail without any change"
+        quickest_first = sorted(session.items, key=lambda item: seconds[item.nodeid])
         for number, mutant in enumerate(self.changed, 1):
-            names = callers.get(f"{mutant.file}:{(mutant.function or '').rpartition(':')[2]}", ())
-            items = [item for item in session.items if item.nodeid in names]
+            names = callers.get(mutant.place, ())
+            items = [item for item in quickest_first if item.nodeid in names]
             if not items or self._survives(session, mutant, items):
                 self.survivors.append(mutant)
                 print(f"{number}/{len(self.changed)} survives: {shown(mutant)}", flush=True)
         return True
 
-    def _callers(self, session: pytest.Session) -> tuple[dict[str, set[str]], bool]:
-        """Returns the tests that call each function, recorded in a copy of this process."""
+    def _callers(
+        self, session: pytest.Session
+    ) -> tuple[dict[str, set[str]], dict[str, float], bool]:
+        """Returns the tests that call each function, how long each takes, and whether they pass.
+
+        All is recorded in a copy of this process.
+        """
         reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
             called: dict[str, set[str]] = defaultdict(set)
+            seconds: dict[str, float] = {}
             files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
             builtins._called = lambda key: called[key].add(current[0])  # type: ignore
             for file in files:
@@ -219,19 +239,19 @@ class Killer:
                 )
             quiet(os.environ.get("MUTATION_DEBUG"))
             for item, following in zip(session.items, [*session.items[1:], None]):
-                current[0] = item.nodeid
+                current[0], start = item.nodeid, time.process_time()
                 run_item(item, following)
-            record = json.dumps(
-                [{k: sorted(v) for k, v in called.items()}, session.testsfailed == 0]
-            )
+                seconds[item.nodeid] = time.process_time() - start
+            works = session.testsfailed == 0
+            record = json.dumps([{k: sorted(v) for k, v in called.items()}, seconds, works])
             with os.fdopen(writing, "w") as out:
                 out.write(record)
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as lines:
-            called_by, works = json.loads(lines.read())
+            called_by, seconds, works = json.loads(lines.read())
         os.waitpid(pid, 0)
-        return {k: set(v) for k, v in called_by.items()}, works
+        return {k: set(v) for k, v in called_by.items()}, seconds, works
 
     def _survives(self, session: pytest.Session, mutant: Mutant, items: list[Any]) -> bool:
         pid = os.fork()
@@ -252,7 +272,11 @@ class Killer:
 
 
 def end_after(seconds: int) -> None:
-    """Ends this process after so many seconds of processor time, or 30 times that wall time."""
+    """Ends this process after so many seconds of processor time, or 30 times that wall time.
+
+    A loop that never ends may also fill the memory.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -311,26 +335,53 @@ def _reporting(file: Path) -> ast.Module:
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
-    """Imports one module from a changed text."""
+    """Imports modules from changed code."""
 
-    def __init__(self, mutant: Mutant) -> None:
-        self.mutant = mutant
-        inside = mutant.file.relative_to(PACKAGE.parent).with_suffix("")
-        self.name = ".".join(inside.parts).removesuffix(".__init__")
+    def __init__(self, changed: dict[Path, CodeType]) -> None:
+        self.changed = {self._name(file): (file, code) for file, code in changed.items()}
+
+    @staticmethod
+    def _name(file: Path) -> str:
+        inside = file.relative_to(PACKAGE.parent).with_suffix("")
+        return ".".join(inside.parts).removesuffix(".__init__")
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != self.name:
+        if name not in self.changed:
             return None
-        return importlib.util.spec_from_file_location(name, self.mutant.file, loader=self)
+        return importlib.util.spec_from_file_location(name, self.changed[name][0], loader=self)
 
     def get_filename(self, fullname: str) -> str:
-        return str(self.mutant.file)
+        return str(self.changed[fullname][0])
 
     def get_data(self, path: Any) -> bytes:
-        return self.mutant.text.encode()
+        raise OSError(path)
 
     def get_code(self, fullname: str) -> Any:
-        return compile(self.mutant.text, str(self.mutant.file), "exec")
+        return self.changed[fullname][1]
+
+
+def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
+    """Returns the functions that are called while tests are collected, by file and first line.
+
+    Among them are those that make expectations of metrics: what is done then is done, so that their
+    faults, too, have to be there before.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        called: set[str] = set()
+        builtins._called = called.add  # type: ignore
+        sys.meta_path.insert(0, Finder({f: compile(_reporting(f), str(f), "exec") for f in files}))
+        quiet()
+        pytest.main(["--collect-only", *ARGUMENTS, *tests])
+        with os.fdopen(writing, "w") as out:
+            out.write(json.dumps(sorted(called)))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        called_then = set(json.loads(lines.read()))
+    os.waitpid(pid, 0)
+    return called_then
 
 
 def survives_import(mutant: Mutant, tests: list[str], limit: int) -> bool:
@@ -339,7 +390,8 @@ def survives_import(mutant: Mutant, tests: list[str], limit: int) -> bool:
     if not pid:
         end_after(limit)
         quiet()
-        sys.meta_path.insert(0, Finder(mutant))
+        code = compile(mutant.text, str(mutant.file), "exec")
+        sys.meta_path.insert(0, Finder({mutant.file: code}))
         os._exit(int(pytest.main(["-x", *ARGUMENTS, *tests])))
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
@@ -356,10 +408,11 @@ def score(folder: str, only: str = "") -> None:
     tests = [f"tests/{name}" for name in TESTS[folder]]
     files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
     all_of_them = [m for f in files if only in str(f) for m in mutants(f)]
-    inside = [m for m in all_of_them if m.function]
-    outside = [m for m in all_of_them if not m.function]
-    print(f"{folder}: {len(inside)} inside functions, {len(outside)} outside", flush=True)
-    killer = Killer(inside, 60)
+    then = called_by_imports(files, tests)
+    inside = [m for m in all_of_them if m.function and m.place not in then]
+    outside = [m for m in all_of_them if not m.function or m.place in then]
+    print(f"{folder}: {len(inside)} inside functions, {len(outside)} of imports", flush=True)
+    killer = Killer(inside, 30)
     reading, writing = os.pipe()
     pid = os.fork()  # so that the next folder begins without what pytest imports here
     if not pid:
@@ -372,7 +425,7 @@ def score(folder: str, only: str = "") -> None:
         count = int(lines.read())
     os.waitpid(pid, 0)
     for number, mutant in enumerate(outside, 1):
-        if survives_import(mutant, tests, 120):
+        if survives_import(mutant, tests, 90):
             count += 1
             print(f"{number}/{len(outside)} survives: {shown(mutant)}", flush=True)
     total = len(all_of_them)

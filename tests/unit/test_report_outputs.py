@@ -19,14 +19,24 @@ import pytest
 from example_results import example_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
+from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.bounds import Bounds, verdict_on
+from pytest_federated.expectations.regression import compare_with_baseline
+from pytest_federated.metrics.measure import headline
+from pytest_federated.report.compare import comparison
+from pytest_federated.report.export import by_scenario
 from pytest_federated.report.github import step_summary
 from pytest_federated.report.html import page
+from pytest_federated.report.markup import TERMINAL
 from pytest_federated.report.pages import plots, report, write_report
 from pytest_federated.report.plots.clients import accuracy_by_client
 from pytest_federated.report.plots.labels import labels_by_client
 from pytest_federated.report.plots.rounds import accuracy_by_round
+from pytest_federated.report.tables.compared import compared_rows
+from pytest_federated.report.tables.verdicts import verdict_rows
 from pytest_federated.report.update import updated
 from pytest_federated.results.record import Result
+from pytest_federated.results.runs import Run
 from pytest_federated.results.store import read_results, write_result
 
 
@@ -44,6 +54,51 @@ def write_records(folder: Path) -> None:
         example_result("other[a=<b>]", (0.3, math.nan), status="failed"),
     ):
         write_result(one, folder)
+
+
+# What all outputs have in common
+
+
+def outputs(far: Result, near: Result) -> dict[str, str]:
+    """Texts that show the figures of two results, and of the second beside the first."""
+    compared = compare_with_baseline(near, baseline_of(far))
+    rows = [{k: str(v) for k, v in row.items()} for row in by_scenario([far, near])]
+    intervals = [f"{r['accuracy']} ({r['accuracy_low']} to {r['accuracy_high']})" for r in rows]
+    of_verdict = verdict_on("accuracy", [0.02, 0.9], Bounds(0.5))
+    tables = [
+        *compared_rows(near.model_copy(update={"compared": compared})),
+        *verdict_rows(far.model_copy(update={"verdicts": (of_verdict,)})),
+    ]
+    runs = [Run("far", {"a": far}), Run("near", {"a": near})]
+    return {
+        "report": report([far, near.model_copy(update={"id": "b"})]),
+        "page": page([far, near.model_copy(update={"id": "b"})]),
+        "step summary": step_summary([far, near]),
+        "comparison": comparison(runs, headline(), TERMINAL),
+        "export": "\n".join(intervals),
+        "verdicts and baseline": "\n".join(" | ".join(row) for row in tables),
+    }
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["report", "page", "step summary", "comparison", "export", "verdicts and baseline"],
+)
+def test_no_interval_of_a_share_goes_beyond_what_shares_are(output: str) -> None:
+    """Student's intervals of these two seeds reach from -5 to 6, and of their difference to -11."""
+    far = example_result("a", (0.02, 0.9), rounds=1)
+    near = example_result("a", (0.9, 0.05), rounds=1)
+    text = outputs(far, near)[output]
+    number = r"([-+]?\d[\d.]*(?:e-\d+)?)"
+    of_shares = [
+        line for line in text.splitlines() if "loss" not in line and "examples" not in line
+    ]
+    ends = [pair for line in of_shares for pair in re.findall(f"{number} to {number}", line)]
+    assert ends, text
+    for low, high in ends:
+        assert -1 <= float(low) <= float(high) <= 1
+    for mean, half in re.findall(rf"{number} ± {number}", text):
+        assert float(mean) - float(half) >= 0 and float(mean) + float(half) <= 1
 
 
 # Plots
@@ -256,8 +311,12 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
     assert float(rounds[0]["accuracy"]) == 0.25 and str(rounds[0]["round"]) == "1"
     scenarios = table_of(folder, name, "scenario")
     assert [float(row["accuracy"]) for row in scenarios[:2]] == pytest.approx([0.55, 0.85])
-    # Student's t of two figures: 12.706 times half their difference.
-    assert float(scenarios[0]["accuracy_low"]) == pytest.approx(0.55 - 12.7062 * 0.05, rel=1e-4)
+    assert float(scenarios[0]["accuracy_sd"]) == pytest.approx(0.1 / math.sqrt(2))
+    # Student's t of two figures, 12.706 times half their difference, reaches beyond all shares.
+    assert [float(scenarios[0][f"accuracy_{end}"]) for end in ("low", "high")] == [0, 1]
+    near = example_result("near", (0.50, 0.51))
+    (row,) = by_scenario([near])
+    assert row["accuracy_low"] == pytest.approx(0.505 - 12.7062 * 0.005, rel=1e-4)
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -214,7 +214,7 @@ def _symbols(text: str) -> str:
 def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
-    several = len(result.histories) > 1
+    several = len(result.whole) > 1
     about = "Mean over seeds" + (", accuracy ± half of its 95 % interval" if several else "")
     summary = f"<details>\n<summary>All rounds. {about}.</summary>"
     return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])

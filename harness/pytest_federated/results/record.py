@@ -189,6 +189,11 @@ class Result(BaseModel):
         ]
 
     @property
+    def whole(self) -> tuple[TrainingHistory, ...]:
+        """The trainings that came to their end: those that a mean over seeds can be taken of."""
+        return tuple(history for history in self.histories if history.is_whole)
+
+    @property
     def accuracies(self) -> list[float]:
-        """Final test accuracy of each seed that reached an evaluation."""
-        return [h.evaluated[-1].accuracy or 0.0 for h in self.histories if h.evaluated]
+        """Final test accuracy of each seed that came to its end with an evaluation."""
+        return [h.evaluated[-1].accuracy or 0.0 for h in self.whole if h.evaluated]

@@ -263,11 +263,12 @@ def _train_all(
         history, is_reused = _train(planned.case.id, scenario, one, options, watching)
         if options.benchmark:
             history = history.model_copy(update={"seconds": tuple(stopwatch.seconds)})
+        is_over = early_stop is not None and early_stop.is_decided
+        if is_over and _is_cut_off(history, scenario):
+            history = history.model_copy(update={"ended_early": True})
         histories.append(history)
         reused += is_reused
-        if history.diverged and not one.is_reference:
-            break
-        if early_stop and early_stop.is_decided:
+        if is_over or (history.diverged and not one.is_reference):
             break
     return histories, reused
 
@@ -323,15 +324,15 @@ def _halves(
     planned: Plan, histories: Sequence[TrainingHistory]
 ) -> tuple[list[TrainingHistory], Sequence[Round]]:
     """Returns the trainings that are over, and the rounds of the one that was ended, if any."""
-    finished = [h for h in histories if not _is_cut_off(h, planned.scenario)]
-    begun = [h.rounds for h in histories if _is_cut_off(h, planned.scenario)]
+    finished = [h for h in histories if not h.ended_early]
+    begun = [h.rounds for h in histories if h.ended_early]
     return finished, begun[0] if begun else ()
 
 
 def _ended(planned: Plan, histories: Sequence[TrainingHistory]) -> str:
     """Says where a run was ended as its verdicts were certain; empty where it was not."""
     last = histories[-1]
-    if len(histories) == len(planned.seeds) and not _is_cut_off(last, planned.scenario):
+    if len(histories) == len(planned.seeds) and not last.ended_early:
         return ""
     return f"ended early, after round {last.rounds[-1].round} of seed {last.seed}"
 

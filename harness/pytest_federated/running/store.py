@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Optional
 
 from pytest_federated.core.errors import warn_not_kept, warn_not_used
-from pytest_federated.core.files import write_bytes
+from pytest_federated.core.files import UnfitFileError, read_bytes, write_bytes
 from pytest_federated.results.store import file_name, json_text
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import TrainingHistory
 
 FOLDER = "federated"  # in pytest's cache
 CHECKPOINTS = "checkpoints"
+_LARGEST = 200_000_000  # bytes of a training, far above real use
+_A_FILE = "a file of the cache of finished trainings"
 
 
 class Store:
@@ -48,7 +51,10 @@ class Store:
         if self._folder is None:
             return None
         try:
-            digest, _, text = self._file(key).read_bytes().partition(b"\n")
+            digest, _, text = read_bytes(self._file(key), _LARGEST).partition(b"\n")
+        except UnfitFileError:
+            warn_not_used(_A_FILE)
+            return None
         except OSError:
             return None
         try:
@@ -56,7 +62,7 @@ class Store:
                 raise ValueError
             history = TrainingHistory.model_validate_json(text)
         except ValueError:  # pydantic's ValidationError is one
-            warn_not_used("a file of the cache of finished trainings")
+            warn_not_used(_A_FILE)
             return None
         self._in_memory[key] = history
         return history
@@ -86,7 +92,9 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                lock = held.enter_context((self._folder / "lock").open("w"))
+                # For both, so that in the place of a pipe nobody waits for a reader.
+                lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+                held.callback(os.close, lock)
                 # One byte of the file for each key, so that other trainings do not wait.
                 fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:8], 16))
             except OSError as error:

@@ -92,6 +92,8 @@ class TrainingHistory(BaseModel):
         seed: the seed that everything random came from.
         rounds: in order.
         execution: how clients were put onto placements, and why where it was not chosen.
+        ended_early: whether it was ended before its last round, as its scenario's verdicts were
+            certain. Only then it is written.
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
@@ -129,6 +131,7 @@ class TrainingHistory(BaseModel):
     seed: int
     rounds: tuple[Round, ...]
     execution: str = "standard"
+    ended_early: bool = False
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int
@@ -151,7 +154,7 @@ class TrainingHistory(BaseModel):
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = write(self)
-        for name in ("outputs", "label_names"):
+        for name in ("outputs", "label_names", "ended_early"):
             if not getattr(self, name):
                 written.pop(name, None)
         return written
@@ -164,6 +167,11 @@ class TrainingHistory(BaseModel):
         """Returns the position of the label of that name; None if there is none."""
         names = [self.label_name(label) for label in range(len(self.class_recall))]
         return names.index(str(name)) if str(name) in names else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it came to its end, so that what is final in it can be compared with others."""
+        return not self.ended_early and self.diverged is None
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

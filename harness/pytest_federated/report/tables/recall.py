@@ -13,7 +13,7 @@ from pytest_federated.results.record import Result
 def recall_table(result: Result) -> Table:
     """Recall of the final model by label, mean over seeds; of many labels, the worst."""
     by_label: dict[int, list[float]] = {}
-    for history in result.histories:
+    for history in result.whole:
         for label, recall in enumerate(history.class_recall):
             if recall is not None:
                 by_label.setdefault(label, []).append(recall)
