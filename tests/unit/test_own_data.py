@@ -186,6 +186,11 @@ def test_an_invalid_npz_file_is_named(
     assert refusal(dataset, npz="a.npz", **chosen).replace(f"{in_tmp_path}/", "") == message
 
 
+MISSING = (
+    "the value is missing; data.dataset.missing can be drop, median, most_frequent or indicator"
+)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
 def test_a_file_that_is_no_npz_is_named(content: bytes, in_tmp_path: Path) -> None:
     Path("a.npz").write_bytes(content)
@@ -271,11 +276,11 @@ BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({}, {"categories": []}, "visits.csv: column 'sex', row 1: 'f' is no number; list the columns "
      "to learn from under features, and those of words also under categories"),
     ({}, {"features": ["age"]}, "visits.csv: column 'sex' is under categories, not under features"),
-    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: a number is missing (NaN)"),
+    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: " + MISSING),
     ({"61.25": "heavy"}, {}, "visits.csv: column 'weight', row 3: 'heavy' is no number; list the "
      "columns to learn from under features, and those of words also under categories"),
     ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: the value is missing"),
-    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: the value is missing"),
+    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: " + MISSING),
     ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: the value is missing"),
     ({"55,f": "55,f,9"}, {}, "visits.csv cannot be read as a table: Error tokenizing data. "
      "C error: Expected 5 fields in line 5, saw 6"),
