@@ -40,7 +40,7 @@ def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
 
 
 @given(st.lists(st.integers(-3, 200), min_size=1))
-def test_whole_numbers_stand_for_themselves_if_the_lowest_is_0(numbers: list[int]) -> None:
+def test_whole_numbers_are_the_labels_if_the_lowest_is_0(numbers: list[int]) -> None:
     for column in (np.array(numbers), np.array(numbers, float), np.array(numbers, object)):
         labels = Labels.of(column, "here")
         encoded = labels.encode(column, "here")
@@ -83,15 +83,15 @@ def test_a_label_that_only_the_test_set_has_is_named() -> None:
     )
 
 
-def test_labels_of_a_stated_number_stand_for_themselves() -> None:
-    """As those of a file that lists all its labels, of which this part has some."""
+def test_whole_numbers_are_the_labels_if_their_number_is_stated() -> None:
+    """As in a file that lists all its labels, when this part has only some of them."""
     labels = Labels.of(np.array([2, 5]), "here", at_least=10)
     assert labels.num_classes == 10
     assert labels.encode(np.array([5, 2]), "here").tolist() == [5, 2]
 
 
 @given(st.permutations(range(12)))
-def test_sorting_a_file_changes_no_client(order: list[int]) -> None:
+def test_sorting_a_file_changes_no_clients(order: list[int]) -> None:
     x, whose = np.arange(24.0).reshape(12, 2) % 7, np.array(["u10", "u9", "u1", "v"])[DIGITS]
     save("a.npz", x=x, y=DIGITS, whose=whose)
     save("b.npz", x=x[order], y=DIGITS[order], whose=whose[order])
