@@ -13,7 +13,7 @@ from pytest_federated.clients.dropout.dropout import stays
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import draw
 from pytest_federated.clients.stragglers.straggler import slow_down
-from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.core.seeds import Stream, generator, keys
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 
@@ -34,6 +34,7 @@ class Cohort:
         examples: of each of these clients, in the order in which it trains on them.
         steps: int (n,), local steps that each does; it goes through its batches repeatedly.
         factors: float32 (n,), what each multiplies its update by; 1 for honest clients.
+        keys: int32 (n,), from which layers that draw random numbers draw them in this round.
         dropped: number of clients that were drawn and dropped out.
         stragglers: number of clients that do only a part of their local steps.
         attackers: number of clients that attack.
@@ -44,6 +45,7 @@ class Cohort:
     examples: Sequence[Examples]
     steps: np.ndarray
     factors: np.ndarray
+    keys: np.ndarray
     dropped: int = 0
     stragglers: int = 0
     attackers: int = 0
@@ -107,10 +109,16 @@ def cohort_of_round(
         [shuffled_examples(data, c, seed, round_number) for c in clients],
         steps,
         np.ones(len(clients), np.float32),
+        layer_keys(clients, seed, round_number),
         dropped=drawn - len(clients),
         stragglers=int(slow.sum()),
     )
     return _with_attacks(cohort, data, participation, seed)
+
+
+def layer_keys(clients: np.ndarray, seed: int, round_number: int) -> np.ndarray:
+    """Returns the keys, int32 (n,), from which the layers of these clients draw in a round."""
+    return keys(seed, Stream.LAYERS, round_number, clients)
 
 
 def most_often(

@@ -27,12 +27,14 @@ class ModelAdapter(abc.ABC):
         shape: the shapes and types of the data.
         by_positions: whether the mean loss of a batch is over counted positions, not examples.
         infers_probabilities: whether its outputs were inferred, not stated, to be probabilities.
+        draws: whether its layers draw random numbers in training, and so need keys.
 
     """
 
     shape: Shape
     by_positions: bool = False
     infers_probabilities: bool = False
+    draws: bool = False
 
     @abc.abstractmethod
     def obstacle(self) -> Optional[str]:
