@@ -13,9 +13,12 @@ from pytest_federated.clients.dropout.dropout import stays
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import draw
 from pytest_federated.clients.stragglers.straggler import slow_down
-from pytest_federated.core.seeds import Stream, generator, keys
+from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
+
+# Near 2**32 divided by the golden ratio: a generator for each client would take longer.
+_ODD = np.uint64(0x9E3779B1)
 
 
 class LocalWork(NamedTuple):
@@ -117,8 +120,12 @@ def cohort_of_round(
 
 
 def layer_keys(clients: np.ndarray, seed: int, round_number: int) -> np.ndarray:
-    """Returns the keys, int32 (n,), from which the layers of these clients draw in a round."""
-    return keys(seed, Stream.LAYERS, round_number, clients)
+    """Returns the keys, int32 (n,), from which the layers of these clients draw in a round.
+
+    Those of different clients differ, and so do those of different rounds.
+    """
+    begin = int(generator(seed, Stream.LAYERS, round_number).integers(2**31))
+    return ((clients.astype(np.uint64) * _ODD + begin) % 2**31).astype(np.int32)
 
 
 def most_often(

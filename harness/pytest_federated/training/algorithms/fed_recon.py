@@ -363,7 +363,7 @@ def _partly_local(
             self._first = [tf.Variable(tf.zeros_like(trainable[i]), trainable=False) for i in local]
             self._has_begun = tf.Variable(tf.constant(False), trainable=False)
             # Of the step, for layers that draw random numbers.
-            self._key = tf.Variable([0, -1], trainable=False, dtype=tf.int32)
+            self._key = tf.Variable(tf.constant([0, -1]), trainable=False)
 
         @property
         def global_trainable_variables(self) -> Any:

@@ -75,7 +75,8 @@ def drawing_from_keys() -> Iterator[None]:
     """
     import tensorflow as tf
 
-    generators: Any = type(tf.keras.initializers.RandomUniform()._random_generator)
+    initializer: Any = tf.keras.initializers.RandomUniform()
+    generators: Any = type(initializer._random_generator)
     begin = generators._maybe_init
 
     def begin_from_key(generator: Any) -> None:
@@ -130,7 +131,8 @@ def _with_keys_class() -> Any:
 
         def __init__(self, inner: tff.learning.models.VariableModel) -> None:
             self._inner = inner
-            self._key = tf.Variable([0, -1], trainable=False, dtype=tf.int32)
+            self._columns: Any = inner.input_spec
+            self._key = tf.Variable(tf.constant([0, -1]), trainable=False)
 
         @property
         def trainable_variables(self) -> Any:
@@ -147,11 +149,11 @@ def _with_keys_class() -> Any:
         @property
         def input_spec(self) -> Any:
             keys = tf.TensorSpec((None,), tf.int32)
-            return OrderedDict(self._inner.input_spec, **{KEY: keys})
+            return OrderedDict(self._columns, **{KEY: keys})
 
         @tf.function
         def forward_pass(self, batch_input: Any, training: bool = True) -> Any:
-            batch = OrderedDict((name, batch_input[name]) for name in self._inner.input_spec)
+            batch = OrderedDict((name, batch_input[name]) for name in self._columns)
             if training:
                 step = self._key[1] + 1
                 self._key.assign(tf.stack([batch_input[KEY][0], step]))
