@@ -126,7 +126,7 @@ class Dropped(layers.Dropout):
     """A random layer of one's own."""
 
     def call(self, inputs: Any, training: Any = None) -> Any:
-        return 2.0 * super().call(inputs, training)
+        return 2.0 * super().call(inputs, training)  # pyright: ignore[reportCallIssue]
 
 
 class Raising(layers.Layer):
