@@ -18,9 +18,8 @@ from pytest_federated.data.datasets.dataset import (
     Examples,
     TaskKind,
     classes_of,
-    datasets,
 )
-from pytest_federated.data.datasets.validity import load_valid
+from pytest_federated.data.datasets.validity import described, load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
 from pytest_federated.data.population import Population
 from pytest_federated.data.schema import Data, Partition
@@ -151,7 +150,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         DataUnavailable: the data is not on this machine and cannot be fetched.
 
     """
-    dataset = datasets.entry(data.dataset).call(data.dataset, cache)
+    dataset = described(data.dataset, cache)
     split = splits.entry(clients.split).spec
     if split.has_natural and not dataset.natural:
         raise DataError(f"the data set {dataset.name} has no natural clients; choose another split")

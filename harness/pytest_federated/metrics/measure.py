@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from pytest_federated.metrics.difference import LEVEL, Difference, can_be_compared, compare
-from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, metrics, spec_of
+from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, measured, metrics, spec_of
 from pytest_federated.metrics.resolution import Step
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.results.record import Result
@@ -54,7 +54,9 @@ class Measure:
         if _required_keys(self.name) - keys.keys():
             return None
         try:
-            return entry.function(history, **{k: v for k, v in keys.items() if k in entry.keywords})
+            return measured(
+                entry, history, **{k: v for k, v in keys.items() if k in entry.keywords}
+            )
         except NoValue:
             return None
 

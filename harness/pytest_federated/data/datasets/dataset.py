@@ -9,6 +9,7 @@ from typing import Any, Callable, Literal, Optional, Protocol, Union
 
 import numpy as np
 
+from pytest_federated.core.errors import DataError
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
@@ -197,7 +198,12 @@ class DescribesDataset(Protocol):
 
 
 datasets = Registry(
-    "data set", DescribesDataset, DatasetSpec, plural="datasets", package=__package__
+    "data set",
+    DescribesDataset,
+    DatasetSpec,
+    plural="datasets",
+    package=__package__,
+    error=DataError,
 )
 
 

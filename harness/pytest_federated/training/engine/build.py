@@ -319,7 +319,13 @@ def _algorithm(
         adapter=adapter,
         **dependencies,
     )
-    return inputs, algorithms.entry(training.algorithm).call(training.algorithm, inputs)
+    entry = algorithms.entry(training.algorithm)
+    algorithm = entry.call(training.algorithm, inputs)
+    if not isinstance(algorithm, Algorithm):
+        raise entry.gave(
+            algorithm, "an Algorithm; TffAlgorithm(process) makes one of TFF's process"
+        )
+    return inputs, algorithm
 
 
 def _refusal_to_pack(error: Exception) -> tuple[str, str]:

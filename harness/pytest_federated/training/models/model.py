@@ -127,7 +127,13 @@ class MakesModel(Protocol):
 
 
 models = Registry(
-    "model", MakesModel, ModelSpec, ModelSettings, plural="models", package=__package__
+    "model",
+    MakesModel,
+    ModelSpec,
+    ModelSettings,
+    plural="models",
+    package=__package__,
+    error=ModelError,
 )
 
 
