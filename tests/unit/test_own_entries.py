@@ -216,7 +216,8 @@ def test_a_data_set_whose_examples_cannot_be_read_is_one_line() -> None:
 
 
 def test_the_errors_of_our_own_entries_stay_what_they_are() -> None:
-    registry: Any = Registry("thing", Callable, pytest_federated.split.spec)
+    anything: Any = Callable
+    registry: Any = Registry("thing", anything, pytest_federated.split.spec)
 
     @registry("broken")
     def broken() -> None:

@@ -52,7 +52,7 @@ def factors(schedule: Section, rounds: int) -> tuple[float, ...]:
     by_round: list[float] = []
     for number in range(1, rounds + 1):
         factor: Any = entry.call(schedule, number)
-        if not isinstance(factor, Real) or not 0 <= factor < math.inf:
+        if not isinstance(factor, Real) or not 0 <= float(factor) < math.inf:
             raise entry.gave(factor, "a number, 0 or greater, for each round")
         by_round.append(float(factor))
     return tuple(by_round)
