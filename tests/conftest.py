@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import forked_programs
 import pytest
 from hypothesis import settings
 
-# The files that take longest, in this order.
+# The slowest test files, slowest first.
 _LONGEST = (
     "hygiene",
     "remote",
@@ -27,24 +28,43 @@ _LONGEST = (
 )
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
+_WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio"
+# What a run imports late. After each run in this process pytester removes new modules from
+# sys.modules; without this, each run would import them again.
+_OF_RUNS = (
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "pytest_federated.plugin.collection",
+    "pytest_federated.plugin.fixture",
+    "pytest_federated.plugin.item",
+    "pytest_federated.plugin.selection",
+    "pytest_federated.report.github",
+    "pytest_federated.report.leftovers",
+    "pytest_federated.report.mlflow",
+    "pytest_federated.report.pages",
+    "scipy.special",
+)
 
 _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
 
-# How many examples Hypothesis tries of each property. CI runs the fast tests once with
-# --hypothesis-profile=thorough. No deadline: it would depend on the machine.
-settings.register_profile("quick", max_examples=20, deadline=None)
-settings.register_profile("thorough", max_examples=150, deadline=None)
+# How many examples Hypothesis tries for each property. CI runs the fast tests once with
+# --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline: it
+# would depend on the machine. Derandomized: a commit passes or fails for good.
+settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=150, deadline=None, derandomize=True)
+settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("quick")
 
-_imports_of_tensorflow: list[str] = []  # the tests without the marker during which it was imported
+_imports_of_tensorflow: list[str] = []  # by unmarked tests
 _current_test: list[pytest.Item] = []
+_begun: set[Path] = set()  # files whose tests have run
 
 
 def pytest_configure() -> None:
-    """Has Ctrl-C and the end of a terminal arrive, here and in programs that tests start.
+    """Lets Ctrl-C and a closing terminal reach this process and the programs that tests start.
 
-    A shell starts what it runs in the background with SIGINT ignored, nohup ignores SIGHUP, and all
-    below inherit that.
+    A shell ignores SIGINT in its background jobs, nohup ignores SIGHUP, and child processes
+    inherit that.
     """
     handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     for number, handler in handlers.items():
@@ -54,9 +74,9 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Marks the tests that need TFF, and leaves out the slow ones that nobody asked for.
+    """Marks the tests that need TFF, and deselects the slow ones unless -m names them.
 
-    In the processes of xdist the longest files come first, so that none is left for the end.
+    In xdist's workers the slowest files come first, so that none is left for the end.
     """
     for item in items:
         if _NEED_TFF.intersection(getattr(item, "fixturenames", ())):
@@ -71,7 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _watch_imports(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: it also sees what pytester takes out of `sys.modules` afterwards."""
+    """Records imports of TensorFlow, also of modules that pytester removes again afterwards."""
     if event == "import" and arguments[0].partition(".")[0] in _TENSORFLOW:
         if not _current_test:
             _imports_of_tensorflow.append("collection")
@@ -84,8 +104,11 @@ sys.addaudithook(_watch_imports)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Says which test runs, for the two checks that tests without the marker need no TFF."""
+    """Records which test runs, for the two checks that unmarked tests need no TFF."""
     _current_test[:] = [item]
+    if item.path not in _begun:
+        _begun.add(item.path)
+        _keep_what_is_imported()
     forked_programs.allowed = "tff" in item.keywords
     try:
         return (yield)
@@ -111,16 +134,50 @@ def pytest_collection_finish() -> None:
         raise pytest.UsageError("a test module or conftest.py imports TensorFlow at its top")
 
 
+def _keep_what_is_imported() -> None:
+    """Keeps the garbage collector from walking through all modules again and again.
+
+    It runs at the end of every pytest inside pytest.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_start() -> Iterator[None]:
+    """Halves the start of each pytest that a test starts, by leaving out plugins."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+        yield
+
+
+@pytest.fixture(scope="session")
+def imported_for_runs() -> None:
+    """Imports what runs need before pytester saves sys.modules."""
+    for module in _OF_RUNS:
+        importlib.import_module(module)
+    _keep_what_is_imported()
+
+
+@pytest.fixture
+def pytester(
+    imported_for_runs: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
+    """Sets the variable of `short_start` again, as pytester deletes it."""
+    monkeypatch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+    return pytester
+
+
 @pytest.fixture
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, which is empty: files in it are given by their names."""
+    """Makes an empty folder the current one, so that files need no path."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are their titles only: for tests of what is around them, as drawing takes time."""
+    """Replaces pictures by their titles: drawing is slow, and these tests are not about it."""
     monkeypatch.setattr(
         "pytest_federated.report.plots.style.Picture.svg", lambda self: f"<svg>{self.alt}</svg>"
     )
@@ -130,7 +187,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of README.md, docs/ and reports/ as git has them, staged changes included.
 
-    In the working tree anybody may have written another report, with any option.
+    The working tree may hold a report that somebody wrote with other options.
     """
     root, copy = Path(__file__).parent.parent, tmp_path_factory.mktemp("committed")
     ours = ("README.md", "docs", "reports")
@@ -145,18 +202,17 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tff() -> Any:
-    """TFF, imported before pytester takes its snapshot of sys.modules: it cannot be twice."""
+    """TFF, imported before pytester saves sys.modules: it cannot be imported twice."""
     from pytest_federated.tff.imports import import_tff
 
     module = import_tff()
-    gc.collect()
-    gc.freeze()  # so that later collections need not walk through all of TensorFlow
+    _keep_what_is_imported()
     return module
 
 
 @pytest.fixture(scope="session")
 def tff_programs() -> None:
-    """For tests whose own processes train: `forked_programs.Program`, `processes.pytest_run`."""
+    """Marks tests that train in other processes (`forked_programs`, `processes`)."""
 
 
 @pytest.fixture
@@ -167,7 +223,7 @@ def worker(tff: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def running(tff: Any) -> Iterator[None]:
-    """The same for all tests of a file."""
+    """A runtime that all tests of a file share."""
     yield from _started()
 
 

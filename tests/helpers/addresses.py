@@ -1,4 +1,4 @@
-"""Addresses of this machine, and which of them take connections to a port."""
+"""Addresses of this machine, and which of them accept connections to a port."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def of_loopback() -> list[str]:
 
 
 def of_the_network() -> list[str]:
-    """Those that other machines would use; none where there is no network."""
+    """Returns the addresses that other machines would use; none without a network."""
     found: list[str] = []
     for family, anywhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
@@ -26,7 +26,7 @@ def of_the_network() -> list[str]:
 
 
 def reachable(port: int, hosts: Sequence[str]) -> set[str]:
-    """The addresses at which somebody takes a connection to the port."""
+    """Returns the addresses that accept a connection to the port."""
     found = set()
     for host in hosts:
         with suppress(OSError):

@@ -29,19 +29,19 @@ NO_CACHE = Cache(Path("no-such-cache"))
 
 
 def dataset(**chosen: Any) -> Dataset:
-    """The data set of these keys, as a scenario gives them under `data.dataset`."""
+    """Returns the data set with these keys, which a scenario has under `data.dataset`."""
     data = Data.model_validate({"dataset": chosen})
     return datasets.entry(data.dataset).call(data.dataset, NO_CACHE)
 
 
 def save(name: str, **arrays: Any) -> Path:
-    """An .npz archive in the current folder."""
+    """Writes an .npz archive into the current folder."""
     np.savez(name, **arrays)
     return Path(name)
 
 
 def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) -> FederatedData:
-    """Clients of the given sizes, with made data of three labels."""
+    """Returns clients of the given sizes, with synthetic data of three labels."""
     rng = np.random.default_rng(seed)
     n = sum(sizes)
     y = rng.integers(0, 3, n).astype(np.int32)
@@ -52,15 +52,15 @@ def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) 
 
 
 def algorithm(name: str) -> dict[str, Any]:
-    """An algorithm, with its keys that have no default."""
+    """Returns an algorithm with values for its required keys."""
     return {"kind": name, **_REQUIRED_KEYS.get(name, {})}
 
 
 def write_clients(file: Path, splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """An SQLite file in TFF's own format, written by TFF: split -> client -> feature -> rows.
+    """Writes an SQLite file in TFF's format, with TFF: split -> client -> feature -> rows.
 
-    TFF's writer gives a client one split only; so each split is written on its own, and the tables
-    are put together.
+    TFF's writer allows a client only one split, so each split is written on its own, and the tables
+    are merged.
     """
     import tensorflow as tf
     import tensorflow_federated as tff

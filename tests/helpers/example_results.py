@@ -1,4 +1,4 @@
-"""Results and histories made up, for tests of what is done with them."""
+"""Made-up results and histories, for tests of what is done with them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def example_result(
     algorithm: Any = "fedavg",
     **more: Any,
 ) -> Result:
-    """A result with a training for each final accuracy, whose loss is one less that."""
+    """Returns a result with a training for each final accuracy; losses are 1 - accuracy."""
     scenario = Scenario.model_validate(
         {
             "name": name.partition("[")[0],
@@ -56,14 +56,14 @@ def example_result(
         )
         for seed, accuracy in enumerate(accuracies)
     )
-    given = {
+    fields = {
         "id": name,
         "settings": scenario.settings(),
         "status": "passed",
         "histories": histories,
         "versions": {"numpy": "1.25.2"},
     }
-    return Result.model_validate({**given, **more})
+    return Result.model_validate({**fields, **more})
 
 
 def history(
@@ -75,10 +75,9 @@ def history(
     bytes_down: Optional[int] = None,
     **more: Any,
 ) -> TrainingHistory:
-    """A training of seed 0 with these test accuracies, and anything else that a history has.
+    """Returns a training of seed 0 with these test accuracies, and other fields of a history.
 
-    A round whose accuracy is None is not evaluated; else its loss is 1 less the accuracy, if there
-    are no `losses`.
+    A round whose accuracy is None is not evaluated. Without `losses`, a loss is 1 - accuracy.
     """
     rounds = [
         Round(

@@ -1,4 +1,4 @@
-"""The marker of tests that bring about a fault, whose rows make up docs/reliability.md."""
+"""The marker of tests that cause a fault; docs/reliability.md lists them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 
 def fault(what: str, *, outcome: str, times: int = 1) -> Any:
-    """Marks a test that brings about the fault `what`, each of its cases `times` times.
+    """Marks a test that causes the fault `what`, `times` times in each of its cases.
 
-    `outcome` says what then happens, as the test asserts it.
+    `outcome` says what happens then, as the test asserts.
     """
     return pytest.mark.fault(what, outcome=outcome, times=times)

@@ -1,14 +1,14 @@
-"""Programs that start with TensorFlow Federated imported already.
+"""Programs that start with TensorFlow Federated already imported.
 
 Importing it takes 8 to 12 seconds, most of a short pytest run. So one process imports it, does
-nothing else with it, and becomes a copy of itself for each program that is wanted. Only an import
-may come before a fork: once TensorFlow computes, its threads run, and a copy has none of them.
+nothing else with it, and forks for each program. Only an import may come before a fork: once
+TensorFlow computes, its threads run, and a forked copy has none of them.
 
-A program is a process like any other: with its own pid, environment, output and signals. What it
-shares with the other copies is the hash seed, and that nothing is seen of the import. Tests of
-these two start a Python of their own.
+A program is a process like any other, with its own pid, environment, output and signals. But all
+copies share a hash seed, and none shows what the import writes. Tests of these two things start a
+Python of their own.
 
-Run as a script it is the server: ``forked_programs.py FILE_DESCRIPTOR``.
+As a script, this file is the server: ``forked_programs.py FILE_DESCRIPTOR``.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ from typing import Any, Optional
 
 
 def environment() -> dict[str, str]:
-    """For subprocesses: not taken for a worker of the pytest that runs these tests."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    """Returns an environment for subprocesses that are no workers of this pytest run."""
+    kept = "PYTEST_ADDOPTS"  # tests/conftest.py sets it
+    return {k: v for k, v in os.environ.items() if k == kept or not k.startswith("PYTEST_")}
 
 
 class Program:
-    """``python -m MODULE ARGUMENT...`` in a folder; used like a `subprocess.Popen`.
+    """``python -m MODULE ARGUMENT...`` in a folder, used like a `subprocess.Popen`.
 
-    What it writes, to either stream, goes into one pipe; or nowhere.
+    Both output streams go into one pipe, or nowhere if `discard` is true.
     """
 
     def __init__(self, module: str, *arguments: str, cwd: Path, discard: bool = False) -> None:
@@ -57,9 +58,9 @@ class Program:
         socket.send_fds(_server(), [json.dumps(wanted).encode()], [written, theirs.fileno()])
         os.close(written)
         theirs.close()
-        self._told = self._reply.makefile()
+        self._replies = self._reply.makefile()
         self._reply.settimeout(150)  # the first one waits for the import
-        pid = self._told.readline()
+        pid = self._replies.readline()
         assert pid, "the server could not import TFF; its error is above"
         self.pid = int(pid)
         self.returncode: Optional[int] = None
@@ -74,7 +75,7 @@ class Program:
         self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout: float = 150) -> int:
-        """Its exit code, or minus the signal that ended it.
+        """Returns the exit code, or minus the signal that ended the program.
 
         Raises:
             TimeoutError: it still runs.
@@ -82,17 +83,17 @@ class Program:
         """
         if self.returncode is None:
             self._reply.settimeout(timeout)
-            status = os.waitstatus_to_exitcode(int(self._told.readline()))
-            self._told.close()
+            status = os.waitstatus_to_exitcode(int(self._replies.readline()))
+            self._replies.close()
             self._reply.close()
             self.returncode = status
         return self.returncode
 
     def communicate(self, timeout: float = 150) -> str:
-        """All that it wrote, once nobody holds the pipe and it has ended.
+        """Returns all output, once the program has ended and nobody holds the pipe.
 
         Raises:
-            TimeoutError: it still runs, or someone whom it left behind does.
+            TimeoutError: it, or a process that it left behind, still runs.
 
         """
         end = time.monotonic() + timeout
@@ -107,12 +108,12 @@ class Program:
 
 
 _started: list[Program] = []
-allowed = False  # whether the test that runs has the marker tff; tests/conftest.py sets it
+allowed = False  # whether the running test has the marker tff; tests/conftest.py sets it
 
 
 @functools.cache
 def _server() -> socket.socket:
-    """To the server of this process, which ends with it."""
+    """Returns a socket to the server of this process, which ends with it."""
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
         [sys.executable, __file__, str(theirs.fileno())],
@@ -124,7 +125,7 @@ def _server() -> socket.socket:
 
     def end() -> None:
         for program in _started:
-            program.kill()  # if a test that failed has left it
+            program.kill()  # if a failed test has left it running
         ours.close()
         process.wait()
 
@@ -133,10 +134,10 @@ def _server() -> socket.socket:
 
 
 def _wanted(channel: socket.socket) -> Optional[tuple[dict[str, Any], int]]:
-    """In the server, a request and the file descriptor for its output.
+    """Returns a request to the server and the file descriptor for its output.
 
-    Returns once in each copy, which is to become the program; and None in the server when nobody
-    can ask any more. Between the two is a process that waits for the program and tells how it
+    It returns once in each copy, which then becomes the program, and returns None in the server
+    when nobody can ask any more. A process between the two waits for the program and reports how it
     ended.
     """
     while True:
@@ -163,7 +164,7 @@ def _wanted(channel: socket.socket) -> Optional[tuple[dict[str, Any], int]]:
 
 
 def _import() -> None:
-    """What pytest_federated.tff.imports does, whose modules are to be imported by the programs."""
+    """Imports TFF as pytest_federated.tff.imports does, which programs import themselves."""
     gc.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -194,4 +195,4 @@ if __name__ == "__main__":
     if asked := _wanted(socket.socket(fileno=int(sys.argv[1]))):
         _become(*asked)
     else:
-        os._exit(0)  # nothing to tidy up
+        os._exit(0)  # nothing to clean up

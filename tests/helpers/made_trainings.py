@@ -1,17 +1,11 @@
-"""Trainings that were never run, for tests of what pytest makes of their results."""
+"""Made-up trainings, for tests of what pytest does with their results."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
-import pytest_federated.plugin.item
-import pytest_federated.report.pages
-import scipy.special
 from example_results import history
 from pytest_federated.training.history import TrainingHistory
-
-# Imported before pytester takes its snapshot of sys.modules: otherwise each run imports them anew.
-assert pytest_federated.plugin.item and pytest_federated.report.pages and scipy.special
 
 SCENARIO = """\
 schema: 1
@@ -40,10 +34,10 @@ def pytest_runtest_teardown(item):
 
 
 class FakeTrainings:
-    """Trainings that were never run: the final accuracy of each seed is as set here.
+    """Made-up trainings, with the final accuracies that are set here by seed.
 
-    Of a seed that is not set it is that of an even or odd one.
-    A scenario whose name is among the `errors` raises that one instead.
+    Other seeds have the accuracy of seed 0 if they are even, and of seed 1 if they are odd.
+    A scenario whose name is in `errors` raises that error instead.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Federated training written in NumPy (float64) from the papers, and ours in the same terms.
+"""Federated training written in NumPy (float64) after the papers, and ours in the same terms.
 
-The problem: an MLP with five hidden units, three rounds, four clients in each. A test's own
-algorithm is a `client` and a `server` step, and differs from FedAvg in nothing else.
+The problem is an MLP with five hidden units and three rounds of four clients. A test's algorithm is
+a `client` and a `server` step, and otherwise the same as FedAvg.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ Weights = list[np.ndarray]
 SEED, ROUNDS, COHORT = 1, 3, 4
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 BASE = {"rounds": ROUNDS, "local_epochs": 2, "batch_size": 8}
-RATE, MOMENTUM = 0.1, 0.9  # of the clients: the default, and where a test asks for momentum
+RATE, MOMENTUM = 0.1, 0.9  # of the clients: the default, and in tests of momentum
 
 Server = Callable[[Weights, Weights], Weights]  # (weights, mean change) -> weights
 Client = tuple[Weights, float]  # its weights after training, and its weight in the mean
 
 
 def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
-    """Of the mean cross entropy of softmax(relu(x W1 + b1) W2 + b2)."""
+    """Returns the gradient of the mean cross entropy of softmax(relu(x W1 + b1) W2 + b2)."""
     hidden = x @ w[0] + w[1]
     active = np.maximum(hidden, 0)
     logits = active @ w[2] + w[3]
@@ -42,7 +42,7 @@ def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
 
 
 def measure(data: FederatedData, cohort: int = COHORT, **training: Any) -> list[Weights]:
-    """The server's weights after each round."""
+    """Returns our weights of the server after each round."""
     settings = Training.model_validate({**BASE, **training})
     trainer = trainer_for(MODEL, settings, data, cohort)
     return [
@@ -74,7 +74,10 @@ def reference(
     server: Optional[Server] = None,
     cohort: int = COHORT,
 ) -> list[Weights]:
-    """Reddi et al., algorithm 1: the server's step along the clients' weighted mean change."""
+    """Returns weights by round: the server steps along the clients' weighted mean change.
+
+    Source: Reddi et al., algorithm 1.
+    """
     settings = Training.model_validate(BASE)
     first = trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
     weights = [w.numpy().astype(np.float64) for w in first]
@@ -96,7 +99,7 @@ def sgd(
     weigh: Callable[[int, int, float], float] = lambda examples, steps, loss: float(examples),
     rate: Callable[[int], float] = lambda number: RATE,
 ) -> Callable[[Weights, int, int], Client]:
-    """McMahan et al., algorithm 1, ClientUpdate."""
+    """Returns a client's step of SGD (McMahan et al., algorithm 1, ClientUpdate)."""
 
     def train(weights: Weights, client: int, number: int) -> Client:
         own = batches(data, client, number)
@@ -117,5 +120,5 @@ def assert_close(ours: list[Weights], theirs: list[Weights], atol: float = 2e-6)
 
 
 def assert_far(ours: list[Weights], theirs: list[Weights]) -> None:
-    """The tolerance tells the algorithm from its neighbor."""
+    """Asserts that two algorithms differ by more than the tolerance."""
     assert max(np.abs(a - b).max() for a, b in zip(ours[-1], theirs[-1])) > 1e-3

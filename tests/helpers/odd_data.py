@@ -1,4 +1,4 @@
-"""Thirty rows of noise in files of every kind that data sets are read from."""
+"""Thirty rows of noise in files of every kind that data sets can be read from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_federated.core.errors import DataError
 RNG = np.random.default_rng(0)
 N = 30
 NOISE = RNG.normal(size=(N, 2)).astype(np.float32)
-LABELS = np.arange(N) * 2 // N  # sorted, so that whatever numbers the rows tells the label
+LABELS = np.arange(N) * 2 // N  # sorted, so that a row number gives the label away
 ORDER = RNG.permutation(N)
 
 
@@ -32,7 +32,7 @@ def noise(**columns: Any) -> pd.DataFrame:
 
 
 def features(**chosen: Any) -> np.ndarray:
-    """The training features, read whole."""
+    """Returns all training features."""
     return np.asarray(dataset(**chosen).load(None).train.x[:])
 
 

@@ -1,4 +1,4 @@
-"""Data sets of files that tests write into the current folder."""
+"""Data sets in files that tests write into the current folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def made(chosen: dict[str, Any], **clients: Any) -> FederatedData:
 
 
 def refusal(function: Callable[..., Any], *args: Any, **chosen: Any) -> str:
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         function(*args, **chosen)
-    assert "\n" not in str(bad.value)
-    return str(bad.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 IMAGES = RNG.integers(256, size=(12, 5, 4), dtype=np.uint8)

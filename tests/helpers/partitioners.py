@@ -1,4 +1,4 @@
-"""Our splits in the terms of flwr-datasets and FedLab, whose clients are in comparison/."""
+"""Our splits that correspond to those of flwr-datasets and FedLab (see comparison/)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def continuous(strictness: float) -> dict[str, Any]:
     return {"kind": "continuous", "strictness": strictness}
 
 
-# Our split, and our sizes, for each of theirs.
+# Our split and our sizes for each of theirs.
 OURS: dict[str, tuple[Any, Optional[Any]]] = {
     "flwr dirichlet 0.5": (dirichlet(0.5), None),
     "flwr dirichlet 5": (dirichlet(5.0), None),
@@ -60,7 +60,7 @@ OURS: dict[str, tuple[Any, Optional[Any]]] = {
 
 
 def ours(split: Any, size: Optional[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Label entropies and sizes of the clients of all seeds."""
+    """Returns label entropies and sizes of the clients of all seeds."""
     entropies, held = [], []
     for seed in range(SEEDS):
         rng = np.random.default_rng(seed + 1000)
@@ -79,9 +79,9 @@ def ours(split: Any, size: Optional[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(name: str, theirs: dict[str, list[float]]) -> None:
-    """Two-sample Kolmogorov-Smirnov tests, which do not tell ours and theirs apart."""
+    """Asserts that two-sample Kolmogorov-Smirnov tests do not distinguish ours from theirs."""
     entropies, held = ours(*OURS[name])
     assert ks_2samp(entropies, theirs["entropies"]).pvalue > 0.01
-    # Theirs may lose a few examples to rounding, which must not count as another distribution.
+    # Theirs may lose a few examples to rounding, which must not count as a difference.
     step = 10 if name in ("flwr linear", "flwr square") else 1
     assert ks_2samp(held // step, np.array(theirs["sizes"]) // step).pvalue > 0.01

@@ -12,7 +12,7 @@ from forked_programs import Program, environment
 
 
 def worker_pids(parent: Optional[int] = None) -> set[int]:
-    """Process ids of TFF workers that run, zombies left out; of one parent, or of anyone."""
+    """Returns the IDs of running TFF workers, without zombies, of one parent or of all."""
     found = set()
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -26,7 +26,7 @@ def worker_pids(parent: Optional[int] = None) -> set[int]:
 
 
 def descendants(root: int) -> set[int]:
-    """Process ids of all processes below `root`."""
+    """Returns the IDs of all processes below `root`."""
     children: dict[int, set[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -43,7 +43,7 @@ def descendants(root: int) -> set[int]:
 
 
 def wait_until(holds: Any, seconds: float = 60) -> bool:
-    """Whether `holds()` became true within `seconds`."""
+    """Says whether `holds()` became true within `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if holds():
@@ -53,7 +53,7 @@ def wait_until(holds: Any, seconds: float = 60) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process runs, and is not a zombie."""
+    """Says whether the process runs and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -61,10 +61,9 @@ def is_running(pid: int) -> bool:
 
 
 def pytest_run(folder: Path, *arguments: str, fresh: bool = False) -> str:
-    """What a pytest in `folder` writes; no traceback may be in it.
+    """Returns the output of a pytest in `folder`, which may not contain a traceback.
 
-    `fresh` starts a Python of its own, which has a hash seed of its own and imports TFF if the run
-    needs it.
+    `fresh` starts a new Python, with its own hash seed, which imports TFF if the run needs it.
     """
     if fresh:
         output = subprocess.run(

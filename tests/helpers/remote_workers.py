@@ -26,7 +26,7 @@ from pytest_federated.training.schema import Training
 
 
 class Served:
-    """A `pytest-federated worker`, which ends with these tests however they end."""
+    """A `pytest-federated worker`, which ends with the tests, however they end."""
 
     def __init__(self, port: Optional[int] = None, *more: str, tls: Optional[Path] = None) -> None:
         self.tls = tls
@@ -58,7 +58,7 @@ class Served:
         return self
 
     def send(self, sent: signal.Signals) -> None:
-        """To the worker itself."""
+        """Sends a signal to the worker itself."""
         os.kill(self.worker, sent)
 
     def cpu_seconds(self) -> float:
@@ -66,7 +66,7 @@ class Served:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def while_it_computes(self, do: Callable[[], None]) -> None:
-        """Does it in the middle of the worker's next computation, from another thread."""
+        """Calls `do` from another thread, in the middle of the worker's next computation."""
         before = self.cpu_seconds()
 
         def watch() -> None:
@@ -93,7 +93,7 @@ def train(
     participation: Participation = Participation(),  # noqa: B008  # frozen
     **training: object,
 ) -> list[np.ndarray]:
-    """The server's state, and the clients' where they have one, after three rounds of thirteen."""
+    """Returns the server's state, and the clients' if any, after three rounds of thirteen."""
     key_file = workers[0].tls if workers else None
     runtime(workers=tuple(w.address for w in workers), tls=key_file).start()
     data = federation([30, 7, 1, *[20] * 10], 3)
@@ -124,5 +124,5 @@ def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
 
 @functools.cache
 def local(execution: str, name: str = "fedavg") -> list[np.ndarray]:
-    """What a worker of our own gives."""
+    """Returns the result of the worker that our own process starts."""
     return train([], execution, algorithm=algorithm(name))

@@ -1,7 +1,7 @@
-"""A pytest plugin that runs all scenarios several times over, and logs what each time leaves.
+"""A pytest plugin that runs all scenarios several times and logs the resources in use.
 
-`SOAK_REPEAT` in the environment is how often, `SOAK_LOG` a file that gets a line of JSON for each
-scenario that was run. Nothing is taken from a cache.
+The environment variable `SOAK_REPEAT` says how often, `SOAK_LOG` names a file that gets a line of
+JSON for each scenario run. Nothing is taken from a cache.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from processes import descendants, worker_pids
 
 @dataclass(frozen=True)
 class Sample:
-    """What a process had after a scenario.
+    """The resources of a process after a scenario.
 
     Attributes:
-        process: its process id.
-        scenario: the node id of the scenario.
+        process: its process ID.
+        scenario: the node ID of the scenario.
         digest: a hash of its result.
-        pytest_mb: memory of the process, resident.
+        pytest_mb: resident memory of the process.
         worker_mb: memory of its TFF worker.
         descriptors: open files.
         threads: its threads.
@@ -50,7 +50,7 @@ def _megabytes(pid: int) -> float:
 
 def _sample(item: Any) -> Sample:
     pid, own = os.getpid(), Path("/proc/self")
-    result = item.result.model_dump_json() if item.result else ""  # none where it errored
+    result = item.result.model_dump_json() if item.result else ""  # none if it errored
     return Sample(
         process=pid,
         scenario=item.nodeid,
@@ -66,7 +66,7 @@ def _sample(item: Any) -> Sample:
 def pytest_configure() -> None:
     from pytest_federated.running.store import Store
 
-    Store.remembered = lambda self, key: None  # pyright: ignore  # in memory, of the time before
+    Store.remembered = lambda self, key: None  # pyright: ignore  # results of earlier runs in memory
 
 
 @pytest.hookimpl(trylast=True)
@@ -84,7 +84,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def read_samples(log: Path) -> dict[int, list[Sample]]:
-    """The samples of each process, in order."""
+    """Returns the samples of each process, in order."""
     processes: dict[int, list[Sample]] = {}
     for line in log.read_text().splitlines():
         sample = Sample(**json.loads(line))
@@ -93,5 +93,5 @@ def read_samples(log: Path) -> dict[int, list[Sample]]:
 
 
 def after_each_time(samples: list[Sample], times: int) -> list[Sample]:
-    """The last sample of each of so many equal parts."""
+    """Returns the last sample of each of `times` equal parts."""
     return [samples[(n + 1) * len(samples) // times - 1] for n in range(times)]

@@ -1,6 +1,6 @@
-"""Hypothesis strategies of scenario files: valid documents, mutated ones, and damaged bytes.
+"""Hypothesis strategies for scenario files: valid documents, mutated ones, and damaged bytes.
 
-Valid documents are drawn from the models and the registries: a new key, and a new entry, is drawn
+Valid documents are drawn from the models and the registries, so new keys and new entries are drawn
 without being named here.
 """
 
@@ -100,7 +100,7 @@ def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
     elif blamed == ("model",) and scenario["model"] is None:
         scenario["model"] = "linear"
     elif isinstance(around[last], str) and ":" in around[last]:
-        around[last] = "my_own:function"  # the one that was drawn may not be called
+        around[last] = "my_own:function"  # the drawn one is not permitted
     else:
         del around[last]
 
@@ -139,7 +139,7 @@ def _value(draw: Draw, schema: dict[str, Any], defined: dict[str, Any]) -> Any:
 
 
 def _choice(draw: Draw, plural: str) -> Any:
-    """A choice in its long form or, where there is one, in a short one."""
+    """Draws a choice in its long form or, if there is one, in a short form."""
     registry = concepts()[plural]
     name = draw(st.sampled_from(registry.names()))
     settings = {**_object(draw, *_schema_of(registry[name].params)), "kind": name}
@@ -195,7 +195,7 @@ def _text(draw: Draw, schema: dict[str, Any], _: Any) -> str:
     return draw(st.text(_WRITABLE, min_size=shortest, max_size=longest))
 
 
-# Not ?, with which ruamel.yaml begins plain text that it cannot read.
+# Without ?: ruamel.yaml writes plain text that begins with it but cannot read it.
 _WRITABLE = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="?")
 _ASCII = st.characters(max_codepoint=127)
 _OF_TYPE: dict[str, Callable[..., Any]] = {
@@ -271,7 +271,7 @@ def _mutate(draw: Draw, document: Any) -> None:
 
 
 def _nearby(value: Any) -> Any:
-    """What people write in place of a value."""
+    """Draws what people may write in place of a value."""
     others: list[Any] = [None, [value], {"kind": value}, str(value)]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         others += [-value, 0, value + 1, float(value), value * 1000, value / 1000]
@@ -285,7 +285,7 @@ def _nearby(value: Any) -> Any:
 
 
 class Mutated(NamedTuple):
-    """A document with mistakes, and the folder whose defaults it is to be read with."""
+    """A document with mistakes, and the folder whose defaults apply to it."""
 
     document: Any
     folder: Path
@@ -293,7 +293,7 @@ class Mutated(NamedTuple):
 
 @st.composite
 def mutated_documents(draw: Draw) -> Mutated:
-    """A shipped document, or a drawn one, with other values."""
+    """A shipped or drawn document with changed values."""
     if draw(st.booleans()):
         valid = draw(valid_documents())
         folder, document = ROOT, {**valid.defaults, **valid.document}
@@ -314,7 +314,7 @@ _SIGNS = st.sampled_from(
 
 @st.composite
 def damaged_files(draw: Draw) -> tuple[bytes, Path]:
-    """The bytes of a shipped file with changes, and the folder of that file."""
+    """The changed bytes of a shipped file, and the folder of that file."""
     file = draw(st.sampled_from(FILES))
     data = file.read_bytes()
     for _ in range(draw(st.integers(1, 4))):

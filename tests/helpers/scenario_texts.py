@@ -12,10 +12,10 @@ expect:
   accuracy: {at_least: 0.3}
 """
 
-# Runs for minutes if nothing ends it.
+# Runs for minutes unless something ends it.
 LONG = TINY.replace("name: tiny", "name: long").replace("rounds: 2", "rounds: 100000")
 
-# A valid file with one line for each section, for tests that spoil one of them.
+# A valid file with one line for each section, for tests that break one of them.
 GOOD = """\
 schema: 1
 name: tiny
@@ -25,7 +25,7 @@ model: mlp
 training: {rounds: 2}
 """
 
-# In the order of the messages.
+# In the order in which messages list them.
 CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, attacks"
 
 

@@ -1,4 +1,4 @@
-"""TFF's data sets, and the modules of TFF that they are compared with."""
+"""TFF's data sets, and the modules of TFF they are compared with."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def made(cache: Path, name: str, count: Any = None, **keys: Any) -> FederatedDat
 
 
 def inside(module: str) -> Any:
-    """A module of TFF that its public API leaves out."""
+    """Returns a module of TFF that is not in its public API."""
     return importlib.import_module(f"{INSIDE}.{module}")
 
 
 def as_they_stand(tff: Any) -> Any:
-    """TFF's preprocessing of a client, in the order of its file and in one batch."""
+    """Returns TFF's preprocessing that keeps a client's order, in a single batch."""
     return tff.simulation.baselines.ClientSpec(1, 1000, shuffle_buffer_size=1)

@@ -1,4 +1,4 @@
-"""Keras models as users write them, for test_model_zoo.py, which names them as zoo:function."""
+"""Keras models like those of users, for test_model_zoo.py, which names them zoo:function."""
 
 # pyright: basic
 
@@ -14,22 +14,22 @@ Model, Sequential = tf.keras.Model, tf.keras.Sequential
 
 
 def begin(shape: Any) -> tuple[Any, Any]:
-    """An input, and the same as a row."""
+    """Returns an input, and the input as a row."""
     given = tf.keras.Input(shape)
     return given, layers.Flatten()(given)
 
 
 def rows(shape: Any) -> tuple[Any, Any]:
-    """An input, and the same as a sequence."""
+    """Returns an input, and the input as a sequence."""
     given = tf.keras.Input(shape)
     return given, layers.Reshape((shape[0], -1))(given)
 
 
-# Layers of one's own, none with compute_output_shape.
+# Custom layers, none with compute_output_shape.
 
 
 class Scaled(layers.Layer):
-    """Makes one weight in __init__, and one in build."""
+    """Creates one weight in __init__ and one in build."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Raw(layers.Layer):
 
 
 class Backwards(layers.Layer):
-    """Its second layer is called first, and its own weights are made in the middle."""
+    """Calls its second layer first, and creates its own weights in between."""
 
     def __init__(self, units: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class Backwards(layers.Layer):
 
 
 class Late(layers.Layer):
-    """Makes its layer when it is called."""
+    """Creates its layer when it is called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,14 +182,14 @@ class AddsLoss(layers.Layer):
 
 
 class Normalized(layers.Layer):
-    """Gives what sums to 1, and is no softmax."""
+    """Gives values that sum to 1, without a softmax."""
 
     def call(self, x: Any) -> Any:
         return tf.square(x) / tf.reduce_sum(tf.square(x), axis=-1, keepdims=True)
 
 
 class Subclassed(Model):
-    """A model of a class of its own, whose call knows nothing of training."""
+    """A model of its own class, whose call has no argument `training`."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -367,7 +367,7 @@ def unused(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes)(x))
 
 
-# Models that do not.
+# Models that are refused.
 
 
 def batch_normalization(input_shape: Any, num_classes: int) -> Any:
@@ -489,13 +489,13 @@ def growing(input_shape: Any, num_classes: int) -> Any:
     return own_layer(input_shape, num_classes, layers.Dense(1 + len(_kept)))
 
 
-# Ends of a model, for what they give.
+# Ends of a model, for tests of its outputs.
 
 
-def ending(input_shape: Any, num_classes: int, end: str) -> Any:
+def ending(input_shape: Any, output_shape: Any, end: str) -> Any:
     given, x = begin(input_shape)
     x = layers.Dense(6, "relu")(x)
-    return Model(given, ENDS[end](x, num_classes))
+    return Model(given, ENDS[end](x, output_shape[-1]))
 
 
 def ending_of_positions(input_shape: Any, num_classes: int, end: str) -> Any:

@@ -1,4 +1,4 @@
-"""Who takes part, drops out, straggles and attacks: what each name promises, by NumPy alone."""
+"""Who takes part, drops out, straggles and attacks: the promises of each entry, with NumPy only."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def drawn(chosen: Any, clients: int, size: int, round_number: int, seed: int = 0
     seed=st.integers(0, 99),
     number=st.integers(1, 9),
 )
-def test_a_cohort_has_the_size_that_is_asked_for_and_nobody_twice(
+def test_a_cohort_has_the_requested_size_and_nobody_twice(
     chosen: Any, clients: int, share: float, seed: int, number: int
 ) -> None:
     size = max(1, round(share * clients))
@@ -57,15 +57,15 @@ def test_a_cohort_has_the_size_that_is_asked_for_and_nobody_twice(
     assert cohort == drawn(chosen, clients, size, number, seed)
 
 
-def test_uniform_sampling_is_that_of_older_records() -> None:
-    """The same stream and the same call: cohorts did not change when other samplers came."""
+def test_uniform_sampling_gives_the_cohorts_of_older_records() -> None:
+    """By the same stream and the same call: other samplers did not change these cohorts."""
     old = generator(7, Stream.COHORT, 3).choice(100, 10, replace=False)
     assert drawn("uniform", 100, 10, 3, seed=7) == np.sort(old).tolist()
     assert drawn("uniform", 100, 10, 3, seed=7) != drawn("uniform", 100, 10, 4, seed=7)
 
 
 def times_drawn(chosen: Any, clients: int, size: int, rounds: int) -> np.ndarray:
-    """Int (clients,), how often each was drawn."""
+    """Returns int (clients,), how often each was drawn."""
     everyone = [c for number in range(1, rounds + 1) for c in drawn(chosen, clients, size, number)]
     return np.bincount(everyone, minlength=clients)
 
@@ -84,7 +84,7 @@ def test_larger_clients_are_drawn_more_often(chosen: Any) -> None:
     assert np.abs(times_drawn(chosen, 10, 2, 1000) - expected).max() < 5 * np.sqrt(expected.max())
 
 
-def test_with_replacement_a_client_may_come_twice() -> None:
+def test_with_replacement_a_client_may_be_drawn_twice() -> None:
     cohorts = [drawn("with_replacement", 5, 5, number) for number in range(1, 20)]
     assert all(len(c) == 5 for c in cohorts)
     assert any(len(set(c)) < 5 for c in cohorts)
@@ -98,13 +98,13 @@ def test_poisson_cohorts_differ_in_size_and_may_be_empty() -> None:
     assert np.var(lengths) == pytest.approx(0.9, abs=0.25)
 
 
-def test_fixed_cohorts_come_in_turn() -> None:
+def test_fixed_cohorts_take_turns() -> None:
     chosen = {"kind": "fixed", "cohorts": [[2, 0], [], [1]]}
     assert [drawn(chosen, 3, 3, n) for n in range(1, 5)] == [[0, 2], [], [1], [0, 2]]
 
 
 @given(clients=st.integers(2, 40), blocks=st.integers(2, 9), rounds=st.integers(1, 3))
-def test_each_client_is_there_in_one_block(clients: int, blocks: int, rounds: int) -> None:
+def test_each_client_is_available_in_one_block(clients: int, blocks: int, rounds: int) -> None:
     chosen = {"kind": "cyclic", "blocks": blocks, "rounds": rounds}
     period = blocks * rounds
     cohorts = [drawn(chosen, clients, clients, n) for n in range(1, 2 * period + 1)]
@@ -126,7 +126,7 @@ def test_cyclic_sampling_draws_from_its_block() -> None:
 
 @pytest.fixture
 def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Writes the file that the tests' traces name."""
+    """A function that writes the trace file `times.csv`."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def write(text: str) -> None:
@@ -138,7 +138,7 @@ def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
 HEADER = "client,first_round,last_round\n"
 
 
-def test_a_trace_says_who_is_there(trace: Callable[[str], None]) -> None:
+def test_a_trace_says_who_is_available(trace: Callable[[str], None]) -> None:
     trace(HEADER + "client-2,1,2\n0, 2, 3\n\nclient-2,5,5\nclient-2,4,5\n")
     chosen = {"trace": "times.csv"}
     assert [drawn(chosen, 4, 4, n) for n in range(1, 7)] == [[2], [0, 2], [0], [2], [2], []]
@@ -176,14 +176,14 @@ def test_a_trace_that_has_changed_is_read_again(trace: Callable[[str], None]) ->
         (HEADER + "0,3,2\n", "times.csv:2: last_round: got 2; the first round is 3"),
     ],
 )
-def test_invalid_traces(trace: Callable[[str], None], text: str, said: str) -> None:
+def test_an_invalid_trace_is_named(trace: Callable[[str], None], text: str, said: str) -> None:
     trace(text)
-    with pytest.raises(DataError) as attacked:
+    with pytest.raises(DataError) as error:
         drawn({"trace": "times.csv"}, 4, 4, 1)
-    assert str(attacked.value) == said
+    assert str(error.value) == said
 
 
-def test_a_trace_that_is_not_there() -> None:
+def test_a_missing_trace_is_named() -> None:
     with pytest.raises(DataError, match=r"no file 'nowhere\.csv'; looked in the scenario's folder"):
         drawn({"trace": "nowhere.csv"}, 4, 4, 1)
 
@@ -219,14 +219,14 @@ def test_drawn_rates_last_for_the_whole_training() -> None:
     assert np.abs(early - late).max() < 5 * np.sqrt(2 * 0.25 / 300)
 
 
-def test_a_clients_fate_does_not_depend_on_the_others() -> None:
+def test_the_dropout_of_a_client_does_not_depend_on_the_others() -> None:
     chosen = dropouts.parse({"rate": 0.5})
     everyone = stays(chosen, population(20), np.arange(20), 3, 4)
     some = np.array([1, 5, 5, 19])
     np.testing.assert_array_equal(stays(chosen, population(20), some, 3, 4), everyone[some])
 
 
-def test_a_lowest_rate_above_the_highest() -> None:
+def test_a_lowest_rate_above_the_highest_is_refused() -> None:
     with pytest.raises(DataError, match=r"low: got 0\.5; the highest rate is 0\.2"):
         kept({"kind": "drawn", "low": 0.5, "high": 0.2}, 3, 1)
 
@@ -273,7 +273,7 @@ def test_a_share_of_all_clients_attacks(share: float, clients: int, seed: int) -
     assert attackers(chosen, clients, seed).sum() == round(share * clients)
 
 
-def test_attacks() -> None:
+def test_attacks_change_labels_and_scale_updates() -> None:
     def of(**chosen: Any) -> Any:
         return attack(attacks.parse({"share": 0.5, **chosen}))
 
@@ -312,7 +312,7 @@ def test_by_default_all_clients_do_all_their_steps() -> None:
 
 
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 30))
-def test_planned_examples_are_those_of_the_batches(size: int, examples: int, steps: int) -> None:
+def test_planned_examples_are_counted_by_batches(size: int, examples: int, steps: int) -> None:
     held = federation([examples], 0).train
     one = Cohort(
         np.array([0]), [held], np.array([steps]), np.ones(1, np.float32), np.zeros(1, np.int32)
@@ -321,7 +321,7 @@ def test_planned_examples_are_those_of_the_batches(size: int, examples: int, ste
     assert one.planned_examples(size) == sum(batches[i % len(batches)] for i in range(steps))
 
 
-def test_who_drops_out_is_counted_and_gone() -> None:
+def test_clients_that_drop_out_are_counted_and_gone() -> None:
     one = cohort({"per_round": 8, "dropout": {"rate": 0.5}})
     assert len(one.clients) + one.dropped == 8
     assert 0 < one.dropped < 8
@@ -330,7 +330,7 @@ def test_who_drops_out_is_counted_and_gone() -> None:
     assert set(one.clients) < set(everyone.clients)
 
 
-def test_a_cohort_may_come_out_empty() -> None:
+def test_a_cohort_may_be_empty() -> None:
     one = cohort({"dropout": {"rate": 1.0}})
     assert (len(one.clients), len(one.examples), one.dropped) == (0, 0, 12)
     assert one.planned_examples(4) == 0
@@ -362,7 +362,7 @@ def test_attackers_keep_their_examples_and_change_their_labels() -> None:
 
 @settings(max_examples=20)
 @given(number=st.integers(1, 5))
-def test_the_parts_do_not_disturb_each_other(number: int) -> None:
+def test_dropout_stragglers_and_attacks_do_not_disturb_each_other(number: int) -> None:
     """Each has a random stream of its own."""
     slow = {"stragglers": {"kind": "steps", "share": 0.5}}
     one = cohort({"per_round": 8, **slow}, number)
@@ -404,8 +404,8 @@ def own_sampler() -> Any:
         ([1, 1], "the sampling 'odd' gave a client twice for round 3"),
     ],
 )
-def test_a_sampler_of_the_user_that_is_wrong(own_sampler: Any, given: Any, said: str) -> None:
+def test_a_wrong_sampler_of_the_user_is_named(own_sampler: Any, given: Any, said: str) -> None:
     chosen = own_sampler(lambda population, size, round_number, rng: given)
-    with pytest.raises(DataError) as attacked:
+    with pytest.raises(DataError) as error:
         drawn(chosen, 5, 2, 3)
-    assert str(attacked.value) == said
+    assert str(error.value) == said

@@ -1,4 +1,4 @@
-"""From a data set to clients and a test set: everything once, and the same again for a seed."""
+"""From a data set to clients and a test set: every example once, and the same for a seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORMS = [f"form-{i:02d}" for i in range(14)]
 
 @pytest.fixture(scope="module", autouse=True)
 def numbered() -> Iterator[None]:
-    """A data set of any labels, in which example i has the one pixel i and can be followed."""
+    """A data set with any labels; the only pixel of example i is i, so it can be followed."""
     known = datasets.entries()
 
     @datasets("numbered")
@@ -41,7 +41,7 @@ def numbered() -> Iterator[None]:
 
 
 def numbers(examples: Examples) -> list[int]:
-    """Which examples of the data set `numbered` these are."""
+    """Returns which examples of the data set `numbered` these are."""
     return examples.x[:, 0].astype(int).tolist()
 
 
@@ -57,7 +57,7 @@ def make(
 
 
 def same(one: FederatedData, two: FederatedData) -> bool:
-    """To the bit."""
+    """Says whether two federations are equal to the bit."""
     return (
         one.names == two.names
         and all(
@@ -93,7 +93,7 @@ seeds = st.integers(0, 2**32)
     "split", ["iid", {"kind": "dirichlet", "alpha": 1}, {"kind": "shards"}, "natural"]
 )
 @given(data=st.data())
-def test_every_example_is_once_in_one_place(split: Choice, data: st.DataObject) -> None:
+def test_every_example_is_in_exactly_one_place(split: Choice, data: st.DataObject) -> None:
     labels = data.draw(label_lists())
     natural = [f"writer-{i % 3}" for i in range(len(labels))] if split == "natural" else []
     population = {} if split == "natural" else {"count": data.draw(st.integers(1, 3))}
@@ -105,13 +105,13 @@ def test_every_example_is_once_in_one_place(split: Choice, data: st.DataObject) 
             split=split,
             **population,
         )
-    except DataError:  # an empty client; which pools these are is the business of test_splits.py
+    except DataError:  # an empty client; test_splits.py tests when that happens
         assert split != "iid"
         return
     held = [made.train.take(index) for index in made.clients]
     placed = [n for part in (*held, made.test) for n in numbers(part)]
     assert sorted(placed) == list(range(len(labels)))
-    # The labels came along with their examples.
+    # The labels stay with their examples.
     assert [int(y) for part in (*held, made.test) for y in part.y] == [labels[n] for n in placed]
 
     assert made.sizes.tolist() == [len(part) for part in held]
@@ -159,7 +159,7 @@ def test_neither_part_may_be_empty(fraction: float, train: int, test: int) -> No
 
 
 def test_any_example_may_be_in_the_test_set() -> None:
-    """In 100 draws of a fifth each of 20 examples is drawn 20 times, standard deviation 4."""
+    """In 100 draws of a fifth, each of 20 examples is drawn 20 times, standard deviation 4."""
     labels = {"kind": "numbered", "labels": [0] * 12 + [1] * 8}
     drawn = [n for seed in range(100) for n in numbers(make(labels, seed=seed, count=1).test)]
     assert np.abs(np.bincount(drawn, minlength=20) - 20).max() <= 5 * 4
@@ -171,13 +171,13 @@ def test_any_example_may_be_in_the_test_set() -> None:
 def test_without_a_count_all_forms_take_part() -> None:
     made = make(split="natural")
     assert made.names == tuple(FORMS)
-    # The rows of digits stand in the order of the forms, about 130 to a form; a fifth is held out.
+    # The rows of digits are in the order of the forms, about 130 each; a fifth is held out.
     assert made.sizes.sum() == 1797 - 359
     assert made.sizes.min() > 80
 
 
 def test_a_count_draws_that_many_forms() -> None:
-    """And all examples of these, and none of the others."""
+    """With all their examples, and none of the others."""
     made = make(split="natural", count=5)
     assert len(made.names) == 5
     assert list(made.names) == sorted(set(made.names) & set(FORMS))
@@ -192,30 +192,32 @@ def test_every_form_is_drawn_by_some_seed() -> None:
     assert len(set(drawn)) > 15
 
 
-def test_more_natural_clients_than_there_are() -> None:
+def test_too_many_natural_clients_are_refused() -> None:
     with pytest.raises(DataError) as error:
         make(split="natural", count=15)
     assert str(error.value) == "digits has 14 natural clients, not 15"
 
 
-def test_no_natural_clients() -> None:
+def test_a_natural_split_needs_natural_clients() -> None:
     with pytest.raises(DataError) as error:
         make({"kind": "numbered", "labels": [0] * 20}, split="natural")
     assert str(error.value) == "the data set numbered has no natural clients; choose another split"
 
 
-# Cohorts of the population that came out
+# Cohorts of the resulting population
 
 
 @pytest.mark.parametrize(
     ("per_round", "size"), [(None, 14), (14, 14), (3, 3), (1.0, 14), (0.5, 7), (0.001, 1)]
 )
-def test_cohort_size_of_the_forms(per_round: Union[int, float, None], size: int) -> None:
+def test_a_cohort_size_counts_the_natural_clients(
+    per_round: Union[int, float, None], size: int
+) -> None:
     clients = Clients.model_validate({"split": "natural", "per_round": per_round})
     assert clients.cohort_size(len(make(split="natural").clients)) == size
 
 
-def test_more_clients_per_round_than_natural_clients() -> None:
+def test_more_clients_per_round_than_natural_clients_are_refused() -> None:
     clients = Clients.model_validate({"split": "natural", "per_round": 20})
     with pytest.raises(DataError) as error:
         clients.cohort_size(len(make(split="natural").clients))
@@ -274,7 +276,7 @@ def test_changing_one_federation_does_not_change_the_next() -> None:
 
 
 def test_the_test_set_does_not_depend_on_the_clients() -> None:
-    """Its random stream is its own, so that splits can be compared on one test set."""
+    """It has its own random stream, so that splits can be compared on one test set."""
     tests = [make(seed=3, **WAYS[w]).test.x for w in ("iid", "dirichlet", "shards")]
     tests.append(make(seed=3, count=2).test.x)
     for x in tests[1:]:

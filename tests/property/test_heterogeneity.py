@@ -1,4 +1,4 @@
-"""The figures of heterogeneity: by hand, by SciPy, and higher where the skew is stronger."""
+"""Figures of heterogeneity: by hand, by SciPy, and higher with a stronger skew."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from pytest_federated.report.describe import figures
 from scipy.spatial import distance
 from scipy.stats import entropy
 
-# Two clients, each with a label of its own: as different as can be.
+# Two clients, each with its own label: as different as possible.
 APART = np.array([[6, 0], [0, 6]])
 ALIKE = np.array([[1, 2, 3], [2, 4, 6], [10, 20, 30]])
 
 
 @st.composite
 def tables(draw: st.DrawFn) -> np.ndarray:
-    """Int (clients, labels), in which no client is empty."""
+    """Counts, int (clients, labels), without empty clients."""
     shape = (draw(st.integers(1, 6)), draw(st.integers(1, 5)))
     counts = draw(arrays(np.int64, shape, elements=st.integers(0, 50)))
     counts[:, 0] += counts.sum(axis=1) == 0
     return counts
 
 
-def test_clients_that_are_alike() -> None:
+def test_clients_that_are_alike_have_no_distance() -> None:
     found = measure(ALIKE)
     assert found.jensen_shannon == pytest.approx(0, abs=1e-6)
     assert found.hellinger == pytest.approx(0, abs=1e-6)
@@ -49,7 +49,7 @@ def test_clients_that_are_alike() -> None:
     assert found.label_entropy == pytest.approx(found.pooled_label_entropy)
 
 
-def test_clients_that_have_nothing_in_common() -> None:
+def test_clients_that_share_nothing_have_the_largest_distance() -> None:
     found = measure(APART, unused=3)
     assert (found.jensen_shannon, found.hellinger) == (1, 1)
     assert found.earth_mover == 1  # each |1 - 1/2| + |0 - 1/2|
@@ -57,8 +57,8 @@ def test_clients_that_have_nothing_in_common() -> None:
     assert (found.gini, found.smallest, found.largest, found.unused) == (0, 6, 6, 3)
 
 
-def test_label_entropy_is_never_shown_above_its_whole() -> None:
-    """Nine small clients with both labels beside a large one with a single label."""
+def test_label_entropy_is_never_shown_above_that_of_all_examples() -> None:
+    """Nine small clients have both labels, and a large one a single label."""
     found = measure(np.array([[1, 1]] * 9 + [[100, 0]]))
     (shown,) = (text for name, text in figures(found) if name == "label entropy")
     own, whole = re.findall(r"[0-9.]+", shown)
@@ -67,19 +67,19 @@ def test_label_entropy_is_never_shown_above_its_whole() -> None:
     assert float(own) < float(whole) < math.log(2)
 
 
-def test_one_client() -> None:
+def test_one_client_has_no_distance() -> None:
     found = measure(np.array([[3, 4]]))
     assert (found.jensen_shannon, found.hellinger, found.earth_mover, found.gini) == (0, 0, 0, 0)
 
 
-def test_gini_by_hand() -> None:
+def test_gini_is_that_computed_by_hand() -> None:
     assert gini(np.array([1, 3])) == pytest.approx(2 * 2 / (2 * 2 * 4))
     assert gini(np.array([0, 0, 0, 8])) == pytest.approx(3 / 4)
     assert gini(np.full(9, 7)) == 0
 
 
 @given(sizes=arrays(np.int64, st.integers(1, 20), elements=st.integers(1, 1000)))
-def test_gini_is_its_definition(sizes: np.ndarray) -> None:
+def test_gini_follows_its_definition(sizes: np.ndarray) -> None:
     pairs = np.abs(sizes[:, None] - sizes[None]).sum()
     assert gini(sizes) == pytest.approx(pairs / (2 * len(sizes) * sizes.sum()), abs=1e-12)
 
@@ -97,7 +97,7 @@ def test_distances_are_those_of_scipy(counts: np.ndarray) -> None:
 
 
 @given(counts=tables())
-def test_figures_keep_within_their_bounds(counts: np.ndarray) -> None:
+def test_figures_stay_within_their_bounds(counts: np.ndarray) -> None:
     found = measure(counts)
     for name in ("gini", "jensen_shannon", "hellinger"):
         assert 0 <= getattr(found, name) <= 1
@@ -115,18 +115,18 @@ def test_neither_order_nor_scale_matters(counts: np.ndarray, seed: int) -> None:
 
 
 def test_many_clients_are_compared_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mean over some pairs is near that over all, and the same each time."""
+    """The mean over some pairs is close to that over all, and the same each time."""
     rng = np.random.default_rng(0)
     counts = 1 + rng.multinomial(100, rng.dirichlet(np.full(10, 0.3), size=600))
     whole = jensen_shannon(counts), hellinger(counts)
-    monkeypatch.setattr(heterogeneity, "_TERMS", 200_000)  # of 200 clients
+    monkeypatch.setattr(heterogeneity, "_TERMS", 200_000)  # enough for 200 clients
     part = jensen_shannon(counts), hellinger(counts)
     assert part == pytest.approx(whole, rel=0.03)
     assert part != whole
     assert part == (jensen_shannon(counts), hellinger(counts))
 
 
-# Monotone in the parameter of each split
+# Monotonicity in the parameter of each split
 
 LABELS, CLIENTS = 10, 10
 

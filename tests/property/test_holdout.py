@@ -1,4 +1,4 @@
-"""Validation and test examples: of all, or of each client."""
+"""Validation and test examples: shared ones, or of each client."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_parts_of_a_client_are_disjoint(
                 assert abs((data.train.y[part] == label).sum() - all_ * len(part) / own) <= 2
 
 
-def test_the_common_sets_are_what_the_clients_hold_out() -> None:
+def test_the_shared_sets_are_what_the_clients_hold_out() -> None:
     data = made(holdout="per_client", validation_fraction=0.1)
     np.testing.assert_array_equal(data.test.x, data.train.x[np.concatenate(data.client_test)])
     assert data.validation is not None
@@ -73,12 +73,12 @@ def test_a_client_with_one_example_trains_on_it() -> None:
     assert len(data.test) + data.sizes.sum() == 1797
 
 
-def test_a_global_validation_set() -> None:
+def test_a_global_validation_set_comes_from_the_training_examples() -> None:
     plain, data = made(), made(validation_fraction=0.25)
     assert data.validation is not None
     assert len(data.validation) == round(0.25 * 1797)
     assert data.sizes.sum() + len(data.validation) + len(data.test) == 1797
-    # The test set is the same as without.
+    # The test set is the same as without it.
     np.testing.assert_array_equal(plain.test.x, data.test.x)
     rows = [r.tobytes() for e in (data.train, data.validation, data.test) for r in e.x]
     digits = datasets["digits"].function(Cache(Path("x"))).load(None).train
@@ -88,7 +88,7 @@ def test_a_global_validation_set() -> None:
 
 
 @pytest.mark.parametrize("way", ["global", "per_client"])
-def test_the_seed_decides(way: str) -> None:
+def test_the_seed_decides_what_is_held_out(way: str) -> None:
     one, two, other = (made(s, holdout=way, validation_fraction=0.1) for s in (1, 1, 2))
     np.testing.assert_array_equal(one.test.x, two.test.x)
     assert one.validation is not None and two.validation is not None
@@ -109,7 +109,7 @@ def with_test_set(monkeypatch: pytest.MonkeyPatch) -> None:
         return Dataset("tested", 2, (), lambda chosen: Loaded(some(100, 0), None, some(30, 1000)))
 
 
-def test_a_test_set_of_the_data_stays_the_common_one(with_test_set: None) -> None:
+def test_a_test_set_of_the_data_stays_the_shared_one(with_test_set: None) -> None:
     data = made(dataset="tested", holdout="per_client", count=4)
     assert len(data.test) == 30 and data.test.x.min() == 1000
     assert [len(t) for t in data.client_test] == [5] * 4

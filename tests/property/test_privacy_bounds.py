@@ -1,9 +1,9 @@
-"""No epsilon is below what the mechanism that is run gives away, as far as that can be computed.
+"""No epsilon is below the privacy loss of the mechanism itself, as far as that can be computed.
 
-In one dimension, with a clipping norm of 1: one client sends 1, and in the neighboring federation
-is left out or sends -1; all others send the same, -1, 0 or 1. Outputs are counted in bins, which
-can only hide something, and the privacy loss of several rounds is composed by dp-accounting,
-losses being rounded down.
+This is done in one dimension, with a clipping norm of 1: one client sends 1, and in the neighboring
+federation is left out or sends -1; all others send the same, -1, 0 or 1. Outputs are counted in
+bins, which can only hide something. dp-accounting composes the privacy loss of several rounds,
+with losses rounded down.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from scipy import optimize, special, stats
 
 DELTA = 1e-5
 LISTED = {"kind": "fixed", "cohorts": [[0]]}
-# From numbers to the probability that noise of deviation 1 is not above them.
+# Maps numbers to the probability that noise of deviation 1 is not above them.
 Noise = Callable[[np.ndarray], np.ndarray]
-# What the clients of a round sum to, and with which probabilities.
+# The possible sums over the clients of a round, and their probabilities.
 Sums = tuple[np.ndarray, np.ndarray]
 
 
@@ -42,26 +42,18 @@ def claimed(
     return private.epsilon
 
 
-@functools.cache
-def claimed_of_sampling(
-    sampling: str, population: int, cohort: int, noise: float, rounds: int
-) -> float:
-    """The same of a sampling without keys, whatever the noise is made of."""
-    return claimed(sampling, population, cohort, noise, rounds)
-
-
 def gaussian(x: np.ndarray) -> np.ndarray:
     return special.ndtr(x)
 
 
 def skellam(x: np.ndarray) -> np.ndarray:
-    """That of integers of which 30 are the norm, and the deviation, as for 30 = scale x norm."""
+    """Returns the distribution of Skellam noise of deviation 30 on integers; 30 is the norm."""
     integers, places = np.unique(np.floor(30 * x + 1e-9), return_inverse=True)
     return stats.skellam.cdf(integers, 450, 450)[places].reshape(x.shape)
 
 
 def summing(of_others: float, count: int, more: float, share: float) -> Sums:
-    """What `count` clients, each there with probability `share`, and `more` sum to."""
+    """Returns the sums of `more` and `count` clients that each take part with `share`."""
     counts = np.arange(count + 1)
     return of_others * counts + more, stats.binom.pmf(counts, count, share)
 
@@ -73,7 +65,7 @@ def mixed(*cases: tuple[float, Sums]) -> Sums:
 
 
 def seen(case: Sums, noise: float, law: Noise) -> np.ndarray:
-    """The probabilities of bins of what comes out, noise added."""
+    """Returns the probabilities of bins of the noisy output."""
     edges = np.arange(-40, 40, 1 / 60) if law is gaussian else np.arange(-1200, 1200) / 30 + 1 / 60
     sums, weights = case
     below = law((edges[:, np.newaxis] - sums) / noise) @ weights
@@ -81,7 +73,7 @@ def seen(case: Sums, noise: float, law: Noise) -> np.ndarray:
 
 
 def losses_of_a_round(one: np.ndarray, other: np.ndarray) -> list[Any]:
-    """The privacy losses of a round whose outcomes have these probabilities, in both directions."""
+    """Returns the privacy losses, both ways, of a round with these probabilities of outcomes."""
 
     def losses(p: np.ndarray) -> dict[int, float]:
         return {i: math.log(value) for i, value in enumerate(p) if value > 1e-300}
@@ -95,7 +87,7 @@ def losses_of_a_round(one: np.ndarray, other: np.ndarray) -> list[Any]:
 
 
 def given_away(one: np.ndarray, other: np.ndarray, rounds: int) -> float:
-    """A lower bound of epsilon, of rounds whose outcomes have these probabilities."""
+    """Returns a lower bound of epsilon for rounds with these probabilities of outcomes."""
     return epsilon_of(losses_of_a_round(one, other), rounds)
 
 
@@ -104,7 +96,7 @@ def epsilon_of(losses: list[Any], rounds: int) -> float:
 
 
 def of_poisson(population: int, cohort: int, lost: float, others: float) -> tuple[Sums, Sums]:
-    """With one client, who sends 1, and without; each is lost with some probability."""
+    """Returns the sums with one client who sends 1, and without; each may be lost."""
     share = cohort / population * (1 - lost)
     without = summing(others, population - 1, 0.0, share)
     among = summing(others, population - 1, 1.0, share)
@@ -112,7 +104,7 @@ def of_poisson(population: int, cohort: int, lost: float, others: float) -> tupl
 
 
 def of_uniform(population: int, cohort: int, lost: float, others: float) -> tuple[Sums, Sums]:
-    """With one client who sends 1, and with one who sends -1."""
+    """Returns the sums with one client who sends 1, and with one who sends -1."""
     drawn = cohort / population
     without = summing(others, cohort, 0.0, 1 - lost)
     silent = summing(others, cohort - 1, 0.0, 1 - lost)
@@ -125,7 +117,7 @@ def of_uniform(population: int, cohort: int, lost: float, others: float) -> tupl
 
 
 OF_A_ROUND = {"poisson": of_poisson, "uniform": of_uniform}
-# Each is of so many clients, of whom so many come in a round, and with so much noise.
+# Number of clients, number of clients per round, noise multiplier.
 FEDERATIONS = [(10, 1, 1.0), (3, 1, 1.0), (20, 2, 1.0), (10, 5, 2.0)]
 _QUICK = [(*FEDERATIONS[0], 1), (*FEDERATIONS[0], 3), (*FEDERATIONS[3], 1)]
 BOUNDED = [
@@ -154,14 +146,14 @@ def losses_hidden(
 @pytest.mark.parametrize("law", [gaussian, skellam])
 @pytest.mark.parametrize("sampling", ["poisson", "uniform"])
 @pytest.mark.parametrize(("population", "cohort", "noise", "rounds"), BOUNDED)
-def test_what_sampling_hides(
+def test_sampling_hides_a_client(
     sampling: str, population: int, cohort: int, noise: float, rounds: int, law: Noise
 ) -> None:
-    """With noise in each round, in those without clients too; whether clients drop out or not.
+    """With noise in every round, empty ones too, and whether or not clients drop out.
 
-    Of dp, and of distributed_dp, whose noise is a Skellam variable.
+    For dp and for distributed_dp, whose noise follows a Skellam distribution.
     """
-    claim = claimed_of_sampling(sampling, population, cohort, noise, rounds)
+    claim = claimed(sampling, population, cohort, noise, rounds)
 
     def bound(lost: float, others: float) -> float:
         losses = losses_hidden(sampling, population, cohort, noise, law, lost, others)
@@ -169,16 +161,16 @@ def test_what_sampling_hides(
 
     largest = {lost: max(bound(lost, others) for others in (-1.0, 0.0, 1.0)) for lost in (0.0, 0.4)}
     assert largest[0.4] < largest[0.0] <= claim
-    assert claim < 1.5 * largest[0.0]  # and it is not much more than need be
+    assert claim < 1.5 * largest[0.0]  # and it is not much more than needed
 
 
 @pytest.mark.parametrize(
     ("population", "cohort", "least"), [(10, 1, 5.9), (3, 1, 7.4), (20, 2, 4.7)]
 )
-def test_without_noise_in_empty_rounds_it_would_not_hold(
+def test_without_noise_in_empty_rounds_the_bound_would_not_hold(
     population: int, cohort: int, least: float
 ) -> None:
-    """The others send -1: a round in which they alone come is told from one without anybody."""
+    """The others send -1, so a round with one of them looks different from an empty round."""
     both = of_poisson(population, cohort, 0.0, -1.0)
     bins, share = [], cohort / population
     for (sums, weights), outsiders in zip(both, (population, population - 1)):
@@ -192,9 +184,10 @@ def test_without_noise_in_empty_rounds_it_would_not_hold(
 
 
 def of_gaussian(ratio: float) -> float:
-    """Epsilon of noise of deviation 1 on what changes by `ratio`.
+    """Returns epsilon of noise of deviation 1 on a value that changes by `ratio`.
 
-    Balle and Wang, Improving the Gaussian Mechanism for Differential Privacy, ICML 2018, theorem 8.
+    Source: Balle and Wang, Improving the Gaussian Mechanism for Differential Privacy, ICML 2018,
+    theorem 8.
     """
 
     def surplus(epsilon: float) -> float:
@@ -210,16 +203,16 @@ def test_listed_clients_are_hidden_by_noise_alone(rounds: int) -> None:
     assert exact <= claimed(LISTED, 10, 5, 2.0, rounds) < 1.1 * exact
 
 
-def test_where_one_client_displaces_another_that_would_not_hold() -> None:
-    """Of a block of ten, five are drawn: what one client sends more, another sends less."""
+def test_where_one_client_displaces_another_the_bound_would_not_hold() -> None:
+    """Five of a block of ten are drawn: if one client is drawn, another is not."""
     one, other = (seen(case, 1.0, gaussian) for case in of_uniform(10, 5, 0.0, 1.0))
     assert given_away(one, other, 1) > 8.9 > 1.8 * claimed(LISTED, 10, 5, 1.0, 1)
 
 
 def in_a_tree(turns: tuple[int, ...], rounds: int) -> float:
-    """By how much a client's changes, of norm 1, move the nodes that the sums need, at most.
+    """Returns how far a client's changes, of norm 1, can move the nodes that the sums need.
 
-    The node that ends with round t is over as many rounds as the largest power of 2 in t.
+    The node that ends with round t covers as many rounds as the largest power of 2 in t.
     """
     ends = np.arange(1, rounds + 1)
     firsts = ends - (ends & -ends) + 1

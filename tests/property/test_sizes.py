@@ -1,4 +1,4 @@
-"""Quantity skew: sizes that use every example, in the proportions that were asked for."""
+"""Quantity skew: sizes that use every example, in the requested proportions."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def test_fixed_sizes_are_in_proportion(name: str, shares: np.ndarray) -> None:
     assert np.abs(drawn(name) - 10_000 * shares / shares.sum()).max() <= 1
 
 
-def test_lognormal_sizes_have_the_deviation_asked_for() -> None:
+def test_lognormal_sizes_have_the_requested_deviation() -> None:
     found = np.log(drawn("lognormal", 2000, 20_000_000, sigma=0.7))
     assert found.std() == pytest.approx(0.7, abs=5 * 0.7 / np.sqrt(2 * 2000))
 
 
 @pytest.mark.parametrize("exponent", [2.5, 4])
-def test_power_law_sizes_have_the_exponent_asked_for(exponent: float) -> None:
-    """By its maximum likelihood estimate, from sizes over the least one (Clauset et al. 2009)."""
+def test_power_law_sizes_have_the_requested_exponent(exponent: float) -> None:
+    """By its maximum likelihood estimate from sizes over the smallest (Clauset et al. 2009)."""
     found = drawn("power_law", 2000, 2_000_000_000, exponent=exponent).astype(float)
     estimate = 1 + 1 / np.log(found / found.min()).mean()
     assert estimate == pytest.approx(exponent, abs=5 * (exponent - 1) / np.sqrt(2000))
@@ -87,7 +87,7 @@ def test_power_law_sizes_have_the_exponent_asked_for(exponent: float) -> None:
         ("exponential", {"rate": 10}),
     ],
 )
-def test_the_ends_of_the_range(name: str, keys: dict[str, Any]) -> None:
+def test_extreme_parameters_give_valid_sizes(name: str, keys: dict[str, Any]) -> None:
     found = drawn(name, 1000, 100, **keys)
     assert found.sum() == 100 and found.min() >= 0
 
@@ -128,7 +128,7 @@ def test_explicit_sizes_leave_the_rest_to_nobody() -> None:
     assert len(np.unique(np.concatenate(data.clients))) == 35
 
 
-def test_more_examples_than_there_are() -> None:
+def test_more_examples_than_there_are_cannot_be_requested() -> None:
     with pytest.raises(DataError) as error:
         made({"kind": "explicit", "examples": [1000, 1000]}, count=2)
     assert str(error.value) == "clients.size asks for 2000 training examples; there are 1438"
@@ -141,7 +141,7 @@ def test_sizes_are_drawn_again_until_each_client_has_enough() -> None:
     assert min(made(size, split, seed=s).sizes.min() for s in range(10)) >= 20
 
 
-def test_sizes_that_are_too_small_for_a_client() -> None:
+def test_sizes_that_leave_a_client_empty_are_refused() -> None:
     with pytest.raises(DataError) as error:
         made("exponential", count=12)
     assert "leaves client 0 (0)" in str(error.value)
@@ -160,13 +160,15 @@ def own_size(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return register
 
 
-def test_a_size_of_the_user(own_size: Callable[[Any], None]) -> None:
+def test_a_size_of_the_user_sets_the_proportions(own_size: Callable[[Any], None]) -> None:
     own_size([1, 3])
     assert drawn("own", 2, 100).tolist() == [25, 75]
 
 
 @pytest.mark.parametrize("given", [[1], [1, -1], [0, 0], [1, float("nan")]], ids=str)
-def test_invalid_sizes(own_size: Callable[[Any], None], given: list[float]) -> None:
+def test_invalid_sizes_of_the_user_are_refused(
+    own_size: Callable[[Any], None], given: list[float]
+) -> None:
     own_size(given)
     with pytest.raises(DataError, match="the size 'own' gave"):
         drawn("own", 2, 100)

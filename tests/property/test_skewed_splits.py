@@ -1,4 +1,4 @@
-"""What each split promises of its own; what all have in common is in test_splits.py."""
+"""The particular promises of each split; test_splits.py has what all have in common."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def counts(client: np.ndarray, pool: Pool) -> np.ndarray:
 
 @st.composite
 def sized_pools(draw: st.DrawFn) -> Pool:
-    """Any labels, and any sizes that these examples suffice for."""
+    """Pools with any labels, and any sizes for which there are enough examples."""
     per_label = draw(st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(any))
     labels = rng(draw(seeds)).permutation(np.repeat(np.arange(len(per_label)), per_label))
     clients = draw(st.integers(1, 12))
@@ -71,7 +71,7 @@ def sized_pools(draw: st.DrawFn) -> Pool:
     ids=str,
 )
 @given(pool=sized_pools(), seed=seeds)
-def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int) -> None:
+def test_sizes_are_exactly_the_requested_ones(choice: Choice, pool: Pool, seed: int) -> None:
     if isinstance(choice, dict) and choice["kind"] == "distribution":
         choice = {**choice, "matrix": rng(seed).random((pool.clients, pool.classes)).tolist()}
     elif isinstance(choice, dict) and choice["kind"] == "shards":
@@ -85,7 +85,9 @@ def test_sizes_are_exactly_those_asked_for(choice: Choice, pool: Pool, seed: int
 
 @pytest.mark.parametrize("name", ["iid", "dirichlet_priors", "dirichlet_sequential", "continuous"])
 @given(pool=sized_pools(), seed=seeds)
-def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: int) -> None:
+def test_sizes_that_were_not_requested_differ_by_at_most_one(
+    name: str, pool: Pool, seed: int
+) -> None:
     even = Pool(pool.labels, pool.clients, x=pool.x, num_classes=pool.num_classes)
     choice = {"kind": name, "alpha": 0.1} if name.startswith("dirichlet") else name
     held = np.bincount(deal(choice, even, seed), minlength=pool.clients)
@@ -94,12 +96,12 @@ def test_without_sizes_they_differ_by_one_at_most(name: str, pool: Pool, seed: i
 
 
 def sized(each: int = 300) -> Pool:
-    """Ten labels, ten clients that are to have 1, 2, ... 10 parts of the examples."""
+    """A pool of ten labels, whose ten clients get 1, 2, ... 10 parts of the examples."""
     return pool(10, each=each, sizes=each * 10 * np.arange(1, 11) // 55)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_sizes_leave_dirichlet_its_skew(seed: int) -> None:
+def test_sizes_do_not_take_the_skew_of_dirichlet(seed: int) -> None:
     def entropy(alpha: float, some: Pool) -> float:
         choice = {"kind": "dirichlet", "alpha": alpha}
         return float(label_entropies(counts(deal(choice, some, seed), some)).mean())
@@ -114,15 +116,15 @@ def test_sizes_leave_dirichlet_its_skew(seed: int) -> None:
 def test_shards_of_given_sizes_have_few_labels(seed: int) -> None:
     some = sized()
     table = counts(deal("shards", some, seed), some)
-    # A shard of half a client's examples reaches over as many labels as fit into it, and one more.
+    # A shard of half a client's examples spans as many labels as fit into it, and one more.
     assert ((table > 0).sum(axis=1) <= 2 * (some.client_sizes() / 2 // 300 + 2)).all()
-    # And they are not the same labels under each seed.
+    # Each seed gives other labels.
     assert not np.array_equal(table, counts(deal("shards", some, seed + 5), some))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_matrix_says_what_a_client_of_any_size_draws_from(seed: int) -> None:
-    """Where no label runs out, a client has its own labels only, in their proportions."""
+def test_clients_of_any_size_draw_from_their_row_of_the_matrix(seed: int) -> None:
+    """If no label runs out, a client has only its own labels, in their proportions."""
     labels = np.repeat(np.arange(4), 1000)
     some = Pool(labels, 3, sizes=np.array([600, 300, 60]), num_classes=4)
     matrix = [[1, 1, 0, 0], [0, 2, 1, 0], [0, 0, 0, 7]]
@@ -139,7 +141,7 @@ def test_exclusive_labels_go_where_examples_are_lacking(seed: int) -> None:
     table = counts(deal("exclusive", some, seed), some)
     assert ((table > 0).sum(axis=0) == 1).all()
     assert ((table > 0).sum(axis=1) >= 1).all()
-    # Labels are whole, 60 examples: sizes come out to within one of them.
+    # Labels are not divided: sizes are exact to within the 60 examples of a label.
     assert np.abs(table.sum(axis=1) - some.client_sizes()).max() <= 60
     shared = counts(deal({"kind": "exclusive", "share": 0.5}, some, seed), some)
     assert np.abs(shared.sum(axis=1) - some.client_sizes()).max() <= 1
@@ -148,7 +150,9 @@ def test_exclusive_labels_go_where_examples_are_lacking(seed: int) -> None:
 
 
 @given(pool=sized_pools(), share=st.floats(0.01, 1), seed=seeds)
-def test_exclusive_labels_of_any_sizes(pool: Pool, share: float, seed: int) -> None:
+def test_exclusive_labels_stay_exclusive_with_any_sizes(
+    pool: Pool, share: float, seed: int
+) -> None:
     present = np.unique(pool.labels)
     assume(pool.clients <= len(present))
     client = deal({"kind": "exclusive", "share": share}, pool, seed)
@@ -163,7 +167,7 @@ def test_exclusive_labels_of_any_sizes(pool: Pool, share: float, seed: int) -> N
 
 
 def test_balance_bounds_the_sizes() -> None:
-    """A client is closed once it has an equal share: at most that, and one label's share, more."""
+    """A client with an equal share gets no more: it exceeds that by at most one label."""
     some = pool(10)
     largest = [
         [
@@ -190,14 +194,14 @@ def test_only_available_clients_are_drawn(pool: Pool, alpha: float, seed: int) -
     assert (table.sum(axis=0) <= supply).all()
 
 
-def test_labels_follow_the_priors_where_there_are_enough() -> None:
+def test_labels_follow_the_priors_if_there_are_enough() -> None:
     priors = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
     table = drawn(priors, np.array([10_000, 10_000]), np.full(3, 100_000), rng())
     np.testing.assert_allclose(table / 10_000, priors, atol=5 * 0.005)
 
 
-def test_who_gets_the_last_of_a_label_is_chance() -> None:
-    """Both ask for 100 of the only 100: each gets 50 on average, deviation 5 (one example each)."""
+def test_chance_decides_who_gets_the_last_of_a_label() -> None:
+    """Both want all 100: each gets 50 on average, with a deviation of 5."""
     priors = np.array([[1.0, 0.0], [1.0, 0.0]])
     got = [drawn(priors, np.array([100, 100]), np.array([100, 100]), rng(s)) for s in range(200)]
     first = np.array([table[0, 0] for table in got])
@@ -205,7 +209,7 @@ def test_who_gets_the_last_of_a_label_is_chance() -> None:
     assert all((table.sum(axis=1) == 100).all() for table in got)
 
 
-def test_a_tiny_alpha_gives_a_client_one_label_where_there_are_enough() -> None:
+def test_a_tiny_alpha_gives_a_client_one_label_if_there_are_enough() -> None:
     some = pool(3, each=200, sizes=np.array([60, 50, 40]))
     for seed in range(20):
         table = counts(deal({"kind": "dirichlet_priors", "alpha": 1e-6}, some, seed), some)
@@ -216,7 +220,10 @@ def test_a_tiny_alpha_gives_a_client_one_label_where_there_are_enough() -> None:
 
 
 def one_by_one(some: Pool, alpha: float, random: np.random.Generator) -> np.ndarray:
-    """google-research/federated, utils/datasets/cifar10_dataset.py: one example at a time."""
+    """Draws one example at a time.
+
+    Source: google-research/federated, utils/datasets/cifar10_dataset.py.
+    """
     left = np.bincount(some.labels)
     shares = random.dirichlet(np.full(len(left), alpha), some.clients)
     table = np.zeros(shares.shape, np.int64)
@@ -232,7 +239,7 @@ def one_by_one(some: Pool, alpha: float, random: np.random.Generator) -> np.ndar
 
 
 def test_clients_are_filled_one_after_the_other() -> None:
-    """As by the authors' loop, for each place in the order; and not as if all drew at once."""
+    """As in the authors' loop, at each place in the order, and not as if all drew at once."""
     some, alpha, draws = pool(5, labels=6, each=50), 0.1, 120
     entropies = {
         "loop": [label_entropies(one_by_one(some, alpha, rng(seed))) for seed in range(draws)],
@@ -250,8 +257,8 @@ def test_clients_are_filled_one_after_the_other() -> None:
     assert means["dirichlet_priors"].mean() > means["loop"].mean() + 4 * errors.mean()
 
 
-def test_a_client_whose_label_has_run_out_draws_from_what_is_left() -> None:
-    """With a tiny alpha each client wants one label; four clients seldom want four."""
+def test_a_client_whose_label_ran_out_draws_from_the_rest() -> None:
+    """With a tiny alpha each client wants one label; four clients rarely want four."""
     some = pool(4, labels=4, each=50)
     tables = [
         counts(deal({"kind": "dirichlet_sequential", "alpha": 1e-6}, some, seed), some)
@@ -281,7 +288,7 @@ def test_clients_have_their_number_of_labels(assignment: str, labels: int, clien
         if assignment == "first_deterministic":
             assert held[np.arange(clients), np.arange(clients) % 10].all()
             if clients >= 10:
-                assert table.sum() == len(some.labels)  # nobody's: nothing
+                assert table.sum() == len(some.labels)  # no example is left out
         for label in range(10):  # those who have a label share it evenly
             shared = table[held[:, label], label]
             assert not len(shared) or (shared.sum() == 60 and np.ptp(shared) <= 1)
@@ -294,7 +301,7 @@ def test_labels_are_shared_in_proportion_to_sizes() -> None:
     assert table.tolist() == [[10, 10], [20, 20], [30, 30]]
 
 
-def test_more_labels_than_there_are() -> None:
+def test_more_labels_than_there_are_cannot_be_requested() -> None:
     with pytest.raises(DataError) as error:
         deal({"kind": "labels_per_client", "labels": 11}, pool(3))
     assert str(error.value) == (
@@ -318,11 +325,11 @@ def test_no_two_clients_have_a_label_in_common(clients: int) -> None:
 def test_a_share_is_exclusive_and_the_rest_iid(share: float) -> None:
     some = pool(10, each=100)
     table = counts(deal({"kind": "exclusive", "share": share}, some), some)
-    own = np.sort(table, axis=0)[-1]  # of a label, its owner's part: share, and a tenth of the rest
+    own = np.sort(table, axis=0)[-1]  # a label's owner has `share`, and a tenth of the rest
     np.testing.assert_allclose(own / 100, share + (1 - share) / 10, atol=5 * 0.05)
 
 
-def test_more_clients_than_labels() -> None:
+def test_more_clients_than_exclusive_labels_are_refused() -> None:
     with pytest.raises(DataError, match=r"11 clients need as many labels; .* have 10"):
         deal("exclusive", pool(11))
 
@@ -331,7 +338,7 @@ def test_more_clients_than_labels() -> None:
 
 
 @given(pool=sized_pools(), seed=seeds)
-def test_counts_come_out_as_they_are(pool: Pool, seed: int) -> None:
+def test_a_matrix_of_counts_gives_these_counts(pool: Pool, seed: int) -> None:
     """A matrix of counts that use up every label."""
     pool = replace(pool, sizes=None)
     supply = np.bincount(pool.labels, minlength=pool.classes)
@@ -340,7 +347,7 @@ def test_counts_come_out_as_they_are(pool: Pool, seed: int) -> None:
     assert counts(client, pool).tolist() == matrix.tolist()
 
 
-def test_a_label_that_nobody_is_to_have() -> None:
+def test_a_label_that_no_client_wants_is_left_out() -> None:
     some = pool(2, labels=3)
     client = deal({"kind": "distribution", "matrix": [[1, 0, 1], [1, 0, 3]]}, some)
     assert counts(client, some).tolist() == [[30, 0, 15], [30, 0, 45]]
@@ -348,7 +355,7 @@ def test_a_label_that_nobody_is_to_have() -> None:
 
 
 @pytest.mark.parametrize("matrix", [[[1, 2]], [[1, 2], [1, 2]], [[1, 2, 3], [1, 2]]])
-def test_a_matrix_of_another_shape(matrix: list[list[float]]) -> None:
+def test_a_matrix_of_another_shape_is_refused(matrix: list[list[float]]) -> None:
     with pytest.raises(DataError, match="needs a matrix of 2 rows, one a client, and 3 columns"):
         deal({"kind": "distribution", "matrix": matrix}, pool(2, labels=3))
 
@@ -377,8 +384,8 @@ def test_clients_are_strictly_in_order(by: str, value: Any) -> None:
         assert one.max() <= next_.min() + 1e-6
 
 
-def test_strictness_orders_the_clients_ever_more() -> None:
-    """Variance between clients' means: none at 0, but for chance, and the most at 1."""
+def test_strictness_orders_the_clients_more_and_more() -> None:
+    """The variance between clients' means is that of chance at 0, and largest at 1."""
 
     def between(strictness: float) -> float:
         spread = []
@@ -393,13 +400,13 @@ def test_strictness_orders_the_clients_ever_more() -> None:
     assert found[0] < 0.03 and found[-1] > 0.85
 
 
-def test_examples_that_are_all_the_same_are_dealt_at_random() -> None:
+def test_identical_examples_are_dealt_at_random() -> None:
     some = Pool(np.repeat([0, 1], 300), 6, x=np.ones((600, 3)))
     table = counts(deal("continuous", some), some)
     assert table.min() > 20  # of 50 each, deviation 5
 
 
-def test_features_are_needed() -> None:
+def test_continuous_needs_features() -> None:
     with pytest.raises(DataError, match="reads the features"):
         deal("continuous", pool(3))
 
@@ -425,7 +432,7 @@ def test_features_are_read_in_blocks() -> None:
 
 
 def blobs(kinds: int = 3, labels: int = 2, each: int = 80) -> tuple[Pool, np.ndarray]:
-    """Each label comes in as many kinds as there are clients, far apart, alike in all labels."""
+    """Each label has one kind for each client, far apart, and the same kinds as other labels."""
     kind = np.tile(np.arange(kinds), labels * each)
     label = np.repeat(np.arange(labels), kinds * each)
     center = 20 * np.eye(max(kinds, labels) + labels)
@@ -440,7 +447,7 @@ def test_a_client_has_one_kind_of_each_label(seed: int) -> None:
     client = deal({"kind": "semantic", "components": 4}, some, seed)
     table = np.zeros((3, 3))
     np.add.at(table, (client, kind), 1)
-    assert (table > 0).sum() == 3  # so kinds and clients are the same, across labels
+    assert (table > 0).sum() == 3  # one kind for each client, across labels
     assert (counts(client, some) == 80).all()
 
 
@@ -455,8 +462,8 @@ def test_semantic_clients_are_more_alike_within_than_between() -> None:
     assert ours < 0.97 * by_chance
 
 
-def test_semantic_clients_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine kinds in three families: first come groups, and within them clients."""
+def test_many_semantic_clients_are_split_by_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine kinds form three families: first groups are split, and within them clients."""
     monkeypatch.setattr(import_module("pytest_federated.data.splits.semantic"), "_AT_ONCE", 4)
     kind, label = np.tile(np.arange(9), 120), np.repeat(np.arange(3), 360)
     center = np.stack([300 * np.eye(3)[k // 3] + 20 * np.eye(3)[k % 3] for k in range(9)])
@@ -466,13 +473,13 @@ def test_semantic_clients_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         client = deal({"kind": "semantic", "components": 3}, some, seed)
         table = np.zeros((9, 9), np.int64)
         np.add.at(table, (client, kind), 1)
-        assert sorted(table.max(axis=1)) == [120] * 9  # a client has one kind, whole
+        assert sorted(table.max(axis=1)) == [120] * 9  # a client has all of one kind
         families = [set((np.flatnonzero(row) // 3).tolist()) for row in table]
         assert [len(f) for f in families] == [1] * 9
-        assert families[0] == families[1] == families[2]  # neighbors, as groups are
+        assert families[0] == families[1] == families[2]  # groups are neighbors
 
 
-def test_semantic_clients_by_hand_in_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_semantic_clients_are_found_in_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("pytest_federated.data.splits.semantic"), "_AT_ONCE", 2)
     some = Pool(rng().integers(4, size=600), 30, x=rng(1).normal(size=(600, 5)))
     one, again = (deal({"kind": "semantic", "components": 3}, some, 5) for _ in range(2))
@@ -497,7 +504,7 @@ def test_natural_clients_are_merged_whole_and_evenly() -> None:
     assert sorted(groups) == [3, 3, 3, 4, 4]
 
 
-def test_too_few_natural_clients_to_merge() -> None:
+def test_too_few_natural_clients_cannot_be_merged() -> None:
     with pytest.raises(DataError, match="cannot make 5 clients of the data's 3 natural ones"):
         deal("group_natural", Pool(np.zeros(9, int), 5, np.arange(9) % 3))
 
@@ -511,7 +518,7 @@ def test_an_inner_split_keeps_natural_clients_apart() -> None:
     assert [owners.count({n}) for n in range(3)] == [3, 4, 5]  # one each, and 9 by size
 
 
-def test_an_inner_split_with_features() -> None:
+def test_an_inner_split_may_read_features() -> None:
     natural = np.arange(600) % 2
     x = rng(2).random((600, 3))
     some = Pool(pool(1).labels, 4, natural, x=x)
@@ -523,13 +530,13 @@ def test_an_inner_split_with_features() -> None:
         assert low.max() <= high.min() + 1e-6
 
 
-def test_fewer_clients_than_natural_ones() -> None:
+def test_an_inner_split_needs_as_many_clients_as_natural_ones() -> None:
     with pytest.raises(DataError, match=r"there are 3, and clients\.count is 2"):
         deal({"kind": "inner", "split": "iid"}, Pool(np.zeros(9, int), 2, np.arange(9) % 3))
 
 
 @pytest.mark.parametrize("name", ["dirichlet", "shards", "exclusive", "semantic"])
-def test_splits_by_label_need_one_label_an_example(name: str) -> None:
+def test_splits_by_label_need_one_label_for_each_example(name: str) -> None:
     some = Pool(np.zeros((20, 5), int), 2, x=np.zeros((20, 3)))
     choice = {"kind": name, "alpha": 1} if name == "dirichlet" else name
     with pytest.raises(DataError, match=r"needs one label for each example.* iid"):

@@ -1,4 +1,4 @@
-"""Every split, on any labels: a partition, repeatable, and as skewed as it was asked to be."""
+"""Every split, on any labels: a partition, repeatable, and as skewed as requested."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ KEYS: dict[str, Callable[[Pool], st.SearchStrategy[dict[str, Any]]]] = {
     "natural": lambda pool: st.just({}),
     "group_natural": lambda pool: st.just({}),
 }
-# Those whose clients all get about as much as they can, and so never too little.
+# Splits whose clients get about the same number of examples, and so never too few.
 EVEN = {"iid", "continuous", "dirichlet_priors", "dirichlet_sequential", "natural", "shards"}
 LEAVE_OUT = {"labels_per_client", "distribution"}
 NAMES = splits.names()
@@ -72,7 +72,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def deal(choice: Choice, pool: Pool, seed: int = 0) -> np.ndarray:
-    """One draw of a split, before `assign` looks at it."""
+    """Returns one draw of a split, which `assign` has not checked."""
     chosen = splits.parse(choice)
     return splits.entry(chosen).call(chosen, pool, rng(seed))
 
@@ -82,7 +82,7 @@ def balanced(labels: int, each: int) -> np.ndarray:
 
 
 def counts(client: np.ndarray, pool: Pool) -> np.ndarray:
-    """Int (clients, labels): how many examples of each label each client holds."""
+    """Returns int (clients, labels): how many examples of each label each client holds."""
     table = np.zeros((pool.clients, int(pool.labels.max()) + 1), np.int64)
     np.add.at(table, (client, pool.labels), 1)
     return table
@@ -90,7 +90,7 @@ def counts(client: np.ndarray, pool: Pool) -> np.ndarray:
 
 @st.composite
 def label_vectors(draw: st.DrawFn) -> np.ndarray:
-    """Any labels: few or many of each, with gaps, in any order; also one label only."""
+    """Any labels: few or many of each, with gaps, in any order, or a single label."""
     sizes = draw(st.dictionaries(st.integers(0, 61), st.integers(1, 60), min_size=1, max_size=8))
     labels = np.repeat(list(sizes), list(sizes.values()))
     return rng(draw(st.integers(0, 2**16))).permutation(labels)
@@ -98,7 +98,7 @@ def label_vectors(draw: st.DrawFn) -> np.ndarray:
 
 @st.composite
 def pools(draw: st.DrawFn, at_least: int = 1) -> Pool:
-    """A pool with `at_least` examples a client, natural clients included, or more."""
+    """A pool with `at_least` examples or more for each client, also for natural ones."""
     labels = draw(label_vectors().filter(lambda y: len(y) >= at_least))
     clients = draw(st.integers(1, len(labels) // at_least))
     generator = rng(draw(st.integers(0, 2**16)))
@@ -109,12 +109,12 @@ def pools(draw: st.DrawFn, at_least: int = 1) -> Pool:
 
 @st.composite
 def cases(draw: st.DrawFn, name: str, at_least: int = 1) -> tuple[Pool, dict[str, Any]]:
-    """A pool that the split can be made of, with features, and keys for the split."""
+    """A pool that can be split this way, with features, and keys for the split."""
     shards = 5 if name == "shards" else 1
     pool = draw(pools(at_least * shards))
     examples, clients = len(pool.labels), pool.clients
     if name == "semantic":
-        clients = min(clients, 6)  # fits a mixture of as many for each label and draw
+        clients = min(clients, 6)  # it fits a mixture of that many for each label and draw
     if name == "inner":
         clients = min(clients, 10)  # draws up to a hundred splits for each of a hundred draws
     if name == "exclusive":
@@ -135,7 +135,7 @@ def test_every_split_is_tried() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
 def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None:
-    """Of a single draw, where clients may stay empty; so also with more clients than examples."""
+    """In a single draw, clients may stay empty, so there may be more clients than examples."""
     pool, keys = data.draw(cases(name))
     if name not in ("natural", "group_natural", "inner", "exclusive", "distribution"):
         pool = replace(pool, clients=data.draw(st.integers(1, 300)))
@@ -147,7 +147,7 @@ def test_each_example_goes_to_one_client(name: str, data: st.DataObject) -> None
     try:
         client = deal({"kind": name, **keys}, pool, data.draw(st.integers(0, 2**32)))
     except DataError:
-        assert name == "inner"  # which demands an example for each of the clients it makes
+        assert name == "inner"  # which needs an example for each of its clients
         return
     assert client.shape == pool.labels.shape
     assert np.issubdtype(client.dtype, np.integer)
@@ -166,9 +166,9 @@ def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None
     chosen = splits.parse({"kind": name, "min_examples": least, **keys})
     try:
         client = assign(chosen, pool, rng(data.draw(st.integers(0, 2**32))))
-    except DataError as bad:
+    except DataError as error:
         assert name not in EVEN
-        assert f"fewer than {least} of {len(pool.labels)} examples" in str(bad) or name == "inner"
+        assert f"fewer than {least} of {len(pool.labels)} examples" in str(error) or name == "inner"
         return
     assert client.shape == pool.labels.shape
     assert client.dtype == np.int64
@@ -180,7 +180,7 @@ def test_every_client_holds_min_examples(name: str, data: st.DataObject) -> None
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data())
-def test_a_seed_gives_the_same_split_again(name: str, data: st.DataObject) -> None:
+def test_a_seed_always_gives_the_same_split(name: str, data: st.DataObject) -> None:
     pool, keys = data.draw(cases(name, at_least=5))
     seed = data.draw(st.integers(0, 2**32))
     before = pool.labels.copy()
@@ -201,7 +201,7 @@ LARGE: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_grows_with_the_examples(name: str) -> None:
-    """Four times the examples and the clients, no more than about four times the memory."""
+    """Four times the examples and clients take no more than about four times the memory."""
     peaks = []
     for times in (1, 4):
         examples = 20_000 * times
@@ -255,7 +255,7 @@ def test_natural_clients_are_left_as_they_are() -> None:
 
 
 @given(labels=label_vectors(), clients=st.integers(1, 300), seed=st.integers(0, 2**32))
-def test_iid_sizes_differ_by_one_at_most(labels: np.ndarray, clients: int, seed: int) -> None:
+def test_iid_sizes_differ_by_at_most_one(labels: np.ndarray, clients: int, seed: int) -> None:
     sizes = np.bincount(deal("iid", Pool(labels, clients), seed), minlength=clients)
     assert sizes.max() - sizes.min() <= 1
 
@@ -278,19 +278,19 @@ def test_shards_bound_sizes_and_labels(pool: Pool, each: int, seed: int) -> None
     sizes = np.bincount(client, minlength=pool.clients)
     assert sizes.min() >= each * (examples // count)
     assert sizes.max() <= each * -(-examples // count)
-    # In label order a shard sees one label, and one more for each change of label inside it; each
-    # change is inside one shard at most.
+    # In label order a shard has one label, and one more for each change of label inside it; each
+    # change is inside at most one shard.
     labels_of = (counts(client, pool) > 0).sum(axis=1)
     changes = len(np.unique(pool.labels)) - 1
     assert labels_of.sum() <= count + changes
-    # A shard that is no larger than the rarest label has one change inside it at most.
+    # A shard that is no larger than the rarest label has at most one change inside it.
     if -(-examples // count) <= np.bincount(pool.labels)[np.unique(pool.labels)].min():
         assert labels_of.max() <= 2 * each
 
 
 @pytest.mark.parametrize("each", [1, 2, 3])
 def test_a_client_holds_exactly_its_number_of_shards(each: int) -> None:
-    """Where every example has a label of its own, shards can be told apart."""
+    """If every example has its own label, shards can be distinguished."""
     clients, size = 7, 4
     labels = rng().permutation(clients * each * size)
     client = deal({"kind": "shards", "shards_per_client": each}, Pool(labels, clients), seed=3)
@@ -301,14 +301,14 @@ def test_a_client_holds_exactly_its_number_of_shards(each: int) -> None:
 
 @pytest.mark.parametrize("each", [1, 2, 5])
 def test_shards_that_fit_the_labels_hold_one_label_each(each: int) -> None:
-    """As in McMahan et al.: two shards, at most two digits."""
+    """As in McMahan et al., where two shards mean at most two digits."""
     pool = Pool(rng().permutation(balanced(10, 60)), 20)
     table = counts(deal({"kind": "shards", "shards_per_client": each}, pool, seed=5), pool)
     assert (table > 0).sum(axis=1).max() <= each
     assert set(table.sum(axis=1)) == {30}
 
 
-def test_shards_of_two_clients_are_not_dealt_in_order() -> None:
+def test_shards_are_not_dealt_in_order() -> None:
     """A client's shards are drawn from all labels, not from neighboring ones."""
     pool = Pool(balanced(10, 10), 5)
     held = [set(pool.labels[deal("shards", pool, seed) == 0].tolist()) for seed in range(200)]
@@ -319,7 +319,7 @@ def test_shards_of_two_clients_are_not_dealt_in_order() -> None:
 
 
 def conditional_entropy(table: np.ndarray) -> float:
-    """H(label | client) in nats: how little a client's name says of the label of its example."""
+    """Returns H(label | client) in nats: how little the client says about the label."""
     joint = table / table.sum()
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     return -float((joint * np.log(np.where(share > 0, share, 1))).sum())
@@ -355,7 +355,7 @@ def test_shares_have_the_moments_of_the_dirichlet_distribution(alpha: float) -> 
         ]
     )
     variance = 0.2 * 0.8 / (clients * alpha + 1)
-    # Five standard errors: no client, the first and the last least of all, gets more than others.
+    # Five standard errors: no client gets more than others, not even the first or the last.
     np.testing.assert_allclose(shares.mean(axis=0), 0.2, atol=5 * np.sqrt(variance / draws))
     np.testing.assert_allclose(shares.var(axis=0).mean(), variance, rtol=0.15)
 
@@ -381,7 +381,7 @@ def test_an_alpha_at_the_end_of_the_range_gives_equal_shares() -> None:
 
 
 def test_a_tiny_alpha_does_not_hang() -> None:
-    """Either the split or an error, at once; in a process of its own, as it may never return."""
+    """It gives the split or an error at once; in its own process, as it might never return."""
     code = """
 import numpy as np
 from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
@@ -402,11 +402,11 @@ except (FederatedError, ValueError):
             process.kill()
 
 
-# Drawing again, and what cannot be split
+# Drawing again, and pools that cannot be split
 
 
 def test_a_split_is_drawn_again_until_every_client_has_enough() -> None:
-    """Six shards of 2, 2, 1, 2, 2, 1 examples: a client may get both small ones, 2 examples."""
+    """Of six shards of 2, 2, 1, 2, 2, 1 examples, a client may get both small ones."""
     pool = Pool(balanced(2, 5), 3)
     once = [np.bincount(deal("shards", pool, seed)).min() for seed in range(60)]
     assert set(once) == {2, 3}
@@ -443,55 +443,57 @@ def test_a_split_is_drawn_again_until_every_client_has_enough() -> None:
         ),
     ],
 )
-def test_too_few_examples(choice: Choice, examples: int, clients: int, message: str) -> None:
-    with pytest.raises(DataError) as bad:
+def test_too_few_examples_are_refused(
+    choice: Choice, examples: int, clients: int, message: str
+) -> None:
+    with pytest.raises(DataError) as error:
         assign(splits.parse(choice), Pool(np.arange(examples) % 10, clients), rng())
-    assert str(bad.value) == message
+    assert str(error.value) == message
 
 
 def test_empty_clients_are_named_with_the_reason_and_what_to_do() -> None:
-    """One label, which goes to one of three clients."""
+    """There is one label, which goes to one of three clients."""
     pool = Pool(np.zeros(100, np.int64), 3)
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(splits.parse({"kind": "dirichlet", "alpha": 1e-6}), pool, rng())
     assert re.fullmatch(
         r"the split dirichlet \(alpha 1e-06\) leaves client \d \(0\), client \d \(0\) with fewer "
         r"than 1 of 100 examples in each of 100 draws; use fewer clients.* a larger alpha",
-        str(bad.value),
+        str(error.value),
     )
 
 
 def test_many_short_clients_are_counted_after_the_first_five() -> None:
     pool = Pool(np.zeros(100, np.int64), 30)
     chosen = splits.parse({"kind": "dirichlet", "alpha": 1e-6, "min_examples": 2})
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(chosen, pool, rng())
-    assert str(bad.value).count("client ") == 5
-    assert "and 24 more with fewer than 2 of 100 examples" in str(bad.value)
-    assert str(bad.value).endswith("or a smaller min_examples")
+    assert str(error.value).count("client ") == 5
+    assert "and 24 more with fewer than 2 of 100 examples" in str(error.value)
+    assert str(error.value).endswith("or a smaller min_examples")
 
 
 def test_natural_clients_that_are_too_small_are_not_drawn_again() -> None:
     pool = Pool(np.zeros(20, np.int64), 3, np.repeat([0, 1, 2], [12, 5, 3]))
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         assign(splits.parse({"kind": "natural", "min_examples": 4}), pool, rng())
-    assert str(bad.value) == (
+    assert str(error.value) == (
         "the split natural leaves client 2 (3) with fewer than 4 of 20 examples; use fewer clients "
         "or a smaller min_examples"
     )
 
 
-def test_a_data_set_without_natural_clients() -> None:
+def test_a_data_set_without_natural_clients_is_refused() -> None:
     with pytest.raises(DataError, match="needs a data set with natural clients"):
         assign(splits.parse("natural"), Pool(np.zeros(5, np.int64), 2), rng())
 
 
-# A split of one's own
+# A split of the user
 
 
 @pytest.fixture
 def own_split(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Registers, for the test, a split `own` that returns what it is given."""
+    """A function that registers a split `own` with this result, for the test."""
     monkeypatch.setattr(splits, "_entries", splits.entries())
 
     def register(client: Any) -> None:

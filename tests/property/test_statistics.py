@@ -1,4 +1,4 @@
-"""Intervals and tests against SciPy's own, and what they promise, over many samples."""
+"""Intervals and tests compared with SciPy's, and their promises checked over many samples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_empty_sample_cannot_be_summarized() -> None:
         summarize([])
 
 
-def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_mean_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     intervals = [summarize(list(rng.normal(5, 2, size=4))) for _ in range(2000)]
     held = np.mean([(i.low or 0) <= 5 <= (i.high or 0) for i in intervals])
@@ -63,7 +63,7 @@ def test_welch_is_that_of_scipy(one: list[float], two: list[float]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-99, 99), st.integers(-99, 99)), min_size=2, max_size=9))
-def test_pairs_are_those_of_scipy(pairs: list[tuple[float, float]]) -> None:
+def test_paired_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
     one, two = (list(side) for side in zip(*pairs))
     found = paired(one, two)
     if np.std(np.subtract(two, one)) > 1e-6:
@@ -84,7 +84,7 @@ def test_without_any_spread_a_difference_is_certain(
 
 
 def test_figures_that_agree_are_no_more_certain_than_their_step() -> None:
-    """Three seeds reach the target in round 3, three others in round 4."""
+    """As when three seeds reach the target in round 3 and three others in round 4."""
     assert welch([3, 3, 3], [4, 4, 4]).p == 0
     careful = welch([3, 3, 3], [4, 4, 4], resolution=1)
     assert careful.p == pytest.approx(2 * stats.t.sf(1 / math.sqrt(2 / 36), 4))
@@ -107,7 +107,7 @@ def test_a_comparison_needs_two_figures_on_each_side(
 
 
 @given(figures, st.floats(-100, 100))
-def test_the_estimated_number_of_seeds_has_room_and_one_fewer_has_not(
+def test_the_estimated_number_of_seeds_suffices_and_one_fewer_does_not(
     sample: list[float], threshold: float
 ) -> None:
     summary = summarize(sample)
@@ -128,7 +128,7 @@ def test_the_estimated_number_of_seeds_has_room_and_one_fewer_has_not(
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_the_estimated_number_of_seeds_decides_in_four_of_five_cases(seeds: int) -> None:
-    """Over thresholds from near to far: 0.1 to 2.5 standard deviations from the true mean."""
+    """For thresholds of 0.1 to 2.5 standard deviations from the true mean."""
     rng = np.random.default_rng(seeds)
     decided: list[bool] = []
     for distance in np.linspace(0.1, 2.5, 9).repeat(60):
@@ -137,14 +137,14 @@ def test_the_estimated_number_of_seeds_decides_in_four_of_five_cases(seeds: int)
         if more:
             whole = [*sample, *rng.normal(size=more)]
             decided.append(seeds_to_decide(summarize(whole), distance) == 0)
-    assert np.mean(decided) >= 0.75  # 0.8 but for the error of so few cases
+    assert np.mean(decided) >= 0.75  # 0.8, within the error of so few cases
 
 
 @pytest.mark.parametrize(
     ("difference", "margin", "is_never"),
     [(0.02, 0.01, False), (0.0, 0.01, False), (0.01, 0.01, True)],
 )
-def test_more_pairs_tell_two_runs_apart_or_show_that_they_are_the_same(
+def test_more_pairs_distinguish_two_runs_or_show_that_they_are_the_same(
     difference: float, margin: float, is_never: bool
 ) -> None:
     more = pairs_to_decide(difference, 0.02, 5, margin, 0.01)
@@ -154,7 +154,7 @@ def test_more_pairs_tell_two_runs_apart_or_show_that_they_are_the_same(
         assert twice is not None and more < twice  # the wider the spread, the more
 
 
-def test_seeds_that_would_never_decide() -> None:
+def test_a_mean_at_the_threshold_is_never_decided() -> None:
     assert seeds_to_decide(summarize([1, 3]), 2) is None
     assert seeds_to_decide(summarize([1]), 2) is None
     assert seeds_to_decide(summarize([1, 1]), 2) == 0
@@ -163,8 +163,8 @@ def test_seeds_that_would_never_decide() -> None:
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_values_that_are_not_finite_are_no_sample(wrong: float, place: int) -> None:
-    """Every comparison with NaN is False: such a test would find nothing, ever."""
+def test_values_that_are_not_finite_are_refused(wrong: float, place: int) -> None:
+    """Every comparison with NaN is False, so a test would never find anything."""
     sample = [1.0, 2.0, 3.0]
     sample[place] = wrong
     for test in (lambda: welch(sample, [1, 2, 3]), lambda: welch([1, 2], sample)):
@@ -177,7 +177,7 @@ def test_values_that_are_not_finite_are_no_sample(wrong: float, place: int) -> N
 
 
 @pytest.mark.parametrize("resolution", [-0.1, math.nan])
-def test_a_resolution_is_no_less_than_0(resolution: float) -> None:
+def test_a_resolution_is_at_least_0(resolution: float) -> None:
     with pytest.raises(ValueError, match="must be 0 or greater"):
         welch([1, 2], [1, 2], resolution=resolution)
     with pytest.raises(ValueError, match="must be 0 or greater"):

@@ -1,4 +1,4 @@
-"""pytest and `pytest-federated check` read the same files, and say which they leave out."""
+"""pytest and `pytest-federated check` read the same files and name those they leave out."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from pytest_federated.cli.collecting import collected
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from scenario_texts import GOOD
 
-Found = tuple[list[str], list[str], list[str]]  # ids; problems; what is said to be not read
+Found = tuple[list[str], list[str], list[str]]  # ids; problems; files named as not read
 
 
 def in_a_process(function: Callable[..., Found], *arguments: Any) -> Found:
-    """Runs what imports the conftest.py files of others."""
+    """Runs a function that imports conftest.py files in a process of its own."""
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
         return pool.submit(function, *arguments).result(timeout=100)
@@ -82,7 +82,7 @@ LINKS = ["a.yaml", "gone", ".", "..", "../other", "/dev/zero"]
 
 @st.composite
 def trees(draw: Any) -> dict[str, tuple[str, str]]:
-    """Paths, each with what it is and its text, or where it leads."""
+    """Paths, each with its type and its text, or where it leads."""
     files = st.tuples(st.sampled_from(FOLDERS), st.sampled_from(NAMES))
     tree = {
         f"{folder}/{name}": ("file", draw(st.sampled_from(sorted(TEXTS))))
@@ -135,8 +135,8 @@ def test_check_and_pytest_read_the_same_files_of_any_tree(
         build(root, tree)
         paths = tuple(path for path in paths if (root / path).exists()) or (".",)
         checked = in_a_process(by_check, root, paths)
-        collected_too = in_a_process(by_pytest, root, paths)
+        by_session = in_a_process(by_pytest, root, paths)
         if problems := checked[1]:
-            assert problems == collected_too[1] == in_a_process(by_pytest, root, paths, "-n1")[1]
+            assert problems == by_session[1] == in_a_process(by_pytest, root, paths, "-n1")[1]
         else:
-            assert checked == collected_too
+            assert checked == by_session

@@ -1,4 +1,4 @@
-"""What unit tests share."""
+"""Fixtures that unit tests share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_federated.scenario.files import load_all
 
 @pytest.fixture
 def problems(tmp_path: Path) -> Callable[..., list[str]]:
-    """Reads a folder of scenario files and returns what is said of them, line by line."""
+    """A function that reads scenario files and returns the problems reported, one a line."""
 
     def read(text: Union[str, bytes] = "", **files: str) -> list[str]:
         (tmp_path / "pytest.ini").touch()  # no defaults from further up
@@ -42,7 +42,7 @@ def problems(tmp_path: Path) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def leaves() -> dict[str, np.ndarray]:
-    """Images by file; labels and clients are in the names."""
+    """Images by file; the folders are named after clients and labels."""
     names = ["ann/oak/1", "ann/oak/2", "ann/elm/1", "bob/oak/1", "bob/elm/1", "bob/elm/2"]
     files = {f"leaves/{name}.png": image for name, image in zip(names, COLORED)}
     for file, image in files.items():

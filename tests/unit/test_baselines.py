@@ -40,7 +40,7 @@ from pytest_federated.training.history import Round, TrainingHistory
 
 @functools.cache
 def settings(expect: str) -> dict[str, Any]:
-    """Of a scenario that expects this, as JSON."""
+    """The settings of a scenario with these expectations, given as JSON."""
     scenario = Scenario.model_validate(
         {
             "name": "a",
@@ -84,13 +84,13 @@ def result(
             seeds or range(len(accuracies)), accuracies, losses or [1 - a for a in accuracies]
         )
     ]
-    given = {"versions": {"numpy": "1.25.2"}, **more}
+    fields = {"versions": {"numpy": "1.25.2"}, **more}
     return Result(
         id="a",
         settings=dict(settings(json.dumps(expect or {}))),
         status="passed",
         histories=tuple(histories),
-        **given,
+        **fields,
     )
 
 
@@ -103,7 +103,7 @@ GOOD = (0.90, 0.91, 0.92, 0.91, 0.90)
 METRICS = ["accuracy", "accuracy_area", "loss"]
 
 
-def test_the_same_figures_are_the_same() -> None:
+def test_identical_figures_compare_as_the_same() -> None:
     found = compared(result(GOOD), result(GOOD))
     assert list(found) == METRICS
     assert all(c.passed and c.change == "same" and c.low == c.high == 0 for c in found.values())
@@ -112,8 +112,8 @@ def test_the_same_figures_are_the_same() -> None:
 @pytest.mark.parametrize(
     ("fall", "change"), [(0.002, "same"), (0.0095, "undecided"), (0.05, "worse"), (-0.05, "better")]
 )
-def test_the_same_seeds_are_pairs(fall: float, change: str) -> None:
-    """Seeds differ by more than the fall, which is the same in each of them but for 0.001."""
+def test_runs_of_the_same_seeds_are_pairs(fall: float, change: str) -> None:
+    """Seeds differ by more than the fall, which is the same in each to within 0.001."""
     before = result(GOOD, [0.3] * 5)
     noise = (0.001, 0, -0.001, 0, 0.001)
     found = compared(before, result([a - fall + e for a, e in zip(GOOD, noise)], [0.3] * 5))
@@ -124,14 +124,14 @@ def test_the_same_seeds_are_pairs(fall: float, change: str) -> None:
 
 
 @pytest.mark.parametrize(("fall", "change"), [(0.005, "undecided"), (0.05, "worse")])
-def test_other_seeds_are_no_pairs(fall: float, change: str) -> None:
+def test_runs_of_different_seeds_are_not_paired(fall: float, change: str) -> None:
     found = compared(result(GOOD), result([a - fall for a in GOOD], seeds=range(10, 15)))
     assert found["accuracy"].change == found["loss"].change == change
     assert found["accuracy"].pairs == 0
 
 
-def test_what_is_significant_may_not_matter() -> None:
-    """0.6 points lower in each seed: beyond noise, and within the margin of a point."""
+def test_a_significant_difference_may_not_matter() -> None:
+    """0.6 points lower in each seed: beyond noise, but within the margin of a point."""
     noise = (0.001, 0, -0.001, 0, 0.001)
     now = result([a - 0.006 + e for a, e in zip(GOOD, noise)], [0.3] * 5)
     found = compared(result(GOOD, [0.3] * 5), now)["accuracy"]
@@ -141,7 +141,7 @@ def test_what_is_significant_may_not_matter() -> None:
     assert (stricter.change, stricter.margin) == ("worse", 0.003)
 
 
-def test_the_file_may_state_what_matters() -> None:
+def test_the_file_may_state_the_margin() -> None:
     own = result(GOOD, [0.3] * 5)
     own.settings["baseline"] = {"loss": {"margin": 0.2}}
     before = result(GOOD, [0.2, 0.2, 0.21, 0.2, 0.21])
@@ -150,8 +150,8 @@ def test_the_file_may_state_what_matters() -> None:
     assert compared(before, own, margins={"loss": 0.01})["loss"].change == "worse"
 
 
-def test_a_margin_is_a_step_at_least() -> None:
-    """Of 36 examples one is 2.8 points: one fewer in each seed is no difference that matters."""
+def test_a_margin_is_at_least_one_step() -> None:
+    """One of 36 examples is 2.8 points, so one fewer in each seed does not matter."""
     before, now = result([35 / 36] * 3, examples=36), result([34 / 36] * 3, examples=36)
     found = compared(before, now)["accuracy"]
     assert found.margin == pytest.approx(1 / 36, abs=1e-6)
@@ -167,7 +167,7 @@ def test_a_margin_is_a_step_at_least() -> None:
         (0.9, 0.85, False),
         (0.9, 1.0, True),
         (1.0, 0.9925, True),  # as if one of 400 had been wrong: 0.0075
-        (1.0, 0.98, False),  # more than that, and than a point
+        (1.0, 0.98, False),  # more than that, and more than a point
     ],
 )
 def test_one_seed_has_a_tolerance(before: float, now: float, passed: bool) -> None:
@@ -182,7 +182,7 @@ def test_the_tolerance_of_a_loss_is_a_quarter(now: float, passed: bool) -> None:
 
 
 def test_one_seed_is_compared_with_the_same_one() -> None:
-    """pytest --fed-seeds=1 against a baseline of several."""
+    """As with --fed-seeds=1 against a baseline of several seeds."""
     before = result((0.5, 0.9), [1.0, 1.0], seeds=[3, 4])
     assert compared(before, result([0.5], [1.0], seeds=[3]))["accuracy"].change == "same"
     assert not compared(before, result([0.5], [1.0], seeds=[4]))["accuracy"].passed
@@ -200,7 +200,7 @@ def test_the_tolerance_of_one_seed_is_that_of_the_seeds_in_common(now: float) ->
 @pytest.mark.parametrize(
     ("before", "now"), [([0], [1]), ([0], [1, 2]), ([0, 1], [2]), ([5], [0, 1, 2, 3])]
 )
-def test_one_seed_says_nothing_of_other_seeds(before: list[int], now: list[int]) -> None:
+def test_one_seed_says_nothing_about_other_seeds(before: list[int], now: list[int]) -> None:
     def of(seeds: list[int]) -> Result:
         return result([0.9] * len(seeds), seeds=seeds)
 
@@ -312,7 +312,7 @@ def test_a_figure_that_one_side_lacks_is_not_compared() -> None:
         ("seconds_per_round", {"at_most": 5}, GOOD, "seconds_per_round is not measured now"),
     ],
 )
-def test_figures_that_cannot_be_are_named(
+def test_impossible_and_unknown_figures_are_named(
     name: str, bounds: Any, figures: Sequence[float], problem: str
 ) -> None:
     now = result(GOOD, verdicts=(verdict(name, GOOD),) if bounds else ())
@@ -322,8 +322,8 @@ def test_figures_that_cannot_be_are_named(
 
 @pytest.mark.parametrize("pairs", [True, False])
 @pytest.mark.parametrize("seeds", [2, 5])
-def test_false_alarms_are_as_rare_as_they_say(seeds: int, pairs: bool) -> None:
-    """Over normal figures, accuracy and loss independent: the worst case for two tests."""
+def test_false_alarms_are_as_rare_as_promised(seeds: int, pairs: bool) -> None:
+    """With normal figures, accuracy and loss independent: the worst case for two tests."""
     rng = np.random.default_rng(0)
     alarms, repeats = 0, 300
     for _ in range(repeats):
@@ -347,7 +347,7 @@ def test_many_scenarios_share_the_false_alarms_of_a_session(scenarios: int, leve
 
 
 def test_the_most_sensitive_metric_has_most_of_the_level() -> None:
-    """A difference that the mean over rounds tells is not told at the level of the others."""
+    """The mean over rounds shows a difference that is not significant at the others' level."""
     before = result(GOOD, [0.3, 0.31, 0.3, 0.3, 0.3])
     noise = np.array([0.02, -0.01, 0, 0.015, -0.02])
     now = result([a - 0.045 + e for a, e in zip(GOOD, noise)], [0.3, 0.31, 0.3, 0.3, 0.3])
@@ -366,7 +366,7 @@ def test_the_most_sensitive_metric_has_most_of_the_level() -> None:
         ([("worse", None)], True),
     ],
 )
-def test_what_may_be_worse_is_looked_at_again(changes: Any, leans: bool) -> None:
+def test_a_scenario_that_may_be_worse_is_checked_again(changes: Any, leans: bool) -> None:
     found = [
         Compared(metric="loss", change=change, passed=change != "worse", worsening=worsening)
         for change, worsening in changes
@@ -460,8 +460,8 @@ def test_a_baseline_is_complete_or_refused(
     with pytest.raises(FederatedError) as refused:
         read_baseline(path)
     said = str(refused.value)
-    anew = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update writes it anew"
-    assert said.startswith(f"{anew} ({problem}")
+    message = f"{tmp_path.name}/a.json: not a baseline; --fed-baseline=update rewrites it"
+    assert said.startswith(f"{message} ({problem}")
     assert "\n" not in said
 
 
@@ -472,8 +472,8 @@ def _linked_to_itself(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (Path.mkdir, "a.json: not a file; remove it"),
-        (os.mkfifo, "a.json: not a file; remove it"),
+        (Path.mkdir, "a.json: cannot be read: it is a folder; remove it"),
+        (os.mkfifo, "a.json: cannot be read: it is not a regular file; remove it"),
         (_linked_to_itself, "a.json: cannot be read: Too many levels of symbolic links"),
     ],
 )
@@ -510,15 +510,15 @@ def test_a_file_that_may_not_be_read_is_named_and_replaced(
     path = tmp_path / "a.json"
     path.write_text("{}", encoding="utf-8")
     path.chmod(0)
-    read = Path.read_bytes
+    opened = Path.open
 
-    def denied(self: Path) -> bytes:
-        """As for everybody but root."""
+    def denied(self: Path, *arguments: Any, **more: Any) -> Any:
+        """Fails as it does for everybody but root."""
         if self == path and self.stat().st_mode & 0o400 == 0:
             raise PermissionError(13, "Permission denied", str(self))
-        return read(self)
+        return opened(self, *arguments, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(
         FederatedError, match=r"a\.json: cannot be read: Permission denied; make it"
     ):
@@ -529,7 +529,7 @@ def test_a_file_that_may_not_be_read_is_named_and_replaced(
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"{}", DEEP], ids=range(4))
-def test_a_damaged_baseline_is_written_anew(tmp_path: Path, text: bytes) -> None:
+def test_a_damaged_baseline_is_rewritten(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(text)
     one = baseline_of(result(GOOD))
@@ -552,7 +552,7 @@ def test_a_damaged_baseline_is_written_anew(tmp_path: Path, text: bytes) -> None
         ),
     ],
 )
-def test_an_incomplete_run_becomes_no_baseline(lacking: Result, problem: str) -> None:
+def test_an_incomplete_run_does_not_become_a_baseline(lacking: Result, problem: str) -> None:
     with pytest.raises(FederatedError) as refused:
         baseline_of(lacking)
     assert str(refused.value).startswith(f"a: gives no baseline ({problem}")
@@ -596,7 +596,7 @@ def test_a_baseline_has_what_its_expectations_measure(tmp_path: Path) -> None:
     ]
 
 
-def test_keys_that_a_baseline_does_not_have_are_at_their_defaults() -> None:
+def test_keys_missing_in_a_baseline_have_their_defaults() -> None:
     one = reaching(0.5)
     younger = baseline_of(one, keys={"client_accuracy": {}})
     assert not unmeasured(one, younger)
@@ -604,11 +604,11 @@ def test_keys_that_a_baseline_does_not_have_are_at_their_defaults() -> None:
     assert not unmeasured(reaching(0.6), baseline_of(one))  # nobody knows its target
 
 
-def test_an_expectation_need_not_have_one(tmp_path: Path) -> None:
+def test_a_baseline_may_be_missing(tmp_path: Path) -> None:
     assert read_baseline(tmp_path / "a.json") is None
 
 
-def test_which_keys_changed() -> None:
+def test_changed_keys_are_listed() -> None:
     before = {
         "training": {"rounds": 5, "of": {"kind": "sgd"}},
         "seed": 1,

@@ -1,4 +1,4 @@
-"""A training depends on what the files hold that its data set keeps in caches."""
+"""A training's key depends on the content of its data set's cached files."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_key_of_a_training_depends_on_the_cached_file(
     write(tmp_path / file, "one")
     first = key()
     os.utime(tmp_path / file, (1, 1))
-    assert key() == first  # the same, if younger or older
+    assert key() == first  # its date does not matter
     write(tmp_path / file, "another")
     second = key()
     assert len({missing, first, second}) == 3

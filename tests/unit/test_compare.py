@@ -90,11 +90,11 @@ def test_runs_on_other_seeds_have_the_interval_of_welch() -> None:
         ((0.802, 0.811, 0.821), "accuracy", SAME),
         ((0.80, 0.81, 0.82), "accuracy", SAME),
         ((0.795, 0.806, 0.815), "accuracy", SAME),  # certainly lower, and by less than a point
-        ((0.90, 0.91, 0.93), "loss", BETTER),  # the loss is one less the accuracy
+        ((0.90, 0.91, 0.93), "loss", BETTER),  # the loss is 1 - accuracy
         ((0.70, 0.71, 0.73), "loss", WORSE),
     ],
 )
-def test_marks(accuracies: tuple[float, ...], metric: str, expected: str) -> None:
+def test_differences_are_marked(accuracies: tuple[float, ...], metric: str, expected: str) -> None:
     base = example_result(accuracies=(0.80, 0.81, 0.82))
     other, measure = example_result(accuracies=accuracies), expected_measure(metric)
     assert mark(measure.compare(base, other)) == expected
@@ -103,7 +103,7 @@ def test_marks(accuracies: tuple[float, ...], metric: str, expected: str) -> Non
 
 
 def test_of_many_scenarios_none_is_worse_by_chance() -> None:
-    """Holm's procedure: 1 % of one scenario is nothing among twenty, and 0.01 % is."""
+    """Holm's procedure: among twenty scenarios, a chance of 1 % proves nothing; 0.01 % does."""
     rng = np.random.default_rng(0)
 
     def runs_with(fall: float) -> list[Run]:
@@ -121,7 +121,7 @@ def test_of_many_scenarios_none_is_worse_by_chance() -> None:
 
 
 def test_seeds_that_agree_are_not_certain_beyond_a_test_example() -> None:
-    """Two seeds with the same accuracy have no spread, but one of 1,000 examples is none."""
+    """Two seeds that agree have no spread, but one of 1,000 examples is still no difference."""
     one, two = example_result(accuracies=(0.5, 0.5)), example_result(accuracies=(0.501, 0.501))
     far = example_result(accuracies=(0.6, 0.6))
     assert mark(ACCURACY.compare(one, two)) == SAME
@@ -274,9 +274,9 @@ def test_the_best_loss_is_the_least() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "shown"),
     [
-        (([1], [0.5]), "*0.500*"),  # another seed: nobody knows
+        (([1], [0.5]), "*0.500*"),  # another seed: unknown
         (([0], [0.5]), "0.500"),
         (([0], [0.9]), "*0.900*"),
         (
@@ -288,7 +288,7 @@ def test_the_best_loss_is_the_least() -> None:
     ],
 )
 def test_one_seed_is_compared_on_seeds_in_common(
-    other: tuple[list[int], list[float]], told: str
+    other: tuple[list[int], list[float]], shown: str
 ) -> None:
     results = [
         on_seeds([0], [0.9], name="m[algorithm=a]"),
@@ -299,10 +299,10 @@ def test_one_seed_is_compared_on_seeds_in_common(
     rows, _ = pivot_table(pivot, ACCURACY, MARKDOWN)
     cells = [row[1] for row in rows]
     assert cells[:2] == ["**0.900**", "0.800"]
-    assert cells[2].startswith(told)
+    assert cells[2].startswith(shown)
 
 
-def test_any_scenarios_by_two_settings() -> None:
+def test_any_scenarios_can_be_arranged_by_two_settings() -> None:
     results = [
         example_result("one", split={"kind": "dirichlet", "alpha": 0.5}),
         example_result("two", split={"kind": "dirichlet", "alpha": 10.0}),
@@ -326,7 +326,7 @@ def test_any_scenarios_by_two_settings() -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git repository with three commits: better, no records, worse; and records beside it."""
+    """A git repository with three commits: no records, good ones, worse ones."""
     monkeypatch.chdir(tmp_path)
     for key, value in (("NAME", "A"), ("EMAIL", "a@b.c")):
         monkeypatch.setenv(f"GIT_AUTHOR_{key}", value)
@@ -356,7 +356,7 @@ def git(*arguments: str) -> None:
 @pytest.mark.parametrize(
     "asked", [["main..other"], ["main", "HEAD"], ["main..."], ["main", "reports"]]
 )
-def test_revisions_of_git(repository: Path, asked: list[str]) -> None:
+def test_git_revisions_are_read(repository: Path, asked: list[str]) -> None:
     first, second = read_runs(asked)
     assert list(first.results) == ["Size", "tiny[alpha=0.1]"]
     assert first.results["tiny[alpha=0.1]"].accuracies == [0.80, 0.81, 0.82]
@@ -419,7 +419,7 @@ def test_mistakes_are_reported_in_one_line(
     assert error.startswith(said) and error.count("\n") == 1
 
 
-def test_outside_of_a_repository(
+def test_outside_a_repository_compare_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -485,7 +485,7 @@ def test_wrong_usage_ends_with_code_2() -> None:
     assert end.value.code == 2
 
 
-def test_an_unknown_metric(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_metric_is_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["compare", "main..other", "--metric", "acuracy"])
     assert end.value.code == 2

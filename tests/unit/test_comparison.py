@@ -1,4 +1,4 @@
-"""Our splits beside those of flwr-datasets and FedLab: the same clients, in distribution.
+"""Our splits compared with those of flwr-datasets and FedLab: clients are distributed alike.
 
 Theirs are in helpers/comparison/clients.json, with the script that made them;
 test_installed_partitioners.py runs them again where they are installed.
@@ -33,7 +33,7 @@ def test_clients_come_out_alike(name: str) -> None:
     ],
 )
 def test_the_comparison_distinguishes_other_parameters(name: str, other: Any) -> None:
-    """So the test above has the power to notice a difference."""
+    """Shows that the test above can notice a difference."""
     size = HALF if other["kind"] == "dirichlet_priors" else None
     entropies, held = ours(other, size)
     entropy_p = ks_2samp(entropies, KNOWN[name]["entropies"]).pvalue

@@ -1,4 +1,4 @@
-"""The one writer of files: whole or not at all."""
+"""The file writer: a file is written whole or not at all."""
 
 from __future__ import annotations
 

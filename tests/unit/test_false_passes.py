@@ -1,4 +1,4 @@
-"""What must fail fails: tests for faults of judging that all others once let through."""
+"""What must fail fails: faults in judging that all other tests once let through."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ TRAIN_X, TRAIN_Y, TEST_X, TEST_Y = NAMES
 
 
 def idx(values: np.ndarray) -> bytes:
-    """Of unsigned bytes, as the MNIST page describes it."""
+    """Encodes unsigned bytes in the IDX format that the MNIST page describes."""
     header = bytes([0, 0, 8, values.ndim])
     sizes = b"".join(n.to_bytes(4, "big") for n in values.shape)
     return header + sizes + values.astype(np.uint8).tobytes()
@@ -96,7 +96,9 @@ def check(found: Dataset, arrays: dict[str, np.ndarray]) -> None:
         np.testing.assert_array_equal(taken.y, y)
 
 
-def test_a_named_folder(folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_a_named_folder_is_read(
+    folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     check(fashion_mnist(tmp_path / "cache", folder), arrays)
     assert not (tmp_path / "cache").exists()
 
@@ -112,7 +114,9 @@ def test_the_places_where_it_is_looked_for(
     check(fashion_mnist(tmp_path / "cache"), arrays)
 
 
-def test_a_folder_in_the_home(folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_a_folder_below_home_is_read(
+    folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     (tmp_path / "home").mkdir()
     folder.rename(tmp_path / "home" / "mine")
     check(fashion_mnist(tmp_path / "cache", Path("~/mine")), arrays)
@@ -126,7 +130,7 @@ def test_pixels_stay_bytes_until_they_are_read(folder: Path, tmp_path: Path) -> 
     assert half.take(np.array([3])).x.dtype == np.float32
 
 
-def test_its_own_test_set_is_the_common_one(
+def test_its_own_test_set_is_the_shared_one(
     folder: Path, arrays: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     made = federate(
@@ -150,7 +154,7 @@ Break = Callable[[bytes], bytes]  # of the compressed file
 
 
 def content(change: Break) -> Break:
-    """As if the file had been written with other content."""
+    """Changes the content of a file and compresses it again."""
     return lambda file: gzip.compress(change(gzip.decompress(file)))
 
 
@@ -192,36 +196,36 @@ def test_a_bad_file_is_named(
 ) -> None:
     file = folder / name
     file.write_bytes(break_it(file.read_bytes()))
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         fashion_mnist(tmp_path, folder)
-    assert str(bad.value).startswith(f"{file}: {said}")
-    assert "\n" not in str(bad.value)
+    assert str(error.value).startswith(f"{file}: {said}")
+    assert "\n" not in str(error.value)
 
 
-def test_images_for_labels_are_seen(folder: Path, tmp_path: Path) -> None:
+def test_images_in_place_of_labels_are_noticed(folder: Path, tmp_path: Path) -> None:
     (folder / TRAIN_Y).write_bytes((folder / TRAIN_X).read_bytes())
     with pytest.raises(DataError, match="0x00000803, not 0x00000801"):
         fashion_mnist(tmp_path, folder)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_named_folder_that_lacks_a_file(name: str, folder: Path, tmp_path: Path) -> None:
+def test_a_file_that_a_named_folder_lacks_is_named(name: str, folder: Path, tmp_path: Path) -> None:
     (folder / name).unlink()
-    with pytest.raises(DataError) as bad:
+    with pytest.raises(DataError) as error:
         fashion_mnist(tmp_path, folder)
-    assert str(bad.value) == f"data.dataset.folder: there is no {name} in {folder}"
+    assert str(error.value) == f"data.dataset.folder: there is no {name} in {folder}"
 
 
-def test_a_named_folder_that_is_not_there(folder: Path, tmp_path: Path) -> None:
+def test_a_named_folder_that_does_not_exist_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.dataset\.folder: there is no folder .*'files'\?"):
         fashion_mnist(tmp_path, folder.with_name("filse"))
 
 
 def test_the_folder_is_part_of_what_a_training_depends_on(folder: Path) -> None:
     chosen = {"dataset": {"kind": "fashion_mnist", "folder": str(folder)}}
-    before = fingerprints(Data.model_validate(chosen))
+    before = fingerprints(Data.model_validate(chosen), 0)
     (folder / TEST_Y).write_bytes(b"")
-    after = fingerprints(Data.model_validate(chosen))
+    after = fingerprints(Data.model_validate(chosen), 0)
     assert set(before) == set(after) == {str(folder)}
     assert before != after
 
@@ -231,10 +235,10 @@ def test_the_folder_is_part_of_what_a_training_depends_on(folder: Path) -> None:
 
 @dataclass
 class Site:
-    """A web site with the files; `instead` is sent in the place of one, by its name.
+    """A web site that serves the files, or what `instead` holds under a file's name.
 
     Attributes:
-        asked: the paths that were asked for.
+        asked: the requested paths.
     """
 
     folder: Path
@@ -253,7 +257,7 @@ class Site:
 
 @pytest.fixture
 def site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The authors' site, here, and the checksums of its files."""
+    """A local copy of the authors' site, with the checksums of its files."""
     served = Site(folder)
 
     class Handler(BaseHTTPRequestHandler):
@@ -263,7 +267,7 @@ def site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
-    monkeypatch.undo()  # this machine has names again
+    monkeypatch.undo()  # host names resolve again
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         module = sys.modules["pytest_federated.data.datasets.bundled.fashion_mnist"]
@@ -313,21 +317,21 @@ def test_the_checksums_are_those_of_the_files_that_the_authors_publish() -> None
     assert all(re.fullmatch("[0-9a-f]{32}", md5_sum) for md5_sum in module._MD5.values())
 
 
-def test_offline(tmp_path: Path) -> None:
-    with pytest.raises(DataUnavailable) as bad:
+def test_offline_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable) as error:
         fashion_mnist(tmp_path / "cache")
-    assert str(bad.value) == (
+    assert str(error.value) == (
         "fashion_mnist is not on this machine and could not be downloaded ([Errno -2] Name or "
         "service not known); apt-get install dataset-fashion-mnist, or name a folder with its "
         "four .gz files: {kind: fashion_mnist, folder: DIR}"
     )
 
 
-def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataUnavailable, match=r"cannot be cached \(.+\); choose") as bad:
+    with pytest.raises(DataUnavailable, match=r"cannot be cached \(.+\); choose") as error:
         fashion_mnist(tmp_path / "file" / "cache")
-    reason = bad.value.reason
+    reason = error.value.reason
     assert reason == "fashion_mnist cannot be cached; choose a folder with --fed-data-cache"
 
 
@@ -345,7 +349,7 @@ def real() -> Dataset:
 
 
 @pytest.mark.slow
-def test_the_real_files(real: Dataset) -> None:
+def test_the_real_files_have_their_labels_and_gray_levels(real: Dataset) -> None:
     loaded = real.load(None)
     assert loaded.test is not None
     for examples, each in [(loaded.train, 6000), (loaded.test, 1000)]:
@@ -378,7 +382,7 @@ def test_real_pictures_show_what_their_labels_say(real: Dataset) -> None:
 
 
 def test_real_files_are_read_as_other_readers_read_them(real: Dataset) -> None:
-    """Keras's own reader: labels from byte 8 on, images from byte 16 on."""
+    """As by Keras's own reader: labels from byte 8 on, images from byte 16 on."""
     with gzip.open(DEBIAN / TEST_X) as images:
         expected = np.frombuffer(images.read(), np.uint8, offset=16).reshape(-1, 28, 28)
     np.testing.assert_array_equal(read_idx(DEBIAN / TEST_X, 3), expected)

@@ -1,4 +1,4 @@
-"""What is said of single clients' accuracies: on how many clients, and with which deviation."""
+"""Figures of single clients: how many clients they are measured on, and which deviation."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def expected(name: str, **bounds: Any) -> dict[str, Section]:
 
 
 def test_every_metric_of_clients_says_so() -> None:
-    """Those whose value depends on the accuracy of single clients."""
+    """All metrics whose value depends on the accuracy of single clients."""
     other = tuple(accuracy / 2 for accuracy in ACCURACIES)
     one, two = trained(), trained(client_accuracy=other, personalized_accuracy=other)
     differ = [name for name in metrics.names() if Measure(name).of(one) != Measure(name).of(two)]
@@ -75,7 +75,7 @@ def test_every_metric_of_clients_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", OF_CLIENTS)
-def test_a_figure_of_some_clients_says_of_how_many(name: str) -> None:
+def test_a_figure_of_some_clients_says_how_many(name: str) -> None:
     """In the verdict, in the message of a missed one, on both pages, and above its column."""
     some = "4 of 1,200 clients"
     bound = "at_most" if name == "client_accuracy_deviation" else "at_least"

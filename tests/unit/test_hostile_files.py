@@ -1,4 +1,4 @@
-"""Files that no reader should meet: each is refused in a few lines, at once, and nothing else."""
+"""Hostile files: each is refused at once, in a few lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOO_LARGE = f"is too large, with its aliases written out; allowed: at most {MAX_
 TOO_DEEP = f"is nested too deeply; allowed: at most {MAX_DEPTH} mappings and lists"
 VARIED = ("clients.count", "training.rounds", "training.batch_size", "training.eval_every", "seeds")
 
-# What stands behind a good scenario, and what is said of it.
+# What is appended to a good scenario, and the message that refuses it.
 HOSTILE = {
     "lists in lists": (bomb("[a, a]", lambda x: f"[{', '.join([x] * 9)}]"), TOO_LARGE),
     "mappings in mappings": (
@@ -112,10 +112,10 @@ def said(tmp_path: Path) -> Callable[[str], str]:
 
     def read(text: str) -> str:
         (tmp_path / "f.yaml").write_text(text)
-        with pytest.raises(ScenarioError) as bad:
+        with pytest.raises(ScenarioError) as error:
             load_file(tmp_path / "f.yaml", tmp_path)
-        assert len(bad.value.problems) < 5 and str(tmp_path) not in str(bad.value)
-        return str(bad.value)
+        assert len(error.value.problems) < 5 and str(tmp_path) not in str(error.value)
+        return str(error.value)
 
     return read
 
@@ -131,13 +131,13 @@ def test_defaults_are_refused_as_scenarios_are(tmp_path: Path, kind: str, line: 
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "f.yaml").write_text(GOOD)
     (tmp_path / "defaults.yaml").write_text(HOSTILE[kind][0])
-    with pytest.raises(ScenarioError, match=rf"^defaults.yaml:{line}: ") as bad:
+    with pytest.raises(ScenarioError, match=rf"^defaults.yaml:{line}: ") as error:
         load_file(tmp_path / "f.yaml", tmp_path)
-    assert HOSTILE[kind][1].partition(": ")[2] in str(bad.value)
+    assert HOSTILE[kind][1].partition(": ")[2] in str(error.value)
 
 
 @pytest.mark.parametrize("version", ["9.9", "x", "1." + "9" * 5000])
-def test_another_version_of_yaml(version: str, said: Callable[[str], str]) -> None:
+def test_another_version_of_yaml_is_refused(version: str, said: Callable[[str], str]) -> None:
     assert "not YAML: " in said(f"%YAML {version}\n---\n{GOOD}")
 
 
@@ -165,9 +165,9 @@ def test_many_problems_are_not_all_shown(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(GOOD + "".join(f"a{n}: 1\n" for n in range(500)))
     (tmp_path / "g.yaml").write_text(GOOD + "".join(f"? [{n}]\n: 1\n" for n in range(500)))
     for name in "fg":
-        with pytest.raises(ScenarioError) as bad:
+        with pytest.raises(ScenarioError) as error:
             load_file(tmp_path / f"{name}.yaml")
-        assert len(bad.value.problems) == 100
+        assert len(error.value.problems) == 100
 
 
 def test_the_scenarios_of_all_documents_count(
@@ -205,9 +205,9 @@ training:
 """
     file = tmp_path / "f.yaml"
     file.write_text(text)
-    with pytest.raises(ScenarioError) as bad:
+    with pytest.raises(ScenarioError) as error:
         load_file(file, tmp_path)
-    assert str(bad.value).startswith("f.yaml:4: training.count: unknown key")
+    assert str(error.value).startswith("f.yaml:4: training.count: unknown key")
     file.write_text(text.replace("<<: *a", "<<: {rounds: 9, batch_size: 7}"))
     (case,) = load_file(file)
     scenario = case.scenario
@@ -215,11 +215,11 @@ training:
     assert (scenario.training.rounds, scenario.training.batch_size) == (2, 7)
 
 
-# What is no regular file
+# Paths that are no regular files
 
 
 def _strange(folder: Path) -> dict[str, str]:
-    """Makes things that have the name of a scenario file; what is said of each."""
+    """Makes paths that are named like scenario files; returns the message for each."""
     (folder / "loop.yaml").symlink_to("loop.yaml")
     (folder / "broken.yaml").symlink_to("gone")
     (folder / "zero.yaml").symlink_to("/dev/zero")
@@ -232,7 +232,9 @@ def _strange(folder: Path) -> dict[str, str]:
     }
 
 
-def test_a_path_that_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_path_that_is_no_regular_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\nfed_files = *\n")
     wanted = _strange(tmp_path)
     (tmp_path / "folder.yaml").mkdir()
@@ -248,7 +250,7 @@ def test_a_path_that_is_no_regular_file(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("name", ["loop", "broken", "zero", "pipe", "folder"])
-def test_defaults_that_are_no_regular_file(tmp_path: Path, name: str) -> None:
+def test_defaults_that_are_no_regular_file_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "pytest.ini").touch()
     _strange(tmp_path)
     (tmp_path / "folder.yaml").mkdir()
@@ -257,13 +259,13 @@ def test_defaults_that_are_no_regular_file(tmp_path: Path, name: str) -> None:
         (tmp_path / "loop.yaml").symlink_to("defaults.yaml")
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "f.yaml").write_text(GOOD)
-    with pytest.raises(ScenarioError, match=r"^defaults.yaml: cannot be read: ") as bad:
+    with pytest.raises(ScenarioError, match=r"^defaults.yaml: cannot be read: ") as error:
         load_file(tmp_path / "below" / "f.yaml", tmp_path)
-    assert len(bad.value.problems) == 1
+    assert len(error.value.problems) == 1
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "f.yaml").write_text(GOOD)
     (tmp_path / "f.yaml").chmod(0)
     with pytest.raises(ScenarioError, match="cannot be read: Permission denied"):
@@ -272,7 +274,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o100])
-def test_a_folder_that_may_not_be_read(tmp_path: Path, mode: int) -> None:
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, mode: int) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "f.yaml").write_text(GOOD)
     (tmp_path / "below").chmod(mode)
@@ -283,12 +285,12 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, mode: int) -> None:
         (tmp_path / "below").chmod(0o700)
 
 
-# The ways to a file
+# Everything that reads a scenario file
 
 
 @pytest.mark.parametrize("command", ["check", "describe", "calibrate", "prune"])
 @pytest.mark.parametrize("kind", ["a matrix", "the key null"])
-def test_commands_refuse_it(
+def test_every_command_refuses_hostile_files(
     tmp_path: Path, command: str, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "pytest.ini").touch()
@@ -302,7 +304,9 @@ def test_commands_refuse_it(
 @pytest.mark.parametrize(
     "how", [("-n0",), pytest.param(("-n2",), marks=pytest.mark.slow), ("-n0", "--collect-only")]
 )
-def test_pytest_refuses_all_of_it_at_once(pytester: pytest.Pytester, how: tuple[str, ...]) -> None:
+def test_pytest_reports_all_hostile_files_at_once(
+    pytester: pytest.Pytester, how: tuple[str, ...]
+) -> None:
     pytester.makeini("[pytest]")
     folder = pytester.path / "scenarios"
     folder.mkdir()

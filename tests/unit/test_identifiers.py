@@ -56,7 +56,7 @@ def without_pandas_metadata() -> dict[str, Any]:
 
 
 GAPS = np.cumsum(1 + np.arange(N) % 3)
-PART = np.sort(RNG.permutation(N * 5 // 4)[:N])  # as of four of five rows to train on
+PART = np.sort(RNG.permutation(N * 5 // 4)[:N])  # as when four of five rows are for training
 WORDS = [f"w{i:02}" for i in range(N)]
 IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
     "to_csv": (lambda: as_csv(noise()), ["Unnamed: 0"], "has no name"),
@@ -230,7 +230,9 @@ def test_the_test_table_needs_no_index_and_may_have_one(write: Any, with_index: 
         ),
     ],
 )
-def test_what_cannot_be_excluded(keys: dict[str, Any], message: str, in_tmp_path: Path) -> None:
+def test_an_exclusion_that_contradicts_other_keys_is_refused(
+    keys: dict[str, Any], message: str, in_tmp_path: Path
+) -> None:
     chosen = as_csv(noise(), index=False)
     assert refusal(lambda: features(**chosen, **keys), in_tmp_path) == message
 

@@ -1,4 +1,4 @@
-"""Our splits beside those of flwr-datasets and FedLab, run here: the same clients, in distribution.
+"""Our splits compared with those of flwr-datasets and FedLab, which are run here.
 
 Both are in a dependency group of their own: `uv run --group partitioners pytest
 tests/unit/test_installed_partitioners.py`, 50 s.
@@ -35,4 +35,4 @@ def test_all_that_the_script_runs_is_compared(theirs: Any) -> None:
 def test_clients_come_out_alike(theirs: Any, name: str) -> None:
     clients = theirs.clients(name)
     compare(name, clients)
-    assert clients == KNOWN[name]  # so the record, which other tests use, is of these versions
+    assert clients == KNOWN[name]  # the record that other tests use is up to date

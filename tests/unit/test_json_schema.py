@@ -1,4 +1,4 @@
-"""JSON Schema of scenario files; test_fuzzing.py compares it with what the loader says."""
+"""The JSON Schema of scenario files; test_fuzzing.py compares it with the loader."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def is_valid(text: str) -> bool:
     return validator().is_valid(YAML(typ="safe", pure=True).load(text))
 
 
-def test_it_is_a_json_schema() -> None:
+def test_the_schema_is_valid_itself() -> None:
     Draft202012Validator.check_schema(json_schema())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_it_accepts_every_shipped_document_and_defaults_alone(file: Path) -> None:
+def test_every_shipped_document_and_every_defaults_file_is_accepted(file: Path) -> None:
     for document in documents_of(file):
         validator().validate(document)
 
 
-def test_it_has_the_entries_of_every_concept() -> None:
+def test_the_schema_has_the_entries_of_every_concept() -> None:
     defined = json_schema()["$defs"]
     for plural, registry in concepts().items():
         if plural not in ("metrics", "expectations"):  # keys of `expect`
             assert {f"{plural}.{name}" for name in registry.names()} <= defined.keys()
 
 
-# What may stand in a document by itself: a `defaults.yaml` or the matrix completes it.
+# Documents may be incomplete: a `defaults.yaml` or the matrix completes them.
 @pytest.mark.parametrize(
     "text",
     [
@@ -64,11 +64,11 @@ def test_it_has_the_entries_of_every_concept() -> None:
         "matrix: {training.personalize.steps: [1, 2]}",
         "expect: {accuracy: {at_least: 0.5, at_most: null}}",
         "tags: [größe, a1]",
-        # What keys ask of each other may be in the matrix.
+        # The matrix may supply what keys require of each other.
         "{training: {algorithm: kmeans}, model: mlp, matrix: {training.algorithm: [fedavg]}}",
     ],
 )
-def test_a_document_may_be_a_part(text: str) -> None:
+def test_a_document_may_be_incomplete(text: str) -> None:
     assert is_valid(text)
 
 
@@ -112,7 +112,7 @@ def test_a_document_may_be_a_part(text: str) -> None:
         "matrix: {clients.split: [dirichlet]}",
         "matrix: {clients.split.alpah: [1]}",
         "matrix: {training.algorithm: [{kind: fedavg_with_schedule, schedule: exponential}]}",
-        # What keys ask of each other
+        # What keys require of each other
         "{training: {algorithm: kmeans}, model: mlp}",
         "{training: {algorithm: {kind: kmeans, clusters: 3}}, clients: {attacks: {kind: boost}}}",
         "{training: {algorithm: fedavg}, model: null}",
@@ -131,7 +131,7 @@ def test_a_document_may_be_a_part(text: str) -> None:
         "{training: {aggregator: mean}, expect: {epsilon: {at_most: 8}}}",
     ],
 )
-def test_it_refuses_what_the_loader_refuses(text: str) -> None:
+def test_what_the_loader_refuses_is_refused(text: str) -> None:
     assert not is_valid(text)
 
 

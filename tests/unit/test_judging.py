@@ -47,7 +47,7 @@ def test_one_seed_has_no_spread() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "passed"), [(0.5, True), (0.4, True), (0.39, False)])
-def test_loss(threshold: float, passed: bool) -> None:
+def test_a_loss_is_judged_by_its_mean(threshold: float, passed: bool) -> None:
     found = verdict("loss", [history([0.1], [0.3]), history([0.1], [0.5])], at_most=threshold)
     assert found.passed is passed
     assert found.measured == pytest.approx(0.4)
@@ -65,15 +65,17 @@ def test_loss(threshold: float, passed: bool) -> None:
         ({"between": [0.8, 0.8]}, "0.8 to 0.8", True, 0.0),
     ],
 )
-def test_bounds(keys: dict[str, Any], expected: str, passed: bool, margin: float) -> None:
+def test_bounds_are_judged_with_their_margin(
+    keys: dict[str, Any], expected: str, passed: bool, margin: float
+) -> None:
     found = verdict("accuracy", [history([0.8])], **keys)
     assert (found.expected, found.passed) == (expected, passed)
     assert found.margin == pytest.approx(margin, abs=1e-6)
     assert found.outcome == ("pass" if passed else "fail")
 
 
-# 0.8 and 1.0 have the mean 0.9; its interval reaches 12.706 * 0.1414 / 1.414 = 1.27 to both sides.
-# 0.89 and 0.91 reach 0.127.
+# 0.8 and 1.0 have the mean 0.9; its interval extends 12.706 * 0.1414 / 1.414 = 1.27 to both sides.
+# That of 0.89 and 0.91 extends 0.127.
 @pytest.mark.parametrize(
     ("accuracies", "threshold", "outcome", "passed"),
     [
@@ -143,16 +145,16 @@ def test_each_policy_for_inconclusive_expectations(
         ),
     ],
 )
-def test_bounds_that_cannot_be(tmp_path: Path, said: str, problem: str) -> None:
+def test_impossible_bounds_are_refused(tmp_path: Path, said: str, problem: str) -> None:
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "f.yaml").write_text(FAIR.replace("fair: {at_most: 0.2, over: 3}", said))
-    with pytest.raises(ScenarioError) as bad:
+    with pytest.raises(ScenarioError) as error:
         load_file(tmp_path / "f.yaml")
-    assert problem in str(bad.value)
+    assert problem in str(error.value)
 
 
 def test_omitted_keys_are_not_in_the_settings(tmp_path: Path) -> None:
-    """Records stay as they were when an expectation learns another key."""
+    """So records do not change when an expectation gets another key."""
     (tmp_path / "pytest.ini").touch()
     said = "accuracy: {at_least: 0.2}"
     (tmp_path / "f.yaml").write_text(FAIR.replace("fair: {at_most: 0.2, over: 3}", said))
@@ -160,20 +162,20 @@ def test_omitted_keys_are_not_in_the_settings(tmp_path: Path) -> None:
     assert case.scenario.settings()["expect"] == {"accuracy": {"at_least": 0.2}}
 
 
-def test_a_loss_that_is_no_number_fails() -> None:
+def test_a_loss_that_is_not_finite_fails() -> None:
     found = verdict("loss", [history([0.1], [math.nan])], at_most=100.0)
     assert not found.passed and found.measured is None and found.note == "not finite"
 
 
 @pytest.mark.parametrize(("at_most", "passed"), [(4, True), (3, True), (2, False)])
-def test_rounds_to_accuracy(at_most: int, passed: bool) -> None:
+def test_rounds_to_accuracy_are_averaged_over_seeds(at_most: int, passed: bool) -> None:
     two = [history([0.1, 0.8, 0.7, 0.9]), history([0.1, None, 0.5, 0.8])]  # rounds 2 and 4
     found = verdict("rounds_to_accuracy", two, target=0.8, at_most=at_most)
     assert found.passed is passed
     assert found.measured == 3
 
 
-def test_a_target_that_one_seed_misses() -> None:
+def test_a_target_that_one_seed_misses_fails() -> None:
     two = [history([0.9]), history([0.7])]
     found = verdict("rounds_to_accuracy", two, target=0.8, at_most=10)
     assert not found.passed and found.measured is None
@@ -181,7 +183,7 @@ def test_a_target_that_one_seed_misses() -> None:
 
 
 def test_the_last_evaluated_round_counts() -> None:
-    """Rounds after which the test set was not evaluated have no figure."""
+    """Rounds without an evaluation have no figure."""
     assert verdict("accuracy", [history([0.9, 0.8, None])], at_least=0.8).measured == 0.8
 
 
@@ -192,7 +194,7 @@ def test_expectations_are_judged_in_the_order_of_the_file() -> None:
     assert [(v.expectation, v.passed) for v in found] == [("loss", False), ("accuracy", True)]
 
 
-# A check of one's own
+# Expectations of the user
 
 FAIR = """\
 schema: 1
@@ -207,12 +209,14 @@ expect:
 
 
 @pytest.fixture
-def own_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is gone after it."""
+def own_expectations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removes what a test registers."""
     monkeypatch.setattr(expectations, "_entries", expectations.entries())
 
 
-def test_a_check_of_the_user_can_be_used_in_files(own_checks: None, tmp_path: Path) -> None:
+def test_an_expectation_of_the_user_can_be_used_in_files(
+    own_expectations: None, tmp_path: Path
+) -> None:
     @pytest_federated.expectation("fair")
     def fair(histories: Sequence[TrainingHistory], *, at_most: float, over: int = 1) -> Verdict:
         return Verdict(expectation="fair", expected=f"<= {at_most} over {over}", passed=False)
@@ -225,19 +229,19 @@ def test_a_check_of_the_user_can_be_used_in_files(own_checks: None, tmp_path: Pa
         Verdict(expectation="fair", expected="<= 0.2 over 3", passed=False),
     )
     file.write_text(FAIR.replace("at_most: 0.2", "at_least: 0.2"))
-    with pytest.raises(ScenarioError, match=r"expect\.fair\.at_most: missing") as bad:
+    with pytest.raises(ScenarioError, match=r"expect\.fair\.at_most: missing") as error:
         load_file(file)
-    assert "expect.fair.at_least: unknown key" in str(bad.value)
+    assert "expect.fair.at_least: unknown key" in str(error.value)
 
 
-def test_an_unregistered_check_cannot_be_used(tmp_path: Path) -> None:
+def test_an_unregistered_expectation_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "f.yaml").write_text(FAIR)
     with pytest.raises(ScenarioError, match=r"expect\.fair: unknown key"):
         load_file(tmp_path / "f.yaml")
 
 
-def test_a_name_that_another_module_took_is_refused(own_checks: None) -> None:
+def test_a_name_that_another_module_took_is_refused(own_expectations: None) -> None:
     with pytest.raises(ValueError, match="expectation 'accuracy' is already registered by"):
 
         @pytest_federated.expectation("accuracy")

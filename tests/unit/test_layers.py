@@ -1,4 +1,4 @@
-"""The packages import one way only, without circles, and TensorFlow only where something runs."""
+"""Packages import in one direction only, without circles; TensorFlow only where training runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from paths import ROOT
 MODULES = sorted((ROOT / "harness/pytest_federated").rglob("*.py"))
 HEAVY = {"tensorflow", "tensorflow_federated"}
 
-# From the bottom up: a module imports from its own package and from the lines above its own.
+# From the bottom up: a module imports from its own package and from those listed above it.
 LAYERS = (
     {"core"},
     {"user"},
@@ -32,7 +32,7 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-# The public API, whose names are imported when they are first used.
+# The public API, which imports names when they are first used.
 ABOVE_ALL = "__init__"
 
 
@@ -46,7 +46,7 @@ class Import(NamedTuple):
 def imports(
     node: ast.AST, at_module_level: bool = True, for_types: bool = False
 ) -> Iterator[Import]:
-    """All that a module imports when it runs, and with `for_types` what only type checkers read."""
+    """All imports of a module, with `for_types` also those that only type checkers read."""
     for child in ast.iter_child_nodes(node):
         if not for_types and isinstance(child, ast.If) and _is_for_types(child):
             for other in child.orelse:
@@ -95,8 +95,8 @@ def test_no_module_imports_tensorflow_when_it_is_imported(parsed: dict[Path, ast
     assert not early
 
 
-def test_only_what_runs_imports_tensorflow_at_all(parsed: dict[Path, ast.Module]) -> None:
-    """The data sets that need TFF get it from `tff.imports`, which says what is missing."""
+def test_only_training_and_tff_import_tensorflow_at_all(parsed: dict[Path, ast.Module]) -> None:
+    """Data sets that need TFF get it from `tff.imports`, which reports what is missing."""
     packages = {
         package_of(module)
         for module, tree in parsed.items()
@@ -107,7 +107,7 @@ def test_only_what_runs_imports_tensorflow_at_all(parsed: dict[Path, ast.Module]
 
 
 def test_imports_go_down_the_layers(parsed: dict[Path, ast.Module]) -> None:
-    """Those inside of functions, and those for type checkers, go down as well."""
+    """So do imports inside functions and those for type checkers."""
     upward = []
     for module, tree in parsed.items():
         package = package_of(module)
@@ -124,12 +124,12 @@ def test_imports_go_down_the_layers(parsed: dict[Path, ast.Module]) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle(parsed: dict[Path, ast.Module]) -> None:
-    """Not even by an import inside of a function, or by one for type checkers."""
+    """Not even by an import inside a function or one for type checkers."""
     assert not circles(module_graph(parsed))
 
 
-def test_a_circle_of_imports_is_seen(tmp_path: Path) -> None:
-    """Three modules in a circle: by a function, by a type checker's import, and by a package."""
+def test_a_circle_of_imports_is_noticed(tmp_path: Path) -> None:
+    """Three modules in a circle: by imports in a function, for type checkers, and at the top."""
     sources = {
         "pytest_federated.a": "def f():\n    from pytest_federated import b\n",
         "pytest_federated.b": "if TYPE_CHECKING:\n    import pytest_federated.c\n",
@@ -188,7 +188,7 @@ def _reached(graph: Graph, start: str) -> set[str]:
 
 
 def _shortest_chain(graph: Graph, start: str) -> list[str]:
-    """From a module back to itself."""
+    """Returns the shortest chain from a module back to itself."""
     chains = [[start]]
     for chain in chains:
         for following in sorted(graph[chain[-1]]):

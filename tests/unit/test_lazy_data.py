@@ -1,4 +1,4 @@
-"""Data that is not in memory: only the rows that are asked for are ever read."""
+"""Data that is not in memory: only the requested rows are ever read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLES, CLIENTS = 300_000, 3_000
 
 
 class Counted:
-    """Row i is filled with i; counts the rows that were made."""
+    """An array whose row i is filled with i; it counts the rows it makes."""
 
     shape = (EXAMPLES, 28, 28, 1)
     dtype = np.dtype(np.float32)

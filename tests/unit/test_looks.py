@@ -1,4 +1,4 @@
-"""Looks: when a scenario is judged that gets more seeds until it is decided."""
+"""Looks: when a scenario that gets more seeds until it is decided is judged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_there_are_twice_as_many_seeds_at_each_look(
 
 @pytest.mark.parametrize("mean", [0.895, 0.905])
 def test_looking_again_gives_no_more_wrong_verdicts(mean: float) -> None:
-    """Of a scenario just below or above its threshold, which is what takes most looks."""
+    """For a scenario just below or above its threshold, which takes the most looks."""
     rng, wrong, limits = np.random.default_rng(0), 0, Bounds(low=0.9)
     good = "pass" if mean > 0.9 else "fail"
     for _ in range(200):

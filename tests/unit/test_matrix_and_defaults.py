@@ -1,4 +1,4 @@
-"""What `matrix` makes of one scenario, and what `defaults.yaml` adds to it."""
+"""How `matrix` turns one scenario into many, and what `defaults.yaml` adds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MATRIX_LINE = 7
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The root of a project, so that no defaults are looked for above it."""
+    """The root of a project, where the search for defaults ends."""
     (tmp_path / "pytest.ini").touch()
     return tmp_path
 
@@ -73,7 +73,7 @@ def test_without_a_matrix_there_is_one_case(load: Callable[..., list[Case]]) -> 
     assert (case.id, case.variant, case.line) == ("tiny", "", 1)
 
 
-def test_a_matrix_with_one_key(load: Callable[..., list[Case]]) -> None:
+def test_one_key_gives_one_variant_a_value(load: Callable[..., list[Case]]) -> None:
     text = SCENARIO.replace("count: 4", "count: 4, split: {kind: dirichlet, alpha: 9}")
     cases = load(text + "matrix: {clients.split.alpha: [0.1, 1, 1e-5]}\n")
     assert ids(cases) == ["tiny[alpha=0.1]", "tiny[alpha=1]", "tiny[alpha=1e-05]"]
@@ -84,7 +84,7 @@ def test_a_matrix_with_one_key(load: Callable[..., list[Case]]) -> None:
     ]
 
 
-def test_two_keys_are_all_combinations_with_the_last_varying_fastest(
+def test_two_keys_give_all_combinations_with_the_last_varying_fastest(
     load: Callable[..., list[Case]],
 ) -> None:
     cases = load(SCENARIO + "matrix:\n  clients.count: [3, 5]\n  training.rounds: [7, 6]\n")
@@ -137,7 +137,7 @@ def test_a_key_that_was_left_out_is_added(load: Callable[..., list[Case]]) -> No
     assert values(cases[1:3], "clients.split.kind", "seeds") == [("iid", [1, 2]), ("shards", [0])]
 
 
-def test_whole_choices_as_values(load: Callable[..., list[Case]]) -> None:
+def test_values_may_be_whole_choices(load: Callable[..., list[Case]]) -> None:
     cases = load(
         SCENARIO
         + "matrix:\n  clients.split: [iid, {kind: dirichlet, alpha: 0.1}, {kind: shards}]\n"
@@ -150,7 +150,7 @@ def test_whole_choices_as_values(load: Callable[..., list[Case]]) -> None:
     assert values(cases, "clients.split.kind") == [("iid",), ("dirichlet",), ("shards",)]
 
 
-def test_mappings_and_lists_as_values(load: Callable[..., list[Case]]) -> None:
+def test_values_may_be_mappings_and_lists(load: Callable[..., list[Case]]) -> None:
     cases = load(
         SCENARIO + "matrix:\n"
         "  model: [{kind: mlp, hidden: [64, 32]}, {keras: 'm:f', args: {a: '[x]'}}]\n"
@@ -230,11 +230,13 @@ def test_documents_each_have_their_matrix_and_line(load: Callable[..., list[Case
         ),
     ],
 )
-def test_bad_matrices(problems: Callable[..., list[str]], matrix: str, said: str) -> None:
+def test_invalid_matrices_are_refused(
+    problems: Callable[..., list[str]], matrix: str, said: str
+) -> None:
     assert problems(SCENARIO + f"matrix: {matrix}\n") == [f"f.yaml:{MATRIX_LINE}: {said}"]
 
 
-def test_a_bad_value_is_shown_where_it_stands(problems: Callable[..., list[str]]) -> None:
+def test_an_invalid_value_is_shown_at_its_line(problems: Callable[..., list[str]]) -> None:
     matrix = "matrix:\n  clients.count:\n    - 3\n    - 0\n    - 5\n    - no\n"
     assert problems(SCENARIO + matrix) == [
         "f.yaml:10: clients.count: got 0; must be at least 1",
@@ -242,14 +244,14 @@ def test_a_bad_value_is_shown_where_it_stands(problems: Callable[..., list[str]]
     ]
 
 
-def test_a_bad_mapping_is_shown_where_it_begins(problems: Callable[..., list[str]]) -> None:
+def test_an_invalid_mapping_is_shown_where_it_begins(problems: Callable[..., list[str]]) -> None:
     matrix = "matrix:\n  clients.split:\n    - iid\n    - kind: dirichlet\n      alpha: -1\n"
     assert problems(SCENARIO + matrix) == [
         "f.yaml:10: clients.split.alpha: got -1; must be greater than 0"
     ]
 
 
-def test_a_bad_default_value_is_shown_once(problems: Callable[..., list[str]]) -> None:
+def test_an_invalid_value_of_all_variants_is_shown_once(problems: Callable[..., list[str]]) -> None:
     """Not once for each variant."""
     text = SCENARIO.replace("rounds: 2", "rounds: two")
     assert problems(text + "matrix: {clients.count: [3, 4, 5]}\n") == [
@@ -257,7 +259,7 @@ def test_a_bad_default_value_is_shown_once(problems: Callable[..., list[str]]) -
     ]
 
 
-def test_a_bad_matrix_hides_no_other_mistake(problems: Callable[..., list[str]]) -> None:
+def test_an_invalid_matrix_hides_no_other_mistake(problems: Callable[..., list[str]]) -> None:
     text = SCENARIO.replace("rounds: 2", "rounds: two")
     assert problems(text + "matrix: {clients.count: 3}\n") == [
         "f.yaml:6: training.rounds: got 'two'; must be an integer",
@@ -265,7 +267,7 @@ def test_a_bad_matrix_hides_no_other_mistake(problems: Callable[..., list[str]])
     ]
 
 
-def test_a_combination_that_is_wrong(problems: Callable[..., list[str]]) -> None:
+def test_a_wrong_combination_is_refused(problems: Callable[..., list[str]]) -> None:
     text = SCENARIO.replace("count: 4", "count: 9, per_round: 4")
     assert problems(text + "matrix: {clients.count: [9, 3]}\n") == [
         "f.yaml:4: clients.per_round: got 4; there are 3 clients (clients.count)"
@@ -296,7 +298,7 @@ def test_a_matrix_does_not_hide_a_section_of_the_wrong_type(
     ]
 
 
-def test_a_key_inside_a_later_one_varies_nothing(problems: Callable[..., list[str]]) -> None:
+def test_a_key_that_a_later_one_replaces_is_refused(problems: Callable[..., list[str]]) -> None:
     matrix = "matrix:\n  clients.split.min_examples: [1, 2]\n  clients.split: [iid]\n"
     assert problems(SCENARIO + matrix)
 
@@ -334,7 +336,7 @@ def test_defaults_do_not_override(folder: Path, load: Callable[..., list[Case]])
             "{kind: dirichlet, alpha: 2}",
             {"kind": "dirichlet", "alpha": 2, "balance": False, "min_examples": 3},
         ),
-        (  # no kind: that of the default
+        (  # no kind: the default's kind
             "{kind: dirichlet, alpha: 1, min_examples: 3}",
             "{alpha: 2}",
             {"kind": "dirichlet", "alpha": 2, "balance": False, "min_examples": 3},
@@ -357,7 +359,7 @@ def test_defaults_do_not_override(folder: Path, load: Callable[..., list[Case]])
         ),
     ],
 )
-def test_defaults_of_a_choice(
+def test_defaults_of_a_choice_are_merged_by_kind(
     folder: Path, load: Callable[..., list[Case]], default: str, own: str, merged: dict[str, Any]
 ) -> None:
     (folder / "defaults.yaml").write_text(
@@ -439,7 +441,7 @@ def test_the_search_ends_at_the_root_of_the_project(tmp_path: Path, marker: str)
     assert values([case], "training.rounds", "seeds") == [(3, [0])]
 
 
-def test_defaults_beside_or_below_a_scenario_s_folder_do_not_count(folder: Path) -> None:
+def test_defaults_next_to_or_below_the_folder_of_a_scenario_do_not_count(folder: Path) -> None:
     above = at(folder, "a")
     (above / "f.yaml").write_text(SCENARIO)
     for other in (at(folder, "b"), at(folder, "a", "c")):
@@ -495,12 +497,12 @@ def test_a_mistake_in_a_file_with_defaults_is_shown_in_the_file(
 def test_a_default_that_is_overridden_may_be_wrong(
     folder: Path, load: Callable[..., list[Case]]
 ) -> None:
-    """It is no mistake of any scenario."""
+    """No scenario has the mistake."""
     (folder / "defaults.yaml").write_text(DEFAULTS.replace("count: 4", "count: 0"))
     (case,) = load(NAMED + "clients: {count: 3}\n")
     assert settings(case, "clients.count") == 3
 
 
-def test_defaults_that_are_all_comments(folder: Path, load: Callable[..., list[Case]]) -> None:
+def test_defaults_may_be_all_comments(folder: Path, load: Callable[..., list[Case]]) -> None:
     (folder / "defaults.yaml").write_text("# nothing in common yet\n")
     assert ids(load(SCENARIO)) == ["tiny"]

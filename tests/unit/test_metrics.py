@@ -1,4 +1,4 @@
-"""Metrics: each defined once, and nothing else knows one by name."""
+"""Metrics: each is defined once, and no other module knows one by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pytest_federated.training.history import TrainingHistory
 
 PACKAGE = ROOT / "harness/pytest_federated"
 
-# Words that are metrics' names and mean something else there: parts of a round, and plots.
+# Names of metrics that mean something else in these files: fields of a round, and plots.
 OTHER_MEANINGS = {
     "report/scalars.py": {"accuracy", "loss"},
     "report/plots/clients.py": {"accuracy"},
@@ -44,7 +44,7 @@ OTHER_MEANINGS = {
 history = partial(example_history, bytes_up=100, bytes_down=400)
 
 
-# Nothing knows a metric by name
+# No other module knows a metric by name
 
 
 def literals(tree: ast.AST) -> Iterator[str]:
@@ -114,7 +114,7 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         1 / 20,
         20,
     ),
-    # Judged on what they hold out: 0.6 is no whole number of four examples.
+    # Judged on held-out examples: 0.6 is no whole number of four examples.
     (
         "worst_client_accuracy",
         history([0.5], client_examples=(20, 4), client_accuracy=(0.6, 0.6)),
@@ -168,7 +168,7 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
 
 
 @pytest.mark.parametrize(("name", "training", "keys", "size", "examples"), RESOLUTIONS)
-def test_resolution(
+def test_each_metric_comes_in_its_steps(
     name: str,
     training: TrainingHistory,
     keys: Mapping[str, Any],
@@ -180,12 +180,12 @@ def test_resolution(
 
 
 def test_every_metric_has_a_resolution_that_is_tested() -> None:
-    missing = {"gap_to_centralized", "gain_over_local"}  # as gap
+    missing = {"gap_to_centralized", "gain_over_local"}  # the same as gap
     assert {name for name, *_ in RESOLUTIONS} | missing == set(metrics.names())
 
 
 def test_one_example_of_a_label_is_not_worse() -> None:
-    """36 of 36 to 35 of 36, with one seed."""
+    """With one seed, from 36 of 36 to 35 of 36."""
 
     def of(recall: float) -> Result:
         trained = history([0.9], test_examples=360, class_recall=(recall, *[1.0] * 9))
@@ -230,7 +230,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def judged(settings: dict[str, Any], histories: list[TrainingHistory]) -> Result:
-    """A result as `run` makes it."""
+    """Builds a result as `run` does."""
     from pytest_federated.expectations.expectation import expectations
 
     sections = {
@@ -249,7 +249,7 @@ def judged(settings: dict[str, Any], histories: list[TrainingHistory]) -> Result
 
 @pytest.fixture
 def rounds_to_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a conftest.py registers it."""
+    """Registers a metric as a conftest.py does."""
     monkeypatch.setattr(metrics, "_entries", {n: metrics[n] for n in metrics.names()})
 
     @pytest_federated.metric(
@@ -272,7 +272,7 @@ def rounds_to_loss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reaching(*rounds: int, every: int = 1) -> Result:
-    """Seeds that reach a loss of 0.5 in these rounds, evaluated every so many."""
+    """A result whose seeds reach a loss of 0.5 in these rounds, evaluated `every` rounds."""
     curves = [
         [
             None if number % every else 0.6 if number >= reached else 0.4
@@ -285,7 +285,7 @@ def reaching(*rounds: int, every: int = 1) -> Result:
 
 
 @pytest.mark.usefixtures("rounds_to_loss")
-def test_a_metric_of_ones_own_is_an_expectation(tmp_path: Path) -> None:
+def test_a_metric_of_the_user_is_an_expectation(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").touch()
     file = tmp_path / "a.yaml"
     file.write_text(SCENARIO)
@@ -301,14 +301,14 @@ def test_a_metric_of_ones_own_is_an_expectation(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("rounds_to_loss")
-def test_it_is_calibrated_to_whole_rounds() -> None:
+def test_a_metric_of_the_user_is_calibrated_to_whole_rounds() -> None:
     proposal = propose("rounds_to_loss", ["at_most"], [7, 8, 8, 7, 8], 5, 0.01)
-    assert proposal.bounds == {"at_most": 9}
+    assert proposal.bounds == {"at_most": 10}
     assert isinstance(proposal.bounds["at_most"], int)
 
 
 @pytest.mark.usefixtures("rounds_to_loss")
-def test_it_has_columns_and_is_compared() -> None:
+def test_a_metric_of_the_user_has_columns_and_is_compared() -> None:
     first, second = reaching(3, 4, 3), reaching(9, 8, 9)
     assert [row["rounds_to_loss"] for row in by_seed([first])] == [3, 4, 3]
     (row,) = by_scenario([first])
@@ -322,8 +322,8 @@ def test_it_has_columns_and_is_compared() -> None:
 
 @pytest.mark.usefixtures("rounds_to_loss")
 @pytest.mark.parametrize(("now", "passed"), [(10, True), (15, False)])
-def test_its_baseline_knows_its_step(now: int, passed: bool) -> None:
-    """One evaluation later is one step, two are more: 25 % of 5 is less than either."""
+def test_the_baseline_of_a_metric_of_the_user_knows_its_step(now: int, passed: bool) -> None:
+    """One evaluation later is one step, two are more; 25 % of 5 would be less than either."""
     before, later = reaching(5, every=5), reaching(now, every=5)
     verdicts = compare_with_baseline(later, baseline_of(before, keys=keys_of(before)))
     (compared,) = [c for c in verdicts if c.metric == "rounds_to_loss"]
@@ -331,14 +331,14 @@ def test_its_baseline_knows_its_step(now: int, passed: bool) -> None:
     assert (compared.before, compared.margin) == (5, 5)
 
 
-def test_what_a_record_says_of_a_metric_that_nobody_loaded(
+def test_a_record_keeps_the_figures_of_a_metric_that_is_not_loaded(
     rounds_to_loss: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = reaching(3, 4, 3), reaching(9, 8, 9)
     metrics._entries.pop("rounds_to_loss")
     measure = expected_measure("rounds_to_loss")
     assert measure.by_seed(first) == [3, 4, 3]
-    assert outcome(first, second, measure) == "differs"  # nobody knows which way is better
+    assert outcome(first, second, measure) == "differs"  # the better direction is unknown
     assert r"rounds\_to\_loss" in report([first])
 
 
@@ -349,15 +349,15 @@ def test_a_trait_that_is_misspelled_is_refused() -> None:
         pytest_federated.metric("mine", direction="up")  # pyright: ignore
 
 
-def test_a_constant_step() -> None:
+def test_a_step_may_be_constant() -> None:
     assert constant(0.5).step(history([0.5]), {}).size == 0.5
     assert math.isclose(spec_of("custom").steps.step(history([0.5]), {}).size, 0)
 
 
-# Records of what is not registered any more
+# Records of entries that are no longer registered
 
 
-def test_a_choice_that_is_not_registered_any_more_is_shown_by_its_name() -> None:
+def test_a_choice_that_is_no_longer_registered_is_shown_by_its_name() -> None:
     gone = {"kind": "gone", "strength": 2}
     settings = {
         **SETTINGS,
@@ -401,7 +401,7 @@ def test_commands_read_the_metrics_of_a_conftest(
         import_conftests(tmp_path / "scenarios")
 
 
-def test_a_name_for_a_metric_and_an_expectation_is_refused(
+def test_a_name_of_both_a_metric_and_an_expectation_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whichever was registered first: neither may hide the other."""

@@ -1,4 +1,4 @@
-"""Observers: who is called when, and what ends a training."""
+"""Observers: when they are called, and what ends a training."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SCENARIO = Scenario.model_validate(
 
 @pytest.fixture
 def three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings of three rounds, which were never run."""
+    """Replaces training by a stub of three rounds."""
 
     def train(scenario: Any, seed: int, options: Any, observer: Observer, *_: Any) -> Any:
         whole = history([0.1, 0.2, 0.3], seed=seed)
@@ -59,14 +59,14 @@ def three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
 
 
-def test_all_are_called_whoever_ends_the_training() -> None:
+def test_all_observers_are_called_whichever_ends_the_training() -> None:
     first, second = Log(stop_after=1), Log()
     assert Observers([first, second]).after_round(Progress(history([0.1]).rounds, None))
     assert first.calls == second.calls == ["round 1"]
 
 
 @pytest.mark.usefixtures("three_rounds")
-def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
+def test_an_observer_follows_a_run_from_beginning_to_end(tmp_path: Path) -> None:
     log, again = Log(), Log()
     run(SCENARIO, Options(store=Store(tmp_path)), [log])
     assert log.calls == ["begin 5", "round 1", "round 2", "round 3", "end 3"]
@@ -76,7 +76,7 @@ def test_a_run_from_beginning_to_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("three_rounds")
-def test_what_an_observer_ends_is_not_kept() -> None:
+def test_a_training_that_an_observer_ends_is_not_stored() -> None:
     options, log = Options(), Log(stop_after=2)
     run(SCENARIO, options, [log])
     assert log.calls == ["begin 5", "round 1", "round 2", "end 2"]
@@ -84,7 +84,7 @@ def test_what_an_observer_ends_is_not_kept() -> None:
     assert run(SCENARIO, options).reused == 1
 
 
-def test_a_training_that_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_observer_learns_that_a_training_was_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 

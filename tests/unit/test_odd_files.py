@@ -1,4 +1,4 @@
-"""Odd files of the user's own: read right, or refused in one line that says what to do."""
+"""Odd files of the user: read correctly, or refused in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LINES: dict[str, tuple[str, str]] = {
         "line 2: 4 values, and the header has 3 names; remove the ',' at the end of the line, or "
         "end the header so, too",
     ),
-    "the same, with a spare column": (
+    "the same with a spare column": (
         "y,a,b,c\n0,0.5,1.5,9,\n1,2.5,0.25,9.5,\n",
         "line 2: 5 values, and the header has 4 names; remove the ',' at the end of the line, or "
         "end the header so, too",
@@ -54,7 +54,7 @@ LINES: dict[str, tuple[str, str]] = {
         "line 2: 4 values, and the header has 3 names; a value with a ',' in it stands in "
         "quotation marks, and an index needs a name or is left out (index=False in pandas)",
     ),
-    "one line that is short": (
+    "one short line": (
         "y,a,b\n0,0.5,1.5\n1,2.5\n0,7.5,4\n",
         "line 3: 2 values, and the header has 3 names; where a value is missing, its ',' still has "
         "to stand",
@@ -84,7 +84,9 @@ LINES: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("kind", LINES)
 @pytest.mark.parametrize("keys", [{}, {"features": ["a"]}])
-def test_a_line_that_does_not_fit_the_header(kind: str, keys: Any, in_tmp_path: Path) -> None:
+def test_a_line_that_does_not_fit_the_header_is_named(
+    kind: str, keys: Any, in_tmp_path: Path
+) -> None:
     text, message = LINES[kind]
     Path("t.csv").write_text(text)
     assert (
@@ -97,7 +99,7 @@ def test_a_line_that_does_not_fit_the_header(kind: str, keys: Any, in_tmp_path: 
     assert said == f"t.csv.gz, {message}"
 
 
-def test_a_test_table_with_such_a_line(in_tmp_path: Path) -> None:
+def test_a_test_table_with_such_a_line_is_named(in_tmp_path: Path) -> None:
     Path("t.csv").write_text(GOOD)
     Path("later.csv").write_text("a,b,y\n0.5,1.5,0,\n")
     message = refusal(lambda: dataset(csv="t.csv", label="y", test="later.csv"), in_tmp_path)
@@ -117,7 +119,7 @@ def test_a_test_table_with_such_a_line(in_tmp_path: Path) -> None:
     ],
     ids=["plain", "no last line end", "CRLF", "empty lines", "spaces", "byte order mark", "quoted"],
 )
-def test_lines_that_fit(content: bytes) -> None:
+def test_lines_that_fit_are_read(content: bytes) -> None:
     Path("t.csv").write_bytes(content)
     expected = [[0.5, 1.5], [2.5, 0.25], [7.5, 4]]
     assert features(csv="t.csv", label="y").tolist() == expected
@@ -137,7 +139,7 @@ def test_a_value_may_hold_the_separator_or_a_line_end() -> None:
     assert x.tolist() == [[1.5, 0, 1], [2.5, 1, 0], [3.5, 0, 1]]
 
 
-def test_parquet_columns_of_one_name(in_tmp_path: Path) -> None:
+def test_parquet_columns_of_the_same_name_are_refused(in_tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -220,16 +222,16 @@ READERS = [as_csv_of, as_parquet_of, *ARRAYS]
     ("value", "what"), [(np.nan, "missing"), (np.inf, "infinite"), (-np.inf, "infinite")]
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_invalid_numbers(write: Any, value: float, what: str, dtype: Any) -> None:
+def test_invalid_numbers_are_refused(write: Any, value: float, what: str, dtype: Any) -> None:
     x = NOISE.astype(dtype)
     x[6, 1] = value
     message = refusal(lambda: features(**write(x)))
-    assert "row 7: a number is " + what in message
+    assert "row 7: " in message and what in message
 
 
 @pytest.mark.parametrize("word", ["", "NA", "None", "null", "nan"])
 @pytest.mark.parametrize("column", ["a", "word", "y"])
-def test_null_is_refused_wherever_it_is(word: str, column: str) -> None:
+def test_null_is_refused_everywhere(word: str, column: str) -> None:
     values: dict[str, str] = {"a": "0.5", "word": "blue", "y": "ill"}
     rows = [values, {**values, column: word}, {**values, "y": "well"}]
     Path("t.csv").write_text("a,word,y\n" + "".join(f"{','.join(r.values())}\n" for r in rows))
@@ -282,7 +284,9 @@ def a_copy() -> dict[str, Any]:
         a_copy,
     ],
 )
-def test_the_training_examples_are_no_test_set(write: Callable[[], dict[str, Any]]) -> None:
+def test_the_training_examples_are_refused_as_a_test_set(
+    write: Callable[[], dict[str, Any]],
+) -> None:
     message = refusal(lambda: dataset(**write()))
     assert ": these examples to test on are those to train on (" in message
 
@@ -332,7 +336,7 @@ def test_tff_clients_are_read_by_the_same_rules(clients: None) -> None:
     assert "are those to train on" in refusal(lambda: from_tff("same", test_set=True))
 
 
-# a function of one's own
+# a function of the user
 
 
 def own_data(monkeypatch: pytest.MonkeyPatch, make: Callable[[], Dataset]) -> Callable[[], Any]:
@@ -368,14 +372,16 @@ def odd(changed: Any) -> Examples:
          "have tags of shape (30, 3), not (30, 2)"),
     ],
 )  # fmt: skip
-def test_a_data_set_of_the_user_that_cannot_be(
+def test_an_inconsistent_data_set_of_the_user_is_refused(
     train: Examples, test: Examples, task: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = own_data(monkeypatch, lambda: in_memory("odd", train, 2, None, task, test))
     assert refusal(make).startswith(f"the data set odd: {message}")
 
 
-def test_clients_of_the_user_data_set_that_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inconsistent_clients_of_a_data_set_of_the_user_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     natural = np.zeros(N - 1, np.int64)
     for whose, message in ((natural, "and 29 say whose"), (np.full(N, 2), "none of the 2 clients")):
         loaded = Loaded(examples(), whose, examples(9, LABELS[:9]))
@@ -383,6 +389,6 @@ def test_clients_of_the_user_data_set_that_cannot_be(monkeypatch: pytest.MonkeyP
         assert message in refusal(make)
 
 
-def test_a_data_set_of_the_user_that_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consistent_data_set_of_the_user_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     make = own_data(monkeypatch, lambda: in_memory("odd", examples(), 2, None, "label", examples()))
     assert len(make().train) == N

@@ -1,4 +1,4 @@
-"""Images of any depth and format: between 0 and 1, or refused."""
+"""Images of any depth and format: scaled to 0 to 1, or refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def as_encoded(files: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", IMAGES)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("read", [as_folder, as_encoded])
-def test_images_are_between_0_and_1(read: Any, channels: int, kind: str) -> None:
+def test_images_are_scaled_to_0_to_1(read: Any, channels: int, kind: str) -> None:
     ending, make, expected = IMAGES[kind]
     draw(f"i/x/1.{ending}", make())
     x = features(**read([f"i/x/1.{ending}"]), channels=channels)
@@ -91,7 +91,7 @@ def test_images_are_between_0_and_1(read: Any, channels: int, kind: str) -> None
 
 
 @pytest.mark.parametrize("read", [as_folder, as_encoded])
-def test_images_of_several_depths_stand_side_by_side(read: Any) -> None:
+def test_images_of_several_depths_can_be_mixed(read: Any) -> None:
     expected = []
     for number in range(6):
         levels, largest = ((DEEP, 65535), (BYTES, 255))[number % 2]
@@ -106,7 +106,7 @@ def test_images_of_several_depths_stand_side_by_side(read: Any) -> None:
         )
 
 
-def test_a_16_bit_image_is_brought_to_a_size() -> None:
+def test_a_16_bit_image_is_resized() -> None:
     draw("i/x/1.png", picture(np.full((9, 7), 40000, np.uint16)))
     draw("i/x/2.png", picture(np.full((5, 5), 51, np.uint8)))
     x = features(image_folder="i", size=[4, 2])
@@ -124,7 +124,7 @@ def test_a_16_bit_image_is_brought_to_a_size() -> None:
         (DEEP.astype(np.int32) - 1000, "gray levels from -1000 to 64535, whole numbers of 32 bits"),
     ],
 )
-def test_images_of_which_nothing_says_what_is_white(
+def test_images_whose_white_level_is_unknown_are_refused(
     levels: np.ndarray, message: str, in_tmp_path: Path
 ) -> None:
     draw("i/x/1.tif", picture(levels))
@@ -136,7 +136,7 @@ def test_images_of_which_nothing_says_what_is_white(
 
 @pytest.mark.parametrize("write", ARRAYS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_arrays_of_levels_are_images_from_three_dimensions(write: Any, dtype: Any) -> None:
+def test_arrays_of_levels_are_images_from_three_dimensions_on(write: Any, dtype: Any) -> None:
     largest = np.iinfo(dtype).max
     x = RNG.integers(largest, size=(N, 4, 3), endpoint=True).astype(dtype)
     read = features(**write(x))

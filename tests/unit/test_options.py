@@ -31,16 +31,16 @@ VALUES = {
 }
 
 
-def test_without_options_defaults_hold(pytester: pytest.Pytester) -> None:
+def test_without_options_the_defaults_apply(pytester: pytest.Pytester) -> None:
     assert session_options(pytester.parseconfig()) == SessionOptions()
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 def test_a_value_is_the_same_from_both_places(pytester: pytest.Pytester, setting: Any) -> None:
     text, value = VALUES.get(setting.name, ("folder", pytester.path / "folder"))
-    told = session_options(pytester.parseconfig(f"{setting.flag}={text}"))
+    flag = session_options(pytester.parseconfig(f"{setting.flag}={text}"))
     ini = session_options(pytester.parseconfig("-o", f"fed_{setting.name}={text}"))
-    assert getattr(told, setting.name) == getattr(ini, setting.name) == value
+    assert getattr(flag, setting.name) == getattr(ini, setting.name) == value
 
 
 def test_a_flag_alone_may_stand_for_a_value(pytester: pytest.Pytester) -> None:
@@ -79,7 +79,7 @@ def test_a_folder_is_relative_to_where_it_is_written(pytester: pytest.Pytester) 
         ("--fed-margin", "accuracy=0.1,", "got 'accuracy=0.1,'; must be METRIC=NUMBER"),
     ],
 )
-def test_a_value_that_is_not_allowed(
+def test_a_value_that_is_not_allowed_is_refused(
     pytester: pytest.Pytester,
     capsys: pytest.CaptureFixture[str],
     flag: str,
@@ -108,7 +108,7 @@ def test_options_are_parsed_once_and_trainings_are_shared(pytester: pytest.Pytes
     assert run_options(pytester.parseconfig()).store is not first.store
 
 
-def test_without_the_plugin_of_its_cache_nothing_is_written(pytester: pytest.Pytester) -> None:
+def test_without_the_cache_plugin_nothing_is_written(pytester: pytest.Pytester) -> None:
     config = pytester.parseconfig("-p", "no:cacheprovider")
     store = run_options(config).store
     assert store.checkpoints("0" * 64, "s", 0) is None

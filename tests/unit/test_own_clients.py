@@ -1,4 +1,4 @@
-"""TFF's ClientData from a function of the user's own."""
+"""TFF's ClientData from a function of the user."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def clients(tff: Any, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.syspath_prepend(in_tmp_path)
 
 
-def test_tff_clients(clients: None) -> None:
+def test_tff_clients_are_read(clients: None) -> None:
     chosen = {"kind": "tff", "tff": "fed_own_clients:load"}
     data = made({**chosen, "args": {"classes": 4}}, split="natural")
     assert (data.names, data.num_classes) == (("ann", "bob"), 4)
@@ -60,13 +60,13 @@ def test_tff_clients(clients: None) -> None:
 @pytest.mark.parametrize(
     ("args", "tests"), [({"pair": True}, 3), ({"lone": True}, 5), ({"lone": True, "keys": ""}, 5)]
 )
-def test_tff_clients_with_a_test_set(clients: None, args: Any, tests: int) -> None:
+def test_tff_clients_may_come_with_a_test_set(clients: None, args: Any, tests: int) -> None:
     chosen = {"kind": "tff", "tff": "fed_own_clients:load", "args": args, "test_set": True}
     data = made(chosen, split="natural")
     assert (len(data.train), len(data.test), data.num_classes) == (10, tests, 3)
 
 
-def test_tff_clients_with_text_labels_under_other_names(clients: None) -> None:
+def test_tff_clients_may_have_text_labels_under_other_names(clients: None) -> None:
     args = {"keys": ["image", "what"], "text": True}
     chosen = {"kind": "tff", "tff": "fed_own_clients:load", "args": args}
     read = dataset(**chosen, x="image", y="what")
@@ -87,12 +87,14 @@ def test_tff_clients_with_text_labels_under_other_names(clients: None) -> None:
         ("broken", False, "fed_own_clients:broken raised ZeroDivisionError: division by zero ("),
     ],
 )  # fmt: skip
-def test_bad_tff_functions(clients: None, function: str, test_set: bool, message: str) -> None:
+def test_a_tff_function_that_fails_is_named(
+    clients: None, function: str, test_set: bool, message: str
+) -> None:
     said = refusal(dataset, tff=f"fed_own_clients:{function}", test_set=test_set)
     assert said.startswith(f"data.dataset.tff: {message}")
 
 
-def test_tff_pair_without_test_set(clients: None) -> None:
+def test_a_tff_pair_needs_test_set(clients: None) -> None:
     said = refusal(dataset, tff="fed_own_clients:load", args={"pair": True})
     assert said.endswith("not tff's ClientData; it is a pair: say test_set: true")
 

@@ -1,4 +1,4 @@
-"""Data sets of the user's own files: what comes out of them, and what is said when it cannot."""
+"""Data sets from the user's files: what is read from them, and why some are refused."""
 
 from __future__ import annotations
 
@@ -40,16 +40,18 @@ def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
 
 
 @given(st.lists(st.integers(-3, 200), min_size=1))
-def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list[int]) -> None:
+def test_whole_numbers_are_the_labels_if_the_lowest_is_0(numbers: list[int]) -> None:
     for column in (np.array(numbers), np.array(numbers, float), np.array(numbers, object)):
         labels = Labels.of(column, "here")
         encoded = labels.encode(column, "here")
-        if min(numbers) >= 0:
+        if min(numbers) == 0:
             assert encoded.tolist() == numbers
             assert labels.num_classes == max(numbers) + 1
+            assert labels.names == ()
         else:
             assert encoded.tolist() == [sorted(set(numbers)).index(n) for n in numbers]
             assert labels.num_classes == len(set(numbers))
+            assert labels.names == tuple(map(str, sorted(set(numbers))))
         assert encoded.dtype == np.int32
 
 
@@ -62,14 +64,14 @@ def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list
         (np.array(["a", "b", 3.5], object), "here, row 3: 3.5 is neither text nor a whole number"),
         (np.zeros((2, 3)), "here: one value for each example is needed, not (3,)"),
         (np.zeros(2, complex), "here: text or whole numbers are needed, not values of type "),
-        ([3, 99999], "here, row 2: the label 99999 makes 100000 labels, of which 2 are in use"),
+        ([0, 99999], "here, row 2: the label 99999 makes 100000 labels, of which 2 are in use"),
     ],
 )
-def test_invalid_labels(column: Any, message: str) -> None:
+def test_invalid_labels_are_named(column: Any, message: str) -> None:
     assert refusal(Labels.of, np.asarray(column), "here").startswith(message)
 
 
-def test_a_label_that_only_the_test_set_has() -> None:
+def test_a_label_that_only_the_test_set_has_is_named() -> None:
     words = Labels.of(np.array(["oak", "elm"]), "here")
     assert refusal(words.encode, np.array(["elm", "ash"]), "there") == (
         "there, row 2: the label 'ash' is none of the training examples'; these are elm, oak"
@@ -81,7 +83,36 @@ def test_a_label_that_only_the_test_set_has() -> None:
     )
 
 
-def test_npz() -> None:
+def test_whole_numbers_are_the_labels_if_their_number_is_stated() -> None:
+    """As in a file that lists all its labels, when this part has only some of them."""
+    labels = Labels.of(np.array([2, 5]), "here", at_least=10)
+    assert labels.num_classes == 10
+    assert labels.encode(np.array([5, 2]), "here").tolist() == [5, 2]
+
+
+@given(st.permutations(range(12)))
+def test_sorting_a_file_changes_no_clients(order: list[int]) -> None:
+    x, whose = np.arange(24.0).reshape(12, 2) % 7, np.array(["u10", "u9", "u1", "v"])[DIGITS]
+    save("a.npz", x=x, y=DIGITS, whose=whose)
+    save("b.npz", x=x[order], y=DIGITS[order], whose=whose[order])
+    first, second = (dataset(npz=f"{name}.npz", client="whose") for name in "ab")
+    assert list(first.natural) == list(second.natural) == ["u1", "u9", "u10"]
+    for names in (None, ["u9"], ["u10", "u1"]):
+        one, other = first.load(names), second.load(names)
+        assert one.natural is not None and other.natural is not None
+        for client in range(len(names or first.natural)):
+            pair = [of.train.x[of.natural == client].tolist() for of in (one, other)]
+            assert sorted(pair[0]) == sorted(pair[1])
+
+
+def test_labels_keep_their_names(in_tmp_path: Path) -> None:
+    (in_tmp_path / "a.csv").write_text("size,fate\n1.5,survived\n2,died\n3.5,died\n")
+    assert dataset(csv="a.csv", label="fate").label_names == ("died", "survived")
+    (in_tmp_path / "b.csv").write_text("size,stars\n1.5,5\n2,1\n3.5,1\n")
+    assert dataset(csv="b.csv", label="stars").label_names == ("1", "5")
+
+
+def test_an_npz_file_is_read() -> None:
     x = RNG.normal(size=(12, 2, 3))
     save("a.npz", x=x, y=DIGITS)
     read = dataset(npz="a.npz")
@@ -93,7 +124,7 @@ def test_npz() -> None:
     assert loaded.test is None
 
 
-def test_npz_of_images_with_clients_and_a_test_set() -> None:
+def test_an_npz_file_of_images_may_have_clients_and_a_test_set() -> None:
     whose = np.array(["ann", "bob", "eve"])[np.arange(12) // 4]
     save("a.npz", pictures=IMAGES, digits=DIGITS.astype(np.uint8)[:, None], whose=whose)
     save("b.npz", pictures=IMAGES[:4], digits=DIGITS[:4])
@@ -114,7 +145,7 @@ def test_npz_of_images_with_clients_and_a_test_set() -> None:
 
 
 @pytest.mark.parametrize("client", [None, "whose"])
-def test_a_split_that_needs_natural_clients(client: Any) -> None:
+def test_a_natural_split_needs_natural_clients(client: Any) -> None:
     save("a.npz", x=IMAGES, y=DIGITS, whose=np.arange(12) // 6)
     chosen = {"kind": "npz", "npz": "a.npz", "client": client}
     if client:
@@ -147,14 +178,21 @@ def test_a_split_that_needs_natural_clients(client: Any) -> None:
          "of a.npz have (5, 4, 1)"),
     ],
 )  # fmt: skip
-def test_a_bad_npz(arrays: Any, chosen: Any, message: str, in_tmp_path: Path) -> None:
+def test_an_invalid_npz_file_is_named(
+    arrays: Any, chosen: Any, message: str, in_tmp_path: Path
+) -> None:
     save("a.npz", **arrays)
     save("b.npz", x=IMAGES.transpose(0, 2, 1), y=DIGITS)
     assert refusal(dataset, npz="a.npz", **chosen).replace(f"{in_tmp_path}/", "") == message
 
 
+MISSING = (
+    "the value is missing; data.dataset.missing can be drop, median, most_frequent or indicator"
+)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
-def test_no_npz_at_all(content: bytes, in_tmp_path: Path) -> None:
+def test_a_file_that_is_no_npz_is_named(content: bytes, in_tmp_path: Path) -> None:
     Path("a.npz").write_bytes(content)
     message = refusal(dataset, npz="a.npz")
     assert message.startswith(f"{in_tmp_path}/a.npz cannot be read as an .npz archive of NumPy: ")
@@ -185,7 +223,7 @@ def visits(in_tmp_path: Path) -> Path:
     return file
 
 
-def test_csv(visits: Path) -> None:
+def test_a_csv_file_is_read(visits: Path) -> None:
     read = dataset(**VISITS)
     loaded = read.load(None)
     assert (read.name, read.num_classes) == ("visits.csv", 2)
@@ -199,7 +237,7 @@ def test_csv(visits: Path) -> None:
     np.testing.assert_array_equal(only.load(None).train.x, np.array([WEIGHTS, AGES]).T)
 
 
-def test_csv_standardized_by_the_training_table(visits: Path, in_tmp_path: Path) -> None:
+def test_a_csv_file_is_standardized_by_the_training_table(visits: Path, in_tmp_path: Path) -> None:
     (in_tmp_path / "later.csv").write_text(
         TABLE.replace("30,", "40,").replace("hospital", "clinic")
     )
@@ -214,18 +252,18 @@ def test_csv_standardized_by_the_training_table(visits: Path, in_tmp_path: Path)
     np.testing.assert_array_equal(loaded.test.x[1:], x[1:])
 
 
-def test_csv_column_that_is_the_same_everywhere(in_tmp_path: Path) -> None:
+def test_a_constant_csv_column_becomes_zero(in_tmp_path: Path) -> None:
     (in_tmp_path / "flat.csv").write_text("age,sex,hospital,outcome\n7,f,a,0\n7,m,b,1\n")
     x = dataset(**{**VISITS, "csv": "flat.csv"}, standardize=True).load(None).train.x
     assert (x[:, 0] == 0).all()
 
 
-def test_csv_as_images_with_another_separator(in_tmp_path: Path) -> None:
-    (in_tmp_path / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n4;4;5;6;7\n")
+def test_a_csv_file_may_hold_images_and_another_separator(in_tmp_path: Path) -> None:
+    (in_tmp_path / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n0;4;5;6;7\n")
     read = dataset(csv="a.csv", label="digit", separator=";", shape=[2, 2, 1])
     train = read.load(None).train
     np.testing.assert_array_equal(train.x[..., 0], np.arange(8).reshape(2, 2, 2))
-    assert (train.y.tolist(), read.num_classes) == ([3, 4], 5)
+    assert (train.y.tolist(), read.num_classes) == ([3, 0], 4)
 
 
 BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
@@ -238,11 +276,11 @@ BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({}, {"categories": []}, "visits.csv: column 'sex', row 1: 'f' is no number; list the columns "
      "to learn from under features, and those of words also under categories"),
     ({}, {"features": ["age"]}, "visits.csv: column 'sex' is under categories, not under features"),
-    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: a number is missing (NaN)"),
+    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: " + MISSING),
     ({"61.25": "heavy"}, {}, "visits.csv: column 'weight', row 3: 'heavy' is no number; list the "
      "columns to learn from under features, and those of words also under categories"),
     ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: the value is missing"),
-    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: the value is missing"),
+    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: " + MISSING),
     ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: the value is missing"),
     ({"55,f": "55,f,9"}, {}, "visits.csv cannot be read as a table: Error tokenizing data. "
      "C error: Expected 5 fields in line 5, saw 6"),
@@ -254,7 +292,7 @@ BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "chosen", "message"), BAD_TABLES)
-def test_a_bad_csv(
+def test_an_invalid_csv_file_is_named(
     changes: dict[str, str], chosen: dict[str, Any], message: str, visits: Path
 ) -> None:
     text = TABLE
@@ -265,12 +303,12 @@ def test_a_bad_csv(
     assert refusal(dataset, **{**VISITS, **chosen}).replace(f"{visits.parent}/", "") == message
 
 
-def test_a_csv_that_is_not_utf8(visits: Path) -> None:
+def test_a_csv_file_that_is_not_utf8_is_named(visits: Path) -> None:
     visits.write_bytes(TABLE.replace("south", "süd").encode("latin-1"))
     assert "cannot be read as a table: 'utf-8' codec can't decode" in refusal(dataset, **VISITS)
 
 
-def test_a_test_table_that_does_not_fit(visits: Path, in_tmp_path: Path) -> None:
+def test_a_test_table_that_does_not_fit_is_named(visits: Path, in_tmp_path: Path) -> None:
     other = in_tmp_path / "other.csv"
     other.write_text(TABLE.replace(",sex", ",gender"))
     assert refusal(dataset, **VISITS, test="other.csv") == (
@@ -289,7 +327,7 @@ def test_a_changed_csv_is_read_again(visits: Path) -> None:
     assert dataset(**VISITS).num_classes == 3
 
 
-def test_parquet_is_the_same_as_csv(visits: Path, in_tmp_path: Path) -> None:
+def test_parquet_is_read_like_csv(visits: Path, in_tmp_path: Path) -> None:
     import pandas as pd
 
     pd.read_csv(visits).to_parquet(in_tmp_path / "visits.parquet")
@@ -300,7 +338,7 @@ def test_parquet_is_the_same_as_csv(visits: Path, in_tmp_path: Path) -> None:
     assert list(one.natural) == list(other.natural)
 
 
-def test_parquet_with_a_column_of_lists() -> None:
+def test_a_parquet_column_may_hold_lists() -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -322,7 +360,7 @@ def test_parquet_with_a_column_of_lists() -> None:
         ([[1.0], [None]], "column 'x', row 2: a number is missing (NaN)"),
     ],
 )
-def test_a_bad_column_of_lists(rows: Any, message: str, in_tmp_path: Path) -> None:
+def test_an_invalid_column_of_lists_is_named(rows: Any, message: str, in_tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -333,22 +371,23 @@ def test_a_bad_column_of_lists(rows: Any, message: str, in_tmp_path: Path) -> No
     )
 
 
-def test_no_parquet_at_all(in_tmp_path: Path) -> None:
+def test_a_file_that_is_no_parquet_is_named(in_tmp_path: Path) -> None:
     (in_tmp_path / "a.parquet").write_text(TABLE)
     message = refusal(dataset, parquet="a.parquet", label="outcome")
     assert message.startswith(f"{in_tmp_path}/a.parquet cannot be read as a Parquet file: ")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "huggingface"])
-def test_without_pyarrow(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_the_extra_is_named(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "find_spec", lambda name: None)
     keys = {"label": "y"} if kind == "parquet" else {}
-    with pytest.raises(DataUnavailable) as bad:
+    with pytest.raises(DataUnavailable) as error:
         dataset(**{kind: "a", **keys})
-    assert str(bad.value) == (f"{kind} is read with pyarrow: pip install 'pytest-federated[arrow]'")
+    said = str(error.value)
+    assert said == f"{kind} is read with pyarrow: pip install 'pytest-federated[arrow]'"
 
 
-# where files are looked for, and what is known of them
+# where files are looked for, and how their content is tracked
 
 SCENARIO = """\
 schema: 1
@@ -402,7 +441,7 @@ def test_the_nearest_folder_counts_first(in_tmp_path: Path) -> None:
     assert find("a.csv", "key") == in_tmp_path / "a.csv"
 
 
-def test_messages_of_find(in_tmp_path: Path) -> None:
+def test_a_path_that_is_wrong_is_named(in_tmp_path: Path) -> None:
     (in_tmp_path / "visits.csv").write_text("")
     assert refusal(find, "vists.csv", "key").endswith("runs; did you mean 'visits.csv'?")
     assert (
@@ -435,7 +474,7 @@ def test_the_key_of_a_training_depends_on_the_file(visits: Path) -> None:
     assert ingredients(scenario, 0)["pandas"]  # its releases may read a file differently
 
 
-def test_the_key_depends_on_files_of_a_test_set_and_in_a_folder(
+def test_the_key_of_a_training_depends_on_test_files_and_files_in_folders(
     leaves: dict[str, np.ndarray],
 ) -> None:
     for name in ("leaves", "test"):
@@ -456,10 +495,10 @@ def test_the_key_depends_on_files_of_a_test_set_and_in_a_folder(
     assert fingerprint("no such file") == ""
 
 
-def test_training_on_own_files(
+def test_a_training_on_own_files_runs(
     worker: None, scenario_file: Path, leaves: dict[str, np.ndarray]
 ) -> None:
-    """From a table beside the scenario file, and from images that are decoded on the way."""
+    """Trains on a table next to the scenario file, and on images decoded on the fly."""
     (case,) = load_file(scenario_file)
     with own_folders(scenario_file.parent):
         table = run(case.scenario).histories[0]

@@ -1,4 +1,4 @@
-"""Images and data of other libraries as data sets of the user's own; damaged files of each kind."""
+"""Data sets from images and other libraries' files; damaged files of each kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_federated.core.errors import DataError, DataUnavailable
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
-def test_image_folder(leaves: dict[str, np.ndarray]) -> None:
+def test_an_image_folder_is_read(leaves: dict[str, np.ndarray]) -> None:
     for file, image in leaves.items():
         draw(file.replace("leaves", "held"), image[::-1])
     data = made({"kind": "image_folder", "image_folder": "leaves", "by_client": True,
@@ -28,12 +28,12 @@ def test_image_folder(leaves: dict[str, np.ndarray]) -> None:
         assert examples.y.tolist() == [int("oak" in f) for f in of]
     assert data.test.x.shape == (6, 4, 5, 3)
     assert data.test.x.dtype == data.test.x[:].dtype == np.float32
-    # What was decoded is not read again.
+    # Decoded images are not read again.
     Path("leaves/ann/oak/1.png").unlink()
     assert data.examples(0).x.shape == (3, 4, 5, 3)
 
 
-def test_image_folder_in_gray_at_one_size() -> None:
+def test_an_image_folder_is_read_in_gray_and_resized() -> None:
     draw("a/x/1.png", COLORED[0])
     draw("a/y/2.jpg", np.full((8, 8), 200, np.uint8))
     read = dataset(image_folder="a", channels=1, size=[2, 3])
@@ -43,7 +43,7 @@ def test_image_folder_in_gray_at_one_size() -> None:
     assert list(read.natural) == []
 
 
-def test_bad_image_folders(in_tmp_path: Path) -> None:
+def test_invalid_image_folders_are_named(in_tmp_path: Path) -> None:
     Path("a/x").mkdir(parents=True)
     assert refusal(dataset, image_folder="a") == (
         f"{in_tmp_path}/a: there are no images in it; they must be there as label/image.png"
@@ -77,7 +77,7 @@ def test_bad_image_folders(in_tmp_path: Path) -> None:
 # Hugging Face
 
 
-def test_huggingface_images(in_tmp_path: Path) -> None:
+def test_hugging_face_images_are_read(in_tmp_path: Path) -> None:
     import datasets as hf
     from PIL import Image
 
@@ -108,7 +108,7 @@ def test_huggingface_images(in_tmp_path: Path) -> None:
     assert "train/data-00001-of-00002.arrow cannot be read as an Arrow file: " in message
 
 
-def test_huggingface_arrays_and_text_labels(in_tmp_path: Path) -> None:
+def test_hugging_face_arrays_and_text_labels_are_read(in_tmp_path: Path) -> None:
     import datasets as hf
 
     x = RNG.integers(256, size=(4, 3, 2), dtype=np.uint8)
@@ -132,7 +132,7 @@ def test_huggingface_arrays_and_text_labels(in_tmp_path: Path) -> None:
     )
 
 
-def test_no_huggingface_folder(in_tmp_path: Path) -> None:
+def test_a_folder_that_hugging_face_did_not_write_is_named(in_tmp_path: Path) -> None:
     Path("a").mkdir()
     assert "was not written by save_to_disk" in refusal(dataset, huggingface="a")
     Path("a/state.json").write_text("[]")
@@ -153,7 +153,7 @@ def home(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return cached
 
 
-def test_keras_archives(home: Path) -> None:
+def test_keras_archives_are_read(home: Path) -> None:
     arrays = {"x_train": IMAGES, "y_train": DIGITS, "x_test": IMAGES[:5], "y_test": DIGITS[:5]}
     for path, chosen in ((home / "mnist.npz", "mnist"), (Path("mine.npz"), "mine.npz")):
         np.savez(path, **arrays)
@@ -190,7 +190,7 @@ def test_keras_cifar_is_read_as_keras_does(
     assert loaded.train.y.tolist() == [v for n in range(len(files) - 1) for v in (n, 7)]
     assert loaded.test is not None
     np.testing.assert_array_equal(loaded.test.x[:], images[-2:])
-    # A pickle may name any function; it is not called.
+    # The pickle names a function, which is not called.
     (folder / files[0]).write_bytes(b"cos\nsystem\n(S'touch called'\ntR.")
     assert refusal(dataset, keras=name) == (
         f"{folder / files[0]} is not a batch of CIFAR images: it names os.system"
@@ -199,19 +199,19 @@ def test_keras_cifar_is_read_as_keras_does(
 
 
 @pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
-def test_keras_that_is_not_cached(name: str, home: Path) -> None:
+def test_keras_data_that_is_not_cached_is_named(name: str, home: Path) -> None:
     with pytest.raises(DataUnavailable, match=rf"{name} is not in Keras's cache .*load_data\(\)'$"):
         dataset(keras=name)
-    with pytest.raises(DataUnavailable) as bad:
+    with pytest.raises(DataUnavailable) as error:
         dataset(keras=name)
-    assert str(home) in str(bad.value) and str(home) not in bad.value.reason
+    assert str(home) in str(error.value) and str(home) not in error.value.reason
 
 
 # Damaged files
 
 
 def damaged() -> dict[str, dict[str, Any]]:
-    """Files, written anew, and what reads them."""
+    """Writes files of all kinds; returns the keys that read each."""
     import datasets as hf
     import pandas as pd
 
@@ -239,7 +239,7 @@ def damaged() -> dict[str, dict[str, Any]]:
 
 
 def test_a_damaged_file_is_named_whatever_is_wrong_with_it(in_tmp_path: Path) -> None:
-    """Cut off, or with some bytes changed: it is refused in one line, or read all the same."""
+    """Cut off or with some bytes changed, it is refused in one line or still readable."""
     rng = np.random.default_rng(0)
     for file, chosen in damaged().items():
         whole = Path(file).read_bytes()
@@ -256,9 +256,9 @@ def test_a_damaged_file_is_named_whatever_is_wrong_with_it(in_tmp_path: Path) ->
             Path(file).write_bytes(content.tobytes())
             try:
                 np.asarray(dataset(**chosen).load(None).train.x[:])
-            except DataError as bad:
+            except DataError as error:
                 refused += 1
-                assert str(in_tmp_path / Path(file).parts[0]) in str(bad), file
+                assert str(in_tmp_path / Path(file).parts[0]) in str(error), file
         assert refused > 10, file
         Path(file).unlink()
         Path(file).write_bytes(whole)

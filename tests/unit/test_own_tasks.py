@@ -1,4 +1,4 @@
-"""Tokens and tags in the user's own files."""
+"""Tokens and tags in the user's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from hypothesis.extra.numpy import arrays
 from paths import ROOT
 from pytest_federated import run
 from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.datasets.files.label_encoding import Tags, Tokens, coding
+from pytest_federated.data.federation import federate
+from pytest_federated.data.schema import Data, Partition
 from pytest_federated.scenario.schema import Scenario
 
 RNG = np.random.default_rng(0)
@@ -54,7 +57,7 @@ def test_tags_stand_for_themselves(given_: np.ndarray) -> None:
         assert encoded.dtype == np.int8
 
 
-def test_npz_of_tokens() -> None:
+def test_tokens_are_read_from_npz() -> None:
     save("a.npz", x=TEXT.astype(np.uint8), y=NEXT, whose=np.arange(12) % 3)
     save("b.npz", x=TEXT[:2], y=NEXT[:2])
     read = dataset(npz="a.npz", task="tokens", client="whose", test="b.npz")
@@ -67,13 +70,13 @@ def test_npz_of_tokens() -> None:
     np.testing.assert_array_equal(loaded.test.x, TEXT[:2])
 
 
-def test_npz_of_measures_with_a_label_at_each_position() -> None:
+def test_measures_with_a_label_at_each_position_are_read_from_npz() -> None:
     save("a.npz", x=NUMBERS, y=NEXT)
     read = dataset(npz="a.npz", task="tokens")
     assert (read.load(None).train.x.dtype, read.num_classes) == (np.float32, NEXT.max() + 1)
 
 
-def test_npz_of_tags() -> None:
+def test_tags_are_read_from_npz() -> None:
     save("a.npz", x=NUMBERS, y=HAS)
     save("b.npz", x=NUMBERS[:3], y=HAS[:3].astype(bool))
     read = dataset(npz="a.npz", task="tags", test="b.npz")
@@ -84,7 +87,55 @@ def test_npz_of_tags() -> None:
     np.testing.assert_array_equal(loaded.test.y, HAS[:3])
 
 
-def test_columns_of_tags_in_tables(in_tmp_path: Path) -> None:
+def test_a_binary_model_predicts_one_of_two_labels() -> None:
+    import pandas as pd
+
+    verdicts = np.where(HAS[:, 0] > 0, "well", "ill")
+    frame = pd.DataFrame(
+        {name: NUMBERS[:, i] for i, name in enumerate("abcd")} | {"verdict": verdicts}
+    )
+    frame.to_csv("a.csv", index=False)
+    frame.to_parquet("a.parquet")
+    save("a.npz", x=NUMBERS, y=HAS[:, 0].astype(bool))
+    for keys in (
+        {"csv": "a.csv", "label": "verdict"},
+        {"parquet": "a.parquet", "label": "verdict"},
+        {"npz": "a.npz"},
+    ):
+        read = dataset(**keys, task="binary")
+        assert (read.task, read.num_classes) == ("binary", 2)
+        train = read.load(None).train
+        np.testing.assert_array_equal(train.y, HAS[:, 0])  # in the order of their names
+        assert train.y.dtype == np.int32
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_binary_task_has_two_labels(labels: int, in_tmp_path: Path) -> None:
+    save("a.npz", x=NUMBERS, y=np.arange(12) % labels)
+    with pytest.raises(DataError) as error:
+        dataset(npz="a.npz", task="binary")
+    assert str(error.value) == (
+        f"{in_tmp_path}/a.npz: array 'y': {labels} labels; data.dataset.task: binary is for two"
+    )
+
+
+@pytest.mark.parametrize(("name", "has"), [("wine", "3 labels"), ("digits", "10 labels")])
+def test_any_data_set_with_two_labels_can_be_binary(name: str, has: str) -> None:
+    partition = Partition.model_validate({"count": 3})
+    settings = Data.model_validate({"dataset": {"kind": "breast_cancer", "task": "binary"}})
+    data = federate(settings, partition, 0, Cache(Path()))
+    assert (data.task, data.num_classes, data.label_counts.shape) == ("binary", 2, (3, 2))
+    plain = Data.model_validate({"dataset": "breast_cancer"})
+    assert plain.model_dump()["dataset"] == {"kind": "breast_cancer"}
+    settings = Data.model_validate({"dataset": {"kind": name, "task": "binary"}})
+    with pytest.raises(DataError) as error:
+        federate(settings, partition, 0, Cache(Path()))
+    assert str(error.value) == (
+        f"data.dataset.task: got binary, which is for two labels; {name} has {has}"
+    )
+
+
+def test_tags_are_read_from_columns_of_tables(in_tmp_path: Path) -> None:
     import pandas as pd
 
     columns = {f"n{i}": NUMBERS[:, i] for i in range(4)}
@@ -107,7 +158,7 @@ def test_columns_of_tags_in_tables(in_tmp_path: Path) -> None:
     )
 
 
-def test_parquet_of_lists_of_tokens() -> None:
+def test_tokens_are_read_from_lists_in_parquet() -> None:
     import pandas as pd
 
     pd.DataFrame({"said": TEXT.tolist(), "next": NEXT.tolist()}).to_parquet("a.parquet")
@@ -137,7 +188,9 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("named", "task", "message"), BAD)
-def test_bad_tokens_and_tags(named: Any, task: str, message: str, in_tmp_path: Path) -> None:
+def test_invalid_tokens_and_tags_are_named(
+    named: Any, task: str, message: str, in_tmp_path: Path
+) -> None:
     save("a.npz", **{"x": TEXT, **named})
     with pytest.raises(DataError) as error:
         dataset(npz="a.npz", task=task)
@@ -152,7 +205,7 @@ def test_bad_tokens_and_tags(named: Any, task: str, message: str, in_tmp_path: P
         (TEXT, HAS[:, :2], "tags", "b.npz: array 'y': 2 tags; the training examples have 3"),
     ],
 )
-def test_a_test_set_that_does_not_fit(x: Any, y: Any, task: str, message: str) -> None:
+def test_a_test_set_that_does_not_fit_is_named(x: Any, y: Any, task: str, message: str) -> None:
     save("a.npz", x=TEXT, y=NEXT if task == "tokens" else HAS)
     save("b.npz", x=x, y=y)
     with pytest.raises(DataError) as error:
@@ -160,8 +213,8 @@ def test_a_test_set_that_does_not_fit(x: Any, y: Any, task: str, message: str) -
     assert message in str(error.value)
 
 
-def test_training_on_own_tokens_and_tags(worker: None) -> None:
-    save("text.npz", x=np.tile(TEXT, (3, 1)), y=np.tile(TEXT, (3, 1)))  # says what it reads
+def test_a_training_on_own_tokens_and_tags_learns(worker: None) -> None:
+    save("text.npz", x=np.tile(TEXT, (3, 1)), y=np.tile(TEXT, (3, 1)))  # the targets are the inputs
     save("tags.npz", x=np.tile(HAS, (3, 1)).astype(float), y=np.tile(HAS, (3, 1)))
     for file, task, model in (
         ("text.npz", "tokens", {"kind": "lstm", "embedding": 4, "units": [8]}),
@@ -183,7 +236,7 @@ def test_the_shipped_table_is_what_its_script_writes(tmp_path: Path) -> None:
     assert (tmp_path / "wine.csv").read_text() == shipped.read_text()
 
 
-def test_huggingface_of_lists_of_tokens_and_tags() -> None:
+def test_tokens_and_tags_are_read_from_hugging_face_lists() -> None:
     import datasets as hf
 
     columns = {"said": TEXT.tolist(), "next": NEXT.tolist(), "has": HAS.tolist()}
@@ -209,7 +262,7 @@ def load(seed=0):
 """
 
 
-def test_tff_clients_with_tokens(
+def test_tokens_are_read_from_tff_clients(
     tff: Any, in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (in_tmp_path / "fed_token_clients.py").write_text(CLIENTS)

@@ -1,4 +1,4 @@
-"""The project's own metadata: what it asks for, where its lock looks, how pytest finds it."""
+"""The project's metadata: its requirements, its lock, and how pytest finds the plugin."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def of_tff() -> list[str]:
 
 
 def asked(requirements: list[str], python: str) -> dict[str, SpecifierSet]:
-    """The requirements that count on Linux x86-64 with this Python, without extras."""
+    """Returns the requirements that apply on Linux x86-64 with this Python, without extras."""
     environment = {
         "sys_platform": "linux",
         "platform_system": "Linux",
@@ -56,7 +56,7 @@ def asked(requirements: list[str], python: str) -> dict[str, SpecifierSet]:
 
 
 def bounds(specifiers: SpecifierSet) -> tuple[Optional[Version], Optional[Version]]:
-    """Lowest version allowed and first one above, so that ``~=1.25`` is ``>=1.25,<2``."""
+    """Returns the lowest allowed version and the first one above: ``~=1.25`` is ``>=1.25,<2``."""
     low: list[Version] = []
     high: list[Version] = []
     for specifier in specifiers:
@@ -106,7 +106,7 @@ def test_all_that_tff_requires_is_required(
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_the_overrides_are_what_the_project_asks_for(
+def test_the_overrides_are_the_requirements_of_the_project(
     pyproject: dict[str, Any], python: str
 ) -> None:
     overrides = asked(pyproject["tool"]["uv"]["override-dependencies"], python)
@@ -115,7 +115,9 @@ def test_the_overrides_are_what_the_project_asks_for(
     assert overrides == {name: ours[name] for name in REPLACED}
 
 
-def test_one_version_of_tff_is_named(pyproject: dict[str, Any], of_tff: list[str]) -> None:
+def test_the_same_version_of_tff_is_named_everywhere(
+    pyproject: dict[str, Any], of_tff: list[str]
+) -> None:
     named = [
         *asked(pyproject["project"]["optional-dependencies"]["tff"], "3.11").items(),
         *(i for i in asked(pyproject["dependency-groups"]["dev"], "3.11").items()),

@@ -1,4 +1,4 @@
-"""Scenario files name code of the user or of installed packages, and none of Python's own."""
+"""Scenario files may name code of the user or of installed packages, but not of Python itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_federated.user.modules import own_folders
 from pytest_federated.user.permitted import NotPermitted
 from scenario_texts import GOOD, training
 
-# Every key that names code, as the registry of its entry, the entry and the key.
+# Every key that names code, by registry, entry and key.
 TEXTS = {
     ("datasets", "tff", "tff"): GOOD.replace("dataset: digits", "dataset: {tff: 'NAME'}"),
     ("models", "keras", "keras"): GOOD.replace("mlp", "{keras: 'NAME'}"),
@@ -49,7 +49,7 @@ def test_these_are_all_keys_that_name_code() -> None:
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=map("-".join, TEXTS))
 @pytest.mark.parametrize("name", NAMES)
-def test_code_of_python_is_refused_where_it_is_named(
+def test_code_of_python_is_refused_in_every_key(
     text: str, name: str, problems: Callable[..., list[str]]
 ) -> None:
     (said,) = problems(text.replace("NAME", name))
@@ -63,14 +63,14 @@ def test_each_module_of_python_is_refused() -> None:
             load(f"{module}:f")
 
 
-def test_before_python_names_its_modules_they_are_found_on_the_disk() -> None:
-    """`sys.stdlib_module_names` is of Python 3.10."""
+def test_modules_of_older_pythons_are_found_on_disk() -> None:
+    """`sys.stdlib_module_names` came with Python 3.10."""
     on_disk = standard_names() | set(sys.builtin_module_names)
     assert {n for n in sys.stdlib_module_names if find_spec(n)} <= on_disk
     assert not {"numpy", "pytest", "test", "LICENSE"} & on_disk
 
 
-def test_a_file_of_the_user_may_have_a_name_of_python(
+def test_a_file_of_the_user_may_be_named_like_a_module_of_python(
     tmp_path: Path, problems: Callable[..., list[str]]
 ) -> None:
     text = GOOD.replace("mlp", "{keras: 'random:f'}")
@@ -95,7 +95,9 @@ bound = partial(function)
 """
 
 
-def test_packages_offer_what_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_offer_only_their_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packages = tmp_path / "site-packages"
     packages.mkdir()
     (packages / "fed_offers.py").write_text(PACKAGE)
@@ -105,14 +107,14 @@ def test_packages_offer_what_is_theirs(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("system", "check_call", "Popen"):
         with pytest.raises(NotPermitted, match=f"got 'fed_offers:{name}', which is a part of"):
             load(f"fed_offers:{name}")
-    # What the user's own files offer is the user's business.
+    # What the user's files offer is up to the user.
     (tmp_path / "fed_mine.py").write_text(PACKAGE)
     with own_folders(tmp_path):
         assert load("fed_mine:check_call")
 
 
 @pytest.mark.parametrize("kind", [ModelError, DataError])
-def test_the_error_of_a_run_is_one_line(kind: type[ModelError]) -> None:
+def test_the_error_in_a_run_is_one_line(kind: type[ModelError]) -> None:
     with pytest.raises(kind) as error:
         require("os:system", "model.keras", kind)
     assert str(error.value) == f"model.keras: got 'os:system', {OF_PYTHON}"
@@ -126,7 +128,7 @@ REFUSED = "got 'mine:f'; no code of the user may be named"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two scenarios, of which one names code that must not run."""
+    """Two scenarios, one of which names code that must not run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "scenarios").mkdir()
@@ -200,11 +202,11 @@ def test_the_controller_of_xdist_refuses_code_too(project: Path, pytester: pytes
         check_files(config)
 
 
-def test_what_conftest_registers_is_no_code_that_a_scenario_names(
+def test_a_registered_entry_is_not_code_that_a_scenario_names(
     project: Path, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    monkeypatch.setattr(models, "_entries", models.entries())  # what it registers goes again
+    monkeypatch.setattr(models, "_entries", models.entries())  # restored afterwards
     (project / "conftest.py").write_text(
         "import pytest_federated\n"
         "@pytest_federated.model('registered')\n"

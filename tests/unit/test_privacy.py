@@ -1,9 +1,7 @@
-"""Epsilon of a training, for the sampling that took place; and what cannot be made private."""
+"""The epsilon of a training under its sampling, and what cannot be made private."""
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 import re
 from typing import Any, Optional, Union
@@ -34,23 +32,18 @@ from pytest_federated.training.schema import Training
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
 
 
-def epsilon(sampling: Union[str, dict[str, Any]] = "poisson", **chosen: Any) -> float:
-    """Of `dp`, by default with noise 1 and 100 rounds in which 10 of 1,000 clients take part."""
-    return _epsilon(json.dumps(sampling), **chosen)
-
-
-@functools.cache
-def _epsilon(
-    sampling: str,
+def epsilon(
+    sampling: Union[str, dict[str, Any]] = "poisson",
     noise: float = 1.0,
     delta: float = 1e-5,
     population: int = 1000,
     cohort: int = 10,
     rounds: int = 100,
 ) -> float:
+    """Returns epsilon of `dp`, by default with noise 1, 100 rounds, and 10 of 1,000 clients."""
     private = guarantee(
         aggregators.parse({"kind": "dp", "noise_multiplier": noise, "delta": delta}),
-        Participation(samplers.parse(json.loads(sampling))),
+        Participation(samplers.parse(sampling)),
         population,
         cohort,
         rounds,
@@ -60,8 +53,8 @@ def _epsilon(
 
 
 @pytest.mark.parametrize("sampling", ["poisson", "uniform", FIXED])
-def test_distributed_noise_counts_as_that_of_the_server(sampling: Any) -> None:
-    """As Gaussian noise, which is the same however many clients come."""
+def test_distributed_noise_counts_like_noise_of_the_server(sampling: Any) -> None:
+    """As Gaussian noise, which is the same however many clients take part."""
 
     def of(kind: str, **keys: Any) -> Any:
         chosen = aggregators.parse({"kind": kind, "noise_multiplier": 2.0, **keys})
@@ -72,8 +65,8 @@ def test_distributed_noise_counts_as_that_of_the_server(sampling: Any) -> None:
     assert of("distributed_dp", zeroing=True) is None
 
 
-def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
-    """Of 2^k - 1 rounds a client is in k nodes; twice in one tree counts as half of the noise."""
+def test_the_epsilon_of_a_tree_depends_on_how_often_a_client_takes_part() -> None:
+    """In 2^k - 1 rounds a client is in k nodes; twice in one tree counts as half the noise."""
 
     def of(rounds: int, most: Optional[int], noise: float = 8.0) -> float:
         keys = {"kind": "dp_ftrl", "noise_multiplier": noise, "clip": 1.0}
@@ -91,7 +84,7 @@ def test_a_tree_costs_by_how_often_a_client_takes_part() -> None:
     assert math.isinf(of(7, 1, noise=0.0))
 
 
-def test_how_often_a_client_is_drawn() -> None:
+def test_it_is_known_how_often_a_client_is_drawn() -> None:
     data = federation([3] * 6, 0)
     turns = {"kind": "fixed", "cohorts": [[0, 1], [0, 4]]}
     assert most_often(data, 2, 0, 5, Participation(sampling=samplers.parse(turns))) == 5
@@ -101,8 +94,10 @@ def test_how_often_a_client_is_drawn() -> None:
 
 
 def by_definition(noise: float, delta: float, rounds: int) -> float:
-    """Of the plain Gaussian mechanism, composed: Mironov 2017, corollary 3 and proposition 3,
-    with the conversion of Canonne, Kamath and Steinke 2020, proposition 12 (arXiv:2004.00010).
+    """Returns epsilon of the composed Gaussian mechanism.
+
+    Sources: Mironov 2017, corollary 3 and proposition 3; the conversion of Canonne, Kamath and
+    Steinke 2020, proposition 12 (arXiv:2004.00010).
     """
     orders = np.linspace(1.01, 300, 30000)
     rdp = rounds * orders / (2 * noise**2)
@@ -117,7 +112,7 @@ def test_without_amplification_it_is_the_gaussian_mechanism() -> None:
 
 
 def test_a_cohort_of_all_clients_has_no_amplification() -> None:
-    """Poisson with probability 1; and of a fixed number, where the noise counts half."""
+    """Neither with Poisson sampling nor with a fixed number, where noise counts half."""
     plain = epsilon(FIXED, noise=8.0)
     assert epsilon("poisson", noise=8.0, cohort=1000) == pytest.approx(plain)
     assert epsilon("uniform", noise=16.0, cohort=1000) == pytest.approx(plain)
@@ -129,7 +124,7 @@ def test_sampling_amplifies() -> None:
 
 
 @pytest.mark.parametrize("sampling", ["poisson", "uniform", FIXED])
-def test_more_noise_fewer_rounds_and_a_larger_delta_give_less(sampling: Any) -> None:
+def test_epsilon_falls_with_more_noise_fewer_rounds_or_a_larger_delta(sampling: Any) -> None:
     found = epsilon(sampling)
     assert epsilon(sampling, noise=2.0) < found < epsilon(sampling, rounds=200)
     assert epsilon(sampling, delta=1e-3) < found
@@ -141,13 +136,15 @@ def test_without_noise_nothing_is_private() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "told", "how"),
+    ("kind", "begins", "ends"),
     [
         ("dp", "epsilon 9.5 at delta 0.01 (Rényi", " x 1) sampling)"),
         ("distributed_dp", "about epsilon 9.5 at delta 0.01 (Rényi", "the clients' Skellam noise)"),
     ],
 )
-def test_the_report_says_where_epsilon_is_an_approximation(kind: str, told: str, how: str) -> None:
+def test_the_report_says_whether_epsilon_is_an_approximation(
+    kind: str, begins: str, ends: str
+) -> None:
     made = example_result(accuracies=(0.5,))
     chosen = scenario({**DP, "kind": kind}, {"kind": "fixed", "cohorts": [[0]]}).settings()
     (history,) = made.histories
@@ -155,11 +152,11 @@ def test_the_report_says_where_epsilon_is_an_approximation(kind: str, told: str,
     rows = aggregation_rows(made.model_copy(update={"settings": chosen, "histories": (private,)}))
     (key, value) = rows[-1]
     assert key == "privacy of a client"
-    assert value.startswith(told)
-    assert value.endswith(how)
+    assert value.startswith(begins)
+    assert value.endswith(ends)
 
 
-def test_the_report_says_where_no_epsilon_can_be_promised() -> None:
+def test_the_report_says_that_no_epsilon_can_be_promised() -> None:
     made = example_result(accuracies=(0.5,))
 
     def rows(aggregator: Any) -> list[list[str]]:
@@ -198,7 +195,7 @@ DP = {"kind": "dp", "noise_multiplier": 1.0}
 
 
 @pytest.mark.parametrize("sampling", ["with_replacement", "by_size"])
-def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None:
+def test_clients_that_take_part_several_times_in_a_round_cannot_be_hidden(sampling: Any) -> None:
     with pytest.raises(ValidationError, match=f"with {sampling} sampling a client may come"):
         scenario(DP, sampling)
     scenario(DP, {"kind": "by_size", "replacement": False})
@@ -207,7 +204,7 @@ def test_clients_that_come_several_times_cannot_be_hidden(sampling: Any) -> None
 
 @pytest.fixture
 def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dropouts and samplers of a user, which may look at what clients hold: `mine`."""
+    """Registers a sampler, a dropout and a straggler `mine`, which may look at clients' data."""
     for registry in (samplers, dropouts, stragglers):
         registry.names()  # finds its entries, which would be lost with the copy
         monkeypatch.setattr(registry, "_entries", registry.entries())
@@ -274,10 +271,10 @@ TOGETHER = {"kind": "mine", "share": 0.5}
         ),
     ],
 )
-def test_no_epsilon_where_none_can_be_promised(
+def test_there_is_no_epsilon_where_none_can_be_promised(
     aggregator: Any, sampling: Any, clients: Any, reason: str
 ) -> None:
-    """The training runs and has none; whoever expects one reads why, before anything runs."""
+    """The training runs without one; a scenario that expects one is refused with the reason."""
     chosen = scenario(aggregator, sampling, **clients)
     participation = chosen.clients.participation
     private = guarantee(chosen.training.aggregator, participation, 4, 2, 1)
@@ -311,7 +308,7 @@ MODEL = models.parse({"kind": "mlp", "hidden": [40]})
 CLIP = 0.3
 PRIVATE = {
     "dp": {"noise_multiplier": 2.0, "clip": CLIP},
-    # With so much of it on the count that nearly all is on the sum.
+    # The count is so noisy that nearly all noise is on the sum.
     "dp that adapts": {
         "kind": "dp",
         "noise_multiplier": 2.0,
@@ -321,7 +318,7 @@ PRIVATE = {
     "dp_ftrl": {"noise_multiplier": 2.0, "clip": CLIP},
     "distributed_dp": {"noise_multiplier": 2.0, "clip": CLIP},
 }
-# Nobody comes to the first round: nobody is drawn, or who is drawn drops out.
+# Nobody takes part in the first round: nobody is drawn, or those drawn drop out.
 NOT_DRAWN = Participation(samplers.parse({"kind": "fixed", "cohorts": [[], [0, 1]]}))
 DROPPED = Participation(samplers.parse("uniform"), dropouts.parse({"rate": 1.0}))
 
@@ -340,7 +337,7 @@ DROPPED = Participation(samplers.parse("uniform"), dropouts.parse({"rate": 1.0})
 def test_a_round_without_clients_has_noise(
     name: str, algorithm: str, participation: Participation
 ) -> None:
-    """Of z C over the expected clients, on each of the weights; the same for a seed."""
+    """Each weight gets noise of z C over the expected clients; the same seed, the same noise."""
     expected = 30
     training = Training.model_validate(
         {
@@ -364,7 +361,7 @@ def test_a_round_without_clients_has_noise(
     assert empty.round.train_loss is None and empty.round.train_accuracy is None
     assert then.round.clients == (0 if participation is DROPPED else 2)
     spread = 2.0 * CLIP / expected
-    # Five standard errors; and integers are a little wider, by how they round.
+    # Five standard errors; rounding makes integers a little wider.
     assert np.std(change) == pytest.approx(spread, rel=5 / math.sqrt(2 * change.size))
     assert abs(np.mean(change)) < 5 * spread / math.sqrt(change.size)
     np.testing.assert_array_equal(change, rounds(1)[1])
@@ -372,8 +369,8 @@ def test_a_round_without_clients_has_noise(
 
 
 def weights(trainer: Trainer, state: Any) -> np.ndarray:
-    """All that clients send changes of, one after the other."""
-    learning = getattr(trainer.algorithm, "_learning", None)  # FedRecon's, which shares a part
+    """Returns all weights that clients send changes of, in one array."""
+    learning = getattr(trainer.algorithm, "_learning", None)  # FedRecon shares only a part
     shared = learning.get_model_weights if learning else trainer.algorithm.weights
     return np.concatenate([np.ravel(w) for w in shared(state).trainable])
 
@@ -394,7 +391,7 @@ def test_zeroing_adapts_to_nothing_in_a_round_without_clients() -> None:
 
 @pytest.mark.usefixtures("running")
 def test_rounds_without_clients_count() -> None:
-    """A training to which nobody comes diverges from nothing, and costs what the others do."""
+    """A training without clients does not diverge, and has the same epsilon as any other."""
     training = Training.model_validate({"rounds": 3, "aggregator": {"kind": "dp", **PRIVATE["dp"]}})
     data = federation([3] * 40, 0)
     participation = Participation(samplers.parse("poisson"), dropouts.parse({"rate": 1.0}))
@@ -408,7 +405,7 @@ def test_rounds_without_clients_count() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])
-def test_no_epsilon_is_claimed_where_clients_send_more_than_gets_noise(algorithm: str) -> None:
+def test_no_epsilon_is_claimed_where_clients_send_values_without_noise(algorithm: str) -> None:
     with pytest.raises(ValidationError, match="got distributed_dp; with"):
         scenario({**DP, "kind": "distributed_dp"}, "poisson", {"kind": algorithm})
     with pytest.raises(ValidationError, match=f"got dp; with {algorithm} clients send the .*, too"):
@@ -417,10 +414,20 @@ def test_no_epsilon_is_claimed_where_clients_send_more_than_gets_noise(algorithm
 
 
 @pytest.mark.parametrize("aggregator", [DP, "median", {"kind": "trimmed_mean", "trim": 0.2}])
-def test_aggregators_without_weights_refuse_to_be_given_some(aggregator: Any) -> None:
+def test_aggregators_without_weights_refuse_a_weighting(aggregator: Any) -> None:
     scenario(aggregator, "uniform")
     scenario(aggregator, "uniform", {"kind": "fedavg", "weighting": "uniform"})
     for weighting in ("examples", "loss"):
         with pytest.raises(ValidationError, match="it counts every client the same"):
             scenario(aggregator, "uniform", {"kind": "fedavg", "weighting": weighting})
     scenario("clipping", "uniform", {"kind": "fedavg", "weighting": "loss"})
+
+
+@pytest.mark.parametrize("algorithm", ["fedavg", "fedprox", "mime_lite", "scaffold"])
+def test_settings_state_the_weighting_that_is_in_effect(algorithm: str) -> None:
+    stated = scenario("median", "uniform", known(algorithm)).settings()
+    assert stated["training"]["algorithm"]["weighting"] == "uniform"
+    assert Scenario.model_validate(stated).settings() == stated
+    weighted = scenario("clipping", "uniform", known(algorithm)).settings()
+    by_default = "uniform" if algorithm == "scaffold" else "examples"
+    assert weighted["training"]["algorithm"]["weighting"] == by_default

@@ -1,4 +1,4 @@
-"""What is left of scenarios that are gone: named, and deleted only on request."""
+"""Leftovers of deleted scenarios are named, and deleted only on request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def baseline(folder: Path, name: str) -> Path:
 
 @pytest.fixture
 def suite(tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Scenario files with baselines and a report; the baselines of those that are gone."""
+    """Scenario files with baselines and a report; returns the baselines of deleted scenarios."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").touch()
     one = scenario("scenarios/one.yaml", "one", MATRIX)
@@ -59,9 +59,9 @@ def files(folder: str = ".") -> set[str]:
 def test_prune_names_leftovers(suite: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     before = files()
     assert main(["prune", "scenarios"]) == 0
-    *named, told = capsys.readouterr().out.splitlines()
+    *named, summary = capsys.readouterr().out.splitlines()
     assert sorted(named) == [str(file) for file in suite]
-    assert told == "3 file(s) or folder(s) left; --delete deletes them"
+    assert summary == "3 file(s) or folder(s) left; --delete deletes them"
     assert files() == before
 
 
@@ -80,7 +80,7 @@ def test_prune_deletes_leftovers_and_nothing_else(suite: list[Path]) -> None:
     assert files() == before - deleted
 
 
-def test_a_part_of_the_suite_keeps_the_others_baselines(suite: list[Path]) -> None:
+def test_pruning_a_part_of_the_suite_keeps_the_baselines_of_the_rest(suite: list[Path]) -> None:
     before = files()
     assert main(["prune", "scenarios/deep", "--delete"]) == 0
     assert files() == before
@@ -126,7 +126,7 @@ def test_a_report_is_rendered_without_touching_records(suite: list[Path]) -> Non
     assert {Path(file).stat().st_mtime for file in records} == {1.0}
 
 
-def test_checkpoints_of_scenarios_that_are_gone(suite: list[Path]) -> None:
+def test_checkpoints_of_deleted_scenarios_are_deleted_on_request(suite: list[Path]) -> None:
     store = Path(".pytest_cache/d/federated")
     for name in ("two", "one-batch_size=10", "one-batch_size=5", "three"):
         kept = store / "checkpoints" / name / "seed-0" / "key" / "round-1"

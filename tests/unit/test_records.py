@@ -1,4 +1,4 @@
-"""Records: what they derive from their figures, the names of their files, and earlier figures."""
+"""Records: what they derive from figures, how their files are named, and earlier figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def test_accuracies_are_those_of_the_last_evaluation_of_each_seed() -> None:
     ("status", "is_earlier"),
     [("skipped", True), ("not reached", True), ("passed", False), ("errored", False)],
 )
-def test_figures_of_what_did_not_run_now_are_earlier_ones(status: Status, is_earlier: bool) -> None:
+def test_figures_of_scenarios_that_did_not_run_are_earlier_ones(
+    status: Status, is_earlier: bool
+) -> None:
     one = example_result(status=status)
     assert one.is_earlier is is_earlier and one.is_shown
     empty = one.model_copy(update={"histories": ()})
@@ -47,9 +49,7 @@ def test_figures_of_what_did_not_run_now_are_earlier_ones(status: Status, is_ear
 
 
 @pytest.mark.parametrize(("passed", "outcome"), [(True, "pass"), (False, "fail")])
-def test_the_outcome_of_a_verdict_is_that_of_passed_where_it_has_no_other(
-    passed: bool, outcome: str
-) -> None:
+def test_a_verdict_without_an_outcome_takes_it_from_passed(passed: bool, outcome: str) -> None:
     keys: dict[str, Any] = {"expectation": "loss", "expected": "<= 1", "passed": passed}
     assert Verdict(**keys).outcome == outcome
     assert Verdict(**keys, outcome="inconclusive").outcome == "inconclusive"
@@ -64,7 +64,7 @@ def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
         Result(id="a", settings={"data": 1, "model": 1, "training": 1}, status="passed")
 
 
-def test_what_is_about_this_session_is_not_in_the_record() -> None:
+def test_facts_about_this_session_are_not_in_the_record() -> None:
     assert example_result().reused == 0
     compared = Compared(metric="loss", before=1.0, now=1.0, change="same", passed=True)
     one = example_result(reused=2, local_reason="here", compared=(compared,))
@@ -83,7 +83,7 @@ def test_what_is_about_this_session_is_not_in_the_record() -> None:
         ("a" * LONGEST_NAME, f"{'a' * LONGEST_NAME}.json"),
     ],
 )
-def test_a_plain_name_is_that_of_its_file(name: str, file: str) -> None:
+def test_a_plain_name_names_its_file(name: str, file: str) -> None:
     assert file_name(name) == file
 
 
@@ -109,7 +109,7 @@ def test_numbers_in_names_are_sorted_by_their_size() -> None:
     ]
 
 
-def test_figures_that_are_not_finite_come_back_wherever_they_are(tmp_path: Path) -> None:
+def test_figures_that_are_not_finite_are_read_back_everywhere(tmp_path: Path) -> None:
     one = example_result().model_copy(
         update={"histories": (history([0.5, 0.6], [math.nan, math.inf], seed=3),)}
     )
@@ -118,7 +118,7 @@ def test_figures_that_are_not_finite_come_back_wherever_they_are(tmp_path: Path)
     assert is_recorded(one, tmp_path)
 
 
-def test_a_record_is_that_of_a_result_where_nothing_differs(tmp_path: Path) -> None:
+def test_a_result_is_recorded_if_its_record_does_not_differ(tmp_path: Path) -> None:
     one = example_result()
     assert not is_recorded(one, tmp_path) and count_records(tmp_path) == 0
     write_result(one, tmp_path)
@@ -129,7 +129,9 @@ def test_a_record_is_that_of_a_result_where_nothing_differs(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("status", ["skipped", "not reached"])
-def test_what_did_not_run_now_has_the_figures_of_its_record(tmp_path: Path, status: Status) -> None:
+def test_a_scenario_that_did_not_run_has_the_figures_of_its_record(
+    tmp_path: Path, status: Status
+) -> None:
     earlier = example_result(accuracies=(0.1, 0.2))
     gone = example_result(status=status, reason="why", local_reason="here", histories=())
     assert with_earlier_figures(gone, tmp_path) == gone  # there is no record
@@ -161,7 +163,7 @@ def test_a_record_is_indented_text_in_any_alphabet(tmp_path: Path) -> None:
     assert lines[0] == "{" and ' "reason": "größer",' in lines
 
 
-def test_what_ran_or_erred_keeps_its_own_figures(tmp_path: Path) -> None:
+def test_a_scenario_that_ran_or_erred_keeps_its_own_figures(tmp_path: Path) -> None:
     write_result(example_result(accuracies=(0.1, 0.2)), tmp_path)
     for one in (
         example_result(status="errored", histories=()),
@@ -170,12 +172,12 @@ def test_what_ran_or_erred_keeps_its_own_figures(tmp_path: Path) -> None:
         assert with_earlier_figures(one, tmp_path) == one
 
 
-def test_what_is_no_record_is_named_with_the_reason(tmp_path: Path) -> None:
+def test_a_file_that_is_no_record_is_named_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(FederatedError, match=r"gone\.json: cannot be read: No such file"):
         read_result(tmp_path / "gone.json")
     with pytest.raises(FederatedError, match=r"^a: not a result record \(not UTF-8\)$"):
         parse_result(b"\xff", "a")
-    with pytest.raises(FederatedError, match=r"^a: not a result record \(\('id',\): Field"):
+    with pytest.raises(FederatedError, match=r"^a: not a result record \(id: Field"):
         parse_result(b"{}", "a")
 
 
@@ -191,9 +193,7 @@ def test_what_is_no_record_is_named_with_the_reason(tmp_path: Path) -> None:
         (["a[x=1]"], ["a[x=1]"]),
     ],
 )
-def test_results_are_selected_by_what_a_shell_would_expand(
-    patterns: list[str], names: list[str]
-) -> None:
+def test_results_are_selected_by_shell_patterns(patterns: list[str], names: list[str]) -> None:
     results = [example_result(name) for name in ("a[x=1]", "a[x=2]", "b")]
     assert [r.id for r in select(results, patterns)] == names
     with pytest.raises(FederatedError, match=r"no scenario is named c\*; "):
@@ -203,7 +203,7 @@ def test_results_are_selected_by_what_a_shell_would_expand(
 # Runs
 
 
-def test_a_run_leaves_out_what_was_skipped_and_earlier_figures(tmp_path: Path) -> None:
+def test_a_run_leaves_out_skipped_scenarios_and_earlier_figures(tmp_path: Path) -> None:
     write_result(example_result("b"), tmp_path)
     write_result(example_result("gone", status="skipped"), tmp_path)
     write_result(example_result("a[x=10]", status="not reached"), tmp_path)
@@ -230,7 +230,7 @@ def test_a_folder_named_with_dots_is_no_range_of_revisions(
     assert run.name == "a..b" and list(run.results) == ["tiny"]
 
 
-def test_a_folder_named_records_may_be_that_of_a_report(tmp_path: Path) -> None:
+def test_a_folder_named_records_may_be_the_folder_of_a_report(tmp_path: Path) -> None:
     write_result(example_result("inner"), tmp_path / "records")
     write_result(example_result("outer"), tmp_path)
     (run,) = read_runs([str(tmp_path / "records")])

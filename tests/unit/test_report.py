@@ -1,4 +1,4 @@
-"""Records and the report: complete, readable when rendered, the same bytes again."""
+"""Records and the report: complete, readable when rendered, and the same bytes each time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from markdown_it import MarkdownIt
 from paths import HELPERS
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.report.markup import anchor, escape
 from pytest_federated.report.pages import report, write_report
 from pytest_federated.results.record import Result, Verdict
-from pytest_federated.results.store import file_name, natural, read_results, write_result
+from pytest_federated.results.store import file_name, read_results, write_result
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 
@@ -106,7 +107,7 @@ def results() -> list[Result]:
 
 
 def test_the_report_is_the_golden_one(results: list[Result]) -> None:
-    """After a wanted change: run this file with FED_WRITE_GOLDEN=1, and read the diff."""
+    """After an intended change, run this file with FED_WRITE_GOLDEN=1 and read the diff."""
     written = report(results)
     if os.environ.get("FED_WRITE_GOLDEN"):
         GOLDEN.write_text(written, encoding="utf-8")
@@ -159,7 +160,7 @@ def test_the_report_is_written_with_its_records(results: list[Result], tmp_path:
     assert path.read_bytes() == first and path.stat().st_mtime_ns == before
 
 
-def test_a_record_comes_back_as_it_was(results: list[Result], tmp_path: Path) -> None:
+def test_a_record_is_read_back_as_it_was_written(results: list[Result], tmp_path: Path) -> None:
     for one in results:
         write_result(one, tmp_path)
     assert {r.id: r for r in read_results(tmp_path)} == {r.id: r for r in results}
@@ -168,7 +169,7 @@ def test_a_record_comes_back_as_it_was(results: list[Result], tmp_path: Path) ->
 def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
     results: list[Result], tmp_path: Path
 ) -> None:
-    """Its figures stay in the record and in the report, and both say that they are not of now."""
+    """Its figures stay in the record and the report, which say that they are earlier ones."""
     first, *_, skipped = results
     again = skipped.model_copy(update={"id": first.id})
     write_report([again], tmp_path)
@@ -189,7 +190,7 @@ def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
     assert write_report([first], tmp_path).read_text(encoding="utf-8") == report([first])
 
 
-def test_ids_are_sorted_as_people_do() -> None:
+def test_ids_are_sorted_in_natural_order() -> None:
     ids = ["a", "a-b", "a[alpha=0.5]", "a[alpha=1]", "a[alpha=10]", "b"]
     assert sorted(reversed(ids), key=natural) == ids
 

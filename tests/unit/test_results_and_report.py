@@ -1,4 +1,4 @@
-"""Records and reports of the awkward kind: diverged runs, odd names, links, machines.
+"""Awkward records and reports: diverged runs, odd names, links, machines.
 
 The report as a whole is compared with a golden one in test_report.py.
 """
@@ -92,7 +92,7 @@ def no_constants(found: str) -> None:
 
 
 @pytest.mark.parametrize("loss", [0.5, 1e-12, 1e30])
-def test_a_record_is_json_and_comes_back(tmp_path: Path, loss: float) -> None:
+def test_a_record_is_json_and_is_read_back(tmp_path: Path, loss: float) -> None:
     one = result("tiny[alpha=0.1]", losses=([1.0, loss], [2.0, loss]))
     path = write_result(one, tmp_path)
     assert json.loads(path.read_text(), parse_constant=no_constants)["id"] == "tiny[alpha=0.1]"
@@ -106,7 +106,7 @@ def test_the_record_of_a_diverged_training_is_json(tmp_path: Path, loss: float) 
 
 
 @pytest.mark.parametrize("loss", [NAN, INF, -INF])
-def test_the_record_of_a_diverged_training_comes_back(tmp_path: Path, loss: float) -> None:
+def test_the_record_of_a_diverged_training_is_read_back(tmp_path: Path, loss: float) -> None:
     write_result(diverged(([1.0, loss],)), tmp_path)
     (back,) = read_results(tmp_path)
     assert repr(back.histories[0].rounds[1].loss) == repr(loss)
@@ -114,12 +114,12 @@ def test_the_record_of_a_diverged_training_comes_back(tmp_path: Path, loss: floa
 
 
 def test_figures_are_kept_to_six_digits() -> None:
-    """What float32 holds; the rest is noise that would change committed records."""
+    """Those that float32 holds; further ones are noise that would change committed records."""
     one = result(losses=([0.123456789, 1 / 3],))
     assert [r.loss for r in one.histories[0].rounds] == [0.123457, 0.333333]
 
 
-def test_the_same_result_is_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     one = result()
     again = one.model_copy(update={"settings": dict(reversed(one.settings.items()))})
     first = write_result(one, tmp_path / "one").read_bytes()
@@ -139,8 +139,8 @@ def test_an_unchanged_record_is_not_written_again(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["tiny.json"]
 
 
-def test_a_written_file_may_be_read_by_all_that_the_umask_lets(tmp_path: Path) -> None:
-    """Temporary files are the owner's alone."""
+def test_a_written_file_has_the_permissions_of_the_umask(tmp_path: Path) -> None:
+    """Temporary files are readable by their owner only."""
     mask = os.umask(0o022)
     try:
         write_text(tmp_path / "new", "text")
@@ -186,7 +186,7 @@ def tokens(text: str) -> list[Token]:
 
 
 def plain(inline: Token) -> str:
-    """What a reader sees of a heading, a cell or a paragraph."""
+    """Returns what a reader sees of a heading, a cell or a paragraph."""
     return "".join(
         "\n" if child.type == "softbreak" else child.content
         for child in inline.children or ()
@@ -195,7 +195,7 @@ def plain(inline: Token) -> str:
 
 
 def texts(text: str, inside: str) -> list[str]:
-    """The rendered text of all headings (`h2`), cells (`td`), paragraphs (`p`), ..."""
+    """Returns the rendered text of all headings (`h2`), cells (`td`), paragraphs (`p`), ..."""
     found = tokens(text)
     return [
         plain(inner)
@@ -205,7 +205,7 @@ def texts(text: str, inside: str) -> list[str]:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of every row of every table, as they are rendered."""
+    """Returns the rendered cells of every row of every table."""
     table: list[list[str]] = []
     for token, inner in zip(tokens(text), tokens(text)[1:]):
         if token.type == "tr_open":
@@ -216,23 +216,23 @@ def rows(text: str) -> list[list[str]]:
 
 
 def slugs(text: str) -> list[str]:
-    """The anchors that GitHub gives the headings, in order.
+    """Returns the anchors that GitHub gives the headings, in order.
 
-    Lower case, without punctuation, hyphens for spaces; what comes again gets a number.
+    Lower case, without punctuation, hyphens for spaces; repeated ones get a number.
     Source: https://docs.github.com/en/get-started/writing-on-github, "Section links".
     """
-    given: list[str] = []
+    anchors: list[str] = []
     seen: dict[str, int] = {}
     for level in ("h1", "h2"):
         for heading in texts(text, level):
             slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-            given.append(f"{slug}-{seen[slug]}" if slug in seen else slug)
+            anchors.append(f"{slug}-{seen[slug]}" if slug in seen else slug)
             seen[slug] = seen.get(slug, 0) + 1
-    return given
+    return anchors
 
 
 def links(text: str) -> dict[str, str]:
-    """Targets of links by their text."""
+    """Returns the targets of links by their text."""
     return {
         plain(inline).strip(): str(child.attrs["href"])
         for inline in tokens(text)
@@ -279,7 +279,7 @@ def test_a_name_in_the_summary_leads_to_its_section(name: str) -> None:
         pytest.param(["a[alpha=0.1]", "a[alpha=0.5]"], id="different"),
         pytest.param(
             ["a[alpha=1.0]", "a[alpha=10]"],
-            id="the same but for a point",
+            id="the same except for a point",
         ),
         pytest.param(
             ["not-run"],
@@ -287,7 +287,7 @@ def test_a_name_in_the_summary_leads_to_its_section(name: str) -> None:
         ),
     ],
 )
-def test_every_section_can_be_reached(ids: list[str]) -> None:
+def test_every_section_can_be_reached_by_a_link(ids: list[str]) -> None:
     skipped = result("elsewhere", status="skipped", reason="no data", histories=())
     text = report([*(result(name) for name in ids), skipped])
     headings = dict(zip(slugs(text), [*texts(text, "h1"), *texts(text, "h2")]))
@@ -371,7 +371,7 @@ def test_a_model_function_is_shown_as_it_is() -> None:
         ),
     ],
 )
-def test_a_loss_that_is_no_number_can_be_reported(losses: tuple[list[float], ...]) -> None:
+def test_a_loss_that_is_not_finite_can_be_reported(losses: tuple[list[float], ...]) -> None:
     one = diverged(losses)
     assert summary_row(one)[-1] == "diverged"
     assert "**diverged**" in report([one])
@@ -380,7 +380,7 @@ def test_a_loss_that_is_no_number_can_be_reported(losses: tuple[list[float], ...
 # What is not in a report
 
 
-def test_a_report_says_nothing_of_the_machine_or_the_time(tmp_path: Path) -> None:
+def test_a_report_says_nothing_about_the_machine_or_the_time(tmp_path: Path) -> None:
     verdict = Verdict(expectation="loss", expected="<= 1", measured=0.5, margin=0.5, passed=True)
     one = result(verdicts=(verdict,))
     path = write_report([one], tmp_path / "here" / "and there")

@@ -1,4 +1,4 @@
-"""The code of a revision of git, beside all other files as they are now."""
+"""A tree with the code of a git revision and all other files as they are now."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A repository with one commit, and a working tree that is another one since."""
+    """A repository with one commit, and a working tree that has changed since."""
     root = tmp_path / "project"
     for name, text in {
         "src/package/model.py": "old",
@@ -49,13 +49,13 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_code_is_of_the_revision_and_all_else_of_the_working_tree(
+def test_code_comes_from_the_revision_and_all_else_from_the_working_tree(
     root: Path, tmp_path: Path
 ) -> None:
     before = git(root, "status", "--porcelain"), git(root, "worktree", "list")
     tree = tmp_path / "tree"
     write_tree(commit_of("main", root), root, tree)
-    # Followed through links, as whoever reads the tree does.
+    # Links are followed, as by whoever reads the tree.
     files = [f for f in tree.glob("**/*") if f.is_file()] + [tree / "data/deep/rows.csv"]
     assert {str(f.relative_to(tree)): f.read_text() for f in files} == {
         "src/package/model.py": "old",
@@ -71,15 +71,15 @@ def test_code_is_of_the_revision_and_all_else_of_the_working_tree(
     assert (git(root, "status", "--porcelain"), git(root, "worktree", "list")) == before
 
 
-def test_scenario_files_are_no_links_into_the_working_tree(root: Path, tmp_path: Path) -> None:
-    """Their code is looked for beside them, wherever a link leads to."""
+def test_scenario_files_are_not_links_into_the_working_tree(root: Path, tmp_path: Path) -> None:
+    """Their code is looked for next to them, wherever a link leads."""
     tree = tmp_path / "tree"
     write_tree(commit_of("HEAD", root), root, tree)
     for name in ("scenarios/a.yaml", "scenarios/own.py", "pytest.ini"):
         assert (tree / name).resolve() == tree.resolve() / name
 
 
-def test_large_files_and_folders_of_data_are_linked_to(root: Path, tmp_path: Path) -> None:
+def test_large_files_and_data_folders_are_linked(root: Path, tmp_path: Path) -> None:
     (root / "scenarios/large.npz").write_bytes(b"0" * 2_000_000)
     tree = tmp_path / "tree"
     write_tree(commit_of("HEAD", root), root, tree)
@@ -88,14 +88,14 @@ def test_large_files_and_folders_of_data_are_linked_to(root: Path, tmp_path: Pat
     assert (tree / "data/deep/rows.csv").read_text() == "new"
 
 
-def test_a_tree_inside_the_repository_does_not_hold_itself(root: Path) -> None:
+def test_a_tree_inside_the_repository_does_not_contain_itself(root: Path) -> None:
     folder = root / "tmp"
     folder.mkdir()
     write_tree(commit_of("HEAD", root), root, folder / "tree")
     assert not (folder / "tree/tmp").exists()
 
 
-def test_a_revision_that_does_not_exist(root: Path, tmp_path: Path) -> None:
+def test_a_revision_that_does_not_exist_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FederatedError, match="got 'mian'; no such revision in project"):
         commit_of("mian", root)
     with pytest.raises(FederatedError, match="not a git repository"):

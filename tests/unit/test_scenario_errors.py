@@ -1,4 +1,4 @@
-"""What a reader is told about a key or value that is wrong: where, what, and what is allowed."""
+"""Messages about a wrong key or value: where it is, what is wrong, and what is allowed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def model(value: str) -> str:
 
 
 def short(value: object) -> str:
-    """A test's name: what is said of the file, without what is allowed."""
+    """A test's ID: the message without what is allowed."""
     return "file" if "\n" in str(value) else str(value).partition(";")[0]
 
 
@@ -94,11 +94,11 @@ def test_the_scenario_that_the_tests_break_is_valid(problems: Callable[..., list
         ),
     ],
 )
-def test_unknown_keys(problems: Callable[..., list[str]], text: str, said: str) -> None:
+def test_unknown_keys_are_named(problems: Callable[..., list[str]], text: str, said: str) -> None:
     assert problems(text) == [said]
 
 
-def test_a_misspelled_key_that_is_needed_is_two_problems(
+def test_a_misspelled_required_key_is_two_problems(
     problems: Callable[..., list[str]],
 ) -> None:
     unknown, missing = problems(split("kind: dirichlet, alfa: 3"))
@@ -167,14 +167,18 @@ def test_a_misspelled_key_that_is_needed_is_two_problems(
         ),
     ],
 )
-def test_missing_keys(problems: Callable[..., list[str]], text: str, said: list[str]) -> None:
+def test_missing_keys_are_named(
+    problems: Callable[..., list[str]], text: str, said: list[str]
+) -> None:
     assert problems(text) == said
 
 
-@pytest.mark.parametrize("check", ["accuracy", "loss", "rounds_to_accuracy"])
-def test_an_expectation_without_anything(problems: Callable[..., list[str]], check: str) -> None:
-    (said,) = problems(GOOD + f"expect:\n  {check}:\n")
-    assert said.startswith(f"f.yaml:8: expect.{check}: ")
+@pytest.mark.parametrize("name", ["accuracy", "loss", "rounds_to_accuracy"])
+def test_an_expectation_without_keys_is_named(
+    problems: Callable[..., list[str]], name: str
+) -> None:
+    (said,) = problems(GOOD + f"expect:\n  {name}:\n")
+    assert said.startswith(f"f.yaml:8: expect.{name}: ")
 
 
 # Values
@@ -227,7 +231,9 @@ def test_an_expectation_without_anything(problems: Callable[..., list[str]], che
     ],
     ids=short,
 )
-def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> None:
+def test_invalid_values_for_clients_are_named(
+    problems: Callable[..., list[str]], text: str, said: str
+) -> None:
     assert problems(text) == [f"f.yaml:4: {said}"]
 
 
@@ -300,14 +306,18 @@ def test_clients(problems: Callable[..., list[str]], text: str, said: str) -> No
     ],
     ids=short,
 )
-def test_choices(problems: Callable[..., list[str]], text: str, said: str) -> None:
+def test_unknown_choices_are_named(
+    problems: Callable[..., list[str]], text: str, said: str
+) -> None:
     assert problems(text) == [f"f.yaml:{said}"]
 
 
 @pytest.mark.parametrize(
     "keras", ["my_models", "my_models.build", "my models:build", "m:f()", "m:a.b", ":f", "m:"]
 )
-def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], keras: str) -> None:
+def test_a_keras_model_must_be_module_and_function(
+    problems: Callable[..., list[str]], keras: str
+) -> None:
     assert problems(model(f"{{keras: '{keras}'}}")) == [
         f"f.yaml:5: model.keras: got '{keras}'; must be \"module:function\", such as "
         '"my_pkg.models:build"'
@@ -452,12 +462,12 @@ def test_keras_is_no_module_and_function(problems: Callable[..., list[str]], ker
     ],
     ids=short,
 )
-def test_values(problems: Callable[..., list[str]], text: str, said: str) -> None:
+def test_invalid_values_are_named(problems: Callable[..., list[str]], text: str, said: str) -> None:
     assert problems(text) == [f"f.yaml:{said}"]
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "-a", "", "é", "a[b]", "../a", "a:b"])
-def test_names(problems: Callable[..., list[str]], name: str) -> None:
+def test_invalid_names_are_refused(problems: Callable[..., list[str]], name: str) -> None:
     assert problems(GOOD.replace("tiny", f"'{name}'")) == [
         f"f.yaml:2: name: got '{name}'; allowed: letters, digits, '-', '_' and '.', as it names "
         "files"
@@ -465,7 +475,7 @@ def test_names(problems: Callable[..., list[str]], name: str) -> None:
 
 
 @pytest.mark.parametrize("tags", ["['a-b']", "['']", "['slow', 'a b']", "['1st']"])
-def test_tags(problems: Callable[..., list[str]], tags: str) -> None:
+def test_invalid_tags_are_refused(problems: Callable[..., list[str]], tags: str) -> None:
     assert problems(GOOD + f"tags: {tags}\n") == [
         f"f.yaml:7: tags: got {tags}; allowed: letters, digits and '_', as tags become pytest "
         "markers"
@@ -479,7 +489,9 @@ def test_tags(problems: Callable[..., list[str]], tags: str) -> None:
         ("[1]", "tags.0: got 1; must be text"),
     ],
 )
-def test_tags_of_another_type(problems: Callable[..., list[str]], value: str, said: str) -> None:
+def test_tags_of_another_type_are_refused(
+    problems: Callable[..., list[str]], value: str, said: str
+) -> None:
     assert problems(GOOD + f"tags: {value}\n") == [f"f.yaml:7: {said}"]
 
 
@@ -500,5 +512,7 @@ def test_tags_of_another_type(problems: Callable[..., list[str]], value: str, sa
         ),
     ],
 )
-def test_seeds(problems: Callable[..., list[str]], value: str, said: str) -> None:
+def test_invalid_seeds_are_refused(
+    problems: Callable[..., list[str]], value: str, said: str
+) -> None:
     assert problems(GOOD + f"seeds: {value}\n") == [f"f.yaml:7: {said}"]

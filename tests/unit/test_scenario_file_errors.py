@@ -1,4 +1,4 @@
-"""What a reader is told about scenario files that cannot be read, and about many mistakes."""
+"""Messages about scenario files that cannot be read, and about many mistakes at once."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from scenario_texts import GOOD, clients, training
 
 
 @pytest.mark.parametrize("text", ["\n\n", "# hello\n# there\n", "---\n", "---\n---\n"])
-def test_an_empty_file_is_named(problems: Callable[..., list[str]], text: str) -> None:
+def test_a_file_without_documents_is_named(problems: Callable[..., list[str]], text: str) -> None:
     assert problems(text) == ["f.yaml: is empty; a scenario needs at least a name"]
 
 
-def test_an_empty_file(problems: Callable[..., list[str]]) -> None:
+def test_an_empty_file_is_named(problems: Callable[..., list[str]]) -> None:
     assert problems(f="") == ["f.yaml: is empty; a scenario needs at least a name"]
 
 
 @pytest.mark.parametrize(
     ("text", "line"), [("- schema: 1\n", 1), ("hello\n", 1), ("5\n", 1), (f"{GOOD}---\n- a\n", 8)]
 )
-def test_a_document_that_is_no_mapping(
+def test_a_document_that_is_no_mapping_is_named(
     problems: Callable[..., list[str]], text: str, line: int
 ) -> None:
     (said,) = problems(text)
@@ -43,7 +43,7 @@ def test_a_document_that_is_no_mapping(
         pytest.param(GOOD + "description: 'abc\n", 8, id="an open quote"),
     ],
 )
-def test_broken_yaml(problems: Callable[..., list[str]], text: str, line: int) -> None:
+def test_broken_yaml_is_named(problems: Callable[..., list[str]], text: str, line: int) -> None:
     (said,) = problems(text)
     assert said.startswith(f"f.yaml:{line}: not YAML: ")
 
@@ -52,18 +52,20 @@ def test_broken_yaml(problems: Callable[..., list[str]], text: str, line: int) -
     ("text", "line", "key"),
     [(GOOD + "name: other\n", 7, "name"), (clients("count: 5"), 4, "count")],
 )
-def test_one_key_twice(problems: Callable[..., list[str]], text: str, line: int, key: str) -> None:
+def test_a_duplicate_key_is_named(
+    problems: Callable[..., list[str]], text: str, line: int, key: str
+) -> None:
     (said,) = problems(text)
     assert said.startswith(f'f.yaml:{line}: not YAML: found duplicate key "{key}" with value ')
 
 
 @pytest.mark.parametrize("text", [b"schema: 1\nname: caf\xe9\n", GOOD.encode("utf-16")])
-def test_not_utf_8(problems: Callable[..., list[str]], text: bytes) -> None:
+def test_a_file_that_is_not_utf_8_is_named(problems: Callable[..., list[str]], text: bytes) -> None:
     (said,) = problems(text)
     assert said.startswith("f.yaml: is not UTF-8: ")
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as error:
         load_all([tmp_path / "gone.yaml"], tmp_path)
     assert str(error.value) == "gone.yaml: cannot be read: No such file or directory"
@@ -73,9 +75,9 @@ def test_a_missing_file(tmp_path: Path) -> None:
     "text",
     [
         pytest.param(GOOD + "---\n", id="a trailing separator"),
-        pytest.param(GOOD + "---\n# the end\n", id="and a comment"),
+        pytest.param(GOOD + "---\n# the end\n", id="a trailing separator and a comment"),
         pytest.param("---\n" + GOOD + "...\n", id="explicit ends"),
-        pytest.param(GOOD.replace("\n", "\r\n"), id="lines of Windows"),
+        pytest.param(GOOD.replace("\n", "\r\n"), id="Windows line ends"),
         pytest.param(b"\xef\xbb\xbf" + GOOD.encode(), id="byte order mark"),
         pytest.param(GOOD + "expect: {}\n", id="no expectations"),
         pytest.param(
@@ -84,7 +86,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_unusual_but_valid_files(
+def test_unusual_but_valid_files_are_read(
     problems: Callable[..., list[str]], text: Union[str, bytes]
 ) -> None:
     assert problems(text) == []
@@ -93,11 +95,13 @@ def test_unusual_but_valid_files(
 # Names in more than one place
 
 
-def test_one_name_twice_in_a_file(problems: Callable[..., list[str]]) -> None:
+def test_a_name_taken_in_the_same_file_is_refused(problems: Callable[..., list[str]]) -> None:
     assert problems(f"{GOOD}---\n{GOOD}") == ["f.yaml:9: name: got 'tiny'; taken in line 2"]
 
 
-def test_one_name_in_two_files(problems: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_a_name_taken_in_another_file_is_refused(
+    problems: Callable[..., list[str]], tmp_path: Path
+) -> None:
     (tmp_path / "pytest.ini").touch()
     for name in ("a", "b"):
         (tmp_path / f"{name}.yaml").write_text(GOOD)
@@ -109,19 +113,19 @@ def test_one_name_in_two_files(problems: Callable[..., list[str]], tmp_path: Pat
     assert problem.message.endswith("a.yaml:1")
 
 
-def test_one_name_in_two_files_is_shown_by_the_paths_of_the_other_messages(
+def test_a_name_taken_in_another_file_is_shown_with_paths_like_other_messages(
     problems: Callable[..., list[str]],
 ) -> None:
     assert problems(a=GOOD, b=GOOD) == ["b.yaml:1: name: got 'tiny'; taken in a.yaml:1"]
 
 
-def test_one_file_given_twice_is_read_once(tmp_path: Path) -> None:
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "a.yaml").write_text(GOOD)
     assert len(load_all([tmp_path, tmp_path / "a.yaml"], tmp_path)) == 1
 
 
-def test_one_file_given_by_two_paths_is_read_once(
+def test_a_file_named_by_two_paths_is_read_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pytest.ini").touch()
@@ -146,7 +150,9 @@ seeds: []
 """
 
 
-def test_all_mistakes_of_a_file_at_once_in_its_order(problems: Callable[..., list[str]]) -> None:
+def test_all_mistakes_of_a_file_are_shown_at_once_in_its_order(
+    problems: Callable[..., list[str]],
+) -> None:
     assert [p.partition(";")[0] for p in problems(MANY)] == [
         "f.yaml:1: schema: missing",
         "f.yaml:2: data.dataset: got 'digit'",
@@ -159,7 +165,7 @@ def test_all_mistakes_of_a_file_at_once_in_its_order(problems: Callable[..., lis
     ]
 
 
-def test_the_mistakes_of_all_documents(problems: Callable[..., list[str]]) -> None:
+def test_the_mistakes_of_all_documents_are_shown(problems: Callable[..., list[str]]) -> None:
     second = GOOD.replace("tiny", "second").replace("count: 4", "count: -4")
     third = GOOD.replace("tiny", "third").replace("mlp", "5")
     assert [p.partition(";")[0] for p in problems(f"{GOOD}---\n{second}---\n{third}")] == [
@@ -176,7 +182,7 @@ def test_a_duplicate_name_hides_no_other_mistake(problems: Callable[..., list[st
     ]
 
 
-def test_the_mistakes_of_all_files(problems: Callable[..., list[str]]) -> None:
+def test_the_mistakes_of_all_files_are_shown(problems: Callable[..., list[str]]) -> None:
     said = problems(
         b=GOOD.replace("count: 4", "count: 0"), a=MANY, c="- no\n", d=GOOD.replace("tiny", "d")
     )

@@ -1,4 +1,4 @@
-"""The roles of Shakespeare's plays: what is committed, its examples, the script that made it."""
+"""The roles of Shakespeare's plays: the committed file, its examples, the script that wrote it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text(ids: np.ndarray) -> str:
 
 
 def whole(examples: Examples, length: int) -> str:
-    """What examples at every character are of."""
+    """Returns the text that examples at every character are cut from."""
     rows = examples.take(np.arange(len(examples)))
     for row, label, after in zip(rows.x, rows.y, rows.x[1:]):
         np.testing.assert_array_equal([*row[1:], label], after)
@@ -42,7 +42,7 @@ def whole(examples: Examples, length: int) -> str:
     return text(rows.x[0]) + text(rows.y)
 
 
-def test_the_committed_file(committed: dict[str, Any]) -> None:
+def test_the_committed_file_has_its_roles_and_license(committed: dict[str, Any]) -> None:
     assert FILE.stat().st_size < 300_000
     assert "creativecommons.org/licenses/by/2.5" in committed["license"]
     assert "Open Knowledge Foundation" in committed["source"]
@@ -62,7 +62,7 @@ def test_the_committed_file(committed: dict[str, Any]) -> None:
     assert "The quality of mercy is not strain'd" in famous["merchant_of_venice", "PORTIA"]
 
 
-def test_its_shape_and_what_the_page_says_of_it(committed: dict[str, Any]) -> None:
+def test_the_documented_facts_are_those_of_the_data(committed: dict[str, Any]) -> None:
     found, facts = dataset(), datasets["shakespeare_roles"].spec.facts
     loaded = found.load(None)
     assert loaded.test is not None and loaded.natural is not None
@@ -82,7 +82,9 @@ def test_its_shape_and_what_the_page_says_of_it(committed: dict[str, Any]) -> No
     assert set(loaded.natural.tolist()) == set(range(146))
 
 
-def test_nothing_is_lost_and_no_example_reaches_over_the_border(committed: dict[str, Any]) -> None:
+def test_no_text_is_lost_and_no_example_is_both_training_and_test(
+    committed: dict[str, Any],
+) -> None:
     role = next(r for r in committed["roles"] if r["role"] == "FIRST WITCH")
     said = "\n".join(role["speeches"])
     loaded = dataset(length=7, step=1).load(["macbeth/first-witch"])
@@ -93,7 +95,7 @@ def test_nothing_is_lost_and_no_example_reaches_over_the_border(committed: dict[
     assert (loaded.natural == 0).all()
 
 
-def test_roles_that_were_chosen_in_their_order() -> None:
+def test_chosen_roles_are_read_in_their_order() -> None:
     chosen = ["othello/iago", "macbeth/hecate", "tempest/ceres"]
     found, every = dataset(), dataset().load(None)
     some = found.load(chosen)
@@ -108,7 +110,7 @@ def test_roles_that_were_chosen_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(("length", "step"), [(80, 80), (20, 7), (1, 1), (1000, 50)])
-def test_length_and_step(length: int, step: int) -> None:
+def test_examples_have_the_chosen_length_and_step(length: int, step: int) -> None:
     name = "othello/iago"
     every = dataset(length=length, step=1).load([name]).train
     some = dataset(length=length, step=step).load([name]).train
@@ -124,7 +126,7 @@ def test_roles_too_short_for_an_example_are_left_out() -> None:
     assert min(sizes) >= 1
 
 
-def test_pieces_are_cut_out_when_they_are_read() -> None:
+def test_examples_are_cut_out_when_they_are_read() -> None:
     loaded = dataset(step=1).load(None)
     half = loaded.train.select(np.arange(0, len(loaded.train), 2))
     assert not isinstance(half.x, np.ndarray)
@@ -132,7 +134,7 @@ def test_pieces_are_cut_out_when_they_are_read() -> None:
 
 
 @pytest.mark.parametrize("keys", [{"length": 0}, {"length": 1001}, {"step": 0}, {"step": 0.5}])
-def test_bad_keys(keys: dict[str, Any]) -> None:
+def test_invalid_keys_are_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Data.model_validate({"dataset": {"kind": "shakespeare_roles", **keys}})
 
@@ -212,7 +214,7 @@ def made(play: str, folder: Path) -> dict[str, Any]:
     return json.loads(lzma.decompress(target.read_bytes()))
 
 
-def test_the_script_puts_speeches_together(tmp_path: Path, committed: dict[str, Any]) -> None:
+def test_the_script_collects_speeches_by_role(tmp_path: Path, committed: dict[str, Any]) -> None:
     length = 250
     play = PLAY + f"\nANNA.\n{'a' * length}\n\nANNA.\n{'b' * length}\n\nONCE.\n{'c' * 600}\n"
     found = made(play, tmp_path)
@@ -221,10 +223,10 @@ def test_the_script_puts_speeches_together(tmp_path: Path, committed: dict[str, 
     assert found == {key: value for key, value in committed.items() if key != "roles"}
 
 
-def test_what_is_committed_is_a_fixed_point_of_the_script(
+def test_the_committed_file_is_a_fixed_point_of_the_script(
     committed: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Its speeches, set as in the texts, give the same again."""
+    """Its speeches, laid out like the original texts, give the same speeches again."""
     own = [role for role in committed["roles"] if role["play"] == "macbeth"]
     play = "\n\n".join(f"{r['role']}.\n{said}" for r in own for said in r["speeches"])
     assert made(play, tmp_path)["roles"] == own

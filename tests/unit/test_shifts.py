@@ -1,4 +1,4 @@
-"""Feature skew and concept shift: by client, the same in every round, and read when needed."""
+"""Feature skew and concept shift: by client, the same in every round, computed when needed."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ def test_a_client_sees_the_same_in_every_round(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nothing_else_is_changed(name: str) -> None:
-    """Neither the split, nor the common test set, nor the other part of an example."""
+def test_a_shift_changes_nothing_else(name: str) -> None:
+    """Neither the split nor the shared test set nor the other part of an example."""
     plain, shifted = made(), made(choice(name))
     np.testing.assert_array_equal(plain.test.x, shifted.test.x)
     np.testing.assert_array_equal(plain.test.y, shifted.test.y)
@@ -73,7 +73,7 @@ def test_nothing_else_is_changed(name: str) -> None:
         np.testing.assert_array_equal(getattr(one, part), getattr(two, part))
 
 
-def test_rows_without_shifts_are_in_the_order_they_ever_were() -> None:
+def test_a_shift_does_not_change_the_order_of_rows() -> None:
     data = made()
     seen = shuffled_examples(data, 2, 0, 1)
     own = shuffled_examples(made({"kind": "rotation", "angles": [0.0]}), 2, 0, 1)
@@ -89,7 +89,7 @@ def test_another_seed_gives_other_noise(name: str) -> None:
     values = np.ones((200, 2), np.float32) if of == "features" else np.zeros(200, np.int32)
     drawn = {apply(chosen, of, values, 1, 4, 10, seed).tobytes() for seed in range(10)}
     assert len(drawn) == 10
-    # Nor have two clients the same, nor a client's test examples that of the others.
+    # Two clients differ too, and so do a client's training, validation and test examples.
     drawn |= {apply(chosen, of, values, client, 4, 10, 0).tobytes() for client in range(4)}
     drawn |= {apply(chosen, of, values, 1, 4, 10, 0, part).tobytes() for part in range(3)}
     assert len(drawn) == 10 + 3 + 2
@@ -121,7 +121,7 @@ def test_the_same_shift_twice_draws_twice() -> None:
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
 
 
-def test_clients_are_turned_in_turn() -> None:
+def test_clients_are_rotated_in_turn() -> None:
     plain, turned = made(), made("rotation")
     for client in range(COUNT):
         x = plain.examples(client).x
@@ -132,7 +132,7 @@ def test_clients_are_turned_in_turn() -> None:
 
 @pytest.mark.parametrize("angle", [90.0, 180.0, 270.0, -90.0, 450.0])
 def test_interpolated_turns_meet_the_exact_ones(angle: float) -> None:
-    """A hair off a right angle, an image is a hair off the exactly turned one."""
+    """An image turned by almost a right angle is almost the exactly turned one."""
     x = np.random.default_rng(0).random((3, 9, 9, 1)).astype(np.float32)
     near: Any = rotation(x, _holder(), np.random.default_rng(0), angles=[angle + 1e-4])
     exact = rotation(x, _holder(), np.random.default_rng(0), angles=[angle])
@@ -160,7 +160,7 @@ def test_contrast_fades_from_client_to_client() -> None:
         np.testing.assert_allclose(ratio, 1 - 0.8 * client / (COUNT - 1), atol=1e-4)
 
 
-def test_clusters_have_a_permutation_each() -> None:
+def test_each_cluster_has_its_own_permutation() -> None:
     plain, swapped = made(), made({"kind": "label_permutation", "clusters": 4})
     found = []
     for client in range(COUNT):
@@ -169,7 +169,7 @@ def test_clusters_have_a_permutation_each() -> None:
         assert all(table[int(b)] == a for b, a in zip(before, after))
         assert sorted(table.values()) == list(range(10))
         found.append(tuple(table[label] for label in range(10)))
-    assert found[:4] == found[4:]  # clients 0 and 4, 1 and 5, ... are of one cluster
+    assert found[:4] == found[4:]  # clients 0 and 4, 1 and 5, ... share a cluster
     assert len(set(found)) == 4
     assert found[0] == tuple(range(10))
 
@@ -190,11 +190,11 @@ def test_a_rate_of_one_leaves_no_label_right() -> None:
     assert np.bincount(wrong, minlength=10).min() > 100  # of 144 each
 
 
-def test_figures_are_of_the_labels_that_clients_have() -> None:
+def test_figures_count_the_shifted_labels() -> None:
     data = made({"kind": "label_noise", "rate": 1.0})
     counted = np.stack([np.bincount(data.examples(c).y, minlength=10) for c in range(COUNT)])
     np.testing.assert_array_equal(data.label_counts, counted)
-    # In skewed clients, noise makes labels more alike.
+    # Noise makes the labels of skewed clients more alike.
     split = {"kind": "labels_per_client", "labels": 2}
     found = []
     for shift in ([], [{"kind": "label_noise", "rate": 0.9}]):
@@ -205,7 +205,7 @@ def test_figures_are_of_the_labels_that_clients_have() -> None:
     assert found[1] < found[0] - 0.1
 
 
-def test_a_shift_that_does_not_fit_the_data() -> None:
+def test_a_shift_that_does_not_fit_the_data_is_refused() -> None:
     x = np.zeros((3, 4), np.float32)
     with pytest.raises(DataError, match=r"rotation needs images .* float32 \(4,\)"):
         apply([shifts.parse("rotation")], "features", x, 0, 2, 10, 0)
@@ -236,8 +236,8 @@ def test_held_out_examples_of_a_client_are_shifted_too() -> None:
         np.testing.assert_array_equal(examples.y, plain.y)
 
 
-def test_all_that_a_scenario_chooses_is_found() -> None:
-    """Also in lists and inside of other choices: a cached training depends on all of it."""
+def test_all_choices_of_a_scenario_are_found() -> None:
+    """Also in lists and inside other choices: a cached training depends on all of them."""
     scenario = Scenario.model_validate(
         {
             "name": "a",

@@ -1,4 +1,4 @@
-"""The typed traits of entries: what is misspelt or of another type is refused by name."""
+"""The typed traits of entries: misspelled ones and those of another type are refused by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def traits_of(registry: Registry[Any, ..., Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("plural", list(concepts()))
-def test_a_misspelt_trait_is_refused_and_the_allowed_ones_are_named(plural: str) -> None:
+def test_a_misspelled_trait_is_refused_and_the_allowed_ones_are_named(plural: str) -> None:
     registry = concepts()[plural]
     for trait in traits_of(registry):
         with pytest.raises(TypeError) as caught:
@@ -57,7 +57,7 @@ def test_a_shift_says_what_it_changes() -> None:
 
 
 def test_every_example_is_valid() -> None:
-    """What the docs show of an entry can be used."""
+    """The examples that the docs show can be used."""
     for registry in concepts().values():
         for name in registry.names():
             if example := registry[name].spec.example:

@@ -1,4 +1,4 @@
-"""What is installed with us: its licenses, and the audit of known vulnerabilities."""
+"""What is installed with the project: licenses, and the audit of known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def audit() -> Any:
 
 
 def test_the_page_of_licenses_has_what_is_locked(licenses: Any) -> None:
-    """After a change of uv.lock: uv run --all-extras python docs/make_licenses.py."""
+    """After a change of uv.lock, run `uv run --all-extras python docs/make_licenses.py`."""
     page = licenses.rows((ROOT / "docs/licenses.md").read_text(encoding="utf-8"))
     assert {name: version for name, (version, _) in page.items()} == licenses.locked()
     assert {"tensorflow", "pyarrow", "distributed", "mlflow-skinny", "pytest"} <= set(page)
-    assert not {"ruff", "pyright", "hypothesis"} & set(page), "of development"
+    assert not {"ruff", "pyright", "hypothesis"} & set(page), "only for development"
     installed = {name: licenses.license_of(name, version) for name, (version, _) in page.items()}
     stated = {name: license_ for name, license_ in installed.items() if license_ is not None}
     assert len(stated) > 60
@@ -64,7 +64,7 @@ PACKAGES = [{"name": "a", "version": "2.0", "vulns": [FINDING]}, {"name": "b", "
         ),
     ],
 )
-def test_what_is_new_or_gone_is_a_problem(
+def test_new_and_obsolete_vulnerabilities_are_problems(
     audit: Any, accepted: dict[str, str], said: list[str]
 ) -> None:
     assert audit.judge(PACKAGES, accepted) == said
@@ -75,7 +75,7 @@ def test_a_package_that_was_not_looked_up_is_a_problem(audit: Any) -> None:
     assert audit.judge(skipped, {}) == ["audit: a was not looked up: not found"]
 
 
-def test_what_is_accepted_has_a_reason(audit: Any) -> None:
+def test_an_accepted_vulnerability_needs_a_reason(audit: Any) -> None:
     assert audit.read_accepted("# A comment.\n\nPYSEC-1  pinned by TFF\n") == {
         "PYSEC-1": "pinned by TFF"
     }
@@ -84,7 +84,7 @@ def test_what_is_accepted_has_a_reason(audit: Any) -> None:
     audit.read_accepted(audit.ACCEPTED.read_text(encoding="utf-8"))
 
 
-def test_a_database_that_cannot_be_reached_is_said_and_fails_nothing(
+def test_an_unreachable_database_is_reported_and_fails_nothing(
     audit: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("localhost", 0)) as taken:

@@ -21,7 +21,7 @@ def dataset(name: str) -> Dataset:
     ("name", "features", "each"),
     [("breast_cancer", 30, [212, 357]), ("wine", 13, [59, 71, 48])],
 )
-def test_packaged_tables(name: str, features: int, each: list[int]) -> None:
+def test_packaged_tables_are_standardized(name: str, features: int, each: list[int]) -> None:
     found = dataset(name)
     loaded = found.load(None)
     assert loaded.test is None and loaded.natural is None and list(found.natural) == []
@@ -35,7 +35,7 @@ def test_packaged_tables(name: str, features: int, each: list[int]) -> None:
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine"])
 def test_standardizing_keeps_the_published_figures_apart(name: str) -> None:
-    """Each column is a straight line of the published one, with a slope above zero."""
+    """Each column is a linear function of the published one, with a positive slope."""
     import sklearn.datasets
 
     raw: Any = getattr(sklearn.datasets, f"load_{name}")()
@@ -45,7 +45,7 @@ def test_standardizing_keeps_the_published_figures_apart(name: str) -> None:
     np.testing.assert_array_equal(dataset(name).load(None).train.y, raw.target)
 
 
-def test_malignant_tumours_are_larger() -> None:
+def test_malignant_tumors_are_larger() -> None:
     """Label 0 is malignant, and the first column the mean radius."""
     train = dataset("breast_cancer").load(None).train
     assert train.x[train.y == 0, 0].mean() > train.x[train.y == 1, 0].mean() + 1
@@ -62,7 +62,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def rows(home: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Small, but in the form of the real one; written as `fetch_covtype` writes it."""
+    """A small table in the format of the real one, written as `fetch_covtype` does."""
     rng = np.random.default_rng(0)
     measures = rng.normal(1000, 300, (40, 10)).round()
     area, soil = np.eye(4)[np.arange(40) * 3 % 4], np.eye(40)[rng.integers(40, size=40)]
@@ -73,14 +73,14 @@ def rows(home: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def write(home: Path, x: np.ndarray, y: np.ndarray) -> None:
     (home / "covertype").mkdir(parents=True, exist_ok=True)
-    # scikit-learn adds the version of Python where it is 3 by its own helper.
+    # scikit-learn's own helper adds the version of Python to the name.
     from sklearn.datasets._base import _pkl_filepath
 
     joblib.dump(x, _pkl_filepath(str(home / "covertype"), "samples"), compress=9)
     joblib.dump(y, _pkl_filepath(str(home / "covertype"), "targets"), compress=9)
 
 
-def test_covtype(rows: tuple[np.ndarray, np.ndarray]) -> None:
+def test_covtype_is_read_from_the_cache(rows: tuple[np.ndarray, np.ndarray]) -> None:
     x, y = rows
     found = dataset("covtype")
     loaded = found.load(None)
@@ -102,7 +102,7 @@ def test_the_clients_of_covtype_are_its_areas(rows: tuple[np.ndarray, np.ndarray
         assert (loaded.train.x[:, 10 + column] == 1).all()
 
 
-def test_covtype_that_was_not_fetched(home: Path) -> None:
+def test_covtype_that_was_not_fetched_says_what_to_do(home: Path) -> None:
     expected = (
         f"covtype is not in scikit-learn's cache ({home}); fetch it once while online: "
         'python -c "from sklearn.datasets import fetch_covtype as f; f()"'
@@ -117,7 +117,9 @@ def test_covtype_that_was_not_fetched(home: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["cut off", "garbage", "columns", "labels", "areas"])
-def test_covtype_that_is_damaged(how: str, rows: tuple[np.ndarray, np.ndarray], home: Path) -> None:
+def test_damaged_covtype_is_named(
+    how: str, rows: tuple[np.ndarray, np.ndarray], home: Path
+) -> None:
     x, y = rows
     if how in ("cut off", "garbage"):
         for file in (home / "covertype").iterdir():

@@ -1,4 +1,4 @@
-"""The user's functions: known by their code, not by their name."""
+"""The user's functions: identified by their code, not by their name."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def test_two_folders_with_a_module_of_the_same_name(
+def test_two_folders_may_have_a_module_of_the_same_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b"):
@@ -80,14 +80,14 @@ PACKAGE = {
 
 
 @pytest.mark.parametrize("changed", sorted(PACKAGE))
-def test_a_fingerprint_is_of_the_code_that_is_used(tmp_path: Path, changed: str) -> None:
+def test_a_fingerprint_covers_the_code_that_is_used(tmp_path: Path, changed: str) -> None:
     for name, text in PACKAGE.items():
         write(tmp_path / name, text)
     before = fingerprint("fed_p.model")
     assert before == fingerprint("fed_p.model")
     write(tmp_path / changed, PACKAGE[changed] + "\n# changed")
     assert (fingerprint("fed_p.model") == before) == (changed == "fed_p/unused.py")
-    assert not {"fed_p", "fed_helper"} & set(sys.modules), "it only reads"
+    assert not {"fed_p", "fed_helper"} & set(sys.modules), "nothing is imported"
 
 
 def test_code_that_cannot_be_read_is_left_to_the_import(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ print(len(opened))
 def test_packages_of_another_environment_are_installed_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
-    """As with system packages, or where `uv run --with` puts one environment above another."""
+    """As with system packages, or when `uv run --with` layers one environment on another."""
     write(tmp_path / "lib" / folder / "fed_package.py", "x = 1")
     write(tmp_path / "fed_uses_package.py", "import fed_package")
     monkeypatch.syspath_prepend(tmp_path)
@@ -133,7 +133,7 @@ def test_packages_of_another_environment_are_installed_too(
     assert fingerprint("fed_uses_package") != before
 
 
-def test_the_functions_of_a_section(tmp_path: Path) -> None:
+def test_the_functions_of_a_section_have_fingerprints(tmp_path: Path) -> None:
     write(tmp_path / "fed_m.py", "")
     assert fingerprints(models.parse({"keras": "fed_m:f"})) == {"fed_m:f": fingerprint("fed_m")}
     assert fingerprints(models.parse("tutorial")) == {}
@@ -165,7 +165,7 @@ def test_each_scenario_has_the_modules_of_its_own_folder(
     reference: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also where pytest has put both on `sys.path`, and where functions are called much later."""
+    """Even if pytest has put both on `sys.path`, and if functions are called much later."""
     before = dict(sys.modules)
     for folder in aa_and_bb:
         monkeypatch.syspath_prepend(folder)
@@ -182,7 +182,7 @@ def test_each_scenario_has_the_modules_of_its_own_folder(
     assert functions[0] is functions[2]
 
 
-def test_a_module_of_another_scenario_is_none_of_this_one(
+def test_modules_of_another_scenario_are_not_found(
     aa_and_bb: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aa, bb = aa_and_bb
@@ -215,12 +215,12 @@ def test_a_module_at_the_root_sees_the_helper_of_the_scenario(aa_and_bb: tuple[P
         with own_folders(folder, root):
             found.append(load("top:f")())
     assert [name for name, _ in found] == ["aa", "bb"]
-    assert found[0][1] is found[1][1], "what is the same code is imported once"
+    assert found[0][1] is found[1][1], "the same code is imported once"
 
 
 @pytest.mark.parametrize("name", ["random", "colorsys", "tabulate", "cachetools", "packaging"])
-def test_a_module_with_the_name_of_a_standard_or_installed_one(tmp_path: Path, name: str) -> None:
-    """Is that of the user where the scenario says so; for all others the name means the other."""
+def test_a_module_may_be_named_like_a_standard_or_installed_one(tmp_path: Path, name: str) -> None:
+    """The scenario gets the user's module, and all other code the standard or installed one."""
     text = f"from __future__ import annotations\nimport dataclasses, {name}\n"
     text += "@dataclasses.dataclass\nclass A:\n    x: int\n"
     write(tmp_path / f"{name}.py", text + f"def f(): return {name}.__file__, A(3).x")
@@ -235,7 +235,7 @@ def test_a_module_with_the_name_of_a_standard_or_installed_one(tmp_path: Path, n
     assert importlib.import_module(name) is other
 
 
-def test_a_package_of_an_installed_name(tmp_path: Path) -> None:
+def test_a_package_may_be_named_like_a_standard_module(tmp_path: Path) -> None:
     write(tmp_path / "types" / "__init__.py", "from .deep import f\nfrom . import deep as other")
     write(tmp_path / "types" / "deep.py", "import types\ndef f(): return types.FunctionType")
     with own_folders(tmp_path):
@@ -245,10 +245,10 @@ def test_a_package_of_an_installed_name(tmp_path: Path) -> None:
         assert fingerprint("types") != before
 
 
-def test_others_find_the_modules_of_a_scenario_while_it_runs(
+def test_other_code_finds_the_modules_of_a_scenario_while_it_runs(
     aa_and_bb: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """`pickle`, and code that imports by a computed name or belongs to a conftest.py."""
+    """Such as `pickle`, code in a conftest.py, and code that imports by a computed name."""
     kept = []
     for folder in aa_and_bb:
         write(folder / "kept.py", f"class Kept:\n    name = {folder.name!r}")
@@ -262,7 +262,7 @@ def test_others_find_the_modules_of_a_scenario_while_it_runs(
     assert not {"helper", "p", "kept"} & set(sys.modules)
 
 
-def test_modules_that_others_have_imported_are_not_imported_again(
+def test_modules_that_other_code_imported_are_not_imported_again(
     aa_and_bb: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aa, bb = aa_and_bb
@@ -282,7 +282,7 @@ def test_modules_that_others_have_imported_are_not_imported_again(
 def test_a_changed_module_is_imported_again(
     tmp_path: Path, within: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At once, also where a file keeps its size within a second, and imports in a circle."""
+    """At once, even if a file keeps its size within a second, and with circular imports."""
     write(tmp_path / "one.py", "import fed_part\ndef f(): return fed_part.VALUE")
     write(tmp_path / "two.py", "import fed_part\ndef f(): return fed_part.VALUE")
     with own_folders(tmp_path) if within else contextlib.nullcontext():
@@ -295,8 +295,8 @@ def test_a_changed_module_is_imported_again(
                 load("one:f")
 
 
-def test_equal_code_in_two_folders_is_not_the_same_code(aa_and_bb: tuple[Path, Path]) -> None:
-    """It may read a file beside it. Where the whole project is, does not matter."""
+def test_equal_code_in_two_folders_has_two_fingerprints(aa_and_bb: tuple[Path, Path]) -> None:
+    """It may read a file next to it. The place of the whole project does not matter."""
     seen = []
     for root in (aa_and_bb[0].parent, aa_and_bb[0].parent / "copy"):
         for name in ("aa", "bb"):
@@ -306,8 +306,8 @@ def test_equal_code_in_two_folders_is_not_the_same_code(aa_and_bb: tuple[Path, P
     assert seen[0] == seen[2] != seen[1] == seen[3]
 
 
-def test_scenarios_within_an_installed_package(tmp_path: Path) -> None:
-    """They may come with one: there, too, the module beside the scenario is the user's own."""
+def test_scenarios_in_an_installed_package_have_their_own_modules(tmp_path: Path) -> None:
+    """There, too, a module next to the scenario is code of the user."""
     seen = []
     for name in ("aa", "bb"):
         folder = tmp_path / "lib" / "site-packages" / "fed_suite" / "scenarios" / name
@@ -324,7 +324,7 @@ def test_scenarios_within_an_installed_package(tmp_path: Path) -> None:
     assert len(set(seen)) == 4
 
 
-def test_compiled_code_is_never_taken_for_unchanged(
+def test_compiled_code_is_never_considered_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "fed_gone.py", "def f(): return 3")
@@ -334,7 +334,7 @@ def test_compiled_code_is_never_taken_for_unchanged(
     (tmp_path / "fed_gone.py").unlink()
     assert load("fed_gone:f")() == 3
     here = [fingerprint("fed_uses"), fingerprint("fed_gone")]
-    assert here == [fingerprint("fed_uses"), fingerprint("fed_gone")], "within one process"
+    assert here == [fingerprint("fed_uses"), fingerprint("fed_gone")], "the same within a process"
     monkeypatch.setattr(user_code, "_UNREADABLE", "another process")
     assert len({readable, *here, fingerprint("fed_uses"), fingerprint("fed_gone")}) == 5
 
@@ -363,7 +363,7 @@ CONFTESTS = {
 
 
 @pytest.mark.parametrize("changed", sorted(CONFTESTS))
-def test_registered_code_is_known_by_its_files(
+def test_registered_code_is_identified_by_its_files(
     tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not by the name of its module, which may be that of another conftest.py."""
@@ -391,8 +391,10 @@ def test_registered_code_is_known_by_its_files(
 
 
 @pytest.mark.parametrize("packaged", [True, False])
-def test_what_a_conftest_imports_relatively(tmp_path: Path, packaged: bool) -> None:
-    """Without packages, too, as pytest's import mode `importlib` allows."""
+def test_relative_imports_of_a_conftest_are_in_its_fingerprint(
+    tmp_path: Path, packaged: bool
+) -> None:
+    """Also without packages, as pytest's import mode `importlib` allows."""
     file = write(tmp_path / "q/deep/conftest.py", "from ..lib import x\nfrom . import near")
     for name in ("q/lib.py", "q/deep/near.py", "q/deep/unused.py"):
         write(tmp_path / name, "x = 1")
@@ -408,7 +410,7 @@ def test_what_a_conftest_imports_relatively(tmp_path: Path, packaged: bool) -> N
         assert fingerprint_of({str(file)}) == before
 
 
-def test_code_from_no_file_is_never_taken_for_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_without_a_file_is_never_considered_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {}
     exec("def f(): return lambda: 3", names)
     for function in (names["f"], functools.partial(names["f"]), names["f"]()):
@@ -420,7 +422,7 @@ def test_code_from_no_file_is_never_taken_for_unchanged(monkeypatch: pytest.Monk
             assert fingerprint_of(files_of(function)) != here
 
 
-def test_the_line_that_is_blamed_is_the_users(
+def test_an_error_names_the_line_of_the_user(
     in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (in_tmp_path / "blamed_module.py").write_text(

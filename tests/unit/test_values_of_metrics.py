@@ -1,4 +1,4 @@
-"""What metrics give of trainings made by hand: at their edges, in the middle, and step by step."""
+"""Values of metrics on hand-made trainings: ordinary ones, edge cases, and steps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from pytest_federated.metrics.statistics import (
 from pytest_federated.results.record import Verdict
 from pytest_federated.training.history import TrainingHistory
 
-test_examples_of.__test__ = False  # type: ignore[attr-defined]  # no test, in spite of its name
+test_examples_of.__test__ = False  # type: ignore[attr-defined]  # not a test, despite its name
 
 
 def value(name: str, training: TrainingHistory, **keys: Any) -> float:
@@ -56,7 +56,7 @@ def so_far(name: str, curve: list[Optional[float]], **keys: Any) -> tuple[float,
 # Values
 
 
-def test_accuracies_are_of_evaluated_rounds() -> None:
+def test_accuracies_come_from_evaluated_rounds() -> None:
     one = history([0.2, None, 0.9, 0.5, None])
     assert value("accuracy", one) == 0.5
     assert value("best_accuracy", one) == 0.9
@@ -71,12 +71,12 @@ def test_accuracies_are_of_evaluated_rounds() -> None:
 
 
 @pytest.mark.parametrize("name", ["accuracy", "best_accuracy", "accuracy_area", "loss"])
-def test_what_was_not_evaluated_has_no_value(name: str) -> None:
+def test_a_training_without_evaluations_has_no_value(name: str) -> None:
     with pytest.raises(NoValue, match="not evaluated"):
         value(name, history([None, None]))
 
 
-def test_what_is_certain_after_some_rounds() -> None:
+def test_bounds_are_certain_after_some_rounds() -> None:
     assert so_far("best_accuracy", []) == (0.0, 1.0)
     assert so_far("best_accuracy", [0.4, None, 0.7, 0.6]) == (0.7, 1.0)
     assert so_far("accuracy_drop", []) == (0.0, 1.0)
@@ -87,7 +87,7 @@ def test_what_is_certain_after_some_rounds() -> None:
     assert so_far("rounds_to_accuracy", [0.4, None, 0.5, 0.9], target=0.5) == (3, 3)
 
 
-def test_the_target_is_reached_by_what_equals_it() -> None:
+def test_a_target_is_reached_by_an_equal_value() -> None:
     one = history([0.4, 0.5, 0.6], bytes_up=10, bytes_down=1)
     assert value("rounds_to_accuracy", one, target=0.5) == 2
     assert value("bytes_to_accuracy", one, target=0.5) == 22
@@ -109,7 +109,7 @@ def with_bytes(*up: Optional[int], down: Optional[int] = 7) -> TrainingHistory:
     return one.model_copy(update={"rounds": tuple(rounds)})
 
 
-def test_megabytes_are_those_that_are_known() -> None:
+def test_megabytes_sum_up_the_known_bytes() -> None:
     one = with_bytes(3_000_000, None, 1_000_000, 0, down=None)
     assert value("megabytes_up", one) == 4.0
     assert spec_of("megabytes_up").steps.step(one, {}) == Step(1.0)  # 0 bytes are no step
@@ -119,7 +119,7 @@ def test_megabytes_are_those_that_are_known() -> None:
         assert spec_of(name).steps.step(with_bytes(None, down=None), {}) == Step(0.0)
 
 
-def test_bytes_of_a_round() -> None:
+def test_the_bytes_of_a_round_depend_on_the_direction() -> None:
     (done,) = with_bytes(5).rounds
     assert [bytes_of(done, direction) for direction in ("up", "down", "both")] == [5, 7, 12]
     (partly,) = with_bytes(None).rounds
@@ -141,7 +141,7 @@ def test_the_first_round_is_not_timed() -> None:
         value("seconds_per_round", history([0.5]).model_copy(update={"seconds": (9.0,)}))
 
 
-def test_epsilon_is_for_a_delta_that_is_no_larger() -> None:
+def test_epsilon_holds_only_for_its_delta_or_a_larger_one() -> None:
     one = history([0.5], epsilon=2.0, delta=1e-5)
     assert value("epsilon", one) == value("epsilon", one, delta=1e-5) == 2.0
     for training in (one, history([0.5], epsilon=2.0)):
@@ -151,7 +151,7 @@ def test_epsilon_is_for_a_delta_that_is_no_larger() -> None:
         value("epsilon", history([0.5]))
 
 
-def test_gaps_are_of_final_accuracies() -> None:
+def test_gaps_are_differences_of_final_accuracies() -> None:
     one, other = history([0.1, 0.6]), history([0.9, 0.8])
     assert metrics["gap_to_centralized"].function(one, other) == pytest.approx(0.2)
     assert metrics["gap"].function(one, other, relative_to="[a=1]") == pytest.approx(0.2)
@@ -168,7 +168,7 @@ def of(*counts: int, clients: int) -> str:
     return measured_clients(trainings, [(0.5,) * count for count in counts])
 
 
-def test_how_many_clients_were_measured() -> None:
+def test_the_number_of_measured_clients_is_shown() -> None:
     assert of(812, clients=3400) == "812 of 3,400 clients"
     assert of(840, 812, 830, clients=3400) == "812 to 840 of 3,400 clients"
     assert of(1, clients=2) == "1 of 2 clients"
@@ -179,7 +179,7 @@ def test_how_many_clients_were_measured() -> None:
     assert measured_clients(some, [(0.5,), (0.5,)]) == "1 of 4 clients"
 
 
-def test_the_examples_that_clients_were_judged_on() -> None:
+def test_the_examples_of_clients_are_known_only_if_accuracies_fit() -> None:
     one = history([0.5], client_examples=(20, 4), client_accuracy=(0.55, 0.25))
     assert examples_by_client(one) == [20, 4]
     assert examples_by_client(history([0.5], client_examples=())) is None
@@ -192,11 +192,11 @@ def test_the_examples_that_clients_were_judged_on() -> None:
     assert examples_by_client(some) == [4, 20]
     below = one.model_copy(update={"client_accuracy": (0.55, 0.2)})
     assert examples_by_client(below) is None
-    # Six digits of a share: 1/3 is 0.333333.
+    # Shares have six digits: 1/3 is 0.333333.
     assert examples_by_client(history([0.5], client_examples=(3,), client_accuracy=(1 / 3,))) == [3]
 
 
-def test_the_test_examples_of_a_label() -> None:
+def test_the_test_examples_of_a_label_are_estimated_from_clients() -> None:
     counts = {"client_examples": (10, 10), "label_counts": ((5, 5, 0), (10, 0, 0))}
     one = history([0.5], test_examples=40, class_recall=(0.9, 0.8, None), **counts)
     assert [test_examples_of(one, label) for label in range(4)] == [30, 10, 20, 20]
@@ -207,7 +207,7 @@ def test_the_test_examples_of_a_label() -> None:
     assert test_examples_of(history([0.5], client_examples=(), test_examples=6), 0) == 6
 
 
-def test_the_rounds_between_evaluations() -> None:
+def test_the_largest_gap_between_evaluations_counts() -> None:
     assert rounds_between_evaluations(history([None, 0.5, None, None, 0.5, 0.5])) == 3
     assert rounds_between_evaluations(history([None, None, 0.5])) == 3
     assert rounds_between_evaluations(history([None])) == 1
@@ -216,7 +216,7 @@ def test_the_rounds_between_evaluations() -> None:
 # Measures
 
 
-def test_a_measure_is_as_its_metric_says() -> None:
+def test_a_measure_has_the_traits_of_its_metric() -> None:
     loss = Measure("loss")
     assert (loss.title, loss.sign, loss.spec.default_bound) == ("loss", -1, "at_most")
     assert (Measure("accuracy").sign, spec_of("accuracy").default_bound) == (1, "at_least")
@@ -227,7 +227,7 @@ def test_a_measure_is_as_its_metric_says() -> None:
     assert places == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 
-def test_a_measure_of_what_needs_more_than_a_training_is_nothing() -> None:
+def test_a_measure_that_needs_more_than_a_training_is_none() -> None:
     one = history([0.5, 0.6])
     assert Measure("unknown").of(one) is None
     assert Measure("gap_to_centralized").of(one) is None
@@ -237,7 +237,7 @@ def test_a_measure_of_what_needs_more_than_a_training_is_nothing() -> None:
     assert Measure("accuracy").of(one, {"else": 1}) == 0.6
 
 
-def test_keys_are_those_of_the_expectation_without_its_bounds() -> None:
+def test_keys_come_from_the_expectation_without_its_bounds() -> None:
     one = example_result()
     expect = {"rounds_to_accuracy": {"target": 0.4, "at_most": 9, "between": None}}
     settings = {**one.settings, "expect": expect}
@@ -254,7 +254,7 @@ def judged(figures: tuple[float, ...], name: str = "accuracy") -> Any:
     return example_result(accuracies=(0.5, 0.6)).model_copy(update={"verdicts": (verdict,)})
 
 
-def test_what_was_judged_counts_where_all_seeds_were() -> None:
+def test_judged_figures_count_if_all_seeds_were_judged() -> None:
     measure = expected_measure("accuracy")
     assert measure.of_seeds(judged((0.1, 0.2))) == {0: 0.1, 1: 0.2}
     assert measure.of_seeds(judged((0.1,))) == {0: 0.5, 1: 0.6}
@@ -264,7 +264,7 @@ def test_what_was_judged_counts_where_all_seeds_were() -> None:
     assert known_names() == known_names([judged((0.1, 0.2))]) == metrics.names()
 
 
-def test_results_are_compared_where_both_have_finite_figures_of_a_seed() -> None:
+def test_results_are_compared_if_both_have_finite_figures() -> None:
     measure = Measure("accuracy")
     one, two = example_result(accuracies=(0.5, 0.6)), example_result(accuracies=(0.7, 0.9))
     found = measure.compare(one, two)
@@ -275,13 +275,13 @@ def test_results_are_compared_where_both_have_finite_figures_of_a_seed() -> None
     assert measure.compare(example_result(accuracies=(0.7, math.nan)), two) is None
     even = [example_result(accuracies=(a, a)) for a in (0.5, 0.6)]
     found = measure.compare(even[0], even[1])
-    # No more certain than one of 1,000 test examples.
+    # No more certain than one test example of 1,000.
     assert found and found.low is not None and found.high is not None and found.high > found.low
     found = measure.compare(even[0], even[0])
-    assert found and found.low == found.high == 0  # but what is equal is equal
+    assert found and found.low == found.high == 0  # but equal is equal
 
 
-def test_the_coarsest_step_of_several_trainings() -> None:
+def test_the_coarsest_step_of_several_trainings_counts() -> None:
     trainings = [history([0.5], test_examples=n) for n in (100, 10, 50)]
     assert coarsest(spec_of("accuracy"), trainings) == Step(0.1, 10)
     assert coarsest(spec_of("accuracy"), []) == Step(0.0, None)
@@ -292,12 +292,12 @@ def test_the_coarsest_step_of_several_trainings() -> None:
 # Scales and statistics
 
 
-def test_the_standard_error_of_a_share() -> None:
+def test_the_standard_error_of_a_share_is_binomial() -> None:
     share, difference = (SCALES[name].standard_error for name in ("share", "difference"))
     assert share and difference
     assert share(0.5, 100) == pytest.approx(0.05)
     assert share(0.9, 100) == pytest.approx(0.03)
-    for none_or_all in (0.0, 1.0):  # as if one of them were otherwise
+    for none_or_all in (0.0, 1.0):  # as if one example were the other way
         assert share(none_or_all, 100) == pytest.approx(math.sqrt(0.01 * 0.99 / 100))
     assert difference(0.3, 200) == pytest.approx(0.05)
 
@@ -314,7 +314,7 @@ def test_the_standard_error_of_a_share() -> None:
         ("number", [-1e9, 1e9], [math.inf, math.nan], -math.inf, math.inf),
     ],
 )
-def test_the_thresholds_of_a_scale(
+def test_a_scale_limits_its_thresholds(
     name: ScaleName, allowed: list[float], refused: list[float], low: float, high: float
 ) -> None:
     scale = SCALES[name]
@@ -330,8 +330,8 @@ def test_a_step_is_shown_in_words() -> None:
     assert [constant(size).text for size in (1, 2, 0.5)] == ["one", "2", "0.5"]
 
 
-def test_the_step_of_a_tenth_of_the_clients() -> None:
-    """Of ten clients that is one, of eleven two: the larger one's example, shared by two."""
+def test_the_step_of_the_worst_tenth_depends_on_its_clients() -> None:
+    """A tenth of ten clients is one, of eleven two: then one example counts half."""
     step = spec_of("worst_tenth_accuracy").steps.step
     sizes = (4, 8, *[2] * 9)
     accuracies = (0.25, 0.125, *[1.0] * 9)
@@ -341,20 +341,20 @@ def test_the_step_of_a_tenth_of_the_clients() -> None:
     assert step(ten, {}) == Step(1 / 8, 8)
 
 
-def test_the_step_of_an_area() -> None:
+def test_the_step_of_an_area_depends_on_its_rounds() -> None:
     step = spec_of("accuracy_area").steps.step
     assert step(history([0.5]), {}) == step(history([0.5, 0.6]), {}) == Step(0.1, 10)
     assert step(history([0.5, 0.6, 0.7]), {}) == Step(0.05, 10)
     assert spec_of("accuracy").steps.step(history([0.5], test_examples=1), {}) == Step(1.0, 1)
 
 
-def test_personalized_accuracy_is_that_after_fine_tuning() -> None:
+def test_personalized_accuracy_is_measured_after_fine_tuning() -> None:
     one = history([0.5], client_accuracy=(0.1, 0.2), personalized_accuracy=(0.5, 0.7))
     assert value("personalized_accuracy", one) == pytest.approx(0.6)
     assert value("client_accuracy", one) == pytest.approx(0.15)
 
 
-def test_a_measure_has_the_keys_of_its_expectation_where_it_is_asked_to() -> None:
+def test_an_expected_measure_has_the_keys_of_its_expectation() -> None:
     one = example_result()
     settings = {**one.settings, "expect": {"client_accuracy": {"personalized": True}}}
     one = one.model_copy(update={"settings": settings})
@@ -362,27 +362,27 @@ def test_a_measure_has_the_keys_of_its_expectation_where_it_is_asked_to() -> Non
     assert Measure("client_accuracy").keys(one) == {}
 
 
-def test_the_bound_of_what_is_neither_better_nor_worse() -> None:
+def test_a_metric_without_direction_has_an_upper_bound() -> None:
     assert spec_of("dropped_clients").default_bound == "at_most"
 
 
-def test_a_resolution_is_a_width_of_which_the_variance_is_a_twelfth() -> None:
+def test_a_resolution_adds_the_variance_of_a_uniform_distribution() -> None:
     found = welch([0.5, 0.5], [0.6, 0.6], resolution=0.1)
     error = math.sqrt(2 * 0.1**2 / 12 / 2)
     half = found.high - found.difference
     assert half == pytest.approx(4.30265 * error, rel=1e-4)  # Student's t, two degrees of freedom
 
 
-def test_which_scales_are_bounded() -> None:
+def test_only_shares_and_differences_are_bounded() -> None:
     assert {name for name, scale in SCALES.items() if scale.is_bounded} == {"share", "difference"}
 
 
-def comparison(**given: float) -> Comparison:
+def comparison(**changes: float) -> Comparison:
     fields = {"difference": 0.0, "low": -1.0, "high": 1.0, "p_lower": 0.5, "p_higher": 0.5}
-    return Comparison(**{**fields, "degrees": 2.0, "error": 0.5, **given})
+    return Comparison(**{**fields, "degrees": 2.0, "error": 0.5, **changes})
 
 
-def test_a_difference_is_beyond_noise_where_its_interval_leaves_out_zero() -> None:
+def test_a_difference_is_beyond_noise_if_its_interval_excludes_zero() -> None:
     assert not comparison().is_beyond_noise
     assert not comparison(low=0.0).is_beyond_noise and not comparison(high=0.0).is_beyond_noise
     assert comparison(low=0.1).is_beyond_noise and comparison(high=-0.1).is_beyond_noise
@@ -391,19 +391,19 @@ def test_a_difference_is_beyond_noise_where_its_interval_leaves_out_zero() -> No
     assert comparison(p_lower=0.6, p_higher=0.7).p == 1.0
 
 
-def test_a_mean_and_a_deviation_of_too_little_are_none() -> None:
+def test_too_few_figures_have_no_mean_or_deviation() -> None:
     assert mean_of([]) is None and mean_of([1.0, 2.0]) == 1.5
     assert deviation_of([1.0]) is None and deviation_of([1.0, math.nan]) is None
     assert deviation_of([1.0, 2.0]) == pytest.approx(math.sqrt(0.5))
 
 
-def test_how_many_seeds_decide() -> None:
+def test_the_number_of_seeds_that_decide_is_estimated() -> None:
     assert seeds_to_decide(summarize([0.5]), 0.4) is None
     assert seeds_to_decide(summarize([0.5, 0.5]), 0.5) == 0
     assert seeds_to_decide(summarize([0.4, 0.6]), 0.5) is None
     assert seeds_to_decide(summarize([0.49, 0.51]), 0.2) == 0
-    # Student's t for 5 and 6 figures is 2.776 and 2.571 at 97.5 %, 2.132 and 2.015 at 95 %: with
-    # both, 0.0310 and 0.0265 from the mean.
+    # Student's t for 5 and 6 figures is 2.776 and 2.571 at 97.5 %, 2.132 and 2.015 at 95 %:
+    # together 0.0310 and 0.0265 from the mean.
     assert seeds_to_decide(summarize([0.49, 0.51]), 0.47) == 4
     assert seeds_to_decide(summarize([0.49, 0.51]), 0.53) == 4
 
@@ -417,7 +417,7 @@ def test_both_samples_need_a_spread() -> None:
             paired(one, two)
 
 
-def test_no_spread_at_all_is_certain() -> None:
+def test_figures_without_spread_are_certain() -> None:
     for first, second, expected in (
         ([0.5, 0.5], [0.6, 0.6, 0.6], (0.1, 1.0, 0.0, 3.0)),
         ([0.6, 0.6], [0.5, 0.5, 0.5], (-0.1, 0.0, 1.0, 3.0)),

@@ -18,8 +18,9 @@ from pytest_federated.data.datasets.dataset import (
     Examples,
     TaskKind,
     classes_of,
+    described,
 )
-from pytest_federated.data.datasets.validity import described, load_valid
+from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
 from pytest_federated.data.population import Population
 from pytest_federated.data.schema import Data, Partition
@@ -47,6 +48,7 @@ class FederatedData:
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
         task: what the labels are.
+        label_names: what the labels are called, in order; empty where they are called 0, 1, ...
 
     """
 
@@ -62,6 +64,7 @@ class FederatedData:
     seed: int = 0
     unused: int = 0
     task: TaskKind = "label"
+    label_names: tuple[str, ...] = ()
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -205,6 +208,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         seed=seed,
         unused=unused,
         task=dataset.task,
+        label_names=tuple(dataset.label_names),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Union
 
 from pydantic import Field
 
@@ -118,7 +118,12 @@ def personalized_accuracy(history: TrainingHistory) -> float:
     resolution=LABEL_EXAMPLE,
 )
 def class_recall(
-    history: TrainingHistory, *, label: Optional[Annotated[int, Field(ge=0)]] = None
+    history: TrainingHistory,
+    *,
+    label: Annotated[
+        Optional[Union[Annotated[int, Field(ge=0)], Annotated[str, Field(min_length=1)]]],
+        Field(description="Its name in the data; the worst label if not given."),
+    ] = None,
 ) -> float:
     """Share of the test examples of a label that are classified correctly.
 
@@ -129,9 +134,13 @@ def class_recall(
         raise NoValue("recall not measured")
     if label is None:
         return min(known.values())
-    if label not in known:
+    position = history.label_at(label)
+    if position is None:
+        names = [history.label_name(n) for n in range(len(history.class_recall))]
+        raise NoValue(f"no label {label!r} among {', '.join(names)}")
+    if position not in known:
         raise NoValue(f"label {label} not in the test set")
-    return known[label]
+    return known[position]
 
 
 def _of_clients(history: TrainingHistory, personalized: bool) -> tuple[float, ...]:

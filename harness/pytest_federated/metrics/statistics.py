@@ -69,6 +69,11 @@ class Comparison:
     degrees: float
     error: float
 
+    def within(self, greatest: float) -> Comparison:
+        """The same with its interval cut to the differences that there can be."""
+        low, high = max(self.low, -greatest), min(self.high, greatest)
+        return replace(self, low=low, high=high)
+
     @property
     def p(self) -> float:
         """Two-sided: the chance of a difference as large as this in either direction."""
@@ -104,6 +109,35 @@ def t_chance(value: float, degrees: float) -> float:
     from scipy.special import stdtr  # pyright: ignore[reportMissingTypeStubs]
 
     return float(stdtr(degrees, value))
+
+
+def f_quantile(share: float, above: float, below: float) -> float:
+    """The value below which an F distribution with these degrees of freedom is with this chance."""
+    from scipy.special import fdtri  # pyright: ignore[reportMissingTypeStubs]
+
+    return float(fdtri(above, below, share))
+
+
+def normal_chance(value: float) -> float:
+    """The chance that a standard normal distribution is `value` or less."""
+    return math.erfc(-value / math.sqrt(2)) / 2
+
+
+def count_chance(most: int, trials: int, seen: int, seen_in: int) -> float:
+    """The chance of at most so many events in further trials, after `seen` in `seen_in` trials.
+
+    That is the beta-binomial distribution, where all rates were as likely before (T. Bayes, Phil.
+    Trans. 53, 1763).
+    """
+
+    def log_beta(a: float, b: float) -> float:
+        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+    a, b = seen + 1, seen_in - seen + 1
+    return math.fsum(
+        math.comb(trials, n) * math.exp(log_beta(a + n, b + trials - n) - log_beta(a, b))
+        for n in range(most + 1)
+    )
 
 
 def summarize(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summary:

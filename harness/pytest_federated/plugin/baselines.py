@@ -64,7 +64,7 @@ class Settled(NamedTuple):
     Attributes:
         result: the result with the verdicts on the baseline, and failed if one of them says so.
         kind: same, better, worse, undecided, stale, missing, new, incomplete, not compared,
-            written, as before or kept; empty where baselines are ignored.
+            written, unchanged or kept; empty where baselines are ignored.
         details: more about the kind; may be empty.
 
     """
@@ -107,7 +107,7 @@ def settle(config: pytest.Config, result: Result, beside: Path, rerun: Rerun) ->
     if baseline.id != result.id:
         raise FederatedError(
             f"{short_name(path)}: baseline of {baseline.id!r}, not of {result.id!r}; "
-            "--fed-baseline=update writes it anew"
+            "--fed-baseline=update rewrites it"
         )
     if keys := changed(_normal(baseline), trained_settings(result.settings)):
         return _stale(result, baseline, "of another scenario", keys)
@@ -185,7 +185,7 @@ def _update(result: Result, path: Path, rerun: Rerun) -> Settled:
         return Settled(result, "kept", f"with more seeds, {of_all.reason}")
     baseline = baseline_of(of_all, without=timed(), keys=keys_of(of_all))
     is_new = write_baseline(baseline, path)
-    return Settled(result, "written" if is_new else "as before")
+    return Settled(result, "written" if is_new else "unchanged")
 
 
 def _missing(result: Result, path: Path, is_strict: bool) -> Settled:
@@ -280,7 +280,7 @@ def _undecided_text(compared: Compared) -> str:
 
 def _stale(result: Result, baseline: Baseline, why: str, what: list[str]) -> Settled:
     listed = "; ".join(what)
-    failed = _failed(result, f"{why}: {listed}; --fed-baseline=update makes it anew")
+    failed = _failed(result, f"{why}: {listed}; --fed-baseline=update rewrites it")
     now = figures_of(result, without=timed())
     pairs = [
         f"{name} {figure(fmean(before))} -> {figure(fmean(now[name]))}"
@@ -293,8 +293,8 @@ def _stale(result: Result, baseline: Baseline, why: str, what: list[str]) -> Set
 def _way_out(baseline: Baseline) -> str:
     """Returns what to do where no seed is in common."""
     if len(baseline.seeds) > 1:
-        return "--fed-seeds=2 runs another, --fed-baseline=update makes the baseline anew"
-    return "--fed-baseline=update makes the baseline anew"
+        return "--fed-seeds=2 runs another, --fed-baseline=update rewrites the baseline"
+    return "--fed-baseline=update rewrites the baseline"
 
 
 def _failed(result: Result, why: str) -> Result:

@@ -228,14 +228,16 @@ class FederatedSession:
         return result.model_copy(update={"status": "errored", "reason": _DIED})
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        """Shows the metrics behind PASSED, with -v."""
+        """Shows the metrics behind PASSED or, where nothing was judged, REPORTED; with -v."""
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
         from pytest_federated.report.tables.summary import headline
         from pytest_federated.results.record import Result
 
-        return "passed", ".", f"PASSED {headline(Result.model_validate(encoded))}"
+        result = Result.model_validate(encoded)
+        word = "REPORTED" if result.status == "reported" else "PASSED"
+        return "passed", ".", f"{word} {headline(result)}"
 
     @property
     def _report_folder(self) -> Optional[Path]:
@@ -336,7 +338,7 @@ class FederatedSession:
                 )
 
     def _baseline_lines(self) -> list[str]:
-        """Returns how many baselines came out how, and a line for each that is not as before."""
+        """Returns how many baselines came out how, and a line for each that changed."""
         if not self._baselines:
             return []
         from pytest_federated.plugin.against import against
@@ -345,7 +347,7 @@ class FederatedSession:
         shown = [
             f"  {line}"
             for line in self._baselines
-            if not line.startswith(("written: ", "as before: ", "same: ")) or line.count(": ") > 1
+            if not line.startswith(("written: ", "unchanged: ", "same: ")) or line.count(": ") > 1
         ]
         total = sum(counts[kind] for kind in ("same", "better", "worse", "undecided", "incomplete"))
         of_all = (

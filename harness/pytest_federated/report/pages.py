@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_federated.core.files import write_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.report.markup import anchors, escape, paragraph, quoted, table
 from pytest_federated.report.plots.plot import draw_overviews, draw_scenario, plot_kinds
 from pytest_federated.report.plots.style import Picture
@@ -20,7 +21,6 @@ from pytest_federated.results.store import (
     FOLDER,
     file_name,
     is_recorded,
-    natural,
     with_earlier_figures,
     write_result,
 )
@@ -214,7 +214,7 @@ def _symbols(text: str) -> str:
 def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
-    several = len(result.histories) > 1
+    several = len(result.whole) > 1
     about = "Mean over seeds" + (", accuracy ± half of its 95 % interval" if several else "")
     summary = f"<details>\n<summary>All rounds. {about}.</summary>"
     return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])

@@ -89,7 +89,7 @@ def runtime(
 ) -> Union[Runtime, RemoteRuntime]:
     """Returns the runtime of this process: on the remote `workers`, or a local one without any.
 
-    It is created by the first call, and anew when `workers`, or `tls`, their key file, change.
+    It is created by the first call, and again when `workers`, or `tls`, their key file, change.
     `threads` counts when a local one is created.
 
     Raises:
@@ -112,7 +112,7 @@ def runtime(
 
 
 def shutdown() -> None:
-    """Ends this process's worker, or leaves the remote ones; a later `runtime()` starts anew."""
+    """Ends this process's worker, or leaves the remote ones; a later `runtime()` starts again."""
     global _runtime
     ended, _runtime = _runtime, None  # first, so that an interrupt leaves no stopped one behind
     if ended is not None:

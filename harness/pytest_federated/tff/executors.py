@@ -26,7 +26,7 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
 
     It keeps an executor for each number of clients. To bound the worker's memory, new ones take the
     place of those that were sent many computations. `connect` is called before each computation:
-    it may raise, and if it returns another channel than before, all executors are created anew.
+    it may raise, and if it returns another channel than before, all executors are created again.
     """
 
     class Executor(tff.framework.RemoteExecutor):

@@ -81,7 +81,7 @@ def import_tff() -> Any:
             if _is_cut_off:
                 raise RuntimeUnavailable(
                     "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
-                    "cannot be done twice: start it anew"
+                    "cannot be done twice: restart it"
                 ) from error
             line = str(error).partition("\n")[0]
             raise RuntimeUnavailable(

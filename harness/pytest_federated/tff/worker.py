@@ -84,7 +84,7 @@ class LocalWorker:
         host, connected = port.admit(), threading.Event()
 
         def follow(state: grpc.ChannelConnectivity) -> None:
-            """Shuts the port while we are connected; a connection that broke is made anew."""
+            """Shuts the port while we are connected; a broken connection is made again."""
             with contextlib.suppress(OSError):  # it was closed meanwhile
                 if state is grpc.ChannelConnectivity.READY:
                     port.shut()

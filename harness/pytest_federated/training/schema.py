@@ -81,13 +81,18 @@ class Training(Section):
 
     @model_validator(mode="after")
     def _weighs_where_it_counts(self) -> Training:
+        """Has the weighting be uniform where the aggregator counts every client the same."""
         aggregator = aggregators.entry(self.aggregator)
         asked = self.algorithm.model_fields_set
         weighting = getattr(self.algorithm, "weighting", "uniform")
-        if aggregator.spec.unweighted and "weighting" in asked and weighting != "uniform":
+        if not aggregator.spec.unweighted or weighting == "uniform":
+            return self
+        if "weighting" in asked:
             raise problem(
                 "aggregator",
                 f"got {aggregator.name}; it counts every client the same: leave the algorithm's "
                 f"weighting ({weighting}) out, or say uniform",
             )
+        effective = self.algorithm.model_copy(update={"weighting": "uniform"})
+        object.__setattr__(self, "algorithm", effective)  # what is not asked for, before it is read
         return self

@@ -1,9 +1,9 @@
-"""How the clients of flwr-datasets and FedLab come out: label entropies and sizes.
+"""Label entropies and sizes of the clients of flwr-datasets and FedLab.
 
 Both are in the dependency group `partitioners`. ``uv run --group partitioners python
-tests/helpers/comparison/other_libraries.py`` writes ``clients.json`` beside itself, with which
-tests/unit/test_comparison.py compares our splits where the group is not installed. 10 clients, 10
-labels of 200 examples, 40 seeds.
+tests/helpers/comparison/other_libraries.py`` writes ``clients.json`` next to itself;
+tests/unit/test_comparison.py compares our splits with it where the group is not installed. There
+are 10 clients, 10 labels of 200 examples, and 40 seeds.
 """
 
 import importlib.util
@@ -20,11 +20,11 @@ from flwr_datasets import partitioner as flwr
 
 CLIENTS, LABELS, EACH, SEEDS = 10, 10, 200, 40
 TARGETS = np.repeat(np.arange(LABELS), EACH)
-# Half of the examples: where labels run out, both draw again until they hit one that is left,
-# which takes the longer the less a client is to have of it, or for ever.
+# Half of the examples: when labels run out, both libraries draw again until they hit one that is
+# left, which can take very long, or forever.
 EVEN = [LABELS * EACH // CLIENTS // 2] * CLIENTS
 
-# FedLab's package imports PyTorch; this one file of it does not.
+# FedLab's package imports PyTorch, but this file of it does not.
 _FILE = distribution("fedlab").locate_file("fedlab/utils/dataset/functional.py")
 _SPEC: Any = importlib.util.spec_from_file_location("fedlab_functional", str(_FILE))
 fedlab = importlib.util.module_from_spec(_SPEC)
@@ -32,7 +32,7 @@ _SPEC.loader.exec_module(fedlab)
 
 
 def property_of(rng):
-    """A continuous property that has something to do with the label."""
+    """Returns a continuous property that is correlated with the label."""
     return 0.5 * TARGETS + rng.standard_normal(len(TARGETS))
 
 
@@ -61,7 +61,7 @@ def of_fedlab(split_of):
 
 
 def fedlab_inner_dirichlet():
-    """As FedLab means it: its positions are those in targets that it had shuffled before."""
+    """Returns the parts that FedLab intends: its positions are those in shuffled targets."""
     before = np.random.get_state()
     order = np.random.permutation(len(TARGETS))
     np.random.set_state(before)
@@ -133,7 +133,7 @@ def entropy(labels):
 
 
 def clients(name):
-    """Label entropies and sizes of the clients of all seeds, sorted."""
+    """Returns sorted label entropies and sizes of the clients of all seeds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         all_of_them = [labels for seed in range(SEEDS) for labels in CASES[name](seed)]
@@ -151,7 +151,7 @@ def main():
         print(name, flush=True)
     versions = {name: version(name) for name in ("fedlab", "flwr-datasets", "numpy")}
     text = json.dumps({"versions": versions, "clients": found}, indent=1)
-    # One line for each list, which is what a reader of a diff can bear.
+    # One line for each list keeps diffs readable.
     lines = re.sub(r"(?<=[\d\[]),?\n\s+(?=[\d\]])", lambda m: "," if "," in m[0] else "", text)
     Path(__file__).with_name("clients.json").write_text(lines + "\n")
 

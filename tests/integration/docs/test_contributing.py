@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md are entries that can be registered, chosen and trained with."""
+"""The examples in CONTRIBUTING.md are entries that can be registered, chosen and trained with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 class Example(NamedTuple):
     file: str  # where it would be
     code: str
-    keys: dict[str, Any]  # what a scenario file says to choose it
+    keys: dict[str, Any]  # the keys of a scenario file that choose it
 
 
 EXAMPLES = [
@@ -34,7 +34,7 @@ EXAMPLES = [
 
 
 def merged(one: Any, other: Any) -> Any:
-    """The keys of both, section by section; where both choose an entry, the choice of `other`."""
+    """Merges the keys of both by section; if both choose an entry, `other` wins."""
     if not isinstance(one, dict) or not isinstance(other, dict) or "kind" in other:
         return other
     return {**one, **{k: merged(one[k], v) if k in one else v for k, v in other.items()}}
@@ -55,7 +55,7 @@ def scenario(*keys: dict[str, Any]) -> Scenario:
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
-    """All examples, imported as modules; what each concept has more than before."""
+    """Imports all examples as modules; returns the new entries of each concept."""
     before = {concept: set(registry.names()) for concept, registry in concepts().items()}
     for registry in concepts().values():
         monkeypatch.setattr(registry, "_entries", registry.entries())
@@ -65,7 +65,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         exec(compile(example.code, module.__file__, "exec"), module.__dict__)
     new = {c: set(registry.names()) - before[c] for c, registry in concepts().items()}
-    new["expectations"] -= new["metrics"]  # of each metric bounds can be expected
+    new["expectations"] -= new["metrics"]  # every metric is also an expectation
     yield new
 
 
@@ -85,9 +85,9 @@ def test_an_example_can_be_chosen(registered: dict[str, set[str]], example: Exam
 
 
 def test_the_examples_train(worker: None, registered: dict[str, set[str]]) -> None:
-    """In two runs, as an algorithm can be chosen once."""
+    """In two runs, as a scenario has one algorithm."""
     schedule = next(e for e in EXAMPLES if "schedule" in str(e.keys))
-    # The split goes without a size, and the attackers' change of zero with the weighted mean.
+    # The split allows no size, and attackers who send zeros need the weighted mean.
     names = {"in_turn", "plain_mean", "damped"}
     one = [e.keys for e in EXAMPLES if Path(e.file).stem not in names and e is not schedule]
     other = [e.keys for e in EXAMPLES if Path(e.file).stem in names]

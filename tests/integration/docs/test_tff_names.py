@@ -1,4 +1,4 @@
-"""docs/tff_names.py, from which docs/algorithms.md is made, has all that the installed TFF has."""
+"""docs/tff_names.py, a source of docs/algorithms.md, has all names of the installed TFF."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = runpy.run_path(str(ROOT / "docs/tff_names.py"))["NAMES"]
 CODE = "".join(f.read_text(encoding="utf-8") for f in (ROOT / "harness").rglob("*.py"))
 
 
-def test_all_packages_for_learning_are_there(tff: Any) -> None:
+def test_all_packages_for_learning_are_listed(tff: Any) -> None:
     inside = {
         f"tff.learning.{name}"
         for name, value in vars(tff.learning).items()
@@ -46,20 +46,20 @@ def test_each_public_name_is_reached_or_has_a_reason(tff: Any, package: str) -> 
         if reached and "my_" not in reached and not why
     ],
 )
-def test_what_a_key_reaches_is_in_its_code(name: str, reached: str) -> None:
+def test_a_name_that_a_key_reaches_is_in_our_code(name: str, reached: str) -> None:
     assert name in CODE, reached
 
 
 @pytest.mark.parametrize(
     "reached", sorted({reached for names in NAMES.values() for reached, _ in names.values()} - {""})
 )
-def test_what_reaches_it_is_valid_in_a_scenario_file(reached: str) -> None:
-    said = yaml.safe_load(reached)
+def test_keys_that_reach_a_name_are_valid_in_a_scenario_file(reached: str) -> None:
+    keys = yaml.safe_load(reached)
     scenario = {
         "name": "a",
-        "data": {"dataset": "digits", "holdout": "per_client", **said.get("data", {})},
+        "data": {"dataset": "digits", "holdout": "per_client", **keys.get("data", {})},
         "clients": {"count": 4},
-        "model": said.get("model", None if "kmeans" in reached else "mlp"),
-        "training": {"rounds": 1, **said.get("training", {})},
+        "model": keys.get("model", None if "kmeans" in reached else "mlp"),
+        "training": {"rounds": 1, **keys.get("training", {})},
     }
     Scenario.model_validate(scenario)

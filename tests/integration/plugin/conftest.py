@@ -1,4 +1,4 @@
-"""What the tests of the plugin share."""
+"""Fixtures that the tests of the plugin share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from made_trainings import SCENARIO, FakeTrainings
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> FakeTrainings:
-    """One scenario in scenarios/made.yaml, and what its trainings give."""
+    """One scenario in scenarios/made.yaml, with made-up trainings."""
     trainings = FakeTrainings()
     monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", trainings.train)
     folder = pytester.path / "scenarios"

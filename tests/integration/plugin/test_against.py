@@ -1,4 +1,4 @@
-"""``--fed-against``: pairs of runs, with the code of a revision and with that of the working tree.
+"""``--fed-against``: pairs of runs with the code of a revision and of the working tree.
 
 The trainings are made up by the projects' own conftest.py, so that no test needs TensorFlow.
 """
@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import pytest_federated.running.pipeline as pipeline
 
 SCENARIO = """\
 schema: 1
@@ -22,7 +23,7 @@ training: {{rounds: 3}}
 seeds: [0, 1, 2]
 """
 
-# The code of the project, which has a training's accuracy: that of its seed, and what it adds.
+# The code of the project: an accuracy that depends on the seed, plus what `code` adds.
 CONFTEST = """\
 import os
 from pathlib import Path
@@ -47,10 +48,10 @@ pipeline.train_seed = train
 
 
 class Project:
-    """A git repository with a scenario, whose committed code trains as well as `train` says."""
+    """A git repository with a scenario, and code that makes up its trainings."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
-        self._pytester = pytester
+        self.pytester = pytester
         self.log = Path(tempfile.mkdtemp()) / "trained"
         pytester.makeini("[pytest]\n")
         self.scenario("made")
@@ -64,30 +65,35 @@ class Project:
 
     def _git(self, *arguments: str) -> None:
         who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-        subprocess.run(["git", *who, *arguments], cwd=self._pytester.path, check=True)
+        subprocess.run(["git", *who, *arguments], cwd=self.pytester.path, check=True)
 
     def scenario(self, name: str) -> None:
-        file = self._pytester.path / f"scenarios/{name}.yaml"
+        file = self.pytester.path / f"scenarios/{name}.yaml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(SCENARIO.format(name=name))
 
     def code(self, added: str) -> None:
-        """Has the working tree's code add this to each accuracy."""
+        """Lets the code of the working tree add this to each accuracy."""
         text = CONFTEST.format(code=added, log=str(self.log))
-        (self._pytester.path / "conftest.py").write_text(text)
+        (self.pytester.path / "conftest.py").write_text(text)
 
     def trained(self) -> list[int]:
-        """The seeds that were trained since this was last asked."""
+        """Returns the seeds that were trained since the last call."""
         seeds = [int(line) for line in self.log.read_text().split()] if self.log.exists() else []
         self.log.unlink(missing_ok=True)
         return seeds
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        return self._pytester.runpytest_subprocess("scenarios", "--fed-against=main", *arguments)
+        return self.pytester.runpytest_subprocess("scenarios", "--fed-against=main", *arguments)
+
+    def run_here(self, *arguments: str) -> pytest.RunResult:
+        """Runs in this process, which is quicker, where nothing is trained."""
+        return self.pytester.runpytest_inprocess("scenarios", "--fed-against=main", *arguments)
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(pipeline, "train_seed", pipeline.train_seed)  # a conftest.py replaces it
     return Project(pytester)
 
 
@@ -95,7 +101,7 @@ def project(pytester: pytest.Pytester) -> Project:
 def test_a_change_of_code_that_is_worse_fails(
     pytester: pytest.Pytester, project: Project, processes: list[str]
 ) -> None:
-    """No baseline is kept, and none is written; a second look takes ten seeds on both sides."""
+    """No baseline is needed or written; a second look takes ten seeds on both sides."""
     project.code("-0.1")
     result = project.run("--fed-no-cache", *processes)
     result.assert_outcomes(failed=1)
@@ -120,23 +126,29 @@ def test_a_change_of_code_that_is_worse_fails(
         pytest.param("seed % 2 / 50", "undecided", marks=pytest.mark.slow),
     ],
 )
-def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: str) -> None:
+def test_a_change_that_is_not_worse_passes(
+    project: Project, added: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The summary of the job is written once, by this session and not by the revision's."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     project.code(added)
     result = project.run("--fed-no-cache")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([f"against main (*): 1 {kind}"])
+    assert summary.read_text().count("# ") == 1
 
 
 @pytest.mark.slow
-def test_what_both_sides_share_is_trained_once(project: Project) -> None:
-    """The code is the same, so the cache has the trainings by their key."""
+def test_trainings_that_both_sides_share_run_once(project: Project) -> None:
+    """The code is the same, so the cache has the trainings."""
     project.run().assert_outcomes(passed=1)
     assert project.trained() == [0, 1, 2]
 
 
 @pytest.mark.slow
 def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> None:
-    """The files of the working tree rule, and the old code does not know what this one names."""
+    """Files come from the working tree, and the old code does not know what this one names."""
     project.scenario("added")
     project.code("0 if scenario.name == 'made' else 1 / 0")
     project.commit()
@@ -150,24 +162,24 @@ def test_a_scenario_that_the_revision_cannot_run_is_new(project: Project) -> Non
 def test_a_target_that_the_revision_does_not_reach_is_not_compared(
     pytester: pytest.Pytester, project: Project
 ) -> None:
-    """It is reached in every seed now, which is no mistake."""
+    """It is reached in every seed now, which is fine."""
     file = pytester.path / "scenarios/made.yaml"
     target = "expect: {rounds_to_accuracy: {target: 0.805, at_most: 3}}\n"
     file.write_text(SCENARIO.format(name="made") + target)
     project.code("0.006")
     result = project.run("--fed-no-cache")
     result.assert_outcomes(passed=1)
-    told = "rounds_to_accuracy not compared; it has no figure of every seed at main (*)"
+    reason = "rounds_to_accuracy not compared; it has no figure of every seed at main (*)"
     result.stdout.fnmatch_lines(
-        ["against main (*): 1 incomplete", f"  incomplete: made: {told}; better loss *"]
+        ["against main (*): 1 incomplete", f"  incomplete: made: {reason}; better loss *"]
     )
 
 
 @pytest.mark.slow
-def test_a_default_that_the_code_has_now_is_a_change_to_be_judged(
+def test_a_changed_default_in_the_code_is_judged(
     pytester: pytest.Pytester, project: Project
 ) -> None:
-    """With a baseline's file the scenario would be another one."""
+    """With a baseline file, the scenario would count as another one."""
     registered = """
 import pytest_federated
 @pytest_federated.shift("own", of="labels")
@@ -187,20 +199,12 @@ def own(y, holder, rng, *, strength: float = {default}):
     result.stdout.fnmatch_lines(["against main (*): 1 same"])
 
 
-def test_the_summary_of_a_job_is_that_of_the_session(
-    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    summary = tmp_path / "summary.md"
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    project.run().assert_outcomes(passed=1)
-    assert summary.read_text().count("# ") == 1
-
-
 @pytest.mark.parametrize("processes", [[], ["-n2"]])
-def test_nothing_runs_where_scenarios_are_only_collected(
+def test_nothing_runs_if_scenarios_are_only_collected(
     project: Project, processes: list[str]
 ) -> None:
-    project.run("--collect-only", *processes)
+    result = project.run_here("--collect-only", *processes)
+    assert result.ret == pytest.ExitCode.OK
     assert not project.trained()
 
 
@@ -210,7 +214,7 @@ def test_a_revision_that_cannot_run_at_all_is_an_error(
     (pytester.path / "conftest.py").write_text("raise RuntimeError('broken at that commit')\n")
     project.commit()
     project.code("0")
-    result = project.run()
+    result = project.run_here()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["ERROR: --fed-against: pytest at main (*) ended with code 4: *broken at that commit*"]
@@ -224,18 +228,18 @@ def test_a_revision_that_cannot_run_at_all_is_an_error(
         (["--fed-baseline=check"], "*--fed-against compares with a revision, in place of *"),
     ],
 )
-def test_what_cannot_be_compared_is_said_before_anything_runs(
+def test_a_wrong_comparison_is_refused_before_anything_runs(
     project: Project, arguments: list[str], said: str
 ) -> None:
-    result = project.run(*arguments)
+    result = project.run_here(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([said])
     assert not project.trained()
 
 
-def test_without_a_repository(pytester: pytest.Pytester, project: Project) -> None:
+def test_a_repository_is_needed(pytester: pytest.Pytester, project: Project) -> None:
     (pytester.path / ".git").rename(pytester.path / "no-git")
-    result = project.run()
+    result = project.run_here()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --fed-against: not a git repository*"])
 

@@ -19,6 +19,7 @@ from paths import ROOT
 from pytest_federated import load_scenarios
 from pytest_federated.__main__ import COMMANDS, main
 from pytest_federated.cli import report
+from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.concepts import concepts
 from pytest_federated.report.export import FORMATS, ROWS
 from scenario_texts import TINY
@@ -26,7 +27,9 @@ from scenario_texts import TINY
 SCENARIOS = ROOT / "scenarios"
 
 
-def test_check_finds_no_mistakes_in_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_finds_no_mistakes_in_the_shipped_scenarios(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["check", str(SCENARIOS)]) == 0
     files = [f for f in SCENARIOS.rglob("*.yaml") if f.name != "defaults.yaml"]
     shipped = f"{len(load_scenarios(SCENARIOS))} scenario(s) in {len(files)} file(s)"
@@ -57,9 +60,7 @@ def test_schema_knows_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
         assert all(f'"{name}"' in text for name in registry.names())
 
 
-def test_report_makes_the_report_of_records(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_report_needs_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path)]) == 1
     assert "no records there" in capsys.readouterr().err
 
@@ -86,18 +87,18 @@ def test_wrong_usage_ends_with_code_2(
     assert capsys.readouterr().err.startswith("Usage: pytest-federated")
 
 
-def test_check_of_a_missing_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_a_missing_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(tmp_path / "gone.yaml")]) == 1
     said = capsys.readouterr().err
     assert said.endswith("gone.yaml: cannot be read: No such file or directory\n")
 
 
-def test_check_of_a_folder_without_scenarios(tmp_path: Path) -> None:
-    """In CI that is a folder that was moved."""
+def test_check_fails_for_a_folder_without_scenarios(tmp_path: Path) -> None:
+    """In CI, that is a folder that was moved."""
     assert main(["check", str(tmp_path)]) != 0
 
 
-def test_check_reads_what_pytest_would_run_and_says_what_is_left(
+def test_check_reads_what_pytest_would_run_and_names_other_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "pytest.ini").touch()
@@ -116,7 +117,7 @@ def test_check_reads_what_pytest_would_run_and_says_what_is_left(
 
 
 @pytest.mark.parametrize("name", ["defaults.yaml", "a.yaml.bak"])
-def test_check_of_a_file_that_is_none_by_its_name(
+def test_check_refuses_a_file_whose_name_is_not_that_of_a_scenario_file(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).write_text(TINY)
@@ -147,18 +148,18 @@ def test_check_without_user_code_runs_nothing_of_the_project(tmp_path: Path) -> 
     assert (tmp_path / "was_run").exists()
 
 
-def test_check_knows_what_a_conftest_registers(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").touch()
-    (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios" / "a.yaml").write_text(
-        TINY.replace("count: 4", "count: 4, split: checked")
-    )
-    (tmp_path / "scenarios" / "conftest.py").write_text(
+def test_check_knows_what_a_conftest_registers(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "_entries", splits.entries())  # restores the entries afterwards
+    folder = pytester.mkdir("scenarios")
+    pytester.makeini("[pytest]")
+    (folder / "a.yaml").write_text(TINY.replace("count: 4", "count: 4, split: checked"))
+    (folder / "conftest.py").write_text(
         "import pytest_federated\n\n\n@pytest_federated.split('checked')\n"
         "def checked(pool, rng):\n    return rng.permutation(len(pool.labels)) % pool.clients\n"
     )
-    command = [sys.executable, "-m", "pytest_federated", "check", "."]
-    subprocess.run(command, cwd=tmp_path, check=True)
+    assert main(["check", "."]) == 0
 
 
 def test_check_leaves_hidden_folders_alone(tmp_path: Path) -> None:
@@ -168,18 +169,19 @@ def test_check_leaves_hidden_folders_alone(tmp_path: Path) -> None:
     assert main(["check", str(tmp_path)]) == 0
 
 
-def test_references_in_the_schema_lead_somewhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_references_in_the_schema_can_be_resolved(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     text = capsys.readouterr().out
     references = re.findall(r'"\$ref": "#/([^"]+)"', text)
     assert references
-    for reference in references:
-        found = json.loads(text)
+    schema = json.loads(text)
+    for reference in set(references):
+        found = schema
         for part in reference.split("/"):
             found = found[part]
 
 
-def test_report_of_our_records_gives_its_path(
+def test_report_prints_the_path_of_the_report(
     tmp_path: Path, committed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "records").mkdir()
@@ -248,7 +250,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert pytest_federated.__version__ == version("pytest-federated")
 
 
-def test_a_pipe_that_is_closed_is_no_failure() -> None:
+def test_a_closed_pipe_is_not_a_failure() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as closed:

@@ -1,7 +1,8 @@
-"""Whatever goes wrong, the exit code and the report are right, nothing runs on, and so is the next.
+"""After any fault the exit code and the report are right, nothing is left running, and the next
+session works.
 
-Other faults are in test_hygiene, test_outcomes, test_long_runs and test_signals, beside the tests
-of what they spoil. All of them are rows of docs/reliability.md.
+Other faults are in test_hygiene, test_outcomes, test_long_runs and test_signals, next to the tests
+of what they affect. All of them are rows of docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from scenario_texts import TINY
 
 pytestmark = pytest.mark.slow
 
-# Tells that the session has begun; its split never ends.
+# Marks the beginning of the session; its split never ends.
 CONFTEST = """\
 import os, time
 from pathlib import Path
@@ -68,7 +69,7 @@ def started(folder: Path, *arguments: str) -> Program:
 
 
 def finished(folder: Path, *arguments: str) -> tuple[int, str]:
-    """The exit code and the output of a pytest there, after which no TFF worker of it runs."""
+    """Returns exit code and output of a pytest run, and asserts that its TFF worker is gone."""
     program = started(folder, *arguments)
     output = program.communicate()
     assert not worker_pids(program.pid)
@@ -85,7 +86,7 @@ def statuses(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, tff_programs: None) -> Path:
-    """The report of the two tiny scenarios, to which nothing happened."""
+    """The report of the two tiny scenarios without a fault."""
     folder = set_up(tmp_path_factory.mktemp("undisturbed"), **TWO)
     assert finished(folder)[0] == 0
     return folder / "out"
@@ -97,7 +98,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def assert_same(folder: Path, undisturbed: Path) -> None:
-    """The report is that of an undisturbed session, to the byte, and there is nothing else."""
+    """Asserts that the report equals that of an undisturbed session, with no other files."""
     files = {p.relative_to(undisturbed) for p in undisturbed.rglob("*") if p.is_file()}
     assert files == {p.relative_to(folder / "out") for p in (folder / "out").rglob("*.*")}
     for file in files:
@@ -108,14 +109,14 @@ def assert_same(folder: Path, undisturbed: Path) -> None:
 
 
 def hanging(folder: Path, process: int) -> set[int]:
-    """The processes of xdist below a process, once both are in the user's function."""
+    """Returns the xdist processes below a process, once both are in the user's function."""
     assert wait_until(lambda: len(list(folder.glob("hangs-*"))) == 2, 120)
     pids = {int(p.name.partition("-")[2]) for p in folder.glob("hangs-*")}
     assert pids <= descendants(process)
     return pids
 
 
-# Of which no two are the same training, so that none waits for the other.
+# No two are the same training, so that none waits for the other.
 HANGS = {
     name: scenario(name).replace("count: 4", f"count: {clients}, split: hangs")
     for name, clients in {"a": 3, "b": 4}.items()
@@ -162,7 +163,7 @@ def test_a_closed_terminal_ends_all_processes(tmp_path: Path) -> None:
     assert statuses(tmp_path) == {"a": "not reached", "b": "not reached"}
 
 
-# Kills this process with the first half of a file written whose name begins so.
+# Kills this process after it has written the first half of a file that matches the pattern.
 KILLED_WHILE_WRITING = """
 import contextlib, signal
 from pytest_federated.core import files
@@ -185,8 +186,8 @@ files.replacing = replacing
 
 @fault(
     "kill -9 of pytest in the middle of writing a record, the report, a cache entry or a baseline",
-    outcome="at most a hidden temporary file is half written; what did not end is not reached; the "
-    "next run is as ever",
+    outcome="at most a hidden temporary file is half written; unfinished scenarios are not "
+    "reached; the next run is as usual",
 )
 @pytest.mark.parametrize(
     ("pattern", "reached"),
@@ -197,7 +198,9 @@ files.replacing = replacing
         ("out/report.md", 2),
     ],
 )
-def test_a_kill_while_writing(project: Path, undisturbed: Path, pattern: str, reached: int) -> None:
+def test_a_kill_while_writing_leaves_no_half_written_file(
+    project: Path, undisturbed: Path, pattern: str, reached: int
+) -> None:
     (project / "conftest.py").write_text(
         CONFTEST + KILLED_WHILE_WRITING.replace("{pattern}", pattern)
     )
@@ -216,10 +219,10 @@ def test_a_kill_while_writing(project: Path, undisturbed: Path, pattern: str, re
 
 @fault(
     "Ctrl-C at ten random moments of a session",
-    outcome="exit code 2 (0 when it was over); passed or not reached; the next run is as ever",
+    outcome="exit code 2 (0 if it was over); passed or not reached; the next run is as usual",
     times=10,
 )
-def test_ctrl_c_at_random_moments(project: Path, undisturbed: Path) -> None:
+def test_ctrl_c_at_a_random_moment_ends_the_session(project: Path, undisturbed: Path) -> None:
     draw, begun = random.Random(1), project / "begun"
     begin = time.monotonic()
     assert finished(project, "--fed-no-cache")[0] == 0
@@ -233,11 +236,11 @@ def test_ctrl_c_at_random_moments(project: Path, undisturbed: Path) -> None:
         time.sleep(draw.random() * lasts)
         program.send_signal(signal.SIGINT)
         output = program.communicate()
-        # The second is that of a Ctrl-C in the last lines of pytest itself.
+        # The second is the code after a Ctrl-C in the last lines of pytest itself.
         interrupted = program.wait() in (pytest.ExitCode.INTERRUPTED, -signal.SIGINT)
         assert interrupted or program.wait() == 0, output
         assert not worker_pids(program.pid)
-        if (project / "out").exists():  # it came to the first scenario
+        if (project / "out").exists():  # it reached the first scenario
             found = statuses(project)
             assert set(found) == {"a", "b"}
             assert set(found.values()) <= {"passed", "not reached"}
@@ -251,9 +254,9 @@ def test_ctrl_c_at_random_moments(project: Path, undisturbed: Path) -> None:
 
 @fault(
     "files larger than 2,000 bytes cannot be written (RLIMIT_FSIZE)",
-    outcome="results are shown, exit code 1, each missing file named; the next run is as ever",
+    outcome="results are shown, exit code 1, each missing file named; the next run is as usual",
 )
-def test_a_limit_of_the_size_of_files(project: Path, undisturbed: Path) -> None:
+def test_a_limit_on_file_sizes_loses_no_results(project: Path, undisturbed: Path) -> None:
     _assert_nothing_lost(
         project,
         undisturbed,
@@ -263,7 +266,7 @@ def test_a_limit_of_the_size_of_files(project: Path, undisturbed: Path) -> None:
 
 FULL_DISK = """
 import ctypes, subprocess
-if ctypes.CDLL(None).unshare(0x00020000):  # a namespace of mounts of its own
+if ctypes.CDLL(None).unshare(0x00020000):  # its own mount namespace
     os._exit(77)
 for folder in ("out", ".pytest_cache/d/federated"):
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -275,9 +278,9 @@ for folder in ("out", ".pytest_cache/d/federated"):
 
 @fault(
     "the disk of the report and of the cache is full (a tmpfs of 8 KB)",
-    outcome="results are shown, exit code 1, each missing file named; the next run is as ever",
+    outcome="results are shown, exit code 1, each missing file named; the next run is as usual",
 )
-def test_a_full_disk(project: Path, undisturbed: Path) -> None:
+def test_a_full_disk_loses_no_results(project: Path, undisturbed: Path) -> None:
     _assert_nothing_lost(project, undisturbed, FULL_DISK)
 
 
@@ -292,9 +295,9 @@ if os.getuid() == 0:  # without its capabilities, which let root write anywhere
 
 @fault(
     "an ordinary user runs scenarios in folders that may not be written to",
-    outcome="results are shown, exit code 1, each missing file named; the next run is as ever",
+    outcome="results are shown, exit code 1, each missing file named; the next run is as usual",
 )
-def test_read_only_folders(project: Path, undisturbed: Path) -> None:
+def test_read_only_folders_lose_no_results(project: Path, undisturbed: Path) -> None:
     for folder in ("out", ".pytest_cache"):
         (project / folder).mkdir()
         (project / folder).chmod(0o555)
@@ -321,9 +324,9 @@ def _assert_nothing_lost(project: Path, undisturbed: Path, conftest: str) -> Non
 
 @fault(
     "two sessions at once, with the same report, cache and baselines",
-    outcome="both pass, each training is done once, the report is as ever",
+    outcome="both pass, each training runs once, the report is as usual",
 )
-def test_two_sessions_at_once(project: Path, undisturbed: Path) -> None:
+def test_two_sessions_at_once_share_report_and_cache(project: Path, undisturbed: Path) -> None:
     both = [started(project, "--fed-baseline=update") for _ in range(2)]
     outputs = [program.communicate() for program in both]
     assert [program.wait() for program in both] == [0, 0], outputs
@@ -336,9 +339,9 @@ def test_two_sessions_at_once(project: Path, undisturbed: Path) -> None:
 
 @fault(
     "the clock set back by decades, so that all files are from the future",
-    outcome="passes, the report is as ever; what has changed is trained anew, and nothing else",
+    outcome="passes, the report is as usual; only what has changed is trained again",
 )
-def test_the_clock_is_set_back(project: Path, undisturbed: Path) -> None:
+def test_a_clock_that_is_set_back_changes_nothing(project: Path, undisturbed: Path) -> None:
     assert finished(project)[0] == 0
     changed = project / "scenarios" / "a.yaml"
     changed.write_text(TWO["a"].replace("count: 4", "count: 3"))
@@ -346,7 +349,7 @@ def test_the_clock_is_set_back(project: Path, undisturbed: Path) -> None:
     code, output = finished(project)
     assert code == 0 and "1 of 2 trainings unchanged" in output, output
     changed.write_text(TWO["a"])
-    # Not while TFF trains: gRPC's deadlines would be of one clock here, and of another in C.
+    # Not while TFF trains: gRPC's deadlines would use one clock in Python and another in C.
     (project / "conftest.py").write_text(CONFTEST + "time.time = time.monotonic\n")
     _from_the_future(project)
     code, output = finished(project)
@@ -360,14 +363,14 @@ def _from_the_future(folder: Path) -> None:
         os.utime(file, (future, future))
 
 
-# Code of the user's
+# Code of the user
 
 
 @fault(
     "a user's function that never returns, under --fed-timeout",
     outcome="errored after the limit, the others pass, exit code 1",
 )
-def test_a_user_function_that_hangs(project: Path, tff_programs: None) -> None:
+def test_a_user_function_that_hangs_is_ended(project: Path, tff_programs: None) -> None:
     (project / "scenarios" / "0.yaml").write_text(HANGS["a"].replace("name: a", "name: hangs"))
     code, output = finished(project, "--fed-timeout=20")
     assert code == pytest.ExitCode.TESTS_FAILED and "1 failed, 2 passed" in output
@@ -392,7 +395,7 @@ def exits(input_shape, num_classes):
     "pytest.skip and sys.exit(0) in a user's model",
     outcome="skipped and errored, never passed; the others pass, exit code 1",
 )
-def test_a_model_that_skips_or_exits(project: Path, tff_programs: None) -> None:
+def test_a_model_that_skips_or_exits_never_passes(project: Path, tff_programs: None) -> None:
     (project / "scenarios" / "own.py").write_text(MODELS)
     for name in ("skips", "exits"):
         text = scenario(name).replace("{kind: mlp, hidden: [16]}", f'{{keras: "own:{name}"}}')

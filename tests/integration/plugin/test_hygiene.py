@@ -1,4 +1,4 @@
-"""No TFF worker outlives pytest, however pytest ends; and the terminal stays quiet."""
+"""No TFF worker outlives pytest, however pytest ends, and the terminal stays quiet."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ def write(project: Path, text: str, name: str = "a") -> None:
 
 
 def command(*arguments: str) -> list[str]:
-    """After ``python -m``."""
+    """Returns the arguments after ``python -m``."""
     return ["pytest", "scenarios", "-p", "no:cacheprovider", *arguments]
 
 
 def fresh(*arguments: str) -> list[str]:
-    """The whole command line, of a Python that has nothing imported."""
+    """Returns the command line of a new Python process."""
     return [sys.executable, "-m", *command(*arguments)]
 
 
 @pytest.fixture
 def training(project: Path, tff_programs: None) -> Iterator[Program]:
-    """A pytest that trains for long, in the middle of it."""
+    """A pytest run in the middle of a long training."""
     write(project, LONG)
     program = Program(*command(), cwd=project)
     try:
-        assert wait_until(lambda: worker_pids(program.pid)), "no worker came up"
+        assert wait_until(lambda: worker_pids(program.pid)), "no worker started"
         time.sleep(3)  # into the rounds
         yield program
     finally:
@@ -62,7 +62,7 @@ def started_worker(program: Program) -> int:
     "Ctrl-C while TFF trains",
     outcome="exit code 2, TFF's worker is gone",
 )
-def test_ctrl_c(training: Program) -> None:
+def test_ctrl_c_ends_pytest_and_its_worker(training: Program) -> None:
     worker = started_worker(training)
     training.send_signal(signal.SIGINT)
     output = training.communicate(timeout=30)  # returns only when nobody holds the pipe
@@ -73,10 +73,10 @@ def test_ctrl_c(training: Program) -> None:
 
 @fault(
     "SIGTERM, SIGKILL and SIGHUP while TFF trains",
-    outcome="pytest ends by the signal, TFF's worker with it",
+    outcome="the signal ends pytest, and TFF's worker with it",
 )
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP])
-def test_signals_that_end_python(training: Program, sent: signal.Signals) -> None:
+def test_signals_end_pytest_and_its_worker(training: Program, sent: signal.Signals) -> None:
     worker = started_worker(training)
     training.send_signal(sent)
     training.communicate(timeout=30)
@@ -116,7 +116,7 @@ NOISE = ("cuDNN", "cuda", "oneDNN", "WARNING", "absl", "Warning", "TF-TRT")
 
 
 def piped(project: Path, *arguments: str) -> tuple[str, int]:
-    """Output and exit code of a fresh Python, piped as CI systems do."""
+    """Returns output and exit code of a new Python process, piped as CI systems do."""
     line = subprocess.list2cmdline([sys.executable, "-m", *arguments])
     done = subprocess.run(
         f"{line} 2>&1 | cat; exit ${{PIPESTATUS[0]}}",
@@ -136,8 +136,8 @@ def piped(project: Path, *arguments: str) -> tuple[str, int]:
     ("arguments", "code", "is_fresh"),
     [
         ((), 0, False),
-        # Where all that the import and a training write would be seen: uncaptured, and as captured
-        # output of a test that fails.
+        # Output of the import and of a training would show here: uncaptured, and as the captured
+        # output of a failed test.
         (("-s",), 0, True),
         (("--capture=sys",), 0, False),
         (("-x", "--fed-strict"), 1, True),
@@ -172,7 +172,7 @@ def test_a_piped_pytest_returns_and_is_quiet(
 def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     project: Path,
 ) -> None:
-    """Of three scenarios the first two, which differ in name only, go to different processes."""
+    """The first two scenarios differ only in their names and go to different processes."""
     for name in ("one", "two"):
         write(project, TINY.replace("tiny", name), name)
     write(project, TINY.replace("tiny", "zero").replace("count: 4", "count: 3"), "zero")
@@ -221,7 +221,7 @@ def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     assert wait_until(lambda: not is_running(worker), 5)
 
 
-def test_xdist_stops_for_a_bad_file_before_it_starts(project: Path) -> None:
+def test_a_wrong_file_stops_xdist_before_it_starts(project: Path) -> None:
     write(project, TINY.replace("count: 4", "count: 0"))
     done = subprocess.run(
         fresh("-n", "2"),
@@ -235,7 +235,7 @@ def test_xdist_stops_for_a_bad_file_before_it_starts(project: Path) -> None:
     assert "a.yaml:5: clients.count: got 0" in done.stderr
 
 
-def test_tensorflow_is_not_imported_for_what_needs_none(project: Path) -> None:
+def test_tensorflow_is_not_imported_if_nothing_runs(project: Path) -> None:
     write(project, TINY)
     (project / "mistaken.yaml").write_text(TINY.replace("count: 4", "count: 0"))
     code = (

@@ -1,4 +1,4 @@
-"""What pytest makes of verdicts. The trainings are made up, so that no test needs TensorFlow."""
+"""How pytest handles verdicts. Trainings are made up, so that no test needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_federated.plugin.options import run_options
         (["-o", "fed_inconclusive=fail"], {"failed": 1}),
     ],
 )
-def test_an_inconclusive_expectation(
+def test_each_policy_decides_an_inconclusive_expectation(
     pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], outcomes: dict[str, int]
 ) -> None:
     result = pytester.runpytest_inprocess("scenarios", *arguments)
@@ -60,7 +60,7 @@ def test_a_miss_shows_the_interval_and_each_seed(
         (["-o", "fed_inconclusive=means"], "*got 'means'; allowed: mean, *did you mean 'mean'?"),
     ],
 )
-def test_a_policy_that_does_not_exist(
+def test_an_unknown_policy_is_refused(
     pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], said: str
 ) -> None:
     result = pytester.runpytest_inprocess("scenarios", *arguments)
@@ -88,7 +88,7 @@ def check(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 @pytest.fixture
 def updated(pytester: pytest.Pytester, made: FakeTrainings) -> FakeTrainings:
-    """With a baseline of accuracies 0.89 and 0.91, which is not looked at here."""
+    """Writes a baseline with accuracies 0.89 and 0.91."""
     result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["baselines: 1 written"])
@@ -101,42 +101,42 @@ def test_records_that_a_report_leaves_out_are_counted(
 ) -> None:
     other = pytester.path / "scenarios/other.yaml"
     other.write_text(SCENARIO.replace("name: made", "name: other"))
-    told = "  not in it: 1 older record(s) there, of scenarios that did not run now (*"
+    line = "  not in it: 1 older record(s) there, of scenarios that did not run now (*"
     both = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
-    both.stdout.no_fnmatch_line(told)
+    both.stdout.no_fnmatch_line(line)
     one = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "-k", "made")
-    one.stdout.fnmatch_lines(["report: out/report.md", told])
+    one.stdout.fnmatch_lines(["report: out/report.md", line])
 
 
-def test_a_baseline_of_a_scenario_that_is_gone_is_named(
+def test_a_baseline_of_a_deleted_scenario_is_named(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     other = pytester.path / "scenarios/other.yaml"
     other.write_text(SCENARIO.replace("name: made", "name: other"))
     pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
-    told = "baselines of scenarios that are gone (pytest-federated prune PATH*"
+    line = "baselines of scenarios that are gone (pytest-federated prune PATH*"
     for arguments in (["-k", "made"], ["made.yaml"]):  # only the other one is not run
         where = ["scenarios"] if "-k" in arguments else []
         paths = where or [f"scenarios/{arguments.pop()}"]
         result = pytester.runpytest_inprocess(*paths, "--fed-baseline=check", *arguments)
         result.assert_outcomes(passed=1, deselected=len(where))
-        result.stdout.no_fnmatch_line(told)
+        result.stdout.no_fnmatch_line(line)
     other.unlink()
     for mode in ("check", "update"):
         result = pytester.runpytest_inprocess("scenarios", f"--fed-baseline={mode}")
-        result.stdout.fnmatch_lines([told, "  scenarios/baselines/other.json"])
+        result.stdout.fnmatch_lines([line, "  scenarios/baselines/other.json"])
     assert (pytester.path / "scenarios/baselines/other.json").is_file()
     result = pytester.runpytest_inprocess("scenarios")
-    result.stdout.no_fnmatch_line(told)
+    result.stdout.no_fnmatch_line(line)
 
 
-def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
+def test_a_rerun_equals_its_baseline(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
     before = baseline(pytester).read_bytes()
     result = check(pytester, "--junitxml=out.xml")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["baselines: 1 same"])
     again = pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
-    again.stdout.fnmatch_lines(["baselines: 1 as before"])
+    again.stdout.fnmatch_lines(["baselines: 1 unchanged"])
     assert baseline(pytester).read_bytes() == before
     assert 'name="fed_baseline" value="same: made"' in (pytester.path / "out.xml").read_text()
 
@@ -144,7 +144,7 @@ def test_a_rerun_is_as_its_baseline(pytester: pytest.Pytester, updated: FakeTrai
 def test_a_regression_fails_and_shows_both(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
-    """All expectations hold, and yet it is worse than it was."""
+    """All expectations hold, and still it is worse than before."""
     file = pytester.path / "scenarios/made.yaml"
     file.write_text(SCENARIO.replace("at_least: 0.88", "at_least: 0.1"))
     updated.accuracies = {0: 0.4, 1: 0.41}
@@ -166,7 +166,7 @@ def test_a_regression_fails_and_shows_both(
 
 
 def test_an_improvement_is_reported(pytester: pytest.Pytester, updated: FakeTrainings) -> None:
-    """Two seeds cannot tell; all ten of the baseline are run where that is asked for."""
+    """Two seeds are too few; --fed-decide runs all ten of the baseline."""
     updated.accuracies = {0: 0.95, 1: 0.96}
     updated.trained.clear()
     result = check(pytester)
@@ -187,10 +187,10 @@ def test_an_improvement_is_reported(pytester: pytest.Pytester, updated: FakeTrai
         (-0.05, "undecided", 2),
     ],
 )
-def test_what_may_be_worse_is_looked_at_on_more_seeds(
+def test_a_scenario_that_may_be_worse_is_checked_on_more_seeds(
     pytester: pytest.Pytester, updated: FakeTrainings, fall: float, kind: str, trained: int
 ) -> None:
-    """The record and the report have the scenario's own seeds, whatever was looked at."""
+    """The record and the report have only the scenario's own seeds."""
     file = pytester.path / "scenarios/made.yaml"
     file.write_text(SCENARIO.replace("at_least: 0.88", "at_least: 0.1"))
     updated.accuracies = {s: a - fall + s / 1000 * (fall != 0) for s, a in ((0, 0.89), (1, 0.91))}
@@ -206,7 +206,7 @@ def test_what_may_be_worse_is_looked_at_on_more_seeds(
     ("policy", "outcomes"),
     [("mean", {"passed": 1}), ("warn", {"passed": 1, "warnings": 1}), ("fail", {"failed": 1})],
 )
-def test_an_undecided_comparison(
+def test_each_policy_decides_an_undecided_comparison(
     pytester: pytest.Pytester, updated: FakeTrainings, policy: str, outcomes: dict[str, int]
 ) -> None:
     file = pytester.path / "scenarios/made.yaml"
@@ -235,7 +235,7 @@ def test_margins_say_what_matters(pytester: pytest.Pytester, updated: FakeTraini
     result.stdout.fnmatch_lines(["baselines: 1 same"])
 
 
-def test_a_margin_of_no_metric_is_no_margin(
+def test_a_margin_of_an_unknown_metric_is_refused(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     result = check(pytester, "--fed-margin=acuracy=0.2")
@@ -255,7 +255,7 @@ def test_a_margin_of_no_metric_is_no_margin(
         ("{loss: {}}", "*made.yaml:10: baseline.loss.margin: *"),
     ],
 )
-def test_a_margin_of_what_is_not_compared_is_refused(
+def test_a_margin_of_a_metric_that_is_not_compared_is_refused(
     pytester: pytest.Pytester, made: FakeTrainings, section: str, said: str
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(f"{SCENARIO}baseline: {section}\n")
@@ -272,7 +272,7 @@ def test_a_margin_of_what_is_not_compared_is_refused(
         (["--fed-strict", "--fed-baseline=check"], {"passed": 1}, "reported"),
     ],
 )
-def test_a_scenario_of_which_nothing_is_expected_is_reported(
+def test_a_scenario_without_expectations_is_reported(
     pytester: pytest.Pytester,
     updated: FakeTrainings,
     arguments: list[str],
@@ -280,10 +280,13 @@ def test_a_scenario_of_which_nothing_is_expected_is_reported(
     status: str,
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.partition("expect:")[0])
-    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", *arguments)
+    outputs = ("-v", "--fed-report=out", "--junitxml=out.xml")
+    result = pytester.runpytest_inprocess("scenarios", *outputs, *arguments)
     result.assert_outcomes(**outcomes)
     record = json.loads((pytester.path / "out/records/made.json").read_text())
     assert record["status"] == status
+    result.stdout.fnmatch_lines([f"scenarios/made.yaml::made {status.upper()}*"])
+    assert f'name="fed_status" value="{status}"' in (pytester.path / "out.xml").read_text()
     if status == "failed":
         result.stdout.fnmatch_lines(["nothing is expected of it: say what under expect, or *"])
 
@@ -291,7 +294,7 @@ def test_a_scenario_of_which_nothing_is_expected_is_reported(
 def test_seeds_are_added_until_it_is_decided(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
-    """From two seeds, which make a first look of three, to all that it takes."""
+    """From two seeds, over a first look at three, to as many as needed."""
     result = pytester.runpytest_inprocess("scenarios", "--fed-decide=6", "--fed-report=out")
     result.assert_outcomes(passed=1)
     assert made.trained == list(range(6))
@@ -307,13 +310,13 @@ def test_seeds_are_added_until_it_is_decided(
 def test_a_baseline_keeps_more_seeds_than_a_check_begins_with(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
-    """Whatever --fed-seeds says: a smaller number would take from what a check can see."""
+    """Whatever --fed-seeds says: fewer seeds would make checks weaker."""
     for arguments in ([], ["--fed-seeds=1"], ["--fed-seeds=3"]):
         pytester.runpytest_inprocess("scenarios", "--fed-baseline=update", *arguments)
         assert json.loads(baseline(pytester).read_text())["seeds"] == list(range(10))
 
 
-def test_another_scenario_text_is_noticed(
+def test_changed_settings_make_a_baseline_stale(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     file = pytester.path / "scenarios/made.yaml"
@@ -323,7 +326,7 @@ def test_another_scenario_text_is_noticed(
     result.stdout.fnmatch_lines(
         [
             "baseline of another scenario: training.batch_size was 20, is 7; training.rounds was "
-            "3, is 4; --fed-baseline=update makes it anew*",
+            "3, is 4; --fed-baseline=update rewrites it*",
             "baselines: 1 stale",
         ]
     )
@@ -332,7 +335,7 @@ def test_another_scenario_text_is_noticed(
     check(pytester).assert_outcomes(passed=1)
 
 
-def test_keys_that_are_younger_than_the_baseline_do_not_make_it_stale(
+def test_keys_that_are_newer_than_the_baseline_do_not_make_it_stale(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     file = baseline(pytester)
@@ -355,7 +358,7 @@ def test_another_version_is_named(pytester: pytest.Pytester, updated: FakeTraini
 @pytest.mark.parametrize(
     ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
 )
-def test_a_missing_baseline(
+def test_a_missing_baseline_is_named_and_fails_when_strict(
     pytester: pytest.Pytester, made: FakeTrainings, arguments: list[str], outcomes: dict[str, int]
 ) -> None:
     result = check(pytester, *arguments)
@@ -377,7 +380,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
     [
         (
             lambda kept: kept.update(figures={}),
-            "*made.json: not a baseline; --fed-baseline=update writes it anew (figures: accuracy*)",
+            "*made.json: not a baseline; --fed-baseline=update rewrites it (figures: accuracy*)",
         ),
         (
             lambda kept: kept["figures"].update(accuracy=["nan"] * 10),
@@ -389,7 +392,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
         ),
         (
             lambda kept: kept["figures"].update(acuracy=[0.1] * 10),
-            "baseline of other figures: acuracy is not measured now; --fed-baseline=update makes*",
+            "baseline of other figures: acuracy is not measured now; --fed-baseline=update re*",
         ),
         (
             lambda kept: kept["figures"].update(accuracy=[-1, -2] * 5),
@@ -397,7 +400,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
         ),
         (
             lambda kept: kept.update(id="other"),
-            "*made.json: baseline of 'other', not of 'made'; --fed-baseline=update writes it anew",
+            "*made.json: baseline of 'other', not of 'made'; --fed-baseline=update rewrites it",
         ),
         (
             lambda kept: kept["settings"].clear(),
@@ -405,7 +408,7 @@ def changed_file(pytester: pytest.Pytester, change: Callable[[dict[str, Any]], o
         ),
     ],
 )
-def test_a_baseline_that_says_nothing_fails_and_is_written_anew(
+def test_an_invalid_baseline_fails_and_is_rewritten(
     pytester: pytest.Pytester,
     updated: FakeTrainings,
     change: Callable[[dict[str, Any]], object],
@@ -429,7 +432,7 @@ MORE = SCENARIO + "  best_accuracy: {at_least: 0.1}\n"
 @pytest.mark.parametrize(
     ("arguments", "outcomes"), [([], {"passed": 1}), (["--fed-strict"], {"failed": 1})]
 )
-def test_an_expectation_that_is_new_is_not_compared(
+def test_a_new_expectation_is_not_compared(
     pytester: pytest.Pytester,
     updated: FakeTrainings,
     arguments: list[str],
@@ -438,19 +441,19 @@ def test_an_expectation_that_is_new_is_not_compared(
     (pytester.path / "scenarios/made.yaml").write_text(MORE)
     result = check(pytester, *arguments)
     result.assert_outcomes(**outcomes)
-    told = "best_accuracy not compared; --fed-baseline=update adds it"
-    result.stdout.fnmatch_lines(["baselines: 1 incomplete", f"  incomplete: made: {told}"])
+    message = "best_accuracy not compared; --fed-baseline=update adds it"
+    result.stdout.fnmatch_lines(["baselines: 1 incomplete", f"  incomplete: made: {message}"])
     if arguments:
-        result.stdout.fnmatch_lines([f"baseline incomplete: {told}"])
+        result.stdout.fnmatch_lines([f"baseline incomplete: {message}"])
     updated.accuracies = {0: 0.4, 1: 0.41}
     (pytester.path / "scenarios/made.yaml").write_text(MORE.replace("0.88", "0.1"))
     worse = check(pytester, *arguments)
     worse.assert_outcomes(failed=1)
-    worse.stdout.fnmatch_lines([f"  worse: made: accuracy 0.9 -> 0.405, *; incomplete {told}"])
+    worse.stdout.fnmatch_lines([f"  worse: made: accuracy 0.9 -> 0.405, *; incomplete {message}"])
 
 
 @pytest.mark.parametrize("other", ["", "  accuracy_area: {at_least: 0.1}\n"])
-def test_an_expectation_that_is_gone_or_renamed_makes_a_baseline_stale(
+def test_a_removed_or_renamed_expectation_makes_a_baseline_stale(
     pytester: pytest.Pytester, made: FakeTrainings, other: str
 ) -> None:
     file = pytester.path / "scenarios/made.yaml"
@@ -474,7 +477,7 @@ def test_another_target_is_another_figure(pytester: pytest.Pytester, made: FakeT
     file.write_text(text)
     pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
     check(pytester).assert_outcomes(passed=1)
-    file.write_text(text.replace("0.6", "0.5"))  # reached earlier: better, if it were the same
+    file.write_text(text.replace("0.6", "0.5"))  # reached earlier, which must not count as better
     result = check(pytester)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["  stale: made: rounds_to_accuracy.target was 0.6, is 0.5; *"])
@@ -500,13 +503,13 @@ def test_one_seed_is_not_compared_with_another(
     made.accuracies = {1: accuracy}
     result = check(pytester, *arguments)
     result.assert_outcomes(**outcomes)
-    told = (
+    reason = (
         "the baseline has seed 0, this run seed 1: a single seed is compared with the same seed "
-        "only; --fed-baseline=update makes the baseline anew"
+        "only; --fed-baseline=update rewrites the baseline"
     )
-    result.stdout.fnmatch_lines(["baselines: 1 not compared", f"  not compared: made: {told}"])
+    result.stdout.fnmatch_lines(["baselines: 1 not compared", f"  not compared: made: {reason}"])
     if arguments:
-        result.stdout.fnmatch_lines([f"baseline not compared: {told}"])
+        result.stdout.fnmatch_lines([f"baseline not compared: {reason}"])
 
 
 def _with_its_first_seed_only(kept: dict[str, Any]) -> None:
@@ -514,13 +517,13 @@ def _with_its_first_seed_only(kept: dict[str, Any]) -> None:
     kept["figures"] = {name: figures[:1] for name, figures in kept["figures"].items()}
 
 
-def test_one_seed_beside_others_says_how_to_go_on(
+def test_a_seed_that_the_baseline_lacks_says_what_to_do(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.replace("[0, 1]", "[20]"))
     result = check(pytester)
     result.stdout.fnmatch_lines(["  not compared: made: the baseline has seeds 0, 1, *, this run*"])
-    result.stdout.fnmatch_lines(["*; --fed-seeds=2 runs another, --fed-baseline=update makes*"])
+    result.stdout.fnmatch_lines(["*; --fed-seeds=2 runs another, --fed-baseline=update rewrites*"])
     check(pytester, "--fed-seeds=2").stdout.fnmatch_lines(["baselines: 1 undecided"])
 
 
@@ -540,7 +543,7 @@ def test_an_invalid_baseline_is_not_written(
         result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_failing_scenario_becomes_no_baseline(
+def test_a_failing_scenario_does_not_become_a_baseline(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     before = baseline(pytester).read_bytes()
@@ -556,7 +559,7 @@ def test_a_cut_off_run_is_not_compared(pytester: pytest.Pytester, updated: FakeT
     result.stdout.fnmatch_lines(["  not compared: made: cut short after 1 of 3 rounds"])
 
 
-def test_the_fixture_has_baselines_beside_the_test(
+def test_the_fixture_keeps_baselines_next_to_the_test(
     pytester: pytest.Pytester, updated: FakeTrainings
 ) -> None:
     baseline(pytester).parent.rename(pytester.path / "baselines")

@@ -1,4 +1,4 @@
-"""What was done is not done again: the cache of trainings, checkpoints, and the time limit."""
+"""Long runs: the cache of trainings, checkpoints, and the time limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
-from pytest_federated.running.fingerprint import training_key
+from pytest_federated.running.fingerprint import state_key, training_key
 from pytest_federated.running.options import cores
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
@@ -38,7 +38,7 @@ def write(project: Path, **files: str) -> None:
 
 
 def reused(output: str) -> tuple[int, int]:
-    """Trainings that were taken from the cache, of how many that the session needed."""
+    """Returns the number of trainings from the cache, and the number that the session needed."""
     found = re.search(r"^(\d+) of (\d+) trainings unchanged", output, flags=re.MULTILINE)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
@@ -57,7 +57,7 @@ def build(input_shape, num_classes):
 
 
 @pytest.mark.usefixtures("tff_programs")
-def test_what_has_not_changed_is_not_trained_again(project: Path) -> None:
+def test_an_unchanged_scenario_is_not_trained_again(project: Path) -> None:
     own = TINY.replace("{kind: mlp, hidden: [16]}", '{keras: "own:build"}')
     write(project, a=TINY.replace("name: tiny", "name: a"), b=own.replace("name: tiny", "name: b"))
     (project / "scenarios" / "own.py").write_text(OWN)
@@ -94,7 +94,7 @@ def test_what_has_not_changed_is_not_trained_again(project: Path) -> None:
     outcome="a warning, the training is done again",
     times=6,
 )
-def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
+def test_a_damaged_cache_entry_is_ignored(tmp_path: Path) -> None:
     done = Round(
         round=1,
         clients=1,
@@ -131,8 +131,8 @@ def test_a_damaged_file_is_no_result(tmp_path: Path) -> None:
     "a cache entry under the name of another training",
     outcome="a warning, the training is done again",
 )
-def test_a_file_of_another_training_is_no_result(tmp_path: Path) -> None:
-    """Though it is whole: one that was copied or renamed in the folder."""
+def test_the_cache_entry_of_another_training_is_ignored(tmp_path: Path) -> None:
+    """Even if it is intact, such as one that was copied or renamed in the folder."""
     done = Round(
         round=1, clients=1, held_examples=1, examples=1, train_loss=0.5, train_accuracy=0.5
     )
@@ -153,13 +153,13 @@ SCENARIO: dict[str, Any] = {
 
 
 def changed(key: str, value: Any) -> Scenario:
-    given = json.loads(json.dumps(SCENARIO))
+    settings = json.loads(json.dumps(SCENARIO))
     *path, last = key.split(".")
-    section = given
+    section = settings
     for part in path:
         section = section[part]
     section[last] = value
-    return Scenario.model_validate(given)
+    return Scenario.model_validate(settings)
 
 
 def plain() -> Scenario:
@@ -176,7 +176,7 @@ def plain() -> Scenario:
         ("expect", {"accuracy": {"at_least": 0.1}}),
     ],
 )
-def test_what_a_training_does_not_depend_on(key: str, value: Any) -> None:
+def test_a_training_does_not_depend_on_other_keys(key: str, value: Any) -> None:
     assert training_key(changed(key, value), 0) == training_key(plain(), 0)
 
 
@@ -195,7 +195,7 @@ def test_what_a_training_does_not_depend_on(key: str, value: Any) -> None:
         ("training.server_optimizer", {"kind": "adam", "learning_rate": 0.1}),
     ],
 )
-def test_what_a_training_depends_on(key: str, value: Any) -> None:
+def test_a_training_depends_on_these_keys(key: str, value: Any) -> None:
     assert training_key(changed(key, value), 0) != training_key(plain(), 0)
 
 
@@ -215,7 +215,7 @@ def test_a_training_depends_on_its_seed_and_the_environment(
 
 
 def test_a_training_depends_on_its_threads() -> None:
-    """Gradients of convolutions are summed by thread; all cores are as many as there are."""
+    """Gradients of convolutions are summed by thread; the default is all cores."""
     keys = {training_key(plain(), 0, threads=threads) for threads in (1, 2, 3)}
     assert len(keys) == 3
     assert training_key(plain(), 0) == training_key(plain(), 0, threads=cores())
@@ -228,7 +228,7 @@ def test_a_training_does_not_depend_on_messages(monkeypatch: pytest.MonkeyPatch)
     assert training_key(plain(), 0) == key
 
 
-def test_a_training_depends_on_who_registered_what_it_uses(
+def test_a_training_depends_on_the_code_of_registered_entries(
     pytester: pytest.Pytester,
 ) -> None:
     code = """
@@ -270,8 +270,8 @@ training:
 """
 
 
-# Tells in a file how far the training is.
-TOLD = """\
+# Writes the current round into a file.
+WRITES_ROUND = """\
 from pathlib import Path
 from pytest_federated.plugin.progress import ProgressBar
 
@@ -285,7 +285,7 @@ ProgressBar.after_round = after_round
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The record of the longer training, run in one go, with another hash seed."""
+    """The record of the longer training without an interruption, with another hash seed."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "scenarios").mkdir()
@@ -297,24 +297,24 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @fault(
     "kill -9 and Ctrl-C at a random round, then --fed-resume",
-    outcome="the record is that of an uninterrupted training, to the byte",
+    outcome="the record equals that of an uninterrupted training, to the byte",
 )
 @pytest.mark.slow
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize(
     ("sent", "every"), [(signal.SIGKILL, 7), (signal.SIGINT, 10_000)], ids=["kill", "ctrl-c"]
 )
-def test_resumed_training_ends_with_the_very_same_numbers(
+def test_a_resumed_training_ends_with_exactly_the_same_numbers(
     project: Path, uninterrupted: Path, sent: signal.Signals, every: int
 ) -> None:
     write(project, a=LONGER)
-    (project / "conftest.py").write_text(TOLD)
+    (project / "conftest.py").write_text(WRITES_ROUND)
     process = Program("pytest", f"--fed-checkpoint={every}", "-v", cwd=project)
     reached, wanted = project / "round", random.randint(10, 75)
     assert wait_until(lambda: reached.exists() and int(reached.read_text() or 0) >= wanted)
     process.send_signal(sent)
     process.communicate(timeout=30)
-    assert process.returncode != 0, "it was done before the signal came"
+    assert process.returncode != 0, "it finished before the signal"
     folder = project / ".pytest_cache" / "d" / "federated" / "checkpoints"
 
     output = pytest_run(project, "--fed-resume", "--fed-report=resumed", "-v")
@@ -326,34 +326,36 @@ def test_resumed_training_ends_with_the_very_same_numbers(
 
 @fault(
     "a checkpoint that is cut off",
-    outcome="a warning, the training begins anew; left-over checkpoints are removed",
+    outcome="a warning, the training starts over; left-over checkpoints are removed",
 )
 @pytest.mark.parametrize("resume", [True, False])
 @pytest.mark.usefixtures("worker")
-def test_a_damaged_checkpoint_is_no_beginning(tmp_path: Path, resume: bool) -> None:
+def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, resume: bool) -> None:
     of_seed = tmp_path / "checkpoints" / "s" / "seed-0"
-    for key in (training_key(plain(), 0), "of the scenario as it was before a change"):
-        broken = of_seed / key / "round-1"
+    key = state_key(plain(), 0)
+    for folder in (key, "of the scenario as it was before a change"):
+        broken = of_seed / folder / "round-1"
         broken.mkdir(parents=True)
         (broken / "saved_model.pb").write_bytes(b"cut off")
     options = Options(store=Store(tmp_path), resume=resume)
     with pytest.warns(NotUsed) if resume else contextlib.nullcontext():
         result = run(plain(), options)
     assert [r.round for r in result.histories[0].rounds] == [1, 2]
-    assert not list((tmp_path / "checkpoints").glob("*")), "a finished training needs none"
+    kept = [key] if resume else []  # for a training with more rounds
+    assert [folder.name for folder in (tmp_path / "checkpoints").glob("*/*/*")] == kept
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
 
 @fault(
     "a checkpoint under the name of another training",
-    outcome="a warning, the same numbers as ever",
+    outcome="a warning, the same numbers as usual",
 )
 @pytest.mark.usefixtures("worker")
-def test_a_checkpoint_of_another_training_is_no_beginning(tmp_path: Path) -> None:
-    """Though the states have the same structure."""
-    other, own = changed("training.rounds", 4), plain()
+def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
+    """Even if the states have the same structure."""
+    other, own = changed("training.batch_size", 4), plain()
     places = [
-        tmp_path / "checkpoints" / "s" / "seed-0" / training_key(scenario, 0)
+        tmp_path / "checkpoints" / "s" / "seed-0" / state_key(scenario, 0)
         for scenario in (other, own)
     ]
 
@@ -370,6 +372,66 @@ def test_a_checkpoint_of_another_training_is_no_beginning(tmp_path: Path) -> Non
     with pytest.warns(NotUsed, match="a checkpoint is damaged"):
         result = run(own, Options(store=Store(tmp_path), resume=True))
     assert result.histories == run(own).histories
+
+
+class Trained(Observer):
+    """Notes the number of rounds after each round that is really trained."""
+
+    def __init__(self) -> None:
+        self.after: list[int] = []
+
+    def after_round(self, progress: Progress) -> bool:
+        self.after.append(len(progress.rounds))
+        return False
+
+
+@pytest.mark.parametrize(
+    "algorithm, first, then, begins_after",
+    [
+        ("fedavgm", 4, 7, 4),  # 4 was evaluated as the last round, but is no longer the last
+        ("fedavgm", 7, 6, 0),  # no checkpoint of at most 6 rounds was kept
+        ("fedavg_with_schedule", 4, 7, 0),  # each round depends on the total number
+    ],
+)
+@pytest.mark.usefixtures("worker")
+def test_other_rounds_go_on_from_the_last_checkpoint(
+    tmp_path: Path, algorithm: str, first: int, then: int, begins_after: int
+) -> None:
+    def scenario(rounds: int) -> Scenario:
+        training = {"algorithm": algorithm, "rounds": rounds, "eval_every": 3}
+        if algorithm == "fedavg_with_schedule":
+            training["algorithm"] = {
+                "kind": algorithm,
+                "schedule": {"kind": "step", "every": 2, "rate": 0.5},
+            }
+        return changed("training", training)
+
+    options = Options(store=Store(tmp_path), resume=True)
+    run(scenario(first), options)
+    trained = Trained()
+    resumed = run(scenario(then), options, [trained])
+    assert trained.after[0] == begins_after + 1
+    assert resumed.histories == run(scenario(then)).histories
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_training_that_ends_at_a_checkpoint_is_evaluated_there(tmp_path: Path) -> None:
+    class CutOff(Observer):
+        def after_round(self, progress: Progress) -> bool:
+            if len(progress.rounds) == 2:
+                raise KeyboardInterrupt
+            return False
+
+    def scenario(rounds: int) -> Scenario:
+        return changed("training", {"rounds": rounds, "eval_every": 5})
+
+    options = Options(store=Store(tmp_path), resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(scenario(5), options, [CutOff()])
+    trained = Trained()
+    resumed = run(scenario(2), options, [trained])
+    assert trained.after == [2]
+    assert resumed.histories == run(scenario(2)).histories
 
 
 @fault(

@@ -1,4 +1,4 @@
-"""One name, pytest-federated: a project may have a `harness` of its own, and nothing of ours."""
+"""The only name is pytest-federated: a project may have its own `harness`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def test_it_is_ours():
     ("way", "form"),
     [("-m", "package"), ("PYTHONPATH", "module"), ("pythonpath", "package")],
 )
-def test_a_project_may_have_a_harness_of_its_own(form: str, way: str, tmp_path: Path) -> None:
+def test_a_project_may_have_its_own_harness(form: str, way: str, tmp_path: Path) -> None:
     done = run_project(form, way, tmp_path, "-k", "ours")
     assert re.search(r"^1 passed, 1 deselected", done, re.MULTILINE)  # the scenario is the other
 
 
 @pytest.mark.usefixtures("tff_programs")
-def test_its_scenarios_run(tmp_path: Path) -> None:
+def test_scenarios_run_in_a_project_with_its_own_harness(tmp_path: Path) -> None:
     done = run_project("package", "-m", tmp_path, "--fed-no-cache")
     assert re.search(r"^2 passed", done, re.MULTILINE)
 
 
 def run_project(form: str, way: str, tmp_path: Path, *options: str) -> str:
-    """Runs pytest in a project with a `harness` of its own; returns what it prints."""
+    """Runs pytest in a project with its own `harness`; returns its output."""
     if form == "package":
         (tmp_path / "harness").mkdir(exist_ok=True)
     file = tmp_path / ("harness/__init__.py" if form == "package" else "harness.py")
@@ -65,7 +65,7 @@ def run_project(form: str, way: str, tmp_path: Path, *options: str) -> str:
 
 
 def test_there_is_no_other_name() -> None:
-    """`harness` is the source folder only; names of earlier days are nowhere."""
+    """`harness` is only the source folder, and former names are gone."""
     old = re.compile(
         r"import harness\b|from harness\b|\bharness\.[A-Z]|fed_?harness|HarnessError|the harness\b",
         re.IGNORECASE,

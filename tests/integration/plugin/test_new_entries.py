@@ -1,4 +1,4 @@
-"""A new split, model, metric, ... is one new file: lists, schema, docs and report know it then."""
+"""A new split, model, metric, ... is one new file: lists, schema, docs and report find it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_federated.registry.concepts import concepts
 from pytest_federated.registry.registry import Registry
 from scenario_texts import TINY
 
-# What the entries of some concepts need besides a name, and what they do where docs call them.
+# What entries of some concepts need besides a name, and code for those that the docs call.
 TRAITS = {
     "splits": "sizes=True, any_labels=True",
     "shifts": 'of="features"',
@@ -26,7 +26,7 @@ BODIES = {
     "splits": "return rng.permutation(len(pool.labels)) % pool.clients",
     "sizes": "return rng.integers(1, 5, clients)",
 }
-# Where other docs than the reference describe the entries.
+# The pages that describe entries of a concept, if not the reference.
 PAGES = {
     "aggregators": "algorithms.md",
     "algorithms": "algorithms.md",
@@ -38,7 +38,7 @@ PAGES = {
     "splits": "splits.md",
 }
 
-# Run with the new entries installed; prints what each place says, as JSON.
+# Runs with the new entries installed; prints the lists, schema, docs and report as JSON.
 PROGRAM = """
 import contextlib, io, json, runpy, sys
 from pathlib import Path
@@ -63,7 +63,7 @@ for script in ("reference", "algorithms", "datasets"):
     sys.argv[1:] = [str(folder)]
     runpy.run_path(str(docs / f"make_{script}.py"), run_name="__main__")
 import make_splits
-(folder / "splits.md").write_text(make_splits.page())  # without its pictures, which take long
+(folder / "splits.md").write_text(make_splits.page())  # without pictures, which are slow
 said["docs"] = {page.name: page.read_text() for page in folder.glob("*.md")}
 
 from example_results import example_result
@@ -90,7 +90,7 @@ print(json.dumps(said))
 
 
 def new_file(plural: str, registry: Registry[Any, ..., Any]) -> str:
-    """The text of a file that registers one more entry of a concept."""
+    """Returns the text of a file that registers a new entry of a concept."""
     signature = inspect.signature(registry.function.__call__)
     taken = [
         name
@@ -109,12 +109,12 @@ def new_file(plural: str, registry: Registry[Any, ..., Any]) -> str:
 
 
 def name_of(registry: Registry[Any, ..., Any]) -> str:
-    """The plural of its entries."""
+    """Returns the plural name of a registry's entries."""
     return next(plural for plural, one in concepts().items() if one is registry)
 
 
 def module_of(registry: Registry[Any, ..., Any]) -> str:
-    """The module that makes a registry; others may import it."""
+    """Returns the module that creates a registry."""
     (home,) = {
         name
         for name, module in list(sys.modules.items())
@@ -126,7 +126,7 @@ def module_of(registry: Registry[Any, ..., Any]) -> str:
 
 
 def said_with(path: Path, folder: Path) -> dict[str, Any]:
-    """What each place says, with `path` first among the places of packages."""
+    """Returns the output of PROGRAM, with `path` first on the search path."""
     folder.mkdir()
     paths = [str(path), str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
@@ -143,7 +143,7 @@ def said_with(path: Path, folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=["another distribution", "a file of our own packages"])
 def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What each place says once there is one new file for each concept."""
+    """Lists, schema, docs and report with one new file for each concept."""
     tmp_path = tmp_path_factory.mktemp("new")
     site = tmp_path / "site-packages"
     if request.param == "another distribution":
@@ -185,7 +185,7 @@ def test_one_new_file_is_enough(said: dict[str, Any], plural: str) -> None:
         *("samplers", "shifts", "sizes", "splits", "stragglers"),
     ],
 )
-def test_the_report_names_it(said: dict[str, Any], plural: str) -> None:
+def test_the_report_names_a_new_entry(said: dict[str, Any], plural: str) -> None:
     assert f"new_{plural} (depth 3" in said["report"].replace("\\", "")
 
 
@@ -221,7 +221,7 @@ def test_a_broken_distribution_is_named_in_one_line(tmp_path: Path, command: lis
     assert "Traceback" not in output and "INTERNALERROR" not in output
 
 
-def test_nothing_is_looked_for_while_modules_are_imported() -> None:
+def test_importing_modules_discovers_no_entries() -> None:
     code = (
         "from pytest_federated.registry.registry import REGISTRIES\n"
         "import pytest_federated.plugin.collection, pytest_federated.running.pipeline\n"

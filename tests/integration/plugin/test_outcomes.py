@@ -1,4 +1,4 @@
-"""Every scenario that pytest collected ends in the record and in the report, whatever stops it."""
+"""Every collected scenario is in the records and in the report, whatever stops it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
 
-# What a user's own split does in place of splitting, by the name of the scenario that chooses it.
+# What a user's split does instead of splitting, by the name of the scenario that chooses it.
 ENDINGS = {
     "exits": "sys.exit(3)",
     "fails": "pytest.fail('no such thing')",
@@ -38,7 +38,7 @@ CONFTEST = "import os, signal, sys\nimport pytest, pytest_federated\n" + "".join
         "interrupted": "os.kill(os.getpid(), signal.SIGINT)",
     }.items()
 )
-# The reason in a record, as it begins.
+# How the reason in a record begins.
 REASONS = {
     "exits": "SystemExit: 3 (line 6 of conftest.py: sys.exit(3))",
     "fails": "Failed: no such thing (line ",
@@ -52,7 +52,7 @@ REASONS = {
 
 
 def scenario(name: str) -> str:
-    """One that ends as its name says, or passes."""
+    """Returns a scenario that ends as its name says, or passes."""
     text = TINY.replace("name: tiny", f"name: {name}")
     if name == "crowded":
         return text.replace("count: 4", "count: 100000")
@@ -61,7 +61,7 @@ def scenario(name: str) -> str:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Writes scenarios of these names, and pretends that all of them passed before."""
+    """Writes scenarios with these names, and reports in which all have passed."""
     monkeypatch.setattr(splits, "_entries", splits.entries())
 
     def write(*names: str) -> None:
@@ -82,10 +82,10 @@ def recorded(folder: Path = Path("out")) -> dict[str, Result]:
 
 @fault(
     "sys.exit, pytest.fail, pytest.skip and an exception in a user's function",
-    outcome="errored or skipped in records, report and summaries; compare sees it as worse",
+    outcome="errored or skipped in records, report and summaries; `compare` counts it as worse",
     times=4,
 )
-def test_what_stops_a_scenario_is_in_the_record_and_in_every_summary(
+def test_what_stopped_a_scenario_is_in_the_record_and_in_every_summary(
     pytester: pytest.Pytester,
     project: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +124,9 @@ def test_what_stops_a_scenario_is_in_the_record_and_in_every_summary(
     outcome="errored, the others pass, exit code 1",
 )
 @pytest.mark.slow
-def test_a_process_of_xdist_that_dies(pytester: pytest.Pytester, project: Any) -> None:
+def test_a_scenario_whose_xdist_process_dies_is_errored(
+    pytester: pytest.Pytester, project: Any
+) -> None:
     project("good", "dies", "other")
     output = pytest_run(pytester.path, "scenarios", "-n2", "--fed-report=out")
     assert "1 failed, 2 passed" in output
@@ -138,14 +140,14 @@ def test_a_process_of_xdist_that_dies(pytester: pytest.Pytester, project: Any) -
 
 @fault(
     "os._exit in a user's function, in pytest's own process",
-    outcome="not reached, though an older record says passed; compare sees it as worse",
+    outcome="not reached, even if an older record says passed; `compare` counts it as worse",
     times=2,
 )
-def test_records_of_what_ended_are_there_when_pytest_itself_dies(
+def test_finished_scenarios_have_records_when_pytest_itself_dies(
     pytester: pytest.Pytester, project: Any
 ) -> None:
+    """Others are not reached, even if an older record says that they passed."""
     project("good", "dies")
-    """And what did not end is not reached, though an older record says that it passed."""
     for report in ("new", "out"):
         pytest_run(pytester.path, "scenarios", f"--fed-report={report}")
         found = recorded(Path(report))
@@ -170,7 +172,7 @@ def test_records_of_what_ended_are_there_when_pytest_itself_dies(
         pytest.param("crowded", ["-x", "-n1"], marks=pytest.mark.slow),
     ],
 )
-def test_what_is_not_reached_keeps_its_figures_and_says_so(
+def test_a_scenario_that_is_not_reached_keeps_its_figures_and_says_so(
     pytester: pytest.Pytester, project: Any, name: str, options: list[str]
 ) -> None:
     project("good", name, "later")
@@ -188,7 +190,7 @@ def test_what_is_not_reached_keeps_its_figures_and_says_so(
     assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
 
 
-def test_a_hook_that_stops_a_scenario_before_or_after_it_ran(
+def test_a_hook_may_stop_a_scenario_before_or_after_it_runs(
     pytester: pytest.Pytester, project: Any
 ) -> None:
     project("before", "skipped", "after")
@@ -203,7 +205,9 @@ def test_a_hook_that_stops_a_scenario_before_or_after_it_ran(
     assert found["after"].reason.startswith("OSError: no disk left")
 
 
-def test_a_skip_of_the_users_own_fails_when_strict(pytester: pytest.Pytester, project: Any) -> None:
+def test_a_skip_in_code_of_the_user_fails_when_strict(
+    pytester: pytest.Pytester, project: Any
+) -> None:
     project("skips")
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--fed-strict")
     result.assert_outcomes(failed=1)
@@ -226,7 +230,9 @@ def test_a_damaged_baseline_is_in_the_report(pytester: pytest.Pytester, project:
     assert "**errored: baselines/good.json" in Path("out/report.md").read_text()
 
 
-def test_collecting_and_mistakes_write_nothing(pytester: pytest.Pytester, project: Any) -> None:
+def test_neither_collecting_nor_mistakes_write_anything(
+    pytester: pytest.Pytester, project: Any
+) -> None:
     project("good")
     before = {p: p.read_bytes() for p in Path("out").rglob("*") if p.is_file()}
     pytester.runpytest_inprocess("scenarios", "--fed-report=out", "--collect-only")
@@ -235,7 +241,7 @@ def test_collecting_and_mistakes_write_nothing(pytester: pytest.Pytester, projec
     assert {p: p.read_bytes() for p in Path("out").rglob("*") if p.is_file()} == before
 
 
-# What cannot be written costs no result.
+# Files that cannot be written cost no result.
 
 LONG_MATRIX = (
     TINY
@@ -258,9 +264,9 @@ def test_a_long_name_has_a_record(pytester: pytest.Pytester, text: str, records:
     result = pytester.runpytest_inprocess(*arguments)
     assert "not written" not in result.stdout.str()
     assert len(recorded()) == records and len(list(Path("out/plots").iterdir())) >= 3 * records
-    made = len(list(Path("scenarios/baselines").iterdir()))
-    result.assert_outcomes(passed=made, failed=records - made)
-    assert made
+    written = len(list(Path("scenarios/baselines").iterdir()))
+    result.assert_outcomes(passed=written, failed=records - written)
+    assert written
 
 
 def test_names_of_files_are_bounded_and_differ() -> None:
@@ -270,7 +276,7 @@ def test_names_of_files_are_bounded_and_differ() -> None:
 
 @fault(
     "a file or folder in the place of the report, of its folders or of a page",
-    outcome="results are shown, then what was not written; exit code 1",
+    outcome="results are shown, then the files that were not written; exit code 1",
 )
 @pytest.mark.parametrize("place", ["out", "out/records", "out/plots", "out/report.md"])
 def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
@@ -351,7 +357,7 @@ def test_a_cache_on_a_full_disk_costs_no_result(
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*NotKept: the cache of finished trainings cannot be written: *"])
-    # Nor where a project makes errors of warnings.
+    # Also if the project turns warnings into errors.
     pytester.runpytest_inprocess("scenarios", "-Werror").assert_outcomes(passed=1)
 
 
@@ -363,7 +369,7 @@ def test_a_cache_on_a_full_disk_costs_no_result(
 def test_a_cache_that_cannot_be_created_costs_no_result(
     pytester: pytest.Pytester, place: str
 ) -> None:
-    """Also that of checkpoints, which are due after each round here."""
+    """The same holds for the cache of checkpoints, which are written after each round here."""
     pytester.path.joinpath("scenarios").mkdir()
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
     if place == "kept":
@@ -401,7 +407,7 @@ def test_a_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
     assert write_record(skipped, tmp_path) == skipped
 
 
-def test_a_session_without_scenarios_reads_none_of_this(tmp_path: Path) -> None:
+def test_a_session_without_scenarios_imports_nothing_heavy(tmp_path: Path) -> None:
     """The plugin is loaded in every project where it is installed."""
     (tmp_path / "conftest.py").write_text(
         "import sys\n"

@@ -1,4 +1,4 @@
-"""What becomes of a scenario, however its trainings end; they are made up here."""
+"""Outcomes of scenarios whose trainings are made up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_federated.results.store import read_results, write_result
 
 
 def add(pytester: pytest.Pytester, *names: str) -> None:
-    """More scenarios beside the one named made, whose trainings are others."""
+    """Adds scenarios with other trainings than the one named made."""
     for size, name in enumerate(names, start=5):
         text = SCENARIO.replace("name: made", f"name: {name}")
         text = text.replace("rounds: 3", f"rounds: 3, batch_size: {size}")
@@ -24,7 +24,7 @@ def recorded() -> dict[str, Result]:
     return {r.id: r for r in read_results(Path("out"))}
 
 
-def test_an_error_is_in_the_record_without_this_machines_folders(
+def test_an_error_is_in_the_record_without_folders_of_this_machine(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     add(pytester, "broken", "refused")
@@ -98,7 +98,7 @@ def test_a_training_that_diverged_fails_and_is_not_compared(
     update.stdout.fnmatch_lines(["*::made FAILED*", "  kept: made: the run is diverged"])
 
 
-def test_a_scenario_that_fails_is_compared_all_the_same(
+def test_a_scenario_that_fails_is_compared_too(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
@@ -113,7 +113,9 @@ def test_a_scenario_that_fails_is_compared_all_the_same(
     assert recorded()["made"].reason == reason
 
 
-def test_what_was_not_reached_is_counted(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+def test_scenarios_that_were_not_reached_are_counted(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
     add(pytester, "other", "third")
     made.errors["made"] = FederatedError("stopped")
     result = pytester.runpytest_inprocess("scenarios", "-x", "--fed-report=out")
@@ -125,7 +127,9 @@ def test_what_was_not_reached_is_counted(pytester: pytest.Pytester, made: FakeTr
     assert recorded()["other"].reason == "the session ended before it did"
 
 
-def test_trainings_of_the_cache_are_counted(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+def test_trainings_from_the_cache_are_counted(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
     first = pytester.runpytest_inprocess("scenarios")
     first.stdout.no_fnmatch_line("*taken from the cache*")
     arguments = ("scenarios", "--junitxml=out.xml")
@@ -140,7 +144,7 @@ def test_trainings_of_the_cache_are_counted(pytester: pytest.Pytester, made: Fak
     third.stdout.fnmatch_lines(["2 of 4 trainings unchanged*"])
 
 
-def test_metrics_are_behind_passed_and_nowhere_when_quiet(
+def test_metrics_follow_passed_and_are_hidden_when_quiet(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     shown = pytester.runpytest_inprocess("scenarios", "-v")
@@ -151,7 +155,7 @@ def test_metrics_are_behind_passed_and_nowhere_when_quiet(
     plain.stdout.fnmatch_lines(["*= federated scenarios =*", "scenario *", "made *passed"])
 
 
-def test_a_report_that_cannot_be_written_fails_a_session_that_passed(
+def test_a_report_that_cannot_be_written_fails_a_passed_session(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     (pytester.path / "out").write_text("a file in the place of the folder")
@@ -165,7 +169,7 @@ def test_a_report_that_cannot_be_written_fails_a_session_that_passed(
     assert pytester.runpytest_inprocess("scenarios").ret == pytest.ExitCode.OK
 
 
-def test_the_place_of_the_report_is_shown(
+def test_the_path_of_the_report_is_shown(
     pytester: pytest.Pytester, made: FakeTrainings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = example_record(pytester, "older")
@@ -184,7 +188,7 @@ def example_record(pytester: pytest.Pytester, name: str) -> Path:
     return write_result(example_result(name), pytester.path / "out")
 
 
-def test_the_summary_of_a_job_is_added_to_what_is_there(
+def test_the_summary_of_a_job_is_appended(
     pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = pytester.path / "summary.md"
@@ -195,7 +199,9 @@ def test_the_summary_of_a_job_is_added_to_what_is_there(
     assert text.startswith("of an earlier step\n") and "**1 passed**" in text
 
 
-def test_hooks_before_and_after_a_scenario(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+def test_hooks_may_stop_a_scenario_before_or_after_it_runs(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
     add(pytester, "before", "after", "skipped")
     pytester.makeconftest(STOPPING_HOOKS)
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
@@ -211,7 +217,7 @@ def test_hooks_before_and_after_a_scenario(pytester: pytest.Pytester, made: Fake
     assert found["before"].reason.startswith("OSError: no disk")
 
 
-def test_a_record_is_there_as_soon_as_its_scenario_ended(
+def test_a_record_is_written_as_soon_as_its_scenario_ends(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     add(pytester, "second")
@@ -229,7 +235,7 @@ def test_a_record_is_there_as_soon_as_its_scenario_ended(
     assert record["status"] == "passed" and "reused" not in record
 
 
-def test_a_line_of_the_file_is_where_a_scenario_is(
+def test_a_scenario_is_shown_with_its_line_in_the_file(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(f"# words\n---\n{SCENARIO}")
@@ -238,7 +244,7 @@ def test_a_line_of_the_file_is_where_a_scenario_is(
     result.stdout.fnmatch_lines(["scenarios/made.yaml::made (line 3)"])
 
 
-def test_everything_expected_is_shown_where_one_is_missed(
+def test_all_expectations_are_shown_if_one_is_missed(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
     text = SCENARIO + "  loss: {at_most: 0.5}\n  best_accuracy: {at_least: 0.95}\n"

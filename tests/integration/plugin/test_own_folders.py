@@ -1,4 +1,4 @@
-"""Each scenario takes code and data from its own folder, and is trained anew when they change."""
+"""Each scenario takes code and data from its own folder, and is trained again if they change."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def two_folders(root: Path) -> Path:
-    """Two folders in which all files but the scenarios have the same names."""
+    """Writes two folders in which all files except the scenarios have the same names."""
     write(root / "pytest.ini", "[pytest]\n")
     for name, width in WIDTHS.items():
         folder = root / "scenarios" / name
@@ -98,7 +98,7 @@ def two_folders(root: Path) -> Path:
         pytest.param(("-n1",), marks=pytest.mark.slow),
     ],
 )
-def test_two_folders_with_files_of_the_same_names(
+def test_two_folders_may_have_files_of_the_same_names(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     root = two_folders(tmp_path)
@@ -134,10 +134,8 @@ training: {rounds: 1}
 
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.parametrize("mode", ["prepend", pytest.param("importlib", marks=pytest.mark.slow)])
-def test_what_a_conftest_registers_is_trained_anew_when_it_changes(
-    tmp_path: Path, mode: str
-) -> None:
-    """Another conftest.py is nearer, and pytest calls both `conftest`."""
+def test_a_change_in_registered_code_trains_again(tmp_path: Path, mode: str) -> None:
+    """Even if another conftest.py is nearer: pytest calls both `conftest`."""
     files = {
         "conftest.py": REGISTERS,
         "near.py": "import numpy as np\n\ndef turns(pool, n):\n"
@@ -163,7 +161,7 @@ def test_what_a_conftest_registers_is_trained_anew_when_it_changes(
 
 
 @pytest.mark.usefixtures("tff_programs")
-def test_registered_code_that_cannot_be_read_is_always_trained_anew(tmp_path: Path) -> None:
+def test_registered_code_that_cannot_be_read_always_trains_again(tmp_path: Path) -> None:
     code = REGISTERS[REGISTERS.index("@") :]
     code = code.replace("from late import clients", "").replace(
         "near.turns(pool, clients(pool))", "T"
@@ -182,7 +180,7 @@ def test_registered_code_that_cannot_be_read_is_always_trained_anew(tmp_path: Pa
 def test_describe_reads_from_the_folder_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Though both folders stand on `sys.path` already."""
+    """Even if both folders are on `sys.path` already."""
     root = two_folders(tmp_path)
     monkeypatch.chdir(root)
     for name in WIDTHS:
@@ -197,7 +195,7 @@ def test_describe_reads_from_the_folder_of_the_file(
 
 
 class Thing(Protocol):
-    """What is registered here."""
+    """The functions that are registered here."""
 
     def __call__(self, *args: Any, **keys: Any) -> str:
         """Returns the name of a folder."""
@@ -207,7 +205,7 @@ class Thing(Protocol):
 def registering(
     folder: Path, registry: Registry[Any, ..., Any], text: str, file: str = "conftest.py"
 ) -> Any:
-    """What pytest does with a file of that folder."""
+    """Writes and runs a file in that folder, as pytest does."""
     path = write(folder / file, f"@registry('mine')\ndef f(*, {text}): return {folder.name!r}\n")
     exec(compile(path.read_text(), str(path), "exec"), {"registry": registry})
 
@@ -217,7 +215,7 @@ def test_each_folder_has_what_its_own_conftest_registers(tmp_path: Path) -> None
     for name in ("", "aa", "bb/deep"):
         key = "abc"[["", "aa", "bb/deep"].index(name)]
         registering(tmp_path / name, registry, f"{key}: int = 0")
-    made = []
+    sections = []
     for name, key, owner in (
         ("bb/deep", "c", "deep"),
         ("bb", "a", tmp_path.name),
@@ -226,8 +224,8 @@ def test_each_folder_has_what_its_own_conftest_registers(tmp_path: Path) -> None
     ):
         with read_from(tmp_path / name):
             assert registry["mine"].keywords == (key,)
-            made.append((registry.parse({"kind": "mine", key: 1}), owner))
-    for section, owner in made:  # wherever it is used later
+            sections.append((registry.parse({"kind": "mine", key: 1}), owner))
+    for section, owner in sections:  # wherever it is used later
         assert registry.entry(section).call(section) == owner
     assert registry.names() == ["mine"]
 

@@ -1,4 +1,4 @@
-"""The plugin inside pytest: what a scenario file does, and how it reads."""
+"""The plugin inside pytest: what a scenario file does, and what it prints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def scenarios(pytester: pytest.Pytester) -> Any:
     return write
 
 
-def test_pass_fail_and_divergence_in_one_session(pytester: pytest.Pytester, scenarios: Any) -> None:
+def test_a_session_may_pass_fail_and_diverge(pytester: pytest.Pytester, scenarios: Any) -> None:
     scenarios(a=TINY, b=FAILING, c=DIVERGING)
     result = pytester.runpytest_inprocess(
         "scenarios", "-v", "--fed-report=out", "--junitxml=out.xml"
@@ -100,7 +100,7 @@ def test_the_report_is_the_same_bytes_again(pytester: pytest.Pytester, scenarios
         assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
-def test_a_bad_file_is_a_usage_error_with_every_mistake(
+def test_a_wrong_file_is_a_usage_error_with_every_mistake(
     pytester: pytest.Pytester, scenarios: Any
 ) -> None:
     scenarios(
@@ -160,7 +160,7 @@ def test_collect_only_shows_variants(pytester: pytest.Pytester, scenarios: Any) 
         (("scenarios/a.yaml::tiny",), {"tiny"}),
     ],
 )
-def test_selection(
+def test_scenarios_are_selected_by_name_tag_and_node_id(
     pytester: pytest.Pytester, scenarios: Any, arguments: tuple[str, ...], selected: set[str]
 ) -> None:
     scenarios(a=TINY, b=FAILING, c=TINY.replace("tiny", "other").replace("smoke", "slow"))
@@ -174,7 +174,7 @@ def test_selection(
 def test_last_failed_runs_the_failed_variant_only(
     pytester: pytest.Pytester, scenarios: Any
 ) -> None:
-    """The variant of one round fails, that of three passes; --lf is left with the former."""
+    """The variant with one local epoch fails, the one with twelve passes."""
     scenarios(
         a=TINY.replace("rounds: 2", "rounds: 1").replace("0.3", "0.75")
         + "matrix:\n  training.local_epochs: [1, 12]\n"
@@ -203,7 +203,10 @@ def test_unavailable_data_skips_and_fails_when_strict(
     )
     assert "writers" in (pytester.path / "out/report.md").read_text()
     (record,) = (pytester.path / "out/records").iterdir()
-    for written in (record, pytester.path / "out/report.md"):  # the same on every such machine
+    for written in (
+        record,
+        pytester.path / "out/report.md",
+    ):  # they are the same on every such machine
         assert "could not be downloaded; run once while online" in written.read_text()
         assert "no network" not in written.read_text()
     assert not list((pytester.path / "cache").iterdir())
@@ -300,7 +303,7 @@ def test_a_mistake_that_shows_in_training_fails_in_one_line(
     assert "**1 errored**" in report and str(pytester.path) not in report
 
 
-def test_own_keras_model_from_beside_the_file(pytester: pytest.Pytester, scenarios: Any) -> None:
+def test_a_keras_model_may_be_next_to_the_file(pytester: pytest.Pytester, scenarios: Any) -> None:
     folder = scenarios(a=TINY.replace("{kind: mlp, hidden: [16]}", '{keras: "own:build"}'))
     (folder / "own.py").write_text(
         "import tensorflow as tf\n"
@@ -312,9 +315,7 @@ def test_own_keras_model_from_beside_the_file(pytester: pytest.Pytester, scenari
     pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)
 
 
-def test_rounds_cap_judges_nothing_and_seeds_option_counts(
-    pytester: pytest.Pytester, scenarios: Any
-) -> None:
+def test_with_fewer_rounds_nothing_is_judged(pytester: pytest.Pytester, scenarios: Any) -> None:
     scenarios(b=FAILING)
     result = pytester.runpytest_inprocess(
         "scenarios", "--fed-rounds=1", "--fed-seeds=2", "--fed-report=out"
@@ -326,7 +327,7 @@ def test_rounds_cap_judges_nothing_and_seeds_option_counts(
     assert [len(h["rounds"]) for h in record["histories"]] == [1, 1]
 
 
-def test_options_from_the_ini_file(pytester: pytest.Pytester, scenarios: Any) -> None:
+def test_options_may_be_in_the_ini_file(pytester: pytest.Pytester, scenarios: Any) -> None:
     scenarios(a=TINY)
     pytester.makeini("[pytest]\nfed_rounds = 1\nfed_report = from-ini\n")
     pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)
@@ -334,9 +335,9 @@ def test_options_from_the_ini_file(pytester: pytest.Pytester, scenarios: Any) ->
     assert record["status"] == "not judged"
 
     pytester.makeini("[pytest]\nfed_rounds = none\n")
-    bad = pytester.runpytest_inprocess("scenarios")
-    assert bad.ret == pytest.ExitCode.USAGE_ERROR  # once, not for each scenario
-    bad.stderr.fnmatch_lines(["ERROR: fed_rounds in *got 'none'; must be 1 or greater"])
+    refused = pytester.runpytest_inprocess("scenarios")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR  # once, not for each scenario
+    refused.stderr.fnmatch_lines(["ERROR: fed_rounds in *got 'none'; must be 1 or greater"])
 
 
 def test_files_outside_scenarios_are_left_alone(pytester: pytest.Pytester) -> None:
@@ -349,7 +350,7 @@ def test_files_outside_scenarios_are_left_alone(pytester: pytest.Pytester) -> No
     assert [n for n in named if "::" in n] == ["alone.yaml::tiny"]
 
 
-def test_the_federated_fixture(pytester: pytest.Pytester) -> None:
+def test_the_federated_fixture_runs_and_judges(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -379,7 +380,9 @@ def test_the_federated_fixture(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*accuracy 0.*, expected >= 1*"])
 
 
-def test_an_own_split_and_check_from_conftest(pytester: pytest.Pytester, scenarios: Any) -> None:
+def test_a_conftest_may_register_a_split_and_an_expectation(
+    pytester: pytest.Pytester, scenarios: Any
+) -> None:
     pytester.makeconftest(
         """
         import pytest_federated

@@ -1,4 +1,4 @@
-"""Ctrl-C and time limits end a training wherever they strike, and nothing after it."""
+"""Ctrl-C and time limits end a training wherever they strike, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from ruamel.yaml import YAML
 from scenario_texts import LONG, TINY
 
 
-def test_an_interrupt_that_became_another_exception() -> None:
+def test_an_interrupt_that_became_another_exception_is_raised() -> None:
     with pytest.raises(KeyboardInterrupt), signals.delivered():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
-            raise SystemError("as a C extension does") from None
+            raise SystemError("as C extensions do") from None
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("ask", [True, False])
-def test_an_interrupt_that_was_dropped(ask: bool) -> None:
+def test_an_interrupt_that_was_dropped_is_raised(ask: bool) -> None:
     class Something:
         pass
 
     thing = Something()
     kept = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt), signals.delivered() as check:
-        del thing  # Python prints what a callback raises, and goes on
+        del thing  # Python prints exceptions of callbacks and continues
         assert kept() is None
         if ask:
             check()
-            pytest.fail("check raises")
+            pytest.fail("check should raise")
 
 
 def _xla_gc_callback(number: int) -> None:
-    """Has the name of jax's callback, in which nothing may be raised."""
+    """Is named like jax's callback, in which nothing may be raised."""
     signal.raise_signal(number)
 
 
@@ -63,7 +63,7 @@ def test_an_interrupt_that_python_would_drop_is_raised_again(number: int, second
     with pytest.raises(wanted), signals.delivered(seconds):
         _xla_gc_callback(number)
         time.sleep(10)
-        pytest.fail("it did not come again")
+        pytest.fail("the signal was not raised again")
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
@@ -73,7 +73,7 @@ def test_other_exceptions_stay_what_they_are() -> None:
         raise ValueError("mine")
 
 
-def test_the_handler_is_given_back() -> None:
+def test_the_handler_is_restored() -> None:
     with signals.delivered():
         assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -112,19 +112,19 @@ def test_another_thread_is_left_alone() -> None:
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the code of a library stands that nobody has imported; with a module of its own."""
+    """The file of a library that nobody has imported, with one module."""
     package = tmp_path / "some_library"
     package.mkdir()
     (package / "inner.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("some_library", "some_library.inner"):
-        monkeypatch.setitem(sys.modules, name, sys)  # so that it is not there after the test
+        monkeypatch.setitem(sys.modules, name, sys)  # removes it after the test
         monkeypatch.delitem(sys.modules, name)
     return package / "__init__.py"
 
 
 def struck(*numbers: signal.Signals) -> str:
-    """A library in whose import these signals come."""
+    """Returns the code of a library during whose import these signals arrive."""
     lines = [f"signal.raise_signal({int(number)})" for number in numbers]
     return "\n".join(["import some_library.inner, signal", *lines, "is_whole = True"])
 
@@ -138,13 +138,11 @@ def test_the_limit_waits_for_an_import_and_then_interrupts(library: Path) -> Non
     with pytest.raises(TimeLimitExceeded), signals.delivered(60):
         importlib.import_module("some_library")
         time.sleep(30)
-        pytest.fail("it did not strike")
+        pytest.fail("the signal did not arrive")
     assert _is_whole()
 
 
-def test_an_import_without_end_is_interrupted(
-    library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_import_is_interrupted(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_IMPORT_SECONDS", 0.2)
     library.write_text("import time\ntime.sleep(30)\n")
     with pytest.raises(TimeLimitExceeded), signals.delivered(0.1):
@@ -157,18 +155,18 @@ def test_ctrl_c_waits_for_an_import(library: Path) -> None:
     with pytest.raises(KeyboardInterrupt), signals.delivered():
         importlib.import_module("some_library")
         time.sleep(30)
-        pytest.fail("it did not strike")
+        pytest.fail("the signal did not arrive")
     assert _is_whole()
 
 
-def test_ctrl_c_waits_for_an_import_where_the_alarm_is_someone_elses(library: Path) -> None:
+def test_ctrl_c_waits_for_an_import_even_if_the_alarm_is_taken(library: Path) -> None:
     library.write_text(struck(signal.SIGINT))
     before = signal.signal(signal.SIGALRM, lambda *_: None)
     try:
         with pytest.raises(KeyboardInterrupt), signals.delivered() as check:
             importlib.import_module("some_library")
             check()
-            pytest.fail("check raises")
+            pytest.fail("check should raise")
     finally:
         signal.signal(signal.SIGALRM, before)
     assert _is_whole()
@@ -211,7 +209,7 @@ def test_ctrl_c_waits_for_a_short_block_and_a_second_one_does_not() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_uncounted_time_takes_nothing_of_the_limit() -> None:
+def test_uncounted_time_does_not_count_towards_the_limit() -> None:
     with signals.delivered(60):
         block = signals._running.get()
         assert block and block.end
@@ -226,7 +224,7 @@ def test_uncounted_time_takes_nothing_of_the_limit() -> None:
         assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
-# An import of TFF, which can be done once in a process
+# Importing TFF, which a process can do only once
 
 TWICE = """
 import contextlib, os, signal, sys, threading, time
@@ -249,12 +247,12 @@ print("SECOND", int(pytest.main(["tiny.scenario.yaml"])))
 
 @fault(
     "Ctrl-C and --fed-timeout while TFF is imported",
-    outcome="a later run in the same process is as ever",
+    outcome="a later run in the same process is as usual",
 )
 @pytest.mark.usefixtures("tff_programs")
 @pytest.mark.slow
 @pytest.mark.parametrize(("how", "code"), [("--ctrl-c", 2), ("--limit", 1)])
-def test_an_interrupted_import_of_tff_spoils_nothing_after_it(
+def test_an_interrupted_import_of_tff_does_not_affect_later_runs(
     tmp_path: Path, how: str, code: int
 ) -> None:
     (tmp_path / "pytest.ini").touch()
@@ -308,16 +306,16 @@ except Exception as error:
                 "imported",
                 "KeyboardInterrupt",
                 "the import of tensorflow-federated was cut off by Ctrl-C in this process, and "
-                "cannot be done twice: start it anew",
+                "cannot be done twice: restart it",
             ],
         ),
     ],
     ids=["limit", "ctrl-c", "ctrl-c twice"],
 )
-def test_an_import_of_tff_takes_nothing_of_the_limit(
+def test_the_import_of_tff_does_not_count_towards_the_limit(
     tmp_path: Path, seconds: float, strikes: str, said: list[str]
 ) -> None:
-    """Instead of TFF, a library that has to be imported in one go, and lasts longer."""
+    """With a stand-in for TFF that takes longer than the limit and must be imported at once."""
     for name, code in {
         "tensorflow": f"""
             import sys, time
@@ -341,13 +339,13 @@ def test_an_import_of_tff_takes_nothing_of_the_limit(
     assert done.stdout.splitlines() == said, done.stderr
 
 
-# What is left behind
+# After an interrupt
 
 
-def test_after_an_interrupted_training_the_runtime_begins_anew(
+def test_an_interrupted_training_ends_the_runtime(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The worker would still compute for the training that nobody waits for."""
+    """Otherwise its worker would keep computing for a training that nobody waits for."""
     ended: list[bool] = []
 
     def interrupted(*_: object) -> None:

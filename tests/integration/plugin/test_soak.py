@@ -1,4 +1,4 @@
-"""A session that runs the same again and again leaves no more behind than one that runs it once."""
+"""A session that repeats its scenarios uses no more resources than one that runs them once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repeating import after_each_time, read_samples
 from scenario_texts import TINY
 
 TIMES = 5
-# Of different kinds: packed and standard, another algorithm, clients that drop out.
+# Different kinds: packed and standard, another algorithm, clients that drop out.
 SCENARIOS = {
     "packed": TINY,
     "standard": TINY.replace("local_epochs: 2", "execution: standard"),
@@ -23,7 +23,9 @@ SCENARIOS = {
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tff_programs")
-def test_nothing_grows_from_time_to_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_scenarios_use_no_more_resources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "conftest.py").write_text(
         f"import sys\nsys.path.insert(0, {str(HELPERS)!r})\npytest_plugins = ['repeating']\n"
@@ -46,6 +48,6 @@ def test_nothing_grows_from_time_to_time(tmp_path: Path, monkeypatch: pytest.Mon
     for sample in later:
         assert sample.descriptors <= second.descriptors
         assert sample.processes == second.processes == 1
-        assert sample.threads <= second.threads + 2  # TensorFlow's pools begin theirs when needed
+        assert sample.threads <= second.threads + 2  # TensorFlow's pools start threads when needed
         assert sample.pytest_mb < 1.1 * second.pytest_mb
         assert sample.worker_mb < 1.5 * second.worker_mb

@@ -1,4 +1,4 @@
-"""Selecting scenarios by their tags: a tag that none has is a mistake, not an empty selection."""
+"""Selecting scenarios by tags: an unknown tag is a mistake, not an empty selection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A scenario with the tag `smoke`, and a test with a registered marker and another one."""
+    """A scenario with the tag `smoke`, a test with a marker, and two registered markers."""
     pytester.makeini("[pytest]\nmarkers =\n    gpu: needs one\n    slow(reason): takes long\n")
     pytester.makefile(".scenario.yaml", tiny=TINY)
     pytester.makepyfile("import pytest\n\n@pytest.mark.filterwarnings\ndef test_it():\n    pass\n")
@@ -37,7 +37,9 @@ def test_a_tag_that_no_scenario_has_is_an_error(
         "smoke or filterwarnings",
     ],
 )
-def test_what_may_be_unknown_and_what_is_known(project: pytest.Pytester, expression: str) -> None:
+def test_excluded_tags_and_known_markers_are_accepted(
+    project: pytest.Pytester, expression: str
+) -> None:
     run = project.runpytest_inprocess("--collect-only", "-q", "-m", expression)
     run.stdout.fnmatch_lines(["tiny.scenario.yaml::tiny"])
 
@@ -48,7 +50,7 @@ def test_tests_without_scenarios_are_left_to_pytest(pytester: pytest.Pytester) -
     assert run.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-def test_processes_of_xdist_stop_as_cleanly(project: pytest.Pytester) -> None:
+def test_an_unknown_tag_stops_xdist_cleanly(project: pytest.Pytester) -> None:
     run = project.runpytest_subprocess("-n2", "-m", "smoek", "-p", "no:cacheprovider")
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     run.stderr.fnmatch_lines(["ERROR: -m smoek: no scenario has the tag 'smoek'; allowed: smoke*"])

@@ -1,4 +1,4 @@
-"""What other tools are told: TensorBoard, MLflow, JUnit, GitHub."""
+"""What other tools receive: TensorBoard, MLflow, JUnit, GitHub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("tff")
 
 
 def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """All scalars of the event files of a folder, as steps and values, in the order written."""
+    """Returns all scalars in a folder's event files, as steps and values in written order."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorflow import make_ndarray
 
@@ -35,7 +35,7 @@ def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
 def test_tensorboard_junit_and_github_get_the_same_values(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also by a second run, whose trainings are not run again."""
+    """Also in a second run, whose trainings come from the cache."""
     (pytester.path / "scenarios").mkdir()
     text = TINY.replace("rounds: 2", "rounds: 3") + "seeds: [0, 7]\n"
     (pytester.path / "scenarios" / "a.yaml").write_text(text)
@@ -67,8 +67,8 @@ def test_tensorboard_junit_and_github_get_the_same_values(
     assert written.count("| tiny ") == 2
 
 
-class Told:
-    """Stands in for what writes event files: keeps what it is told."""
+class FakeWriter:
+    """Replaces the writer of event files, and records its calls."""
 
     written: list[tuple[str, int]]
 
@@ -79,22 +79,24 @@ class Told:
         self.written.append((self.folder.name, number))
 
 
-def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
+def test_rounds_that_were_not_reported_live_are_written_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As of a training that goes on from a checkpoint, or was done before."""
+    """As when a training continues from a checkpoint or comes from the cache."""
     from pytest_federated.plugin.tracking import TensorBoard
 
-    # Not by its name: pytester's runs leave an older module of that name behind.
-    monkeypatch.setattr(import_module("pytest_federated.tff.tensorboard"), "ScalarsByRound", Told)
-    monkeypatch.setattr(Told, "written", [], raising=False)
+    # Imported here: pytester's runs leave an older module of that name behind.
+    monkeypatch.setattr(
+        import_module("pytest_federated.tff.tensorboard"), "ScalarsByRound", FakeWriter
+    )
+    monkeypatch.setattr(FakeWriter, "written", [], raising=False)
     one = example_result("tiny", (0.5, 0.6), rounds=4)
     tensorboard = TensorBoard(tmp_path, one.id)
     first, second = one.histories
     tensorboard.begin(Run(seed=0, position=0, rounds=4))
     tensorboard.after_round(Progress(first.rounds[:1], None))  # as it ends
-    assert Told.written == [("seed-0", 1)]
-    tensorboard.after_round(Progress(first.rounds[:3], None))  # with one that it was not told of
+    assert FakeWriter.written == [("seed-0", 1)]
+    tensorboard.after_round(Progress(first.rounds[:3], None))  # with two that were not reported
     tensorboard.end(first)
     tensorboard.begin(Run(seed=1, position=1, rounds=4))
     tensorboard.end(second)
@@ -102,7 +104,7 @@ def test_rounds_that_were_not_told_as_they_ended_are_written_in_order(
     tensorboard.after_round(Progress(first.rounds[:1], None))
     tensorboard.end(first)
     expected = [("seed-0", n) for n in (1, 2, 3, 4)] + [("seed-1", n) for n in (1, 2, 3, 4)]
-    assert Told.written == expected
+    assert FakeWriter.written == expected
 
 
 def test_missing_mlflow_is_reported_before_anything_runs(
@@ -119,7 +121,7 @@ def test_missing_mlflow_is_reported_before_anything_runs(
 
 
 def test_mlflow_has_a_run_for_each_seed(tmp_path: Path) -> None:
-    """Where MLflow is installed; it is not among the tools of development."""
+    """Runs if MLflow is installed, which is no development dependency."""
     mlflow = pytest.importorskip("mlflow")
     one = example_result("tiny[alpha=0.1]", (0.5, 0.6), rounds=3)
     log(one, tmp_path / "runs")
@@ -140,7 +142,7 @@ def test_mlflow_has_a_run_for_each_seed(tmp_path: Path) -> None:
     ]
 
 
-def test_an_unknown_metric_is_refused_with_those_that_there_are(
+def test_an_unknown_metric_is_refused_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""What the tests of TFF's data sets and of remote workers share."""
+"""Fixtures for tests of TFF's data sets and of remote workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from remote_workers import Served, serve
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No name is found."""
+    """Makes downloads fail, as without a network."""
 
     def urlopen(url: Any, timeout: float = 0) -> io.BytesIO:
         raise URLError(OSError(-2, "Name or service not known"))
@@ -25,7 +25,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def lasting(tff: Any) -> Iterator[list[Served]]:
-    """Three workers that no test harms."""
+    """Three workers that all tests of a file share."""
     started = serve(3)
     yield started
     shutdown()
@@ -35,7 +35,7 @@ def lasting(tff: Any) -> Iterator[list[Served]]:
 
 @pytest.fixture
 def mortal(tff: Any) -> Iterator[list[Served]]:
-    """Three workers to be killed."""
+    """Three workers that a test may kill."""
     started = serve(3)
     yield started
     shutdown()

@@ -1,4 +1,4 @@
-"""Trainings on a Dask cluster: a scheduler and two worker processes, all real."""
+"""Trainings on a real Dask cluster of a scheduler and two worker processes."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ Start = Callable[..., Program]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a part of Dask: ``scheduler`` or ``worker``."""
-    parts: list[Program] = []
+    programs: list[Program] = []
 
     def begin(part: str, *arguments: str) -> Program:
         file = ["--scheduler-file", str(tmp_path / "scheduler.json")]
         more = [*file, "--no-dashboard", *arguments]
-        parts.append(Program("dask", part, *more, cwd=tmp_path, discard=True))
-        return parts[-1]
+        programs.append(Program("dask", part, *more, cwd=tmp_path, discard=True))
+        return programs[-1]
 
     yield begin
-    for part in parts:
-        part.kill()
-        part.wait()
+    for program in programs:
+        program.kill()
+        program.wait()
 
 
 class Cluster(NamedTuple):
@@ -64,7 +64,7 @@ class Cluster(NamedTuple):
 
 @pytest.fixture
 def cluster(start: Start, tmp_path: Path) -> Cluster:
-    """A scheduler with two workers of one thread."""
+    """A scheduler with two workers of one thread each."""
     start("scheduler", "--port", "0", "--host", "127.0.0.1")
     file = tmp_path / "scheduler.json"
     assert wait_until(file.exists)
@@ -99,7 +99,7 @@ def records(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_the_same_records_from_a_cluster_that_loses_a_worker(
+def test_a_cluster_that_loses_a_worker_gives_the_same_records(
     tmp_path: Path, cluster: Cluster
 ) -> None:
     longer = TINY.replace("rounds: 2", "rounds: 100, eval_every: 50")
@@ -113,13 +113,15 @@ def test_the_same_records_from_a_cluster_that_loses_a_worker(
         "pytest", f"--fed-executor={cluster.address}", "--fed-report=cluster", cwd=own
     )
     first, second = cluster.workers
-    assert wait_until(lambda: worker_pids(first.pid) and worker_pids(second.pid)), "both train"
-    assert not worker_pids(process.pid), "pytest itself does not"
+    assert wait_until(lambda: worker_pids(first.pid) and worker_pids(second.pid)), (
+        "both should train"
+    )
+    assert not worker_pids(process.pid), "pytest itself should not train"
     (lost,) = worker_pids(first.pid)
     first.kill()
     output = process.communicate(timeout=150)
     assert "3 passed" in output
-    assert not is_running(lost), "TFF's worker ends with Dask's"
+    assert not is_running(lost), "TFF's worker should end with Dask's"
 
     again = pytest_run(own, f"--fed-executor={cluster.address}")
     assert "5 of 5 trainings unchanged" in again
@@ -130,7 +132,7 @@ def test_the_same_records_from_a_cluster_that_loses_a_worker(
 
 @pytest.fixture
 def within() -> Iterator[DaskCluster]:
-    """A cluster within this process."""
+    """A cluster in this process."""
     from distributed import LocalCluster
 
     settings: dict[str, Any] = {"processes": False, "dashboard_address": None}
@@ -150,7 +152,7 @@ SCENARIO: dict[str, Any] = {
 }
 
 
-def test_other_code_or_packages_there_are_an_error(within: DaskCluster) -> None:
+def test_other_code_or_packages_on_a_worker_are_an_error(within: DaskCluster) -> None:
     scenario = Scenario.model_validate(SCENARIO)
     here = ingredients(scenario, 0)
     other = {**here, "tensorflow": "2.13.0", "pytest-federated": "0"}
@@ -162,19 +164,28 @@ def test_other_code_or_packages_there_are_an_error(within: DaskCluster) -> None:
         future.result()
 
 
-def test_an_error_of_the_scenario_is_that_of_the_scenario(within: DaskCluster) -> None:
+def test_an_error_of_the_scenario_is_raised_here(within: DaskCluster) -> None:
     scenario = Scenario.model_validate({**SCENARIO, "clients": {"count": 5000}})
     with pytest.raises(DataError, match="5000 clients"):
         run(scenario, Options(cluster=within))
 
 
-def test_a_scheduler_that_does_not_answer(tmp_path: Path) -> None:
+def test_the_final_model_comes_back(within: DaskCluster) -> None:
+    scenario = Scenario.model_validate(SCENARIO)
+    there = run(scenario, Options(cluster=within, keep_models=True))
+    here = run(scenario, Options(keep_models=True))
+    assert [w.shape for w in there.model_weights[0]] == [(64, 16), (16,), (16, 10), (10,)]
+    for one, other in zip(there.model_weights[0], here.model_weights[0]):
+        assert (one == other).all()
+
+
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path) -> None:
     own = project(tmp_path / "p", a=TINY)
     output = pytest_run(own, "--fed-executor=dask://127.0.0.1:1")
     assert "dask://127.0.0.1:1: no Dask scheduler answers there" in output
 
 
-def test_a_scheduler_without_workers(tmp_path: Path, start: Start) -> None:
+def test_a_scheduler_without_workers_is_refused(tmp_path: Path, start: Start) -> None:
     start("scheduler", "--port", "0", "--host", "127.0.0.1")
     file = tmp_path / "scheduler.json"
     assert wait_until(file.exists)
@@ -183,7 +194,8 @@ def test_a_scheduler_without_workers(tmp_path: Path, start: Start) -> None:
         DaskCluster(address)
 
 
-@pytest.mark.parametrize("given", ["ray://a:1", "dask://", "dask://a", "dask://a:b", "a:1"])
-def test_bad_addresses(tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("address", ["ray://a:1", "dask://", "dask://a", "dask://a:b", "a:1"])
+def test_invalid_addresses_are_refused(tmp_path: Path, address: str) -> None:
     own = project(tmp_path / "p", a=TINY)
-    assert f"got {given!r}; allowed: dask://HOST:PORT" in pytest_run(own, f"--fed-executor={given}")
+    output = pytest_run(own, f"--fed-executor={address}")
+    assert f"got {address!r}; allowed: dask://HOST:PORT" in output

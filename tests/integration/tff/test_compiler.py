@@ -1,4 +1,4 @@
-"""The compiler with a memory gives what TFF's own gives."""
+"""The compiler that remembers gives the same computations as TFF's own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("running")
 
 @pytest.fixture(scope="module")
 def computations(tff: Any) -> dict[str, Any]:
-    """Two of equal parts but not names, one with secure sums, and one with large arrays."""
+    """Two that differ only in names, one with secure sums, and one with large arrays."""
     import tensorflow as tf
 
     table = np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)
@@ -49,7 +49,9 @@ def computations(tff: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["mean", "total", "secure", "large"])
-def test_it_equals_tffs_own(tff: Any, computations: dict[str, Any], name: str) -> None:
+def test_a_compiled_computation_equals_that_of_tff(
+    tff: Any, computations: dict[str, Any], name: str
+) -> None:
     computation = simulated(computations[name])
     plain = written(tff.backends.native.desugar_and_transform_to_native(computation))
     assert written(native(computation)) == plain
@@ -57,11 +59,11 @@ def test_it_equals_tffs_own(tff: Any, computations: dict[str, Any], name: str) -
 
 
 def written(computation: Any) -> str:
-    """All of it, graphs too, but that TFF begins new names with three letters for each use."""
+    """Returns a whole computation, without the three letters that TFF puts before new names."""
     block = computation.to_building_block()
     return re.sub(r"\b_[a-z]{3}(\d+)\b", r"_\1", str(block.proto))
 
 
-def test_an_aggregator_without_a_secure_sum_is_left_as_it_is(computations: dict[str, Any]) -> None:
+def test_an_aggregator_without_a_secure_sum_is_unchanged(computations: dict[str, Any]) -> None:
     assert simulated(computations["mean"]) is computations["mean"]
     assert simulated(computations["secure"]) is not computations["secure"]

@@ -1,4 +1,4 @@
-"""What is taken from TFF's private modules is taken in one file, put back, and still needed."""
+"""Uses of TFF's private modules are in one file, are undone, and are still needed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FILES = sorted(
 
 
 def private_uses(tree: ast.AST) -> list[str]:
-    """The private modules and names of TFF that code imports or names in a string of its own."""
+    """Returns the private modules and names of TFF that code imports or names in a string."""
     found = []
     for node in ast.walk(tree):
         names: list[str] = []
@@ -87,7 +87,7 @@ def test_only_internals_imports_tffs_private_modules() -> None:
         "query._sum_query = ours",
     ],
 )
-def test_private_uses_are_seen(code: str) -> None:
+def test_private_uses_are_noticed(code: str) -> None:
     assert private_uses(ast.parse(code))
 
 
@@ -99,11 +99,11 @@ def test_each_entry_says_why_and_has_a_test() -> None:
     assert not [f.name for f in functions if f.name not in tests]
 
 
-# Each may go once the public API has it
+# Each can be removed once the public API has it
 
 
 def public_names(module: ModuleType, seen: set[str]) -> set[str]:
-    """The functions and classes of a package of TFF and of those that it shows."""
+    """Returns the functions and classes of a package of TFF and of its public subpackages."""
     if module.__name__ in seen:
         return set()
     seen.add(module.__name__)
@@ -149,11 +149,11 @@ def test_the_public_api_still_lacks(public: set[str], entry: Any, private: str) 
     assert private not in public
 
 
-# Each may go once TFF does not need it any more
+# Each can be removed once TFF no longer needs it
 
 
-def test_worker_binary_is_nowhere_named_in_public(tff: Any) -> None:
-    """TFF's factory still passes on no streams, and gives no handle of the process."""
+def test_worker_binary_is_needed_while_the_public_api_hides_it(tff: Any) -> None:
+    """TFF's factory still does not pass on streams or return the process."""
     binary = internals.worker_binary()
     assert binary is not None and binary.is_file()
     start = inspect.signature(tff.framework.local_cpp_executor_factory).parameters
@@ -178,7 +178,7 @@ def test_context_without_retries_is_needed_while_the_public_one_retries(tff: Any
     assert not hasattr(type(context).invoke, "__wrapped__")
 
 
-def test_ping_method_is_needed_while_no_public_stub_asks_for_life(tff: Any) -> None:
+def test_ping_method_is_needed_while_no_public_stub_can_ping(tff: Any) -> None:
     assert internals.PING_METHOD.endswith("/Dispose")
     names = {n.lower() for n in dir(tff.framework.RemoteExecutorGrpcStub)}
     assert not {n for n in names if "ping" in n or "health" in n}
@@ -198,7 +198,23 @@ def test_forget_compiled_is_needed_while_tffs_contexts_keep_every_model(tff: Any
 
 
 @pytest.mark.usefixtures("running")
-def test_remembering_compiler_is_needed_while_tff_reads_the_same_again(
+def test_forget_compiled_is_needed_while_tff_keeps_every_type(tff: Any) -> None:
+    vector = tff.TensorType(np.int32, [3])
+    plus_one = tff.tensorflow.computation(lambda x: x + 1, vector)
+    kept = weakref.ref(tff.TensorType(np.int32, [12345]))
+    gc.collect()
+    assert kept() is not None
+    internals.forget_compiled()
+    gc.collect()
+    assert kept() is None
+    again = tff.TensorType(np.int32, [3])
+    assert again is not vector and again == vector and hash(again) == hash(vector)
+    assert plus_one.type_signature == tff.FunctionType(again, again)
+    assert plus_one(np.array([1, 2, 3], np.int32)).tolist() == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("running")
+def test_remembering_compiler_is_needed_while_tff_reads_the_same_types_again(
     tff: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     types = importlib.import_module(TYPES)
@@ -219,7 +235,7 @@ def test_remembering_compiler_is_needed_while_tff_reads_the_same_again(
 
 
 @pytest.mark.usefixtures("running")
-def test_remembering_compiler_puts_tffs_functions_back(tff: Any) -> None:
+def test_remembering_compiler_restores_the_functions_of_tff(tff: Any) -> None:
     graphs = importlib.import_module(
         "tensorflow_federated.python.core.environments.tensorflow_backend"
         ".compiled_computation_transformations"
@@ -238,7 +254,7 @@ def test_remembering_compiler_puts_tffs_functions_back(tff: Any) -> None:
     assert {f.__module__ for f in before} == {types.__name__, graphs.__name__}
 
 
-def test_replace_sums_is_needed_while_the_query_makes_its_own(tff: Any) -> None:
+def test_replace_sums_is_needed_while_the_query_creates_its_own(tff: Any) -> None:
     import tensorflow_privacy as tfp
 
     parameters = inspect.signature(tfp.QuantileAdaptiveClipSumQuery.__init__).parameters
@@ -249,7 +265,7 @@ def test_replace_sums_is_needed_while_the_query_makes_its_own(tff: Any) -> None:
     }
 
 
-def test_replace_sums_changes_one_query_alone(tff: Any) -> None:
+def test_replace_sums_changes_only_one_query(tff: Any) -> None:
     import tensorflow_privacy as tfp
 
     dp(10, noise_multiplier=0.1)

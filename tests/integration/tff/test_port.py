@@ -23,7 +23,7 @@ EVERYWHERE = [*of_loopback(), *of_the_network()]
 
 @contextmanager
 def listening(number: int) -> Iterator[socket.socket]:
-    """What gRPC does with a port, for whichever addresses."""
+    """Listens on a port as gRPC does, on all addresses."""
     with socket.socket(port._family()) as theirs:
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if theirs.family == socket.AF_INET6:
@@ -42,7 +42,7 @@ def local(tff: Any) -> Iterator[LocalWorker]:
 
 
 def connections(number: int) -> list[socket.socket]:
-    """Of this process to the port."""
+    """Returns this process's connections to the port."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # it is no socket, or one that is not connected
@@ -64,7 +64,7 @@ def test_only_we_are_connected_to_a_local_worker(local: LocalWorker) -> None:
     assert answers(local)
 
 
-def test_a_connection_that_broke_is_made_anew_and_the_port_shut_again(local: LocalWorker) -> None:
+def test_a_broken_connection_is_made_again_and_the_port_shut_again(local: LocalWorker) -> None:
     assert local._port is not None
     (ours,) = connections(local._port.number)
     ours.shutdown(socket.SHUT_RDWR)
@@ -123,7 +123,7 @@ def test_a_kernel_that_cannot_keep_others_out_is_a_warning_on_a_network(
 
 
 def test_an_attachment_without_effect_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such as on kernels that are not Linux, and accept an option that they do not know."""
+    """Such as on kernels other than Linux that accept options they do not know."""
     monkeypatch.setattr(WorkerPort, "_attach", lambda *_: None)
     held = WorkerPort()
     assert not held.is_private
@@ -134,14 +134,16 @@ def test_an_attachment_without_effect_is_noticed(monkeypatch: pytest.MonkeyPatch
 def test_a_worker_that_does_not_start_says_so(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "command", lambda number: ["/bin/sh", "-c", "echo broken; exit 3"])
     started = LocalWorker()
-    with pytest.raises(RuntimeUnavailable) as wrong:
+    with pytest.raises(RuntimeUnavailable) as error:
         started.start()
-    assert str(wrong.value) == "TFF's worker process did not start (exit code 3)\n    broken"
+    assert str(error.value) == "TFF's worker process did not start (exit code 3)\n    broken"
     assert not started.died
 
 
 @pytest.mark.parametrize("family", [port._family(), socket.AF_INET], ids=["usual", "IPv4"])
-def test_what_a_port_admits(family: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_admits_only_the_expected_addresses(
+    family: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(port, "_family", lambda: family)
     has_six = family == socket.AF_INET6
     here = {host for host in of_loopback() if has_six or ":" not in host}
@@ -163,7 +165,7 @@ def test_a_port_is_taken_once() -> None:
 
 
 def test_an_ordinary_user_is_enough() -> None:
-    """In a copy of this process, which is no longer root if it was."""
+    """Runs in a copy of this process, which gives up root if needed."""
     pid = os.fork()
     if not pid:
         code = 1
@@ -190,7 +192,7 @@ def test_the_machine_has_other_addresses_on_other_interfaces(
 
 
 def test_nobody_watches_the_channel_of_a_worker_that_is_stopped(local: LocalWorker) -> None:
-    """gRPC's thread that watches would ask the channel how it is, and fail once it is closed."""
+    """gRPC's watching thread would ask the channel for its state, and fail once it is closed."""
     channel, calls = local.channel, []
 
     class Watched:

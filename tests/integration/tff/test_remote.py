@@ -1,4 +1,4 @@
-"""Remote workers give the numbers of a local one, also when some of them die on the way."""
+"""Remote workers give the same numbers as a local one, even if some of them die."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_any_number_of_workers_gives_the_local_numbers(
         assert_same(train(lasting[:count], execution), divided)
 
 
-def test_more_workers_than_clients(lasting: list[Served]) -> None:
+def test_there_may_be_more_workers_than_clients(lasting: list[Served]) -> None:
     scenario = pytest_federated.Scenario.model_validate(
         {
             "name": "two",
@@ -63,10 +63,12 @@ def test_more_workers_than_clients(lasting: list[Served]) -> None:
     + [
         (n, "packed" if algorithms[n].spec.packs else "standard")
         for n in algorithms.names()
-        if n != "tff"  # of the user's own
+        if n != "tff"  # code of the user
     ],
 )
-def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execution: str) -> None:
+def test_algorithms_can_be_divided_as_documented(
+    lasting: list[Served], name: str, execution: str
+) -> None:
     """As docs/scaling.md says."""
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
@@ -83,7 +85,7 @@ def test_which_algorithms_can_be_divided(lasting: list[Served], name: str, execu
         assert_close(divided, local(execution, name))
 
 
-# Keys of aggregators that have no default.
+# Required keys of aggregators.
 NEEDED: dict[str, dict[str, Any]] = {
     "dp": {"noise_multiplier": 0.2},
     "distributed_dp": {"noise_multiplier": 0.2},
@@ -94,8 +96,8 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in aggregators.names() if n not in ("mean", "tff")])
-def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> None:
-    """As docs/scaling.md says; where it can be packed, that way. Nobody comes to round 2."""
+def test_aggregators_can_be_divided_as_documented(lasting: list[Served], name: str) -> None:
+    """As docs/scaling.md says; packed if possible. Nobody takes part in round 2."""
     page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
     chosen = {"kind": name, **NEEDED.get(name, {})}
@@ -115,7 +117,7 @@ def test_which_aggregators_can_be_divided(lasting: list[Served], name: str) -> N
         )
 
 
-def test_what_cannot_be_divided_says_so_and_runs_on_one_worker(
+def test_a_computation_that_cannot_be_divided_says_so_and_runs_on_one_worker(
     tff: Any, lasting: list[Served]
 ) -> None:
     @tff.tensorflow.computation(np.float32, np.float32)
@@ -136,7 +138,7 @@ def test_what_cannot_be_divided_says_so_and_runs_on_one_worker(
     assert undividable(spread) == str(refused.value)
 
 
-def test_an_error_in_a_computation_is_not_taken_for_a_lost_worker(
+def test_an_error_in_a_computation_does_not_count_as_a_lost_worker(
     tff: Any, lasting: list[Served]
 ) -> None:
     import tensorflow as tf
@@ -176,7 +178,7 @@ def undisturbed(lasting: list[Served]) -> list[np.ndarray]:
     ],
     ids=["killed", "silent"],
 )
-def test_a_worker_lost_in_mid_round_changes_no_number(
+def test_a_worker_lost_in_the_middle_of_a_round_changes_no_number(
     undisturbed: list[np.ndarray],
     mortal: list[Served],
     monkeypatch: pytest.MonkeyPatch,
@@ -203,7 +205,7 @@ def test_a_worker_lost_in_mid_round_changes_no_number(
 def test_a_worker_that_is_started_again_is_used_again(
     lasting: list[Served], mortal: list[Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the same round when it comes back soon, otherwise in the next training."""
+    """In the same round if it comes back soon, otherwise in the next training."""
     undisturbed = train(lasting, "packed")
 
     def kill() -> None:

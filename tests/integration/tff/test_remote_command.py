@@ -1,4 +1,4 @@
-"""Addresses of workers, what answers there, and the command that serves one."""
+"""Addresses of workers, their answers, and the command that serves a worker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from scenario_texts import LONG, TINY
 
 @pytest.fixture
 def stranger() -> Iterator[str]:
-    """A gRPC server that is no TFF worker."""
+    """A gRPC server that is not a TFF worker."""
     import grpc
 
     server = grpc.server(ThreadPoolExecutor(1))
@@ -44,7 +44,7 @@ def test_workers_that_do_not_answer_at_the_start_are_named(
     monkeypatch.setattr(health, "START_SECONDS", 0.5)
     monkeypatch.setattr(health, "_TLS_SECONDS", 0.5)
     there, nobody = lasting[0].address, f"localhost:{portpicker.pick_unused_port()}"
-    with socket.create_server(("localhost", 0)) as mute:  # takes connections, says nothing
+    with socket.create_server(("localhost", 0)) as mute:  # accepts connections but never answers
         silent = f"localhost:{mute.getsockname()[1]}"
         with pytest.raises(RuntimeUnavailable) as refused:
             runtime(workers=(there, nobody, silent, stranger)).start()
@@ -56,7 +56,7 @@ def test_workers_that_do_not_answer_at_the_start_are_named(
 
 
 @pytest.mark.parametrize(
-    ("given", "addresses"),
+    ("text", "addresses"),
     [
         ("a:1", ("a:1",)),
         ("A.example.org:65535, b_2-x:80", ("a.example.org:65535", "b_2-x:80")),
@@ -67,13 +67,13 @@ def test_workers_that_do_not_answer_at_the_start_are_named(
         ((), ()),
     ],
 )
-def test_addresses(given: Any, addresses: tuple[str, ...]) -> None:
-    assert parse_addresses(given) == addresses
+def test_addresses_are_parsed_and_normalized(text: Any, addresses: tuple[str, ...]) -> None:
+    assert parse_addresses(text) == addresses
     assert parse_addresses(addresses) == addresses
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("text", "said"),
     [
         ("localhost", "got 'localhost'; must be host:port, such as 10.0.0.5:8000"),
         ("a:1,", "got ''; must be host:port, such as 10.0.0.5:8000"),
@@ -92,10 +92,10 @@ def test_addresses(given: Any, addresses: tuple[str, ...]) -> None:
         ("[::1]:1,[0::1]:1", "[::1]:1 is given twice; name each worker once"),
     ],
 )
-def test_invalid_addresses(given: str, said: str) -> None:
-    with pytest.raises(FederatedError) as wrong:
-        parse_addresses(given)
-    assert str(wrong.value) == said
+def test_invalid_addresses_are_refused(text: str, said: str) -> None:
+    with pytest.raises(FederatedError) as error:
+        parse_addresses(text)
+    assert str(error.value) == said
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_process_of_xdist_shares_a_worker_with_another_pytest(
     before = shared.cpu_seconds(), ours.cpu_seconds()
     other = Program("pytest", elsewhere.name, option, cwd=elsewhere.parent)
     try:
-        assert wait_until(lambda: shared.cpu_seconds() > before[0] + 0.5), "the other trains"
+        assert wait_until(lambda: shared.cpu_seconds() > before[0] + 0.5), "the other should train"
         done = run_pytest(project, "-n", "1", f"--fed-workers={shared.address},{ours.address}")
         assert is_running(other.pid), other.communicate()
     finally:
@@ -138,7 +138,7 @@ def test_a_process_of_xdist_shares_a_worker_with_another_pytest(
     assert ours.cpu_seconds() > before[1] + 0.05
 
 
-def test_a_scenario_that_loses_all_workers(
+def test_a_scenario_that_loses_all_workers_fails(
     pytester: pytest.Pytester, mortal: list[Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "RECONNECT_SECONDS", 1)
@@ -169,7 +169,7 @@ def test_a_scenario_that_loses_all_workers(
 
 
 class Reply:
-    """A ping that has ended, with a status of gRPC."""
+    """The reply to a ping, with a gRPC status."""
 
     def __init__(self, status: grpc.StatusCode) -> None:
         self._status = status
@@ -196,7 +196,7 @@ class Reply:
         (grpc.StatusCode.INTERNAL, "Stream removed"),
     ],
 )
-def test_a_ping_into_a_breaking_connection_says_nothing(
+def test_a_ping_into_a_breaking_connection_is_repeated(
     last: grpc.StatusCode, reason: Optional[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replies = [Reply(grpc.StatusCode.UNAVAILABLE), Reply(last)]
@@ -205,7 +205,7 @@ def test_a_ping_into_a_breaking_connection_says_nothing(
     assert not replies
 
 
-def test_pings_end_where_the_connection_breaks_again_and_again(
+def test_pings_end_if_the_connection_keeps_breaking(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reply = Reply(grpc.StatusCode.UNAVAILABLE)
@@ -225,7 +225,7 @@ def test_pytest_stops_at_once_when_a_worker_cannot_be_used(
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_wrong_spelling_stops_pytest(pytester: pytest.Pytester) -> None:
+def test_an_invalid_address_stops_pytest(pytester: pytest.Pytester) -> None:
     pytester.makefile(".scenario.yaml", a=TINY)
     done = pytester.runpytest_inprocess("--fed-workers=localhost")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
@@ -267,7 +267,7 @@ def test_two_workers_do_not_share_a_port(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
-def test_invalid_ports(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_ports_are_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(["worker", "--port", port])
     assert end.value.code == 2

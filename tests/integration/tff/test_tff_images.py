@@ -1,4 +1,4 @@
-"""TFF's data sets of images through its own loaders, on small files that TFF writes."""
+"""TFF's image data sets, read by TFF's loaders from small files that TFF writes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def cifar(tff: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any
 @pytest.mark.parametrize(
     ("labels", "key", "classes"), [("fine", "label", 100), ("coarse", "coarse_label", 20)]
 )
-def test_cifar100(cifar: tuple[Path, Any], labels: str, key: str, classes: int) -> None:
+def test_cifar100_gives_back_what_was_written(
+    cifar: tuple[Path, Any], labels: str, key: str, classes: int
+) -> None:
     folder, splits = cifar
     data = made(folder, "cifar100", labels=labels)
     assert (data.names, data.num_classes, data.task) == (("0", "1", "2"), classes, "label")
@@ -64,7 +66,7 @@ def test_cifar100(cifar: tuple[Path, Any], labels: str, key: str, classes: int) 
         np.testing.assert_array_equal(examples.x, (written["image"] / 255).astype(np.float32))
         np.testing.assert_array_equal(examples.y, written[key])
         assert (examples.x.dtype, examples.y.dtype) == (np.float32, np.int32)
-    # All test clients, whichever take part: they are others.
+    # All test clients, whoever takes part: they are different clients.
     some = made(folder, "cifar100", count=1, labels=labels)
     assert len(some.train) < 5
     test = [splits["test"][name] for name in ("0", "1")]
@@ -97,7 +99,7 @@ def test_cifar100_is_preprocessed_as_by_tff(tff: Any, cifar: tuple[Path, Any], c
 
 
 def cuts(image: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
-    """All parts of that size of an image (height, width, channels), and their mirror images."""
+    """Returns all cuts of that size from an image (height, width, channels), also mirrored."""
     parts = [
         image[top : top + size[0], left : left + size[1]]
         for top in range(image.shape[0] - size[0] + 1)
@@ -107,7 +109,7 @@ def cuts(image: np.ndarray, size: tuple[int, int]) -> list[np.ndarray]:
 
 
 def which(part: np.ndarray, of: np.ndarray, tolerance: float = 1e-4) -> int:
-    """The only one of the parts (n, ...) that `part` is."""
+    """Returns the index of the only one of these cuts (n, ...) that equals `part`."""
     (found,) = np.flatnonzero(np.abs(of - part).max(axis=(1, 2, 3)) < tolerance)
     return int(found)
 
@@ -129,21 +131,21 @@ def test_cifar100_is_distorted_as_by_tff(tff: Any, cifar: tuple[Path, Any]) -> N
         assert len(allowed) == 4 * 3 * 2
         for x in theirs[labels == label]:
             which(x, allowed)
-        # Each of them comes, and about as often: 200 / 24 times, with a deviation of 3.
+        # Each occurs, and about equally often: 200 / 24 times, with a deviation of 3.
         seen = [which(own.x[own.y == label][0], allowed) for own in rounds]
         counts = np.bincount(seen, minlength=24)
         assert (counts.min() > 0, counts.max() < 25) == (True, True)
-    # The same round of the same seed is the same, to the bit; others are not.
+    # The same round of the same seed is identical to the bit; other rounds are not.
     again = shuffled_examples(data, 0, 0, 7)
     np.testing.assert_array_equal(again.x, rounds[7].x)
     assert not np.array_equal(shuffled_examples(data, 0, 1, 7).x, rounds[7].x)
-    # What is not trained on is the middle, and the order is as without.
+    # Images that are not trained on are cropped to the middle, and the order is unchanged.
     np.testing.assert_array_equal(data.test.x[:], plain.test.x[:])
     np.testing.assert_array_equal(data.examples(0).x, plain.examples(0).x)
     np.testing.assert_array_equal(shuffled_examples(plain, 0, 0, 7).y, again.y)
 
 
-def test_what_is_held_out_is_not_distorted(cifar: tuple[Path, Any]) -> None:
+def test_held_out_images_are_not_distorted(cifar: tuple[Path, Any]) -> None:
     def clients(distort: bool, shift: Any) -> FederatedData:
         dataset = {"kind": "cifar100", "crop": [4, 4], "distort": distort}
         data = {"dataset": dataset, "holdout": "per_client", "test_fraction": 0.4}
@@ -161,7 +163,9 @@ def test_what_is_held_out_is_not_distorted(cifar: tuple[Path, Any]) -> None:
             np.testing.assert_array_equal(trained.y, other.y)
 
 
-def test_training_on_distorted_images(worker: None, cifar: tuple[Path, Any]) -> None:
+def test_a_training_on_distorted_images_is_reproducible(
+    worker: None, cifar: tuple[Path, Any]
+) -> None:
     def losses(distort: bool, execution: str) -> list[Any]:
         scenario = Scenario.model_validate({
             "name": "distorted",
@@ -217,7 +221,7 @@ def faces(tff: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any
 
 
 @pytest.mark.parametrize("attribute", ["smiling", "male", "all"])
-def test_celeba(faces: tuple[Path, Any], attribute: str) -> None:
+def test_celeba_gives_back_what_was_written(faces: tuple[Path, Any], attribute: str) -> None:
     folder, splits = faces
     data = made(folder, "celeba", attribute=attribute)
     assert data.names == ("12", "7")
@@ -226,8 +230,8 @@ def test_celeba(faces: tuple[Path, Any], attribute: str) -> None:
         examples = data.examples(client)
         np.testing.assert_array_equal(examples.x, (written["image"] / 255).astype(np.float32))
         if attribute == "all":
-            told = np.stack([written[a] for a in ATTRIBUTES], axis=1)
-            np.testing.assert_array_equal(examples.y, told)
+            tags = np.stack([written[a] for a in ATTRIBUTES], axis=1)
+            np.testing.assert_array_equal(examples.y, tags)
             assert (data.task, data.num_classes) == ("tags", 40)
         else:
             np.testing.assert_array_equal(examples.y, written[attribute])
@@ -247,7 +251,7 @@ def test_celeba_attributes_are_those_of_tff(tff: Any) -> None:
 
 
 def records(file: Path, pictures: list[np.ndarray], labels: list[int]) -> None:
-    """A TFRecord file as TFF's loaders write them."""
+    """Writes a TFRecord file as TFF's loaders do."""
     import tensorflow as tf
 
     create = inside("datasets.vision_datasets_utils").create_example
@@ -267,7 +271,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "keys", "folder", "classes"), CASES)
-def test_records_of_large_images(
+def test_records_of_large_images_are_read(
     tff: Any, name: str, keys: dict[str, Any], folder: str, classes: int, tmp_path: Path
 ) -> None:
     def flat(gray: int, *shape: int) -> np.ndarray:
@@ -308,7 +312,7 @@ def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
     records(tmp_path / "gld160k" / "test.tfRecord", [smooth[i] for i in colored], colored)
     data = made(tmp_path, "gldv2", variant="160k", preprocessing="tff")
     assert (data.train.x.shape, data.num_classes) == ((5, 128, 128, 3), 2028)
-    # Of the gray one TFF makes (128, 128, 1), which its own model does not take.
+    # TFF turns the gray one into (128, 128, 1), which its own model does not accept.
     np.testing.assert_array_equal(data.train.x[:][colored], data.test.x[:])
     process = inside("baselines.landmark.landmark_preprocessing").create_preprocess_fn(
         tff.simulation.baselines.ClientSpec(1, 1, shuffle_buffer_size=1), False
@@ -320,7 +324,7 @@ def test_landmarks_are_preprocessed_as_by_tff(tff: Any, tmp_path: Path) -> None:
     theirs = list(process(test).as_numpy_iterator())
     assert data.test.y.tolist() == [int(y[0, 0]) for _, y in theirs]
     for place, (x, _) in enumerate(theirs):
-        # What is enlarged is rounded to bytes once more, by at most one gray level.
+        # Enlarged images are rounded to bytes once more, by at most one gray level.
         level = 1e-6 if min(sizes[colored[place]][:2]) >= 128 else 2.01 / 255
         np.testing.assert_allclose(data.test.x[:][place], x[0], atol=level)
 
@@ -360,12 +364,12 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
             of_tff = [which(x, parts, 0.02 if is_small else 1e-5) for y, x in theirs if y == label]
             of_us = [which(own.x[own.y == label][0], parts, 1e-5) for own in ours]
             assert set(of_us) == set(range(len(parts)))  # every place, and its mirror image
-            if label != 1:  # of a gray one TFF makes what its own model does not take
+            if label != 1:  # TFF turns a gray one into a shape that its own model refuses
                 assert set(of_tff) <= set(of_us)
                 assert len(set(of_tff)) > 1
         again = shuffled_examples(data, client, 0, 7)
         np.testing.assert_array_equal(again.x, ours[7].x)
-    records(folder / "train" / "ann", smooth[:2], [0, 1])  # since then it has become another
+    records(folder / "train" / "ann", smooth[:2], [0, 1])  # the file has changed since then
     (folder / "train" / "bob").write_bytes(b"garbage")
     for client, why in ((0, "ann had 3 images, and has 2"), (1, "")):
         with pytest.raises(DataError, match=f"is not what TFF's loader of gldv2 makes: {why}"):
@@ -374,7 +378,7 @@ def test_landmarks_are_trained_on_as_by_tff(tff: Any, tmp_path: Path) -> None:
 
 @pytest.fixture
 def published(tff: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Small archives in the form of those that TFF's loaders fetch, at addresses of files here."""
+    """Small archives like those that TFF's loaders fetch, at local addresses."""
     root = tmp_path / "published"
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout=0: io.BytesIO())
 
@@ -451,7 +455,7 @@ def test_large_images_are_fetched_by_tffs_loader(
     assert made(cache, name).names == ("ann", "eve")  # from the cache
 
 
-def test_a_download_of_large_images_that_fails(published: Path, tmp_path: Path) -> None:
+def test_a_failed_download_of_large_images_leaves_nothing(published: Path, tmp_path: Path) -> None:
     (published / "train/images_000.tar").unlink()
     with pytest.raises(
         DataUnavailable, match="gldv2 is not in the data cache and could not be dow"
@@ -464,7 +468,7 @@ def dataset_folder(name: str, folder: str) -> str:
     return folder.upper() if name == "inaturalist" else folder
 
 
-def test_broken_records(tff: Any, tmp_path: Path) -> None:
+def test_broken_records_are_named(tff: Any, tmp_path: Path) -> None:
     records(tmp_path / "gld23k" / "test.tfRecord", [], [])
     (tmp_path / "gld23k" / "train").mkdir()
     (tmp_path / "gld23k" / "train" / "ann").write_bytes(b"garbage that is no record")

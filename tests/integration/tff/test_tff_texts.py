@@ -1,4 +1,4 @@
-"""TFF's data sets of text through its own loaders, on small files that TFF writes."""
+"""TFF's text data sets, read by TFF's loaders from small files that TFF writes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.usefixtures("offline")
 @pytest.mark.parametrize(
     "name", ["cifar100", "shakespeare", "stackoverflow", "celeba", "gldv2", "inaturalist"]
 )
-def test_the_message_without_a_network(name: str, tff: Any, tmp_path: Path) -> None:
-    with pytest.raises(DataUnavailable) as bad:
+def test_without_a_network_the_message_says_what_to_do(name: str, tff: Any, tmp_path: Path) -> None:
+    with pytest.raises(DataUnavailable) as error:
         made(tmp_path, name)
-    said = str(bad.value)
+    said = str(error.value)
     assert said.startswith(f"{name} is not in the data cache")
     assert "\n" not in said
     if name in ("gldv2", "inaturalist"):
@@ -46,7 +46,7 @@ SPOKEN = {"HAMLET": [b"The rest is silence."], "MACBETH": [b"Out!", b"Out, brief
 
 
 @pytest.mark.parametrize("length", [80, 7])
-def test_shakespeare_is_cut_as_tff_does_it(tff: Any, length: int, tmp_path: Path) -> None:
+def test_shakespeare_is_cut_as_by_tff(tff: Any, length: int, tmp_path: Path) -> None:
     splits = {
         "train": {name: {"snippets": said} for name, said in SNIPPETS.items()},
         "test": {name: {"snippets": said} for name, said in SPOKEN.items()},
@@ -142,7 +142,7 @@ def test_stackoverflow_words_are_those_of_tff(tff: Any, posts: Path) -> None:
         _are_same_tokens(data.examples(client), theirs)
 
 
-def test_stackoverflow_can_be_read_in_part(posts: Path) -> None:
+def test_parts_of_stackoverflow_can_be_read(posts: Path) -> None:
     assert made(posts, "stackoverflow", most=2).sizes.tolist() == [2, 2]
     assert len(made(posts, "stackoverflow").test) == 11
     words = made(posts, "stackoverflow", test_clients=2, predict="words", length=3).test
@@ -152,7 +152,9 @@ def test_stackoverflow_can_be_read_in_part(posts: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["word_count", "tag_count"])
-def test_stackoverflow_vocabularies(what: str, posts: Path, tmp_path: Path) -> None:
+def test_changed_stackoverflow_vocabularies_are_read_again(
+    what: str, posts: Path, tmp_path: Path
+) -> None:
     for file in posts.rglob("stackoverflow.*"):
         target = tmp_path / file.relative_to(posts)
         target.parent.mkdir(exist_ok=True)
@@ -161,7 +163,7 @@ def test_stackoverflow_vocabularies(what: str, posts: Path, tmp_path: Path) -> N
     before = made(tmp_path, "stackoverflow")
     other = "java 9\npython 8\n" if what == "word_count" else '{"css": 9, "java": 2}'
     file.write_text(other)
-    after = made(tmp_path, "stackoverflow")  # what was unpacked with others is not taken
+    after = made(tmp_path, "stackoverflow")  # data unpacked with other vocabularies is not used
     assert (after.train.x.shape, after.num_classes) != (before.train.x.shape, before.num_classes)
     file.write_text("\n \n")
     with pytest.raises(DataError, match=rf"stackoverflow\.{what} is not the {what} of Stack Over"):
@@ -171,7 +173,7 @@ def test_stackoverflow_vocabularies(what: str, posts: Path, tmp_path: Path) -> N
         made(tmp_path, "stackoverflow")
 
 
-def test_shares_of_words() -> None:
+def test_words_are_counted_as_shares() -> None:
     ids = np.array([[0, 2, 2, -1], [-1, -1, -1, -1], [1, 1, 1, 1]], np.int16)
     assert shares(ids, 3).tolist() == [
         [np.float32(1 / 3), 0, np.float32(2 / 3)],

@@ -1,4 +1,4 @@
-"""Workers that other machines can reach serve those who have their key file, and nobody else."""
+"""Workers that other machines can reach serve only those who have their key file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="makes certi
 
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That of `served`, which made it."""
+    """The key file that `served` created."""
     return tmp_path_factory.mktemp("keys") / "workers.pem"
 
 
@@ -33,15 +33,15 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(tff: object, key_file: Path) -> Iterator[Served]:
     started = Served(tls=key_file)
     assert started.process.stdout
-    made = started.process.stdout.readline()
-    assert made == f"made {key_file}: have a copy wherever pytest runs, and keep it secret\n"
+    line = started.process.stdout.readline()
+    assert line == f"made {key_file}: have a copy wherever pytest runs, and keep it secret\n"
     yield started.ready()
     shutdown()
     started.end()
 
 
 def another(folder: Path, name: str = tls.NAME) -> tuple[str, str]:
-    """A private key and a certificate of it, made out to a name."""
+    """Returns a new private key and its certificate, issued to a name."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tls, "NAME", name)
         tls.create_key_file(path := folder / f"{name}.{len(list(folder.iterdir()))}.pem")
@@ -60,7 +60,7 @@ def refused(addresses: tuple[str, ...], key_file: Optional[Path]) -> str:
     return str(error.value)
 
 
-def test_who_has_the_key_file_gets_the_local_numbers(served: Served) -> None:
+def test_a_client_with_the_key_file_gets_the_local_numbers(served: Served) -> None:
     assert served.said == (
         f"TFF worker ready on port {served.port} of all addresses of this machine, "
         f"for those who have {served.tls}\n"
@@ -83,7 +83,7 @@ def test_pytest_uses_the_key_file_of_its_options(pytester: pytest.Pytester, serv
     done.stderr.fnmatch_lines(["ERROR: *a.pem cannot be read: No such file or directory"])
 
 
-def test_all_addresses_are_those_of_the_gate_and_none_that_of_the_worker(served: Served) -> None:
+def test_all_addresses_lead_to_the_gate_and_none_to_the_worker(served: Served) -> None:
     everywhere = [*of_loopback(), *of_the_network()]
     assert reachable(served.port, everywhere) == set(everywhere)
     command = Path(f"/proc/{served.worker}/cmdline").read_text()
@@ -123,8 +123,8 @@ def test_a_worker_without_tls_is_refused(tff: object, key_file: Path) -> None:
         plain.end()
 
 
-def test_each_machine_may_have_a_certificate_of_its_own(tff: object, tmp_path: Path) -> None:
-    """Here each side trusts the other's; an authority's that both trust does the same."""
+def test_each_machine_may_have_its_own_certificate(tff: object, tmp_path: Path) -> None:
+    """Each side trusts the other's certificate; a shared authority would do as well."""
     theirs, ours = another(tmp_path), another(tmp_path)
     strange = another(tmp_path, "example.org")
     (there := tmp_path / "there").write_text("".join((*theirs, ours[1], strange[1])))
@@ -133,14 +133,14 @@ def test_each_machine_may_have_a_certificate_of_its_own(tff: object, tmp_path: P
     served = Served(tls=there).ready()
     try:
         assert not health.silent([served.address], 10, here)
-        # It is trusted, but made out to somebody else.
+        # It is trusted, but issued to somebody else.
         assert "it does not accept the certificate" in refused((served.address,), wrong)
     finally:
         served.end()
 
 
 @pytest.mark.parametrize("text", ["", "no key", "-----BEGIN PRIVATE KEY-----\n", "\xff"])
-def test_a_file_that_is_no_key_file(
+def test_a_file_that_is_no_key_file_is_refused(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.pem"
@@ -155,20 +155,20 @@ def test_a_file_that_is_no_key_file(
         health.require_answers(("localhost:1",), path)
 
 
-def test_a_key_that_is_not_the_certificates(tmp_path: Path) -> None:
+def test_a_key_that_does_not_match_the_certificate_is_refused(tmp_path: Path) -> None:
     (path := tmp_path / "a.pem").write_text(another(tmp_path)[0] + another(tmp_path)[1])
     with pytest.raises(FederatedError, match="cannot be used: KEY_VALUES_MISMATCH"):
         tls.server_context(path)
 
 
-def test_a_key_file_is_not_made_over_another(tmp_path: Path) -> None:
+def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
     (path := tmp_path / "a.pem").write_text("precious")
     with pytest.raises(FederatedError, match="cannot be written: File exists"):
         tls.create_key_file(path)
     assert path.read_text() == "precious"
 
 
-def test_without_openssl_no_key_file_is_made(
+def test_without_openssl_no_key_file_is_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -187,7 +187,7 @@ def test_a_system_that_keeps_nobody_out_is_refused(
     )
 
 
-def test_everybody_is_let_in_only_when_that_is_said(tff: object) -> None:
+def test_everybody_is_admitted_only_on_request(tff: object) -> None:
     served = Served(None, "--insecure").ready()
     try:
         assert "of all addresses of this machine, for everybody\n" in served.said
@@ -204,7 +204,7 @@ def test_tls_and_insecure_exclude_each_other(capsys: pytest.CaptureFixture[str])
     assert "--tls and --insecure exclude each other" in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken(key_file: Path, served: Served) -> None:
+def test_a_port_that_is_taken_is_named(key_file: Path, served: Served) -> None:
     again = Served(served.port, tls=key_file)
     _, errors = again.process.communicate(timeout=20)
     assert errors == f"port {served.port} cannot be used: Address already in use\n"

@@ -1,4 +1,4 @@
-"""Keras models, TFF's functional models, and TFF's models with variables: one training."""
+"""Keras models, TFF's functional models and TFF's models with variables train alike."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def as_mapping():
         predict_on_batch_fn=model.predict_on_batch, loss_fn=model.loss, input_spec=spec)
 
 def pair(size=4, classes=3):
-    # As TFF's baseline tasks have it: pairs, whose labels are int64, and metrics of their own.
+    # Like TFF's baseline tasks: pairs with int64 labels, and custom metrics.
     spec = (tf.TensorSpec((None, size, 4, 1), tf.float32), tf.TensorSpec((None,), tf.int64))
     return tff.learning.models.from_keras_model(
         net((size, 4, 1), classes), LOSS, spec,
@@ -119,7 +119,7 @@ def reference() -> tuple[FederatedData, list[np.ndarray], list[Round]]:
         ("variable", "pair", "standard"),
     ],
 )
-def test_all_forms_train_and_are_judged_alike(
+def test_all_forms_of_models_train_and_are_judged_alike(
     form: str,
     function: str,
     execution: str,
@@ -137,7 +137,7 @@ def test_all_forms_train_and_are_judged_alike(
 
 
 @pytest.mark.usefixtures("worker", "own")
-def test_a_model_with_variables_is_run_the_standard_way() -> None:
+def test_a_model_with_variables_is_run_in_the_standard_way() -> None:
     data, chosen = federation([5, 5], 0), model("variable", "pair")
     execution = trainer_for(chosen, Training(rounds=1), data).execution
     assert execution.kind == "standard"
@@ -167,7 +167,7 @@ def test_a_functional_model_that_draws_its_weights_draws_them_from_the_seed() ->
         ("functional", "missing", {}, "model.functional: the module 'own_forms' has no function"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_a_model_that_does_not_fit_is_refused(
     form: str, function: str, args: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):

@@ -1,6 +1,6 @@
 """Three rounds of training with each aggregator differ from FedAvg exactly as its definition says.
 
-As test_algorithms.py, whose problem it is; test_aggregators.py has each aggregator by itself, with
+The problem is that of test_algorithms.py; test_aggregators.py tests each aggregator by itself, with
 its noise and its keys.
 """
 
@@ -33,9 +33,9 @@ from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
 
-# From changes, float64 (clients, parameters), and weights, to the change of the server's model.
+# Maps changes, float64 (clients, parameters), and weights to the change of the server's model.
 Combine = Callable[[np.ndarray, np.ndarray], np.ndarray]
-# Where the tensors of the model end among all its numbers.
+# Where the tensors of the model end in its flat parameters.
 ENDS = np.cumsum([16 * 5, 5, 5 * 3])
 
 
@@ -57,7 +57,7 @@ def trimmed(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def quantized(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Four bits for each number of the tensors with more than ten."""
+    """Quantizes tensors of more than ten numbers to four bits each."""
     sent = rows * weights[:, None]
     for part in np.split(np.arange(rows.shape[1]), ENDS):
         if len(part) > 10:
@@ -69,7 +69,7 @@ def quantized(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def adaptive(zeroing: bool, norm: float, quantile: float, weighted: bool) -> Combine:
-    """Clipping to a norm that adapts, after zeroing by a bound that does."""
+    """Returns clipping to an adaptive norm, after zeroing by an adaptive bound."""
     bound = 10.0
 
     def combine(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -124,18 +124,18 @@ def by_definition(data: FederatedData, train: Any, combine: Combine) -> list[Wei
     return history
 
 
-def test_each_has_a_case() -> None:
+def test_each_aggregator_has_a_case() -> None:
     assert set(aggregators.names()) - {"tff"} == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_three_rounds_agree_with_numpy(data: FederatedData, name: str) -> None:
     keys, combine = CASES[name]
-    # So that some changes are longer than 1, where `robust` begins to clip.
+    # Makes some changes longer than 1, where `robust` begins to clip.
     rate = 1.0 if name == "robust" else RATE
     client, train = {"kind": "sgd", "learning_rate": rate}, sgd(data, rate=lambda number: rate)
     ours = measure(data, aggregator={"kind": name, **keys}, client_optimizer=client)
-    # In fixed point of steps as large as the numbers of a hundred or of a millionth allow.
+    # These use fixed-point numbers, with coarser steps.
     atol = {"secure": 1e-5, "distributed_dp": 1e-5}.get(name, 2e-6)
     assert_close(ours, by_definition(data, train, combine()), atol=atol)
     fedavg = reference(data, train)

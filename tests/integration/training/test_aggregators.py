@@ -1,4 +1,4 @@
-"""Each aggregator does what its definition says, against NumPy."""
+"""Each aggregator follows its definition, compared with NumPy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pytest_federated.tff.internals import random_signs
 from pytest_federated.training.aggregators.aggregator import aggregators, build
 from scipy import linalg
 
-# Two tensors, so that norms over all of a client's change differ from those of its parts.
+# Two tensors, so that the norm of a client's whole change differs from those of its tensors.
 SHAPES = ((2, 3), (4,))
 
 
 def changes(clients: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
-    """Float32 (clients, 10)."""
+    """Returns random changes, float32 (clients, 10)."""
     drawn = np.random.default_rng(seed).normal(0, scale, (clients, 10))
     return drawn.astype(np.float32)
 
@@ -48,8 +48,8 @@ class Run:
         self.state = self._process.initialize()
 
     def __call__(self, rows: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-        given = [tensors(row) for row in rows]
-        done = self._process.next(self.state, given, [np.float32(w) for w in weights])
+        values = [tensors(row) for row in rows]
+        done = self._process.next(self.state, values, [np.float32(w) for w in weights])
         self.state = done.state
         return numbers(done.result)
 
@@ -66,18 +66,18 @@ def assert_same(measured: np.ndarray, expected: np.ndarray, atol: float = 1e-6) 
 
 
 @pytest.mark.usefixtures("running")
-def test_mean(tff: Any) -> None:
+def test_mean_weighs_changes(tff: Any) -> None:
     rows = changes(5)
     assert_same(Run(tff, "mean", 5)(rows, WEIGHTS), weighted_mean(rows, WEIGHTS))
 
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("clients", [5, 6])
-def test_median(tff: Any, clients: int) -> None:
+def test_median_takes_the_median_of_each_coordinate(tff: Any, clients: int) -> None:
     rows, weights = changes(clients), [3.0, 1.0, 5.0, 2.0, 4.0, 9.0][:clients]
     run = Run(tff, "median", clients)
     assert_same(run(rows, weights), np.median(rows, axis=0))
-    # A client without weight, whose change was not finite, is not there.
+    # A client with weight 0, whose change was not finite, does not count.
     assert_same(run(rows, [0.0, *weights[1:]]), np.median(rows[1:], axis=0))
     np.testing.assert_array_equal(run(rows, [0.0] * clients), np.zeros(10))
 
@@ -86,7 +86,7 @@ def test_median(tff: Any, clients: int) -> None:
 @pytest.mark.parametrize(
     ("clients", "trim", "out"), [(10, 0.3, 3), (9, 0.25, 2), (3, 0.1, 0), (100, 0.29, 29)]
 )
-def test_trimmed_mean(tff: Any, clients: int, trim: float, out: int) -> None:
+def test_trimmed_mean_drops_the_extremes(tff: Any, clients: int, trim: float, out: int) -> None:
     rows = changes(clients)
     measured = Run(tff, {"kind": "trimmed_mean", "trim": trim}, clients)(rows, [1.0] * clients)
     ordered = np.sort(rows.astype(np.float64), axis=0)
@@ -99,7 +99,7 @@ def clipped(rows: np.ndarray, norm: float) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("running")
-def test_clipping_to_a_norm(tff: Any) -> None:
+def test_clipping_limits_the_norm(tff: Any) -> None:
     rows = changes(5)
     run = Run(tff, {"kind": "clipping", "norm": 2.5}, 5)
     expected = weighted_mean(clipped(rows, 2.5), WEIGHTS)
@@ -108,7 +108,7 @@ def test_clipping_to_a_norm(tff: Any) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_clipping_to_a_norm_that_adapts(tff: Any) -> None:
+def test_clipping_may_adapt_its_norm(tff: Any) -> None:
     """Andrew et al., algorithm 1: C <- C exp(-rate * (share not above C - quantile))."""
     run = Run(tff, {"kind": "clipping", "initial": 3.0, "quantile": 0.3, "learning_rate": 0.4}, 5)
     norm = 3.0
@@ -120,7 +120,7 @@ def test_clipping_to_a_norm_that_adapts(tff: Any) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_zeroing(tff: Any) -> None:
+def test_zeroing_drops_large_changes(tff: Any) -> None:
     rows = changes(5)
     largest = np.abs(rows).max(axis=1)
     bound = float(np.sort(largest)[2:4].mean())
@@ -131,7 +131,7 @@ def test_zeroing(tff: Any) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_robust_is_zeroing_and_then_clipping(tff: Any) -> None:
+def test_robust_zeroes_and_then_clips(tff: Any) -> None:
     """With TFF's constants: zeroing above 2 * 10 + 1, clipping at 1, both in the first round."""
     run = Run(tff, "robust", 5)
     zero_at, clip_at = 10.0, 1.0
@@ -142,14 +142,14 @@ def test_robust_is_zeroing_and_then_clipping(tff: Any) -> None:
         kept = np.where(largest[:, None] > 2 * zero_at + 1, 0, rows)
         assert_same(run(rows, WEIGHTS), weighted_mean(clipped(kept, clip_at), WEIGHTS))
         zero_at *= math.exp(-math.log(10) * (np.mean(largest <= zero_at) - 0.98))
-        # Clipping sees what zeroing left.
+        # Clipping follows zeroing.
         norms = np.linalg.norm(kept.astype(np.float64), axis=1)
         clip_at *= math.exp(-0.2 * (np.mean(norms <= clip_at) - 0.8))
 
 
 @pytest.mark.usefixtures("running")
-def test_compression(tff: Any) -> None:
-    """A tensor above the threshold takes one of 2^bits levels, the weighted change, per client."""
+def test_compression_quantizes_large_tensors(tff: Any) -> None:
+    """Weighted changes of tensors above the threshold get one of 2^bits levels per client."""
     rows = changes(5)
     run = Run(tff, {"kind": "compression", "bits": 3, "threshold": 4}, 5)
     weighted = rows[:, :6] * np.array(WEIGHTS, np.float32)[:, None]
@@ -167,7 +167,7 @@ def test_compression(tff: Any) -> None:
 
 @pytest.mark.usefixtures("tff")
 @pytest.mark.parametrize(("bits", "numbers"), [(4, 2048), (8, 320), (3, 29), (16, 28)])
-def test_compressed_bytes_are_those_of_what_tff_sends(bits: int, numbers: int) -> None:
+def test_compressed_bytes_are_those_that_tff_sends(bits: int, numbers: int) -> None:
     import tensorflow as tf
     from tensorflow_model_optimization.python.core.internal import tensor_encoding as encoding
 
@@ -184,8 +184,8 @@ def test_compressed_bytes_are_those_of_what_tff_sends(bits: int, numbers: int) -
 
 
 @pytest.mark.usefixtures("running")
-def test_secure_sums_are_those_of_fixed_point_numbers(tff: Any) -> None:
-    """A first bound of 50 * 2 and 32 bits: the mean within their step, but not to the bit."""
+def test_secure_sums_use_fixed_point_numbers(tff: Any) -> None:
+    """With a first bound of 50 * 2 and 32 bits, the mean is exact to within one step."""
     rows = changes(5)
     run = Run(tff, {"kind": "secure", "zeroing": False, "clipping": False}, 5)
     assert_same(run(rows, WEIGHTS), weighted_mean(rows, WEIGHTS), atol=1e-5)
@@ -200,8 +200,8 @@ def seeded(state: Any, seed: int) -> Any:
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("arriving", [5, 0])
-def test_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
-    """Sum of clipped changes, N(0, (z C)^2) on each coordinate, over the expected clients."""
+def test_dp_clips_and_adds_noise(tff: Any, arriving: int) -> None:
+    """The sum of clipped changes plus N(0, (z C)^2), divided by the expected clients."""
     import tensorflow as tf
 
     rows = changes(arriving)
@@ -220,11 +220,11 @@ def test_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
-    """Andrew et al., algorithm 1, with the noise of the sum made larger for that of the count.
+def test_dp_may_adapt_its_norm(tff: Any) -> None:
+    """Follows Andrew et al., algorithm 1; noise on the count increases the noise on the sum.
 
-    Twenty clients are expected, who come or not: with b of n not clipped it is (b - n / 2) / 20
-    from one half.
+    Twenty clients are expected, however many take part: with b of n not clipped, the share
+    differs from one half by (b - n / 2) / 20.
     """
     import tensorflow as tf
 
@@ -253,11 +253,11 @@ def test_dp_with_a_norm_that_adapts(tff: Any) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_dp_ftrl_takes_noise_back(tff: Any) -> None:
-    """Kairouz, McMahan et al., algorithm 1: of the sum of t rounds, a node for each one in t.
+def test_dp_ftrl_takes_earlier_noise_back(tff: Any) -> None:
+    """Follows Kairouz, McMahan et al., algorithm 1: one node for each binary one in t.
 
-    Node i of a level is over 2^level rounds; nodes that cover the first t of them, without those
-    that two others are under, have the odd numbers.
+    Node i of a level covers 2^level rounds; the nodes that together cover the first t rounds have
+    odd numbers.
     """
     import tensorflow as tf
 
@@ -277,7 +277,7 @@ def test_dp_ftrl_takes_noise_back(tff: Any) -> None:
     ]
     exact, total = np.zeros(10), np.zeros(10)
     for number, nodes in enumerate(covering):
-        rows = changes(5 if number != 3 else 0, number)  # nobody comes to the fourth round
+        rows = changes(5 if number != 3 else 0, number)  # nobody takes part in the fourth round
         exact += clipped(rows, 2.5).sum(axis=0)
         total += run(rows, WEIGHTS[: len(rows)])
         noise = 0.7 * 2.5 * sum(node(*one) for one in nodes)
@@ -296,7 +296,10 @@ def skellam(size: int, variance: Any, seed: Any) -> np.ndarray:
 
 
 def scale_of(local: float, norm: float, bits: int, clients: int, size: int) -> float:
-    """Kairouz, Liu, Steinke, section 4.2: that k deviations of a sum come into 2^bits."""
+    """Returns the scale at which k deviations of a sum fit into 2^bits.
+
+    Source: Kairouz, Liu and Steinke, section 4.2.
+    """
     k = statistics.NormalDist().inv_cdf(1 - 1e-4 / 2)
     spread = 2 * k * math.sqrt((norm * clients) ** 2 / size + clients * local**2)
     return min(math.sqrt(4**bits - clients * k**2) / spread, 1e6)
@@ -304,12 +307,11 @@ def scale_of(local: float, norm: float, bits: int, clients: int, size: int) -> f
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("arriving", [6, 4, 0])
-def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
-    """Agarwal et al., algorithm 1, of ten numbers padded to sixteen, in integers modulo 2^bits.
+def test_distributed_dp_adds_noise_to_integers(tff: Any, arriving: int) -> None:
+    """Follows Agarwal et al., algorithm 1: ten numbers padded to sixteen, integers modulo 2^bits.
 
-    Six clients are expected: however many come, the noise of the sum and what it is divided by are
-    theirs. What is left between the two sides is the rounding of each client, by less than one step
-    of the scale.
+    Six clients are expected: noise and divisor are theirs, however many take part. The two sides
+    differ only by the rounding of each client, by less than one step of the scale.
     """
     rows, expected, norm, z, bits = changes(arriving), 6, 2.5, 0.7, 16
     chosen = {"kind": "distributed_dp", "noise_multiplier": z, "clip": norm, "bits": bits}
@@ -339,10 +341,10 @@ def test_distributed_dp_with_a_fixed_norm(tff: Any, arriving: int) -> None:
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("rotation", ["hd", "dft"])
-def test_without_noise_distributed_dp_is_the_builder_of_tff(tff: Any, rotation: str) -> None:
-    """Its norm adapts from 0.1; rounding is at random in both, and by a millionth."""
+def test_without_noise_distributed_dp_equals_the_builder_of_tff(tff: Any, rotation: str) -> None:
+    """The norm adapts from 0.1; both round at random, by about a millionth."""
     chosen = {"kind": "distributed_dp", "noise_multiplier": 0.0, "rotation_type": rotation}
-    # With its zeroing, or made weighted, it would be deeper than protobuf reads.
+    # With zeroing or weights, it would be nested too deeply for protobuf.
     built = tff.learning.ddp_secure_aggregator(0.0, 5, zeroing=False, rotation_type=rotation)
     theirs = built.create(value_type(tff))
     run, their_state, norm = Run(tff, chosen, 5), theirs.initialize(), 0.1
@@ -358,8 +360,8 @@ def test_without_noise_distributed_dp_is_the_builder_of_tff(tff: Any, rotation: 
 
 
 @pytest.mark.usefixtures("running")
-def test_the_norm_of_distributed_dp_adapts_by_a_count_with_noise(tff: Any) -> None:
-    """And what zeroing took out is a change of zero: clipped by nothing, counted all the same."""
+def test_the_norm_of_distributed_dp_adapts_to_a_noisy_count(tff: Any) -> None:
+    """A zeroed change is not clipped, but it counts."""
     import tensorflow as tf
 
     chosen = {"kind": "distributed_dp", "noise_multiplier": 0.5, "initial_clip": 2.0}
@@ -382,7 +384,7 @@ def test_distributed_dp_needs_bits_for_the_sum(tff: Any) -> None:
         build(aggregators.parse(chosen), 100)
 
 
-def test_skellam_noise_has_the_variance_that_it_should(tff: Any) -> None:
+def test_skellam_noise_has_its_variance(tff: Any) -> None:
     from pytest_federated.training.aggregators.distributed_privacy import _skellam
 
     drawn = _skellam(100_000, np.float64(7.5), (3, 4)).numpy()

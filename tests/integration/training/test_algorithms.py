@@ -1,7 +1,7 @@
-"""Each algorithm differs from FedAvg exactly as its paper says, over three rounds.
+"""Each algorithm differs from FedAvg over three rounds exactly as its paper says.
 
-The references are written in NumPy (float64) from the papers. Both run on five clients of very
-different sizes, four of whom take part in a round, and an MLP with five hidden units.
+The references are written in NumPy (float64) after the papers. Both run on five clients of very
+different sizes, four of whom take part in each round, and an MLP with five hidden units.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ both = pytest.mark.parametrize("execution", ["standard", "packed"])
     ],
     ids=["num_batches", "loss"],
 )
-def test_weighting_by_a_figure_of_the_training(
+def test_clients_can_be_weighted_by_batches_or_by_loss(
     data: FederatedData, weighting: str, weigh: Any, execution: str
 ) -> None:
     chosen = {"kind": "fedavg", "weighting": weighting}
@@ -76,10 +76,10 @@ def test_weighting_by_a_figure_of_the_training(
 
 @both
 @pytest.mark.parametrize("boosted", [False, True], ids=["honest", "boosted"])
-def test_fedprox_weighs_stragglers_by_what_they_hold_if_asked_to(
+def test_fedprox_can_weigh_stragglers_by_the_examples_they_hold(
     data: FederatedData, boosted: bool, execution: str
 ) -> None:
-    """litian96/FedProx, flearn/models/client.py: solve_inner gives num_samples, not what it did."""
+    """As litian96/FedProx, flearn/models/client.py, where solve_inner returns num_samples."""
     participation = Participation(
         stragglers=stragglers.parse({"kind": "epochs", "share": 0.75}),
         attacks=attacks.parse({"kind": "boost", "share": 0.4, "factor": 2.0}) if boosted else None,
@@ -87,7 +87,7 @@ def test_fedprox_weighs_stragglers_by_what_they_hold_if_asked_to(
     mu, epochs = 0.5, 4
 
     def measured(weighting: str) -> tuple[list[Weights], list[Weights]]:
-        """The weights after each round, and those of the reference."""
+        """Returns our weights after each round, and those of the reference."""
         chosen = {"kind": "fedprox", "mu": mu, "weighting": weighting}
         settings = Training.model_validate(
             {**BASE, "local_epochs": epochs, "algorithm": chosen, "execution": execution}
@@ -145,15 +145,16 @@ def test_fedsgd_is_a_step_along_the_gradient_over_all_examples(
     ours = measure(data, **chosen, server_optimizer={"kind": "sgd", "learning_rate": RATE})
     assert_close(ours, reference(data, whole, step))
     assert_far(ours, reference(data, sgd(data)))
-    # The property of the paper's section 2: FedAvg with one local step on all examples.
+    # As in section 2 of the paper, it equals FedAvg with one local step on all examples.
     one_step = measure(data, execution=execution, local_epochs=1, batch_size=100)
     assert_close(ours, one_step, atol=5e-7)
 
 
 def adaptive(kind: str, step: str, eta: float, tau: float, beta_1: float, beta_2: float) -> Server:
-    """Reddi et al., algorithm 2, lines 10 to 14, or the servers of their experiments.
+    """Returns the server step of Reddi et al., algorithm 2, lines 10 to 14, or of their code.
 
-    These are Keras's Adagrad and Adam, and google-research/federated, utils/optimizers/yogi.py.
+    Their code uses Keras's Adagrad and Adam, and utils/optimizers/yogi.py of
+    google-research/federated.
     """
     m: Any = 0.0
     v: Any = tau**2 if step == "paper" else 0.0
@@ -245,7 +246,7 @@ def test_adaptive_servers_step_as_keras_does(kind: str) -> None:
 @pytest.mark.parametrize("step", ["code", "paper"])
 @pytest.mark.parametrize("kind", ["fedadam", "fedyogi"])
 def test_the_second_moment_is_that_of_the_change(kind: str, step: str) -> None:
-    """With that of the momentum, the first step would be 0.0905."""
+    """If it were that of the momentum, the first step would be 0.0905."""
     steps = steps_of_server(kind, np.ones((1, 3)), learning_rate=0.01, tau=1e-3, step=step)
     np.testing.assert_allclose(steps, 0.0099, atol=5e-6)
 
@@ -282,7 +283,7 @@ def test_a_schedule_changes_the_learning_rate_by_round(data: FederatedData, exec
 def test_mime_lite_leaves_the_servers_momentum_unchanged(
     data: FederatedData, scheduled: bool
 ) -> None:
-    """Karimireddy et al., algorithm 1, with momentum as TFF's SGD has it."""
+    """Follows Karimireddy et al., algorithm 1, with the momentum of TFF's SGD."""
     momentum: Weights = []
     whole: list[tuple[float, Weights]] = []  # of the clients of this round
     rates = [RATE, RATE / 2, RATE / 4] if scheduled else [RATE] * 3
@@ -318,7 +319,7 @@ def test_mime_lite_leaves_the_servers_momentum_unchanged(
 
 
 def test_scaffold_corrects_the_drift_of_clients(data: FederatedData) -> None:
-    """Karimireddy et al., algorithm 1, option II, with a part of the clients in each round."""
+    """Follows Karimireddy et al., algorithm 1, option II, with a part of the clients per round."""
     zeros = [np.zeros((16, 5)), np.zeros(5), np.zeros((5, 3)), np.zeros(3)]
     common, own = zeros, {client: zeros for client in range(5)}
     moved: list[Weights] = []
@@ -348,7 +349,10 @@ def test_scaffold_corrects_the_drift_of_clients(data: FederatedData) -> None:
 
 
 def test_scaffold_finds_the_optimum_of_the_papers_quadratics(tff: Any) -> None:
-    """Theorem II: f1 = mu w^2 + G w, f2 = -G w; FedAvg with several local steps misses w = 0."""
+    """As in theorem II, FedAvg with several local steps misses w = 0.
+
+    The clients' functions are f1 = mu w^2 + G w and f2 = -G w.
+    """
     import tensorflow as tf
 
     mu, bias, rate, local_steps = 0.5, 4.0, 0.1, 5
@@ -429,7 +433,7 @@ def test_centralized_trains_on_the_pooled_examples(data: FederatedData) -> None:
 
 
 @pytest.mark.parametrize("kind", ["epochs", "steps"])
-def test_centralized_leaves_out_what_stragglers_do_not_get_done(
+def test_centralized_leaves_out_what_stragglers_do_not_finish(
     data: FederatedData, kind: str
 ) -> None:
     settings = Training.model_validate({**BASE, "local_epochs": 3, "algorithm": "centralized"})
@@ -445,7 +449,7 @@ def test_centralized_leaves_out_what_stragglers_do_not_get_done(
         order = generator(SEED, Stream.ALGORITHM, number).permutation(
             sum(map(len, cohort.examples))
         )
-        left = []  # of each client, the examples that it gets done, one after the other
+        left = []  # the examples that each client processes, in order
         for own, taken in zip(cohort.examples, cohort.steps):
             cut = [[*range(len(own))][begin : begin + 8] for begin in range(0, len(own), 8)]
             left.append([example for batch in (cut * 3)[:taken] for example in batch])
@@ -506,12 +510,12 @@ def test_with_one_client_fedavg_is_local_training(name: str) -> None:
     ],
     ids=schedules.names(),
 )
-def test_schedules(chosen: Any, expected: list[float]) -> None:
+def test_schedules_give_their_factors(chosen: Any, expected: list[float]) -> None:
     assert factors(schedules.parse(chosen), 4) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", [n for n in algorithms.names() if algorithms[n].spec.fixes])
-def test_what_an_algorithm_sets_a_scenario_may_not(name: str) -> None:
+def test_a_scenario_may_not_set_what_its_algorithm_sets(name: str) -> None:
     (key,) = algorithms[name].spec.fixes
     value = 3 if key == "local_epochs" else {"kind": "adam", "learning_rate": 0.1}
     training = {"rounds": 1, "algorithm": algorithm(name)}

@@ -1,4 +1,4 @@
-"""Figures of the final model: for each client, for each label, and what its rounds sent."""
+"""Figures of the final model: by client, by label, and the bytes of its rounds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from example_data import federation
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.tables.settings import layer_rows, traffic_rows
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
+from pytest_federated.running.store import Store
+from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.evaluation import per_client as final
@@ -25,7 +29,7 @@ TRAINING = Training(rounds=2)
 
 
 def predicted(data: FederatedData, x: np.ndarray) -> np.ndarray:
-    """What the model after the last round says of `x`, in NumPy."""
+    """Returns the labels that the final model predicts for `x`, computed with NumPy."""
     *_, last = steps(data, MODEL, TRAINING, len(data.clients), 0)
     trainer = trainer_for(MODEL, TRAINING, data)
     a, b, c, d = (np.asarray(w) for w in trainer.algorithm.weights(last.state).trainable)
@@ -38,7 +42,7 @@ def trained(data: FederatedData, **more: Any) -> TrainingHistory:
 
 
 @pytest.mark.usefixtures("worker")
-def test_clients_are_measured_on_what_they_train_on_where_they_hold_nothing_out(
+def test_clients_that_hold_nothing_out_are_measured_on_training_examples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = federation([40, 3, 17, 1, 30], 0)
@@ -53,7 +57,7 @@ def test_clients_are_measured_on_what_they_train_on_where_they_hold_nothing_out(
 
 
 @pytest.mark.usefixtures("worker")
-def test_clients_are_measured_on_what_they_hold_out() -> None:
+def test_clients_are_measured_on_held_out_examples() -> None:
     data = federation([20, 6, 15], 0)
     held = tuple(own[: len(own) // 3] for own in data.clients)
     held = (held[0], held[1][:0], held[2])  # the second holds nothing out
@@ -80,7 +84,7 @@ def test_each_label_has_its_recall() -> None:
     assert accuracy == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_some_of_many_clients_are_drawn_from_the_seed() -> None:
+def test_the_seed_decides_which_of_many_clients_are_measured() -> None:
     sizes = np.random.default_rng(0).integers(1, 50, 5000).tolist()
     drawn = final._sample(sizes, 1e9, 3)
     assert len(drawn) == final._CLIENTS == len(set(drawn))
@@ -94,7 +98,7 @@ def test_some_of_many_clients_are_drawn_from_the_seed() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_rounds_have_the_bytes_of_the_weights_and_a_history_the_layers() -> None:
+def test_rounds_have_the_bytes_of_the_weights_and_histories_the_layers() -> None:
     data = federation([8, 8, 8], 0)
     history = train(data, MODEL, TRAINING, 2, 0)
     parameters = 16 * 5 + 5 + 5 * 3 + 3
@@ -104,14 +108,14 @@ def test_rounds_have_the_bytes_of_the_weights_and_a_history_the_layers() -> None
     assert history.model_summary == (("Flatten", "16", 0), ("Dense", "5", 85), ("Dense", "3", 18))
     assert layer_rows(history) == [["layers", "Flatten, Dense 5 (85), Dense 3 (18)"]]
     assert traffic_rows(history) == [["bytes per round", "each client 412 down, 412 up"]]
-    ((_, told),) = traffic_rows(history.model_copy(update={"update_bytes": 1824}))
-    assert told == "each client 412 down, 412 up (1,824 before compression)"
+    ((_, compressed),) = traffic_rows(history.model_copy(update={"update_bytes": 1824}))
+    assert compressed == "each client 412 down, 412 up (1,824 before compression)"
     read = TrainingHistory.model_validate_json(history.model_dump_json())
     assert read == history
 
 
 @pytest.mark.usefixtures("worker")
-def test_mime_lite_sends_more() -> None:
+def test_mime_lite_sends_gradients_and_momentum_too() -> None:
     data = federation([8, 8], 0)
     momentum = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
     history = trained(data, rounds=1, algorithm="mime_lite", client_optimizer=momentum)
@@ -123,7 +127,7 @@ def test_mime_lite_sends_more() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_an_aggregator_that_compresses_says_what_is_left() -> None:
+def test_an_aggregator_that_compresses_reports_the_compressed_bytes() -> None:
     from pytest_federated.training.algorithms.algorithm import AlgorithmInputs
     from pytest_federated.training.communication import Traffic, traffic_of
 
@@ -142,7 +146,7 @@ def test_an_aggregator_that_compresses_says_what_is_left() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_training_that_diverged_has_no_figures_of_a_final_model() -> None:
+def test_a_diverged_training_has_no_figures_of_a_final_model() -> None:
     data = federation([10, 10], 0)
     data.train.x[data.clients[0]] = np.inf
     history = trained(data)
@@ -151,11 +155,34 @@ def test_a_training_that_diverged_has_no_figures_of_a_final_model() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_round_that_diverged_is_no_checkpoint(tmp_path: Path) -> None:
-    """What goes on from it would not notice."""
+def test_a_diverged_round_does_not_become_a_checkpoint(tmp_path: Path) -> None:
+    """A training that continued from it would not notice."""
     data = federation([10, 10], 0)
     data.train.x[data.clients[0]] = np.inf
     checkpoints = Checkpoints(tmp_path, every=1)
     history = train(data, MODEL, TRAINING, len(data.clients), 0, checkpoints=checkpoints)
     assert history.diverged is not None and len(history.rounds) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_training_that_ends_early_is_the_start_of_the_complete_one() -> None:
+    scenario = Scenario.model_validate(
+        {
+            "name": "a",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 4},
+            "model": {"kind": "mlp", "hidden": [16]},
+            "training": {"rounds": 8, "local_epochs": 3},
+            "seeds": [0, 1],
+            "expect": {"rounds_to_accuracy": {"target": 0.6, "at_most": 7}},
+        }
+    )
+    whole = run(scenario, Options(store=Store()))
+    ended = run(scenario, Options(early_stop=True, store=Store()))
+    assert ended.reason.startswith("ended early, after round ") and ended.status == whole.status
+    assert ended.verdicts == whole.verdicts
+    assert ended.histories[0] == whole.histories[0]
+    cut, full = ended.histories[1], whole.histories[1]
+    assert cut.ended_early and cut.rounds == full.rounds[: len(cut.rounds)]
+    assert ended.accuracies == whole.accuracies[:1]

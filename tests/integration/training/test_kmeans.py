@@ -1,7 +1,7 @@
-"""Federated k-means does as its paper says, and needs neither a model nor labels.
+"""Federated k-means follows its paper, and needs neither a model nor labels.
 
-The reference is written in NumPy (float64) from algorithm 1 of Sculley, WWW 2010, whose learning
-rate of a center, one over its number of examples, makes it their mean.
+The reference is written in NumPy (float64) after algorithm 1 of Sculley, WWW 2010. Its learning
+rate of a center, one over its number of examples, makes the center their mean.
 """
 
 from __future__ import annotations
@@ -59,13 +59,16 @@ def centroids(step: Step) -> np.ndarray:
 
 
 def nearest(centers: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest center of each point, and its squared distance."""
+    """Returns the nearest center of each point, and its squared distance."""
     squares = ((x[:, None] - centers[None]) ** 2).reshape(len(x), len(centers), -1).sum(axis=2)
     return squares.argmin(axis=1), squares.min(axis=1)
 
 
 def moved(centers: np.ndarray, counts: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sculley's lines 6 to 14: points are assigned, and then taken one after the other."""
+    """Returns centers and counts after Sculley's lines 6 to 14.
+
+    Points are first assigned to centers, and then added one after the other.
+    """
     centers, counts = centers.copy(), counts.copy()
     for point, center in zip(x, nearest(centers, x)[0]):
         counts[center] += 1
@@ -96,16 +99,16 @@ def test_centroids_loss_and_purity_are_those_of_the_paper(
     assert np.abs(centers - begin).max() > 1e-2
 
 
-def test_it_does_not_matter_how_examples_are_spread_over_clients(data: FederatedData) -> None:
+def test_the_spread_of_examples_over_clients_does_not_matter(data: FederatedData) -> None:
     together = replace(data, clients=(np.concatenate(data.clients),), names=("all",))
     settings = training()
     for spread, pooled in zip(run(data, settings, 5), run(together, settings, 1)):
-        # The same examples to begin with, as they are numbered through all clients.
+        # They begin with the same examples, which are numbered over all clients.
         np.testing.assert_allclose(centroids(spread), centroids(pooled), rtol=0, atol=1e-6)
 
 
 def test_clusters_begin_at_different_examples(data: FederatedData) -> None:
-    """With as many clusters as there are examples, at all of them, as their clients see them."""
+    """With as many clusters as examples, they begin at all of them, as clients see them."""
     noisy = replace(data, shift=(shifts.parse({"kind": "noise", "level": 1.0}),))
     for clients in (data, noisy):
         held = np.concatenate([clients.examples(c).x for c in range(5)])
@@ -113,7 +116,7 @@ def test_clusters_begin_at_different_examples(data: FederatedData) -> None:
         assert sorted(map(bytes, found.astype(np.float32))) == sorted(map(bytes, held))
 
 
-def test_what_is_recorded_of_a_training(data: FederatedData) -> None:
+def test_a_history_records_centroids_and_bytes(data: FederatedData) -> None:
     history = train(data, None, training(), COHORT, SEED)
     assert history.parameters == CLUSTERS * 16
     assert history.model_summary == (("Centroids", "4 x 4 x 4 x 1", CLUSTERS * 16),)
@@ -123,19 +126,19 @@ def test_what_is_recorded_of_a_training(data: FederatedData) -> None:
     assert history.client_accuracy == ()
 
 
-def test_it_goes_on_from_a_checkpoint(data: FederatedData, tmp_path: Path) -> None:
+def test_a_training_continues_from_a_checkpoint(data: FederatedData, tmp_path: Path) -> None:
     settings = training()
     whole = run(data, settings)
     checkpoints = Checkpoints(tmp_path, 1)
     checkpoints.save(Progress((whole[0].round,), whole[0].state))
     first = trainer_for(None, settings, data).initial_state(SEED, data)
-    begin = checkpoints.latest(first)
+    begin = checkpoints.latest(first, settings.rounds)
     *_, last = steps(data, None, settings, COHORT, SEED, begin)
     assert last.round == whole[-1].round
     np.testing.assert_array_equal(centroids(last), centroids(whole[-1]))
 
 
-def test_more_clusters_than_examples(data: FederatedData) -> None:
+def test_more_clusters_than_examples_are_refused(data: FederatedData) -> None:
     with pytest.raises(ModelError, match="clusters: got 62; the clients hold 61 examples"):
         run(data, training(62))
 
@@ -147,7 +150,7 @@ def test_more_clusters_than_examples(data: FederatedData) -> None:
         ({"task": "tags"}, "one label for each example; the data has tags"),
     ],
 )
-def test_data_that_has_no_clusters(data: FederatedData, changed: Any, said: str) -> None:
+def test_data_without_clusters_is_refused(data: FederatedData, changed: Any, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         trainer_for(None, training(), replace(data, **changed))
 
@@ -176,18 +179,18 @@ SCENARIO = {
         ({"training": {"rounds": 2}, "model": None}, "got nothing; must be a name"),
     ],
 )
-def test_what_a_scenario_must_and_must_not_say(changed: Any, said: str) -> None:
+def test_keys_that_kmeans_does_not_use_are_refused(changed: Any, said: str) -> None:
     assert Scenario.model_validate(SCENARIO).model is None
     with pytest.raises(ValidationError, match=said):
         Scenario.model_validate({**SCENARIO, **changed})
 
 
-def test_there_is_no_other_algorithm_to_compare_it_with() -> None:
-    asked = {**SCENARIO, "expect": {"gap_to_centralized": {"at_most": 0.1}}}
+def test_kmeans_cannot_be_compared_with_other_algorithms() -> None:
+    settings = {**SCENARIO, "expect": {"gap_to_centralized": {"at_most": 0.1}}}
     with pytest.raises(
         FederatedError, match="cannot be trained by centralized: model: got nothing"
     ):
-        compared(Case(Scenario.model_validate(asked)))
+        compared(Case(Scenario.model_validate(settings)))
 
 
 def test_a_scenario_finds_the_clusters_of_digits() -> None:

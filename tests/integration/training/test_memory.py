@@ -1,4 +1,4 @@
-"""A session of many models lets go of the old ones, here and in TFF's worker."""
+"""A session of many models releases the old ones, here and in TFF's worker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trained(hidden: int, execution: str) -> TrainingHistory:
 
 
 @pytest.mark.parametrize("execution", ["packed", "standard"])
-def test_the_oldest_models_are_let_go(monkeypatch: pytest.MonkeyPatch, execution: str) -> None:
+def test_the_oldest_models_are_released(monkeypatch: pytest.MonkeyPatch, execution: str) -> None:
     monkeypatch.setattr(build, "_MAX_TRAINERS", 2)
     build._trainers.clear()
     first = trained(2, execution)
@@ -39,20 +39,20 @@ def test_the_oldest_models_are_let_go(monkeypatch: pytest.MonkeyPatch, execution
     assert model() is not None
     trained(4, execution)
     assert model() is None and len(build._trainers) == 2
-    assert trained(2, execution) == first, "which is built anew"
+    assert trained(2, execution) == first, "though it is built again"
 
 
 @pytest.fixture
 def factory(tff: Any) -> Any:
-    """The executors of this process's runtime."""
-    tff.tensorflow.computation(lambda: 1)()  # so that there is a channel
+    """The executor factory of this process's runtime."""
+    tff.tensorflow.computation(lambda: 1)()  # creates a channel
     runtime: Any = context.runtime()
     return runtime.start().framework.get_context_stack().current._executor_factory
 
 
 @pytest.fixture
 def disposed(factory: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The executors that the worker was asked to forget, with all that they were sent."""
+    """The executors that the worker was told to forget, with everything they were sent."""
     asked: list[Any] = []
     monkeypatch.setattr(factory._stub, "dispose_executor", asked.append)
     factory.close()
@@ -73,13 +73,13 @@ def test_the_worker_forgets_the_oldest_computations(
     (executor,) = factory._executors.values()
     assert len(executor._sent) == 2, "three, three, and the last two"
     assert len(disposed) == 2
-    assert computations[0](1) == 1, "which is sent again"
+    assert computations[0](1) == 1, "it should be sent again"
 
 
 def test_there_are_no_more_executors_than_needed(
     tff: Any, factory: Any, disposed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One for each number of clients, which dropout changes from round to round."""
+    """There is one for each number of clients, which dropout changes from round to round."""
     monkeypatch.setattr(executors, "_MAX_EXECUTORS", 2)
 
     @tff.federated_computation(tff.FederatedType(np.int32, tff.CLIENTS))

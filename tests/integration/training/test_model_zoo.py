@@ -1,6 +1,6 @@
-"""Keras models as users write them, in zoo.py: each trains as TFF does it, or is refused in a line.
+"""Keras models like those of users (zoo.py): each trains as in TFF, or is refused in one line.
 
-What a model gives, logits or probabilities, is found from the model.
+Whether a model gives logits or probabilities is detected.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ SHAPE = Shape((4, 4, 1), 3)
 
 
 def model(function: str, outputs: Optional[str] = None, **args: Any) -> Section:
-    said = {} if outputs is None else {"outputs": outputs}
-    return models.parse({"keras": f"zoo:{function}", "args": args, **said})
+    stated = {} if outputs is None else {"outputs": outputs}
+    return models.parse({"keras": f"zoo:{function}", "args": args, **stated})
 
 
 def settings(execution: str = "auto") -> Training:
@@ -52,7 +52,7 @@ def settings(execution: str = "auto") -> Training:
 
 
 def trained(data: FederatedData, chosen: Section, execution: str) -> tuple[str, list[np.ndarray]]:
-    """The execution, with its reason, and the weights after a round."""
+    """Returns the execution with its reason, and the weights after one round."""
     (step,) = steps(data, chosen, settings(execution), 2, 0)
     trainer = trainer_for(chosen, settings(execution), data)
     assert step.round.train_loss is not None and np.isfinite(step.round.train_loss)
@@ -61,7 +61,7 @@ def trained(data: FederatedData, chosen: Section, execution: str) -> tuple[str, 
 
 
 def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
-    """The same round by TFF alone: its `from_keras_model` and `build_weighted_fed_avg`."""
+    """Trains the same round with TFF's `from_keras_model` and `build_weighted_fed_avg` only."""
     import tensorflow as tf
     import tensorflow_federated as tff
 
@@ -102,7 +102,7 @@ def trained_by_tff(data: FederatedData, chosen: Section) -> list[np.ndarray]:
         "normalizations",
     ],
 )
-def test_a_packed_model_trains_as_the_standard_way(function: str) -> None:
+def test_a_packed_model_trains_as_in_standard_execution(function: str) -> None:
     data, chosen = federation([9, 5], 0), model(function)
     (packed, ours), (_, theirs) = (trained(data, chosen, how) for how in ("auto", "standard"))
     assert packed == "packed"
@@ -146,13 +146,13 @@ def test_a_model_that_cannot_be_packed_trains_as_in_tff(function: str, reason: s
         ("regularized", "the model has regularization losses"),
     ],
 )
-def test_packed_execution_of_what_cannot_be_packed_is_refused(function: str, reason: str) -> None:
+def test_packed_execution_is_refused_if_it_is_impossible(function: str, reason: str) -> None:
     line = refusal(model(function), "packed")
     assert re.match(f"training.execution: packed is not possible: {reason}", line), line
 
 
 def refusal(chosen: Section, execution: str = "auto") -> str:
-    """The one line with which a model is refused."""
+    """Returns the line with which a model is refused."""
     with pytest.raises(ModelError) as refused:
         trainer_for(chosen, settings(execution), federation([9, 5], 0))
     line = str(refused.value)
@@ -265,15 +265,27 @@ ENDS: list[tuple[TaskKind, str, Optional[str]]] = [
     *(("tags", end, "logits") for end in LOGITS),
     *(("tags", end, "probabilities") for end in SIGMOID),
     *(("tags", end, None) for end in ("hard sigmoid", "constant", "softmax by hand")),
+    *(("binary", end, "logits") for end in ("linear", "zeros", "relu", "tanh")),
+    *(("binary", end, "probabilities") for end in SIGMOID),
+    *(("binary", end, None) for end in ("hard sigmoid", "constant", "log softmax")),
 ]
 
 
 def of_task(kind: TaskKind) -> tuple[str, Shape]:
-    """The function of the zoo for a task, and data of it."""
+    """Returns the function of the zoo for a task, and the shape of its data."""
     if kind == "tokens":
         return "ending_of_positions", Shape((5,), 3, kind, (5,), "int32")
     labels, dtype = ((3,), "int8") if kind == "tags" else ((), "int32")
-    return "ending", Shape((4, 4, 1), 3, kind, labels, label_dtype=dtype)
+    return "ending", Shape((4, 4, 1), 2 if kind == "binary" else 3, kind, labels, "float32", dtype)
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize("end", ["softmax", "softmax operation"])
+def test_a_softmax_over_one_output_is_refused(end: str) -> None:
+    _, shape = of_task("binary")
+    for stated in (None, "logits", "probabilities"):
+        with pytest.raises(ModelError, match="softmax, and a softmax of one output is always 1; e"):
+            adapter_for(model("ending", stated, end=end), shape)
 
 
 @pytest.mark.usefixtures("tff")
@@ -286,9 +298,9 @@ def test_the_outputs_of_a_model_are_detected(
     function, shape = of_task(kind)
 
     def form(stated: Optional[str]) -> KerasAdapter:
-        made = adapter_for(model(function, stated, end=end), shape)
-        assert isinstance(made, KerasAdapter)
-        return made
+        adapter = adapter_for(model(function, stated, end=end), shape)
+        assert isinstance(adapter, KerasAdapter)
+        return adapter
 
     if outputs is None:
         with pytest.raises(ModelError, match="cannot know whether it gives logits or probabilit"):
@@ -301,8 +313,9 @@ def test_the_outputs_of_a_model_are_detected(
     assert found.infers_probabilities == (outputs == "probabilities")
     assert not stated.infers_probabilities
     y = np.zeros((2, *shape.label_shape), shape.label_dtype)
-    given = np.full((2, *shape.output_shape), 0.25, np.float32) + np.eye(2, 3)[0] / 4
-    assert float(found.loss(y, given)) == float(stated.loss(y, given))
+    output = np.full((2, *shape.output_shape), 0.25, np.float32)
+    output += np.eye(2, shape.units)[0] / 4
+    assert float(found.loss(y, output)) == float(stated.loss(y, output))
     other = "logits" if outputs == "probabilities" else "probabilities"
     with pytest.raises(ModelError, match=f"zoo:{function}: got 'outputs: {other}'; "):
         form(other)
@@ -319,7 +332,7 @@ def test_probabilities_of_a_label_sum_to_1() -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_a_softmax_is_trained_as_one() -> None:
+def test_a_model_that_ends_in_a_softmax_trains_like_one_with_logits() -> None:
     data = federation([9, 5], 0)
     _, found = trained(data, model("ending", end="softmax"), "auto")
     _, logits = trained(data, model("ending", end="linear"), "auto")
@@ -328,7 +341,7 @@ def test_a_softmax_is_trained_as_one() -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_detected_outputs_are_in_the_record_from_the_cache_too(tmp_path: Path) -> None:
+def test_detected_outputs_are_in_the_record_even_from_the_cache(tmp_path: Path) -> None:
     def result(end: str, **more: Any) -> Any:
         scenario = Scenario.model_validate(
             {
@@ -348,7 +361,7 @@ def test_detected_outputs_are_in_the_record_from_the_cache_too(tmp_path: Path) -
     stated = result("softmax", outputs="probabilities")
     assert stated.reused == 0 and stated.settings == once.settings
     assert stated.histories[0].rounds == once.histories[0].rounds
-    # A baseline from before, when what was not said were logits.
+    # An older baseline: then, outputs that were not stated were logits.
     linear = result("linear")
     assert linear.settings["model"]["outputs"] == "logits"
     baseline = baseline_of(linear)
@@ -357,7 +370,7 @@ def test_detected_outputs_are_in_the_record_from_the_cache_too(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("tff")
-def test_keras_settings_of_a_model_are_its_own(
+def test_a_model_keeps_its_own_keras_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tensorflow as tf

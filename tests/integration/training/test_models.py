@@ -20,7 +20,7 @@ from pytest_federated.training.schema import Training
 
 
 def federation(shape: tuple[int, ...], classes: int, kind: TaskKind = "label") -> FederatedData:
-    """Three clients of eight examples each; texts where the shape has one number."""
+    """Returns three clients of eight examples each; texts if the shape has one number."""
     rng = np.random.default_rng(0)
     n = 24
     if len(shape) == 1:
@@ -49,11 +49,15 @@ def trained(data: FederatedData, model: dict[str, Any], execution: str) -> list[
         ("linear", Shape((8, 8, 1), 10), 650),
         ("cnn_mcmahan", Shape((28, 28, 1), 10), 1_663_370),  # as the paper says
         ("cnn_dropout", Shape((28, 28, 1), 10), 1_199_882),  # as TFF's docstring says
-        ("resnet18_gn", Shape((32, 32, 3), 100), 11_220_132),  # torchvision's, with 3x3 at first
+        (
+            "resnet18_gn",
+            Shape((32, 32, 3), 100),
+            11_220_132,
+        ),  # torchvision's, with a 3x3 first layer
         ("lstm", Shape((80,), 90, input_dtype="int32"), 720 + 271_360 + 525_312 + 23_130),
     ],
 )
-def test_sizes_are_those_that_papers_state(model: str, shape: Shape, parameters: int) -> None:
+def test_models_have_the_sizes_that_papers_state(model: str, shape: Shape, parameters: int) -> None:
     built = build(models.parse(model), shape)
     assert built.count_params() == parameters
 
@@ -67,7 +71,7 @@ def test_sizes_are_those_that_papers_state(model: str, shape: Shape, parameters:
     ],
     ids=["next token", "token at each position"],
 )
-def test_an_lstm_packs(data: FederatedData, model: dict[str, Any]) -> None:
+def test_an_lstm_can_be_packed(data: FederatedData, model: dict[str, Any]) -> None:
     both = [trained(data, model, execution) for execution in ("standard", "packed")]
     for a, b in zip(*both):
         np.testing.assert_allclose(a, b, rtol=0, atol=5e-6)
@@ -79,7 +83,7 @@ def test_a_narrow_resnet_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     data, model = federation((8, 8, 3), 4), {"kind": "resnet18_gn", "filters": 2}
     chosen = models.parse(model)
     trainer = trainer_for(chosen, Training(rounds=1), data)
-    start = trainer.initial_weights(0)  # takes seconds: so it is made once
+    start = trainer.initial_weights(0)  # takes seconds, so it is done once
     monkeypatch.setattr(Trainer, "initial_weights", lambda self, seed: start)
     (after,) = [s.state for s in steps(data, chosen, Training(rounds=1), 3, 0)]
     assert trainer.execution.kind == "packed"
@@ -116,7 +120,7 @@ def dropping(rate: float, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("worker", "own")
-def test_dropout_is_decided_by_the_seed() -> None:
+def test_the_seed_decides_what_dropout_drops() -> None:
     data = federation((4, 4, 1), 3)
     for execution in ("standard", "packed"):
         once, again = (trained(data, dropping(0.5), execution) for _ in range(2))
@@ -126,7 +130,7 @@ def test_dropout_is_decided_by_the_seed() -> None:
 
 
 @pytest.mark.usefixtures("tff", "own")
-def test_dropout_drops_its_share_and_other_ones_each_time() -> None:
+def test_dropout_drops_its_share_and_other_units_each_time() -> None:
     import tensorflow as tf
 
     shape = Shape((4, 4, 1), 3)
@@ -176,7 +180,7 @@ MLP = {"kind": "mlp", "hidden": [3]}
 
 @pytest.fixture
 def pretrained(tmp_path: Path, tff: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A Keras model in all files that Keras writes, below the folder where pytest runs."""
+    """A Keras model in all file formats of Keras, in the folder where pytest runs."""
     monkeypatch.chdir(tmp_path)
     model = build(models.parse(MLP), Shape((4, 4, 1), 3))
     model.set_weights([np.full_like(w, n + 1) for n, w in enumerate(model.get_weights())])
@@ -194,7 +198,7 @@ FILES = ("start.npz", "start.h5", "start.keras", "only.h5", "new.weights.h5", "a
 
 @pytest.mark.usefixtures("worker", "pretrained")
 @pytest.mark.parametrize("file", FILES)
-def test_a_training_begins_with_the_weights_of_a_file(file: str) -> None:
+def test_a_training_can_begin_with_the_weights_of_a_file(file: str) -> None:
     chosen = models.parse({**MLP, "initial_weights": file})
     data = federation((4, 4, 1), 3)
     trainer = trainer_for(chosen, Training(rounds=1), data)
@@ -214,13 +218,13 @@ def test_weights_of_another_model_are_refused(file: str) -> None:
 
 
 @pytest.mark.usefixtures("worker", "pretrained")
-def test_the_mistake_in_a_file_is_named() -> None:
+def test_a_mistake_in_a_file_of_weights_is_named() -> None:
     def message(file: str, hidden: list[int]) -> str:
         chosen = models.parse({"kind": "mlp", "hidden": hidden, "initial_weights": file})
         trainer = trainer_for(chosen, Training(rounds=1), federation((4, 4, 1), 3))
-        with pytest.raises((ModelError, DataError)) as told:
+        with pytest.raises((ModelError, DataError)) as error:
             trainer.initial_weights(0)
-        return str(told.value)
+        return str(error.value)
 
     shape = message("start.npz", [7])
     assert "'kernel' of the layer 'dense" in shape
@@ -237,7 +241,7 @@ def test_the_mistake_in_a_file_is_named() -> None:
     assert "must end in .npz, .h5" in message("start.txt", [3])
 
 
-def test_what_a_file_of_weights_holds_is_part_of_what_a_training_depends_on(
+def test_a_training_depends_on_the_content_of_a_file_of_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,8 +1,8 @@
-"""The training itself, against FedAvg and FedProx written out in NumPy from the papers.
+"""The training itself, compared with FedAvg and FedProx written in NumPy after the papers.
 
 McMahan et al., AISTATS 2017, algorithm 1: in each round every client of the cohort runs SGD on
 its batches for a number of epochs; the server averages the models, weighted by examples. Li et
-al., MLSys 2020, equation 2: the clients' loss has mu/2 |w - w0|^2 more.
+al., MLSys 2020, equation 2: mu/2 |w - w0|^2 is added to the clients' loss.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def fedavg(
     uniform: bool = False,
     mu: float = 0.0,
 ) -> list[Weights]:
-    """The server's weights after each round, in float64."""
+    """Returns the server's weights after each round, in float64."""
     training = scenario.training
     rate = training.client_optimizer.model_dump()["learning_rate"]
     server = [w.astype(np.float64) for w in start]
@@ -122,14 +122,14 @@ def test_three_rounds_agree_with_numpy(
     for ours, reference in zip(measured, expected):
         for w, r in zip(ours, reference):
             np.testing.assert_allclose(w, r, rtol=0, atol=2e-6)
-    # The tolerance tells the right algorithm from its neighbor.
+    # The tolerance distinguishes the right algorithm from its neighbor.
     other = fedavg(data, start, scenario, seed, **wrong)
     assert max(np.abs(w - r).max() for w, r in zip(measured[-1], other[-1])) > 1e-3
 
 
 @pytest.mark.usefixtures("worker")
-def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff: Any) -> None:
-    """Why `fedprox` is not built by TFF's builder: with mu it does what -mu should do."""
+def test_fedprox_of_tff_has_the_wrong_sign_in_its_term(tmp_path: Path, tff: Any) -> None:
+    """This is why TFF's builder is not used: with mu it does what -mu should do."""
     scenario = Scenario.model_validate(
         {
             "name": "reference",
@@ -143,7 +143,7 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
     trainer = trainer_for(scenario.model, scenario.training, data)
     weights, adapter = trainer.initial_weights(0), cast("KerasAdapter", trainer.adapter)
     examples = [shuffled_examples(data, client, 0, 1) for client in range(3)]
-    given = standard.arguments(examples, scenario.training.local_work)
+    arguments = standard.arguments(examples, scenario.training.local_work)
 
     def model() -> Any:
         import tensorflow as tf
@@ -151,14 +151,14 @@ def test_tffs_own_fedprox_has_the_sign_of_its_term_reversed(tmp_path: Path, tff:
         return tff.learning.models.from_keras_model(
             tf.keras.models.clone_model(adapter.model),
             adapter.loss,
-            given[0].element_spec,
+            arguments[0].element_spec,
         )
 
     theirs = tff.learning.algorithms.build_weighted_fed_prox(
         model, 1.5, tff.learning.optimizers.build_sgdm(0.1)
     )
     state = theirs.set_model_weights(theirs.initialize(), weights)
-    state = theirs.next(state, given).state
+    state = theirs.next(state, arguments).state
     measured = theirs.get_model_weights(state).trainable
     start = [w.numpy() for w in weights.trainable]
     (reversed_,), (right,) = (fedavg(data, start, scenario, 0, mu=mu) for mu in (-1.5, 1.5))

@@ -1,4 +1,4 @@
-"""Each optimizer takes the steps that its paper says, against NumPy, wherever TFF takes them."""
+"""Each optimizer takes the steps of its paper, compared with NumPy, as server and as client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_federated.training.optimizers.optimizer import optimizer_of, optimiz
 
 SHAPES = ((3, 4), (4,))
 RATE = 0.1
-# From a weight, its gradient, the number of the step from 1, and what was kept, to a new weight.
+# Maps a weight, its gradient, the number of the step (from 1) and its state to a new weight.
 Step = Callable[[np.ndarray, np.ndarray, int, dict[str, Any]], np.ndarray]
 
 
@@ -31,7 +31,7 @@ def adam(decay: float = 0.0) -> Step:
 
 
 def yogi(w: Any, g: Any, t: int, kept: dict[str, Any]) -> Any:
-    # As in the authors' experiments, with Adam's correction and from 1e-6.
+    # As in the authors' experiments: with Adam's correction, beginning at 1e-6.
     m = keeps(kept, "m", 0.8 * kept.get("m", 0) + 0.2 * g)
     v = kept.get("v", 1e-6)
     v = keeps(kept, "v", v - 0.1 * g**2 * np.sign(v - g**2))
@@ -54,7 +54,7 @@ def momentum(w: Any, g: Any, t: int, kept: dict[str, Any]) -> Any:
 
 
 def adafactor(relative: bool) -> Step:
-    """Shazeer and Stern, algorithms 4 (matrices) and 5 (vectors), with its relative step sizes."""
+    """Follows Shazeer and Stern, algorithms 4 (matrices) and 5 (vectors)."""
 
     def rms(values: Any) -> float:
         return float(np.sqrt(np.mean(values**2)))
@@ -100,20 +100,20 @@ def by_definition(step: Step, gradients: Sequence[Sequence[np.ndarray]]) -> list
     for place, weight in enumerate(drawn(0)):
         kept: dict[str, Any] = {}
         value = weight.astype(np.float64)
-        for number, given in enumerate(gradients, start=1):
-            value = step(value, given[place].astype(np.float64), number, kept)
+        for number, gradient in enumerate(gradients, start=1):
+            value = step(value, gradient[place].astype(np.float64), number, kept)
         ended.append(value)
     return ended
 
 
-def test_each_has_a_case() -> None:
+def test_each_optimizer_has_a_case() -> None:
     assert set(optimizers.names()) - {"tff"} == {chosen["kind"] for chosen, _ in CASES.values()}
 
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("case", CASES)
-def test_steps_are_those_of_the_definition(tff: Any, case: str) -> None:
-    """As of a server, whose state comes through TFF; and as of a packed client, in one loop."""
+def test_steps_follow_the_definition(tff: Any, case: str) -> None:
+    """As on a server, whose state passes through TFF, and as on a packed client, in one loop."""
     import tensorflow as tf
 
     chosen, step = CASES[case]
@@ -153,8 +153,8 @@ def test_steps_are_those_of_the_definition(tff: Any, case: str) -> None:
             np.testing.assert_allclose(np.asarray(ours), exact, rtol=1e-5, atol=1e-6)
 
 
-def test_adafactor_leaves_weights_as_they_are_that_nothing_moves(tff: Any) -> None:
-    """A pixel that is always black, and a unit that never fires: rows and columns of zeros."""
+def test_adafactor_does_not_change_weights_without_gradients(tff: Any) -> None:
+    """Rows and columns of zeros come from pixels that are always black and from dead units."""
     import tensorflow as tf
 
     chosen = optimizers.parse({"kind": "adafactor", "learning_rate": RATE})

@@ -1,4 +1,4 @@
-"""Aggregators and optimizers that a scenario takes from a function of the user's own."""
+"""Aggregators and optimizers from functions of the user."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def of(name: str, **args: Any) -> dict[str, Any]:
     return {"tff": f"fed_parts:{name}", "args": args}
 
 
-def test_an_aggregator_of_the_user(data: FederatedData) -> None:
-    """Weighted or not; it is told how many clients a round is expected to have."""
+def test_an_aggregator_of_the_user_is_used(data: FederatedData) -> None:
+    """It may be weighted or not, and gets the expected number of clients per round."""
     clipped = measure(data, aggregator={"kind": "clipping", "norm": 0.3})
     assert_close(measure(data, aggregator=of("clipping", norm=0.3)), clipped, atol=0)
     ours = measure(data, aggregator=of("uniform"))
@@ -77,8 +77,8 @@ def test_an_aggregator_of_the_user(data: FederatedData) -> None:
 
 
 @pytest.mark.parametrize("execution", ["standard", "packed"])
-def test_an_optimizer_of_the_user(data: FederatedData, execution: str) -> None:
-    """A learning rate of the server's that falls by round: TFF's `schedule_learning_rate`."""
+def test_an_optimizer_of_the_user_is_used(data: FederatedData, execution: str) -> None:
+    """Here the server's learning rate falls by round, with TFF's `schedule_learning_rate`."""
     done = 0
 
     def step(weights: Any, change: Any) -> Any:
@@ -86,17 +86,17 @@ def test_an_optimizer_of_the_user(data: FederatedData, execution: str) -> None:
         done += 1
         return [w + 0.5 / done * c for w, c in zip(weights, change)]
 
-    given = {"server_optimizer": of("falling", rate=0.5), "execution": execution}
-    assert_close(measure(data, **given), reference(data, sgd(data), step))
+    keys = {"server_optimizer": of("falling", rate=0.5), "execution": execution}
+    assert_close(measure(data, **keys), reference(data, sgd(data), step))
 
 
-def test_an_optimizer_without_a_rate_takes_no_schedule(data: FederatedData) -> None:
-    given = {"client_optimizer": of("stateless"), "execution": "packed"}
+def test_an_optimizer_without_a_rate_cannot_have_a_schedule(data: FederatedData) -> None:
+    keys = {"client_optimizer": of("stateless"), "execution": "packed"}
     assert RATE == 0.1
-    assert_close(measure(data, **given), reference(data, sgd(data)))
+    assert_close(measure(data, **keys), reference(data, sgd(data)))
     scheduled = {"kind": "fedavg_with_schedule", "schedule": "inverse_sqrt"}
     with pytest.raises(ModelError, match=r"training\.client_optimizer: has no learning rate in"):
-        measure(data, algorithm=scheduled, **given)
+        measure(data, algorithm=scheduled, **keys)
 
 
 @pytest.mark.parametrize("key", ["aggregator", "server_optimizer"])
@@ -108,7 +108,9 @@ def test_an_optimizer_without_a_rate_takes_no_schedule(data: FederatedData) -> N
         ("other", r"tff.*: the module 'fed_parts' has no function 'other'"),
     ],
 )
-def test_the_mistake_is_named(data: FederatedData, key: str, name: str, said: str) -> None:
-    given: dict[str, Any] = {key: of(name)}
+def test_a_wrong_function_of_the_user_is_named(
+    data: FederatedData, key: str, name: str, said: str
+) -> None:
+    keys: dict[str, Any] = {key: of(name)}
     with pytest.raises(ModelError, match=said):
-        measure(data, **given)
+        measure(data, **keys)

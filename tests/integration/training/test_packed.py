@@ -1,4 +1,4 @@
-"""Packed execution gives what TFF's own way gives, and is chosen only where it can be."""
+"""Packed execution gives the same results as TFF's own, and is chosen only where possible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pytest_federated.training.schema import Training
 def weights(
     data: FederatedData, execution: str, model: Any, cohort: int, **training: Any
 ) -> tuple[list[np.ndarray], Any]:
-    """The server's weights after the last round, and that round."""
+    """Returns the server's weights after the last round, and that round."""
     return weights_with(Participation(), data, execution, model, cohort, **training)
 
 
@@ -38,7 +38,7 @@ def weights_with(
     cohort: int,
     **training: Any,
 ) -> tuple[list[np.ndarray], Any]:
-    """The same, under these conditions."""
+    """Returns the same as `weights`, under these conditions."""
     settings = Training.model_validate({"rounds": 2, "execution": execution, **training})
     *_, last = steps(data, models.parse(model), settings, cohort, 1, participation=participation)
     trainer = trainer_for(models.parse(model), settings, data)
@@ -47,10 +47,10 @@ def weights_with(
     return [np.asarray(w) for w in after.trainable], last.round
 
 
-# Rates, and an epsilon, at which training does not amplify rounding. With learning rate 0.1 the
-# cnn's weights grew to 900, and with Adam's epsilon of 1e-7 a gradient of 1e-8, all of it rounding,
-# moves a weight by a tenth of the learning rate: then 6 of 388 random cases differed by 1e-4 to
-# 8e-3, for which no tolerance is right. With these, none of 365 differed by more than 2.4e-7.
+# Rates and an epsilon at which training does not amplify rounding. With learning rate 0.1 the cnn's
+# weights grew to 900, and with Adam's epsilon of 1e-7 a gradient of 1e-8, which is only rounding,
+# moved a weight by a tenth of the learning rate: 6 of 388 random cases differed by 1e-4 to 8e-3,
+# too much for any tolerance. With these values, none of 365 differed by more than 2.4e-7.
 STABLE_ADAM = {"kind": "adam", "learning_rate": 0.01, "epsilon": 1e-3}
 STABLE_MOMENTUM = {"kind": "sgd", "learning_rate": 0.01, "momentum": 0.9}
 MOMENTUM = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -70,7 +70,7 @@ YOGI = {"kind": "yogi", "learning_rate": 0.02}
     ],
     ids=["sgd", "adam clients", "cnn with momentum", "yogi server", "uniform", "fedprox"],
 )
-def test_packed_is_standard(model: dict[str, Any], more: dict[str, Any]) -> None:
+def test_packed_equals_standard(model: dict[str, Any], more: dict[str, Any]) -> None:
     @settings(
         max_examples=8, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
     )
@@ -99,15 +99,15 @@ def test_packed_is_standard(model: dict[str, Any], more: dict[str, Any]) -> None
             for execution in ("standard", "packed")
         ]
         (standard, standard_round), (packed, packed_round) = both
-        # Packed execution adds the clients' changes in another order: that rounds the largest
-        # weight differently by a few ulps, and the second round carries it into all others.
+        # Packed execution adds the clients' changes in another order, which rounds the largest
+        # weight differently by a few ulps; the second round carries that into all others.
         largest = max(np.abs(a).max() for a in standard)
         tolerance = 5e-6 + 8 * np.spacing(largest)
         for a, b in zip(standard, packed):
             np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
         assert standard_round.examples == packed_round.examples
         assert packed_round.train_loss == pytest.approx(standard_round.train_loss, abs=1e-4)
-        # Accuracy is a count: rounding may tip one example, not more.
+        # Accuracy is a count: rounding may change at most one example.
         tipped = abs(packed_round.train_accuracy - standard_round.train_accuracy)
         assert tipped * packed_round.examples < 1.5
 
@@ -125,7 +125,7 @@ def test_fedprox_without_its_term_is_fedavg(execution: str) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_client_that_is_not_finite_is_left_out_by_both() -> None:
+def test_both_leave_out_a_client_that_is_not_finite() -> None:
     data = federation([10, 10, 10], 0)
     data.train.x[data.clients[1]] = np.inf
     (standard, a), (packed, b) = (
@@ -139,7 +139,7 @@ def test_a_client_that_is_not_finite_is_left_out_by_both() -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
+def test_stragglers_and_dropouts_are_the_same_in_both() -> None:
     conditions = Participation(
         dropout=dropouts.parse({"rate": 0.2}),
         stragglers=stragglers.parse({"kind": "steps", "share": 0.7}),
@@ -163,7 +163,7 @@ def test_stragglers_and_dropouts_are_the_same_to_both() -> None:
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("aggregator", ["mean", "median", {"kind": "trimmed_mean", "trim": 0.3}])
-def test_aggregators_and_attacks_are_the_same_to_both(aggregator: Any) -> None:
+def test_aggregators_and_attacks_are_the_same_in_both(aggregator: Any) -> None:
     attack = Participation(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)
     model, settings = {"kind": "mlp", "hidden": [5]}, {"aggregator": aggregator}
@@ -213,10 +213,10 @@ def test_a_round_without_clients_changes_nothing(execution: str) -> None:
         ({"algorithm": {"kind": "fedprox", "mu": 0.3}, "aggregator": "median"}, True),
     ],
 )
-def test_what_clients_do_is_traced_once(
+def test_the_work_of_clients_is_traced_once(
     other: dict[str, Any], is_traced: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So that nothing is let go in between, whatever other tests have built.
+    # So that nothing is released in between, whatever other tests have built.
     monkeypatch.setattr("pytest_federated.training.engine.build._MAX_TRAINERS", 1000)
     data, model = federation([4, 5], 0), models.parse({"kind": "mlp", "hidden": [3]})
     one = {"algorithm": {"kind": "fedprox", "mu": 0.3}}
@@ -231,7 +231,7 @@ def test_dealing_loses_nothing_and_balances(work: list[int], stacks: int) -> Non
     dealt = deal(work, stacks)
     assert sorted(i for stack in dealt for i in stack) == list(range(len(work)))
     assert all(dealt) and len(dealt) == min(stacks, len(work))
-    # Graham's bound for the longest first: within 4/3 of the best, which is at least these.
+    # Graham's bound, longest first: within 4/3 of the optimum.
     loads = [sum(max(work[i], 1) for i in stack) for stack in dealt]
     total, longest = sum(loads), max(max(w, 1) for w in work)
     assert max(loads) <= total / len(dealt) + longest
@@ -268,7 +268,7 @@ def own_models(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         ("swapped", "the model does not make its variables in the order of its layers"),
     ],
 )
-def test_models_that_cannot_be_packed_are_run_the_standard_way(function: str, reason: str) -> None:
+def test_models_that_cannot_be_packed_run_in_standard_execution(function: str, reason: str) -> None:
     data = federation([6, 6], 0)
     model = models.parse({"keras": f"odd_models:{function}"})
     auto = trainer_for(model, Training(rounds=1), data)

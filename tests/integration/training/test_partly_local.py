@@ -1,7 +1,7 @@
-"""Federated reconstruction does as its paper says, over three rounds, and as FedAvg at its edge.
+"""Federated reconstruction follows its paper over three rounds, and FedAvg without local layers.
 
-The reference is written in NumPy (float64) from algorithm 1 of Singhal et al., NeurIPS 2021. Both
-run on five clients of very different sizes, four of whom take part in a round.
+The reference is written in NumPy (float64) after algorithm 1 of Singhal et al., NeurIPS 2021. Both
+run on five clients of very different sizes, four of whom take part in each round.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def shared(step: Step) -> Weights:
 
 
 def cut(own: Examples) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The batches of one epoch."""
+    """Returns the batches of one epoch."""
     x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
     return [(x[b : b + BATCH], y[b : b + BATCH]) for b in range(0, len(own), BATCH)]
 
 
 def descend(weights: Weights, batches: Any, moved: set[int], rate: float) -> Weights:
-    """SGD on some of the weights, the others being fixed."""
+    """Runs SGD on some of the weights, with the others fixed."""
     for x, y in batches:
         down = gradient(weights, x, y)
         weights = [w - rate * g if i in moved else w for i, (w, g) in enumerate(zip(weights, down))]
@@ -69,7 +69,7 @@ def descend(weights: Weights, batches: Any, moved: set[int], rate: float) -> Wei
 
 
 def losses(weights: Weights, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The cross entropy of each example, and whether it is right."""
+    """Returns the cross entropy of each example, and whether its prediction is right."""
     logits = np.maximum(x.reshape(len(y), -1) @ weights[0] + weights[1], 0) @ weights[2]
     logits = logits + weights[3]
     high = logits.max(axis=1, keepdims=True)
@@ -78,7 +78,7 @@ def losses(weights: Weights, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, 
 
 
 class Reference:
-    """Server and clients, with the local weights at the places `own`."""
+    """Server and clients, with local weights at the positions `own`."""
 
     def __init__(self, data: FederatedData, first: Weights, own: set[int], **keys: Any) -> None:
         self.data, self.first, self.own = data, first, own
@@ -92,12 +92,12 @@ class Reference:
         return descend(begin, (batches * self.epochs)[: self.most], self.own, self.rate)
 
     def round(self, cohort: Cohort) -> int:
-        """The examples that count; new shared weights by the weighted mean of the clients'."""
+        """Averages the clients' shared weights; returns the number of examples that count."""
         places, trained = set(range(len(self.first))) - self.own, []
         for own, steps_done in zip(cohort.examples, cohort.steps):
             batches = cut(own)
             support, query = (batches[::2], batches[1::2]) if self.split else (batches, batches)
-            # The part of its steps that it gets done, of those that are not for reconstruction.
+            # The share of its other steps that the client finishes, beyond reconstruction.
             taken = (query * 2)[: math.ceil(steps_done * len(query) / len(batches))]
             count = sum(len(y) for _, y in taken)
             weights = descend(self.reconstructed(support), taken, places, RATE)
@@ -113,7 +113,7 @@ class Reference:
         return [w for i, w in enumerate(self.weights) if i not in self.own]
 
     def judged(self) -> tuple[float, float]:
-        """Loss and accuracy of all clients, reconstructed from what they train on."""
+        """Returns loss and accuracy of all clients, reconstructed from training examples."""
         total, right = [], []
         for client, tested in self.data.tested_by_client():
             own = shuffled_examples(self.data, client, self.data.seed, 0)
@@ -142,16 +142,16 @@ def check(
         loss, accuracy = reference.judged()
         assert step.round.loss == pytest.approx(loss, abs=1e-5)
         assert step.round.accuracy == pytest.approx(accuracy)
-    # The tolerance tells the weights from those to begin with.
+    # The tolerance distinguishes the weights from the initial ones.
     begin = Reference(data, first, own, **keys).shared()
     assert max(np.abs(a - b).max() for a, b in zip(shared(done[-1]), begin)) > 1e-2
 
 
-def test_the_last_layer_stays_local_and_halves_are_disjoint(data: FederatedData) -> None:
+def test_the_last_layer_stays_local_and_uses_disjoint_halves(data: FederatedData) -> None:
     check(data, training(), {2, 3}, split=True)
 
 
-def test_the_keys_of_the_reconstruction(data: FederatedData) -> None:
+def test_the_reconstruction_follows_its_keys(data: FederatedData) -> None:
     chosen = {
         "local_layers": "first",
         "reconstruction_optimizer": {"kind": "sgd", "learning_rate": 0.3},
@@ -180,11 +180,11 @@ def test_without_local_layers_it_is_fedavg(data: FederatedData) -> None:
 
 @pytest.mark.parametrize("kind", ["fed_recon", "local_only"])
 def test_each_client_is_measured_with_its_own_model(data: FederatedData, kind: str) -> None:
-    held = tuple(own[: len(own) // 3] for own in data.clients)  # of the last client none
+    held = tuple(own[: len(own) // 3] for own in data.clients)  # none of the last client
     kept = tuple(own[len(own) // 3 :] for own in data.clients)
-    parted = replace(data, clients=kept, client_test=held)
+    divided = replace(data, clients=kept, client_test=held)
     settings = Training.model_validate({**BASE, "algorithm": kind, "batch_size": 2})
-    history = train(parted, MODEL, settings, COHORT, SEED)
+    history = train(divided, MODEL, settings, COHORT, SEED)
     assert history.measured_clients == (0, 1, 2, 3)
     sizes = [len(own) for own in held[:4]]
     mean = np.average(history.client_accuracy, weights=sizes)
@@ -201,8 +201,8 @@ def test_only_the_shared_layers_are_sent(data: FederatedData) -> None:
     assert trainer.adapter.parameters() == 16 * 5 + 5 + 5 * 3 + 3
 
 
-def test_a_process_that_is_built_anew_gives_the_same_numbers(data: FederatedData) -> None:
-    """What local layers begin with is the seed's, and not what Keras draws."""
+def test_a_process_that_is_built_again_gives_the_same_numbers(data: FederatedData) -> None:
+    """The initial weights of local layers come from the seed, and not from Keras."""
     one = run(data, training())[0][-1]
     built.clear()
     other = run(data, training())[0][-1]
@@ -232,7 +232,9 @@ def test_noise_comes_from_the_seed_of_the_training(data: FederatedData) -> None:
         ([0, -1], r"got \[0, -1\]; fed_recon shares the other layers, and there are none"),
     ],
 )
-def test_layers_that_cannot_stay_local(data: FederatedData, layers: Any, said: str) -> None:
+def test_layers_that_cannot_stay_local_are_refused(
+    data: FederatedData, layers: Any, said: str
+) -> None:
     with pytest.raises(ModelError, match=said):
         trainer_for(MODEL, training(local_layers=layers), data)
 

@@ -1,4 +1,4 @@
-"""Fine-tuning the final model on each client, and learning processes of the user's own."""
+"""Fine-tuning of the final model on each client, and learning processes of the user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODEL = models.parse({"kind": "mlp", "hidden": [5]})
 
 @pytest.fixture(scope="module")
 def data() -> FederatedData:
-    """Of each client the last third is held out; the third holds out nothing."""
+    """Two clients that hold out their last third, and one that holds out nothing."""
     whole = federation([30, 24, 3], 0)
     cut = [len(own) - len(own) // 3 for own in whole.clients[:2]] + [3]
     return replace(
@@ -59,8 +59,8 @@ def test_clients_take_their_steps_from_the_final_model(data: FederatedData, exec
             step = gradient(weights, x[part], y[part])
             weights = [w - 0.7 * g for w, g in zip(weights, step)]
         z = test.x.reshape(len(test), -1)
-        given = np.maximum(z @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
-        expected.append(np.mean(given.argmax(axis=1) == test.y))
+        logits = np.maximum(z @ weights[0] + weights[1], 0) @ weights[2] + weights[3]
+        expected.append(np.mean(logits.argmax(axis=1) == test.y))
     assert history.personalized_accuracy == pytest.approx(expected, abs=1e-5)
     assert (
         train(data, MODEL, Training.model_validate(settings), 3, SEED).personalized_accuracy == ()
@@ -75,7 +75,9 @@ def test_clients_take_their_steps_from_the_final_model(data: FederatedData, exec
     ],
     ids=["nothing held out", "no model"],
 )
-def test_what_cannot_be_personalized(training: Any, data: Any, message: str) -> None:
+def test_personalization_that_is_impossible_is_refused(
+    training: Any, data: Any, message: str
+) -> None:
     with pytest.raises(ValidationError, match=message):
         Scenario.model_validate(
             {
@@ -95,7 +97,7 @@ def build(model_fn, server_optimizer, *, rate):
     return tff.learning.algorithms.build_weighted_fed_avg(
         model_fn, tff.learning.optimizers.build_sgdm(rate), server_optimizer)
 
-def bad(model_fn):
+def wrong(model_fn):
     return model_fn
 
 def raises():
@@ -113,7 +115,7 @@ def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_a_process_of_the_user_is_run_as_it_is(data: FederatedData) -> None:
+def test_a_process_of_the_user_is_run_unchanged(data: FederatedData) -> None:
     def final(**training: Any) -> Any:
         settings = Training.model_validate({"rounds": 2, "execution": "standard", **training})
         *_, last = steps(data, MODEL, settings, 3, SEED)
@@ -129,7 +131,10 @@ def test_a_process_of_the_user_is_run_as_it_is(data: FederatedData) -> None:
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("bad", "odd_processes:bad gave function, not a tff.learning.templates.LearningProcess"),
+        (
+            "wrong",
+            "odd_processes:wrong gave function, not a tff.learning.templates.LearningProcess",
+        ),
         (
             "raises",
             r"odd_processes:raises raised ZeroDivisionError: .* \(line 11 of .*return 1 / 0",
@@ -138,7 +143,7 @@ def test_a_process_of_the_user_is_run_as_it_is(data: FederatedData) -> None:
         ("without_metrics", "has no metrics num_examples, loss, accuracy under client_work, train"),
     ],
 )
-def test_a_process_of_the_user_that_is_wrong(
+def test_a_wrong_process_of_the_user_is_named(
     data: FederatedData, function: str, message: str
 ) -> None:
     settings = Training.model_validate(
@@ -149,7 +154,9 @@ def test_a_process_of_the_user_that_is_wrong(
 
 
 @pytest.mark.usefixtures("processes")
-def test_an_aggregator_that_a_process_of_the_user_would_leave_out(data: FederatedData) -> None:
+def test_an_aggregator_that_a_process_of_the_user_would_ignore_is_refused(
+    data: FederatedData,
+) -> None:
     own = {"tff": "odd_processes:build", "args": {"rate": 0.1}}
     settings = Training.model_validate({"rounds": 1, "algorithm": own, "aggregator": "clipping"})
     with pytest.raises(ModelError, match="odd_processes:build has no parameter model_aggregator"):

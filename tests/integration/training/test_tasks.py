@@ -1,4 +1,4 @@
-"""Examples with one label, with a label for each position, and with tags."""
+"""Examples with one label, with a label at each position, and with tags."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CLASSES, LENGTH = 3, 4
 
 
 def federation(kind: TaskKind, sizes: list[int], seed: int = 0) -> FederatedData:
-    """Clients of the given sizes, with made data: tokens have padding, tags may be none."""
+    """Returns clients of these sizes with synthetic data; tokens have padding, tags may be 0."""
     rng = np.random.default_rng(seed)
     n = sum(sizes)
     x = rng.normal(size=(n, LENGTH)).astype(np.float32)
@@ -61,14 +61,15 @@ def own_models(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 MODEL = {
     "label": {"kind": "mlp", "hidden": [5]},
+    "binary": {"kind": "mlp", "hidden": [5]},
     "tokens": {"keras": "task_models:positions"},
     "tags": {"kind": "mlp", "hidden": [5]},
 }
 
 
 @pytest.mark.usefixtures("worker", "own_models")
-@pytest.mark.parametrize("kind", ["tokens", "tags"])
-def test_packed_is_standard(kind: TaskKind) -> None:
+@pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
+def test_packed_equals_standard(kind: TaskKind) -> None:
     model = models.parse(MODEL[kind])
 
     @settings(
@@ -101,8 +102,8 @@ def test_packed_is_standard(kind: TaskKind) -> None:
 
 
 @pytest.mark.usefixtures("worker", "own_models")
-@pytest.mark.parametrize("kind", ["tokens", "tags"])
-def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
+@pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
+def test_training_learns_and_is_judged_as_by_numpy(kind: TaskKind) -> None:
     data = federation(kind, [40, 60, 20])
     model = models.parse(MODEL[kind])
     training = Training.model_validate(
@@ -125,6 +126,11 @@ def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
         loss = -np.log(own[real]).mean()
         accuracy = (given.argmax(-1) == y)[real].mean()
         guessing = np.bincount(y[real]).max() / real.sum()
+    elif kind == "binary":
+        logits = given[:, 0]
+        loss = (np.log1p(np.exp(-np.abs(logits))) + np.maximum(logits, 0) - logits * y).mean()
+        accuracy = ((logits > 0) == y).mean()
+        guessing = max(y.mean(), 1 - y.mean())
     else:
         loss = (np.log1p(np.exp(-np.abs(given))) + np.maximum(given, 0) - given * y).mean()
         best = np.argsort(-given, axis=-1)[:, :1]  # of three tags: the better half
@@ -136,9 +142,9 @@ def test_training_learns_and_is_judged_as_numpy_does_it(kind: TaskKind) -> None:
 
 
 @pytest.mark.usefixtures("tff")
-@pytest.mark.parametrize("kind", ["label", "tokens", "tags"])
+@pytest.mark.parametrize("kind", ["label", "binary", "tokens", "tags"])
 @pytest.mark.parametrize("are_logits", [True, False])
-def test_loss_and_metrics_of_keras_and_of_functional_models_are_one(
+def test_keras_and_functional_models_have_the_same_loss_and_metrics(
     kind: TaskKind, are_logits: bool
 ) -> None:
     import tensorflow as tf
@@ -154,15 +160,15 @@ def test_loss_and_metrics_of_keras_and_of_functional_models_are_one(
         given = tf.keras.activations.get(task.activation)(given)
         same: Any = keras_loss(task, False)(y, given)
         assert float(same) == pytest.approx(float(loss), rel=1e-4)
-    metric: Any = keras_accuracy(task)
-    start, update, finish = functional_metrics(task)
+    metric: Any = keras_accuracy(task, are_logits)
+    start, update, finish = functional_metrics(task, are_logits)
     state = start()
     for part in (slice(0, 4), slice(4, 11)):
         metric.update_state(y[part], given[part])
         output = tff.learning.models.BatchOutput(loss, given[part], tf.shape(given[part])[0])
         state = update(state, y[part], output)
     figures = finish(state)
-    right, counted = (n.numpy() for n in task.hits(y, given))
+    right, counted = (n.numpy() for n in task.hits(y, given, are_logits))
     assert not (right & ~counted).any()
     share = right.sum() / counted.sum()
     assert float(metric.result()) == float(figures["accuracy"]) == pytest.approx(share)
@@ -179,12 +185,12 @@ def test_recall_at_five_is_that_of_keras() -> None:
     given = rng.random((50, 20)).astype(np.float32)
     theirs = tf.keras.metrics.Recall(top_k=5)
     theirs.update_state(y, given)
-    right, counted = task_of("tags").hits(tf.constant(y), tf.constant(given))
+    right, counted = task_of("tags").hits(tf.constant(y), tf.constant(given), False)
     assert np.sum(right) / np.sum(counted) == pytest.approx(float(theirs.result()))
 
 
 @pytest.mark.usefixtures("tff")
-def test_padding_alone_has_no_loss() -> None:
+def test_padding_has_no_loss() -> None:
     import tensorflow as tf
 
     y, given = tf.fill((2, LENGTH), -1), tf.ones((2, LENGTH, CLASSES))
@@ -217,7 +223,7 @@ def test_labels_are_counted_without_padding() -> None:
         assert row.tolist() == data.train.y[own].sum(axis=0).tolist()
 
 
-def test_heterogeneity_leaves_clients_without_labels_out() -> None:
+def test_heterogeneity_leaves_out_clients_without_labels() -> None:
     counts = np.array([[3, 1], [0, 0], [1, 3]])
     found = measure(counts, sizes=np.array([5, 7, 9]))
     without = measure(counts[[0, 2]])
@@ -240,14 +246,15 @@ def test_shifts_of_labels_leave_padding_alone_and_refuse_tags() -> None:
 
 
 @pytest.mark.usefixtures("worker", "own_models")
-def test_a_whole_training_of_tokens() -> None:
+def test_a_training_of_tokens_has_a_history() -> None:
     data = federation("tokens", [8, 8])
     history = train(data, models.parse(MODEL["tokens"]), Training(rounds=1), 2, 0)
     assert history.client_examples == (8, 8)
     assert history.heterogeneity is not None and history.heterogeneity.largest == 8
 
 
-def test_a_label_is_what_a_shape_has_unless_it_says_otherwise() -> None:
+def test_a_shape_has_a_label_by_default() -> None:
     assert Shape((8, 8, 1), 10).output_shape == (10,)
     assert Shape((7,), 10, "tokens", (7,)).output_shape == (7, 10)
+    assert Shape((7,), 2, "binary").output_shape == (1,)
     assert Shape((7,), 10, "tags", (10,)).activation("probabilities") == "sigmoid"

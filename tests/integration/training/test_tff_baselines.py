@@ -1,4 +1,4 @@
-"""TFF's own baseline tasks: their synthetic clients, and their models in our training."""
+"""TFF's baseline tasks: their synthetic clients, and their models in our training."""
 
 from __future__ import annotations
 
@@ -29,23 +29,24 @@ def test_clients_and_models_of_a_task_fit(
 ) -> None:
     import tensorflow as tf
 
-    made = datasets["tff_synthetic"].function(Cache(Path("unused")), task=task)
-    loaded = made.load(None)
-    assert made.task == kind
-    assert len(made.natural) >= (1 if task == "landmark" else 2)
-    assert made.num_classes == (classes or made.num_classes)
+    dataset = datasets["tff_synthetic"].function(Cache(Path("unused")), task=task)
+    loaded = dataset.load(None)
+    assert dataset.task == kind
+    assert len(dataset.natural) >= (1 if task == "landmark" else 2)
+    assert dataset.num_classes == (classes or dataset.num_classes)
     assert loaded.train.x.shape[1:] == (shape or loaded.train.x.shape[1:])
     assert loaded.test is not None and len(loaded.test) > 0
-    shape = Shape(loaded.train.x.shape[1:], made.num_classes, made.task, loaded.train.y.shape[1:])
+    labels = loaded.train.y.shape[1:]
+    shape = Shape(loaded.train.x.shape[1:], dataset.num_classes, dataset.task, labels)
     keras = build(models.parse(model), shape)
-    given = keras(loaded.test.x[:1]).numpy()
-    assert given.shape == (1, *shape.output_shape)
-    if "outputs" in models[model["kind"]].keywords:  # the loss is told that these are no logits
-        assert (given >= 0).all() and (given <= 1).all()
+    outputs = keras(loaded.test.x[:1]).numpy()
+    assert outputs.shape == (1, *shape.output_shape)
+    if "outputs" in models[model["kind"]].keywords:  # they are probabilities
+        assert (outputs >= 0).all() and (outputs <= 1).all()
         if kind == "label":
-            np.testing.assert_allclose(given.sum(axis=-1), 1, rtol=1e-5)
+            np.testing.assert_allclose(outputs.sum(axis=-1), 1, rtol=1e-5)
     else:
-        assert (given < 0).any()
+        assert (outputs < 0).any()
     tf.keras.backend.clear_session()
 
 
@@ -60,12 +61,12 @@ def test_clients_and_models_of_a_task_fit(
         ("tff_stackoverflow_tags", Shape((20,), 90)),
     ],
 )
-def test_models_of_tff_on_other_data(tff: Any, kind: str, shape: Shape) -> None:
+def test_models_of_tff_refuse_other_data(tff: Any, kind: str, shape: Shape) -> None:
     with pytest.raises(ModelError, match=f"{kind} takes "):
         build(models.parse(kind), shape)
 
 
-def test_landmarks_are_cut_at_random_in_training_only(tff: Any) -> None:
+def test_landmarks_are_cropped_at_random_only_in_training(tff: Any) -> None:
     loaded = datasets["tff_synthetic"].function(Cache(Path("unused")), task="landmark").load(None)
     train, test = loaded.train, loaded.test
     assert test is not None
@@ -73,13 +74,13 @@ def test_landmarks_are_cut_at_random_in_training_only(tff: Any) -> None:
     everything = np.arange(len(train))
     one, other, same = (train.take(everything, np.random.default_rng(seed)).x for seed in (0, 1, 0))
     assert (one.shape, one.dtype) == (test.x.shape, test.x.dtype)
-    assert (one.min(), one.max()) == (test.x.min(), test.x.max())  # all gray levels there are
+    assert (one.min(), one.max()) == (test.x.min(), test.x.max())  # all gray levels occur
     np.testing.assert_array_equal(one, same)
     assert not (one == other).all(axis=(1, 2, 3)).any()
 
 
 @pytest.mark.parametrize(("task", "model"), [TASKS[0][:2], TASKS[4][:2]])
-def test_a_task_goes_through_our_training(worker: None, task: str, model: Any) -> None:
+def test_a_task_can_be_trained(worker: None, task: str, model: Any) -> None:
     scenario = Scenario.model_validate({
         "name": "task", "data": {"dataset": {"kind": "tff_synthetic", "task": task}},
         "clients": {"split": "natural"}, "model": model,

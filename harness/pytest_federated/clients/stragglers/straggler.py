@@ -26,7 +26,7 @@ from pytest_federated.registry.spec import Spec
 class Stragglers(Section):
     """Keys that every kind of straggler has.
 
-    `share` of each cohort, drawn anew in every round, straggles. With `drop` the server does not
+    `share` of each cohort, drawn again in every round, straggles. With `drop` the server does not
     wait for them: they count as dropped out.
     """
 

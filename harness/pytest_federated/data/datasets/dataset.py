@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Literal, Optional, Protocol, Union
+from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union
 
 import numpy as np
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.ordering import natural as by_number
+from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
-# What the labels are: `label`, int32 (n,), one for each example; `tokens`, int32 (n, t), one for
-# each position, negative where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for
-# each tag that an example has.
-TaskKind = Literal["label", "tokens", "tags"]
+# What the labels are: `label`, int32 (n,), one for each example; `binary`, the same, but 0 or 1,
+# which a model predicts by one output; `tokens`, int32 (n, t), one for each position, negative
+# where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for each tag of an example.
+TaskKind = Literal["label", "binary", "tokens", "tags"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,7 @@ class Dataset:
         natural: names of the natural clients (writers, forms, ...); empty where there are none.
         load: reads the examples of the natural clients with these names, or all with None.
         task: what the labels are.
+        label_names: what the labels are called, in order; empty where they are called 0, 1, ...
 
     """
 
@@ -163,6 +167,7 @@ class Dataset:
     natural: Sequence[str]
     load: Callable[[Optional[Sequence[str]]], Loaded]
     task: TaskKind = "label"
+    label_names: Sequence[str] = ()
 
 
 # From a data set's settings to the files and folders that it reads and that come neither with a
@@ -197,14 +202,53 @@ class DescribesDataset(Protocol):
         ...
 
 
+class DatasetSettings(Section):
+    """The keys that every data set has."""
+
+    task: Annotated[
+        Optional[Literal["binary"]],
+        Field(description="binary: two labels, which a model predicts by one output."),
+    ] = None
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if self.task is None:  # keeps it out of the records of most scenarios
+            written.pop("task", None)
+        return written
+
+
 datasets = Registry(
     "data set",
     DescribesDataset,
     DatasetSpec,
+    DatasetSettings,
     plural="datasets",
     package=__package__,
     error=DataError,
 )
+
+
+def described(settings: Section, cache: Cache) -> Dataset:
+    """Returns the data set that a scenario names, with the task that the scenario states.
+
+    Raises:
+        DataError: its labels are not what the task needs, or a user's function gave no Dataset.
+        DataUnavailable: the data is not on this machine and cannot be fetched.
+
+    """
+    entry = datasets.entry(settings)
+    dataset: Any = entry.call(settings, cache)
+    if not isinstance(dataset, Dataset):
+        raise entry.gave(dataset, "a Dataset; in_memory(...) makes one")
+    if getattr(settings, "task", None) != "binary" or dataset.task == "binary":
+        return dataset
+    if dataset.task != "label" or dataset.num_classes != 2:
+        has = dataset.task if dataset.task != "label" else f"{dataset.num_classes} labels"
+        raise DataError(
+            f"data.dataset.task: got binary, which is for two labels; {dataset.name} has {has}"
+        )
+    return replace(dataset, task="binary")
 
 
 def has_test_set(settings: Mapping[str, Any]) -> bool:
@@ -221,9 +265,14 @@ def in_memory(
     natural: Optional[np.ndarray] = None,
     task: TaskKind = "label",
     test: Optional[Examples] = None,
+    label_names: Sequence[str] = (),
 ) -> Dataset:
-    """Returns a data set of these examples; `natural`, str (n,), names each one's client."""
-    names = [] if natural is None else [str(n) for n in dict.fromkeys(natural)]
+    """Returns a data set of these examples; `natural`, str (n,), names each one's client.
+
+    The clients are in the order of their names, so that it makes no difference how a file is
+    sorted.
+    """
+    names = [] if natural is None else sorted({str(n) for n in natural}, key=by_number)
 
     def load(clients: Optional[Sequence[str]]) -> Loaded:
         if natural is None:
@@ -233,7 +282,7 @@ def in_memory(
         kept = np.flatnonzero(client >= 0)
         return Loaded(examples.select(kept), client[kept], test)
 
-    return Dataset(name, num_classes, names, load, task)
+    return Dataset(name, num_classes, names, load, task, label_names)
 
 
 def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:

@@ -8,30 +8,14 @@ from typing import Any, Optional
 import numpy as np
 
 from pytest_federated.core.errors import DataError, FederatedError
-from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import (
-    Cache,
     Dataset,
     Examples,
     Loaded,
     classes_of,
-    datasets,
 )
 from pytest_federated.data.datasets.files.columns import finite
 from pytest_federated.user.functions import blamed, user_line
-
-
-def described(settings: Section, cache: Cache) -> Dataset:
-    """Returns the description of a scenario's data set.
-
-    Raises:
-        DataError: it is a user's function that gives something else.
-    """
-    entry = datasets.entry(settings)
-    dataset: Any = entry.call(settings, cache)
-    if not isinstance(dataset, Dataset):
-        raise entry.gave(dataset, "a Dataset; in_memory(...) makes one")
-    return dataset
 
 
 def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
@@ -90,10 +74,10 @@ def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:
                 f"{where} have tags of shape {y.shape}, not ({len(y)}, {dataset.num_classes})"
             )
         return
-    if y.ndim != (1 if dataset.task == "label" else 2) or y.dtype.kind not in "iu":
+    if y.ndim != (2 if dataset.task == "tokens" else 1) or y.dtype.kind not in "iu":
         raise DataError(
             f"{where} have y of shape {y.shape} and type {y.dtype}; whole numbers are needed, "
-            + ("(n,)" if dataset.task == "label" else "(n, positions)")
+            + ("(n, positions)" if dataset.task == "tokens" else "(n,)")
         )
     low: Any = 0 if dataset.task == "tokens" or not len(y) else y.min()
     high = classes_of(y, dataset.task).max(initial=-1)

@@ -27,7 +27,7 @@ def noise(
     Client i of N (from 1) has variance `level` * i / N, as in the paper; an example's noise is the
     same in every round. Values may leave the data's range. The code of the paper takes `level` for
     a standard deviation and counts from 0: with `as_published` client i has the deviation
-    `level` * (i - 1) / (N - 1). (That code draws noise anew whenever it reads an example.)
+    `level` * (i - 1) / (N - 1). (That code draws new noise whenever it reads an example.)
 
     Source: Li et al., Federated Learning on Non-IID Data Silos (NIID-Bench), ICDE 2022, section
     IV-B ("noise-based feature imbalance"), arXiv:2102.02079; its code: Xtra-Computing/NIID-Bench,

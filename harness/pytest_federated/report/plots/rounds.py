@@ -33,7 +33,7 @@ def accuracy_by_round(result: Result) -> Optional[Picture]:
         if any(r.train_accuracy is not None for r in of)
     }
     first, last = min(test), max(test)
-    seeds = len(result.histories)
+    seeds = len(result.whole or result.histories)
     points = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
     alt = f"Test accuracy by round of {result.id}: {', '.join(points)}" + (
         f", mean of {seeds} seeds." if seeds > 1 else "."

@@ -12,12 +12,12 @@ from pytest_federated.training.history import Round
 
 
 def by_round(result: Result) -> dict[int, list[Round]]:
-    """The rounds of all seeds, by number."""
-    rounds: dict[int, list[Round]] = {}
-    for history in result.histories:
-        for done in history.rounds:
-            rounds.setdefault(done.round, []).append(done)
-    return rounds
+    """The rounds of all seeds, by number, as far as all of them go.
+
+    Trainings that did not come to their end are left out, unless none did.
+    """
+    histories = result.whole or result.histories
+    return {of_seeds[0].round: list(of_seeds) for of_seeds in zip(*(h.rounds for h in histories))}
 
 
 def round_table(result: Result) -> Table:
@@ -25,9 +25,10 @@ def round_table(result: Result) -> Table:
 
     With the clients that took part, where these are not the same number in all rounds.
     """
-    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
+    rounds = by_round(result)
+    differ = len({one.clients for of_seeds in rounds.values() for one in of_seeds}) > 1
     rows: list[list[str]] = []
-    for number, done in by_round(result).items():
+    for number, done in rounds.items():
         losses = [r.loss for r in done if r.loss is not None]
         train_losses = [r.train_loss for r in done if r.train_loss is not None]
         train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]

@@ -25,7 +25,7 @@ def summary_columns() -> list[str]:
 
 
 def headline(result: Result) -> str:
-    """The result in a few words, behind a PASSED or FAILED."""
+    """The result in a few words, behind PASSED, REPORTED or FAILED."""
     if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
     metric = headline_metric()
@@ -56,11 +56,17 @@ def summary_row(result: Result) -> list[str]:
         f"{statistics.fmean(distances):.3f}" if distances else "–",
         ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)]),
         str(training["rounds"]),
-        str(len(result.settings["seeds"])),
+        _seeds(result),
         interval(headline_metric().by_seed(result), headline_metric().spec.values),
         _rounds_to_target(result),
         result.status,
     ]
+
+
+def _seeds(result: Result) -> str:
+    """How many seeds there are; as ``1 of 2`` where only one came to its end."""
+    seeds, whole = len(result.settings["seeds"]), len(result.whole)
+    return f"{whole} of {seeds}" if result.histories and whole < seeds else str(seeds)
 
 
 def _rounds_to_target(result: Result) -> str:

@@ -116,7 +116,7 @@ def _tree_increment(shape: Any, seed: Any) -> Any:
     import tensorflow as tf
 
     def of_sum(rounds: Any) -> Any:
-        """Returns the noise of the nodes that together cover so many rounds, drawn anew."""
+        """Returns the noise of the nodes that together cover so many rounds, newly drawn."""
         total = tf.zeros(shape)
         for level in range(_LEVELS):
             node = tf.bitwise.right_shift(rounds, level)

@@ -70,7 +70,7 @@ def fed_recon(
     ] = True,
     weighting: Literal["examples", "uniform"] = "examples",
 ) -> Algorithm:
-    """FedRecon: some layers are each client's own, and made anew from its examples in each round.
+    """FedRecon: some layers are each client's own, and rebuilt from its examples in each round.
 
     A client first reconstructs its own layers, the others being fixed: it goes through its examples
     `reconstruction_epochs` times by `reconstruction_optimizer`, the client optimizer unless given.
@@ -136,8 +136,8 @@ class _FedRecon(Algorithm):
         def metrics(by_positions: bool) -> list[Any]:
             task = adapter.shape.task
             return [
-                keras_accuracy(task),
-                keras_mean_loss(task, adapter.loss, by_positions),
+                keras_accuracy(task, adapter.gives_logits),
+                keras_mean_loss(task, adapter.loss, adapter.gives_logits, by_positions),
                 tff.learning.metrics.NumExamplesCounter("num_examples"),
             ]
 

@@ -41,7 +41,9 @@ def outputs(adapter: ModelAdapter, batch: Examples) -> tuple[float, np.ndarray, 
     import tensorflow as tf
 
     loss, predictions = adapter.forward(batch.x, batch.y)
-    right, counted = adapter.shape.task.hits(tf.constant(batch.y), predictions)
+    right, counted = adapter.shape.task.hits(
+        tf.constant(batch.y), predictions, adapter.gives_logits
+    )
     return loss, right.numpy(), counted.numpy()
 
 

@@ -92,7 +92,7 @@ def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
         right, counted = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
         for batch in iter(test.batch(batch_size)):
             predictions = model.forward_pass(batch, training=False).predictions
-            hits, positions = adapter.shape.task.hits(batch["y"], predictions)
+            hits, positions = adapter.shape.task.hits(batch["y"], predictions, adapter.gives_logits)
             right += tf.math.count_nonzero(hits)
             counted += tf.math.count_nonzero(positions)
         return tf.cast(right, tf.float32) / tf.cast(tf.maximum(counted, 1), tf.float32)

@@ -41,7 +41,7 @@ def cnn(
         model.add(layers.MaxPooling2D())
     model.add(layers.Flatten())
     model.add(layers.Dense(hidden, activation="relu"))
-    model.add(layers.Dense(shape.num_classes, activation=shape.activation(outputs)))
+    model.add(layers.Dense(shape.units, activation=shape.activation(outputs)))
     return model
 
 

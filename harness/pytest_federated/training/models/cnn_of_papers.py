@@ -54,6 +54,6 @@ def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
             layers.Dropout(0.5),
-            layers.Dense(shape.num_classes, activation=shape.activation(outputs)),
+            layers.Dense(shape.units, activation=shape.activation(outputs)),
         ]
     )

@@ -24,7 +24,8 @@ def keras(
     """Any Keras 2 model: `keras: "module:function"`, imported from beside the scenario file.
 
     The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
-    `task` (label, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
+    `output_shape` (tuple of int, of the outputs that the data needs for one example), `task`
+    (label, binary, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
     of these names; it returns a `tf.keras.Model`. Whether its outputs are logits or probabilities
     is inferred from the model, unless `outputs` states it.
 

@@ -10,7 +10,7 @@ from typing import Any, Callable
 # Precision policy, float type, order of dimensions.
 _Settings = tuple[Any, str, str]
 
-# By module name: its globals, which are others once it is imported anew, and the settings that it
+# By module name: its globals, which are others once it is imported again, and the settings that it
 # made when it was imported.
 _by_module: dict[str, tuple[dict[str, Any], _Settings]] = {}
 

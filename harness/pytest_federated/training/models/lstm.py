@@ -51,6 +51,6 @@ def lstm(
                 layers.RNN(layers.LSTMCell(n), return_sequences=by_position or i < last)
                 for i, n in enumerate(units)
             ),
-            layers.Dense(shape.num_classes, activation=shape.activation(outputs)),
+            layers.Dense(shape.units, activation=shape.activation(outputs)),
         ]
     )

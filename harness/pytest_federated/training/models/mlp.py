@@ -31,6 +31,6 @@ def mlp(
             layers.InputLayer(shape.input_shape),
             layers.Flatten(),
             *(layers.Dense(width, activation="relu") for width in hidden),
-            layers.Dense(shape.num_classes, activation=shape.activation(outputs)),
+            layers.Dense(shape.units, activation=shape.activation(outputs)),
         ]
     )

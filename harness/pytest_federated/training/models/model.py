@@ -36,7 +36,10 @@ class ModelSettings(Section):
 
     initial_weights: Annotated[
         Optional[UserPath],
-        Field(description="A file of weights to begin with: .npz, .h5, .keras, .index."),
+        Field(
+            description="A file of weights to begin with: .npz, .h5, .keras, .index. {seed} in its "
+            "name stands for the seed."
+        ),
     ] = None
 
     @model_serializer(mode="wrap")
@@ -78,6 +81,11 @@ class Shape:
         """The shape of a model's output for one example."""
         return self.task.outputs(self.label_shape, self.num_classes)
 
+    @property
+    def units(self) -> int:
+        """The width of a model's last layer."""
+        return self.output_shape[-1]
+
     def spec(self) -> Any:
         """Returns the types of a batch, `x` and `y`, as an ordered dict of `tf.TensorSpec`."""
         import tensorflow as tf
@@ -100,10 +108,14 @@ class Shape:
         needed = (None, *self.output_shape)
         if tuple(actual) != needed:
             each = f" for each of {self.label_shape[0]} positions" if self.kind == "tokens" else ""
+            labels = "tags" if self.kind == "tags" else "labels"
+            labels += f" (task: {self.kind})" if self.kind == "binary" else ""
+            remedy = ""
+            if self.kind == "label" and tuple(actual) == (None, 1) and self.num_classes == 2:
+                remedy = "; with one output, say data.dataset.task: binary"
             raise ModelError(
                 f"the model gives outputs of shape {tuple(actual)}; the data has "
-                f"{self.num_classes} {'tags' if self.kind == 'tags' else 'labels'}{each}, so "
-                f"{needed} is needed"
+                f"{self.num_classes} {labels}{each}, so {needed} is needed{remedy}"
             )
 
     def activation(self, outputs: Outputs) -> Optional[str]:

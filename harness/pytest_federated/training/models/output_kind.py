@@ -64,6 +64,10 @@ def outputs_of(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -
     """
     inference = _by_last_layer(model, shape) or _by_values(model, shape)
     ending = f"{shape.task.activation} or in no activation"
+    if shape.kind == "binary" and inference.reason.endswith("softmax"):
+        raise ModelError(
+            f"{inference.reason}, and a softmax of one output is always 1; end it in {ending}"
+        )
     if stated is None and inference.outputs is None:
         words = "logits or probabilities" if inference.may_be_probabilities else "logits"
         raise ModelError(
@@ -80,6 +84,14 @@ def outputs_of(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -
             f"{inference.outputs}"
         )
     return stated or cast("Outputs", inference.outputs)
+
+
+def gives_logits(predictions: Any) -> bool:
+    """Returns whether outputs, a tensor of a graph, are logits: of models with a loss of their own.
+
+    Their last operation says it, as they end in no layer that could.
+    """
+    return _last_operation(predictions) not in ("Sigmoid", "Softmax")
 
 
 def _by_last_layer(model: Any, shape: Shape) -> Optional[Inference]:
@@ -107,7 +119,7 @@ def _by_last_layer(model: Any, shape: Shape) -> Optional[Inference]:
         return Inference("logits", "its last layer has no activation", False)
     if activation is activations.softmax:
         return Inference("probabilities", "its last layer is a softmax")
-    if activation is activations.sigmoid and shape.kind == "tags":
+    if activation is activations.sigmoid and shape.task.activation == "sigmoid":
         return Inference("probabilities", "its last layer is a sigmoid")
     return None
 
@@ -139,7 +151,7 @@ def _infer(values: np.ndarray, last: str, tolerance: float, shape: Shape) -> Inf
     """Infers from outputs, float64 (n, ..., classes), of which `last` is the last operation."""
     if values.min() < -tolerance or values.max() > 1 + tolerance:
         return Inference("logits", "for some inputs it gives values outside of [0, 1]", False)
-    if shape.kind == "tags":
+    if shape.task.activation == "sigmoid":
         if last in ("Sigmoid", "Softmax"):
             return Inference("probabilities", f"it ends in {last.lower()}")
         return Inference(None, "its outputs are within [0, 1], as logits may be, too")

@@ -58,5 +58,5 @@ def resnet18_gn(
             shortcut = normalize(shortcut) if stride > 1 else x
             x = layers.ReLU()(layers.Add()([residual, shortcut]))
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(shape.num_classes, activation=shape.activation(outputs))(x)
+    x = layers.Dense(shape.units, activation=shape.activation(outputs))(x)
     return tf.keras.Model(inputs, x)

@@ -149,8 +149,8 @@ def tff_stackoverflow_tags(
 def _image_size(shape: Shape, name: str) -> tuple[int, int, int]:
     if len(shape.input_shape) != 3 or shape.kind != "label":
         raise ModelError(
-            f"{name} takes images (height, width, channels), not {shape.input_shape} with "
-            f"{shape.kind}s"
+            f"{name} takes images (height, width, channels) with one label, not "
+            f"{shape.input_shape} with the task {shape.kind}"
         )
     height, width, channels = shape.input_shape
     return height, width, channels
@@ -159,5 +159,6 @@ def _image_size(shape: Shape, name: str) -> tuple[int, int, int]:
 def _check_rows(shape: Shape, kind: str, name: str) -> None:
     if shape.kind != kind or len(shape.input_shape) != 1:
         raise ModelError(
-            f"{name} takes rows (n,) with {kind}, not {shape.input_shape} with {shape.kind}s"
+            f"{name} takes rows (n,) with the task {kind}, not {shape.input_shape} with the task "
+            f"{shape.kind}"
         )

@@ -13,8 +13,8 @@ from pytest_federated.user.functions import call, require
 def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, Any]) -> Any:
     """Returns the model that the user's function `reference`, ``"module:function"``, makes.
 
-    It is called with `args`, and with `input_shape`, `num_classes`, `task` and `input_spec` where
-    it has parameters of these names; messages name it by the key `model.<key>`.
+    It is called with `args`, and with `input_shape`, `num_classes`, `output_shape`, `task` and
+    `input_spec` where it has parameters of these names; messages name it by the key `model.<key>`.
 
     Raises:
         ModelError: the function cannot be imported, or raises.
@@ -28,6 +28,7 @@ def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, 
     arguments = {
         "input_shape": shape.input_shape,
         "num_classes": shape.num_classes,
+        "output_shape": shape.output_shape,
         "task": shape.kind,
         "input_spec": shape.spec(),
     }

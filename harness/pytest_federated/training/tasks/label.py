@@ -14,7 +14,7 @@ def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
     return tf.keras.losses.SparseCategoricalCrossentropy(from_logits=are_logits)(y, predictions)
 
 
-def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
+def _hits(y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:
     import tensorflow as tf
 
     return tf.equal(tf.argmax(predictions, axis=-1, output_type=y.dtype), y), tf.ones_like(

@@ -24,7 +24,7 @@ def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
     return TaskLoss()
 
 
-def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
+def keras_accuracy(task: Task, are_logits: bool) -> tf.keras.metrics.Metric:
     """Returns a metric named ``accuracy``: the share of the counted positions that are right."""
     import tensorflow as tf
 
@@ -35,7 +35,7 @@ def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
             self._positions: Any = self.add_weight("positions", initializer="zeros", dtype=tf.int64)
 
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-            correct, positions = counts(task, y_true, y_pred)
+            correct, positions = counts(task, y_true, y_pred, are_logits)
             self._correct.assign_add(correct)
             self._positions.assign_add(positions)
 
@@ -46,7 +46,7 @@ def keras_accuracy(task: Task) -> tf.keras.metrics.Metric:
 
 
 def keras_mean_loss(
-    task: Task, loss: tf.keras.losses.Loss, by_positions: bool
+    task: Task, loss: tf.keras.losses.Loss, are_logits: bool, by_positions: bool
 ) -> tf.keras.metrics.Metric:
     """Returns a metric named ``mean_loss``: the mean over examples, or over counted positions.
 
@@ -62,7 +62,7 @@ def keras_mean_loss(
 
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
             examples = tf.shape(y_true, tf.int64)[0]
-            weight = counts(task, y_true, y_pred)[1] if by_positions else examples
+            weight = counts(task, y_true, y_pred, are_logits)[1] if by_positions else examples
             self._total.assign_add(loss(y_true, y_pred) * tf.cast(weight, tf.float32))
             self._weight.assign_add(weight)
 
@@ -72,7 +72,7 @@ def keras_mean_loss(
     return MeanLoss()
 
 
-def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
+def functional_metrics(task: Task, are_logits: bool) -> tuple[Any, Any, Any]:
     """Returns the `metrics_fns` of a `tff.learning.models.FunctionalModel`.
 
     They are the metrics of standard execution: the mean of the batches' losses, weighted by
@@ -89,7 +89,7 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
         )
 
     def update(state: Any, labels: Any, batch_output: Any, sample_weight: Any = None) -> Any:
-        correct, positions = counts(task, labels, batch_output.predictions)
+        correct, positions = counts(task, labels, batch_output.predictions, are_logits)
         examples = batch_output.num_examples
         return OrderedDict(
             correct=state["correct"] + correct,
@@ -108,11 +108,11 @@ def functional_metrics(task: Task) -> tuple[Any, Any, Any]:
     return tuple(tf.function(f) for f in (initialize, update, finalize))
 
 
-def counts(task: Task, y: Any, predictions: Any) -> tuple[Any, Any]:
+def counts(task: Task, y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:
     """Returns the numbers of right and of counted positions, each int64 ()."""
     import tensorflow as tf
 
-    right, counted = task.hits(y, predictions)
+    right, counted = task.hits(y, predictions, are_logits)
     return tf.math.count_nonzero(right), tf.math.count_nonzero(counted)
 
 

@@ -19,7 +19,7 @@ def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
     return loss(tf.cast(y, predictions.dtype), predictions)
 
 
-def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
+def _hits(y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:
     """Returns what recall at 5 needs: counts an example's tags; those in its top five are right.
 
     With fewer than ten tags, those in the top half are right, as the top five would hold most.

@@ -24,8 +24,8 @@ class Task:
         activation: that of a last layer whose outputs are probabilities.
         loss: (y, predictions, whether these are logits) -> float32 (), the mean loss of a batch, in
             nats.
-        hits: (y, predictions) -> two bool tensors of the shape of y: which positions are right, and
-            which count at all; all that are right count.
+        hits: (y, predictions, whether these are logits) -> two bool tensors of the shape of y:
+            which positions are right, and which count at all; all that are right count.
         classes: (y) -> int, broadcast to the shape of y: the class that each position stands for.
 
     """
@@ -34,7 +34,7 @@ class Task:
     outputs: Callable[[tuple[int, ...], int], tuple[int, ...]]
     activation: str
     loss: Callable[[Any, Any, bool], Any]
-    hits: Callable[[Any, Any], tuple[Any, Any]]
+    hits: Callable[[Any, Any, bool], tuple[Any, Any]]
     classes: Callable[[np.ndarray], np.ndarray]
 
 

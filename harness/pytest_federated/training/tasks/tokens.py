@@ -19,7 +19,7 @@ def _loss(y: Any, predictions: Any, are_logits: bool) -> Any:
     return tf.math.divide_no_nan(tf.reduce_sum(losses * real), tf.reduce_sum(real))
 
 
-def _hits(y: Any, predictions: Any) -> tuple[Any, Any]:
+def _hits(y: Any, predictions: Any, are_logits: bool) -> tuple[Any, Any]:
     import tensorflow as tf
 
     return tf.equal(tf.argmax(predictions, axis=-1, output_type=y.dtype), y), y >= 0

@@ -61,7 +61,7 @@ def cifar100(
     divided by at least 1 / sqrt(values), in gray levels of 0 to 255). `crop: [height, width]` keeps
     a center of another size, with or without this preprocessing. With `distort` an image is cropped
     at a random place instead, and flipped at random, left to right, whenever a client trains on
-    it: anew in each round, but not in each local epoch. Test images are not distorted. This is
+    it: again in each round, but not in each local epoch. Test images are not distorted. This is
     TFF's `distort_train_images`, which is off by default there, too.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; split:

@@ -72,7 +72,7 @@ def gldv2(
     With `preprocessing: tff` the images are those of TFF's landmark task: 128x128 pixels (`size`;
     smaller images are enlarged first), in [-1, 1]. Test images are cropped to their center.
     Training images are cropped at a random place and flipped at random, left to right, whenever a
-    client trains on them: anew in each round, where TFF does so in each local epoch. For this, a
+    client trains on them: again in each round, where TFF does so in each local epoch. For this, a
     client's file is decoded in every round in which it takes part.
 
     Source: T.-M. H. Hsu et al., Federated Visual Classification with Real-World Data Distribution,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.initial_weights import load_arrays
 from pytest_federated.training.models.model import Shape
 
@@ -25,6 +26,7 @@ class ModelAdapter(abc.ABC):
 
     Attributes:
         shape: the shapes and types of the data.
+        gives_logits: whether its outputs are logits, not probabilities.
         by_positions: whether the mean loss of a batch is over counted positions, not examples.
         infers_probabilities: whether its outputs were inferred, not stated, to be probabilities.
         draws: whether its layers draw random numbers in training, and so need keys.
@@ -32,6 +34,7 @@ class ModelAdapter(abc.ABC):
     """
 
     shape: Shape
+    gives_logits: bool = True
     by_positions: bool = False
     infers_probabilities: bool = False
     draws: bool = False
@@ -91,6 +94,10 @@ class ModelAdapter(abc.ABC):
         arrays = load_arrays(file, needed)
         trainable = tuple(tf.constant(a, w.dtype) for a, w in zip(arrays, new.trainable))
         return tff.learning.models.ModelWeights(trainable, new.non_trainable)
+
+    def final_model(self, weights: tff.learning.models.ModelWeights) -> FinalModel:
+        """Returns the model with these weights as it can be saved, for `loaded_weights`."""
+        return FinalModel(tuple(np.asarray(w) for w in weights.trainable))
 
     @abc.abstractmethod
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:

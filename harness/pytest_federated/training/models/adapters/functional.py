@@ -11,6 +11,7 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.adapters.variable import check_input_spec, with_metrics
 from pytest_federated.training.models.model import Shape
+from pytest_federated.training.models.output_kind import gives_logits
 from pytest_federated.training.tasks.metrics import functional_metrics
 from pytest_federated.user.functions import blamed
 
@@ -61,6 +62,7 @@ class FunctionalAdapter(ModelAdapter):
                 f"{blamed(error)}"
             ) from error
         shape.check_outputs(self._predictions.shape)
+        self.gives_logits = gives_logits(self._predictions)
         self._session = tf.compat.v1.Session(graph=self._graph)
         self._weights: Any = ()
 
@@ -72,7 +74,9 @@ class FunctionalAdapter(ModelAdapter):
 
         def model_fn() -> tff.learning.models.VariableModel:
             return with_metrics(
-                tff.learning.models.model_from_functional(self._with_metrics), self.shape
+                tff.learning.models.model_from_functional(self._with_metrics),
+                self.shape,
+                self.gives_logits,
             )
 
         return model_fn
@@ -112,7 +116,7 @@ class FunctionalAdapter(ModelAdapter):
             initial_weights=_tuples(self._model.initial_weights),
             predict_on_batch_fn=self._model.predict_on_batch,
             loss_fn=self._model.loss,
-            metrics_fns=functional_metrics(self.shape.task),
+            metrics_fns=functional_metrics(self.shape.task, self.gives_logits),
             input_spec=self.shape.spec(),
         )
 

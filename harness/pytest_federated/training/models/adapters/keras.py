@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 import numpy as np
 
+from pytest_federated.core.errors import warn_not_kept
 from pytest_federated.tff.imports import silenced
+from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
 from pytest_federated.training.models.initial_weights import load_keras
 from pytest_federated.training.models.keras_checks import check_fit, check_random
@@ -51,7 +55,8 @@ class KerasAdapter(ModelAdapter):
         outputs = outputs_of(self.model, shape, stated)
         self.infers_probabilities = stated is None and outputs == "probabilities"
         self._layers = [self.model, *layers_of(self.model)]
-        self.loss = keras_loss(shape.task, outputs == "logits")
+        self.gives_logits = outputs == "logits"
+        self.loss = keras_loss(shape.task, self.gives_logits)
         self.shape, self.build = shape, build
         self.by_positions = shape.kind == "tokens"
 
@@ -84,7 +89,7 @@ class KerasAdapter(ModelAdapter):
                 self.build(),
                 loss=self.loss,
                 input_spec=self.shape.spec(),
-                metrics=[lambda: keras_accuracy(self.shape.task)],
+                metrics=[lambda: keras_accuracy(self.shape.task, self.gives_logits)],
             )
             return with_keys(model) if self.draws else model
 
@@ -104,7 +109,7 @@ class KerasAdapter(ModelAdapter):
             initial_weights=model.initial_weights,
             predict_on_batch_fn=model.predict_on_batch,
             loss_fn=model.loss,
-            metrics_fns=functional_metrics(self.shape.task),
+            metrics_fns=functional_metrics(self.shape.task, self.gives_logits),
             input_spec=self.shape.spec(),
         )
         functional.draws = self.draws  # then it takes the key of a step besides its examples
@@ -151,6 +156,10 @@ class KerasAdapter(ModelAdapter):
         model = self.build()
         load_keras(file, model)
         return tff.learning.models.ModelWeights.from_model(model)
+
+    def final_model(self, weights: tff.learning.models.ModelWeights) -> FinalModel:
+        self.set_weights(weights)
+        return FinalModel(tuple(self.model.get_weights()), _keras_file(self.model))
 
     def parameters(self) -> int:
         return _size(self.model.trainable_weights)
@@ -209,6 +218,19 @@ def _obstacle(model: Any, created: Sequence[Any], is_regularized: bool) -> Optio
     if len(created) != len(model.variables):
         return "the model makes variables that are not its weights"
     return None
+
+
+def _keras_file(model: tf.keras.Model) -> Optional[bytes]:
+    """Returns the content of a .keras file of the model; None, and a warning, if Keras refuses."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.keras")
+        try:
+            with silenced():
+                model.save(file)
+        except Exception as error:  # Keras raises whatever a layer's get_config does
+            warn_not_kept("the .keras file of the model", error)
+            return None
+        return file.read_bytes()
 
 
 def _size(weights: Sequence[Any]) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.model import Shape
+from pytest_federated.training.models.output_kind import gives_logits
 from pytest_federated.training.tasks.metrics import counts, share
 from pytest_federated.user.functions import blamed
 
@@ -42,7 +43,7 @@ class VariableAdapter(ModelAdapter):
             )
         check_input_spec(inner.input_spec, shape)
         self.shape, self._make = shape, make
-        self._model = with_metrics(inner, shape)
+        self._model = with_metrics(inner, shape, self.gives_logits)
         spec = shape.spec()
         try:
             probe = OrderedDict((k, tf.zeros((1, *s.shape[1:]), s.dtype)) for k, s in spec.items())
@@ -52,6 +53,12 @@ class VariableAdapter(ModelAdapter):
                 f"the model does not take examples of shape {shape.input_shape}: {blamed(error)}"
             ) from error
         shape.check_outputs((None, *predictions.shape[1:]))
+        if shape.kind == "binary":  # otherwise the largest output is right
+            traced = tf.function(
+                lambda: self._model.forward_pass(probe, training=False).predictions
+            ).get_concrete_function()
+            self.gives_logits = gives_logits(traced.outputs[0])
+            self._model = with_metrics(inner, shape, self.gives_logits)
 
     def obstacle(self) -> Optional[str]:
         return (
@@ -60,7 +67,7 @@ class VariableAdapter(ModelAdapter):
         )
 
     def variable(self) -> Callable[[], tff.learning.models.VariableModel]:
-        return lambda: with_metrics(self._make(), self.shape)
+        return lambda: with_metrics(self._make(), self.shape, self.gives_logits)
 
     def functional(self) -> tff.learning.models.FunctionalModel:
         raise NotImplementedError(self.obstacle())
@@ -104,9 +111,9 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     return (batch["x"], batch["y"]) if isinstance(batch, Mapping) else (batch[0], batch[1])
 
 
-def with_metrics(inner: Any, shape: Shape) -> Any:
+def with_metrics(inner: Any, shape: Shape, are_logits: bool) -> Any:
     """Returns the VariableModel `inner` with pytest-federated's metrics in place of its own."""
-    return _with_metrics_class()(inner, shape)
+    return _with_metrics_class()(inner, shape, are_logits)
 
 
 @functools.lru_cache(maxsize=1)
@@ -118,8 +125,10 @@ def _with_metrics_class() -> Any:
     class WithMetrics(tff.learning.models.VariableModel):
         """See `with_metrics`; metrics are loss, accuracy, num_examples and num_batches."""
 
-        def __init__(self, inner: tff.learning.models.VariableModel, shape: Shape) -> None:
-            self._inner, self._shape = inner, shape
+        def __init__(
+            self, inner: tff.learning.models.VariableModel, shape: Shape, are_logits: bool
+        ) -> None:
+            self._inner, self._shape, self._are_logits = inner, shape, are_logits
             self._sums = OrderedDict(
                 (name, [tf.Variable(tf.zeros((), dtype), trainable=False) for dtype in dtypes])
                 for name, dtypes in (
@@ -154,7 +163,9 @@ def _with_metrics_class() -> Any:
             output = self._inner.forward_pass(batch, training=training)
             examples = tf.cast(output.num_examples, tf.int64)
             weight = tf.cast(examples, tf.float32)
-            correct, positions = counts(self._shape.task, batch_input["y"], output.predictions)
+            correct, positions = counts(
+                self._shape.task, batch_input["y"], output.predictions, self._are_logits
+            )
             for name, amounts in (
                 ("accuracy", (correct, positions)),
                 ("loss", (output.loss * weight, weight)),
