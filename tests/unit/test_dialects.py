@@ -1,4 +1,4 @@
-"""Text tables as other people write them, and values that are missing."""
+"""Text tables in other dialects, and missing values."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_standardizing_comes_after_filling() -> None:
 
 
 @pytest.mark.parametrize("remedy", ["median", "indicator"])
-def test_parquet_files_are_filled_too(remedy: str) -> None:
+def test_gaps_in_parquet_files_are_filled_too(remedy: str) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
 
@@ -139,20 +139,20 @@ def test_parquet_files_are_filled_too(remedy: str) -> None:
         ("a,y\nx,0\n,1\n", {"missing": "drop", "label": "z"}, "has no column 'z'"),
     ],
 )
-def test_what_cannot_be_filled_is_named(text: str, keys: Any, message: str) -> None:
+def test_the_message_names_what_cannot_be_filled(text: str, keys: Any, message: str) -> None:
     Path("t.csv").write_text(text)
     assert message in refusal(dataset, **{"csv": "t.csv", "label": "y", **keys})
 
 
 def test_na_values_may_be_words_of_the_table() -> None:
-    """NA is Namibia."""
+    """Here NA means Namibia."""
     text = "land,a,y\nNA,1.5,0\nDE,?,1\nNA,2.5,1\n"
     assert "row 1: the value is missing" in refusal(read, text, categories=["land"])
     keys: Any = {"categories": ["land"], "na_values": ["?"], "missing": "median"}
     assert read(text, **keys).load(None).train.x.tolist() == [[0, 1, 1.5], [1, 0, 2], [0, 1, 2.5]]
 
 
-def test_a_category_of_very_many_values_is_refused_with_their_number() -> None:
+def test_a_category_with_very_many_values_is_refused_with_their_number() -> None:
     words = np.array([f"w{n}" for n in range(20_000)])
     table = _Columns({"word": words, "y": np.zeros(20_000, int)})
     meaning = _Meaning(("y",), "label", None, ["word"], None, ("word",), False, None)

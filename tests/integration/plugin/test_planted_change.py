@@ -1,4 +1,4 @@
-"""A small change in a user's own code, and what a check of the suite says of it."""
+"""Checks that the suite notices a small change in a user's own code."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def optimizer():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tff_programs")
-def test_a_change_in_an_own_optimizer_fails_the_scenario_that_uses_it(tmp_path: Path) -> None:
-    """The learning rate is 0.08 in place of 0.1, and the threshold still holds."""
+def test_a_change_in_a_users_optimizer_fails_the_scenario_that_uses_it(tmp_path: Path) -> None:
+    """The learning rate becomes 0.08 instead of 0.1; the threshold still holds."""
     optimizers = {"own": '{tff: "parts:optimizer"}', "plain": "{kind: sgd, learning_rate: 0.1}"}
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "scenarios").mkdir()

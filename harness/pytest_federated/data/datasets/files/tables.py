@@ -99,20 +99,19 @@ def csv(
     """Your table with a header: `{csv: data/visits.csv, label: outcome, client: hospital}`.
 
     A row is an example; `x` is (columns,) float32, or has the `shape` of the scenario. `label`
-    names the column of labels (whole numbers from 0 up; others, and text, are numbered in
-    sorted order), `client` that of the natural clients. `features` lists the columns to learn
-    from; by default these are all others but those under `exclude`. A column that looks like an
-    identifier (without a name or with that of an index, or with a different whole number or
-    category in every row) must be listed under one of the two. `categories` lists the features
-    whose values are not quantities: each becomes one column for each value, 0 or 1. With
-    `standardize` the columns of numbers are scaled to mean 0 and standard deviation 1 over this
-    file. Missing values are refused, unless `missing` says what becomes of them: `drop` leaves
-    out rows in which a feature, the label or the client is missing; the others put the median
-    of the column in their place, or the most frequent value, as it always is for `categories`.
-    Medians, scales and categories are those of this file. Lines that do not have one value for
-    each column are refused. With `task: tags`, `label` lists columns of 0 and 1, one for each
-    tag; with `task: tokens`, one for each position, as for `npz`. `test` is another table with
-    the same columns, the test set.
+    names the column of labels (whole numbers from 0 up; others, and text, are numbered in sorted
+    order), `client` that of the natural clients. `features` lists the columns to learn from; by
+    default all others except those under `exclude`. A column that looks like an identifier (without
+    a name or with that of an index, or with a different whole number or category in every row) must
+    be listed under one of the two. `categories` lists the features whose values are not quantities:
+    each becomes one column for each value, 0 or 1. With `standardize` the columns of numbers are
+    scaled to mean 0 and standard deviation 1 over this file. Missing values are refused, unless
+    `missing` says what becomes of them: `drop` leaves out rows in which a feature, the label or the
+    client is missing; the others put the median of the column in their place, or the most frequent
+    value, as it always is for `categories`. Medians, scales and categories are those of this file.
+    Lines that do not have one value for each column are refused. With `task: tags`, `label` lists
+    columns of 0 and 1, one for each tag; with `task: tokens`, one for each position, as for `npz`.
+    `test` is another table with the same columns, the test set.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
