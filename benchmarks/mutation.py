@@ -56,7 +56,8 @@ _UNIT = [
     *("unit/test_values_of_metrics.py", "unit/test_records.py", "unit/test_false_passes.py"),
     *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
     *("unit/test_expectations.py", "unit/test_judging.py", "unit/test_baselines.py"),
-    *("unit/test_looks.py", "unit/test_calibrate.py", "unit/test_early_stop.py"),
+    *("unit/test_edges_of_judging.py", "unit/test_looks.py", "unit/test_early_stop.py"),
+    "unit/test_calibrate.py",
     *("unit/test_compare.py", "unit/test_results_and_report.py", "unit/test_prune.py"),
     *("unit/test_scenario_errors.py", "unit/test_json_schema.py", "unit/test_specs.py"),
 ]
