@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import pytest
@@ -20,8 +21,9 @@ from pytest_federated.expectations.bounds import Bounds, verdict_on
 from pytest_federated.expectations.ending_early import _range_text, certain
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
+from pytest_federated.expectations.regression import compare_with_baseline, look_twice, unmeasured
 from pytest_federated.metrics.statistics import Summary, summarize
-from pytest_federated.results.record import Verdict
+from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.training.history import TrainingHistory
 
 NOISE = 1e-9  # what a mean may be off by rounding
@@ -219,3 +221,189 @@ def test_a_target_that_a_finished_seed_missed_is_missed() -> None:
 )
 def test_a_range_with_an_open_side_is_said_in_words(low: float, high: float, text: str) -> None:
     assert _range_text(low, high) == text
+
+
+# A second look
+
+
+@dataclass
+class Looks:
+    """In place of comparisons: one change for each look, and at which levels it was asked."""
+
+    changes: list[tuple[str, float]]
+    levels: list[float] = field(default_factory=list)
+
+    def __call__(self, result: Result, baseline: Baseline, **options: Any) -> tuple[Any, ...]:
+        change, worsening = self.changes[len(self.levels)]
+        self.levels.append(options["level"])
+        assert options["margins"] == {"accuracy": 0.5}
+        passed = change != "worse"
+        one = Compared(metric="a", change=change, worsening=worsening, passed=passed)  # pyright: ignore
+        return one, Compared(metric="b", change="same", passed=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "decide", "levels", "passed"),
+    [
+        ([("same", 0.0)], False, [0.002], True),
+        ([("same", 0.0)], True, [0.002], True),
+        ([("better", -1.0)], True, [0.002], True),
+        ([("undecided", -1.0)], False, [0.002], True),
+        ([("undecided", 0.0)], False, [0.002], True),
+        ([("undecided", -1.0), ("better", -1.0)], True, [0.002, 0.008], True),
+        ([("undecided", 1.0), ("undecided", 1.0)], False, [0.002, 0.008], True),
+        ([("worse", 1.0), ("same", 1.0)], False, [0.002, 0.008], True),
+        ([("worse", 1.0), ("worse", 1.0)], False, [0.002, 0.008], False),
+    ],
+)
+def test_what_may_be_worse_is_looked_at_twice_with_the_level_shared_out(
+    monkeypatch: pytest.MonkeyPatch,
+    changes: list[tuple[str, float]],
+    decide: bool,
+    levels: list[float],
+    passed: bool,
+) -> None:
+    looks = Looks(changes)
+    monkeypatch.setattr("pytest_federated.expectations.regression.compare_with_baseline", looks)
+    result = example_result("a")
+    both = (result, baseline_of(result))
+    found, _ = look_twice(*both, lambda: both, level=0.01, margins={"accuracy": 0.5}, decide=decide)
+    assert looks.levels == pytest.approx(levels)
+    assert found.passed is passed
+
+
+def test_a_run_on_all_seeds_is_looked_at_once_with_the_whole_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = Looks([("worse", 1.0)])
+    monkeypatch.setattr("pytest_federated.expectations.regression.compare_with_baseline", looks)
+    result = example_result("a")
+    found = look_twice(result, baseline_of(result), None, level=0.01, margins={"accuracy": 0.5})
+    assert looks.levels == [0.01] and not found[0].passed
+
+
+def test_a_run_that_diverges_on_more_seeds_is_worse(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks([("worse", 1.0)])
+    monkeypatch.setattr("pytest_federated.expectations.regression.compare_with_baseline", looks)
+    result, why = example_result("a"), "diverged in round 3"
+    baseline = baseline_of(result)
+    diverged = result.model_copy(update={"status": "diverged", "reason": why})
+    (found,) = look_twice(
+        result, baseline, lambda: (diverged, baseline), level=0.01, margins={"accuracy": 0.5}
+    )
+    assert (found.change, found.passed, found.note) == ("worse", False, why)
+
+
+# Comparing with a baseline
+
+
+def test_one_test_example_is_enough_to_compare() -> None:
+    one = example_result("a")
+    histories = tuple(h.model_copy(update={"test_examples": 1}) for h in one.histories)
+    small = one.model_copy(update={"histories": histories})
+    assert {c.note for c in compare_with_baseline(small, baseline_of(small))} == {""}
+
+
+def test_the_first_note_of_what_is_not_measured_is_shown() -> None:
+    one = example_result("a")
+    notes = [
+        Verdict(expectation="accuracy", expected="", passed=False, figures=(0.5,), note=note)
+        for note in ("the first", "another")
+    ]
+    now = one.model_copy(update={"verdicts": tuple(notes)})
+    by_metric = {c.metric: c for c in compare_with_baseline(now, baseline_of(one))}
+    assert by_metric["accuracy"].note == "the first" and not by_metric["accuracy"].passed
+
+
+def with_figures(name: str, figures: Sequence[float], **bounds: float) -> Result:
+    """A result with one verdict, on these figures of its seeds."""
+    one = example_result("a", [0.5] * len(figures))
+    settings = {**one.settings, "expect": {name: bounds}}
+    judged = Verdict(expectation=name, expected="", passed=True, figures=tuple(figures))
+    return one.model_copy(update={"settings": settings, "verdicts": (judged,)})
+
+
+def changed(name: str, before: Sequence[float], now: Sequence[float], **bounds: float) -> Compared:
+    baseline = baseline_of(with_figures(name, before, **bounds))
+    found = compare_with_baseline(with_figures(name, now, **bounds), baseline)
+    return next(c for c in found if c.metric == name)
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds", "sign"),
+    [
+        ("custom", {}, 1),
+        ("custom", {"at_least": 0.0}, 1),
+        ("custom", {"at_most": 9.0}, -1),
+        ("accuracy", {}, 1),
+        ("loss", {}, -1),
+    ],
+)
+def test_worsening_is_the_difference_to_the_worse_side(
+    name: str, bounds: dict[str, float], sign: int
+) -> None:
+    before, higher = [0.25, 0.26, 0.25, 0.26], [0.75, 0.76, 0.75, 0.76]
+    up, down = changed(name, before, higher, **bounds), changed(name, higher, before, **bounds)
+    assert (up.worsening, down.worsening) == (
+        pytest.approx(-sign * 0.5),
+        pytest.approx(sign * 0.5),
+    )
+    better, worse = (up, down) if sign > 0 else (down, up)
+    assert (better.change, worse.change) == ("better", "worse")
+
+
+@pytest.mark.parametrize(
+    ("now", "change"), [(-1.52, "undecided"), (-1.48, "worse"), (-2.6, "undecided")]
+)
+def test_the_tolerance_of_one_pair_is_a_quarter_of_what_was(now: float, change: str) -> None:
+    assert changed("custom", [-2.0], [now], at_most=0.0).change == change
+
+
+def test_one_seed_without_test_examples_is_one_too_many() -> None:
+    one = example_result("a")
+    first, second = one.histories
+    empty = second.model_copy(update={"test_examples": 0})
+    now = one.model_copy(update={"histories": (first, empty)})
+    found = compare_with_baseline(now, baseline_of(one))
+    assert {c.note for c in found} == {"no test examples"}
+
+
+def test_the_note_of_another_expectation_is_no_reason() -> None:
+    one = example_result("a")
+    own = Verdict(expectation="accuracy", expected="", passed=False, figures=(0.5,))
+    other = Verdict(expectation="loss", expected="", passed=False, figures=(0.5, 0.4), note="other")
+    found = compare_with_baseline(
+        one.model_copy(update={"verdicts": (other, own)}), baseline_of(one)
+    )
+    notes = {c.metric: c.note for c in found}
+    assert notes["accuracy"] == "not measured in every seed"
+
+
+# What cannot be compared with a baseline
+
+
+@pytest.mark.parametrize(
+    ("figures", "problems"),
+    [
+        ((0.0, 1.0), []),
+        ((0.5, 1.5), ["accuracy is not between 0 and 1 there"]),
+        ((-0.5, 0.5), ["accuracy is not between 0 and 1 there"]),
+    ],
+)
+def test_figures_of_a_baseline_lie_between_the_ends_of_their_scale(
+    figures: tuple[float, float], problems: list[str]
+) -> None:
+    one = example_result("a")
+    kept = baseline_of(one).model_dump()
+    kept["figures"]["accuracy"] = figures
+    assert unmeasured(one, Baseline.model_validate(kept)) == problems
+
+
+def test_keys_of_an_expectation_that_is_gone_or_unknown_are_no_problem_of_their_own() -> None:
+    target = {"target": 0.5}
+    before = with_figures("rounds_to_accuracy", [2.0, 2.0], at_most=3.0)
+    baseline = baseline_of(before, keys={"rounds_to_accuracy": target})
+    assert unmeasured(example_result("a"), baseline) == ["rounds_to_accuracy is not measured now"]
+    strange = with_figures("accuracy", [0.5, 0.5], strange=1.0)
+    same = baseline_of(strange, keys={"accuracy": {"strange": 1.0}})
+    assert unmeasured(strange, same) == []
