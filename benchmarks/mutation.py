@@ -204,6 +204,7 @@ class Killer:
         self.changed = changed
         self.limit = limit
         self.survivors: list[Mutant] = []
+        self.is_done = False
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.held = held_functions({mutant.file for mutant in self.changed})
@@ -218,6 +219,7 @@ class Killer:
             if not items or self._survives(session, mutant, items):
                 self.survivors.append(mutant)
                 print(f"{number}/{len(self.changed)} survives: {shown(mutant)}", flush=True)
+        self.is_done = True
         return True
 
     def _callers(
@@ -419,12 +421,16 @@ def score(folder: str, only: str = "") -> None:
     if not pid:
         with contextlib.suppress(BrokenPipeError):
             pytest.main([*ARGUMENTS, "-s", *tests], plugins=[killer])
-        os.write(writing, f"{len(killer.survivors)}".encode())
+        if killer.is_done:
+            os.write(writing, f"{len(killer.survivors)}".encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as lines:
-        count = int(lines.read())
+        survivors = lines.read()
     os.waitpid(pid, 0)
+    if not survivors:
+        raise SystemExit(f"{folder}: the tests fail without any change, or were interrupted")
+    count = int(survivors)
     for number, mutant in enumerate(outside, 1):
         if survives_import(mutant, tests, 90):
             count += 1

@@ -126,13 +126,13 @@ def test_a_verdict_of_the_users_own_stays_as_it_is(
     confidence: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(expectations, "_entries", expectations.entries())
-    own = Verdict(expectation="fair", expected="fair", passed=False, figures=(0.5, 0.6))
+    own = Verdict(expectation="unchanged", expected="x", passed=False, figures=(0.5, 0.6))
 
-    @pytest_federated.expectation("fair")
-    def fair(histories: Sequence[TrainingHistory], *, over: int = 1) -> Verdict:
+    @pytest_federated.expectation("unchanged")
+    def unchanged(histories: Sequence[TrainingHistory], *, over: int = 1) -> Verdict:
         return own
 
-    assert judge(expect(fair={}), [history([0.5])], confidence=confidence) == (own,)
+    assert judge(expect(unchanged={}), [history([0.5])], confidence=confidence) == (own,)
 
 
 def test_the_first_reason_is_named_with_the_number_of_seeds() -> None:
