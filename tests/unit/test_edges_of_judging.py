@@ -18,6 +18,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import first_problem
 from pytest_federated.expectations.baselines import LARGEST, Baseline, baseline_of, is_usable
 from pytest_federated.expectations.bounds import Bounds, verdict_on
+from pytest_federated.expectations.calibrating import Proposal, loosest
 from pytest_federated.expectations.ending_early import _range_text, certain
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
@@ -267,7 +268,8 @@ def test_what_may_be_worse_is_looked_at_twice_with_the_level_shared_out(
     monkeypatch.setattr("pytest_federated.expectations.regression.compare_with_baseline", looks)
     result = example_result("a")
     both = (result, baseline_of(result))
-    found, _ = look_twice(*both, lambda: both, level=0.01, margins={"accuracy": 0.5}, decide=decide)
+    more: Any = {"decide": True} if decide else {}
+    found, _ = look_twice(*both, lambda: both, level=0.01, margins={"accuracy": 0.5}, **more)
     assert looks.levels == pytest.approx(levels)
     assert found.passed is passed
 
@@ -407,3 +409,18 @@ def test_keys_of_an_expectation_that_is_gone_or_unknown_are_no_problem_of_their_
     strange = with_figures("accuracy", [0.5, 0.5], strange=1.0)
     same = baseline_of(strange, keys={"accuracy": {"strange": 1.0}})
     assert unmeasured(strange, same) == []
+
+
+# Calibrating
+
+
+def test_the_loosest_bound_of_variants_has_the_figures_that_it_follows_from() -> None:
+    tight = Proposal("a", {"at_least": 0.6}, 0.7, 0.01)
+    loose = Proposal("a", {"at_least": 0.4}, 0.5, 0.02)
+    assert loosest([tight, loose]) == loosest([loose, tight]) == loose
+    both = [
+        Proposal("a", {"at_least": 0.6, "at_most": 0.9}, 0.7, 0.01),
+        Proposal("a", {"at_least": 0.4, "at_most": 0.8}, 0.5, 0.02),
+    ]
+    mixed = loosest(both)
+    assert (mixed.bounds, mixed.mean) == ({"at_least": 0.4, "at_most": 0.9}, 0.7)
