@@ -202,13 +202,17 @@ def test_what_is_known_of_one_seed_is_not_known_of_all(
 ) -> None:
     finished = [history(curve) for curve in curves]
     expected = expect(best_accuracy={"at_least": 0.45})
-    (found,) = certain(expected, finished, history(begun).rounds, 2) or ()
+    decided = certain(expected, finished, history(begun).rounds, 2)
+    assert decided is not None
+    (found,) = decided
     assert (found.outcome, found.note, found.measured) == ("pass", note, None)
 
 
 def test_a_target_that_a_finished_seed_missed_is_missed() -> None:
     expected = expect(rounds_to_accuracy={"target": 0.9, "at_most": 3})
-    (found,) = certain(expected, [history([0.1, 0.2])], (), 2) or ()
+    decided = certain(expected, [history([0.1, 0.2])], (), 2)
+    assert decided is not None
+    (found,) = decided
     assert (found.passed, found.outcome, found.note) == (False, "fail", "not reached")
 
 

@@ -534,7 +534,10 @@ def test_an_invalid_baseline_is_not_written(
     file.unlink()
     file.mkdir()
     for mode, said in (
-        ("check", "*made.json: not a file; remove it, and --fed-baseline=update makes it"),
+        (
+            "check",
+            "*made.json: cannot be read: it is a folder; remove it, and --fed-baseline=update*",
+        ),
         ("update", "*made.json: cannot be written: Is a directory"),
     ):
         result = pytester.runpytest_inprocess("scenarios", f"--fed-baseline={mode}")
