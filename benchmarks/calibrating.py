@@ -1,8 +1,9 @@
-"""How often a calibrated threshold is missed though nothing has changed, by kind of figures.
+"""Measures how often a calibrated threshold is missed if nothing has changed, by kind of figures.
 
 ``uv run python benchmarks/calibrating.py`` draws figures, calibrates `accuracy: {at_least: ...}`
-on some of them, promising 1 %, and judges the mean of five others; beside it, the prediction
-interval of normal figures alone. It trains nothing. Its table is in docs/judging.md.
+on some of them with a promise of 1 %, and judges the mean of five others. For comparison, it does
+the same with only the prediction interval of normal figures. It trains nothing. Its table is in
+docs/judging.md.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
 
 def with_collapses(one_in: int, to: float = 0.2, spread: float = 0.03) -> Draw:
-    """Figures around 0.93, of which one in so many is around `to`."""
+    """Returns a function that draws figures around 0.93, one in `one_in` of them around `to`."""
 
     def draw(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
         collapses = rng.random(shape) < 1 / one_in
@@ -65,7 +66,7 @@ def calibrated(figures: np.ndarray) -> np.ndarray:
 
 
 def main() -> int:
-    """Returns 1 where more is missed than the calibration says."""
+    """Returns 1 if bounds are missed more often than the calibration promises."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=10_000, help="of each kind")
     runs = parser.parse_args().runs

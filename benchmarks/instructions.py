@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from judging import OTHER_INSTRUCTIONS
 from pytest_federated.expectations.baselines import Baseline, figures_of, read_baseline
+from pytest_federated.metrics.metric import spec_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, read_results
 from tabulate import tabulate
@@ -54,11 +55,12 @@ def pairs(folder: Path) -> Iterator[tuple[Result, Baseline]]:
 
 
 def moved(result: Result, baseline: Baseline, name: str) -> float:
-    """Returns the largest move of one seed's figure, as a share of what it was."""
+    """Returns the largest move of one seed's figure; of a loss, as a share of what it was."""
     before = dict(zip(baseline.seeds, baseline.figures[name]))
     now = dict(zip(result.seeds, figures_of(result)[name]))
     common = [seed for seed in now if seed in before]
-    return max(abs(now[seed] - before[seed]) / (before[seed] or 1.0) for seed in common)
+    unit = {s: 1.0 if spec_of(name).values.is_bounded else before[s] for s in common}
+    return max(abs(now[seed] - before[seed]) / unit[seed] for seed in common)
 
 
 def main() -> int:
@@ -71,8 +73,7 @@ def main() -> int:
     rows = []
     for figure in ("accuracy", "accuracy_area", "loss"):
         moves = [moved(result, baseline, figure) for result, baseline in compared]
-        largest = f"{100 * max(moves, default=0.0):.1f} %"
-        rows.append([figure, sum(move > 0 for move in moves), largest])
+        rows.append([figure, sum(move > 0 for move in moves), f"{max(moves, default=0.0):.3f}"])
     heads = ["figure", "scenarios in which it moved", "largest move of one seed"]
     print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
     outcomes = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))

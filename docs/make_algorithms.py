@@ -7,6 +7,7 @@ page with what this writes.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from pytest_federated.registry.concepts import concepts
 from pytest_federated.registry.entry import Entry
 from pytest_federated.training.schema import Training
 from tff_names import NAMES
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
 INTRODUCTION = """\
 # Algorithms
@@ -27,7 +30,7 @@ paper, written out in NumPy, over three rounds (tests/integration/training: test
 test_partly_local.py, test_kmeans.py and test_numpy_reference.py). So is each aggregator
 (test_aggregation.py; noisy ones in test_aggregators.py) and each optimizer (test_optimizers.py).
 [scenarios/algorithms](../scenarios/algorithms) and
-[scenarios/aggregation](../scenarios/aggregation) have an example of each. Algorithms that can
+[scenarios/aggregation](../scenarios/aggregation) show them at work. Algorithms that can
 take packed clients run many times faster, see [scaling.md](scaling.md#packed-clients).
 """
 
@@ -73,7 +76,8 @@ def main() -> None:
     for concept, (title, introduction) in CHAPTERS.items():
         registry = known[concept]
         parts.append(f"## {title}\n\n{introduction}\n")
-        parts += [as_entry(registry[name], "") for name in registry.names()]
+        shown = [_shipped(name) if concept == "aggregators" else "" for name in registry.names()]
+        parts += [as_entry(registry[name], text) for name, text in zip(registry.names(), shown)]
     parts.append(_offered())
     (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
 
@@ -149,7 +153,18 @@ def _algorithm(entry: Entry[Any, Any]) -> str:
         )
     if unused := entry.spec.unused:
         paragraphs.append(f"Does not use {', '.join(f'`{key}`' for key in unused)}.")
+    if shipped := _shipped(entry.name, "algorithm", "algorithms"):
+        paragraphs.append(shipped)
     return as_entry(entry, "\n\n".join(paragraphs))
+
+
+def _shipped(name: str, key: str = "aggregator", folder: str = "aggregation") -> str:
+    """Returns links to the shipped scenario files that use an entry; empty if there are none."""
+    use = re.compile(rf"{key}:\s+{{?(kind: )?{name}\b")
+    files = sorted(file.name for file in (SCENARIOS / folder).glob("*.yaml"))
+    used = [f for f in files if use.search((SCENARIOS / folder / f).read_text(encoding="utf-8"))]
+    links = ", ".join(f"[{file}](../scenarios/{folder}/{file})" for file in used)
+    return f"Shipped scenarios: {links}." if links else ""
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from pytest_federated.expectations.calibrating import (
     propose,
     unseen_collapse,
 )
+from pytest_federated.metrics.metric import metrics, spec_of
 from scipy import stats
 
 SHIPPED = ROOT / "scenarios"
@@ -44,7 +45,7 @@ def test_the_bound_is_missed_as_often_as_promised() -> None:
 
 
 def false_alarms(drawn: np.ndarray, seeds: int) -> float:
-    """The share of rows whose last `seeds` accuracies miss the bound that the first ones give."""
+    """Returns the share of rows whose last `seeds` accuracies miss the bound of the others."""
     missed = 0
     for row in drawn.clip(0, 1):
         found = propose("accuracy", ["at_least"], row[:-seeds].tolist(), seeds, 0.01)
@@ -62,13 +63,13 @@ def false_alarms(drawn: np.ndarray, seeds: int) -> float:
         lambda rng, shape: 1 - 0.05 * rng.lognormal(0, 0.5, shape),
     ],
 )
-def test_skewed_accuracies_miss_their_bound_hardly_more_often_than_is_said(draw: Any) -> None:
+def test_skewed_accuracies_miss_their_bound_hardly_more_often_than_promised(draw: Any) -> None:
     """A normal prediction interval is missed by 3 to 7 % of the skewed ones."""
     assert false_alarms(draw(np.random.default_rng(1), (500, 15)), 5) <= 0.02
 
 
 @pytest.mark.parametrize("one_in", [5, 10, 20])
-def test_where_seeds_collapse_the_bound_is_missed_as_rarely_as_is_said(one_in: int) -> None:
+def test_if_seeds_collapse_the_bound_is_missed_as_rarely_as_promised(one_in: int) -> None:
     rng = np.random.default_rng(2)
     collapses = rng.random((500, 15)) < 1 / one_in
     drawn = np.where(collapses, rng.normal(0.2, 0.03, (500, 15)), rng.normal(0.93, 0.01, (500, 15)))
@@ -76,7 +77,7 @@ def test_where_seeds_collapse_the_bound_is_missed_as_rarely_as_is_said(one_in: i
 
 
 @pytest.mark.parametrize(("figures", "seeds"), [(10, 5), (3, 1), (7, 20)])
-def test_what_an_unseen_collapse_costs_is_the_most_over_all_its_rates(
+def test_the_cost_of_an_unseen_collapse_is_the_maximum_over_its_rates(
     figures: int, seeds: int
 ) -> None:
     well = np.linspace(0, 1, 10001)
@@ -86,7 +87,7 @@ def test_what_an_unseen_collapse_costs_is_the_most_over_all_its_rates(
     assert unseen_collapse(needed, seeds) <= 0.01 < unseen_collapse(needed - 1, seeds)
 
 
-def test_collapses_that_are_seen_get_room_and_leave_a_bound() -> None:
+def test_the_bound_allows_for_visible_collapses() -> None:
     figures = [0.93, 0.94, 0.92, 0.93, 0.94, 0.95, 0.93, 0.92, 0.21, 0.18]
     seen = propose("accuracy", ["at_least"], figures, 5, 0.01)
     assert seen.collapsed == 2
@@ -111,7 +112,7 @@ def test_collapses_that_are_seen_get_room_and_leave_a_bound() -> None:
         ("accuracy", [0.93, 0.93, 0.93, 0.93, 0.93, 0.93, 0.93, 0.99]),  # the good side
     ],
 )
-def test_what_is_a_little_apart_has_not_collapsed(name: str, figures: list[float]) -> None:
+def test_a_figure_slightly_apart_has_not_collapsed(name: str, figures: list[float]) -> None:
     key = "at_most" if name == "rounds_to_accuracy" else "at_least"
     assert propose(name, [key], figures, 5, 0.01).collapsed == 0
 
@@ -135,13 +136,27 @@ def test_bounds_are_rounded_to_the_generous_side(
     assert propose(name, keys, figures, 3, 0.01).bounds == bounds
 
 
+@pytest.mark.parametrize("name", metrics.names())
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_figures_that_are_all_the_same_are_calibrated(name: str, value: float) -> None:
+    if value < spec_of(name).values.low:
+        value = spec_of(name).values.low
+    keys = [bound for bound in spec_of(name).bounds if bound != "between"]
+    found = propose(name, keys, [value] * 8, 5, 0.01)
+    assert found.collapsed == 0
+    for key in keys:
+        bound = found.bounds[key]
+        assert bound <= value if key == "at_least" else bound >= value  # pyright: ignore
+
+
 def test_variants_share_the_loosest_bound() -> None:
     def of(low: float, high: float) -> Proposal:
         bounds = {"at_least": low, "at_most": high, "between": [low, high]}
-        return Proposal("a", dict(bounds), low, 0.1)
+        return Proposal("a", dict(bounds), low, 0.1, collapsed=1)
 
     found = loosest([of(0.5, 0.7), of(0.4, 0.6)])
     assert found.bounds == {"at_least": 0.4, "at_most": 0.7, "between": [0.4, 0.7]}
+    assert found.collapsed == 1
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
 
 
 @given(st.lists(st.integers(-3, 200), min_size=1))
-def test_whole_numbers_stand_for_themselves_if_the_lowest_is_0(numbers: list[int]) -> None:
+def test_whole_numbers_are_the_labels_if_the_lowest_is_0(numbers: list[int]) -> None:
     for column in (np.array(numbers), np.array(numbers, float), np.array(numbers, object)):
         labels = Labels.of(column, "here")
         encoded = labels.encode(column, "here")
@@ -83,15 +83,15 @@ def test_a_label_that_only_the_test_set_has_is_named() -> None:
     )
 
 
-def test_labels_of_a_stated_number_stand_for_themselves() -> None:
-    """As those of a file that lists all its labels, of which this part has some."""
+def test_whole_numbers_are_the_labels_if_their_number_is_stated() -> None:
+    """As in a file that lists all its labels, when this part has only some of them."""
     labels = Labels.of(np.array([2, 5]), "here", at_least=10)
     assert labels.num_classes == 10
     assert labels.encode(np.array([5, 2]), "here").tolist() == [5, 2]
 
 
 @given(st.permutations(range(12)))
-def test_sorting_a_file_changes_no_client(order: list[int]) -> None:
+def test_sorting_a_file_changes_no_clients(order: list[int]) -> None:
     x, whose = np.arange(24.0).reshape(12, 2) % 7, np.array(["u10", "u9", "u1", "v"])[DIGITS]
     save("a.npz", x=x, y=DIGITS, whose=whose)
     save("b.npz", x=x[order], y=DIGITS[order], whose=whose[order])
@@ -186,6 +186,11 @@ def test_an_invalid_npz_file_is_named(
     assert refusal(dataset, npz="a.npz", **chosen).replace(f"{in_tmp_path}/", "") == message
 
 
+MISSING = (
+    "the value is missing; data.dataset.missing can be drop, median, most_frequent or indicator"
+)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
 def test_a_file_that_is_no_npz_is_named(content: bytes, in_tmp_path: Path) -> None:
     Path("a.npz").write_bytes(content)
@@ -271,11 +276,11 @@ BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({}, {"categories": []}, "visits.csv: column 'sex', row 1: 'f' is no number; list the columns "
      "to learn from under features, and those of words also under categories"),
     ({}, {"features": ["age"]}, "visits.csv: column 'sex' is under categories, not under features"),
-    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: a number is missing (NaN)"),
+    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: " + MISSING),
     ({"61.25": "heavy"}, {}, "visits.csv: column 'weight', row 3: 'heavy' is no number; list the "
      "columns to learn from under features, and those of words also under categories"),
     ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: the value is missing"),
-    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: the value is missing"),
+    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: " + MISSING),
     ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: the value is missing"),
     ({"55,f": "55,f,9"}, {}, "visits.csv cannot be read as a table: Error tokenizing data. "
      "C error: Expected 5 fields in line 5, saw 6"),

@@ -60,7 +60,7 @@ def write_records(folder: Path) -> None:
 
 
 def outputs(far: Result, near: Result) -> dict[str, str]:
-    """Texts that show the figures of two results, and of the second beside the first."""
+    """Returns texts with the figures of two results, and with their comparison."""
     compared = compare_with_baseline(near, baseline_of(far))
     rows = [{k: str(v) for k, v in row.items()} for row in by_scenario([far, near])]
     intervals = [f"{r['accuracy']} ({r['accuracy_low']} to {r['accuracy_high']})" for r in rows]
@@ -84,8 +84,8 @@ def outputs(far: Result, near: Result) -> dict[str, str]:
     "output",
     ["report", "page", "step summary", "comparison", "export", "verdicts and baseline"],
 )
-def test_no_interval_of_a_share_goes_beyond_what_shares_are(output: str) -> None:
-    """Student's intervals of these two seeds reach from -5 to 6, and of their difference to -11."""
+def test_intervals_of_shares_lie_between_0_and_1(output: str) -> None:
+    """Student's intervals of these two seeds reach from -5 to 6, of their difference to -11."""
     far = example_result("a", (0.02, 0.9), rounds=1)
     near = example_result("a", (0.9, 0.05), rounds=1)
     text = outputs(far, near)[output]
@@ -106,13 +106,13 @@ def test_no_interval_of_a_share_goes_beyond_what_shares_are(output: str) -> None
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The plots of those records, each an SVG."""
+    """Returns the plots of those records, each an SVG."""
     folder = tmp_path_factory.mktemp("drawn")
     write_records(folder)
     return {name: picture.svg() for name, picture in plots(read_results(folder)).items()}
 
 
-def test_plots_are_the_same_bytes_again_and_small(folder: Path, drawn: dict[str, str]) -> None:
+def test_plots_are_small_and_always_the_same_bytes(folder: Path, drawn: dict[str, str]) -> None:
     again = plots(read_results(folder))
     assert again
     for name, svg in drawn.items():
@@ -312,7 +312,7 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
     scenarios = table_of(folder, name, "scenario")
     assert [float(row["accuracy"]) for row in scenarios[:2]] == pytest.approx([0.55, 0.85])
     assert float(scenarios[0]["accuracy_sd"]) == pytest.approx(0.1 / math.sqrt(2))
-    # Student's t of two figures, 12.706 times half their difference, reaches beyond all shares.
+    # Student's interval of two figures, 12.706 times half their difference, exceeds [0, 1].
     assert [float(scenarios[0][f"accuracy_{end}"]) for end in ("low", "high")] == [0, 1]
     near = example_result("near", (0.50, 0.51))
     (row,) = by_scenario([near])

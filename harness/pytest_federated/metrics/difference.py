@@ -101,7 +101,8 @@ def compare(
 
     - ``same`` where every pair is equal, or where the interval of the difference lies within the
       margin: equivalence by two one-sided tests (D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15,
-      1987);
+      1987), each of which is one of non-inferiority (W. C. Blackwelder, Control. Clin. Trials 3,
+      1982);
     - ``worse`` or ``better`` where the difference is greater than the margin, and so certain that
       its chance, if nothing had changed, is below `level`. ``differs`` where neither direction is
       better, and `sign` is 0;

@@ -50,10 +50,10 @@ def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> 
     accuracies=_accuracies,
 )
 def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
-    """Accuracy of the client that is served worst, on its own examples.
+    """Lowest accuracy of a client on its own examples.
 
-    Of very many clients some are measured, drawn from the seed; tables and verdicts then say of how
-    many the worst is meant.
+    Very many clients are sampled with the seed; tables and verdicts then say how many were
+    measured.
     """
     return min(_of_clients(history, personalized))
 
@@ -67,7 +67,7 @@ def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = Fals
     accuracies=_accuracies,
 )
 def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
-    """Accuracy of the tenth of the clients that is served worst, mean over them, one at least.
+    """Mean accuracy of the worst tenth of the clients, at least one, on their own examples.
 
     The measure is that of Li et al., "Fair Resource Allocation in Federated Learning", ICLR 2020,
     table 1 ("worst 10 %").

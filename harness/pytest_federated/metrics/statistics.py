@@ -16,6 +16,7 @@ CONFIDENCE = 0.95
 # How far a mean may turn out to lie off what it seems: with room for all but one case of twenty,
 # as many more seeds as proposed decide in four of five (docs/judging.md).
 ROOM = 0.95
+DECIDED = 0.9  # the chance with which as many pairs as proposed decide, if their spread is known
 MOST_SEEDS = 1000  # more than anybody runs: such a mean is as good as on the threshold
 
 
@@ -196,8 +197,11 @@ def pairs_to_decide(
 ) -> Optional[int]:
     """How many more pairs would probably tell two runs apart, or show that they are the same.
 
-    It supposes that the standard deviation of the differences stays as it is, and that the mean is
-    off by what it is off by in one case of twenty.
+    After these the mean is distributed about the present one as Student's t of pairs - 1 degrees of
+    freedom, if any mean was as likely before, with deviation · √(further / (pairs · all)) as its
+    scale (a predictive distribution; the standard deviation is supposed to stay as it is). So many
+    are proposed that it decides with the chance `DECIDED`, which is more than four in five, as the
+    deviation is an estimate.
 
     Args:
         difference: mean of the differences.
@@ -210,13 +214,16 @@ def pairs_to_decide(
         None where no reasonable number would do.
 
     """
-    distance = abs(difference)
 
     def is_decided(count: int) -> bool:
         error = deviation / math.sqrt(count)
-        room = t_quantile(ROOM, count - 1) * error
-        is_same = distance + room + t_quantile((1 + CONFIDENCE) / 2, count - 1) * error < margin
-        return is_same or distance - room > max(margin, t_quantile(1 - level, count - 1) * error)
+        scale = deviation * math.sqrt((count - pairs) / (count * pairs))
+        same = max(0.0, margin - t_quantile((1 + CONFIDENCE) / 2, count - 1) * error)
+        differs = max(margin, t_quantile(1 - level, count - 1) * error)
+        ends = (-differs, -same, same, differs)
+        below = [t_chance((end - difference) / scale, pairs - 1) for end in ends]
+        is_open = below[1] - below[0] + below[3] - below[2]
+        return is_open <= 1 - DECIDED
 
     fewest = _fewest(pairs + 1, is_decided)
     return None if fewest is None else fewest - pairs

@@ -93,7 +93,7 @@ class Project:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr(pipeline, "train_seed", pipeline.train_seed)  # what a conftest.py replaces
+    monkeypatch.setattr(pipeline, "train_seed", pipeline.train_seed)  # a conftest.py replaces it
     return Project(pytester)
 
 

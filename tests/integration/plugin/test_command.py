@@ -151,7 +151,7 @@ def test_check_without_user_code_runs_nothing_of_the_project(tmp_path: Path) -> 
 def test_check_knows_what_a_conftest_registers(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splits, "_entries", splits.entries())  # what it registers goes again
+    monkeypatch.setattr(splits, "_entries", splits.entries())  # restores the entries afterwards
     folder = pytester.mkdir("scenarios")
     pytester.makeini("[pytest]")
     (folder / "a.yaml").write_text(TINY.replace("count: 4", "count: 4, split: checked"))

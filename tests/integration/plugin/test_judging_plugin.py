@@ -536,7 +536,7 @@ def test_an_invalid_baseline_is_not_written(
     for mode, said in (
         (
             "check",
-            "*made.json: cannot be read: it is a folder; remove it, and --fed-baseline=update*",
+            "*made.json: cannot be read: it is a folder; remove it, and --fed-baseline=update *",
         ),
         ("update", "*made.json: cannot be written: Is a directory"),
     ):

@@ -341,7 +341,7 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, resume: bool) -> None:
     with pytest.warns(NotUsed) if resume else contextlib.nullcontext():
         result = run(plain(), options)
     assert [r.round for r in result.histories[0].rounds] == [1, 2]
-    kept = [key] if resume else []  # for a training of more rounds
+    kept = [key] if resume else []  # for a training with more rounds
     assert [folder.name for folder in (tmp_path / "checkpoints").glob("*/*/*")] == kept
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
@@ -375,7 +375,7 @@ def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
 
 
 class Trained(Observer):
-    """Notes how many rounds there were after each round that is really trained."""
+    """Notes the number of rounds after each round that is really trained."""
 
     def __init__(self) -> None:
         self.after: list[int] = []
@@ -388,9 +388,9 @@ class Trained(Observer):
 @pytest.mark.parametrize(
     "algorithm, first, then, begins_after",
     [
-        ("fedavgm", 4, 7, 4),  # 4 was evaluated as the last round, and is not any more
-        ("fedavgm", 7, 6, 0),  # nothing of at most 6 rounds was kept
-        ("fedavg_with_schedule", 4, 7, 0),  # each round depends on how many there will be
+        ("fedavgm", 4, 7, 4),  # 4 was evaluated as the last round, but is no longer the last
+        ("fedavgm", 7, 6, 0),  # no checkpoint of at most 6 rounds was kept
+        ("fedavg_with_schedule", 4, 7, 0),  # each round depends on the total number
     ],
 )
 @pytest.mark.usefixtures("worker")

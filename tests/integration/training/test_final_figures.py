@@ -166,7 +166,7 @@ def test_a_diverged_round_does_not_become_a_checkpoint(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_training_that_is_ended_early_is_the_beginning_of_the_whole_one() -> None:
+def test_a_training_that_ends_early_is_the_start_of_the_complete_one() -> None:
     scenario = Scenario.model_validate(
         {
             "name": "a",

@@ -1,4 +1,4 @@
-"""The final model: in the result, in files, and as the beginning of other trainings."""
+"""The final model in the result, in files, and as the start of other trainings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import tensorflow_federated as tff
 
 
 class Apply(tf.keras.layers.Layer):
-    """Cannot be saved whole, as a function is no part of a file."""
+    """A layer that Keras cannot save, as a file cannot hold a function."""
 
     def __init__(self, function):
         super().__init__()
@@ -104,7 +104,7 @@ def kept(model: Any) -> Result:
     ],
     ids=["ours", "half-frozen", "functional"],
 )
-def test_others_begin_with_what_was_saved(model: Any, suffixes: list[str]) -> None:
+def test_other_trainings_begin_with_the_saved_weights(model: Any, suffixes: list[str]) -> None:
     result = kept(model)
     files = result.save(Path("saved"))
     assert sorted(file.name for file in files) == [f"seed-{n}{s}" for n in (0, 3) for s in suffixes]
@@ -126,14 +126,14 @@ def test_keras_loads_the_whole_model() -> None:
         np.testing.assert_array_equal(weight, saved)
 
 
-def test_a_model_that_keras_cannot_save_has_its_weights() -> None:
+def test_a_model_that_keras_cannot_save_has_its_weights_saved() -> None:
     with pytest.warns(NotKept, match="the .keras file of the model cannot be written"):
         result = kept({"keras": "own_models:scaled"})
     assert [file.name for file in result.save(Path("saved"))] == ["seed-0.npz", "seed-3.npz"]
 
 
-def test_seeds_with_weights_of_their_own_are_other_trainings() -> None:
-    """Though the file's name in the scenario, and so its settings, are the same."""
+def test_seeds_with_different_weights_are_different_trainings() -> None:
+    """Even though the file's name in the scenario, and so its settings, are the same."""
     options = Options()
     model = {"kind": "linear", "initial_weights": "w-{seed}.npz"}
     for seed in (0, 3):
@@ -156,7 +156,7 @@ def test_without_a_model_nothing_is_saved(keeps: bool) -> None:
 
 
 @pytest.mark.usefixtures("tff_programs")
-def test_pytest_saves_the_models_also_of_what_is_in_the_cache(in_tmp_path: Path) -> None:
+def test_pytest_also_saves_the_models_of_cached_trainings(in_tmp_path: Path) -> None:
     local = TINY.replace("rounds: 2", "algorithm: local_only, rounds: 2").replace("tiny", "local")
     (in_tmp_path / "pytest.ini").touch()
     (in_tmp_path / "scenarios").mkdir()

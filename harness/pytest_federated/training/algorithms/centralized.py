@@ -45,9 +45,9 @@ class State(NamedTuple):
 def centralized(inputs: AlgorithmInputs) -> Algorithm:
     """One model on the pooled examples of the round's cohort: the upper bound of a federation.
 
-    A round goes through the examples that a round of FedAvg does: those of the cohort,
-    `local_epochs` times, shuffled together; of a straggler's only as far as it gets. The client
-    optimizer keeps its state from round to round. With one client and plain SGD it is FedAvg.
+    A round uses the same examples as a round of FedAvg: those of the cohort, `local_epochs` times,
+    shuffled together; of a straggler's examples, only those that it processes. The client optimizer
+    keeps its state from round to round. With one client and plain SGD it is FedAvg.
 
     Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
     """
@@ -59,6 +59,7 @@ class _Centralized(Algorithm):
     def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
         types, finalizers = types_of(inputs)
+        self._draws = types.has_keys
         self._initial, train_pool = alone(inputs, types)
 
         @tff.tensorflow.computation(train_pool.type_signature.result[2])
@@ -87,14 +88,16 @@ class _Centralized(Algorithm):
         # The examples of a client are shuffled already.
         order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
         x, y = x[order], y[order]
+        key = cohort.keys[:1]
         if cohort.stragglers:  # fewer examples from epoch to epoch
             passes = np.concatenate(cohort.passes(work.batch_size))[order]
             epochs = [passes > done for done in range(passes.max())]
             once = work._replace(epochs=1)
-            pools = arguments([Examples(x[left], y[left]) for left in epochs], once)
+            left = [Examples(x[is_left], y[is_left]) for is_left in epochs]
+            pools = arguments(left, once, keys=np.repeat(key, len(left)) if self._draws else None)
             pool = functools.reduce(lambda first, then: first.concatenate(then), pools)
         else:
-            (pool,) = arguments([Examples(x, y)], work)
+            (pool,) = arguments([Examples(x, y)], work, keys=key if self._draws else None)
         weights, optimizer, metrics = self.computation(state.weights, state.optimizer, pool)
         return State(weights, optimizer), metrics
 

@@ -45,16 +45,15 @@ class State(NamedTuple):
 def scaffold(
     inputs: AlgorithmInputs, *, weighting: Literal["uniform", "examples"] = "uniform"
 ) -> Algorithm:
-    """SCAFFOLD: control variates correct the drift of clients whose data differ.
+    """SCAFFOLD: control variates correct the drift between clients with different data.
 
     A local step goes along g - c_i + c, where c_i is the client's control variate and c the mean
-    over all clients. After its steps, K of them at rate eta, a client sets c_i to
-    c_i - c + (x - y) / (K eta), the paper's option II, x and y being the weights before and after.
-    The paper averages uniformly. Needs plain SGD as client optimizer, and a sampling that draws no
-    client twice in a round: of its two changes of c_i only one would be kept, while c moved by
-    both. The control variates of all
-    clients are kept in memory, as large as a model each. Composed of TFF's distributor,
-    aggregator and finalizer, with a client work of our own.
+    over all clients. After its steps, K of them at rate eta, a client sets c_i to c_i - c + (x - y)
+    / (K eta), the paper's option II, x and y being the weights before and after. The paper averages
+    uniformly. Needs plain SGD as client optimizer, and a sampling that draws no client twice in a
+    round: only one of its two changes of c_i would be kept, while both change c. The control
+    variates of all clients are kept in memory, each as large as a model. Composed of TFF's
+    distributor, aggregator and finalizer, with our own client work.
 
     Source: Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning,
     ICML 2020, algorithm 1, arXiv:1910.06378.
@@ -69,6 +68,7 @@ class _Scaffold(Algorithm):
         tff: Any = import_tff()
         templates = tff.learning.templates
         types, finalizers = types_of(inputs)
+        self._draws = types.has_keys
         rate_key = tff.learning.optimizers.LEARNING_RATE_KEY
         keys = list(inputs.client_optimizer.initialize(tf.TensorSpec((), tf.float32)))
         if keys != [rate_key]:
@@ -177,8 +177,9 @@ class _Scaffold(Algorithm):
         self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[State, Mapping[str, Any]]:
         own = [[c[client] for c in state.controls] for client in cohort.clients]
+        keys = cohort.keys if self._draws else None
         server, measured, new = self.computation(
-            state.server, own, arguments(cohort.examples, work, cohort.steps)
+            state.server, own, arguments(cohort.examples, work, cohort.steps, keys=keys)
         )
         controls = [c.copy() for c in state.controls]
         for client, changed in zip(cohort.clients, new):

@@ -38,10 +38,10 @@ def huggingface(
 
     `features` names the column to learn from: images, which become (height, width, channels) in [0,
     1] as with `image_folder`, or numbers and lists of numbers, as for `npz`. `label` names the
-    column of labels (a `ClassLabel`, whole numbers, or text; with `task` a column of
-    lists, as for `npz`), `client` that of the natural clients. Where several splits were saved
-    together, `train` is the one to train on and `test` the one to test on. Needs pyarrow:
-    `pip install 'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
+    column of labels (a `ClassLabel`, whole numbers, or text; with `task` a column of lists, as for
+    `npz`), `client` that of the natural clients. If several splits were saved together, `train`
+    names the one to train on and `test` the one to test on. Needs pyarrow: `pip install
+    'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
 
     Source: https://huggingface.co/docs/datasets (`Dataset.save_to_disk`).
 
