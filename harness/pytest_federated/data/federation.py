@@ -39,7 +39,7 @@ class FederatedData:
         clients: for each client the int positions in `train` of the examples it trains on.
         names: the clients' names, in the same order.
         test: the common, held-out test set.
-        num_classes: number of distinct labels.
+        num_classes: number of distinct labels; 1 for numbers.
         validation: the common, held-out validation set; None where there is none.
         client_validation: for each client the int positions in `train` of the examples that it
             holds out for validation; empty without `holdout: per_client`.
@@ -138,8 +138,9 @@ class FederatedData:
         )
         if of == "features":
             return shifted
-        if self.task == "tags" and shifted is not values:
-            raise DataError("shifts of labels are for examples with labels; these have tags")
+        if self.task in ("tags", "regression") and shifted is not values:
+            have = "tags" if self.task == "tags" else "numbers (task: regression)"
+            raise DataError(f"shifts of labels are for examples with labels; these have {have}")
         return np.where(values < 0, values, shifted)  # padding stays padding
 
 

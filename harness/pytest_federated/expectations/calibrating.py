@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
-from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.expectations.baselines import always_measured
+from pytest_federated.metrics.metric import spec_of
 from pytest_federated.metrics.scales import Scale
 from pytest_federated.metrics.statistics import summarize, t_quantile
 
@@ -59,16 +61,14 @@ def propose(
     return Proposal(name, {key: proposed[key] for key in keys}, summary.mean, deviation)
 
 
-def default_bounds() -> dict[str, list[str]]:
+def default_bounds(task: Optional[TaskKind] = None) -> dict[str, list[str]]:
     """The bounds of a scenario that expects nothing yet: of each metric that every baseline has and
     that has a column in reports.
+
+    `task` is what it predicts; None stands for labels.
     """
-    specs = {name: spec_of(name) for name in metrics.names()}
-    return {
-        name: [spec.default_bound]
-        for name, spec in specs.items()
-        if spec.is_in_every_baseline and spec.column is not None
-    }
+    specs = {name: spec_of(name) for name in always_measured(task)}
+    return {name: [spec.default_bound] for name, spec in specs.items() if spec.column is not None}
 
 
 def loosest(proposals: Sequence[Proposal]) -> Proposal:

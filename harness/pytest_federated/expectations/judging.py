@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
 from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.expectations.bounds import Bounds, bounds_in, verdict_on
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.metrics.metric import Reference, metrics, spec_of
@@ -22,6 +23,23 @@ def references(expect: Mapping[str, Section]) -> dict[str, Reference]:
     """What expectations compare with, by the name of the expectation."""
     refer = {name: spec_of(name).reference for name in expect}
     return {name: of(expect[name]) for name, of in refer.items() if of}
+
+
+def unfit(expect: Mapping[str, Section], task: TaskKind) -> Optional[tuple[str, str]]:
+    """Of expectations, the first that is not for data of a task, and why; None where all are."""
+    for name in expect:
+        if not (spec := spec_of(name)).is_for(task):
+            able = [
+                other for other in metrics.names() if spec_of(other).tasks and other not in expect
+            ]
+            able = [other for other in able if spec_of(other).is_for(task)]
+            needed = "labels" if task == "regression" else f"the task {' or '.join(spec.tasks)}"
+            has = "numbers" if task == "regression" else "labels"
+            return name, (
+                f"is for {needed}; the data has {has} (task: {task}); such data has "
+                f"{', '.join(['loss', *able])}"
+            )
+    return None
 
 
 def has_wall_time(expect: Mapping[str, Section]) -> bool:
