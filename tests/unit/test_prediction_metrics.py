@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.expectations.judging import unfit
+from pytest_federated.metrics.coverage import coverage
 from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.metrics.prediction import prediction_metric, scores_of
+from pytest_federated.running.fingerprint import training_key
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.evaluation.central import Evaluation, mean, scored_by
 from pytest_federated.training.history import Round, TrainingHistory
@@ -26,6 +28,11 @@ def score(name: str, labels: Any, predictions: Any) -> float:
     return function(np.asarray(labels), np.asarray(predictions, np.float32))
 
 
+OF_SCIKIT_LEARN: dict[str, Any] = {
+    "precision": sklearn.precision_score,
+    "recall": sklearn.recall_score,
+    "f1": sklearn.f1_score,
+}
 EXAMPLES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=1, max_size=12)
 
 
@@ -34,11 +41,7 @@ def test_metrics_of_two_labels_are_those_of_scikit_learn(examples: list[tuple[in
     labels, eighths = np.array(examples).T
     predictions = eighths / 8
     taken = predictions > 0.5
-    for name, theirs in (
-        ("precision", sklearn.precision_score),
-        ("recall", sklearn.recall_score),
-        ("f1", sklearn.f1_score),
-    ):
+    for name, theirs in OF_SCIKIT_LEARN.items():
         ours = score(name, labels, predictions)
         if math.isnan(ours):
             assert not labels.any()  # nobody has label 1
@@ -57,20 +60,16 @@ def test_metrics_of_more_labels_are_the_mean_over_those_that_occur(seed: int) ->
     labels = np.concatenate([[0, 2, 3], rng.choice([0, 2, 3], 9)])  # none has label 1
     predictions = rng.dirichlet(np.ones(4), 12)
     options: Any = {"labels": [0, 2, 3], "average": "macro", "zero_division": 0}
-    for name, theirs in (
-        ("precision", sklearn.precision_score),
-        ("recall", sklearn.recall_score),
-        ("f1", sklearn.f1_score),
-    ):
+    for name, theirs in OF_SCIKIT_LEARN.items():
         expected = theirs(labels, predictions.argmax(axis=1), **options)
         assert score(name, labels, predictions) == pytest.approx(expected)
-    areas = [sklearn.roc_auc_score(labels == n, predictions[:, n]) for n in (0, 2, 3)]
-    assert score("auc", labels, predictions) == pytest.approx(np.mean(areas))
+    areas = [float(sklearn.roc_auc_score(labels == n, predictions[:, n])) for n in (0, 2, 3)]
+    assert score("auc", labels, predictions) == pytest.approx(sum(areas) / 3)
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2, max_size=12))
 def test_errors_of_numbers_are_those_of_scikit_learn(examples: list[tuple[int, int]]) -> None:
-    labels, predictions = np.array(examples, np.float32).T
+    labels, predictions = np.array(examples, np.float64).T
     assert score("mse", labels, predictions) == pytest.approx(
         sklearn.mean_squared_error(labels, predictions)
     )
@@ -117,6 +116,22 @@ def test_what_a_history_has_of_predictions_is_written_only_if_it_is_there() -> N
     assert "scores" not in Round(
         round=1, clients=1, held_examples=1, examples=1, train_loss=1.0, train_accuracy=0.5
     ).model_dump()  # fmt: skip
+
+
+def test_a_metric_over_some_clients_says_of_how_many() -> None:
+    done = history(mae=0.25)
+    assert coverage(spec_of("mae"), [done], {"over": "worst_client"}) == "2 of 3 clients"
+    assert not coverage(spec_of("mae"), [done], {})
+
+
+def test_a_training_depends_on_the_metrics_of_predictions_that_are_expected() -> None:
+    def key(dataset: str, **expect: Any) -> str:
+        settings = {**SCENARIO, "data": {"dataset": dataset}, "expect": expect}
+        return training_key(Scenario.model_validate(settings), 0)
+
+    bound = {"at_least": 0.1}
+    assert key("digits") == key("digits", loss=bound) != key("digits", f1=bound)
+    assert key("diabetes") == key("diabetes", mae=bound)  # which every regression measures
 
 
 def test_a_mean_of_evaluations_has_the_scores_that_all_have() -> None:
@@ -171,7 +186,7 @@ def test_what_is_of_labels_cannot_be_expected_of_numbers(name: str) -> None:
 def test_what_is_of_numbers_cannot_be_expected_of_labels() -> None:
     reason = unfit({"mse": Scenario}, "label")  # type: ignore[dict-item]
     assert reason is not None and reason[1].startswith(
-        "is for the task regression; the data has labels (task: label); such data has loss, "
+        "is for the task regression; the data has labels (task: label); such data has accuracy, "
     )
 
 
@@ -186,13 +201,17 @@ def test_a_function_of_predictions_that_fails_is_named() -> None:
 
     with pytest.raises(FederatedError, match=r"the metric 'mine' raised KeyError: 'hue'"):
         scored_by({"mine": fails}, np.zeros(2), np.zeros(2))
-    for value in (None, "0.5", [0.5], np.zeros(2), True, 1j):
-        with pytest.raises(FederatedError, match="the metric 'mine' gave .*; it must give a numb"):
-            scored_by({"mine": lambda y, p, v=value: v}, np.zeros(2), np.zeros(2))
-    assert scored_by({"mine": lambda y, p: np.float32(0.5)}, np.zeros(2), np.zeros(2)) == {
-        "mine": 0.5
-    }
-    assert scored_by({"mine": lambda y, p: math.nan}, np.zeros(2), np.zeros(2)) == {}
+    wrong: list[Any] = [None, "0.5", [0.5], np.zeros(2), True, 1j]
+    for value in wrong:
+        with pytest.raises(FederatedError, match=r"'mine' gave .*; it must give a number"):
+            given_by(value)
+    for value in (0.5, np.float32(0.5), np.array(0.5)):
+        assert given_by(value) == {"mine": 0.5}
+    assert given_by(math.nan) == {}
+
+
+def given_by(value: Any) -> dict[str, float]:
+    return scored_by({"mine": lambda labels, predictions: value}, np.zeros(2), np.zeros(2))
 
 
 def test_a_function_of_predictions_has_no_keys_of_its_own() -> None:

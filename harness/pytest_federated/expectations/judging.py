@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Optional
 
 from pytest_federated.core.schema import Section
-from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.data.datasets.dataset import LABELED, TaskKind
 from pytest_federated.expectations.bounds import Bounds, bounds_in, verdict_on
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.metrics.metric import Reference, metrics, spec_of
@@ -28,17 +28,17 @@ def references(expect: Mapping[str, Section]) -> dict[str, Reference]:
 def unfit(expect: Mapping[str, Section], task: TaskKind) -> Optional[tuple[str, str]]:
     """Of expectations, the first that is not for data of a task, and why; None where all are."""
     for name in expect:
-        if not (spec := spec_of(name)).is_for(task):
-            able = [
-                other for other in metrics.names() if spec_of(other).tasks and other not in expect
-            ]
-            able = [other for other in able if spec_of(other).is_for(task)]
-            needed = "labels" if task == "regression" else f"the task {' or '.join(spec.tasks)}"
-            has = "numbers" if task == "regression" else "labels"
-            return name, (
-                f"is for {needed}; the data has {has} (task: {task}); such data has "
-                f"{', '.join(['loss', *able])}"
-            )
+        if (spec := spec_of(name)).is_for(task):
+            continue
+        specs = {other: spec_of(other) for other in metrics.names()}
+        able = [
+            n for n, s in specs.items() if s.is_for(task) and (s.tasks or s.is_in_every_baseline)
+        ]
+        needed = "labels" if {*LABELED} <= {*spec.tasks} else f"the task {' or '.join(spec.tasks)}"
+        has = "labels" if task in LABELED else "numbers"
+        return name, (
+            f"is for {needed}; the data has {has} (task: {task}); such data has {', '.join(able)}"
+        )
     return None
 
 

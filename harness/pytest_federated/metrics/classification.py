@@ -15,6 +15,7 @@ import numpy as np
 
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.prediction import Array, prediction_metric
+from pytest_federated.metrics.resolution import PREDICTED_EXAMPLE
 
 _TASKS: tuple[TaskKind, ...] = ("label", "binary")
 _ALWAYS: tuple[TaskKind, ...] = ("binary",)
@@ -25,6 +26,7 @@ _ALWAYS: tuple[TaskKind, ...] = ("binary",)
     title="precision",
     scale="share",
     direction="higher",
+    resolution=PREDICTED_EXAMPLE,
     tasks=_TASKS,
     scored_for=_ALWAYS,
     column=16,
@@ -46,6 +48,7 @@ def precision(labels: Array, predictions: Array) -> float:
     title="recall",
     scale="share",
     direction="higher",
+    resolution=PREDICTED_EXAMPLE,
     tasks=_TASKS,
     scored_for=_ALWAYS,
     column=17,
@@ -62,6 +65,7 @@ def recall(labels: Array, predictions: Array) -> float:
     title="F1",
     scale="share",
     direction="higher",
+    resolution=PREDICTED_EXAMPLE,
     tasks=_TASKS,
     scored_for=_ALWAYS,
     column=14,
@@ -79,6 +83,7 @@ def f1(labels: Array, predictions: Array) -> float:
     title="AUC",
     scale="share",
     direction="higher",
+    resolution=PREDICTED_EXAMPLE,
     tasks=_TASKS,
     scored_for=_ALWAYS,
     column=15,
@@ -90,7 +95,7 @@ def auc(labels: Array, predictions: Array) -> float:
     """
     from scipy import stats  # pyright: ignore[reportMissingTypeStubs]
 
-    rank: Any = stats.rankdata
+    rank: Any = stats.rankdata  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     areas: list[float] = []
     for is_label, probability in _by_label(labels, predictions):
         ranks: Array = rank(probability)

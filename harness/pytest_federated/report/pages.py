@@ -224,7 +224,7 @@ def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
     several = len(result.histories) > 1
-    has_accuracy = any("accuracy" in column for column in columns)
+    has_accuracy = all(history.has_labels for history in result.histories)
     of_accuracy = ", accuracy ± half of its 95 % interval" if several and has_accuracy else ""
     about = f"Mean over seeds{of_accuracy}"
     summary = f"<details>\n<summary>All rounds. {about}.</summary>"

@@ -73,8 +73,9 @@ def csv(
     quantities: each becomes one column for each value, 0 or 1. With `standardize` the columns of
     numbers are scaled to mean 0 and standard deviation 1 over this file. Missing values (nothing,
     NA, None, null, nan) are refused, as are lines that do not have one value for each name of the
-    header. With `task: tags`, `label` lists columns of 0 and 1, one for each tag; with `task:
-    tokens`, one for each position, as for `npz`. `separator` is the character between columns, such
+    header. With `task: binary`, `label` has two values; with `task: regression`, numbers. With
+    `task: tags`, it lists columns of 0 and 1, one for each tag; with `task: tokens`, one for each
+    position, as for `npz`. `separator` is the character between columns, such
     as ";". `test` is another table with the same columns, the test set.
 
     Raises:
