@@ -86,6 +86,7 @@ def test_a_report_of_labels_and_numbers_has_the_metrics_of_both() -> None:
     labels, numbers = example_result("labels"), of_numbers()
     page = report([labels, numbers])
     assert "Accuracy is that of the test set" in page and "R² 0.55" in page
+    assert "accuracy ± 95 %" in page and "result ± 95 %" not in page
     assert headline([labels, numbers]).name == headline([labels]).name == "accuracy"
     assert headline([numbers]).name == "r2"
 

@@ -22,9 +22,8 @@ _BEFORE = ("scenario", "clients", "split", "heterogeneity", "algorithm", "rounds
 
 def summary_columns(results: Sequence[Result]) -> list[str]:
     """The columns of `summary_row`; a cell names its own metric where that is not accuracy."""
-    accuracy = headline_metric()
-    are_all = all(headline_metric([result]).name == accuracy.name for result in results)
-    what = accuracy.title if are_all else "result"
+    metric = headline_metric(results)
+    what = metric.title if metric.name == headline_metric().name else "result"
     return [*_BEFORE, f"{what} ± 95 %", "rounds to target", "verdict"]
 
 
