@@ -1,8 +1,8 @@
-"""Are there known vulnerabilities in what is installed with pytest-federated?
+"""Looks for known vulnerabilities in the packages that are installed with pytest-federated.
 
-Asks the database OSV, by pip-audit, for the packages of uv.lock with all extras and without those
-of development. Fails for each finding that `.ci/accepted-vulnerabilities` does not list. Where the
-database cannot be reached it says so, and does not fail: nothing is known then, good or bad.
+Asks the database OSV, through pip-audit, about the packages in uv.lock, with all extras and without
+development dependencies. Fails for findings that `.ci/accepted-vulnerabilities` does not list. If
+the database cannot be reached, it says so and does not fail.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _EXPORT = ["uv", "export", "-q", "--locked", "--no-emit-project", "--no-hashes"]
 
 
 def main() -> int:
-    """Returns 1 for vulnerabilities that are not accepted, and where an audit fails."""
+    """Returns 1 for vulnerabilities that are not accepted, and if the audit fails."""
     accepted = read_accepted(ACCEPTED.read_text(encoding="utf-8"))
     if reason := unreachable(DATABASE):
         print(f"audit: NOT DONE, as {DATABASE} cannot be reached: {reason}")
@@ -63,7 +63,7 @@ def unreachable(url: str) -> Optional[str]:
 
 
 def read_accepted(text: str) -> dict[str, str]:
-    """Returns reasons by id, of lines such as ``PYSEC-2023-1  why``.
+    """Returns reasons by ID, from lines such as ``PYSEC-2023-1  why``.
 
     Raises:
         SystemExit: a line has no reason.
@@ -80,11 +80,11 @@ def read_accepted(text: str) -> dict[str, str]:
 
 
 def judge(dependencies: Sequence[Mapping[str, Any]], accepted: Mapping[str, str]) -> list[str]:
-    """Returns a line for each finding that is not accepted, and for each that is no longer there.
+    """Returns a line for each finding that is not accepted, and each that is no longer found.
 
     Args:
-        dependencies: of pip-audit's report.
-        accepted: reasons by id.
+        dependencies: those in pip-audit's report.
+        accepted: reasons by ID.
 
     """
     problems, found = [], set[str]()

@@ -1,9 +1,9 @@
-"""A process in which sides run: ``child.py FOLDER``, told by lines of JSON what to do.
+"""A process in which sides run: ``child.py FOLDER``, controlled by lines of JSON.
 
-``{"side": NAME, "rounds": N}`` on stdin runs N more rounds of a side, which is started with its
-first one; the answer on stdout is ``{"seconds": [...], "accuracy": A}``, with the accuracy on the
-test set after a side's very first round. The weights after the first rounds, `Work.compared` of
-them, are written to the folder. It ends with the end of stdin.
+``{"side": NAME, "rounds": N}`` on stdin runs N more rounds of a side, and starts it if needed. The
+answer on stdout is ``{"seconds": [...], "accuracy": A}``, with the accuracy on the test set after
+the side's very first round. The weights after the first `Work.compared` rounds are written to the
+folder. The process ends when stdin does.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from workloads import Federation, Weights, read
 
 
 def weights_file(folder: Path, name: str, number: int) -> Path:
-    """Where a side's weights after a round are kept."""
+    """Returns the file with a side's weights after a round."""
     return folder / f"{name.replace(' ', '-')}-{number}.npz"
 
 
 class Player:
-    """The sides of this process, each as far as it was played."""
+    """The sides of this process, each in its current round."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class Player:
         self._rounds: dict[str, int] = {}
 
     def play(self, name: str, count: int) -> dict[str, Any]:
-        """Runs rounds of a side, and times each."""
+        """Runs and times rounds of a side."""
         seconds, reached = [], None
         for _ in range(count):
             began = time.perf_counter()
@@ -54,7 +54,7 @@ class Player:
 
 
 def accuracy(federation: Federation, weights: Weights) -> float:
-    """On the test set; the same few lines for all sides."""
+    """Returns the accuracy on the test set, computed in the same way for all sides."""
     if federation.work.is_cnn:
         from sides.plain_tf import accuracy
     else:
@@ -67,18 +67,18 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print is not an answer
     player = Player(Path(sys.argv[1]))
     for line in sys.stdin:
-        asked = json.loads(line)
+        request = json.loads(line)
         try:
-            answer = player.play(asked["side"], asked["rounds"])
-        except Exception as bad:
+            answer = player.play(request["side"], request["rounds"])
+        except Exception as error:
             traceback.print_exc()
-            answer = {"error": f"{type(bad).__name__}: {str(bad).partition(chr(10))[0]}"}
+            answer = {"error": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
         print(json.dumps(answer), file=answers, flush=True)
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()
     if "pytest_federated.tff.context" in sys.modules:
         sys.modules["pytest_federated.tff.context"].shutdown()
-    os._exit(0)  # sides wait in threads of their own
+    os._exit(0)  # sides wait in their own threads
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured of a side."""
+"""The figures that are measured for a side."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Optional
 
 from workloads import Work
 
-# Rounding, as a share of what training changed: 1e-6 for the MLP. The CNN turns a last bit into
-# 1e-3, where it decides which of two pixels max pooling takes; a mistake is above 0.05.
+# Rounding, as a share of the change by training: 1e-6 for the MLP. In the CNN a last bit becomes
+# 1e-3 if it decides which of two pixels max pooling takes; a mistake is above 0.05.
 TOLERANCE = 0.01
 
 
 @dataclass
 class Figures:
-    """What was measured of one side on one workload; seconds, MiB.
+    """The figures of one side on one workload, in seconds and MiB.
 
     Attributes:
-        first_result: from the start of its process to its first round's accuracy.
-        rounds: of each further round.
-        memory: peak of its processes.
+        first_result: seconds from the start of its process to its first round's accuracy.
+        rounds: seconds of each further round.
+        memory: peak memory of its processes.
         accuracy: after the first round.
-        differs: largest difference of a weight to the first side's after the same rounds, as a
-            share of the largest change of a weight since the beginning.
-        compared: how many rounds that was.
+        differs: largest difference of a weight from the first side's after the same rounds, as
+            a share of the largest change of a weight since the beginning.
+        compared: the number of those rounds.
         missing: why there are no figures, or "".
 
     """
@@ -42,23 +42,23 @@ class Figures:
 
     @property
     def seconds(self) -> float:
-        """Of a round, the first one left out; the median."""
+        """The median time of a round, without the first one."""
         return statistics.median(self.rounds)
 
     @property
     def is_wrong(self) -> bool:
-        """Whether its weights are not those of the first side."""
+        """Whether its weights differ from those of the first side."""
         return self.differs is not None and not self.differs <= TOLERANCE
 
 
 @dataclass(frozen=True)
 class Overhead:
-    """pytest-federated against the same computation without it; seconds of rounds run in turn.
+    """pytest-federated against the same computation without it; seconds of alternating rounds.
 
     Attributes:
         own: rounds of pytest-federated.
-        bare: rounds of a bare loop that makes the datasets of each round, as pytest-federated does.
-        ready: rounds of a bare loop over datasets that were made before.
+        bare: rounds of a bare loop that creates each round's datasets, as pytest-federated does.
+        ready: rounds of a bare loop over datasets that were created before.
 
     """
 
@@ -69,5 +69,5 @@ class Overhead:
     ready: list[float]
 
     def percent(self, other: Sequence[float]) -> float:
-        """By how much our round takes longer than that of another list; the median."""
+        """Returns the median of how much longer our rounds take than those of another list."""
         return 100 * (statistics.median(a / b for a, b in zip(self.own, other)) - 1)

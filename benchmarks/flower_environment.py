@@ -1,4 +1,4 @@
-"""An environment for Flower, whose requirements are not those of TensorFlow Federated."""
+"""An environment for Flower, whose requirements conflict with TensorFlow Federated's."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import platformdirs
 
 VERSION = "1.41.0"
 REQUIRED = [f"flwr[simulation]=={VERSION}", "numpy==1.26.4"]
-TENSORFLOW = "tensorflow-cpu==2.20.0"  # TensorFlow 2.14 asks for another protobuf than Flower
+TENSORFLOW = "tensorflow-cpu==2.20.0"  # TensorFlow 2.14 needs another protobuf than Flower
 
 
 class Unavailable(Exception):
-    """The environment cannot be made; the message is one line."""
+    """The environment cannot be created; the message is one line."""
 
 
 def python(with_tensorflow: bool = False) -> Path:
-    """The environment's interpreter; made with uv in the user's cache folder at the first call.
+    """Returns the environment's interpreter; the first call creates it in the user's cache folder.
 
-    There are two, as Flower imports TensorFlow wherever it finds it.
+    There are two environments, as Flower imports TensorFlow if it is installed.
 
     Raises:
         Unavailable: there is no uv, or no package registry.

@@ -1,10 +1,10 @@
 """The shipped suite against its baselines, on a processor with fewer instructions.
 
 ``uv run python benchmarks/instructions.py`` checks all scenarios while oneDNN, XLA and the
-mathematical library do without AVX2, AVX-512 and FMA, so that every training rounds otherwise than
-those of the baselines. Nothing else differs, so no scenario may be called worse; where one is, this
-returns 1. Other arguments are those of pytest, such as ``-n 2`` or ``scenarios/digits``. Nothing is
-taken from a cache. Its table is in docs/judging.md.
+mathematical library do without AVX2, AVX-512 and FMA, so that every training rounds differently
+from the baselines. Nothing else differs, so no scenario may be called worse; if one is, this
+returns 1. Other arguments go to pytest, such as ``-n 2`` or ``scenarios/digits``. Nothing is taken
+from a cache. Its table is in docs/judging.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 
 from judging import OTHER_INSTRUCTIONS
 from pytest_federated.expectations.baselines import Baseline, figures_of, read_baseline
+from pytest_federated.metrics.metric import spec_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, read_results
 from tabulate import tabulate
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def checked(arguments: list[str], folder: Path) -> Counter[str]:
-    """Runs the suite on other instructions; returns how many baselines came out as what."""
+    """Runs the suite on other instructions; returns the number of baselines by outcome."""
     junit = folder / "junit.xml"
     pytest = [sys.executable, "-m", "pytest", *arguments]
     options = ["--fed-baseline=check", f"--fed-report={folder / 'report'}", f"--junitxml={junit}"]
@@ -54,10 +55,12 @@ def pairs(folder: Path) -> Iterator[tuple[Result, Baseline]]:
 
 
 def moved(result: Result, baseline: Baseline, name: str) -> float:
-    """Returns the largest move of one seed's figure."""
+    """Returns the largest move of one seed's figure; of a loss, as a share of what it was."""
     before = dict(zip(baseline.seeds, baseline.figures[name]))
     now = dict(zip(result.seeds, figures_of(result)[name]))
-    return max(abs(now[seed] - before[seed]) for seed in now if seed in before)
+    common = [seed for seed in now if seed in before]
+    unit = {s: 1.0 if spec_of(name).values.is_bounded else before[s] for s in common}
+    return max(abs(now[seed] - before[seed]) / unit[seed] for seed in common)
 
 
 def main() -> int:
@@ -70,11 +73,11 @@ def main() -> int:
     rows = []
     for figure in ("accuracy", "accuracy_area", "loss"):
         moves = [moved(result, baseline, figure) for result, baseline in compared]
-        rows.append([figure, sum(move > 0 for move in moves), f"{max(moves, default=0.0):.4f}"])
+        rows.append([figure, sum(move > 0 for move in moves), f"{max(moves, default=0.0):.3f}"])
     heads = ["figure", "scenarios in which it moved", "largest move of one seed"]
     print(tabulate(rows, heads, tablefmt="github", disable_numparse=True))
     outcomes = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
-    print(f"\n{len(compared)} scenarios beside their baselines: {outcomes}")
+    print(f"\n{len(compared)} scenarios compared with their baselines: {outcomes}")
     has_moved = any(row[1] for row in rows)
     return int(not has_moved or kinds["worse"] > 0)
 

@@ -1,8 +1,8 @@
 """How often a comparison with a baseline is wrong: false alarms, and small changes that it misses.
 
-Run: ``uv run python benchmarks/judging.py``; its table is in docs/judging.md. One process trains
-all, packed, and one more on another instruction set. Runs are drawn from the trainings of one pool
-of seeds for each change, so they share trainings; in a run each seed is there once.
+Run: ``uv run python benchmarks/judging.py``; its table is in docs/judging.md. One process does all
+trainings, packed, and another one those on another instruction set. Runs are drawn from one pool of
+seeds for each change, so they share trainings; a run has each seed only once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 from tabulate import tabulate
 
-# Without the instructions that oneDNN, XLA and the mathematical library choose at run time.
+# Disables instructions that oneDNN, XLA and the mathematical library choose at run time.
 OTHER_INSTRUCTIONS = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "TF_ENABLE_ONEDNN_OPTS": "0",
@@ -46,7 +46,7 @@ OTHER_INSTRUCTIONS = {
 
 @pytest_federated.shift("tenth_flipped", of="labels")
 def tenth_flipped(y: np.ndarray, holder: Any, rng: np.random.Generator) -> np.ndarray:
-    """The labels of a tenth of the first client's examples are counted from the other end."""
+    """Flips the labels of a tenth of the first client's examples."""
     flipped = y.copy()
     if holder.client == 0:
         tenth = rng.permutation(len(y))[: max(1, len(y) // 10)]
@@ -56,7 +56,7 @@ def tenth_flipped(y: np.ndarray, holder: Any, rng: np.random.Generator) -> np.nd
 
 @pytest_federated.model("layer_off")
 def layer_off(shape: Any) -> Any:
-    """The MLP, whose hidden layer acts as if its weights were 1 % larger."""
+    """The MLP with a hidden layer that acts as if its weights were 1 % larger."""
     import tensorflow as tf
 
     layers = tf.keras.layers
@@ -73,14 +73,14 @@ def layer_off(shape: Any) -> Any:
 
 @dataclass(frozen=True)
 class Change:
-    """A change of the scenario, or of what is random in it.
+    """A change of the scenario, or of its randomness.
 
     Attributes:
-        name: in the table.
+        name: its name in the table.
         is_one: whether it should be caught.
-        settings: that differ, by dotted key.
+        settings: the settings that differ, by dotted key.
         redrawn: streams that are drawn again.
-        variables: of the environment of a process of its own.
+        variables: environment variables, for a separate process.
 
     """
 
@@ -97,11 +97,11 @@ def _rate(value: float) -> dict[str, Any]:
 
 CHANGES = (
     Change("none: the same code"),
-    Change("none: another instruction set", variables=OTHER_INSTRUCTIONS),
-    Change("none: another order of batches", redrawn=frozenset({Stream.BATCHES})),
+    Change("none: different instruction set", variables=OTHER_INSTRUCTIONS),
+    Change("none: different order of batches", redrawn=frozenset({Stream.BATCHES})),
     Change("learning rate x 0.8", True, _rate(0.08)),
     Change("learning rate x 0.9", True, _rate(0.09)),
-    Change("4 local epochs, not 5", True, {"training.local_epochs": 4}),
+    Change("4 local epochs instead of 5", True, {"training.local_epochs": 4}),
     Change(
         "a tenth of one client's labels flipped",
         True,
@@ -140,7 +140,7 @@ def scenario(seed: int, changes: Mapping[str, Any]) -> Scenario:
 
 @contextlib.contextmanager
 def redrawn(names: frozenset[Stream]) -> Iterator[None]:
-    """Has these streams come from another seed, wherever they are drawn."""
+    """Draws these streams from another seed everywhere."""
     original = streams.generator
 
     def other(seed: int, stream: Stream, *path: int) -> np.random.Generator:
@@ -187,7 +187,7 @@ def in_pairs(
     first: int,
     level: float,
 ) -> bool:
-    """Returns whether a run is worse than its baseline; a second look is at all of the seeds."""
+    """Returns whether a run is worse than its baseline; a second look uses all seeds."""
     whole = joined(now, seeds), baseline_of(joined(before, seeds))
     more = (lambda: whole) if first < len(seeds) else None
     run_of_first = joined(now, seeds[:first])
@@ -202,14 +202,14 @@ def as_strangers(
     others: Sequence[int],
     level: float,
 ) -> bool:
-    """Returns whether a run is worse than a baseline on other seeds, by the same rules."""
+    """Returns whether a run is worse than a baseline on other seeds, with the same rules."""
     baseline = baseline_of(joined(before, others))
     compared = look_twice(joined(now, seeds), baseline, None, level=level)
     return not all(one.passed for one in compared)
 
 
 def interval(hits: int, runs: int) -> str:
-    """Exact 95 % interval of a share (Clopper and Pearson, Biometrika 26, 1934)."""
+    """Returns the exact 95 % interval of a share (Clopper and Pearson, Biometrika 26, 1934)."""
     from scipy.special import betaincinv
 
     low = 0.0 if hits == 0 else betaincinv(hits, runs - hits + 1, 0.025)
@@ -230,7 +230,7 @@ def differences(
 def table(
     pools: Mapping[str, Mapping[int, TrainingHistory]], runs: int, scenarios: int
 ) -> tuple[str, dict[str, list[float]]]:
-    """Returns the rows of all changes, as one of so many scenarios of a session."""
+    """Returns the rows of all changes, for one of so many scenarios in a session."""
     base, level = pools[CHANGES[0].name], level_for(scenarios)
     rng, rows, shares = random.Random(0), [], {}
     counts = ((3, 3), (5, 5), (10, 10), (3, 10), (5, 10))
@@ -258,7 +258,7 @@ def table(
 
 
 def decided(pool: Mapping[int, TrainingHistory], runs: int, most: int) -> tuple[str, float]:
-    """Returns how `--fed-decide` does at thresholds around the true mean accuracy, as a table."""
+    """Returns a table of how `--fed-decide` does at thresholds around the true mean accuracy."""
     accuracies = np.array([Measure("accuracy").of(h) or 0.0 for h in pool.values()])
     rng, rows, largest = np.random.default_rng(0), [], 0.0
     for distance in (0.1, 0.3, 0.5, 1.0, 2.0):
@@ -298,14 +298,12 @@ def _decide(section: Any, values: np.ndarray, most: int) -> tuple[str, int]:
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Returns 1 where false alarms exceed what is stated, or too little is caught."""
+    """Returns 1 if there are more false alarms than stated, or too few changes are caught."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "--pool", type=int, default=200, help="seeds that are trained of each change"
-    )
-    parser.add_argument("--runs", type=int, default=200, help="that are drawn of each change")
+    parser.add_argument("--pool", type=int, default=200, help="seeds to train for each change")
+    parser.add_argument("--runs", type=int, default=200, help="runs to draw for each change")
     parser.add_argument("--train", help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=Path, help="write the tables to this file, too")
+    parser.add_argument("--out", type=Path, help="write the tables to this file as well")
     options = parser.parse_args(arguments)
     began = time.perf_counter()
     if options.train:

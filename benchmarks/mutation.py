@@ -1,12 +1,13 @@
-"""Mutation scores: how many small faults put into the code some test of its own notices.
+"""Mutation scores: how many small faults in the code its own tests notice.
 
     uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER...]
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
-them, which takes seconds; here one pytest collects the tests of a folder, and then becomes a copy
-of itself for each fault, in which the changed function gets its new code and the tests that call it
-run until one fails. What is outside functions (constants, traits of entries) is changed before
-pytest_federated is imported, in a copy of a process that has imported no more than libraries.
+them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
+In the copy, the changed function gets its new code, and the tests that call it run until one fails,
+the quickest first. Code outside functions (constants, traits of entries), or in functions that
+imports call, is changed before pytest_federated is imported, in a copy of a process that has only
+imported libraries.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import resource
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any, ClassVar, NamedTuple, Optional
 
-import numpy  # noqa: F401  # imported before the forks, as the next ones
+import numpy  # noqa: F401  # imported before the forks, like the next ones
 import pydantic  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
@@ -40,7 +43,7 @@ from cosmic_ray.plugins import get_operator
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "harness/pytest_federated"
 
-# What is changed.
+# The files that are changed.
 FOLDERS: dict[str, list[str]] = {
     "metrics": ["metrics/*.py"],
     "results": ["results/*.py"],
@@ -48,19 +51,21 @@ FOLDERS: dict[str, list[str]] = {
     "expectations": ["expectations/*.py"],
 }
 
-# The quick tests of what is measured, judged and kept; those run that call what is changed.
+# The quick tests of measuring, judging and recording; only those that call the changed code run.
 _UNIT = [
     *("unit/test_values_of_metrics.py", "unit/test_records.py", "unit/test_false_passes.py"),
     *("unit/test_metrics.py", "unit/test_figures_of_clients.py", "property/test_statistics.py"),
     *("unit/test_expectations.py", "unit/test_judging.py", "unit/test_baselines.py"),
-    *("unit/test_calibrate.py", "unit/test_early_stop.py", "unit/test_compare.py"),
+    *("unit/test_looks.py", "unit/test_calibrate.py", "unit/test_early_stop.py"),
+    *("unit/test_compare.py", "unit/test_results_and_report.py", "unit/test_prune.py"),
+    *("unit/test_scenario_errors.py", "unit/test_json_schema.py", "unit/test_specs.py"),
 ]
 _PLUGIN = [
     f"integration/plugin/test_{n}.py" for n in ("outcomes_of_made_trainings", "judging_plugin")
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
 
-# Of Cosmic Ray's many replacements of one operator those that the others follow from.
+# Of Cosmic Ray's many replacements of an operator, those that imply the others.
 _COMPARISONS = (
     *("Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt"),
     *("Gt_GtE", "Gt_LtE", "GtE_Gt", "GtE_Lt", "Is_IsNot", "IsNot_Is"),
@@ -77,8 +82,11 @@ _OTHERS = (
 )
 
 
+_MOST_MEMORY = 4 * 2**30  # bytes of addresses; the tests need less than half of it
+
+
 class ReplaceFunction(Operator):
-    """Calls another function: min for max, any for all; and abs(x) becomes x."""
+    """Calls another function, such as min for max or any for all; abs(x) becomes x."""
 
     NAMES: ClassVar = {"min": "max", "max": "min", "any": "all", "all": "any", "abs": ""}
 
@@ -110,7 +118,7 @@ OPERATORS: dict[str, Operator] = {
 
 
 class Mutant(NamedTuple):
-    """A changed text of a file; the function that is another one then, or none."""
+    """A changed text of a file, and the function that it changes, or None."""
 
     file: Path
     line: int
@@ -118,9 +126,14 @@ class Mutant(NamedTuple):
     change: str
     function: Optional[str]
 
+    @property
+    def place(self) -> str:
+        """Returns the file and first line of its function."""
+        return f"{self.file}:{(self.function or '').rpartition(':')[2]}"
+
 
 def mutants(file: Path) -> list[Mutant]:
-    """All changed texts of a file that mean something else."""
+    """Returns all changed texts of a file that mean something else."""
     source = file.read_text(encoding="utf-8")
     plain = _meaning(source)
     originals = dict(functions(compile(source, str(file), "exec")))
@@ -151,7 +164,7 @@ def _count(source: str, operator: Operator) -> int:
 
 
 def is_another(text: str, plain: str) -> bool:
-    """Whether a changed text is valid and means something else."""
+    """Says whether a changed text is valid and means something else."""
     try:
         return _meaning(text) != plain
     except SyntaxError:
@@ -159,7 +172,7 @@ def is_another(text: str, plain: str) -> bool:
 
 
 def _meaning(source: str) -> str:
-    """The syntax tree without what is only read: annotations and docstrings."""
+    """Returns the syntax tree without annotations."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.arguments):  # a marker of one kind in place of another
@@ -173,7 +186,7 @@ def _meaning(source: str) -> str:
 
 
 def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeType]]:
-    """The code of all functions and methods by qualified name, without those inside of them."""
+    """Yields the code of all functions and methods by qualified name, without nested ones."""
     for constant in module.co_consts:
         if isinstance(constant, CodeType) and not constant.co_name.startswith("<"):
             name = f"{prefix}{constant.co_name}"
@@ -184,7 +197,7 @@ def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeTyp
 
 
 class Killer:
-    """A pytest plugin that, in place of running the tests, runs them for each mutant."""
+    """A pytest plugin that runs the tests for each mutant."""
 
     def __init__(self, changed: list[Mutant], limit: int) -> None:
         self.changed = changed
@@ -195,39 +208,50 @@ class Killer:
         self.held = held_functions({mutant.file for mutant in self.changed})
         gc.collect()
         gc.freeze()  # a collection in a copy would touch, and so copy, all of this
-        callers, works = self._callers(session)
+        callers, seconds, works = self._callers(session)
         assert works, "the tests fail without any change"
+        quickest_first = sorted(session.items, key=lambda item: seconds[item.nodeid])
         for number, mutant in enumerate(self.changed, 1):
-            names = callers.get(f"{mutant.file}:{(mutant.function or '').rpartition(':')[2]}", ())
-            items = [item for item in session.items if item.nodeid in names]
+            names = callers.get(mutant.place, ())
+            items = [item for item in quickest_first if item.nodeid in names]
             if not items or self._survives(session, mutant, items):
                 self.survivors.append(mutant)
                 print(f"{number}/{len(self.changed)} survives: {shown(mutant)}", flush=True)
         return True
 
-    def _callers(self, session: pytest.Session) -> tuple[dict[str, set[str]], bool]:
-        """The tests that call each function, found in a copy of this process."""
+    def _callers(
+        self, session: pytest.Session
+    ) -> tuple[dict[str, set[str]], dict[str, float], bool]:
+        """Returns the tests that call each function, how long each takes, and whether they pass.
+
+        All is recorded in a copy of this process.
+        """
         reading, writing = os.pipe()
         pid = os.fork()
         if not pid:
             called: dict[str, set[str]] = defaultdict(set)
+            seconds: dict[str, float] = {}
             files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
             builtins._called = lambda key: called[key].add(current[0])  # type: ignore
             for file in files:
-                replace(held, (c for _, c in functions(compile(_telling(file), str(file), "exec"))))
+                replace(
+                    held, (c for _, c in functions(compile(_reporting(file), str(file), "exec")))
+                )
             quiet(os.environ.get("MUTATION_DEBUG"))
             for item, following in zip(session.items, [*session.items[1:], None]):
-                current[0] = item.nodeid
+                current[0], start = item.nodeid, time.process_time()
                 run_item(item, following)
-            told = json.dumps([{k: sorted(v) for k, v in called.items()}, session.testsfailed == 0])
+                seconds[item.nodeid] = time.process_time() - start
+            works = session.testsfailed == 0
+            record = json.dumps([{k: sorted(v) for k, v in called.items()}, seconds, works])
             with os.fdopen(writing, "w") as out:
-                out.write(told)
+                out.write(record)
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as lines:
-            called_by, works = json.loads(lines.read())
+            called_by, seconds, works = json.loads(lines.read())
         os.waitpid(pid, 0)
-        return {k: set(v) for k, v in called_by.items()}, works
+        return {k: set(v) for k, v in called_by.items()}, seconds, works
 
     def _survives(self, session: pytest.Session, mutant: Mutant, items: list[Any]) -> bool:
         pid = os.fork()
@@ -248,7 +272,11 @@ class Killer:
 
 
 def end_after(seconds: int) -> None:
-    """Ends this process after so many seconds of the processor, or much longer by the clock."""
+    """Ends this process after so many seconds of processor time, or 30 times that wall time.
+
+    A loop that never ends may also fill the memory.
+    """
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -269,7 +297,7 @@ Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and fir
 
 
 def held_functions(files: set[Path]) -> Places:
-    """All function objects of these files, wherever they are held."""
+    """Returns all function objects of these files, wherever they are held."""
     names, found = {str(file) for file in files}, defaultdict(list)
     for one in gc.get_objects():
         if type(one) is FunctionType and one.__code__.co_filename in names:
@@ -279,7 +307,7 @@ def held_functions(files: set[Path]) -> Places:
 
 
 def replace(held: Places, codes: Iterable[CodeType]) -> None:
-    """Gives functions, and those that were defined inside of them, their new code."""
+    """Gives functions, and functions defined inside them, their new code."""
     for code in codes:
         for function in held.get((code.co_filename, code.co_name, code.co_firstlineno), ()):
             if function.__code__.co_freevars == code.co_freevars:
@@ -287,10 +315,10 @@ def replace(held: Places, codes: Iterable[CodeType]) -> None:
         replace(held, (inner for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
-def _telling(file: Path) -> ast.Module:
-    """The syntax tree of a file whose functions say that they are called, by their first line.
+def _reporting(file: Path) -> ast.Module:
+    """Returns the syntax tree of a file whose functions report calls by their first line.
 
-    Functions inside of one say its line.
+    Nested functions report the line of the outer one.
     """
     tree = ast.parse(file.read_text(encoding="utf-8"))
     seen: set[ast.AST] = set()
@@ -307,35 +335,63 @@ def _telling(file: Path) -> ast.Module:
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
-    """Imports one module from a changed text."""
+    """Imports modules from changed code."""
 
-    def __init__(self, mutant: Mutant) -> None:
-        self.mutant = mutant
-        inside = mutant.file.relative_to(PACKAGE.parent).with_suffix("")
-        self.name = ".".join(inside.parts).removesuffix(".__init__")
+    def __init__(self, changed: dict[Path, CodeType]) -> None:
+        self.changed = {self._name(file): (file, code) for file, code in changed.items()}
+
+    @staticmethod
+    def _name(file: Path) -> str:
+        inside = file.relative_to(PACKAGE.parent).with_suffix("")
+        return ".".join(inside.parts).removesuffix(".__init__")
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
-        if name != self.name:
+        if name not in self.changed:
             return None
-        return importlib.util.spec_from_file_location(name, self.mutant.file, loader=self)
+        return importlib.util.spec_from_file_location(name, self.changed[name][0], loader=self)
 
     def get_filename(self, fullname: str) -> str:
-        return str(self.mutant.file)
+        return str(self.changed[fullname][0])
 
     def get_data(self, path: Any) -> bytes:
-        return self.mutant.text.encode()
+        raise OSError(path)
 
     def get_code(self, fullname: str) -> Any:
-        return compile(self.mutant.text, str(self.mutant.file), "exec")
+        return self.changed[fullname][1]
+
+
+def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
+    """Returns the functions that are called while tests are collected, by file and first line.
+
+    Among them are those that make expectations of metrics: what is done then is done, so that their
+    faults, too, have to be there before.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if not pid:
+        called: set[str] = set()
+        builtins._called = called.add  # type: ignore
+        sys.meta_path.insert(0, Finder({f: compile(_reporting(f), str(f), "exec") for f in files}))
+        quiet()
+        pytest.main(["--collect-only", *ARGUMENTS, *tests])
+        with os.fdopen(writing, "w") as out:
+            out.write(json.dumps(sorted(called)))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        called_then = set(json.loads(lines.read()))
+    os.waitpid(pid, 0)
+    return called_then
 
 
 def survives_import(mutant: Mutant, tests: list[str], limit: int) -> bool:
-    """Whether no test fails where the module is imported from the mutant's text."""
+    """Says whether no test fails if the module is imported from the mutant's text."""
     pid = os.fork()
     if not pid:
         end_after(limit)
         quiet()
-        sys.meta_path.insert(0, Finder(mutant))
+        code = compile(mutant.text, str(mutant.file), "exec")
+        sys.meta_path.insert(0, Finder({mutant.file: code}))
         os._exit(int(pytest.main(["-x", *ARGUMENTS, *tests])))
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
@@ -348,16 +404,17 @@ def shown(mutant: Mutant) -> str:
 
 
 def score(folder: str, only: str = "") -> None:
-    """Prints the survivors of a folder, and its score."""
+    """Prints the survivors and the score of a folder."""
     tests = [f"tests/{name}" for name in TESTS[folder]]
     files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
     all_of_them = [m for f in files if only in str(f) for m in mutants(f)]
-    inside = [m for m in all_of_them if m.function]
-    outside = [m for m in all_of_them if not m.function]
-    print(f"{folder}: {len(inside)} inside functions, {len(outside)} outside", flush=True)
-    killer = Killer(inside, 60)
+    then = called_by_imports(files, tests)
+    inside = [m for m in all_of_them if m.function and m.place not in then]
+    outside = [m for m in all_of_them if not m.function or m.place in then]
+    print(f"{folder}: {len(inside)} inside functions, {len(outside)} of imports", flush=True)
+    killer = Killer(inside, 30)
     reading, writing = os.pipe()
-    pid = os.fork()  # the next folder begins without what pytest imports here
+    pid = os.fork()  # so that the next folder begins without what pytest imports here
     if not pid:
         with contextlib.suppress(BrokenPipeError):
             pytest.main([*ARGUMENTS, "-s", *tests], plugins=[killer])
@@ -368,7 +425,7 @@ def score(folder: str, only: str = "") -> None:
         count = int(lines.read())
     os.waitpid(pid, 0)
     for number, mutant in enumerate(outside, 1):
-        if survives_import(mutant, tests, 120):
+        if survives_import(mutant, tests, 90):
             count += 1
             print(f"{number}/{len(outside)} survives: {shown(mutant)}", flush=True)
     total = len(all_of_them)

@@ -1,4 +1,4 @@
-"""The other end of `child.py`: starts it, asks it for rounds, looks at its memory, ends it."""
+"""The other end of `child.py`: starts it, requests rounds, measures its memory and ends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Child:
     """A process in which sides run."""
 
     def __init__(self, folder: Path, python: Optional[Path] = None) -> None:
-        """`python` is that of another environment."""
+        """`python` may be the interpreter of another environment."""
         self.began = time.perf_counter()
         self._log = (folder / f"log-{time.monotonic_ns()}").open("w+")
         self._process = subprocess.Popen(
@@ -32,7 +32,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            # Where Flower's own processes find the sides and the work.
+            # Flower's own processes find the sides and the work there.
             env={
                 **os.environ,
                 "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
@@ -45,7 +45,7 @@ class Child:
         """See `child.py`.
 
         Raises:
-            ChildFailed: it could not.
+            ChildFailed: the rounds could not be run.
         """
         assert self._process.stdin and self._process.stdout
         with contextlib.suppress(BrokenPipeError):
@@ -65,9 +65,9 @@ class Child:
         return (self._log.read().strip().splitlines() or [""])[-1]
 
     def peak_memory(self) -> float:
-        """MiB: the most that the processes of the tree have held (VmHWM, proc(5)), added up.
+        """Returns the peak memory of all processes of the tree (VmHWM, proc(5)), summed up, in MiB.
 
-        The pages of files, which processes of one program share, count once for each program.
+        Pages of files are shared by processes of one program, and count once for each program.
         """
         programs: dict[str, list[tuple[int, int]]] = {}
         for pid in _tree(self._process.pid):
@@ -86,7 +86,7 @@ class Child:
         )
 
     def end(self) -> None:
-        """Ends it and what it started and left behind, such as TFF's own worker."""
+        """Ends the process and whatever it left running, such as TFF's worker."""
         tree = {pid: _started(pid) for pid in _tree(self._process.pid)}
         with contextlib.suppress(BrokenPipeError):
             self._process.communicate(timeout=20)
@@ -99,7 +99,7 @@ class Child:
 
 
 def _stat(pid: int) -> Optional[list[str]]:
-    """Fields 3 and following of /proc/PID/stat, or None where there is no such process."""
+    """Returns the fields of /proc/PID/stat from the third on, or None without such a process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""A round of federated averaging on several sides, in one run, as Markdown tables with ratios.
+"""Compares rounds of federated averaging on several sides, as Markdown tables with ratios.
 
 Run: ``uv run python benchmarks/rounds.py``; see benchmarks/README.md for what is measured.
 """
@@ -25,41 +25,43 @@ CNN = (sides.PLAIN, sides.PACKED, sides.STANDARD, sides.ITERATOR, sides.FLOWER)
 
 
 def parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
-    """Without a choice of tables, all of them."""
+    """Parses the arguments; without a choice of tables, all are made."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--clients", type=int, nargs="*", help="digits with so many clients")
+    parser.add_argument("--clients", type=int, nargs="*", help="digits with this many clients")
     parser.add_argument("--cnn", action="store_true", help="the EMNIST-shaped CNN")
-    parser.add_argument("--growth", action="store_true", help="how pytest-federated's figures grow")
-    parser.add_argument("--sides", nargs="+", choices=(*DIGITS, *CNN), help="only these")
-    parser.add_argument("--quick", action="store_true", help="few rounds: figures mean little")
-    parser.add_argument("--out", type=Path, help="write the tables to this file, too")
-    given = parser.parse_args(arguments)
-    if given.clients is None and not given.cnn and not given.growth:
-        given.clients, given.cnn, given.growth = [10, 100, 1000], True, True
-    return given
+    parser.add_argument(
+        "--growth", action="store_true", help="growth of pytest-federated's figures"
+    )
+    parser.add_argument("--sides", nargs="+", choices=(*DIGITS, *CNN), help="only these sides")
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a quick look")
+    parser.add_argument("--out", type=Path, help="write the tables to this file as well")
+    options = parser.parse_args(arguments)
+    if options.clients is None and not options.cnn and not options.growth:
+        options.clients, options.cnn, options.growth = [10, 100, 1000], True, True
+    return options
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Returns 1 where a side did other work than the others."""
-    given = parse(arguments)
+    """Returns 1 if a side did other work than the others."""
+    options = parse(arguments)
     began = time.perf_counter()
-    effort = QUICK if given.quick else Effort()
+    effort = QUICK if options.quick else Effort()
     bench, growth = Bench(effort), Bench(effort)
 
     def wanted(names: Sequence[str]) -> list[str]:
-        return [name for name in names if not given.sides or name in given.sides]
+        return [name for name in names if not options.sides or name in options.sides]
 
-    for clients in given.clients or []:
+    for clients in options.clients or []:
         work, names = digits(clients), wanted(DIGITS)
-        if clients > 100 and sides.REDUCE in names and not given.sides:
+        if clients > 100 and sides.REDUCE in names and not options.sides:
             names.remove(sides.REDUCE)
             left_out = Figures(work, sides.REDUCE, missing="left out: takes minutes")
             bench.figures.append(left_out)
         overhead = [sides.PACKED, *[sides.STANDARD] * (clients <= 100)]
         bench.measure([(work, name) for name in names], overhead)
-    if given.cnn:
+    if options.cnn:
         bench.measure([(cnn(), name) for name in wanted(CNN)])
-    if given.growth:
+    if options.growth:
         works = dict.fromkeys(work for column in GROWTH.values() for work in column.values())
         growth.measure([(work, sides.PACKED) for work in works])
 
@@ -74,8 +76,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         ]
     )
     print(text)
-    if given.out:
-        given.out.write_text(text + "\n", encoding="utf-8")
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
     return 1 if tables.errors(bench.figures) else 0
 
 

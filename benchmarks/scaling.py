@@ -1,11 +1,12 @@
-"""What a population costs: measured on small federations, predicted and checked on large ones.
+"""The cost of a population: measured on small federations, predicted and checked on large ones.
 
 Run: ``uv run python benchmarks/scaling.py``. Prints Markdown tables: the measurements that the
-model is fitted to, its coefficients, and prediction against measurement for 1,000 clients a round
+model is fitted to, its coefficients, and prediction against measurement for 1,000 clients per round
 out of 100,000 and out of 1,000,000.
 
-The work: made data of 8x8 with 10 labels, 10 examples a client unless said otherwise, MLP
-64-128-10, one local epoch, batches of 20. The data is not in memory; rows are made when asked for.
+The work is synthetic data of 8x8 with 10 labels, 10 examples per client unless stated otherwise, an
+MLP 64-128-10, one local epoch, and batches of 20. The data is not in memory; rows are generated
+when they are read.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ LABELS = 10
 
 
 class Generated:
-    """Rows of noise, the same for the same position, of which none is kept."""
+    """Rows of noise that are generated when read; a position always has the same row."""
 
     dtype = np.dtype(np.float32)
 
@@ -50,7 +51,7 @@ class Generated:
 
 @pytest_federated.dataset("made")
 def made(cache: Cache, *, examples: int) -> Dataset:
-    """As many examples as asked for."""
+    """Synthetic data with the requested number of examples."""
 
     def load(_: object) -> Loaded:
         labels = (np.arange(examples) % LABELS).astype(np.int32)
@@ -74,11 +75,11 @@ class Size(NamedTuple):
 class Cost(NamedTuple):
     describe: float  # seconds
     round: float  # seconds, median
-    memory: float  # MiB at the peak, this process and TFF's worker, over what they begin with
+    memory: float  # MiB: peak of this process and TFF's worker, above where they begin
 
 
 def measure(size: Size) -> Cost:
-    """In this process, which is a fresh one: a peak of memory cannot be taken back."""
+    """Measures in this process, which must be new, as a peak of memory stays."""
     scenario = Scenario.model_validate(
         {
             "name": "scaling",
@@ -113,7 +114,7 @@ def measure(size: Size) -> Cost:
 
 
 def peak() -> float:
-    """MiB, the largest that this process and TFF's worker have been."""
+    """Returns the peak memory of this process and TFF's worker, in MiB."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     worker = runtime().worker.pid
     status = Path(f"/proc/{worker}/status").read_text() if worker else ""
@@ -121,8 +122,8 @@ def peak() -> float:
     return own + sum(int(line[1]) for line in lines) / 1024
 
 
-def apart(size: Size) -> Cost:
-    """`measure` in a process of its own."""
+def measure_separately(size: Size) -> Cost:
+    """Runs `measure` in a separate process."""
     done = subprocess.run(
         [sys.executable, __file__, *map(str, size)], capture_output=True, text=True, check=True
     )
@@ -142,7 +143,7 @@ PREDICTED = [Size(100_000, 1_000), Size(1_000_000, 1_000)]
 
 
 def terms(size: Size) -> tuple[list[float], list[float]]:
-    """What the seconds of a round, and the memory, are taken to be linear in."""
+    """Returns the terms in which seconds per round, and memory, are modeled as linear."""
     held = size.population * size.per_client
     seconds = [1, size.cohort, size.steps, size.population]
     memory = [1, size.cohort * size.per_client, held]
@@ -150,7 +151,7 @@ def terms(size: Size) -> tuple[list[float], list[float]]:
 
 
 def fit(rows: list[list[float]], measured: list[float]) -> np.ndarray:
-    """Coefficients that are not negative; relative errors count, as sizes differ so much."""
+    """Returns nonnegative coefficients; relative errors are minimized, as sizes vary widely."""
     from scipy.optimize import nnls
 
     weights = 1 / np.array(measured)
@@ -158,7 +159,7 @@ def fit(rows: list[list[float]], measured: list[float]) -> np.ndarray:
 
 
 def main() -> None:
-    costs = {size: apart(size) for size in FITTED}
+    costs = {size: measure_separately(size) for size in FITTED}
     seconds = fit([terms(s)[0] for s in FITTED], [costs[s].round for s in FITTED])
     memory = fit([terms(s)[1] for s in FITTED], [costs[s].memory for s in FITTED])
     columns = ["population", "clients a round", "examples a client", "s to describe", "s a round"]
@@ -176,7 +177,7 @@ def main() -> None:
     )
     rows = []
     for size in PREDICTED:
-        cost = apart(size)
+        cost = measure_separately(size)
         guess = float(np.dot(terms(size)[0], seconds)), float(np.dot(terms(size)[1], memory))
         rows.append(
             [

@@ -1,9 +1,9 @@
-"""Runs scenarios many times in one session, and shows what each time leaves behind.
+"""Runs scenarios many times in one session and shows what each time leaves behind.
 
 ``uv run python benchmarks/soak.py --repeat 20`` runs the shipped suite in one process, with
-``-n 2`` in two; other arguments are those of pytest, such as ``scenarios/digits``. Memory is to be
-flat after the second time; descriptors, threads and processes are not to grow at all, and the
-numbers are to be the same. Nothing is taken from a cache.
+``-n 2`` in two; other arguments, such as ``scenarios/digits``, are passed to pytest. Memory should
+be flat after the second time; descriptors, threads and processes should not grow at all, and the
+numbers should be the same. No result is taken from a cache.
 """
 
 from __future__ import annotations

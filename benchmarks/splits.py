@@ -1,8 +1,8 @@
-"""Time and memory of every split and size: 1,000,000 examples over 10,000 clients.
+"""Measures time and memory of every split and size: 1,000,000 examples over 10,000 clients.
 
 Run: ``uv run python benchmarks/splits.py [EXAMPLES [CLIENTS]]``. Prints a Markdown table. The
 examples have ten labels, 3,400 natural clients and 64 features. Memory is the peak of what NumPy
-allocates beyond the examples themselves, measured in a second run, as that takes longer.
+allocates in addition to the examples, in a second run, as tracing slows the first one down.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FEW = 20  # clients whose clusters are fitted at once
 
 
 def choices(clients: int) -> list[tuple[str, dict[str, Any], int]]:
-    """What is timed: the split, and for how many clients."""
+    """Returns what to time: the title, the split and the number of clients."""
     rng = np.random.default_rng(0)
     keys: dict[str, dict[str, Any]] = {
         "dirichlet": {"alpha": 0.5},
@@ -49,7 +49,7 @@ def choices(clients: int) -> list[tuple[str, dict[str, Any], int]]:
 
 
 def measured(run: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds, the best of three where one is short; and megabytes at the peak."""
+    """Returns seconds, the best of up to three runs, and megabytes at the peak."""
     seconds = []
     while not seconds or (len(seconds) < 3 and sum(seconds) < 5):
         began = time.perf_counter()
@@ -78,7 +78,7 @@ def main() -> None:
     for name, chosen, count in choices(clients):
         pool = Pool(labels, count, natural, x=x, num_classes=LABELS)
         split = splits.parse(chosen)
-        # Not `assign`: how often a split is drawn again is a matter of luck.
+        # Not `assign`, which may draw a split several times.
         add(name, count, lambda: splits.entry(split).call(split, pool, np.random.default_rng(1)))  # noqa: B023
     for name, chosen, count in choices(clients):
         if count < clients or not splits[name].spec.sizes:

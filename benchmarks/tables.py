@@ -1,4 +1,4 @@
-"""The measurements as GitHub's Markdown, with ratios: seconds of a shared machine mean little."""
+"""Formats measurements as Markdown tables with ratios: a shared machine's seconds mean little."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workloads import GROWTH
 
 
 def rounds(figures: Sequence[Figures]) -> str:
-    """All sides on all workloads, one table."""
+    """Returns one table of all sides on all workloads."""
     rows: list[list[Any]] = []
     for work in dict.fromkeys(f.work for f in figures):
         of_work = [f for f in figures if f.work == work]
@@ -44,7 +44,7 @@ def rounds(figures: Sequence[Figures]) -> str:
 
 
 def errors(figures: Sequence[Figures]) -> list[str]:
-    """A line for each side that did other work."""
+    """Returns a line for each side that did not do the same work."""
     return [
         f"**ERROR**: {f.work}: the weights of {f.side} differ by {f.differs:.2g} after "
         f"{f.compared} rounds, which is more than rounding: it does not do the same work."
@@ -54,7 +54,7 @@ def errors(figures: Sequence[Figures]) -> list[str]:
 
 
 def overheads(measured: Sequence[Overhead]) -> str:
-    """What pytest-federated adds to the TFF computation that it runs."""
+    """Returns a table of what pytest-federated adds to the TFF computation that it runs."""
     rows = [
         [
             o.work,
@@ -73,7 +73,7 @@ def overheads(measured: Sequence[Overhead]) -> str:
 
 
 def growth(measured: Sequence[Figures]) -> str:
-    """How figures grow with each of clients, examples and size of the model."""
+    """Returns a table of how figures grow with clients, examples and the model's size."""
     of_work = {f.work: f for f in measured if not f.missing}
     rows = []
     for what, works in GROWTH.items():
@@ -100,7 +100,7 @@ def growth(measured: Sequence[Figures]) -> str:
 
 
 def _power(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """The slope of a straight line through the logarithms: 1 where twice the size takes twice."""
+    """Returns the slope of log seconds over log size: 1 if twice the size takes twice the time."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(sizes) > 1 else math.nan
 
 

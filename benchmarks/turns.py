@@ -1,4 +1,4 @@
-"""Runs the sides, each in a process of its own, in turns: the machine may be shared and noisy."""
+"""Runs the sides in turns, each in its own process, as the machine may be shared and noisy."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from workloads import Federation, Weights, Work, make
 
 @dataclass(frozen=True)
 class Effort:
-    """How long is measured.
+    """How long to measure.
 
     Attributes:
-        turns: times that each side has its turn.
-        seconds: of a turn, after which no further round is begun.
-        rounds: at most in a turn.
+        turns: number of turns of each side.
+        seconds: of a turn, after which no further round begins.
+        rounds: maximum number of rounds in a turn.
         pairs: rounds of pytest-federated and of the bare loop that are compared for the overhead.
 
     """
@@ -42,7 +42,7 @@ QUICK = Effort(turns=1, seconds=0.1, rounds=2, pairs=2)
 
 
 class Bench:
-    """Workloads and sides, each in a process, measured in turns."""
+    """Measures sides on workloads in turns, each in its own process."""
 
     def __init__(self, effort: Effort) -> None:
         self.effort = effort
@@ -50,7 +50,7 @@ class Bench:
         self.overheads: list[Overhead] = []
 
     def measure(self, wanted: Sequence[tuple[Work, str]], overhead: Sequence[str] = ()) -> None:
-        """Measures sides on workloads, all of them in turns; those of `overhead` also for it."""
+        """Measures sides on workloads in turns, and the overhead of the sides in `overhead`."""
         with contextlib.ExitStack() as stack:
             folders: dict[Work, Path] = {}
             starts: dict[Work, Weights] = {}
@@ -110,7 +110,7 @@ class Bench:
 
 
 def prepared(work: Work) -> Federation:
-    """The workload with its data and the weights that all sides begin with."""
+    """Returns the workload with its data and the weights that all sides begin with."""
     from sides.own_loop import initial_weights
 
     federation = make(work)
@@ -118,22 +118,22 @@ def prepared(work: Work) -> Federation:
 
 
 def interpreter(work: Work, side: str) -> Optional[Path]:
-    """The Python that a side runs in, where it is not this one."""
+    """Returns the Python that a side runs in, or None for this one."""
     return flower_environment.python(work.is_cnn) if side == sides.FLOWER else None
 
 
 @contextlib.contextmanager
 def noted(figures: Figures) -> Iterator[None]:
-    """Goes on with the other sides when one fails."""
+    """Continues with the other sides if one fails."""
     try:
         yield
-    except (ChildFailed, flower_environment.Unavailable) as bad:
-        figures.missing = str(bad)
-        say(f"{figures.side} failed: {bad}")
+    except (ChildFailed, flower_environment.Unavailable) as error:
+        figures.missing = str(error)
+        say(f"{figures.side} failed: {error}")
 
 
 def compare(sides_of_work: Sequence[Figures], start: Weights, folder: Path) -> None:
-    """Compares weights with the first side's, after as many rounds as both have done."""
+    """Compares each side's weights with the first side's, after a round that both have done."""
 
     def weights(figures: Figures, number: int) -> list[np.ndarray]:
         with np.load(weights_file(folder, figures.side, number)) as held:
@@ -147,7 +147,7 @@ def compare(sides_of_work: Sequence[Figures], start: Weights, folder: Path) -> N
 
 
 def furthest(some: Weights, others: Weights) -> float:
-    """The largest difference of two weights."""
+    """Returns the largest difference between two sets of weights."""
     return float(max(np.abs(a - b).max() for a, b in zip(some, others)))
 
 

@@ -1,9 +1,9 @@
-"""Time of a round on a local TFF worker, on one remote worker and on two, on the same work.
+"""Measures a round's time on a local TFF worker, on one remote worker and on two.
 
 Run: ``uv run python benchmarks/workers.py``. Prints a Markdown table. All workers run on this
-machine, over its loopback, each with one compute thread: what is measured is the cost of dividing
-a round, and what two workers gain where each has a core of its own. The sides take turns in one
-process, and the medians are compared as ratios.
+machine, over its loopback, each with one compute thread. This measures the cost of dividing a
+round, and what two workers gain if each has its own core. The sides take turns in one process, and
+the table shows ratios of medians.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def times(execution: str, clients: int, epochs: int, workers: Sequence[str]) -> 
     data = federate(plan.data, plan.clients, 0, Cache(default_cache()))
     runtime(1, tuple(workers)).start()
     rounds = steps(data, plan.model, training, clients, 0)
-    next(rounds)  # the first one starts TensorFlow's sessions in the workers
+    next(rounds)  # the first round starts TensorFlow's sessions in the workers
     found = []
-    for _ in range(ROUNDS - 2):  # the last one is evaluated
+    for _ in range(ROUNDS - 2):  # the last round includes an evaluation
         began = time.perf_counter()
         next(rounds)
         found.append(time.perf_counter() - began)

@@ -1,7 +1,7 @@
-"""The work that every side is given: clients, their examples, and the order of a round's batches.
+"""The work of every side: clients, their examples, and the order of a round's batches.
 
-NumPy only, as Flower's processes live in an environment of their own. It is written to a folder
-once and read from there by all, so that all have the same bytes.
+This uses NumPy only, as Flower's processes have their own environment. The work is written to a
+folder once, and all sides read it from there, so that all have the same bytes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ Weights = Sequence[np.ndarray]
 class Work:
     """A workload.
 
-    `enlarged` multiplies every client's examples. `hidden` is the MLP's hidden width; 0 stands
-    for the EMNIST-shaped CNN on made data.
+    `enlarged` multiplies every client's examples. `hidden` is the width of the MLP's hidden layer;
+    0 means the CNN on synthetic data in the shape of EMNIST.
     """
 
     clients: int = 100
@@ -45,7 +45,7 @@ class Work:
 
     @property
     def compared(self) -> int:
-        """After how many rounds weights are compared; then the CNN's rounding has not grown."""
+        """Rounds before weights are compared: few, before the CNN's rounding errors grow."""
         return 1 if self.is_cnn else 3
 
     def __str__(self) -> str:
@@ -59,16 +59,16 @@ class Work:
 
 
 def digits(clients: int, enlarged: int = 1, hidden: int = 128) -> Work:
-    """Digits, Dirichlet, all clients in every round, five local epochs."""
+    """Returns digits with a Dirichlet split, all clients in every round, five local epochs."""
     return Work(clients, clients, 5, enlarged, hidden)
 
 
 def cnn(clients: int = 3400, cohort: int = 50) -> Work:
-    """Federated EMNIST by its shape: some of the clients in a round, one local epoch."""
+    """Returns work in the shape of federated EMNIST: few clients a round, one local epoch."""
     return Work(clients, cohort, 1, hidden=0)
 
 
-# What pytest-federated's growth is measured on, by what grows.
+# The workloads that show how pytest-federated's time grows, by what grows.
 GROWTH = {
     "clients": {n: digits(n) for n in (10, 100, 1000)},
     "times the examples of a client": {n: digits(100, enlarged=n) for n in (1, 4, 16)},
@@ -81,10 +81,10 @@ class Federation:
     """A workload with its data.
 
     Attributes:
-        work: what it is.
+        work: the workload.
         x: float32 (n, height, width, 1), an array or `MadeImages`.
         y: int32 (n,).
-        sizes: int (clients,): examples of each client, which stand one after the other.
+        sizes: int (clients,): number of examples of each client; its examples are contiguous.
         test_x: held-out examples, as `x`.
         test_y: as `y`.
         start: the weights before the first round.
@@ -101,24 +101,24 @@ class Federation:
 
     @cached_property
     def positions(self) -> list[np.ndarray]:
-        """For each client, where its examples are."""
+        """Positions of each client's examples."""
         return np.split(np.arange(len(self.y)), np.cumsum(self.sizes)[:-1])
 
     def cohort(self, number: int) -> np.ndarray:
-        """The clients of a round; rounds count from 1."""
+        """Returns the clients of a round; rounds count from 1."""
         drawn = generator(SEED, Stream.COHORT, number).choice(
             self.work.clients, self.work.cohort, replace=False
         )
         return np.sort(drawn)
 
     def examples(self, client: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """The client's x and y in the order of a round; batches are cut from the front."""
+        """Returns a client's x and y in the order of a round's batches."""
         rng = generator(SEED, Stream.BATCHES, number, int(client))
         order = rng.permutation(self.positions[client])
         return self.x[order], self.y[order]
 
     def write(self, folder: Path) -> None:
-        """Generated images are not written: they are made again."""
+        """Writes everything to a folder, except for synthetic images, which are generated again."""
         x = {} if self.work.is_cnn else {"x": self.x}
         arrays = {"y": self.y, "sizes": self.sizes, "test_x": self.test_x, "test_y": self.test_y}
         start = {f"start{i}": w for i, w in enumerate(self.start)}
@@ -127,7 +127,7 @@ class Federation:
 
 
 def read(folder: Path) -> Federation:
-    """What `Federation.write` wrote."""
+    """Reads what `Federation.write` wrote."""
     work = Work(**json.loads((folder / "work.json").read_text()))
     with np.load(folder / "work.npz") as held:
         arrays = {name: held[name] for name in held.files}
@@ -138,16 +138,16 @@ def read(folder: Path) -> Federation:
 
 
 def make(work: Work) -> Federation:
-    """The data of a workload, without weights."""
+    """Returns a workload with its data, without weights."""
     return _made(work) if work.is_cnn else _digits(work)
 
 
 def _digits(work: Work) -> Federation:
-    """The digits dealt by Dirichlet; beyond 100 clients, or enlarged, drawn with replacement.
+    """Splits the digits by Dirichlet; draws with replacement if enlarged or above 100 clients.
 
-    There are 1,437 training examples, and Dirichlet leaves clients empty where there are hardly
-    more examples than clients. So client k of many is made like client k modulo 100 of 100: as
-    many examples of each label, drawn from that label's training examples with replacement.
+    There are 1,437 training examples, and Dirichlet leaves clients empty if there are hardly more
+    examples than clients. So client k of many resembles client k modulo 100 of 100: it has as many
+    examples of each label, drawn from that label's training examples with replacement.
     """
     from pytest_federated.clients.schema import Clients
     from pytest_federated.data.datasets.dataset import Cache
@@ -180,9 +180,9 @@ def _digits(work: Work) -> Federation:
 
 
 class MadeImages:
-    """28x28 pictures in [0, 1], each half its label's pattern and half noise; none is kept.
+    """Generated 28x28 pictures in [0, 1], half their label's pattern and half noise.
 
-    3,400 clients' would take 1 GB. The same position always gives the same picture.
+    None is stored: 3,400 clients' pictures would take 1 GB. A position always gives the same one.
     """
 
     dtype = np.dtype(np.float32)

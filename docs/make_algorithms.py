@@ -1,12 +1,13 @@
-"""Writes docs/algorithms.md, from the registries.
+"""Writes docs/algorithms.md from the registries.
 
-Run after a change of an algorithm, an optimizer, or whatever else is chosen under `training`:
-``uv run python docs/make_algorithms.py [DIR]``. test_documentation.py compares what is committed
-with what this writes.
+Run this after a change to an algorithm, an optimizer or anything else under `training`:
+``uv run python docs/make_algorithms.py [DIR]``. test_documentation.py compares the committed
+page with what this writes.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from pytest_federated.registry.entry import Entry
 from pytest_federated.training.schema import Training
 from tff_names import NAMES
 
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+
 INTRODUCTION = """\
 # Algorithms
 
@@ -24,15 +27,14 @@ INTRODUCTION = """\
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
 paper, written out in NumPy, over three rounds (tests/integration/training: test_algorithms.py,
-test_partly_local.py, test_kmeans.py and test_numpy_reference.py), and so is each aggregator
-(test_aggregation.py, and with its noise test_aggregators.py) and each optimizer
-(test_optimizers.py).
+test_partly_local.py, test_kmeans.py and test_numpy_reference.py). So is each aggregator
+(test_aggregation.py; noisy ones in test_aggregators.py) and each optimizer (test_optimizers.py).
 [scenarios/algorithms](../scenarios/algorithms) and
-[scenarios/aggregation](../scenarios/aggregation) have one to run for each. Algorithms that can
+[scenarios/aggregation](../scenarios/aggregation) show them at work. Algorithms that can
 take packed clients run many times faster, see [scaling.md](scaling.md#packed-clients).
 """
 
-# Which part of a TFF learning process each key of `training` goes to.
+# The part of a TFF learning process that each key of `training` sets.
 PARTS = {
     "algorithm": ("all four", "see the table below"),
     "rounds": ("none", "calls of the process"),
@@ -42,7 +44,7 @@ PARTS = {
     "server_optimizer": ("finalizer", "`server_optimizer_fn`"),
     "aggregator": ("aggregator", "`model_aggregator`"),
     "eval_every": ("none", "calls of the evaluation"),
-    "execution": ("none", "how clients are put onto placements"),
+    "execution": ("none", "how clients are mapped to placements"),
     "personalize": ("none", "`tff.learning.algorithms.build_personalization_eval_computation`"),
 }
 OTHERS = {
@@ -50,13 +52,13 @@ OTHERS = {
     "algorithm.schedule": ("client work", "`learning_rate_fn`"),
 }
 
-# Chapters: the registry, its title, and what is said first.
+# The registry of each chapter, its title and its first paragraph.
 CHAPTERS = {
     "aggregators": ("Aggregators", "What `training.aggregator` can be."),
     "schedules": (
         "Schedules",
-        "What `training.algorithm.schedule` can be: what the client optimizer's learning rate is "
-        "multiplied by, in each round.",
+        "What `training.algorithm.schedule` can be: the factor of the client optimizer's learning "
+        "rate in each round.",
     ),
     "optimizers": (
         "Optimizers",
@@ -66,28 +68,29 @@ CHAPTERS = {
 
 
 def main() -> None:
-    """Writes the page into the folder named on the command line, or here."""
+    """Writes the page into the folder named on the command line, or into this one."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     known = concepts()
     algorithms = [known["algorithms"][name] for name in known["algorithms"].names()]
-    parts = [INTRODUCTION, _keys(), _made(algorithms), *map(_algorithm, algorithms)]
+    parts = [INTRODUCTION, _keys(), _composition(algorithms), *map(_algorithm, algorithms)]
     for concept, (title, introduction) in CHAPTERS.items():
         registry = known[concept]
         parts.append(f"## {title}\n\n{introduction}\n")
-        parts += [as_entry(registry[name], "") for name in registry.names()]
+        shown = [_shipped(name) if concept == "aggregators" else "" for name in registry.names()]
+        parts += [as_entry(registry[name], text) for name, text in zip(registry.names(), shown)]
     parts.append(_offered())
     (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def _keys() -> str:
-    """Each key beside the one part of TFF that it goes to."""
-    told = {key: PARTS.get(key, ("none", "")) for key in Training.model_fields} | OTHERS
-    rows = [f"| `training.{key}` | {part} | {given} |" for key, (part, given) in told.items()]
+    """Returns a table of the keys and the part of TFF's process that each sets."""
+    uses = {key: PARTS.get(key, ("none", "")) for key in Training.model_fields} | OTHERS
+    rows = [f"| `training.{key}` | {part} | {name} |" for key, (part, name) in uses.items()]
     return "\n".join(
         [
             "## Keys and TFF\n",
-            "A TFF learning process is a distributor, a client work, an aggregator and a "
-            "finalizer. Each key goes to one of them.\n",
+            "A TFF learning process consists of a distributor, a client work, an aggregator "
+            "and a finalizer. Each key sets one of them.\n",
             "| key | part | there |",
             "|---|---|---|",
             *rows,
@@ -96,23 +99,23 @@ def _keys() -> str:
     )
 
 
-def _made(algorithms: list[Entry[Any, Any]]) -> str:
+def _composition(algorithms: list[Entry[Any, Any]]) -> str:
     heads = ["algorithm", "built by", "distributor", "client work", "aggregator", "finalizer"]
     rows = [f"| {' | '.join([*heads, 'packed'])} |", "|---" * (len(heads) + 1) + "|"]
     for entry in algorithms:
-        made = entry.spec.tff
-        is_built = made.by.startswith("build_")
-        by = ", ".join(f"`{name}`" for name in made.by.split(", ")) if is_built else made.by
+        tff = entry.spec.tff
+        is_built = tff.by.startswith("build_")
+        by = ", ".join(f"`{name}`" for name in tff.by.split(", ")) if is_built else tff.by
         by = f"`{by}`" if by.startswith("tff.") else by
-        parts = [made.distributor, made.client_work, made.aggregator, made.finalizer]
+        parts = [tff.distributor, tff.client_work, tff.aggregator, tff.finalizer]
         packs = "yes" if entry.spec.packs else "no"
         cells = [f"[`{entry.name}`](#{entry.name})", by, *parts, packs]
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(
         [
-            "## What each is made of\n",
-            "Builders are those of `tff.learning.algorithms`; packed clients are given to a "
-            "process of the same parts.\n",
+            "## Parts of each algorithm\n",
+            "The builders are in `tff.learning.algorithms`. Packed clients train in a process "
+            "with the same parts.\n",
             *rows,
             "",
             "## The algorithms\n",
@@ -121,11 +124,11 @@ def _made(algorithms: list[Entry[Any, Any]]) -> str:
 
 
 def _offered() -> str:
-    """Each public name of TFF beside what reaches it, or the reason why nothing does."""
+    """Returns tables of TFF's public names with the YAML that reaches each, or why none does."""
     parts = [
         "## What TFF offers\n",
-        "The public names of TFF 0.87 for learning, and the least that a scenario file says to "
-        "reach each; or why none does.\n",
+        "The public names of TFF 0.87 for learning, each with the shortest scenario file that "
+        "reaches it, or why none does.\n",
     ]
     for package, names in NAMES.items():
         rows = ["| TFF | scenario file | |", "|---|---|---|"]
@@ -139,16 +142,29 @@ def _algorithm(entry: Entry[Any, Any]) -> str:
     chosen = {"kind": entry.name, **entry.spec.example}
     if entry.name in entry.keywords:
         chosen.pop("kind")
-    told = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]
+    paragraphs = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]
     if fixed := entry.spec.fixes:
         keys = ", ".join(f"`{key}`" for key in fixed)
-        told.append(f"A scenario leaves {keys} out.")
+        paragraphs.append(f"A scenario must leave out {keys}.")
     if refused := entry.spec.refuses:
         keys = ", ".join(f"`{key}`" for key in refused)
-        told.append(f"A scenario leaves {keys} out, or says null where a `defaults.yaml` has them.")
+        paragraphs.append(
+            f"A scenario must leave out {keys}, or set them to null if a `defaults.yaml` sets them."
+        )
     if unused := entry.spec.unused:
-        told.append(f"Has no use for {', '.join(f'`{key}`' for key in unused)}.")
-    return as_entry(entry, "\n\n".join(told))
+        paragraphs.append(f"Does not use {', '.join(f'`{key}`' for key in unused)}.")
+    if shipped := _shipped(entry.name, "algorithm", "algorithms"):
+        paragraphs.append(shipped)
+    return as_entry(entry, "\n\n".join(paragraphs))
+
+
+def _shipped(name: str, key: str = "aggregator", folder: str = "aggregation") -> str:
+    """Returns links to the shipped scenario files that use an entry; empty if there are none."""
+    use = re.compile(rf"{key}:\s+{{?(kind: )?{name}\b")
+    files = sorted(file.name for file in (SCENARIOS / folder).glob("*.yaml"))
+    used = [f for f in files if use.search((SCENARIOS / folder / f).read_text(encoding="utf-8"))]
+    links = ", ".join(f"[{file}](../scenarios/{folder}/{file})" for file in used)
+    return f"Shipped scenarios: {links}." if links else ""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Writes docs/datasets.md, from the registry of data sets; reads none of them.
+"""Writes docs/datasets.md from the registry of data sets, without reading any data.
 
-Run after a change of a data set: ``uv run python docs/make_datasets.py [DIR]``.
-tests/integration/docs/test_documentation.py compares what is committed with what this writes.
+Run this after a change to a data set: ``uv run python docs/make_datasets.py [DIR]``.
+tests/integration/docs/test_documentation.py compares the committed page with what this writes.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ INTRODUCTION = """\
 
 What `data.dataset` can be: a name, or a mapping such as `{kind: emnist, only_digits: false}` where
 a data set has keys. All have `task: binary`, for two labels that a model predicts by
-[one output](models.md#what-is-predicted). A scenario whose data is neither on the machine nor can
-be fetched is skipped, with a line that says what to do; `--fed-strict` makes that a failure. What
-is downloaded is kept in the folder that `--fed-data-cache` names.
+[one output](models.md#what-is-predicted). A scenario whose data is not on the machine and cannot be
+downloaded is skipped, with a line that says what to do; `--fed-strict` makes that a failure.
+Downloads are kept in the folder that `--fed-data-cache` names.
 
 Data sets with natural clients (writers, forms, roles) can be split by them, see
 [`natural`](splits.md#natural), [`group_natural`](splits.md#group_natural) and
@@ -37,25 +37,25 @@ them. These have to be downloaded by hand, once:
 |---|---|
 | `covtype` | `python -c "from sklearn.datasets import fetch_covtype as f; f()"` |
 | `keras: mnist` (`cifar10`, `cifar100`) | Python: `tensorflow.keras.datasets.mnist.load_data()` |
-| `gldv2`, `inaturalist` | hundreds of GB: say `download: true`, or put the folder that TFF's \
-loader has made elsewhere into the data cache |
+| `gldv2`, `inaturalist` | hundreds of GB: set `download: true`, or copy a folder that TFF's \
+loader has written elsewhere into the data cache |
 
-On a machine that is never online, copy the data cache of one that is; `fashion_mnist` can also come
-from Debian's package `dataset-fashion-mnist`.
+For a machine without network access, copy the data cache of another machine; `fashion_mnist` can
+also come from Debian's package `dataset-fashion-mnist`.
 
 A data set of your own is a function that takes a `Cache` and returns a `Dataset`, registered with
-`@pytest_federated.dataset("mine")`. Say `has_test_set=True` if it has a test set of its own, and
-name the files that it reads, so that a result is not taken from the cache of trainings once one of
-them has changed: `reads=lambda settings, cache: [cache.folder / "mine.sqlite"]`. If clients are to
-train on images that are changed at random, the `x` of its training examples has a method
-`augmented(index, rng)`, too, which is called in each round that a client takes part in.
+`@pytest_federated.dataset("mine")`. Set `has_test_set=True` if it has its own test set. Name
+the files that it reads, so that trainings are not taken from the cache after one of the files
+changes: `reads=lambda settings, cache: [cache.folder / "mine.sqlite"]`. For
+random image augmentation, the `x` of the training examples also has a method
+`augmented(index, rng)`, which is called in each round that a client takes part in.
 
 All readers refuse likely mistakes in a file, with a message of one line: columns that look like
 an index or an identifier, lines that do not fit the header, missing and infinite numbers, numbers
-so large that float32 merges them, and a test set that is the training set. Images are in [0, 1],
-whether they have 8 or 16 bits, in files or in arrays. The result of a function of your own is
-checked, too: a label for each example, 0 to `num_classes - 1`, or with the task regression a
-number, float32, and finite features.
+so large that float32 merges them, and a test set that equals the training set. Images are scaled to
+[0, 1], whether they have 8 or 16 bits, in files or in arrays. The results of your own functions are
+checked, too: each example needs a label from 0 to `num_classes - 1`, or with the task regression a
+number (float32), and finite features.
 """
 
 
@@ -83,8 +83,8 @@ def _contents(entries: list[Entry[Any, Any]]) -> str:
 
 def _origin(entry: Entry[Any, Any]) -> str:
     facts = _facts(entry)
-    told = {"Files": facts.files, "License": facts.license}
-    return " ".join(f"{what}: {text}." for what, text in told.items() if text)
+    lines = {"Files": facts.files, "License": facts.license}
+    return " ".join(f"{what}: {text}." for what, text in lines.items() if text)
 
 
 if __name__ == "__main__":

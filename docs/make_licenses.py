@@ -1,7 +1,8 @@
-"""Writes docs/licenses.md: what is installed with pytest-federated, from uv.lock.
+"""Writes docs/licenses.md, the licenses of the packages that uv.lock installs.
 
-Run after a change of uv.lock, with all extras, as the licenses are read from what is installed:
-``uv run --all-extras python docs/make_licenses.py``. tests/unit/test_supply_chain.py compares.
+Run this after a change to uv.lock, with all extras, as it reads the licenses of the installed
+packages: ``uv run --all-extras python docs/make_licenses.py``. tests/unit/test_supply_chain.py
+compares the page with uv.lock.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ _OSI = "License :: OSI Approved :: "
 
 
 def locked(lock: Path = LOCK) -> dict[str, str]:
-    """Returns the versions of all packages that are installed with us on Linux, by name.
+    """Returns the versions of all packages that are installed with ours on Linux, by name.
 
-    Those of all extras are among them, and those of development are not.
+    This includes all extras and excludes the development dependencies.
     """
     packages = tomllib.loads(lock.read_text(encoding="utf-8"))["package"]
     (ours,) = (package for package in packages if package["name"] == OURS)
@@ -75,13 +76,13 @@ def license_of(name: str, version: str) -> Optional[str]:
 
 
 def rows(text: str) -> dict[str, tuple[str, str]]:
-    """Returns version and license by package, as the page has them."""
+    """Returns the version and license of each package on the page."""
     lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     return {name: (version, license_) for name, version, license_ in lines[1:]}
 
 
 def main() -> None:
-    """Writes the page; ends with an error where a package is not installed."""
+    """Writes the page; exits with an error if a package is not installed."""
     table = ["| package | version | license |", "|---|---|---|"]
     for name, version in locked().items():
         stated = license_of(name, version)
@@ -91,10 +92,10 @@ def main() -> None:
     PAGE.write_text(
         "# Licenses\n\n"
         "<!-- Made by docs/make_licenses.py; not edited by hand. -->\n\n"
-        "pytest-federated is under the [Apache License 2.0](../LICENSE), and brings none of the\n"
-        "packages below: pip and uv install them. This is what their metadata say, in the\n"
-        "versions of `uv.lock` for Linux with Python 3.11, with all extras and without what\n"
-        "development needs.\n\n" + "\n".join(table) + "\n",
+        "pytest-federated is under the [Apache License 2.0](../LICENSE). It contains none of the\n"
+        "packages below, which pip and uv install. The licenses are those that their metadata\n"
+        "states, in the versions of `uv.lock` for Linux with Python 3.11, with all extras and\n"
+        "without the development dependencies.\n\n" + "\n".join(table) + "\n",
         encoding="utf-8",
     )
 

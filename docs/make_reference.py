@@ -1,7 +1,7 @@
-"""Writes docs/reference.md, from the registries of all concepts.
+"""Writes docs/reference.md from the registries of all concepts.
 
-Run after a change of anything that a scenario file can choose:
-``uv run python docs/make_reference.py [DIR]``. test_documentation.py compares what is committed
+Run this after a change to anything that a scenario file can choose:
+``uv run python docs/make_reference.py [DIR]``. test_documentation.py compares the committed page
 with what this writes.
 """
 
@@ -24,13 +24,13 @@ INTRODUCTION = """\
 
 <!-- Made by docs/make_reference.py from the registries; not edited by hand. -->
 
-All that a scenario file can choose by name, and the keys of each. What the other keys of a scenario
-file mean: [scenarios.md](scenarios.md). An entry of your own is registered by the decorator of its
-concept, such as `@pytest_federated.split("mine")`, in a `conftest.py`, or in an installed package
+Everything that a scenario file can choose by name, with its keys. [scenarios.md](scenarios.md)
+describes the other keys of a scenario file. Register your own entry with the decorator of its
+concept, such as `@pytest_federated.split("mine")`, in a `conftest.py` or in an installed package
 that names its modules in the entry point group `pytest_federated`.
 """
 
-# Pages that describe a concept's entries; those of the others are described here.
+# Pages that describe a concept's entries; this page describes the entries of the other concepts.
 PAGES = {
     "aggregators": "algorithms.md#aggregators",
     "algorithms": "algorithms.md",
@@ -45,7 +45,7 @@ PAGES = {
 
 
 def main() -> None:
-    """Writes the page into the folder named on the command line, or here."""
+    """Writes the page into the folder named on the command line, or into this one."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     keys = dict(_keys(Scenario, ""))
     chapters = [_chapter(plural, registry, keys) for plural, registry in concepts().items()]
@@ -75,7 +75,7 @@ def _example(example: Any) -> str:
 
 
 def _keys(section: type[Section], path: str) -> Iterator[tuple[str, Registry[Any, ..., Any]]]:
-    """Yields the dotted keys at which a scenario chooses from a registry, and that registry."""
+    """Yields each dotted key at which a scenario chooses from a registry, with that registry."""
     for name, field in section.model_fields.items():
         key = f"{path}{name}"
         for note in field.metadata:
@@ -92,7 +92,7 @@ def _keys(section: type[Section], path: str) -> Iterator[tuple[str, Registry[Any
 def _nested(
     params: type[Section], path: str, outer: Registry[Any, ..., Any]
 ) -> Iterator[tuple[str, Registry[Any, ..., Any]]]:
-    """Yields the keys at which an entry chooses from another registry than its own."""
+    """Yields the keys at which an entry chooses from a registry other than its own."""
     for name, field in params.model_fields.items():
         choice = choice_of(field)
         if choice and choice.registry is not outer:

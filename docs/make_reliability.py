@@ -1,8 +1,8 @@
-"""Writes the table of faults in docs/reliability.md, from the tests that bring them about.
+"""Writes the table of faults in docs/reliability.md from the tests that cause them.
 
-Run after a change of a test with the marker ``fault``:
+Run this after a change to a test with the marker ``fault``:
 ``uv run python docs/make_reliability.py [DIR]``.
-tests/integration/docs/test_documentation.py compares what is committed with what this writes.
+tests/integration/docs/test_documentation.py compares the committed page with what this writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Faults:
-    """Collects how often each fault is brought about, and what then happens."""
+    """Collects how often the tests cause each fault, and what happens then."""
 
     def __init__(self) -> None:
         self.tried: dict[tuple[str, str, str], int] = {}
@@ -31,7 +31,7 @@ class Faults:
 
 
 def main() -> None:
-    """Writes the page into the folder named on the command line, or here."""
+    """Writes the page into the folder named on the command line, or into its own."""
     page = Path(__file__).parent / "reliability.md"
     write_between(page, Path(__file__).name, "the tests", _table())
 

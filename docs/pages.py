@@ -1,4 +1,4 @@
-"""How registered functions are put onto the pages that scripts here make."""
+"""Formats registered functions for the pages that the scripts in this folder make."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _WORDS = {"number": "a number", "integer": "an integer", "string": "text", "obje
 
 
 def write_between(page: Path, script: str, source: str, text: str) -> None:
-    """Writes a page with `text` between the two lines that name the script which makes it.
+    """Writes a page with `text` between the two lines that name the script that makes it.
 
-    It is written into the folder named on the command line, or where it is.
+    The page is written into the folder named on the command line, or into its own.
 
     Args:
         page: the committed page.
         script: the name of the script.
-        source: what the script reads, as the first line says it: ``the registry``.
-        text: what the script makes.
+        source: what the script reads, for the first line: ``the registry``.
+        text: the generated text.
 
     """
     begin = f"<!-- Made by docs/{script} from {source}; not edited by hand. -->"
@@ -37,7 +37,7 @@ def write_between(page: Path, script: str, source: str, text: str) -> None:
 
 
 def as_entry(entry: Entry[Any, Any], example: str) -> str:
-    """Heading, description, keys and source of a registered function."""
+    """Returns heading, description, keys and source of a registered function."""
     text = inspect.getdoc(entry.function) or ""
     text = text.partition("\nRaises:")[0].strip()
     paragraphs = [" ".join(p.split()) for p in text.split("\n\n")]
@@ -48,48 +48,48 @@ def as_entry(entry: Entry[Any, Any], example: str) -> str:
 
 
 def _keys(entry: Entry[Any, Any]) -> list[str]:
-    """A table of the function's keys, from the JSON Schema that validates them."""
+    """Returns a table of the function's keys, from the JSON Schema that validates them."""
     schema = entry.params.model_json_schema()
     rows = []
     for key in entry.keywords:
-        told = schema["properties"][key]
-        value = told.get("default")
+        field = schema["properties"][key]
+        value = field.get("default")
         default = "none" if value is None else f"`{as_yaml(value)}`"
         default = "needed" if key in schema.get("required", ()) else default
-        about = told.get("description", "")
-        rows.append(f"| `{key}` | {_allowed(told, key)} | {default} | {about} |")
+        about = field.get("description", "")
+        rows.append(f"| `{key}` | {_allowed(field, key)} | {default} | {about} |")
     if not rows:
         return []
     return ["\n".join(["| key | allowed | default | |", "|---|---|---|---|", *rows])]
 
 
-def _allowed(told: dict[str, Any], key: str = "") -> str:
-    if "enum" in told:
-        return ", ".join(f"`{v}`" for v in told["enum"])
-    if told.get("type") == "array":
-        return f"list: {_allowed(told['items'])}"
-    if told.get("type") == "boolean":
+def _allowed(schema: dict[str, Any], key: str = "") -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{v}`" for v in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list: {_allowed(schema['items'])}"
+    if schema.get("type") == "boolean":
         return "`true`, `false`"
-    if CHOICE in told:
+    if CHOICE in schema:
         return f"a {key}"
-    if "anyOf" in told:
-        if any(CHOICE in one for one in told["anyOf"]):
+    if "anyOf" in schema:
+        if any(CHOICE in one for one in schema["anyOf"]):
             return f"a {key}"
-        return " or ".join(_allowed(one) for one in told["anyOf"] if one.get("type") != "null")
-    words = _WORDS.get(told.get("type", ""), "anything")
+        return " or ".join(_allowed(one) for one in schema["anyOf"] if one.get("type") != "null")
+    words = _WORDS.get(schema.get("type", ""), "anything")
     for bound, sign in [
         ("exclusiveMinimum", "above"),
         ("minimum", "at least"),
         ("exclusiveMaximum", "below"),
         ("maximum", "at most"),
     ]:
-        if bound in told:
-            words += f", {sign} {told[bound]:g}"
+        if bound in schema:
+            words += f", {sign} {schema[bound]:g}"
     return words
 
 
 def as_yaml(value: Any) -> str:
-    """On one line, as a scenario file may have it."""
+    """Returns a value as YAML on one line, as in a scenario file."""
     if isinstance(value, dict):
         if set(value) == {"kind"}:
             return str(value["kind"])
@@ -100,12 +100,12 @@ def as_yaml(value: Any) -> str:
 
 
 def summary(entry: Entry[Any, Any]) -> str:
-    """The first line of a registered function's description."""
+    """Returns the first line of a registered function's description."""
     return _marked(entry.summary)
 
 
 def _marked(text: str) -> str:
-    """Keys as code, and nothing else taken for Markdown."""
+    """Returns the text with keys as code and asterisks escaped."""
     return re.sub(r"(?<!`)\bclients\.size\b(?!`)", "`clients.size`", text).replace("*", "\\*")
 
 

@@ -1,8 +1,8 @@
-"""What TFF 0.87 offers for learning, and what of a scenario file reaches it.
+"""The public names of TFF 0.87 for learning, and the scenario YAML that reaches each.
 
-For each package its public names, of each the least YAML that reaches it, and a word on it: needed
-where there is no YAML. test_documentation.py compares the names with the installed TFF, and lets
-pytest-federated the YAML.
+Each package has its public names; each name has the shortest YAML that reaches it and a remark,
+which is required if there is no YAML. test_documentation.py compares the names with the installed
+TFF and reads the YAML with pytest-federated.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 _OWN_PROCESS = 'training: {algorithm: {tff: "my_processes:build"}}'
 _OWN_AGGREGATOR = 'training: {aggregator: {tff: "my_parts:aggregator"}}'
 _OWN_OPTIMIZER = 'training: {client_optimizer: {tff: "my_parts:optimizer"}}'
-_PART = (_OWN_PROCESS, "a part of a process; pytest-federated's own are composed of the same")
-_IN_CLEAR = ("", "metrics are summed in the clear: simulated, a secure sum would only round them")
-_SAMPLES = ("", "samples of what clients have; a record has the sums, and each client's accuracy")
-_SAVES = ("", "a run leaves a record; its checkpoints are pytest-federated's own")
-_METRIC = ("", "metrics are those of the data's task, see models.md")
-_LOOP = ("", "a loop around a process, which is what pytest-federated is")
-_WEIGHT_1 = "of the weighted one, with weight 1 for every client"
+_PART = (_OWN_PROCESS, "a part of a process; pytest-federated composes its processes from the same")
+_IN_CLEAR = (
+    "",
+    "metrics are summed in the clear: in a simulation, a secure sum would only round them",
+)
+_SAMPLES = ("", "samples of clients' values; a record has the sums and each client's accuracy")
+_SAVES = ("", "a run writes a record; its checkpoints are pytest-federated's own")
+_METRIC = ("", "the data's task sets the metrics, see models.md")
+_LOOP = ("", "a loop around a process, as pytest-federated is one itself")
+_WEIGHT_1 = "the weighted one, with weight 1 for every client"
 _HELPER = (_OWN_OPTIMIZER, "a helper for writing one")
 
 
@@ -36,7 +39,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
     "tff.learning.algorithms": {
         "build_fed_eval": (
             "data: {holdout: per_client}",
-            "pytest-federated evaluates each client's examples at the server, which gives the same",
+            "pytest-federated evaluates each client's examples at the server, with the same result",
         ),
         "build_fed_kmeans": _algorithm("{kind: kmeans, clusters: 10}"),
         "build_fed_recon": _algorithm("fed_recon"),
@@ -67,20 +70,20 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "ClientWeighting": _algorithm("{kind: fedavg, weighting: uniform}"),
         "LoopImplementation": (
             "",
-            "always the iterator; the other gives the same numbers, more slowly",
+            "always the iterator; the other gives the same numbers but is slower",
         ),
-        "add_debug_measurements": ("", "figures to debug an aggregator by, for which no record is"),
+        "add_debug_measurements": ("", "figures for debugging an aggregator, which no record has"),
         "add_debug_measurements_with_mixed_dtype": ("", "the same"),
         "compression_aggregator": _aggregator(
-            "compression", "composed again, as it rounds at random"
+            "compression", "rebuilt from its parts, as it rounds at random"
         ),
         "ddp_secure_aggregator": _aggregator(
             "{kind: distributed_dp, noise_multiplier: 1.0}",
-            "composed again, as its noise is drawn from the clock",
+            "rebuilt from its parts, as its noise is seeded by the clock",
         ),
         "dp_aggregator": _aggregator(
             "{kind: dp, noise_multiplier: 1.0}",
-            "composed again, with noise from the scenario's seed",
+            "rebuilt from its parts, with noise from the scenario's seed",
         ),
         "robust_aggregator": _aggregator("robust"),
         "secure_aggregator": _aggregator("secure"),
@@ -106,8 +109,8 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "UnweightedMeanFactory": _algorithm("{kind: fedavg, weighting: uniform}", _WEIGHT_1),
         "UnweightedReservoirSamplingFactory": _SAMPLES,
         "WeightedAggregationFactory": (_OWN_AGGREGATOR, ""),
-        "add_measurements": (_OWN_AGGREGATOR, "no record is kept of what it measures"),
-        "as_weighted_aggregator": (_OWN_AGGREGATOR, "done to any factory without weights"),
+        "add_measurements": (_OWN_AGGREGATOR, "records do not keep what it measures"),
+        "as_weighted_aggregator": (_OWN_AGGREGATOR, "applied to any factory without weights"),
         "clipping_factory": _aggregator("clipping"),
         "concat_factory": (_OWN_AGGREGATOR, ""),
         "federated_sample": _SAMPLES,
@@ -128,28 +131,28 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "handle_indexed_slices_gradients": _HELPER,
         "schedule_learning_rate": (
             'training: {server_optimizer: {tff: "my_parts:falling"}}',
-            "by step; a client's by round: `training.algorithm.schedule`",
+            "by step; a client's, by round: `training.algorithm.schedule`",
         ),
     },
     "tff.learning.models": {
         "BatchOutput": ('model: {variable: "my_models:build"}', "what such a model returns"),
         "FunctionalModel": ('model: {functional: "my_models:build"}', ""),
-        "ModelWeights": (_OWN_PROCESS, "what it hands on"),
+        "ModelWeights": (_OWN_PROCESS, "what it passes on"),
         "ReconstructionDatasetSplitFn": _algorithm(
             "{kind: fed_recon, split_dataset: true}", "how a client's batches are divided"
         ),
         "ReconstructionModel": _algorithm("{kind: fed_recon, local_layers: last}"),
         "VariableModel": ('model: {variable: "my_models:build"}', ""),
         "from_keras_model": ('model: {keras: "my_models:build"}', ""),
-        "functional_model_from_keras": ('model: {keras: "my_models:build"}', "of packed clients"),
-        "load": ('model: {variable: "my_models:saved"}', "called in your function"),
+        "functional_model_from_keras": ('model: {keras: "my_models:build"}', "for packed clients"),
+        "load": ('model: {variable: "my_models:saved"}', "call it in your function"),
         "load_functional_model": (
             'model: {functional: "my_models:saved"}',
-            "called in your function",
+            "call it in your function",
         ),
         "model_from_functional": (
             'model: {functional: "my_models:build"}',
-            "of clients that are not packed",
+            "for clients that are not packed",
         ),
         "save": _SAVES,
         "save_functional_model": _SAVES,
@@ -161,11 +164,11 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "MetricFinalizersType": _METRIC,
         "MetricsAggregatorType": _METRIC,
         "NumBatchesCounter": _algorithm(
-            "{kind: fedavg, weighting: num_batches}", "a count of pytest-federated's own"
+            "{kind: fedavg, weighting: num_batches}", "counted by pytest-federated itself"
         ),
         "NumExamplesCounter": _algorithm("{kind: fedavg, weighting: examples}"),
         "SecureSumFactory": _IN_CLEAR,
-        "SumThenFinalizeFactory": ("", "what `sum_then_finalize` is made of"),
+        "SumThenFinalizeFactory": ("", "a part of `sum_then_finalize`"),
         "create_default_secure_sum_quantization_ranges": _IN_CLEAR,
         "create_functional_metric_fns": _METRIC,
         "create_keras_metric_finalizer": _METRIC,
@@ -188,7 +191,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "compose_learning_process": (_OWN_PROCESS, ""),
         "reject_non_finite_update": (
             _OWN_PROCESS,
-            "in every process: a client whose change is not finite has no weight",
+            "in every process: a client whose change is not finite has weight 0",
         ),
     },
     "tff.learning.programs": {
@@ -198,7 +201,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "train_model": _LOOP,
         "train_model_with_vizier": (
             "",
-            "a search for settings; a `matrix` goes through those that it is given",
+            "a search for settings; a `matrix` tries the given ones",
         ),
     },
 }

@@ -1,4 +1,4 @@
-"""The sides that are compared, one file for each kind.
+"""The sides that are compared, one file for each.
 
 A side is a function of a `Federation`. It trains by FedAvg from `Federation.start` and yields the
 server's weights, float32 in the order of a Keras model, after each round: one `next` is one round.
@@ -18,7 +18,7 @@ Side = Callable[[Federation], Iterator[Weights]]
 
 
 class _Place(NamedTuple):
-    module: str  # imported when the side runs: most bring TensorFlow with them
+    module: str  # imported when the side runs, as most import TensorFlow
     function: str
     keywords: Mapping[str, str] = MappingProxyType({})
 
@@ -48,7 +48,7 @@ NAMES = tuple(_PLACES)
 
 
 def side(name: str) -> Side:
-    """The side of that name."""
+    """Returns the side of that name."""
     place = _PLACES[name]
     module = import_module(f"sides.{place.module}")
     return partial(getattr(module, place.function), **place.keywords)

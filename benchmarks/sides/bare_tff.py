@@ -1,4 +1,4 @@
-"""A TFF user's own loop: TFF's learning process, context and worker, nothing of ours."""
+"""A TFF user's loop: TFF's learning process, context and worker, none of our code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAYERS = tf.keras.layers
 
 
 def rounds(federation: Federation, loop: str) -> Iterator[Weights]:
-    """`loop` names a member of `tff.learning.LoopImplementation`."""
+    """Trains with `loop`, a member of `tff.learning.LoopImplementation`."""
     shape = federation.test_x.shape[1:]
     spec = OrderedDict(
         x=tf.TensorSpec((None, *shape), tf.float32), y=tf.TensorSpec((None,), tf.int32)

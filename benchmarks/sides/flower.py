@@ -1,8 +1,8 @@
-"""Flower's simulation on ray, one CPU for each client at a time, in an environment of its own.
+"""Flower's simulation on ray, in its own environment, with one CPU for each client at a time.
 
-Its clients do the arithmetic of the NumPy loop, and for the CNN of the plain tf.function, which
-spares it Keras. Nodes of Flower stand for the clients of a cohort: it is spared those that do not
-take part in a round. Federated evaluation is off.
+Its clients use the arithmetic of the NumPy loop, and for the CNN that of the plain tf.function, so
+Flower does not pay for Keras. Its nodes are the clients of a cohort, so it does not pay for clients
+that do not take part. Federated evaluation is off.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def rounds(federation: Federation) -> Iterator[Weights]:
         def after_round(number: int, arrays: ArrayRecord) -> None:
             if number:
                 done.put(arrays.to_numpy_ndarrays())
-            go.acquire()  # until the next round is asked for
+            go.acquire()  # waits until the next round is requested
 
         nodes = federation.work.cohort  # all of them: a round begins when they are registered
         FedAvg(fraction_evaluate=0.0, min_train_nodes=nodes, min_available_nodes=nodes).start(
@@ -61,16 +61,16 @@ def rounds(federation: Federation) -> Iterator[Weights]:
                 },
             )
             done.put(RuntimeError("Flower's simulation ended"))
-        except BaseException as bad:
-            done.put(bad)
+        except BaseException as error:
+            done.put(error)
 
     threading.Thread(target=simulate, daemon=True).start()
     while True:
         go.release()
-        given = done.get()
-        if isinstance(given, BaseException):
-            raise given
-        yield given
+        outcome = done.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome
 
 
 def client_app() -> Any:

@@ -1,6 +1,6 @@
-"""FedAvg in a plain NumPy loop, float32, with nothing around it: the limit for the MLP.
+"""FedAvg in a plain NumPy loop (float32) with nothing around it: the limit for the MLP.
 
-McMahan et al., AISTATS 2017, algorithm 1.
+Source: McMahan et al., AISTATS 2017, algorithm 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def rounds(federation: Federation) -> Iterator[Weights]:
 
 
 def train(weights: Weights, x: np.ndarray, y: np.ndarray, local_epochs: int) -> Weights:
-    """A client's weights after its local epochs."""
+    """Returns a client's weights after its local epochs."""
     x = x.reshape(len(x), -1)
     for _ in range(local_epochs):
         for begin in range(0, len(x), BATCH):
@@ -37,7 +37,7 @@ def train(weights: Weights, x: np.ndarray, y: np.ndarray, local_epochs: int) -> 
 
 
 def gradient(w: Weights, x: np.ndarray, y: np.ndarray) -> Weights:
-    """Of the mean cross entropy of softmax(relu(x W1 + b1) W2 + b2)."""
+    """Returns the gradient of the mean cross entropy of softmax(relu(x W1 + b1) W2 + b2)."""
     hidden = x @ w[0] + w[1]
     active = np.maximum(hidden, 0)
     logits = active @ w[2] + w[3]

@@ -1,6 +1,6 @@
-"""pytest-federated; and the computation that it runs, in a loop without pytest-federated.
+"""pytest-federated, and the computation that it runs in a loop without pytest-federated.
 
-The only place that knows pytest-federated from inside.
+This is the only benchmark file that uses pytest-federated's internals.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest_federated.model("emnist_cnn")
 def emnist_cnn(shape: Shape) -> tf.keras.Model:
-    """The CNN of TFF's EMNIST examples, which leaves nothing to chance: without dropout."""
+    """The CNN of TFF's EMNIST examples without dropout, so that nothing is random."""
     import tensorflow as tf
 
     layers = tf.keras.layers
@@ -45,7 +45,7 @@ def emnist_cnn(shape: Shape) -> tf.keras.Model:
 
 
 def settings(federation: Federation, execution: str) -> tuple[FederatedData, Section, Training]:
-    """The work in pytest-federated's own terms."""
+    """Returns the data, model and training settings for pytest-federated."""
     work = federation.work
     data = FederatedData(
         Examples(federation.x, federation.y),
@@ -72,7 +72,7 @@ def trainer(federation: Federation, execution: str) -> Trainer:
 
 
 def initial_weights(federation: Federation) -> Weights:
-    """Those with which pytest-federated begins; all sides are given them."""
+    """Returns pytest-federated's initial weights, with which all sides begin."""
     return [w.numpy() for w in trainer(federation, "standard").initial_weights(SEED).trainable]
 
 
@@ -84,7 +84,7 @@ def rounds(federation: Federation, execution: str) -> Iterator[Weights]:
 
 
 def bare(federation: Federation, execution: str) -> Iterator[Weights]:
-    """`process.next` in a loop that makes its arguments for each round, as any loop has to."""
+    """Runs `process.next` in a loop that creates its arguments each round, as any loop must."""
     runtime().start()
     data, _, training = settings(federation, execution)
     built = trainer(federation, execution)
@@ -99,7 +99,7 @@ def bare(federation: Federation, execution: str) -> Iterator[Weights]:
 
 
 def ready(federation: Federation, execution: str) -> Iterator[Weights]:
-    """`process.next` alone, on the first round's arguments over and over."""
+    """Runs only `process.next`, on the first round's arguments again and again."""
     runtime().start()
     data, _, training = settings(federation, execution)
     built = trainer(federation, execution)

@@ -11,7 +11,7 @@ from workloads import BATCH, RATE, Federation, Weights
 
 
 def logits(w: Any, x: Any) -> Any:
-    """The CNN of TFF's EMNIST examples: two convolutions, pooling, two dense layers."""
+    """Returns the logits of TFF's EMNIST CNN: two convolutions, pooling, two dense layers."""
     x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, w[0], 1, "VALID"), w[1]))
     x = tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, w[2], 1, "VALID"), w[3]))
     x = tf.nn.max_pool2d(x, 2, 2, "VALID")
@@ -20,7 +20,7 @@ def logits(w: Any, x: Any) -> Any:
 
 
 def step(w: Any, x: Any, y: Any) -> Any:
-    """The weights after a batch."""
+    """Returns the weights after one batch."""
     with tf.GradientTape() as tape:
         tape.watch(w)
         loss = tf.reduce_mean(
@@ -30,7 +30,7 @@ def step(w: Any, x: Any, y: Any) -> Any:
 
 
 def trained(w: Any, x: Any, y: Any, local_epochs: int) -> Any:
-    """A client's weights after its local epochs, in a graph."""
+    """Returns a client's weights after its local epochs, inside a graph."""
     batches = (tf.shape(y)[0] + BATCH - 1) // BATCH
 
     def body(i: Any, current: Any) -> Any:
@@ -44,9 +44,9 @@ def trained(w: Any, x: Any, y: Any, local_epochs: int) -> Any:
 
 @tf.function(reduce_retracing=True)
 def round_of(w: Any, x: Any, y: Any, ends: Any, local_epochs: int) -> Any:
-    """All clients of a round; client k's examples end at `ends[k + 1]`.
+    """Returns the server's weights after a round; client k's examples end at `ends[k + 1]`.
 
-    Several clients at a time: for a batch of 20 alone the kernels leave a second core idle.
+    Several clients train at the same time: a batch of 20 leaves a second core idle.
     """
 
     def client(k: Any) -> Any:
@@ -79,7 +79,7 @@ def rounds(federation: Federation) -> Iterator[Weights]:
 
 
 def train(weights: Weights, x: np.ndarray, y: np.ndarray, local_epochs: int) -> Weights:
-    """A client's weights after its local epochs."""
+    """Returns a client's weights after its local epochs."""
     return [w.numpy() for w in _client(tuple(weights), x, y, local_epochs)]
 
 

@@ -1,4 +1,4 @@
-"""Aggregators that own.yaml names."""
+"""Aggregators for own.yaml."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def as_one(*, bits: int) -> Any:
-    """The mean of changes that are quantized as one long vector each, not tensor by tensor."""
+    """Averages changes that are each quantized as one long vector, not tensor by tensor."""
     import tensorflow_federated as tff
 
     quantized = tff.aggregators.EncodedSumFactory.quantize_above_threshold(

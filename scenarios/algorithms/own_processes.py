@@ -1,4 +1,4 @@
-"""Learning processes that own.yaml names."""
+"""Learning processes for own.yaml."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def clipped(model_fn: Any, client_optimizer: Any, server_optimizer: Any, *, norm: float) -> Any:
-    """FedAvg whose clients' changes are clipped to an L2 norm."""
+    """Returns FedAvg with clients' changes clipped to an L2 norm."""
     import tensorflow_federated as tff
 
     return tff.learning.algorithms.build_weighted_fed_avg(

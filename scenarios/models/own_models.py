@@ -1,4 +1,4 @@
-"""Models that own.yaml names."""
+"""Models for own.yaml."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def residual(input_shape: tuple[int, ...], num_classes: int, *, width: int) -> Any:
-    """A Keras model with a shortcut around its second layer."""
+    """Returns a Keras model with a shortcut around its second layer."""
     import tensorflow as tf
 
     layers = tf.keras.layers
@@ -17,7 +17,7 @@ def residual(input_shape: tuple[int, ...], num_classes: int, *, width: int) -> A
 
 
 def prototypes(input_spec: Any, input_shape: tuple[int, ...], num_classes: int) -> Any:
-    """A TFF functional model: each class is a point, and near examples are likely of it."""
+    """Returns a TFF functional model: each class is a point that attracts near examples."""
     import numpy as np
     import tensorflow as tf
     import tensorflow_federated as tff

@@ -1,7 +1,7 @@
 """Makes mnist-8x8.npz, the weights that initial-weights.yaml begins with.
 
-``uv run python scenarios/models/pretrain.py``: logistic regression on MNIST, made as small as the
-digits of scikit-learn.
+``uv run python scenarios/models/pretrain.py`` fits a logistic regression to MNIST, scaled to the
+size of scikit-learn's digits.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sklearn.linear_model import LogisticRegression
 
 
 def main() -> None:
-    """Writes the archive beside this file: kernel (64, 10) and bias (10,), float32."""
+    """Writes the archive next to this file: kernel (64, 10) and bias (10,), float32."""
     loaded = datasets["mnist_5k"].function(Cache(Path("unused"))).load(None)
-    inner = loaded.train.x[:, 4:24, 4:24, 0]  # the box that MNIST puts its digits into
+    inner = loaded.train.x[:, 4:24, 4:24, 0]  # MNIST's digits lie within this box
     small = np.kron(inner, np.ones((2, 2))).reshape(len(inner), 8, 5, 8, 5).mean(axis=(2, 4))
     fitted = LogisticRegression(C=0.1, max_iter=1000)
     fitted.fit(small.reshape(len(small), 64), loaded.train.y)

@@ -33,7 +33,8 @@ from typing import Any, Optional
 
 def environment() -> dict[str, str]:
     """Returns an environment for subprocesses that are no workers of this pytest run."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    kept = "PYTEST_ADDOPTS"  # tests/conftest.py sets it
+    return {k: v for k, v in os.environ.items() if k == kept or not k.startswith("PYTEST_")}
 
 
 class Program:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-import pytest_federated.plugin.item
-import pytest_federated.report.pages
-import scipy.special
 from example_results import history
 from pytest_federated.training.history import TrainingHistory
-
-# Imported before pytester saves sys.modules: otherwise each run would import them again.
-assert pytest_federated.plugin.item and pytest_federated.report.pages and scipy.special
 
 SCENARIO = """\
 schema: 1

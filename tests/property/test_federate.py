@@ -233,6 +233,11 @@ WAYS: dict[str, dict[str, Any]] = {
     "dirichlet_priors": {"count": 10, "split": {"kind": "dirichlet_priors", "alpha": 0.5}},
     "dirichlet_sequential": {"count": 10, "split": {"kind": "dirichlet_sequential", "alpha": 0.5}},
     "labels_per_client": {"count": 10, "split": {"kind": "labels_per_client", "labels": 3}},
+    "extended_dirichlet": {
+        "count": 10,
+        "split": {"kind": "extended_dirichlet", "labels": 3, "alpha": 1},
+    },
+    "similarity": {"count": 10, "split": {"kind": "similarity", "similar": 0.2}},
     "exclusive": {"count": 5, "split": "exclusive"},
     "distribution": {
         "count": 2,

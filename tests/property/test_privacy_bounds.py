@@ -42,14 +42,6 @@ def claimed(
     return private.epsilon
 
 
-@functools.cache
-def claimed_of_sampling(
-    sampling: str, population: int, cohort: int, noise: float, rounds: int
-) -> float:
-    """Returns the claimed epsilon of a sampling without keys, cached for both kinds of noise."""
-    return claimed(sampling, population, cohort, noise, rounds)
-
-
 def gaussian(x: np.ndarray) -> np.ndarray:
     return special.ndtr(x)
 
@@ -161,7 +153,7 @@ def test_sampling_hides_a_client(
 
     For dp and for distributed_dp, whose noise follows a Skellam distribution.
     """
-    claim = claimed_of_sampling(sampling, population, cohort, noise, rounds)
+    claim = claimed(sampling, population, cohort, noise, rounds)
 
     def bound(lost: float, others: float) -> float:
         losses = losses_hidden(sampling, population, cohort, noise, law, lost, others)

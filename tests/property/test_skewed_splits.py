@@ -309,6 +309,45 @@ def test_more_labels_than_there_are_cannot_be_requested() -> None:
     )
 
 
+# extended_dirichlet
+
+
+@pytest.mark.parametrize("labels", [1, 2, 5, 10])
+@pytest.mark.parametrize("clients", [3, 10, 25])
+def test_dirichlet_proportions_of_some_labels(labels: int, clients: int) -> None:
+    some = pool(clients)
+    for seed in range(10):
+        mild = {"kind": "extended_dirichlet", "labels": labels, "alpha": 1e6}
+        held = counts(deal(mild, some, seed), some) > 0
+        assert (held.sum(axis=1) == labels).all()
+        assert np.ptp(held.sum(axis=0)) <= 1, "labels have equally many clients"
+        skewed = counts(deal({**mild, "alpha": 1e-6}, some, seed), some)
+        assert ((skewed > 0).sum(axis=0) <= 1).all(), "a label is dealt to one of its clients"
+        assert skewed.sum() == counts(deal(mild, some, seed), some).sum()
+
+
+def test_extended_dirichlet_needs_as_many_labels() -> None:
+    with pytest.raises(DataError, match="extended_dirichlet asks for 11 labels a client"):
+        deal({"kind": "extended_dirichlet", "labels": 11, "alpha": 1}, pool(3))
+
+
+# similarity
+
+
+@pytest.mark.parametrize("sizes", [None, np.array([40, 10, 250])])
+def test_a_share_of_the_examples_is_dealt_at_random(sizes: Any) -> None:
+    some = pool(3, sizes=sizes) if sizes is not None else pool(10)
+    wanted = some.client_sizes()
+    labels_held = []
+    for similar in (0.0, 0.3, 1.0):
+        table = counts(deal({"kind": "similarity", "similar": similar}, some), some)
+        assert table.sum(axis=1).tolist() == wanted.tolist()
+        labels_held.append((table > 0).sum(axis=1).mean())
+    assert labels_held[0] < labels_held[1] <= labels_held[2]
+    if sizes is None:
+        assert labels_held[0] <= 2, "consecutive pieces of the sorted examples"
+
+
 # exclusive
 
 

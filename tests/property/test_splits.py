@@ -40,6 +40,12 @@ KEYS: dict[str, Callable[[Pool], st.SearchStrategy[dict[str, Any]]]] = {
             "assignment": st.sampled_from(["first_deterministic", "deterministic", "random"]),
         }
     ),
+    "extended_dirichlet": lambda pool: st.builds(
+        lambda exponent, labels: {"alpha": 10.0**exponent, "labels": labels},
+        st.floats(-6, 6, allow_nan=False),
+        st.integers(1, len(np.unique(pool.labels))),
+    ),
+    "similarity": lambda pool: st.fixed_dictionaries({"similar": st.floats(0, 1)}),
     "exclusive": lambda pool: st.fixed_dictionaries({"share": st.floats(0.01, 1)}),
     "distribution": lambda pool: st.builds(
         lambda seed, sparse: {
@@ -62,8 +68,11 @@ KEYS: dict[str, Callable[[Pool], st.SearchStrategy[dict[str, Any]]]] = {
     "group_natural": lambda pool: st.just({}),
 }
 # Splits whose clients get about the same number of examples, and so never too few.
-EVEN = {"iid", "continuous", "dirichlet_priors", "dirichlet_sequential", "natural", "shards"}
-LEAVE_OUT = {"labels_per_client", "distribution"}
+EVEN = {
+    *("iid", "continuous", "dirichlet_priors", "dirichlet_sequential"),
+    *("natural", "shards", "similarity"),
+}
+LEAVE_OUT = {"labels_per_client", "extended_dirichlet", "distribution"}
 NAMES = splits.names()
 
 
@@ -193,7 +202,9 @@ LARGE: dict[str, dict[str, Any]] = {
     "dirichlet": {"alpha": 1.0},
     "dirichlet_priors": {"alpha": 1.0},
     "dirichlet_sequential": {"alpha": 1.0},
+    "extended_dirichlet": {"labels": 2, "alpha": 1.0},
     "labels_per_client": {"labels": 2},
+    "similarity": {"similar": 0.5},
     "distribution": {"matrix": [[1.0] * 10] * 10},
     "inner": {"split": "iid"},
 }

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_federated.metrics.difference import Difference, compare
 from pytest_federated.metrics.statistics import (
+    MOST_SEEDS,
     paired,
     pairs_to_decide,
     seeds_to_decide,
@@ -141,17 +143,42 @@ def test_the_estimated_number_of_seeds_decides_in_four_of_five_cases(seeds: int)
 
 
 @pytest.mark.parametrize(
-    ("difference", "margin", "is_never"),
-    [(0.02, 0.01, False), (0.0, 0.01, False), (0.01, 0.01, True)],
+    ("difference", "margin", "pairs", "is_never"),
+    [
+        (0.02, 0.01, 5, False),
+        (0.0, 0.01, 5, False),
+        (0.01, 0.01, 5, False),
+        (0.01, 0.01, 500, True),
+    ],
 )
 def test_more_pairs_distinguish_two_runs_or_show_that_they_are_the_same(
-    difference: float, margin: float, is_never: bool
+    difference: float, margin: float, pairs: int, is_never: bool
 ) -> None:
-    more = pairs_to_decide(difference, 0.02, 5, margin, 0.01)
+    more = pairs_to_decide(difference, 0.02, pairs, margin, 0.01)
     assert (more is None) == is_never
     if more is not None:
-        twice = pairs_to_decide(difference, 0.04, 5, margin, 0.01)
+        twice = pairs_to_decide(difference, 0.04, pairs, margin, 0.01)
         assert twice is not None and more < twice  # the wider the spread, the more
+
+
+@pytest.mark.parametrize("largest", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize(("seeds", "deviation"), [(5, 0.005), (5, 0.01), (10, 0.01)])
+def test_the_estimated_number_of_pairs_decides_in_four_of_five_cases(
+    seeds: int, deviation: float, largest: float
+) -> None:
+    """For changes from none to some times the margin of 0.005."""
+    rng = np.random.default_rng(seeds)
+    decided: list[bool] = []
+    for change in rng.uniform(-largest, largest, 120):
+        drawn = rng.normal(change, deviation, MOST_SEEDS).tolist()
+
+        def found(count: int, drawn: list[float] = drawn) -> Difference:
+            before, now = dict.fromkeys(range(count), 0.0), dict(enumerate(drawn[:count]))
+            return compare(before, now, sign=1, margin=0.005, level=0.001)
+
+        if more := found(seeds).more_seeds:
+            decided.append(found(seeds + more).change != "undecided")
+    assert len(decided) > 20 and np.mean(decided) >= 0.75  # 0.8, within the error of so few
 
 
 def test_a_mean_at_the_threshold_is_never_decided() -> None:

@@ -472,8 +472,8 @@ def _linked_to_itself(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "problem"),
     [
-        (Path.mkdir, "a.json: not a file; remove it"),
-        (os.mkfifo, "a.json: not a file; remove it"),
+        (Path.mkdir, "a.json: cannot be read: it is a folder; remove it"),
+        (os.mkfifo, "a.json: cannot be read: it is not a regular file; remove it"),
         (_linked_to_itself, "a.json: cannot be read: Too many levels of symbolic links"),
     ],
 )
@@ -510,15 +510,15 @@ def test_a_file_that_may_not_be_read_is_named_and_replaced(
     path = tmp_path / "a.json"
     path.write_text("{}", encoding="utf-8")
     path.chmod(0)
-    read = Path.read_bytes
+    opened = Path.open
 
-    def denied(self: Path) -> bytes:
+    def denied(self: Path, *arguments: Any, **more: Any) -> Any:
         """Fails as it does for everybody but root."""
         if self == path and self.stat().st_mode & 0o400 == 0:
             raise PermissionError(13, "Permission denied", str(self))
-        return read(self)
+        return opened(self, *arguments, **more)
 
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(
         FederatedError, match=r"a\.json: cannot be read: Permission denied; make it"
     ):

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
-from example_results import history
-from hypothesis import given
+from example_results import example_result, history
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 from pytest_federated.expectations.ending_early import certain
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import judge
+from pytest_federated.metrics.measure import Measure, headline
+from pytest_federated.metrics.metric import metrics
+from pytest_federated.report.compare import comparison
+from pytest_federated.report.export import by_scenario, properties
+from pytest_federated.report.markup import TERMINAL
+from pytest_federated.report.plots.plot import draw_overviews, draw_scenario
+from pytest_federated.report.tables.recall import recall_table
+from pytest_federated.report.tables.rounds import round_table
+from pytest_federated.report.tables.seeds import seed_table
+from pytest_federated.report.tables.summary import headline as in_few_words
 from pytest_federated.report.tables.summary import summary_row
+from pytest_federated.results.record import Result
+from pytest_federated.results.runs import Run
+from pytest_federated.results.store import json_text
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.observer import Progress
 
 
@@ -62,25 +77,86 @@ def scenario(seeds: int = 2, rounds: int = 9, **expected: Any) -> Scenario:
     )
 
 
-@pytest.fixture
-def rising(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Trainings that reach 0.1 in round 1, 0.2 in round 2, ...; their rounds are counted."""
-    log: list[int] = []
+def training(curves: Mapping[int, Sequence[float]], log: Optional[list[int]] = None) -> Any:
+    """In place of a training: one with these accuracies by seed, whose rounds are counted."""
 
-    def train(one: Any, seed: int, options: Any, observer: Any, *rest: Any) -> Any:
-        whole = history([n / 10 for n in range(1, one.training.rounds + 1)], seed=seed)
+    def train(one: Any, seed: int, options: Any, observer: Any, *rest: Any) -> TrainingHistory:
+        whole = history(curves[seed][: one.training.rounds], seed=seed, class_recall=(1.0,))
         for number in range(1, len(whole.rounds) + 1):
-            log.append(seed)
+            if log is not None:
+                log.append(seed)
             if observer.after_round(Progress(whole.rounds[:number], None)):
                 return whole.model_copy(update={"rounds": whole.rounds[:number]})
         return whole
 
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
+    return train
+
+
+TRAIN = "pytest_federated.running.pipeline.train_seed"
+
+
+@pytest.fixture
+def rising(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Trainings that reach 0.1 in round 1, 0.2 in round 2, ...; their rounds are counted."""
+    log: list[int] = []
+    curve = [n / 10 for n in range(1, 10)]
+    monkeypatch.setattr(TRAIN, training({0: curve, 1: curve}, log))
     return log
 
 
+@given(
+    st.lists(
+        st.lists(st.integers(0, 10).map(lambda n: n / 10), min_size=4, max_size=4), max_size=3
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "best_accuracy": st.fixed_dictionaries({"at_least": st.integers(0, 30)}),
+            "accuracy_drop": st.fixed_dictionaries({"at_most": st.integers(0, 30)}),
+            "rounds_to_accuracy": st.fixed_dictionaries(
+                {"target": st.integers(0, 30), "at_most": st.integers(1, 5)}
+            ),
+            "accuracy": st.fixed_dictionaries({"at_least": st.integers(0, 30)}),
+        },
+    ),
+)
+@example([(0.7, 0.8, 0.7, 0.8)], {"accuracy_drop": {"at_most": 3}})  # 0.8 - 0.7 is above 0.1
+def test_a_run_that_ends_early_has_the_verdicts_of_the_whole_run(
+    curves: list[tuple[float, ...]], bounds: dict[str, dict[str, int]]
+) -> None:
+    """Thresholds are where figures and means over seeds often are exactly."""
+    shares = {"at_least", "target"}
+    expected = {
+        name: {
+            key: value / 30 if key in shares or name == "accuracy_drop" else value
+            for key, value in keys.items()
+        }
+        for name, keys in bounds.items()
+    }
+    one = scenario(len(curves) or 1, 4, **expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TRAIN, training(dict(enumerate(curves or [(0.0,) * 4]))))
+        whole, ended = run(one, Options(store=Store())), run(one, early())
+    event(ended.reason.partition(",")[0] or "not ended")
+    assert ended.status == whole.status
+    after = {verdict.expectation: verdict for verdict in whole.verdicts}
+    for verdict in ended.verdicts:
+        if verdict.outcome != "not judged":
+            assert verdict.passed == after[verdict.expectation].passed
+        if verdict.measured is not None:
+            assert verdict == after[verdict.expectation]
+    if not ended.reason:
+        assert ended == whole
+    for cut, full in zip(ended.histories, whole.histories):
+        assert cut.rounds == full.rounds[: len(cut.rounds)]
+        assert cut.ended_early == (len(cut.rounds) < len(full.rounds))
+        for name in metrics.names():
+            keys = expected.get(name, {})
+            assert Measure(name).of(cut, keys) in (None, Measure(name).of(full, keys))
+
+
 def early() -> Options:
-    return Options(early_stop=True)
+    return Options(early_stop=True, store=Store())
 
 
 def test_a_run_that_can_no_longer_pass_ends(rising: list[int], tmp_path: Path) -> None:
@@ -141,3 +217,45 @@ def test_an_uncertain_run_goes_to_its_end(
 def test_a_verdict_reached_in_the_last_round_is_an_ordinary_one(rising: list[int]) -> None:
     result = run(scenario(seeds=1, rounds=3, best_accuracy={"at_least": 0.3}), early())
     assert result.reason == "" and result.verdicts[0].measured == 0.3
+
+
+READERS: dict[str, Callable[[Result], Any]] = {
+    "summary": lambda result: (summary_row(result)[7], in_few_words(result)),
+    "rounds": round_table,
+    "recall": recall_table,
+    "seeds": lambda result: [r for r in seed_table(result).rows if r[0] == "mean"],
+    "plots": lambda result: {kind: p.svg() for kind, p in draw_scenario(result).items()},
+    "overview": lambda result: {
+        kind: p.svg() for kind, p in draw_overviews([result, example_result()]).items()
+    },
+    "export": lambda result: [{**row, "clients": 0} for row in by_scenario([result])],
+    "properties of a test": properties,
+    "compare": lambda result: comparison(
+        [Run("before", {"a": example_result("a")}), Run("now", {"a": result})], headline(), TERMINAL
+    ),
+    "accuracies": lambda result: result.accuracies,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("is_diverged", [False, True])
+def test_means_over_seeds_leave_out_what_did_not_come_to_its_end(
+    reader: str, is_diverged: bool
+) -> None:
+    """A training of another length would be a mean of unlike things."""
+    two = example_result("a", (0.8, 0.9), rounds=4)
+    extra = example_result("a", (0.1,), rounds=3).histories[0]
+    mark = {"diverged": "diverged in round 3"} if is_diverged else {"ended_early": True}
+    figures = {"client_accuracy": (0.1, 0.2), "class_recall": (0.1, 0.2, 0.3), "epsilon": 9.0}
+    cut = extra.model_copy(update={"seed": 2, **mark, **figures})
+    read = READERS[reader]
+    assert read(two.model_copy(update={"histories": (*two.histories, cut)})) == read(two)
+
+
+def test_a_training_that_was_ended_says_so_in_its_record(rising: list[int]) -> None:
+    result = run(scenario(best_accuracy={"at_least": 0.15}), early())
+    text = json_text(result)
+    assert '"ended_early": true' in text
+    assert Result.model_validate_json(text).histories == result.histories
+    assert summary_row(result)[6:8] == ["0 of 2", "–"]
+    assert "ended_early" not in json_text(run(scenario(), early()))

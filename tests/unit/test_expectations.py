@@ -120,6 +120,17 @@ def test_recall_of_a_label_or_of_the_worst() -> None:
     assert missing.expected == ">= 0 (label 1)"
 
 
+def test_class_recall_finds_a_label_by_its_name() -> None:
+    one = history([0.5], class_recall=(0.9, 0.4), label_names=("died", "survived"))
+    assert measured("class_recall", one, label="survived") == 0.4
+    unknown = verdict("class_recall", one, at_least=0, label="dyed")
+    assert not unknown.passed
+    assert unknown.note == "no label 'dyed' among died, survived in 1 of 1 seed(s)"
+    stars = history([0.5], class_recall=(0.9, 0.4), label_names=("1", "5"))
+    assert measured("class_recall", stars, label=5) == 0.4, "a number is a name, too"
+    assert not verdict("class_recall", stars, at_least=0, label=0).passed
+
+
 # Privacy and time
 
 

@@ -316,7 +316,7 @@ def test_a_metric_of_the_user_is_an_expectation(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("rounds_to_loss")
 def test_a_metric_of_the_user_is_calibrated_to_whole_rounds() -> None:
     proposal = propose("rounds_to_loss", ["at_most"], [7, 8, 8, 7, 8], 5, 0.01)
-    assert proposal.bounds == {"at_most": 9}
+    assert proposal.bounds == {"at_most": 10}
     assert isinstance(proposal.bounds["at_most"], int)
 
 

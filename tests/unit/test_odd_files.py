@@ -226,7 +226,7 @@ def test_invalid_numbers_are_refused(write: Any, value: float, what: str, dtype:
     x = NOISE.astype(dtype)
     x[6, 1] = value
     message = refusal(lambda: features(**write(x)))
-    assert "row 7: a number is " + what in message
+    assert "row 7: " in message and what in message
 
 
 @pytest.mark.parametrize("word", ["", "NA", "None", "null", "nan"])

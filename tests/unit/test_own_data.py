@@ -40,16 +40,18 @@ def test_text_labels_are_numbered_in_sorted_order(words: list[str]) -> None:
 
 
 @given(st.lists(st.integers(-3, 200), min_size=1))
-def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list[int]) -> None:
+def test_whole_numbers_are_the_labels_if_the_lowest_is_0(numbers: list[int]) -> None:
     for column in (np.array(numbers), np.array(numbers, float), np.array(numbers, object)):
         labels = Labels.of(column, "here")
         encoded = labels.encode(column, "here")
-        if min(numbers) >= 0:
+        if min(numbers) == 0:
             assert encoded.tolist() == numbers
             assert labels.num_classes == max(numbers) + 1
+            assert labels.names == ()
         else:
             assert encoded.tolist() == [sorted(set(numbers)).index(n) for n in numbers]
             assert labels.num_classes == len(set(numbers))
+            assert labels.names == tuple(map(str, sorted(set(numbers))))
         assert encoded.dtype == np.int32
 
 
@@ -62,7 +64,7 @@ def test_whole_numbers_stand_for_themselves_unless_one_is_negative(numbers: list
         (np.array(["a", "b", 3.5], object), "here, row 3: 3.5 is neither text nor a whole number"),
         (np.zeros((2, 3)), "here: one value for each example is needed, not (3,)"),
         (np.zeros(2, complex), "here: text or whole numbers are needed, not values of type "),
-        ([3, 99999], "here, row 2: the label 99999 makes 100000 labels, of which 2 are in use"),
+        ([0, 99999], "here, row 2: the label 99999 makes 100000 labels, of which 2 are in use"),
     ],
 )
 def test_invalid_labels_are_named(column: Any, message: str) -> None:
@@ -79,6 +81,35 @@ def test_a_label_that_only_the_test_set_has_is_named() -> None:
     assert refusal(numbers.encode, np.array([20]), "there").endswith(
         "these are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ..., 19"
     )
+
+
+def test_whole_numbers_are_the_labels_if_their_number_is_stated() -> None:
+    """As in a file that lists all its labels, when this part has only some of them."""
+    labels = Labels.of(np.array([2, 5]), "here", at_least=10)
+    assert labels.num_classes == 10
+    assert labels.encode(np.array([5, 2]), "here").tolist() == [5, 2]
+
+
+@given(st.permutations(range(12)))
+def test_sorting_a_file_changes_no_clients(order: list[int]) -> None:
+    x, whose = np.arange(24.0).reshape(12, 2) % 7, np.array(["u10", "u9", "u1", "v"])[DIGITS]
+    save("a.npz", x=x, y=DIGITS, whose=whose)
+    save("b.npz", x=x[order], y=DIGITS[order], whose=whose[order])
+    first, second = (dataset(npz=f"{name}.npz", client="whose") for name in "ab")
+    assert list(first.natural) == list(second.natural) == ["u1", "u9", "u10"]
+    for names in (None, ["u9"], ["u10", "u1"]):
+        one, other = first.load(names), second.load(names)
+        assert one.natural is not None and other.natural is not None
+        for client in range(len(names or first.natural)):
+            pair = [of.train.x[of.natural == client].tolist() for of in (one, other)]
+            assert sorted(pair[0]) == sorted(pair[1])
+
+
+def test_labels_keep_their_names(in_tmp_path: Path) -> None:
+    (in_tmp_path / "a.csv").write_text("size,fate\n1.5,survived\n2,died\n3.5,died\n")
+    assert dataset(csv="a.csv", label="fate").label_names == ("died", "survived")
+    (in_tmp_path / "b.csv").write_text("size,stars\n1.5,5\n2,1\n3.5,1\n")
+    assert dataset(csv="b.csv", label="stars").label_names == ("1", "5")
 
 
 def test_an_npz_file_is_read() -> None:
@@ -155,6 +186,11 @@ def test_an_invalid_npz_file_is_named(
     assert refusal(dataset, npz="a.npz", **chosen).replace(f"{in_tmp_path}/", "") == message
 
 
+MISSING = (
+    "the value is missing; data.dataset.missing can be drop, median, most_frequent or indicator"
+)
+
+
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 and no more"])
 def test_a_file_that_is_no_npz_is_named(content: bytes, in_tmp_path: Path) -> None:
     Path("a.npz").write_bytes(content)
@@ -223,11 +259,11 @@ def test_a_constant_csv_column_becomes_zero(in_tmp_path: Path) -> None:
 
 
 def test_a_csv_file_may_hold_images_and_another_separator(in_tmp_path: Path) -> None:
-    (in_tmp_path / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n4;4;5;6;7\n")
+    (in_tmp_path / "a.csv").write_text("digit;a;b;c;d\n3;0;1;2;3\n0;4;5;6;7\n")
     read = dataset(csv="a.csv", label="digit", separator=";", shape=[2, 2, 1])
     train = read.load(None).train
     np.testing.assert_array_equal(train.x[..., 0], np.arange(8).reshape(2, 2, 2))
-    assert (train.y.tolist(), read.num_classes) == ([3, 4], 5)
+    assert (train.y.tolist(), read.num_classes) == ([3, 0], 4)
 
 
 BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
@@ -240,11 +276,11 @@ BAD_TABLES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({}, {"categories": []}, "visits.csv: column 'sex', row 1: 'f' is no number; list the columns "
      "to learn from under features, and those of words also under categories"),
     ({}, {"features": ["age"]}, "visits.csv: column 'sex' is under categories, not under features"),
-    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: a number is missing (NaN)"),
+    ({"61.25": ""}, {}, "visits.csv: column 'weight', row 3: " + MISSING),
     ({"61.25": "heavy"}, {}, "visits.csv: column 'weight', row 3: 'heavy' is no number; list the "
      "columns to learn from under features, and those of words also under categories"),
     ({"west": ""}, {}, "visits.csv: column 'hospital', row 4: the value is missing"),
-    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: the value is missing"),
+    ({"m,south": ",south"}, {}, "visits.csv: column 'sex', row 2: " + MISSING),
     ({"north,well": "north,"}, {}, "visits.csv: column 'outcome', row 3: the value is missing"),
     ({"55,f": "55,f,9"}, {}, "visits.csv cannot be read as a table: Error tokenizing data. "
      "C error: Expected 5 fields in line 5, saw 6"),

@@ -88,7 +88,7 @@ def test_tags_are_read_from_npz() -> None:
     np.testing.assert_array_equal(loaded.test.y, HAS[:3])
 
 
-def test_two_labels_of_which_a_model_predicts_one() -> None:
+def test_a_binary_model_predicts_one_of_two_labels() -> None:
     import pandas as pd
 
     verdicts = np.where(HAS[:, 0] > 0, "well", "ill")
@@ -207,7 +207,7 @@ def test_a_binary_task_has_two_labels(labels: int, in_tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "has"), [("wine", "3 labels"), ("digits", "10 labels")])
-def test_any_data_set_of_two_labels_can_be_binary(name: str, has: str) -> None:
+def test_any_data_set_with_two_labels_can_be_binary(name: str, has: str) -> None:
     partition = Partition.model_validate({"count": 3})
     settings = Data.model_validate({"dataset": {"kind": "breast_cancer", "task": "binary"}})
     data = federate(settings, partition, 0, Cache(Path()))

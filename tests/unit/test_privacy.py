@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 import re
 from typing import Any, Optional, Union
@@ -34,23 +32,18 @@ from pytest_federated.training.schema import Training
 FIXED = {"kind": "fixed", "cohorts": [[0]]}
 
 
-def epsilon(sampling: Union[str, dict[str, Any]] = "poisson", **chosen: Any) -> float:
-    """Returns epsilon of `dp`, by default with noise 1, 100 rounds, and 10 of 1,000 clients."""
-    return _epsilon(json.dumps(sampling), **chosen)
-
-
-@functools.cache
-def _epsilon(
-    sampling: str,
+def epsilon(
+    sampling: Union[str, dict[str, Any]] = "poisson",
     noise: float = 1.0,
     delta: float = 1e-5,
     population: int = 1000,
     cohort: int = 10,
     rounds: int = 100,
 ) -> float:
+    """Returns epsilon of `dp`, by default with noise 1, 100 rounds, and 10 of 1,000 clients."""
     private = guarantee(
         aggregators.parse({"kind": "dp", "noise_multiplier": noise, "delta": delta}),
-        Participation(samplers.parse(json.loads(sampling))),
+        Participation(samplers.parse(sampling)),
         population,
         cohort,
         rounds,

@@ -177,7 +177,7 @@ def test_a_file_that_is_no_record_is_named_with_the_reason(tmp_path: Path) -> No
         read_result(tmp_path / "gone.json")
     with pytest.raises(FederatedError, match=r"^a: not a result record \(not UTF-8\)$"):
         parse_result(b"\xff", "a")
-    with pytest.raises(FederatedError, match=r"^a: not a result record \(\('id',\): Field"):
+    with pytest.raises(FederatedError, match=r"^a: not a result record \(id: Field"):
         parse_result(b"{}", "a")
 
 

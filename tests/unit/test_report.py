@@ -13,11 +13,12 @@ from markdown_it import MarkdownIt
 from paths import HELPERS
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.report.markup import anchor, escape
 from pytest_federated.report.pages import report, write_report
 from pytest_federated.results.record import Result, Verdict
-from pytest_federated.results.store import file_name, natural, read_results, write_result
+from pytest_federated.results.store import file_name, read_results, write_result
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 

@@ -19,14 +19,24 @@ import pytest
 from example_results import example_result
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
+from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.bounds import Bounds, verdict_on
+from pytest_federated.expectations.regression import compare_with_baseline
+from pytest_federated.metrics.measure import headline
+from pytest_federated.report.compare import comparison
+from pytest_federated.report.export import by_scenario
 from pytest_federated.report.github import step_summary
 from pytest_federated.report.html import page
+from pytest_federated.report.markup import TERMINAL
 from pytest_federated.report.pages import plots, report, write_report
 from pytest_federated.report.plots.clients import accuracy_by_client
 from pytest_federated.report.plots.labels import labels_by_client
 from pytest_federated.report.plots.rounds import accuracy_by_round
+from pytest_federated.report.tables.compared import compared_rows
+from pytest_federated.report.tables.verdicts import verdict_rows
 from pytest_federated.report.update import updated
 from pytest_federated.results.record import Result
+from pytest_federated.results.runs import Run
 from pytest_federated.results.store import read_results, write_result
 
 
@@ -46,22 +56,76 @@ def write_records(folder: Path) -> None:
         write_result(one, folder)
 
 
+# What all outputs have in common
+
+
+def outputs(far: Result, near: Result) -> dict[str, str]:
+    """Returns texts with the figures of two results, and with their comparison."""
+    compared = compare_with_baseline(near, baseline_of(far))
+    rows = [{k: str(v) for k, v in row.items()} for row in by_scenario([far, near])]
+    intervals = [f"{r['accuracy']} ({r['accuracy_low']} to {r['accuracy_high']})" for r in rows]
+    of_verdict = verdict_on("accuracy", [0.02, 0.9], Bounds(0.5))
+    tables = [
+        *compared_rows(near.model_copy(update={"compared": compared})),
+        *verdict_rows(far.model_copy(update={"verdicts": (of_verdict,)})),
+    ]
+    runs = [Run("far", {"a": far}), Run("near", {"a": near})]
+    return {
+        "report": report([far, near.model_copy(update={"id": "b"})]),
+        "page": page([far, near.model_copy(update={"id": "b"})]),
+        "step summary": step_summary([far, near]),
+        "comparison": comparison(runs, headline(), TERMINAL),
+        "export": "\n".join(intervals),
+        "verdicts and baseline": "\n".join(" | ".join(row) for row in tables),
+    }
+
+
+@pytest.mark.parametrize(
+    "output",
+    ["report", "page", "step summary", "comparison", "export", "verdicts and baseline"],
+)
+def test_intervals_of_shares_lie_between_0_and_1(output: str) -> None:
+    """Student's intervals of these two seeds reach from -5 to 6, of their difference to -11."""
+    far = example_result("a", (0.02, 0.9), rounds=1)
+    near = example_result("a", (0.9, 0.05), rounds=1)
+    text = outputs(far, near)[output]
+    number = r"([-+]?\d[\d.]*(?:e-\d+)?)"
+    of_shares = [
+        line for line in text.splitlines() if "loss" not in line and "examples" not in line
+    ]
+    ends = [pair for line in of_shares for pair in re.findall(f"{number} to {number}", line)]
+    assert ends, text
+    for low, high in ends:
+        assert -1 <= float(low) <= float(high) <= 1
+    for mean, half in re.findall(rf"{number} ± {number}", text):
+        assert float(mean) - float(half) >= 0 and float(mean) + float(half) <= 1
+
+
 # Plots
 
 
-def test_plots_are_the_same_bytes_again_and_small(folder: Path) -> None:
-    first, again = (plots(read_results(folder)) for _ in range(2))
-    assert first
-    for name, picture in first.items():
-        svg = picture.svg()
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Returns the plots of those records, each an SVG."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_records(folder)
+    return {name: picture.svg() for name, picture in plots(read_results(folder)).items()}
+
+
+def test_plots_are_small_and_always_the_same_bytes(folder: Path, drawn: dict[str, str]) -> None:
+    again = plots(read_results(folder))
+    assert again
+    for name, svg in drawn.items():
         assert again[name].svg() == svg
         assert len(svg) < 15_000
         assert not re.search(r"20\d\d-\d\d|Matplotlib", svg)  # no time, no version
 
 
-def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(folder: Path) -> None:
-    for picture in plots(read_results(folder)).values():
-        svg = picture.svg()
+def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(
+    folder: Path, drawn: dict[str, str]
+) -> None:
+    for name, picture in plots(read_results(folder)).items():
+        svg = drawn[name]
         root = ElementTree.fromstring(svg)
         title = root.find("{http://www.w3.org/2000/svg}title")
         assert title is not None and title.text == picture.alt
@@ -148,7 +212,6 @@ def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
     gone = example_result("gone", status="skipped", reason="a < b", histories=())
     all_of_them = [*results, gone]
     text = page(all_of_them)
-    assert page(all_of_them) == text
     found = Page(text)
     assert len(set(found.ids)) == len(found.ids)
     assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
@@ -248,8 +311,12 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
     assert float(rounds[0]["accuracy"]) == 0.25 and str(rounds[0]["round"]) == "1"
     scenarios = table_of(folder, name, "scenario")
     assert [float(row["accuracy"]) for row in scenarios[:2]] == pytest.approx([0.55, 0.85])
-    # Student's t of two figures: 12.706 times half their difference.
-    assert float(scenarios[0]["accuracy_low"]) == pytest.approx(0.55 - 12.7062 * 0.05, rel=1e-4)
+    assert float(scenarios[0]["accuracy_sd"]) == pytest.approx(0.1 / math.sqrt(2))
+    # Student's interval of two figures, 12.706 times half their difference, exceeds [0, 1].
+    assert [float(scenarios[0][f"accuracy_{end}"]) for end in ("low", "high")] == [0, 1]
+    near = example_result("near", (0.50, 0.51))
+    (row,) = by_scenario([near])
+    assert row["accuracy_low"] == pytest.approx(0.505 - 12.7062 * 0.005, rel=1e-4)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -284,6 +351,7 @@ Behind.
 """
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_blocks_are_rewritten_and_the_rest_stays(folder: Path) -> None:
     file = folder.parent / "docs" / "README.md"
     file.parent.mkdir()
@@ -477,6 +545,7 @@ def test_a_report_is_no_larger_than_needed(folder: Path) -> None:
     assert os.fspath(folder) not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_is_written_with_its_plots(folder: Path) -> None:
     path = write_report(read_results(folder), folder)
     links = re.findall(r"\]\((plots/[^)]+)\)", path.read_text(encoding="utf-8"))

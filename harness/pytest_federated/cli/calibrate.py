@@ -24,10 +24,11 @@ _CHANCE = Number(float, lambda chance: 0 < chance < 0.5, "must be between 0 and 
 
 
 class Calibrated(NamedTuple):
-    """One document of a file: its present expectations, and the proposed bounds."""
+    """One document of a file: its present expectations, the proposed bounds, and their basis."""
 
     expect: dict[str, Any]
     proposals: Sequence[Proposal]
+    basis: str = ""
 
 
 @click.command("calibrate", short_help="Write thresholds into a file (needs TensorFlow).")
@@ -49,12 +50,14 @@ def command(
     """Run a file's scenarios on many seeds and write thresholds into it (needs TensorFlow).
 
     The mean over the scenario's own number of seeds misses a threshold only as often as
-    --false-alarms says. Comments stay. See docs/judging.md.
+    --false-alarms says, if seeds are alike; a seed now and then that collapses can escape notice,
+    and how often that gives a false alarm is shown. Comments stay. See docs/judging.md.
     """
     from tabulate import tabulate
 
     from pytest_federated.cli.conftests import import_conftests
     from pytest_federated.core.files import write_text
+    from pytest_federated.expectations.calibrating import unseen_collapse
     from pytest_federated.running.options import Options, default_cache
     from pytest_federated.running.pipeline import run
     from pytest_federated.scenario.loader import load_file
@@ -68,24 +71,51 @@ def command(
     options = Options(seeds=seeds, cache=data_cache or default_cache())
     documents: list[Calibrated] = []
     rows: list[list[str]] = []
+    most = 1
     for _, group in itertools.groupby(cases, key=lambda case: case.line):
         variants = list(group)
         with own_folders(file.resolve().parent, Path.cwd()):
             runs = [(c, run(c, options)) for c in variants]
         expect = variants[0].scenario.settings()["expect"]
-        documents.append(Calibrated(expect, _proposals(runs, false_alarms)))
+        own = max(len(case.scenario.seeds) for case in variants)
+        with_collapses = max(false_alarms, unseen_collapse(seeds, own))
+        alarms = f"{100 * false_alarms:g} %", f"{100 * with_collapses:.2g} %"
+        basis = f"{seeds} seeds, false alarms {alarms[0]} ({alarms[1]} if seeds may collapse)"
+        documents.append(Calibrated(expect, _proposals(runs, false_alarms), basis))
         name = variants[0].scenario.name
         rows += [
-            [name, p.expectation, f"{p.mean:.4g} (sd {p.deviation:.2g})", _threshold(p)]
+            [name, p.expectation, _measured(p), _threshold(p), *alarms]
             for p in documents[-1].proposals
         ]
-    columns = ["scenario", "expectation", "measured", "threshold"]
+        most = max(most, own)
+    columns = [
+        *("scenario", "expectation", "measured", "threshold"),
+        *("false alarms", "if seeds may collapse"),
+    ]
     print(tabulate(rows, columns, disable_numparse=True))
+    print(_assumption(seeds, most, false_alarms))
     if not dry_run:
-        basis = f"{seeds} seeds, false alarms {100 * false_alarms:g} %"
         text = file.read_text(encoding="utf-8")
-        write_text(file.resolve(), rewritten(text, documents, basis))
+        write_text(file.resolve(), rewritten(text, documents))
         print(f"written: {file}")
+
+
+def _assumption(seeds: int, own: int, false_alarms: float) -> str:
+    """Returns under which assumption the false alarms are as stated, and what does without it."""
+    from pytest_federated.expectations.calibrating import figures_to_see_collapses
+
+    needed = figures_to_see_collapses(own, false_alarms)
+    less = f"; --seeds {needed} makes it {100 * false_alarms:g} %" if needed > seeds else ""
+    return (
+        "false alarms: of seeds that are alike, normal or skewed as near the end of a metric's "
+        "values\n"
+        f"if seeds may collapse: as {seeds} seeds may not show a collapse that is rare{less}"
+    )
+
+
+def _measured(proposal: Proposal) -> str:
+    collapsed = f"; {proposal.collapsed} collapsed" if proposal.collapsed else ""
+    return f"{proposal.mean:.4g} (sd {proposal.deviation:.2g}{collapsed})"
 
 
 def _threshold(proposal: Proposal) -> str:
@@ -123,13 +153,12 @@ def _proposals(runs: Sequence[tuple[Case, Result]], false_alarms: float) -> list
     return [loosest(of_variants) for of_variants in proposals.values()]
 
 
-def rewritten(text: str, documents: Sequence[Calibrated], basis: str) -> str:
+def rewritten(text: str, documents: Sequence[Calibrated]) -> str:
     """Returns a scenario file with other bounds; all else stays as it was written.
 
     Args:
         text: the file's text.
         documents: the bounds for each of its documents.
-        basis: what the comment above each ``expect`` says about the runs.
 
     """
     from ruamel.yaml import YAML
@@ -141,8 +170,10 @@ def rewritten(text: str, documents: Sequence[Calibrated], basis: str) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     yaml.representer.add_representer(type(None), _null)  # by default nothing is written
     loaded: list[Any] = list(yaml.load_all(text))
-    figures: list[str] = []
-    for document, (expect, proposals) in zip((d for d in loaded if d is not None), documents):
+    comments: list[str] = []
+    for document, (expect, proposals, basis) in zip(
+        (d for d in loaded if d is not None), documents
+    ):
         if not proposals and "expect" not in document:
             continue
         section = document.setdefault("expect", CommentedMap())
@@ -152,12 +183,11 @@ def rewritten(text: str, documents: Sequence[Calibrated], basis: str) -> str:
             keys = section.setdefault(proposal.expectation, _in_line({}))
             for key, bound in proposal.bounds.items():
                 keys[key] = _in_line(bound)
-        figures.append(
-            ", ".join(f"{p.expectation} {p.mean:.4g} (sd {p.deviation:.2g})" for p in proposals)
-        )
+        measured = ", ".join(f"{p.expectation} {_measured(p)}" for p in proposals)
+        comments.append(measured and f"{_MARK}{basis}: {measured}\n")
     out = io.StringIO()
     yaml.dump_all(loaded, out)
-    return _commented(out.getvalue(), figures, basis)
+    return _commented(out.getvalue(), comments)
 
 
 def _null(representer: Any, _: None) -> Any:
@@ -175,14 +205,14 @@ def _in_line(value: Any) -> Any:
     return in_line
 
 
-def _commented(text: str, figures: Sequence[str], basis: str) -> str:
+def _commented(text: str, comments: Sequence[str]) -> str:
     """Returns the text with one comment above each ``expect``, on what its bounds are based."""
-    remaining = iter(figures)
+    remaining = iter(comments)
     lines: list[str] = []
     for line in text.splitlines(keepends=True):
-        if line.startswith("expect:") and (of_document := next(remaining, "")):
+        if line.startswith("expect:") and (comment := next(remaining, "")):
             if lines and lines[-1].startswith(_MARK):
                 lines.pop()
-            lines.append(f"{_MARK}{basis}: {of_document}\n")
+            lines.append(comment)
         lines.append(line)
     return "".join(lines)

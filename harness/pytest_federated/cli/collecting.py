@@ -23,6 +23,9 @@ from pytest_federated.user.permitted import no_code
 _CODE_IN_INI = ("addopts", "filterwarnings", "pythonpath")
 _WITHOUT_CODE = ("--noconftest", *(word for key in _CODE_IN_INI for word in ("-o", f"{key}=")))
 
+# What costs time at the end of a session and has nothing to say about a collection.
+_UNUSED = ("-p", "no:unraisableexception", "-p", "no:threadexception")
+
 
 def collected(paths: Sequence[Path], *, forbidding: Optional[str] = None) -> list[Case]:
     """Reads the scenarios that pytest would run at and below `paths`.
@@ -113,7 +116,7 @@ def _run_pytest(paths: Sequence[Path], collection: _Collection, options: Sequenc
         FederatedError: it cannot start, as a conftest.py or the ini file is wrong.
 
     """
-    arguments = ["--collect-only", "--capture=no", *options]
+    arguments = ["--collect-only", "--capture=no", *_UNUSED, *options]
     arguments += [str(path.absolute()) for path in paths]
     output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):

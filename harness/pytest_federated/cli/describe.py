@@ -62,5 +62,5 @@ def command(
         elif out:
             name = f"{out.stem}-{Path(file_name(case.id)).stem}{out.suffix}"
             path = out if len(cases) == 1 else out.with_name(name)
-            label_map(data.label_counts, data.names, case.id, path)
+            label_map(data.label_counts, data.names, case.id, path, data.label_names)
             console.print(f"picture: {path}", markup=False, highlight=False)

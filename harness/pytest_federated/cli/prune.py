@@ -48,7 +48,7 @@ def command(
     for file in files:
         print(file)
         if delete:
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
+            shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
     outcome = "deleted" if delete else "left; --delete deletes them"
     counted = f"{len(files)} file(s) or folder(s) {outcome}"
     print(counted if files else "nothing is left of scenarios that are gone")

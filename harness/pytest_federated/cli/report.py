@@ -10,6 +10,7 @@ import click
 
 from pytest_federated.cli.parameters import PATH
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import holds
 
 
 @click.command("report", short_help="Write the report of a folder's records, in several formats.")
@@ -81,9 +82,7 @@ def command(
 
 
 def _require_current(files: dict[Path, bytes]) -> None:
-    stale = [
-        str(path) for path, data in files.items() if not path.is_file() or path.read_bytes() != data
-    ]
+    stale = [str(path) for path, data in files.items() if not holds(path, data)]
     if stale:
         raise FederatedError(
             f"not current: {', '.join(stale)}\nthe same command without --check rewrites them"

@@ -1,13 +1,49 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only where that comes to an end."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
+
+
+class UnfitFileError(OSError):
+    """What has the name of a file is a folder, a pipe or a device, or is too large to be read."""
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Reads a file of at most `most` bytes.
+
+    Raises:
+        UnfitFileError: it is no regular file, of which reading might never end, or larger.
+        OSError: it cannot be read for another reason.
+
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        what = "not a regular file"
+        if stat.S_ISDIR(status.st_mode):
+            list(path.iterdir())  # raises if it may not be read
+            what = "a folder"
+        raise UnfitFileError(errno.EINVAL, f"it is {what}", str(path))
+    data = b""
+    if status.st_size <= most:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    if max(status.st_size, len(data)) > most:
+        message = f"it is too large; allowed: at most {most:,} bytes"
+        raise UnfitFileError(errno.EFBIG, message, str(path))
+    return data
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Returns whether there is a file with these bytes."""
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def write_text(path: Path, text: str) -> None:
@@ -17,7 +53,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all, making its folder; an unchanged file is left alone."""
-    if path.is_file() and path.read_bytes() == data:
+    if holds(path, data):
         return
     with replacing(path) as file:
         file.write(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 
@@ -37,3 +37,11 @@ class Section(BaseModel):
 def problem(key: str, message: str) -> PydanticCustomError:
     """Returns an error at `key`, which may be dotted, of the section that is being validated."""
     return PydanticCustomError("scenario", "{message}", {"message": message, "key": key})
+
+
+def first_problem(problems: ValidationError) -> str:
+    """Returns the first of what pydantic found, in one line of at most 200 characters."""
+    first = problems.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    message = first["msg"].removeprefix("Value error, ")
+    return " ".join(f"{place}: {message}".split())[:200].removeprefix(": ")

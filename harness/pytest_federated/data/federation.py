@@ -49,6 +49,7 @@ class FederatedData:
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
         task: what the labels are.
+        label_names: what the labels are called, in order; empty where they are called 0, 1, ...
 
     """
 
@@ -64,6 +65,7 @@ class FederatedData:
     seed: int = 0
     unused: int = 0
     task: TaskKind = "label"
+    label_names: tuple[str, ...] = ()
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -213,6 +215,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         seed=seed,
         unused=unused,
         task=dataset.task,
+        label_names=tuple(dataset.label_names),
     )
 
 

@@ -7,7 +7,6 @@ that a check can take a second look. It is complete, or it is refused.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, cast
@@ -24,8 +23,8 @@ from pydantic import (
 )
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.core.files import write_text
-from pytest_federated.core.schema import Figure, rounded
+from pytest_federated.core.files import UnfitFileError, holds, read_bytes, write_text
+from pytest_federated.core.schema import Figure, first_problem, rounded
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
@@ -36,6 +35,7 @@ FOLDER = "baselines"
 SEEDS = 10  # of a baseline at least
 # What no training depends on; seeds are a baseline's own.
 _APART = ("schema", "name", "description", "tags", "expect", "baseline", "seeds")
+_LARGEST_FILE = 10_000_000  # bytes, far above real use
 LARGEST = 1e100  # figure: squares of what is larger are no floats
 
 
@@ -177,7 +177,9 @@ def baseline_of(
             versions=result.versions,
         )
     except ValidationError as problems:
-        raise FederatedError(f"{result.id}: gives no baseline ({_first(problems)})") from None
+        raise FederatedError(
+            f"{result.id}: gives no baseline ({first_problem(problems)})"
+        ) from None
 
 
 def trained_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,14 +233,11 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
     """
     text = json_text(baseline)
     try:
-        if path.is_file():
-            try:
-                before = path.read_bytes()
-            except PermissionError:  # what may not be read may be replaced
-                path.unlink()
-            else:
-                if before == text.encode():
-                    return False
+        try:
+            if holds(path, text.encode()):
+                return False
+        except PermissionError:  # what may not be read may be replaced
+            path.unlink()
         write_text(path, text)
     except (FileExistsError, NotADirectoryError):
         raise FederatedError(_NO_FOLDER) from None
@@ -255,13 +254,14 @@ def read_baseline(path: Path) -> Optional[Baseline]:
 
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
-            raise FederatedError(
-                f"{short_name(path)}: not a file; remove it, and --fed-baseline=update makes it"
-            )
-        text = path.read_bytes()
+        text = read_bytes(path, _LARGEST_FILE)
     except FileNotFoundError:
         return None
+    except UnfitFileError as error:
+        raise FederatedError(
+            f"{short_name(path)}: cannot be read: {error.strerror}; remove it, and "
+            "--fed-baseline=update rewrites it"
+        ) from None
     except NotADirectoryError:
         raise FederatedError(_NO_FOLDER) from None
     except OSError as error:
@@ -274,13 +274,5 @@ def read_baseline(path: Path) -> Optional[Baseline]:
     except ValidationError as problems:
         raise FederatedError(
             f"{short_name(path)}: not a baseline; --fed-baseline=update rewrites it "
-            f"({_first(problems)})"
+            f"({first_problem(problems)})"
         ) from None
-
-
-def _first(problems: ValidationError) -> str:
-    """The first of the problems, in one line."""
-    first = problems.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    said = first["msg"].removeprefix("Value error, ")
-    return " ".join(f"{place}: {said}".split())[:200].removeprefix(": ")

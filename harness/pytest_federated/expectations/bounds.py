@@ -85,11 +85,16 @@ class Bounds:
         """
         low = summary.mean if summary.low is None else summary.low
         high = summary.mean if summary.high is None else summary.high
+        holds = self.holds(low, high)
+        return "inconclusive" if holds is None else "pass" if holds else "fail"
+
+    def holds(self, low: float, high: float) -> Optional[bool]:
+        """Whether a mean between `low` and `high` is within the bounds; None where it may be."""
         if low >= self.low - _FLOAT_NOISE and high <= self.high + _FLOAT_NOISE:
-            return "pass"
+            return True
         if high < self.low - _FLOAT_NOISE or low > self.high + _FLOAT_NOISE:
-            return "fail"
-        return "inconclusive"
+            return False
+        return None
 
     def more_seeds(self, summary: Summary) -> Optional[int]:
         """How many more seeds would move the interval off every bound, by `seeds_to_decide`."""
@@ -146,7 +151,7 @@ def verdict_on(
         high=summary.high,
         figures=tuple(values),
         margin=margin,
-        passed=margin >= -_FLOAT_NOISE,
+        passed=limits.holds(summary.mean, summary.mean) is True,
         outcome=outcome,
         more_seeds=limits.more_seeds(summary) if outcome == "inconclusive" else None,
     )

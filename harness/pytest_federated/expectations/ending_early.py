@@ -77,14 +77,12 @@ def _decide(
     ranges += [so_far((), **keys)] * (seeds - len(ranges))
     ranges = ranges[:seeds]
     low, high = (sum(r[end] for r in ranges) / seeds for end in (0, 1))
-    if low >= limits.low and high <= limits.high:
-        holds = True
-    elif high < limits.low or low > limits.high:
-        holds = False
-    else:
-        return _Decision(None, undecided)
     if all(least == greatest for least, greatest in ranges):
-        return _Decision(holds, verdict_on(name, [least for least, _ in ranges], limits, expected))
+        verdict = verdict_on(name, [least for least, _ in ranges], limits, expected)
+        return _Decision(verdict.passed, verdict)
+    holds = limits.holds(low, high)
+    if holds is None:
+        return _Decision(None, undecided)
     note = "holds already" if holds else "can no longer hold"
     return _certain(undecided, holds, f"{note}: {_range_text(low, high)}")
 

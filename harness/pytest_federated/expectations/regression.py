@@ -202,7 +202,10 @@ def _compared(
         )
     sign = _better(name, result.settings["expect"].get(name, {}))
     now = dict(zip(result.seeds, figures))
-    found = compare(before, now, sign=sign, margin=margin, step=step.size, level=level)
+    greatest = spec_of(name).values.width
+    found = compare(
+        before, now, sign=sign, margin=margin, step=step.size, greatest=greatest, level=level
+    )
     worsening = -sign * found.difference if sign else abs(found.difference)
     change = "worse" if found.change == "differs" else found.change
     if change == "undecided" and found.pairs == 1:

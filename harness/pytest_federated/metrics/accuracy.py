@@ -55,7 +55,7 @@ def best_accuracy(history: TrainingHistory) -> float:
     is_in_every_baseline=True,
 )
 def accuracy_area(history: TrainingHistory) -> float:
-    """Area under the curve of test accuracy by round, as a mean (0 to 1): fast is better.
+    """Mean test accuracy over rounds, the area under its curve (0 to 1): fast learning is better.
 
     Trapezoids between the evaluated rounds, divided by the rounds from the first of them to the
     last.
@@ -91,7 +91,7 @@ def _drop_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
     so_far=_drop_so_far,
 )
 def accuracy_drop(history: TrainingHistory) -> float:
-    """How far test accuracy ever falls below its best so far: 0 where it only rises."""
+    """Largest fall of test accuracy below its best so far: 0 if it only rises."""
     return _drop(history.rounds)
 
 

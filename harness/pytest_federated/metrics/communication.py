@@ -14,7 +14,7 @@ _MEGABYTE = 1e6
 
 @metrics("dropped_clients", title="dropped clients", scale="count", column=70)
 def dropped_clients(history: TrainingHistory) -> float:
-    """How many clients dropped out of a round that they were drawn for, all rounds together."""
+    """Number of clients that were drawn for a round but dropped out, in all rounds together."""
     return sum(done.dropped for done in history.rounds)
 
 

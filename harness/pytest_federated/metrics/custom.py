@@ -19,7 +19,7 @@ def custom(
     function: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
 ) -> float:
-    """The value that ``"module:function"`` gives of a training's history and `args`."""
+    """The value that ``"module:function"`` returns for a training's history and `args`."""
     try:
         value = load(function)(history, **args)
     except NoValue:

@@ -90,6 +90,7 @@ def compare(
     sign: int,
     margin: float,
     step: float = 0.0,
+    greatest: float = math.inf,
     level: float = LEVEL,
     confidence: float = CONFIDENCE,
 ) -> Difference:
@@ -100,7 +101,8 @@ def compare(
 
     - ``same`` where every pair is equal, or where the interval of the difference lies within the
       margin: equivalence by two one-sided tests (D. J. Schuirmann, J. Pharmacokinet. Biopharm. 15,
-      1987);
+      1987), each of which is one of non-inferiority (W. C. Blackwelder, Control. Clin. Trials 3,
+      1982);
     - ``worse`` or ``better`` where the difference is greater than the margin, and so certain that
       its chance, if nothing had changed, is below `level`. ``differs`` where neither direction is
       better, and `sign` is 0;
@@ -113,6 +115,7 @@ def compare(
         margin: the least difference that matters; a step of the metric at least.
         step: in which the figures come. Differences that happen to agree are no more certain than
             that.
+        greatest: difference that there can be, where the interval ends; of two shares, 1.
         level: the chance that a later run in which nothing has changed is called worse.
         confidence: of the interval.
 
@@ -129,7 +132,7 @@ def compare(
     if not common:
         one, two = list(first.values()), list(second.values())
         test = welch(one, two, resolution=step, confidence=confidence)
-        return _judged(one, two, 0, test, sign, margin, level)
+        return _judged(one, two, 0, test.within(greatest), sign, margin, level)
     one, two = [first[seed] for seed in common], [second[seed] for seed in common]
     if not all(map(math.isfinite, (*one, *two))):
         raise ValueError("figures must be finite")
@@ -139,7 +142,7 @@ def compare(
     if len(common) == 1:
         return Difference(one[0], two[0], 1, margin, "undecided")
     test = paired(one, two, resolution=step, confidence=confidence)
-    return _judged(one, two, len(common), test, sign, margin, level)
+    return _judged(one, two, len(common), test.within(greatest), sign, margin, level)
 
 
 def _judged(

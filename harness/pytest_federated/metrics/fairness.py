@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Union
 
 from pydantic import Field
 
@@ -53,10 +53,10 @@ def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> 
     accuracies=_accuracies,
 )
 def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
-    """Accuracy of the client that is served worst, on its own examples.
+    """Lowest accuracy of a client on its own examples.
 
-    Of very many clients some are measured, drawn from the seed; tables and verdicts then say of how
-    many the worst is meant.
+    Very many clients are sampled with the seed; tables and verdicts then say how many were
+    measured.
     """
     return min(_of_clients(history, personalized))
 
@@ -71,7 +71,7 @@ def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = Fals
     accuracies=_accuracies,
 )
 def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
-    """Accuracy of the tenth of the clients that is served worst, mean over them, one at least.
+    """Mean accuracy of the worst tenth of the clients, at least one, on their own examples.
 
     The measure is that of Li et al., "Fair Resource Allocation in Federated Learning", ICLR 2020,
     table 1 ("worst 10 %").
@@ -125,7 +125,12 @@ def personalized_accuracy(history: TrainingHistory) -> float:
     resolution=LABEL_EXAMPLE,
 )
 def class_recall(
-    history: TrainingHistory, *, label: Optional[Annotated[int, Field(ge=0)]] = None
+    history: TrainingHistory,
+    *,
+    label: Annotated[
+        Optional[Union[Annotated[int, Field(ge=0)], Annotated[str, Field(min_length=1)]]],
+        Field(description="Its name in the data; the worst label if not given."),
+    ] = None,
 ) -> float:
     """Share of the test examples of a label that are classified correctly.
 
@@ -136,9 +141,13 @@ def class_recall(
         raise NoValue("recall not measured")
     if label is None:
         return min(known.values())
-    if label not in known:
+    position = history.label_at(label)
+    if position is None:
+        names = [history.label_name(n) for n in range(len(history.class_recall))]
+        raise NoValue(f"no label {label!r} among {', '.join(names)}")
+    if position not in known:
         raise NoValue(f"label {label} not in the test set")
-    return known[label]
+    return known[position]
 
 
 def _of_clients(history: TrainingHistory, personalized: bool) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ from pytest_federated.training.history import TrainingHistory
     reference=lambda keys: Reference(algorithm="centralized"),
 )
 def gap_to_centralized(history: TrainingHistory, reference: TrainingHistory) -> float:
-    """How far accuracy stays below that of training on all clients' data in one place."""
+    """How far accuracy is below that of training on all clients' data in one place."""
     return _final(reference) - _final(history)
 
 
@@ -49,7 +49,7 @@ def gain_over_local(history: TrainingHistory, reference: TrainingHistory) -> flo
     reference=lambda keys: Reference(variant=keys.relative_to.strip("[]")),
 )
 def gap(history: TrainingHistory, reference: TrainingHistory, *, relative_to: str) -> float:
-    """How far accuracy stays below that of another variant of the matrix, which it is not asked of.
+    """How far accuracy is below that of another variant of the matrix; not judged for that variant.
 
     `relative_to` is the part of that variant's id in brackets.
     """

@@ -47,16 +47,25 @@ class Measure:
         return self.spec.sign
 
     def of(self, history: TrainingHistory, keys: Mapping[str, Any] = {}) -> Optional[float]:
-        """The value of a training; None where it has none."""
+        """The value of a training; None where it has none.
+
+        One that did not come to its end has what more rounds could not have changed, and what has
+        become of it where that is no number.
+        """
         entry = metrics.get(self.name)
         if entry is None or self.spec.reference is not None:
             return None
         if _required_keys(self.name) - keys.keys():
             return None
+        own = {k: v for k, v in keys.items() if k in entry.keywords}
+        if self.spec.so_far is not None and not history.is_whole:
+            low, high = self.spec.so_far(history.rounds, **own)
+            return low if low == high else None
         try:
-            return entry.function(history, **{k: v for k, v in keys.items() if k in entry.keywords})
+            value = entry.function(history, **own)
         except NoValue:
             return None
+        return value if history.is_whole or not math.isfinite(value) else None
 
     def of_seeds(self, result: Result) -> dict[int, float]:
         """The value by seed, of those that have it."""
@@ -103,6 +112,7 @@ class Measure:
             sign=self.sign,
             margin=self.spec.least.of(statistics.fmean(one.values())),
             step=coarsest(self.spec, first.histories, self.keys(first)).size,
+            greatest=self.spec.values.width,
             level=level,
             confidence=confidence,
         )

@@ -62,8 +62,10 @@ def _test_example_of_the_label(history: TrainingHistory, keys: Mapping[str, Any]
     recalls = {label: r for label, r in enumerate(history.class_recall) if r is not None}
     if not recalls:
         return _of_examples(history.test_examples)
-    label = keys.get("label")
-    label = min(recalls, key=recalls.__getitem__) if label is None else label
+    named = keys.get("label")
+    label = None if named is None else history.label_at(named)
+    if label is None:
+        label = min(recalls, key=recalls.__getitem__)
     return _of_examples(test_examples_of(history, label))
 
 

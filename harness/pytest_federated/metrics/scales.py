@@ -66,6 +66,11 @@ class Scale:
     standard_error: Optional[Callable[[float, int], float]] = None
 
     @property
+    def width(self) -> float:
+        """The greatest difference of two values."""
+        return self.high - self.low
+
+    @property
     def is_bounded(self) -> bool:
         """Whether values lie between `low` and `high`."""
         return math.isfinite(self.low) and math.isfinite(self.high)

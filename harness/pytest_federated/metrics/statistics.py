@@ -16,6 +16,7 @@ CONFIDENCE = 0.95
 # How far a mean may turn out to lie off what it seems: with room for all but one case of twenty,
 # as many more seeds as proposed decide in four of five (docs/judging.md).
 ROOM = 0.95
+DECIDED = 0.9  # the chance with which as many pairs as proposed decide, if their spread is known
 MOST_SEEDS = 1000  # more than anybody runs: such a mean is as good as on the threshold
 
 
@@ -69,6 +70,11 @@ class Comparison:
     degrees: float
     error: float
 
+    def within(self, greatest: float) -> Comparison:
+        """The same with its interval cut to the differences that there can be."""
+        low, high = max(self.low, -greatest), min(self.high, greatest)
+        return replace(self, low=low, high=high)
+
     @property
     def p(self) -> float:
         """Two-sided: the chance of a difference as large as this in either direction."""
@@ -104,6 +110,35 @@ def t_chance(value: float, degrees: float) -> float:
     from scipy.special import stdtr  # pyright: ignore[reportMissingTypeStubs]
 
     return float(stdtr(degrees, value))
+
+
+def f_quantile(share: float, above: float, below: float) -> float:
+    """The value below which an F distribution with these degrees of freedom is with this chance."""
+    from scipy.special import fdtri  # pyright: ignore[reportMissingTypeStubs]
+
+    return float(fdtri(above, below, share))
+
+
+def normal_chance(value: float) -> float:
+    """The chance that a standard normal distribution is `value` or less."""
+    return math.erfc(-value / math.sqrt(2)) / 2
+
+
+def count_chance(most: int, trials: int, seen: int, seen_in: int) -> float:
+    """The chance of at most so many events in further trials, after `seen` in `seen_in` trials.
+
+    That is the beta-binomial distribution, where all rates were as likely before (T. Bayes, Phil.
+    Trans. 53, 1763).
+    """
+
+    def log_beta(a: float, b: float) -> float:
+        return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+    a, b = seen + 1, seen_in - seen + 1
+    return math.fsum(
+        math.comb(trials, n) * math.exp(log_beta(a + n, b + trials - n) - log_beta(a, b))
+        for n in range(most + 1)
+    )
 
 
 def summarize(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summary:
@@ -162,8 +197,11 @@ def pairs_to_decide(
 ) -> Optional[int]:
     """How many more pairs would probably tell two runs apart, or show that they are the same.
 
-    It supposes that the standard deviation of the differences stays as it is, and that the mean is
-    off by what it is off by in one case of twenty.
+    After these the mean is distributed about the present one as Student's t of pairs - 1 degrees of
+    freedom, if any mean was as likely before, with deviation · √(further / (pairs · all)) as its
+    scale (a predictive distribution; the standard deviation is supposed to stay as it is). So many
+    are proposed that it decides with the chance `DECIDED`, which is more than four in five, as the
+    deviation is an estimate.
 
     Args:
         difference: mean of the differences.
@@ -176,13 +214,16 @@ def pairs_to_decide(
         None where no reasonable number would do.
 
     """
-    distance = abs(difference)
 
     def is_decided(count: int) -> bool:
         error = deviation / math.sqrt(count)
-        room = t_quantile(ROOM, count - 1) * error
-        is_same = distance + room + t_quantile((1 + CONFIDENCE) / 2, count - 1) * error < margin
-        return is_same or distance - room > max(margin, t_quantile(1 - level, count - 1) * error)
+        scale = deviation * math.sqrt((count - pairs) / (count * pairs))
+        same = max(0.0, margin - t_quantile((1 + CONFIDENCE) / 2, count - 1) * error)
+        differs = max(margin, t_quantile(1 - level, count - 1) * error)
+        ends = (-differs, -same, same, differs)
+        below = [t_chance((end - difference) / scale, pairs - 1) for end in ends]
+        is_open = below[1] - below[0] + below[3] - below[2]
+        return is_open <= 1 - DECIDED
 
     fewest = _fewest(pairs + 1, is_decided)
     return None if fewest is None else fewest - pairs

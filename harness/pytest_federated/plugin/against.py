@@ -106,7 +106,13 @@ class Against:
         options = [
             *json.loads(self._options.read_text(encoding="utf-8")),
             *(f"--rootdir={self._config.rootpath.resolve()}", *arguments),
-            *("--fed-against=", "--fed-baseline=ignore", "--fed-mlflow=", "--fed-tensorboard="),
+            *(
+                "--fed-against=",
+                "--fed-baseline=ignore",
+                "--fed-mlflow=",
+                "--fed-tensorboard=",
+                "--fed-save-models=",
+            ),
             *("--maxfail=0", "-q", "--color=no", "--tb=no"),
         ]
         options = [option.replace(str(root), str(tree)) for option in options]

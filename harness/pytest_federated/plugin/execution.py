@@ -9,7 +9,7 @@ import pytest
 from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.core.parent import end_with_parent
 from pytest_federated.plugin.options import is_quiet, run_options, session_options
-from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow
+from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow, save_models
 from pytest_federated.report.tables.cells import plain_table
 from pytest_federated.report.tables.compared import (
     compared_columns,
@@ -81,6 +81,8 @@ def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Resul
         if session.strict:
             raise FederatedError(f"skipped by its own code: {skipped.msg}") from skipped
         return _skipped(case, str(skipped.msg))
+    if session.save_models:
+        save_models(result, session.save_models)
     if session.mlflow:
         log_to_mlflow(result, session.mlflow)
     return result

@@ -27,6 +27,7 @@ class SessionOptions:
     report: Optional[Path] = None
     tensorboard: Optional[Path] = None
     mlflow: Optional[Path] = None
+    save_models: Optional[Path] = None
     seeds: Optional[int] = None
     rounds: Optional[int] = None
     data_cache: Optional[Path] = None
@@ -159,6 +160,12 @@ SETTINGS = (
         is_path=True,
     ),
     Setting(
+        "--fed-save-models",
+        "DIR",
+        "train all scenarios, and write the final model of each seed into DIR",
+        is_path=True,
+    ),
+    Setting(
         "--fed-seeds", "N", "run N seeds of each scenario instead of those it lists", _positive
     ),
     Setting(
@@ -242,7 +249,7 @@ SWITCHES = (
     Switch("--fed-no-cache", "run trainings again that have not changed since they were run"),
     Switch("--fed-benchmark", "judge expectations of wall time, too; trains them again"),
     Switch("--fed-early-stop", "end a scenario once it can no longer pass, or no longer fail"),
-    Switch("--fed-resume", "go on with trainings that were cut off, from their last checkpoint"),
+    Switch("--fed-resume", "go on from the last checkpoint, also with more rounds than before"),
 )
 
 _OPTIONS = pytest.StashKey[SessionOptions]()
@@ -339,6 +346,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
         inconclusive=session.inconclusive,
         decide=session.decide,
         benchmark=session.benchmark,
+        keep_models=session.save_models is not None,
         early_stop=session.early_stop and not uses_baselines,  # these need all rounds
     )
 

@@ -221,14 +221,16 @@ class FederatedSession:
         return result.model_copy(update={"status": "errored", "reason": _DIED})
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
-        """Shows the metrics behind PASSED, with -v."""
+        """Shows the metrics behind PASSED or, where nothing was judged, REPORTED; with -v."""
         encoded = getattr(report, _KEY, None)
         if not encoded or report.when != "call" or not report.passed:
             return None
         from pytest_federated.report.tables.summary import headline
         from pytest_federated.results.record import Result
 
-        return "passed", ".", f"PASSED {headline(Result.model_validate(encoded))}"
+        result = Result.model_validate(encoded)
+        word = "REPORTED" if result.status == "reported" else "PASSED"
+        return "passed", ".", f"{word} {headline(result)}"
 
     @property
     def _report_folder(self) -> Optional[Path]:

@@ -55,6 +55,12 @@ class TensorBoard(Observer):
                 self._written = done.round
 
 
+def save_models(result: Result, folder: Path) -> None:
+    """Writes the final models of a scenario; where that fails it is warned of."""
+    with _going_on("--fed-save-models"):
+        result.save(folder / Path(file_name(result.id)).stem)
+
+
 def log_to_mlflow(result: Result, folder: Path) -> None:
     """Logs a run of MLflow for each training; where that fails it is warned of."""
     from pytest_federated.report.mlflow import log

@@ -15,6 +15,7 @@ from pytest_federated.report.tables.cells import figure
 
 _SHADES = " ░▒▓█"
 _ROWS = 40  # at most so many clients in the map
+_LABELS = 20  # at most so many labels by name
 
 
 def figures(measured: Heterogeneity, have_labels: bool = True) -> list[tuple[str, str]]:
@@ -45,6 +46,10 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
+    if data.label_names:
+        listed = [f"{n} {name}" for n, name in enumerate(data.label_names[:_LABELS])]
+        more = ["..."] if len(data.label_names) > _LABELS else []
+        examples.append(("labels", ", ".join([*listed, *more])))
     have_labels = data.task != "regression"
     rows = [*examples, *figures(measure(counts, data.unused, data.sizes), have_labels)]
     console.print(title, style="bold", markup=False, highlight=False)

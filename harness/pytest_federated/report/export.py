@@ -47,7 +47,7 @@ def by_seed(results: Sequence[Result]) -> Iterator[Row]:
 
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each scenario: means over seeds, the first metric with its interval."""
-    first = headline().name
+    first, scale = headline().name, headline().spec.values
     for result in results:
         figures: Row = {}
         for measure in columns(results):
@@ -55,12 +55,12 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
             figures[measure.name] = mean_of(values)
             if measure.name == first:
                 is_finite = values and all(map(math.isfinite, values))
-                summary = summarize(values) if is_finite else None
+                summary = summarize(values).within(scale.low, scale.high) if is_finite else None
                 figures[f"{first}_sd"] = deviation_of(values)
                 figures[f"{first}_low"] = summary and summary.low
                 figures[f"{first}_high"] = summary and summary.high
         clients = _clients(result.histories[0]) if result.histories else {}
-        yield {**_scenario(result), "seeds": len(result.histories), **figures, **clients}
+        yield {**_scenario(result), "seeds": len(result.whole), **figures, **clients}
 
 
 ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {

@@ -84,4 +84,6 @@ def _inline(picture: Picture) -> dict[str, str]:
 
 def _is_figure(text: str) -> bool:
     """Returns whether a cell is a number, with or without an interval, or a dash for one."""
-    return text == "–" or bool(re.match(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ±.*| to .*| \(.*\))?$", text))
+    return text == "–" or bool(
+        re.match(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ±.*| to .*| of .*| \(.*\))?$", text)
+    )

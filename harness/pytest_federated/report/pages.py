@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytest_federated.core.files import write_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.markup import anchors, escape, paragraph, quoted, table
 from pytest_federated.report.plots.plot import draw_overviews, draw_scenario, plot_kinds
@@ -21,7 +22,6 @@ from pytest_federated.results.store import (
     FOLDER,
     file_name,
     is_recorded,
-    natural,
     with_earlier_figures,
     write_result,
 )
@@ -223,7 +223,7 @@ def _symbols(text: str) -> str:
 def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
-    several = len(result.histories) > 1
+    several = len(result.whole) > 1
     has_accuracy = all(history.has_labels for history in result.histories)
     of_accuracy = ", accuracy ± half of its 95 % interval" if several and has_accuracy else ""
     about = f"Mean over seeds{of_accuracy}"

@@ -14,6 +14,7 @@ from typing import Callable, Optional
 from markdown_it import MarkdownIt
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.files import read_bytes
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import expected_measure, headline, known_names
 from pytest_federated.report.markup import MARKDOWN, anchors, escape, quoted
@@ -24,6 +25,7 @@ from pytest_federated.results.record import Result
 from pytest_federated.results.select import select
 
 END = "<!-- /pytest-federated -->"
+_LARGEST = 10_000_000  # bytes of a page, far above real use
 _BEGIN_LINE = re.compile(r"([ \t]*)<!--\s*pytest-federated:\s*((?:(?!-->).)*?)\s*-->\s*")
 _END_LINE = re.compile(r"[ \t]*<!--\s*/pytest-federated\s*-->\s*")
 _COMMENT = re.compile(r"<!--[\s/]*([\w-]*)")
@@ -102,7 +104,7 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
 
     """
     try:
-        text = page.read_bytes().decode("utf-8")  # read_text would change the ends of lines
+        text = read_bytes(page, _LARGEST).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FederatedError(f"{page}: cannot be read: {error}") from error
     relative = Path(os.path.relpath(folder, page.parent)).as_posix()

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.ordering import natural
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
-from pytest_federated.results.store import natural
 
 
 @dataclass(frozen=True)

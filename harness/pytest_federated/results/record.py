@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, cast
 
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Figure
 from pytest_federated.training.history import TrainingHistory
 
@@ -161,6 +164,36 @@ class Result(BaseModel):
         return tuple(history.seed for history in self.histories)
 
     @property
+    def model_weights(self) -> dict[int, tuple[NDArray[Any], ...]]:
+        """The final weights of each seed whose model was kept, see `FinalModel`."""
+        return {h.seed: h.model.weights for h in self.histories if h.model}
+
+    def save(self, folder: Path) -> list[Path]:
+        """Writes the final model of each seed: folder/seed-0.npz and, of a Keras model, .keras.
+
+        Returns:
+            The files. `model.initial_weights` reads them.
+
+        Raises:
+            FederatedError: no model was kept.
+            OSError: a file cannot be written.
+        """
+        models = {h.seed: h.model for h in self.histories if h.model}
+        if not models:
+            raise FederatedError(
+                f"{self.id} has no model to save: the clients share none, or the training "
+                "diverged, or it was run without Options(keep_models=True)"
+            )
+        return [
+            file for seed, model in models.items() for file in model.save(folder / f"seed-{seed}")
+        ]
+
+    @property
+    def whole(self) -> tuple[TrainingHistory, ...]:
+        """The trainings that came to their end: those that a mean over seeds can be taken of."""
+        return tuple(history for history in self.histories if history.is_whole)
+
+    @property
     def accuracies(self) -> list[float]:
-        """Final test accuracy of each seed that reached an evaluation."""
-        return [h.evaluated[-1].accuracy or 0.0 for h in self.histories if h.evaluated]
+        """Final test accuracy of each seed that came to its end with an evaluation."""
+        return [h.evaluated[-1].accuracy or 0.0 for h in self.whole if h.evaluated]

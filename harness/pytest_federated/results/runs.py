@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.git import git, git_text
+from pytest_federated.core.ordering import natural
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.results.record import Result
-from pytest_federated.results.store import FOLDER, natural, parse_result, read_result, read_results
+from pytest_federated.results.store import FOLDER, parse_result, read_result, read_results
 
 DEFAULT_FOLDER = "reports"  # where a revision has its records
 

@@ -6,14 +6,15 @@ import contextlib
 import hashlib
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.core.files import write_text
+from pytest_federated.core.files import holds, read_bytes, write_text
+from pytest_federated.core.ordering import natural
+from pytest_federated.core.schema import first_problem
 from pytest_federated.results.record import Result
 
 FOLDER, UNREACHED = "records", "unreached"
@@ -21,6 +22,7 @@ FOLDER, UNREACHED = "records", "unreached"
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
 # stays below the 255 of most file systems, and below the 143 of encrypted ones.
 LONGEST_NAME = 100
+_LARGEST = 200_000_000  # bytes of a record, far above real use
 
 
 def _without_nan(value: Any) -> Any:
@@ -45,12 +47,6 @@ def file_name(result_id: str) -> str:
     if safe != plain:  # another id may have the same text now
         safe += "-" + hashlib.sha256(result_id.encode()).hexdigest()[:8]
     return safe + ".json"
-
-
-def natural(result_id: str) -> list[tuple[float, str]]:
-    """Returns a sort key by which numbers count: ``[alpha=0.5]``, ``[alpha=1]``, ``[alpha=10]``."""
-    pieces = re.split(r"(\d+(?:\.\d+)?)", result_id)  # every second one is a number
-    return [(float(p), "") if index % 2 else (math.inf, p) for index, p in enumerate(pieces)]
 
 
 def json_text(record: BaseModel) -> str:
@@ -107,8 +103,7 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
 
 def is_recorded(result: Result, folder: Path) -> bool:
     """Returns whether the record below `folder` is that of exactly this result."""
-    path = record_file(result.id, folder)
-    return path.is_file() and path.read_bytes() == json_text(result).encode()
+    return holds(record_file(result.id, folder), json_text(result).encode())
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -144,7 +139,7 @@ def read_result(path: Path) -> Result:
 
     """
     try:
-        return parse_result(path.read_bytes(), str(path))
+        return parse_result(read_bytes(path, _LARGEST), str(path))
     except OSError as error:
         raise FederatedError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -161,7 +156,4 @@ def parse_result(text: bytes, name: str) -> Result:
     except UnicodeDecodeError as error:
         raise FederatedError(f"{name}: not a result record (not UTF-8)") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        raise FederatedError(
-            f"{name}: not a result record ({first['loc']}: {first['msg']})"
-        ) from error
+        raise FederatedError(f"{name}: not a result record ({first_problem(error)})") from error

@@ -21,6 +21,7 @@ from pytest_federated.running.fingerprint import ingredients, training_key
 from pytest_federated.running.options import Options, default_cache
 from pytest_federated.running.pipeline import train_seed
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.installed import is_installed
 from pytest_federated.user.modules import folders, import_file, own_folders, root
@@ -80,7 +81,8 @@ class DaskCluster:
 
         future = self._future(scenario, seed, options)
         try:
-            return TrainingHistory.model_validate(future.result())
+            written, model = future.result()
+            return TrainingHistory.model_validate({**written, "model": model})
         except FederatedError:
             raise
         except KilledWorker as error:
@@ -98,6 +100,8 @@ class DaskCluster:
 
     def _future(self, scenario: Scenario, seed: int, options: Options) -> Any:
         key = training_key(scenario, seed, cache=options.cache, threads=options.threads)
+        if options.keep_models:
+            key += "-with-model"
         if key not in self._futures:
             # The user's cache folder may be another one there.
             cache = None if options.cache == default_cache() else options.cache
@@ -110,6 +114,7 @@ class DaskCluster:
                 ingredients(scenario, seed, cache=options.cache),
                 root(),
                 [str(e.registered_in) for e in user_entries(scenario).values()],
+                options.keep_models,
                 key=f"pytest-federated-{key}",
                 pure=False,
             )
@@ -130,7 +135,8 @@ def _train_there(
     expected: dict[str, Any],
     root: Optional[Path] = None,
     registering: Sequence[str] = (),
-) -> dict[str, Any]:
+    keep_models: bool = False,
+) -> tuple[dict[str, Any], Optional[FinalModel]]:
     """One training, in a Dask worker.
 
     `registering` are the files that register what the scenario chooses.
@@ -140,7 +146,11 @@ def _train_there(
     """
     from distributed import get_worker
 
-    options = Options(threads=get_worker().state.nthreads, cache=cache or default_cache())
+    options = Options(
+        threads=get_worker().state.nthreads,
+        cache=cache or default_cache(),
+        keep_models=keep_models,
+    )
     with _ONE_AT_A_TIME, own_folders(*map(Path, folders), root=root):
         try:
             for file in registering:
@@ -158,7 +168,8 @@ def _train_there(
                 f"{_here()} would not run the same: it differs in {', '.join(differing)}; have the "
                 "same files and packages there, and restart its Dask worker"
             )
-        return train_seed(scenario, seed, options).model_dump(mode="json")
+        history = train_seed(scenario, seed, options)
+        return history.model_dump(mode="json"), history.model
 
 
 def _here() -> str:

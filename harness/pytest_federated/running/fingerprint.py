@@ -17,6 +17,7 @@ from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import user_entries
 from pytest_federated.running.options import cores, default_cache
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.user import files as user_files
 from pytest_federated.user.functions import fingerprint_of, fingerprints
 
@@ -60,7 +61,7 @@ def ingredients(
         "workers": workers,
         "threads": threads or cores(),
         "functions": [fingerprints(section) for section in sections],
-        "files": [user_files.fingerprints(section) for section in sections],
+        "files": [user_files.fingerprints(section, seed) for section in sections],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
         "pytest-federated": _own_source(),
@@ -98,6 +99,27 @@ def training_key(
     """
     text = json.dumps(ingredients(scenario, seed, workers, cache, threads), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def state_key(
+    scenario: Scenario,
+    seed: int,
+    workers: int = 1,
+    cache: Optional[Path] = None,
+    threads: Optional[int] = None,
+) -> str:
+    """What stands for the states of a training: equal keys, equal states after equal rounds.
+
+    It is the same for any number of rounds, unless the algorithm depends on that number.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    training = scenario.training
+    if not algorithms.entry(training.algorithm).spec.by_round:
+        one_round = training.model_copy(update={"rounds": 1})
+        scenario = scenario.model_copy(update={"training": one_round})
+    return training_key(scenario, seed, workers, cache, threads)
 
 
 @functools.lru_cache(maxsize=1)

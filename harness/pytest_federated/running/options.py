@@ -71,6 +71,8 @@ class Options:
             runs its own.
         benchmark: whether expectations of wall time are judged, too; such scenarios are then
             always trained again.
+        keep_models: whether results have the final models, for `Result.save`; everything is then
+            trained, as nothing else keeps them.
         early_stop: whether a run is ended where more rounds can change no verdict; only where the
             mean decides, no seeds are added, and no other scenario is compared with.
 
@@ -91,4 +93,5 @@ class Options:
     inconclusive: Policy = "mean"
     decide: Optional[int] = None
     benchmark: bool = False
+    keep_models: bool = False
     early_stop: bool = False

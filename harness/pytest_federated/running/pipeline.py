@@ -17,7 +17,7 @@ from pytest_federated.expectations.judging import has_wall_time, judge, unfit
 from pytest_federated.expectations.looks import Look
 from pytest_federated.metrics.prediction import scores_of
 from pytest_federated.results.record import Result, Status, Verdict
-from pytest_federated.running.fingerprint import training_key
+from pytest_federated.running.fingerprint import state_key, training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
 from pytest_federated.running.options import Options
 from pytest_federated.running.plan import Plan, plan
@@ -70,7 +70,7 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
     Raises:
         FederatedError: as `run`.
     """
-    options = _timing(planned.case.scenario, options)
+    options = _anew(planned.case.scenario, options)
     submit(planned, options)
     early_stop = _early_stop(planned, options)
     done = _Done(references={name: [] for name in planned.compared})
@@ -216,6 +216,7 @@ def train_seed(
             observer,
             checkpoints,
             scenario.clients.participation,
+            options.keep_models,
             scores_of(scenario.expect, data.task),
         )
     except (TimeLimitExceeded, KeyboardInterrupt):
@@ -230,11 +231,15 @@ def _check_expectations(scenario: Scenario, task: TaskKind) -> None:
         raise FederatedError(f"expect.{name}: {reason}")
 
 
-def _timing(scenario: Scenario, options: Options) -> Options:
-    """Returns options that reuse nothing where time is judged: what is reused took no time."""
-    if options.benchmark and has_wall_time(scenario.expect):
+def _anew(scenario: Scenario, options: Options) -> Options:
+    """Returns options that reuse nothing where time is judged or models are kept.
+
+    What is reused took no time, and left no model.
+    """
+    options = replace(options, benchmark=options.benchmark and has_wall_time(scenario.expect))
+    if options.benchmark or options.keep_models:
         return replace(options, reuse=False, store=options.store.without_memory())
-    return replace(options, benchmark=False)
+    return options
 
 
 def _early_stop(planned: Plan, options: Options) -> Optional[EarlyStop]:
@@ -270,11 +275,12 @@ def _train_all(
             _check_expectations(scenario, history.task)
         if options.benchmark:
             history = history.model_copy(update={"seconds": tuple(stopwatch.seconds)})
+        is_over = early_stop is not None and early_stop.is_decided
+        if is_over and _is_cut_off(history, scenario):
+            history = history.model_copy(update={"ended_early": True})
         histories.append(history)
         reused += is_reused
-        if history.diverged and not one.is_reference:
-            break
-        if early_stop and early_stop.is_decided:
+        if is_over or (history.diverged and not one.is_reference):
             break
     return histories, reused
 
@@ -309,13 +315,16 @@ def _history(
     with store.claim(key):
         if options.reuse and (known := store.read(key)):
             return known, True
-        checkpoints = store.checkpoints(key, scenario_id, seed, options.checkpoint_every)
+        states = state_key(scenario, seed, workers, options.cache, options.threads)
+        checkpoints = store.checkpoints(
+            states, scenario_id, seed, options.checkpoint_every, keeps_last=options.resume
+        )
         if checkpoints and not options.resume:
             checkpoints.clear()
         history = train_seed(scenario, seed, options, observer, checkpoints)
         if not _is_cut_off(history, scenario):
             store.add(key, history)
-        store.clear_checkpoints(scenario_id, seed)
+        store.clear_checkpoints(scenario_id, seed, except_key=states if options.resume else "")
     return history, False
 
 
@@ -327,15 +336,15 @@ def _halves(
     planned: Plan, histories: Sequence[TrainingHistory]
 ) -> tuple[list[TrainingHistory], Sequence[Round]]:
     """Returns the trainings that are over, and the rounds of the one that was ended, if any."""
-    finished = [h for h in histories if not _is_cut_off(h, planned.scenario)]
-    begun = [h.rounds for h in histories if _is_cut_off(h, planned.scenario)]
+    finished = [h for h in histories if not h.ended_early]
+    begun = [h.rounds for h in histories if h.ended_early]
     return finished, begun[0] if begun else ()
 
 
 def _ended(planned: Plan, histories: Sequence[TrainingHistory]) -> str:
     """Says where a run was ended as its verdicts were certain; empty where it was not."""
     last = histories[-1]
-    if len(histories) == len(planned.seeds) and not _is_cut_off(last, planned.scenario):
+    if len(histories) == len(planned.seeds) and not last.ended_early:
         return ""
     return f"ended early, after round {last.rounds[-1].round} of seed {last.seed}"
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Optional
 
 from pytest_federated.core.errors import warn_not_kept, warn_not_used
-from pytest_federated.core.files import write_bytes
+from pytest_federated.core.files import UnfitFileError, read_bytes, write_bytes
 from pytest_federated.results.store import file_name, json_text
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.history import TrainingHistory
 
 FOLDER = "federated"  # in pytest's cache
 CHECKPOINTS = "checkpoints"
+_LARGEST = 200_000_000  # bytes of a training, far above real use
+_A_FILE = "a file of the cache of finished trainings"
 
 
 class Store:
@@ -48,7 +51,10 @@ class Store:
         if self._folder is None:
             return None
         try:
-            digest, _, text = self._file(key).read_bytes().partition(b"\n")
+            digest, _, text = read_bytes(self._file(key), _LARGEST).partition(b"\n")
+        except UnfitFileError:
+            warn_not_used(_A_FILE)
+            return None
         except OSError:
             return None
         try:
@@ -56,7 +62,7 @@ class Store:
                 raise ValueError
             history = TrainingHistory.model_validate_json(text)
         except ValueError:  # pydantic's ValidationError is one
-            warn_not_used("a file of the cache of finished trainings")
+            warn_not_used(_A_FILE)
             return None
         self._in_memory[key] = history
         return history
@@ -86,7 +92,9 @@ class Store:
         with contextlib.ExitStack() as held:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                lock = held.enter_context((self._folder / "lock").open("w"))
+                # For both, so that in the place of a pipe nobody waits for a reader.
+                lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+                held.callback(os.close, lock)
                 # One byte of the file for each key, so that other trainings do not wait.
                 fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:8], 16))
             except OSError as error:
@@ -94,26 +102,35 @@ class Store:
             yield
 
     def checkpoints(
-        self, key: str, scenario_id: str, seed: int, every: Optional[int] = None
+        self,
+        key: str,
+        scenario_id: str,
+        seed: int,
+        every: Optional[int] = None,
+        keeps_last: bool = False,
     ) -> Optional[Checkpoints]:
-        """Returns the checkpoints of the training of that key; None without a folder.
+        """Returns the checkpoints of a training, by its `state_key`; None without a folder.
 
-        `every` is a number of rounds; None means every 30 seconds.
+        `every` is a number of rounds; None means every 30 seconds. The last one is kept for a
+        training of more rounds if `keeps_last`.
         """
         if self._folder is None:
             return None
-        return Checkpoints(self._checkpoints(scenario_id, seed) / key, every)
+        return Checkpoints(self._checkpoints(scenario_id, seed) / key, every, keeps_last)
 
-    def clear_checkpoints(self, scenario_id: str, seed: int) -> None:
-        """Removes the checkpoints of a scenario and seed that has ended.
+    def clear_checkpoints(self, scenario_id: str, seed: int, except_key: str = "") -> None:
+        """Removes the checkpoints of a scenario and seed that has ended, except those of one key.
 
         Also those under other keys, from before the scenario or the code was changed.
         """
         if self._folder is None:
             return
         folder = self._checkpoints(scenario_id, seed)
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # there are those of other seeds, or none
+        for of_key in folder.glob("*"):
+            if of_key.name != except_key:
+                shutil.rmtree(of_key, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others are left, or there is none
+            folder.rmdir()
             folder.parent.rmdir()
 
     def _checkpoints(self, scenario_id: str, seed: int) -> Path:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime
-import stat
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.scanner import Scanner
 
 from pytest_federated.core.errors import Problem, ScenarioError, printable
+from pytest_federated.core.files import read_bytes
 
 Key = tuple[Union[str, int], ...]
 
@@ -169,19 +169,7 @@ def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[
 
 def _text(file: Path, shown: Path) -> str:
     try:
-        kind = file.stat().st_mode
-        if not stat.S_ISREG(kind):  # reading a pipe or a device might never end
-            what = "not a regular file"
-            if stat.S_ISDIR(kind):
-                list(file.iterdir())  # raises if it may not be read
-                what = "a folder"
-            raise ScenarioError([Problem(shown, 0, "", f"cannot be read: it is {what}")])
-        with file.open("rb") as opened:
-            data = opened.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            message = f"is too large; allowed: at most {MAX_BYTES:,} bytes"
-            raise ScenarioError([Problem(shown, 0, "", message)])
-        return data.decode("utf-8")
+        return read_bytes(file, MAX_BYTES).decode("utf-8")
     except OSError as error:
         raise ScenarioError([Problem(shown, 0, "", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:

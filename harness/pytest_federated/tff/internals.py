@@ -101,16 +101,27 @@ def remembering_compiler() -> Iterator[None]:
 def forget_compiled() -> None:
     """Lets go of the computations that TFF's contexts have compiled, and with them of their models.
 
-    Each context keeps 128, about 10 MB for a model; the public API has no way to keep fewer.
+    Each context keeps 128, about 10 MB for a model; the public API has no way to keep fewer. Nor
+    has it one to let go of types: all that there ever were are kept, each with its serialized form,
+    half a MB and more for a model. Types are equal by what they say, kept or made anew.
     """
     from tensorflow_federated.python.core.impl.execution_contexts import compiler_pipeline
+    from tensorflow_federated.python.core.impl.types import computation_types, type_serialization
 
+    read, _ = _with_memory()
     compiler_pipeline.CompilerPipeline.compile.cache_clear()
+    read.cache_clear()
+    caches: list[Any] = [type_serialization._type_serialization_cache]
+    for one in [*caches, *computation_types._intern_pool.values()]:
+        one.clear()
 
 
 @cache
-def _with_memory() -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
-    """Returns TFF's functions that read a type and that optimize a graph, each with a memory."""
+def _with_memory() -> tuple[Any, Callable[[Any, Any], Any]]:
+    """Returns TFF's functions that read a type and that optimize a graph, each with a memory.
+
+    The first has a method `cache_clear`.
+    """
     import tensorflow as tf
     from tensorflow_federated.proto.v0 import computation_pb2
     from tensorflow_federated.python.core.environments.tensorflow_backend import (
@@ -128,6 +139,8 @@ def _with_memory() -> tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]:
 
     def read(proto: Any) -> Any:
         return read_bytes(proto.SerializeToString())
+
+    read.cache_clear = read_bytes.cache_clear  # pyright: ignore
 
     @lru_cache(maxsize=_MAX_GRAPHS)
     def optimize_bytes(serialized: bytes, options: bytes) -> Any:

@@ -21,23 +21,27 @@ _PREFIX = "round-"
 
 
 class Checkpoints(Observer):
-    """The checkpoints of one training, in a folder of their own, named by the training's key.
+    """The checkpoints of one training, in a folder of their own, named by the key of its states.
 
-    One is written when it is due, and where the training is cut off. They are written by TFF's
-    `FileProgramStateManager`, each under another name first, so that a reader sees it whole or not
-    at all.
+    One is written when it is due, where the training is cut off and, if it is to be kept, when it
+    ends. They are written by TFF's `FileProgramStateManager`, each under another name first, so
+    that a reader sees it whole or not at all.
     """
 
-    def __init__(self, folder: Path, every: Optional[int] = None) -> None:
+    def __init__(self, folder: Path, every: Optional[int] = None, keeps_last: bool = False) -> None:
         """`every` is a number of rounds; None means every 30 seconds."""
         self._folder = folder
         self._every = every
+        self._keeps_last = keeps_last
         self._saved = 0
         self._at = time.monotonic()
         self._latest: Optional[Progress] = None
 
-    def latest(self, like: Any) -> Optional[Progress]:
-        """Reads the newest whole checkpoint, with a state of the structure of `like`, or None."""
+    def latest(self, like: Any, most: int) -> Optional[Progress]:
+        """Reads the newest whole checkpoint of at most `most` rounds; None if there is none.
+
+        Its state has the structure of `like`. Those that cannot be read are removed.
+        """
         import tensorflow as tf
 
         structure = [b"", *tf.nest.flatten(like)]
@@ -46,7 +50,7 @@ class Checkpoints(Observer):
             versions = asyncio.run(manager.get_versions()) or []
         except (OSError, tf.errors.OpError):  # a folder that cannot be made or read holds none
             return None
-        for version in reversed(versions):
+        for version in sorted((v for v in versions if v <= most), reverse=True):
             try:
                 text, *leaves = asyncio.run(manager.load(version, structure))
                 written = json.loads(text)
@@ -56,6 +60,7 @@ class Checkpoints(Observer):
                     raise ValueError
             except Exception:  # TensorFlow raises whatever damaged files come to
                 warn_not_used("a checkpoint")
+                shutil.rmtree(self._folder / f"{_PREFIX}{version}", ignore_errors=True)
                 continue
             self._saved, self._at = len(rounds), time.monotonic()
             return Progress(rounds, tf.nest.pack_sequence_as(like, leaves))
@@ -74,8 +79,9 @@ class Checkpoints(Observer):
         return False
 
     def end(self, history: Optional[TrainingHistory]) -> None:
-        """Writes a checkpoint of a training that was cut off."""
-        if history is None and self._latest is not None:
+        """Writes a checkpoint of a training that was cut off, and of one that is to be kept."""
+        is_needed = history is None or (self._keeps_last and not history.diverged)
+        if is_needed and self._latest is not None:
             self.save(self._latest)
 
     def save(self, progress: Progress) -> None:
@@ -84,6 +90,7 @@ class Checkpoints(Observer):
         One that cannot be written, as on a full disk, is warned of and costs the training nothing.
         """
         import tensorflow as tf
+        import tensorflow_federated as tff
 
         if len(progress.rounds) == self._saved:
             return
@@ -94,7 +101,7 @@ class Checkpoints(Observer):
         self._at = time.monotonic()
         try:
             asyncio.run(self._manager().save(leaves, len(progress.rounds)))
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, tf.errors.OpError, tff.program.ProgramStateExistsError) as error:
             warn_not_kept("a checkpoint", error)
             return
         self._saved = len(progress.rounds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Optional
+from typing import Annotated, Any, Literal, Optional, Union
 
 import numpy as np
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
 
 from pytest_federated.core.schema import Figure
 from pytest_federated.data.heterogeneity import Heterogeneity
+from pytest_federated.training.final_model import FinalModel
 
 _LISTED = 100  # clients whose label counts a record has
 
@@ -100,10 +101,14 @@ class TrainingHistory(BaseModel):
         seed: the seed that everything random came from.
         rounds: in order.
         execution: how clients were put onto placements, and why where it was not chosen.
+        ended_early: whether it was ended before its last round, as its scenario's verdicts were
+            certain. Only then it is written.
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
+        label_names: what the labels are called, in order; empty where they are called 0, 1, ...
+            Written only if not empty.
         label_counts: examples of each label at each of `listed_clients`. Empty in older records.
         parameters: trainable numbers of the model; None where that is not known.
         model_summary: the model's layers in order: what each is, the shape of its output for one
@@ -128,18 +133,23 @@ class TrainingHistory(BaseModel):
         client_scores: as `client_accuracy`, other metrics of the predictions by name; None for a
             client whose examples have no such value. Written if there are any.
         seconds: wall time of each round, where it was taken; no part of the record.
+        model: the final model, where it was to be kept; no part of the record.
 
     """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, ser_json_inf_nan="constants", arbitrary_types_allowed=True
+    )
 
     seed: int
     rounds: tuple[Round, ...]
     execution: str = "standard"
+    ended_early: bool = False
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int
     heterogeneity: Optional[Heterogeneity] = None
+    label_names: tuple[str, ...] = ()
     label_counts: Counts = ()
     parameters: Optional[int] = None
     model_summary: tuple[tuple[str, str, int], ...] = ()
@@ -154,14 +164,29 @@ class TrainingHistory(BaseModel):
     task: Optional[Literal["binary", "regression"]] = None
     client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
     seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
+    model: Annotated[Optional[FinalModel], Field(exclude=True)] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = write(self)
-        for name in ("outputs", "task", "client_scores"):
+        for name in ("outputs", "label_names", "ended_early", "task", "client_scores"):
             if not getattr(self, name):
                 written.pop(name, None)
         return written
+
+    def label_name(self, label: int) -> str:
+        """Returns what the label at a position is called."""
+        return self.label_names[label] if self.label_names else str(label)
+
+    def label_at(self, name: Union[int, str]) -> Optional[int]:
+        """Returns the position of the label of that name; None if there is none."""
+        names = [self.label_name(label) for label in range(len(self.class_recall))]
+        return names.index(str(name)) if str(name) in names else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it came to its end, so that what is final in it can be compared with others."""
+        return not self.ended_early and self.diverged is None
 
     @property
     def has_labels(self) -> bool:

@@ -15,7 +15,7 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
-from pytest_federated.training.evaluation.central import NO_SCORES, Scores
+from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores
 from pytest_federated.training.evaluation.per_client import class_recall, client_figures
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
 from pytest_federated.training.history import Round, TrainingHistory, listed_clients
@@ -48,6 +48,7 @@ def train(
     observer: Observer = Observer(),  # noqa: B008  # does nothing
     checkpoints: Optional[Checkpoints] = None,
     participation: Optional[Participation] = None,
+    keeps_model: bool = False,
     scores: Scores = NO_SCORES,
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
@@ -62,6 +63,7 @@ def train(
         checkpoints: where to go on from, and where the state is kept as the training proceeds
             and when it is cut off by an error or an interrupt.
         participation: how clients are drawn, drop out, straggle and attack; by default none do.
+        keeps_model: whether the history has the final model, if there is one for all clients.
         scores: metrics of the predictions to measure besides loss and accuracy.
 
     Returns:
@@ -75,9 +77,14 @@ def train(
     """
     participation = participation or Participation()
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
-    begin = checkpoints.latest(trainer.initial_state(seed, data)) if checkpoints else None
+    begin = None
+    if checkpoints:
+        begin = checkpoints.latest(trainer.initial_state(seed, data), training.rounds)
+        begin = begin and _as_of(begin, trainer, data, training)
     so_far = begin or Progress((), None)
     watching = Observers((checkpoints, observer)) if checkpoints else observer
+    if len(so_far.rounds) == training.rounds:
+        observer.after_round(so_far)
     diverged = None
     try:
         for step in steps(data, model, training, cohort_size, seed, begin, participation, scores):
@@ -122,7 +129,10 @@ def train(
             if has_model
             else _figures_of_clients(trainer, so_far, data, training, scores)
         )
-    return TrainingHistory(
+        if has_model and keeps_model:
+            weights = trainer.algorithm.weights(so_far.state)
+            final["model"] = trainer.adapter.final_model(weights)
+    history = TrainingHistory(
         seed=seed,
         rounds=so_far.rounds,
         execution=str(trainer.execution),
@@ -133,6 +143,7 @@ def train(
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
+        label_names=data.label_names,
         label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),
         model_summary=trainer.adapter.summary(),
@@ -141,6 +152,32 @@ def train(
         task=shape.kind if shape.kind in ("binary", "regression") else None,
         **final,
     )
+    if checkpoints:
+        checkpoints.end(history)
+    return history
+
+
+def _as_of(begin: Progress, trainer: Trainer, data: FederatedData, training: Training) -> Progress:
+    """Returns the rounds of a checkpoint, evaluated where this training evaluates.
+
+    The checkpoint may be that of a training of fewer rounds, or of more.
+    """
+    *before, last = (
+        done if _is_evaluated(done.round, training) else _with(done, None) for done in begin.rounds
+    )
+    if _is_evaluated(last.round, training) and last.loss is None:
+        last = _with(last, trainer.evaluate(begin.state, data, training.local_work))
+    return Progress((*before, last), begin.state)
+
+
+def _is_evaluated(number: int, training: Training) -> bool:
+    return number % training.eval_every == 0 or number == training.rounds
+
+
+def _with(done: Round, judged: Optional[Evaluation]) -> Round:
+    """Returns a round with this evaluation."""
+    figures = {"loss": judged and judged.loss, "accuracy": judged and judged.accuracy}
+    return Round.model_validate({**done.model_dump(), **figures})
 
 
 def _final_figures(
@@ -204,7 +241,7 @@ def steps(
         elif adds_noise_without_clients(training.aggregator):
             state, _ = trainer.next(state, cohort, work, seed, number)
         judged = None
-        if number % training.eval_every == 0 or number == training.rounds:
+        if _is_evaluated(number, training):
             judged = trainer.evaluate(state, data, work, scores)
         yield Step(
             Round(

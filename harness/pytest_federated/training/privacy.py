@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple, Optional
 
 from pytest_federated.clients.dropout.dropout import dropouts
@@ -62,19 +63,35 @@ def guarantee(
     delta: float = aggregator.delta  # type: ignore[attr-defined]  # see the trait
     if noise == 0:
         return Guarantee(float("inf"), delta)
+    if _is_tree(aggregator):
+        noise_per_client = noise / max(rounds if most is None else most, 1)
+        return Guarantee(_epsilon_of_tree(noise_per_client, delta, rounds), delta)
+    accounting = samplers.entry(participation.sampling).spec.accounting
+    assert accounting is not None  # else `no_epsilon` has a reason
+    return Guarantee(_epsilon(accounting, noise, delta, population, cohort_size, rounds), delta)
+
+
+@lru_cache(maxsize=64)  # it takes some tenths of a second, and is the same for each seed
+def _epsilon_of_tree(noise: float, delta: float, rounds: int) -> float:
+    """Returns epsilon of tree noise on the changes of a client that takes part once."""
+    import dp_accounting
+    from dp_accounting import rdp
+
+    relation = dp_accounting.NeighboringRelation.REPLACE_SPECIAL
+    accountant = rdp.RdpAccountant(neighboring_relation=relation)
+    accountant.compose(dp_accounting.SingleEpochTreeAggregationDpEvent(noise, rounds))
+    return float(accountant.get_epsilon(delta))
+
+
+@lru_cache(maxsize=64)  # as above
+def _epsilon(
+    accounting: str, noise: float, delta: float, population: int, cohort_size: int, rounds: int
+) -> float:
+    """Returns epsilon of noise that is independent in each round."""
     import dp_accounting
     from dp_accounting import rdp
 
     relations = dp_accounting.NeighboringRelation
-    if _is_tree(aggregator):
-        noise_per_client = noise / max(rounds if most is None else most, 1)
-        accountant = rdp.RdpAccountant(neighboring_relation=relations.REPLACE_SPECIAL)
-        accountant.compose(
-            dp_accounting.SingleEpochTreeAggregationDpEvent(noise_per_client, rounds)
-        )
-        return Guarantee(float(accountant.get_epsilon(delta)), delta)
-    accounting = samplers.entry(participation.sampling).spec.accounting
-    assert accounting is not None  # else `no_epsilon` has a reason
     relation, event = {
         "poisson": (
             relations.ADD_OR_REMOVE_ONE,
@@ -92,7 +109,7 @@ def guarantee(
     }[accounting]
     accountant = rdp.RdpAccountant(neighboring_relation=relation)
     accountant.compose(event, rounds)
-    return Guarantee(float(accountant.get_epsilon(delta)), delta)
+    return float(accountant.get_epsilon(delta))
 
 
 def no_epsilon(aggregator: Section, participation: Participation) -> Optional[str]:

@@ -59,9 +59,21 @@ def find(name: str, key: str, *, folder: bool = False) -> Path:
     return path
 
 
-def fingerprints(section: BaseModel) -> dict[str, str]:
-    """Returns the `fingerprint` of each file that a validated section names, by its path."""
-    return {name: fingerprint(name) for name in marked(section, _IsFile)}
+def of_seed(name: str, seed: int) -> str:
+    """Returns the name of a seed's own file: ``{seed}`` in it stands for the seed."""
+    return name.replace("{seed}", str(seed))
+
+
+def fingerprints(section: BaseModel, seed: int) -> dict[str, str]:
+    """Returns the `fingerprint` of each file that a validated section names, by its path.
+
+    Where the path has ``{seed}`` in it, that of the seed's file as well.
+    """
+    names = [(name, of_seed(name, seed)) for name in marked(section, _IsFile)]
+    return {
+        name: fingerprint(name) + (fingerprint(of_this) if of_this != name else "")
+        for name, of_this in names
+    }
 
 
 def fingerprint(name: str) -> str:

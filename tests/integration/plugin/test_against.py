@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import pytest_federated.running.pipeline as pipeline
 
 SCENARIO = """\
 schema: 1
@@ -50,7 +51,7 @@ class Project:
     """A git repository with a scenario, and code that makes up its trainings."""
 
     def __init__(self, pytester: pytest.Pytester) -> None:
-        self._pytester = pytester
+        self.pytester = pytester
         self.log = Path(tempfile.mkdtemp()) / "trained"
         pytester.makeini("[pytest]\n")
         self.scenario("made")
@@ -64,17 +65,17 @@ class Project:
 
     def _git(self, *arguments: str) -> None:
         who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
-        subprocess.run(["git", *who, *arguments], cwd=self._pytester.path, check=True)
+        subprocess.run(["git", *who, *arguments], cwd=self.pytester.path, check=True)
 
     def scenario(self, name: str) -> None:
-        file = self._pytester.path / f"scenarios/{name}.yaml"
+        file = self.pytester.path / f"scenarios/{name}.yaml"
         file.parent.mkdir(exist_ok=True)
         file.write_text(SCENARIO.format(name=name))
 
     def code(self, added: str) -> None:
         """Lets the code of the working tree add this to each accuracy."""
         text = CONFTEST.format(code=added, log=str(self.log))
-        (self._pytester.path / "conftest.py").write_text(text)
+        (self.pytester.path / "conftest.py").write_text(text)
 
     def trained(self) -> list[int]:
         """Returns the seeds that were trained since the last call."""
@@ -83,11 +84,16 @@ class Project:
         return seeds
 
     def run(self, *arguments: str) -> pytest.RunResult:
-        return self._pytester.runpytest_subprocess("scenarios", "--fed-against=main", *arguments)
+        return self.pytester.runpytest_subprocess("scenarios", "--fed-against=main", *arguments)
+
+    def run_here(self, *arguments: str) -> pytest.RunResult:
+        """Runs in this process, which is quicker, where nothing is trained."""
+        return self.pytester.runpytest_inprocess("scenarios", "--fed-against=main", *arguments)
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> Project:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(pipeline, "train_seed", pipeline.train_seed)  # a conftest.py replaces it
     return Project(pytester)
 
 
@@ -120,11 +126,17 @@ def test_a_change_of_code_that_is_worse_fails(
         pytest.param("seed % 2 / 50", "undecided", marks=pytest.mark.slow),
     ],
 )
-def test_a_change_that_is_not_worse_passes(project: Project, added: str, kind: str) -> None:
+def test_a_change_that_is_not_worse_passes(
+    project: Project, added: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The summary of the job is written once, by this session and not by the revision's."""
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     project.code(added)
     result = project.run("--fed-no-cache")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([f"against main (*): 1 {kind}"])
+    assert summary.read_text().count("# ") == 1
 
 
 @pytest.mark.slow
@@ -187,20 +199,12 @@ def own(y, holder, rng, *, strength: float = {default}):
     result.stdout.fnmatch_lines(["against main (*): 1 same"])
 
 
-def test_the_summary_of_a_job_is_written_once(
-    project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    summary = tmp_path / "summary.md"
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    project.run().assert_outcomes(passed=1)
-    assert summary.read_text().count("# ") == 1
-
-
 @pytest.mark.parametrize("processes", [[], ["-n2"]])
 def test_nothing_runs_if_scenarios_are_only_collected(
     project: Project, processes: list[str]
 ) -> None:
-    project.run("--collect-only", *processes)
+    result = project.run_here("--collect-only", *processes)
+    assert result.ret == pytest.ExitCode.OK
     assert not project.trained()
 
 
@@ -210,7 +214,7 @@ def test_a_revision_that_cannot_run_at_all_is_an_error(
     (pytester.path / "conftest.py").write_text("raise RuntimeError('broken at that commit')\n")
     project.commit()
     project.code("0")
-    result = project.run()
+    result = project.run_here()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["ERROR: --fed-against: pytest at main (*) ended with code 4: *broken at that commit*"]
@@ -227,7 +231,7 @@ def test_a_revision_that_cannot_run_at_all_is_an_error(
 def test_a_wrong_comparison_is_refused_before_anything_runs(
     project: Project, arguments: list[str], said: str
 ) -> None:
-    result = project.run(*arguments)
+    result = project.run_here(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([said])
     assert not project.trained()
@@ -235,7 +239,7 @@ def test_a_wrong_comparison_is_refused_before_anything_runs(
 
 def test_a_repository_is_needed(pytester: pytest.Pytester, project: Project) -> None:
     (pytester.path / ".git").rename(pytester.path / "no-git")
-    result = project.run()
+    result = project.run_here()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --fed-against: not a git repository*"])
 

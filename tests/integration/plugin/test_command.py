@@ -19,6 +19,7 @@ from paths import ROOT
 from pytest_federated import load_scenarios
 from pytest_federated.__main__ import COMMANDS, main
 from pytest_federated.cli import report
+from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.concepts import concepts
 from pytest_federated.report.export import FORMATS, ROWS
 from scenario_texts import TINY
@@ -147,18 +148,18 @@ def test_check_without_user_code_runs_nothing_of_the_project(tmp_path: Path) -> 
     assert (tmp_path / "was_run").exists()
 
 
-def test_check_knows_what_a_conftest_registers(tmp_path: Path) -> None:
-    (tmp_path / "pytest.ini").touch()
-    (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios" / "a.yaml").write_text(
-        TINY.replace("count: 4", "count: 4, split: checked")
-    )
-    (tmp_path / "scenarios" / "conftest.py").write_text(
+def test_check_knows_what_a_conftest_registers(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "_entries", splits.entries())  # restores the entries afterwards
+    folder = pytester.mkdir("scenarios")
+    pytester.makeini("[pytest]")
+    (folder / "a.yaml").write_text(TINY.replace("count: 4", "count: 4, split: checked"))
+    (folder / "conftest.py").write_text(
         "import pytest_federated\n\n\n@pytest_federated.split('checked')\n"
         "def checked(pool, rng):\n    return rng.permutation(len(pool.labels)) % pool.clients\n"
     )
-    command = [sys.executable, "-m", "pytest_federated", "check", "."]
-    subprocess.run(command, cwd=tmp_path, check=True)
+    assert main(["check", "."]) == 0
 
 
 def test_check_leaves_hidden_folders_alone(tmp_path: Path) -> None:
@@ -173,8 +174,9 @@ def test_references_in_the_schema_can_be_resolved(capsys: pytest.CaptureFixture[
     text = capsys.readouterr().out
     references = re.findall(r'"\$ref": "#/([^"]+)"', text)
     assert references
-    for reference in references:
-        found = json.loads(text)
+    schema = json.loads(text)
+    for reference in set(references):
+        found = schema
         for part in reference.split("/"):
             found = found[part]
 

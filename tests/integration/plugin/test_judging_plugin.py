@@ -280,10 +280,13 @@ def test_a_scenario_without_expectations_is_reported(
     status: str,
 ) -> None:
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO.partition("expect:")[0])
-    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", *arguments)
+    outputs = ("-v", "--fed-report=out", "--junitxml=out.xml")
+    result = pytester.runpytest_inprocess("scenarios", *outputs, *arguments)
     result.assert_outcomes(**outcomes)
     record = json.loads((pytester.path / "out/records/made.json").read_text())
     assert record["status"] == status
+    result.stdout.fnmatch_lines([f"scenarios/made.yaml::made {status.upper()}*"])
+    assert f'name="fed_status" value="{status}"' in (pytester.path / "out.xml").read_text()
     if status == "failed":
         result.stdout.fnmatch_lines(["nothing is expected of it: say what under expect, or *"])
 
@@ -531,7 +534,10 @@ def test_an_invalid_baseline_is_not_written(
     file.unlink()
     file.mkdir()
     for mode, said in (
-        ("check", "*made.json: not a file; remove it, and --fed-baseline=update makes it"),
+        (
+            "check",
+            "*made.json: cannot be read: it is a folder; remove it, and --fed-baseline=update *",
+        ),
         ("update", "*made.json: cannot be written: Is a directory"),
     ):
         result = pytester.runpytest_inprocess("scenarios", f"--fed-baseline={mode}")

@@ -17,7 +17,7 @@ from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
-from pytest_federated.running.fingerprint import training_key
+from pytest_federated.running.fingerprint import state_key, training_key
 from pytest_federated.running.options import cores
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
@@ -332,15 +332,17 @@ def test_a_resumed_training_ends_with_exactly_the_same_numbers(
 @pytest.mark.usefixtures("worker")
 def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, resume: bool) -> None:
     of_seed = tmp_path / "checkpoints" / "s" / "seed-0"
-    for key in (training_key(plain(), 0), "of the scenario as it was before a change"):
-        broken = of_seed / key / "round-1"
+    key = state_key(plain(), 0)
+    for folder in (key, "of the scenario as it was before a change"):
+        broken = of_seed / folder / "round-1"
         broken.mkdir(parents=True)
         (broken / "saved_model.pb").write_bytes(b"cut off")
     options = Options(store=Store(tmp_path), resume=resume)
     with pytest.warns(NotUsed) if resume else contextlib.nullcontext():
         result = run(plain(), options)
     assert [r.round for r in result.histories[0].rounds] == [1, 2]
-    assert not list((tmp_path / "checkpoints").glob("*")), "a finished training needs none"
+    kept = [key] if resume else []  # for a training with more rounds
+    assert [folder.name for folder in (tmp_path / "checkpoints").glob("*/*/*")] == kept
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
 
@@ -351,9 +353,9 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, resume: bool) -> None:
 @pytest.mark.usefixtures("worker")
 def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
     """Even if the states have the same structure."""
-    other, own = changed("training.rounds", 4), plain()
+    other, own = changed("training.batch_size", 4), plain()
     places = [
-        tmp_path / "checkpoints" / "s" / "seed-0" / training_key(scenario, 0)
+        tmp_path / "checkpoints" / "s" / "seed-0" / state_key(scenario, 0)
         for scenario in (other, own)
     ]
 
@@ -370,6 +372,66 @@ def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
     with pytest.warns(NotUsed, match="a checkpoint is damaged"):
         result = run(own, Options(store=Store(tmp_path), resume=True))
     assert result.histories == run(own).histories
+
+
+class Trained(Observer):
+    """Notes the number of rounds after each round that is really trained."""
+
+    def __init__(self) -> None:
+        self.after: list[int] = []
+
+    def after_round(self, progress: Progress) -> bool:
+        self.after.append(len(progress.rounds))
+        return False
+
+
+@pytest.mark.parametrize(
+    "algorithm, first, then, begins_after",
+    [
+        ("fedavgm", 4, 7, 4),  # 4 was evaluated as the last round, but is no longer the last
+        ("fedavgm", 7, 6, 0),  # no checkpoint of at most 6 rounds was kept
+        ("fedavg_with_schedule", 4, 7, 0),  # each round depends on the total number
+    ],
+)
+@pytest.mark.usefixtures("worker")
+def test_other_rounds_go_on_from_the_last_checkpoint(
+    tmp_path: Path, algorithm: str, first: int, then: int, begins_after: int
+) -> None:
+    def scenario(rounds: int) -> Scenario:
+        training = {"algorithm": algorithm, "rounds": rounds, "eval_every": 3}
+        if algorithm == "fedavg_with_schedule":
+            training["algorithm"] = {
+                "kind": algorithm,
+                "schedule": {"kind": "step", "every": 2, "rate": 0.5},
+            }
+        return changed("training", training)
+
+    options = Options(store=Store(tmp_path), resume=True)
+    run(scenario(first), options)
+    trained = Trained()
+    resumed = run(scenario(then), options, [trained])
+    assert trained.after[0] == begins_after + 1
+    assert resumed.histories == run(scenario(then)).histories
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_training_that_ends_at_a_checkpoint_is_evaluated_there(tmp_path: Path) -> None:
+    class CutOff(Observer):
+        def after_round(self, progress: Progress) -> bool:
+            if len(progress.rounds) == 2:
+                raise KeyboardInterrupt
+            return False
+
+    def scenario(rounds: int) -> Scenario:
+        return changed("training", {"rounds": rounds, "eval_every": 5})
+
+    options = Options(store=Store(tmp_path), resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(scenario(5), options, [CutOff()])
+    trained = Trained()
+    resumed = run(scenario(2), options, [trained])
+    assert trained.after == [2]
+    assert resumed.histories == run(scenario(2)).histories
 
 
 @fault(

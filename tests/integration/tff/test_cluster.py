@@ -170,6 +170,15 @@ def test_an_error_of_the_scenario_is_raised_here(within: DaskCluster) -> None:
         run(scenario, Options(cluster=within))
 
 
+def test_the_final_model_comes_back(within: DaskCluster) -> None:
+    scenario = Scenario.model_validate(SCENARIO)
+    there = run(scenario, Options(cluster=within, keep_models=True))
+    here = run(scenario, Options(keep_models=True))
+    assert [w.shape for w in there.model_weights[0]] == [(64, 16), (16,), (16, 10), (10,)]
+    for one, other in zip(there.model_weights[0], here.model_weights[0]):
+        assert (one == other).all()
+
+
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path: Path) -> None:
     own = project(tmp_path / "p", a=TINY)
     output = pytest_run(own, "--fed-executor=dask://127.0.0.1:1")

@@ -198,6 +198,22 @@ def test_forget_compiled_is_needed_while_tffs_contexts_keep_every_model(tff: Any
 
 
 @pytest.mark.usefixtures("running")
+def test_forget_compiled_is_needed_while_tff_keeps_every_type(tff: Any) -> None:
+    vector = tff.TensorType(np.int32, [3])
+    plus_one = tff.tensorflow.computation(lambda x: x + 1, vector)
+    kept = weakref.ref(tff.TensorType(np.int32, [12345]))
+    gc.collect()
+    assert kept() is not None
+    internals.forget_compiled()
+    gc.collect()
+    assert kept() is None
+    again = tff.TensorType(np.int32, [3])
+    assert again is not vector and again == vector and hash(again) == hash(vector)
+    assert plus_one.type_signature == tff.FunctionType(again, again)
+    assert plus_one(np.array([1, 2, 3], np.int32)).tolist() == [2, 3, 4]
+
+
+@pytest.mark.usefixtures("running")
 def test_remembering_compiler_is_needed_while_tff_reads_the_same_types_again(
     tff: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,10 @@ from example_data import federation
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.tables.settings import layer_rows, traffic_rows
+from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import run
+from pytest_federated.running.store import Store
+from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.evaluation import per_client as final
@@ -159,3 +163,26 @@ def test_a_diverged_round_does_not_become_a_checkpoint(tmp_path: Path) -> None:
     history = train(data, MODEL, TRAINING, len(data.clients), 0, checkpoints=checkpoints)
     assert history.diverged is not None and len(history.rounds) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_training_that_ends_early_is_the_start_of_the_complete_one() -> None:
+    scenario = Scenario.model_validate(
+        {
+            "name": "a",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 4},
+            "model": {"kind": "mlp", "hidden": [16]},
+            "training": {"rounds": 8, "local_epochs": 3},
+            "seeds": [0, 1],
+            "expect": {"rounds_to_accuracy": {"target": 0.6, "at_most": 7}},
+        }
+    )
+    whole = run(scenario, Options(store=Store()))
+    ended = run(scenario, Options(early_stop=True, store=Store()))
+    assert ended.reason.startswith("ended early, after round ") and ended.status == whole.status
+    assert ended.verdicts == whole.verdicts
+    assert ended.histories[0] == whole.histories[0]
+    cut, full = ended.histories[1], whole.histories[1]
+    assert cut.ended_early and cut.rounds == full.rounds[: len(cut.rounds)]
+    assert ended.accuracies == whole.accuracies[:1]

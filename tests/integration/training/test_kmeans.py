@@ -132,7 +132,7 @@ def test_a_training_continues_from_a_checkpoint(data: FederatedData, tmp_path: P
     checkpoints = Checkpoints(tmp_path, 1)
     checkpoints.save(Progress((whole[0].round,), whole[0].state))
     first = trainer_for(None, settings, data).initial_state(SEED, data)
-    begin = checkpoints.latest(first)
+    begin = checkpoints.latest(first, settings.rounds)
     *_, last = steps(data, None, settings, COHORT, SEED, begin)
     assert last.round == whole[-1].round
     np.testing.assert_array_equal(centroids(last), centroids(whole[-1]))

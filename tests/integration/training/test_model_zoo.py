@@ -270,7 +270,7 @@ def of_task(kind: TaskKind) -> tuple[str, Shape]:
 
 @pytest.mark.usefixtures("tff")
 @pytest.mark.parametrize("end", ["softmax", "softmax operation"])
-def test_a_softmax_of_one_output_is_refused(end: str) -> None:
+def test_a_softmax_over_one_output_is_refused(end: str) -> None:
     _, shape = of_task("binary")
     for stated in (None, "logits", "probabilities"):
         with pytest.raises(ModelError, match="softmax, and a softmax of one output is always 1; e"):

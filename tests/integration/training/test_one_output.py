@@ -1,4 +1,4 @@
-"""Models of one output, against FedAvg written out in NumPy, and models of TFF's own kinds."""
+"""Models with one output, compared with FedAvg in NumPy; also TFF's own kinds of models."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FEATURES = 4
 
 
 def federation(kind: TaskKind) -> FederatedData:
-    """Five clients of different sizes."""
+    """Returns five clients of different sizes."""
     rng = np.random.default_rng(0)
     sizes = [9, 20, 14, 31, 6]
     x = rng.normal(size=(sum(sizes), FEATURES)).astype(np.float32)
@@ -47,7 +47,7 @@ def cross_entropy(z: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(np.log1p(np.exp(-np.abs(z))) + np.maximum(z, 0) - z * y))
 
 
-# From outputs and labels to the gradient of each example's loss by its output, and the mean loss.
+# Return the gradient of each example's loss with respect to its output, and the mean loss.
 GRADIENTS: dict[TaskKind, Callable[[Any, Any], Any]] = {
     "binary": lambda z, y: sigmoid(z) - y,
     "regression": lambda z, y: 2 * (z - y),
@@ -61,7 +61,7 @@ LOSSES: dict[TaskKind, Callable[[Any, Any], float]] = {
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("execution", ["packed", "standard"])
 @pytest.mark.parametrize("kind", ["binary", "regression"])
-def test_three_rounds_are_those_of_numpy(kind: TaskKind, execution: str) -> None:
+def test_three_rounds_equal_those_in_numpy(kind: TaskKind, execution: str) -> None:
     data, model = federation(kind), models.parse("linear")
     settings = Training.model_validate({**BASE, "execution": execution})
     trainer = trainer_for(model, settings, data, COHORT)
@@ -123,7 +123,7 @@ def variable(input_shape, output_shape, input_spec, logits):
 @pytest.mark.parametrize(
     ("task", "logits"), [("binary", True), ("binary", False), ("regression", True)]
 )
-def test_a_model_of_each_kind_is_judged_alike(
+def test_each_kind_of_model_is_judged_the_same(
     task: TaskKind, logits: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = f"{task}_models_{logits}"

@@ -10,5 +10,5 @@ from pytest_federated.data.population import Population
 
 @dropouts("rate", ignores_data=True)
 def rate(population: Population, rng: np.random.Generator, *, rate: Rate) -> np.ndarray:
-    """The same rate for every client: that share of each cohort is lost, on average."""
+    """The same rate for every client: on average, this share of each cohort drops out."""
     return np.full(len(population), rate)

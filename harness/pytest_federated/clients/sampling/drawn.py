@@ -12,7 +12,7 @@ from pytest_federated.data.population import Population
 def uniform(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Uniformly, without replacement: every set of `per_round` clients is equally likely.
+    """Draws uniformly without replacement: every set of `per_round` clients is equally likely.
 
     Source: McMahan et al., AISTATS 2017, algorithm 1 ("random set of m clients").
     """
@@ -23,7 +23,7 @@ def uniform(
 def with_replacement(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Uniformly, with replacement: a client drawn k times takes part with k times its weight.
+    """Draws uniformly with replacement: a client drawn k times takes part with k times its weight.
 
     Source: Li et al., On the Convergence of FedAvg on Non-IID Data, ICLR 2020, scheme I for
     clients of equal sizes, arXiv:1907.02189.
@@ -40,7 +40,7 @@ def by_size(
     *,
     replacement: bool = True,
 ) -> np.ndarray:
-    """With probabilities in proportion to the clients' numbers of examples.
+    """Draws with probabilities in proportion to the clients' numbers of examples.
 
     With replacement and uniform weighting (`algorithm: {kind: fedavg, weighting: uniform}`) the
     mean is an unbiased estimate of the one over all clients, weighted by examples.
@@ -58,7 +58,7 @@ def by_size(
 def poisson(
     population: Population, size: int, round_number: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Each client independently, with probability `per_round` / clients: cohorts differ in size.
+    """Draws each client with probability `per_round` / clients, so cohorts differ in size.
 
     Privacy accounting is simplest for this sampling. A round in which nobody is drawn changes
     nothing, except for the noise of a private aggregator.

@@ -39,10 +39,10 @@ def cyclic(
     blocks: Annotated[int, Field(ge=2, description="Groups of clients.")],
     rounds: Annotated[int, Field(ge=1, description="Rounds for which a block is available.")] = 1,
 ) -> np.ndarray:
-    """Day and night: one block of clients after the other is available, for `rounds` each.
+    """Day and night: blocks of clients are available in turn, for `rounds` rounds each.
 
-    Blocks are of neighboring clients and differ in size by one at most. Of the available clients,
-    `per_round` are drawn uniformly without replacement, or all of them if they are fewer.
+    Blocks consist of neighboring clients, and their sizes differ by at most one. Of the available
+    clients, `per_round` are drawn uniformly without replacement, or all of them if they are fewer.
 
     Source: Eichner et al., Semi-Cyclic Stochastic Gradient Descent, ICML 2019, section 2,
     arXiv:1904.10120; Bonawitz et al., Towards Federated Learning at Scale, MLSys 2019, section 9

@@ -30,7 +30,7 @@ def trace(
         Optional[int], Field(ge=1, description="Rounds after which the trace begins again.")
     ] = None,
 ) -> np.ndarray:
-    """From the clients that are available according to a CSV file.
+    """Draws from the clients that are available according to a CSV file.
 
     The file has the columns client, first_round, last_round: a client, by its name or its number
     from 0, is available in these rounds, including the last; it may have several rows. Of the

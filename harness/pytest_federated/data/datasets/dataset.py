@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.ordering import natural as by_number
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
@@ -159,6 +160,7 @@ class Dataset:
         natural: names of the natural clients (writers, forms, ...); empty where there are none.
         load: reads the examples of the natural clients with these names, or all with None.
         task: what the labels are.
+        label_names: what the labels are called, in order; empty where they are called 0, 1, ...
 
     """
 
@@ -167,6 +169,7 @@ class Dataset:
     natural: Sequence[str]
     load: Callable[[Optional[Sequence[str]]], Loaded]
     task: TaskKind = "label"
+    label_names: Sequence[str] = ()
 
 
 # From a data set's settings to the files and folders that it reads and that come neither with a
@@ -268,9 +271,14 @@ def in_memory(
     natural: Optional[np.ndarray] = None,
     task: TaskKind = "label",
     test: Optional[Examples] = None,
+    label_names: Sequence[str] = (),
 ) -> Dataset:
-    """Returns a data set of these examples; `natural`, str (n,), names each one's client."""
-    names = [] if natural is None else [str(n) for n in dict.fromkeys(natural)]
+    """Returns a data set of these examples; `natural`, str (n,), names each one's client.
+
+    The clients are in the order of their names, so that it makes no difference how a file is
+    sorted.
+    """
+    names = [] if natural is None else sorted({str(n) for n in natural}, key=by_number)
 
     def load(clients: Optional[Sequence[str]]) -> Loaded:
         if natural is None:
@@ -280,7 +288,7 @@ def in_memory(
         kept = np.flatnonzero(client >= 0)
         return Loaded(examples.select(kept), client[kept], test)
 
-    return Dataset(name, num_classes, names, load, task)
+    return Dataset(name, num_classes, names, load, task, label_names)
 
 
 def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:

@@ -22,7 +22,7 @@ def noise(
         bool, Field(description="`level` is the largest standard deviation, and client 1 has none.")
     ] = False,
 ) -> np.ndarray:
-    """Gaussian noise whose variance grows from client to client, up to `level`.
+    """Adds Gaussian noise with a variance that grows from client to client, up to `level`.
 
     Client i of N (from 1) has variance `level` * i / N, as in the paper; an example's noise is the
     same in every round. Values may leave the data's range. The code of the paper takes `level` for
@@ -85,9 +85,9 @@ def contrast(
     *,
     lowest: Annotated[float, Field(ge=0, lt=1, description="Of the last client; 1 is all.")],
 ) -> np.ndarray:
-    """Less contrast from client to client, down to `lowest` times the original.
+    """Reduces contrast from client to client, down to `lowest` times the original.
 
-    An image's pixels are drawn towards their mean; the first client's are as they were.
+    Moves an image's pixels toward their mean; the first client's images are unchanged.
 
     Source: the corruption of D. Hendrycks, T. Dietterich, Benchmarking Neural Network Robustness
     to Common Corruptions and Perturbations, ICLR 2019, arXiv:1903.12261.

@@ -18,10 +18,10 @@ def label_permutation(
     *,
     clusters: Annotated[int, Field(ge=2)] = 2,
 ) -> np.ndarray:
-    """Gives each cluster of clients a permutation of the labels of its own.
+    """Gives each cluster of clients its own permutation of the labels.
 
-    Clients belong to the clusters in turn. The first cluster keeps the labels as they are, as
-    has the test set; the permutations of the others are random.
+    Clients belong to the clusters in turn. The first cluster and the test set keep the original
+    labels; the permutations of the others are random.
 
     Source: F. Sattler, K.-R. Müller, W. Samek, Clustered Federated Learning, IEEE TNNLS 2020,
     arXiv:1910.01991.

@@ -36,7 +36,7 @@ def exponential(
     *,
     rate: Annotated[float, Field(gt=0, le=10, description="1 is e times the one before.")] = 1.0,
 ) -> np.ndarray:
-    """Sizes each exp(rate) times the one before.
+    """Makes each size exp(rate) times the one before.
 
     With a rate of 1, ten clients need 14,000 examples before the first of them gets one.
 
@@ -60,7 +60,7 @@ def explicit(
 ) -> np.ndarray:
     """The sizes that the scenario lists, one for each client.
 
-    Training examples beyond their sum are given to nobody.
+    Training examples beyond their sum go to nobody.
 
     Source: flwr-datasets, SizePartitioner.
     """

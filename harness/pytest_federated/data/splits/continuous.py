@@ -27,7 +27,7 @@ def continuous(
         float, Field(ge=0, le=1, description="0 is IID, 1 strictly in order.")
     ] = 1.0,
 ) -> np.ndarray:
-    """Puts the examples in order of a property of their features and cuts that into clients.
+    """Sorts the examples by a property of their features and cuts the order into clients.
 
     `by` is the mean of an example's features (brightness, for an image), their standard
     deviation (contrast) or their Euclidean norm. The order is that of `strictness` times the

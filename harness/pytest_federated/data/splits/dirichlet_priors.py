@@ -10,7 +10,7 @@ from pytest_federated.data.splits.partition import Pool, deal, drawn, splits
 
 @splits("dirichlet_priors", example={"alpha": 0.3}, milder="alpha", sizes=True)
 def dirichlet_priors(pool: Pool, rng: np.random.Generator, *, alpha: Alpha) -> np.ndarray:
-    """Draws the labels of each client from a distribution of its own, from Dirichlet(alpha).
+    """Draws the labels of each client from its own distribution, drawn from Dirichlet(alpha).
 
     Skews labels only: sizes differ by one at most, or are those of clients.size. All clients draw
     at once, without replacement, and all examples are dealt, so that a client whose labels have run

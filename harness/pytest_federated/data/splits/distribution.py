@@ -28,7 +28,7 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
     sizes=True,
 )
 def distribution(pool: Pool, rng: np.random.Generator, *, matrix: list[list[Weight]]) -> np.ndarray:
-    """Shares each label out as a matrix says: one row a client, one column a label.
+    """Divides each label as a matrix says: one row for each client, one column for each label.
 
     A label's examples are dealt in proportion to its column, to within one example; so counts,
     shares and weights will do. With the counts themselves, that is what the clients get. A label

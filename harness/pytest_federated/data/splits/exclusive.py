@@ -17,14 +17,15 @@ def exclusive(
     rng: np.random.Generator,
     *,
     share: Annotated[
-        float, Field(gt=0, le=1, description="Of the examples, the others being IID.")
+        float, Field(gt=0, le=1, description="Share of the examples; others are IID.")
     ] = 1.0,
 ) -> np.ndarray:
-    """Deals whole labels to the clients, so that no two have one in common.
+    """Deals whole labels to the clients, so that no two clients share a label.
 
     Clients get equally many labels, or one more. A `share` below 1 deals only that share of the
-    examples by label, and the others evenly. With clients.size, labels go to those who lack most
-    examples, and the others are dealt so that clients come as near to their sizes as they can.
+    examples by label, and the others evenly. With clients.size, labels go to the clients that lack
+    most examples, and the other examples are dealt so that clients come as close to their sizes as
+    possible.
 
     Source: K. Hsieh, A. Phanishayee, O. Mutlu, P. Gibbons, The Non-IID Data Quagmire of
     Decentralized Machine Learning, ICML 2020 ("degree of skew"), arXiv:1910.00189.

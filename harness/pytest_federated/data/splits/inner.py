@@ -33,7 +33,7 @@ def inner(
     *,
     split: Annotated[Section, Choice(splits)],
 ) -> np.ndarray:
-    """Applies another split inside each of the data's own clients: the devices of a person, say.
+    """Applies another split inside each of the data's own clients, such as the devices of a person.
 
     Each of the data's own clients becomes at least one client, and the rest of `clients.count`
     go where the examples are (largest remainder). No client has examples of two of them.

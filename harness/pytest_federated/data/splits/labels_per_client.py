@@ -19,7 +19,7 @@ def labels_per_client(
     labels: Annotated[int, Field(ge=1, description="Labels of each client.")],
     assignment: Literal["first_deterministic", "deterministic", "random"] = "first_deterministic",
 ) -> np.ndarray:
-    """Gives each client `labels` of the labels; those who have a label share it evenly.
+    """Gives each client `labels` of the labels; the clients of a label share it evenly.
 
     With clients.size, a label is shared in proportion to the sizes asked for. `assignment` says
     how a client gets its labels: all at random; deterministic, client i those that follow label

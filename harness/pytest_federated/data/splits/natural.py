@@ -12,9 +12,9 @@ from pytest_federated.data.splits.partition import Pool, splits
     "natural", example_clients=None, natural=True, has_natural=True, random=False, any_labels=True
 )
 def natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
-    """One client for each writer, form or speaker in the data.
+    """Makes one client of each writer, form or speaker in the data.
 
-    With `clients.count`, that many of them are drawn at random; without it all take part.
+    With `clients.count`, this number is drawn at random; without it, all take part.
 
     Source: S. Caldas et al., LEAF: A Benchmark for Federated Settings, arXiv:1812.01097.
 

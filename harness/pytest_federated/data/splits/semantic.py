@@ -23,7 +23,7 @@ def semantic(
     *,
     components: Annotated[int, Field(ge=1, description="Principal components kept.")] = 16,
 ) -> np.ndarray:
-    """Groups the examples of each label into clusters of like features; a client has one of each.
+    """Groups the examples of each label into similar clusters; a client gets one of each.
 
     The features are reduced to their first `components` principal components; for each label a
     Gaussian mixture with diagonal covariances and one component for each client is fitted; and

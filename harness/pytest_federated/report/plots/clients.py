@@ -22,10 +22,10 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
 
     None where it was not measured.
     """
-    common = [sorted(h.client_accuracy) for h in result.histories if h.client_accuracy]
+    common = [sorted(h.client_accuracy) for h in result.whole if h.client_accuracy]
     if not common:
         return None
-    tuned = [sorted(h.personalized_accuracy) for h in result.histories if h.personalized_accuracy]
+    tuned = [sorted(h.personalized_accuracy) for h in result.whole if h.personalized_accuracy]
     every = [a for accuracies in common for a in accuracies]
     mean = statistics.fmean(every)
     some = measured_clients(result.histories, common)

@@ -22,7 +22,11 @@ _FEW_CELLS = 4000  # beyond, the map is one picture inside the SVG
 
 
 def label_map(
-    label_counts: np.ndarray[Any, Any], names: Sequence[str], title: str, path: Path
+    label_counts: np.ndarray[Any, Any],
+    names: Sequence[str],
+    title: str,
+    path: Path,
+    label_names: Sequence[str] = (),
 ) -> None:
     """Draws int (clients, labels) counts as a heat map, with the clients' sizes beside it.
 
@@ -48,7 +52,7 @@ def label_map(
             label_counts, cmap="Blues", vmin=0, rasterized=label_counts.size > _FEW_CELLS
         )
         cells.set(xlabel="label", ylabel="client", xlim=(0, labels))
-        _ticks(cells.xaxis, labels, range(labels))
+        _ticks(cells.xaxis, labels, label_names or range(labels))
         _ticks(cells.yaxis, clients, names)
         cells.invert_yaxis()
         if clients <= _NAMED * 5:

@@ -51,7 +51,7 @@ def _by_round(
     trained = {n: _present(getattr(r, f"train_{metric}") for r in of) for n, of in rounds.items()}
     train = {n: statistics.fmean(figures) for n, figures in trained.items() if figures}
     first, last = min(test), max(test)
-    seeds = len(result.histories)
+    seeds = len(result.whole or result.histories)
     points = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
     alt = f"Test {metric} by round of {result.id}: {', '.join(points)}" + (
         f", mean of {seeds} seeds." if seeds > 1 else "."

@@ -13,7 +13,7 @@ from pytest_federated.results.record import Result
 def recall_table(result: Result) -> Table:
     """Recall of the final model by label, mean over seeds; of many labels, the worst."""
     by_label: dict[int, list[float]] = {}
-    for history in result.histories:
+    for history in result.whole:
         for label, recall in enumerate(history.class_recall):
             if recall is not None:
                 by_label.setdefault(label, []).append(recall)
@@ -23,4 +23,4 @@ def recall_table(result: Result) -> Table:
         return EMPTY
     what = "recall" if len(shown) == len(means) else f"recall, worst {len(shown)} of {len(means)}"
     row = [what, *(f"{means[label]:.3f}" for label in shown)]
-    return Table([row], ["label", *map(str, shown)])
+    return Table([row], ["label", *map(result.histories[0].label_name, shown)])

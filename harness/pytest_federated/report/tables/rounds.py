@@ -14,12 +14,12 @@ from pytest_federated.training.history import Round
 
 
 def by_round(result: Result) -> dict[int, list[Round]]:
-    """The rounds of all seeds, by number."""
-    rounds: dict[int, list[Round]] = {}
-    for history in result.histories:
-        for done in history.rounds:
-            rounds.setdefault(done.round, []).append(done)
-    return rounds
+    """The rounds of all seeds, by number, as far as all of them go.
+
+    Trainings that did not come to their end are left out, unless none did.
+    """
+    histories = result.whole or result.histories
+    return {of_seeds[0].round: list(of_seeds) for of_seeds in zip(*(h.rounds for h in histories))}
 
 
 def round_table(result: Result) -> Table:
@@ -30,9 +30,10 @@ def round_table(result: Result) -> Table:
     """
     have_accuracy = all(history.has_labels for history in result.histories)
     scored = [m for m in columns([result]) if m.spec.score is not None]
-    differ = len({done.clients for h in result.histories for done in h.rounds}) > 1
+    rounds = by_round(result)
+    differ = len({one.clients for of_seeds in rounds.values() for one in of_seeds}) > 1
     rows: list[list[str]] = []
-    for number, done in by_round(result).items():
+    for number, done in rounds.items():
         losses = [r.loss for r in done if r.loss is not None]
         train_losses = [r.train_loss for r in done if r.train_loss is not None]
         train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]

@@ -38,7 +38,7 @@ def seed_table(result: Result) -> Table:
         for title, column in by_title.items()
         if any(v or (v is not None and title not in counts) for v in column)
     }
-    if not result.histories:
+    if not shown:
         return EMPTY
     rows = [
         [str(h.seed), *(figure(column[place]) for column in shown.values())]

@@ -28,7 +28,7 @@ def summary_columns(results: Sequence[Result]) -> list[str]:
 
 
 def headline(result: Result) -> str:
-    """The result in a few words, behind a PASSED or FAILED."""
+    """The result in a few words, behind PASSED, REPORTED or FAILED."""
     if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
     metric = headline_metric([result])
@@ -61,7 +61,7 @@ def summary_row(result: Result) -> list[str]:
         f"{statistics.fmean(distances):.3f}" if distances else "–",
         ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)]),
         str(training["rounds"]),
-        str(len(result.settings["seeds"])),
+        _seeds(result),
         _headline_cell(result),
         _rounds_to_target(result),
         result.status,
@@ -73,6 +73,12 @@ def _headline_cell(result: Result) -> str:
     metric = headline_metric([result])
     text = interval(metric.by_seed(result), metric.spec.values)
     return text if metric.name == headline_metric().name else f"{metric.title} {text}"
+
+
+def _seeds(result: Result) -> str:
+    """How many seeds there are; as ``1 of 2`` where only one came to its end."""
+    seeds, whole = len(result.settings["seeds"]), len(result.whole)
+    return f"{whole} of {seeds}" if result.histories and whole < seeds else str(seeds)
 
 
 def _rounds_to_target(result: Result) -> str:

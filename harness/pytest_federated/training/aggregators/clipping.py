@@ -22,7 +22,7 @@ def zeroing(
     initial: Norm = 10.0,
     quantile: Quantile = 0.98,
 ) -> Any:
-    """Sets a change to zero when its largest coordinate is above a bound; its weight stays.
+    """Sets a change to zero if its largest coordinate is above a bound; its weight stays.
 
     The bound is `norm` if that is set. Otherwise it adapts, from `initial`, to twice the `quantile`
     of the clients' largest coordinates and 1 more, as in `tff.learning.robust_aggregator`. Built
@@ -57,7 +57,7 @@ def clipping(
     quantile: Quantile = 0.8,
     learning_rate: Norm = 0.2,
 ) -> Any:
-    """Scales a change down to a bound when its L2 norm is above it.
+    """Scales a change down to a bound if its L2 norm is above it.
 
     The bound is `norm` if that is set. Otherwise it adapts, from `initial`, to the `quantile` of
     the clients' norms: it is multiplied by exp(-learning_rate * (b - quantile)), b being the share

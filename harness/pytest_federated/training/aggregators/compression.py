@@ -22,9 +22,9 @@ def compression(
 ) -> Any:
     """Uniform quantization of each client's change, tensor by tensor, before the mean.
 
-    A tensor with more than `threshold` numbers is sent as its least and largest number and
-    `bits` for each, rounded to the nearest of the levels between; rounding at random, as in
-    `tff.learning.compression_aggregator`, could not be repeated. Built by
+    A tensor with more than `threshold` numbers is sent as its smallest and largest number and
+    `bits` for each number, rounded to the nearest level between them; random rounding, as in
+    `tff.learning.compression_aggregator`, would not be repeatable. Built by
     `tff.aggregators.EncodedSumFactory` below `tff.aggregators.MeanFactory`, so that what is
     quantized is the change times its weight.
 

@@ -19,12 +19,12 @@ def custom(
     tff: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
 ) -> Any:
-    """Any factory of `tff.aggregators`: `tff: "module:function"`, from beside the scenario file.
+    """Any factory of `tff.aggregators`: `tff: "module:function"`, from the scenario file's folder.
 
     The function is called with `args`, and with `clients`, the expected number of clients of a
-    round, where it has a parameter of this name. It returns a `WeightedAggregationFactory`, or an
-    `UnweightedAggregationFactory`, for which every client counts the same. Its randomness
-    is seeded through int32 (2,) named `noise_seed` in the server's state.
+    round, if it has a parameter of this name. It returns a `WeightedAggregationFactory`, or an
+    `UnweightedAggregationFactory`, for which every client counts the same. Its randomness is seeded
+    through int32 (2,) named `noise_seed` in the server's state.
 
     Raises:
         ModelError: the function cannot be imported, raises, or returns something else.

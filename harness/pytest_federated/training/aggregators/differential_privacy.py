@@ -33,7 +33,7 @@ def dp(
     learning_rate: Positive = 0.2,
     count_stddev: Optional[Positive] = None,
 ) -> Any:
-    """DP-FedAvg: changes clipped in L2 norm, summed, and Gaussian noise added to the sum.
+    """DP-FedAvg: clips changes in L2 norm, sums them, and adds Gaussian noise to the sum.
 
     The sum is divided by the expected number of clients of a round. The standard deviation of the
     noise is `noise_multiplier` times the clipping norm, also in rounds without clients. The norm is
@@ -77,13 +77,13 @@ def dp_ftrl(
     clip: Positive,
     delta: Delta = 1e-5,
 ) -> Any:
-    """DP-FTRL: as `dp`, with noise that later rounds take back in part, and no need to sample.
+    """DP-FTRL: like `dp`, with noise that later rounds partly take back, and no need to sample.
 
     The sum of the rounds so far has the noise of the nodes of a binary tree that cover it, as many
-    as the number of rounds has ones in binary; the standard deviation of each is
-    `noise_multiplier` times `clip`. So privacy does not rest on who takes part being secret, but
-    each time that a client takes part costs more. The algorithm is DP-FTRL if the server optimizer
-    is sgd, with momentum or without.
+    as the number of rounds has ones in binary; the standard deviation of each is `noise_multiplier`
+    times `clip`. So privacy does not depend on keeping secret who takes part, but each
+    participation of a client costs more. The algorithm is DP-FTRL if the server optimizer is sgd,
+    with momentum or without.
 
     As `tff.aggregators.DifferentiallyPrivateFactory.tree_aggregation` with `use_efficient=False`,
     on the queries of TensorFlow Privacy, with noise from the scenario's seed and one tree.

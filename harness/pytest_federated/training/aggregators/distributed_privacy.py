@@ -52,17 +52,17 @@ def distributed_dp(
 
     A change is rotated at random, clipped in L2 norm, scaled and rounded at random to integers.
     Each client adds Skellam noise to it; secure aggregation gives the sum modulo 2^bits, which is
-    scaled and rotated back, and divided by the expected number of clients of a round. However many
-    take part or drop out, their shares add up to the same noise, whose standard deviation is
-    `noise_multiplier` times the clipping norm; without clients, the server adds it. `clip`,
+    scaled and rotated back, and divided by the expected number of clients of a round. The shares
+    add up to the same noise however many clients take part; its standard deviation is
+    `noise_multiplier` times the clipping norm. Without clients, the server adds it. `clip`,
     `initial_clip`, `quantile`, `learning_rate` and `count_stddev` are those of `dp`.
 
     As `tff.learning.ddp_secure_aggregator`, which seeds everything random from the clock; here it
     comes from the scenario's seed. There, fewer clients add less noise, and the sum is divided by
     their number, for which no epsilon is known. The noise of all clients is drawn at once, as a sum
-    of Skellam variables is one, too; the cryptography is simulated. The report's epsilon is
-    approximated from below: it is that of Gaussian noise of the same deviation, which Skellam noise
-    approaches as `bits` grow, without what rounding adds to the norm.
+    of Skellam variables is also a Skellam variable; the cryptography is simulated. The report's
+    epsilon is approximated from below: it is that of Gaussian noise of the same deviation, which
+    Skellam noise approaches as `bits` grow, without what rounding adds to the norm.
 
     Source: Agarwal, Kairouz, Liu, The Skellam Mechanism for Differentially Private Federated
     Learning, NeurIPS 2021, algorithm 1, arXiv:2110.04995; scale: Kairouz, Liu, Steinke, The

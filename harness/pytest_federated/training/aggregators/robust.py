@@ -11,7 +11,7 @@ from pytest_federated.training.aggregators.aggregator import aggregators, stacke
 
 @aggregators("median", packs=True, unweighted=True)
 def median(clients: int) -> Any:
-    """The median of each coordinate; of an even number of clients, the mean of the middle two.
+    """The median of each coordinate; with an even number of clients, the mean of the middle two.
 
     It withstands attacks by less than half of the clients. Composed of `tff.federated_aggregate`.
 

@@ -88,9 +88,9 @@ def fedadam(
     As fedadagrad, with v = beta_2 v + (1 - beta_2) change^2, and in round t with learning_rate
     sqrt(1 - beta_2^t) / (1 - beta_1^t), which corrects m and v for starting at 0: Adam with epsilon
     = tau (`tff.learning.optimizers.build_adam`). `step: paper` has no correction and starts v at
-    tau^2. Neither squares m, as some versions of the paper can be read to do: one of its authors
-    calls that a slip (google-research/federated, issue 41). Flower and FedLab square the change,
-    too (adap/flower, src/py/flwr/server/strategy/fedadam.py; SMILELab-FL/FedLab,
+    tau^2. Neither squares m, although some versions of the paper can be read that way: one of its
+    authors calls that a slip (google-research/federated, issue 41). Flower and FedLab square the
+    change, too (adap/flower, src/py/flwr/server/strategy/fedadam.py; SMILELab-FL/FedLab,
     fedlab/contrib/algorithm/fedopt.py), without correction, from v = 0.
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;
@@ -120,9 +120,9 @@ def fedyogi(
     weighting: Weighting = "examples",
     step: _Step = "code",
 ) -> Algorithm:
-    """FedYogi: as FedAdam, but its measure of recent changes moves by no more than a change.
+    """FedYogi: like FedAdam, but its measure of recent changes moves by no more than a change.
 
-    As fedadam in both steps, with v = v - (1 - beta_2) change^2 sign(v - change^2)
+    Like fedadam with both values of `step`, with v = v - (1 - beta_2) change^2 sign(v - change^2)
     (`tff.learning.optimizers.build_yogi`, with v = 0 to begin with).
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;

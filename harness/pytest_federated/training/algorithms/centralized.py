@@ -45,9 +45,9 @@ class State(NamedTuple):
 def centralized(inputs: AlgorithmInputs) -> Algorithm:
     """One model on the pooled examples of the round's cohort: the upper bound of a federation.
 
-    A round goes through the examples that a round of FedAvg does: those of the cohort,
-    `local_epochs` times, shuffled together; of a straggler's only as far as it gets. The client
-    optimizer keeps its state from round to round. With one client and plain SGD it is FedAvg.
+    A round uses the same examples as a round of FedAvg: those of the cohort, `local_epochs` times,
+    shuffled together; of a straggler's examples, only those that it processes. The client optimizer
+    keeps its state from round to round. With one client and plain SGD it is FedAvg.
 
     Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
     """

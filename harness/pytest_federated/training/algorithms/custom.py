@@ -30,7 +30,7 @@ def user_process(
     tff: UserFunction,
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
 ) -> Algorithm:
-    """Any learning process: `tff: "module:function"`, imported from beside the scenario file.
+    """Any learning process: `tff: "module:function"`, imported from the scenario file's folder.
 
     The function is called with `args`, and with `model_fn`, `client_optimizer`,
     `server_optimizer` and `model_aggregator` (None for the mean) where it has parameters of these

@@ -69,18 +69,19 @@ def fed_recon(
     ] = True,
     weighting: Literal["examples", "uniform"] = "examples",
 ) -> Algorithm:
-    """FedRecon: some layers are each client's own, and rebuilt from its examples in each round.
+    """FedRecon: some layers are each client's own and are rebuilt from its examples every round.
 
-    A client first reconstructs its own layers, the others being fixed: it goes through its examples
-    `reconstruction_epochs` times by `reconstruction_optimizer`, the client optimizer unless given.
-    Then it trains the shared layers, its own being fixed, for `local_epochs`; only what changes
-    there is sent. With `split_dataset` the first, third, ... batch is for reconstruction and the
-    others are for training, so a client needs two batches; without it all are for both. Own layers
-    begin with what the seed gives the model. Clients keep nothing from round to round: accuracy
-    and loss are those of clients that reconstruct their layers from their training examples, each
-    tested on the common test set, or with `holdout: per_client` on what it holds out. With
-    `local_layers: []` and `split_dataset: false` it is FedAvg. Built by
-    `tff.learning.algorithms.build_fed_recon`, and evaluated by `build_fed_recon_eval`.
+    A client first reconstructs its own layers while the others are fixed, in
+    `reconstruction_epochs` passes over its examples with `reconstruction_optimizer` (by default the
+    client optimizer). Then it trains the shared layers for `local_epochs` while its own are fixed,
+    and sends only the change of the shared layers. With `split_dataset` the first, third, ... batch
+    is for reconstruction and the others are for training, so a client needs two batches; without it
+    all batches are for both. A client's own layers begin with the model's initial weights. Clients
+    keep nothing from round to round: accuracy and loss are those of clients that reconstruct their
+    layers from their training examples, each tested on the shared test set, or with `holdout:
+    per_client` on the examples that it holds out. With `local_layers: []` and `split_dataset:
+    false` it is FedAvg. Built by `tff.learning.algorithms.build_fed_recon`, and evaluated by
+    `build_fed_recon_eval`.
 
     Source: Singhal et al., Federated Reconstruction: Partially Local Federated Learning, NeurIPS
     2021, algorithm 1, arXiv:2102.03448.

@@ -32,14 +32,13 @@ if TYPE_CHECKING:
     tff=TffComposition("build_weighted_fed_avg"),
 )
 def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Algorithm:
-    """FedAvg: clients' changes averaged, weighted by their numbers of examples.
+    """FedAvg: averages the clients' changes, weighted by their numbers of examples.
 
-    These are the examples that it processed in the round, as TFF counts them, so that of two
-    clients of a size the one that straggles counts for less; with examples_held both count the
-    same. `weighting` can also be uniform, or a figure of the client's own training in the round:
-    num_batches, its number of local steps, or loss, its mean loss while it trained, so that
-    clients that the model serves badly count for more. With a server optimizer other than SGD at
-    rate 1.0 it is FedOpt (Reddi et al., ICLR 2021). Built by
+    These are the examples that a client processed in the round, as TFF counts them: of two clients
+    of the same size, a straggler counts less. With examples_held both count the same. `weighting`
+    can also be uniform, num_batches (the client's number of local steps in the round) or loss (its
+    mean loss during training, so that clients that the model serves badly count more). With a
+    server optimizer other than SGD at rate 1.0 it is FedOpt (Reddi et al., ICLR 2021). Built by
     `tff.learning.algorithms.build_weighted_fed_avg`, or for packed clients composed of the same
     inputs.
 

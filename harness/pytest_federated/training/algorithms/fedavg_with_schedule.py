@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def fedavg_with_schedule(
     inputs: AlgorithmInputs, *, schedule: Annotated[Section, Choice(schedules)]
 ) -> Algorithm:
-    """FedAvg whose clients' learning rate changes from round to round, not within one.
+    """FedAvg with a client learning rate that changes from round to round, not within one.
 
     The learning rate of the client optimizer times the schedule's factor. Weighted by examples.
     Built by `tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule`, or for packed

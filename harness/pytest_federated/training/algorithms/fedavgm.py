@@ -31,7 +31,7 @@ def fedavgm(
     momentum: Annotated[Decay, Field(description="Hsu's beta.")] = 0.9,
     weighting: Weighting = "examples",
 ) -> Algorithm:
-    """FedAvgM: FedAvg whose server keeps a momentum, v = momentum v + change.
+    """FedAvgM: FedAvg with momentum at the server, v = momentum v + change.
 
     weights + learning_rate v, by `tff.learning.optimizers.build_sgdm`; with momentum 0 and learning
     rate 1 it is FedAvg.

@@ -33,19 +33,18 @@ def fedprox(
     mu: Annotated[float, Field(ge=0, allow_inf_nan=False, description="Proximal strength.")],
     weighting: Weighting = "examples",
 ) -> Algorithm:
-    """FedProx: FedAvg whose clients are drawn back to the weights that the server sent.
+    """FedProx: FedAvg with a term that draws clients back to the weights that the server sent.
 
     Adds mu/2 |w - w0|^2 to each client's loss; with mu 0 it is FedAvg. The metrics show the loss
     without that term. Built by `tff.learning.algorithms.build_weighted_fed_avg` with a client
     optimizer that adds the term's gradient: `build_weighted_fed_prox` of TFF 0.87 subtracts it,
-    and so drives the clients away from w0 (tests/integration/training/
-    test_numpy_reference.py shows it).
+    which drives the clients away from w0 (test_numpy_reference.py shows it).
 
     By default clients are weighted by the examples that they process in a round, as in TFF; the
-    authors' code takes those that they hold, whatever a straggler gets done: `weighting:
-    examples_held`. Where nobody straggles the two are the same. Algorithm 2 draws clients with
-    probabilities in proportion to their examples and averages uniformly: `weighting: uniform` with
-    the sampling by_size.
+    authors' code uses those that they hold, even for stragglers: `weighting: examples_held`.
+    Without stragglers the two are the same. Algorithm 2 draws clients with probabilities in
+    proportion to their examples and averages uniformly: `weighting: uniform` with the sampling
+    by_size.
 
     Source: Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020, equation 2 and
     algorithm 2, arXiv:1812.06127; the authors' code: litian96/FedProx, flearn/models/client.py

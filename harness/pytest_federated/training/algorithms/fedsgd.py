@@ -28,7 +28,7 @@ def fedsgd(inputs: AlgorithmInputs) -> Algorithm:
     """FedSGD: the server takes one step a round, along the gradient over the cohort's examples.
 
     The step is the server optimizer's, its learning rate the paper's eta. The batch size only says
-    how much of a client is in memory at once. Built by
+    how many of a client's examples are in memory at once. Built by
     `tff.learning.algorithms.build_fed_sgd`, or for packed clients composed of the same inputs.
 
     Source: McMahan et al., AISTATS 2017, section 2 ("FederatedSGD"), arXiv:1602.05629.

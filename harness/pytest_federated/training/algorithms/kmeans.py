@@ -56,12 +56,12 @@ def kmeans(
         ),
     ] = "examples",
 ) -> Algorithm:
-    """Mini-batch k-means over clients: clusters of the examples, without labels or a model.
+    """Mini-batch k-means over clients: finds clusters of the examples, without labels or a model.
 
     In each round the clients assign their examples to the nearest centroids, once, and the server
     moves each centroid to the mean of all examples that were assigned to it so far, the first
-    centroid counting as one. So it does not matter how a round's examples are spread over its
-    clients. Centroids begin at examples drawn from all clients'. The loss is the mean squared
+    centroid counting as one. So it does not matter how a round's examples are divided among its
+    clients. Centroids begin at random examples of all clients. The loss is the mean squared
     Euclidean distance of test examples from the nearest centroid (scikit-learn's inertia over the
     number of examples), the accuracy is their purity: the share of test examples with the most
     frequent label of their cluster (Manning et al., Introduction to Information Retrieval, 2008,

@@ -46,14 +46,14 @@ class State(NamedTuple):
     ),
 )
 def local_only(inputs: AlgorithmInputs) -> Algorithm:
-    """Each client trains a model of its own, alone: the lower bound of a federation.
+    """Each client trains its own model alone: the lower bound of a federation.
 
-    All begin with the same weights; in each round the clients of the cohort go on with their own,
-    and nothing is sent: a client that no cohort has counts with the weights that it began with.
-    The expectation gain_over_local therefore lets all clients train in every round. The client
-    optimizer keeps its state from round to round. Accuracy and loss are means over the clients'
-    models: on the common test set, or with `holdout: per_client` of each model on what its client
-    holds out, weighted by these examples. All models are kept in memory.
+    All begin with the same weights. In each round the clients of the cohort continue with their
+    own, and nothing is sent; a client that is in no cohort counts with its initial weights. The
+    expectation gain_over_local therefore trains all clients in every round. The client optimizer
+    keeps its state from round to round. Accuracy and loss are means over the clients' models: on
+    the shared test set, or with `holdout: per_client` on the examples that each client holds out,
+    weighted by their number. All models are kept in memory.
 
     Source: the "local" baseline of Li et al., Ditto, ICML 2021, section 4, arXiv:2012.04221.
     """

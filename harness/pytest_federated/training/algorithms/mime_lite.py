@@ -35,13 +35,13 @@ def mime_lite(
     weighting: Literal["examples", "uniform"] = "examples",
     schedule: Annotated[Optional[Section], Choice(schedules, optional=True)] = None,
 ) -> Algorithm:
-    """Mime Lite: clients train with the optimizer state of the server, which they leave unchanged.
+    """Mime Lite: clients train with the server's optimizer state and do not change it.
 
-    The state, a momentum say, is that of the client optimizer; the server updates it once a round
-    with the mean gradient of the cohort at the round's first weights. Without momentum it is
+    The state, such as a momentum, is that of the client optimizer; the server updates it once a
+    round with the mean gradient of the cohort at the round's first weights. Without momentum it is
     FedAvg. With a `schedule` the client optimizer's learning rate is multiplied by its factor.
-    TFF's SGD keeps its momentum as the sum beta m + g, not as the paper's average
-    beta m + (1 - beta) g: the paper's learning rate is (1 - beta) times smaller. Built by
+    TFF's SGD keeps its momentum as the sum beta m + g, not as the paper's average beta m + (1 -
+    beta) g: the paper's learning rate is (1 - beta) times smaller. Built by
     `tff.learning.algorithms.build_weighted_mime_lite`.
 
     Source: Karimireddy et al., Breaking the Centralized Barrier for Cross-Device Federated

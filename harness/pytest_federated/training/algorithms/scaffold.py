@@ -45,16 +45,15 @@ class State(NamedTuple):
 def scaffold(
     inputs: AlgorithmInputs, *, weighting: Literal["uniform", "examples"] = "uniform"
 ) -> Algorithm:
-    """SCAFFOLD: control variates correct the drift of clients whose data differ.
+    """SCAFFOLD: control variates correct the drift between clients with different data.
 
     A local step goes along g - c_i + c, where c_i is the client's control variate and c the mean
-    over all clients. After its steps, K of them at rate eta, a client sets c_i to
-    c_i - c + (x - y) / (K eta), the paper's option II, x and y being the weights before and after.
-    The paper averages uniformly. Needs plain SGD as client optimizer, and a sampling that draws no
-    client twice in a round: of its two changes of c_i only one would be kept, while c moved by
-    both. The control variates of all
-    clients are kept in memory, as large as a model each. Composed of TFF's distributor,
-    aggregator and finalizer, with a client work of our own.
+    over all clients. After its steps, K of them at rate eta, a client sets c_i to c_i - c + (x - y)
+    / (K eta), the paper's option II, x and y being the weights before and after. The paper averages
+    uniformly. Needs plain SGD as client optimizer, and a sampling that draws no client twice in a
+    round: only one of its two changes of c_i would be kept, while both change c. The control
+    variates of all clients are kept in memory, each as large as a model. Composed of TFF's
+    distributor, aggregator and finalizer, with our own client work.
 
     Source: Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning,
     ICML 2020, algorithm 1, arXiv:1910.06378.

@@ -44,6 +44,7 @@ from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.model import Shape, named
 from pytest_federated.training.optimizers.optimizer import optimizer_of
 from pytest_federated.training.schema import Training
+from pytest_federated.user.files import of_seed
 from pytest_federated.user.functions import (
     blamed,
     cause,
@@ -73,7 +74,8 @@ class Trainer:
         execution: how clients are put onto placements.
         adapter: the scenario's model, as it is judged.
         traffic: what a round sends to and from each client.
-        initial_weights_file: where the model's weights come from; None for the seed.
+        initial_weights_file: where the model's weights come from, with ``{seed}`` for the seed if
+            each has its own; None for the seed alone.
     """
 
     algorithm: Algorithm
@@ -103,7 +105,8 @@ class Trainer:
                 weights = _new_weights(self.adapter, int(draw))
             else:
                 tf.keras.utils.set_random_seed(int(draw))
-                weights = self.adapter.loaded_weights(self.initial_weights_file)
+                file = of_seed(self.initial_weights_file, seed)
+                weights = self.adapter.loaded_weights(file)
             tf.keras.utils.set_random_seed(int(draw))  # the same, known weights or new ones
             return weights
 

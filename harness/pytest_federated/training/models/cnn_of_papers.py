@@ -30,7 +30,7 @@ def cnn_mcmahan(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
 def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
     """TFF's baseline for EMNIST: two 3x3 convolutions, dropout, 1,199,882 parameters for digits.
 
-    What dropout drops follows from the seed, as described in
+    The seed determines what dropout drops, as described in
     `harness/pytest_federated/training/models/seeded_dropout.py`.
 
     Source: Reddi et al., ICLR 2021, appendix A.3, table 4, arXiv:2003.00295;

@@ -21,7 +21,7 @@ def keras(
     args: dict[str, Any] = {},  # noqa: B006 - pydantic copies it
     outputs: Annotated[Optional[Outputs], Usual("logits")] = None,
 ) -> tf.keras.Model:
-    """Any Keras 2 model: `keras: "module:function"`, imported from beside the scenario file.
+    """Any Keras 2 model: `keras: "module:function"`, imported from the scenario file's folder.
 
     The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
     `output_shape` (tuple of int, of the outputs that the data needs for one example), `task`

@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 def linear(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
     """One layer from the features to the labels: multinomial logistic regression.
 
-    The convex problem on which Li et al., MLSys 2020, section 5, compare FedAvg and FedProx.
+    Li et al., MLSys 2020, section 5, compare FedAvg and FedProx on this convex problem.
     """
     return mlp(shape, hidden=[], outputs=outputs)

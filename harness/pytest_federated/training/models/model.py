@@ -36,7 +36,10 @@ class ModelSettings(Section):
 
     initial_weights: Annotated[
         Optional[UserPath],
-        Field(description="A file of weights to begin with: .npz, .h5, .keras, .index."),
+        Field(
+            description="A file of weights to begin with: .npz, .h5, .keras, .index. {seed} in its "
+            "name stands for the seed."
+        ),
     ] = None
 
     @model_serializer(mode="wrap")

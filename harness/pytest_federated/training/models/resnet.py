@@ -23,8 +23,8 @@ def resnet18_gn(
 ) -> tf.keras.Model:
     """ResNet-18 for small images: 3x3 first convolution, no first pooling, group normalization.
 
-    Four stages of two basic blocks, each stage with twice the filters and half the size. With
-    batch normalization in place of groups it could not be federated (K. Hsieh et al., ICML 2020).
+    Four stages of two basic blocks, each stage with twice the filters and half the size. With batch
+    normalization instead, it could not be federated (K. Hsieh et al., ICML 2020).
 
     Source: He et al., CVPR 2016, arXiv:1512.03385; with group normalization: Reddi et al., ICLR
     2021, appendix A.2 (CIFAR-100), arXiv:2003.00295.

@@ -14,7 +14,7 @@ from pytest_federated.training.schedules.schedule import Rounds, schedules
 def cosine(
     round_number: int, *, rounds: Rounds, lowest: Annotated[float, Field(ge=0, lt=1)] = 0.0
 ) -> float:
-    """Half a cosine from 1 down to `lowest`, which it reaches `rounds` rounds later and keeps.
+    """Half a cosine from 1 to `lowest`, which it reaches after `rounds` rounds and keeps.
 
     Source: Loshchilov and Hutter, SGDR, ICLR 2017, equation 5 without restarts, arXiv:1608.03983.
     """

@@ -7,7 +7,7 @@ from pytest_federated.training.schedules.schedule import Share, schedules
 
 @schedules("exponential")
 def exponential(round_number: int, *, rate: Share) -> float:
-    """Times `rate` after every round.
+    """Multiplies by `rate` after every round.
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, appendix C ("ExpDecay" with
     a decay after each round), arXiv:2003.00295.

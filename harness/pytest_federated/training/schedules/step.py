@@ -7,5 +7,5 @@ from pytest_federated.training.schedules.schedule import Rounds, Share, schedule
 
 @schedules("step")
 def step(round_number: int, *, every: Rounds, rate: Share = 0.1) -> float:
-    """Times `rate` after every `every` rounds (staircase decay)."""
+    """Multiplies by `rate` after every `every` rounds (staircase decay)."""
     return rate ** ((round_number - 1) // every)

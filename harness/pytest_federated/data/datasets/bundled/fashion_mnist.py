@@ -65,15 +65,15 @@ def fashion_mnist(
     *,
     folder: Annotated[Optional[UserPath], Field(description="Has the four files.")] = None,
 ) -> Dataset:
-    """60,000 + 10,000 real pictures of clothes, 28x28, in ten kinds: Fashion-MNIST, whole.
+    """All of Fashion-MNIST: 60,000 + 10,000 real pictures of ten kinds of clothes, 28x28.
 
     `x` is (28, 28, 1), gray levels 0..255 scaled to [0, 1] when they are read; in memory they
     remain bytes. The labels are T-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker,
     bag, ankle boot. The test set is the published one. The four files are read from `folder`.
-    Without it they are looked for where Debian's package `dataset-fashion-mnist` installs them,
-    in Keras's cache and in the cache folder; where they are in none of these, they are downloaded
-    from the authors' repository into the cache folder. A `folder` may hold another data set in
-    files of the same names, such as MNIST or KMNIST.
+    Without it they are looked for where Debian's package `dataset-fashion-mnist` installs them, in
+    Keras's cache and in the cache folder; if they are in none of these, they are downloaded from
+    the authors' repository into the cache folder. A `folder` may hold another data set in files of
+    the same names, such as MNIST or KMNIST.
 
     Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a Novel Image Dataset for Benchmarking
     Machine Learning Algorithms, arXiv:1708.07747; https://github.com/zalandoresearch/fashion-mnist

@@ -31,8 +31,8 @@ _LICENSE = "CC BY 4.0"
 def breast_cancer(cache: Cache) -> Dataset:
     """569 tumors, malignant (0) or benign (1), by 30 measurements of their cells' nuclei.
 
-    `x` is (30,): each feature less its mean, divided by its standard deviation. Both are taken over
-    all rows, so they are the same for every seed; the features of the test set, though not its
+    `x` is (30,): each feature minus its mean, divided by its standard deviation. Both are taken
+    over all rows, so they are the same for every seed; the features of the test set, though not its
     labels, contribute to them.
 
     Source: W. Wolberg, O. Mangasarian, N. Street, W. Street, Breast Cancer Wisconsin (Diagnostic),
@@ -111,9 +111,9 @@ _AREAS = ("rawah", "neota", "comanche-peak", "cache-la-poudre")  # the four colu
 def covtype(cache: Cache) -> Dataset:
     """581,012 patches of forest, 30 m by 30 m, by cartographic measurements.
 
-    `x` is (54,): ten measurements, standardized as for breast_cancer, four columns of which that of
-    the patch's wilderness area is 1, and forty of which that of its soil type is 1. Labels are the
-    cover types 1..7 of the source, less one. The natural clients are the four wilderness areas,
+    `x` is (54,): ten measurements, standardized as for breast_cancer, then four columns for the
+    wilderness areas and forty for the soil types, with 1 for those of the patch. Labels are the
+    cover types 1..7 of the source minus one. The natural clients are the four wilderness areas,
     which differ in both sizes and labels. Read from scikit-learn's folder of downloads
     (`SCIKIT_LEARN_DATA`, or `~/scikit_learn_data`); this package does not download it.
 

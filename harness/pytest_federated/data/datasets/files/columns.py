@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Optional
@@ -168,12 +168,12 @@ def dataset(
     name: str,
     train: Source,
     test: Optional[Source] = None,
-    at_least: int = 0,
+    label_names: Sequence[str] = (),
     task: TaskKind = "label",
 ) -> Dataset:
     """Returns the data set of a training file and, if any, a file with the test set.
 
-    `at_least` is the number of labels if the file states it.
+    `label_names` are those that the file states for the labels 0, 1, ...
 
     Raises:
         DataError: values cannot be labels or clients, there are no examples, a column of features
@@ -185,6 +185,7 @@ def dataset(
     if train.x_name and task != "tokens":  # tokens are no quantities
         refuse_row_numbers(train.x, f"{train.file}: {train.x_name}")
     y_place = f"{train.file}: {train.y_name}"
+    at_least = len(label_names)
     if train.x.dtype == np.int32:  # tokens occur in the features, too
         at_least = max(at_least, int(np.max(train.x[:], initial=-1)) + 1)
     labels = coding(task, train.y, y_place, at_least)
@@ -210,7 +211,8 @@ def dataset(
                 f"{test.file}: these examples to test on are those to train on ({train.file}), all "
                 "of them; name others, or none: then data.test_fraction is held out"
             )
-    return in_memory(name, examples, labels.num_classes, natural, task, held_out)
+    names = label_names or getattr(labels, "names", ())  # tokens and tags have none
+    return in_memory(name, examples, labels.num_classes, natural, task, held_out, names)
 
 
 def refuse_row_numbers(x: Any, where: str) -> None:

@@ -38,10 +38,10 @@ def huggingface(
 
     `features` names the column to learn from: images, which become (height, width, channels) in [0,
     1] as with `image_folder`, or numbers and lists of numbers, as for `npz`. `label` names the
-    column of labels (a `ClassLabel`, whole numbers from 0 up, or text; with `task` a column of
-    lists, as for `npz`), `client` that of the natural clients. Where several splits were saved
-    together, `train` is the one to train on and `test` the one to test on. Needs pyarrow:
-    `pip install 'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
+    column of labels (a `ClassLabel`, whole numbers, or text; with `task` a column of lists, as for
+    `npz`), `client` that of the natural clients. If several splits were saved together, `train`
+    names the one to train on and `test` the one to test on. Needs pyarrow: `pip install
+    'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
 
     Source: https://huggingface.co/docs/datasets (`Dataset.save_to_disk`).
 
@@ -60,7 +60,7 @@ def huggingface(
     if test is not None:
         test_split = saved.split(test, "test")
         held_out = test_split.source(features, label, None, channels, scaled_size, task)
-    return shared.dataset(folder.name, source, held_out, split.classes(label), task)
+    return shared.dataset(folder.name, source, held_out, split.label_names(label), task)
 
 
 class _Saved:
@@ -104,9 +104,9 @@ class _Split:
         self._features = {name: type_ for name, type_ in items if isinstance(type_, dict)}
         self._table: pa.Table = arrow.read_stream(_files(folder))
 
-    def classes(self, label: str) -> int:
-        """Returns the number of labels that the file states; 0 if it states none."""
-        return len(self._features.get(label, {}).get("names") or ())
+    def label_names(self, label: str) -> list[str]:
+        """Returns the names of the labels that the file states; empty if it states none."""
+        return [str(name) for name in self._features.get(label, {}).get("names") or ()]
 
     def source(
         self,

@@ -36,9 +36,9 @@ def image_folder(
     levels of 16 bits by 65535; floats (TIFF) must be from 0 to 1; transparency is ignored. The
     labels are the folders' names in sorted order. With `by_client` there is a folder for each
     natural client above them: `leaves/alice/oak/1.png`. `channels` is 3 for colors, 1 for gray
-    levels; images are converted. `size: [height, width]` scales all to one size; without it they
-    must all have the same. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (the first image of a
-    file); files with other suffixes are ignored. `test` is another folder of the same form, the
+    levels; images are converted. `size: [height, width]` scales all to one size; without it all
+    must have the same size. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (the first image of
+    a file); files with other suffixes are ignored. `test` is another folder of the same form, the
     test set. An image is decoded when a round first needs it.
 
     Raises:

@@ -21,8 +21,9 @@ _FREE_LABELS = 1000
 class Labels:
     """How the values of a column become the labels 0, 1, ...
 
-    Whole numbers from 0 up are labels as they are. Other values (text, negative numbers) are
-    numbered in sorted order.
+    Whole numbers from 0 up are labels as they are, if there is a 0 among them or the file states
+    how many labels there are. Other values (text, numbers from 1 up or below 0) are numbered in
+    sorted order.
 
     Attributes:
         num_classes: number of labels.
@@ -32,6 +33,11 @@ class Labels:
 
     num_classes: int
     values: Optional[np.ndarray] = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that are numbered; none where labels are used as they are."""
+        return () if self.values is None else tuple(str(_plain(v)) for v in self.values)
 
     @classmethod
     def of(cls, column: np.ndarray, where: str, at_least: int = 0) -> Labels:
@@ -43,7 +49,8 @@ class Labels:
         """
         labels = whole_or_text(column, where)
         values = np.unique(labels)
-        if values.dtype.kind != "i" or values[:1].sum() < 0:
+        lowest = values[0] if values.dtype.kind == "i" and len(values) else 0
+        if values.dtype.kind != "i" or lowest < 0 or (lowest > 0 and not at_least):
             return cls(max(len(values), at_least), values)
         classes = max(int(values[-1]) + 1 if len(values) else 0, at_least)
         if classes > max(_FREE_LABELS, 2 * len(values), at_least):

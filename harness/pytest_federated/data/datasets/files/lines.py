@@ -1,7 +1,8 @@
-"""Checks that each line of a text table has one value for each name in the header.
+"""Dialects of text tables, and the check that each line has one value for each column.
 
-pandas does not: where lines are longer than the header, it takes the first column as an index, so
-that all others move by one; it fills up shorter lines; and it renames columns of the same name.
+pandas does not check that: where lines are longer than the header, it takes the first column as an
+index, so that all others move by one; it fills up shorter lines; and it renames columns of the same
+name.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from pytest_federated.core.errors import DataError
 
@@ -27,22 +29,70 @@ def _in_zip(file: Path, mode: str, **options: Any) -> io.TextIOWrapper:
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _in_zip}
 
 
-def check_lines(file: Path, separator: str) -> None:
-    """Checks the lines of a table with this separator between columns.
+SPACES = "spaces"  # the separator of tables whose columns are apart by any number of them
 
-    Raises:
-        DataError: a line has more or fewer values than the header has names, or repeats the
-            header; or two names are the same.
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table is written.
+
+    Attributes:
+        separator: the character between columns, or `SPACES`.
+        decimal: the character before the fraction of a number.
+        encoding: of the file; utf-8 with or without a byte order mark.
+        comment: the character after which the rest of a line is none of the table; None without.
+        columns: the names of the columns of a file without a header; empty if it has one.
+        na_values: the texts of missing values; None for those of pandas.
 
     """
-    header: list[str] = []
+
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "utf-8"
+    comment: Optional[str] = None
+    columns: tuple[str, ...] = ()
+    na_values: Optional[tuple[str, ...]] = None
+
+    def keys(self) -> dict[str, Any]:
+        """Returns the keyword arguments of `pandas.read_csv`.
+
+        Raises:
+            DataError: two columns have the same name.
+        """
+        _check_names(self.columns, "data.dataset.columns")
+        keys: dict[str, Any] = {
+            "decimal": self.decimal,
+            "encoding": self.encoding,
+            "comment": self.comment,
+            "skipinitialspace": self.separator != "\t",
+        }
+        keys["sep"] = r"\s+" if self.separator == SPACES else self.separator
+        if self.columns:
+            keys.update(names=list(self.columns), header=None)
+        if self.na_values is not None:
+            keys.update(na_values=list(self.na_values), keep_default_na=False)
+        return keys
+
+
+def check_lines(file: Path, dialect: Dialect) -> None:
+    """Checks the lines of a table.
+
+    Raises:
+        DataError: a line has more or fewer values than there are columns, or repeats the header;
+            or two columns have the same name.
+
+    """
+    separator = " " if dialect.separator == SPACES else dialect.separator
+    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
+    header = list(dialect.columns)
     opened: Any = _PACKED.get(file.suffix.lower(), open)
     try:
-        with opened(file, "rt", encoding="utf-8-sig", newline="") as text:
-            if _is_plain(text, separator):
+        with opened(file, "rt", encoding=encoding, newline="") as text:
+            is_simple = not (dialect.comment or dialect.columns or dialect.separator == SPACES)
+            if is_simple and _is_plain(text, separator):
                 return
             text.seek(0)
-            rows = csv.reader(text, delimiter=separator)
+            rows = csv.reader(_tidied(text, dialect), delimiter=separator, skipinitialspace=True)
             for row in rows:
                 if len(row) == len(header) and row != header:
                     continue
@@ -55,16 +105,29 @@ def check_lines(file: Path, separator: str) -> None:
                 elif row == header:
                     raise DataError(f"{place}: the header again; remove it")
                 else:
-                    raise DataError(f"{place}: {_misfit(row, header, separator)}")
+                    misfit = _misfit(row, header, separator)
+                    if dialect.columns:
+                        misfit = misfit.replace("the header", "data.dataset.columns")
+                    raise DataError(f"{place}: {misfit}")
     except (OSError, ValueError, EOFError, csv.Error, lzma.LZMAError) as error:
         raise DataError(f"{file} cannot be read as a table: {error}") from error
+
+
+def _tidied(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:
+    """Yields the lines without comments, and with one space where there may be several."""
+    for line in lines:
+        begin = line.find(dialect.comment) if dialect.comment else -1
+        while begin >= 0 and line[:begin].count('"') % 2:  # within a quoted value
+            begin = line.find(dialect.comment or "", begin + 1)
+        line = line if begin < 0 else line[:begin]
+        yield " ".join(line.split()) if dialect.separator == SPACES else line
 
 
 def _is_plain(lines: Iterable[str], separator: str) -> bool:
     """Returns whether the lines are correct as far as counting separators shows, which is fast."""
     remaining = iter(lines)
     header = next(remaining, "").rstrip("\r\n")
-    names = header.split(separator)
+    names = [name.strip() for name in header.split(separator)]
     separators = len(names) - 1
     return (
         '"' not in header
@@ -78,11 +141,12 @@ def _is_plain(lines: Iterable[str], separator: str) -> bool:
     )
 
 
-def _check_names(header: list[str], place: str) -> None:
-    for name in header:
-        if name.strip() and header.count(name) > 1:
+def _check_names(header: Sequence[str], place: str) -> None:
+    names = [name.strip() for name in header]
+    for name in names:
+        if name and names.count(name) > 1:
             raise DataError(
-                f"{place}: {header.count(name)} columns are called {name!r}; rename them"
+                f"{place}: {names.count(name)} columns are called {name!r}; rename them"
             )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional, Union
+from typing import Annotated, Any, Literal, Optional, Union
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,14 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, dat
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
-from pytest_federated.data.datasets.files.lines import check_lines
+from pytest_federated.data.datasets.files.lines import Dialect, check_lines
+from pytest_federated.data.datasets.files.missing import (
+    Columns,
+    Filler,
+    Remedy,
+    complete_rows,
+    require_all,
+)
 from pytest_federated.user.files import UserPath, find, stamp
 
 Features = Annotated[
@@ -33,6 +40,13 @@ Categories = Annotated[
 Standardize = Annotated[
     bool, Field(description="Scales numbers to mean 0 and standard deviation 1.")
 ]
+Missing = Annotated[
+    Optional[Remedy],
+    Field(
+        description="What becomes of missing values: the row is left out; or they are filled, with "
+        "indicator also marked by a column of 0 and 1. By default they are refused."
+    ),
+]
 Shape = Annotated[
     Optional[list[Annotated[int, Field(ge=1)]]],
     Field(description="The shape of an example, such as an image."),
@@ -41,7 +55,9 @@ Labels = Annotated[
     Union[str, Annotated[list[str], Field(min_length=1)]],
     Field(description="The column of labels, or those of tokens or tags."),
 ]
-Columns = Mapping[str, np.ndarray]
+
+
+_MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 
 @datasets("csv", has_test_set="test", facts=shared.FACTS, packages=("pandas",))
@@ -56,38 +72,76 @@ def csv(
     exclude: Exclude = None,
     categories: Categories = [],  # noqa: B006 - pydantic copies it
     standardize: Standardize = False,
+    missing: Missing = None,
     shape: Shape = None,
     separator: Annotated[
-        str, Field(min_length=1, max_length=1, description="Separates columns.")
+        Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
+        Field(description="The character between columns, or any number of spaces."),
     ] = ",",
+    decimal: Annotated[
+        Literal[".", ","], Field(description="The character before the fraction of a number.")
+    ] = ".",
+    encoding: Annotated[str, Field(description="Such as latin-1 or utf-16.")] = "utf-8",
+    comment: Annotated[
+        Optional[Annotated[str, Field(min_length=1, max_length=1)]],
+        Field(description="The character that begins a comment."),
+    ] = None,
+    columns: Annotated[
+        Optional[Annotated[list[str], Field(min_length=1)]],
+        Field(description="Names the columns of a file without a header."),
+    ] = None,
+    na_values: Annotated[
+        Optional[list[str]],
+        Field(description="Texts of missing values; by default nothing, NA, None, null, nan."),
+    ] = None,
     test: shared.TestSet = None,
 ) -> Dataset:
     """Your table with a header: `{csv: data/visits.csv, label: outcome, client: hospital}`.
 
     A row is an example; `x` is (columns,) float32, or has the `shape` of the scenario. `label`
-    names the column of labels (whole numbers from 0 up, or text, which is numbered in sorted
+    names the column of labels (whole numbers from 0 up; others, and text, are numbered in sorted
     order), `client` that of the natural clients. `features` lists the columns to learn from; by
-    default these are all others but those under `exclude`. A column that looks like an identifier
-    (without a name or with that of an index, or with a different whole number or category in every
-    row) must be listed under one of the two. `categories` lists the features whose values are not
-    quantities: each becomes one column for each value, 0 or 1. With `standardize` the columns of
-    numbers are scaled to mean 0 and standard deviation 1 over this file. Missing values (nothing,
-    NA, None, null, nan) are refused, as are lines that do not have one value for each name of the
-    header. With `task: binary`, `label` has two values; with `task: regression`, numbers. With
-    `task: tags`, it lists columns of 0 and 1, one for each tag; with `task: tokens`, one for each
-    position, as for `npz`. `separator` is the character between columns, such
-    as ";". `test` is another table with the same columns, the test set.
+    default all others except those under `exclude`. A column that looks like an identifier (without
+    a name or with that of an index, or with a different whole number or category in every row) must
+    be listed under one of the two. `categories` lists the features whose values are not quantities:
+    each becomes one column for each value, 0 or 1. With `standardize` the columns of numbers are
+    scaled to mean 0 and standard deviation 1 over this file. Missing values are refused, unless
+    `missing` says what becomes of them: `drop` leaves out rows in which a feature, the label or the
+    client is missing; the others put the median of the column in their place, or the most frequent
+    value, as it always is for `categories`. Medians, scales and categories are those of this file.
+    Lines that do not have one value for each column are refused. With `task: binary`, `label` has
+    two values; with `task: regression`, numbers. With `task: tags`, it lists columns of 0 and 1,
+    one for each tag; with `task: tokens`, one for each position, as for `npz`. `test` is another
+    table with the same columns, the test set.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
 
     """
     return _table(
-        functools.partial(_read_csv, separator=separator),
+        functools.partial(
+            _read_csv,
+            dialect=Dialect(
+                separator,
+                decimal,
+                encoding,
+                comment,
+                tuple(columns or ()),
+                None if na_values is None else tuple(na_values),
+            ),
+        ),
         (csv, "data.dataset.csv"),
         test,
         _Meaning(
-            _listed(label), task, client, features, exclude, tuple(categories), standardize, shape
+            _listed(label),
+            task,
+            client,
+            features,
+            exclude,
+            tuple(categories),
+            standardize,
+            shape,
+            missing,
         ),
     )
 
@@ -104,6 +158,7 @@ def parquet(
     exclude: Exclude = None,
     categories: Categories = [],  # noqa: B006 - pydantic copies it
     standardize: Standardize = False,
+    missing: Missing = None,
     shape: Shape = None,
     test: shared.TestSet = None,
 ) -> Dataset:
@@ -125,9 +180,25 @@ def parquet(
         (parquet, "data.dataset.parquet"),
         test,
         _Meaning(
-            _listed(label), task, client, features, exclude, tuple(categories), standardize, shape
+            _listed(label),
+            task,
+            client,
+            features,
+            exclude,
+            tuple(categories),
+            standardize,
+            shape,
+            missing,
         ),
     )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
@@ -154,6 +225,7 @@ class _Meaning:
     categories: Sequence[str]
     standardize: bool
     shape: Optional[Sequence[int]]
+    missing: Optional[Remedy] = None
 
     def learned_from(self, table: _Columns, where: str) -> list[str]:
         """Checks all names in the scenario, and returns those of the columns to learn from."""
@@ -166,6 +238,17 @@ class _Meaning:
             ("categories", self.categories),
         ):
             for name in names:
+                if name not in columns and len(columns) == 1:
+                    raise DataError(
+                        f"{where} has one column, {next(iter(columns))!r}, and not {name!r} "
+                        f"(data.dataset.{key}); data.dataset.separator is what separates columns"
+                    )
+                if name not in columns and all(map(_is_number, columns)):
+                    raise DataError(
+                        f"{where} has no column {name!r} (data.dataset.{key}), and its first line "
+                        "is of numbers; data.dataset.columns names the columns of a file without "
+                        "a header"
+                    )
                 shared.require_name(name, columns, key, where, "column")
         targets = [*self.labels, self.client]
         left_out = [*targets, *(self.exclude or [])]
@@ -215,6 +298,12 @@ class _Encoder:
         columns = table.values
         self._meaning = meaning
         self._names = meaning.learned_from(table, where)
+        self._filler: Optional[Filler] = None
+        if meaning.missing not in (None, "drop"):
+            self._filler = Filler(meaning.missing, columns, self._names, meaning.categories, where)
+            columns = self._filler.fill(columns)
+            self._names += self._filler.marks.values()
+        columns = self._complete(columns)
         self._values: dict[str, np.ndarray] = {}
         self._scales: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         if not len(columns[self._names[0]]):
@@ -223,8 +312,11 @@ class _Encoder:
             place = f"{where}: column {name!r}"
             if meaning.task != "tokens":
                 shared.refuse_row_numbers(columns[name], place)  # lists have no names
+            if meaning.missing is None:
+                require_all(columns[name], place)
             if name in meaning.categories:
                 self._values[name] = np.unique(_text(columns[name], place))
+                self._require_few(name, len(columns[name]), place)
             elif meaning.standardize:
                 block = _numbers(columns[name], place).astype(np.float64)
                 varies = shared.varies(block)  # a constant is left at 0
@@ -233,6 +325,15 @@ class _Encoder:
                     np.where(varies, block.std(axis=0), 1),
                 )
 
+    def _require_few(self, name: str, rows: int, place: str) -> None:
+        """Raises DataError if the columns of a category would take too much memory."""
+        values = len(self._values[name])
+        if rows * values > _MOST_NUMBERS:
+            raise DataError(
+                f"{place}: {values} different values would become as many columns of {rows} rows; "
+                "group the rare ones, or leave the column out (data.dataset.exclude)"
+            )
+
     def source(self, table: _Columns, where: str, *, with_clients: bool) -> shared.Source:
         """Returns the examples of a table.
 
@@ -240,10 +341,11 @@ class _Encoder:
             DataError: a column is missing, or has a value that is no feature.
 
         """
-        columns = table.values
+        columns = self._filler.fill(table.values) if self._filler else table.values
         labels, client = self._meaning.labels, self._meaning.client if with_clients else None
         for name in [*self._names, *labels]:
             shared.require_name(name, columns, "test", where, "column")
+        columns = self._complete(columns)
         blocks = [self._block(columns, name, where) for name in self._names]
         shared.same_length({n: len(b) for n, b in zip(self._names, blocks)}, where)
         x = np.concatenate(blocks, axis=1)
@@ -267,9 +369,21 @@ class _Encoder:
             f"column {client!r}",
         )
 
+    def _complete(self, columns: Columns) -> Columns:
+        """Returns the rows to learn from: with `missing: drop`, those that miss no value."""
+        if self._meaning.missing != "drop":
+            return columns
+        needed = [*self._names, *self._meaning.labels]
+        if self._meaning.client is not None and self._meaning.client in columns:
+            needed.append(self._meaning.client)
+        rows = complete_rows(columns, needed)
+        return {name: column[rows] for name, column in columns.items()}
+
     def _block(self, columns: Columns, name: str, where: str) -> np.ndarray:
         """Returns the features of a column, float32 (n, m)."""
         place = f"{where}: column {name!r}"
+        if self._meaning.missing is None:
+            require_all(columns[name], place)
         if name not in self._values:
             block = _numbers(columns[name], place)
             if name not in self._scales:
@@ -297,17 +411,21 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
 
 
 @functools.lru_cache(maxsize=2)
-def _read_csv(file: Path, size: int, changed: int, separator: str) -> _Columns:
+def _read_csv(file: Path, size: int, changed: int, dialect: Dialect) -> _Columns:
     """Reads a text table; `size` and `changed` tell versions of the file apart."""
     import pandas as pd
 
     try:
-        frame = pd.read_csv(file, sep=separator, low_memory=False)
+        frame = pd.read_csv(file, low_memory=False, **dialect.keys())
+    except LookupError as error:
+        raise DataError(f"data.dataset.encoding: {error}") from error
     except (OSError, ValueError) as error:  # errors of pandas and of decoding are ValueErrors
         why = str(error).strip().partition("\n")[0]
+        if isinstance(error, UnicodeError):
+            why += "; data.dataset.encoding names another encoding, such as latin-1 or utf-16"
         raise DataError(f"{file} cannot be read as a table: {why}") from error
-    check_lines(file, separator)
-    return _Columns({str(name): frame[name].to_numpy() for name in frame.columns})
+    check_lines(file, dialect)
+    return _Columns({str(name).strip(): frame[name].to_numpy() for name in frame.columns})
 
 
 def _read_parquet(file: Path, size: int, changed: int) -> _Columns:

@@ -63,7 +63,7 @@ Attribute = Annotated[
     ),
 )
 def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
-    """Federated CelebA of TFF: the faces of 9,343 celebrities, 84x84; who smiles?
+    """Federated CelebA of TFF: 84x84 faces of 9,343 celebrities; who smiles?
 
     `x` is (84, 84, 3) float32 in [0, 1]. The label is 1 for a face with the `attribute`, 0 for one
     without it; with `attribute: all` the 40 attributes are tags, (40,), in TFF's order. The natural

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.initial_weights import load_arrays
 from pytest_federated.training.models.model import Shape
 
@@ -91,6 +92,10 @@ class ModelAdapter(abc.ABC):
         arrays = load_arrays(file, needed)
         trainable = tuple(tf.constant(a, w.dtype) for a, w in zip(arrays, new.trainable))
         return tff.learning.models.ModelWeights(trainable, new.non_trainable)
+
+    def final_model(self, weights: tff.learning.models.ModelWeights) -> FinalModel:
+        """Returns the model with these weights as it can be saved, for `loaded_weights`."""
+        return FinalModel(tuple(np.asarray(w) for w in weights.trainable))
 
     @abc.abstractmethod
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 
 import numpy as np
 
+from pytest_federated.core.errors import warn_not_kept
 from pytest_federated.tff.imports import silenced
+from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
 from pytest_federated.training.models.initial_weights import load_keras
 from pytest_federated.training.models.keras_checks import check_fit
@@ -140,6 +144,10 @@ class KerasAdapter(ModelAdapter):
         load_keras(file, model)
         return tff.learning.models.ModelWeights.from_model(model)
 
+    def final_model(self, weights: tff.learning.models.ModelWeights) -> FinalModel:
+        self.set_weights(weights)
+        return FinalModel(tuple(self.model.get_weights()), _keras_file(self.model))
+
     def parameters(self) -> int:
         return _size(self.model.trainable_weights)
 
@@ -195,6 +203,19 @@ def _obstacle(model: Any, created: Sequence[Any], is_regularized: bool) -> Optio
     if len(created) != len(model.variables):
         return "the model makes variables that are not its weights"
     return None
+
+
+def _keras_file(model: tf.keras.Model) -> Optional[bytes]:
+    """Returns the content of a .keras file of the model; None, and a warning, if Keras refuses."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.keras")
+        try:
+            with silenced():
+                model.save(file)
+        except Exception as error:  # Keras raises whatever a layer's get_config does
+            warn_not_kept("the .keras file of the model", error)
+            return None
+        return file.read_bytes()
 
 
 def _size(weights: Sequence[Any]) -> int:

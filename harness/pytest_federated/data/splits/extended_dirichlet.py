@@ -1,0 +1,59 @@
+"""Label skew by the number of labels of a client, and by Dirichlet proportions of each label."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.splits.dirichlet import Alpha, within_range
+from pytest_federated.data.splits.partition import Pool, deal, splits, whole
+
+
+@splits(
+    "extended_dirichlet",
+    example={"labels": 3, "alpha": 1},
+    milder="labels or alpha",
+    leaves_out=True,
+)
+def extended_dirichlet(
+    pool: Pool,
+    rng: np.random.Generator,
+    *,
+    labels: Annotated[int, Field(ge=1, description="Labels of each client.")],
+    alpha: Alpha,
+) -> np.ndarray:
+    """Gives each client `labels` of the labels; Dirichlet(alpha) shares a label among its clients.
+
+    Labels are allotted so that each has the same number of clients, up to one. Then the examples
+    of a label are dealt as by `dirichlet`, but only to the clients that have it. A label that no
+    client has, as there are too few clients, goes to nobody.
+
+    Source: Li and Lyu, Convergence Analysis of Sequential Federated Learning on Heterogeneous Data,
+    NeurIPS 2023, arXiv:2311.03154 ("Extended Dirichlet strategy").
+
+    Raises:
+        DataError: the data has fewer labels.
+
+    """
+    present = np.unique(pool.labels)
+    if labels > len(present):
+        raise DataError(
+            f"the split extended_dirichlet asks for {labels} labels a client; the training "
+            f"examples have {len(present)}"
+        )
+    has = np.zeros((pool.clients, len(present)), bool)
+    for client in rng.permutation(pool.clients):
+        # Those that the fewest clients have, at random where they are equal.
+        rarest = np.lexsort((rng.random(len(present)), has.sum(axis=0)))
+        has[client, rarest[:labels]] = True
+    supply = np.bincount(pool.labels, minlength=pool.classes)
+    counts = np.zeros((pool.clients, pool.classes), np.int64)
+    for place, label in enumerate(present):
+        owners = np.flatnonzero(has[:, place])
+        if len(owners):
+            shares = rng.dirichlet(np.full(len(owners), within_range(alpha)))
+            counts[owners, label] = whole(shares, supply[label])
+    return deal(pool.labels, counts, rng)
