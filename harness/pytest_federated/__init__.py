@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
+    from pytest_federated.clients.attacks.attack import Attack
     from pytest_federated.clients.attacks.attack import attacks as attack
     from pytest_federated.clients.dropout.dropout import dropouts as dropout
     from pytest_federated.clients.sampling.sampler import samplers as sampler
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
         ScenarioError,
         TimeLimitExceeded,
     )
+    from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, in_memory
     from pytest_federated.data.datasets.dataset import datasets as dataset
+    from pytest_federated.data.population import Population
+    from pytest_federated.data.shifts.shift import Holder
     from pytest_federated.data.shifts.shift import shifts as shift
     from pytest_federated.data.sizes.size import sizes as size
+    from pytest_federated.data.splits.partition import Pool
     from pytest_federated.data.splits.partition import splits as split
     from pytest_federated.expectations.expectation import expectations as expectation
     from pytest_federated.metrics.metric import NoValue
@@ -41,28 +46,48 @@ if TYPE_CHECKING:
     from pytest_federated.scenario.loader import load_file
     from pytest_federated.scenario.schema import Scenario
     from pytest_federated.training.aggregators.aggregator import aggregators as aggregator
+    from pytest_federated.training.algorithms.algorithm import Algorithm, AlgorithmInputs
     from pytest_federated.training.algorithms.algorithm import algorithms as algorithm
+    from pytest_federated.training.engine.standard import TffAlgorithm
+    from pytest_federated.training.history import Round, TrainingHistory
+    from pytest_federated.training.models.model import Shape
     from pytest_federated.training.models.model import models as model
     from pytest_federated.training.observer import Observer
+    from pytest_federated.training.optimizers.optimizer import Rate
     from pytest_federated.training.optimizers.optimizer import optimizers as optimizer
     from pytest_federated.training.schedules.schedule import schedules as schedule
 
 # Where each public name is; the registries are decorators: @pytest_federated.split("name").
 _HOME = {
+    "Algorithm": "training.algorithms.algorithm:Algorithm",
+    "AlgorithmInputs": "training.algorithms.algorithm:AlgorithmInputs",
+    "Attack": "clients.attacks.attack:Attack",
+    "Cache": "data.datasets.dataset:Cache",
     "Case": "scenario.case:Case",
     "DataError": "core.errors:DataError",
     "DataUnavailable": "core.errors:DataUnavailable",
+    "Dataset": "data.datasets.dataset:Dataset",
+    "Examples": "data.datasets.dataset:Examples",
     "FederatedError": "core.errors:FederatedError",
+    "Holder": "data.shifts.shift:Holder",
+    "Loaded": "data.datasets.dataset:Loaded",
     "ModelError": "core.errors:ModelError",
-    "Observer": "training.observer:Observer",
     "NoValue": "metrics.metric:NoValue",
+    "Observer": "training.observer:Observer",
     "Options": "running.options:Options",
+    "Pool": "data.splits.partition:Pool",
+    "Population": "data.population:Population",
+    "Rate": "training.optimizers.optimizer:Rate",
     "Result": "results.record:Result",
+    "Round": "training.history:Round",
     "RuntimeUnavailable": "core.errors:RuntimeUnavailable",
     "Scenario": "scenario.schema:Scenario",
     "ScenarioError": "core.errors:ScenarioError",
+    "Shape": "training.models.model:Shape",
     "Store": "running.store:Store",
+    "TffAlgorithm": "training.engine.standard:TffAlgorithm",
     "TimeLimitExceeded": "core.errors:TimeLimitExceeded",
+    "TrainingHistory": "training.history:TrainingHistory",
     "Verdict": "results.record:Verdict",
     "aggregator": "training.aggregators.aggregator:aggregators",
     "algorithm": "training.algorithms.algorithm:algorithms",
@@ -70,6 +95,7 @@ _HOME = {
     "dataset": "data.datasets.dataset:datasets",
     "dropout": "clients.dropout.dropout:dropouts",
     "expectation": "expectations.expectation:expectations",
+    "in_memory": "data.datasets.dataset:in_memory",
     "load_file": "scenario.loader:load_file",
     "metric": "metrics.metric:metrics",
     "model": "training.models.model:models",
@@ -85,20 +111,35 @@ _HOME = {
 }
 
 __all__ = [
+    "Algorithm",
+    "AlgorithmInputs",
+    "Attack",
+    "Cache",
     "Case",
     "DataError",
     "DataUnavailable",
+    "Dataset",
+    "Examples",
     "FederatedError",
+    "Holder",
+    "Loaded",
     "ModelError",
     "NoValue",
     "Observer",
     "Options",
+    "Pool",
+    "Population",
+    "Rate",
     "Result",
+    "Round",
     "RuntimeUnavailable",
     "Scenario",
     "ScenarioError",
+    "Shape",
     "Store",
+    "TffAlgorithm",
     "TimeLimitExceeded",
+    "TrainingHistory",
     "Verdict",
     "aggregator",
     "algorithm",
@@ -106,6 +147,7 @@ __all__ = [
     "dataset",
     "dropout",
     "expectation",
+    "in_memory",
     "load_file",
     "load_scenarios",
     "metric",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 layers = tf.keras.layers
@@ -112,6 +113,22 @@ class Counting(layers.Layer):
         return x
 
 
+class Checking(layers.Layer):
+    """Has an operation with an effect of its own."""
+
+    def call(self, x: Any) -> Any:
+        tf.debugging.assert_all_finite(x, "not finite")
+        tf.debugging.assert_less(tf.abs(x), 1e9)
+        return x
+
+
+class Dropped(layers.Dropout):
+    """A random layer of one's own."""
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        return 2.0 * super().call(inputs, training)  # pyright: ignore[reportCallIssue]
+
+
 class Raising(layers.Layer):
     """Raises at the stage `when`."""
 
@@ -128,6 +145,30 @@ class Raising(layers.Layer):
             raise ValueError("raised in call")
         if self.when == "training" and training:
             raise ValueError("raised in training")
+        return x
+
+
+class Noise(layers.Layer):
+    """Draws what no seed decides: in TensorFlow, in NumPy, or in Python that the graph calls."""
+
+    def __init__(self, draw: str) -> None:
+        super().__init__()
+        self.draw = draw
+        self.fixed = np.random.normal()
+
+    def call(self, x: Any, training: Any = None) -> Any:
+        if self.draw == "tensorflow":
+            return x + tf.random.normal(tf.shape(x))
+        if self.draw == "in training" and training:
+            return tf.nn.dropout(x, 0.5)
+        if self.draw == "numpy":
+            return x + np.random.normal()
+        if self.draw == "numpy, once":
+            return x + self.fixed
+        if self.draw == "python":
+            return tf.ensure_shape(tf.numpy_function(lambda t: t, [x], tf.float32), x.shape)
+        if self.draw == "in a loop":
+            return tf.while_loop(lambda t: True, lambda t: [tf.random.shuffle(t)], [x])[0]
         return x
 
 
@@ -263,6 +304,51 @@ def double(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes, dtype="float64")(x))
 
 
+def checking(input_shape: Any, num_classes: int) -> Any:
+    return own_layer(input_shape, num_classes, Checking())
+
+
+def random(input_shape: Any, num_classes: int, layer: str) -> Any:
+    """A layer that draws random numbers, before any that is trained."""
+    given, x = tf.keras.Input(input_shape), None
+    if layer in RANDOM_OF_IMAGES:
+        x = RANDOM_OF_IMAGES[layer]()(given)
+    elif layer in RANDOM_OF_ROWS:
+        x = RANDOM_OF_ROWS[layer](layers.Reshape((input_shape[0], -1))(given))
+    return Model(given, layers.Dense(num_classes)(layers.Flatten()(x)))
+
+
+RANDOM_OF_IMAGES: dict[str, Any] = {
+    "Dropout, subclassed": lambda: Dropped(0.5),
+    "SpatialDropout2D": lambda: layers.SpatialDropout2D(0.5),
+    "GaussianNoise": lambda: layers.GaussianNoise(0.5),
+    "GaussianDropout": lambda: layers.GaussianDropout(0.5),
+    "AlphaDropout": lambda: layers.AlphaDropout(0.5),
+    "RandomFlip": lambda: layers.RandomFlip(),
+    "RandomRotation": lambda: layers.RandomRotation(0.2),
+    "RandomBrightness": lambda: layers.RandomBrightness(0.5, value_range=(0, 1)),
+    "RandomCrop": lambda: layers.RandomCrop(3, 3),
+}
+RANDOM_OF_ROWS: dict[str, Any] = {
+    "LSTM": lambda x: layers.LSTM(4, dropout=0.3)(x),
+    "GRU": lambda x: layers.GRU(4, dropout=0.3, recurrent_dropout=0.3)(x),
+    "Attention": lambda x: layers.Attention(dropout=0.3)([x, x]),
+    "MultiHeadAttention": lambda x: layers.MultiHeadAttention(2, 3, dropout=0.3)(x, x),
+}
+
+
+def operators_with_dropout(input_shape: Any, num_classes: int) -> Any:
+    given, x = begin(input_shape)
+    return Model(given, layers.Dense(num_classes)(layers.Dropout(0.3)(layers.Dense(6)(x))))
+
+
+def masked(input_shape: Any, num_classes: int) -> Any:
+    """Dropout of ones: those rows of its kernel change that are not dropped."""
+    given, x = begin(input_shape)
+    x = layers.Dropout(0.5)(layers.Lambda(tf.ones_like)(x))
+    return Model(given, layers.Dense(num_classes, use_bias=False)(x))
+
+
 def regularized(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     return Model(given, layers.Dense(num_classes, kernel_regularizer="l2")(x))
@@ -297,8 +383,12 @@ def active(input_shape: Any, num_classes: int) -> Any:
     return own_layer(input_shape, num_classes, layers.Dense(3, activity_regularizer="l2"))
 
 
-def noisy(input_shape: Any, num_classes: int) -> Any:
-    return own_layer(input_shape, num_classes, layers.GaussianNoise(1.0))
+def noisy(input_shape: Any, num_classes: int, draw: str) -> Any:
+    return own_layer(input_shape, num_classes, Noise(draw))
+
+
+def noisy_function(input_shape: Any, num_classes: int) -> Any:
+    return own_layer(input_shape, num_classes, layers.Lambda(lambda x: tf.nn.dropout(x, 0.5)))
 
 
 def own_layer(input_shape: Any, num_classes: int, layer: Any) -> Any:

@@ -314,7 +314,9 @@ def test_by_default_all_clients_do_all_their_steps() -> None:
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(1, 30))
 def test_planned_examples_are_counted_by_batches(size: int, examples: int, steps: int) -> None:
     held = federation([examples], 0).train
-    one = Cohort(np.array([0]), [held], np.array([steps]), np.ones(1, np.float32))
+    one = Cohort(
+        np.array([0]), [held], np.array([steps]), np.ones(1, np.float32), np.zeros(1, np.int32)
+    )
     batches = [min(size, examples - begin) for begin in range(0, examples, size)]
     assert one.planned_examples(size) == sum(batches[i % len(batches)] for i in range(steps))
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import pytest
 from example_results import example_result, history
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from pytest_federated.results.store import (
     with_earlier_figures,
     write_result,
 )
+from pytest_federated.training.final_model import FinalModel
 
 
 def test_accuracies_are_those_of_the_last_evaluation_of_each_seed() -> None:
@@ -237,3 +239,22 @@ def test_a_folder_named_records_may_be_the_folder_of_a_report(tmp_path: Path) ->
     assert list(run.results) == ["inner"]
     with pytest.raises(FederatedError, match="the same run as"):
         read_runs([str(tmp_path), f"{tmp_path}/records/.."])
+
+
+# Final models
+
+
+def test_the_models_that_were_kept_are_saved_by_seed(in_tmp_path: Path) -> None:
+    one = example_result("a", (0.5, 0.6, 0.7))
+    models = [FinalModel((np.full((2, 3), 1.0 * seed),)) if seed else None for seed in range(3)]
+    histories = [h.model_copy(update={"model": m}) for h, m in zip(one.histories, models)]
+    files = one.model_copy(update={"histories": tuple(histories)}).save(Path("saved"))
+    assert files == [Path("saved/seed-1.npz"), Path("saved/seed-2.npz")]
+    (weights,) = np.load(files[1]).values()
+    assert weights.tolist() == [[2.0] * 3] * 2
+
+
+def test_a_result_without_a_model_has_none_to_save(in_tmp_path: Path) -> None:
+    with pytest.raises(FederatedError, match=r"^a has no model to save: "):
+        example_result("a").save(Path("saved"))
+    assert not Path("saved").exists()

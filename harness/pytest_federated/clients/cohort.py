@@ -19,6 +19,9 @@ from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.registry import kind
 
+# Near 2**32 divided by the golden ratio: a generator for each client would take longer.
+_ODD = np.uint64(0x9E3779B1)
+
 
 class LocalWork(NamedTuple):
     """The work of every client of a round: `epochs` passes over batches of `batch_size`."""
@@ -36,6 +39,7 @@ class Cohort:
         examples: of each of these clients, in the order in which it trains on them.
         steps: int (n,), local steps that each does; it goes through its batches repeatedly.
         factors: float32 (n,), what each multiplies its update by; 1 for honest clients.
+        keys: int32 (n,), from which layers that draw random numbers draw them in this round.
         dropped: number of clients that were drawn and dropped out.
         stragglers: number of clients that do only a part of their local steps.
         attackers: number of clients that attack.
@@ -46,6 +50,7 @@ class Cohort:
     examples: Sequence[Examples]
     steps: np.ndarray
     factors: np.ndarray
+    keys: np.ndarray
     dropped: int = 0
     stragglers: int = 0
     attackers: int = 0
@@ -109,10 +114,20 @@ def cohort_of_round(
         [shuffled_examples(data, c, seed, round_number) for c in clients],
         steps,
         np.ones(len(clients), np.float32),
+        layer_keys(clients, seed, round_number),
         dropped=drawn - len(clients),
         stragglers=int(slow.sum()),
     )
     return _with_attacks(cohort, data, participation, seed)
+
+
+def layer_keys(clients: np.ndarray, seed: int, round_number: int) -> np.ndarray:
+    """Returns the keys, int32 (n,), from which the layers of these clients draw in a round.
+
+    Those of different clients differ, and so do those of different rounds.
+    """
+    begin = int(generator(seed, Stream.LAYERS, round_number).integers(2**31))
+    return ((clients.astype(np.uint64) * _ODD + begin) % 2**31).astype(np.int32)
 
 
 def most_often(

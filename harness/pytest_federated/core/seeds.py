@@ -25,6 +25,7 @@ class Stream(enum.IntEnum):
     AGGREGATION = 12
     CLIENT_FIGURES = 20
     ALGORITHM = 21
+    LAYERS = 22
 
 
 def generator(seed: int, stream: Stream, *path: int) -> np.random.Generator:

@@ -233,11 +233,8 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
     """
     text = json_text(baseline)
     try:
-        try:
-            if holds(path, text.encode()):
-                return False
-        except PermissionError:  # what may not be read may be replaced
-            path.unlink()
+        if holds(path, text.encode()):
+            return False
         write_text(path, text)
     except (FileExistsError, NotADirectoryError):
         raise FederatedError(_NO_FOLDER) from None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from pytest_federated.data.datasets.dataset import TaskKind
@@ -120,13 +120,12 @@ def _collapsed(values: Sequence[float], least: float) -> int:
     They are less than half, and further away than `APART` times the width of the others, or than
     `APART` times `least`. Of five others or fewer nothing is said.
     """
-    counts = range(1, min((len(values) + 1) // 2, len(values) - 5))
-    gaps = {
-        many: (values[-many] - values[-many - 1]) / max(least, values[-many - 1] - values[0])
-        for many in counts
-    }
-    widest = max(gaps, key=gaps.__getitem__, default=0)
-    return widest if widest and gaps[widest] > APART else 0
+    gaps: dict[int, float] = {}
+    for many in range(1, min((len(values) + 1) // 2, len(values) - 5)):
+        gap, width = values[-many] - values[-many - 1], values[-many - 1] - values[0]
+        if gap > APART * max(least, width):
+            gaps[many] = gap
+    return max(gaps, key=gaps.__getitem__, default=0)
 
 
 def _worst_mean(
@@ -208,7 +207,7 @@ def loosest(proposals: Sequence[Proposal]) -> Proposal:
             numbers = [v for v in proposed if isinstance(v, (int, float))]
             bounds[key] = min(numbers) if key == "at_least" else max(numbers)
     widest = next((p for p in proposals if p.bounds == bounds), proposals[0])
-    return Proposal(widest.expectation, bounds, widest.mean, widest.deviation)
+    return replace(widest, bounds=bounds)
 
 
 def _rounded(scale: Scale, value: float, side: int) -> float:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 from pytest_federated.core.schema import Section
 from pytest_federated.expectations.bounds import Bounds, bounds_in, expected_text, verdict_on
 from pytest_federated.expectations.expectation import expectations
-from pytest_federated.metrics.metric import NoValue, metrics, spec_of
+from pytest_federated.metrics.metric import NoValue, measured, metrics, spec_of
 from pytest_federated.results.record import Verdict
 from pytest_federated.training.history import Round, TrainingHistory
 
@@ -70,7 +70,7 @@ def _decide(
     if metric is None or so_far is None:
         return _Decision(None, undecided)
     try:
-        known = [metric.function(history, **keys) for history in finished]
+        known = [measured(metric, history, **keys) for history in finished]
     except NoValue as reason:
         return _certain(undecided, False, str(reason))
     ranges = [(k, k) for k in known] + [so_far(begun, **keys)]

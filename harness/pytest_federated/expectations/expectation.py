@@ -17,7 +17,7 @@ from pytest_federated.expectations.bounds import (
     verdict_on,
 )
 from pytest_federated.metrics.coverage import coverage
-from pytest_federated.metrics.metric import Measuring, Metric, NoValue, metrics
+from pytest_federated.metrics.metric import Measuring, Metric, NoValue, measured, metrics
 from pytest_federated.registry.entry import Entry
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
@@ -117,7 +117,7 @@ def _judge_of(metric: Entry[Measuring, Metric]) -> Judging:
         missing: list[str] = []
         for trainings in zip(*histories):
             try:
-                values.append(measure(*trainings, **keys))
+                values.append(measured(metric, *trainings, **keys))
             except NoValue as reason:
                 missing.append(str(reason))
         if missing:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Optional
+from typing import Any, Literal, Optional
 
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import LABELED, TaskKind
@@ -69,7 +69,10 @@ def judge(
     verdicts: list[Verdict] = []
     for name, keys in expect.items():
         sides = [histories, compared[name]] if compared and name in compared else [histories]
-        verdict: Verdict = expectations[name].call(keys, *sides)
+        entry = expectations[name]
+        verdict: Any = entry.call(keys, *sides)
+        if not isinstance(verdict, Verdict):
+            raise entry.gave(verdict, "a Verdict")
         if confidence != CONFIDENCE and name in metrics and verdict.figures:
             limits = Bounds.of(**bounds_in(keys))
             verdict = verdict_on(name, verdict.figures, limits, verdict.expected, confidence)

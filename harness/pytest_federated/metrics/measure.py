@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from pytest_federated.metrics.difference import LEVEL, Difference, can_be_compared, compare
-from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, metrics, spec_of
+from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, measured, metrics, spec_of
 from pytest_federated.metrics.resolution import Step
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.results.record import Result
@@ -62,7 +62,7 @@ class Measure:
             low, high = self.spec.so_far(history.rounds, **own)
             return low if low == high else None
         try:
-            value = entry.function(history, **own)
+            value = measured(entry, history, **own)
         except NoValue:
             return None
         return value if history.is_whole or not math.isfinite(value) else None

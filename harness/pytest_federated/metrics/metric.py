@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Callable, Literal, Optional, Protocol
 
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
 from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
+from pytest_federated.registry.entry import Entry
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.history import TrainingHistory
@@ -140,7 +142,22 @@ class Measuring(Protocol):
         ...
 
 
-metrics = Registry("metric", Measuring, Metric, plural="metrics", package=__package__)
+metrics = Registry(
+    "metric", Measuring, Metric, plural="metrics", package=__package__, passes=(NoValue,)
+)
+
+
+def measured(entry: Entry[Measuring, Metric], *histories: TrainingHistory, **keys: Any) -> float:
+    """Returns the value of a training by a metric; others, if any, are what it is compared with.
+
+    Raises:
+        NoValue: it has none.
+        FederatedError: the metric is a user's, and raised, or gave no number.
+    """
+    value = entry.run(*histories, **keys)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise entry.gave(value, "a number, or raise pytest_federated.NoValue")
+    return value  # pyright: ignore[reportReturnType]  # a number
 
 
 def spec_of(name: str) -> Metric:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import warnings
 
 import pytest
@@ -31,12 +32,20 @@ from pytest_federated.tff.imports import be_loud
 from pytest_federated.training.observer import Observer
 
 
-class ExpectationsFailed(Exception):
+class ExpectationsFailed(AssertionError):
     """At least one expectation of a scenario does not hold, or the training diverged."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(result.reason if result.status == "diverged" else _explain(result))
         self.result = result
+
+
+def shown(error: FederatedError, config: pytest.Config) -> str:
+    """Returns the message of an error; with -vv the traceback below it, and those of its causes."""
+    if is_quiet(config):
+        return str(error)
+    trace = traceback.format_exception(type(error), error, error.__traceback__)
+    return "\n".join([str(error), "", *trace])
 
 
 class Inconclusive(UserWarning):

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import enforce, execute, strictly
+from pytest_federated.plugin.execution import enforce, execute, shown, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.results.record import Result
 from pytest_federated.running.pipeline import run_plan
@@ -36,7 +36,8 @@ class Federated:
         result.
 
         Raises:
-            ExpectationsFailed: an expectation does not hold, or the training diverged.
+            ExpectationsFailed: an expectation does not hold, or the training diverged; an
+                AssertionError.
             pytest.fail.Exception: the scenario cannot be run.
         """
         __tracebackhide__ = True
@@ -54,7 +55,7 @@ class Federated:
                     lambda seeds: run_plan(planned.with_seeds(seeds), run_options(self._config)),
                 )
         except FederatedError as error:
-            pytest.fail(str(error), pytrace=False)
+            pytest.fail(shown(error, self._config), pytrace=False)
         result = strictly(self._config, settled.result) if judge else settled.result
         self._node.user_properties += settled.properties
         if judge or result.status == "skipped":

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute, strictly
+from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute, shown, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
@@ -35,13 +35,25 @@ def unreached(case: Case) -> Result:
     )
 
 
+class Variant:
+    """What reporters read of a parametrized test in its `callspec`, of a variant of a matrix."""
+
+    def __init__(self, variant: str) -> None:
+        self.id, self.params = variant, {"variant": variant}
+        self.indices: dict[str, int] = {}  # pytest has no fixtures to set up for it
+
+
 class ScenarioItem(pytest.Item):
     """Runs one scenario and judges it; `result` is set once it has run."""
+
+    cls = None  # pytest reads the class of what has a callspec
 
     def __init__(self, *, case: Case, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # pyright: ignore[reportUnknownMemberType]  # **kw
         self.case = case
         self.result: Optional[Result] = None
+        if case.variant:
+            self.callspec = Variant(case.variant)
         add_scenario_folder(self.path.parent)
         for tag in case.scenario.tags:
             self.add_marker(tag)
@@ -112,7 +124,10 @@ class ScenarioItem(pytest.Item):
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> Union[str, Any]:
         if isinstance(excinfo.value, (ExpectationsFailed, FederatedError)):
-            summary, _, table = str(excinfo.value).partition("\n")
+            error = excinfo.value
+            is_mistake = isinstance(error, FederatedError)
+            text = shown(error, self.config) if is_mistake else str(error)
+            summary, _, table = text.partition("\n")
             return f"{summary}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
         return super().repr_failure(excinfo, style)
 

@@ -184,6 +184,13 @@ class FederatedSession:
 
         return missing() if session_options(self._config).mlflow else ""
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        # Of an earlier try, by pytest-rerunfailures.
+        item.user_properties[:] = [
+            (name, value) for name, value in item.user_properties if not name.startswith("fed_")
+        ]
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]

@@ -11,9 +11,10 @@ from typing import Any, Callable, Generic, Literal, Optional, TypeVar, get_type_
 
 from pydantic import BaseModel, create_model
 
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.spec import Spec
-from pytest_federated.user.functions import files_of
+from pytest_federated.user.functions import blamed, files_of
 from pytest_federated.user.installed import is_installed
 
 OWN_FOLDER = Path(__file__).parent.parent  # of this package
@@ -34,6 +35,9 @@ class Entry(Generic[F, S]):
             parameters, and keys that the framework handles for all entries of the concept.
         keywords: the parameters that the function itself takes.
         registered_in: the file that registered it.
+        what: names the concept in messages.
+        error: what an error of a function that is not ours becomes.
+        passes: errors of functions that mean something, and pass as they are.
 
     """
 
@@ -43,6 +47,9 @@ class Entry(Generic[F, S]):
     params: type[Section]
     keywords: tuple[str, ...]
     registered_in: Path = Path()
+    what: str = "entry"
+    error: type[FederatedError] = FederatedError
+    passes: tuple[type[Exception], ...] = ()
 
     @property
     def folder(self) -> Optional[Path]:
@@ -66,8 +73,35 @@ class Entry(Generic[F, S]):
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     def call(self, choice: BaseModel, *args: Any) -> Any:
-        """Calls the function with `args`, and with the parameters of a validated choice."""
-        return self.function(*args, **{n: getattr(choice, n) for n in self.keywords})
+        """Calls the function with `args`, and with the parameters of a validated choice.
+
+        Raises:
+            FederatedError: as `run`.
+        """
+        return self.run(*args, **{n: getattr(choice, n) for n in self.keywords})
+
+    def gave(self, value: Any, needed: str) -> FederatedError:
+        """Returns the error that the function gave this value, and what it has to give."""
+        text = type(value).__name__
+        if isinstance(value, (str, int, float)):
+            text = repr(value)
+        elif hasattr(value, "dtype"):
+            text = f"{value.dtype} {value.shape}"
+        return self.error(f"the {self.what} {self.name!r} gave {text}; it must give {needed}")
+
+    def run(self, *args: Any, **keys: Any) -> Any:
+        """Calls the function.
+
+        Raises:
+            FederatedError: the function is not ours, and raised; of the concept's kind.
+        """
+        try:
+            return self.function(*args, **keys)
+        except Exception as error:
+            passes = isinstance(error, (FederatedError, *self.passes))
+            if passes or OWN_FOLDER in self.registered_in.parents:
+                raise
+            raise self.error(f"the {self.what} {self.name!r} raised {blamed(error)}") from error
 
 
 def make_entry(

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Generic, Optional, TypeVar
 
 from pydantic import BaseModel
 from typing_extensions import ParamSpec
 
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.registry.discovery import import_package, load_entry_points
@@ -41,6 +43,8 @@ class Registry(Generic[F, P, S]):
         *,
         plural: str = "",
         package: Optional[str] = None,
+        error: type[FederatedError] = FederatedError,
+        passes: tuple[type[Exception], ...] = (),
     ) -> None:
         """A registry without entries.
 
@@ -53,6 +57,8 @@ class Registry(Generic[F, P, S]):
                 neither knows.
             package: all modules of this package are imported before the first lookup, so that a
                 file that registers an entry needs no mention elsewhere.
+            error: what an error of a user's entry becomes.
+            passes: errors of a user's entry that mean something, and pass as they are.
 
         """
         self.what = what
@@ -61,6 +67,7 @@ class Registry(Generic[F, P, S]):
         self.spec = spec
         self._base = base
         self.package = package
+        self._error, self._passes = error, passes
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
         self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
@@ -99,7 +106,8 @@ class Registry(Generic[F, P, S]):
         spec = build_spec(f"{self.what} {name!r}", self.spec, traits)
 
         def register(function: F) -> F:
-            self._add(make_entry(name, function, spec, self._base, file))
+            entry = make_entry(name, function, spec, self._base, file)
+            self._add(replace(entry, what=self.what, error=self._error, passes=self._passes))
             return function
 
         return register

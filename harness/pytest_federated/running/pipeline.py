@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -31,6 +33,18 @@ from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.loop import train
 from pytest_federated.training.observer import Observer, Observers, Progress, Run
 
+# TFF's context, Keras' global settings and what trainings share are the process's.
+_one_at_a_time = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Forgets, in a copy of this process, who held the lock: that thread is not in the copy."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
 _PACKAGES = ("pytest-federated", "tensorflow-federated", "tensorflow", "numpy")
 
 
@@ -41,7 +55,9 @@ def run(
 ) -> Result:
     """Runs a scenario through TFF, one training for each seed, and judges it.
 
-    What its expectations compare it with is trained as well, after it.
+    What its expectations compare it with is trained as well, after it. Calls from several threads
+    are safe: they wait for each other, and none of them is faster than one after the other. It
+    blocks, also in an event loop; `asyncio.to_thread` keeps that free.
 
     Args:
         scenario: what to run; a `Case` where it is one of a file, such as a variant of a matrix.
@@ -52,8 +68,8 @@ def run(
         DataError: the split cannot be made of this data.
         DataUnavailable: the data is not on this machine and cannot be fetched.
         ModelError: the model cannot be built or does not fit the data.
-        RuntimeUnavailable: TFF is missing or broken, its worker died, or remote workers do not
-            answer.
+        RuntimeUnavailable: TFF is missing or broken, its worker died, remote workers do not
+            answer, or this process was forked from one in which TFF ran.
         FederatedError: the address of a remote worker is misspelled, or an expectation compares
             with what is not there.
         TimeLimitExceeded: it took longer than `options.timeout`.
@@ -70,7 +86,11 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
     Raises:
         FederatedError: as `run`.
     """
-    options = _anew(planned.case.scenario, options)
+    with _one_at_a_time:
+        return _run_plan(planned, _anew(planned.case.scenario, options), observers)
+
+
+def _run_plan(planned: Plan, options: Options, observers: Iterable[Observer]) -> Result:
     submit(planned, options)
     early_stop = _early_stop(planned, options)
     done = _Done(references={name: [] for name in planned.compared})

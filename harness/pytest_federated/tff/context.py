@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 from pathlib import Path
 from typing import Any, Optional, Union
 
@@ -71,6 +72,16 @@ class Runtime:
 
 
 _runtime: Union[Runtime, RemoteRuntime, None] = None
+# In a copy of a process in which TFF ran: the runtime of that process, which is still its own.
+_of_parent: Union[Runtime, RemoteRuntime, None] = None
+
+
+def _leave_to_parent() -> None:
+    global _runtime, _of_parent
+    _runtime, _of_parent = None, _runtime or _of_parent
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def runtime(
@@ -80,8 +91,17 @@ def runtime(
 
     It is created by the first call, and again when `workers`, or `tls`, their key file, change.
     `threads` counts when a local one is created.
+
+    Raises:
+        RuntimeUnavailable: this process was forked from one that had a runtime.
     """
     global _runtime
+    if _of_parent is not None:
+        raise RuntimeUnavailable(
+            "this process was forked from one in which TensorFlow ran, and has none of its "
+            "threads; start it by multiprocessing.get_context('spawn'), or fork before the first "
+            "run"
+        )
     tls = tls if workers else None
     if _runtime is not None and (_runtime.addresses, _runtime.tls) != (workers, tls):
         shutdown()

@@ -142,7 +142,12 @@ def user_line(error: BaseException) -> Optional[tuple[str, int, str]]:
         (f.filename, f.lineno or 0, f.line or "") for f in traceback.extract_tb(error.__traceback__)
     ]
     # Code that autograph rewrote has no frames: the error's message names the lines.
-    return next((f for f in reversed(frames + _unwrapped(error)[2]) if _is_users(f[0])), None)
+    return user_line_of(frames + _unwrapped(error)[2])
+
+
+def user_line_of(frames: Iterable[tuple[str, int, str]]) -> Optional[tuple[str, int, str]]:
+    """Returns the innermost of these frames (file, number, text) that is of the user's code."""
+    return next((f for f in reversed(list(frames)) if _is_users(f[0])), None)
 
 
 def is_for_the_reader(error: BaseException) -> bool:

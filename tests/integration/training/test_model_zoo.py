@@ -123,6 +123,7 @@ def test_a_packed_model_trains_as_in_standard_execution(function: str) -> None:
         ("regularized", "the model has regularization losses"),
         ("compiled", "the model makes variables that are not its weights"),
         ("unused", "the model makes variables that are not its weights"),
+        ("checking", "a layer has operations with side effects (If)"),
     ],
 )
 def test_a_model_that_cannot_be_packed_trains_as_in_tff(function: str, reason: str) -> None:
@@ -171,7 +172,17 @@ def refusal(chosen: Section, execution: str = "auto") -> str:
         ("hidden", {}, "the model uses *, which is not one of its weights, so it *"),
         ("hidden_by_lambda", {}, "the model uses *, which is not one of its weights, so it *"),
         ("active", {}, "TFF cannot train it by fedavg: a layer adds a loss while it is called *"),
-        ("noisy", {}, "the layer * is GaussianNoise: it draws random numbers *"),
+        (
+            "noisy",
+            {"draw": "tensorflow"},
+            "the model draws random *: RandomStandardNormal in *",
+        ),
+        ("noisy", {"draw": "in training"}, "the model draws random *: RandomUniform in line *"),
+        ("noisy", {"draw": "in a loop"}, "the model draws random *: RandomShuffle in line *"),
+        ("noisy", {"draw": "numpy"}, "the model has other constants at each call * in line *"),
+        ("noisy", {"draw": "numpy, once"}, "the model has other constants at each call *"),
+        ("noisy", {"draw": "python"}, "the model calls Python, which TFF's worker process cannot*"),
+        ("noisy_function", {}, "the model draws random numbers that no seed decides: * in line *"),
         ("for_others", {"shape": [28, 28, 1]}, "* shape (28, 28, 1); the data has (4, 4, 1), *"),
         ("for_others", {"shape": [16]}, "* examples of shape (16,); the data has (4, 4, 1), *"),
         ("integers", {}, "the model takes examples of int32; the data has float32"),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Callable, Optional, Protocol
 import numpy as np
 from pydantic import Field
 
+from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.registry.registry import Registry
@@ -54,13 +55,23 @@ class MakesAttack(Protocol):
 
 
 attacks = Registry(
-    "attack", MakesAttack, AttackSpec, Attackers, plural="attacks", package=__package__
+    "attack",
+    MakesAttack,
+    AttackSpec,
+    Attackers,
+    plural="attacks",
+    package=__package__,
+    error=DataError,
 )
 
 
 def attack(choice: Section) -> Attack:
     """Returns what the attackers of a scenario do."""
-    return attacks.entry(choice).call(choice)
+    entry = attacks.entry(choice)
+    made = entry.call(choice)
+    if not isinstance(made, Attack):
+        raise entry.gave(made, "an Attack")
+    return made
 
 
 def attackers(choice: Section, population: int, seed: int) -> np.ndarray:

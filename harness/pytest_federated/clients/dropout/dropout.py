@@ -50,7 +50,14 @@ class Dropout(Protocol):
         ...
 
 
-dropouts = Registry("dropout", Dropout, DropoutSpec, plural="dropouts", package=__package__)
+dropouts = Registry(
+    "dropout",
+    Dropout,
+    DropoutSpec,
+    plural="dropouts",
+    package=__package__,
+    error=DataError,
+)
 
 
 def stays(
@@ -66,7 +73,12 @@ def stays(
     """
     entry = dropouts.entry(dropout)
     rates = np.asarray(entry.call(dropout, population, generator(seed, Stream.DROPOUT)))
-    if rates.shape != (len(population),) or not ((rates >= 0) & (rates <= 1)).all():
+    is_number = rates.dtype.kind in "fiu"
+    if (
+        not is_number
+        or rates.shape != (len(population),)
+        or not ((rates >= 0) & (rates <= 1)).all()
+    ):
         raise DataError(
             f"the dropout {entry.name!r} gave {rates.dtype} {rates.shape}, not one probability "
             f"for each of {len(population)} clients"

@@ -53,7 +53,14 @@ class Sampler(Protocol):
         ...
 
 
-samplers = Registry("sampling", Sampler, SamplerSpec, plural="samplers", package=__package__)
+samplers = Registry(
+    "sampling",
+    Sampler,
+    SamplerSpec,
+    plural="samplers",
+    package=__package__,
+    error=DataError,
+)
 
 
 def draw(
@@ -68,6 +75,8 @@ def draw(
     entry = samplers.entry(sampling)
     rng = generator(seed, Stream.COHORT, round_number)
     positions = np.asarray(entry.call(sampling, population, size, round_number, rng))
+    if positions.size and positions.dtype.kind not in "iu":
+        raise entry.gave(positions, "positions of clients, whole numbers")
     if positions.size == 0:
         return np.zeros(0, np.int64)
     drawn = np.sort(positions.astype(np.int64))

@@ -69,6 +69,7 @@ stragglers = Registry(
     Stragglers,
     plural="stragglers",
     package=__package__,
+    error=DataError,
 )
 
 
@@ -94,6 +95,8 @@ def slow_down(
     slow = np.sort(rng.permutation(len(full))[:count])
     done, straggles = full.copy(), np.zeros(len(full), bool)
     steps = np.asarray(entry.call(choice, full[slow], local_epochs, rng))
+    if steps.size and steps.dtype.kind not in "iu":
+        raise entry.gave(steps, "numbers of steps, whole ones")
     if steps.shape != slow.shape or (steps < 1).any() or (steps > full[slow]).any():
         raise DataError(
             f"the stragglers {entry.name!r} gave {steps.tolist()} of {full[slow].tolist()} steps; "

@@ -229,6 +229,7 @@ datasets = Registry(
     DatasetSettings,
     plural="datasets",
     package=__package__,
+    error=DataError,
 )
 
 
@@ -242,11 +243,14 @@ def described(settings: Section, cache: Cache) -> Dataset:
     """Returns the data set that a scenario names, with the task that the scenario states.
 
     Raises:
-        DataError: its labels are not what the task needs.
+        DataError: its labels are not what the task needs, or a user's function gave no Dataset.
         DataUnavailable: the data is not on this machine and cannot be fetched.
 
     """
-    dataset = datasets.entry(settings).call(settings, cache)
+    entry = datasets.entry(settings)
+    dataset: Any = entry.call(settings, cache)
+    if not isinstance(dataset, Dataset):
+        raise entry.gave(dataset, "a Dataset; in_memory(...) makes one")
     if getattr(settings, "task", None) != "binary" or dataset.task == "binary":
         return dataset
     if dataset.task != "label" or dataset.num_classes != 2:

@@ -7,9 +7,15 @@ from typing import Any, Optional
 
 import numpy as np
 
-from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.dataset import Dataset, Examples, Loaded, classes_of
+from pytest_federated.core.errors import DataError, FederatedError
+from pytest_federated.data.datasets.dataset import (
+    Dataset,
+    Examples,
+    Loaded,
+    classes_of,
+)
 from pytest_federated.data.datasets.files.columns import finite
+from pytest_federated.user.functions import blamed, user_line
 
 
 def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
@@ -22,8 +28,18 @@ def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
             missing or infinite, or the clients or the test set do not fit.
 
     """
-    loaded = dataset.load(wanted)
-    train, where = loaded.train, f"the data set {dataset.name}"
+    where = f"the data set {dataset.name}"
+    try:
+        loaded: Any = dataset.load(wanted)
+    except FederatedError:
+        raise
+    except Exception as error:
+        if user_line(error) is None:
+            raise
+        raise DataError(f"{where}: load raised {blamed(error)}") from error
+    if not isinstance(loaded, Loaded):
+        raise DataError(f"{where}: load gave {type(loaded).__name__}; it must give a Loaded")
+    train = loaded.train
     _check_examples(train, dataset, f"{where}: the training examples")
     if loaded.test is not None:
         _check_examples(loaded.test, dataset, f"{where}: the test examples")

@@ -72,7 +72,7 @@ class Shift(Protocol):
         ...
 
 
-shifts = Registry("shift", Shift, ShiftSpec, plural="shifts", package=__package__)
+shifts = Registry("shift", Shift, ShiftSpec, plural="shifts", package=__package__, error=DataError)
 
 
 def apply(
@@ -110,7 +110,10 @@ def apply(
             return generator(seed, Stream.SHIFT, number)
 
         rng = generator(seed, Stream.SHIFT, number, client, part)
-        shifted = entry.call(shift, values, Holder(client, clients, num_classes, common), rng)
+        holder = Holder(client, clients, num_classes, common)
+        shifted = np.asarray(entry.call(shift, values, holder, rng))
+        if shifted.dtype.kind not in "fiub":
+            raise entry.gave(shifted, f"numbers, of the shape {values.shape}")
         if shifted.shape != values.shape:
             raise DataError(
                 f"the shift {entry.name!r} made {shifted.shape} of {values.shape} {of}; it must "

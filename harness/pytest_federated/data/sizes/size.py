@@ -37,7 +37,7 @@ class Size(Protocol):
         ...
 
 
-sizes = Registry("size", Size, SizeSpec, plural="sizes", package=__package__)
+sizes = Registry("size", Size, SizeSpec, plural="sizes", package=__package__, error=DataError)
 
 
 def draw(size: Section, clients: int, examples: int, rng: np.random.Generator) -> np.ndarray:
@@ -53,6 +53,8 @@ def draw(size: Section, clients: int, examples: int, rng: np.random.Generator) -
     """
     entry = sizes.entry(size)
     drawn = np.asarray(entry.call(size, clients, examples, rng))
+    if drawn.dtype.kind not in "fiu":
+        raise entry.gave(drawn, f"one number, 0 or greater, for each of {clients} clients")
     is_wrong = drawn.shape != (clients,) or not np.isfinite(drawn).all() or drawn.min() < 0
     if is_wrong or not drawn.any():
         raise DataError(

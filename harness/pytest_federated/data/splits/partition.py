@@ -65,7 +65,15 @@ class Split(Protocol):
         ...
 
 
-splits = Registry("split", Split, SplitSpec, SplitSettings, plural="splits", package=__package__)
+splits = Registry(
+    "split",
+    Split,
+    SplitSpec,
+    SplitSettings,
+    plural="splits",
+    package=__package__,
+    error=DataError,
+)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,12 @@ class MakesAggregator(Protocol):
 
 
 aggregators = Registry(
-    "aggregator", MakesAggregator, AggregatorSpec, plural="aggregators", package=__package__
+    "aggregator",
+    MakesAggregator,
+    AggregatorSpec,
+    plural="aggregators",
+    package=__package__,
+    error=ModelError,
 )
 
 # From changes, float32 (clients, parameters), to their aggregate, float32 (parameters,).
@@ -61,10 +66,13 @@ def build(settings: Section, clients: int) -> Optional[Any]:
         ModelError: the keys do not fit together, or not with the number of clients.
     """
     tff: Any = import_tff()
+    entry = aggregators.entry(settings)
     try:
-        factory = aggregators.entry(settings).call(settings, clients)
+        factory = entry.call(settings, clients)
     except ValueError as error:
         raise ModelError(f"training.aggregator: {error}") from error
+    if factory is not None and not isinstance(factory, tff.aggregators.AggregationFactory):
+        raise entry.gave(factory, "a factory of tff.aggregators, or None for the mean")
     if isinstance(factory, tff.aggregators.UnweightedAggregationFactory):
         weighted: Any = tff.aggregators.as_weighted_aggregator(factory)
         if compressed_bytes := getattr(factory, "compressed_bytes", None):

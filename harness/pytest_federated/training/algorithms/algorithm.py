@@ -213,7 +213,12 @@ class MakesAlgorithm(Protocol):
 
 
 algorithms = Registry(
-    "algorithm", MakesAlgorithm, AlgorithmSpec, plural="algorithms", package=__package__
+    "algorithm",
+    MakesAlgorithm,
+    AlgorithmSpec,
+    plural="algorithms",
+    package=__package__,
+    error=ModelError,
 )
 
 

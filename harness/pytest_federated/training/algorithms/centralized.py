@@ -59,6 +59,7 @@ class _Centralized(Algorithm):
     def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
         types, finalizers = types_of(inputs)
+        self._draws = types.has_keys
         self._initial, train_pool = alone(inputs, types)
 
         @tff.tensorflow.computation(train_pool.type_signature.result[2])
@@ -87,14 +88,16 @@ class _Centralized(Algorithm):
         # The examples of a client are shuffled already.
         order = rng.permutation(len(y)) if len(cohort.clients) > 1 else slice(None)
         x, y = x[order], y[order]
+        key = cohort.keys[:1]
         if cohort.stragglers:  # fewer examples from epoch to epoch
             passes = np.concatenate(cohort.passes(work.batch_size))[order]
             epochs = [passes > done for done in range(passes.max())]
             once = work._replace(epochs=1)
-            pools = arguments([Examples(x[left], y[left]) for left in epochs], once)
+            left = [Examples(x[is_left], y[is_left]) for is_left in epochs]
+            pools = arguments(left, once, keys=np.repeat(key, len(left)) if self._draws else None)
             pool = functools.reduce(lambda first, then: first.concatenate(then), pools)
         else:
-            (pool,) = arguments([Examples(x, y)], work)
+            (pool,) = arguments([Examples(x, y)], work, keys=key if self._draws else None)
         weights, optimizer, metrics = self.computation(state.weights, state.optimizer, pool)
         return State(weights, optimizer), metrics
 

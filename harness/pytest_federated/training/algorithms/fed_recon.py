@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
 import numpy as np
 from pydantic import Field
 
-from pytest_federated.clients.cohort import Cohort, LocalWork, shuffled_examples
+from pytest_federated.clients.cohort import Cohort, LocalWork, layer_keys, shuffled_examples
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
@@ -25,6 +25,7 @@ from pytest_federated.training.algorithms.algorithm import (
     algorithms,
 )
 from pytest_federated.training.evaluation.central import Evaluation
+from pytest_federated.training.models.random_layers import KEY, drawing_from
 from pytest_federated.training.optimizers.optimizer import optimizer_of, optimizers
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class _FedRecon(Algorithm):
                 "training.algorithm: fed_recon is judged by accuracy; the data has numbers "
                 f"(task: {adapter.shape.kind})"
             )
-        self._is_split = is_split
+        self._is_split, self._draws = is_split, adapter.draws
         local = _places(adapter.model, local_layers)
         self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
         self._local = local
@@ -133,7 +134,9 @@ class _FedRecon(Algorithm):
 
         @as_is
         def model_fn() -> Any:
-            return _partly_local(adapter.build(), adapter.shape.spec(), self._shared, local)
+            return _partly_local(
+                adapter.build(), adapter.shape.spec(), self._shared, local, adapter.draws
+            )
 
         @as_is
         def metrics(by_positions: bool) -> list[Any]:
@@ -209,7 +212,8 @@ class _FedRecon(Algorithm):
                 "clients, or split_dataset: false"
             )
         batches = [
-            _tagged(own, work.batch_size, steps) for own, (_, steps) in zip(cohort.examples, stages)
+            _tagged(own, work.batch_size, steps, key if self._draws else None)
+            for own, key, (_, steps) in zip(cohort.examples, cohort.keys, stages)
         ]
         state, measured = self._learning.next(state, batches)
         return state, _named(measured["client_work"]["train"])
@@ -268,10 +272,11 @@ class _FedRecon(Algorithm):
             # In an order as in training, but in no round's; a client may hold one label after the
             # other.
             batches = [
-                _tagged(shuffled_examples(data, client, data.seed, 0), size, 0).concatenate(
-                    _tagged(examples, size, 1)
+                _tagged(shuffled_examples(data, client, data.seed, 0), size, 0, key).concatenate(
+                    _tagged(examples, size, 1, key)
                 )
                 for client, examples in tested[first : first + _JUDGED]
+                for key in (layer_keys(np.array([client]), data.seed, 0) if self._draws else [None])
             ]
             judging, measured = process.next(judging, batches)
         figures = _named(measured["client_work"]["eval"]["total_rounds_metrics"])  # type: ignore
@@ -287,17 +292,23 @@ def _named(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**metrics, "loss": metrics["mean_loss"]}
 
 
-def _tagged(examples: Examples, batch_size: int, steps: int) -> tf.data.Dataset:
-    """Batches, with a number that comes with each."""
+def _tagged(
+    examples: Examples, batch_size: int, steps: int, key: Optional[int] = None
+) -> tf.data.Dataset:
+    """Batches, with a number that comes with each, and with the client's key if there is one."""
     import tensorflow as tf
 
     def batches(values: np.ndarray) -> Any:
         return tf.data.Dataset.from_tensor_slices(values).batch(batch_size)
 
+    def constant(value: Any) -> Any:
+        return tf.data.Dataset.from_tensors(value).repeat()
+
     zipped: Any = OrderedDict(
         x=batches(examples.x),
         y=batches(examples.y),
-        **{_STEPS: tf.data.Dataset.from_tensors(np.int64(steps)).repeat()},
+        **{_STEPS: constant(np.int64(steps))},
+        **({} if key is None else {KEY: constant(np.int32(key))}),
     )
     return tf.data.Dataset.zip(zipped)
 
@@ -328,7 +339,11 @@ def _places(model: Any, local_layers: LocalLayers) -> list[int]:
 
 
 def _partly_local(
-    model: Any, spec: Mapping[str, Any], shared: Sequence[int], local: Sequence[int]
+    model: Any,
+    spec: Mapping[str, Any],
+    shared: Sequence[int],
+    local: Sequence[int],
+    draws: bool,
 ) -> Any:
     """A `tff.learning.models.ReconstructionModel` whose own weights begin as the server says.
 
@@ -353,6 +368,8 @@ def _partly_local(
         def __init__(self) -> None:
             self._first = [tf.Variable(tf.zeros_like(trainable[i]), trainable=False) for i in local]
             self._has_begun = tf.Variable(tf.constant(False), trainable=False)
+            # Of the step, for layers that draw random numbers.
+            self._key = tf.Variable(tf.constant([0, -1]), trainable=False)
 
         @property
         def global_trainable_variables(self) -> Any:
@@ -368,17 +385,23 @@ def _partly_local(
 
         @property
         def local_non_trainable_variables(self) -> Any:
-            return [self._has_begun]
+            return [self._has_begun, self._key]
 
         @property
         def input_spec(self) -> Any:
-            return OrderedDict(spec, **{_STEPS: tf.TensorSpec((), tf.int64)})
+            steps = {_STEPS: tf.TensorSpec((), tf.int64)}
+            return OrderedDict(
+                spec, **steps, **({KEY: tf.TensorSpec((), tf.int32)} if draws else {})
+            )
 
         @tf.autograph.experimental.do_not_convert
         def forward_pass(self, batch_input: Any, training: bool = True) -> Any:
             for variable, first in zip(inner.local_trainable_variables, self._first):
                 variable.assign(tf.where(self._has_begun, variable, first))
             self._has_begun.assign(True)
-            return inner.forward_pass(batch_input, training=training)
+            if draws and training:
+                self._key.assign(tf.stack([batch_input[KEY], self._key[1] + 1]))
+            with drawing_from(self._key):
+                return inner.forward_pass(batch_input, training=training)
 
     return PartlyLocal()

@@ -65,6 +65,7 @@ class _LocalOnly(Algorithm):
     def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
         types, finalizers = types_of(inputs)
+        self._draws = types.has_keys
         self._initial, train_client = alone(inputs, types)
 
         @tff.federated_computation(
@@ -96,7 +97,9 @@ class _LocalOnly(Algorithm):
         weights, optimizers, metrics = self.computation(
             [s.weights for s in own],
             [s.optimizer for s in own],
-            arguments(cohort.examples, work, cohort.steps),
+            arguments(
+                cohort.examples, work, cohort.steps, keys=cohort.keys if self._draws else None
+            ),
         )
         new = tf.nest.map_structure(np.copy, state)
         leaves = tf.nest.flatten(new)

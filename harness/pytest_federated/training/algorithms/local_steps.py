@@ -7,6 +7,8 @@ from typing import Any, Callable, NamedTuple, Optional, cast
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import build_training_loop
 from pytest_federated.training.algorithms.algorithm import AlgorithmInputs
+from pytest_federated.training.engine.standard import has_column
+from pytest_federated.training.models.random_layers import KEY
 
 
 class Types(NamedTuple):
@@ -15,6 +17,11 @@ class Types(NamedTuple):
     weights: Any
     data: Any
     optimizer: Any
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether a batch has a column of keys, as of `models.random_layers.with_keys`."""
+        return has_column(self.data, KEY)
 
 
 class Alone(NamedTuple):

@@ -68,6 +68,7 @@ class _Scaffold(Algorithm):
         tff: Any = import_tff()
         templates = tff.learning.templates
         types, finalizers = types_of(inputs)
+        self._draws = types.has_keys
         rate_key = tff.learning.optimizers.LEARNING_RATE_KEY
         keys = list(inputs.client_optimizer.initialize(tf.TensorSpec((), tf.float32)))
         if keys != [rate_key]:
@@ -176,8 +177,9 @@ class _Scaffold(Algorithm):
         self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[State, Mapping[str, Any]]:
         own = [[c[client] for c in state.controls] for client in cohort.clients]
+        keys = cohort.keys if self._draws else None
         server, measured, new = self.computation(
-            state.server, own, arguments(cohort.examples, work, cohort.steps)
+            state.server, own, arguments(cohort.examples, work, cohort.steps, keys=keys)
         )
         controls = [c.copy() for c in state.controls]
         for client, changed in zip(cohort.clients, new):

@@ -76,6 +76,7 @@ class Trainer:
         traffic: what a round sends to and from each client.
         initial_weights_file: where the model's weights come from, with ``{seed}`` for the seed if
             each has its own; None for the seed alone.
+        name: what trains which model, for messages.
     """
 
     algorithm: Algorithm
@@ -83,6 +84,7 @@ class Trainer:
     adapter: ModelAdapter
     traffic: Traffic
     initial_weights_file: Optional[str] = None
+    name: str = ""
 
     def initial_state(self, seed: int, data: FederatedData) -> Any:
         """Returns the state before the first round, with the weights that `seed` gives."""
@@ -114,14 +116,35 @@ class Trainer:
         self, state: Any, cohort: Cohort, work: LocalWork, seed: int, number: int
     ) -> tuple[Any, Mapping[str, Any]]:
         """Returns the state after round `number`, and the metrics of its training."""
-        return self.algorithm.next(state, cohort, work, generator(seed, Stream.ALGORITHM, number))
+        rng = generator(seed, Stream.ALGORITHM, number)
+        with self._workers_errors():
+            return self.algorithm.next(state, cohort, work, rng)
 
     def evaluate(
         self, state: Any, data: FederatedData, work: LocalWork, scores: Scores = NO_SCORES
     ) -> Evaluation:
         """Judges the state's model on the test set, or the models where each client has its own."""
         judge = partial(self.judge, scores=scores)
-        return self.algorithm.evaluate(state, data, work, judge)
+        with self._workers_errors():
+            return self.algorithm.evaluate(state, data, work, judge)
+
+    @contextlib.contextmanager
+    def _workers_errors(self) -> Iterator[None]:
+        """Has an error of what TFF's worker computes say what it was, not where it came through.
+
+        Raises:
+            ModelError: a computation failed.
+        """
+        import grpc
+
+        try:
+            yield
+        except grpc.RpcError as error:
+            code, text = error.code(), error.details() or ""  # type: ignore[attr-defined]
+            if code not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT):
+                raise  # of the connection or the worker
+            line = text.rpartition("Failed to run computation: ")[2].strip().partition("\n")[0]
+            raise ModelError(f"{self.name} failed in TFF's worker process: {line}") from error
 
     def client_evaluations(
         self, state: Any, data: FederatedData, work: LocalWork, scores: Scores = NO_SCORES
@@ -286,7 +309,8 @@ def _build(
         )
     traffic = traffic_of(training.algorithm, inputs, algorithm.sent(adapter.template_weights))
     file: Optional[str] = getattr(model, "initial_weights", None)
-    return Trainer(algorithm, execution, adapter, traffic, file)
+    name = f"{named(model)}: training by {kind(training.algorithm)}" if model else "training"
+    return Trainer(algorithm, execution, adapter, traffic, file, name)
 
 
 def _algorithm(
@@ -309,7 +333,13 @@ def _algorithm(
         adapter=adapter,
         **dependencies,
     )
-    return inputs, algorithms.entry(training.algorithm).call(training.algorithm, inputs)
+    entry = algorithms.entry(training.algorithm)
+    algorithm = entry.call(training.algorithm, inputs)
+    if not isinstance(algorithm, Algorithm):
+        raise entry.gave(
+            algorithm, "an Algorithm; TffAlgorithm(process) makes one of TFF's process"
+        )
+    return inputs, algorithm
 
 
 def _refusal_to_pack(error: Exception) -> tuple[str, str]:

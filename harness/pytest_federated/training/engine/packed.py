@@ -38,6 +38,7 @@ def arguments(
     work: LocalWork,
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
+    keys: Optional[np.ndarray] = None,
 ) -> list[dict[str, np.ndarray]]:
     """Deals the clients to placements by number of batches, and puts each placement's in a row.
 
@@ -46,23 +47,28 @@ def arguments(
         work: batch size and local epochs.
         steps: int (clients,), local steps of each client; all epochs when None.
         factors: float32 (clients,), the factor of each client's change; 1 when None.
+        keys: int32 (clients,), from which each client's layers draw random numbers; 0 when None.
 
     Returns:
         For each placement the examples of its clients, `x` and `y`; `plan`, int32
-        (2 + 2 * clients,): batch size, local epochs, the clients' numbers of examples, and their
-        local steps; and `factors`, float32 (clients,).
+        (2 + 3 * clients,): batch size, local epochs, the clients' numbers of examples, their local
+        steps and their keys; and `factors`, float32 (clients,).
     """
     batches = [-(-len(c) // work.batch_size) for c in cohort]
     if steps is None:
         steps = np.array(batches) * work.epochs
     if factors is None:
         factors = np.ones(len(cohort), np.float32)
+    if keys is None:
+        keys = np.zeros(len(cohort), np.int32)
     plan = [work.batch_size, work.epochs]
     return [
         OrderedDict(
             x=np.concatenate([cohort[c].x for c in stack]),
             y=np.concatenate([cohort[c].y for c in stack]),
-            plan=np.array([*plan, *(len(cohort[c]) for c in stack), *steps[stack]], np.int32),
+            plan=np.array(
+                [*plan, *(len(cohort[c]) for c in stack), *steps[stack], *keys[stack]], np.int32
+            ),
             factors=factors[stack],
         )
         for stack in deal(batches, _PLACEMENTS)
@@ -127,8 +133,9 @@ class PackedAlgorithm(TffAlgorithm):
         work: LocalWork,
         steps: Optional[np.ndarray] = None,
         factors: Optional[np.ndarray] = None,
+        keys: Optional[np.ndarray] = None,
     ) -> list[dict[str, np.ndarray]]:
-        return arguments(cohort, work, steps, factors)
+        return arguments(cohort, work, steps, factors, keys)
 
 
 def packed_algorithm(
@@ -302,13 +309,14 @@ def _train_stack(
 
     tff: Any = import_tff()
     no_metrics = model.initialize_metrics_state
+    draws = getattr(model, "draws", False)  # as KerasAdapter has it
 
     # Without autograph: its loops over datasets become ops that run several times slower.
     @tf.function(autograph=False)
     def run(weights: Any, stack: Any) -> Any:
         start, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
         size, epochs = stack["plan"][0], tf.cast(stack["plan"][1], tf.float32)
-        sizes, all_steps = tf.split(stack["plan"][2:], 2)
+        sizes, all_steps, keys = tf.split(stack["plan"][2:], 3)
         ends = tf.cumsum(sizes)
         begins = ends - sizes
 
@@ -322,7 +330,8 @@ def _train_stack(
                 x, y = stack["x"][first:last], stack["y"][first:last]
                 with tf.GradientTape() as tape:
                     tape.watch(current)
-                    predictions = model.predict_on_batch((current, fixed), x, training=True)
+                    given = (x, tf.stack([keys[client], step])) if draws else x
+                    predictions = model.predict_on_batch((current, fixed), given, training=True)
                     loss = model.loss(output=predictions, label=y)
                 gradients = tape.gradient(loss, current)
                 if optimizer is None:

@@ -13,6 +13,7 @@ from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.algorithms.algorithm import Algorithm
 from pytest_federated.training.engine.update_scaling import FACTOR, HELD
+from pytest_federated.training.models.random_layers import KEY
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -60,6 +61,7 @@ class TffAlgorithm(Algorithm):
         """
         self.process = process
         self.computation = process.next
+        self._takes_keys = has_column(process.next.type_signature.parameter[1].member, KEY)
         self._takes_factors = takes_factors
         self._takes_held = takes_held
 
@@ -73,7 +75,7 @@ class TffAlgorithm(Algorithm):
     def next(
         self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        clients = self.arguments(cohort.examples, work, cohort.steps, cohort.factors)
+        clients = self.arguments(cohort.examples, work, cohort.steps, cohort.factors, cohort.keys)
         state, measured = self.process.next(state, clients)
         return state, measured["client_work"]["train"]
 
@@ -86,6 +88,7 @@ class TffAlgorithm(Algorithm):
         work: LocalWork,
         steps: Optional[np.ndarray] = None,
         factors: Optional[np.ndarray] = None,
+        keys: Optional[np.ndarray] = None,
     ) -> Sequence[Any]:
         """Returns what the process is given for a cohort, whose examples are in training order.
 
@@ -94,10 +97,21 @@ class TffAlgorithm(Algorithm):
             work: batch size and local epochs.
             steps: int (clients,), local steps that each does; all epochs when None.
             factors: float32 (clients,), what each multiplies its update by; 1 when None.
+            keys: int32 (clients,), from which layers draw random numbers; needed where some do.
         """
         return arguments(
-            cohort, work, steps, factors if self._takes_factors else None, self._takes_held
+            cohort,
+            work,
+            steps,
+            factors if self._takes_factors else None,
+            self._takes_held,
+            keys if self._takes_keys else None,
         )
+
+
+def has_column(data: Any, name: str) -> bool:
+    """Returns whether the batches of a client's data, of this TFF type, have such a column."""
+    return name in dir(getattr(data, "element", None))
 
 
 def arguments(
@@ -106,16 +120,20 @@ def arguments(
     steps: Optional[np.ndarray] = None,
     factors: Optional[np.ndarray] = None,
     with_held: bool = False,
+    keys: Optional[np.ndarray] = None,
 ) -> list[tf.data.Dataset]:
     """Returns what each client trains on: its batches, `work.epochs` times over.
 
     Of these the first ones where `steps`, int (clients,), says how many; each example with
-    its client's number of examples, float32, if `with_held`, and with its client's factor where
-    `factors`, float32 (clients,), are given.
+    its client's number of examples, float32, if `with_held`, and with its client's key and factor
+    where `keys`, int32 (clients,), and `factors`, float32 (clients,), are given.
     """
     import tensorflow as tf
 
     columns: list[Any] = [OrderedDict(x=client.x, y=client.y) for client in cohort]
+    if keys is not None:
+        for client, key in zip(columns, keys):
+            client[KEY] = np.full(len(client["y"]), key, np.int32)
     if with_held:
         for client in columns:
             client[HELD] = np.full(len(client["y"]), len(client["y"]), np.float32)

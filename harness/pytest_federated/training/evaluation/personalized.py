@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Callable, cast
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
-from pytest_federated.clients.cohort import shuffled_examples
+import numpy as np
+
+from pytest_federated.clients.cohort import layer_keys, shuffled_examples
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff, silenced
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
+from pytest_federated.training.models.random_layers import KEY
 from pytest_federated.training.optimizers.optimizer import optimizer_of
 from pytest_federated.training.schema import Personalize, Training
 
@@ -68,16 +71,22 @@ def personalized_accuracy(
         test = data.test_examples(client)
         if not len(test):
             continue
-        train = shuffled_examples(data, client, seed, training.rounds + 1)
-        measured = evaluate(as_lists, [OrderedDict(train_data=_rows(train), test_data=_rows(test))])
+        after = training.rounds + 1
+        train = shuffled_examples(data, client, seed, after)
+        (key,) = layer_keys(np.array([client]), seed, after) if adapter.draws else (None,)
+        rows = OrderedDict(train_data=_rows(train, key), test_data=_rows(test, key))
+        measured = evaluate(as_lists, [rows])
         figures.append(float(measured[_TUNED][0]))
     return tuple(figures)
 
 
-def _rows(examples: Examples) -> tf.data.Dataset:
+def _rows(examples: Examples, key: Optional[int]) -> tf.data.Dataset:
     import tensorflow as tf
 
-    return tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=examples.x, y=examples.y)))
+    columns: Any = OrderedDict(x=examples.x, y=examples.y)
+    if key is not None:
+        columns[KEY] = np.full(len(examples), key, np.int32)
+    return tf.data.Dataset.from_tensor_slices(columns)
 
 
 def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:

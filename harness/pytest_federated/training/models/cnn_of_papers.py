@@ -31,7 +31,7 @@ def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
     """TFF's baseline for EMNIST: two 3x3 convolutions, dropout, 1,199,882 parameters for digits.
 
     The seed determines what dropout drops, as described in
-    `harness/pytest_federated/training/models/seeded_dropout.py`.
+    `harness/pytest_federated/training/models/random_layers.py`.
 
     Source: Reddi et al., ICLR 2021, appendix A.3, table 4, arXiv:2003.00295;
     `tff.simulation.baselines.emnist`, model `cnn_dropout`.

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import linecache
 import math
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import numpy as np
 
 from pytest_federated.core.errors import ModelError
 from pytest_federated.training.models.model import Shape, refusal
+from pytest_federated.training.models.random_layers import drawing_from, layers_of
+from pytest_federated.user.functions import blamed, user_line_of
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -17,6 +23,11 @@ _T = TypeVar("_T")
 # Limits of a probe, so that large examples take little time.
 _MAX_EXAMPLES = 16
 _MAX_NUMBERS = 100_000
+# Operations that draw random numbers from a state of their own.
+_DRAWS = re.compile(
+    "Random|Uniform|StandardNormal|TruncatedNormal|Multinomial|NonDeterministic|DistortedBounding"
+    "|CandidateSampler|Rng"
+)
 
 
 def check_fit(model: tf.keras.Model, shape: Shape) -> None:
@@ -62,6 +73,100 @@ def check_independent(model: Any, other: Any) -> None:
             )
 
 
+def check_random(model: Any, build: Callable[[], Any], shape: Shape) -> bool:
+    """Checks that all random numbers that a built model draws follow from keys of steps.
+
+    Args:
+        model: the model.
+        build: makes the same model again.
+        shape: that of the data.
+
+    Returns:
+        Whether it draws any in training.
+
+    Raises:
+        ModelError: it draws others, or calls Python, which TFF's worker cannot.
+
+    """
+    has_own_code = _has_own_code(model)
+    if not has_own_code and not any(hasattr(x, "_random_generator") for x in layers_of(model)):
+        return False
+    traces = [_trace(model, shape, training) for training in (True, False)]
+    for operation in (o for operations, _ in traces for o in operations):
+        is_stateful = operation.op_def.is_stateful
+        if is_stateful and _DRAWS.search(operation.type):
+            raise ModelError(
+                f"the model draws random numbers that no seed decides: {_origin(operation)}; draw "
+                "them in a random layer of Keras, such as Dropout or GaussianNoise, or by "
+                "tf.random.stateless_* from a seed of your own"
+            )
+        if is_stateful and operation.type in ("PyFunc", "EagerPyFunc"):
+            raise ModelError(
+                f"the model calls Python, which TFF's worker process cannot: {_origin(operation)}"
+            )
+    if has_own_code:
+        again = _trace(build(), shape, training=True)[0]
+        for one, other in itertools.zip_longest(_constants(traces[0][0]), _constants(again)):
+            if one is None or other is None or one[1] != other[1]:
+                operation = (one or other)[0]  # type: ignore[index]
+                raise ModelError(
+                    "the model has other constants at each call of its function: it draws random "
+                    f"numbers that no seed decides, or counts: {_origin(operation)}; draw them "
+                    "in a random layer of Keras, such as Dropout or GaussianNoise"
+                )
+    return traces[0][1] > 0
+
+
+def _trace(model: Any, shape: Shape, training: bool) -> tuple[list[Any], int]:
+    """Returns the operations of a call of the model, and how many draws it makes from its key."""
+    import tensorflow as tf
+
+    counts = []
+
+    def call(x: Any, key: Any) -> Any:
+        with drawing_from(key) as draws:
+            outputs = model(x, training=training)
+        counts.append(draws.count)
+        return outputs
+
+    try:
+        key = tf.TensorSpec((2,), tf.int32)
+        traced = tf.function(call).get_concrete_function(shape.spec()["x"], key)
+    except Exception as error:
+        raise ModelError(f"calling the model raised {blamed(error)}") from error
+    return list(_operations(traced.graph)), counts[-1]
+
+
+def _operations(graph: Any) -> Iterator[Any]:
+    """Yields the operations of a graph, and of the functions that they call."""
+    for operation in graph.get_operations():
+        yield operation
+        for value in operation.node_def.attr.values():
+            for function in (value.func, *value.list.func):
+                called = function.name and graph._get_function(function.name)
+                if called and getattr(called, "graph", None) is not None:
+                    yield from _operations(called.graph)
+
+
+def _constants(operations: list[Any]) -> list[tuple[Any, bytes]]:
+    """Returns the numeric constants among operations, with their values."""
+    return [
+        (o, o.node_def.attr["value"].tensor.SerializeToString())
+        for o in operations
+        if o.type == "Const" and o.outputs[0].dtype.name != "string"
+    ]
+
+
+def _origin(operation: Any) -> str:
+    """Returns the kind of an operation, and the user's line that made it."""
+    line = user_line_of((f.filename, f.lineno, f.line) for f in operation.traceback or ())
+    if not line:
+        return f"{operation.type}, {operation.name!r}"
+    text = linecache.getline(line[0], line[1]).strip()  # TensorFlow's tracebacks have no text
+    where = f" in line {line[1]} of {line[0]}: {text}"
+    return f"{operation.type}{where}"
+
+
 def probe(shape: Shape) -> np.ndarray:
     """Returns examples of the data's shape and type and of several scales, always the same."""
     rng = np.random.default_rng(0)
@@ -88,7 +193,7 @@ def _weight_owners(model: Any) -> list[Any]:
     """Returns those of a model and its layers that have weights of their own."""
     return [
         owner
-        for owner in (model, *model.submodules)
+        for owner in (model, *layers_of(model))
         if getattr(owner, "_trainable_weights", ()) or getattr(owner, "_non_trainable_weights", ())
     ]
 
@@ -135,13 +240,13 @@ def _check_call(model: Any, shape: Shape) -> None:
     """Checks that a call in training uses the model's weights only, and changes none of them."""
     import tensorflow as tf
 
-    layers = [m for m in model.submodules if isinstance(m, tf.keras.layers.Layer)]
+    layers = layers_of(model)
     for layer in layers:
         # Of tf.compat.v1: it normalizes by the batch in training even when frozen.
         if not getattr(layer, "_USE_V2_BEHAVIOR", True):
             raise ModelError(_batch_normalization_message(layer))
     fixed = model.non_trainable_variables
-    if not fixed and all(_is_builtin(layer) for layer in layers) and _is_builtin(model):
+    if not fixed and not _has_own_code(model):
         return
     before = [variable.numpy() for variable in fixed]
     try:
@@ -161,6 +266,11 @@ def _check_call(model: Any, shape: Shape) -> None:
                 f"the model uses {variable.name!r}, which is not one of its weights, so it would "
                 "not be trained; create it in a layer that is an attribute, set in __init__"
             )
+
+
+def _has_own_code(model: Any) -> bool:
+    """Returns whether a model calls functions that are not those of Keras' layers."""
+    return not all(_is_builtin(layer) for layer in (model, *layers_of(model)))
 
 
 def _is_builtin(layer: Any) -> bool:

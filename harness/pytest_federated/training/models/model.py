@@ -15,7 +15,7 @@ from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.models import keras_settings
-from pytest_federated.training.models.seeded_dropout import seed_dropout
+from pytest_federated.training.models.random_layers import draw_from_keys, drawing_from_keys
 from pytest_federated.training.tasks.task import Task
 from pytest_federated.training.tasks.task import of as task_of
 from pytest_federated.user.files import UserPath
@@ -149,7 +149,13 @@ class MakesModel(Protocol):
 
 
 models = Registry(
-    "model", MakesModel, ModelSpec, ModelSettings, plural="models", package=__package__
+    "model",
+    MakesModel,
+    ModelSpec,
+    ModelSettings,
+    plural="models",
+    package=__package__,
+    error=ModelError,
 )
 
 
@@ -185,12 +191,12 @@ def build(settings: Section, shape: Shape) -> tf.keras.Model:
     """Builds a Keras model with its weights; `keras_checks.check_fit` checks the rest.
 
     Raises:
-        ModelError: the model cannot be built, or draws random numbers that no seed determines.
+        ModelError: the model cannot be built.
 
     """
     import tensorflow as tf
 
-    with keras_settings.preserved():
+    with keras_settings.preserved(), drawing_from_keys():
         model = _call(settings, shape)
         if not isinstance(model, tf.keras.Model):
             raise ModelError(
@@ -200,7 +206,7 @@ def build(settings: Section, shape: Shape) -> tf.keras.Model:
             model = _with_weights(model, shape)
         except Exception as error:
             raise ModelError(refusal(shape, error)) from error
-    seed_dropout(model)
+    draw_from_keys(model)
     return model
 
 

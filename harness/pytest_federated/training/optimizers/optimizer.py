@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from pydantic import Field
 
+from pytest_federated.core.errors import ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
@@ -41,7 +42,12 @@ class MakesOptimizer(Protocol):
 
 
 optimizers = Registry(
-    "optimizer", MakesOptimizer, OptimizerSpec, plural="optimizers", package=__package__
+    "optimizer",
+    MakesOptimizer,
+    OptimizerSpec,
+    plural="optimizers",
+    package=__package__,
+    error=ModelError,
 )
 _cache: dict[tuple[type[Section], str], tff.learning.optimizers.Optimizer] = {}
 
@@ -56,10 +62,14 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
     Equal sections get the same object, which has no state, so that what is traced with it can be
     shared.
     """
+    import tensorflow_federated as tff
+
     entry = optimizers.entry(settings)
     key = type(settings), f"{settings.model_dump_json()} {fingerprints(settings)}"
     if key not in _cache:
         optimizer = entry.call(settings)
+        if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
+            raise entry.gave(optimizer, "a tff.learning.optimizers.Optimizer")
         _cache[key] = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
     return _cache[key]
 

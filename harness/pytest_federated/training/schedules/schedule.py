@@ -6,8 +6,10 @@ the factor. It is called before anything is trained, once for each round.
 
 from __future__ import annotations
 
+import math
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Annotated, Any, Protocol
 
 from pydantic import Field
@@ -31,7 +33,14 @@ class Schedule(Protocol):
         ...
 
 
-schedules = Registry("schedule", Schedule, ScheduleSpec, plural="schedules", package=__package__)
+schedules = Registry(
+    "schedule",
+    Schedule,
+    ScheduleSpec,
+    plural="schedules",
+    package=__package__,
+    error=ModelError,
+)
 
 Rounds = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -40,7 +49,13 @@ Share = Annotated[float, Field(gt=0, le=1)]
 def factors(schedule: Section, rounds: int) -> tuple[float, ...]:
     """Returns a schedule's factors for rounds 1 to `rounds`."""
     entry = schedules.entry(schedule)
-    return tuple(float(entry.call(schedule, number)) for number in range(1, rounds + 1))
+    by_round: list[float] = []
+    for number in range(1, rounds + 1):
+        factor: Any = entry.call(schedule, number)
+        if not isinstance(factor, Real) or not 0 <= float(factor) < math.inf:
+            raise entry.gave(factor, "a number, 0 or greater, for each round")
+        by_round.append(float(factor))
+    return tuple(by_round)
 
 
 def at(by_round: Sequence[float], done: Any) -> Any:

@@ -29,6 +29,7 @@ class ModelAdapter(abc.ABC):
         gives_logits: whether its outputs are logits, not probabilities.
         by_positions: whether the mean loss of a batch is over counted positions, not examples.
         infers_probabilities: whether its outputs were inferred, not stated, to be probabilities.
+        draws: whether its layers draw random numbers in training, and so need keys.
 
     """
 
@@ -36,6 +37,7 @@ class ModelAdapter(abc.ABC):
     gives_logits: bool = True
     by_positions: bool = False
     infers_probabilities: bool = False
+    draws: bool = False
 
     @abc.abstractmethod
     def obstacle(self) -> Optional[str]:

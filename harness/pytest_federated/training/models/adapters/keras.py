@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
@@ -15,9 +16,10 @@ from pytest_federated.tff.imports import silenced
 from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
 from pytest_federated.training.models.initial_weights import load_keras
-from pytest_federated.training.models.keras_checks import check_fit
+from pytest_federated.training.models.keras_checks import check_fit, check_random
 from pytest_federated.training.models.model import Outputs, Shape
 from pytest_federated.training.models.output_kind import outputs_of
+from pytest_federated.training.models.random_layers import drawing_from, layers_of, with_keys
 from pytest_federated.training.tasks.metrics import functional_metrics, keras_loss, keras_metrics
 
 if TYPE_CHECKING:
@@ -49,9 +51,10 @@ class KerasAdapter(ModelAdapter):
         """
         self.model = build()
         check_fit(self.model, shape)
+        self.draws = check_random(self.model, build, shape)
         outputs = outputs_of(self.model, shape, stated)
         self.infers_probabilities = stated is None and outputs == "probabilities"
-        self._layers = [m for m in (self.model, *self.model.submodules) if hasattr(m, "call")]
+        self._layers = [self.model, *layers_of(self.model)]
         self.gives_logits = outputs == "logits"
         self.loss = keras_loss(shape.task, self.gives_logits)
         self.shape, self.build = shape, build
@@ -82,12 +85,13 @@ class KerasAdapter(ModelAdapter):
         import tensorflow_federated as tff
 
         def model_fn() -> tff.learning.models.VariableModel:
-            return tff.learning.models.from_keras_model(
+            model = tff.learning.models.from_keras_model(
                 self.build(),
                 loss=self.loss,
                 input_spec=self.shape.spec(),
                 metrics=keras_metrics(self.shape.task, self.gives_logits),
             )
+            return with_keys(model) if self.draws else model
 
         return model_fn
 
@@ -101,13 +105,15 @@ class KerasAdapter(ModelAdapter):
         model: Any = tff.learning.models.functional_model_from_keras(
             cast("Any", self._new_packable), loss_fn=self.loss, input_spec=self.shape.spec()
         )
-        return tff.learning.models.FunctionalModel(
+        functional: Any = tff.learning.models.FunctionalModel(
             initial_weights=model.initial_weights,
             predict_on_batch_fn=model.predict_on_batch,
             loss_fn=model.loss,
             metrics_fns=functional_metrics(self.shape.task, self.gives_logits),
             input_spec=self.shape.spec(),
         )
+        functional.draws = self.draws  # then it takes the key of a step besides its examples
+        return functional
 
     def _new_packable(self) -> _Packable:
         """Returns a new model whose weights are created as trainable only if they stay so.
@@ -119,12 +125,19 @@ class KerasAdapter(ModelAdapter):
         if tf.executing_eagerly():  # only for the weights; Keras creates more variables here
             return _Packable(self.build())
         are_trained = iter(self._recorded[1])
+        graph = tf.compat.v1.get_default_graph()
+        count = len(graph.get_operations()) if graph.building_function else 0
 
         def with_final_flag(make: Callable[..., tf.Variable], **settings: Any) -> tf.Variable:
             return make(**{**settings, "trainable": next(are_trained)})
 
         with tf.variable_creator_scope(with_final_flag):
-            return _Packable(self.build())
+            model = self.build()
+        # They would run on the placeholders of Keras' inputs, too, for which there are no values.
+        for operation in graph.get_operations()[count:] if graph.building_function else ():
+            if operation.op_def.is_stateful:
+                raise CannotPack(f"a layer has operations with side effects ({operation.type})")
+        return _Packable(model)
 
     def new_weights(self) -> tff.learning.models.ModelWeights:
         import tensorflow_federated as tff
@@ -183,7 +196,9 @@ class _Packable:
         self.non_trainable_variables = model.non_trainable_variables
 
     def __call__(self, x: Any, training: bool) -> Any:
-        predictions = self._model(x, training=training)
+        x, key = x if isinstance(x, tuple) else (x, None)
+        with drawing_from(key) if key is not None else nullcontext():
+            predictions = self._model(x, training=training)
         if self._model.losses:
             raise CannotPack(_REGULARIZED)
         return predictions
