@@ -23,7 +23,8 @@ from pytest_federated.expectations.ending_early import _range_text, certain
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.expectations.regression import compare_with_baseline, look_twice, unmeasured
-from pytest_federated.metrics.statistics import Summary, summarize
+from pytest_federated.metrics.difference import Difference, _judged, compare
+from pytest_federated.metrics.statistics import Comparison, Summary, pairs_to_decide, summarize
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.training.history import TrainingHistory
 
@@ -428,3 +429,69 @@ def test_the_loosest_bound_of_variants_has_the_figures_that_it_follows_from() ->
     ]
     mixed = loosest(both)
     assert (mixed.bounds, mixed.mean) == ({"at_least": 0.4, "at_most": 0.9}, 0.7)
+
+
+# Differences
+
+
+@pytest.mark.parametrize(
+    ("now", "low", "high", "beyond"),
+    [
+        (1.0, None, None, False),
+        (2.0, None, None, True),
+        (0.0, None, None, True),
+        (1.5, 0.0, 1.0, False),
+        (0.5, -1.0, 0.0, False),
+        (1.5, 0.1, 0.9, True),
+        (0.5, -0.9, -0.1, True),
+        (1.0, -0.5, 0.5, False),
+    ],
+)
+def test_a_difference_is_beyond_noise_where_its_interval_leaves_out_zero(
+    now: float, low: Optional[float], high: Optional[float], beyond: bool
+) -> None:
+    pairs = 1 if low is None else 3
+    assert Difference(1.0, now, pairs, 0.1, "undecided", low, high).is_beyond_noise is beyond
+
+
+LEVEL = 0.25
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "p_lower", "sign", "change"),
+    [
+        (0.0, -0.125, 0.125, 0.5, 1, "same"),
+        (0.0, -0.126, 0.125, 0.5, 1, "undecided"),
+        (0.0, -0.125, 0.126, 0.5, 1, "undecided"),
+        (-0.5, -0.6, -0.4, 0.01, 1, "worse"),
+        (-0.5, -0.6, -0.4, 0.01, -1, "better"),
+        (-0.5, -0.6, -0.4, 0.01, 0, "differs"),
+        (0.5, 0.4, 0.6, 0.99, 1, "better"),
+        (0.5, 0.4, 0.6, 0.99, -1, "worse"),
+        (0.5, 0.4, 0.6, 0.99, 0, "differs"),
+        (-0.125, -0.2, -0.05, 0.01, 1, "undecided"),  # as large as the margin
+        (0.125, 0.05, 0.2, 0.99, 1, "undecided"),
+        (0.05, 0.01, 0.2, 0.99, 1, "undecided"),
+        (-0.5, -1.0, 0.1, LEVEL, 1, "undecided"),  # as likely as the level
+        (0.5, -0.1, 1.0, 1 - LEVEL, 1, "undecided"),
+        (0.5, -1.0, 2.0, 0.5, 0, "undecided"),
+    ],
+)
+def test_a_difference_is_judged_by_margin_level_and_direction(
+    difference: float, low: float, high: float, p_lower: float, sign: int, change: str
+) -> None:
+    test = Comparison(difference, low, high, p_lower, 1 - p_lower, 3, 0.1)
+    one, two = [0.0] * 4, [difference] * 4
+    found = _judged(one, two, 4, test, sign, 0.125, LEVEL)
+    assert (found.change, found.difference) == (change, pytest.approx(difference))
+    more = pairs_to_decide(difference, 0.2, 4, 0.125, LEVEL) if change == "undecided" else None
+    assert found.more_seeds == more
+    assert _judged(one, two, 0, test, sign, 0.125, LEVEL).more_seeds is None
+
+
+def test_a_single_pair_among_others_says_less_than_all_seeds() -> None:
+    first, second = {0: 0.5, 1: 0.51, 2: 0.5}, {2: 0.9, 3: 0.91, 4: 0.9}
+    found = compare(first, second, sign=1, margin=0.01)
+    assert (found.pairs, found.change) == (0, "better")
+    alone = compare({2: 0.5}, second, sign=1, margin=0.01)
+    assert (alone.pairs, alone.change, alone.now) == (1, "undecided", 0.9)
