@@ -32,7 +32,7 @@ from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.expectations.regression import compare_with_baseline, look_twice, unmeasured
 from pytest_federated.metrics.difference import Difference, _judged, compare
-from pytest_federated.metrics.scales import SCALES, ScaleName
+from pytest_federated.metrics.scales import SCALES, Margin, ScaleName
 from pytest_federated.metrics.statistics import Comparison, Summary, pairs_to_decide, summarize
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.training.history import TrainingHistory
@@ -587,3 +587,40 @@ def test_thresholds_are_rounded_to_the_generous_side(
     scale: ScaleName, value: float, side: int, rounded: float
 ) -> None:
     assert _rounded(SCALES[scale], value, side) == rounded
+
+
+@pytest.mark.parametrize(
+    ("margin", "text", "of_two"),
+    [
+        (Margin(absolute=0.01), "0.01", 0.01),
+        (Margin(relative=0.05), "5 %", 0.1),
+        (Margin(0.01, 0.05), "0.01 or 5 %", 0.1),
+        (Margin(0.5, 0.05), "0.5 or 5 %", 0.5),
+        (Margin(), "one step", 0.0),
+    ],
+)
+def test_a_margin_is_absolute_or_a_share_of_what_was(
+    margin: Margin, text: str, of_two: float
+) -> None:
+    assert str(margin) == text
+    assert margin.of(2.0) == margin.of(-2.0) == pytest.approx(of_two)
+
+
+def test_the_width_of_a_scale_is_from_end_to_end() -> None:
+    assert (SCALES["share"].width, SCALES["difference"].width) == (1.0, 2.0)
+    assert SCALES["number"].width == math.inf
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+@pytest.mark.parametrize("place", range(4))
+def test_a_pair_with_a_figure_that_is_not_finite_is_refused(wrong: float, place: int) -> None:
+    figures = [0.5, 0.6, 0.7, 0.8]
+    figures[place] = wrong
+    one, two = dict(enumerate(figures[:2])), dict(enumerate(figures[2:]))
+    with pytest.raises(ValueError, match="finite"):
+        compare(one, two, sign=1, margin=0.01)
+
+
+def test_pairs_that_are_equal_are_the_same_for_certain() -> None:
+    same = compare({0: 0.5, 1: 0.7}, {0: 0.5, 1: 0.7}, sign=1, margin=0.01)
+    assert same == Difference(0.6, 0.6, 2, 0.01, "same", 0.0, 0.0, 1.0)
