@@ -64,6 +64,7 @@ _UNIT = [
     *("unit/test_specs.py", "unit/test_calibrate.py", "property/test_statistics.py"),
 ]
 _PLUGIN = [
+    "unit/test_settling.py",
     *(
         f"integration/plugin/test_{n}.py"
         for n in ("outcomes_of_made_trainings", "judging_plugin", "tags")
