@@ -12,9 +12,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Optional
 
-from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.expectations.baselines import always_measured
+from pytest_federated.metrics.metric import spec_of
 from pytest_federated.metrics.scales import Scale
 from pytest_federated.metrics.statistics import (
     count_chance,
@@ -183,16 +185,14 @@ def _gamma_mean(values: Sequence[float], end: float, seeds: int, level: float) -
     return end + distance / f_quantile(tail, 2 * len(values) * shape, 2 * seeds * shape)
 
 
-def default_bounds() -> dict[str, list[str]]:
+def default_bounds(task: Optional[TaskKind] = None) -> dict[str, list[str]]:
     """The bounds of a scenario that expects nothing yet: of each metric that every baseline has and
     that has a column in reports.
+
+    `task` is what it predicts; None stands for labels.
     """
-    specs = {name: spec_of(name) for name in metrics.names()}
-    return {
-        name: [spec.default_bound]
-        for name, spec in specs.items()
-        if spec.is_in_every_baseline and spec.column is not None
-    }
+    specs = {name: spec_of(name) for name in always_measured(task)}
+    return {name: [spec.default_bound] for name, spec in specs.items() if spec.column is not None}
 
 
 def loosest(proposals: Sequence[Proposal]) -> Proposal:
