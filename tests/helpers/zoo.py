@@ -349,6 +349,18 @@ def masked(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes, use_bias=False)(x))
 
 
+def application(input_shape: Any, num_classes: int, name: str, trainable: bool = False) -> Any:
+    """One of the architectures that come with Keras, without its weights, at a small size."""
+    make = getattr(tf.keras.applications, name)
+    small = {"MobileNetV2": {"alpha": 0.35}, "MobileNet": {"alpha": 0.25}}.get(name, {})
+    base = make(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg", **small)
+    base.trainable = trainable
+    given = tf.keras.Input(input_shape)
+    x = layers.Concatenate()([layers.Resizing(32, 32)(given)] * 3)
+    x = base(x) if trainable else base(x, training=False)
+    return Model(given, layers.Dense(num_classes)(x))
+
+
 def regularized(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     return Model(given, layers.Dense(num_classes, kernel_regularizer="l2")(x))

@@ -14,7 +14,7 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 from example_data import federation
-from paths import HELPERS
+from paths import HELPERS, ROOT
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import ModelError
@@ -34,6 +34,7 @@ from pytest_federated.training.models.adapters.keras import KerasAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.model import Shape, models
 from pytest_federated.training.schema import Training
+from zoo_table import MODELS, outcome
 
 RATE = 0.05
 SHAPE = Shape((4, 4, 1), 3)
@@ -149,6 +150,18 @@ def test_a_model_that_cannot_be_packed_trains_as_in_tff(function: str, reason: s
 def test_packed_execution_is_refused_if_it_is_impossible(function: str, reason: str) -> None:
     line = refusal(model(function), "packed")
     assert re.match(f"training.execution: packed is not possible: {reason}", line), line
+
+
+PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| (.+?) \| (.+) \|$", PAGE, re.MULTILINE))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize("title", MODELS)
+def test_the_table_of_models_is_up_to_date(title: str) -> None:
+    """After an intended change, run `uv run python docs/make_models.py` and read the diff."""
+    assert ROWS[title] == outcome(title)
 
 
 def refusal(chosen: Section, execution: str = "auto") -> str:
