@@ -218,6 +218,17 @@ def operators(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes)(inner(x) + layers.Dense(4)(x)))
 
 
+def tutorial(input_shape: Any, num_classes: int) -> Any:
+    """As in tutorials."""
+    return Sequential(
+        [
+            layers.Flatten(input_shape=input_shape),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(num_classes, activation="softmax"),
+        ]
+    )
+
+
 def divided(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     return Model(given, layers.Dense(num_classes)(x[:, 3:] / 2.0))

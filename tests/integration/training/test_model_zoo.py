@@ -354,6 +354,15 @@ def test_a_model_that_ends_in_a_softmax_trains_like_one_with_logits() -> None:
 
 
 @pytest.mark.usefixtures("running")
+def test_the_model_of_tutorials_reaches_what_the_registered_one_does() -> None:
+    data = federation([9, 5], 0)
+    _, own = trained(data, model("tutorial"), "auto")
+    _, registered = trained(data, models.parse("tutorial"), "auto")
+    for one, other in zip(own, registered):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("running")
 def test_detected_outputs_are_in_the_record_even_from_the_cache(tmp_path: Path) -> None:
     def result(end: str, **more: Any) -> Any:
         scenario = Scenario.model_validate(
