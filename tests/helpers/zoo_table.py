@@ -91,7 +91,12 @@ def outcome(title: str) -> str:
     except ModelError as error:
         execution = f"refused: {str(error).removeprefix(f'model.keras: zoo:{function}: ')}"
     # Neither the place in zoo.py nor the number in a layer's name belongs into the docs.
-    execution = re.sub(r",? ?\(?in line \d+ of [^;)]*|,? in line \d+ of [^;)]*", "", execution)
+    for place in (
+        r" in line \d+ of .*?(?=; draw)",
+        r" in line \d+ of [^)]*(?=\)$)",
+        r": \w+ in line .*$",
+    ):
+        execution = re.sub(place, "", execution)
     return re.sub(r"_\d+'", "'", execution).replace("|", r"\|")
 
 
