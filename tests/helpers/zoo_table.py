@@ -60,7 +60,6 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "`kernel_regularizer`": ("regularized", {}),
     "compiled, with metrics": ("compiled", {}),
     "a layer that is not used": ("unused", {}),
-    "`MobileNetV2` of `keras.applications`, frozen": ("application", {"name": "MobileNetV2"}),
     "`VGG16` of `keras.applications`": ("application", {"name": "VGG16", "trainable": True}),
     "`MobileNet` of `keras.applications`, to be trained": (
         "application",
@@ -93,7 +92,7 @@ def outcome(title: str) -> str:
     # Neither the place in zoo.py nor the number in a layer's name belongs into the docs.
     for place in (
         r" in line \d+ of .*?(?=; draw)",
-        r" in line \d+ of [^)]*(?=\)$)",
+        r" in line \d+ of [^)]*(?=\)+$)",
         r": \w+ in line .*$",
     ):
         execution = re.sub(place, "", execution)
