@@ -116,7 +116,8 @@ def measure(size: Size) -> Cost:
 def peak() -> float:
     """Returns the peak memory of this process and TFF's worker, in MiB."""
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    worker = runtime().worker.pid
+    local: Any = runtime()
+    worker = local.worker.pid
     status = Path(f"/proc/{worker}/status").read_text() if worker else ""
     lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM")]
     return own + sum(int(line[1]) for line in lines) / 1024

@@ -18,9 +18,9 @@ import portpicker
 from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import federate
 from pytest_federated.running.options import default_cache
+from pytest_federated.scenario.schema import Scenario
 from pytest_federated.tff.context import runtime, shutdown
 from pytest_federated.training.loop import steps
-from rounds import scenario
 from tabulate import tabulate
 
 ROUNDS, TURNS = 6, 3
@@ -29,6 +29,19 @@ WORK = {
     "heavy: 100 clients, 50 epochs": ("packed", 100, 50),
     "standard: 100 clients, 5 epochs": ("standard", 100, 5),
 }
+
+
+def scenario(clients: int, execution: str) -> Scenario:
+    """Digits at clients with skewed labels, and a network of 128 hidden units."""
+    return Scenario.model_validate(
+        {
+            "name": "workers",
+            "data": {"dataset": "digits"},
+            "clients": {"count": clients, "split": {"kind": "dirichlet", "alpha": 0.5}},
+            "model": {"kind": "mlp", "hidden": [128]},
+            "training": {"rounds": ROUNDS, "eval_every": 1000, "execution": execution},
+        }
+    )
 
 
 def times(execution: str, clients: int, epochs: int, workers: Sequence[str]) -> list[float]:

@@ -54,7 +54,8 @@ All readers refuse likely mistakes in a file, with a message of one line: column
 an index or an identifier, lines that do not fit the header, missing and infinite numbers, numbers
 so large that float32 merges them, and a test set that equals the training set. Images are scaled to
 [0, 1], whether they have 8 or 16 bits, in files or in arrays. The results of your own functions are
-checked, too: each example needs a label from 0 to `num_classes - 1` and finite features.
+checked, too: each example needs a label from 0 to `num_classes - 1`, or with the task regression a
+number (float32), and finite features.
 """
 
 

@@ -62,7 +62,7 @@ def locked(lock: Path = LOCK) -> dict[str, str]:
 def license_of(name: str, version: str) -> Optional[str]:
     """Returns the license that a package's metadata states; None if it is not installed."""
     try:
-        metadata = distribution(name).metadata
+        metadata: Any = distribution(name).metadata
     except PackageNotFoundError:
         return None
     if metadata["Version"] != version:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from sklearn.datasets import load_wine
@@ -22,7 +23,8 @@ STRENGTHS = ["light", "medium", "strong", "strongest"]
 def main() -> None:
     """Writes the table into the folder named on the command line, or into scenarios/own-data."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    table = load_wine(as_frame=True).frame.rename(columns={"target": "cultivar"})
+    wine: Any = load_wine(as_frame=True)
+    table = wine.frame.rename(columns={"target": "cultivar"})
     table["cultivar"] = table["cultivar"].map({0: "first", 1: "second", 2: "third"})
     table.insert(0, "strength", pd.qcut(table["alcohol"], len(STRENGTHS), labels=STRENGTHS))
     table.to_csv(folder / "wine.csv", index=False)

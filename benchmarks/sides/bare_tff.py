@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +39,7 @@ def rounds(federation: Federation, loop: str) -> Iterator[Weights]:
     while True:
         number += 1
         datasets = [
-            tf.data.Dataset.from_tensor_slices(OrderedDict(x=x, y=y))
+            tf.data.Dataset.from_tensor_slices(cast("Any", OrderedDict(x=x, y=y)))
             .batch(BATCH)
             .repeat(federation.work.local_epochs)
             for x, y in (federation.examples(k, number) for k in federation.cohort(number))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_federated.expectations.expectation import expectations as expectation
     from pytest_federated.metrics.metric import NoValue
     from pytest_federated.metrics.metric import metrics as metric
+    from pytest_federated.metrics.prediction import prediction_metric
     from pytest_federated.results.record import Result, Verdict
     from pytest_federated.running.options import Options
     from pytest_federated.running.pipeline import run
@@ -99,6 +100,7 @@ _HOME = {
     "metric": "metrics.metric:metrics",
     "model": "training.models.model:models",
     "optimizer": "training.optimizers.optimizer:optimizers",
+    "prediction_metric": "metrics.prediction:prediction_metric",
     "run": "running.pipeline:run",
     "sampler": "clients.sampling.sampler:samplers",
     "schedule": "training.schedules.schedule:schedules",
@@ -151,6 +153,7 @@ __all__ = [
     "metric",
     "model",
     "optimizer",
+    "prediction_metric",
     "run",
     "sampler",
     "schedule",

@@ -19,6 +19,7 @@ from pytest_federated.expectations.calibrating import (
     propose,
     unseen_collapse,
 )
+from pytest_federated.metrics.metric import metrics, spec_of
 from scipy import stats
 
 SHIPPED = ROOT / "scenarios"
@@ -135,13 +136,27 @@ def test_bounds_are_rounded_to_the_generous_side(
     assert propose(name, keys, figures, 3, 0.01).bounds == bounds
 
 
+@pytest.mark.parametrize("name", metrics.names())
+@pytest.mark.parametrize("value", [0.0, 0.5])
+def test_figures_that_are_all_the_same_are_calibrated(name: str, value: float) -> None:
+    if value < spec_of(name).values.low:
+        value = spec_of(name).values.low
+    keys = [bound for bound in spec_of(name).bounds if bound != "between"]
+    found = propose(name, keys, [value] * 8, 5, 0.01)
+    assert found.collapsed == 0
+    for key in keys:
+        bound = found.bounds[key]
+        assert bound <= value if key == "at_least" else bound >= value  # pyright: ignore
+
+
 def test_variants_share_the_loosest_bound() -> None:
     def of(low: float, high: float) -> Proposal:
         bounds = {"at_least": low, "at_most": high, "between": [low, high]}
-        return Proposal("a", dict(bounds), low, 0.1)
+        return Proposal("a", dict(bounds), low, 0.1, collapsed=1)
 
     found = loosest([of(0.5, 0.7), of(0.4, 0.6)])
     assert found.bounds == {"at_least": 0.4, "at_most": 0.7, "between": [0.4, 0.7]}
+    assert found.collapsed == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from example_results import example_result
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError, NotUsed
-from pytest_federated.core.files import UnfitFileError, holds, read_bytes
+from pytest_federated.core.files import UnfitFileError, holds, read_bytes, write_bytes
 from pytest_federated.expectations.baselines import baseline_of, read_baseline, write_baseline
 from pytest_federated.results.store import (
     is_recorded,
@@ -236,3 +236,20 @@ def test_a_file_is_read_to_its_limit(in_tmp_path: Path) -> None:
         read_bytes(path, 4)
     assert holds(path, b"12345")
     assert not holds(path, b"12346") and not holds(path, b"1234") and not holds(Path("b"), b"")
+
+
+def test_what_may_not_be_read_is_replaced(
+    in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path("a")
+    path.write_bytes(b"12345")
+
+    def denied(self: Path) -> bytes:
+        """Fails as it does for everybody but root."""
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", denied)
+        assert not holds(path, b"12345")
+        write_bytes(path, b"67890")
+    assert path.read_bytes() == b"67890"

@@ -37,7 +37,8 @@ PACKAGE = ROOT / "harness/pytest_federated"
 OTHER_MEANINGS = {
     "report/scalars.py": {"accuracy", "loss"},
     "report/plots/clients.py": {"accuracy"},
-    "report/plots/rounds.py": {"accuracy"},
+    "report/plots/rounds.py": {"accuracy", "loss"},
+    "report/tables/recall.py": {"recall"},
 }
 
 
@@ -73,6 +74,8 @@ def test_columns_have_places_and_titles_of_their_own() -> None:
 
 
 # Resolution
+
+OF_LABELS = ("precision", "recall", "f1", "auc")
 
 SIX = [None, None, 0.5, None, None, 0.9]
 RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[int]]] = [
@@ -136,6 +139,16 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         1 / 16,
         16,
     ),
+    *((name, history([0.5], test_examples=360), {}, 1 / 360, 360) for name in OF_LABELS),
+    *(
+        (name, history([0.5], client_examples=(20, 4)), {"over": "clients"}, 1 / 40, 24)
+        for name in OF_LABELS
+    ),
+    *(
+        (name, history([0.5], client_examples=(20, 4)), {"over": "worst_client"}, 1 / 4, 4)
+        for name in OF_LABELS
+    ),
+    *((name, history([0.5]), {}, 0, None) for name in ("mae", "mse", "r2")),
     # One example of the label: its share of the clients' examples is that of the test set.
     (
         "class_recall",

@@ -16,8 +16,9 @@ from hypothesis.extra.numpy import arrays
 from paths import ROOT
 from pytest_federated import run
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.datasets.dataset import Cache, Examples, in_memory
 from pytest_federated.data.datasets.files.label_encoding import Tags, Tokens, coding
+from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.federation import federate
 from pytest_federated.data.schema import Data, Partition
 from pytest_federated.scenario.schema import Scenario
@@ -107,6 +108,92 @@ def test_a_binary_model_predicts_one_of_two_labels() -> None:
         train = read.load(None).train
         np.testing.assert_array_equal(train.y, HAS[:, 0])  # in the order of their names
         assert train.y.dtype == np.int32
+
+
+TARGETS = RNG.normal(size=12) * 40 + 100
+
+
+def test_numbers_to_predict_stay_numbers() -> None:
+    import pandas as pd
+
+    whole = np.arange(12) % 4  # would be four labels
+    for targets in (
+        TARGETS,
+        whole,
+        whole.astype(object),
+        whole > 1,
+        whole.astype(np.int8)[:, None],
+    ):
+        save("a.npz", x=NUMBERS, y=targets.astype(float) if targets.dtype == object else targets)
+        frame = pd.DataFrame({name: NUMBERS[:, i] for i, name in enumerate("abcd")})
+        frame["target"] = targets.ravel()
+        frame.to_csv("a.csv", index=False)
+        frame.to_parquet("a.parquet")
+        for keys in (
+            {"csv": "a.csv", "label": "target"},
+            {"parquet": "a.parquet", "label": "target"},
+            {"npz": "a.npz"},
+        ):
+            read = dataset(**keys, task="regression")
+            assert (read.task, read.num_classes) == ("regression", 1)
+            y = read.load(None).train.y
+            assert y.dtype == np.float32
+            np.testing.assert_allclose(y, targets.ravel().astype(float), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (np.array([*"abcdefghijkl"]), "numbers are needed for the task regression, not text"),
+        (np.where(np.arange(12) == 4, np.nan, TARGETS), "row 5: the value is missing"),
+        (np.where(np.arange(12) == 4, np.inf, TARGETS), "row 5: inf is too large a number"),
+        (np.where(np.arange(12) == 4, 1e39, TARGETS), "row 5: 1e+39 is too large a number"),
+        (NUMBERS, "(4,) numbers for each example; the task regression predicts one"),
+        (1.7e9 + np.arange(12), "float32 cannot tell these numbers apart; take their mean from "
+         "them before they are saved"),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_to_predict(targets: np.ndarray, message: str, in_tmp_path: Path) -> None:
+    save("a.npz", x=NUMBERS, y=targets)
+    with pytest.raises(DataError) as error:
+        dataset(npz="a.npz", task="regression")
+    assert str(error.value) in (
+        f"{in_tmp_path}/a.npz: array 'y': {message}",
+        f"{in_tmp_path}/a.npz: array 'y', {message}",
+    )
+
+
+def test_numbers_are_dealt_by_splits_that_need_no_labels() -> None:
+    settings = Data.model_validate({"dataset": "diabetes", "test_fraction": 0.25})
+    partition = Partition.model_validate({"count": 5, "size": {"kind": "lognormal", "sigma": 1.0}})
+    data = federate(settings, partition, 0, Cache(Path()))
+    assert (data.task, len(data.test), data.label_counts.sum()) == ("regression", 110, 0)
+    assert data.test.y.mean() == pytest.approx(data.train.y.mean(), abs=0.03)  # stratified
+    for split in ({"kind": "dirichlet", "alpha": 1.0}, {"kind": "labels_per_client", "labels": 2}):
+        partition = Partition.model_validate({"count": 5, "split": split})
+        with pytest.raises(DataError) as error:
+            federate(settings, partition, 0, Cache(Path()))
+        assert str(error.value) == (
+            f"the split {split['kind']} needs one label for each example; here an example has a "
+            "number (task: regression); splits that do not look at labels: continuous, "
+            "group_natural, iid, natural"
+        )
+    noise = [{"kind": "label_noise", "rate": 0.5}]
+    partition = Partition.model_validate({"count": 5, "shift": noise})
+    with pytest.raises(DataError, match=r"shift: label_noise changes labels; diabetes has numbers"):
+        federate(settings, partition, 0, Cache(Path()))
+
+
+def test_a_data_set_of_ones_own_gives_float32_numbers() -> None:
+    for y in (TARGETS, np.arange(12), TARGETS.astype(np.float32)[:, None]):
+        wrong = in_memory("mine", Examples(NUMBERS, y), 1, task="regression")
+        with pytest.raises(DataError, match=r"with the task regression they are float32, \(n,\)"):
+            load_valid(wrong, None)
+    y = TARGETS.astype(np.float32)
+    assert load_valid(in_memory("mine", Examples(NUMBERS, y), 1, task="regression"), None)
+    y[3] = np.nan
+    with pytest.raises(DataError, match="row 4: a number is missing"):
+        load_valid(in_memory("mine", Examples(NUMBERS, y), 1, task="regression"), None)
 
 
 @pytest.mark.parametrize("labels", [1, 3])

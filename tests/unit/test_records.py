@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import pytest
 from example_results import example_result, history
 from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.looks import Look
 from pytest_federated.results.record import Compared, Result, Status, Verdict
-from pytest_federated.results.runs import read_runs
+from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.select import select
 from pytest_federated.results.store import (
     LONGEST_NAME,
@@ -26,6 +30,7 @@ from pytest_federated.results.store import (
     with_earlier_figures,
     write_result,
 )
+from pytest_federated.training.final_model import FinalModel
 
 
 def test_accuracies_are_those_of_the_last_evaluation_of_each_seed() -> None:
@@ -237,3 +242,47 @@ def test_a_folder_named_records_may_be_the_folder_of_a_report(tmp_path: Path) ->
     assert list(run.results) == ["inner"]
     with pytest.raises(FederatedError, match="the same run as"):
         read_runs([str(tmp_path), f"{tmp_path}/records/.."])
+
+
+# Final models
+
+
+def test_the_models_that_were_kept_are_saved_by_seed(in_tmp_path: Path) -> None:
+    one = example_result("a", (0.5, 0.6, 0.7))
+    models = [FinalModel((np.full((2, 3), 1.0 * seed),)) if seed else None for seed in range(3)]
+    histories = [h.model_copy(update={"model": m}) for h, m in zip(one.histories, models)]
+    files = one.model_copy(update={"histories": tuple(histories)}).save(Path("saved"))
+    assert files == [Path("saved/seed-1.npz"), Path("saved/seed-2.npz")]
+    (weights,) = np.load(files[1]).values()
+    assert weights.tolist() == [[2.0] * 3] * 2
+
+
+def test_a_result_without_a_model_has_none_to_save(in_tmp_path: Path) -> None:
+    with pytest.raises(FederatedError, match=r"^a has no model to save: "):
+        example_result("a").save(Path("saved"))
+    assert not Path("saved").exists()
+
+
+# What others read cannot be changed under their hands
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        example_result("a"),
+        Verdict(expectation="accuracy", expected="", passed=True),
+        Compared(metric="accuracy", change="same", passed=True),
+        baseline_of(example_result("a")),
+        Run("now", {}),
+        Look(3),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_was_judged_stays_as_it_is(one: Any) -> None:
+    name = next(iter(vars(one)))
+    with pytest.raises((ValidationError, FrozenInstanceError), match=r"frozen|cannot assign"):
+        setattr(one, name, None)
+
+
+def test_what_says_nothing_of_pairs_has_none() -> None:
+    assert Compared(metric="accuracy", change="worse", passed=False).pairs == 0

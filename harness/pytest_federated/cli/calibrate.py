@@ -129,6 +129,7 @@ def _proposals(runs: Sequence[tuple[Case, Result]], false_alarms: float) -> list
         FederatedError: a training diverged, or lacks the figure that an expectation is about.
 
     """
+    from pytest_federated.expectations.baselines import task_of
     from pytest_federated.expectations.bounds import bounds_of
     from pytest_federated.expectations.calibrating import default_bounds, loosest, propose
     from pytest_federated.metrics.measure import expected_measure
@@ -141,7 +142,7 @@ def _proposals(runs: Sequence[tuple[Case, Result]], false_alarms: float) -> list
         seeds = len(case.scenario.seeds)
         expect = {n: bounds_of(keys) for n, keys in case.scenario.expect.items()}
         notes = {v.expectation: v.note for v in result.verdicts}
-        for name, bounds in (expect or default_bounds()).items():
+        for name, bounds in (expect or default_bounds(task_of(result))).items():
             if not bounds or spec_of(name).is_wall_time:
                 continue
             values = expected_measure(name).by_seed(result)

@@ -86,8 +86,9 @@ def command(
     runs = [Run(run.name, {n: r for n, r in run.results.items() if n in selected}) for run in runs]
     if metric is not None and metric not in known_names():
         import_conftests(Path.cwd())
-    measure = headline() if metric is None else expected_measure(metric)
-    metrics = known_names(result for run in runs for result in run.results.values())
+    compared = [result for run in runs for result in run.results.values()]
+    measure = headline(compared) if metric is None else expected_measure(metric)
+    metrics = known_names(compared)
     if measure.name not in metrics:
         raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, metrics)}")
     pivot = None

@@ -57,7 +57,9 @@ def command(
         if number:
             console.print()
         describe(f"{case.id}, seed {case_seed}", data, console)
-        if out:
+        if out and data.task == "regression":
+            console.print("no picture: the data has numbers, not labels (task: regression)")
+        elif out:
             name = f"{out.stem}-{Path(file_name(case.id)).stem}{out.suffix}"
             path = out if len(cases) == 1 else out.with_name(name)
             label_map(data.label_counts, data.names, case.id, path, data.label_names)

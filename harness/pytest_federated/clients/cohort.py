@@ -13,9 +13,11 @@ from pytest_federated.clients.dropout.dropout import stays
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import draw
 from pytest_federated.clients.stragglers.straggler import slow_down
+from pytest_federated.core.errors import DataError
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
+from pytest_federated.registry.registry import kind
 
 # Near 2**32 divided by the golden ratio: a generator for each client would take longer.
 _ODD = np.uint64(0x9E3779B1)
@@ -145,6 +147,11 @@ def _with_attacks(
     if participation.attacks is None:
         return cohort
     effect = attack(participation.attacks)
+    if effect.labels and data.task == "regression":
+        raise DataError(
+            f"clients.attacks: {kind(participation.attacks)} changes labels; these examples have "
+            "numbers (task: regression)"
+        )
     is_attacker = attackers(participation.attacks, len(data.population), seed)[cohort.clients]
     examples = [
         Examples(honest.x, effect.labels(honest.y, data.num_classes))

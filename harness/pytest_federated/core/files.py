@@ -42,8 +42,11 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def holds(path: Path, data: bytes) -> bool:
-    """Returns whether there is a file with these bytes."""
-    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+    """Returns whether there is a file with these bytes, and it may be read."""
+    try:
+        return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
+    except PermissionError:
+        return False
 
 
 def write_text(path: Path, text: str) -> None:

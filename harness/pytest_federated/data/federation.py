@@ -24,9 +24,10 @@ from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
 from pytest_federated.data.population import Population
 from pytest_federated.data.schema import Data, Partition
-from pytest_federated.data.shifts.shift import Part, apply
+from pytest_federated.data.shifts.shift import Part, apply, shifts
 from pytest_federated.data.sizes.size import draw
 from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
+from pytest_federated.registry.registry import kind
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FederatedData:
         clients: for each client the int positions in `train` of the examples it trains on.
         names: the clients' names, in the same order.
         test: the common, held-out test set.
-        num_classes: number of distinct labels.
+        num_classes: number of distinct labels; 1 for numbers.
         validation: the common, held-out validation set; None where there is none.
         client_validation: for each client the int positions in `train` of the examples that it
             holds out for validation; empty without `holdout: per_client`.
@@ -157,6 +158,12 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     split = splits.entry(clients.split).spec
     if split.has_natural and not dataset.natural:
         raise DataError(f"the data set {dataset.name} has no natural clients; choose another split")
+    of_labels = [kind(shift) for shift in clients.shift if shifts.entry(shift).spec.of == "labels"]
+    if dataset.task == "regression" and of_labels:
+        raise DataError(
+            f"clients.shift: {of_labels[0]} changes labels; {dataset.name} has numbers to predict "
+            "(task: regression)"
+        )
     names = _draw_natural_clients(dataset, clients.count, seed) if split.natural else None
     loaded = load_valid(dataset, names)
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import UnfitFileError, holds, read_bytes, write_text
 from pytest_federated.core.schema import Figure, first_problem, rounded
+from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
@@ -38,9 +39,19 @@ _LARGEST_FILE = 10_000_000  # bytes, far above real use
 LARGEST = 1e100  # figure: squares of what is larger are no floats
 
 
-def always_measured() -> list[str]:
-    """The metrics that every training has which came to its end, whatever was expected of it."""
-    return [name for name in metrics.names() if spec_of(name).is_in_every_baseline]
+def always_measured(task: Optional[TaskKind] = None) -> list[str]:
+    """The metrics that every training has which came to its end, whatever was expected of it.
+
+    `task` is what it predicted; None stands for labels.
+    """
+    specs = {name: spec_of(name) for name in metrics.names()}
+    task = task or "label"
+    return [n for n, spec in specs.items() if spec.is_in_every_baseline and spec.is_for(task)]
+
+
+def task_of(result: Result) -> Optional[Literal["binary", "regression"]]:
+    """What was predicted, as the histories of a result say; None for most labels."""
+    return next((history.task for history in result.histories), None)
 
 
 def is_usable(figure: float) -> bool:
@@ -67,6 +78,7 @@ class Baseline(BaseModel):
         figures: by name, one for each seed, in their order.
         keys: of those figures whose expectation has keys besides its bounds, such as a target:
             another target is another figure. Baselines older than these keys have none.
+        task: what was predicted, as in a history; written only for tasks with one output.
         test_examples: size of the test set, the smallest of all seeds: accuracies come in steps of
             one divided by it.
         settings: the scenario, with defaults written out, but for what no training depends on.
@@ -81,6 +93,7 @@ class Baseline(BaseModel):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     figures: dict[str, tuple[Usable, ...]]
     keys: dict[str, dict[str, Any]] = {}
+    task: Optional[Literal["binary", "regression"]] = None
     test_examples: Annotated[int, Field(ge=1)]
     settings: dict[str, Any]
     versions: dict[str, str]
@@ -89,7 +102,7 @@ class Baseline(BaseModel):
     def _is_complete(self) -> Baseline:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: the same one twice")
-        for name in always_measured():
+        for name in always_measured(self.task):
             if name not in self.figures:
                 raise ValueError(f"figures: {name} is missing")
         for name, figures in self.figures.items():
@@ -102,9 +115,10 @@ class Baseline(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_empty_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The same file as before there were keys, where there are none."""
-        return {name: value for name, value in handler(self).items() if value or name != "keys"}
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The same file as before there were keys and tasks, where there are none."""
+        written = handler(self)
+        return {n: value for n, value in written.items() if value or n not in ("keys", "task")}
 
 
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
@@ -119,7 +133,7 @@ def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tu
 
     """
     figures: dict[str, tuple[Optional[float], ...]] = {}
-    for name in always_measured():
+    for name in always_measured(task_of(result)):
         measure = Measure(name)
         figures[name] = tuple(measure.of(history) for history in result.histories)
     figures |= {v.expectation: v.figures for v in result.verdicts}
@@ -148,7 +162,7 @@ def baseline_of(
 
     """
     figures = figures_of(result, without=without)
-    always = always_measured()
+    always = always_measured(task_of(result))
     figures = {name: values for name, values in figures.items() if name in always or values}
     try:
         return Baseline(
@@ -157,6 +171,7 @@ def baseline_of(
             seeds=result.seeds,
             figures=figures,
             keys={name: dict(of) for name, of in (keys or {}).items() if name in figures},
+            task=task_of(result),
             test_examples=min((h.test_examples for h in result.histories), default=0),
             settings=trained_settings(result.settings),
             versions=result.versions,
@@ -218,11 +233,8 @@ def write_baseline(baseline: Baseline, path: Path) -> bool:
     """
     text = json_text(baseline)
     try:
-        try:
-            if holds(path, text.encode()):
-                return False
-        except PermissionError:  # what may not be read may be replaced
-            path.unlink()
+        if holds(path, text.encode()):
+            return False
         write_text(path, text)
     except (FileExistsError, NotADirectoryError):
         raise FederatedError(_NO_FOLDER) from None

@@ -11,10 +11,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Optional
 
-from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.expectations.baselines import always_measured
+from pytest_federated.metrics.metric import spec_of
 from pytest_federated.metrics.scales import Scale
 from pytest_federated.metrics.statistics import (
     count_chance,
@@ -118,13 +120,12 @@ def _collapsed(values: Sequence[float], least: float) -> int:
     They are less than half, and further away than `APART` times the width of the others, or than
     `APART` times `least`. Of five others or fewer nothing is said.
     """
-    counts = range(1, min((len(values) + 1) // 2, len(values) - 5))
-    gaps = {
-        many: (values[-many] - values[-many - 1]) / max(least, values[-many - 1] - values[0])
-        for many in counts
-    }
-    widest = max(gaps, key=gaps.__getitem__, default=0)
-    return widest if widest and gaps[widest] > APART else 0
+    gaps: dict[int, float] = {}
+    for many in range(1, min((len(values) + 1) // 2, len(values) - 5)):
+        gap, width = values[-many] - values[-many - 1], values[-many - 1] - values[0]
+        if gap > APART * max(least, width):
+            gaps[many] = gap
+    return max(gaps, key=gaps.__getitem__, default=0)
 
 
 def _worst_mean(
@@ -184,16 +185,14 @@ def _gamma_mean(values: Sequence[float], end: float, seeds: int, level: float) -
     return end + distance / f_quantile(tail, 2 * len(values) * shape, 2 * seeds * shape)
 
 
-def default_bounds() -> dict[str, list[str]]:
+def default_bounds(task: Optional[TaskKind] = None) -> dict[str, list[str]]:
     """The bounds of a scenario that expects nothing yet: of each metric that every baseline has and
     that has a column in reports.
+
+    `task` is what it predicts; None stands for labels.
     """
-    specs = {name: spec_of(name) for name in metrics.names()}
-    return {
-        name: [spec.default_bound]
-        for name, spec in specs.items()
-        if spec.is_in_every_baseline and spec.column is not None
-    }
+    specs = {name: spec_of(name) for name in always_measured(task)}
+    return {name: [spec.default_bound] for name, spec in specs.items() if spec.column is not None}
 
 
 def loosest(proposals: Sequence[Proposal]) -> Proposal:
@@ -208,7 +207,7 @@ def loosest(proposals: Sequence[Proposal]) -> Proposal:
             numbers = [v for v in proposed if isinstance(v, (int, float))]
             bounds[key] = min(numbers) if key == "at_least" else max(numbers)
     widest = next((p for p in proposals if p.bounds == bounds), proposals[0])
-    return Proposal(widest.expectation, bounds, widest.mean, widest.deviation)
+    return replace(widest, bounds=bounds)
 
 
 def _rounded(scale: Scale, value: float, side: int) -> float:

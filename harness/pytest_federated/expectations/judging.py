@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Optional
 
 from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import LABELED, TaskKind
 from pytest_federated.expectations.bounds import Bounds, bounds_in, verdict_on
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.metrics.metric import Reference, metrics, spec_of
@@ -22,6 +23,23 @@ def references(expect: Mapping[str, Section]) -> dict[str, Reference]:
     """What expectations compare with, by the name of the expectation."""
     refer = {name: spec_of(name).reference for name in expect}
     return {name: of(expect[name]) for name, of in refer.items() if of}
+
+
+def unfit(expect: Mapping[str, Section], task: TaskKind) -> Optional[tuple[str, str]]:
+    """Of expectations, the first that is not for data of a task, and why; None where all are."""
+    for name in expect:
+        if (spec := spec_of(name)).is_for(task):
+            continue
+        specs = {other: spec_of(other) for other in metrics.names()}
+        able = [
+            n for n, s in specs.items() if s.is_for(task) and (s.tasks or s.is_in_every_baseline)
+        ]
+        needed = "labels" if {*LABELED} <= {*spec.tasks} else f"the task {' or '.join(spec.tasks)}"
+        has = "labels" if task in LABELED else "numbers"
+        return name, (
+            f"is for {needed}; the data has {has} (task: {task}); such data has {', '.join(able)}"
+        )
+    return None
 
 
 def has_wall_time(expect: Mapping[str, Section]) -> bool:

@@ -19,6 +19,7 @@ from pytest_federated.expectations.baselines import (
     changed,
     figures_of,
     is_usable,
+    task_of,
 )
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.metrics.difference import Difference, can_be_compared, compare
@@ -157,7 +158,8 @@ def unmeasured(result: Result, baseline: Baseline) -> list[str]:
     They are of expectations that are gone, or that have other keys now, of no expectation at all,
     or no such figures.
     """
-    now = {*always_measured(), *(v.expectation for v in result.verdicts)} - {*timed()}
+    always = always_measured(task_of(result))
+    now = {*always, *(v.expectation for v in result.verdicts)} - {*timed()}
     problems: list[str] = []
     for name, figures in baseline.figures.items():
         if name not in now:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_federated.data.datasets.dataset import LABELED
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.metrics.resolution import TEST_EXAMPLE_OF_A_ROUND
 from pytest_federated.metrics.scales import Margin
@@ -13,6 +14,7 @@ from pytest_federated.training.history import Round, TrainingHistory
 @metrics(
     "accuracy",
     title="accuracy",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     is_in_every_baseline=True,
@@ -30,6 +32,7 @@ def _best_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
 @metrics(
     "best_accuracy",
     title="best accuracy",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     so_far=_best_so_far,
@@ -43,6 +46,7 @@ def best_accuracy(history: TrainingHistory) -> float:
 @metrics(
     "accuracy_area",
     title="mean accuracy over rounds",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     resolution=TEST_EXAMPLE_OF_A_ROUND,
@@ -80,6 +84,7 @@ def _drop_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
 @metrics(
     "accuracy_drop",
     title="fall of accuracy",
+    tasks=LABELED,
     scale="share",
     direction="lower",
     bounds=("at_most", "between"),

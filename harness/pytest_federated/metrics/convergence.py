@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from pytest_federated.data.datasets.dataset import LABELED
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.metrics.resolution import EVALUATED_BYTES, EVALUATED_ROUND, bytes_of
 from pytest_federated.metrics.scales import Share
@@ -23,6 +24,7 @@ def _rounds_so_far(rounds: Sequence[Round], target: float) -> tuple[float, float
 @metrics(
     "rounds_to_accuracy",
     title="rounds to accuracy",
+    tasks=LABELED,
     unit="rounds",
     scale="positive count",
     direction="lower",
@@ -43,6 +45,7 @@ def rounds_to_accuracy(history: TrainingHistory, *, target: Share) -> float:
 @metrics(
     "bytes_to_accuracy",
     title="bytes to accuracy",
+    tasks=LABELED,
     unit="bytes",
     scale="positive count",
     direction="lower",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Optional, Union
 
 from pydantic import Field
 
+from pytest_federated.data.datasets.dataset import LABELED
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.metrics.resolution import (
     CLIENT_EXAMPLE,
@@ -27,6 +28,7 @@ def _accuracies(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[f
 @metrics(
     "client_accuracy",
     title="client accuracy",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     resolution=CLIENT_EXAMPLE,
@@ -43,6 +45,7 @@ def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> 
 @metrics(
     "worst_client_accuracy",
     title="worst client",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     resolution=WORST_CLIENT_EXAMPLE,
@@ -61,6 +64,7 @@ def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = Fals
 @metrics(
     "worst_tenth_accuracy",
     title="worst tenth of the clients",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     resolution=WORST_TENTH_EXAMPLE,
@@ -79,6 +83,7 @@ def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False
 @metrics(
     "client_accuracy_deviation",
     title="spread over clients",
+    tasks=LABELED,
     scale="not negative",
     direction="lower",
     column=50,
@@ -96,6 +101,7 @@ def client_accuracy_deviation(history: TrainingHistory, *, personalized: bool = 
 @metrics(
     "personalized_accuracy",
     title="fine-tuned clients",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     resolution=TEST_EXAMPLE,
@@ -113,6 +119,7 @@ def personalized_accuracy(history: TrainingHistory) -> float:
 @metrics(
     "class_recall",
     title="class recall",
+    tasks=LABELED,
     scale="share",
     direction="higher",
     resolution=LABEL_EXAMPLE,

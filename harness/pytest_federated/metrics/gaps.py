@@ -6,6 +6,7 @@ its matrix. Seeds are compared one by one, so that what a seed makes of the data
 
 from __future__ import annotations
 
+from pytest_federated.data.datasets.dataset import LABELED
 from pytest_federated.metrics.metric import NoValue, Reference, metrics
 from pytest_federated.training.history import TrainingHistory
 
@@ -13,6 +14,7 @@ from pytest_federated.training.history import TrainingHistory
 @metrics(
     "gap_to_centralized",
     title="gap to centralized",
+    tasks=LABELED,
     scale="difference",
     direction="lower",
     reference=lambda keys: Reference(algorithm="centralized"),
@@ -25,6 +27,7 @@ def gap_to_centralized(history: TrainingHistory, reference: TrainingHistory) -> 
 @metrics(
     "gain_over_local",
     title="gain over local",
+    tasks=LABELED,
     scale="difference",
     direction="higher",
     reference=lambda keys: Reference(algorithm="local_only", by_all=True),
@@ -40,6 +43,7 @@ def gain_over_local(history: TrainingHistory, reference: TrainingHistory) -> flo
 @metrics(
     "gap",
     title="gap",
+    tasks=LABELED,
     scale="difference",
     direction="lower",
     reference=lambda keys: Reference(variant=keys.relative_to.strip("[]")),

@@ -18,7 +18,10 @@ from pytest_federated.training.history import TrainingHistory
     column=30,
 )
 def loss(history: TrainingHistory) -> float:
-    """Test loss (cross entropy, nats) after the last round; for clusters, the squared distance."""
+    """Test loss after the last round: cross entropy (nats), or squared error of numbers.
+
+    For clusters, it is the squared distance.
+    """
     final = history.evaluated[-1].loss if history.evaluated else None
     if final is None:
         raise NoValue("not evaluated")

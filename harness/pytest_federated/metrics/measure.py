@@ -118,15 +118,23 @@ class Measure:
         )
 
 
-def columns() -> list[Measure]:
-    """The metrics that reports and exports have a column for, in its place."""
+def columns(results: Sequence[Result] = ()) -> list[Measure]:
+    """The metrics that reports and exports have a column for, in its place.
+
+    Those of predictions, such as MAE, only where one of the results has them.
+    """
     shown = [Measure(name) for name in metrics.names()]
-    return sorted((m for m in shown if m.spec.column is not None), key=_place)
+    shown = sorted((m for m in shown if m.spec.column is not None), key=_place)
+    return [m for m in shown if m.spec.score is None or any(m.by_seed(r) for r in results)]
 
 
-def headline() -> Measure:
-    """The metric that stands for a whole result: the first column."""
-    return columns()[0]
+def headline(results: Sequence[Result] = ()) -> Measure:
+    """The metric that stands for whole results: the first column that one of them has."""
+    first = columns()[0]
+    if any(first.by_seed(result) for result in results):
+        return first
+    of_predictions = [m for m in columns(results) if m.spec.score is not None]
+    return of_predictions[0] if of_predictions else first
 
 
 def _place(measure: Measure) -> tuple[int, str]:

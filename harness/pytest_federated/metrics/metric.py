@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Callable, Literal, Optional, Protocol
 
+from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
 from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
 from pytest_federated.registry.entry import Entry
@@ -66,6 +67,10 @@ class Metric(Spec):
         is_in_every_baseline: whether baselines hold it though nothing is expected of it.
         accuracies: returns the accuracies of single clients behind a value, of which a history may
             hold those of some clients only (see `coverage`); None for any other metric.
+        tasks: those that it is for; all where there are none.
+        score: scores predictions by labels, see `prediction.prediction_metric`; None for a metric
+            of the history alone.
+        scored_for: tasks for which it is measured though nothing is expected of it.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
 
@@ -85,7 +90,14 @@ class Metric(Spec):
     is_wall_time: bool = False
     is_in_every_baseline: bool = False
     accuracies: Optional[Callable[[TrainingHistory, Mapping[str, Any]], Sequence[float]]] = None
+    tasks: Sequence[TaskKind] = ()
+    score: Optional[Callable[..., Any]] = None
+    scored_for: Sequence[TaskKind] = ()
     column: Optional[int] = None
+
+    def is_for(self, task: TaskKind) -> bool:
+        """Whether it is for data of a task."""
+        return not self.tasks or task in self.tasks
 
     @property
     def sign(self) -> int:

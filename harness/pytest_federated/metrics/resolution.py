@@ -127,6 +127,18 @@ def _mean_over_clients(clients: Sequence[tuple[float, int]]) -> Step:
     return Step(1 / (len(sizes) * max(sizes)), sum(sizes))
 
 
+def _of_predictions(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
+    """The step of a share of examples: of the test set, or over clients as the keys say."""
+    places = history.measured_clients or range(len(history.client_examples))
+    sizes = [history.client_examples[place] for place in places]
+    over = keys.get("over")
+    if over is None or not sizes:
+        return _test_example(history, keys)
+    if over == "clients":
+        return Step(1 / (len(sizes) * max(sizes)), sum(sizes))
+    return _of_examples(min(sizes))
+
+
 def _bytes_until_next_evaluation(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     sent = [bytes_of(done, keys.get("direction", "both")) for done in history.rounds]
     known = [n for n in sent if n is not None]
@@ -148,6 +160,7 @@ def rounds_between_evaluations(history: TrainingHistory) -> int:
 
 NONE = Resolution("none", lambda history, keys: Step())
 TEST_EXAMPLE = Resolution("one test example", _test_example)
+PREDICTED_EXAMPLE = Resolution("one example, of the test set or of a client", _of_predictions)
 TEST_EXAMPLE_OF_A_ROUND = Resolution(
     "one test example of one evaluated round", _test_example_of_a_round
 )

@@ -23,6 +23,7 @@ from pytest_federated.expectations.baselines import (
     figures_of,
     read_baseline,
     short_name,
+    task_of,
     trained_settings,
     write_baseline,
 )
@@ -171,7 +172,7 @@ def _measured(result: Result) -> Baseline:
     """
     figures = figures_of(result, without=timed())
     lacking = [n for n, values in figures.items() if len(values) < len(result.histories)]
-    lacking = [name for name in lacking if name not in always_measured()]
+    lacking = [name for name in lacking if name not in always_measured(task_of(result))]
     return baseline_of(result, without=[*timed(), *lacking], keys=keys_of(result))
 
 

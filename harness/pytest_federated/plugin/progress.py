@@ -75,8 +75,10 @@ class ProgressBar(Observer):
         if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
             self._started = self._said = time.monotonic()
         figures = "nobody trained" if done.train_loss is None else f"loss {done.train_loss:.3f}"
-        if done.accuracy is not None and done.loss is not None:
-            figures = f"loss {done.loss:.3f} accuracy {done.accuracy:.3f}"
+        if done.loss is not None:
+            figures = f"loss {done.loss:.3f}"
+            if done.accuracy is not None:
+                figures += f" accuracy {done.accuracy:.3f}"
         if self._bars is not None:
             with self._terminal():
                 self._bars.update(self._task, completed=finished, figures=figures, refresh=True)

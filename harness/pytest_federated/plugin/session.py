@@ -317,7 +317,7 @@ class FederatedSession:
         ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             terminalreporter.write_line(
-                plain_table([summary_row(r) for r in ended], summary_columns())
+                plain_table([summary_row(r) for r in ended], summary_columns(ended))
             )
         if left := len(self._results) - len(ended):
             terminalreporter.write_line(f"{left} scenario(s) not reached")

@@ -18,24 +18,30 @@ _ROWS = 40  # at most so many clients in the map
 _LABELS = 20  # at most so many labels by name
 
 
-def figures(measured: Heterogeneity) -> list[tuple[str, str]]:
-    """Returns each figure's name and text, for tables; formulas are in `data.heterogeneity`."""
+def figures(measured: Heterogeneity, have_labels: bool = True) -> list[tuple[str, str]]:
+    """Returns each figure's name and text, for tables; formulas are in `data.heterogeneity`.
+
+    Those of labels are left out where examples have none.
+    """
     low, middle, high = (figure(q) for q in measured.quartiles)
     entropy = figure(measured.label_entropy, 3)
     rows = [
         ("examples per client", f"{measured.smallest} to {measured.largest}"),
         ("quartiles", f"{low}, {middle}, {high}"),
         ("Gini of sizes", figure(measured.gini, 3)),
+    ]
+    of_labels = [
         ("label entropy", f"{entropy} of {figure(measured.pooled_label_entropy, 3)} nats"),
         ("Jensen-Shannon distance", figure(measured.jensen_shannon, 3)),
         ("Hellinger distance", figure(measured.hellinger, 3)),
         ("earth mover's distance", figure(measured.earth_mover, 3)),
     ]
+    rows += of_labels if have_labels else []
     return [*rows, ("examples of no client", str(measured.unused))] if measured.unused else rows
 
 
 def describe(title: str, data: FederatedData, console: Console) -> None:
-    """Prints sizes, figures and a map of labels by client."""
+    """Prints sizes, figures, and a map of labels by client where examples have labels."""
     counts = data.label_counts
     examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
     if data.validation is not None:
@@ -44,9 +50,12 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
         listed = [f"{n} {name}" for n, name in enumerate(data.label_names[:_LABELS])]
         more = ["..."] if len(data.label_names) > _LABELS else []
         examples.append(("labels", ", ".join([*listed, *more])))
-    rows = [*examples, *figures(measure(counts, data.unused, data.sizes))]
+    have_labels = data.task != "regression"
+    rows = [*examples, *figures(measure(counts, data.unused, data.sizes), have_labels)]
     console.print(title, style="bold", markup=False, highlight=False)
     console.print(tabulate(rows, tablefmt="plain", disable_numparse=True), highlight=False)
+    if not have_labels:
+        return
     console.print()
     console.print(_map(counts, data.names, console.width))
 

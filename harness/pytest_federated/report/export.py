@@ -20,17 +20,21 @@ Row = dict[str, Any]
 
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each round of each seed."""
+    own = [name for name in Round.model_fields if name not in ("round", "scores")]
+    histories = [history for result in results for history in result.histories]
+    scored = sorted({name for h in histories for r in h.rounds for name in r.scores})
     for result in results:
         for history in result.histories:
             for round_ in history.rounds:
-                figures = {k: getattr(round_, k) for k in Round.model_fields if k != "round"}
+                figures = {name: getattr(round_, name) for name in own}
+                figures |= {name: round_.scores.get(name) for name in scored}
                 yield {**_scenario(result), "seed": history.seed, "round": round_.round, **figures}
 
 
 def by_seed(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each training."""
     for result in results:
-        values = {measure.name: measure.values(result) for measure in columns()}
+        values = {measure.name: measure.values(result) for measure in columns(results)}
         for index, history in enumerate(result.histories):
             yield {
                 **_scenario(result),
@@ -46,7 +50,7 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
     first, scale = headline().name, headline().spec.values
     for result in results:
         figures: Row = {}
-        for measure in columns():
+        for measure in columns(results):
             values = measure.by_seed(result)
             figures[measure.name] = mean_of(values)
             if measure.name == first:
@@ -72,7 +76,7 @@ def properties(result: Result) -> Row:
     Metrics that were judged also have the ends of the 95 % interval. Missing figures are left out.
     """
     row: Row = {"status": result.status}
-    row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns()}
+    row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns([result])}
     for verdict in result.verdicts:
         name = verdict.expectation
         row |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}

@@ -15,7 +15,7 @@ def step_summary(results: Sequence[Result]) -> str:
     """Returns Markdown for the file of GITHUB_STEP_SUMMARY: all scenarios, and what was missed."""
     blocks = ["## Federated scenarios", f"**{verdict_counts(results)}**"]
     rows = [[escape(cell) for cell in summary_row(r)] for r in results]
-    blocks.append(MARKDOWN.table(rows, summary_columns()))
+    blocks.append(MARKDOWN.table(rows, summary_columns(results)))
     if unreached := [r.id for r in results if r.status == "not reached"]:
         blocks += ["### Not reached", escape(", ".join(unreached))]
     for result in results:

@@ -9,10 +9,10 @@ from typing import Any
 
 from pytest_federated.report.markup import anchors
 from pytest_federated.report.pages import (
-    LEGEND,
     TITLE,
     headings_of,
     headline_reason,
+    legend,
     not_run_rows,
     plot_names,
     plots,
@@ -51,8 +51,8 @@ def page(results: Sequence[Result]) -> str:
     return environment.get_template("page.html.j2").render(
         title=TITLE,
         counts=verdict_counts(results),
-        legend=LEGEND,
-        columns=summary_columns(),
+        legend=legend(results),
+        columns=summary_columns(shown),
         verdict_columns=VERDICT_COLUMNS,
         overviews=[_inline(picture) for picture in draw_overviews(results).values()],
         not_run=not_run_rows(results),

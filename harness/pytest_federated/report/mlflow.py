@@ -75,7 +75,7 @@ def _metrics(result: Result, history: TrainingHistory) -> Iterator[tuple[int, st
         for group, values in scalars(round_).items():
             for name, value in values.items():
                 yield round_.round, f"{group}/{name}", value
-    for measure in columns():
+    for measure in columns([result]):
         value = measure.of(history, measure.keys(result))
         if value is not None and math.isfinite(value):
             yield history.rounds[-1].round, f"final/{measure.name}", value

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pytest_federated.core.files import write_text
 from pytest_federated.core.ordering import natural
+from pytest_federated.metrics.measure import headline
 from pytest_federated.report.markup import anchors, escape, paragraph, quoted, table
 from pytest_federated.report.plots.plot import draw_overviews, draw_scenario, plot_kinds
 from pytest_federated.report.plots.style import Picture
@@ -27,11 +28,19 @@ from pytest_federated.results.store import (
 
 REPORT, PLOTS = "report.md", "plots"
 TITLE, _NOT_RUN = "Federated scenarios", "Not run"
-LEGEND = (
-    "Accuracy is that of the test set after the last round, mean over seeds with its 95 % "
-    "interval (Student's t). Heterogeneity is the mean Jensen-Shannon distance between the labels "
-    "of two clients, 0 (alike) to 1 (nothing in common)."
-)
+
+
+def legend(results: Sequence[Result]) -> str:
+    """Says what the table of scenarios shows."""
+    of_labels = any(history.has_labels for result in results for history in result.histories)
+    first = headline(results).title
+    parts = [
+        f"{first[0].upper()}{first[1:]} is that of the test set after the last round, mean over "
+        "seeds with its 95 % interval (Student's t).",
+        "Heterogeneity is the mean Jensen-Shannon distance between the labels of two clients, "
+        "0 (alike) to 1 (nothing in common).",
+    ]
+    return " ".join(parts if of_labels or not results else parts[:1])
 
 
 def write_report(results: Sequence[Result], folder: Path) -> Path:
@@ -95,7 +104,7 @@ def report(results: Sequence[Result]) -> str:
     if shown:
         blocks += [
             summary(shown, targets),
-            LEGEND,
+            legend(results),
             *(_image(picture, name) for name, picture in draw_overviews(results).items()),
         ]
     if rows := not_run_rows(results):
@@ -140,7 +149,7 @@ def summary(results: Sequence[Result], targets: Mapping[str, str]) -> str:
         )
     return table(
         rows,
-        summary_columns(),
+        summary_columns(results),
         [
             *("left", "right", "left", "right", "left"),
             *("right", "right", "right", "right", "left"),
@@ -215,7 +224,9 @@ def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
     rows, columns = round_table(result)
     several = len(result.whole) > 1
-    about = "Mean over seeds" + (", accuracy ± half of its 95 % interval" if several else "")
+    has_accuracy = all(history.has_labels for history in result.histories)
+    of_accuracy = ", accuracy ± half of its 95 % interval" if several and has_accuracy else ""
+    about = f"Mean over seeds{of_accuracy}"
     summary = f"<details>\n<summary>All rounds. {about}.</summary>"
     return "\n\n".join([summary, table(rows, columns, ["right"] * len(columns)), "</details>"])
 

@@ -8,7 +8,11 @@ from pytest_federated.training.history import Round
 def scalars(training_round: Round) -> dict[str, dict[str, float]]:
     """Returns the figures that a round has, in ``test``, ``train``, ``clients`` and ``bytes``."""
     groups = {
-        "test": {"accuracy": training_round.accuracy, "loss": training_round.loss},
+        "test": {
+            "accuracy": training_round.accuracy,
+            "loss": training_round.loss,
+            **training_round.scores,
+        },
         "train": {"accuracy": training_round.train_accuracy, "loss": training_round.train_loss},
         "clients": {
             "cohort": training_round.clients,

@@ -57,7 +57,7 @@ def _summary(source: Source, words: Sequence[str]) -> str:
 def _matrix(source: Source, words: Sequence[str]) -> str:
     """Returns a matrix as a table, of the first metric of reports or of one that is named last."""
     is_named = len(words) == 2 and words[1] in known_names(source.results)
-    measure = expected_measure(words[1]) if is_named else headline()
+    measure = expected_measure(words[1]) if is_named else headline(source.results)
     matrices = {pivot.title: pivot for pivot in of_matrices(source.results)}
     if not words or words[0] not in matrices:
         raise FederatedError(f"no such matrix; {suggest(' '.join(words[:1]), matrices)}")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.data.datasets import external as files
-from pytest_federated.data.datasets.dataset import Cache, datasets
+from pytest_federated.data.datasets.dataset import Cache, datasets, stated_task
+from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import user_entries
 from pytest_federated.running.options import cores, default_cache
 from pytest_federated.scenario.schema import Scenario
@@ -69,7 +70,19 @@ def ingredients(
         "CPU": _instruction_sets(),
         **versions,
         "environment": _environment(),
+        **_scores(scenario),
     }
+
+
+def _scores(scenario: Scenario) -> dict[str, Any]:
+    """Returns the metrics of predictions that are measured as they are expected, and their code."""
+    task = stated_task(scenario.data.dataset)
+    asked = {
+        name: metrics[name]
+        for name in scenario.expect
+        if spec_of(name).score and task not in spec_of(name).scored_for
+    }
+    return {"scores": {n: fingerprint_of(e.code) for n, e in asked.items()}} if asked else {}
 
 
 def training_key(

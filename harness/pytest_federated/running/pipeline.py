@@ -10,13 +10,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional, Union
 
 from pytest_federated.core import signals
-from pytest_federated.core.errors import TimeLimitExceeded
+from pytest_federated.core.errors import FederatedError, TimeLimitExceeded
 from pytest_federated.data.datasets import external
-from pytest_federated.data.datasets.dataset import Cache
+from pytest_federated.data.datasets.dataset import Cache, TaskKind
 from pytest_federated.data.federation import federate
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.judging import has_wall_time, judge
+from pytest_federated.expectations.judging import has_wall_time, judge, unfit
 from pytest_federated.expectations.looks import Look
+from pytest_federated.metrics.prediction import scores_of
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.running.fingerprint import state_key, training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
@@ -221,6 +222,7 @@ def train_seed(
         observer.after_round(Progress(history.rounds, None))
         return history
     data = federate(scenario.data, scenario.clients, seed, Cache(options.cache))
+    _check_expectations(scenario, data.task)
     cohort_size = scenario.clients.cohort_size(len(data.names))
     try:
         # After the data, whose errors need no TensorFlow.
@@ -235,10 +237,18 @@ def train_seed(
             checkpoints,
             scenario.clients.participation,
             options.keep_models,
+            scores_of(scenario.expect, data.task),
         )
     except (TimeLimitExceeded, KeyboardInterrupt):
         shutdown()  # the worker is still busy, or only half started
         raise
+
+
+def _check_expectations(scenario: Scenario, task: TaskKind) -> None:
+    """Raises FederatedError if something is expected that data of this task does not have."""
+    if misfit := unfit(scenario.expect, task):
+        name, reason = misfit
+        raise FederatedError(f"expect.{name}: {reason}")
 
 
 def _anew(scenario: Scenario, options: Options) -> Options:
@@ -281,6 +291,8 @@ def _train_all(
         stopwatch = Stopwatch()
         watching = Observers((stopwatch, *observers))
         history, is_reused = _train(planned.case.id, scenario, one, options, watching)
+        if is_reused and history.task:
+            _check_expectations(scenario, history.task)
         if options.benchmark:
             history = history.model_copy(update={"seconds": tuple(stopwatch.seconds)})
         is_over = early_stop is not None and early_stop.is_decided

@@ -13,9 +13,11 @@ from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
+from pytest_federated.data.datasets.dataset import stated_task
 from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
+from pytest_federated.expectations.judging import unfit
 from pytest_federated.metrics.metric import metrics
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
@@ -117,9 +119,18 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _expects_what_the_task_has(self) -> Scenario:
+        task = stated_task(self.data.dataset)
+        if task and (misfit := unfit(self.expect, task)):
+            name, reason = misfit
+            raise problem(f"expect.{name}", reason)
+        return self
+
+    @model_validator(mode="after")
     def _has_margins_of_what_is_compared(self) -> Scenario:
         expected = (name for name in self.expect if name in metrics)
-        compared = list(dict.fromkeys([*always_measured(), *expected]))
+        always = always_measured(stated_task(self.data.dataset))
+        compared = list(dict.fromkeys([*always, *expected]))
         for name in self.baseline:
             if name not in metrics:
                 raise problem(f"baseline.{name}", suggest(name, compared))

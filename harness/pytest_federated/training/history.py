@@ -65,6 +65,7 @@ class Round(BaseModel):
         bytes_down: bytes that the server sent to the cohort, all clients together; None where
             that is not known.
         bytes_up: bytes that the cohort sent back, after compression.
+        scores: other metrics of the predictions on the test set, by name; written if there are any.
 
     """
 
@@ -83,6 +84,14 @@ class Round(BaseModel):
     attackers: int = 0
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
+    scores: dict[str, Figure] = {}
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if not self.scores:
+            written.pop("scores", None)
+        return written
 
 
 class TrainingHistory(BaseModel):
@@ -119,6 +128,10 @@ class TrainingHistory(BaseModel):
         delta: see `epsilon`.
         outputs: ``probabilities`` where that was found from the model; None where it gives logits,
             or the scenario says what it gives. Only then it is written.
+        task: what was predicted, of the tasks with one output; None of others. Only then it is
+            written.
+        client_scores: as `client_accuracy`, other metrics of the predictions by name; None for a
+            client whose examples have no such value. Written if there are any.
         seconds: wall time of each round, where it was taken; no part of the record.
         model: the final model, where it was to be kept; no part of the record.
 
@@ -148,13 +161,15 @@ class TrainingHistory(BaseModel):
     epsilon: Optional[Figure] = None
     delta: Optional[Figure] = None
     outputs: Optional[Literal["probabilities"]] = None
+    task: Optional[Literal["binary", "regression"]] = None
+    client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
     seconds: Annotated[tuple[float, ...], Field(exclude=True)] = ()
     model: Annotated[Optional[FinalModel], Field(exclude=True)] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = write(self)
-        for name in ("outputs", "label_names", "ended_early"):
+        for name in ("outputs", "label_names", "ended_early", "task", "client_scores"):
             if not getattr(self, name):
                 written.pop(name, None)
         return written
@@ -174,6 +189,11 @@ class TrainingHistory(BaseModel):
         return not self.ended_early and self.diverged is None
 
     @property
+    def has_labels(self) -> bool:
+        """Whether labels were predicted, not numbers."""
+        return self.task != "regression"
+
+    @property
     def evaluated(self) -> tuple[Round, ...]:
         """The rounds after which the test set was evaluated."""
-        return tuple(r for r in self.rounds if r.accuracy is not None)
+        return tuple(r for r in self.rounds if r.accuracy is not None or r.loss is not None)

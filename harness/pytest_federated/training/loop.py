@@ -15,7 +15,7 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
-from pytest_federated.training.evaluation.central import Evaluation
+from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores
 from pytest_federated.training.evaluation.per_client import class_recall, client_figures
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
 from pytest_federated.training.history import Round, TrainingHistory, listed_clients
@@ -49,6 +49,7 @@ def train(
     checkpoints: Optional[Checkpoints] = None,
     participation: Optional[Participation] = None,
     keeps_model: bool = False,
+    scores: Scores = NO_SCORES,
 ) -> TrainingHistory:
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
@@ -63,6 +64,7 @@ def train(
             and when it is cut off by an error or an interrupt.
         participation: how clients are drawn, drop out, straggle and attack; by default none do.
         keeps_model: whether the history has the final model, if there is one for all clients.
+        scores: metrics of the predictions to measure besides loss and accuracy.
 
     Returns:
         The history; where the training diverged it ends with the round in which it did.
@@ -85,7 +87,7 @@ def train(
         observer.after_round(so_far)
     diverged = None
     try:
-        for step in steps(data, model, training, cohort_size, seed, begin, participation):
+        for step in steps(data, model, training, cohort_size, seed, begin, participation, scores):
             so_far = Progress((*so_far.rounds, step.round), step.state)
             diverged = _divergence(step.round, step.planned_examples)
             if diverged:  # of which there is no checkpoint to go on from
@@ -107,7 +109,7 @@ def train(
             training.personalize,
             seed,
         )
-    counts = data.label_counts
+    counts, shape = data.label_counts, trainer.adapter.shape
     aggregator = aggregators.entry(training.aggregator)
     private = guarantee(
         training.aggregator,
@@ -123,9 +125,9 @@ def train(
     final = {}
     if not diverged:
         final = (
-            _final_figures(trainer, so_far, data, seed)
+            _final_figures(trainer, so_far, data, seed, scores)
             if has_model
-            else _figures_of_clients(trainer, so_far, data, training)
+            else _figures_of_clients(trainer, so_far, data, training, scores)
         )
         if has_model and keeps_model:
             weights = trainer.algorithm.weights(so_far.state)
@@ -142,11 +144,12 @@ def train(
         epsilon=private and private.epsilon,
         delta=private and private.delta,
         label_names=data.label_names,
-        label_counts=counts[listed_clients(len(data.clients))].tolist(),
+        label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),
         model_summary=trainer.adapter.summary(),
         update_bytes=trainer.traffic.update,
         outputs="probabilities" if trainer.adapter.infers_probabilities else None,
+        task=shape.kind if shape.kind in ("binary", "regression") else None,
         **final,
     )
     if checkpoints:
@@ -178,31 +181,40 @@ def _with(done: Round, judged: Optional[Evaluation]) -> Round:
 
 
 def _final_figures(
-    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int
+    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int, scores: Scores
 ) -> dict[str, Any]:
     """How the final model serves clients and labels, as fields of a history."""
     trainer.adapter.set_weights(trainer.algorithm.weights(so_far.state))
     processed = sum(r.examples for r in so_far.rounds)
-    figures = client_figures(trainer.adapter, data, seed, processed)
+    figures = client_figures(trainer.adapter, data, seed, processed, scores)
     are_all = len(figures.clients) == len(data.clients)
     return {
         "client_accuracy": figures.accuracy,
         "measured_clients": () if are_all else figures.clients,
+        "client_scores": figures.scores,
         "class_recall": class_recall(trainer.adapter, data.test),
     }
 
 
 def _figures_of_clients(
-    trainer: Trainer, so_far: Progress, data: FederatedData, training: Training
+    trainer: Trainer, so_far: Progress, data: FederatedData, training: Training, scores: Scores
 ) -> dict[str, Any]:
     """How each client's own model serves it, where it holds something out to see."""
     if not data.client_test:
         return {}
-    accuracy = trainer.client_accuracy(so_far.state, data, training.local_work)
-    are_all = len(accuracy) in (0, len(data.clients))
+    judged = trainer.client_evaluations(so_far.state, data, training.local_work, scores)
+    are_all = len(judged) in (0, len(data.clients))
+    measured = {name for one in judged.values() for name in one.scores}
     return {
-        "client_accuracy": tuple(accuracy.values()),
-        "measured_clients": () if are_all else tuple(accuracy),
+        "client_accuracy": tuple(
+            one.accuracy for one in judged.values() if one.accuracy is not None
+        ),
+        "measured_clients": () if are_all else tuple(judged),
+        "client_scores": {
+            name: tuple(one.scores.get(name) for one in judged.values())
+            for name in scores
+            if name in measured
+        },
     }
 
 
@@ -214,6 +226,7 @@ def steps(
     seed: int,
     begin: Optional[Progress] = None,
     participation: Optional[Participation] = None,
+    scores: Scores = NO_SCORES,
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     participation = participation or Participation()
@@ -229,7 +242,7 @@ def steps(
             state, _ = trainer.next(state, cohort, work, seed, number)
         judged = None
         if _is_evaluated(number, training):
-            judged = trainer.evaluate(state, data, work)
+            judged = trainer.evaluate(state, data, work, scores)
         yield Step(
             Round(
                 round=number,
@@ -237,9 +250,10 @@ def steps(
                 held_examples=int(data.sizes[cohort.clients].sum()),
                 examples=int(metrics["num_examples"]),
                 train_loss=_number(metrics["loss"]),
-                train_accuracy=_number(metrics["accuracy"]),
+                train_accuracy=_number(metrics.get("accuracy")),
                 loss=judged and judged.loss,
                 accuracy=judged and judged.accuracy,
+                scores=dict(judged.scores) if judged else {},
                 dropped=cohort.dropped,
                 stragglers=cohort.stragglers,
                 attackers=cohort.attackers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union
+from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union, get_args
 
 import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -16,10 +16,12 @@ from pytest_federated.core.schema import Section
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
-# What the labels are: `label`, int32 (n,), one for each example; `binary`, the same, but 0 or 1,
+# What is predicted: `label`, int32 (n,), one for each example; `binary`, the same, but 0 or 1,
 # which a model predicts by one output; `tokens`, int32 (n, t), one for each position, negative
-# where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for each tag of an example.
-TaskKind = Literal["label", "binary", "tokens", "tags"]
+# where there is none (padding); `tags`, float32 or int8 (n, classes), 1 for each tag of an example;
+# `regression`, float32 (n,), a number for each example.
+TaskKind = Literal["label", "binary", "tokens", "tags", "regression"]
+LABELED: tuple[TaskKind, ...] = ("label", "binary", "tokens", "tags")  # all but regression
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Dataset:
 
     Attributes:
         name: as in the scenario file.
-        num_classes: number of distinct labels, which are 0 .. num_classes - 1.
+        num_classes: number of distinct labels, which are 0 .. num_classes - 1; 1 for numbers.
         natural: names of the natural clients (writers, forms, ...); empty where there are none.
         load: reads the examples of the natural clients with these names, or all with None.
         task: what the labels are.
@@ -182,6 +184,7 @@ class DatasetSpec(Spec):
     Attributes:
         has_test_set: whether it has a test set of its own, or the key that provides one.
         reads: what it reads that comes neither with a package nor from a path in the scenario.
+        task: what is predicted, where that does not depend on the file.
         packages: Python packages that decide what it reads; with a new release of one, stored
             results no longer count.
         facts: what its page in the docs says.
@@ -190,6 +193,7 @@ class DatasetSpec(Spec):
 
     has_test_set: Union[bool, str] = False
     reads: Optional[Reads] = None
+    task: Optional[TaskKind] = None
     packages: tuple[str, ...] = ()
     facts: Facts = Facts("see below", "see below", "see below")
 
@@ -227,6 +231,12 @@ datasets = Registry(
     package=__package__,
     error=DataError,
 )
+
+
+def stated_task(settings: Section) -> Optional[TaskKind]:
+    """Returns what is predicted, if that is known before a data set is read."""
+    stated = getattr(settings, "task", None)
+    return stated if stated in get_args(TaskKind) else datasets.entry(settings).spec.task
 
 
 def described(settings: Section, cache: Cache) -> Dataset:
@@ -286,7 +296,12 @@ def in_memory(
 
 
 def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:
-    """Returns the classes of all labels in `y` in one int array (m,), without padding."""
+    """Returns the classes of all labels in `y` in one int array (m,), without padding.
+
+    Numbers have none.
+    """
     if task == "tags":
         return np.nonzero(y)[-1]
+    if task == "regression":
+        return np.zeros(0, np.int64)
     return y[y >= 0]

@@ -68,6 +68,14 @@ def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:
         )
     if type(x) is np.ndarray and x.dtype.kind == "f":
         finite(x, f"{where}: x")
+    if dataset.task == "regression":
+        if y.ndim != 1 or y.dtype != np.float32:
+            raise DataError(
+                f"{where} have y of shape {y.shape} and type {y.dtype}; with the task regression "
+                "they are float32, (n,)"
+            )
+        finite(y, f"{where}: y")
+        return
     if dataset.task == "tags":
         if y.ndim != 2 or y.shape[1] != dataset.num_classes:
             raise DataError(

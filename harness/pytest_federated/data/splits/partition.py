@@ -81,7 +81,7 @@ class Pool:
     """The training examples to deal to clients.
 
     Attributes:
-        labels: int (n,), the label of each example.
+        labels: int (n,), the label of each example; float where it has a number.
         clients: number of clients to deal to.
         natural: int (n,), the natural client of each example, or None.
         sizes: int (clients,), the examples that each client is to get, no more than n in all;
@@ -269,11 +269,13 @@ def assign(
     entry = splits.entry(split)
     least: int = getattr(split, "min_examples")  # noqa: B009 - of SplitSettings
     examples = len(pool.labels)
-    if pool.labels.ndim != 1 and not entry.spec.any_labels:
+    has_numbers = pool.labels.dtype.kind == "f"
+    if (pool.labels.ndim != 1 or has_numbers) and not entry.spec.any_labels:
         able = ", ".join(n for n in splits.names() if splits[n].spec.any_labels)
+        has = "a number (task: regression)" if pool.labels.ndim == 1 else "several"
         raise DataError(
             f"the split {entry.name} needs one label for each example; here an example has "
-            f"several; splits that do not look at labels: {able}"
+            f"{has}; splits that do not look at labels: {able}"
         )
     if pool.clients * least > examples:
         raise DataError(

@@ -1,10 +1,10 @@
-"""Accuracy by round."""
+"""Accuracy, or the loss of predicted numbers, by round."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Optional
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, Optional
 
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.plots.plot import scenario_plots
@@ -20,22 +20,40 @@ if TYPE_CHECKING:
 def accuracy_by_round(result: Result) -> Optional[Picture]:
     """The mean test accuracy of each round with its range over seeds, and that of training.
 
-    None where nothing was evaluated.
+    None where nothing was evaluated, or numbers are predicted.
+    """
+    return _by_round(result, "accuracy", _expected(result), (0, 1.02))
+
+
+@scenario_plots("loss", place=10)
+def loss_by_round(result: Result) -> Optional[Picture]:
+    """The loss of each round, where numbers are predicted, as `accuracy_by_round`."""
+    if all(history.has_labels for history in result.histories):
+        return None
+    return _by_round(result, "loss", (), None)
+
+
+def _by_round(
+    result: Result,
+    metric: Literal["accuracy", "loss"],
+    expected: Sequence[float],
+    limits: Optional[tuple[float, float]],
+) -> Optional[Picture]:
+    """A metric on the test set, and as clients trained; None where nothing was evaluated.
+
+    With a line for each expected value, and the limits of the axis.
     """
     rounds = by_round(result)
-    test = {n: [r.accuracy for r in of if r.accuracy is not None] for n, of in rounds.items()}
+    test = {n: _present(getattr(r, metric) for r in of) for n, of in rounds.items()}
     test = {n: figures for n, figures in test.items() if figures}
     if not test:
         return None
-    train = {
-        n: statistics.fmean(r.train_accuracy for r in of if r.train_accuracy is not None)
-        for n, of in rounds.items()
-        if any(r.train_accuracy is not None for r in of)
-    }
+    trained = {n: _present(getattr(r, f"train_{metric}") for r in of) for n, of in rounds.items()}
+    train = {n: statistics.fmean(figures) for n, figures in trained.items() if figures}
     first, last = min(test), max(test)
     seeds = len(result.whole or result.histories)
     points = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
-    alt = f"Test accuracy by round of {result.id}: {', '.join(points)}" + (
+    alt = f"Test {metric} by round of {result.id}: {', '.join(points)}" + (
         f", mean of {seeds} seeds." if seeds > 1 else "."
     )
 
@@ -52,13 +70,17 @@ def accuracy_by_round(result: Result) -> Optional[Picture]:
             axes.fill_between(
                 list(test), low, high, color=BLUE, alpha=0.3, lw=0, label="range over seeds"
             )
-        for share in _expected(result):
+        for share in expected:
             axes.axhline(share, color=INK, lw=0.8, ls=(0, (4, 3)))
-        axes.set(xlabel="round", ylabel="accuracy", ylim=(0, 1.02))
-        axes.legend(loc="lower right", fontsize=8)
+        axes.set(xlabel="round", ylabel=metric, **({"ylim": limits} if limits else {}))
+        axes.legend(loc="lower right" if limits else "upper right", fontsize=8)
         whole_rounds(axes)
 
     return Picture(alt, draw)
+
+
+def _present(figures: Iterable[Optional[float]]) -> list[float]:
+    return [figure for figure in figures if figure is not None]
 
 
 def _expected(result: Result) -> Sequence[float]:

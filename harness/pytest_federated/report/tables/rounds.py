@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 
+from pytest_federated.metrics.measure import columns
 from pytest_federated.metrics.scales import SCALES
+from pytest_federated.metrics.statistics import mean_of
 from pytest_federated.report.tables.cells import figure, interval
 from pytest_federated.report.tables.table import Table
 from pytest_federated.results.record import Result
@@ -23,8 +25,11 @@ def by_round(result: Result) -> dict[int, list[Round]]:
 def round_table(result: Result) -> Table:
     """The rounds: mean over seeds, and the 95 % interval of the accuracy.
 
-    With the clients that took part, where these are not the same number in all rounds.
+    With the clients that took part, where these are not the same number in all rounds, and with
+    the metrics of predictions. Without accuracy where numbers are predicted.
     """
+    have_accuracy = all(history.has_labels for history in result.histories)
+    scored = [m for m in columns([result]) if m.spec.score is not None]
     rounds = by_round(result)
     differ = len({one.clients for of_seeds in rounds.values() for one in of_seeds}) > 1
     rows: list[list[str]] = []
@@ -32,16 +37,21 @@ def round_table(result: Result) -> Table:
         losses = [r.loss for r in done if r.loss is not None]
         train_losses = [r.train_loss for r in done if r.train_loss is not None]
         train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]
+        scores = [[r.scores[m.name] for r in done if m.name in r.scores] for m in scored]
+        train_accuracy = f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–"
+        accuracy = interval([r.accuracy for r in done if r.accuracy is not None], SCALES["share"])
         rows.append(
             [
                 str(number),
                 *([figure(statistics.fmean(r.clients for r in done))] if differ else []),
                 figure(statistics.fmean(train_losses)) if train_losses else "–",
-                f"{statistics.fmean(train_accuracies):.3f}" if train_accuracies else "–",
+                *([train_accuracy] if have_accuracy else []),
                 figure(statistics.fmean(losses)) if losses else "–",
-                interval([r.accuracy for r in done if r.accuracy is not None], SCALES["share"]),
+                *([accuracy] if have_accuracy else []),
+                *(figure(mean_of(values)) for values in scores),
             ]
         )
     clients = ["clients"] if differ else []
-    columns = ["train loss", "train accuracy", "test loss", "test accuracy"]
-    return Table(rows, ["round", *clients, *columns])
+    heads = ["train loss", "train accuracy", "test loss", "test accuracy"]
+    heads = heads if have_accuracy else heads[::2]
+    return Table(rows, ["round", *clients, *heads, *(f"test {m.title}" for m in scored)])

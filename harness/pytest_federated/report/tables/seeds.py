@@ -20,7 +20,7 @@ def seed_table(result: Result) -> Table:
     The metrics with a column of their own, and those that something is expected of. What no seed
     has is left out, and so is a count that is nowhere more than 0.
     """
-    measures = columns()
+    measures = columns([result])
     by_title: dict[str, list[Optional[float]]] = {
         _heading(measure, result): measure.values(result) for measure in measures
     }
@@ -32,7 +32,7 @@ def seed_table(result: Result) -> Table:
             continue
         if len(verdict.figures) == len(result.histories):
             some = coverage(spec_of(name), result.histories, keys_in(result, name))
-            by_title.setdefault(_with(name, some), list(verdict.figures))
+            by_title.setdefault(_with(_judged_title(result, name), some), list(verdict.figures))
     shown = {
         title: column
         for title, column in by_title.items()
@@ -58,6 +58,14 @@ def _heading(measure: Measure, result: Result) -> str:
 
 def _with(title: str, some: str) -> str:
     return f"{title} ({some.removesuffix(' clients')})" if some else title
+
+
+def _judged_title(result: Result, name: str) -> str:
+    """What heads the column of an expectation; of predictions, with what they are judged over."""
+    over = keys_in(result, name).get("over")
+    if spec_of(name).score is None or over is None:
+        return name
+    return f"{spec_of(name).title or name}, {over.replace('_', ' ')}"
 
 
 def _has_other_keys(result: Result, name: str) -> bool:

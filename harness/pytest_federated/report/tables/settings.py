@@ -103,8 +103,8 @@ def heterogeneity_rows(result: Result) -> list[list[str]]:
     def of(name: str) -> str:
         return figure(statistics.fmean(getattr(h, name) for h in measured), 3)
 
-    rows = [
-        ["Gini of sizes", of("gini")],
+    rows = [["Gini of sizes", of("gini")]]
+    of_labels = [
         ["label entropy", f"{of('label_entropy')} of {of('pooled_label_entropy')} nats"],
         [
             "label distances",
@@ -112,6 +112,8 @@ def heterogeneity_rows(result: Result) -> list[list[str]]:
             f"earth mover's {of('earth_mover')}",
         ],
     ]
+    if all(history.has_labels for history in result.histories):
+        rows += of_labels
     unused = sorted({h.unused for h in measured})
     counts = " to ".join(map(str, sorted({unused[0], unused[-1]})))
     return [*rows, ["examples of no client", counts]] if any(unused) else rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from pytest_federated.data.sizes.size import sizes
@@ -19,16 +20,18 @@ from pytest_federated.training.algorithms.algorithm import algorithms
 _BEFORE = ("scenario", "clients", "split", "heterogeneity", "algorithm", "rounds", "seeds")
 
 
-def summary_columns() -> list[str]:
-    """The columns of `summary_row`."""
-    return [*_BEFORE, f"{headline_metric().title} ± 95 %", "rounds to target", "verdict"]
+def summary_columns(results: Sequence[Result]) -> list[str]:
+    """The columns of `summary_row`; a cell names its own metric where that is not accuracy."""
+    metric = headline_metric(results)
+    what = metric.title if metric.name == headline_metric().name else "result"
+    return [*_BEFORE, f"{what} ± 95 %", "rounds to target", "verdict"]
 
 
 def headline(result: Result) -> str:
     """The result in a few words, behind PASSED, REPORTED or FAILED."""
     if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
-    metric = headline_metric()
+    metric = headline_metric([result])
     return f"({metric.title} {interval(metric.by_seed(result), metric.spec.values)})"
 
 
@@ -41,7 +44,9 @@ def summary_row(result: Result) -> list[str]:
     count = (
         len(result.histories[0].client_examples) if result.histories else clients["count"] or "all"
     )
-    distances = [h.heterogeneity.jensen_shannon for h in result.histories if h.heterogeneity]
+    distances = [
+        h.heterogeneity.jensen_shannon for h in result.histories if h.heterogeneity and h.has_labels
+    ]
     return [
         result.id,
         str(count),
@@ -57,10 +62,17 @@ def summary_row(result: Result) -> list[str]:
         ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)]),
         str(training["rounds"]),
         _seeds(result),
-        interval(headline_metric().by_seed(result), headline_metric().spec.values),
+        _headline_cell(result),
         _rounds_to_target(result),
         result.status,
     ]
+
+
+def _headline_cell(result: Result) -> str:
+    """The metric that stands for the result, by its name where that is not accuracy."""
+    metric = headline_metric([result])
+    text = interval(metric.by_seed(result), metric.spec.values)
+    return text if metric.name == headline_metric().name else f"{metric.title} {text}"
 
 
 def _seeds(result: Result) -> str:

@@ -56,7 +56,8 @@ class Algorithm(abc.ABC):
     def next(
         self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        """Returns the state after a round, and its training's `num_examples`, `loss`, `accuracy`.
+        """Returns the state after a round, and its training's `num_examples`, `loss`, `accuracy`
+        where the task has one.
 
         With a private aggregator the cohort may be empty: then the state gets noise all the same.
         """
@@ -88,10 +89,10 @@ class Algorithm(abc.ABC):
         """Judges the state's model on the test set, or the models where each client has its own."""
         return judge(self.weights(state), data.test)
 
-    def client_accuracy(
+    def client_evaluations(
         self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
-    ) -> dict[int, float]:
-        """Returns by client the accuracy (0 to 1) of its own model on what it holds out.
+    ) -> dict[int, Evaluation]:
+        """Judges each client's own model on what it holds out, by client.
 
         Empty where clients have no models of their own.
         """

@@ -68,7 +68,8 @@ def user_process(
         names = set(dir(measured["client_work"]["train"]))
     except (KeyError, AttributeError, TypeError):
         names = set()
-    if missing := [n for n in ("num_examples", "loss", "accuracy") if n not in names]:
+    accuracy = ["accuracy"] if inputs.adapter.shape.task.hits else []
+    if missing := [n for n in ("num_examples", "loss", *accuracy) if n not in names]:
         raise ModelError(
             f"{_KEY}: the process of {tff} has no metrics {', '.join(missing)} under client_work, "
             "train"

@@ -118,6 +118,11 @@ class _FedRecon(Algorithm):
                 "training.algorithm: fed_recon divides a model by its layers, so it needs a Keras "
                 "model"
             )
+        if adapter.shape.task.hits is None:
+            raise ModelError(
+                "training.algorithm: fed_recon is judged by accuracy; the data has numbers "
+                f"(task: {adapter.shape.kind})"
+            )
         self._is_split, self._draws = is_split, adapter.draws
         local = _places(adapter.model, local_layers)
         self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
@@ -244,11 +249,11 @@ class _FedRecon(Algorithm):
     ) -> Evaluation:
         return self._judged(state, data, work, list(data.tested_by_client()))
 
-    def client_accuracy(
+    def client_evaluations(
         self, state: Any, data: FederatedData, work: LocalWork, judge: Judge
-    ) -> dict[int, float]:
+    ) -> dict[int, Evaluation]:
         return {
-            client: self._judged(state, data, work, [(client, examples)]).accuracy
+            client: self._judged(state, data, work, [(client, examples)])
             for client, examples in data.tested_by_client()
         }
 

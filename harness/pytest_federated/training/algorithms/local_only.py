@@ -119,11 +119,11 @@ class _LocalOnly(Algorithm):
             for client, examples in data.tested_by_client()
         )
 
-    def client_accuracy(
+    def client_evaluations(
         self, state: State, data: FederatedData, work: LocalWork, judge: Judge
-    ) -> dict[int, float]:
+    ) -> dict[int, Evaluation]:
         return {
-            client: judge(_of(state, client).weights, examples).accuracy
+            client: judge(_of(state, client).weights, examples)
             for client, examples in data.tested_by_client()
         }
 

@@ -9,7 +9,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional
 from weakref import WeakValueDictionary
@@ -38,7 +38,7 @@ from pytest_federated.training.algorithms.fedavg import client_training
 from pytest_federated.training.communication import Traffic, traffic_of
 from pytest_federated.training.engine import packed
 from pytest_federated.training.engine.execution import Execution, choose, standard_for
-from pytest_federated.training.evaluation.central import Evaluation, evaluate
+from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores, evaluate
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.model import Shape, named
@@ -120,10 +120,13 @@ class Trainer:
         with self._workers_errors():
             return self.algorithm.next(state, cohort, work, rng)
 
-    def evaluate(self, state: Any, data: FederatedData, work: LocalWork) -> Evaluation:
+    def evaluate(
+        self, state: Any, data: FederatedData, work: LocalWork, scores: Scores = NO_SCORES
+    ) -> Evaluation:
         """Judges the state's model on the test set, or the models where each client has its own."""
+        judge = partial(self.judge, scores=scores)
         with self._workers_errors():
-            return self.algorithm.evaluate(state, data, work, self.judge)
+            return self.algorithm.evaluate(state, data, work, judge)
 
     @contextlib.contextmanager
     def _workers_errors(self) -> Iterator[None]:
@@ -143,14 +146,22 @@ class Trainer:
             line = text.rpartition("Failed to run computation: ")[2].strip().partition("\n")[0]
             raise ModelError(f"{self.name} failed in TFF's worker process: {line}") from error
 
-    def client_accuracy(self, state: Any, data: FederatedData, work: LocalWork) -> dict[int, float]:
-        """Returns the accuracy of each client's own model, as `Algorithm.client_accuracy`."""
-        return self.algorithm.client_accuracy(state, data, work, self.judge)
+    def client_evaluations(
+        self, state: Any, data: FederatedData, work: LocalWork, scores: Scores = NO_SCORES
+    ) -> dict[int, Evaluation]:
+        """Judges each client's own model, as `Algorithm.client_evaluations`."""
+        judge = partial(self.judge, scores=scores)
+        return self.algorithm.client_evaluations(state, data, work, judge)
 
-    def judge(self, weights: tff.learning.models.ModelWeights, examples: Examples) -> Evaluation:
+    def judge(
+        self,
+        weights: tff.learning.models.ModelWeights,
+        examples: Examples,
+        scores: Scores = NO_SCORES,
+    ) -> Evaluation:
         """Judges the model with these weights on held-out examples."""
         self.adapter.set_weights(weights)
-        return evaluate(self.adapter, examples)
+        return evaluate(self.adapter, examples, scores)
 
 
 def trainer_for(

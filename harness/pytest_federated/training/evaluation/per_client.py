@@ -10,7 +10,7 @@ import numpy as np
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
-from pytest_federated.training.evaluation.central import outputs
+from pytest_federated.training.evaluation.central import NO_SCORES, Scores, outputs, scored_by
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 
 # Limits that keep measuring a small part of the training: at most this many clients, and at most
@@ -22,16 +22,21 @@ _SHARE = 0.2
 
 
 class ClientFigures(NamedTuple):
-    """The accuracy of each measured client, and the positions of these clients."""
+    """The accuracy of each measured client, where the task has one, their positions, and scores."""
 
     accuracy: tuple[float, ...]
     clients: tuple[int, ...]
+    scores: dict[str, tuple[Optional[float], ...]]
 
 
 def client_figures(
-    adapter: ModelAdapter, data: FederatedData, seed: int, processed: int
+    adapter: ModelAdapter,
+    data: FederatedData,
+    seed: int,
+    processed: int,
+    scores: Scores = NO_SCORES,
 ) -> ClientFigures:
-    """Returns the accuracy of the adapter's weights on each client's own examples.
+    """Returns the accuracy and scores of the adapter's weights on each client's own examples.
 
     The examples are those that clients hold out for testing or, if none does, those they train on.
     A batch holds examples of many clients, so that the cost depends on examples only. Of many
@@ -42,6 +47,7 @@ def client_figures(
         data: the federation.
         seed: that of the training.
         processed: examples that the training processed, all rounds and epochs counted.
+        scores: those to measure besides accuracy.
     """
     held = data.client_test or data.clients
     read = data.test_examples if data.client_test else data.examples
@@ -50,30 +56,54 @@ def client_figures(
     )
     correct, counted = (np.zeros(len(held), np.int64) for _ in range(2))
     largest = adapter.shape.batch()
+    predicted: list[tuple[np.ndarray, ...]] = []  # of each batch: owners, labels, predictions
     for owner, batch in _batches(((c, read(c)) for c in sampled), largest):
-        right, counts = outputs(adapter, batch)[1:]
+        of_batch = outputs(adapter, batch, bool(scores))
         # Sums over the positions of each example.
-        for total, hits in ((correct, right), (counted, counts)):
-            np.add.at(total, owner, hits.reshape(len(owner), -1).sum(axis=1))
+        for total, hits in ((correct, of_batch.right), (counted, of_batch.counted)):
+            if hits is not None:
+                np.add.at(total, owner, hits.reshape(len(owner), -1).sum(axis=1))
+        if of_batch.predictions is not None:
+            predicted.append((owner, batch.y, of_batch.predictions))
     measured = np.flatnonzero(counted)
+    accuracy = (correct[measured] / counted[measured]).tolist() if adapter.shape.task.hits else ()
     return ClientFigures(
-        tuple((correct[measured] / counted[measured]).tolist()), tuple(measured.tolist())
+        tuple(accuracy), tuple(measured.tolist()), _client_scores(scores, predicted, measured)
     )
+
+
+def _client_scores(
+    scores: Scores, predicted: list[tuple[np.ndarray, ...]], measured: np.ndarray
+) -> dict[str, tuple[Optional[float], ...]]:
+    """Returns each score of each client, None where its examples have none."""
+    if not predicted:
+        return {}
+    owners, labels, predictions = (np.concatenate(of_all) for of_all in zip(*predicted))
+    order = np.argsort(owners, kind="stable")
+    ends = np.searchsorted(owners[order], measured, side="right")
+    begins = np.searchsorted(owners[order], measured, side="left")
+    of_clients = [
+        scored_by(scores, labels[own], predictions[own])
+        for own in (order[begin:end] for begin, end in zip(begins, ends))
+    ]
+    return {name: tuple(of.get(name) for of in of_clients) for name in scores}
 
 
 def class_recall(adapter: ModelAdapter, test: Examples) -> tuple[Optional[float], ...]:
     """Returns, for each label, the share of its positions in the test set that are right.
 
-    None for a label that the test set does not have.
+    None for a label that the test set does not have. Empty where nothing is right or wrong.
     """
     shape = adapter.shape
+    if shape.task.hits is None:
+        return ()
     correct, counted = (np.zeros(shape.num_classes, np.int64) for _ in range(2))
     step = shape.batch()
     for start in range(0, len(test), step):
         batch = test.take(slice(start, start + step))
         classes = np.broadcast_to(shape.task.classes(batch.y), batch.y.shape)
-        _, right, counts = outputs(adapter, batch)
-        for total, hits in ((correct, right), (counted, counts)):
+        of_batch = outputs(adapter, batch)
+        for total, hits in ((correct, of_batch.right), (counted, of_batch.counted)):
             total += np.bincount(classes[hits], minlength=shape.num_classes)
     return tuple(float(c / n) if n else None for c, n in zip(correct, counted))
 

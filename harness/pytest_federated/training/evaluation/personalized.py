@@ -41,11 +41,16 @@ def personalized_accuracy(
     out is left out.
 
     Raises:
-        DataError: no client holds anything out.
+        DataError: no client holds anything out, or the task has no accuracy.
 
     Source: Wang et al., Federated Evaluation of On-device Personalization, 2019,
     arXiv:1910.10252.
     """
+    if adapter.shape.task.hits is None:
+        raise DataError(
+            "training.personalize: fine-tuned clients are judged by accuracy; the data has numbers "
+            f"(task: {adapter.shape.kind})"
+        )
     if not any(map(len, data.client_test)):
         raise DataError("training.personalize needs clients that hold examples out for testing")
     library: Any = import_tff()
@@ -87,12 +92,15 @@ def _rows(examples: Examples, key: Optional[int]) -> tf.data.Dataset:
 def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
     import tensorflow as tf
 
+    count_hits = adapter.shape.task.hits
+    assert count_hits is not None
+
     @tf.function
     def accuracy(model: Any, test: Any) -> Any:
         right, counted = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
         for batch in iter(test.batch(batch_size)):
             predictions = model.forward_pass(batch, training=False).predictions
-            hits, positions = adapter.shape.task.hits(batch["y"], predictions, adapter.gives_logits)
+            hits, positions = count_hits(batch["y"], predictions, adapter.gives_logits)
             right += tf.math.count_nonzero(hits)
             counted += tf.math.count_nonzero(positions)
         return tf.cast(right, tf.float32) / tf.cast(tf.maximum(counted, 1), tf.float32)

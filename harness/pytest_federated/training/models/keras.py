@@ -25,9 +25,9 @@ def keras(
 
     The function is called with `args`, and with `input_shape` (tuple of int), `num_classes` (int),
     `output_shape` (tuple of int, of the outputs that the data needs for one example), `task`
-    (label, binary, tokens or tags) and `input_spec` (the types of a batch) where it has parameters
-    of these names; it returns a `tf.keras.Model`. Whether its outputs are logits or probabilities
-    is inferred from the model, unless `outputs` states it.
+    (label, binary, tokens, tags or regression) and `input_spec` (the types of a batch) where it has
+    parameters of these names; it returns a `tf.keras.Model`. Whether its outputs are logits or
+    probabilities is inferred from the model, unless `outputs` states it.
 
     Raises:
         ModelError: the function cannot be imported, or raises.

@@ -56,7 +56,7 @@ class Shape:
 
     Attributes:
         input_shape: of one example.
-        num_classes: number of labels, or of tags.
+        num_classes: number of labels, or of tags; 1 for numbers.
         kind: what the labels are.
         label_shape: of one example's labels; () for a single one.
         input_dtype: of examples.
@@ -106,16 +106,26 @@ class Shape:
             ModelError: it is not the one that the data needs.
         """
         needed = (None, *self.output_shape)
+        if self.kind == "label" and self.num_classes == 1 and tuple(actual) == needed:
+            raise ModelError(
+                "the data has one label only, so there is nothing to learn; for numbers, say "
+                "data.dataset.task: regression"
+            )
         if tuple(actual) != needed:
             each = f" for each of {self.label_shape[0]} positions" if self.kind == "tokens" else ""
             labels = "tags" if self.kind == "tags" else "labels"
-            labels += f" (task: {self.kind})" if self.kind == "binary" else ""
+            has = f"{self.num_classes} {labels}{each}"
+            if self.kind in ("binary", "regression"):
+                has = f"one {'label of two' if self.kind == 'binary' else 'number'} to predict"
             remedy = ""
-            if self.kind == "label" and tuple(actual) == (None, 1) and self.num_classes == 2:
-                remedy = "; with one output, say data.dataset.task: binary"
+            if self.kind == "label" and tuple(actual) == (None, 1):
+                tasks = "regression"
+                if self.num_classes == 2:
+                    tasks = "binary, or regression for numbers"
+                remedy = f"; with one output, say data.dataset.task: {tasks}"
             raise ModelError(
-                f"the model gives outputs of shape {tuple(actual)}; the data has "
-                f"{self.num_classes} {labels}{each}, so {needed} is needed{remedy}"
+                f"the model gives outputs of shape {tuple(actual)}; the data has {has}, so "
+                f"{needed} is needed{remedy}"
             )
 
     def activation(self, outputs: Outputs) -> Optional[str]:

@@ -62,6 +62,8 @@ def outputs_of(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -
         ModelError: it can neither be inferred nor is it stated, or what is stated is wrong.
 
     """
+    if shape.task.activation is None:
+        return _of_numbers(model, shape, stated)
     inference = _by_last_layer(model, shape) or _by_values(model, shape)
     ending = f"{shape.task.activation} or in no activation"
     if shape.kind == "binary" and inference.reason.endswith("softmax"):
@@ -84,6 +86,21 @@ def outputs_of(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -
             f"{inference.outputs}"
         )
     return stated or cast("Outputs", inference.outputs)
+
+
+def _of_numbers(model: tf.keras.Model, shape: Shape, stated: Optional[Outputs]) -> Outputs:
+    """Returns what numbers are treated as: logits, to which nothing is done."""
+    if stated == "probabilities":
+        raise ModelError(
+            "got 'outputs: probabilities'; the data has numbers to predict (task: regression); "
+            "leave outputs out"
+        )
+    inference = _by_last_layer(model, shape)
+    if inference and inference.reason.endswith("softmax"):
+        raise ModelError(
+            f"{inference.reason}, and a softmax of one output is always 1; end it in no activation"
+        )
+    return "logits"
 
 
 def gives_logits(predictions: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from pytest_federated.training.tasks.task import Task
 
@@ -22,6 +22,11 @@ def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
         call = __call__
 
     return TaskLoss()
+
+
+def keras_metrics(task: Task, are_logits: bool) -> list[Callable[[], tf.keras.metrics.Metric]]:
+    """Returns what makes the task's metrics besides the loss: accuracy, where there is one."""
+    return [lambda: keras_accuracy(task, are_logits)] if task.hits else []
 
 
 def keras_accuracy(task: Task, are_logits: bool) -> tf.keras.metrics.Metric:
@@ -76,31 +81,38 @@ def functional_metrics(task: Task, are_logits: bool) -> tuple[Any, Any, Any]:
     """Returns the `metrics_fns` of a `tff.learning.models.FunctionalModel`.
 
     They are the metrics of standard execution: the mean of the batches' losses, weighted by
-    examples, the accuracy, and the number of examples.
+    examples, the accuracy where the task has one, and the number of examples.
     """
     import tensorflow as tf
 
+    has_accuracy = task.hits is not None
+
+    def _counted(correct: Any, positions: Any) -> dict[str, Any]:
+        return {"correct": correct, "positions": positions} if has_accuracy else {}
+
     def initialize() -> Any:
         return OrderedDict(
-            correct=tf.constant(0, tf.int64),
-            positions=tf.constant(0, tf.int64),
+            **_counted(tf.constant(0, tf.int64), tf.constant(0, tf.int64)),
             loss=tf.constant(0.0),
             num_examples=tf.constant(0, tf.int64),
         )
 
     def update(state: Any, labels: Any, batch_output: Any, sample_weight: Any = None) -> Any:
-        correct, positions = counts(task, labels, batch_output.predictions, are_logits)
+        counted: dict[str, Any] = {}
+        if has_accuracy:
+            correct, positions = counts(task, labels, batch_output.predictions, are_logits)
+            counted = _counted(state["correct"] + correct, state["positions"] + positions)
         examples = batch_output.num_examples
         return OrderedDict(
-            correct=state["correct"] + correct,
-            positions=state["positions"] + positions,
+            **counted,
             loss=state["loss"] + batch_output.loss * tf.cast(examples, tf.float32),
             num_examples=state["num_examples"] + tf.cast(examples, tf.int64),
         )
 
     def finalize(state: Any) -> Any:
+        accuracy = {"accuracy": share(state["correct"], state["positions"])} if has_accuracy else {}
         return OrderedDict(
-            accuracy=share(state["correct"], state["positions"]),
+            **accuracy,
             loss=tf.math.divide_no_nan(state["loss"], tf.cast(state["num_examples"], tf.float32)),
             num_examples=state["num_examples"],
         )
@@ -112,6 +124,7 @@ def counts(task: Task, y: Any, predictions: Any, are_logits: bool) -> tuple[Any,
     """Returns the numbers of right and of counted positions, each int64 ()."""
     import tensorflow as tf
 
+    assert task.hits is not None
     right, counted = task.hits(y, predictions, are_logits)
     return tf.math.count_nonzero(right), tf.math.count_nonzero(counted)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 import numpy as np
 
@@ -21,20 +21,21 @@ class Task:
         kind: its name in data sets.
         outputs: shape of a model's output for one example, from the shape of its labels and the
             number of classes.
-        activation: that of a last layer whose outputs are probabilities.
+        activation: that of a last layer whose outputs are probabilities; None where they are none.
         loss: (y, predictions, whether these are logits) -> float32 (), the mean loss of a batch, in
             nats.
         hits: (y, predictions, whether these are logits) -> two bool tensors of the shape of y:
-            which positions are right, and which count at all; all that are right count.
+            which positions are right, and which count at all; all that are right count. None
+            where nothing is right or wrong.
         classes: (y) -> int, broadcast to the shape of y: the class that each position stands for.
 
     """
 
     kind: TaskKind
     outputs: Callable[[tuple[int, ...], int], tuple[int, ...]]
-    activation: str
+    activation: Optional[str]
     loss: Callable[[Any, Any, bool], Any]
-    hits: Callable[[Any, Any, bool], tuple[Any, Any]]
+    hits: Optional[Callable[[Any, Any, bool], tuple[Any, Any]]]
     classes: Callable[[np.ndarray], np.ndarray]
 
 

@@ -64,6 +64,34 @@ def wine(cache: Cache) -> Dataset:
     return in_memory("wine", _table(of_sklearn("wine", "wine_data.csv")), 3)
 
 
+@datasets(
+    "diabetes",
+    task="regression",
+    facts=Facts(
+        examples="442",
+        shape="10",
+        labels="a number: the progression of the disease",
+        license="none stated by the source",
+        files=_SKLEARN,
+    ),
+)
+def diabetes(cache: Cache) -> Dataset:
+    """442 patients, by 10 measurements; how far the disease has progressed a year later.
+
+    `x` is (10,), standardized as for breast_cancer. `y` is the measure of progression, a number,
+    standardized as well: of 25 to 346, with mean 152 and standard deviation 77, in the source.
+
+    Source: B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, Least Angle Regression, Annals of
+    Statistics 32(2), 2004, section 1.
+
+    Raises:
+        DataUnavailable: scikit-learn is not installed, or lacks its data.
+
+    """
+    files = [of_sklearn("diabetes", f"diabetes_{part}.csv.gz") for part in ("data_raw", "target")]
+    return in_memory("diabetes", _numbers(*files), 1, task="regression")
+
+
 _MEASURES = 10  # of covtype: the columns that are not 0 or 1
 _AREAS = ("rawah", "neota", "comanche-peak", "cache-la-poudre")  # the four columns that follow
 
@@ -110,6 +138,11 @@ def _home() -> Path:
 def _table(path: Path) -> Examples:
     x, y = read_table(path, skiprows=1)
     return Examples(_standardized(x), y)
+
+
+@functools.lru_cache(maxsize=1)
+def _numbers(features: Path, targets: Path) -> Examples:
+    return Examples(_standardized(np.loadtxt(features)), _standardized(np.loadtxt(targets)))
 
 
 @functools.lru_cache(maxsize=1)

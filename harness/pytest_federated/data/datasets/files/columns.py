@@ -27,7 +27,7 @@ Task = Annotated[
     TaskKind,
     Field(
         description="binary: two labels, which a model predicts by one output; "
-        "tokens: a label for each position; tags: 0 or 1 for each tag."
+        "regression: a number; tokens: a label for each position; tags: 0 or 1 for each tag."
     ),
 ]
 Client = Annotated[Optional[str], Field(description="The column or array of the clients.")]

@@ -168,8 +168,71 @@ class Tags:
         return tags.astype(np.int8)
 
 
-Coding = Union[Labels, Tokens, Tags]
-_CODINGS: dict[TaskKind, Any] = {"label": Labels, "binary": Labels, "tokens": Tokens, "tags": Tags}
+@dataclass(frozen=True)
+class Targets:
+    """A number for each example, as it is."""
+
+    num_classes: int = 1
+
+    @classmethod
+    def of(cls, column: np.ndarray, where: str, at_least: int = 0) -> Targets:
+        """Returns the targets of a training set's `column`, (n,).
+
+        Raises:
+            DataError: a value is no number.
+
+        """
+        targets = cls().encode(column, where)
+        if len(targets) > 1 and np.ptp(targets) == 0 and len(np.unique(_numbers(column))) > 1:
+            raise DataError(
+                f"{where}: float32 cannot tell these numbers apart; take their mean from them "
+                "before they are saved"
+            )
+        return cls()
+
+    def encode(self, column: np.ndarray, where: str) -> np.ndarray:
+        """Encodes the numbers of a column, (n,) or (n, 1), as float32 (n,).
+
+        Raises:
+            DataError: a value is missing, infinite, or no number.
+
+        """
+        if column.ndim == 2 and column.shape[1] == 1:
+            column = column[:, 0]
+        if column.ndim != 1:
+            raise DataError(
+                f"{where}: {column.shape[1:]} numbers for each example; the task regression "
+                "predicts one"
+            )
+        if column.dtype.kind == "O":
+            is_missing = np.array([v is None for v in column], bool)
+            _refuse(is_missing, column, where, "the value is missing", 1)
+            is_wrong = np.array([not isinstance(v, (int, float, np.number)) for v in column], bool)
+            _refuse(is_wrong, column, where, "is no number", 1)
+        elif column.dtype.kind not in "biuf":
+            raise DataError(
+                f"{where}: numbers are needed for the task regression, not {kind_of(column)}"
+            )
+        numbers = _numbers(column)
+        _refuse(np.isnan(numbers), column, where, "the value is missing", 1)
+        with np.errstate(over="ignore"):
+            targets = numbers.astype(np.float32)
+        _refuse(np.isinf(targets), column, where, "is too large a number", 1)
+        return targets
+
+
+def _numbers(column: np.ndarray) -> np.ndarray:
+    return column.ravel().astype(np.float64)
+
+
+Coding = Union[Labels, Tokens, Tags, Targets]
+_CODINGS: dict[TaskKind, Any] = {
+    "label": Labels,
+    "binary": Labels,
+    "tokens": Tokens,
+    "tags": Tags,
+    "regression": Targets,
+}
 
 
 def coding(task: TaskKind, column: np.ndarray, where: str, at_least: int = 0) -> Coding:

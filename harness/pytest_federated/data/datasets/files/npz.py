@@ -33,12 +33,13 @@ def npz(
     and `y` set other names. Unsigned numbers of 8 or 16 bits (uint8, uint16) in three dimensions or
     more are images: they are divided by 255 or 65535, and (n, height, width) gets a channel. Other
     numbers are converted to float32 unchanged, also uint8 in two dimensions. Labels are whole
-    numbers from 0 up; others, and text, are numbered in sorted order. With `task: tokens`, `y`
-    is (n, t), a whole number from 0 up for each position, negative where there is none
-    (padding), and whole numbers in `x` are the tokens that a model reads; with `task: tags` it
-    is (n, tags), 1 for each tag of an example, else 0. `client` names an array (n,) of text or
-    numbers with each example's natural client. `test` is another archive of the same form, the
-    test set.
+    numbers from 0 up; others, and text, are numbered in sorted order. With `task: binary` there
+    are two, of which a model predicts the second with one output. With `task: regression`, `y`
+    has numbers, which are used as they are. With `task: tokens`, `y` is (n, t), a whole number
+    from 0 up for each position, negative where there is none (padding), and whole numbers in
+    `x` are the tokens that a model reads; with `task: tags` it is (n, tags), 1 for each tag of
+    an example, else 0. `client` names an array (n,) of text or numbers with each example's
+    natural client. `test` is another archive of the same form, the test set.
 
     Raises:
         DataError: no such file or array, or values that cannot be features, labels or clients.

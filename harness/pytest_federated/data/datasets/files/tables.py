@@ -109,9 +109,10 @@ def csv(
     `missing` says what becomes of them: `drop` leaves out rows in which a feature, the label or the
     client is missing; the others put the median of the column in their place, or the most frequent
     value, as it always is for `categories`. Medians, scales and categories are those of this file.
-    Lines that do not have one value for each column are refused. With `task: tags`, `label` lists
-    columns of 0 and 1, one for each tag; with `task: tokens`, one for each position, as for `npz`.
-    `test` is another table with the same columns, the test set.
+    Lines that do not have one value for each column are refused. With `task: binary`, `label` has
+    two values; with `task: regression`, numbers. With `task: tags`, it lists columns of 0 and 1,
+    one for each tag; with `task: tokens`, one for each position, as for `npz`. `test` is another
+    table with the same columns, the test set.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.

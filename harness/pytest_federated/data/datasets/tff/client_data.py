@@ -36,10 +36,10 @@ def tff(
     The function is called with `args`. With `test_set` it returns two of them, for training and for
     testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
     Examples are mappings with the features under the key `x` and the label, a whole number from 0
-    up or text, under `y` (with `task` several, as for `npz`); or they are pairs of features and
-    label. Images (uint8) are scaled as for `npz`. The natural clients are its `client_ids`. All
-    clients are read to learn which labels there are; for data that does not fit into memory, write
-    a data set of your own instead (`@pytest_federated.dataset`).
+    up or text, under `y` (with `task` a number, or several, as for `npz`); or they are pairs of
+    features and label. Images (uint8) are scaled as for `npz`. The natural clients are its
+    `client_ids`. All clients are read to learn which labels there are; for data that does not fit
+    into memory, write a data set of your own instead (`@pytest_federated.dataset`).
 
     Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/ClientData
 

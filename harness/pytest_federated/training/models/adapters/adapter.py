@@ -107,6 +107,19 @@ class ModelAdapter(abc.ABC):
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
         """Returns a batch's mean loss and the model's outputs for it, outside of training."""
 
+    def predictions(self, outputs: Any) -> np.ndarray:
+        """Returns outputs of `forward` as probabilities, float32 of their shape, or as numbers.
+
+        Of a task with one output for an example, (n,).
+        """
+        from scipy.special import expit, softmax  # pyright: ignore[reportMissingTypeStubs]
+
+        values = np.asarray(outputs, np.float32)
+        activation = self.shape.task.activation if self.gives_logits else None
+        if activation is not None:
+            values = expit(values) if activation == "sigmoid" else softmax(values, axis=-1)
+        return values[:, 0] if self.shape.kind in ("binary", "regression") else values
+
 
 def shape_text(shape: Any) -> str:
     """Returns a shape without its batch dimension as text: ``28 x 28 x 1``."""

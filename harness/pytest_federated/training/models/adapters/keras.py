@@ -20,7 +20,7 @@ from pytest_federated.training.models.keras_checks import check_fit, check_rando
 from pytest_federated.training.models.model import Outputs, Shape
 from pytest_federated.training.models.output_kind import outputs_of
 from pytest_federated.training.models.random_layers import drawing_from, layers_of, with_keys
-from pytest_federated.training.tasks.metrics import functional_metrics, keras_accuracy, keras_loss
+from pytest_federated.training.tasks.metrics import functional_metrics, keras_loss, keras_metrics
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -89,7 +89,7 @@ class KerasAdapter(ModelAdapter):
                 self.build(),
                 loss=self.loss,
                 input_spec=self.shape.spec(),
-                metrics=[lambda: keras_accuracy(self.shape.task, self.gives_logits)],
+                metrics=keras_metrics(self.shape.task, self.gives_logits),
             )
             return with_keys(model) if self.draws else model
 

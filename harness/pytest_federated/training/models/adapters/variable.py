@@ -53,12 +53,12 @@ class VariableAdapter(ModelAdapter):
                 f"the model does not take examples of shape {shape.input_shape}: {blamed(error)}"
             ) from error
         shape.check_outputs((None, *predictions.shape[1:]))
-        if shape.kind == "binary":  # otherwise the largest output is right
-            traced = tf.function(
-                lambda: self._model.forward_pass(probe, training=False).predictions
-            ).get_concrete_function()
-            self.gives_logits = gives_logits(traced.outputs[0])
-            self._model = with_metrics(inner, shape, self.gives_logits)
+        traced = tf.function(
+            lambda: self._model.forward_pass(probe, training=False).predictions
+        ).get_concrete_function()
+        if not gives_logits(traced.outputs[0]):
+            self.gives_logits = False
+            self._model = with_metrics(inner, shape, False)
 
     def obstacle(self) -> Optional[str]:
         return (
@@ -129,10 +129,11 @@ def _with_metrics_class() -> Any:
             self, inner: tff.learning.models.VariableModel, shape: Shape, are_logits: bool
         ) -> None:
             self._inner, self._shape, self._are_logits = inner, shape, are_logits
+            self._has_accuracy = shape.task.hits is not None
             self._sums = OrderedDict(
                 (name, [tf.Variable(tf.zeros((), dtype), trainable=False) for dtype in dtypes])
                 for name, dtypes in (
-                    ("accuracy", (tf.int64, tf.int64)),
+                    *([("accuracy", (tf.int64, tf.int64))] if self._has_accuracy else []),
                     ("loss", (tf.float32, tf.float32)),
                     ("num_examples", (tf.int64,)),
                     ("num_batches", (tf.int64,)),
@@ -163,11 +164,14 @@ def _with_metrics_class() -> Any:
             output = self._inner.forward_pass(batch, training=training)
             examples = tf.cast(output.num_examples, tf.int64)
             weight = tf.cast(examples, tf.float32)
-            correct, positions = counts(
-                self._shape.task, batch_input["y"], output.predictions, self._are_logits
-            )
+            counted: list[tuple[str, Any]] = []
+            if self._has_accuracy:
+                hits = counts(
+                    self._shape.task, batch_input["y"], output.predictions, self._are_logits
+                )
+                counted = [("accuracy", hits)]
             for name, amounts in (
-                ("accuracy", (correct, positions)),
+                *counted,
                 ("loss", (output.loss * weight, weight)),
                 ("num_examples", (examples,)),
                 ("num_batches", (tf.constant(1, tf.int64),)),
@@ -185,8 +189,9 @@ def _with_metrics_class() -> Any:
             return OrderedDict((k, [v.read_value() for v in s]) for k, s in self._sums.items())
 
         def metric_finalizers(self) -> Any:
+            accuracy = tf.function(lambda sums: share(sums[0], sums[1]))
             return OrderedDict(
-                accuracy=tf.function(lambda sums: share(sums[0], sums[1])),
+                **({"accuracy": accuracy} if self._has_accuracy else {}),
                 loss=tf.function(lambda sums: tf.math.divide_no_nan(sums[0], sums[1])),
                 num_examples=tf.function(lambda sums: sums[0]),
                 num_batches=tf.function(lambda sums: sums[0]),

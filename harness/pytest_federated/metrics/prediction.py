@@ -1,0 +1,97 @@
+"""Metrics of predictions: functions of labels and predictions, on the test set and by client."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Callable, Literal, Optional, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.training.evaluation.central import Score, Scores
+from pytest_federated.training.history import TrainingHistory
+
+Over = Annotated[
+    Optional[Literal["clients", "worst_client"]],
+    Field(description="The mean over clients, or the client served worst; else the test set."),
+]
+Array = np.ndarray[Any, Any]
+_S = TypeVar("_S", bound=Score)
+
+
+def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
+    """Decorator that registers a metric of the labels and the predictions of some examples.
+
+    The function takes two arrays, as `training.evaluation.central.Score` says, and returns a
+    number, or NaN where these examples have no such value. It is measured where something is
+    expected of it: on the test set in each evaluated round, and of the final model on the own
+    examples of each client. The key `over` says which of these is judged.
+
+    Args:
+        name: the word for it in scenario files.
+        **traits: those of `metrics.metric.Metric`.
+
+    Raises:
+        TypeError: the function has keyword-only parameters, of which the measured value would
+            depend, or a trait is wrong.
+        ValueError: the name is taken.
+
+    """
+
+    def register(score: _S) -> _S:
+        keys = inspect.signature(score).parameters.values()
+        if any(p.kind is p.KEYWORD_ONLY for p in keys):
+            raise TypeError(f"metric {name!r}: a function of predictions has no keys of its own")
+        metrics(name, score=score, accuracies=_of_clients, **traits)(_reading(score))
+        return score
+
+    def _of_clients(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[float]:
+        if keys.get("over") is None:
+            return ()
+        return [value for value in history.client_scores.get(name, ()) if value is not None]
+
+    def _reading(score: Score) -> Callable[..., float]:
+        def value(history: TrainingHistory, *, over: Over = None) -> float:
+            if over is None:
+                known = history.evaluated[-1].scores if history.evaluated else {}
+                if name not in known:
+                    raise NoValue("no value on the test set")
+                return known[name]
+            of_clients = _of_clients(history, {"over": over})
+            if not of_clients:
+                raise NoValue("no value of any client")
+            if over == "clients":
+                return statistics.fmean(of_clients)
+            return max(of_clients) if metrics[name].spec.sign < 0 else min(of_clients)
+
+        reading: Any = functools.update_wrapper(value, score)
+        reading.__signature__ = _SIGNATURE  # not that of the score
+        return reading
+
+    return register
+
+
+def _signature(history: TrainingHistory, *, over: Over = None) -> float: ...
+
+
+_HISTORY, _OVER = inspect.signature(_signature).parameters.values()
+_SIGNATURE = inspect.Signature([_HISTORY, _OVER.replace(annotation=Over)])
+
+
+def scores_of(expect: Mapping[str, Section], task: Optional[TaskKind]) -> Scores:
+    """Returns the functions of the metrics of predictions that a training measures.
+
+    These are those that something is expected of, and what a task always has.
+    """
+    specs = {name: metrics[name].spec for name in metrics.names()}
+    return {
+        name: spec.score
+        for name, spec in specs.items()
+        if spec.score and (name in expect or task in spec.scored_for)
+    }
