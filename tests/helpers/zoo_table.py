@@ -60,6 +60,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "`kernel_regularizer`": ("regularized", {}),
     "compiled, with metrics": ("compiled", {}),
     "a layer that is not used": ("unused", {}),
+    "`MobileNetV2` of `keras.applications`, frozen": ("application", {"name": "MobileNetV2"}),
     "`VGG16` of `keras.applications`": ("application", {"name": "VGG16", "trainable": True}),
     "`MobileNet` of `keras.applications`, to be trained": (
         "application",
