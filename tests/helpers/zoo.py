@@ -218,6 +218,17 @@ def operators(input_shape: Any, num_classes: int) -> Any:
     return Model(given, layers.Dense(num_classes)(inner(x) + layers.Dense(4)(x)))
 
 
+def tutorial(input_shape: Any, num_classes: int) -> Any:
+    """As in tutorials."""
+    return Sequential(
+        [
+            layers.Flatten(input_shape=input_shape),
+            layers.Dense(128, activation="relu"),
+            layers.Dense(num_classes, activation="softmax"),
+        ]
+    )
+
+
 def divided(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     return Model(given, layers.Dense(num_classes)(x[:, 3:] / 2.0))
@@ -347,6 +358,18 @@ def masked(input_shape: Any, num_classes: int) -> Any:
     given, x = begin(input_shape)
     x = layers.Dropout(0.5)(layers.Lambda(tf.ones_like)(x))
     return Model(given, layers.Dense(num_classes, use_bias=False)(x))
+
+
+def application(input_shape: Any, num_classes: int, name: str, trainable: bool = False) -> Any:
+    """One of the architectures that come with Keras, without its weights, at a small size."""
+    make = getattr(tf.keras.applications, name)
+    small = {"MobileNetV2": {"alpha": 0.35}, "MobileNet": {"alpha": 0.25}}.get(name, {})
+    base = make(weights=None, include_top=False, input_shape=(32, 32, 3), pooling="avg", **small)
+    base.trainable = trainable
+    given = tf.keras.Input(input_shape)
+    x = layers.Concatenate()([layers.Resizing(32, 32)(given)] * 3)
+    x = base(x) if trainable else base(x, training=False)
+    return Model(given, layers.Dense(num_classes)(x))
 
 
 def regularized(input_shape: Any, num_classes: int) -> Any:

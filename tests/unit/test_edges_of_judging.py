@@ -18,14 +18,25 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import first_problem
 from pytest_federated.expectations.baselines import LARGEST, Baseline, baseline_of, is_usable
 from pytest_federated.expectations.bounds import Bounds, verdict_on
-from pytest_federated.expectations.calibrating import Proposal, loosest
+from pytest_federated.expectations.calibrating import (
+    Proposal,
+    _collapsed,
+    _rounded,
+    _worst_mean,
+    figures_to_see_collapses,
+    loosest,
+    propose,
+)
 from pytest_federated.expectations.ending_early import _range_text, certain
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.expectations.regression import compare_with_baseline, look_twice, unmeasured
-from pytest_federated.metrics.statistics import Summary, summarize
+from pytest_federated.metrics.difference import Difference, _judged, compare
+from pytest_federated.metrics.scales import SCALES, Margin, ScaleName
+from pytest_federated.metrics.statistics import Comparison, Summary, pairs_to_decide, summarize
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.training.history import TrainingHistory
+from scipy import stats
 
 NOISE = 1e-9  # what a mean may be off by rounding
 
@@ -428,3 +439,188 @@ def test_the_loosest_bound_of_variants_has_the_figures_that_it_follows_from() ->
     ]
     mixed = loosest(both)
     assert (mixed.bounds, mixed.mean) == ({"at_least": 0.4, "at_most": 0.9}, 0.7)
+
+
+# Differences
+
+
+@pytest.mark.parametrize(
+    ("now", "low", "high", "beyond"),
+    [
+        (1.0, None, None, False),
+        (2.0, None, None, True),
+        (0.0, None, None, True),
+        (1.5, 0.0, 1.0, False),
+        (0.5, -1.0, 0.0, False),
+        (1.5, 0.1, 0.9, True),
+        (0.5, -0.9, -0.1, True),
+        (1.0, -0.5, 0.5, False),
+    ],
+)
+def test_a_difference_is_beyond_noise_where_its_interval_leaves_out_zero(
+    now: float, low: Optional[float], high: Optional[float], beyond: bool
+) -> None:
+    pairs = 1 if low is None else 3
+    assert Difference(1.0, now, pairs, 0.1, "undecided", low, high).is_beyond_noise is beyond
+
+
+LEVEL = 0.25
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "p_lower", "sign", "change"),
+    [
+        (0.0, -0.125, 0.125, 0.5, 1, "same"),
+        (0.0, -0.126, 0.125, 0.5, 1, "undecided"),
+        (0.0, -0.125, 0.126, 0.5, 1, "undecided"),
+        (-0.5, -0.6, -0.4, 0.01, 1, "worse"),
+        (-0.5, -0.6, -0.4, 0.01, -1, "better"),
+        (-0.5, -0.6, -0.4, 0.01, 0, "differs"),
+        (0.5, 0.4, 0.6, 0.99, 1, "better"),
+        (0.5, 0.4, 0.6, 0.99, -1, "worse"),
+        (0.5, 0.4, 0.6, 0.99, 0, "differs"),
+        (-0.125, -0.2, -0.05, 0.01, 1, "undecided"),  # as large as the margin
+        (0.125, 0.05, 0.2, 0.99, 1, "undecided"),
+        (0.05, 0.01, 0.2, 0.99, 1, "undecided"),
+        (-0.5, -1.0, 0.1, LEVEL, 1, "undecided"),  # as likely as the level
+        (0.5, -0.1, 1.0, 1 - LEVEL, 1, "undecided"),
+        (0.5, -1.0, 2.0, 0.5, 0, "undecided"),
+    ],
+)
+def test_a_difference_is_judged_by_margin_level_and_direction(
+    difference: float, low: float, high: float, p_lower: float, sign: int, change: str
+) -> None:
+    test = Comparison(difference, low, high, p_lower, 1 - p_lower, 3, 0.1)
+    one, two = [0.0] * 4, [difference] * 4
+    found = _judged(one, two, 4, test, sign, 0.125, LEVEL)
+    assert (found.change, found.difference) == (change, pytest.approx(difference))
+    more = pairs_to_decide(difference, 0.2, 4, 0.125, LEVEL) if change == "undecided" else None
+    assert found.more_seeds == more
+    assert _judged(one, two, 0, test, sign, 0.125, LEVEL).more_seeds is None
+
+
+def test_a_single_pair_among_others_says_less_than_all_seeds() -> None:
+    first, second = {0: 0.5, 1: 0.51, 2: 0.5}, {2: 0.9, 3: 0.91, 4: 0.9}
+    found = compare(first, second, sign=1, margin=0.01)
+    assert (found.pairs, found.change) == (0, "better")
+    alone = compare({2: 0.5}, second, sign=1, margin=0.01)
+    assert (alone.pairs, alone.change, alone.now) == (1, "undecided", 0.9)
+
+
+WELL = [0.0, 0.25, 0.5, 0.75, 1.0, 0.5, 0.25]  # of the width 1
+
+
+@pytest.mark.parametrize(
+    ("others", "least", "collapsed"),
+    [
+        ([3.5], 0.1, 0),
+        ([4.0], 0.1, 0),  # as far away as is still usual
+        ([4.5], 0.1, 1),
+        ([4.5], 2.0, 0),  # which is less than three times what matters
+        ([14.5] * 5, 0.1, 5),
+        ([14.5] * 6, 0.1, 6),
+        ([14.5] * 7, 0.1, 0),  # half of all
+    ],
+)
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_what_has_collapsed_is_far_from_the_others_and_less_than_half(
+    others: list[float], least: float, collapsed: int, shift: float
+) -> None:
+    assert _collapsed(sorted(shift + v for v in (*WELL, *others)), least) == collapsed
+
+
+def test_small_losses_collapse_in_their_own_measure() -> None:
+    losses = [0.10, 0.101, 0.102, 0.103, 0.104, 0.105, 0.106, 0.5]
+    assert propose("loss", ["at_most"], losses, 5, 0.01).collapsed == 1
+
+
+@pytest.mark.parametrize("level", [0.1, 0.05, 0.01])
+def test_room_for_collapses_is_for_all_but_half_of_the_level(level: float) -> None:
+    well, seeds = [1.0, 1.1, 1.2, 1.1, 1.0, 1.2, 1.1, 1.0], 20
+    values = [*sorted(well), 8.0, 9.0]
+    room = next(n for n in range(seeds + 1) if stats.betabinom.sf(n, seeds, 3, 9) <= level / 2)
+    of_well = _worst_mean(sorted(well), -math.inf, 0, seeds - room, level / 2)
+    shift = of_well - sum(well) / 8
+    mixed = ((seeds - room) * of_well + room * (9.0 + shift)) / seeds
+    normal = _worst_mean(values, -math.inf, 0, seeds, level)
+    found = _worst_mean(values, -math.inf, 2, seeds, level)
+    assert found == pytest.approx(max(mixed, normal))
+
+
+def test_both_bounds_share_the_false_alarms() -> None:
+    figures = [2.0, 2.5, 3.0, 2.2, 2.8]
+    both = propose("custom", ["between"], figures, 3, 0.02).bounds["between"]
+    each = [propose("custom", [k], figures, 3, 0.01).bounds[k] for k in ("at_least", "at_most")]
+    assert both == each
+    assert (
+        list(propose("custom", ["at_least", "at_most"], figures, 3, 0.02).bounds.values()) == each
+    )
+
+
+def test_one_figure_is_enough_where_half_the_alarms_may_be_false() -> None:
+    assert figures_to_see_collapses(1, 0.5) == 1
+    assert figures_to_see_collapses(1, 0.25) == 1
+    assert figures_to_see_collapses(1, 0.2) == 2
+
+
+@pytest.mark.parametrize(
+    ("scale", "value", "side", "rounded"),
+    [
+        ("number", 0.0, 1, 0.0),
+        ("number", 15551.0, -1, 15500.0),
+        ("number", 15551.0, 1, 15600.0),
+        ("number", -155.1, -1, -156.0),
+        ("number", -155.1, 1, -155.0),
+        ("number", 1.0, 1, 1.0),
+        ("share", 0.961, -1, 0.96),
+        ("share", 0.961, 1, 0.965),
+        ("share", 0.96 + 1.5e-9, 1, 0.96),  # is rounding of floats
+        ("share", 0.96 + 1.5e-8, 1, 0.965),  # is not
+        ("number", 0.96 + 1e-10, 1, 0.96),
+        ("share", 1.2, 1, 1.0),
+        ("share", -0.3, -1, 0.0),
+        ("not negative", -0.3, -1, 0.0),
+        ("count", 2.1, 1, 3.0),
+    ],
+)
+def test_thresholds_are_rounded_to_the_generous_side(
+    scale: ScaleName, value: float, side: int, rounded: float
+) -> None:
+    assert _rounded(SCALES[scale], value, side) == rounded
+
+
+@pytest.mark.parametrize(
+    ("margin", "text", "of_two"),
+    [
+        (Margin(absolute=0.01), "0.01", 0.01),
+        (Margin(relative=0.05), "5 %", 0.1),
+        (Margin(0.01, 0.05), "0.01 or 5 %", 0.1),
+        (Margin(0.5, 0.05), "0.5 or 5 %", 0.5),
+        (Margin(), "one step", 0.0),
+    ],
+)
+def test_a_margin_is_absolute_or_a_share_of_what_was(
+    margin: Margin, text: str, of_two: float
+) -> None:
+    assert str(margin) == text
+    assert margin.of(2.0) == margin.of(-2.0) == pytest.approx(of_two)
+
+
+def test_the_width_of_a_scale_is_from_end_to_end() -> None:
+    assert (SCALES["share"].width, SCALES["difference"].width) == (1.0, 2.0)
+    assert SCALES["number"].width == math.inf
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+@pytest.mark.parametrize("place", range(4))
+def test_a_pair_with_a_figure_that_is_not_finite_is_refused(wrong: float, place: int) -> None:
+    figures = [0.5, 0.6, 0.7, 0.8]
+    figures[place] = wrong
+    one, two = dict(enumerate(figures[:2])), dict(enumerate(figures[2:]))
+    with pytest.raises(ValueError, match="finite"):
+        compare(one, two, sign=1, margin=0.01)
+
+
+def test_pairs_that_are_equal_are_the_same_for_certain() -> None:
+    same = compare({0: 0.5, 1: 0.7}, {0: 0.5, 1: 0.7}, sign=1, margin=0.01)
+    assert same == Difference(0.6, 0.6, 2, 0.01, "same", 0.0, 0.0, 1.0)

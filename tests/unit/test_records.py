@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,8 +12,10 @@ import pytest
 from example_results import example_result, history
 from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.expectations.baselines import baseline_of
+from pytest_federated.expectations.looks import Look
 from pytest_federated.results.record import Compared, Result, Status, Verdict
-from pytest_federated.results.runs import read_runs
+from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.select import select
 from pytest_federated.results.store import (
     LONGEST_NAME,
@@ -258,3 +261,28 @@ def test_a_result_without_a_model_has_none_to_save(in_tmp_path: Path) -> None:
     with pytest.raises(FederatedError, match=r"^a has no model to save: "):
         example_result("a").save(Path("saved"))
     assert not Path("saved").exists()
+
+
+# What others read cannot be changed under their hands
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        example_result("a"),
+        Verdict(expectation="accuracy", expected="", passed=True),
+        Compared(metric="accuracy", change="same", passed=True),
+        baseline_of(example_result("a")),
+        Run("now", {}),
+        Look(3),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_was_judged_stays_as_it_is(one: Any) -> None:
+    name = next(iter(vars(one)))
+    with pytest.raises((ValidationError, FrozenInstanceError), match=r"frozen|cannot assign"):
+        setattr(one, name, None)
+
+
+def test_what_says_nothing_of_pairs_has_none() -> None:
+    assert Compared(metric="accuracy", change="worse", passed=False).pairs == 0

@@ -14,7 +14,7 @@ from typing import Any, Optional
 import numpy as np
 import pytest
 from example_data import federation
-from paths import HELPERS
+from paths import HELPERS, ROOT
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import ModelError
@@ -34,6 +34,7 @@ from pytest_federated.training.models.adapters.keras import KerasAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.model import Shape, models
 from pytest_federated.training.schema import Training
+from zoo_table import MODELS, outcome
 
 RATE = 0.05
 SHAPE = Shape((4, 4, 1), 3)
@@ -149,6 +150,18 @@ def test_a_model_that_cannot_be_packed_trains_as_in_tff(function: str, reason: s
 def test_packed_execution_is_refused_if_it_is_impossible(function: str, reason: str) -> None:
     line = refusal(model(function), "packed")
     assert re.match(f"training.execution: packed is not possible: {reason}", line), line
+
+
+PAGE = (ROOT / "docs/models.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| (.+?) \| (.+) \|$", PAGE, re.MULTILINE))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize("title", MODELS)
+def test_the_table_of_models_is_up_to_date(title: str) -> None:
+    """After an intended change, run `uv run python docs/make_models.py` and read the diff."""
+    assert ROWS[title] == outcome(title)
 
 
 def refusal(chosen: Section, execution: str = "auto") -> str:
@@ -338,6 +351,15 @@ def test_a_model_that_ends_in_a_softmax_trains_like_one_with_logits() -> None:
     _, logits = trained(data, model("ending", end="linear"), "auto")
     for one, other in zip(found, logits):
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_model_of_tutorials_reaches_what_the_registered_one_does() -> None:
+    data = federation([9, 5], 0)
+    _, own = trained(data, model("tutorial"), "auto")
+    _, registered = trained(data, models.parse("tutorial"), "auto")
+    for one, other in zip(own, registered):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.usefixtures("running")

@@ -346,7 +346,7 @@ def _refusal_to_pack(error: Exception) -> tuple[str, str]:
     """Why a model could not be packed: the same on all machines for a record, and for a message."""
     what, text = cause(error)
     if what == CannotPack.__name__:
-        return text, text
+        return text.strip(), text.strip()
     root: BaseException = error
     while isinstance(root, FederatedError) and (under := root.__cause__ or root.__context__):
         root = under
