@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pytest_federated.__main__ import main
+from pytest_federated.data.splits.partition import splits
 from scenario_texts import GOOD
 
 CONFTEST = """\
@@ -103,8 +104,9 @@ def test_check_reads_and_imports_nothing() -> None:
 
 @pytest.mark.parametrize("command", ["check", "describe"])
 def test_what_a_conftest_registers_is_known(
-    command: str, capsys: pytest.CaptureFixture[str]
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(splits, "_entries", splits.entries())  # restores them afterwards
     Path("conftest.py").write_text(CONFTEST)
     write(GOOD.replace("count: 4", "count: 4, split: by_turns_of_mine"))
     assert main([command, "scenarios/f.yaml"]) == 0

@@ -55,14 +55,14 @@ def command(
     """
     from tabulate import tabulate
 
-    from pytest_federated.cli.collecting import collected
+    from pytest_federated.cli.conftests import read
     from pytest_federated.core.files import write_text
     from pytest_federated.expectations.calibrating import unseen_collapse
     from pytest_federated.running.options import Options, default_cache
     from pytest_federated.running.pipeline import run
     from pytest_federated.user.modules import own_folders
 
-    cases = collected([file])
+    cases = read(file)
     options = Options(seeds=seeds, cache=data_cache or default_cache())
     documents: list[Calibrated] = []
     rows: list[list[str]] = []

@@ -36,7 +36,7 @@ def command(
     """Show the clients of a file's scenarios, and how non-IID they are."""
     from rich.console import Console
 
-    from pytest_federated.cli.collecting import collected
+    from pytest_federated.cli.conftests import read
     from pytest_federated.data.datasets.dataset import Cache
     from pytest_federated.data.federation import federate
     from pytest_federated.report.describe import describe
@@ -46,7 +46,7 @@ def command(
     from pytest_federated.user.modules import own_folders
 
     console = Console()
-    cases = collected([file], forbidding=no_user_code)
+    cases = read(file, forbidding=no_user_code)
     cache = Cache(data_cache or default_cache())
     for number, case in enumerate(cases):
         case_seed = case.scenario.seeds[0] if seed is None else seed
