@@ -71,7 +71,7 @@ IDENTIFIERS: dict[str, tuple[Callable[[], dict[str, Any]], list[str], str]] = {
     ),
     "saved twice": (saved_twice, ["Unnamed: 0.1", "Unnamed: 0"], "has no name"),
     "saved thrice": (saved_thrice, ["Unnamed: 0.2", "Unnamed: 0.1", "Unnamed: 0"], "has no name"),
-    "blank name": (lambda: as_csv(noise(), index_label=" "), [" "], "has no name"),
+    "blank name": (lambda: as_csv(noise(), index_label=" "), ["Unnamed: 0"], "has no name"),
     "own name": (lambda: as_csv(noise(), index_label="nr"), ["nr"], "numbers the rows"),
     "from 1": (
         lambda: as_csv(noise(row=np.arange(N) + 1), index=False),

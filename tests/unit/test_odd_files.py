@@ -56,13 +56,11 @@ LINES: dict[str, tuple[str, str]] = {
     ),
     "one short line": (
         "y,a,b\n0,0.5,1.5\n1,2.5\n0,7.5,4\n",
-        "line 3: 2 values, and the header has 3 names; where a value is missing, its ',' still has "
-        "to stand",
+        "line 3: 2 values, and the header has 3 names; a missing value still needs its ','",
     ),
     "a short line whose last column is not used": (
         "y,a,b,note\n0,0.5,1.5,7\n1,0.25,7\n",
-        "line 3: 3 values, and the header has 4 names; where a value is missing, its ',' still has "
-        "to stand",
+        "line 3: 3 values, and the header has 4 names; a missing value still needs its ','",
     ),
     "a comma at the end of the header alone": (
         "a,b,y,\n0.5,1.5,0\n2.5,0.25,1\n",
@@ -76,8 +74,7 @@ LINES: dict[str, tuple[str, str]] = {
     ),
     "a line number after a value over two lines": (
         'a,"b\nc",y\n0.5,1.5,0\n1,2\n',
-        "line 4: 2 values, and the header has 3 names; where a value is missing, its ',' still has "
-        "to stand",
+        "line 4: 2 values, and the header has 3 names; a missing value still needs its ','",
     ),
 }
 
@@ -288,7 +285,7 @@ def test_the_training_examples_are_refused_as_a_test_set(
     write: Callable[[], dict[str, Any]],
 ) -> None:
     message = refusal(lambda: dataset(**write()))
-    assert ": these examples to test on are those to train on (" in message
+    assert ": all of these test examples are the training examples of " in message
 
 
 # TFF's ClientData
@@ -333,7 +330,7 @@ def test_tff_clients_are_read_by_the_same_rules(clients: None) -> None:
     np.testing.assert_array_equal(from_tff("flags"), np.eye(3)[np.arange(12) % 3])
     assert "column 1 (from 0) numbers the rows" in refusal(lambda: from_tff("count"))
     assert "row 7: a number is missing" in refusal(lambda: from_tff("missing"))
-    assert "are those to train on" in refusal(lambda: from_tff("same", test_set=True))
+    assert "are the training examples" in refusal(lambda: from_tff("same", test_set=True))
 
 
 # a function of the user

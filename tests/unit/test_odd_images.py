@@ -129,8 +129,8 @@ def test_images_whose_white_level_is_unknown_are_refused(
 ) -> None:
     draw("i/x/1.tif", picture(levels))
     assert refusal(lambda: features(image_folder="i"), in_tmp_path) == (
-        f"i/x/1.tif: {message}: what is white? "
-        "Save it with 8 or 16 bits, or with floats from 0 to 1"
+        f"i/x/1.tif: {message}: which level is white is unknown; "
+        "save it with 8 or 16 bits, or with floats from 0 to 1"
     )
 
 

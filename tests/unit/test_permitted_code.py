@@ -132,7 +132,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pytest.ini").touch()
     (tmp_path / "scenarios").mkdir()
-    (tmp_path / "mine.py").write_text("raise SystemExit('the code has run')")
+    (tmp_path / "mine.py").write_text("raise SystemExit('the code has run')\n\ndef f(): ...")
     (tmp_path / "scenarios/a.yaml").write_text(GOOD)
     (tmp_path / "scenarios/b.yaml").write_text(MINE.replace("tiny", "mine"))
     return tmp_path

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from pytest_federated.data.datasets.dataset import datasets
+from pytest_federated.data.splits.partition import splits
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models
@@ -21,10 +22,8 @@ TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
     "eval_every, execution, personalize"
 )
-SPLITS = (
-    "continuous, dirichlet, dirichlet_priors, dirichlet_sequential, distribution, exclusive, "
-    "group_natural, iid, inner, labels_per_client, natural, semantic, shards"
-)
+SPLITS = ", ".join(splits.names())
+WITH_SIZES = ", ".join(name for name in splits.names() if splits[name].spec.sizes)
 
 
 def split(keys: str) -> str:
@@ -368,8 +367,7 @@ def test_a_keras_model_must_be_module_and_function(
         (
             clients("split: semantic, size: linear"),
             "4: clients.size: got linear; the semantic split has sizes of its own; allowed with: "
-            "continuous, dirichlet, dirichlet_priors, dirichlet_sequential, distribution, "
-            "exclusive, iid, labels_per_client, shards",
+            f"{WITH_SIZES}",
         ),
         (
             clients("size: {kind: explicit, examples: [1, 2]}"),

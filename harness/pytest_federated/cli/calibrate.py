@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 import click
 
 from pytest_federated.cli.parameters import PATH, Number, data_cache
-from pytest_federated.core.errors import FederatedError, ScenarioError
+from pytest_federated.core.errors import FederatedError
 
 if TYPE_CHECKING:
     from pytest_federated.expectations.calibrating import Proposal
@@ -55,19 +55,14 @@ def command(
     """
     from tabulate import tabulate
 
-    from pytest_federated.cli.conftests import import_conftests
+    from pytest_federated.cli.conftests import read
     from pytest_federated.core.files import write_text
     from pytest_federated.expectations.calibrating import unseen_collapse
     from pytest_federated.running.options import Options, default_cache
     from pytest_federated.running.pipeline import run
-    from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
 
-    try:
-        cases = load_file(file)
-    except ScenarioError:  # it may name an entry that a conftest.py registers
-        import_conftests(file.parent)
-        cases = load_file(file)
+    cases = read(file)
     options = Options(seeds=seeds, cache=data_cache or default_cache())
     documents: list[Calibrated] = []
     rows: list[list[str]] = []

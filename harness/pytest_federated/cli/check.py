@@ -9,6 +9,7 @@ from typing import Optional
 import click
 
 from pytest_federated.cli.parameters import PATH, no_user_code
+from pytest_federated.core.errors import ScenarioError
 
 
 @click.command("check", short_help="Read scenario files and show every mistake in them.")
@@ -17,10 +18,14 @@ from pytest_federated.cli.parameters import PATH, no_user_code
 def command(paths: Sequence[Path], no_user_code: Optional[str]) -> None:
     """Read scenario files and show every mistake in them.
 
-    A PATH is a file or a folder, of which those files are read that pytest would run.
+    A PATH is a file or a folder, of which those files are read that pytest would run. Files and
+    functions that a scenario names must exist; they are not read or imported.
     """
     from pytest_federated.cli.collecting import collected
+    from pytest_federated.cli.existing import missing
 
     cases = collected(paths, forbidding=no_user_code)
+    if problems := missing(cases):
+        raise ScenarioError(problems)
     files = len({c.file for c in cases})
     print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")

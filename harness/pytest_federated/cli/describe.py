@@ -36,19 +36,17 @@ def command(
     """Show the clients of a file's scenarios, and how non-IID they are."""
     from rich.console import Console
 
+    from pytest_federated.cli.conftests import read
     from pytest_federated.data.datasets.dataset import Cache
     from pytest_federated.data.federation import federate
     from pytest_federated.report.describe import describe
     from pytest_federated.report.plots.labels import label_map
     from pytest_federated.results.store import file_name
     from pytest_federated.running.options import default_cache
-    from pytest_federated.scenario.loader import load_file
     from pytest_federated.user.modules import own_folders
-    from pytest_federated.user.permitted import no_code
 
     console = Console()
-    with no_code(no_user_code):
-        cases = load_file(file)
+    cases = read(file, forbidding=no_user_code)
     cache = Cache(data_cache or default_cache())
     for number, case in enumerate(cases):
         case_seed = case.scenario.seeds[0] if seed is None else seed

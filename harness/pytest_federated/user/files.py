@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -43,7 +43,7 @@ def find(name: str, key: str, *, folder: bool = False) -> Path:
         DataError: it does not exist, or is a folder where a file is needed, or the reverse.
 
     """
-    candidates = _candidates(name)
+    candidates = paths_of(name)
     path = next((c for c in candidates if c.exists()), None)
     what = "folder" if folder else "file"
     if path is None:
@@ -52,7 +52,7 @@ def find(name: str, key: str, *, folder: bool = False) -> Path:
             if Path(name).expanduser().is_absolute()
             else "; looked in the scenario's folder and in the folder where pytest runs"
         )
-        raise DataError(f"{key}: there is no {what} {name!r}{where}{_nearest(candidates)}")
+        raise DataError(f"{key}: there is no {what} {name!r}{where}{nearest(candidates)}")
     if path.is_dir() != folder:
         actual = "a folder" if path.is_dir() else "a file"
         raise DataError(f"{key}: {name!r} is {actual}; a {what} is needed")
@@ -62,6 +62,11 @@ def find(name: str, key: str, *, folder: bool = False) -> Path:
 def of_seed(name: str, seed: int) -> str:
     """Returns the name of a seed's own file: ``{seed}`` in it stands for the seed."""
     return name.replace("{seed}", str(seed))
+
+
+def named_files(section: BaseModel) -> Iterator[str]:
+    """Yields the path of each file or folder that a validated section names."""
+    yield from marked(section, _IsFile)
 
 
 def fingerprints(section: BaseModel, seed: int) -> dict[str, str]:
@@ -82,7 +87,7 @@ def fingerprint(name: str) -> str:
     Returns:
         64 hexadecimal digits; an empty text where the path does not exist.
     """
-    path = next((c for c in _candidates(name) if c.exists()), None)
+    path = next((c for c in paths_of(name) if c.exists()), None)
     return "" if path is None else path_hash(path)
 
 
@@ -111,7 +116,7 @@ def stamp(file: Path) -> tuple[int, int]:
     return stat.st_size, stat.st_mtime_ns
 
 
-def _candidates(name: str) -> list[Path]:
+def paths_of(name: str) -> list[Path]:
     """Returns the places where a file may be; one for an absolute path."""
     path = Path(name).expanduser()
     if path.is_absolute():
@@ -119,7 +124,8 @@ def _candidates(name: str) -> list[Path]:
     return [folder / path for folder in folders()]
 
 
-def _nearest(candidates: list[Path]) -> str:
+def nearest(candidates: list[Path]) -> str:
+    """Returns the end of a message, with the name of an existing file like those missing ones."""
     for candidate in candidates:
         try:
             names = [p.name for p in candidate.parent.iterdir()]

@@ -301,6 +301,11 @@ def fingerprints(section: BaseModel) -> dict[str, str]:
     return {name: fingerprint(name.partition(":")[0]) for name in marked(section, _IsCode)}
 
 
+def named_functions(section: BaseModel) -> Iterator[str]:
+    """Yields each ``"module:function"`` that a section names."""
+    yield from marked(section, _IsCode)
+
+
 def marked(section: BaseModel, mark: type) -> Iterator[Any]:
     """Yields the values, except None, of all keys of a section that are annotated with a `mark`."""
     for name, field in type(section).model_fields.items():

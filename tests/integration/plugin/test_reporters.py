@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 from made_trainings import SCENARIO, FakeTrainings
+from pytest_federated.data.datasets.dataset import datasets
 
 MATRIX = "matrix:\n  training.rounds: [3, 4]\n"
 # What the group reporters installs; none of them is loaded unless a test names it.
@@ -63,8 +64,9 @@ def test_variants_have_a_callspec_and_others_none(
 
 @pytest.mark.parametrize("verbosity", ["-q", "-v", "-vv"])
 def test_only_vv_shows_the_traceback_of_a_mistake(
-    pytester: pytest.Pytester, verbosity: str
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, verbosity: str
 ) -> None:
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())  # restores them afterwards
     folder = pytester.path / "scenarios"
     folder.mkdir()
     name = f"own_{len(verbosity)}_{verbosity[1]}"

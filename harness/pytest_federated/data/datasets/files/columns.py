@@ -208,8 +208,8 @@ def dataset(
         held_out = Examples(test.x, labels.encode(test.y, f"{test.file}: {test.y_name}"))
         if _same(examples, held_out):
             raise DataError(
-                f"{test.file}: these examples to test on are those to train on ({train.file}), all "
-                "of them; name others, or none: then data.test_fraction is held out"
+                f"{test.file}: all of these test examples are the training examples of "
+                f"{train.file}; name others, or none: then data.test_fraction is held out"
             )
     names = label_names or getattr(labels, "names", ())  # tokens and tags have none
     return in_memory(name, examples, labels.num_classes, natural, task, held_out, names)

@@ -157,8 +157,8 @@ def _deep(image: Any, name: str) -> Optional[np.ndarray]:
         return levels.astype(np.float32)
     what = "floats" if image.mode == "F" else "whole numbers of 32 bits"
     raise DataError(
-        f"{name}: gray levels from {low:g} to {high:g}, {what}: what is white? Save "
-        "it with 8 or 16 bits, or with floats from 0 to 1"
+        f"{name}: gray levels from {low:g} to {high:g}, {what}: which level is white is unknown; "
+        "save it with 8 or 16 bits, or with floats from 0 to 1"
     )
 
 

@@ -163,4 +163,4 @@ def _misfit(row: list[str], header: list[str], separator: str) -> str:
         )
     if not header[-1]:
         return f"{counts}; remove the {separator!r} at the end of the header"
-    return f"{counts}; where a value is missing, its {separator!r} still has to stand"
+    return f"{counts}; a missing value still needs its {separator!r}"

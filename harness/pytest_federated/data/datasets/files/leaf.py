@@ -1,0 +1,94 @@
+"""Federations in the JSON files of LEAF."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+from pydantic import Field
+
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
+from pytest_federated.data.datasets.files import columns as shared
+from pytest_federated.user.files import UserPath, find
+
+Shape = Annotated[
+    Optional[list[Annotated[int, Field(ge=1)]]],
+    Field(description="The shape of an example, such as an image."),
+]
+
+
+@datasets("leaf", has_test_set=True, facts=shared.FACTS)
+def leaf(cache: Cache, *, leaf: UserPath, shape: Shape = None) -> Dataset:
+    """A folder that LEAF's preprocessing wrote, with train/ and test/: `{leaf: femnist/data}`.
+
+    Each .json file in the two has `users` and, in `user_data`, each user's `x`, lists of numbers,
+    and `y`, labels. FedProx's and other authors' federations come in the same form. The users are
+    the natural clients; the test set holds the test examples of all of them. `x` is (numbers,)
+    float32, unchanged, or has the `shape` of the scenario. Text and names of image files are
+    refused.
+
+    Source: S. Caldas et al., LEAF: A Benchmark for Federated Settings, arXiv:1812.01097;
+    https://github.com/TalwalkarLab/leaf
+
+    Raises:
+        DataError: no such folder or files, or they are not in this form.
+
+    """
+    folder = find(leaf, "data.dataset.leaf", folder=True)
+    parts = [_source(folder / part, shape) for part in ("train", "test")]
+    return shared.dataset(folder.name, parts[0], parts[1])
+
+
+def _source(folder: Path, shape: Optional[list[int]]) -> shared.Source:
+    """Returns the examples of all files of a folder."""
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise DataError(f"{folder}: there are no .json files in it, as LEAF writes them")
+    x: list[Any] = []
+    y: list[Any] = []
+    users: list[str] = []
+    for file in files:
+        for user, own in _user_data(file).items():
+            if not isinstance(own, dict) or not all(isinstance(own.get(k), list) for k in "xy"):
+                raise DataError(f"{file}: the user {user!r} has no lists x and y")
+            shared.same_length({k: len(own[k]) for k in "xy"}, f"{file}: the user {user!r}")
+            x += own["x"]
+            y += own["y"]
+            users += [user] * len(own["y"])
+    try:
+        features = np.array(x)
+    except ValueError:
+        raise DataError(f"{folder}: the examples of x are lists of several lengths") from None
+    if features.dtype.kind == "U":
+        raise DataError(f"{folder}: x is text, or names of files; lists of numbers are needed")
+    features = shared.features(features.reshape(len(x), -1) if x else features, f"{folder}: x")
+    if shape is not None:
+        if x and int(np.prod(shape)) != features.shape[1]:
+            raise DataError(
+                f"{folder}: {features.shape[1]} numbers in an example do not fit the shape {shape} "
+                "(data.dataset.shape)"
+            )
+        features = features.reshape(len(x), *shape)
+    return shared.Source(
+        features,
+        np.array(y),
+        str(folder),
+        "y",
+        np.array(users, str),
+        "users",
+        "x",
+    )
+
+
+def _user_data(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    data = content.get("user_data") if isinstance(content, dict) else None
+    if not isinstance(data, dict):
+        raise DataError(f"{file}: has no user_data, as LEAF's files have")
+    return data
