@@ -170,6 +170,7 @@ def test_an_error_of_the_scenario_is_raised_here(within: DaskCluster) -> None:
         run(scenario, Options(cluster=within))
 
 
+@pytest.mark.slow
 def test_the_final_model_comes_back(within: DaskCluster) -> None:
     scenario = Scenario.model_validate(SCENARIO)
     there = run(scenario, Options(cluster=within, keep_models=True))

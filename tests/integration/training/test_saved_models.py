@@ -155,6 +155,7 @@ def test_without_a_model_nothing_is_saved(keeps: bool) -> None:
         result.save(Path("saved"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tff_programs")
 def test_pytest_also_saves_the_models_of_cached_trainings(in_tmp_path: Path) -> None:
     local = TINY.replace("rounds: 2", "algorithm: local_only, rounds: 2").replace("tiny", "local")
