@@ -23,11 +23,11 @@ def test_every_client_has_the_features_that_the_paper_says() -> None:
 
 
 def test_sizes_are_those_of_a_lognormal_number() -> None:
-    _, natural = _drawn(0.0, 0.0, True, 10_000, 1)
+    _, natural = _drawn(0.0, 0.0, True, 1500, 1)
     sizes = np.unique(natural, return_counts=True)[1] - 50
     assert sizes.min() >= 0
     quartiles = np.exp(4 + 2 * np.array([-0.6745, 0, 0.6745]))
-    np.testing.assert_allclose(np.quantile(sizes, [0.25, 0.5, 0.75]), quartiles, rtol=0.1)
+    np.testing.assert_allclose(np.quantile(sizes, [0.25, 0.5, 0.75]), quartiles, rtol=0.2)
 
 
 def test_more_alpha_makes_labels_differ_more() -> None:

@@ -42,7 +42,7 @@ CONFTEST = "import os, signal, sys\nimport pytest, pytest_federated\n" + "".join
 REASONS = {
     "exits": "SystemExit: 3 (line 6 of conftest.py: sys.exit(3))",
     "fails": "Failed: no such thing (line ",
-    "raises": "ZeroDivisionError: division by zero (line ",
+    "raises": "the split 'raises' raised ZeroDivisionError: division by zero (line ",
     "skips": "not today",
     "crowded": "100000 clients with at least 1 example(s) each need",
     "dies": "the process that ran it died",

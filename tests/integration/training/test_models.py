@@ -129,34 +129,6 @@ def test_the_seed_decides_what_dropout_drops() -> None:
         assert np.abs(once[0] - without[0]).max() > 1e-3
 
 
-@pytest.mark.usefixtures("tff", "own")
-def test_dropout_drops_its_share_and_other_units_each_time() -> None:
-    import tensorflow as tf
-
-    shape = Shape((4, 4, 1), 3)
-    layer = build(models.parse(dropping(0.25)), shape).layers[2]
-    x = tf.random.stateless_normal((200, 30), seed=(1, 2))
-    one, same, other = (layer(v, training=True).numpy() for v in (x, x, x + 1e-3))
-    assert np.array_equal(one, same)
-    assert abs((one == 0).mean() - 0.25) < 0.03
-    np.testing.assert_allclose(one[one != 0], x.numpy()[one != 0] / 0.75, rtol=1e-6)
-    assert ((one == 0) != (other == 0)).mean() > 0.2
-    assert np.array_equal(layer(x, training=False), x)
-
-
-@pytest.mark.usefixtures("tff", "own")
-@pytest.mark.parametrize(
-    ("model", "what"),
-    [
-        (dropping(0.5, kind="GaussianNoise"), "GaussianNoise"),
-        ({"keras": "dropping_models:recurrent"}, "dropout within a recurrent cell"),
-    ],
-)
-def test_other_random_layers_are_refused(model: dict[str, Any], what: str) -> None:
-    with pytest.raises(ModelError, match=f"is {what}: it draws random numbers that no seed"):
-        build(models.parse(model), Shape((4, 4, 1), 3))
-
-
 @pytest.mark.usefixtures("tff")
 @pytest.mark.parametrize(
     ("model", "shape", "message"),
