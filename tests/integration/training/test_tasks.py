@@ -168,6 +168,7 @@ def test_keras_and_functional_models_have_the_same_loss_and_metrics(
         output = tff.learning.models.BatchOutput(loss, given[part], tf.shape(given[part])[0])
         state = update(state, y[part], output)
     figures = finish(state)
+    assert task.hits is not None
     right, counted = (n.numpy() for n in task.hits(y, given, are_logits))
     assert not (right & ~counted).any()
     share = right.sum() / counted.sum()
@@ -185,7 +186,9 @@ def test_recall_at_five_is_that_of_keras() -> None:
     given = rng.random((50, 20)).astype(np.float32)
     theirs = tf.keras.metrics.Recall(top_k=5)
     theirs.update_state(y, given)
-    right, counted = task_of("tags").hits(tf.constant(y), tf.constant(given), False)
+    hits = task_of("tags").hits
+    assert hits is not None
+    right, counted = hits(tf.constant(y), tf.constant(given), False)
     assert np.sum(right) / np.sum(counted) == pytest.approx(float(theirs.result()))
 
 
