@@ -68,7 +68,7 @@ class Filler:
         for name in features:
             column = training[name]
             missing = is_missing(column)
-            if column.ndim > 1 or (not missing.any() and column.dtype.kind not in "fO"):
+            if column.ndim > 1 or (not missing.any() and column.dtype.kind not in ("f", "O")):
                 continue
             if missing.all():
                 raise DataError(f"{where}: column {name!r}: every value is missing")
