@@ -55,7 +55,6 @@ def test_calls_from_threads_give_what_they_give_one_after_the_other() -> None:
 FORK = """
 import os, threading
 from pytest_federated import Options, Scenario, run
-from pytest_federated.running import pipeline
 
 def call():
     run(Scenario.model_validate(SCENARIO), Options())
@@ -73,22 +72,15 @@ def fork_and_call():
     os.waitpid(child, 0)
 
 call()
-if IN_A_RUN:  # the lock is another thread's, which the child does not have
-    with pipeline._one_at_a_time:
-        thread = threading.Thread(target=fork_and_call)
-        thread.start()
-        thread.join()
-else:
-    fork_and_call()
+fork_and_call()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("in_a_run", [False, True], ids=["after a run", "while another runs"])
-def test_a_run_in_a_fork_is_an_error(in_a_run: bool) -> None:
+def test_a_run_in_a_fork_is_an_error() -> None:
     """In a program of its own, as TensorFlow's and gRPC's threads may not survive a fork."""
     scenario = {**SCENARIO, "model": "linear"}
-    program = FORK.replace("SCENARIO", repr(scenario)).replace("IN_A_RUN", repr(in_a_run))
+    program = FORK.replace("SCENARIO", repr(scenario))
     output = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=150
     ).stdout
