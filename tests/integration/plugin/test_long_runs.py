@@ -374,6 +374,12 @@ def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
     assert result.histories == run(own).histories
 
 
+def trained_by(**training: Any) -> Scenario:
+    """`plain`, trained in another way, with a metric of predictions beside loss and accuracy."""
+    scored = {"f1": {"at_least": 0}}
+    return Scenario.model_validate({**SCENARIO, "training": training, "expect": scored})
+
+
 class Trained(Observer):
     """Notes the number of rounds after each round that is really trained."""
 
@@ -404,7 +410,7 @@ def test_other_rounds_go_on_from_the_last_checkpoint(
                 "kind": algorithm,
                 "schedule": {"kind": "step", "every": 2, "rate": 0.5},
             }
-        return changed("training", training)
+        return trained_by(**training)
 
     options = Options(store=Store(tmp_path), resume=True)
     run(scenario(first), options)
@@ -423,7 +429,7 @@ def test_a_training_that_ends_at_a_checkpoint_is_evaluated_there(tmp_path: Path)
             return False
 
     def scenario(rounds: int) -> Scenario:
-        return changed("training", {"rounds": rounds, "eval_every": 5})
+        return trained_by(rounds=rounds, eval_every=5)
 
     options = Options(store=Store(tmp_path), resume=True)
     with pytest.raises(KeyboardInterrupt):
