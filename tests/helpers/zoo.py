@@ -168,7 +168,10 @@ class Noise(layers.Layer):
         if self.draw == "python":
             return tf.ensure_shape(tf.numpy_function(lambda t: t, [x], tf.float32), x.shape)
         if self.draw == "in a loop":
-            return tf.while_loop(lambda t: True, lambda t: [tf.random.shuffle(t)], [x])[0]
+            first: Any = (0, x)
+            return tf.while_loop(
+                lambda step, _: step < 2, lambda step, t: (step + 1, tf.random.shuffle(t)), first
+            )[1]
         return x
 
 

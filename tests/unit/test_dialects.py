@@ -129,6 +129,68 @@ def test_gaps_in_parquet_files_are_filled_too(remedy: str) -> None:
     assert train.x.shape[1] == (4 if remedy == "indicator" else 2)
 
 
+def table(values: str, gaps: set[int]) -> str:
+    rows = [
+        f"{'' if n in gaps else value},{n / 8},{n % 2}" for n, value in enumerate(values.split())
+    ]
+    return "\n".join(["v,w,y", *rows, ""])
+
+
+@pytest.mark.parametrize("remedy", ["drop", "median", "most_frequent", "indicator"])
+@pytest.mark.parametrize("gaps", [set[int](), {1, 4}])
+@pytest.mark.parametrize("test_gaps", [set[int](), {2}])
+@pytest.mark.parametrize(
+    "values, categories",
+    [
+        ("2 0 0 0 1 2 1 2", []),
+        ("2 0 0 0 1 2 1 2", ["v"]),
+        ("2 0.5 0.5 0.5 1 2 1 2", ["v"]),
+        ("True False False True True False True False", []),
+        ("True False False True True False True False", ["v"]),
+        ("u v v v w u w u", ["v"]),
+    ],
+)
+def test_gaps_change_no_other_row(
+    values: str, categories: list[str], gaps: set[int], test_gaps: set[int], remedy: str
+) -> None:
+    """Whichever of the two tables has some: a column with a gap is read as another type."""
+    keys: Any = {"missing": remedy, "categories": categories, "test": "later.csv"}
+    later = "0.5 1 2 0.5" if "0.5" in values else " ".join(values.split()[:4])
+    Path("later.csv").write_text(table(later, test_gaps))
+    with_gaps = read(table(values, gaps), **keys).load(None)
+    Path("later.csv").write_text(table(later, set()))
+    without = read(table(values, set()), **keys).load(None)
+    for found, known, missed in (
+        (with_gaps.train, without.train, gaps),
+        (with_gaps.test, without.test, test_gaps),
+    ):
+        kept = [n for n in range(len(known)) if n not in missed]
+        rows = range(len(kept)) if remedy == "drop" else kept
+        width = known.x.shape[1]  # indicators follow
+        assert found.x[rows, :width].tolist() == known.x[kept].tolist()
+        assert len(found) == len(kept) if remedy == "drop" else len(found) == len(known)
+
+
+def test_codes_remain_text_in_a_test_set_of_numbers_only() -> None:
+    Path("later.csv").write_text("code,w,y\n007,1,1\n250.10,2,01\n")
+    text = "code,w,y\n007,3,01\nV27,4,1\n250.10,5,x\n"
+    keys: Any = {"features": ["code", "w"], "categories": ["code"], "test": "later.csv"}
+    codes = read(text, **keys)
+    test = codes.load(None).test
+    assert test.x.tolist() == [[1, 0, 0, 1], [0, 1, 0, 2]]
+    assert [codes.label_names[label] for label in test.y] == ["1", "01"]
+
+
+@pytest.mark.parametrize("columns", [["x"], ["1", "2"]])
+def test_a_parquet_file_has_no_separator_and_no_first_line(columns: list[str]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({name: [0, 1] for name in columns}), "t.parquet")
+    said = refusal(dataset, parquet="t.parquet", label="y")
+    assert said.endswith(f"has no column 'y' (data.dataset.label); allowed: {', '.join(columns)}")
+
+
 @pytest.mark.parametrize(
     "text, keys, message",
     [

@@ -54,6 +54,11 @@ OWN_TABLE = GOOD.replace("{dataset: digits}", "{dataset: {csv: table.csv, label:
         ),
         (OWN_TABLE, {}, "f.yaml:1: there is no file 'table.csv'"),
         (
+            OWN_TABLE.replace("{csv: table.csv, label: y}", "{keras: mnist.npz}"),
+            {},
+            "there is no file 'mnist.npz'",
+        ),
+        (
             GOOD.replace("mlp", '{kind: mlp, initial_weights: "w-{seed}.npz"}') + "seeds: [0, 4]\n",
             {},
             "there is no file 'w-4.npz'",
@@ -92,6 +97,11 @@ def test_check_names_what_does_not_exist(
 )
 def test_check_finds_a_function_however_it_is_defined(module: str) -> None:
     write(OWN_MODEL, own_nets=f"import tensorflow_of_nobody\n{module}\n")
+    assert main(["check", "scenarios"]) == 0
+
+
+def test_check_takes_no_name_of_a_data_set_for_a_file() -> None:
+    write(GOOD.replace("{dataset: digits}", "{dataset: {keras: mnist}}"))
     assert main(["check", "scenarios"]) == 0
 
 

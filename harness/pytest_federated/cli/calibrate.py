@@ -102,8 +102,7 @@ def _assumption(seeds: int, own: int, false_alarms: float) -> str:
     needed = figures_to_see_collapses(own, false_alarms)
     less = f"; --seeds {needed} makes it {100 * false_alarms:g} %" if needed > seeds else ""
     return (
-        "false alarms: of seeds that are alike, normal or skewed as near the end of a metric's "
-        "values\n"
+        "false alarms: if seeds differ only by chance (normal, or skewed near a limit)\n"
         f"if seeds may collapse: as {seeds} seeds may not show a collapse that is rare{less}"
     )
 

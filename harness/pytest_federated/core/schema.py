@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -16,6 +23,11 @@ def rounded(value: float) -> float:
 
 def _rounded(value: object) -> object:
     return rounded(value) if isinstance(value, float) else value
+
+
+def is_number(value: object) -> bool:
+    """Returns whether a value that a function gave is a number, which a bool is not."""
+    return not isinstance(value, bool) and isinstance(value, Real)
 
 
 Figure = Annotated[float, BeforeValidator(_rounded)]
@@ -32,6 +44,17 @@ class Section(BaseModel):
     """A mapping in a scenario file: no unknown keys, no silent conversions, no later changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+
+def without_empty(
+    model: BaseModel, write: SerializerFunctionWrapHandler, *names: str
+) -> dict[str, Any]:
+    """Returns a model as data without those of the fields `names` that are empty.
+
+    They are younger than the format: records of models that do not use them stay as they were.
+    """
+    written = write(model)
+    return {name: v for name, v in written.items() if name not in names or getattr(model, name)}
 
 
 def problem(key: str, message: str) -> PydanticCustomError:

@@ -24,7 +24,7 @@ from pydantic import (
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import UnfitFileError, holds, read_bytes, write_text
-from pytest_federated.core.schema import Figure, first_problem, rounded
+from pytest_federated.core.schema import Figure, first_problem, rounded, without_empty
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
@@ -115,10 +115,8 @@ class Baseline(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """The same file as before there were keys and tasks, where there are none."""
-        written = handler(self)
-        return {n: value for n, value in written.items() if value or n not in ("keys", "task")}
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "keys", "task")
 
 
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.schema import is_number
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.functions import UserFunction, load
@@ -30,6 +30,6 @@ def custom(
         raise FederatedError(
             f"expect.custom: {function}: {type(error).__name__}: {error}"
         ) from error
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         raise FederatedError(f"expect.custom: {function}: gave {value!r}; must give a number")
     return float(value)

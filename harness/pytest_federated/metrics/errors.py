@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
-from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.prediction import Array, prediction_metric
 
-_NUMBERS: tuple[TaskKind, ...] = ("regression",)
-
-
-@prediction_metric(
-    "mse",
-    title="MSE",
-    scale="not negative",
-    direction="lower",
-    tasks=_NUMBERS,
-    scored_for=_NUMBERS,
-    column=13,
+_error_metric = functools.partial(
+    prediction_metric, tasks=("regression",), scored_for=("regression",)
 )
+
+
+@_error_metric("mse", title="MSE", scale="not negative", direction="lower", column=13)
 def mse(labels: Array, predictions: Array) -> float:
     """Mean squared error of predicted numbers."""
     return float(np.mean(np.square(_errors(labels, predictions))))
 
 
-@prediction_metric(
-    "mae",
-    title="MAE",
-    scale="not negative",
-    direction="lower",
-    tasks=_NUMBERS,
-    scored_for=_NUMBERS,
-    column=12,
-)
+@_error_metric("mae", title="MAE", scale="not negative", direction="lower", column=12)
 def mae(labels: Array, predictions: Array) -> float:
     """Mean absolute error of predicted numbers."""
     return float(np.mean(np.abs(_errors(labels, predictions))))
 
 
-@prediction_metric(
+@_error_metric(
     "r2",
     title="R²",
     scale="number",
     direction="higher",
-    tasks=_NUMBERS,
-    scored_for=_NUMBERS,
     is_in_every_baseline=True,
     column=11,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Callable, Literal, Optional, Protocol
 
+from pytest_federated.core.schema import is_number
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
 from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
@@ -155,7 +155,7 @@ def measured(entry: Entry[Measuring, Metric], *histories: TrainingHistory, **key
         FederatedError: the metric is a user's, and raised, or gave no number.
     """
     value = entry.run(*histories, **keys)
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         raise entry.gave(value, "a number, or raise pytest_federated.NoValue")
     return value  # pyright: ignore[reportReturnType]  # a number
 

@@ -101,25 +101,14 @@ def training_key(
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def state_key(
-    scenario: Scenario,
-    seed: int,
-    workers: int = 1,
-    cache: Optional[Path] = None,
-    threads: Optional[int] = None,
-) -> str:
-    """What stands for the states of a training: equal keys, equal states after equal rounds.
+def of_any_rounds(scenario: Scenario) -> Scenario:
+    """Returns what stands for a scenario with any number of rounds.
 
-    It is the same for any number of rounds, unless the algorithm depends on that number.
-
-    Returns:
-        64 hexadecimal digits.
+    Trainings of equal `training_key` by it have equal states after equal rounds. An algorithm that
+    depends on the number of rounds keeps it.
     """
-    training = scenario.training
-    if not algorithms.entry(training.algorithm).spec.by_round:
-        one_round = training.model_copy(update={"rounds": 1})
-        scenario = scenario.model_copy(update={"training": one_round})
-    return training_key(scenario, seed, workers, cache, threads)
+    by_round = algorithms.entry(scenario.training.algorithm).spec.by_round
+    return scenario if by_round else scenario.with_rounds(1)
 
 
 @functools.lru_cache(maxsize=1)

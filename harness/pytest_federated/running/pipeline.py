@@ -19,7 +19,7 @@ from pytest_federated.expectations.judging import has_wall_time, judge, unfit
 from pytest_federated.expectations.looks import Look
 from pytest_federated.metrics.prediction import scores_of
 from pytest_federated.results.record import Result, Status, Verdict
-from pytest_federated.running.fingerprint import state_key, training_key
+from pytest_federated.running.fingerprint import of_any_rounds, training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
 from pytest_federated.running.options import Options
 from pytest_federated.running.plan import Plan, plan
@@ -328,14 +328,15 @@ def _history(
     if options.cluster is None:  # as the key depends on the data
         external.fetch(scenario.data.dataset, Cache(options.cache))
     workers = max(1, len(parse_addresses(options.workers)))
-    key = training_key(scenario, seed, workers, options.cache, options.threads)
+    setting = (seed, workers, options.cache, options.threads)
+    key = training_key(scenario, *setting)
     store = options.store
     if known := store.remembered(key):
         return known, True
     with store.claim(key):
         if options.reuse and (known := store.read(key)):
             return known, True
-        states = state_key(scenario, seed, workers, options.cache, options.threads)
+        states = training_key(of_any_rounds(scenario), *setting)
         checkpoints = store.checkpoints(
             states, scenario_id, seed, options.checkpoint_every, keeps_last=options.resume
         )

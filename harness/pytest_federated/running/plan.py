@@ -77,9 +77,6 @@ def plan(case: Case, options: Options) -> Plan:
     scenario = case.scenario
     training = scenario.training
     rounds = min(training.rounds, options.rounds or training.rounds)
-    shortened = scenario.model_copy(
-        update={"training": training.model_copy(update={"rounds": rounds})}
-    )
     references = compared(case)
     seeds = seeds_to_run(scenario.seeds, options.seeds)
     planned = (Look(len(seeds)),)
@@ -87,7 +84,7 @@ def plan(case: Case, options: Options) -> Plan:
         planned = looks(len(seeds), options.decide)
     return Plan(
         case,
-        shortened,
+        scenario.with_rounds(rounds),
         seeds_to_run(seeds, planned[-1].seeds),
         references if rounds == training.rounds else {},
         planned,

@@ -109,10 +109,10 @@ class Store:
         every: Optional[int] = None,
         keeps_last: bool = False,
     ) -> Optional[Checkpoints]:
-        """Returns the checkpoints of a training, by its `state_key`; None without a folder.
+        """Returns the checkpoints of a training; None without a folder.
 
-        `every` is a number of rounds; None means every 30 seconds. The last one is kept for a
-        training of more rounds if `keeps_last`.
+        `key` stands for trainings of any number of rounds. A checkpoint is kept `every` so many
+        rounds, or 30 seconds; the last one is kept for a training of more rounds if `keeps_last`.
         """
         if self._folder is None:
             return None

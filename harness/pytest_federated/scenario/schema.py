@@ -226,6 +226,11 @@ class Scenario(Section):
         """Returns the name, and the variant of a matrix: ``digits-label-skew[alpha=0.1]``."""
         return f"{self.name}[{variant}]" if variant else self.name
 
+    def with_rounds(self, rounds: int) -> Scenario:
+        """Returns the same scenario, trained for this number of rounds."""
+        training = self.training.model_copy(update={"rounds": rounds})
+        return self.model_copy(update={"training": training})
+
     def settings(self) -> dict[str, Any]:
         """Returns the whole scenario as JSON-ready data, with all defaults."""
         return self.model_dump(mode="json", by_alias=True)

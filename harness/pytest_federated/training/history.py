@@ -16,7 +16,7 @@ from pydantic import (
     model_serializer,
 )
 
-from pytest_federated.core.schema import Figure
+from pytest_federated.core.schema import Figure, without_empty
 from pytest_federated.data.heterogeneity import Heterogeneity
 from pytest_federated.training.final_model import FinalModel
 
@@ -88,10 +88,7 @@ class Round(BaseModel):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written = write(self)
-        if not self.scores:
-            written.pop("scores", None)
-        return written
+        return without_empty(self, write, "scores")
 
 
 class TrainingHistory(BaseModel):
@@ -168,11 +165,9 @@ class TrainingHistory(BaseModel):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written = write(self)
-        for name in ("outputs", "label_names", "ended_early", "task", "client_scores"):
-            if not getattr(self, name):
-                written.pop(name, None)
-        return written
+        return without_empty(
+            self, write, "outputs", "label_names", "ended_early", "task", "client_scores"
+        )
 
     def label_name(self, label: int) -> str:
         """Returns what the label at a position is called."""

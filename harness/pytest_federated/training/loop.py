@@ -80,7 +80,7 @@ def train(
     begin = None
     if checkpoints:
         begin = checkpoints.latest(trainer.initial_state(seed, data), training.rounds)
-        begin = begin and _as_of(begin, trainer, data, training)
+        begin = begin and _as_of(begin, trainer, data, training, scores)
     so_far = begin or Progress((), None)
     watching = Observers((checkpoints, observer)) if checkpoints else observer
     if len(so_far.rounds) == training.rounds:
@@ -157,7 +157,9 @@ def train(
     return history
 
 
-def _as_of(begin: Progress, trainer: Trainer, data: FederatedData, training: Training) -> Progress:
+def _as_of(
+    begin: Progress, trainer: Trainer, data: FederatedData, training: Training, scores: Scores
+) -> Progress:
     """Returns the rounds of a checkpoint, evaluated where this training evaluates.
 
     The checkpoint may be that of a training of fewer rounds, or of more.
@@ -166,7 +168,7 @@ def _as_of(begin: Progress, trainer: Trainer, data: FederatedData, training: Tra
         done if _is_evaluated(done.round, training) else _with(done, None) for done in begin.rounds
     )
     if _is_evaluated(last.round, training) and last.loss is None:
-        last = _with(last, trainer.evaluate(begin.state, data, training.local_work))
+        last = _with(last, trainer.evaluate(begin.state, data, training.local_work, scores))
     return Progress((*before, last), begin.state)
 
 
@@ -176,8 +178,14 @@ def _is_evaluated(number: int, training: Training) -> bool:
 
 def _with(done: Round, judged: Optional[Evaluation]) -> Round:
     """Returns a round with this evaluation."""
-    figures = {"loss": judged and judged.loss, "accuracy": judged and judged.accuracy}
-    return Round.model_validate({**done.model_dump(), **figures})
+    return Round.model_validate({**done.model_dump(), **_figures(judged)})
+
+
+def _figures(judged: Optional[Evaluation]) -> dict[str, Any]:
+    """Returns an evaluation, or that there was none, as fields of a round."""
+    if judged is None:
+        return {"loss": None, "accuracy": None, "scores": {}}
+    return {"loss": judged.loss, "accuracy": judged.accuracy, "scores": dict(judged.scores)}
 
 
 def _final_figures(
@@ -251,9 +259,7 @@ def steps(
                 examples=int(metrics["num_examples"]),
                 train_loss=_number(metrics["loss"]),
                 train_accuracy=_number(metrics.get("accuracy")),
-                loss=judged and judged.loss,
-                accuracy=judged and judged.accuracy,
-                scores=dict(judged.scores) if judged else {},
+                **_figures(judged),
                 dropped=cohort.dropped,
                 stragglers=cohort.stragglers,
                 attackers=cohort.attackers,

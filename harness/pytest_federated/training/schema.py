@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pytest_federated.clients.cohort import LocalWork
-from pytest_federated.core.schema import Section, problem
+from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.registry.choice import Choice
 from pytest_federated.registry.registry import kind
 from pytest_federated.training.aggregators.aggregator import aggregators
@@ -60,9 +60,8 @@ class Training(Section):
         return LocalWork(self.batch_size, self.local_epochs)
 
     @model_serializer(mode="wrap")
-    def _without_personalize(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `personalize` where nobody fine-tunes, as in records older than the key."""
-        return {k: v for k, v in write(self).items() if k != "personalize" or v is not None}
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "personalize")
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:

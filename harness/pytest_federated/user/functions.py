@@ -16,7 +16,7 @@ import types
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Optional, cast, get_args
+from typing import Annotated, Any, Literal, Optional, cast, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, Field
 
@@ -307,11 +307,17 @@ def named_functions(section: BaseModel) -> Iterator[str]:
 
 
 def marked(section: BaseModel, mark: type) -> Iterator[Any]:
-    """Yields the values, except None, of all keys of a section that are annotated with a `mark`."""
+    """Yields the values, except None, of all keys of a section that are annotated with a `mark`.
+
+    A key may take literals besides, of which none is yielded.
+    """
     for name, field in type(section).model_fields.items():
         value: Any = getattr(section, name)
-        optional = [n for t in get_args(field.annotation) for n in getattr(t, "__metadata__", ())]
-        if value is not None and any(isinstance(n, mark) for n in (*field.metadata, *optional)):
+        kinds = get_args(field.annotation)
+        optional = [note for kind in kinds for note in getattr(kind, "__metadata__", ())]
+        words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+        is_marked = any(isinstance(note, mark) for note in (*field.metadata, *optional))
+        if is_marked and value is not None and value not in words:
             yield value
         values = cast(Iterable[Any], [value])
         if isinstance(value, dict):

@@ -17,7 +17,7 @@ from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
-from pytest_federated.running.fingerprint import state_key, training_key
+from pytest_federated.running.fingerprint import of_any_rounds, training_key
 from pytest_federated.running.options import cores
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
@@ -332,7 +332,7 @@ def test_a_resumed_training_ends_with_exactly_the_same_numbers(
 @pytest.mark.usefixtures("worker")
 def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, resume: bool) -> None:
     of_seed = tmp_path / "checkpoints" / "s" / "seed-0"
-    key = state_key(plain(), 0)
+    key = training_key(of_any_rounds(plain()), 0)
     for folder in (key, "of the scenario as it was before a change"):
         broken = of_seed / folder / "round-1"
         broken.mkdir(parents=True)
@@ -355,7 +355,7 @@ def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
     """Even if the states have the same structure."""
     other, own = changed("training.batch_size", 4), plain()
     places = [
-        tmp_path / "checkpoints" / "s" / "seed-0" / state_key(scenario, 0)
+        tmp_path / "checkpoints" / "s" / "seed-0" / training_key(of_any_rounds(scenario), 0)
         for scenario in (other, own)
     ]
 
@@ -372,6 +372,12 @@ def test_a_checkpoint_of_another_training_is_ignored(tmp_path: Path) -> None:
     with pytest.warns(NotUsed, match="a checkpoint is damaged"):
         result = run(own, Options(store=Store(tmp_path), resume=True))
     assert result.histories == run(own).histories
+
+
+def trained_by(**training: Any) -> Scenario:
+    """`plain`, trained in another way, with a metric of predictions beside loss and accuracy."""
+    scored = {"f1": {"at_least": 0}}
+    return Scenario.model_validate({**SCENARIO, "training": training, "expect": scored})
 
 
 class Trained(Observer):
@@ -404,7 +410,7 @@ def test_other_rounds_go_on_from_the_last_checkpoint(
                 "kind": algorithm,
                 "schedule": {"kind": "step", "every": 2, "rate": 0.5},
             }
-        return changed("training", training)
+        return trained_by(**training)
 
     options = Options(store=Store(tmp_path), resume=True)
     run(scenario(first), options)
@@ -423,7 +429,7 @@ def test_a_training_that_ends_at_a_checkpoint_is_evaluated_there(tmp_path: Path)
             return False
 
     def scenario(rounds: int) -> Scenario:
-        return changed("training", {"rounds": rounds, "eval_every": 5})
+        return trained_by(rounds=rounds, eval_every=5)
 
     options = Options(store=Store(tmp_path), resume=True)
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.ordering import natural as by_number
-from pytest_federated.core.schema import Section
+from pytest_federated.core.schema import Section, without_empty
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 
@@ -215,11 +215,8 @@ class DatasetSettings(Section):
     ] = None
 
     @model_serializer(mode="wrap")
-    def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written = write(self)
-        if self.task is None:  # keeps it out of the records of most scenarios
-            written.pop("task", None)
-        return written
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "task")
 
 
 datasets = Registry(

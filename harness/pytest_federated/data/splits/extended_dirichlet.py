@@ -7,9 +7,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from pytest_federated.core.errors import DataError
 from pytest_federated.data.splits.dirichlet import Alpha, within_range
-from pytest_federated.data.splits.partition import Pool, deal, splits, whole
+from pytest_federated.data.splits.partition import Pool, deal, labels_to_share, splits, whole
 
 
 @splits(
@@ -38,12 +37,7 @@ def extended_dirichlet(
         DataError: the data has fewer labels.
 
     """
-    present = np.unique(pool.labels)
-    if labels > len(present):
-        raise DataError(
-            f"the split extended_dirichlet asks for {labels} labels a client; the training "
-            f"examples have {len(present)}"
-        )
+    present = labels_to_share(pool, labels, "extended_dirichlet")
     has = np.zeros((pool.clients, len(present)), bool)
     for client in rng.permutation(pool.clients):
         # Those that the fewest clients have, at random where they are equal.

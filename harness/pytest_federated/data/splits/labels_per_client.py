@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from pytest_federated.core.errors import DataError
-from pytest_federated.data.splits.partition import Pool, deal, splits, whole
+from pytest_federated.data.splits.partition import Pool, deal, labels_to_share, splits, whole
 
 
 @splits("labels_per_client", example={"labels": 3}, milder="labels", sizes=True, leaves_out=True)
@@ -34,12 +33,7 @@ def labels_per_client(
         DataError: the data has fewer labels.
 
     """
-    present = np.unique(pool.labels)
-    if labels > len(present):
-        raise DataError(
-            f"the split labels_per_client asks for {labels} labels a client; the training "
-            f"examples have {len(present)}"
-        )
+    present = labels_to_share(pool, labels, "labels_per_client")
     of_client = np.arange(pool.clients)[:, None]
     if assignment == "deterministic":
         places = (of_client + np.arange(labels)) % len(present)

@@ -149,6 +149,22 @@ class _Selected:
         return self.rows[self.index[index]]
 
 
+def labels_to_share(pool: Pool, each: int, split: str) -> np.ndarray:
+    """Returns the labels that occur in a pool, int (k,), of which each client gets `each`.
+
+    Raises:
+        DataError: there are fewer; it names the split.
+
+    """
+    present = np.unique(pool.labels)
+    if each > len(present):
+        raise DataError(
+            f"the split {split} asks for {each} labels a client; the training examples have "
+            f"{len(present)}"
+        )
+    return present
+
+
 def by_label(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Returns int (n,): all positions, ordered by label and at random within a label."""
     shuffled = rng.permutation(len(labels))

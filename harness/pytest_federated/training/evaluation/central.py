@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from types import MappingProxyType
 from typing import Any, NamedTuple, Optional, Protocol
 
 import numpy as np
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.schema import is_number
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.user.functions import blamed
@@ -113,7 +113,7 @@ def _value(name: str, score: Score, labels: np.ndarray, predictions: np.ndarray)
         raise FederatedError(f"the metric {name!r} raised {blamed(error)}") from error
     if isinstance(value, np.ndarray) and not value.ndim:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if not is_number(value):
         raise FederatedError(f"the metric {name!r} gave {value!r:.80}; it must give a number")
     return float(value)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Protocol, g
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import FederatedError, ModelError
-from pytest_federated.core.schema import Section
+from pytest_federated.core.schema import Section, without_empty
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
@@ -43,11 +43,8 @@ class ModelSettings(Section):
     ] = None
 
     @model_serializer(mode="wrap")
-    def _without_default(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written = write(self)
-        if self.initial_weights is None:  # keeps it out of the records of most models
-            written.pop("initial_weights", None)
-        return written
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "initial_weights")
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 Keras' random layers draw from a state inside TFF's worker that no seed reaches and that clients
 running at the same time share: two trainings with one seed would differ. Here each step of each
 client in each round has a key, from the training's seed, and all draws of the step follow from it
-and from their place in the model. So each step draws other numbers, in packed and standard
-execution the same ones, and the same training always the same ones. Outside of training, the few
-layers that draw there always draw the same numbers.
+and from their place in the model. So no two steps draw the same numbers, but the same step always
+does, whether execution is packed or standard. Outside of training, the few layers that draw there
+always draw the same numbers.
 """
 
 from __future__ import annotations

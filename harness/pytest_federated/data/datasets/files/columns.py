@@ -32,6 +32,10 @@ Task = Annotated[
 ]
 Client = Annotated[Optional[str], Field(description="The column or array of the clients.")]
 TestSet = Annotated[Optional[UserPath], Field(description="The test set, in the same form.")]
+Shape = Annotated[
+    Optional[list[Annotated[int, Field(ge=1)]]],
+    Field(description="The shape of an example, such as an image."),
+]
 Channels = Annotated[Literal[1, 3], Field(description="3 for colors, 1 for gray levels.")]
 ImageSize = Annotated[
     Optional[Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]],
@@ -103,6 +107,23 @@ def in_float32(values: np.ndarray, where: str, remedy: str) -> np.ndarray:
                 f"together for their size; {remedy}"
             )
     return converted
+
+
+def shaped(rows: np.ndarray, shape: Optional[Sequence[int]], where: str) -> np.ndarray:
+    """Returns numbers (n, m) as examples of a shape; as they are where there is none.
+
+    Raises:
+        DataError: m numbers do not fit the shape.
+
+    """
+    if shape is None:
+        return rows
+    if len(rows) and int(np.prod(shape)) != rows.shape[1]:
+        raise DataError(
+            f"{where}: {rows.shape[1]} numbers in an example do not fit the shape {list(shape)} "
+            "(data.dataset.shape)"
+        )
+    return rows.reshape(len(rows), *shape)
 
 
 def varies(values: np.ndarray) -> np.ndarray:

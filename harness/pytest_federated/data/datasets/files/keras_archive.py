@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Union
 
 import numpy as np
+from pydantic import Field
 
 from pytest_federated.core.errors import DataError, DataUnavailable
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Facts, datasets
@@ -43,7 +44,14 @@ def _cached(name: str) -> Path:
 
 
 @datasets("keras", has_test_set=True, reads=_reads, facts=_FACTS)
-def keras(cache: Cache, *, keras: UserPath) -> Dataset:
+def keras(
+    cache: Cache,
+    *,
+    keras: Annotated[
+        Union[Literal["mnist", "cifar10", "cifar100"], UserPath],
+        Field(description="A name, or an archive."),
+    ],
+) -> Dataset:
     """A data set of `keras.datasets`: `{keras: mnist}` from its cache, `{keras: data/mnist.npz}`.
 
     By name, from `~/.keras/datasets`: `mnist` (60,000 + 10,000, (28, 28, 1), 11 MB), `cifar10` and

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Any, Optional
 
 import numpy as np
-from pydantic import Field
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.user.files import UserPath, find
 
-Shape = Annotated[
-    Optional[list[Annotated[int, Field(ge=1)]]],
-    Field(description="The shape of an example, such as an image."),
-]
-
 
 @datasets("leaf", has_test_set=True, facts=shared.FACTS)
-def leaf(cache: Cache, *, leaf: UserPath, shape: Shape = None) -> Dataset:
+def leaf(cache: Cache, *, leaf: UserPath, shape: shared.Shape = None) -> Dataset:
     """A folder that LEAF's preprocessing wrote, with train/ and test/: `{leaf: femnist/data}`.
 
     Each .json file in the two has `users` and, in `user_data`, each user's `x`, lists of numbers,
@@ -65,15 +59,8 @@ def _source(folder: Path, shape: Optional[list[int]]) -> shared.Source:
     if features.dtype.kind == "U":
         raise DataError(f"{folder}: x is text, or names of files; lists of numbers are needed")
     features = shared.features(features.reshape(len(x), -1) if x else features, f"{folder}: x")
-    if shape is not None:
-        if x and int(np.prod(shape)) != features.shape[1]:
-            raise DataError(
-                f"{folder}: {features.shape[1]} numbers in an example do not fit the shape {shape} "
-                "(data.dataset.shape)"
-            )
-        features = features.reshape(len(x), *shape)
     return shared.Source(
-        features,
+        shared.shaped(features, shape, str(folder)),
         np.array(y),
         str(folder),
         "y",

@@ -67,15 +67,15 @@ class Filler:
         self._values: dict[str, Any] = {}
         for name in features:
             column = training[name]
-            missing = is_missing(column)
-            if column.ndim > 1 or (not missing.any() and column.dtype.kind not in ("f", "O")):
+            if column.ndim > 1:
                 continue
+            missing = is_missing(column)
             if missing.all():
                 raise DataError(f"{where}: column {name!r}: every value is missing")
             is_category = name in categories
             strategy = "median" if remedy == "indicator" else remedy
             known: Any = column[~missing]
-            known = known.astype(str).astype(object) if is_category else _numbers(known)
+            known = known.astype(object) if is_category else _numbers(known)
             if known is None:  # words, which are refused with the line to write
                 continue
             imputer = SimpleImputer(strategy="most_frequent" if is_category else strategy)

@@ -47,10 +47,6 @@ Missing = Annotated[
         "indicator also marked by a column of 0 and 1. By default they are refused."
     ),
 ]
-Shape = Annotated[
-    Optional[list[Annotated[int, Field(ge=1)]]],
-    Field(description="The shape of an example, such as an image."),
-]
 Labels = Annotated[
     Union[str, Annotated[list[str], Field(min_length=1)]],
     Field(description="The column of labels, or those of tokens or tags."),
@@ -73,7 +69,7 @@ def csv(
     categories: Categories = [],  # noqa: B006 - pydantic copies it
     standardize: Standardize = False,
     missing: Missing = None,
-    shape: Shape = None,
+    shape: shared.Shape = None,
     separator: Annotated[
         Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
         Field(description="The character between columns, or any number of spaces."),
@@ -159,7 +155,7 @@ def parquet(
     categories: Categories = [],  # noqa: B006 - pydantic copies it
     standardize: Standardize = False,
     missing: Missing = None,
-    shape: Shape = None,
+    shape: shared.Shape = None,
     test: shared.TestSet = None,
 ) -> Dataset:
     """Your table in a Parquet file: `{parquet: data/visits.parquet, label: outcome}`.
@@ -207,10 +203,18 @@ def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns of a table, and the names of those that the file calls an index."""
+    """The columns of a table.
+
+    Attributes:
+        values: by name.
+        index: the names of those that the file calls an index.
+        is_text: whether the scenario's keys say how columns are separated and named.
+
+    """
 
     values: Columns
     index: frozenset[str] = frozenset()
+    is_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -238,12 +242,12 @@ class _Meaning:
             ("categories", self.categories),
         ):
             for name in names:
-                if name not in columns and len(columns) == 1:
+                if name not in columns and table.is_text and len(columns) == 1:
                     raise DataError(
                         f"{where} has one column, {next(iter(columns))!r}, and not {name!r} "
                         f"(data.dataset.{key}); data.dataset.separator is what separates columns"
                     )
-                if name not in columns and all(map(_is_number, columns)):
+                if name not in columns and table.is_text and all(map(_is_number, columns)):
                     raise DataError(
                         f"{where} has no column {name!r} (data.dataset.{key}), and its first line "
                         "is of numbers; data.dataset.columns names the columns of a file without "
@@ -348,14 +352,7 @@ class _Encoder:
         columns = self._complete(columns)
         blocks = [self._block(columns, name, where) for name in self._names]
         shared.same_length({n: len(b) for n, b in zip(self._names, blocks)}, where)
-        x = np.concatenate(blocks, axis=1)
-        if self._meaning.shape is not None:
-            if int(np.prod(self._meaning.shape)) != x.shape[1]:
-                raise DataError(
-                    f"{where}: {x.shape[1]} numbers in an example do not fit the shape "
-                    f"{list(self._meaning.shape)} (data.dataset.shape)"
-                )
-            x = x.reshape(len(x), *self._meaning.shape)
+        x = shared.shaped(np.concatenate(blocks, axis=1), self._meaning.shape, where)
         if self._meaning.task == "tokens" and all(
             columns[name].dtype.kind in "iu" for name in self._names
         ):
@@ -406,17 +403,25 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
     train, held_out = encoder.source(columns, str(path), with_clients=True), None
     if test is not None:
         other = find(test, "data.dataset.test")
-        held_out = encoder.source(read(other, *stamp(other)), str(other), with_clients=False)
+        words = tuple(name for name, column in columns.values.items() if _has_words(column))
+        table = read(other, *stamp(other), words)
+        held_out = encoder.source(table, str(other), with_clients=False)
     return shared.dataset(path.name, train, held_out, task=meaning.task)
 
 
 @functools.lru_cache(maxsize=2)
-def _read_csv(file: Path, size: int, changed: int, dialect: Dialect) -> _Columns:
-    """Reads a text table; `size` and `changed` tell versions of the file apart."""
+def _read_csv(
+    file: Path, size: int, changed: int, words: tuple[str, ...] = (), *, dialect: Dialect
+) -> _Columns:
+    """Reads a text table; `size` and `changed` tell versions of the file apart.
+
+    `words` are the columns that remain text though all their values are numbers: codes such as 01.
+    """
     import pandas as pd
 
+    dtypes: Any = dict.fromkeys(words, str)
     try:
-        frame = pd.read_csv(file, low_memory=False, **dialect.keys())
+        frame = pd.read_csv(file, low_memory=False, dtype=dtypes, **dialect.keys())
     except LookupError as error:
         raise DataError(f"data.dataset.encoding: {error}") from error
     except (OSError, ValueError) as error:  # errors of pandas and of decoding are ValueErrors
@@ -425,19 +430,26 @@ def _read_csv(file: Path, size: int, changed: int, dialect: Dialect) -> _Columns
             why += "; data.dataset.encoding names another encoding, such as latin-1 or utf-16"
         raise DataError(f"{file} cannot be read as a table: {why}") from error
     check_lines(file, dialect)
-    return _Columns({str(name).strip(): frame[name].to_numpy() for name in frame.columns})
+    columns = {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
+    return _Columns(columns, is_text=True)
 
 
-def _read_parquet(file: Path, size: int, changed: int) -> _Columns:
-    """Reads the columns of a Parquet file."""
+def _read_parquet(file: Path, size: int, changed: int, words: tuple[str, ...] = ()) -> _Columns:
+    """Reads the columns of a Parquet file, which says itself what is text."""
     return _Columns(*arrow.read_parquet(file, size, changed))
 
 
+def _has_words(column: np.ndarray) -> bool:
+    return column.dtype.kind == "O" and any(isinstance(value, str) for value in column)
+
+
 def _text(column: np.ndarray, where: str) -> np.ndarray:
-    """Returns the values of a category, str (n,)."""
-    if column.dtype.kind == "f":  # numbers with fractions can be categories
-        shared.finite(column, where)
-        return column.astype(str)
+    """Returns the values of a category, str (n,): 2 and 2.0 are the same one."""
+    if column.dtype.kind == "f":  # with fractions, or whole numbers of which some were missing
+        values = shared.finite(column, where).astype(str).astype(object)
+        is_whole = column == np.rint(column)
+        values[is_whole] = [str(int(value)) for value in column[is_whole]]
+        return values.astype(str)
     return shared.clients(column, where)
 
 
