@@ -148,7 +148,7 @@ def test_a_verdict_of_the_users_own_stays_as_it_is(
 
 
 def test_the_first_reason_is_named_with_the_number_of_seeds() -> None:
-    """Clients are measured in one seed only, and in another there are none."""
+    """One seed misses the target; in the other, bytes are not measured."""
     expected = expect(bytes_to_accuracy={"target": 0.9, "at_most": 100})
     two = [history([0.1], bytes_up=1, bytes_down=1), history([0.95])]
     (found,) = judge(expected, two)

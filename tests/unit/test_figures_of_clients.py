@@ -74,6 +74,7 @@ def test_every_metric_of_clients_says_so() -> None:
     specs = {name: spec_of(name) for name in metrics.names()}
     of_histories = {name: spec for name, spec in specs.items() if spec.score is None}
     assert [n for n, spec in of_histories.items() if spec.accuracies is not None] == OF_CLIENTS
+    assert all(spec.accuracies for spec in specs.values() if spec.score is not None)
 
 
 @pytest.mark.parametrize("name", OF_CLIENTS)

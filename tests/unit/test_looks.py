@@ -1,4 +1,4 @@
-"""Looks: when a scenario that gets more seeds until it is decided is judged."""
+"""Looks: after how many seeds a scenario is judged that gets more until it is decided."""
 
 from __future__ import annotations
 
