@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 import pytest
 import pytest_federated
-from example_results import example_result, history
+from example_results import example_result, expect, history
 from pydantic import BaseModel, ValidationError
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import first_problem
@@ -39,10 +39,6 @@ from pytest_federated.training.history import TrainingHistory
 from scipy import stats
 
 NOISE = 1e-9  # what a mean may be off by rounding
-
-
-def expect(**names: Any) -> Any:
-    return {name: expectations[name].params.model_validate(keys) for name, keys in names.items()}
 
 
 # Bounds
