@@ -145,7 +145,7 @@ class Store:
 def leftover_checkpoints(cache: Path, scenario_ids: Iterable[str]) -> list[Path]:
     """Returns the folders in pytest's cache folder with checkpoints of scenarios not among these.
 
-    A finished training removes its own.
+    Those of a training that has ended are gone already, but for the last one with --fed-resume.
     """
     present = {_folder_name(scenario_id) for scenario_id in scenario_ids}
     folders = sorted((cache / "d" / FOLDER / CHECKPOINTS).glob("*"))

@@ -237,7 +237,9 @@ def test_ctrl_c_at_a_random_moment_ends_the_session(project: Path, undisturbed: 
         program.send_signal(signal.SIGINT)
         output = program.communicate()
         # The second is the code after a Ctrl-C in the last lines of pytest itself.
-        interrupted = program.wait() in (pytest.ExitCode.INTERRUPTED, -signal.SIGINT)
+        # Python 3.11 knows no line of some instructions; pytest cannot print a Ctrl-C in one.
+        unprinted = "self._rawentry.tb_lineno - 1" in output and program.wait() == 1
+        interrupted = program.wait() in (pytest.ExitCode.INTERRUPTED, -signal.SIGINT) or unprinted
         assert interrupted or program.wait() == 0, output
         assert not worker_pids(program.pid)
         if (project / "out").exists():  # it reached the first scenario

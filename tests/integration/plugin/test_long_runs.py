@@ -321,7 +321,8 @@ def test_a_resumed_training_ends_with_exactly_the_same_numbers(
     assert re.search(r"longer: goes on after round \d+$", output, flags=re.MULTILINE)
     record = project / "resumed" / "records" / uninterrupted.name
     assert record.read_bytes() == uninterrupted.read_bytes()
-    assert not list(folder.glob("*")), "a finished training needs no checkpoint"
+    kept = [path.relative_to(folder).parts for path in folder.glob("*/*/*/*")]
+    assert [(parts[0], parts[-1]) for parts in kept] == [("longer", f"round-{ROUNDS}")]
 
 
 @fault(

@@ -13,6 +13,7 @@ from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.engine import build
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -36,19 +37,20 @@ def figures(model: Any) -> Any:
 
 
 def test_calls_from_threads_give_what_they_give_one_after_the_other() -> None:
-    expected = [figures(model) for model in MODELS]
+    build._trainers.clear()  # so that the threads make theirs at the same time
     results: dict[int, Any] = {}
-    begin = threading.Barrier(6)
+    begin = threading.Barrier(6, timeout=60)
 
     def call(number: int) -> None:
         begin.wait()
         results[number] = figures(MODELS[number % 3])
 
-    threads = [threading.Thread(target=call, args=[n]) for n in range(6)]
+    threads = [threading.Thread(target=call, args=[n], daemon=True) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(150)
+    expected = [figures(model) for model in MODELS]
     assert [results.get(n) for n in range(6)] == expected * 2
 
 

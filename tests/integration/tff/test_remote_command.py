@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -145,10 +146,17 @@ def test_a_scenario_that_loses_all_workers_fails(
     first, second, _ = mortal
     pytester.makeini(f"[pytest]\nfed_workers = {first.address},{second.address}\n")
     pytester.mkdir("scenarios").joinpath("a.yaml").write_text(LONG)
+    is_noticed, lose = threading.Event(), remote.Workers._lose
+
+    def note(workers: remote.Workers, worker: remote.Worker, reason: str) -> None:
+        lose(workers, worker, reason)
+        is_noticed.set()
+
+    monkeypatch.setattr(remote.Workers, "_lose", note)
 
     def kill() -> None:
         first.send(signal.SIGKILL)
-        assert wait_until(lambda: not is_running(first.worker))
+        assert is_noticed.wait(30)  # otherwise the second might be missed before the first
         second.while_it_computes(lambda: second.send(signal.SIGKILL))
 
     first.while_it_computes(kill)

@@ -109,7 +109,7 @@ def reference() -> tuple[FederatedData, list[np.ndarray], list[Round]]:
     return data, *trained(data, model("keras", "net"), "packed")
 
 
-@pytest.mark.usefixtures("worker", "own")
+@pytest.mark.usefixtures("running", "own")
 @pytest.mark.parametrize(
     ("form", "function", "execution"),
     [
@@ -136,7 +136,7 @@ def test_all_forms_of_models_train_and_are_judged_alike(
     assert first is not None and second is not None and second < first
 
 
-@pytest.mark.usefixtures("worker", "own")
+@pytest.mark.usefixtures("running", "own")
 def test_a_model_with_variables_is_run_in_the_standard_way() -> None:
     data, chosen = federation([5, 5], 0), model("variable", "pair")
     execution = trainer_for(chosen, Training(rounds=1), data).execution
@@ -146,7 +146,7 @@ def test_a_model_with_variables_is_run_in_the_standard_way() -> None:
         trainer_for(chosen, Training(rounds=1, execution="packed"), data)
 
 
-@pytest.mark.usefixtures("worker", "own")
+@pytest.mark.usefixtures("running", "own")
 def test_a_functional_model_that_draws_its_weights_draws_them_from_the_seed() -> None:
     trainer = trainer_for(model("functional", "drawn"), Training(rounds=1), federation([5, 5], 0))
     one, same, other = (trainer.initial_weights(seed).trainable[0].numpy() for seed in (1, 1, 2))
@@ -154,7 +154,7 @@ def test_a_functional_model_that_draws_its_weights_draws_them_from_the_seed() ->
     assert not np.array_equal(one, other)
 
 
-@pytest.mark.usefixtures("worker", "own")
+@pytest.mark.usefixtures("running", "own")
 @pytest.mark.parametrize(
     ("form", "function", "args", "message"),
     [

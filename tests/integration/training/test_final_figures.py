@@ -41,7 +41,7 @@ def trained(data: FederatedData, **more: Any) -> TrainingHistory:
     return train(data, MODEL, training, len(data.clients), 0)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_clients_that_hold_nothing_out_are_measured_on_training_examples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -56,7 +56,7 @@ def test_clients_that_hold_nothing_out_are_measured_on_training_examples(
     assert history.measured_clients == ()
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_clients_are_measured_on_held_out_examples() -> None:
     data = federation([20, 6, 15], 0)
     held = tuple(own[: len(own) // 3] for own in data.clients)
@@ -68,7 +68,7 @@ def test_clients_are_measured_on_held_out_examples() -> None:
     assert history.measured_clients == (0, 2)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_each_label_has_its_recall() -> None:
     data = federation([40, 40], 0)
     rng = np.random.default_rng(5)
@@ -97,7 +97,7 @@ def test_the_seed_decides_which_of_many_clients_are_measured() -> None:
     assert len(final._sample([10_000, 10_000], 500, 3)) == 1
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_rounds_have_the_bytes_of_the_weights_and_histories_the_layers() -> None:
     data = federation([8, 8, 8], 0)
     history = train(data, MODEL, TRAINING, 2, 0)
@@ -114,7 +114,7 @@ def test_rounds_have_the_bytes_of_the_weights_and_histories_the_layers() -> None
     assert read == history
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_mime_lite_sends_gradients_and_momentum_too() -> None:
     data = federation([8, 8], 0)
     momentum = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -126,7 +126,7 @@ def test_mime_lite_sends_gradients_and_momentum_too() -> None:
     assert (done.bytes_up, history.update_bytes) == (4 * weights, 2 * weights)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_an_aggregator_that_compresses_reports_the_compressed_bytes() -> None:
     from pytest_federated.training.algorithms.algorithm import AlgorithmInputs
     from pytest_federated.training.communication import Traffic, traffic_of
@@ -145,7 +145,7 @@ def test_an_aggregator_that_compresses_reports_the_compressed_bytes() -> None:
     assert traffic_of(TRAINING.algorithm, inputs, weights) == Traffic(412, 206, 412)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_a_diverged_training_has_no_figures_of_a_final_model() -> None:
     data = federation([10, 10], 0)
     data.train.x[data.clients[0]] = np.inf
@@ -154,7 +154,7 @@ def test_a_diverged_training_has_no_figures_of_a_final_model() -> None:
     assert history.client_accuracy == history.class_recall == ()
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_a_diverged_round_does_not_become_a_checkpoint(tmp_path: Path) -> None:
     """A training that continued from it would not notice."""
     data = federation([10, 10], 0)
@@ -165,7 +165,7 @@ def test_a_diverged_round_does_not_become_a_checkpoint(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_a_training_that_ends_early_is_the_start_of_the_complete_one() -> None:
     scenario = Scenario.model_validate(
         {

@@ -144,7 +144,6 @@ def test_a_model_that_cannot_be_packed_trains_as_in_tff(function: str, reason: s
     ("function", "reason"),
     [
         ("divided", "TFF can make no functional model of it: ValueError: .*zoo.py: return"),
-        ("regularized", "the model has regularization losses"),
     ],
 )
 def test_packed_execution_is_refused_if_it_is_impossible(function: str, reason: str) -> None:
@@ -162,6 +161,11 @@ ROWS = dict(re.findall(r"^\| (.+?) \| (.+) \|$", PAGE, re.MULTILINE))
 def test_the_table_of_models_is_up_to_date(title: str) -> None:
     """After an intended change, run `uv run python docs/make_models.py` and read the diff."""
     assert ROWS[title] == outcome(title)
+
+
+def test_the_table_has_a_row_for_each_model_and_no_other() -> None:
+    rows = PAGE.partition("| model | execution")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| (.+?) \| .+ \|$", rows, re.MULTILINE) == [*MODELS]
 
 
 def refusal(chosen: Section, execution: str = "auto") -> str:

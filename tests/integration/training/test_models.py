@@ -1,4 +1,4 @@
-"""The models: their sizes, dropout, texts, and initial weights from files."""
+"""The models: their sizes, texts, and initial weights from files."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_models_have_the_sizes_that_papers_state(model: str, shape: Shape, param
     assert built.count_params() == parameters
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("data", "model"),
     [
@@ -78,7 +78,7 @@ def test_an_lstm_can_be_packed(data: FederatedData, model: dict[str, Any]) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_a_narrow_resnet_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     data, model = federation((8, 8, 3), 4), {"kind": "resnet18_gn", "filters": 2}
     chosen = models.parse(model)
@@ -90,43 +90,6 @@ def test_a_narrow_resnet_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = trainer.algorithm.weights(after).trainable
     moved = [np.abs(np.asarray(w) - s.numpy()).max() for w, s in zip(weights, start.trainable)]
     assert min(moved) > 0  # every layer is trained
-
-
-OWN = """
-import tensorflow as tf
-layers = tf.keras.layers
-
-def dropping(input_shape, num_classes, rate, kind="Dropout"):
-    return tf.keras.Sequential([
-        layers.InputLayer(input_shape), layers.Flatten(), layers.Dense(30, "relu"),
-        getattr(layers, kind)(rate), layers.Dense(num_classes)])
-
-def recurrent(input_shape, num_classes):
-    return tf.keras.Sequential([
-        layers.InputLayer(input_shape), layers.Reshape((2, -1)),
-        layers.LSTM(3, dropout=0.5), layers.Dense(num_classes)])
-"""
-
-
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "dropping_models.py").write_text(OWN)
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-def dropping(rate: float, **more: Any) -> dict[str, Any]:
-    return {"keras": "dropping_models:dropping", "args": {"rate": rate, **more}}
-
-
-@pytest.mark.usefixtures("worker", "own")
-def test_the_seed_decides_what_dropout_drops() -> None:
-    data = federation((4, 4, 1), 3)
-    for execution in ("standard", "packed"):
-        once, again = (trained(data, dropping(0.5), execution) for _ in range(2))
-        assert all(np.array_equal(a, b) for a, b in zip(once, again))
-        without = trained(data, dropping(0.0), execution)
-        assert np.abs(once[0] - without[0]).max() > 1e-3
 
 
 @pytest.mark.usefixtures("tff")
@@ -168,7 +131,7 @@ def pretrained(tmp_path: Path, tff: Any, monkeypatch: pytest.MonkeyPatch) -> Any
 FILES = ("start.npz", "start.h5", "start.keras", "only.h5", "new.weights.h5", "at-round-3.index")
 
 
-@pytest.mark.usefixtures("worker", "pretrained")
+@pytest.mark.usefixtures("running", "pretrained")
 @pytest.mark.parametrize("file", FILES)
 def test_a_training_can_begin_with_the_weights_of_a_file(file: str) -> None:
     chosen = models.parse({**MLP, "initial_weights": file})
@@ -179,7 +142,7 @@ def test_a_training_can_begin_with_the_weights_of_a_file(file: str) -> None:
     assert [set(np.unique(w)) for w in weights] == [{1.0}, {2.0}, {3.0}, {4.0}]
 
 
-@pytest.mark.usefixtures("worker", "pretrained")
+@pytest.mark.usefixtures("running", "pretrained")
 @pytest.mark.parametrize("file", FILES)
 def test_weights_of_another_model_are_refused(file: str) -> None:
     chosen = models.parse({"kind": "mlp", "hidden": [7], "initial_weights": file})
@@ -189,7 +152,7 @@ def test_weights_of_another_model_are_refused(file: str) -> None:
         trainer.initial_weights(0)
 
 
-@pytest.mark.usefixtures("worker", "pretrained")
+@pytest.mark.usefixtures("running", "pretrained")
 def test_a_mistake_in_a_file_of_weights_is_named() -> None:
     def message(file: str, hidden: list[int]) -> str:
         chosen = models.parse({"kind": "mlp", "hidden": hidden, "initial_weights": file})

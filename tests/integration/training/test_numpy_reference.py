@@ -68,7 +68,7 @@ def fedavg(
     return history
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("execution", ["standard", "packed"])
 @pytest.mark.parametrize(
     ("algorithm", "right", "wrong"),
@@ -127,7 +127,7 @@ def test_three_rounds_agree_with_numpy(
     assert max(np.abs(w - r).max() for w, r in zip(measured[-1], other[-1])) > 1e-3
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_fedprox_of_tff_has_the_wrong_sign_in_its_term(tmp_path: Path, tff: Any) -> None:
     """This is why TFF's builder is not used: with mu it does what -mu should do."""
     scenario = Scenario.model_validate(
@@ -167,7 +167,7 @@ def test_fedprox_of_tff_has_the_wrong_sign_in_its_term(tmp_path: Path, tff: Any)
     assert max(np.abs(w - r).max() for w, r in zip(measured, right)) > 1e-3
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
     scenario = Scenario.model_validate(
         {

@@ -58,7 +58,7 @@ LOSSES: dict[TaskKind, Callable[[Any, Any], float]] = {
 }
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("execution", ["packed", "standard"])
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_three_rounds_equal_those_in_numpy(kind: TaskKind, execution: str) -> None:
@@ -119,7 +119,7 @@ def variable(input_shape, output_shape, input_spec, logits):
 """
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("task", "logits"), [("binary", True), ("binary", False), ("regression", True)]
 )
@@ -159,7 +159,7 @@ def test_each_kind_of_model_is_judged_the_same(
         assert last.scores["mse"] == pytest.approx(last.loss, rel=1e-5)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_scores_are_those_of_the_model_on_the_test_set_and_at_each_client() -> None:
     data, model = federation("regression"), models.parse("linear")
     settings = Training.model_validate(BASE)
@@ -179,7 +179,7 @@ def test_scores_are_those_of_the_model_on_the_test_set_and_at_each_client() -> N
     assert history.rounds[-1].scores["mse"] == pytest.approx(mean, rel=1e-5)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_what_needs_labels_refuses_numbers() -> None:
     data, model = federation("regression"), models.parse("linear")
     tested = replace(data, client_test=data.clients)
@@ -221,7 +221,7 @@ def test_a_model_of_other_outputs_is_told_what_to_do(
     assert str(error.value).endswith(message)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_a_metric_of_predictions_of_ones_own_is_one_function(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

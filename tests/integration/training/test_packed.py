@@ -57,7 +57,7 @@ MOMENTUM = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
 YOGI = {"kind": "yogi", "learning_rate": 0.02}
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("model", "more"),
     [
@@ -114,7 +114,7 @@ def test_packed_equals_standard(model: dict[str, Any], more: dict[str, Any]) -> 
     holds()
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("execution", ["packed", "standard"])
 def test_fedprox_without_its_term_is_fedavg(execution: str) -> None:
     data = federation([7, 2, 12], 0)
@@ -124,7 +124,7 @@ def test_fedprox_without_its_term_is_fedavg(execution: str) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(prox, plain))
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_both_leave_out_a_client_that_is_not_finite() -> None:
     data = federation([10, 10, 10], 0)
     data.train.x[data.clients[1]] = np.inf
@@ -138,7 +138,7 @@ def test_both_leave_out_a_client_that_is_not_finite() -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_stragglers_and_dropouts_are_the_same_in_both() -> None:
     conditions = Participation(
         dropout=dropouts.parse({"rate": 0.2}),
@@ -161,7 +161,7 @@ def test_stragglers_and_dropouts_are_the_same_in_both() -> None:
     assert max(np.abs(one - other).max() for one, other in zip(packed, careless)) > 1e-3
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("aggregator", ["mean", "median", {"kind": "trimmed_mean", "trim": 0.3}])
 def test_aggregators_and_attacks_are_the_same_in_both(aggregator: Any) -> None:
     attack = Participation(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
@@ -179,7 +179,7 @@ def test_aggregators_and_attacks_are_the_same_in_both(aggregator: Any) -> None:
     assert max(np.abs(one - other).max() for one, other in zip(packed, honest)) > 1e-3
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("execution", ["packed", "standard"])
 def test_a_round_without_clients_changes_nothing(execution: str) -> None:
     cohorts = samplers.parse({"kind": "fixed", "cohorts": [[0, 1], []]})
@@ -237,40 +237,17 @@ def test_dealing_loses_nothing_and_balances(work: list[int], stacks: int) -> Non
     assert max(loads) <= total / len(dealt) + longest
 
 
-@pytest.fixture
-def own_models(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "odd_models.py").write_text(
-        "import tensorflow as tf\n"
-        "layers = tf.keras.layers\n"
-        "def regularized(num_classes):\n"
-        "    return tf.keras.Sequential([layers.InputLayer((4, 4, 1)), layers.Flatten(),\n"
-        "        layers.Dense(num_classes, kernel_regularizer='l2')])\n"
-        "class Swapped(tf.keras.Model):\n"
-        "    def __init__(self, n):\n"
-        "        super().__init__()\n"
-        "        self.flat = layers.Flatten()\n"
-        "        self.last, self.first = layers.Dense(n), layers.Dense(n)\n"
-        "    def call(self, x, training=None):\n"
-        "        return self.last(self.first(self.flat(x)))\n"
-        "    def compute_output_shape(self, shape):\n"
-        "        return (None, 3)\n"
-        "def swapped(num_classes):\n"
-        "    return Swapped(num_classes)\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-
-
-@pytest.mark.usefixtures("worker", "own_models")
+@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
         ("regularized", "the model has regularization losses"),
-        ("swapped", "the model does not make its variables in the order of its layers"),
+        ("own_backwards", "the model does not make its variables in the order of its layers"),
     ],
 )
 def test_models_that_cannot_be_packed_run_in_standard_execution(function: str, reason: str) -> None:
     data = federation([6, 6], 0)
-    model = models.parse({"keras": f"odd_models:{function}"})
+    model = models.parse({"keras": f"zoo:{function}"})
     auto = trainer_for(model, Training(rounds=1), data)
     assert auto.execution.kind == "standard"
     assert auto.execution.reason.startswith(reason)

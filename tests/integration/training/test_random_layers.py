@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from example_data import federation
 from pytest_federated.clients.cohort import layer_keys
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps, train
-from pytest_federated.training.models.model import models
+from pytest_federated.training.models.model import Shape, build, models
+from pytest_federated.training.models.random_layers import drawing_from
 from pytest_federated.training.schema import Training
 
 RATE = 0.1
@@ -79,7 +81,7 @@ ALGORITHMS = [
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize(("algorithm", "execution"), ALGORITHMS)
-def test_a_client_of_one_example_drops_others_in_each_round(algorithm: str, execution: str) -> None:
+def test_each_round_drops_other_units(algorithm: str, execution: str) -> None:
     data = federation([1], 0)
     training = settings(execution, algorithm, rounds=3)
     masks = kept(data, training)
@@ -92,7 +94,7 @@ def test_a_client_of_one_example_drops_others_in_each_round(algorithm: str, exec
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("execution", ["packed", "standard"])
-def test_local_epochs_drop_others(execution: str) -> None:
+def test_each_local_epoch_drops_other_units(execution: str) -> None:
     data = federation([1], 0)
     (once,), (twice,) = (kept(data, settings(execution, epochs=n)) for n in (1, 2))
     assert twice[once].all()  # the first epoch is the same
@@ -100,22 +102,48 @@ def test_local_epochs_drop_others(execution: str) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_clients_drop_others_in_the_same_round() -> None:
+def test_clients_of_one_round_drop_different_units() -> None:
     one, two = (kept(federation([1, n], 0), settings("packed"))[0] for n in (0, 1))
     assert two[one].all() and two.sum() > one.sum()
+
+
+@pytest.mark.usefixtures("tff")
+def test_all_random_layers_of_the_zoo_are_tried() -> None:
+    zoo = importlib.import_module("zoo")
+    assert {*RANDOM_LAYERS} == {*zoo.RANDOM_OF_IMAGES, *zoo.RANDOM_OF_ROWS}
+
+
+@pytest.mark.usefixtures("tff")
+def test_dropout_drops_its_share_and_scales_the_rest() -> None:
+    import tensorflow as tf
+
+    model = build(section("operators_with_dropout"), Shape((4, 4, 1), 3))
+    (layer,) = (one for one in model.layers if isinstance(one, tf.keras.layers.Dropout))
+    x = tf.ones((200, 30))
+    with drawing_from([1, 2]):
+        dropped = layer(x, training=True).numpy()
+    assert abs((dropped == 0).mean() - 0.3) < 0.03
+    np.testing.assert_allclose(dropped[dropped != 0], 1 / 0.7, rtol=1e-6)
+    np.testing.assert_array_equal(layer(x, training=False), x)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("layer", RANDOM_LAYERS)
-def test_a_random_layer_draws_the_same_packed_and_standard(layer: str) -> None:
+def test_a_random_layer_draws_the_same_packed_and_standard(
+    layer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data, model = federation([9, 5], 0), section("random", layer=layer)
     trained = [weights_by_round(data, model, settings(how))[-1] for how in ("auto", "standard")]
     np.testing.assert_allclose(*trained, rtol=0, atol=5e-6)
     again = weights_by_round(data, model, settings("auto"))[-1]
     np.testing.assert_array_equal(trained[0], again)
-    other = weights_by_round(data, model, settings("auto"), seed=1)
-    assert not np.array_equal(trained[0], other[-1])
+    monkeypatch.setattr(
+        "pytest_federated.clients.cohort.layer_keys",
+        lambda clients, seed, number: layer_keys(clients, seed + 1, number),
+    )
+    with_other_keys = weights_by_round(data, model, settings("auto"))[-1]
+    assert not np.array_equal(trained[0], with_other_keys)
 
 
 @pytest.mark.slow
@@ -131,7 +159,7 @@ def test_a_random_layer_draws_the_same_packed_and_standard(layer: str) -> None:
     ],
     ids=str,
 )
-def test_algorithms_whose_model_draws_repeat(algorithm: Any) -> None:
+def test_trainings_with_dropout_are_reproducible(algorithm: Any) -> None:
     data, model = federation([9, 5], 0), section("operators_with_dropout")
     training = settings("standard", algorithm, epochs=2, rounds=2)
     histories = [train(data, model, training, 2, 0) for _ in range(2)]

@@ -69,7 +69,7 @@ def functional():
     )
 '''
 
-pytestmark = pytest.mark.usefixtures("worker")
+pytestmark = pytest.mark.usefixtures("running")
 
 
 @pytest.fixture(autouse=True)

@@ -40,7 +40,8 @@ def federation(kind: TaskKind, sizes: list[int], seed: int = 0) -> FederatedData
         y = (x[:, 0] > 0).astype(np.int32)
     parts = tuple(np.split(rng.permutation(n), np.cumsum(sizes)[:-1]))
     names = tuple(f"client-{i}" for i in range(len(sizes)))
-    return FederatedData(Examples(x, y), parts, names, Examples(x, y), CLASSES, task=kind)
+    classes = 2 if kind == "binary" else CLASSES
+    return FederatedData(Examples(x, y), parts, names, Examples(x, y), classes, task=kind)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ MODEL = {
 }
 
 
-@pytest.mark.usefixtures("worker", "own_models")
+@pytest.mark.usefixtures("running", "own_models")
 @pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
 def test_packed_equals_standard(kind: TaskKind) -> None:
     model = models.parse(MODEL[kind])
@@ -101,7 +102,7 @@ def test_packed_equals_standard(kind: TaskKind) -> None:
     holds()
 
 
-@pytest.mark.usefixtures("worker", "own_models")
+@pytest.mark.usefixtures("running", "own_models")
 @pytest.mark.parametrize("kind", ["binary", "tokens", "tags"])
 def test_training_learns_and_is_judged_as_by_numpy(kind: TaskKind) -> None:
     data = federation(kind, [40, 60, 20])
@@ -205,7 +206,7 @@ def test_padding_has_no_loss() -> None:
     assert not np.any(gradient)
 
 
-@pytest.mark.usefixtures("worker")
+@pytest.mark.usefixtures("running")
 def test_a_model_with_outputs_of_another_task_is_refused() -> None:
     data = federation("tokens", [5])
     with pytest.raises(
@@ -248,7 +249,7 @@ def test_shifts_of_labels_leave_padding_alone_and_refuse_tags() -> None:
         replace(federation("tags", [30]), shift=noise).examples(0)
 
 
-@pytest.mark.usefixtures("worker", "own_models")
+@pytest.mark.usefixtures("running", "own_models")
 def test_a_training_of_tokens_has_a_history() -> None:
     data = federation("tokens", [8, 8])
     history = train(data, models.parse(MODEL["tokens"]), Training(rounds=1), 2, 0)

@@ -34,7 +34,9 @@ _FEATURES, _LABELS = 60, 10
 def synthetic(
     cache: Cache,
     *,
-    alpha: Annotated[float, Field(ge=0, description="How much the clients' models differ.")] = 1.0,
+    alpha: Annotated[
+        float, Field(ge=0, description="Of the paper; changes nothing, see above.")
+    ] = 1.0,
     beta: Annotated[float, Field(ge=0, description="How much the clients' features differ.")] = 1.0,
     iid: Annotated[bool, Field(description="One model and one distribution for all.")] = False,
     clients: Annotated[int, Field(ge=1, le=10_000)] = 30,
@@ -48,6 +50,9 @@ def synthetic(
     whole part of a lognormal(4, 2) number. As in the authors' code, alpha and beta are the standard
     deviations of u and B, and u is the mean of both W and b. With `iid` all clients share one W,
     one b and the features' mean 0. The federation is the same for all seeds of a scenario.
+
+    In the authors' code as here, alpha changes no label: u adds the same number to all ten outputs
+    of a client, and argmax does not see it. The clients' models differ by the draws of N(u, 1).
 
     Source: T. Li et al., Federated Optimization in Heterogeneous Networks, MLSys 2020,
     arXiv:1812.06127; https://github.com/litian96/FedProx/tree/master/data
