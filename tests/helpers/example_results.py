@@ -7,9 +7,30 @@ from typing import Any, Optional
 
 import numpy as np
 from pytest_federated.data.heterogeneity import measure
+from pytest_federated.expectations.expectation import expectations
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
+
+
+def example_scenario(rounds: int = 9, seeds: Sequence[int] = (0, 1), **sections: Any) -> Scenario:
+    """Returns a small scenario; `sections` are others of it, or replace its own."""
+    return Scenario.model_validate(
+        {
+            "name": "a",
+            "data": {"dataset": "digits"},
+            "clients": {"count": 4},
+            "model": "mlp",
+            "training": {"rounds": rounds},
+            "seeds": list(seeds),
+            **sections,
+        }
+    )
+
+
+def expect(**names: Any) -> Any:
+    """Returns the expectations of these names, with these keys, as a scenario has them."""
+    return {name: expectations[name].params.model_validate(keys) for name, keys in names.items()}
 
 
 def example_result(

@@ -231,13 +231,15 @@ def reason(problem: Problem, document: Any) -> str:
 
 
 def _value_at(dotted: str, document: Any) -> Any:
-    """The value of a key, or of the nearest key above it; None if the document has none of them."""
-    value: Any = None
+    """The value of a key, in whose name items of lists have numbers; None if it is not there."""
     for key in dotted.split("."):
-        if not isinstance(document, dict) or key not in document:
-            break
-        value = document = document[key]
-    return value
+        if isinstance(document, list) and key.isdigit() and int(key) < len(document):
+            document = document[int(key)]
+        elif isinstance(document, dict) and key in document:
+            document = document[key]
+        else:
+            return None
+    return document
 
 
 def _is_chosen(document: Any, dotted: str) -> bool:

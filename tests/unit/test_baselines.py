@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 import pytest
+from example_results import example_scenario
 from paths import ROOT
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import (
@@ -34,24 +35,13 @@ from pytest_federated.expectations.regression import (
 )
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.results.store import json_text
-from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 
 
 @functools.cache
 def settings(expect: str) -> dict[str, Any]:
     """The settings of a scenario with these expectations, given as JSON."""
-    scenario = Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {"count": 2},
-            "model": "mlp",
-            "training": {"rounds": 1},
-            "expect": json.loads(expect),
-        }
-    )
-    return scenario.settings()
+    return example_scenario(1, [0], clients={"count": 2}, expect=json.loads(expect)).settings()
 
 
 def result(

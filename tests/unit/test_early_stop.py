@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import pytest
-from example_results import example_result, history
+from example_results import example_result, example_scenario, expect, history
 from hypothesis import event, example, given
 from hypothesis import strategies as st
+from made_trainings import TRAIN, training
 from pytest_federated.expectations.ending_early import certain
-from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import judge
 from pytest_federated.metrics.measure import Measure, headline
 from pytest_federated.metrics.metric import metrics
@@ -30,14 +30,6 @@ from pytest_federated.results.store import json_text
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
-from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.history import TrainingHistory
-from pytest_federated.training.observer import Progress
-
-
-def expect(**names: Any) -> Any:
-    return {name: expectations[name].params.model_validate(keys) for name, keys in names.items()}
-
 
 curves = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=3, max_size=3)
 
@@ -63,38 +55,6 @@ def test_what_is_certain_is_what_comes_out(
         assert [v.passed for v in found] == [after.passed]
 
 
-def scenario(seeds: int = 2, rounds: int = 9, **expected: Any) -> Scenario:
-    return Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {"count": 4},
-            "model": "mlp",
-            "training": {"rounds": rounds},
-            "seeds": list(range(seeds)),
-            "expect": expected,
-        }
-    )
-
-
-def training(curves: Mapping[int, Sequence[float]], log: Optional[list[int]] = None) -> Any:
-    """In place of a training: one with these accuracies by seed, whose rounds are counted."""
-
-    def train(one: Any, seed: int, options: Any, observer: Any, *rest: Any) -> TrainingHistory:
-        whole = history(curves[seed][: one.training.rounds], seed=seed, class_recall=(1.0,))
-        for number in range(1, len(whole.rounds) + 1):
-            if log is not None:
-                log.append(seed)
-            if observer.after_round(Progress(whole.rounds[:number], None)):
-                return whole.model_copy(update={"rounds": whole.rounds[:number]})
-        return whole
-
-    return train
-
-
-TRAIN = "pytest_federated.running.pipeline.train_seed"
-
-
 @pytest.fixture
 def rising(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Trainings that reach 0.1 in round 1, 0.2 in round 2, ...; their rounds are counted."""
@@ -104,38 +64,35 @@ def rising(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return log
 
 
+thirtieths = st.integers(0, 30).map(lambda n: n / 30)
+
+
 @given(
     st.lists(
-        st.lists(st.integers(0, 10).map(lambda n: n / 10), min_size=4, max_size=4), max_size=3
+        st.lists(st.integers(0, 10).map(lambda n: n / 10), min_size=4, max_size=4),
+        min_size=1,
+        max_size=3,
     ),
     st.fixed_dictionaries(
         {},
         optional={
-            "best_accuracy": st.fixed_dictionaries({"at_least": st.integers(0, 30)}),
-            "accuracy_drop": st.fixed_dictionaries({"at_most": st.integers(0, 30)}),
+            "best_accuracy": st.fixed_dictionaries({"at_least": thirtieths}),
+            "accuracy_drop": st.fixed_dictionaries({"at_most": thirtieths}),
             "rounds_to_accuracy": st.fixed_dictionaries(
-                {"target": st.integers(0, 30), "at_most": st.integers(1, 5)}
+                {"target": thirtieths, "at_most": st.integers(1, 5)}
             ),
-            "accuracy": st.fixed_dictionaries({"at_least": st.integers(0, 30)}),
+            "accuracy": st.fixed_dictionaries({"at_least": thirtieths}),
         },
     ),
 )
-@example([(0.7, 0.8, 0.7, 0.8)], {"accuracy_drop": {"at_most": 3}})  # 0.8 - 0.7 is above 0.1
+@example([[0.7, 0.8, 0.7, 0.8]], {"accuracy_drop": {"at_most": 0.1}})  # 0.8 - 0.7 is above 0.1
 def test_a_run_that_ends_early_has_the_verdicts_of_the_whole_run(
-    curves: list[tuple[float, ...]], bounds: dict[str, dict[str, int]]
+    curves: list[list[float]], bounds: dict[str, dict[str, float]]
 ) -> None:
-    """Thresholds are where figures and means over seeds often are exactly."""
-    shares = {"at_least", "target"}
-    expected = {
-        name: {
-            key: value / 30 if key in shares or name == "accuracy_drop" else value
-            for key, value in keys.items()
-        }
-        for name, keys in bounds.items()
-    }
-    one = scenario(len(curves) or 1, 4, **expected)
+    """Thresholds often equal a figure or a mean over seeds exactly."""
+    one = example_scenario(4, range(len(curves)), expect=bounds)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TRAIN, training(dict(enumerate(curves or [(0.0,) * 4]))))
+        patch.setattr(TRAIN, training(dict(enumerate(curves))))
         whole, ended = run(one, Options(store=Store())), run(one, early())
     event(ended.reason.partition(",")[0] or "not ended")
     assert ended.status == whole.status
@@ -151,7 +108,7 @@ def test_a_run_that_ends_early_has_the_verdicts_of_the_whole_run(
         assert cut.rounds == full.rounds[: len(cut.rounds)]
         assert cut.ended_early == (len(cut.rounds) < len(full.rounds))
         for name in metrics.names():
-            keys = expected.get(name, {})
+            keys = bounds.get(name, {})
             assert Measure(name).of(cut, keys) in (None, Measure(name).of(full, keys))
 
 
@@ -161,7 +118,8 @@ def early() -> Options:
 
 def test_a_run_that_can_no_longer_pass_ends(rising: list[int], tmp_path: Path) -> None:
     """The first seed needs 6 rounds, so both need more than 3 on average once it has run 5."""
-    one = scenario(rounds_to_accuracy={"target": 0.6, "at_most": 3}, accuracy={"at_least": 0.1})
+    target = {"target": 0.6, "at_most": 3}
+    one = example_scenario(expect={"rounds_to_accuracy": target, "accuracy": {"at_least": 0.1}})
     result = run(one, Options(early_stop=True, store=Store(tmp_path)))
     assert rising == [0] * 5
     assert (result.status, result.reason) == ("failed", "ended early, after round 5 of seed 0")
@@ -173,7 +131,7 @@ def test_a_run_that_can_no_longer_pass_ends(rising: list[int], tmp_path: Path) -
 
 
 def test_a_run_that_can_no_longer_fail_ends(rising: list[int]) -> None:
-    result = run(scenario(best_accuracy={"at_least": 0.15}), early())
+    result = run(example_scenario(expect={"best_accuracy": {"at_least": 0.15}}), early())
     assert rising == [0, 0, 0]  # 0.3 in the first seed is enough for both
     assert (result.status, result.reason) == ("passed", "ended early, after round 3 of seed 0")
     assert result.verdicts[0].note == "holds already: 0.15 to 1"
@@ -181,7 +139,7 @@ def test_a_run_that_can_no_longer_fail_ends(rising: list[int]) -> None:
 
 def test_the_figure_that_a_run_stopped_for_is_kept(rising: list[int]) -> None:
     """It is that of the whole run, with its interval and margin."""
-    one = scenario(rounds_to_accuracy={"target": 0.6, "at_most": 7})
+    one = example_scenario(expect={"rounds_to_accuracy": {"target": 0.6, "at_most": 7}})
     (found,), (whole,) = run(one, early()).verdicts, run(one, Options()).verdicts
     assert rising == [0] * 9 + [1] * 6 + [0] * 9 + [1] * 9
     assert found == whole and found.measured == 6
@@ -191,7 +149,8 @@ def test_the_figure_that_a_run_stopped_for_is_kept(rising: list[int]) -> None:
 def test_a_target_that_nobody_waited_for_is_not_called_missed(rising: list[int]) -> None:
     """Another expectation ended the run first."""
     target = {"target": 0.9, "at_most": 9}
-    result = run(scenario(1, rounds_to_accuracy=target, best_accuracy={"at_most": 0.1}), early())
+    expected = {"rounds_to_accuracy": target, "best_accuracy": {"at_most": 0.1}}
+    result = run(example_scenario(seeds=[0], expect=expected), early())
     assert rising == [0, 0]
     assert summary_row(result)[-2:] == ["–", "failed"]
 
@@ -209,13 +168,14 @@ def test_a_target_that_nobody_waited_for_is_not_called_missed(rising: list[int])
 def test_an_uncertain_run_goes_to_its_end(
     rising: list[int], options: Options, expected: dict[str, Any]
 ) -> None:
-    result = run(scenario(**expected), options)
+    result = run(example_scenario(expect=expected), options)
     assert rising == [0] * 9 + [1] * 9
     assert result.reason == ""
 
 
 def test_a_verdict_reached_in_the_last_round_is_an_ordinary_one(rising: list[int]) -> None:
-    result = run(scenario(seeds=1, rounds=3, best_accuracy={"at_least": 0.3}), early())
+    one = example_scenario(3, [0], expect={"best_accuracy": {"at_least": 0.3}})
+    result = run(one, early())
     assert result.reason == "" and result.verdicts[0].measured == 0.3
 
 
@@ -253,9 +213,9 @@ def test_means_over_seeds_leave_out_what_did_not_come_to_its_end(
 
 
 def test_a_training_that_was_ended_says_so_in_its_record(rising: list[int]) -> None:
-    result = run(scenario(best_accuracy={"at_least": 0.15}), early())
+    result = run(example_scenario(expect={"best_accuracy": {"at_least": 0.15}}), early())
     text = json_text(result)
     assert '"ended_early": true' in text
     assert Result.model_validate_json(text).histories == result.histories
     assert summary_row(result)[6:8] == ["0 of 2", "–"]
-    assert "ended_early" not in json_text(run(scenario(), early()))
+    assert "ended_early" not in json_text(run(example_scenario(), early()))

@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 import pytest
 import pytest_federated
-from example_results import example_result, history
+from example_results import example_result, expect, history
 from pydantic import BaseModel, ValidationError
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import first_problem
@@ -39,10 +39,6 @@ from pytest_federated.training.history import TrainingHistory
 from scipy import stats
 
 NOISE = 1e-9  # what a mean may be off by rounding
-
-
-def expect(**names: Any) -> Any:
-    return {name: expectations[name].params.model_validate(keys) for name, keys in names.items()}
 
 
 # Bounds
@@ -148,7 +144,7 @@ def test_a_verdict_of_the_users_own_stays_as_it_is(
 
 
 def test_the_first_reason_is_named_with_the_number_of_seeds() -> None:
-    """Clients are measured in one seed only, and in another there are none."""
+    """One seed misses the target; in the other, bytes are not measured."""
     expected = expect(bytes_to_accuracy={"target": 0.9, "at_most": 100})
     two = [history([0.1], bytes_up=1, bytes_down=1), history([0.95])]
     (found,) = judge(expected, two)

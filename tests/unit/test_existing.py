@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -106,10 +105,10 @@ def test_check_takes_no_name_of_a_data_set_for_a_file() -> None:
 
 
 def test_check_reads_and_imports_nothing() -> None:
-    write(OWN_TABLE.replace("model: mlp", 'model: {keras: "own_nets:f"}'), own_nets="def f(): 1/0")
+    text = OWN_TABLE.replace("model: mlp", 'model: {keras: "own_nets:f"}')
+    write(text, own_nets="raise SystemExit('imported')\ndef f(): ...")
     Path("scenarios/table.csv").write_text("not,a table")
     assert main(["check", "scenarios"]) == 0
-    assert "own_nets" not in sys.modules
 
 
 @pytest.mark.parametrize("command", ["check", "describe"])

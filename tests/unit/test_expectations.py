@@ -8,11 +8,11 @@ from typing import Any, Optional
 
 import numpy as np
 import pytest
-from example_results import history
+from example_results import expect, history
 from hypothesis import given
 from hypothesis import strategies as st
+from made_trainings import TRAIN, followed
 from pytest_federated.core.errors import FederatedError, ScenarioError
-from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import judge
 from pytest_federated.results.record import Verdict
 from pytest_federated.running.options import Options
@@ -26,7 +26,7 @@ from pytest_federated.training.observer import Observer, Progress, Run
 
 
 def verdict(name: str, *trainings: TrainingHistory, **keys: Any) -> Verdict:
-    (found,) = judge({name: expectations[name].params.model_validate(keys)}, trainings)
+    (found,) = judge(expect(**{name: keys}), trainings)
     return found
 
 
@@ -144,8 +144,7 @@ def test_epsilon_belongs_to_its_delta(delta: Optional[float], passed: bool) -> N
 
 
 def test_time_is_judged_on_request_only() -> None:
-    keys = {"at_most": 0.5}
-    chosen = {"seconds_per_round": expectations["seconds_per_round"].params.model_validate(keys)}
+    chosen = expect(seconds_per_round={"at_most": 0.5})
     slow = [history([0.1] * 4, seconds=(9.0, 0.6, 0.7, 0.8))]
     (off,) = judge(chosen, slow)
     assert (off.passed, off.outcome, off.measured) == (True, "not judged", None)
@@ -251,12 +250,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float, int]]:
         log.append((kind, alpha, seed))
         reached = {0.1: 0.6, 1: 0.7, 100: 0.8}[alpha] + seed / 10
         reached += {"fedavg": 0, "centralized": 0.05 + seed / 100, "local_only": -0.3}[kind]
-        one = history([0.1, reached], seed=seed)
-        for number in range(1, len(one.rounds) + 1):
-            observer.after_round(Progress(one.rounds[:number], None))
-        return one
+        return followed(history([0.1, reached], seed=seed), observer)
 
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
+    monkeypatch.setattr(TRAIN, train)
     return log
 
 
@@ -361,7 +357,7 @@ def test_a_reference_that_diverged_fails_the_gap(
         gone = "diverged in round 1" if scenario.clients.split.alpha == 100 and seed == 0 else None
         return history([None] if gone else [0.5], seed=seed, diverged=gone)
 
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
+    monkeypatch.setattr(TRAIN, train)
     case = load_file(file(MATRIX + GAP))[0]
     result = run(case)
     (found,) = result.verdicts

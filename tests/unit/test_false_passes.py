@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Optional
 
 import pytest
-from example_results import example_result, history
+from example_results import example_result, expect, history
 from pytest_federated.expectations.baselines import baseline_of
-from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import POLICIES, Policy, judge
 from pytest_federated.expectations.regression import compare_with_baseline
 from pytest_federated.metrics.gaps import gap_to_centralized
@@ -21,8 +20,7 @@ from pytest_federated.training.history import TrainingHistory
 def verdict(
     name: str, trainings: Sequence[TrainingHistory], policy: Policy = "mean", **bounds: float
 ) -> Verdict:
-    section = expectations[name].params.model_validate(bounds)
-    (found,) = judge({name: section}, trainings, policy)
+    (found,) = judge(expect(**{name: bounds}), trainings, policy)
     return found
 
 

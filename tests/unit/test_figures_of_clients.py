@@ -6,7 +6,7 @@ import statistics
 from typing import Any
 
 import pytest
-from example_results import history
+from example_results import example_scenario, history
 from pytest_federated.core.schema import Section
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.expectation import expectations
@@ -20,7 +20,6 @@ from pytest_federated.report.pages import report
 from pytest_federated.report.plots.clients import accuracy_by_client
 from pytest_federated.report.tables.verdicts import missed_line
 from pytest_federated.results.record import Result
-from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 
 OF_CLIENTS = [
@@ -39,17 +38,7 @@ def trained(population: int = 4, seed: int = 0, **more: Any) -> TrainingHistory:
 
 
 def judged(histories: list[TrainingHistory], expect: dict[str, Any]) -> Result:
-    scenario = Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {"count": 4},
-            "model": "mlp",
-            "training": {"rounds": 2},
-            "seeds": [h.seed for h in histories],
-            "expect": expect,
-        }
-    )
+    scenario = example_scenario(2, [h.seed for h in histories], expect=expect)
     verdicts = judge(scenario.expect, histories)
     return Result(
         id="a",
@@ -74,6 +63,7 @@ def test_every_metric_of_clients_says_so() -> None:
     specs = {name: spec_of(name) for name in metrics.names()}
     of_histories = {name: spec for name, spec in specs.items() if spec.score is None}
     assert [n for n, spec in of_histories.items() if spec.accuracies is not None] == OF_CLIENTS
+    assert all(spec.accuracies for spec in specs.values() if spec.score is not None)
 
 
 @pytest.mark.parametrize("name", OF_CLIENTS)

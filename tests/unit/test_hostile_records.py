@@ -1,4 +1,4 @@
-"""What stands in the place of a record, a baseline or a cache entry and is none.
+"""Things that are found where a record, a baseline or a cache entry should be.
 
 Each is refused in one line, or not used with a warning, at once: nobody waits for a pipe, reads
 a device without end, or takes more memory than a file of real use.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,15 +193,24 @@ def test_a_cache_entry_is_not_used_and_replaced(kind: str) -> None:
     assert Store(Path("cache")).read(KEY) == history
 
 
+@pytest.mark.parametrize("kind", [*CANNOT_BE_READ, "bytes"])
+@pytest.mark.usefixtures("in_tmp_path")
 def test_nobody_waits_for_what_stands_in_the_place_of_the_lock(kind: str) -> None:
     Path("cache").mkdir()
     HOSTILE[kind](Path("cache/lock"))
+    entered = False
+
+    def claim() -> None:
+        nonlocal entered
+        with Store(Path("cache")).claim(KEY):
+            entered = True
+
+    waiting = threading.Thread(target=claim, daemon=True)  # which may wait without end
     refused = pytest.warns(match="cannot be written")
-    with (
-        refused if kind in ("folder", "loop") else contextlib.nullcontext(),
-        Store(Path("cache")).claim(KEY),
-    ):
-        pass
+    with refused if kind in ("folder", "loop") else contextlib.nullcontext():
+        waiting.start()
+        waiting.join(10)
+    assert entered and not waiting.is_alive()
 
 
 def test_a_link_in_the_place_of_the_lock_loses_nothing(in_tmp_path: Path) -> None:

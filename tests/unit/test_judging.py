@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_federated
+from example_results import expect
 from example_results import history as example_history
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.expectations.expectation import expectations
@@ -22,7 +23,7 @@ history = partial(example_history, test_examples=4)
 
 
 def verdict(name: str, histories: list[TrainingHistory], **keys: Any) -> Verdict:
-    (found,) = judge({name: expectations[name].params.model_validate(keys)}, histories)
+    (found,) = judge(expect(**{name: keys}), histories)
     return found
 
 
@@ -118,7 +119,7 @@ def test_the_estimated_number_of_further_seeds_decides() -> None:
 def test_each_policy_for_inconclusive_expectations(
     policy: Policy, threshold: float, passed: bool
 ) -> None:
-    chosen = {"accuracy": expectations["accuracy"].params.model_validate({"at_least": threshold})}
+    chosen = expect(accuracy={"at_least": threshold})
     two = [history([a]) for a in (0.89, 0.91)]
     (found,) = judge(chosen, two, inconclusive=policy)
     assert found.passed is passed
@@ -188,8 +189,7 @@ def test_the_last_evaluated_round_counts() -> None:
 
 
 def test_expectations_are_judged_in_the_order_of_the_file() -> None:
-    wanted = {"loss": {"at_most": 0.5}, "accuracy": {"at_least": 0.5}}
-    chosen = {name: expectations[name].params.model_validate(keys) for name, keys in wanted.items()}
+    chosen = expect(loss={"at_most": 0.5}, accuracy={"at_least": 0.5})
     found = judge(chosen, [history([0.6], [1.0])])
     assert [(v.expectation, v.passed) for v in found] == [("loss", False), ("accuracy", True)]
 

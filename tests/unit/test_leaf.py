@@ -70,10 +70,22 @@ def test_what_is_wrong_in_a_file_is_named(users: dict[str, Any], message: str) -
     assert message in refusal(dataset, leaf="fed/data")
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"user_data": 3}', "[" * 100_000])
-def test_a_file_that_is_none_of_leaf_is_named(content: str) -> None:
+def test_a_folder_without_json_files_is_named() -> None:
     write("test", DATA)
     assert "train: there are no .json files in it" in refusal(dataset, leaf="fed/data")
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", " cannot be read: Expecting value"),
+        ("[1]", ": has no user_data, as LEAF's files have"),
+        ('{"user_data": 3}', ": has no user_data, as LEAF's files have"),
+        ("[" * 100_000, " cannot be read: maximum recursion depth exceeded"),
+    ],
+)
+def test_a_file_that_is_none_of_leaf_is_named(content: str, message: str) -> None:
     write("train", DATA)
+    write("test", DATA)
     Path("fed/data/train/b.json").write_text(content)
-    assert "b.json" in refusal(dataset, leaf="fed/data")
+    assert f"train/b.json{message}" in refusal(dataset, leaf="fed/data")

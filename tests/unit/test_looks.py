@@ -1,4 +1,4 @@
-"""Looks: when a scenario that gets more seeds until it is decided is judged."""
+"""Looks: after how many seeds a scenario is judged that gets more until it is decided."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from example_results import history
+from example_results import example_scenario, history
+from made_trainings import TRAIN
 from pytest_federated.expectations.bounds import Bounds, verdict_on
 from pytest_federated.expectations.looks import looks
 from pytest_federated.registry.registry import kind
@@ -63,18 +64,9 @@ def test_a_gap_gets_more_seeds_on_both_sides(monkeypatch: pytest.MonkeyPatch) ->
         central, gap = rng.normal(0.9, 0.05), rng.normal(0.05, 0.02)
         return history([central - gap if algorithm == "fedavg" else central], seed=seed)
 
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
-    scenario = Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {"count": 4},
-            "model": "mlp",
-            "training": {"rounds": 1},
-            "seeds": [0, 1, 2],
-            "expect": {"gap_to_centralized": {"at_most": 0.065}},
-        }
-    )
+    monkeypatch.setattr(TRAIN, train)
+    gap = {"gap_to_centralized": {"at_most": 0.065}}
+    scenario = example_scenario(1, [0, 1, 2], expect=gap)
     result = run(scenario, Options(decide=48, store=Store()))
     assert result.verdicts[0].outcome == "pass"
     seeds = list(range(len(result.histories)))

@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 import pytest
 import pytest_federated
+from example_results import expect
 from example_results import history as example_history
 from paths import ROOT
 from pytest_federated.cli.conftests import import_conftests
@@ -244,19 +245,13 @@ SETTINGS: dict[str, Any] = {
 
 def judged(settings: dict[str, Any], histories: list[TrainingHistory]) -> Result:
     """Builds a result as `run` does."""
-    from pytest_federated.expectations.expectation import expectations
-
-    sections = {
-        name: expectations[name].params.model_validate(keys)
-        for name, keys in settings["expect"].items()
-    }
     seeds = [h.seed for h in histories]
     return Result(
         id="a",
         settings={**settings, "seeds": seeds},
         status="passed",
         histories=tuple(histories),
-        verdicts=judge(sections, histories),
+        verdicts=judge(expect(**settings["expect"]), histories),
     )
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
-from example_results import history
+from example_results import example_scenario, history
+from made_trainings import TRAIN, training
 from pytest_federated.running.options import Options
 from pytest_federated.running.pipeline import run
 from pytest_federated.running.store import Store
-from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.observer import Observer, Observers, Progress, Run
 
@@ -33,30 +33,12 @@ class Log(Observer):
         self.calls.append("cut off" if history is None else f"end {len(history.rounds)}")
 
 
-SCENARIO = Scenario.model_validate(
-    {
-        "name": "a",
-        "data": {"dataset": "digits"},
-        "clients": {"count": 4},
-        "model": "mlp",
-        "training": {"rounds": 3},
-        "seeds": [5],
-    }
-)
+SCENARIO = example_scenario(3, [5])
 
 
 @pytest.fixture
 def three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaces training by a stub of three rounds."""
-
-    def train(scenario: Any, seed: int, options: Any, observer: Observer, *_: Any) -> Any:
-        whole = history([0.1, 0.2, 0.3], seed=seed)
-        for number in (1, 2, 3):
-            if observer.after_round(Progress(whole.rounds[:number], None)):
-                return whole.model_copy(update={"rounds": whole.rounds[:number]})
-        return whole
-
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", train)
+    monkeypatch.setattr(TRAIN, training({5: [0.1, 0.2, 0.3]}))
 
 
 def test_all_observers_are_called_whichever_ends_the_training() -> None:
@@ -88,7 +70,7 @@ def test_an_observer_learns_that_a_training_was_cut_off(monkeypatch: pytest.Monk
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", interrupted)
+    monkeypatch.setattr(TRAIN, interrupted)
     log = Log()
     with pytest.raises(KeyboardInterrupt):
         run(SCENARIO, Options(), [log])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -223,7 +224,7 @@ def test_invalid_numbers_are_refused(write: Any, value: float, what: str, dtype:
     x = NOISE.astype(dtype)
     x[6, 1] = value
     message = refusal(lambda: features(**write(x)))
-    assert "row 7: " in message and what in message
+    assert re.search(rf"row 7: (a number|the value) is {what}", message)
 
 
 @pytest.mark.parametrize("word", ["", "NA", "None", "null", "nan"])

@@ -11,7 +11,7 @@ import pytest
 import tree
 from example_data import algorithm as known
 from example_data import federation
-from example_results import example_result
+from example_results import example_result, example_scenario
 from paths import ROOT
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import most_often
@@ -175,19 +175,12 @@ def scenario(
     expect: Optional[Any] = None,
     **clients: Any,
 ) -> Scenario:
-    return Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {"count": 4, "sampling": sampling, **clients},
-            "model": "mlp",
-            "expect": expect or {},
-            "training": {
-                "rounds": 1,
-                "aggregator": aggregator,
-                **({"algorithm": algorithm} if algorithm else {}),
-            },
-        }
+    chosen = {"algorithm": algorithm} if algorithm else {}
+    return example_scenario(
+        seeds=[0],
+        clients={"count": 4, "sampling": sampling, **clients},
+        training={"rounds": 1, "aggregator": aggregator, **chosen},
+        expect=expect or {},
     )
 
 

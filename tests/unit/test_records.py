@@ -284,5 +284,5 @@ def test_what_was_judged_stays_as_it_is(one: Any) -> None:
         setattr(one, name, None)
 
 
-def test_what_says_nothing_of_pairs_has_none() -> None:
+def test_a_comparison_has_no_pairs_by_default() -> None:
     assert Compared(metric="accuracy", change="worse", passed=False).pairs == 0

@@ -147,7 +147,7 @@ def test_what_is_calibrated_where_nothing_is_expected() -> None:
     assert default_bounds("regression") == {"loss": ["at_most"], "r2": ["at_least"]}
 
 
-def test_margins_are_of_what_numbers_have() -> None:
+def test_margins_are_allowed_only_for_metrics_of_numbers() -> None:
     settings = of_numbers().settings
     Scenario.model_validate({**settings, "baseline": {"r2": {"margin": 0.1}}})
     with pytest.raises(ValueError, match=r"is not compared.*; compared are loss, r2, mae"):

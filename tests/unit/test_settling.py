@@ -56,7 +56,7 @@ def settled(result: Result, on_more: Optional[Result] = None) -> Settled:
 
 
 def kept(accuracies: Sequence[float]) -> Result:
-    """A result whose baseline is there."""
+    """Writes the baseline of a result with these accuracies; returns the result."""
     before = example_result("a", accuracies)
     write_baseline(baseline_of(before), baseline_file(Path("a.yaml"), "a"))
     return before
@@ -73,7 +73,9 @@ def test_on_the_same_seeds_there_is_no_second_look(session: SimpleNamespace) -> 
 
 
 @pytest.mark.parametrize("policy", ["mean", "pass", "fail"])
-def test_what_is_undecided_fails_where_it_is_to(session: SimpleNamespace, policy: str) -> None:
+def test_an_undecided_result_fails_if_the_policy_is_fail(
+    session: SimpleNamespace, policy: str
+) -> None:
     kept(GOOD)
     session.inconclusive = policy
     session.margin = {"loss": 0.5}
@@ -85,7 +87,7 @@ def test_what_is_undecided_fails_where_it_is_to(session: SimpleNamespace, policy
     assert found.result.status == ("failed" if policy == "fail" else "passed")
 
 
-def test_a_missing_baseline_fails_only_where_it_is_to(session: SimpleNamespace) -> None:
+def test_a_missing_baseline_fails_only_if_strict(session: SimpleNamespace) -> None:
     one = example_result("a", GOOD)
     assert settled(one)._replace(details="") == Settled(one, "missing")
     session.strict = True

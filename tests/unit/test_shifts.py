@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from example_data import NO_CACHE
+from example_results import example_scenario
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.dataset import Cache
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.heterogeneity import measure
 from pytest_federated.data.schema import Data
 from pytest_federated.data.shifts.features import rotation
 from pytest_federated.data.shifts.shift import apply, shifts
 from pytest_federated.registry.choice import choices_in
-from pytest_federated.scenario.schema import Scenario
 
 COUNT = 8
 ALL: dict[str, dict[str, Any]] = {
@@ -32,7 +31,7 @@ ALL: dict[str, dict[str, Any]] = {
 def made(*shift: Any, seed: int = 0, count: int = COUNT, **more: Any) -> FederatedData:
     clients = Clients.model_validate({"count": count, "shift": list(shift)})
     data = Data.model_validate({"dataset": "digits", **more})
-    return federate(data, clients, seed, Cache(Path("no-such-cache")))
+    return federate(data, clients, seed, NO_CACHE)
 
 
 def choice(name: str) -> dict[str, Any]:
@@ -199,8 +198,7 @@ def test_figures_count_the_shifted_labels() -> None:
     found = []
     for shift in ([], [{"kind": "label_noise", "rate": 0.9}]):
         clients = Clients.model_validate({"count": COUNT, "split": split, "shift": shift})
-        cache = Cache(Path("no-such-cache"))
-        one = federate(Data.model_validate({"dataset": "digits"}), clients, 0, cache)
+        one = federate(Data.model_validate({"dataset": "digits"}), clients, 0, NO_CACHE)
         found.append(measure(one.label_counts).jensen_shannon)
     assert found[1] < found[0] - 0.1
 
@@ -238,17 +236,11 @@ def test_held_out_examples_of_a_client_are_shifted_too() -> None:
 
 def test_all_choices_of_a_scenario_are_found() -> None:
     """Also in lists and inside other choices: a cached training depends on all of them."""
-    scenario = Scenario.model_validate(
-        {
-            "name": "a",
-            "data": {"dataset": "digits"},
-            "clients": {
-                "count": 14,
-                "split": {"kind": "inner", "split": "shards"},
-                "shift": ["rotation", {"kind": "noise", "level": 1}],
-            },
-            "model": "mlp",
-            "training": {"rounds": 1},
+    scenario = example_scenario(
+        clients={
+            "count": 14,
+            "split": {"kind": "inner", "split": "shards"},
+            "shift": ["rotation", {"kind": "noise", "level": 1}],
         }
     )
     found = [(registry.what, registry.entry(one).name) for registry, one in choices_in(scenario)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from made_trainings import SCENARIO, FakeTrainings
+from made_trainings import SCENARIO, TRAIN, FakeTrainings
 
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> FakeTrainings:
     """One scenario in scenarios/made.yaml, with made-up trainings."""
     trainings = FakeTrainings()
-    monkeypatch.setattr("pytest_federated.running.pipeline.train_seed", trainings.train)
+    monkeypatch.setattr(TRAIN, trainings.train)
     folder = pytester.path / "scenarios"
     folder.mkdir()
     (folder / "made.yaml").write_text(SCENARIO)
