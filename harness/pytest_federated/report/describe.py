@@ -47,6 +47,11 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     """Prints sizes, figures, and a map of labels by client where examples have labels."""
     counts = data.label_counts
     examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
+    if data.tested is not None:
+        tested = sum(map(bool, map(len, data.client_test)))
+        examples.append(("clients with test examples", f"{tested} of {len(data.clients)}"))
+    if data.only_tested:
+        examples.append(("clients with test examples only", str(len(data.only_tested))))
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
     if data.label_names:

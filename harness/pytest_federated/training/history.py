@@ -128,8 +128,9 @@ class TrainingHistory(BaseModel):
         model_summary: the model's layers in order: what each is, the shape of its output for one
             example, and its parameters. Empty in older records.
         update_bytes: bytes that a client sends back in a round before compression.
-        client_accuracy: of the final model, for each client in order: on what it holds out for
-            testing, or else on what it trains on. Empty where it was not measured.
+        client_accuracy: of the final model, for each client in order: on its own test examples or
+            what it holds out for testing; where no client has any, on what it trains on. Empty
+            where it was not measured.
             Where clients have models of their own it is that of the client's, and on what it
             holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
