@@ -20,7 +20,8 @@ from pytest_federated.training.history import TrainingHistory
 def loss(history: TrainingHistory) -> float:
     """Test loss after the last round: cross entropy (nats), or squared error of numbers.
 
-    For clusters, it is the squared distance.
+    With `training.loss` it is that loss, always without class weights. For clusters, it is the
+    squared distance.
     """
     final = history.evaluated[-1].loss if history.evaluated else None
     if final is None:
