@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
@@ -62,7 +61,7 @@ def per_position(y_true, y_pred):
 
 
 @pytest.fixture(autouse=True)
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Writes the user's module."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "own_losses.py").write_text(OWN)
@@ -188,7 +187,8 @@ def test_a_loss_by_name_trains_as_bare_tff_does() -> None:
     clients = []
     for client in range(len(data.clients)):
         own = shuffled_examples(data, client, SEED, 1)
-        rows = tf.data.Dataset.from_tensor_slices(OrderedDict(x=own.x, y=own.y))
+        columns: Any = OrderedDict(x=own.x, y=own.y)
+        rows = tf.data.Dataset.from_tensor_slices(columns)
         clients.append(rows.batch(8).repeat(2))
     begin = tff.learning.models.ModelWeights(first, [])
     state = process.set_model_weights(process.initialize(), begin)
@@ -218,18 +218,20 @@ def test_fine_tuning_and_reconstruction_use_the_loss() -> None:
     held = federation("label")
     data = replace(held, client_test=held.clients)
     tuned = {"rounds": 1, "personalize": {"steps": 3}}
-    recon = {"rounds": 2, "algorithm": {"kind": "fed_recon", "split_dataset": False}}
+    slow = {"kind": "sgd", "learning_rate": 1e-6}
+    recon = {"kind": "fed_recon", "split_dataset": False}
+    begun = {"rounds": 1, "algorithm": recon, "client_optimizer": slow}
     model = models.parse({"kind": "mlp", "hidden": [3]})
-    accuracies, losses = [], []
+    accuracies, rounds = [], []
     for weights in ({}, {"class_weights": {"0": 100.0}}):
         history = train(data, LINEAR, Training.model_validate({**tuned, **weights}), 3, SEED)
         accuracies.append(history.personalized_accuracy)
-        settings = Training.model_validate({**recon, **weights})
-        losses.append(train(data, model, settings, 3, SEED).rounds[-1])
+        settings = Training.model_validate({**begun, **weights})
+        rounds += train(data, model, settings, 3, SEED).rounds
     assert accuracies[0] != accuracies[1]
-    plain, weighted = losses
-    assert weighted.train_loss > 5 * plain.train_loss  # with the weights
-    assert weighted.loss < 5 * plain.loss  # without
+    plain, weighted = rounds
+    assert weighted.train_loss > 3 * plain.train_loss  # with the weights
+    assert weighted.loss == pytest.approx(plain.loss, rel=1e-3)  # without
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
@@ -289,7 +291,7 @@ def test_padding_has_no_loss_of_ones_own() -> None:
         ("label", {"loss": "own_losses:number"},
          "training.loss: own_losses:number gave float; a tensor is needed"),
         ("label", {"loss": "own_losses:in_numpy"}, "training.loss: own_losses:in_numpy raised "
-         "AttributeError: 'SymbolicTensor' object has no attribute 'numpy' (line 25 of {module}: "
+         "AttributeError: 'SymbolicTensor' object has no attribute 'numpy' (line 24 of {module}: "
          "return np.square(y_pred.numpy()))"),
         ("label", {"loss": "own_losses:missing"},
          "training.loss: the module 'own_losses' has no function 'missing'"),
@@ -301,8 +303,9 @@ def test_padding_has_no_loss_of_ones_own() -> None:
 def test_a_loss_that_cannot_be_is_refused_in_one_line(
     kind: TaskKind, keys: dict[str, Any], message: str, module: Path
 ) -> None:
-    model = models.parse(keys.pop("model", "linear"))
-    settings = Training.model_validate({"rounds": 1, **keys})
+    training = {key: value for key, value in keys.items() if key != "model"}
+    model = models.parse(keys.get("model", "linear"))
+    settings = Training.model_validate({"rounds": 1, **training})
     with pytest.raises(ModelError) as error:
         trainer_for(model, settings, federation(kind))
     assert str(error.value) == message.format(module=module)
@@ -323,8 +326,6 @@ def test_a_changed_loss_of_ones_own_trains_anew(module: Path) -> None:
 
 
 def test_a_model_with_a_loss_of_its_own_takes_no_other(module: Path) -> None:
-    from pytest_federated.training.models.adapters.variable import with_metrics  # noqa: F401
-
     (module.parent / "own_variable.py").write_text(
         "import tensorflow as tf, tensorflow_federated as tff\n"
         "def build(input_shape, num_classes, input_spec):\n"

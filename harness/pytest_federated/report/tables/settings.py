@@ -77,7 +77,7 @@ def loss_rows(training: dict[str, Any]) -> list[list[str]]:
     weights = training.get("class_weights")
     if isinstance(weights, dict):
         of_labels = cast("dict[str, float]", weights)
-        weights = ", ".join(f"{label} {weight:g}" for label, weight in of_labels.items())
+        weights = ", ".join(f"{label}: {weight:g}" for label, weight in of_labels.items())
     return [*rows, ["class weights", weights]] if weights else rows
 
 

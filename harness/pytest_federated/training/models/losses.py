@@ -104,7 +104,7 @@ def unknown_loss(name: str) -> Optional[str]:
     """Returns why there is no loss of that name; None for a known one and for a function."""
     if ":" in name or name in LOSS_NAMES:
         return None
-    return f"{suggest(name, LOSS_NAMES)}, {_OWN_FUNCTION}"
+    return suggest(name, [*LOSS_NAMES, _OWN_FUNCTION])
 
 
 def unfit_loss(name: Optional[str], task: TaskKind) -> Optional[str]:
@@ -247,33 +247,34 @@ def _own(
     function = load_with_settings(lambda: require(reference, "training.loss", ModelError))
     labels, outputs = (tf.constant(values) for values in _trial(shape, are_logits))
 
+    seen: list[Any] = []
+
     def trial(y: Any, predictions: Any) -> Any:
         losses = function(_targets(y, shape), predictions)
-        if not tf.is_tensor(losses):
-            raise ModelError(f"{what} gave {type(losses).__name__}; a tensor is needed")
-        shapes = [tuple(labels.shape if shape.kind == "tokens" else labels.shape[:1])]
-        if shape.kind != "tokens" and not is_weighted:
-            shapes.append(())
-        if tuple(losses.shape) not in shapes or not losses.dtype.is_floating:
-            reason = ", as class weights need them" if is_weighted else ""
-            mean = ", or () for their mean," if len(shapes) > 1 else ""
-            raise ModelError(
-                f"{what} gave {losses.dtype.name} {tuple(losses.shape)} for labels of shape "
-                f"{tuple(labels.shape)} and outputs of {tuple(outputs.shape)}; losses of shape "
-                f"{shapes[0]}{mean} are needed{reason}"
-            )
-        gradient = tf.gradients(losses, predictions)[0]
-        if gradient is None:
-            raise ModelError(f"{what} does not depend on the model's outputs, so nothing is learnt")
+        seen[:] = [losses, tf.is_tensor(losses) and tf.gradients(losses, predictions)[0]]
         return losses
 
     try:
         traced = tf.function(trial).get_concrete_function(labels, outputs)
         traced(labels, outputs)
-    except ModelError:
-        raise
     except Exception as error:
         raise ModelError(f"{what} raised {blamed(error)}") from error
+    losses, gradient = seen
+    if not tf.is_tensor(losses):
+        raise ModelError(f"{what} gave {type(losses).__name__}; a tensor is needed")
+    shapes = [tuple(labels.shape if shape.kind == "tokens" else labels.shape[:1])]
+    if shape.kind != "tokens" and not is_weighted:
+        shapes.append(())
+    if tuple(losses.shape) not in shapes or not losses.dtype.is_floating:
+        reason = ", as class weights need them" if is_weighted else ""
+        mean = ", or () for their mean," if len(shapes) > 1 else ""
+        raise ModelError(
+            f"{what} gave {losses.dtype.name} {tuple(losses.shape)} for labels of shape "
+            f"{tuple(labels.shape)} and outputs of {tuple(outputs.shape)}; losses of shape "
+            f"{shapes[0]}{mean} are needed{reason}"
+        )
+    if gradient is None:
+        raise ModelError(f"{what} does not depend on the model's outputs, so nothing is learnt")
     check_operations(operations_in(traced.graph), what)
     return function
 
