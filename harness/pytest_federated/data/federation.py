@@ -22,7 +22,7 @@ from pytest_federated.data.datasets.dataset import (
 )
 from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
-from pytest_federated.data.population import Population
+from pytest_federated.data.population import Population, made_up_name
 from pytest_federated.data.schema import Data, Partition
 from pytest_federated.data.shifts.shift import Part, apply, shifts
 from pytest_federated.data.sizes.size import draw
@@ -230,7 +230,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     return FederatedData(
         train=train,
         clients=by_role[TRAIN],
-        names=tuple(names if names is not None else (f"client-{i}" for i in range(count))),
+        names=tuple(names if names is not None else map(made_up_name, range(count))),
         test=test,
         num_classes=dataset.num_classes,
         validation=validation,

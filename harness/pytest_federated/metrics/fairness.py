@@ -53,6 +53,7 @@ def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> 
     resolution=WORST_CLIENT_EXAMPLE,
     column=40,
     accuracies=_accuracies,
+    worst_of=_accuracies,
 )
 def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Lowest accuracy of a client on its own examples.

@@ -18,9 +18,11 @@ from pydantic import (
 
 from pytest_federated.core.schema import Figure, without_empty
 from pytest_federated.data.heterogeneity import Heterogeneity
+from pytest_federated.data.population import made_up_name
 from pytest_federated.training.final_model import FinalModel
 
 _LISTED = 100  # clients whose label counts a record has
+_NAMED = 1000  # clients up to which a record has the names of all
 
 
 def _counts(rows: Any) -> Any:
@@ -43,6 +45,19 @@ Counts = Annotated[
 def listed_clients(clients: int) -> list[int]:
     """Positions of the clients whose label counts a record has: all, or 100 spread evenly."""
     return np.unique(np.linspace(0, clients - 1, min(_LISTED, clients)).astype(int)).tolist()
+
+
+def recorded_names(names: Sequence[str], measured: Sequence[int]) -> dict[int, str]:
+    """Returns the clients' names that a record has, by position.
+
+    These are all or, of more than 1,000, those of `listed_clients` and of the measured ones. There
+    are none where the data has none.
+    """
+    if all(name == made_up_name(client) for client, name in enumerate(names)):
+        return {}
+    every = range(len(names))
+    places = every if len(names) <= _NAMED else sorted({*listed_clients(len(names)), *measured})
+    return {place: names[place] for place in places}
 
 
 # The figures of a round that are of the validation set.
@@ -113,6 +128,8 @@ class TrainingHistory(BaseModel):
         test_examples: size of the test set.
         validation_examples: size of the validation set; written if there is one.
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
+        client_names: the clients' own names, by position; see `recorded_names`. Written only if not
+            empty.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
             Written only if not empty.
         label_counts: examples of each label at each of `listed_clients`. Empty in older records.
@@ -157,6 +174,7 @@ class TrainingHistory(BaseModel):
     test_examples: int
     validation_examples: int = 0
     heterogeneity: Optional[Heterogeneity] = None
+    client_names: dict[int, str] = {}
     label_names: tuple[str, ...] = ()
     label_counts: Counts = ()
     parameters: Optional[int] = None
@@ -180,12 +198,17 @@ class TrainingHistory(BaseModel):
             self,
             write,
             "outputs",
+            "client_names",
             "label_names",
             "ended_early",
             "task",
             "client_scores",
             "validation_examples",
         )
+
+    def client_name(self, client: int) -> str:
+        """Returns what the client at a position is called."""
+        return self.client_names.get(client) or made_up_name(client)
 
     def label_name(self, label: int) -> str:
         """Returns what the label at a position is called."""

@@ -23,6 +23,7 @@ from pytest_federated.training.history import (
     Round,
     TrainingHistory,
     listed_clients,
+    recorded_names,
 )
 from pytest_federated.training.observer import Observer, Observers, Progress
 from pytest_federated.training.privacy import adds_noise_without_clients, guarantee
@@ -154,6 +155,7 @@ def train(
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
+        client_names=recorded_names(data.names, final.get("measured_clients", ())),
         label_names=data.label_names,
         label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Optional
 
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, INK, ORANGE, Picture, whole_rounds
+from pytest_federated.report.plots.style import BLUE, INK, ORANGE, Picture, whole_numbers
 from pytest_federated.report.tables.rounds import by_round
 from pytest_federated.results.record import Result
 
@@ -84,7 +84,7 @@ def _by_round(
             axes.axhline(share, color=INK, lw=0.8, ls=(0, (4, 3)))
         axes.set(xlabel="round", ylabel=metric, **({"ylim": limits} if limits else {}))
         axes.legend(loc="lower right" if limits else "upper right", fontsize=8)
-        whole_rounds(axes)
+        whole_numbers(axes)
 
     return Picture(alt, draw)
 
