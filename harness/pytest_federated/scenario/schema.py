@@ -18,7 +18,7 @@ from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
-from pytest_federated.metrics.metric import metrics
+from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.training.algorithms.algorithm import algorithms
@@ -141,6 +141,15 @@ class Scenario(Section):
                     f"training.{key}",
                     f"a model of the kind {kind(self.model)} has its own loss; leave it out",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_metrics_are_measured_on(self) -> Scenario:
+        for name, section in self.expect.items():
+            needs = spec_of(name).needs
+            key = needs(section) if needs else ""
+            if key and functools.reduce(getattr, key.split("."), self) is None:
+                raise problem(key, f"missing; expect.{name} is measured on what it holds out")
         return self
 
     @model_validator(mode="after")

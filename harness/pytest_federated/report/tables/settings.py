@@ -34,6 +34,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     parameters = result.histories[0].parameters
+    validated = result.histories[0].validation_examples
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
@@ -51,6 +52,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     return [
         ["data", choice_text(datasets, data["dataset"])],
         ["test examples", _tested(data, result.histories[0].test_examples)],
+        *([["validation examples", str(validated)]] if validated else []),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),

@@ -40,7 +40,8 @@ def huggingface(
     1] as with `image_folder`, or numbers and lists of numbers, as for `npz`. `label` names the
     column of labels (a `ClassLabel`, whole numbers, or text; with `task` a column of lists, as for
     `npz`), `client` that of the natural clients. If several splits were saved together, `train`
-    names the one to train on and `test` the one to test on. Needs pyarrow: `pip install
+    names the one to train on and `test` the one to test on; if that has the column `client`, too,
+    each natural client is tested on its own rows of it. Needs pyarrow: `pip install
     'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
 
     Source: https://huggingface.co/docs/datasets (`Dataset.save_to_disk`).
@@ -59,7 +60,8 @@ def huggingface(
     held_out = None
     if test is not None:
         test_split = saved.split(test, "test")
-        held_out = test_split.source(features, label, None, channels, scaled_size, task)
+        own = client if test_split.has(client) else None
+        held_out = test_split.source(features, label, own, channels, scaled_size, task)
     return shared.dataset(folder.name, source, held_out, split.label_names(label), task)
 
 
@@ -103,6 +105,10 @@ class _Split:
         items = features.items() if isinstance(features, dict) else ()
         self._features = {name: type_ for name, type_ in items if isinstance(type_, dict)}
         self._table: pa.Table = arrow.read_stream(_files(folder))
+
+    def has(self, column: Optional[str]) -> bool:
+        """Returns whether there is such a column."""
+        return column in self._table.column_names
 
     def label_names(self, label: str) -> list[str]:
         """Returns the names of the labels that the file states; empty if it states none."""

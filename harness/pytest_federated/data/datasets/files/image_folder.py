@@ -39,7 +39,8 @@ def image_folder(
     levels; images are converted. `size: [height, width]` scales all to one size; without it all
     must have the same size. Reads PNG, JPEG, BMP, WebP, PGM, PPM, GIF and TIFF (the first image of
     a file); files with other suffixes are ignored. `test` is another folder of the same form, the
-    test set. An image is decoded when a round first needs it.
+    test set; with `by_client`, each client is tested on its own images there. An image is decoded
+    when a round first needs it.
 
     Raises:
         DataError: no such folder, no images in it, images of several sizes, or a broken one.

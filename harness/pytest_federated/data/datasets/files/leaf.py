@@ -20,7 +20,8 @@ def leaf(cache: Cache, *, leaf: UserPath, shape: shared.Shape = None) -> Dataset
 
     Each .json file in the two has `users` and, in `user_data`, each user's `x`, lists of numbers,
     and `y`, labels. FedProx's and other authors' federations come in the same form. The users are
-    the natural clients; the test set holds the test examples of all of them. `x` is (numbers,)
+    the natural clients, each tested on its own test examples; the test set holds those of all of
+    them. `x` is (numbers,)
     float32, unchanged, or has the `shape` of the scenario. Text and names of image files are
     refused.
 

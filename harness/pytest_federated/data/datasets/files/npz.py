@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -39,29 +40,35 @@ def npz(
     from 0 up for each position, negative where there is none (padding), and whole numbers in
     `x` are the tokens that a model reads; with `task: tags` it is (n, tags), 1 for each tag of
     an example, else 0. `client` names an array (n,) of text or numbers with each example's
-    natural client. `test` is another archive of the same form, the test set.
+    natural client. `test` is another archive of the same form, the test set; if it has the array
+    `client`, too, each natural client is tested on its own examples there.
 
     Raises:
         DataError: no such file or array, or values that cannot be features, labels or clients.
 
     """
-    names = {"x": x, "y": y}
+    names = {"x": x, "y": y, **({} if client is None else {"client": client})}
     file = find(npz, "data.dataset.npz")
-    train = _source(file, names if client is None else {**names, "client": client}, task)
-    held_out = None if test is None else _source(find(test, "data.dataset.test"), names, task)
+    train, held_out = _source(file, names, task), None
+    if test is not None:
+        held_out = _source(find(test, "data.dataset.test"), names, task, optional=("client",))
     return shared.dataset(file.name, train, held_out, task=task)
 
 
-def _source(file: Path, names: dict[str, str], task: TaskKind) -> shared.Source:
-    arrays = read(file, names)
+def _source(
+    file: Path, names: dict[str, str], task: TaskKind, optional: Sequence[str] = ()
+) -> shared.Source:
+    arrays = read(file, names, optional)
     titles = {key: f"array {name!r}" for key, name in names.items()}
     x = shared.features(arrays["x"], f"{file}: {titles['x']}", task)
     client, client_name = arrays.get("client"), titles.get("client", "")
     return shared.Source(x, arrays["y"], str(file), titles["y"], client, client_name, titles["x"])
 
 
-def read(file: Path, names: dict[str, str]) -> dict[str, np.ndarray]:
+def read(file: Path, names: dict[str, str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Reads arrays of an archive by the scenario keys that name them; all have the same length.
+
+    Those under `optional` keys may be missing.
 
     Raises:
         DataError: it is no archive, lacks an array, or the arrays differ in length.
@@ -72,6 +79,8 @@ def read(file: Path, names: dict[str, str]) -> dict[str, np.ndarray]:
         if isinstance(archive, np.ndarray):
             raise ValueError("it is a single array")
         with archive:
+            absent = {k for k in optional if k in names and names[k] not in archive.files}
+            names = {key: name for key, name in names.items() if key not in absent}
             for key, name in names.items():
                 shared.require_name(name, archive.files, key, str(file), "array")
             arrays = {key: archive[name] for key, name in names.items()}

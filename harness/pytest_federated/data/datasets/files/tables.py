@@ -108,7 +108,8 @@ def csv(
     Lines that do not have one value for each column are refused. With `task: binary`, `label` has
     two values; with `task: regression`, numbers. With `task: tags`, it lists columns of 0 and 1,
     one for each tag; with `task: tokens`, one for each position, as for `npz`. `test` is another
-    table with the same columns, the test set.
+    table with the same columns, the test set. If it has the column `client`, too, each natural
+    client is tested on its own rows of it; clients that are only there never train.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
@@ -338,15 +339,15 @@ class _Encoder:
                 "group the rare ones, or leave the column out (data.dataset.exclude)"
             )
 
-    def source(self, table: _Columns, where: str, *, with_clients: bool) -> shared.Source:
-        """Returns the examples of a table.
+    def source(self, table: _Columns, where: str) -> shared.Source:
+        """Returns the examples of a table, with their clients if it has a column of them.
 
         Raises:
             DataError: a column is missing, or has a value that is no feature.
 
         """
         columns = self._filler.fill(table.values) if self._filler else table.values
-        labels, client = self._meaning.labels, self._meaning.client if with_clients else None
+        labels, client = self._meaning.labels, self._meaning.client
         for name in [*self._names, *labels]:
             shared.require_name(name, columns, "test", where, "column")
         columns = self._complete(columns)
@@ -362,7 +363,7 @@ class _Encoder:
             columns[labels[0]] if len(labels) == 1 else np.stack([columns[c] for c in labels], 1),
             where,
             f"column{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels))}",
-            columns[client] if client else None,
+            columns.get(client) if client else None,
             f"column {client!r}",
         )
 
@@ -400,12 +401,12 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
     path = find(*file)
     columns = read(path, *stamp(path))
     encoder = _Encoder(meaning, columns, str(path))
-    train, held_out = encoder.source(columns, str(path), with_clients=True), None
+    train, held_out = encoder.source(columns, str(path)), None
     if test is not None:
         other = find(test, "data.dataset.test")
         words = tuple(name for name, column in columns.values.items() if _has_words(column))
         table = read(other, *stamp(other), words)
-        held_out = encoder.source(table, str(other), with_clients=False)
+        held_out = encoder.source(table, str(other))
     return shared.dataset(path.name, train, held_out, task=meaning.task)
 
 
