@@ -40,6 +40,7 @@ OTHER_MEANINGS = {
     "report/plots/clients.py": {"accuracy"},
     "report/plots/rounds.py": {"accuracy", "loss"},
     "report/tables/recall.py": {"recall"},
+    "report/tables/settings.py": {"loss"},
 }
 
 
