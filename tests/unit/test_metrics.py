@@ -40,6 +40,7 @@ OTHER_MEANINGS = {
     "report/plots/clients.py": {"accuracy"},
     "report/plots/rounds.py": {"accuracy", "loss"},
     "report/tables/recall.py": {"recall"},
+    "report/tables/settings.py": {"loss"},
 }
 
 
@@ -149,7 +150,11 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         (name, history([0.5], client_examples=(20, 4)), {"over": "worst_client"}, 1 / 4, 4)
         for name in OF_LABELS
     ),
-    *((name, history([0.5]), {}, 0, None) for name in ("mae", "mse", "r2")),
+    *((name, history([0.5]), {}, 0, None) for name in ("mae", "mse", "r2", "validation_loss")),
+    *(
+        (name, history([0.5], validation_examples=50), {}, 1 / 50, 50)
+        for name in ("validation_accuracy", "best_validation_accuracy")
+    ),
     # One example of the label: its share of the clients' examples is that of the test set.
     (
         "class_recall",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Callable, Optional
 
@@ -47,6 +47,7 @@ class FederatedData:
         client_test: for each client the int positions in `tested`, or else in `train`, of the
             examples that it alone is tested on; empty where there are none.
         tested: the data set's own test examples, if it says whose they are.
+        tested_as: what `client_test` is held out for: `TEST`, or `VALIDATION`.
         only_tested: names of the clients that have test examples and none to train on.
         shift: what is different about each client's examples.
         seed: what everything random came from.
@@ -65,6 +66,7 @@ class FederatedData:
     client_validation: tuple[np.ndarray, ...] = ()
     client_test: tuple[np.ndarray, ...] = ()
     tested: Optional[Examples] = None
+    tested_as: int = TEST
     only_tested: tuple[str, ...] = ()
     shift: tuple[Section, ...] = ()
     seed: int = 0
@@ -114,7 +116,20 @@ class FederatedData:
 
     def test_examples(self, client: int) -> Examples:
         """Returns the test examples of a client, with its shifts."""
-        return self._of(self.client_test, client, TEST, of=self.tested)
+        return self._of(self.client_test, client, self.tested_as, of=self.tested)
+
+    @cached_property
+    def validated(self) -> Optional[FederatedData]:
+        """The same clients with the validation examples as test examples; None without these."""
+        if self.validation is None:
+            return None
+        return replace(
+            self,
+            test=self.validation,
+            client_test=self.client_validation,
+            tested=None,
+            tested_as=VALIDATION,
+        )
 
     def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
         """Returns the test examples for the model of each client: its own, or the test set."""

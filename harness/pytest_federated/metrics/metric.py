@@ -73,6 +73,8 @@ class Metric(Spec):
         score: scores predictions by labels, see `prediction.prediction_metric`; None for a metric
             of the history alone.
         scored_for: tasks for which it is measured though nothing is expected of it.
+        needs: gives the dotted key of a scenario that provides what it is measured on, from the
+            validated keys; empty where it needs none. None for a metric that never does.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
 
@@ -98,6 +100,7 @@ class Metric(Spec):
     tasks: Sequence[TaskKind] = ()
     score: Optional[Callable[..., Any]] = None
     scored_for: Sequence[TaskKind] = ()
+    needs: Optional[Callable[[Any], str]] = None
     column: Optional[int] = None
 
     def is_for(self, task: TaskKind) -> bool:

@@ -60,6 +60,10 @@ def recorded_names(names: Sequence[str], measured: Sequence[int]) -> dict[int, s
     return {place: names[place] for place in places}
 
 
+# The figures of a round that are of the validation set.
+ON_VALIDATION = ("validation_loss", "validation_accuracy")
+
+
 class Round(BaseModel):
     """One round. Figures of training are TFF's own federated metrics over the cohort.
 
@@ -81,6 +85,8 @@ class Round(BaseModel):
             that is not known.
         bytes_up: bytes that the cohort sent back, after compression.
         scores: other metrics of the predictions on the test set, by name; written if there are any.
+        validation_loss: as `loss`, on the validation examples; written if there are any.
+        validation_accuracy: as `accuracy`, on these.
 
     """
 
@@ -100,10 +106,12 @@ class Round(BaseModel):
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
     scores: dict[str, Figure] = {}
+    validation_loss: Optional[Figure] = None
+    validation_accuracy: Optional[Figure] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "scores")
+        return without_empty(self, write, "scores", *ON_VALIDATION)
 
 
 class TrainingHistory(BaseModel):
@@ -118,6 +126,7 @@ class TrainingHistory(BaseModel):
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
+        validation_examples: size of the validation set; written if there is one.
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
         client_names: the clients' own names, by position; see `recorded_names`. Written only if not
             empty.
@@ -163,6 +172,7 @@ class TrainingHistory(BaseModel):
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int
+    validation_examples: int = 0
     heterogeneity: Optional[Heterogeneity] = None
     client_names: dict[int, str] = {}
     label_names: tuple[str, ...] = ()
@@ -193,6 +203,7 @@ class TrainingHistory(BaseModel):
             "ended_early",
             "task",
             "client_scores",
+            "validation_examples",
         )
 
     def client_name(self, client: int) -> str:
@@ -217,6 +228,17 @@ class TrainingHistory(BaseModel):
     def has_labels(self) -> bool:
         """Whether labels were predicted, not numbers."""
         return self.task != "regression"
+
+    @property
+    def best_on_validation(self) -> Optional[Round]:
+        """The first of the rounds with the highest validation accuracy.
+
+        Where numbers are predicted, with the lowest validation loss. None without validation.
+        """
+        rounds = [r for r in self.evaluated if r.validation_loss is not None]
+        if any(r.validation_accuracy is not None for r in rounds):
+            return max(rounds, key=lambda r: r.validation_accuracy or 0.0)
+        return min(rounds, key=lambda r: r.validation_loss or 0.0, default=None)
 
     @property
     def evaluated(self) -> tuple[Round, ...]:
