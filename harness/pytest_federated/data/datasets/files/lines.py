@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import IO, Any, Optional
 
 from pytest_federated.core.errors import DataError
 
@@ -117,6 +117,15 @@ def _opened(file: Path, dialect: Dialect) -> Any:
     encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
     opened: Any = _PACKED.get(file.suffix.lower(), open)
     return opened(file, "rt", encoding=encoding, newline="")
+
+
+def opened_binary(file: Path) -> IO[bytes]:
+    """Opens a text table, which may be packed, as bytes."""
+    if file.suffix.lower() == ".zip":
+        archive = zipfile.ZipFile(file)
+        return archive.open(archive.namelist()[0])
+    opened: Any = _PACKED.get(file.suffix.lower(), open)
+    return opened(file, "rb")
 
 
 def _delimiter(dialect: Dialect) -> str:
