@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 from pathlib import Path
-from typing import Any, Optional, cast
+from typing import Any, Optional
 
 import click
 
@@ -60,10 +60,9 @@ def command(
     out = out or Path("scenarios") / f"{guess.name}.yaml"
     with own_folders(out.absolute().parent, Path.cwd()):
         facts = facts_of(guess, cache)
-        module = out.with_name("models.py") if model or facts.needs_stub else None
-        for file in filter(None, (out, module)):
-            if os.path.lexists(file):
-                raise FederatedError(f"{file} exists, and is not overwritten; --out names another")
+        module = _free(out, guess.name) if model or facts.needs_scale else None
+        if os.path.lexists(out):
+            raise FederatedError(f"{out} exists, and is not overwritten; --out names another file")
         written = draft(guess, facts, cache, module and module.stem)
     texts: list[tuple[Path, Optional[str]]] = [(out, written.scenario)]
     if module is not None:
@@ -80,6 +79,20 @@ def command(
     print(f"next: pytest {out}")
 
 
+def _free(out: Path, name: str) -> Path:
+    """Returns a file for the model, beside the scenario, that does not exist.
+
+    Raises:
+        FederatedError: all that it may be exist.
+
+    """
+    names = ("models.py", f"models_{name.replace('-', '_')}.py")
+    for file in map(out.with_name, names):
+        if not os.path.lexists(file):
+            return file
+    raise FederatedError(f"{' and '.join(names)} exist in {out.parent}, and are not overwritten")
+
+
 def _path_in_scenario(data: str) -> str:
     """Returns how a scenario names a file: relative to here, where pytest will run, if below."""
     path = Path(data).expanduser()
@@ -92,13 +105,14 @@ def _path_in_scenario(data: str) -> str:
 def _print_reasons(guess: Any, facts: Any) -> None:
     """Prints what was guessed, a line for each key and each column that is left out."""
     from pytest_federated.core.text import shortened
+    from pytest_federated.scenario.draft import yaml_value
 
     rows = [
         (key, guess.settings.get(key), reason) for key, reason in guess.reasons.items() if reason
     ]
     wide = max([len(key) for key, _, _ in rows], default=0)
     for key, value, reason in rows:
-        shown = shortened(", ".join(value) if _is_names(value) else str(value), 30)
+        shown = shortened(yaml_value(value), 30)
         _print(f"{key:<{wide}}  {shown}: {reason}", wide + 2)
     for name, reason in guess.left_out.items():
         _print(f"left out: {shortened(name, 30)} {reason}", 10)
@@ -114,10 +128,6 @@ def _summary(facts: Any) -> str:
     what = "numbers to predict" if facts.task == "regression" else f"{facts.classes} labels"
     clients = f", {facts.clients:,} clients" if facts.clients else ""
     return f"{facts.examples:,} examples of {shape} values, {what}{clients}"
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, str) for v in cast("list[Any]", value))
 
 
 def _print(text: str, indent: int) -> None:

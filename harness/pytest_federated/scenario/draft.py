@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
+import numpy as np
+
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import (
@@ -29,6 +31,8 @@ _RESERVED = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 _CLIENTS = 10  # where the data has none of its own
 _PER_ROUND = 10
 _SMALLEST_SIDE = 8  # pixels of an image that convolutions with pooling fit
+_MOST_CHANNELS = 4  # of an image
+_NEAR = (0.3, 3.0)  # deviations of numbers that a model learns without a scale of its own
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,34 @@ class Facts:
         task: what is predicted.
         examples: how many there are to train on; None where that is not known.
         shape: of one example; None where that is not known.
-        has_tokens: whether examples are whole numbers that stand for words.
         classes: how many labels.
         clients: how many natural clients; 0 where there are none.
         has_test_set: whether it has a test set of its own.
+        mean: of the numbers to predict.
+        deviation: of the numbers to predict.
 
     """
 
     task: TaskKind
     examples: Optional[int]
     shape: Optional[tuple[int, ...]]
-    has_tokens: bool
     classes: int
     clients: int
     has_test_set: bool
+    mean: float = 0.0
+    deviation: float = 1.0
 
     @property
-    def needs_stub(self) -> bool:
-        """Whether no built-in model fits: words, and one label for all of them."""
-        return self.has_tokens and self.task != "tokens"
+    def needs_scale(self) -> bool:
+        """Whether the numbers to predict are so far from 0 and 1 that no model begins near them."""
+        is_wide = not _NEAR[0] <= self.deviation <= _NEAR[1]
+        return is_wide or abs(self.mean) > _NEAR[1] * self.deviation
+
+    @property
+    def is_image(self) -> bool:
+        """Whether convolutions fit an example."""
+        shape = self.shape or ()
+        return len(shape) == 3 and min(shape[:2]) >= _SMALLEST_SIDE and shape[2] <= _MOST_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -79,21 +92,23 @@ def facts_of(guess: Guess, cache: Cache) -> Facts:
     spec = datasets.entry(data.dataset).spec
     settings = data.dataset.model_dump()
     if not external.is_here(data.dataset, cache):
-        natural = 1000 if spec.facts.natural else 0
-        is_text = "character" in spec.facts.shape or "word" in spec.facts.shape
-        task = spec.task or "label"
+        is_text = re.match(r"[\d,]+ (characters|words)", spec.facts.shape)
+        task = spec.task or ("tokens" if is_text else "label")
         shape = (28, 28, 1) if "×" in spec.facts.shape else None
-        return Facts(task, None, shape, is_text, 2, natural, has_test_set(settings))
+        clients = _PER_ROUND if spec.facts.natural else 0  # or more
+        return Facts(task, None, shape, 2, clients, has_test_set(settings))
     dataset = described(data.dataset, cache)
     train = dataset.load(None).train
+    numbers = train.y if dataset.task == "regression" else np.array([-1.0, 1.0])
     return Facts(
         dataset.task,
         len(train),
         tuple(train.x.shape[1:]),
-        str(train.x.dtype) == "int32",
         dataset.num_classes,
         len(dataset.natural),
         has_test_set(settings),
+        float(np.mean(numbers)),
+        float(np.std(numbers)) or 1.0,
     )
 
 
@@ -105,11 +120,10 @@ def draft(guess: Guess, facts: Facts, cache: Cache, module: Optional[str] = None
 
     """
     clients = _clients(guess, facts, cache)
-    is_image = facts.shape is not None and len(facts.shape) == 3
-    model, training = _training(facts, is_image)
+    model, training = _training(facts)
     stub = None
     if module is not None:
-        model, stub = {"keras": f"{module}:build"}, _stub(facts, is_image)
+        model, stub = {"keras": f"{module}:build"}, _stub(facts)
     lines = [
         "# Written by pytest-federated init: guesses, with their reasons. Change what is wrong.",
         "schema: 1",
@@ -117,7 +131,7 @@ def draft(guess: Guess, facts: Facts, cache: Cache, module: Optional[str] = None
         *_data(guess, facts),
         "clients:",
         *_keys(clients, 1),
-        f"model: {_value(model)}",
+        f"model: {yaml_value(model)}",
         "training:",
         *_keys(training, 1),
         "seeds: [0, 1]",
@@ -136,7 +150,7 @@ def _data(guess: Guess, facts: Facts) -> Iterator[str]:
             if key == "exclude":
                 yield "    exclude:"
                 for name in value:
-                    yield from _line(f"      - {_value(name)}", guess.left_out.get(name, ""))
+                    yield from _line(f"      - {yaml_value(name)}", guess.left_out.get(name, ""))
             else:
                 yield from _key(key, value, 2, guess.reasons.get(key, ""))
     if not facts.has_test_set:
@@ -171,34 +185,36 @@ def _validated(guess: Guess, facts: Facts) -> Data:
     return Data.model_validate({"dataset": guess.settings, **fraction})
 
 
-def _training(facts: Facts, is_image: bool) -> tuple[Any, dict[str, Any]]:
+def _training(facts: Facts) -> tuple[Any, dict[str, Any]]:
     """Returns a built-in model, and a training of it."""
-    rate, epochs, batch = 0.1, 2, 20
-    if facts.has_tokens:
+    rate, epochs = 0.1, 2
+    model: Any = {"kind": "mlp", "hidden": [64]}
+    if facts.task == "tokens":
         model, rate, epochs = "lstm", 0.5, 1
-    elif is_image and facts.shape and min(facts.shape[:2]) >= _SMALLEST_SIDE:
+    elif facts.is_image:
         model, rate, epochs = "cnn", 0.05, 1
-    else:
-        model = {"kind": "mlp", "hidden": [64]}
     if facts.task == "regression":
-        rate = 0.02
+        rate = float(f"{0.02 / (facts.deviation**2 if facts.needs_scale else 1):.1g}")
     training = {
         "algorithm": "fedavg",
         "rounds": 20,
         "local_epochs": epochs,
-        "batch_size": batch,
+        "batch_size": 20,
         "client_optimizer": {"kind": "sgd", "learning_rate": rate},
     }
     return model, training
 
 
-_STUB = '''"""The model of the scenario beside this file; see docs/models.md of pytest-federated."""
+_STUB = '''"""The model of the scenario beside this file: change it as you like.
+
+Keras 2; what can be trained is in docs/models.md of pytest-federated.
+"""
 
 import tensorflow as tf
 
 
-def build(input_shape, output_shape{more}):
-    """Returns a new model: {shape} -> {outputs}, without a last activation (logits)."""
+def build(input_shape, {outputs}):
+    """Returns a new model{without}."""
     layers = tf.keras.layers
     return tf.keras.Sequential(
         [
@@ -208,36 +224,31 @@ def build(input_shape, output_shape{more}):
 '''
 
 
-def _stub(facts: Facts, is_image: bool) -> str:
+def _stub(facts: Facts) -> str:
     """Returns a module with a Keras model that fits the data."""
+    outputs, without = "output_shape", "; its outputs are logits"
     inside = ["layers.InputLayer(input_shape)"]
-    more = ""
-    if facts.has_tokens:
-        more = ", num_classes"
-        words = facts.classes if facts.task == "tokens" else 10_000
+    if facts.task == "tokens":
+        outputs = "num_classes"
         inside = [
             'layers.InputLayer(input_shape, dtype="int32")',
-            f"layers.Embedding({words}, 32),  # as many as there are different words",
+            "layers.Embedding(num_classes, 32)",
+            "layers.LSTM(64, return_sequences=True)",
+            "layers.Dense(num_classes)",
         ]
-        inside += (
-            ["layers.LSTM(64, return_sequences=True)", "layers.Dense(num_classes)"]
-            if facts.task == "tokens"
-            else ["layers.GlobalAveragePooling1D()", "layers.Dense(output_shape[-1])"]
-        )
     else:
-        if is_image and facts.shape and min(facts.shape[:2]) >= _SMALLEST_SIDE:
-            for filters in (16, 32):
-                inside += [
-                    f'layers.Conv2D({filters}, 3, padding="same", activation="relu")',
-                    "layers.MaxPooling2D()",
-                ]
+        for filters in (16, 32) if facts.is_image else ():
+            convolution = f'layers.Conv2D({filters}, 3, padding="same", activation="relu")'
+            inside += [convolution, "layers.MaxPooling2D()"]
         inside += ["layers.Flatten()", 'layers.Dense(64, activation="relu")']
         inside += ["layers.Dense(output_shape[-1])"]
-    shape = "the shape of an example" if facts.shape is None else str(facts.shape)
-    outputs = "output_shape"
-    listed = [line if ",  #" in line else f"{line}," for line in inside]
-    text = textwrap.indent("\n".join(listed), " " * 12)
-    return _STUB.format(more=more, shape=shape, outputs=outputs, layers=text)
+    if facts.task == "regression":
+        without = ""
+        if facts.needs_scale:
+            inside.append(f"layers.Rescaling({facts.deviation:.4g}, {facts.mean:.4g})")
+            without = ", which begins at the mean of the numbers to predict, at their scale"
+    text = "\n".join(f"            {line}," for line in inside)
+    return _STUB.format(outputs=outputs, without=without, layers=text)
 
 
 def _keys(section: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -247,11 +258,11 @@ def _keys(section: Mapping[str, Any], depth: int) -> Iterator[str]:
 
 def _key(key: str, value: Any, depth: int, comment: str = "") -> Iterator[str]:
     indent = "  " * depth
-    text = f"{indent}{key}: {_value(value)}"
+    text = f"{indent}{key}: {yaml_value(value)}"
     if isinstance(value, list) and len(text) > _WIDTH:
         yield from _line(f"{indent}{key}:", comment)
         for item in value:
-            yield f"{indent}  - {_value(item)}"
+            yield f"{indent}  - {yaml_value(item)}"
         return
     yield from _line(text, comment)
 
@@ -268,15 +279,16 @@ def _line(text: str, comment: str) -> Iterator[str]:
         yield text
 
 
-def _value(value: Any) -> str:
+def yaml_value(value: Any) -> str:
     """Returns a value as YAML in one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_value(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {yaml_value(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
+        return "[" + ", ".join(map(yaml_value, value)) + "]"
     if isinstance(value, str):
         is_plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
         return value if is_plain else json.dumps(value, ensure_ascii=False)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(value)
-    return json.dumps(value)
+    text = json.dumps(value)
+    return re.sub(r"^(-?\d+)e", r"\1.0e", text)  # 3e-06 is text to older readers of YAML

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.files.lines import SPACES, opened_binary
 
 _LINES = 200  # that are looked at
+_BLOCK = 1 << 20
 _SEPARATORS = (",", ";", "\t", "|")
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", SPACES: "spaces"}
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|nan|inf|-inf", re.IGNORECASE)
@@ -32,6 +34,7 @@ def written_as(file: Path) -> WrittenAs:
     """Guesses the dialect of a text table.
 
     Raises:
+        DataError: the first line has other columns than the others.
         OSError: it cannot be read.
 
     """
@@ -57,27 +60,35 @@ def written_as(file: Path) -> WrittenAs:
         settings["decimal"] = ","
         example = next(cell for cell in cells if _WITH_COMMA.fullmatch(cell))
         reasons["decimal"] = f"numbers such as {example}"
+    _require_columns(rows, file)
     if rows and not _has_header(rows, decimal):
-        settings["columns"] = _names_of(comments, separator, len(rows[0]))
-        reasons["columns"] = "the first line holds values, not names"
+        names = _names_of(comments, separator, len(rows[0]))
+        settings["columns"] = names or [f"column_{n}" for n in range(1, len(rows[0]) + 1)]
+        reasons["columns"] = (
+            "named in a comment" if names else "the first line holds values, not names"
+        )
     return WrittenAs(settings, reasons)
 
 
 def _encoding(file: Path) -> str:
-    """Returns utf-8, utf-16, or what reads any byte."""
+    """Returns utf-8, utf-16, that of Windows, or what reads any byte."""
     with opened_binary(file) as opened:
-        block = opened.read(1 << 20)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if opened.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             return "utf-16"
-        decoder = codecs.getincrementaldecoder("utf-8")()
+    return next(name for name in ("utf-8", "cp1252", "latin-1") if _reads(file, name))
+
+
+def _reads(file: Path, encoding: str) -> bool:
+    """Returns whether all bytes of a file are characters; latin-1 has one for each byte."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    with opened_binary(file) as opened:
         try:
-            while block:
+            while block := opened.read(_BLOCK):
                 decoder.decode(block)
-                block = opened.read(1 << 20)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return "cp1252" if any(0x80 <= byte < 0xA0 for byte in block) else "latin-1"
-    return "utf-8"
+            return False
+    return True
 
 
 def _first_lines(file: Path, encoding: str) -> tuple[list[str], list[str]]:
@@ -157,9 +168,20 @@ def _is_number(cell: str, decimal: str) -> bool:
 
 
 def _names_of(comments: Sequence[str], separator: str, count: int) -> list[str]:
-    """Returns names for the columns: those of a comment above them, or column_1, column_2, ..."""
+    """Returns the names of the columns that a comment above them has; empty if none does."""
     for line in reversed(comments):
         (names,) = _rows([line.lstrip("#")], separator) or [[]]
         if len({*names}) == len(names) == count and all(names):
             return names
-    return [f"column_{number}" for number in range(1, count + 1)]
+    return []
+
+
+def _require_columns(rows: Sequence[Sequence[str]], file: Path) -> None:
+    """Raises DataError if the first line has other columns than all the others."""
+    counts = {len(row) for row in rows[1:]}
+    if len(rows) > 2 and len(counts) == 1 and len(rows[0]) not in counts:
+        (columns,) = counts
+        raise DataError(
+            f"{file}: {len(rows[0])} values in the first line, and {columns} in the others; write "
+            f"the names of the {columns} columns there, or remove the line"
+        )

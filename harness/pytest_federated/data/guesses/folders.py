@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -28,20 +29,23 @@ def guess_folder(
 
     """
     name = names.as_name(folder.resolve().name)
-    if any((folder / "train").glob("*.json")) and any((folder / "test").glob("*.json")):
-        return Guess(name, {"leaf": path}, {"leaf": "train/ and test/ have .json files"})
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return _guess_saved(folder, path, name, label, client)
+    if any((folder / "train").glob("*.json")) and any((folder / "test").glob("*.json")):
+        return Guess(name, {"leaf": path}, {"leaf": "train/ and test/ have .json files"})
     images = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES]
     images = [f for f in images if not any(p[0] == "." for p in f.relative_to(folder).parts)]
     files = [f for f in sorted(folder.iterdir()) if f.is_file()]
     tables = [f for f in files if f.suffix.lower() in _TABLES]
     inner = f"{path.rstrip('/')}/"
     if images:
-        depths = Counter(len(f.relative_to(folder).parts) for f in images)
-        if (tables and 1 in depths) or (tables and len(depths) > 1):
-            return guess_table(tables[0], inner + tables[0].name, label, client)
-        return _guess_images(folder, path, name, images, depths)
+        for table in tables:
+            with contextlib.suppress(DataError):
+                guess = guess_table(table, inner + table.name, label, client)
+                if "image_manifest" in guess.settings:
+                    guess.name = name
+                    return guess
+        return _guess_images(folder, path, name, images)
     train = [f for f in tables if "train" in f.name.lower()]
     if len(tables) == 1 or len(train) == 1:
         table = (train or tables)[0]
@@ -57,18 +61,16 @@ def guess_folder(
     )
 
 
-def _guess_images(
-    folder: Path, path: str, name: str, images: list[Path], depths: Counter[int]
-) -> Guess:
-    (depth, _), *more = depths.most_common()
-    if more or depth not in (2, 3):
+def _guess_images(folder: Path, path: str, name: str, images: list[Path]) -> Guess:
+    (depth, _), *more = Counter(len(f.relative_to(folder).parts) for f in images).most_common()
+    labels = {f.parent.name for f in images}
+    if more or depth not in (2, 3) or len(labels) < 2:
         raise DataError(
-            f"{folder}: images are in folders of several depths, or in no folder; they must be "
-            "there as label/image or client/label/image, or in a table beside them"
+            f"{folder}: images must be there as label/image or client/label/image, of several "
+            "labels, or be listed in a table beside them"
         )
     guess = Guess(name, {"image_folder": path})
     tops = {f.relative_to(folder).parts[0] for f in images}
-    labels = {f.parent.name for f in images}
     if depth == 3 and {t.lower() for t in tops} <= {"train", "test", "val", "valid", "validation"}:
         by_name = {top.lower(): top for top in tops}
         if "train" not in by_name:
@@ -104,20 +106,19 @@ def _guess_saved(
             guess.add("test", "test", "a split of that name")
         part = folder / train
     columns: dict[str, Any] = _json(part / "dataset_info.json").get("features") or {}
-    images = [n for n, kind in columns.items() if kind.get("_type") == "Image"]
-    stated = [n for n, kind in columns.items() if kind.get("_type") == "ClassLabel"]
+    kinds = {n: kind.get("_type") if isinstance(kind, dict) else "" for n, kind in columns.items()}
+    images = [n for n, kind in kinds.items() if kind == "Image"]
+    stated = [n for n, kind in kinds.items() if kind == "ClassLabel"]
     target = label or (stated[0] if stated else names.label_like(columns))
     if target is None:
         raise DataError(f"{folder}: no column says that it is the label; --label names it")
     features = images[:1] or [
-        n
-        for n, kind in columns.items()
-        if n != target and (kind.get("_type") != "Value" or "int" not in str(kind.get("dtype")))
+        n for n, kind in kinds.items() if n != target and kind not in ("Value", "ClassLabel")
     ]
     if not features:
-        raise DataError(f"{folder}: no column but {target!r} can be learned from")
+        raise DataError(f"{folder}: no column but {target!r} is a list or an image to learn from")
     if features[0] != "image":
-        guess.add("features", features[0], "the first column of images or numbers")
+        guess.add("features", features[0], "the first column of images or lists")
     if target != "label":
         guess.add("label", target, "as you say" if label else "a class label, or by its name")
     clients = [client] if client else [n for n in names.client_like(columns) if n != target]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +25,11 @@ from pytest_federated.data.guesses.guess import Guess, Settings
 from pytest_federated.data.guesses.images import add_size
 from pytest_federated.user.files import stamp
 
-_MOST_LABELS = 50  # different values of a column that may be labels, or categories
+_MOST = 100  # different whole numbers that may be labels
+_MOST_WORDS = 50  # different words that may be categories
 _FEW = 20  # different whole numbers that are labels for sure
 _SIGNS = ("?", "-", "--", ".", "*", "missing", "unknown")  # of missing numbers
+_PIXEL = re.compile(r"(pixel|pix|px)s?[\W_]*\d", re.IGNORECASE)
 _USUAL_NA = ["", "NA", "N/A", "None", "null", "nan", "NaN"]
 
 
@@ -53,10 +57,11 @@ class _Column:
     @property
     def has_labels(self) -> bool:
         """Whether the values can be labels, not quantities."""
-        few = len(self.distinct) <= _FEW or len(self.values) >= 20 * len(self.distinct)
+        count, rows = len(self.distinct), len(self.values)
         if self.is_text:
-            return 2 <= len(self.distinct) <= max(_FEW, len(self.values) // 5)
-        return self.is_whole and few and 2 <= len(self.distinct) <= 2 * _MOST_LABELS
+            return 2 <= count <= max(2, rows // 3)
+        few = count <= _FEW and rows >= 3 * count
+        return self.is_whole and count >= 2 and (few or rows >= 20 * count <= 20 * _MOST)
 
 
 def guess_table(
@@ -105,7 +110,7 @@ def _read(file: Path, guess: Guess) -> Mapping[str, np.ndarray]:
     """Reads a text table, and adds its dialect."""
     try:
         written = written_as(file)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, UnicodeError) as error:
         raise DataError(f"{file} cannot be read as a table: {error}") from error
     guess.settings.update(written.settings)
     guess.reasons.update(written.reasons)
@@ -269,6 +274,9 @@ def _add_features(
         guess.add("categories", categories, "words: a column of 0 and 1 for each value")
     if len(categories) < len(features) and not lists:
         guess.add("standardize", True, "columns of numbers differ in scale")
+    side = math.isqrt(len(features))
+    if side > 1 and side**2 == len(features) and all(_PIXEL.match(c.name) for c in features):
+        guess.add("shape", [side, side, 1], f"{len(features)} columns of pixels")
     incomplete = [column for column in features if column.missing]
     needed = [target, *(c for c in columns.values() if c.name == guess.settings.get("client"))]
     if any(column.missing for column in needed):
@@ -293,13 +301,13 @@ def _reason_to_leave_out(column: _Column, index: frozenset[str], target: _Column
         return None
     if not len(column.distinct):
         return "has no values"
-    if len(column.distinct) == 1:
+    if len(column.distinct) == 1 and column.is_text:
         return "has one value only"
     if column.missing > rows / 2:
         return f"misses {column.missing:,} of {rows:,} values"
     if names.part_like([column.name]) and _says_part(column):
         return "says which rows are for training"
-    if column.is_text and len(column.distinct) > min(_MOST_LABELS, max(2, rows // 2)):
+    if column.is_text and len(column.distinct) > min(_MOST_WORDS, max(2, rows // 2)):
         return f"has {len(column.distinct):,} different words"
     if target.has_labels and _says_the_same(column, target):
         return f"says the same as {target.name!r}"

@@ -96,7 +96,7 @@ def read_header(file: Path, dialect: Dialect) -> list[str]:
         raise unreadable(file, error) from error
     if names is None:
         raise DataError(f"{file} cannot be read as a table: it is empty")
-    return [name.strip() for name in names]
+    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(names)]  # as pandas
 
 
 def unknown_encoding(error: LookupError) -> DataError:
