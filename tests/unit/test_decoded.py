@@ -63,7 +63,7 @@ def assert_right(read: tuple[Examples, np.ndarray], clients: Sequence[str]) -> N
         [["ann", "bob", "cy", "dan"]],
         [["dan", "ann"]],
         [["cy"], ["ann", "cy", "dan"], ["bob", "dan", "cy"]],
-        [["bob"], ["bob", "ann"]],
+        [["cy", "bob"], ["bob", "ann"]],
     ],
 )
 def test_clients_are_decoded_once_and_keep_their_order(
@@ -76,6 +76,12 @@ def test_clients_are_decoded_once_and_keep_their_order(
     assert sorted(every) == sorted({c for clients in asked for c in clients if SIZES[c]})
     for clients in asked:  # also after others have been appended
         assert_right(Decoded(tmp_path, source.decode).examples(clients), clients)
+
+
+def test_clients_without_examples_give_none(tmp_path: Path) -> None:
+    examples, sizes = Decoded(tmp_path, Source().decode).examples(["bob"])
+    assert (len(examples), sizes.tolist()) == (0, [0])
+    assert_right(Decoded(tmp_path, Source().decode).examples(["bob", "cy"]), ["bob", "cy"])
 
 
 def test_what_was_read_before_stays_readable_while_others_are_appended(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def locked(path: Path) -> Generator[None, None, None]:
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             held.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
