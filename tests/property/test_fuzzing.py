@@ -178,7 +178,8 @@ def as_json(value: Any) -> Any:
 # What JSON Schema cannot check (docs/scenarios.md), by the loader's messages.
 CANNOT_SAY = {
     "a key is missing, which defaults.yaml or matrix may have": (
-        r"^missing; (it has no default|the first line|the \w+ split needs)|needs the key 'kind'"
+        r"^missing; (it has no default|the first line|the \w+ split needs|expect\.\w+ is measured)|"
+        r"needs the key 'kind'"
     ),
     "numbers, lengths and names are compared": (
         r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"

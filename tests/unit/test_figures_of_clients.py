@@ -76,7 +76,7 @@ def test_a_figure_of_some_clients_says_how_many(name: str) -> None:
     result = judged(seeds, missed)
     (verdict,) = result.verdicts
     assert verdict.expected.endswith(f" ({some})")
-    assert some in missed_line(verdict)
+    assert some in missed_line(result, verdict)
     for text in (report([result]), page([result])):
         assert f"({some})" in text
     rows = report([result]).splitlines()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Callable, Optional
 
@@ -22,7 +22,7 @@ from pytest_federated.data.datasets.dataset import (
 )
 from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
-from pytest_federated.data.population import Population
+from pytest_federated.data.population import Population, made_up_name
 from pytest_federated.data.schema import Data, Partition
 from pytest_federated.data.shifts.shift import Part, apply, shifts
 from pytest_federated.data.sizes.size import draw
@@ -44,7 +44,11 @@ class FederatedData:
         validation: the common, held-out validation set; None where there is none.
         client_validation: for each client the int positions in `train` of the examples that it
             holds out for validation; empty without `holdout: per_client`.
-        client_test: the same for testing.
+        client_test: for each client the int positions in `tested`, or else in `train`, of the
+            examples that it alone is tested on; empty where there are none.
+        tested: the data set's own test examples, if it says whose they are.
+        tested_as: what `client_test` is held out for: `TEST`, or `VALIDATION`.
+        only_tested: names of the clients that have test examples and none to train on.
         shift: what is different about each client's examples.
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
@@ -61,6 +65,9 @@ class FederatedData:
     validation: Optional[Examples] = None
     client_validation: tuple[np.ndarray, ...] = ()
     client_test: tuple[np.ndarray, ...] = ()
+    tested: Optional[Examples] = None
+    tested_as: int = TEST
+    only_tested: tuple[str, ...] = ()
     shift: tuple[Section, ...] = ()
     seed: int = 0
     unused: int = 0
@@ -109,7 +116,20 @@ class FederatedData:
 
     def test_examples(self, client: int) -> Examples:
         """Returns the test examples of a client, with its shifts."""
-        return self._of(self.client_test, client, TEST)
+        return self._of(self.client_test, client, self.tested_as, of=self.tested)
+
+    @cached_property
+    def validated(self) -> Optional[FederatedData]:
+        """The same clients with the validation examples as test examples; None without these."""
+        if self.validation is None:
+            return None
+        return replace(
+            self,
+            test=self.validation,
+            client_test=self.client_validation,
+            tested=None,
+            tested_as=VALIDATION,
+        )
 
     def tested_by_client(self) -> Iterator[tuple[int, Examples]]:
         """Returns the test examples for the model of each client: its own, or the test set."""
@@ -124,8 +144,9 @@ class FederatedData:
         client: int,
         part: int,
         rng: Optional[np.random.Generator] = None,
+        of: Optional[Examples] = None,
     ) -> Examples:
-        examples = self.train.take(positions[client], rng)
+        examples = (self.train if of is None else of).take(positions[client], rng)
         if not self.shift:
             return examples
         return Examples(
@@ -202,21 +223,52 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
             validation = train.select(np.concatenate(by_role[VALIDATION]))
         _check_not_empty(dataset.name, train, test)
     assert test is not None
+    client_test, tested = by_role[TEST], None
+    if is_global and loaded.test_natural is not None and split.has_natural:
+        client_test = _tested_by_client(loaded.test_natural, natural, owner, count)
+        tested = test if client_test else None
     return FederatedData(
         train=train,
         clients=by_role[TRAIN],
-        names=tuple(names if names is not None else (f"client-{i}" for i in range(count))),
+        names=tuple(names if names is not None else map(made_up_name, range(count))),
         test=test,
         num_classes=dataset.num_classes,
         validation=validation,
         client_validation=by_role[VALIDATION],
-        client_test=by_role[TEST],
+        client_test=client_test,
+        tested=tested,
+        only_tested=tuple(dataset.only_tested) if is_global and split.has_natural else (),
         shift=tuple(clients.shift),
         seed=seed,
         unused=unused,
         task=dataset.task,
         label_names=tuple(dataset.label_names),
     )
+
+
+def _tested_by_client(
+    test_natural: np.ndarray, natural: Optional[np.ndarray], owner: np.ndarray, count: int
+) -> tuple[np.ndarray, ...]:
+    """Returns for each client the int positions of the test examples of its natural clients.
+
+    Empty where no client has any, or the split has divided a natural client.
+
+    Args:
+        test_natural: int (m,), the natural client of each test example; negative for none.
+        natural: int (n,), that of each training example.
+        owner: int (n,), the client that the split gave each training example to.
+        count: of clients.
+
+    """
+    if natural is None:
+        return ()
+    clients = max(test_natural.max(initial=-1), natural.max(initial=-1)) + 1
+    owner_of = np.full(clients, NO_ONE)
+    owner_of[natural] = owner
+    owners = np.where(test_natural < 0, NO_ONE, owner_of[test_natural])
+    if (owner_of[natural] != owner).any() or (owners == NO_ONE).all():
+        return ()
+    return tuple(np.flatnonzero(owners == client) for client in range(count))
 
 
 def _draw_natural_clients(dataset: Dataset, count: Optional[int], seed: int) -> list[str]:

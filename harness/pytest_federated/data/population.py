@@ -9,6 +9,11 @@ from functools import cached_property
 import numpy as np
 
 
+def made_up_name(client: int) -> str:
+    """Returns what a client is called that has no name in the data, from its position."""
+    return f"client-{client}"
+
+
 @dataclass(frozen=True, eq=False)
 class Population:
     """All clients of a federation, whether they take part in a round or not.

@@ -48,13 +48,17 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
         keys = inspect.signature(score).parameters.values()
         if any(p.kind is p.KEYWORD_ONLY for p in keys):
             raise TypeError(f"metric {name!r}: a function of predictions has no keys of its own")
-        metrics(name, score=score, accuracies=_of_clients, **traits)(_reading(score))
+        of_clients: Any = {"accuracies": _of_clients, "worst_of": _worst_of}
+        metrics(name, score=score, **of_clients, **traits)(_reading(score))
         return score
 
     def _of_clients(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[float]:
         if keys.get("over") is None:
             return ()
         return [value for value in history.client_scores.get(name, ()) if value is not None]
+
+    def _worst_of(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[Optional[float]]:
+        return history.client_scores.get(name, ()) if keys.get("over") == "worst_client" else ()
 
     def _reading(score: Score) -> Callable[..., float]:
         def value(history: TrainingHistory, *, over: Over = None) -> float:

@@ -53,6 +53,10 @@ def _test_example(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     return _of_examples(history.test_examples)
 
 
+def _validation_example(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
+    return _of_examples(history.validation_examples)
+
+
 def _test_example_of_a_round(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     size = _of_examples(history.test_examples).size / max(1, len(history.evaluated) - 1)
     return Step(size, history.test_examples or None)
@@ -161,6 +165,7 @@ def rounds_between_evaluations(history: TrainingHistory) -> int:
 NONE = Resolution("none", lambda history, keys: Step())
 TEST_EXAMPLE = Resolution("one test example", _test_example)
 PREDICTED_EXAMPLE = Resolution("one example, of the test set or of a client", _of_predictions)
+VALIDATION_EXAMPLE = Resolution("one validation example", _validation_example)
 TEST_EXAMPLE_OF_A_ROUND = Resolution(
     "one test example of one evaluated round", _test_example_of_a_round
 )

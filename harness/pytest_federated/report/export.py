@@ -13,16 +13,18 @@ from pytest_federated.metrics.measure import columns, headline
 from pytest_federated.metrics.statistics import deviation_of, mean_of, summarize
 from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.results.record import Result
-from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.history import ON_VALIDATION, Round, TrainingHistory
 
 Row = dict[str, Any]
 
 
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each round of each seed."""
-    own = [name for name in Round.model_fields if name not in ("round", "scores")]
     histories = [history for result in results for history in result.histories]
-    scored = sorted({name for h in histories for r in h.rounds for name in r.scores})
+    rounds = [r for history in histories for r in history.rounds]
+    scored = sorted({name for r in rounds for name in r.scores})
+    absent = {n for n in ON_VALIDATION if all(getattr(r, n) is None for r in rounds)}
+    own = [name for name in Round.model_fields if name not in {"round", "scores", *absent}]
     for result in results:
         for history in result.histories:
             for round_ in history.rounds:

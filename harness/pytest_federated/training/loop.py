@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pytest_federated.clients.cohort import cohort_of_round, most_often
@@ -15,10 +15,16 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
-from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores
+from pytest_federated.training.evaluation.central import NO_SCORES, Scores
 from pytest_federated.training.evaluation.per_client import class_recall, client_figures
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
-from pytest_federated.training.history import Round, TrainingHistory, listed_clients
+from pytest_federated.training.history import (
+    ON_VALIDATION,
+    Round,
+    TrainingHistory,
+    listed_clients,
+    recorded_names,
+)
 from pytest_federated.training.observer import Observer, Observers, Progress
 from pytest_federated.training.privacy import adds_noise_without_clients, guarantee
 from pytest_federated.training.schema import Training
@@ -29,6 +35,11 @@ if TYPE_CHECKING:
 
 # The metrics of a round in which nobody trained.
 _NOTHING: dict[str, Any] = {"num_examples": 0, "loss": None, "accuracy": None}
+# The figures of a round after which nothing was evaluated.
+_NOT_JUDGED: dict[str, Any] = {
+    **{"loss": None, "accuracy": None, "scores": {}},
+    **dict.fromkeys(ON_VALIDATION),
+}
 
 
 class Step(NamedTuple):
@@ -54,7 +65,7 @@ def train(
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
     Args:
-        data: the clients and the test set.
+        data: the clients, the test set and, if there is one, the validation set.
         model: the chosen model; None for an algorithm that needs none.
         training: algorithm, rounds, local epochs, batch size, optimizers.
         cohort_size: clients in each round.
@@ -139,10 +150,12 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        validation_examples=0 if data.validation is None else len(data.validation),
         personalized_accuracy=personalized,
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
+        client_names=recorded_names(data.names, final.get("measured_clients", ())),
         label_names=data.label_names,
         label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),
@@ -165,10 +178,10 @@ def _as_of(
     The checkpoint may be that of a training of fewer rounds, or of more.
     """
     *before, last = (
-        done if _is_evaluated(done.round, training) else _with(done, None) for done in begin.rounds
+        done if _is_evaluated(done.round, training) else _with(done, {}) for done in begin.rounds
     )
     if _is_evaluated(last.round, training) and last.loss is None:
-        last = _with(last, trainer.evaluate(begin.state, data, training.local_work, scores))
+        last = _with(last, _judged(trainer, begin.state, data, training, scores))
     return Progress((*before, last), begin.state)
 
 
@@ -176,16 +189,26 @@ def _is_evaluated(number: int, training: Training) -> bool:
     return number % training.eval_every == 0 or number == training.rounds
 
 
-def _with(done: Round, judged: Optional[Evaluation]) -> Round:
-    """Returns a round with this evaluation."""
-    return Round.model_validate({**done.model_dump(), **_figures(judged)})
+def _with(done: Round, figures: Mapping[str, Any]) -> Round:
+    """Returns a round with the figures of this evaluation, none where it is empty."""
+    return Round.model_validate({**done.model_dump(), **_NOT_JUDGED, **figures})
 
 
-def _figures(judged: Optional[Evaluation]) -> dict[str, Any]:
-    """Returns an evaluation, or that there was none, as fields of a round."""
-    if judged is None:
-        return {"loss": None, "accuracy": None, "scores": {}}
-    return {"loss": judged.loss, "accuracy": judged.accuracy, "scores": dict(judged.scores)}
+def _judged(
+    trainer: Trainer, state: Any, data: FederatedData, training: Training, scores: Scores
+) -> dict[str, Any]:
+    """Judges a state on the test set and the validation set, as fields of a round."""
+    work = training.local_work
+    judged = trainer.evaluate(state, data, work, scores)
+    figures = {"loss": judged.loss, "accuracy": judged.accuracy, "scores": dict(judged.scores)}
+    if data.validated is None:
+        return figures
+    validated = trainer.evaluate(state, data.validated, work)
+    return {
+        **figures,
+        "validation_loss": validated.loss,
+        "validation_accuracy": validated.accuracy,
+    }
 
 
 def _final_figures(
@@ -248,9 +271,9 @@ def steps(
             state, metrics = trainer.next(state, cohort, work, seed, number)
         elif adds_noise_without_clients(training.aggregator):
             state, _ = trainer.next(state, cohort, work, seed, number)
-        judged = None
+        judged: dict[str, Any] = {}
         if _is_evaluated(number, training):
-            judged = trainer.evaluate(state, data, work, scores)
+            judged = _judged(trainer, state, data, training, scores)
         yield Step(
             Round(
                 round=number,
@@ -259,7 +282,7 @@ def steps(
                 examples=int(metrics["num_examples"]),
                 train_loss=_number(metrics["loss"]),
                 train_accuracy=_number(metrics.get("accuracy")),
-                **_figures(judged),
+                **judged,
                 dropped=cohort.dropped,
                 stragglers=cohort.stragglers,
                 attackers=cohort.attackers,

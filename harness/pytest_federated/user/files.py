@@ -65,8 +65,8 @@ def of_seed(name: str, seed: int) -> str:
     return name.replace("{seed}", str(seed))
 
 
-def named_files(section: BaseModel) -> Iterator[str]:
-    """Yields the path of each file or folder that a validated section names."""
+def named_files(section: BaseModel) -> Iterator[tuple[str, str]]:
+    """Yields the dotted key of each file or folder that a validated section names, and the path."""
     yield from marked(section, _IsFile)
 
 
@@ -75,7 +75,7 @@ def fingerprints(section: BaseModel, seed: int) -> dict[str, str]:
 
     Where the path has ``{seed}`` in it, that of the seed's file as well.
     """
-    names = [(name, of_seed(name, seed)) for name in marked(section, _IsFile)]
+    names = [(name, of_seed(name, seed)) for _, name in marked(section, _IsFile)]
     return {
         name: fingerprint(name) + (fingerprint(of_this) if of_this != name else "")
         for name, of_this in names

@@ -69,6 +69,19 @@ def test_clients_are_measured_on_held_out_examples() -> None:
 
 
 @pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_clients_are_measured_on_test_examples_of_their_own(execution: str) -> None:
+    plain = federation([20, 6, 15], 0)
+    test = federation([4, 9], 7).train
+    own = (np.arange(9), np.arange(0), np.arange(9, 13))
+    data = replace(plain, tested=test, test=test, client_test=own)
+    history = trained(data, execution=execution)
+    right = predicted(plain, test.x) == test.y
+    assert history.client_accuracy == pytest.approx([right[:9].mean(), right[9:].mean()])
+    assert history.measured_clients == (0, 2)
+
+
+@pytest.mark.usefixtures("running")
 def test_each_label_has_its_recall() -> None:
     data = federation([40, 40], 0)
     rng = np.random.default_rng(5)

@@ -142,12 +142,16 @@ class Loaded:
         natural: int (n,), the natural client of each training example, as a position in the
             list of names passed to `Dataset.load`; None where there are no natural clients.
         test: the data set's own test examples, or None where it has none.
+        test_natural: int (m,), the natural client of each test example, as a position in the same
+            list, continued by `Dataset.only_tested`; -1 for any other client. None where test
+            examples are no client's.
 
     """
 
     train: Examples
     natural: Optional[np.ndarray] = None
     test: Optional[Examples] = None
+    test_natural: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ class Dataset:
         load: reads the examples of the natural clients with these names, or all with None.
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
+        only_tested: names of the clients that have test examples and none to train on.
 
     """
 
@@ -170,6 +175,7 @@ class Dataset:
     load: Callable[[Optional[Sequence[str]]], Loaded]
     task: TaskKind = "label"
     label_names: Sequence[str] = ()
+    only_tested: Sequence[str] = ()
 
 
 # From a data set's settings to the files and folders that it reads and that come neither with a
@@ -273,13 +279,16 @@ def in_memory(
     task: TaskKind = "label",
     test: Optional[Examples] = None,
     label_names: Sequence[str] = (),
+    test_natural: Optional[np.ndarray] = None,
 ) -> Dataset:
     """Returns a data set of these examples; `natural`, str (n,), names each one's client.
 
-    The clients are in the order of their names, so that it makes no difference how a file is
-    sorted.
+    So does `test_natural`, str (m,), for the test examples. The clients are in the order of their
+    names, so that it makes no difference how a file is sorted.
     """
-    names = [] if natural is None else sorted({str(n) for n in natural}, key=by_number)
+    names = _in_order(natural)
+    known = {*names}
+    only_tested = [n for n in _in_order(test_natural) if n not in known] if names else []
 
     def load(clients: Optional[Sequence[str]]) -> Loaded:
         if natural is None:
@@ -287,9 +296,17 @@ def in_memory(
         position = {n: i for i, n in enumerate(names if clients is None else clients)}
         client = np.array([position.get(str(n), -1) for n in natural])
         kept = np.flatnonzero(client >= 0)
-        return Loaded(examples.select(kept), client[kept], test)
+        tested = None
+        if test_natural is not None:
+            position.update((n, i) for i, n in enumerate(only_tested, start=len(position)))
+            tested = np.array([position.get(str(n), -1) for n in test_natural], np.int64)
+        return Loaded(examples.select(kept), client[kept], test, tested)
 
-    return Dataset(name, num_classes, names, load, task, label_names)
+    return Dataset(name, num_classes, names, load, task, label_names, only_tested)
+
+
+def _in_order(clients: Optional[np.ndarray]) -> list[str]:
+    return [] if clients is None else sorted({str(n) for n in clients}, key=by_number)
 
 
 def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:

@@ -57,7 +57,26 @@ def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
             )
         if len(train) and not 0 <= loaded.natural.min() <= loaded.natural.max() < clients:
             raise DataError(f"{where}: an example's client is none of the {clients} clients")
+    _check_tested(loaded, dataset, wanted, where)
     return loaded
+
+
+def _check_tested(
+    loaded: Loaded, dataset: Dataset, wanted: Optional[Sequence[str]], where: str
+) -> None:
+    """Raises DataError if the clients of the test examples do not fit them."""
+    tested = loaded.test_natural
+    if tested is None:
+        return
+    examples = 0 if loaded.test is None else len(loaded.test)
+    if len(tested) != examples:
+        raise DataError(
+            f"{where}: {examples} test examples, and {len(tested)} say whose they are; each needs "
+            "its client"
+        )
+    clients = len(dataset.natural if wanted is None else wanted) + len(dataset.only_tested)
+    if examples and not -1 <= tested.min() <= tested.max() < clients:
+        raise DataError(f"{where}: a test example's client is none of the {clients} clients")
 
 
 def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:

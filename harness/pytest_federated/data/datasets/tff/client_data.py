@@ -34,7 +34,8 @@ def tff(
     """Your clients from a function that returns TFF's `ClientData`: `{tff: "my_clients:load"}`.
 
     The function is called with `args`. With `test_set` it returns two of them, for training and for
-    testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
+    testing, as TFF's own `load_data` functions do, and each client is tested on its own examples of
+    the second; the test set may also be a `tf.data.Dataset`.
     Examples are mappings with the features under the key `x` and the label, a whole number from 0
     up or text, under `y` (with `task` a number, or several, as for `npz`); or they are pairs of
     features and label. Images (uint8) are scaled as for `npz`. The natural clients are its
@@ -70,7 +71,7 @@ def tff(
     if test_set:
         test = parts[1]
         if isinstance(test, client_data):
-            held_out = dataclasses.replace(_of_clients(test, x, y, tff, task), client=None)
+            held_out = _of_clients(test, x, y, tff, task)
         elif hasattr(test, "element_spec"):
             held_out = _source(*_arrays(test, x, y, f"{tff}, test set"), tff, task)
         else:
