@@ -20,7 +20,7 @@ from pytest_federated.data.datasets.dataset import (
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.cifar100 import in_gray_levels
 from pytest_federated.data.datasets.tff.published import Published
-from pytest_federated.data.datasets.tff.sql import Fields
+from pytest_federated.tff.messages import Fields
 
 # In TFF's order, which is that of its examples.
 ATTRIBUTES = (

@@ -13,7 +13,7 @@ from pytest_federated.data.datasets.files.columns import gray_levels
 from pytest_federated.data.datasets.rows import Converted
 from pytest_federated.data.datasets.tff.crops import center_crops, random_crops
 from pytest_federated.data.datasets.tff.published import Published
-from pytest_federated.data.datasets.tff.sql import Fields
+from pytest_federated.tff.messages import Fields
 
 _SIDE = 32
 _TFF_CROP = (24, 24)  # tff.simulation.baselines.cifar100.DEFAULT_CROP_HEIGHT and _WIDTH

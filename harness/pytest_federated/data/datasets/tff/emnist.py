@@ -9,7 +9,7 @@ import numpy as np
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.published import Published
-from pytest_federated.data.datasets.tff.sql import Fields
+from pytest_federated.tff.messages import Fields
 
 
 @datasets(

@@ -13,8 +13,9 @@ from pytest_federated.core.errors import DataError, DataUnavailable, FederatedEr
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, TaskKind
 from pytest_federated.data.datasets.download import download
 from pytest_federated.data.datasets.tff.decoded import Batch, Decoded, folder_for
-from pytest_federated.data.datasets.tff.sql import Fields, SqlSplit, parser
+from pytest_federated.data.datasets.tff.sql import SqlSplit
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.messages import Fields, parser
 
 # From some rows to their examples, and how many of these come from each row: one number, or int
 # (rows,).

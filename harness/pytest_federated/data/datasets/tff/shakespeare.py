@@ -10,7 +10,7 @@ from pydantic import Field
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.published import Published
-from pytest_federated.data.datasets.tff.sql import Fields
+from pytest_federated.tff.messages import Fields
 
 # TFF's characters: the one at position i has the id i + 1.
 ALPHABET = (

@@ -6,11 +6,11 @@ Source: https://www.tensorflow.org/federated/api_docs/python/tff/simulation/data
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -19,8 +19,6 @@ from pytest_federated.core.progress import tracked
 # Rows are parsed together until there are so many, or so many bytes of them.
 _BATCH_ROWS = 4096
 _BATCH_BYTES = 1 << 22
-
-Fields = Mapping[str, np.ndarray]
 
 
 class SqlRows(NamedTuple):
@@ -88,27 +86,3 @@ class SqlSplit:
 
     def _opened(self) -> Any:
         return closing(sqlite3.connect(f"{self.file.absolute().as_uri()}?mode=ro", uri=True))
-
-
-def parser(element_spec: Mapping[str, Any]) -> Callable[[list[bytes]], Fields]:
-    """Returns a function that parses messages as TFF's loader does, many at a time.
-
-    `element_spec` is the `element_type_structure` of TFF's `ClientData`: what an example becomes.
-    """
-    import tensorflow as tf
-
-    def stored(dtype: Any) -> Any:
-        return tf.string if dtype == tf.string else tf.float32 if dtype.is_floating else tf.int64
-
-    features = {
-        name: tf.io.FixedLenFeature(spec.shape, stored(spec.dtype))
-        for name, spec in element_spec.items()
-    }
-
-    def parse(messages: list[bytes]) -> Fields:
-        fields = tf.io.parse_example(messages, features)
-        return {
-            name: tf.cast(fields[name], spec.dtype).numpy() for name, spec in element_spec.items()
-        }
-
-    return parse

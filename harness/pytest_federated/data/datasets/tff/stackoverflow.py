@@ -23,8 +23,8 @@ from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.rows import Converted
 from pytest_federated.data.datasets.tff.published import Convert, Published
 from pytest_federated.data.datasets.tff.shakespeare import next_of
-from pytest_federated.data.datasets.tff.sql import Fields
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.messages import Fields
 
 _MOST_WORDS = 512  # that are kept of a sentence and its title
 _SPECIAL = 4  # padding, unknown word, begin and end of a sentence
