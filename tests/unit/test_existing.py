@@ -161,6 +161,14 @@ def own_data(keys: str) -> str:
         ("npz: a.csv", "cannot be read as an .npz archive of NumPy"),
         ("keras: k.npz", "keras: {folder}k.npz has no array 'y_test'"),
         ("image_folder: folder", "there are no images in it"),
+        (
+            "image_manifest: a.csv\n    path: file\n    label: died",
+            "path: {csv} has no column 'file' (data.dataset.path)",
+        ),
+        (
+            "image_manifest: a.csv\n    path: ward\n    label: died\n    split: nursse",
+            "did you mean 'nurse'?",
+        ),
         ("leaf: folder", "there are no .json files in it, as LEAF writes them"),
         ("huggingface: folder", "was not written by save_to_disk"),
     ],

@@ -57,8 +57,17 @@ Labels = Annotated[
     Union[str, Annotated[list[str], Field(min_length=1)]],
     Field(description="The column of labels, or those of tokens or tags."),
 ]
+Separator = Annotated[
+    Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
+    Field(description="The character between columns, or any number of spaces."),
+]
+ColumnNames = Annotated[
+    Optional[Annotated[list[str], Field(min_length=1)]],
+    Field(description="Names the columns of a file without a header."),
+]
 
 
+_PARQUET = (".parquet", ".pq")
 _MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 
@@ -87,10 +96,7 @@ def csv(
     standardize: Standardize = False,
     missing: Missing = None,
     shape: shared.Shape = None,
-    separator: Annotated[
-        Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
-        Field(description="The character between columns, or any number of spaces."),
-    ] = ",",
+    separator: Separator = ",",
     decimal: Annotated[
         Literal[".", ","], Field(description="The character before the fraction of a number.")
     ] = ".",
@@ -99,10 +105,7 @@ def csv(
         Optional[Annotated[str, Field(min_length=1, max_length=1)]],
         Field(description="The character that begins a comment."),
     ] = None,
-    columns: Annotated[
-        Optional[Annotated[list[str], Field(min_length=1)]],
-        Field(description="Names the columns of a file without a header."),
-    ] = None,
+    columns: ColumnNames = None,
     na_values: Annotated[
         Optional[list[str]],
         Field(description="Texts of missing values; by default nothing, NA, None, null, nan."),
@@ -147,7 +150,7 @@ def csv(
         (csv, "data.dataset.csv"),
         test,
         _Meaning(
-            _listed(label),
+            listed(label),
             task,
             client,
             features,
@@ -200,7 +203,7 @@ def parquet(
         (parquet, "data.dataset.parquet"),
         test,
         _Meaning(
-            _listed(label),
+            listed(label),
             task,
             client,
             features,
@@ -221,7 +224,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+def listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+    """Returns the names of the columns that a key names, which may be one."""
     return (label,) if isinstance(label, str) else tuple(label)
 
 
@@ -352,7 +356,7 @@ def _meaning_of(settings: Any) -> _Meaning:
     """Returns what the columns mean by the validated settings of a table."""
     same = ("task", "client", "features", "exclude", "standardize", "shape", "missing")
     return _Meaning(
-        labels=_listed(settings.label),
+        labels=listed(settings.label),
         categories=tuple(settings.categories),
         **{name: getattr(settings, name) for name in same},
     )
@@ -500,6 +504,34 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
         table = read(other, *stamp(other), words)
         held_out = encoder.source(table, str(other))
     return shared.dataset(path.name, train, held_out, task=meaning.task)
+
+
+def column_names(file: Path, dialect: Dialect) -> list[str]:
+    """Reads the names of the columns of a table, by its suffix text or Parquet, and no row.
+
+    Raises:
+        DataUnavailable: pyarrow is needed, and not installed.
+        DataError: it cannot be read.
+
+    """
+    if file.suffix.lower() not in _PARQUET:
+        return read_header(file, dialect)
+    shared.require_arrow("parquet")
+    return arrow.parquet_columns(file)
+
+
+def read_columns(file: Path, dialect: Dialect) -> Columns:
+    """Reads the columns of a table, by its suffix text or Parquet.
+
+    Raises:
+        DataUnavailable: pyarrow is needed, and not installed.
+        DataError: it cannot be read.
+
+    """
+    if file.suffix.lower() not in _PARQUET:
+        return _read_csv(file, *stamp(file), dialect=dialect).values
+    shared.require_arrow("parquet")
+    return _read_parquet(file, *stamp(file)).values
 
 
 @functools.lru_cache(maxsize=2)
