@@ -187,6 +187,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         )
     names = _draw_natural_clients(dataset, clients.count, seed) if split.natural else None
     loaded = load_valid(dataset, names)
+    _check_shifts(clients, dataset, loaded.train)
 
     train, natural, test, validation = loaded.train, loaded.natural, loaded.test, None
     is_global = data.holdout == "global"
@@ -269,6 +270,16 @@ def _tested_by_client(
     if (owner_of[natural] != owner).any() or (owners == NO_ONE).all():
         return ()
     return tuple(np.flatnonzero(owners == client) for client in range(count))
+
+
+def _check_shifts(clients: Partition, dataset: Dataset, train: Examples) -> None:
+    """Raises DataError if shifts change features, and examples have several inputs."""
+    for shift in clients.shift:
+        if train.x.dtype.names and shifts.entry(shift).spec.of == "features":
+            raise DataError(
+                f"clients.shift: {kind(shift)} changes one array of features; {dataset.name} has "
+                f"the inputs {', '.join(train.x.dtype.names)}"
+            )
 
 
 def _draw_natural_clients(dataset: Dataset, count: Optional[int], seed: int) -> list[str]:
