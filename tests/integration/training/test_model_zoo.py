@@ -207,7 +207,11 @@ def refusal(chosen: Section, execution: str = "auto") -> str:
         ("two_outputs", {}, "the model has 2 outputs, as list; one tensor is needed"),
         ("two_of_a_class", {}, "the model has 2 outputs, as tuple; one tensor is needed"),
         ("named_output", {}, "the model has 1 outputs, as dict; one tensor is needed"),
-        ("two_inputs", {}, "the model has 2 inputs; the data has one"),
+        (
+            "two_inputs",
+            {},
+            "the model has 2 inputs; the data has one, which *",
+        ),
         ("nothing", {}, "the model has nothing to train: it has no weights"),
         ("all_frozen", {}, "the model has nothing to train: all its layers are frozen"),
         ("same", {}, "the model function returns the same model, or the same layers, at each *"),

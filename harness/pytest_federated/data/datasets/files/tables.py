@@ -41,7 +41,7 @@ from pytest_federated.user.files import UserPath, find, stamp
 
 _Listed = Annotated[list[str], Field(min_length=1)]
 Features = Annotated[
-    Optional[Union[list[str], Annotated[dict[str, _Listed], Field(min_length=1)]]],
+    Optional[Union[list[str], dict[str, _Listed]]],
     Field(
         description="Columns to learn from; by default all others. For a model of several inputs "
         "those of each, by its name."
