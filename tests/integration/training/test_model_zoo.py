@@ -336,7 +336,7 @@ def test_the_outputs_of_a_model_are_detected(
     y = np.zeros((2, *shape.label_shape), shape.label_dtype)
     output = np.full((2, *shape.output_shape), 0.25, np.float32)
     output += np.eye(2, shape.units)[0] / 4
-    assert float(found.loss(y, output)) == float(stated.loss(y, output))
+    assert float(found.losses.evaluation(y, output)) == float(stated.losses.evaluation(y, output))
     other = "logits" if outputs == "probabilities" else "probabilities"
     with pytest.raises(ModelError, match=f"zoo:{function}: got 'outputs: {other}'; "):
         form(other)
