@@ -14,7 +14,7 @@ import pytest_federated
 from example_results import expect
 from example_results import history as example_history
 from paths import ROOT
-from pytest_federated.cli.conftests import import_conftests
+from pytest_federated.cli.collecting import load_plugins
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.bounds import Bounds, verdict_on
@@ -36,10 +36,13 @@ PACKAGE = ROOT / "harness/pytest_federated"
 
 # Names of metrics that mean something else in these files: fields of a round, and plots.
 OTHER_MEANINGS = {
+    "report/export.py": {"accuracy"},
+    "report/plots/clients_by_round.py": {"accuracy"},
     "report/scalars.py": {"accuracy", "loss"},
     "report/plots/clients.py": {"accuracy"},
     "report/plots/rounds.py": {"accuracy", "loss"},
     "report/tables/recall.py": {"recall"},
+    "report/tables/settings.py": {"loss"},
 }
 
 
@@ -414,11 +417,11 @@ def test_commands_read_the_metrics_of_a_conftest(
         "def from_conftest(history):\n    return 1.0\n"
     )
     (tmp_path / "scenarios").mkdir()
-    import_conftests(tmp_path / "scenarios")
+    load_plugins(tmp_path / "scenarios")
     assert spec_of("from_conftest").direction == "lower"
     (tmp_path / "scenarios/conftest.py").write_text("1 / 0\n")
-    with pytest.raises(FederatedError, match=r"conftest\.py: ZeroDivisionError"):
-        import_conftests(tmp_path / "scenarios")
+    with pytest.raises(FederatedError, match=r"(?s)scenarios/conftest\.py:1: .*ZeroDivisionError"):
+        load_plugins(tmp_path / "scenarios")
 
 
 def test_a_name_of_both_a_metric_and_an_expectation_is_refused(

@@ -24,8 +24,9 @@ from pytest_federated.training.history import TrainingHistory
 def loss(history: TrainingHistory, *, best_by: BestBy = None) -> float:
     """Test loss after the last round: cross entropy (nats), or squared error of numbers.
 
-    For clusters, it is the squared distance. With `best_by: validation` it is that of another
-    round, as for `best_accuracy`.
+    With `training.loss` it is that loss, always without class weights. For clusters, it is the
+    squared distance. With `best_by: validation` it is that of another round, as for
+    `best_accuracy`.
     """
     final = chosen_round(history).loss if best_by else _last(history)
     if final is None:

@@ -43,7 +43,10 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
     members: dict[Key, list[str]] = {}  # the types that the members of a union accept
     for details in error.errors()[:MAX_PROBLEMS]:
         path = _path(details, document.data)
-        if details["type"] in _TYPES and len(path) < len(details["loc"]):
+        is_of_union = len(path) < len(details["loc"])
+        if is_of_union and details["type"] == "literal_error" and ":" in str(details["input"]):
+            continue  # the other member, a user's function, says more
+        if is_of_union and details["type"] in _TYPES:
             members.setdefault(path, []).append(_TYPES[details["type"]])
             message = f"got {brief(details['input'])}; must be {' or '.join(members[path])}"
             problems = {k: v for k, v in problems.items() if k[0] != path}

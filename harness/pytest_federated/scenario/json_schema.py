@@ -26,6 +26,7 @@ from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
 
 Schema = dict[str, Any]
@@ -241,6 +242,11 @@ def _relations() -> Iterator[_Relation]:
         _having((("training", "personalize"), _PRESENT)),
         _keeping("data.holdout", {"not": {"const": "global"}}),
     )
+    for name, entry in models.entries().items():
+        if entry.spec.has_own_loss:
+            where = _having((("model",), _one_of(models, [name])))
+            for key in ("training.loss", "training.class_weights"):
+                yield _Relation(where, _keeping(key, _NULL))
     yield from _relations_of_aggregators()
     sizeless = [n for n in splits.names() if not splits[n].spec.sizes]
     yield _Relation(

@@ -22,6 +22,7 @@ from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
 from pytest_federated.training.privacy import is_bounded, is_private, no_epsilon
 from pytest_federated.training.schema import Training
@@ -111,10 +112,11 @@ class Scenario(Section):
         for key, reason in algorithms[name].spec.refuses.items():
             value = functools.reduce(getattr, key.split("."), self)
             if value is not None:
+                got = f"got {kind(value)}; " if isinstance(value, Section) else ""
                 raise problem(
                     key,
-                    f"got {kind(value)}; {name} has no use for it, as {reason}; leave it out, or "
-                    "say null where a defaults.yaml has it",
+                    f"{got}{name} has no use for it, as {reason}; leave it out, or say "
+                    "null where a defaults.yaml has it",
                 )
         return self
 
@@ -124,6 +126,21 @@ class Scenario(Section):
         if task and (misfit := unfit(self.expect, task)):
             name, reason = misfit
             raise problem(f"expect.{name}", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_loss_that_fits_task_and_model(self) -> Scenario:
+        task, training = stated_task(self.data.dataset), self.training
+        if task and (reason := unfit_loss(training.loss, task)):
+            raise problem("training.loss", reason)
+        if task and training.class_weights and (reason := unfit_class_weights(task)):
+            raise problem("training.class_weights", reason)
+        for key in ("loss", "class_weights"):
+            if getattr(training, key) and self.model and models.entry(self.model).spec.has_own_loss:
+                raise problem(
+                    f"training.{key}",
+                    f"a model of the kind {kind(self.model)} has its own loss; leave it out",
+                )
         return self
 
     @model_validator(mode="after")

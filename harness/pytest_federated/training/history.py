@@ -62,6 +62,8 @@ def recorded_names(names: Sequence[str], measured: Sequence[int]) -> dict[int, s
 
 # The figures of a round that are of the validation set.
 ON_VALIDATION = ("validation_loss", "validation_accuracy")
+# Those that are of single clients.
+ON_CLIENTS = ("client_accuracy", "client_scores", "measured_clients")
 
 
 class Round(BaseModel):
@@ -87,6 +89,11 @@ class Round(BaseModel):
         scores: other metrics of the predictions on the test set, by name; written if there are any.
         validation_loss: as `loss`, on the validation examples; written if there are any.
         validation_accuracy: as `accuracy`, on these.
+        client_accuracy: of the model after the round, for single clients, as in `TrainingHistory`,
+            but always of all that a client has, and of at most 1,000 clients. Written only if
+            clients were measured after the round; so are the next two.
+        client_scores: the same for other metrics of the predictions, by name.
+        measured_clients: positions of the clients that these are of, where it is not all.
 
     """
 
@@ -108,10 +115,13 @@ class Round(BaseModel):
     scores: dict[str, Figure] = {}
     validation_loss: Optional[Figure] = None
     validation_accuracy: Optional[Figure] = None
+    client_accuracy: tuple[Figure, ...] = ()
+    client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
+    measured_clients: tuple[int, ...] = ()
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "scores", *ON_VALIDATION)
+        return without_empty(self, write, "scores", *ON_VALIDATION, *ON_CLIENTS)
 
 
 class TrainingHistory(BaseModel):

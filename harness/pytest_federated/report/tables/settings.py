@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.dropout.dropout import dropouts
@@ -71,8 +71,19 @@ def settings_rows(result: Result) -> list[list[str]]:
         *aggregation_rows(result),
         ["execution", result.histories[0].execution],
         *(row for key, row in local if key not in unused),
+        *loss_rows(training),
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
     ]
+
+
+def loss_rows(training: dict[str, Any]) -> list[list[str]]:
+    """The loss and the weights of labels, where the scenario chooses them."""
+    rows = [["loss", training["loss"]]] if training.get("loss") else []
+    weights = training.get("class_weights")
+    if isinstance(weights, dict):
+        of_labels = cast("dict[str, float]", weights)
+        weights = ", ".join(f"{label}: {weight:g}" for label, weight in of_labels.items())
+    return [*rows, ["class weights", weights]] if weights else rows
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:

@@ -123,7 +123,7 @@ class _FedRecon(Algorithm):
                 "training.algorithm: fed_recon is judged by accuracy; the data has numbers "
                 f"(task: {adapter.shape.kind})"
             )
-        self._is_split, self._draws = is_split, adapter.draws
+        self._is_split, self._draws, losses = is_split, adapter.draws, adapter.losses
         local = _places(adapter.model, local_layers)
         self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
         self._local = local
@@ -139,11 +139,11 @@ class _FedRecon(Algorithm):
             )
 
         @as_is
-        def metrics(by_positions: bool) -> list[Any]:
+        def metrics(loss: Any, by_positions: bool) -> list[Any]:
             task = adapter.shape.task
             return [
                 keras_accuracy(task, adapter.gives_logits),
-                keras_mean_loss(task, adapter.loss, adapter.gives_logits, by_positions),
+                keras_mean_loss(task, loss, adapter.gives_logits, by_positions),
                 tff.learning.metrics.NumExamplesCounter("num_examples"),
             ]
 
@@ -172,8 +172,8 @@ class _FedRecon(Algorithm):
         weightings = tff.learning.ClientWeighting
         self._learning = tff.learning.algorithms.build_fed_recon(
             model_fn,
-            loss_fn=lambda: adapter.loss,
-            metrics_fn=lambda: metrics(by_positions=False),
+            loss_fn=lambda: losses.training,
+            metrics_fn=lambda: metrics(losses.training, by_positions=False),
             server_optimizer_fn=inputs.server_optimizer,
             client_optimizer_fn=inputs.client_optimizer,
             reconstruction_optimizer_fn=reconstruction,
@@ -185,8 +185,8 @@ class _FedRecon(Algorithm):
         )
         self._evaluation = tff.learning.algorithms.build_fed_recon_eval(
             model_fn,
-            loss_fn=lambda: adapter.loss,
-            metrics_fn=lambda: metrics(adapter.by_positions),
+            loss_fn=lambda: losses.training,
+            metrics_fn=lambda: metrics(losses.evaluation, adapter.by_positions),
             reconstruction_optimizer_fn=reconstruction,
             dataset_split_fn=to_judge,
         )

@@ -33,7 +33,7 @@ def client_figures(
     adapter: ModelAdapter,
     data: FederatedData,
     seed: int,
-    processed: int,
+    processed: float,
     scores: Scores = NO_SCORES,
 ) -> ClientFigures:
     """Returns the accuracy and scores of the adapter's weights on each client's own examples.
@@ -46,7 +46,8 @@ def client_figures(
         adapter: the model, with its weights.
         data: the federation.
         seed: that of the training.
-        processed: examples that the training processed, all rounds and epochs counted.
+        processed: examples that the training processed, all rounds and epochs counted, of which
+            the number of examples that are read is a share; infinity for no limit.
         scores: those to measure besides accuracy.
     """
     held = data.client_test or data.clients
@@ -69,7 +70,7 @@ def _figures(
     held: Sequence[np.ndarray],
     read: Callable[[int], Examples],
     seed: int,
-    processed: int,
+    processed: float,
     scores: Scores,
 ) -> ClientFigures:
     """Returns the figures of clients on what they hold, int positions, which `read` reads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import numpy as np
@@ -91,18 +91,7 @@ def check_random(model: Any, build: Callable[[], Any], shape: Shape) -> bool:
     if not has_own_code and not any(hasattr(x, "_random_generator") for x in layers_of(model)):
         return False
     traces = [_trace(model, shape, training) for training in (True, False)]
-    for operation in (o for operations, _ in traces for o in operations):
-        is_stateful = operation.op_def.is_stateful
-        if is_stateful and _DRAWS.search(operation.type):
-            raise ModelError(
-                f"the model draws random numbers that no seed decides: {_origin(operation)}; draw "
-                "them in a random layer of Keras, such as Dropout or GaussianNoise, or by "
-                "tf.random.stateless_* from a seed of your own"
-            )
-        if is_stateful and operation.type in ("PyFunc", "EagerPyFunc"):
-            raise ModelError(
-                f"the model calls Python, which TFF's worker process cannot: {_origin(operation)}"
-            )
+    check_operations((o for operations, _ in traces for o in operations), "the model")
     if has_own_code:
         again = _trace(build(), shape, training=True)[0]
         constants, others = _constants(traces[0][0]), _constants(again)
@@ -115,6 +104,28 @@ def check_random(model: Any, build: Callable[[], Any], shape: Shape) -> bool:
                     "in a random layer of Keras, such as Dropout or GaussianNoise"
                 )
     return traces[0][1] > 0
+
+
+def check_operations(operations: Iterable[Any], what: str) -> None:
+    """Checks operations of a graph, those of the model or of another function of the user.
+
+    Raises:
+        ModelError: they draw random numbers from a state of their own, or call Python.
+
+    """
+    for operation in operations:
+        if not operation.op_def.is_stateful:
+            continue
+        if _DRAWS.search(operation.type):
+            raise ModelError(
+                f"{what} draws random numbers that no seed decides: {_origin(operation)}; draw "
+                "them in a random layer of Keras, such as Dropout or GaussianNoise, or by "
+                "tf.random.stateless_* from a seed of your own"
+            )
+        if operation.type in ("PyFunc", "EagerPyFunc"):
+            raise ModelError(
+                f"{what} calls Python, which TFF's worker process cannot: {_origin(operation)}"
+            )
 
 
 def _trace(model: Any, shape: Shape, training: bool) -> tuple[list[Any], int]:
@@ -134,10 +145,10 @@ def _trace(model: Any, shape: Shape, training: bool) -> tuple[list[Any], int]:
         traced = tf.function(call).get_concrete_function(shape.spec()["x"], key)
     except Exception as error:
         raise ModelError(f"calling the model raised {blamed(error)}") from error
-    return list(_operations(traced.graph)), counts[-1]
+    return list(operations_in(traced.graph)), counts[-1]
 
 
-def _operations(graph: Any) -> Iterator[Any]:
+def operations_in(graph: Any) -> Iterator[Any]:
     """Yields the operations of a graph, and of the functions that they call."""
     for operation in graph.get_operations():
         yield operation
@@ -145,7 +156,7 @@ def _operations(graph: Any) -> Iterator[Any]:
             for function in (value.func, *value.list.func):
                 called = function.name and graph._get_function(function.name)
                 if called and getattr(called, "graph", None) is not None:
-                    yield from _operations(called.graph)
+                    yield from operations_in(called.graph)
 
 
 def _constants(operations: list[Any]) -> list[tuple[Any, bytes]]:

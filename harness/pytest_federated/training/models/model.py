@@ -132,7 +132,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class ModelSpec(Spec):
-    """The traits of a model."""
+    """The traits of a model.
+
+    Attributes:
+        has_own_loss: whether the loss that it is trained with is part of it.
+
+    """
+
+    has_own_loss: bool = False
 
 
 class MakesModel(Protocol):

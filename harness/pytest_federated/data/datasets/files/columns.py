@@ -46,6 +46,7 @@ FACTS = Facts("yours", "yours", "yours", "yours, where the examples have them")
 
 _CHUNK = 1 << 22  # values that are checked at a time
 _COMPARED = 256  # examples that are compared at a time
+_LISTED = 20  # columns that messages list
 _LEVELS = 1 << 12  # neighboring floats: values that spread over more of them lose little
 
 
@@ -275,12 +276,17 @@ def require_name(name: str, names: Iterable[str], key: str, where: str, what: st
         DataError: it is not.
 
     """
-    names = [str(n) for n in names]
-    if name not in names:
-        raise DataError(
-            f"{where} has no {what} {name!r} (data.dataset.{key}); {suggest(name, names)}"
-        )
+    if message := unknown_name(name, names, key, where, what):
+        raise DataError(message)
     return name
+
+
+def unknown_name(name: str, names: Iterable[str], key: str, where: str, what: str) -> Optional[str]:
+    """Returns the message about a `name` that is none of `names`; None if it is one."""
+    names = [str(n) for n in names]
+    if name in names:
+        return None
+    return f"{where} has no {what} {name!r} (data.dataset.{key}); {suggest(name, names, _LISTED)}"
 
 
 def require_arrow(what: str) -> None:

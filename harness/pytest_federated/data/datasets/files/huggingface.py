@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -20,7 +21,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@datasets("huggingface", has_test_set="test", facts=shared.FACTS, packages=("pyarrow", "pillow"))
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that name no split or column; see `Spec.glance`."""
+    saved = _Saved(find(settings.huggingface, "data.dataset.huggingface", folder=True))
+    for key in ("train", "test"):
+        split = getattr(settings, key)
+        if split is None:
+            continue
+        try:
+            folder = saved.folder_of(split, key)
+        except DataError as error:
+            yield key, str(error)
+            continue
+        columns = list(_features(folder))
+        for inner in ("features", "label", *(["client"] if key == "train" else [])):
+            name = getattr(settings, inner)
+            if columns and name is not None:
+                message = shared.unknown_name(name, columns, inner, str(folder), "column")
+                if message is not None:
+                    yield inner, message
+
+
+@datasets(
+    "huggingface",
+    has_test_set="test",
+    facts=shared.FACTS,
+    packages=("pyarrow", "pillow"),
+    glance=_glance,
+)
 def huggingface(
     cache: Cache,
     *,
@@ -80,7 +108,16 @@ class _Saved:
             )
 
     def split(self, split: str, key: str) -> _Split:
-        """Returns a split, which `key` of the scenario names.
+        """Reads a split, which `key` of the scenario names.
+
+        Raises:
+            DataError: there is no such split.
+
+        """
+        return _Split(self.folder_of(split, key))
+
+    def folder_of(self, split: str, key: str) -> Path:
+        """Returns the folder of a split, which `key` of the scenario names.
 
         Raises:
             DataError: there is no such split.
@@ -88,12 +125,12 @@ class _Saved:
         """
         if self._splits is not None:
             shared.require_name(split, self._splits, key, str(self._folder), "split")
-            return _Split(self._folder / split)
+            return self._folder / split
         if key == "test":
             raise DataError(
                 f"{self._folder} is a single split; data.dataset.test needs a DatasetDict"
             )
-        return _Split(self._folder)
+        return self._folder
 
 
 class _Split:
@@ -101,9 +138,7 @@ class _Split:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        features = _json(folder / "dataset_info.json").get("features")
-        items = features.items() if isinstance(features, dict) else ()
-        self._features = {name: type_ for name, type_ in items if isinstance(type_, dict)}
+        self._features = _features(folder)
         self._table: pa.Table = arrow.read_stream(_files(folder))
 
     def has(self, column: Optional[str]) -> bool:
@@ -158,6 +193,13 @@ class _Split:
                 raise DataError(f"{names[row]}: the image is missing")
             encoded.append(Path(image["path"]) if image["bytes"] is None else image["bytes"])
         return Images(encoded, names, channels, size)
+
+
+def _features(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the columns of a split with their types, as far as the file states them."""
+    features: Any = _json(folder / "dataset_info.json").get("features")
+    items = features.items() if isinstance(features, dict) else ()
+    return {name: type_ for name, type_ in items if isinstance(type_, dict)}
 
 
 def _files(folder: Path) -> list[Path]:

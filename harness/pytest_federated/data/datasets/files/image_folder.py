@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import numpy as np
 from pydantic import Field
@@ -20,7 +21,20 @@ _SUFFIXES = frozenset(
 )
 
 
-@datasets("image_folder", has_test_set="test", facts=shared.FACTS, packages=("pillow",))
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields that there are no images in their places; see `Spec.glance`."""
+    for key in ("image_folder", "test"):
+        name = getattr(settings, key)
+        if name is not None:
+            try:
+                _files(find(name, f"data.dataset.{key}", folder=True), settings.by_client)
+            except DataError as error:
+                yield key, str(error)
+
+
+@datasets(
+    "image_folder", has_test_set="test", facts=shared.FACTS, packages=("pillow",), glance=_glance
+)
 def image_folder(
     cache: Cache,
     *,
@@ -58,6 +72,24 @@ def image_folder(
 def _source(
     folder: Path, by_client: bool, channels: int, size: Optional[tuple[int, int]]
 ) -> shared.Source:
+    files = _files(folder, by_client)
+    return shared.Source(
+        Images(files, [str(f) for f in files], channels, size),
+        np.array([f.parent.name for f in files]),
+        str(folder),
+        "the folders' names",
+        np.array([f.parent.parent.name for f in files]) if by_client else None,
+        "the clients' folders",
+    )
+
+
+def _files(folder: Path, by_client: bool) -> list[Path]:
+    """Returns the files of the images, and opens none.
+
+    Raises:
+        DataError: there are none, or one is in another place.
+
+    """
     depth = 3 if by_client else 2
     images = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in _SUFFIXES)
     files = [f for f in images if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
@@ -67,11 +99,4 @@ def _source(
             raise DataError(f"{file}: images must be in {folder} as {form}")
     if not files:
         raise DataError(f"{folder}: there are no images in it; they must be there as {form}.png")
-    return shared.Source(
-        Images(files, [str(f) for f in files], channels, size),
-        np.array([f.parent.name for f in files]),
-        str(folder),
-        "the folders' names",
-        np.array([f.parent.parent.name for f in files]) if by_client else None,
-        "the clients' folders",
-    )
+    return files

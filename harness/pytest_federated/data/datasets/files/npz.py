@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +18,19 @@ from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.user.files import UserPath, find
 
 
-@datasets("npz", has_test_set="test", facts=shared.FACTS)
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that name no array of the archives; see `Spec.glance`."""
+    keys = ["x", "y", *(["client"] if settings.client else [])]
+    names = {key: getattr(settings, key) for key in keys}
+    misfits = list(unknown_arrays(find(settings.npz, "data.dataset.npz"), names))
+    yield from misfits
+    if settings.test is not None and not misfits:
+        names.pop("client", None)
+        for _, message in unknown_arrays(find(settings.test, "data.dataset.test"), names):
+            yield "test", message
+
+
+@datasets("npz", has_test_set="test", facts=shared.FACTS, glance=_glance)
 def npz(
     cache: Cache,
     *,
@@ -65,6 +78,39 @@ def _source(
     return shared.Source(x, arrays["y"], str(file), titles["y"], client, client_name, titles["x"])
 
 
+def unknown_arrays(file: Path, names: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields the keys that name no array of an archive, and why; reads none of the arrays.
+
+    Raises:
+        DataError: it is no archive.
+
+    """
+    with _opened(file) as archive:
+        for key, name in names.items():
+            message = shared.unknown_name(name, archive.files, key, str(file), "array")
+            if message is not None:
+                yield key, message
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Opens an archive.
+
+    Raises:
+        DataError: it is no archive, or cannot be read within the block.
+
+    """
+    try:
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("it is a single array")
+        with archive:
+            yield archive
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from error
+
+
 def read(file: Path, names: dict[str, str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
     """Reads arrays of an archive by the scenario keys that name them; all have the same length.
 
@@ -74,19 +120,12 @@ def read(file: Path, names: dict[str, str], optional: Sequence[str] = ()) -> dic
         DataError: it is no archive, lacks an array, or the arrays differ in length.
 
     """
-    try:
-        archive = np.load(file, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise ValueError("it is a single array")
-        with archive:
-            absent = {k for k in optional if k in names and names[k] not in archive.files}
-            names = {key: name for key, name in names.items() if key not in absent}
-            for key, name in names.items():
-                shared.require_name(name, archive.files, key, str(file), "array")
-            arrays = {key: archive[name] for key, name in names.items()}
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from error
+    with _opened(file) as archive:
+        absent = {k for k in optional if k in names and names[k] not in archive.files}
+        names = {key: name for key, name in names.items() if key not in absent}
+        for key, name in names.items():
+            shared.require_name(name, archive.files, key, str(file), "array")
+        arrays = {key: archive[name] for key, name in names.items()}
     for key, array in arrays.items():
         if not array.ndim:
             raise DataError(f"{file}: array {names[key]!r} is a single value, not rows")

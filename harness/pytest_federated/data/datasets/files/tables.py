@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Callable, Literal, Optional, Union
 
 import numpy as np
 from pydantic import Field
@@ -17,7 +17,13 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, dat
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
-from pytest_federated.data.datasets.files.lines import Dialect, check_lines
+from pytest_federated.data.datasets.files.lines import (
+    Dialect,
+    check_lines,
+    read_header,
+    unknown_encoding,
+    unreadable,
+)
 from pytest_federated.data.datasets.files.missing import (
     Columns,
     Filler,
@@ -51,12 +57,32 @@ Labels = Annotated[
     Union[str, Annotated[list[str], Field(min_length=1)]],
     Field(description="The column of labels, or those of tokens or tags."),
 ]
+Separator = Annotated[
+    Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
+    Field(description="The character between columns, or any number of spaces."),
+]
+ColumnNames = Annotated[
+    Optional[Annotated[list[str], Field(min_length=1)]],
+    Field(description="Names the columns of a file without a header."),
+]
 
 
+_PARQUET = (".parquet", ".pq")
 _MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 
-@datasets("csv", has_test_set="test", facts=shared.FACTS, packages=("pandas",))
+def _glance_csv(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that do not fit the headers of the tables; see `Spec.glance`."""
+    return _glance(settings, "csv", functools.partial(read_header, dialect=_dialect_of(settings)))
+
+
+def _glance_parquet(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that do not fit the columns of the files; see `Spec.glance`."""
+    shared.require_arrow("parquet")
+    return _glance(settings, "parquet", arrow.parquet_columns)
+
+
+@datasets("csv", has_test_set="test", facts=shared.FACTS, packages=("pandas",), glance=_glance_csv)
 def csv(
     cache: Cache,
     *,
@@ -70,10 +96,7 @@ def csv(
     standardize: Standardize = False,
     missing: Missing = None,
     shape: shared.Shape = None,
-    separator: Annotated[
-        Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
-        Field(description="The character between columns, or any number of spaces."),
-    ] = ",",
+    separator: Separator = ",",
     decimal: Annotated[
         Literal[".", ","], Field(description="The character before the fraction of a number.")
     ] = ".",
@@ -82,10 +105,7 @@ def csv(
         Optional[Annotated[str, Field(min_length=1, max_length=1)]],
         Field(description="The character that begins a comment."),
     ] = None,
-    columns: Annotated[
-        Optional[Annotated[list[str], Field(min_length=1)]],
-        Field(description="Names the columns of a file without a header."),
-    ] = None,
+    columns: ColumnNames = None,
     na_values: Annotated[
         Optional[list[str]],
         Field(description="Texts of missing values; by default nothing, NA, None, null, nan."),
@@ -130,7 +150,7 @@ def csv(
         (csv, "data.dataset.csv"),
         test,
         _Meaning(
-            _listed(label),
+            listed(label),
             task,
             client,
             features,
@@ -143,7 +163,13 @@ def csv(
     )
 
 
-@datasets("parquet", has_test_set="test", facts=shared.FACTS, packages=("pyarrow",))
+@datasets(
+    "parquet",
+    has_test_set="test",
+    facts=shared.FACTS,
+    packages=("pyarrow",),
+    glance=_glance_parquet,
+)
 def parquet(
     cache: Cache,
     *,
@@ -177,7 +203,7 @@ def parquet(
         (parquet, "data.dataset.parquet"),
         test,
         _Meaning(
-            _listed(label),
+            listed(label),
             task,
             client,
             features,
@@ -198,7 +224,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+def listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+    """Returns the names of the columns that a key names, which may be one."""
     return (label,) if isinstance(label, str) else tuple(label)
 
 
@@ -232,9 +259,14 @@ class _Meaning:
     shape: Optional[Sequence[int]]
     missing: Optional[Remedy] = None
 
-    def learned_from(self, table: _Columns, where: str) -> list[str]:
-        """Checks all names in the scenario, and returns those of the columns to learn from."""
-        columns = table.values
+    def misfits(
+        self, columns: Sequence[str], where: str, is_text: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Yields each key with a name that is wrong, given the names of the columns, and why.
+
+        `is_text` is whether the scenario's keys say how columns are separated and named.
+        """
+        are_known = True
         for key, names in (
             ("label", self.labels),
             ("client", [self.client] if self.client else []),
@@ -243,36 +275,60 @@ class _Meaning:
             ("categories", self.categories),
         ):
             for name in names:
-                if name not in columns and table.is_text and len(columns) == 1:
-                    raise DataError(
-                        f"{where} has one column, {next(iter(columns))!r}, and not {name!r} "
+                message = shared.unknown_name(name, columns, key, where, "column")
+                if message is None:
+                    continue
+                are_known = False
+                if is_text and len(columns) == 1:
+                    message = (
+                        f"{where} has one column, {columns[0]!r}, and not {name!r} "
                         f"(data.dataset.{key}); data.dataset.separator is what separates columns"
                     )
-                if name not in columns and table.is_text and all(map(_is_number, columns)):
-                    raise DataError(
+                elif is_text and all(map(_is_number, columns)):
+                    message = (
                         f"{where} has no column {name!r} (data.dataset.{key}), and its first line "
                         "is of numbers; data.dataset.columns names the columns of a file without "
                         "a header"
                     )
-                shared.require_name(name, columns, key, where, "column")
+                yield key, message
+        if are_known:
+            yield from self._contradictions(columns, where)
+
+    def _contradictions(self, columns: Sequence[str], where: str) -> Iterator[tuple[str, str]]:
         targets = [*self.labels, self.client]
         left_out = [*targets, *(self.exclude or [])]
-        features = self.features or [c for c in columns if c not in left_out]
+        features = self.features_of(columns)
         for name in features:
             if name in left_out and name not in targets:
-                raise DataError(f"{where}: column {name!r} is both under features and exclude")
+                yield "features", f"{where}: column {name!r} is both under features and exclude"
             if name in targets:
-                raise DataError(
-                    f"{where}: column {name!r} is both under features and the label or the client"
+                yield (
+                    "features",
+                    f"{where}: column {name!r} is both under features and the label or the client",
                 )
         for name in self.categories:
             if name not in features:
-                raise DataError(f"{where}: column {name!r} is under categories, not under features")
+                yield (
+                    "categories",
+                    f"{where}: column {name!r} is under categories, not under features",
+                )
         if not features:
-            raise DataError(f"{where} has no columns to learn from")
+            yield "exclude", f"{where} has no columns to learn from"
+
+    def features_of(self, columns: Sequence[str]) -> list[str]:
+        """Returns the names of the columns to learn from, of these columns."""
+        left_out = [*self.labels, self.client, *(self.exclude or [])]
+        return list(self.features or [c for c in columns if c not in left_out])
+
+    def learned_from(self, table: _Columns, where: str) -> list[str]:
+        """Checks all names in the scenario, and returns those of the columns to learn from."""
+        names = list(table.values)
+        for _, message in self.misfits(names, where, table.is_text):
+            raise DataError(message)
+        features = self.features_of(names)
         if not self.features:
             self._refuse_identifiers(table, features, where)
-        return list(features)
+        return features
 
     def _refuse_identifiers(self, table: _Columns, features: Sequence[str], where: str) -> None:
         """Raises DataError if one of these columns looks like an identifier."""
@@ -294,6 +350,28 @@ class _Meaning:
                 f"data.dataset.exclude: {line} to leave it out, or list all columns to learn from "
                 "under data.dataset.features"
             )
+
+
+def _meaning_of(settings: Any) -> _Meaning:
+    """Returns what the columns mean by the validated settings of a table."""
+    same = ("task", "client", "features", "exclude", "standardize", "shape", "missing")
+    return _Meaning(
+        labels=listed(settings.label),
+        categories=tuple(settings.categories),
+        **{name: getattr(settings, name) for name in same},
+    )
+
+
+def _dialect_of(settings: Any) -> Dialect:
+    """Returns how a text table is written by its validated settings."""
+    return Dialect(
+        settings.separator,
+        settings.decimal,
+        settings.encoding,
+        settings.comment,
+        tuple(settings.columns or ()),
+        None if settings.na_values is None else tuple(settings.na_values),
+    )
 
 
 class _Encoder:
@@ -396,6 +474,24 @@ class _Encoder:
         return is_category.astype(np.float32)
 
 
+def _glance(
+    settings: Any, kind: str, columns_of: Callable[[Path], list[str]]
+) -> Iterator[tuple[str, str]]:
+    """Yields the keys that do not fit the names of the columns, of both tables."""
+    meaning = _meaning_of(settings)
+    file = find(getattr(settings, kind), f"data.dataset.{kind}")
+    columns = columns_of(file)
+    misfits = list(meaning.misfits(columns, str(file), kind == "csv"))
+    yield from misfits
+    if settings.test is None or misfits:
+        return
+    file = find(settings.test, "data.dataset.test")
+    others = columns_of(file)
+    for name in [*meaning.features_of(columns), *meaning.labels]:
+        if message := shared.unknown_name(name, others, "test", str(file), "column"):
+            yield "test", message
+
+
 def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Meaning) -> Dataset:
     """Returns the data set of a table; `file` is its path, and the key that names it."""
     path = find(*file)
@@ -408,6 +504,34 @@ def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Mean
         table = read(other, *stamp(other), words)
         held_out = encoder.source(table, str(other))
     return shared.dataset(path.name, train, held_out, task=meaning.task)
+
+
+def column_names(file: Path, dialect: Dialect) -> list[str]:
+    """Reads the names of the columns of a table, by its suffix text or Parquet, and no row.
+
+    Raises:
+        DataUnavailable: pyarrow is needed, and not installed.
+        DataError: it cannot be read.
+
+    """
+    if file.suffix.lower() not in _PARQUET:
+        return read_header(file, dialect)
+    shared.require_arrow("parquet")
+    return arrow.parquet_columns(file)
+
+
+def read_columns(file: Path, dialect: Dialect) -> Columns:
+    """Reads the columns of a table, by its suffix text or Parquet.
+
+    Raises:
+        DataUnavailable: pyarrow is needed, and not installed.
+        DataError: it cannot be read.
+
+    """
+    if file.suffix.lower() not in _PARQUET:
+        return _read_csv(file, *stamp(file), dialect=dialect).values
+    shared.require_arrow("parquet")
+    return _read_parquet(file, *stamp(file)).values
 
 
 @functools.lru_cache(maxsize=2)
@@ -424,12 +548,9 @@ def _read_csv(
     try:
         frame = pd.read_csv(file, low_memory=False, dtype=dtypes, **dialect.keys())
     except LookupError as error:
-        raise DataError(f"data.dataset.encoding: {error}") from error
+        raise unknown_encoding(error) from error
     except (OSError, ValueError) as error:  # errors of pandas and of decoding are ValueErrors
-        why = str(error).strip().partition("\n")[0]
-        if isinstance(error, UnicodeError):
-            why += "; data.dataset.encoding names another encoding, such as latin-1 or utf-16"
-        raise DataError(f"{file} cannot be read as a table: {why}") from error
+        raise unreadable(file, error) from error
     check_lines(file, dialect)
     columns = {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
     return _Columns(columns, is_text=True)
