@@ -123,10 +123,11 @@ def test_each_client_is_tested_on_its_own_rows(
     assert [levels_of(data.test_examples(c), reader) for c in range(3)] == [[110, 130], [120], []]
     assert [levels_of(data.examples(c), reader) for c in range(3)] == [[10, 30], [0, 40], [20, 50]]
     assert levels_of(data.test, reader) == TEST_LEVELS.tolist()
-    assert data.only_tested == ("eve",)
+    assert data.unseen_names == ("eve",)
     rows = described(data, capsys)
     assert rows["clients with test examples"] == "2 of 3"
-    assert rows["clients with test examples only"] == "1"
+    assert rows["unseen clients"] == "1"
+    assert levels_of(data.unseen_examples(0), reader) == [100]
 
 
 @pytest.mark.parametrize("reader", _WITH_COLUMNS)
@@ -134,7 +135,7 @@ def test_a_test_set_need_not_say_whose_it_is(
     reader: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = made(READERS[reader](None), split="natural")
-    assert (data.client_test, data.only_tested, len(data.test)) == ((), (), 4)
+    assert (data.client_test, data.unseen_names, len(data.test)) == ((), (), 4)
     assert "clients with test examples" not in described(data, capsys)
 
 
@@ -150,7 +151,8 @@ def test_a_test_row_of_no_client_is_refused(reader: str) -> None:
 
 def test_clients_of_test_rows_alone_leave_the_others_untested() -> None:
     data = made(READERS["csv"](np.array(["eve", "eve", "joe", "eve"])), split="natural")
-    assert (data.client_test, data.only_tested) == ((), ("eve", "joe"))
+    assert (data.client_test, data.unseen_names) == ((), ("eve", "joe"))
+    assert [levels_of(data.unseen_examples(c)) for c in range(2)] == [[100, 110, 130], [120]]
 
 
 def test_the_drawn_clients_have_their_test_rows() -> None:
@@ -229,4 +231,4 @@ def test_a_data_set_of_ones_own_is_checked(
     tested[:] = [0, 2, -1]
     data = made({"kind": "mine"}, split="natural")
     assert [own.tolist() for own in data.client_test] == [[0], []]
-    assert data.only_tested == ("c",)
+    assert data.unseen_names == ("c",)

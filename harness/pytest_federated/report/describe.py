@@ -50,8 +50,8 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     if data.tested is not None:
         tested = sum(map(bool, map(len, data.client_test)))
         examples.append(("clients with test examples", f"{tested} of {len(data.clients)}"))
-    if data.only_tested:
-        examples.append(("clients with test examples only", str(len(data.only_tested))))
+    if data.unseen_names:
+        examples.insert(1, ("unseen clients", str(len(data.unseen_names))))
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
     if data.label_names:

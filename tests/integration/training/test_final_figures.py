@@ -199,3 +199,22 @@ def test_a_training_that_ends_early_is_the_start_of_the_complete_one() -> None:
     cut, full = ended.histories[1], whole.histories[1]
     assert cut.ended_early and cut.rounds == full.rounds[: len(cut.rounds)]
     assert ended.accuracies == whole.accuracies[:1]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_unseen_clients_are_measured(execution: str) -> None:
+    plain = federation([20, 6, 15, 9], 0)
+    data = replace(
+        plain,
+        clients=plain.clients[:2],
+        names=plain.names[:2],
+        unseen=plain.clients[2:],
+        unseen_names=plain.names[2:],
+    )
+    history = trained(data, execution=execution)
+    right = predicted(data, data.train.x) == data.train.y
+    expected = [right[own].mean() for own in data.unseen]
+    assert history.unseen_accuracy == pytest.approx(expected, abs=1e-6)
+    assert (history.unseen_clients, history.unseen_examples) == (2, (15, 9))
+    assert (len(history.client_accuracy), history.client_examples) == (2, (20, 6))

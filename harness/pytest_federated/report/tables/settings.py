@@ -34,7 +34,9 @@ def settings_rows(result: Result) -> list[list[str]]:
     held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     parameters = result.histories[0].parameters
-    validated = result.histories[0].validation_examples
+    validated, unseen = (
+        getattr(result.histories[0], name) for name in ("validation_examples", "unseen_clients")
+    )
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
@@ -54,6 +56,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         ["test examples", _tested(data, result.histories[0].test_examples)],
         *([["validation examples", str(validated)]] if validated else []),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        *([["unseen clients", str(unseen)]] if unseen else []),
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(shifted)]] if shifted else []),
