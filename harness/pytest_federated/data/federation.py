@@ -27,7 +27,13 @@ from pytest_federated.data.population import Population, made_up_name
 from pytest_federated.data.schema import Data, Partition, unseen_clients
 from pytest_federated.data.shifts.shift import Part, apply, shifts
 from pytest_federated.data.sizes.size import draw
-from pytest_federated.data.splits.partition import NO_ONE, Pool, assign, splits
+from pytest_federated.data.splits.partition import (
+    NO_ONE,
+    Pool,
+    assign,
+    min_examples,
+    splits,
+)
 from pytest_federated.registry.registry import kind
 
 _T = TypeVar("_T")
@@ -60,6 +66,7 @@ class FederatedData:
         shift: what is different about each client's examples.
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
+        left_out: natural clients that hold fewer than `min_examples`, and so are none of these.
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
 
@@ -82,6 +89,7 @@ class FederatedData:
     shift: tuple[Section, ...] = ()
     seed: int = 0
     unused: int = 0
+    left_out: int = 0
     task: TaskKind = "label"
     label_names: tuple[str, ...] = ()
 
@@ -204,7 +212,9 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
             f"clients.shift: {of_labels[0]} changes labels; {dataset.name} has numbers to predict "
             "(task: regression)"
         )
-    names = _draw_natural_clients(dataset, clients.count, seed) if split.natural else None
+    names, left_out = None, 0
+    if split.natural:
+        names, left_out = _draw_natural_clients(dataset, clients, seed)
     natural_clients = len(dataset.natural if names is None else names)
     loaded = load_valid(dataset, names)
 
@@ -226,6 +236,11 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     assert count is not None  # `Partition` refuses to do without it for all splits but natural
     pool = Pool(train.y, count, natural, x=train.x, num_classes=dataset.num_classes)
     owner = assign(clients.split, pool, generator(seed, Stream.SPLIT), _sizes(clients, pool, seed))
+    if split.natural:  # who holds nothing any more is left out, too
+        holds = np.bincount(owner[owner >= 0], minlength=count) > 0
+        owner = np.where(owner < 0, NO_ONE, (np.cumsum(holds) - 1)[owner])
+        names = list(_of(holds, names or ()))
+        left_out, count = left_out + count - len(names), len(names)
     order = np.argsort(owner, kind="stable")
     unused = int((owner == NO_ONE).sum())
     order, bounds = order[unused:], np.cumsum(np.bincount(owner[owner >= 0], minlength=count))[:-1]
@@ -273,6 +288,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         shift=tuple(clients.shift),
         seed=seed,
         unused=unused,
+        left_out=left_out,
         task=dataset.task,
         label_names=tuple(dataset.label_names),
     )
@@ -333,19 +349,29 @@ def _tested_by_client(
     return tuple(np.flatnonzero(owners == client) for client in range(count + len(only_tested)))
 
 
-def _draw_natural_clients(dataset: Dataset, count: Optional[int], seed: int) -> list[str]:
+def _draw_natural_clients(dataset: Dataset, clients: Partition, seed: int) -> tuple[list[str], int]:
     """Draws `count` natural clients, or takes all, in the order of the data set.
+
+    Those with fewer training examples than `min_examples`, held-out ones included, are left out;
+    returns how many these are, too.
 
     Raises:
         DataError: there are fewer.
 
     """
-    names = list(dataset.natural)
-    if count is not None and count > len(names):
-        raise DataError(f"{dataset.name} has {len(names)} natural clients, not {count}")
+    names, least, count = list(dataset.natural), min_examples(clients.split), clients.count
+    which = "natural clients"
+    if least > 1:
+        natural = load_valid(dataset, None).natural
+        sizes = np.bincount([] if natural is None else natural, minlength=len(names))
+        names = [name for name, size in zip(names, sizes) if size >= least]
+        which += f" with {least} training examples or more (min_examples)"
+    if not names or (count is not None and count > len(names)):
+        wanted = "" if count is None else f", not {count}"
+        raise DataError(f"{dataset.name} has {len(names)} {which}{wanted}")
     size = count or len(names)
     drawn = generator(seed, Stream.POPULATION).choice(len(names), size, replace=False)
-    return [names[i] for i in np.sort(drawn)]
+    return [names[i] for i in np.sort(drawn)], len(dataset.natural) - len(names)
 
 
 def _sizes(clients: Partition, pool: Pool, seed: int) -> Optional[Callable[[], np.ndarray]]:

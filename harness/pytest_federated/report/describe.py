@@ -50,6 +50,8 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     if data.tested is not None:
         tested = sum(map(bool, map(len, data.client_test)))
         examples.append(("clients with test examples", f"{tested} of {len(data.clients)}"))
+    if data.left_out:
+        examples.insert(1, ("clients left out as too small", str(data.left_out)))
     if data.unseen_names:
         examples.insert(1, ("unseen clients", str(len(data.unseen_names))))
     if data.validation is not None:

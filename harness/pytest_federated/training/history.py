@@ -154,6 +154,8 @@ class TrainingHistory(BaseModel):
             holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
             all: some of very many, drawn from the seed, or those that hold something out.
+        left_out_clients: how many natural clients hold too few examples, and so are none of the
+            clients; written if there are any.
         unseen_clients: how many clients never train; written if there are any.
         unseen_examples: for each of these that was measured, the examples that it was tested on.
         unseen_accuracy: of the final model, for each of these. Written if there are any.
@@ -195,6 +197,7 @@ class TrainingHistory(BaseModel):
     update_bytes: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
+    left_out_clients: int = 0
     unseen_clients: int = 0
     unseen_examples: tuple[int, ...] = ()
     unseen_accuracy: tuple[Figure, ...] = ()
@@ -220,6 +223,7 @@ class TrainingHistory(BaseModel):
             "task",
             "client_scores",
             "validation_examples",
+            "left_out_clients",
             "unseen_clients",
             "unseen_examples",
             "unseen_accuracy",
