@@ -73,12 +73,13 @@ a terminal, and elsewhere a line every ten seconds, but under pytest-xdist, whos
 terminal, nothing. How long it takes is in [scaling.md](scaling.md#tffs-emnist-at-its-real-size).
 
 If a test set says whose its examples are (a `client` column of the `test` table, LEAF's test/, the
-second `ClientData` of `tff`), a client of the splits `natural` and `group_natural` is tested on its
-own test examples: `client_accuracy` and the other metrics of single clients are measured on them.
-Clients without any are left out of these metrics, which say so (`17 of 20 clients`). Clients with
-test examples only are [unseen clients](clients.md#unseen-clients). `describe` counts both. With
-other splits, which divide the data's own clients, there is only the shared test set. With `holdout:
-per_client` a client is tested on what it holds out instead.
+second `ClientData` of `tff`, folders as `client/test/label`), a client of the splits `natural` and
+`group_natural` is tested on its own test examples: `client_accuracy` and the other metrics of
+single clients are measured on them. Clients without any are left out of these metrics, which say so
+(`17 of 20 clients`). Clients with test examples only are
+[unseen clients](clients.md#unseen-clients). `describe` counts both. With other splits, which divide
+the data's own clients, there is only the shared test set. With `holdout: per_client` a client is
+tested on what it holds out instead.
 
 A data set of your own is a function that takes a `Cache` and returns a `Dataset`, registered with
 `@pytest_federated.dataset("mine")`. Set `has_test_set=True` if it has its own test set, and pass

@@ -221,6 +221,11 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
     train, natural, test, validation = loaded.train, loaded.natural, loaded.test, None
     is_global = data.holdout == "global"
     if is_global:
+        if test is not None and data.test_fraction is not None:
+            raise DataError(
+                f"data.test_fraction: got {data.test_fraction:g}; {dataset.name} has a test set of "
+                "its own: leave it out"
+            )
         fractions = data.fractions if test is None else (data.fractions[0], 0.0)
         roles = hold_out(train.y, fractions, seed)
         if test is None:
