@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from pytest_federated.core import progress
 from pytest_federated.core.progress import displayed_by, each, tracked
-from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.datasets.download import download
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.plugin.progress import ProgressBar
@@ -178,7 +177,6 @@ def counting(pool, rng):
 def test_a_scenario_elsewhere_has_plain_lines(
     option: str, lines: int, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    datasets.entries()  # as pytester forgets the modules that the run imports
     monkeypatch.setattr(splits, "_entries", splits.entries())
     monkeypatch.setattr(progress, "_QUIET_SECONDS", 0)
     pytester.makeconftest(COUNTING)
