@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from example_data import save
+from example_results import example_result
 from own_files import draw, made, refusal
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.describe import describe
+from pytest_federated.report.tables.settings import settings_rows
+from pytest_federated.results.store import json_text, parse_result
 from rich.console import Console
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
@@ -112,8 +115,9 @@ def as_manifest(tested: Optional[np.ndarray]) -> Chosen:
     ):
         for level, label, who in zip(levels, labels, whose):
             draw(f"images/{level}.png", np.full((2, 2), level, np.uint8))
-            rows.append((f"images/{level}.png", label, who, part))
-    pd.DataFrame(rows, columns=["path", "label", "who", "part"]).to_csv("images.csv", index=False)
+            path = f"images/{level}.png"
+            rows.append({"path": path, "label": label, "who": who, "part": part})
+    pd.DataFrame(rows).to_csv("images.csv", index=False)
     chosen = {"client": "who", "split": "part", "channels": 1}
     return {"kind": "image_manifest", "image_manifest": "images.csv", **chosen}
 
@@ -261,6 +265,16 @@ def test_a_data_set_of_ones_own_is_checked(
     data = made({"kind": "mine"}, split="natural")
     assert [own.tolist() for own in data.client_test] == [[0], []]
     assert data.unseen_names == ("c",)
+
+
+def test_a_record_and_its_report_say_how_many_clients_have_test_examples() -> None:
+    plain = example_result(accuracies=(0.6,))
+    (one,) = plain.histories
+    tested = one.model_copy(update={"tested_clients": 2})
+    result = plain.model_copy(update={"histories": (tested,)})
+    assert parse_result(json_text(result).encode(), "record") == result
+    assert ["clients with test examples", "2"] in settings_rows(result)
+    assert "tested_clients" not in json_text(plain)
 
 
 # Folders of images by client, with train and test in each

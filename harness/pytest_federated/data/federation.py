@@ -98,6 +98,11 @@ class FederatedData:
         """Int (clients,): examples that each client trains on."""
         return np.array([len(c) for c in self.clients])
 
+    @property
+    def tested_clients(self) -> int:
+        """How many clients have test examples of their own in the data set's test set."""
+        return 0 if self.tested is None else sum(len(own) > 0 for own in self.client_test)
+
     @cached_property
     def population(self) -> Population:
         """The clients as samplers know them."""

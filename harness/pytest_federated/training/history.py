@@ -154,6 +154,8 @@ class TrainingHistory(BaseModel):
             holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
             all: some of very many, drawn from the seed, or those that hold something out.
+        tested_clients: how many clients have test examples of their own in the data set's test set;
+            written if there are any.
         left_out_clients: how many natural clients hold too few examples, and so are none of the
             clients; written if there are any.
         unseen_clients: how many clients never train; written if there are any.
@@ -197,6 +199,7 @@ class TrainingHistory(BaseModel):
     update_bytes: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
+    tested_clients: int = 0
     left_out_clients: int = 0
     unseen_clients: int = 0
     unseen_examples: tuple[int, ...] = ()
@@ -223,6 +226,7 @@ class TrainingHistory(BaseModel):
             "task",
             "client_scores",
             "validation_examples",
+            "tested_clients",
             "left_out_clients",
             "unseen_clients",
             "unseen_examples",

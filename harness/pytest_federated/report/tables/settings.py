@@ -54,6 +54,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         ["test examples", _tested(data, result.histories[0].test_examples)],
         *_counted("validation examples", first.validation_examples),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        *_counted("clients with test examples", first.tested_clients),
         *_counted("unseen clients", first.unseen_clients),
         *_counted("clients left out as too small", first.left_out_clients),
         ["split", choice_text(splits, clients["split"])],
