@@ -71,8 +71,8 @@ was noticed in the middle of a round. When TFF's file changes, what was decoded 
 `decoded/` can be deleted at any time.
 
 Downloading, hashing and decoding show a progress bar on a terminal, and a line every ten seconds
-elsewhere. Under pytest-xdist, whose processes have no terminal, they show nothing. How long decoding
-takes is in [scaling.md](scaling.md#tffs-emnist-at-its-real-size).
+elsewhere. Under pytest-xdist, whose processes have no terminal, they show nothing. How long
+decoding takes is in [scaling.md](scaling.md#tffs-emnist-at-its-real-size).
 
 If a test set says whose its examples are (a `client` column of the `test` table, LEAF's test/, the
 second `ClientData` of `tff`, folders as `client/test/label`), a client of the splits `natural` and
