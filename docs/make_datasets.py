@@ -68,9 +68,11 @@ An index is written when everything that it lists is on the disk, so that nothin
 killed process or a full disk left behind. Several sessions can share the cache: one decodes, the
 others wait. The index has checksums: what is damaged is decoded again, by the next session if it
 was noticed in the middle of a round. When TFF's file changes, what was decoded from it is removed;
-`decoded/` can be deleted at any time. Decoding, like hashing a large file, shows a progress bar on
-a terminal, and elsewhere a line every ten seconds, but under pytest-xdist, whose processes have no
-terminal, nothing. How long it takes is in [scaling.md](scaling.md#tffs-emnist-at-its-real-size).
+`decoded/` can be deleted at any time.
+
+Downloading, hashing and decoding show a progress bar on a terminal, and a line every ten seconds
+elsewhere. Under pytest-xdist, whose processes have no terminal, they show nothing. How long
+decoding takes is in [scaling.md](scaling.md#tffs-emnist-at-its-real-size).
 
 If a test set says whose its examples are (a `client` column of the `test` table, LEAF's test/, the
 second `ClientData` of `tff`, folders as `client/test/label`), a client of the splits `natural` and
