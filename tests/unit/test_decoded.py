@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,12 @@ def test_what_was_read_before_stays_readable_while_others_are_appended(tmp_path:
     assert_right(before, ["ann"])
 
 
+def test_no_file_is_opened_to_read_rows(tmp_path: Path) -> None:
+    read = Decoded(tmp_path, Source().decode).examples([*SIZES])
+    shutil.rmtree(tmp_path)
+    assert_right(read, [*SIZES])
+
+
 def test_rows_are_read_at_positions_in_any_order(tmp_path: Path) -> None:
     examples, _ = Decoded(tmp_path, Source().decode).examples(["cy", "dan"])
     dan = rows_of("dan", SIZES["dan"])
@@ -152,6 +159,7 @@ def test_a_full_disk_leaves_nothing_that_counts(tmp_path: Path, small_disk: None
     source = Source()
     with pytest.raises(OSError, match="File too large"):
         Decoded(tmp_path, source.decode).examples(["dan"])
+    assert not any((tmp_path / name).stat().st_size for name in ("x", "y", "client"))
     assert_right(Decoded(tmp_path, source.decode).examples(["cy", "ann"]), ["cy", "ann"])
 
 

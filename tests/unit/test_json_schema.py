@@ -122,6 +122,8 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "{training: {personalize: {steps: 1}}, data: {holdout: global}}",
         "clients: {split: natural, size: linear}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, per_round: 3}",
+        "clients: {sampling: {kind: fixed, cohorts: [[0]]}, unseen: 0.5}",
+        "clients: {dropout: {rates: [0.1]}, unseen: 0.5}",
         "data: {dataset: emnist, holdout: global, test_fraction: 0.3}",
         "data: {dataset: {npz: a.npz, test: b.npz}, holdout: global, test_fraction: 0.3}",
         "training: {aggregator: median, algorithm: {kind: fedavg, weighting: examples}}",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 
 import pytest
 from pytest_federated.core import progress
-from pytest_federated.core.progress import displayed_by, tracked
+from pytest_federated.core.progress import displayed_by, each, tracked
+from pytest_federated.data.datasets.download import download
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.plugin.progress import ProgressBar
 from scenario_texts import TINY
@@ -86,6 +89,47 @@ def test_work_is_displayed_as_the_block_around_it_says(clock: Clock) -> None:
         raise KeyboardInterrupt
     work(clock, 4, "not here")
     assert shown == [("hashing", done, 1000) for done in (2, 3, 4)]
+
+
+def test_of_what_has_no_known_end_the_lines_say_how_much_is_done(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracked("downloading emnist, MB", 0) as advance:
+        clock.now += 3
+        advance(1200)
+    assert capsys.readouterr().err == "downloading emnist, MB: 1,200 so far\n"
+
+
+def test_each_item_counts(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in each("abcd", "reading clients"):
+        clock.now += 1
+    assert capsys.readouterr().err == "reading clients: 50%, 2 s left\n"
+
+
+def test_a_download_shows_how_large_it_has_become(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: io.BytesIO())
+    has_shown = threading.Event()
+
+    @contextmanager
+    def display(title: str, total: int) -> Iterator[progress.Update]:
+        def update(done: int) -> None:
+            assert (title, total) == ("downloading mine, MB", 0)
+            if done == 3:
+                has_shown.set()
+
+        yield update
+
+    def make(folder: Path) -> list[Path]:
+        (folder / "a").write_bytes(bytes(3_400_000))
+        assert has_shown.wait(30)
+        return [folder / "a"]
+
+    with displayed_by(display):
+        download("mine", tmp_path, "https://example.org", make, "")
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
 def plan() -> Any:

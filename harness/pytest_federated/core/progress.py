@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Callable
+from typing import Callable, TypeVar
 
 _QUIET_SECONDS = 2.0  # work that is over by then is not worth a line
 _BETWEEN_SECONDS = 0.2  # two updates of a bar
 PLAIN_EVERY_SECONDS = 10.0  # a line where there is no terminal
 
+Item = TypeVar("Item")
 Update = Callable[[int], None]  # takes how much is done by now
 # From what is done, and how much there is of it, to a block in which that is shown.
 Display = Callable[[str, int], AbstractContextManager[Update]]
@@ -22,7 +23,8 @@ Display = Callable[[str, int], AbstractContextManager[Update]]
 def tracked(title: str, total: int) -> Generator[Callable[[int], None], None, None]:
     """Shows the progress of a block, which calls what this yields with how much more it has done.
 
-    For example: `with tracked("decoding emnist", 341_873) as advance: ... advance(4096)`.
+    For example: `with tracked("decoding emnist", 341_873) as advance: ... advance(4096)`. A total
+    of 0 is one that is not known.
     """
     done, shown = 0, time.monotonic() + _QUIET_SECONDS - _BETWEEN_SECONDS
     updates: list[Update] = []
@@ -39,6 +41,19 @@ def tracked(title: str, total: int) -> Generator[Callable[[int], None], None, No
             updates[0](done)
 
         yield advance
+
+
+def each(items: Sequence[Item], title: str) -> Iterator[Item]:
+    """Yields the items, and shows how many are done."""
+    with tracked(title, len(items)) as advance:
+        for item in items:
+            yield item
+            advance(1)
+
+
+def is_on_stderr() -> bool:
+    """Returns whether progress is shown there, where other packages show theirs."""
+    return _display is _on_stderr
 
 
 @contextlib.contextmanager
@@ -64,7 +79,11 @@ def lines(title: str, total: int, write: Callable[[str], None]) -> Generator[Upd
         if now >= due:
             due = now + PLAIN_EVERY_SECONDS
             left = (now - began) / max(done, 1) * max(total - done, 0)
-            write(f"{title}: {done / max(total, 1):.0%}, {left:.0f} s left")
+            write(
+                f"{title}: {done / total:.0%}, {left:.0f} s left"
+                if total
+                else f"{title}: {done:,} so far"
+            )
 
     yield update
 
@@ -79,7 +98,7 @@ def _on_stderr(title: str, total: int) -> Generator[Update, None, None]:
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task(title, total=total)
+        task = bars.add_task(title, total=total or None)
         yield lambda done: bars.update(task, completed=done)
 
 

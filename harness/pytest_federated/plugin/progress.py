@@ -104,7 +104,7 @@ class ProgressBar(Observer):
             with lines(title, total, self._line) as update:
                 yield update
             return
-        task = shown.add_task(title, total=total, figures="")
+        task = shown.add_task(title, total=total or None, figures="")
 
         def update_bar(done: int) -> None:
             with self._terminal():

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_origin
 
 from pydantic import BaseModel
 
+from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import datasets
@@ -256,6 +257,15 @@ def _relations() -> Iterator[_Relation]:
         _having((("clients", "sampling"), _one_of(samplers, unsized))),
         _keeping("clients.per_round", _NULL),
     )
+    listing = [n for n in samplers.names() if samplers[n].spec.lists]
+    per_client = [n for n in dropouts.names() if dropouts[n].spec.per_client]
+    for key, choice in (
+        ("clients.sampling", _one_of(samplers, listing)),
+        ("clients.dropout", _one_of(dropouts, per_client)),
+    ):
+        yield _Relation(
+            _having((("clients", "unseen"), {"type": "number"})), _keeping(key, {"not": choice})
+        )
     for name, entry in datasets.entries().items():
         trait = entry.spec.has_test_set
         own_test_set = _one_of(datasets, [name])

@@ -154,6 +154,13 @@ class TrainingHistory(BaseModel):
             holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
             all: some of very many, drawn from the seed, or those that hold something out.
+        tested_clients: how many clients have test examples of their own in the data set's test set;
+            written if there are any.
+        left_out_clients: how many natural clients hold too few examples, and so are none of the
+            clients; written if there are any.
+        unseen_clients: how many clients never train; written if there are any.
+        unseen_examples: for each of these that was measured, the examples that it was tested on.
+        unseen_accuracy: of the final model, for each of these. Written if there are any.
         class_recall: of the final model on the test set, for each label; None for a label that
             the test set does not have. Empty where it was not measured.
         personalized_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
@@ -192,6 +199,11 @@ class TrainingHistory(BaseModel):
     update_bytes: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
+    tested_clients: int = 0
+    left_out_clients: int = 0
+    unseen_clients: int = 0
+    unseen_examples: tuple[int, ...] = ()
+    unseen_accuracy: tuple[Figure, ...] = ()
     class_recall: tuple[Optional[Figure], ...] = ()
     personalized_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
@@ -214,6 +226,11 @@ class TrainingHistory(BaseModel):
             "task",
             "client_scores",
             "validation_examples",
+            "tested_clients",
+            "left_out_clients",
+            "unseen_clients",
+            "unseen_examples",
+            "unseen_accuracy",
         )
 
     def client_name(self, client: int) -> str:

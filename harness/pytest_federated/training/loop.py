@@ -17,7 +17,11 @@ from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.evaluation.central import NO_SCORES, Scores
-from pytest_federated.training.evaluation.per_client import class_recall, client_figures
+from pytest_federated.training.evaluation.per_client import (
+    class_recall,
+    client_figures,
+    unseen_figures,
+)
 from pytest_federated.training.evaluation.personalized import personalized_accuracy
 from pytest_federated.training.history import (
     ON_VALIDATION,
@@ -157,6 +161,9 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        tested_clients=data.tested_clients,
+        left_out_clients=data.left_out,
+        unseen_clients=len(data.unseen),
         validation_examples=0 if data.validation is None else len(data.validation),
         personalized_accuracy=personalized,
         heterogeneity=measure(counts, data.unused, data.sizes),
@@ -289,6 +296,18 @@ def _final_figures(
     return {
         **_of_common_model(trainer, so_far.state, data, seed, processed, scores),
         "class_recall": class_recall(trainer.adapter, data.test),
+        **(_figures_of_unseen(trainer, data, seed, processed) if data.unseen else {}),
+    }
+
+
+def _figures_of_unseen(
+    trainer: Trainer, data: FederatedData, seed: int, processed: int
+) -> dict[str, Any]:
+    """How the final model serves the clients that never train, as fields of a history."""
+    figures = unseen_figures(trainer.adapter, data, seed, processed)
+    return {
+        "unseen_examples": tuple(len(data.unseen[client]) for client in figures.clients),
+        "unseen_accuracy": figures.accuracy,
     }
 
 

@@ -24,7 +24,11 @@ class SplitSettings(Section):
 
     min_examples: Annotated[
         int,
-        Field(ge=1, description="Each client holds at least this many; drawn again until it does."),
+        Field(
+            ge=1,
+            description="Each client holds at least this many; drawn again until it does. Natural "
+            "clients with fewer are left out.",
+        ),
     ] = 1
 
 
@@ -262,6 +266,11 @@ def groups_of(member: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
 
 
+def min_examples(split: Section) -> int:
+    """Returns how many examples each client has to hold."""
+    return getattr(split, "min_examples")  # noqa: B009 - of SplitSettings
+
+
 def assign(
     split: Section,
     pool: Pool,
@@ -269,6 +278,8 @@ def assign(
     sizes: Optional[Callable[[], np.ndarray]] = None,
 ) -> np.ndarray:
     """Deals the examples, again and again until every client holds `min_examples`.
+
+    A natural client has what it has; `federate` leaves those out that are too small.
 
     Args:
         split: the validated choice of a split.
@@ -286,7 +297,7 @@ def assign(
 
     """
     entry = splits.entry(split)
-    least: int = getattr(split, "min_examples")  # noqa: B009 - of SplitSettings
+    least = 0 if entry.spec.natural else min_examples(split)
     examples = len(pool.labels)
     has_numbers = pool.labels.dtype.kind == "f"
     if (pool.labels.ndim != 1 or has_numbers) and not entry.spec.any_labels:

@@ -9,7 +9,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import IO, Any, Callable, NamedTuple
@@ -100,7 +100,21 @@ class Decoded:
 
     def _appended(self, index: _Index, missing: Sequence[str]) -> _Index:
         """Decodes clients, and returns the index with them."""
-        begin, fields = len(index.clients), dict(index.fields)
+        names, fields = [*index.clients, *missing], dict(index.fields)
+        before = {name: field.bytes for name, field in fields.items()}
+        try:
+            self._append(fields, len(index.clients), missing)
+        except BaseException:
+            for name in _FILES:
+                with suppress(OSError):
+                    os.truncate(self._folder / name, before.get(name, 0))
+            raise
+        stored = {"clients": names, "fields": {n: astuple(field) for n, field in fields.items()}}
+        write_text(self._folder / _INDEX, json.dumps(stored))
+        return _Index({name: i for i, name in enumerate(names)}, fields)
+
+    def _append(self, fields: dict[str, _Field], begin: int, missing: Sequence[str]) -> None:
+        """Writes the rows of clients, whose positions begin with `begin`, onto the disk."""
         with ExitStack() as opened:
             files: dict[str, IO[bytes]] = {}
             for clients, examples in self._decode(missing):
@@ -109,21 +123,17 @@ class Decoded:
                 labels = examples.y if examples.y.dtype == np.int8 else examples.y.astype(np.int32)
                 owners = (begin + clients).astype(np.int32)
                 for name, values in {"x": examples.x, "y": labels, "client": owners}.items():
+                    rows = np.ascontiguousarray(values)
                     field = fields.setdefault(
-                        name, _Field(values.dtype.str, [0, *values.shape[1:]], [])
+                        name, _Field(rows.dtype.str, [0, *rows.shape[1:]], [])
                     )
                     if name not in files:
                         files[name] = opened.enter_context(_open(self._folder / name, field.bytes))
-                    rows = np.ascontiguousarray(values)
                     files[name].write(rows.data)
                     field.extend(rows)
             for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())
-        names = [*index.clients, *missing]
-        stored = {"clients": names, "fields": {n: astuple(field) for n, field in fields.items()}}
-        write_text(self._folder / _INDEX, json.dumps(stored))
-        return _Index({name: i for i, name in enumerate(names)}, fields)
 
     def _clear(self) -> None:
         """Removes what is held; whoever has mapped it keeps it."""

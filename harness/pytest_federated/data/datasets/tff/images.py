@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError, DataUnavailable
-from pytest_federated.core.progress import tracked
+from pytest_federated.core.progress import each
 from pytest_federated.data.datasets.dataset import (
     Cache,
     Dataset,
@@ -248,12 +248,10 @@ class _Records:
             return opened[0]
 
         def decode(side: int, clients: Sequence[str]) -> Iterator[Batch]:
-            with tracked(f"decoding {self.name}", len(clients)) as advance:
-                for client, name in enumerate(clients):
-                    rows = open_data()[side].create_tf_dataset_for_client(name)
-                    for row in rows.as_numpy_iterator():
-                        yield Batch(np.array([client]), _resized(row, size, is_cut))
-                    advance(1)
+            for client, name in enumerate(each(clients, f"decoding {self.name}")):
+                rows = open_data()[side].create_tf_dataset_for_client(name)
+                for row in rows.as_numpy_iterator():
+                    yield Batch(np.array([client]), _resized(row, size, is_cut))
 
         def decoded(side: int) -> Decoded:
             source = self.folder / _TEST
