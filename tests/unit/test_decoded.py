@@ -144,6 +144,7 @@ def test_a_killed_process_leaves_nothing_that_counts(batches: int, tmp_path: Pat
     source = Source()
     assert_right(Decoded(tmp_path, source.decode).examples(["dan", "cy"]), ["dan", "cy"])
     assert source.asked == [["dan"]]
+    assert (tmp_path / "x").stat().st_size == 4 * ROW * (SIZES["cy"] + SIZES["dan"])
 
 
 @pytest.fixture
@@ -208,6 +209,13 @@ def test_damaged_files_are_made_anew(
             examples.x[:]
     assert_right(Decoded(tmp_path, source.decode).examples([*SIZES]), [*SIZES])
     assert source.asked == [[*SIZES]]
+
+
+@pytest.mark.parametrize("name", ["x", "y", "client"])
+def test_nothing_is_appended_to_files_that_were_cut_off(name: str, tmp_path: Path) -> None:
+    Decoded(tmp_path, Source().decode).examples(["ann"])
+    (tmp_path / name).write_bytes(cut_off((tmp_path / name).read_bytes()))
+    assert_right(Decoded(tmp_path, Source().decode).examples(["dan", "ann"]), ["dan", "ann"])
 
 
 @pytest.mark.parametrize("name", ["index.json", "x", "y", "client"])

@@ -22,7 +22,10 @@ from pytest_federated.training.evaluation.per_client import (
     client_figures,
     unseen_figures,
 )
-from pytest_federated.training.evaluation.personalized import personalized_accuracy
+from pytest_federated.training.evaluation.personalized import (
+    personalized_accuracy,
+    require_tested_clients,
+)
 from pytest_federated.training.history import (
     ON_VALIDATION,
     Round,
@@ -98,6 +101,8 @@ def train(
 
     """
     participation = participation or Participation()
+    if training.personalize is not None:
+        require_tested_clients(data)
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = None
     if checkpoints:
