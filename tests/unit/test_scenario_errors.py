@@ -381,6 +381,18 @@ def test_a_keras_model_must_be_module_and_function(
             "it",
         ),
         (
+            data("dataset: {csv: a.csv, label: y, features: {vitals: pulse}}"),
+            "3: data.dataset.features.vitals: got 'pulse'; must be a list",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: {vitals: []}}"),
+            "3: data.dataset.features.vitals: got []; must have at least 1 item(s)",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: 3}"),
+            "3: data.dataset.features: got 3; must be a list or a mapping",
+        ),
+        (
             training("eval_clients_every: 0"),
             "6: training.eval_clients_every: got 0; must be at least 1",
         ),

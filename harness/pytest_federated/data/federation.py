@@ -222,6 +222,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         names, left_out = _draw_natural_clients(dataset, clients, seed)
     natural_clients = len(dataset.natural if names is None else names)
     loaded = load_valid(dataset, names)
+    _check_shifts(clients, dataset, loaded.train)
 
     train, natural, test, validation = loaded.train, loaded.natural, loaded.test, None
     is_global = data.holdout == "global"
@@ -357,6 +358,16 @@ def _tested_by_client(
         return ()
     owners = np.where(loaded.test_natural < 0, NO_ONE, owner_of[loaded.test_natural])
     return tuple(np.flatnonzero(owners == client) for client in range(count + len(only_tested)))
+
+
+def _check_shifts(clients: Partition, dataset: Dataset, train: Examples) -> None:
+    """Raises DataError if shifts change features, and examples have several inputs."""
+    for shift in clients.shift:
+        if train.x.dtype.names and shifts.entry(shift).spec.of == "features":
+            raise DataError(
+                f"clients.shift: {kind(shift)} changes one array of features; {dataset.name} has "
+                f"the inputs {', '.join(train.x.dtype.names)}"
+            )
 
 
 def _draw_natural_clients(dataset: Dataset, clients: Partition, seed: int) -> tuple[list[str], int]:

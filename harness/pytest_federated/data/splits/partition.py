@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
 
@@ -124,8 +125,10 @@ class Pool:
         if self.x is None:
             raise DataError("this split reads the features of the examples, which are missing here")
         for start in range(0, len(self.labels), rows):
-            block = np.asarray(self.x[start : start + rows], np.float32)
-            yield block.reshape(len(block), -1)
+            inputs = inputs_of(np.asarray(self.x[start : start + rows]))
+            blocks = inputs.values() if isinstance(inputs, dict) else [inputs]
+            flat = [np.asarray(b, np.float32).reshape(len(b), -1) for b in blocks]
+            yield np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
 
     def part(self, index: np.ndarray, clients: int) -> Pool:
         """Returns a pool of the examples at `index`, int (m,), to deal to `clients` clients."""

@@ -10,7 +10,7 @@ import numpy as np
 from pytest_federated.clients.cohort import layer_keys, shuffled_examples
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
-from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff, silenced
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
@@ -89,7 +89,7 @@ def personalized_accuracy(
 def _rows(examples: Examples, key: Optional[int]) -> tf.data.Dataset:
     import tensorflow as tf
 
-    columns: Any = OrderedDict(x=examples.x, y=examples.y)
+    columns: Any = OrderedDict(x=inputs_of(examples.x), y=examples.y)
     if key is not None:
         columns[KEY] = np.full(len(examples), key, np.int32)
     return tf.data.Dataset.from_tensor_slices(columns)
