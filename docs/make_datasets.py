@@ -43,13 +43,45 @@ loader has written elsewhere into the data cache |
 For a machine without network access, copy the data cache of another machine; `fashion_mnist` can
 also come from Debian's package `dataset-fashion-mnist`.
 
+TFF's data sets are decoded once, and then read from `decoded/` in the data cache. For each of their
+parts, training and testing, there is one file for the features, one for the labels and one that
+says whose they are. They are memory-mapped when a scenario starts; a round or an evaluation opens
+no file and reads only the rows that it needs. What is decoded are the clients that take part: all
+that are missing in one pass over TFF's file, or by its index if they are few. `split: natural`
+without `count` decodes all clients.
+
+| data set | TFF's file | an example takes | all of them | to decode an example |
+|---|---|---|---|---|
+| `emnist` (`only_digits: false`) | `emnist_all.sqlite` | 3.1 kB | 1.2 GB (2.4 GB) | 0.02 ms |
+| `cifar100` | `cifar100.sqlite` | 3.1 kB | 0.2 GB | 0.06 ms |
+| `celeba` | `celeba.sqlite` | 21 kB | 4.3 GB | 0.4 ms |
+| `shakespeare` | `shakespeare.sqlite` | 0.6 kB | 40 MB | 0.01 ms |
+| `stackoverflow` | `stackoverflow.sqlite` | 1.5 kB (`predict: words`: 0.2 kB) | never | 0.01 ms |
+| `gldv2`, `inaturalist` | a folder of images | 49 kB, at 128 x 128 | 1 to 8 GB | that of its JPEG |
+
+All of Stack Overflow would take over 200 GB and half an hour of a core, so a scenario should say by
+`count` how many users take part; each is decoded with at most `most` sentences, once for all
+scenarios with the same vocabulary. The labels of those who take part are in memory: 4 bytes an
+example, or for each position of a text; with `predict: tags` a byte for each tag.
+
+An index is written when everything that it lists is on the disk, so that nothing counts of what a
+killed process or a full disk left behind. Several sessions can share the cache: one decodes, the
+others wait. The index has checksums: what is damaged is decoded again, by the next session if it
+was noticed in the middle of a round. When TFF's file changes, what was decoded from it is removed;
+`decoded/` can be deleted at any time.
+
+Downloading, hashing and decoding show a progress bar on a terminal, and a line every ten seconds
+elsewhere. Under pytest-xdist, whose processes have no terminal, they show nothing. How long
+decoding takes is in [scaling.md](scaling.md#tffs-emnist-at-its-real-size).
+
 If a test set says whose its examples are (a `client` column of the `test` table, LEAF's test/, the
-second `ClientData` of `tff`), a client of the splits `natural` and `group_natural` is tested on its
-own test examples: `client_accuracy` and the other metrics of single clients are measured on them.
-Clients without any are left out of these metrics, which say so (`17 of 20 clients`); clients with
-test examples only are in the shared test set and never train. `describe` counts both. With other
-splits, which divide the data's own clients, there is only the shared test set. With `holdout:
-per_client` a client is tested on what it holds out instead.
+second `ClientData` of `tff`, folders as `client/test/label`), a client of the splits `natural` and
+`group_natural` is tested on its own test examples: `client_accuracy` and the other metrics of
+single clients are measured on them. Clients without any are left out of these metrics, which say so
+(`17 of 20 clients`). Clients with test examples only are
+[unseen clients](clients.md#unseen-clients). `describe` counts both. With other splits, which divide
+the data's own clients, there is only the shared test set. With `holdout: per_client` a client is
+tested on what it holds out instead.
 
 `pytest-federated init DATA` looks at a file or a folder, guesses which of these data sets reads it,
 with which keys, and writes a scenario: see [your own data](scenarios.md#your-own-data).

@@ -206,6 +206,7 @@ SAYS_OF_KEYS = {
     r"counts every client the same": ["training.algorithm", "training.aggregator"],
     r"^no epsilon can be promised: the aggregator": ["training.aggregator"],
     r"has sizes of its own": ["clients.split"],
+    r"which of them train": ["clients.unseen"],
     r"sampling does not read it": ["clients.sampling"],
     r"has a test set of its own": ["data.dataset", "data.holdout"],
     r"needs data.holdout: per_client": ["data.holdout"],

@@ -263,6 +263,11 @@ KINDS: dict[str, tuple[Callable[[], str], dict[str, Any], tuple[str, ...]]] = {
         {"by_client": True},
         ("test",),
     ),
+    "images of clients with their own test images": (
+        lambda: images("{ward}/{part}/{label}/{n}.png", 48),
+        {"by_client": True, "image_folder": "d"},
+        ("test",),
+    ),
     "images for training and testing": (
         lambda: images("{part}/{label}/{n}.png"),
         {"image_folder": "d/train", "test": "d/test"},

@@ -36,6 +36,8 @@ PACKAGE = ROOT / "harness/pytest_federated"
 
 # Names of metrics that mean something else in these files: fields of a round, and plots.
 OTHER_MEANINGS = {
+    "report/export.py": {"accuracy"},
+    "report/plots/clients_by_round.py": {"accuracy"},
     "report/scalars.py": {"accuracy", "loss"},
     "report/plots/clients.py": {"accuracy"},
     "report/plots/rounds.py": {"accuracy", "loss"},
@@ -141,6 +143,14 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         1 / 16,
         16,
     ),
+    (
+        "unseen_client_accuracy",
+        history([0.5], unseen_examples=(20, 4), unseen_accuracy=(0.6, 0.25)),
+        {},
+        1 / 40,
+        24,
+    ),
+    ("unseen_client_accuracy", history([0.5]), {}, 0, None),
     *((name, history([0.5], test_examples=360), {}, 1 / 360, 360) for name in OF_LABELS),
     *(
         (name, history([0.5], client_examples=(20, 4)), {"over": "clients"}, 1 / 40, 24)

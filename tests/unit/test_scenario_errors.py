@@ -21,7 +21,7 @@ TOP_LEVEL_KEYS = (
 )
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
-    "loss, class_weights, eval_every, execution, personalize"
+    "loss, class_weights, eval_every, eval_clients_every, execution, personalize"
 )
 SPLITS = ", ".join(splits.names())
 LOSSES = ", ".join(LOSS_NAMES)
@@ -379,6 +379,29 @@ def test_a_keras_model_must_be_module_and_function(
             "6: training.loss: got 'huber'; kmeans has no use for it, as its loss is the squared "
             "distance to the nearest centroid; leave it out, or say null where a defaults.yaml has "
             "it",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: {vitals: pulse}}"),
+            "3: data.dataset.features.vitals: got 'pulse'; must be a list",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: {vitals: []}}"),
+            "3: data.dataset.features.vitals: got []; must have at least 1 item(s)",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: 3}"),
+            "3: data.dataset.features: got 3; must be a list or a mapping",
+        ),
+        (
+            training("eval_clients_every: 0"),
+            "6: training.eval_clients_every: got 0; must be at least 1",
+        ),
+        (
+            training("eval_clients_every: 2, algorithm: {kind: kmeans, clusters: 3}").replace(
+                "model: mlp", "model: null"
+            ),
+            "6: training.eval_clients_every: got 2; kmeans has no use for it, as its clusters are "
+            "judged on the test set only; leave it out, or say null where a defaults.yaml has it",
         ),
         (
             training("class_weights: balance"),

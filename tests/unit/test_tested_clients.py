@@ -11,10 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from example_data import save
+from example_results import example_result
 from own_files import draw, made, refusal
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.report.describe import describe
+from pytest_federated.report.tables.settings import settings_rows
+from pytest_federated.results.store import json_text, parse_result
 from rich.console import Console
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
@@ -92,6 +95,33 @@ def as_images(tested: Optional[np.ndarray]) -> Chosen:
     return {"kind": "image_folder", "image_folder": "train", **chosen}
 
 
+def as_folders_of_clients(tested: Optional[np.ndarray]) -> Chosen:
+    assert tested is not None
+    for part, levels, labels, whose in (
+        ("train", LEVELS, LABELS, WHOSE),
+        ("test", TEST_LEVELS, TEST_LABELS, tested),
+    ):
+        for level, label, who in zip(levels, labels, whose):
+            draw(f"all/{who}/{part}/{label}/{level}.png", np.full((2, 2), level, np.uint8))
+    return {"kind": "image_folder", "image_folder": "all", "by_client": True, "channels": 1}
+
+
+def as_manifest(tested: Optional[np.ndarray]) -> Chosen:
+    assert tested is not None
+    rows = []
+    for part, levels, labels, whose in (
+        ("train", LEVELS, LABELS, WHOSE),
+        ("test", TEST_LEVELS, TEST_LABELS, tested),
+    ):
+        for level, label, who in zip(levels, labels, whose):
+            draw(f"images/{level}.png", np.full((2, 2), level, np.uint8))
+            path = f"images/{level}.png"
+            rows.append({"path": path, "label": label, "who": who, "part": part})
+    pd.DataFrame(rows).to_csv("images.csv", index=False)
+    chosen = {"client": "who", "split": "part", "channels": 1}
+    return {"kind": "image_manifest", "image_manifest": "images.csv", **chosen}
+
+
 READERS: dict[str, Callable[[Optional[np.ndarray]], Chosen]] = {
     "csv": lambda tested: as_table("csv", tested),
     "parquet": lambda tested: as_table("parquet", tested),
@@ -99,13 +129,16 @@ READERS: dict[str, Callable[[Optional[np.ndarray]], Chosen]] = {
     "huggingface": as_huggingface,
     "leaf": as_leaf,
     "image_folder": as_images,
+    "client/train/label": as_folders_of_clients,
+    "image_manifest": as_manifest,
 }
+_OF_IMAGES = ("image_folder", "client/train/label", "image_manifest")
 _WITH_COLUMNS = ("csv", "parquet", "npz", "huggingface")
 
 
 def levels_of(examples: Examples, reader: str = "") -> list[int]:
     x = np.asarray(examples.x[:], np.float64).reshape(len(examples), examples.x[:1].size or 1)[:, 0]
-    return sorted(np.rint(x * (255 if reader == "image_folder" else 1)).astype(int).tolist())
+    return sorted(np.rint(x * (255 if reader in _OF_IMAGES else 1)).astype(int).tolist())
 
 
 def described(data: FederatedData, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
@@ -123,10 +156,11 @@ def test_each_client_is_tested_on_its_own_rows(
     assert [levels_of(data.test_examples(c), reader) for c in range(3)] == [[110, 130], [120], []]
     assert [levels_of(data.examples(c), reader) for c in range(3)] == [[10, 30], [0, 40], [20, 50]]
     assert levels_of(data.test, reader) == TEST_LEVELS.tolist()
-    assert data.only_tested == ("eve",)
+    assert data.unseen_names == ("eve",)
     rows = described(data, capsys)
     assert rows["clients with test examples"] == "2 of 3"
-    assert rows["clients with test examples only"] == "1"
+    assert rows["unseen clients"] == "1"
+    assert levels_of(data.unseen_examples(0), reader) == [100]
 
 
 @pytest.mark.parametrize("reader", _WITH_COLUMNS)
@@ -134,7 +168,7 @@ def test_a_test_set_need_not_say_whose_it_is(
     reader: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = made(READERS[reader](None), split="natural")
-    assert (data.client_test, data.only_tested, len(data.test)) == ((), (), 4)
+    assert (data.client_test, data.unseen_names, len(data.test)) == ((), (), 4)
     assert "clients with test examples" not in described(data, capsys)
 
 
@@ -150,7 +184,8 @@ def test_a_test_row_of_no_client_is_refused(reader: str) -> None:
 
 def test_clients_of_test_rows_alone_leave_the_others_untested() -> None:
     data = made(READERS["csv"](np.array(["eve", "eve", "joe", "eve"])), split="natural")
-    assert (data.client_test, data.only_tested) == ((), ("eve", "joe"))
+    assert (data.client_test, data.unseen_names) == ((), ("eve", "joe"))
+    assert [levels_of(data.unseen_examples(c)) for c in range(2)] == [[100, 110, 130], [120]]
 
 
 def test_the_drawn_clients_have_their_test_rows() -> None:
@@ -229,4 +264,75 @@ def test_a_data_set_of_ones_own_is_checked(
     tested[:] = [0, 2, -1]
     data = made({"kind": "mine"}, split="natural")
     assert [own.tolist() for own in data.client_test] == [[0], []]
-    assert data.only_tested == ("c",)
+    assert data.unseen_names == ("c",)
+
+
+def test_a_record_and_its_report_say_how_many_clients_have_test_examples() -> None:
+    plain = example_result(accuracies=(0.6,))
+    (one,) = plain.histories
+    tested = one.model_copy(update={"tested_clients": 2})
+    result = plain.model_copy(update={"histories": (tested,)})
+    assert parse_result(json_text(result).encode(), "record") == result
+    assert ["clients with test examples", "2"] in settings_rows(result)
+    assert "tested_clients" not in json_text(plain)
+
+
+# Folders of images by client, with train and test in each
+
+
+def test_a_client_need_not_have_both_folders() -> None:
+    for name in ("ann/train/a/1", "ann/test/b/2", "bob/train/b/3", "eve/test/a/4"):
+        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    data = made(CLIENTS, split="natural")
+    assert (data.names, data.unseen_names) == (("ann", "bob"), ("eve",))
+    assert data.label_names == ("a", "b")
+    assert [len(own) for own in (*data.client_test, *data.unseen)] == [1, 0, 1]
+
+
+def test_without_test_folders_a_fraction_is_held_out() -> None:
+    for name in ("ann/train/a/1", "ann/train/b/2", "bob/train/b/3", "bob/train/a/4"):
+        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    data = made(CLIENTS, {"test_fraction": 0.25}, split="iid", count=1)
+    assert (len(data.train), len(data.test), data.tested) == (3, 1, None)
+
+
+CLIENTS = {"kind": "image_folder", "image_folder": "all", "by_client": True, "channels": 1}
+ANN = ["ann/train/a/1", "ann/test/b/2", "ann/train/b/3"]
+
+
+@pytest.mark.parametrize(
+    ("names", "of_data", "message"),
+    [
+        ([*ANN, "bob/a/4"], {}, "all/ann/test/b/2.png: images must be in all as "
+         "client/label/image, or all as client/train/label/image or client/test/label/image"),
+        ([*ANN, "bob/val/a/4"], {}, "all/ann/test/b/2.png: images must be in all as "
+         "client/label/image, or all as client/train/label/image or client/test/label/image"),
+        (["ann/test/a/1"], {}, "all: there are no images in it as client/train/label/image"),
+        (ANN, {"test_fraction": 0.5}, "data.test_fraction: got 0.5; all has a test set of its own: "
+         "leave it out"),
+    ],
+)  # fmt: skip
+def test_folders_that_do_not_fit_are_named(
+    names: list[str], of_data: Any, message: str, in_tmp_path: Path
+) -> None:
+    for name in names:
+        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    said = refusal(made, CLIENTS, of_data, split="natural")
+    assert said.replace(f"{in_tmp_path}/", "") == message
+
+
+def test_a_second_test_set_is_refused(in_tmp_path: Path) -> None:
+    for name in ANN:
+        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+        draw(f"more/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    said = refusal(made, {**CLIENTS, "test": "more"}, split="natural")
+    assert said.replace(f"{in_tmp_path}/", "") == (
+        "data.dataset.test: got more; the clients' folders in all have images for testing: leave "
+        "it out"
+    )
+    draw("plain/ann/a/5.png", np.full((2, 2), 5, np.uint8))
+    chosen = {**CLIENTS, "image_folder": "plain", "test": "more"}
+    said = refusal(made, chosen, split="natural")
+    assert said.replace(f"{in_tmp_path}/", "") == (
+        "more/ann/test/b/2.png: images must be in more as client/label/image"
+    )

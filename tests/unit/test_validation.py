@@ -65,9 +65,22 @@ def test_the_lowest_validation_loss_chooses_where_numbers_are_predicted() -> Non
     assert value("loss", one, best_by="validation") == pytest.approx(0.7)
 
 
+def test_the_validation_set_chooses_the_round_of_metrics_of_predictions() -> None:
+    one = with_validation(history([0.2, 0.8, 0.6]), [0.1, 0.9, 0.5])
+    scores = [{"f1": 0.3}, {"f1": 0.7}, {"f1": 0.4}]
+    rounds = tuple(r.model_copy(update={"scores": s}) for r, s in zip(one.rounds, scores))
+    one = one.model_copy(update={"rounds": rounds, "client_scores": {"f1": (0.1, 0.2)}})
+    assert value("f1", one) == 0.4
+    assert value("f1", one, best_by="validation") == 0.7
+    assert value("f1", one, over="worst_client") == 0.1
+    with pytest.raises(NoValue, match=r"^best_by is for the test set: leave over out$"):
+        value("f1", one, over="clients", best_by="validation")
+
+
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
+        ("f1", {"best_by": "validation"}),
         ("validation_accuracy", {}),
         ("best_validation_accuracy", {}),
         ("validation_loss", {}),

@@ -21,11 +21,13 @@ class Population:
     Attributes:
         names: the clients' names.
         sizes: int (clients,), the number of examples that each trains on.
+        unseen: names of the clients that never train, which are none of these.
 
     """
 
     names: Sequence[str]
     sizes: np.ndarray
+    unseen: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.names)

@@ -73,10 +73,12 @@ class Metric(Spec):
         score: scores predictions by labels, see `prediction.prediction_metric`; None for a metric
             of the history alone.
         scored_for: tasks for which it is measured though nothing is expected of it.
+        of_unseen: whether these clients are those that never train.
         needs: gives the dotted key of a scenario that provides what it is measured on, from the
             validated keys; empty where it needs none. None for a metric that never does.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
+        is_optional: whether there is no such column where no training has a value.
 
     """
 
@@ -100,8 +102,10 @@ class Metric(Spec):
     tasks: Sequence[TaskKind] = ()
     score: Optional[Callable[..., Any]] = None
     scored_for: Sequence[TaskKind] = ()
+    of_unseen: bool = False
     needs: Optional[Callable[[Any], str]] = None
     column: Optional[int] = None
+    is_optional: bool = False
 
     def is_for(self, task: TaskKind) -> bool:
         """Whether it is for data of a task."""

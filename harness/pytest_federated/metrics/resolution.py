@@ -131,6 +131,11 @@ def _mean_over_clients(clients: Sequence[tuple[float, int]]) -> Step:
     return Step(1 / (len(sizes) * max(sizes)), sum(sizes))
 
 
+def _of_unseen(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
+    clients = list(zip(history.unseen_accuracy, history.unseen_examples))
+    return _mean_over_clients(clients) if clients else Step()
+
+
 def _of_predictions(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     """The step of a share of examples: of the test set, or over clients as the keys say."""
     places = history.measured_clients or range(len(history.client_examples))
@@ -171,6 +176,7 @@ TEST_EXAMPLE_OF_A_ROUND = Resolution(
 )
 LABEL_EXAMPLE = Resolution("one test example of the label", _test_example_of_the_label)
 CLIENT_EXAMPLE = Resolution("one example of one client", _of_clients(_mean_over_clients))
+UNSEEN_CLIENT_EXAMPLE = Resolution("one example of one unseen client", _of_unseen)
 WORST_CLIENT_EXAMPLE = Resolution(
     "one example of that client", _of_clients(lambda clients: _of_examples(clients[0][1]))
 )

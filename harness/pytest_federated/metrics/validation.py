@@ -46,6 +46,8 @@ def chosen_round(history: TrainingHistory) -> Round:
     scale="share",
     direction="higher",
     resolution=VALIDATION_EXAMPLE,
+    column=25,
+    is_optional=True,
     needs=lambda keys: _KEY,
 )
 def validation_accuracy(history: TrainingHistory) -> float:

@@ -47,11 +47,13 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     """Prints sizes, figures, and a map of labels by client where examples have labels."""
     counts = data.label_counts
     examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
-    if data.tested is not None:
-        tested = sum(map(bool, map(len, data.client_test)))
-        examples.append(("clients with test examples", f"{tested} of {len(data.clients)}"))
-    if data.only_tested:
-        examples.append(("clients with test examples only", str(len(data.only_tested))))
+    if data.tested_clients:
+        tested = f"{data.tested_clients} of {len(data.clients)}"
+        examples.append(("clients with test examples", tested))
+    if data.left_out:
+        examples.insert(1, ("clients left out as too small", str(data.left_out)))
+    if data.unseen_names:
+        examples.insert(1, ("unseen clients", str(len(data.unseen_names))))
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
     if data.label_names:

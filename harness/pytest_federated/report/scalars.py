@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.training.history import Round
 
 
@@ -22,6 +23,7 @@ def scalars(training_round: Round) -> dict[str, dict[str, float]]:
             "cohort": training_round.clients,
             "dropped": training_round.dropped,
             "examples": training_round.examples,
+            **metrics_of_clients(training_round),
         },
         "bytes": {"down": training_round.bytes_down, "up": training_round.bytes_up},
     }

@@ -98,7 +98,8 @@ def facts_of(guess: Guess, cache: Cache) -> Facts:
         clients = _PER_ROUND if spec.facts.natural else 0  # or more
         return Facts(task, None, shape, 2, clients, has_test_set(settings))
     dataset = described(data.dataset, cache)
-    train = dataset.load(None).train
+    loaded = dataset.load(None)
+    train = loaded.train
     numbers = train.y if dataset.task == "regression" else np.array([-1.0, 1.0])
     return Facts(
         dataset.task,
@@ -106,7 +107,7 @@ def facts_of(guess: Guess, cache: Cache) -> Facts:
         tuple(train.x.shape[1:]),
         dataset.num_classes,
         len(dataset.natural),
-        has_test_set(settings),
+        loaded.test is not None,
         float(np.mean(numbers)),
         float(np.std(numbers)) or 1.0,
     )

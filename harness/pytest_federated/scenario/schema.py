@@ -13,7 +13,7 @@ from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.data.datasets.dataset import stated_task
+from pytest_federated.data.datasets.dataset import has_test_set, stated_task
 from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
@@ -170,7 +170,9 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _holds_out_examples_for_personalization(self) -> Scenario:
-        if self.training.personalize is not None and self.data.holdout != "per_client":
+        has_own = has_test_set(self.data.dataset.model_dump())  # which may say whose it is
+        is_held_out = self.data.holdout == "per_client" or has_own
+        if self.training.personalize is not None and not is_held_out:
             raise problem(
                 "training.personalize",
                 "each client is judged on examples of its own; needs data.holdout: per_client",

@@ -62,6 +62,8 @@ def recorded_names(names: Sequence[str], measured: Sequence[int]) -> dict[int, s
 
 # The figures of a round that are of the validation set.
 ON_VALIDATION = ("validation_loss", "validation_accuracy")
+# Those that are of single clients.
+ON_CLIENTS = ("client_accuracy", "client_scores", "measured_clients")
 
 
 class Round(BaseModel):
@@ -87,6 +89,11 @@ class Round(BaseModel):
         scores: other metrics of the predictions on the test set, by name; written if there are any.
         validation_loss: as `loss`, on the validation examples; written if there are any.
         validation_accuracy: as `accuracy`, on these.
+        client_accuracy: of the model after the round, for single clients, as in `TrainingHistory`,
+            but always of all that a client has, and of at most 1,000 clients. Written only if
+            clients were measured after the round; so are the next two.
+        client_scores: the same for other metrics of the predictions, by name.
+        measured_clients: positions of the clients that these are of, where it is not all.
 
     """
 
@@ -108,10 +115,13 @@ class Round(BaseModel):
     scores: dict[str, Figure] = {}
     validation_loss: Optional[Figure] = None
     validation_accuracy: Optional[Figure] = None
+    client_accuracy: tuple[Figure, ...] = ()
+    client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
+    measured_clients: tuple[int, ...] = ()
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "scores", *ON_VALIDATION)
+        return without_empty(self, write, "scores", *ON_VALIDATION, *ON_CLIENTS)
 
 
 class TrainingHistory(BaseModel):
@@ -144,6 +154,13 @@ class TrainingHistory(BaseModel):
             holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
             all: some of very many, drawn from the seed, or those that hold something out.
+        tested_clients: how many clients have test examples of their own in the data set's test set;
+            written if there are any.
+        left_out_clients: how many natural clients hold too few examples, and so are none of the
+            clients; written if there are any.
+        unseen_clients: how many clients never train; written if there are any.
+        unseen_examples: for each of these that was measured, the examples that it was tested on.
+        unseen_accuracy: of the final model, for each of these. Written if there are any.
         class_recall: of the final model on the test set, for each label; None for a label that
             the test set does not have. Empty where it was not measured.
         personalized_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
@@ -182,6 +199,11 @@ class TrainingHistory(BaseModel):
     update_bytes: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
+    tested_clients: int = 0
+    left_out_clients: int = 0
+    unseen_clients: int = 0
+    unseen_examples: tuple[int, ...] = ()
+    unseen_accuracy: tuple[Figure, ...] = ()
     class_recall: tuple[Optional[Figure], ...] = ()
     personalized_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
@@ -204,6 +226,11 @@ class TrainingHistory(BaseModel):
             "task",
             "client_scores",
             "validation_examples",
+            "tested_clients",
+            "left_out_clients",
+            "unseen_clients",
+            "unseen_examples",
+            "unseen_accuracy",
         )
 
     def client_name(self, client: int) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pytest_federated.clients.cohort import cohort_of_round, most_often
 from pytest_federated.clients.participation import Participation
+from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import measure
@@ -16,8 +17,15 @@ from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
 from pytest_federated.training.evaluation.central import NO_SCORES, Scores
-from pytest_federated.training.evaluation.per_client import class_recall, client_figures
-from pytest_federated.training.evaluation.personalized import personalized_accuracy
+from pytest_federated.training.evaluation.per_client import (
+    class_recall,
+    client_figures,
+    unseen_figures,
+)
+from pytest_federated.training.evaluation.personalized import (
+    personalized_accuracy,
+    require_tested_clients,
+)
 from pytest_federated.training.history import (
     ON_VALIDATION,
     Round,
@@ -39,6 +47,12 @@ _NOTHING: dict[str, Any] = {"num_examples": 0, "loss": None, "accuracy": None}
 _NOT_JUDGED: dict[str, Any] = {
     **{"loss": None, "accuracy": None, "scores": {}},
     **dict.fromkeys(ON_VALIDATION),
+}
+# Those of a round after which no client was measured.
+_OF_NO_CLIENTS: dict[str, Any] = {
+    "client_accuracy": (),
+    "client_scores": {},
+    "measured_clients": (),
 }
 
 
@@ -87,11 +101,13 @@ def train(
 
     """
     participation = participation or Participation()
+    if training.personalize is not None:
+        require_tested_clients(data)
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = None
     if checkpoints:
         begin = checkpoints.latest(trainer.initial_state(seed, data), training.rounds)
-        begin = begin and _as_of(begin, trainer, data, training, scores)
+        begin = begin and _as_of(begin, trainer, data, training, seed, scores)
     so_far = begin or Progress((), None)
     watching = Observers((checkpoints, observer)) if checkpoints else observer
     if len(so_far.rounds) == training.rounds:
@@ -138,7 +154,7 @@ def train(
         final = (
             _final_figures(trainer, so_far, data, seed, scores)
             if has_model
-            else _figures_of_clients(trainer, so_far, data, training, scores)
+            else _figures_of_clients(trainer, so_far.state, data, training, scores)
         )
         if has_model and keeps_model:
             weights = trainer.algorithm.weights(so_far.state)
@@ -150,12 +166,15 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        tested_clients=data.tested_clients,
+        left_out_clients=data.left_out,
+        unseen_clients=len(data.unseen),
         validation_examples=0 if data.validation is None else len(data.validation),
         personalized_accuracy=personalized,
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
-        client_names=recorded_names(data.names, final.get("measured_clients", ())),
+        client_names=recorded_names(data.names, _measured(so_far, final)),
         label_names=data.label_names,
         label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),
@@ -170,19 +189,43 @@ def train(
     return history
 
 
+def _measured(so_far: Progress, final: Mapping[str, Any]) -> list[int]:
+    """Returns the positions of clients that were measured after a round or at the end."""
+    of_rounds = {client for done in so_far.rounds for client in done.measured_clients}
+    return sorted(of_rounds.union(final.get("measured_clients", ())))
+
+
 def _as_of(
-    begin: Progress, trainer: Trainer, data: FederatedData, training: Training, scores: Scores
+    begin: Progress,
+    trainer: Trainer,
+    data: FederatedData,
+    training: Training,
+    seed: int,
+    scores: Scores,
 ) -> Progress:
     """Returns the rounds of a checkpoint, evaluated where this training evaluates.
 
     The checkpoint may be that of a training of fewer rounds, or of more.
     """
-    *before, last = (
-        done if _is_evaluated(done.round, training) else _with(done, {}) for done in begin.rounds
-    )
+    *before, last = (_with(done, _figures_not_due(done.round, training)) for done in begin.rounds)
     if _is_evaluated(last.round, training) and last.loss is None:
         last = _with(last, _judged(trainer, begin.state, data, training, scores))
+    if _measures_clients(last.round, training) and not (last.client_accuracy or last.client_scores):
+        last = _with(last, _of_clients(trainer, begin.state, data, training, seed, scores))
     return Progress((*before, last), begin.state)
+
+
+def _figures_not_due(number: int, training: Training) -> dict[str, Any]:
+    """Returns those fields of a round that this training does not measure after it, empty."""
+    return {
+        **({} if _is_evaluated(number, training) else _NOT_JUDGED),
+        **({} if _measures_clients(number, training) else _OF_NO_CLIENTS),
+    }
+
+
+def _measures_clients(number: int, training: Training) -> bool:
+    every = training.eval_clients_every
+    return every is not None and (number % every == 0 or number == training.rounds)
 
 
 def _is_evaluated(number: int, training: Training) -> bool:
@@ -190,8 +233,8 @@ def _is_evaluated(number: int, training: Training) -> bool:
 
 
 def _with(done: Round, figures: Mapping[str, Any]) -> Round:
-    """Returns a round with the figures of this evaluation, none where it is empty."""
-    return Round.model_validate({**done.model_dump(), **_NOT_JUDGED, **figures})
+    """Returns a round with these figures in place of its own."""
+    return Round.model_validate({**done.model_dump(), **figures}) if figures else done
 
 
 def _judged(
@@ -211,29 +254,75 @@ def _judged(
     }
 
 
-def _final_figures(
-    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int, scores: Scores
+def _of_clients(
+    trainer: Trainer,
+    state: Any,
+    data: FederatedData,
+    training: Training,
+    seed: int,
+    scores: Scores,
 ) -> dict[str, Any]:
-    """How the final model serves clients and labels, as fields of a history."""
-    trainer.adapter.set_weights(trainer.algorithm.weights(so_far.state))
-    processed = sum(r.examples for r in so_far.rounds)
+    """How a state serves clients, as fields of a round; of at most 1,000, with all they hold."""
+    entry = algorithms.entry(training.algorithm)
+    if not entry.spec.has_no_global_model:
+        return _of_common_model(trainer, state, data, seed, math.inf, scores)
+    if not data.client_test:
+        raise DataError(
+            f"training.eval_clients_every: with {entry.name}, clients have models of their own, "
+            "which are judged on examples of their own; needs data.holdout: per_client"
+        )
+    return _figures_of_clients(trainer, state, data, training, scores)
+
+
+def _of_common_model(
+    trainer: Trainer,
+    state: Any,
+    data: FederatedData,
+    seed: int,
+    processed: float,
+    scores: Scores,
+) -> dict[str, Any]:
+    """How the model that all clients share serves them; arguments as for `client_figures`."""
+    trainer.adapter.set_weights(trainer.algorithm.weights(state))
     figures = client_figures(trainer.adapter, data, seed, processed, scores)
     are_all = len(figures.clients) == len(data.clients)
     return {
         "client_accuracy": figures.accuracy,
         "measured_clients": () if are_all else figures.clients,
         "client_scores": figures.scores,
+    }
+
+
+def _final_figures(
+    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int, scores: Scores
+) -> dict[str, Any]:
+    """How the final model serves clients and labels, as fields of a history."""
+    processed = sum(r.examples for r in so_far.rounds)
+    return {
+        **_of_common_model(trainer, so_far.state, data, seed, processed, scores),
         "class_recall": class_recall(trainer.adapter, data.test),
+        **(_figures_of_unseen(trainer, data, seed, processed) if data.unseen else {}),
+    }
+
+
+def _figures_of_unseen(
+    trainer: Trainer, data: FederatedData, seed: int, processed: int
+) -> dict[str, Any]:
+    """How the final model serves the clients that never train, as fields of a history."""
+    figures = unseen_figures(trainer.adapter, data, seed, processed)
+    return {
+        "unseen_examples": tuple(len(data.unseen[client]) for client in figures.clients),
+        "unseen_accuracy": figures.accuracy,
     }
 
 
 def _figures_of_clients(
-    trainer: Trainer, so_far: Progress, data: FederatedData, training: Training, scores: Scores
+    trainer: Trainer, state: Any, data: FederatedData, training: Training, scores: Scores
 ) -> dict[str, Any]:
     """How each client's own model serves it, where it holds something out to see."""
     if not data.client_test:
         return {}
-    judged = trainer.client_evaluations(so_far.state, data, training.local_work, scores)
+    judged = trainer.client_evaluations(state, data, training.local_work, scores)
     are_all = len(judged) in (0, len(data.clients))
     measured = {name for one in judged.values() for name in one.scores}
     return {
@@ -274,6 +363,8 @@ def steps(
         judged: dict[str, Any] = {}
         if _is_evaluated(number, training):
             judged = _judged(trainer, state, data, training, scores)
+        if _measures_clients(number, training):
+            judged |= _of_clients(trainer, state, data, training, seed, scores)
         yield Step(
             Round(
                 round=number,

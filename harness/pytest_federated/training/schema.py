@@ -72,14 +72,19 @@ Weights = Annotated[
 ]
 
 
+_YOUNGER = ("personalize", "loss", "class_weights", "eval_clients_every")
+
+
 class Training(Section):
     """The algorithm and its settings; the defaults are FedAvg with one local epoch.
 
     `eval_every` is the number of rounds between two evaluations on the test set; the last
-    round is always evaluated. `loss` is that of the task unless it is named. With `personalize` the
-    final model is also judged after each client has fine-tuned it. `execution` says how clients are
-    put onto TFF's placements: one each (standard), or many together (packed), which gives the same
-    weights within float32 rounding and is much faster; auto packs where it can.
+    round is always evaluated. `eval_clients_every` is the same for measuring single clients, which
+    otherwise are measured only at the end. `loss` is that of the task unless it is named. With
+    `personalize` the final model is also judged after each client has fine-tuned it. `execution`
+    says how clients are put onto TFF's placements: one each (standard), or many together (packed),
+    which gives the same weights within float32 rounding and is much faster; auto packs where it
+    can.
     """
 
     algorithm: Annotated[Section, Choice(algorithms)] = Field(
@@ -100,6 +105,10 @@ class Training(Section):
     loss: Loss = None
     class_weights: Weights = None
     eval_every: Annotated[int, Field(ge=1)] = 1
+    eval_clients_every: Annotated[
+        Optional[int],
+        Field(ge=1, description="Rounds between two measurements of single clients."),
+    ] = None
     execution: Literal["auto", "standard", "packed"] = "auto"
     personalize: Optional[Personalize] = None
 
@@ -110,7 +119,7 @@ class Training(Section):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "personalize", "loss", "class_weights")
+        return without_empty(self, write, *_YOUNGER)
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:

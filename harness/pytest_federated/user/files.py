@@ -17,6 +17,7 @@ from typing import Annotated, Optional
 from pydantic import BaseModel, Field
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.progress import tracked
 from pytest_federated.user.functions import marked
 from pytest_federated.user.modules import folders
 
@@ -139,7 +140,8 @@ def nearest(candidates: list[Path]) -> str:
 @functools.lru_cache(maxsize=1 << 16)
 def _file_hash(file: Path, size: int, changed: int) -> str:
     digest = hashlib.sha256()
-    with file.open("rb") as opened:
+    with file.open("rb") as opened, tracked(f"hashing {file.name}", size) as advance:
         while block := opened.read(_BLOCK):
             digest.update(block)
+            advance(len(block))
     return digest.hexdigest()

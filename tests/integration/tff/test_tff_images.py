@@ -450,7 +450,7 @@ def test_large_images_are_fetched_by_tffs_loader(
     np.testing.assert_allclose(data.train.x[:], 100 / 255, atol=1e-6)
     kept = {"gld23k", "gld160k"} if name == "gldv2" else {"USER_120K", "inaturalist_images"}
     there = {file.name for file in cache.iterdir()}
-    assert there - {"load_data.log"} == {*kept, "unpacked"}  # TFF's loader of gldv2 writes that log
+    assert there - {"load_data.log"} == {*kept, "decoded"}  # TFF's loader of gldv2 writes that log
     shutil.rmtree(published)
     assert made(cache, name).names == ("ann", "eve")  # from the cache
 

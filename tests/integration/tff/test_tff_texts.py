@@ -163,7 +163,7 @@ def test_changed_stackoverflow_vocabularies_are_read_again(
     before = made(tmp_path, "stackoverflow")
     other = "java 9\npython 8\n" if what == "word_count" else '{"css": 9, "java": 2}'
     file.write_text(other)
-    after = made(tmp_path, "stackoverflow")  # data unpacked with other vocabularies is not used
+    after = made(tmp_path, "stackoverflow")  # what was decoded with others is not used
     assert (after.train.x.shape, after.num_classes) != (before.train.x.shape, before.num_classes)
     file.write_text("\n \n")
     with pytest.raises(DataError, match=rf"stackoverflow\.{what} is not the {what} of Stack Over"):

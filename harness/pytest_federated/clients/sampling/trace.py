@@ -80,7 +80,7 @@ def _read(path: Path, changed: int, population: Population) -> _Times:
             times = [
                 _row(row, population, f"{path.name}:{rows.line_num}")
                 for row in rows
-                if any(word.strip() for word in row)
+                if any(word.strip() for word in row) and row[0].strip() not in population.unseen
             ]
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{path.name}:{rows.line_num + 1}: not a CSV file ({error})") from error

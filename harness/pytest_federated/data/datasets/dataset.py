@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union, get_args
+from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union, cast, get_args
 
 import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -84,14 +86,56 @@ def augmented(rows: Any, index: Any, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(rows[index] if augment is None else augment(index, rng))
 
 
+def named_inputs(columns: Mapping[str, Any]) -> np.ndarray:
+    """Returns examples with several inputs, a structured array (n,), from an array of each.
+
+    Raises:
+        DataError: the arrays differ in length or hold no numbers, or a name is none that a layer
+            can have.
+
+    """
+    arrays = {name: np.asarray(column) for name, column in columns.items()}
+    for name, array in arrays.items():
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name)):
+            raise DataError(f"got {name!r} as the name of an input; allowed: letters, digits and _")
+        if array.dtype.kind not in "fiub" or not array.ndim:
+            raise DataError(
+                f"the input {name!r} is {array.dtype} of shape {array.shape}; numbers (n, ...) are "
+                "needed"
+            )
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len({*lengths.values()}) != 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "none"
+        raise DataError(f"inputs need as many rows as each other; there are: {listed}")
+    types: Any = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
+    rows = np.empty(next(iter(lengths.values())), np.dtype(types))
+    for name, array in arrays.items():
+        rows[name] = array
+    return rows
+
+
+def inputs_of(x: np.ndarray) -> Any:
+    """Returns features as models take them: an array, or an ordered dict of those of each input."""
+    if x.dtype.names is None:
+        return x
+    return OrderedDict((name, np.ascontiguousarray(x[name])) for name in x.dtype.names)
+
+
 @dataclass(frozen=True)
 class Examples:
     """Labeled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` (n, ...), see
     `TaskKind`.
+
+    With several inputs, `x` is given as a mapping from their names to arrays (n, ...), and kept as
+    `named_inputs` of it.
     """
 
     x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray
+
+    def __post_init__(self) -> None:
+        if isinstance(self.x, Mapping):
+            object.__setattr__(self, "x", named_inputs(cast("Mapping[str, Any]", self.x)))
 
     def __len__(self) -> int:
         return len(self.y)

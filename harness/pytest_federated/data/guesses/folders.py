@@ -64,7 +64,8 @@ def guess_folder(
 def _guess_images(folder: Path, path: str, name: str, images: list[Path]) -> Guess:
     (depth, _), *more = Counter(len(f.relative_to(folder).parts) for f in images).most_common()
     labels = {f.parent.name for f in images}
-    if more or depth not in (2, 3) or len(labels) < 2:
+    in_parts = {f.relative_to(folder).parts[1:2] for f in images} <= {("train",), ("test",)}
+    if more or not (depth in (2, 3) or (depth == 4 and in_parts)) or len(labels) < 2:
         raise DataError(
             f"{folder}: images must be there as label/image or client/label/image, of several "
             "labels, or be listed in a table beside them"
@@ -81,7 +82,7 @@ def _guess_images(folder: Path, path: str, name: str, images: list[Path]) -> Gue
         guess.notes += [f"{top} is not used" for top in sorted(tops) if top.lower()[:3] == "val"]
         images = [f for f in images if f.relative_to(folder).parts[0] == by_name["train"]]
         labels = {f.parent.name for f in images}
-    elif depth == 3:
+    elif depth > 2:
         guess.add("by_client", True, f"{len(tops):,} folders of clients, with label folders")
     guess.reasons["image_folder"] = f"{len(images):,} images in folders of {len(labels)} labels"
     if len(labels) == 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 
 from pytest_federated.metrics.measure import columns
+from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.metrics.scales import SCALES
 from pytest_federated.metrics.statistics import mean_of
 from pytest_federated.report.tables.cells import figure, interval
@@ -26,8 +27,8 @@ def round_table(result: Result) -> Table:
     """The rounds: mean over seeds, and the 95 % interval of the accuracy.
 
     With the clients that took part, where these are not the same number in all rounds, with the
-    metrics of predictions, and with figures of the validation set where there is one. Without
-    accuracy where numbers are predicted.
+    metrics of predictions, and with figures of the validation set and of single clients where there
+    are any. Without accuracy where numbers are predicted.
     """
     have_accuracy = all(history.has_labels for history in result.histories)
     scored = [m for m in columns([result]) if m.spec.score is not None]
@@ -37,6 +38,15 @@ def round_table(result: Result) -> Table:
         name
         for name in ON_VALIDATION
         if any(getattr(r, name) is not None for of in rounds.values() for r in of)
+    ]
+    of_clients = {
+        number: [metrics_of_clients(r) for r in done if r.client_accuracy or r.client_scores]
+        for number, done in rounds.items()
+    }
+    by_client = [
+        m
+        for m in columns([result])
+        if any(m.name in values for of in of_clients.values() for values in of)
     ]
     rows: list[list[str]] = []
     for number, done in rounds.items():
@@ -59,10 +69,14 @@ def round_table(result: Result) -> Table:
                 *([accuracy] if have_accuracy else []),
                 *(figure(mean_of(values)) for values in scores),
                 *(figure(mean_of(values)) for values in validated),
+                *(
+                    figure(mean_of([v[m.name] for v in of_clients[number] if m.name in v]))
+                    for m in by_client
+                ),
             ]
         )
     clients = ["clients"] if differ else []
     heads = ["train loss", "train accuracy", "test loss", "test accuracy"]
     heads = heads if have_accuracy else heads[::2]
     heads += [*(f"test {m.title}" for m in scored), *(n.replace("_", " ") for n in of_validation)]
-    return Table(rows, ["round", *clients, *heads])
+    return Table(rows, ["round", *clients, *heads, *(m.title for m in by_client)])

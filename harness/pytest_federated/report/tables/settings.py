@@ -34,7 +34,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     parameters = result.histories[0].parameters
-    validated = result.histories[0].validation_examples
+    first = result.histories[0]
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
@@ -52,8 +52,11 @@ def settings_rows(result: Result) -> list[list[str]]:
     return [
         ["data", choice_text(datasets, data["dataset"])],
         ["test examples", _tested(data, result.histories[0].test_examples)],
-        *([["validation examples", str(validated)]] if validated else []),
+        *_counted("validation examples", first.validation_examples),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        *_counted("clients with test examples", first.tested_clients),
+        *_counted("unseen clients", first.unseen_clients),
+        *_counted("clients left out as too small", first.left_out_clients),
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(shifted)]] if shifted else []),
@@ -81,6 +84,10 @@ def loss_rows(training: dict[str, Any]) -> list[list[str]]:
         of_labels = cast("dict[str, float]", weights)
         weights = ", ".join(f"{label}: {weight:g}" for label, weight in of_labels.items())
     return [*rows, ["class weights", weights]] if weights else rows
+
+
+def _counted(what: str, count: int) -> list[list[str]]:
+    return [[what, str(count)]] if count else []
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:

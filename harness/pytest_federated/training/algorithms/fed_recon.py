@@ -13,7 +13,7 @@ from pytest_federated.clients.cohort import Cohort, LocalWork, layer_keys, shuff
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.choice import Choice
 from pytest_federated.tff.imports import import_tff
@@ -298,14 +298,14 @@ def _tagged(
     """Batches, with a number that comes with each, and with the client's key if there is one."""
     import tensorflow as tf
 
-    def batches(values: np.ndarray) -> Any:
+    def batches(values: Any) -> Any:
         return tf.data.Dataset.from_tensor_slices(values).batch(batch_size)
 
     def constant(value: Any) -> Any:
         return tf.data.Dataset.from_tensors(value).repeat()
 
     zipped: Any = OrderedDict(
-        x=batches(examples.x),
+        x=batches(inputs_of(examples.x)),
         y=batches(examples.y),
         **{_STEPS: constant(np.int64(steps))},
         **({} if key is None else {KEY: constant(np.int32(key))}),

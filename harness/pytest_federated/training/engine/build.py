@@ -187,13 +187,16 @@ def trainer_for(
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
     """
+    x, y = data.train.x, data.train.y
+    types = {name: x.dtype[name] for name in x.dtype.names or ()}
     shape = Shape(
-        data.train.x.shape[1:],
+        x.shape[1:],
         data.num_classes,
         data.task,
-        data.train.y.shape[1:],
-        data.train.x.dtype.name,
-        data.train.y.dtype.name,
+        y.shape[1:],
+        "" if types else x.dtype.name,
+        y.dtype.name,
+        {name: (dtype.shape, dtype.base.name) for name, dtype in types.items()},
     )
     sections = (
         model,

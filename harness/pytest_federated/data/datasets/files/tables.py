@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Callable, Literal, Optional, Union
@@ -13,7 +13,13 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    TaskKind,
+    datasets,
+    named_inputs,
+)
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
@@ -33,8 +39,13 @@ from pytest_federated.data.datasets.files.missing import (
 )
 from pytest_federated.user.files import UserPath, find, stamp
 
+_Listed = Annotated[list[str], Field(min_length=1)]
 Features = Annotated[
-    Optional[list[str]], Field(description="Columns to learn from; by default all others.")
+    Optional[Union[list[str], dict[str, _Listed]]],
+    Field(
+        description="Columns to learn from; by default all others. For a model of several inputs "
+        "those of each, by its name."
+    ),
 ]
 Exclude = Annotated[
     Optional[list[str]],
@@ -117,7 +128,9 @@ def csv(
     A row is an example; `x` is (columns,) float32, or has the `shape` of the scenario. `label`
     names the column of labels (whole numbers from 0 up; others, and text, are numbered in sorted
     order), `client` that of the natural clients. `features` lists the columns to learn from; by
-    default all others except those under `exclude`. A column that looks like an identifier (without
+    default all others except those under `exclude`. For a model with several inputs, it is a
+    mapping from the name of each to its columns: `features: {vitals: [pulse], ward: [ward]}`. A
+    column that looks like an identifier (without
     a name or with that of an index, or with a different whole number or category in every row) must
     be listed under one of the two. `categories` lists the features whose values are not quantities:
     each becomes one column for each value, 0 or 1. With `standardize` the columns of numbers are
@@ -252,12 +265,23 @@ class _Meaning:
     labels: tuple[str, ...]
     task: TaskKind
     client: Optional[str]
-    features: Optional[Sequence[str]]
+    features: Union[Sequence[str], Mapping[str, Sequence[str]], None]
     exclude: Optional[Sequence[str]]
     categories: Sequence[str]
     standardize: bool
     shape: Optional[Sequence[int]]
     missing: Optional[Remedy] = None
+
+    @property
+    def inputs(self) -> Mapping[str, Sequence[str]]:
+        """The columns of each input, by its name; empty where an example has one input."""
+        return self.features if isinstance(self.features, Mapping) else {}
+
+    @property
+    def named_features(self) -> list[str]:
+        """The columns that the scenario says to learn from, each once."""
+        of_inputs = [name for columns in self.inputs.values() for name in columns]
+        return list(dict.fromkeys(of_inputs if self.inputs else self.features or []))
 
     def misfits(
         self, columns: Sequence[str], where: str, is_text: bool
@@ -270,7 +294,7 @@ class _Meaning:
         for key, names in (
             ("label", self.labels),
             ("client", [self.client] if self.client else []),
-            ("features", self.features or []),
+            ("features", self.named_features),
             ("exclude", self.exclude or []),
             ("categories", self.categories),
         ):
@@ -314,11 +338,15 @@ class _Meaning:
                 )
         if not features:
             yield "exclude", f"{where} has no columns to learn from"
+        if self.inputs and self.shape:
+            yield "shape", "data.dataset.shape: is for one input; features names several"
+        if self.inputs and self.task == "tokens":
+            yield "features", "data.dataset.features: with task: tokens, there is one input"
 
     def features_of(self, columns: Sequence[str]) -> list[str]:
         """Returns the names of the columns to learn from, of these columns."""
         left_out = [*self.labels, self.client, *(self.exclude or [])]
-        return list(self.features or [c for c in columns if c not in left_out])
+        return self.named_features or [c for c in columns if c not in left_out]
 
     def learned_from(self, table: _Columns, where: str) -> list[str]:
         """Checks all names in the scenario, and returns those of the columns to learn from."""
@@ -431,7 +459,10 @@ class _Encoder:
         columns = self._complete(columns)
         blocks = [self._block(columns, name, where) for name in self._names]
         shared.same_length({n: len(b) for n, b in zip(self._names, blocks)}, where)
-        x = shared.shaped(np.concatenate(blocks, axis=1), self._meaning.shape, where)
+        if self._meaning.inputs:
+            x: Any = self._inputs(dict(zip(self._names, blocks)))
+        else:
+            x = shared.shaped(np.concatenate(blocks, axis=1), self._meaning.shape, where)
         if self._meaning.task == "tokens" and all(
             columns[name].dtype.kind in "iu" for name in self._names
         ):
@@ -443,6 +474,18 @@ class _Encoder:
             f"column{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels))}",
             columns.get(client) if client else None,
             f"column {client!r}",
+        )
+
+    def _inputs(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns the inputs of examples, each of the blocks (n, m) of its columns."""
+        marks = self._filler.marks if self._filler else {}
+        return named_inputs(
+            {
+                name: np.concatenate(
+                    [blocks[c] for c in (*own, *(marks[c] for c in own if c in marks))], axis=1
+                )
+                for name, own in self._meaning.inputs.items()
+            }
         )
 
     def _complete(self, columns: Columns) -> Columns:

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.progress import each
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.tff.imports import import_tff
@@ -82,7 +83,7 @@ def tff(
 def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> shared.Source:
     """Reads the examples of all clients, in order."""
     features, labels, owners = [], [], []
-    for client in clients.client_ids:
+    for client in each(clients.client_ids, f"reading {name}"):
         where = f"{name}, client {client!r}"
         client_x, client_y = _arrays(clients.create_tf_dataset_for_client(client), x, y, where)
         if features and len(client_x) and client_x.shape[1:] != features[0].shape[1:]:

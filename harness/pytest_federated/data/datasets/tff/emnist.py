@@ -9,6 +9,7 @@ import numpy as np
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.published import Published
+from pytest_federated.tff.messages import Fields
 
 
 @datasets(
@@ -44,10 +45,11 @@ def emnist(cache: Cache, *, only_digits: bool = True) -> Dataset:
     def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
         return tff_datasets.emnist.load_data(only_digits, folder)
 
-    published = Published("emnist", "EMNIST", "emnist_all.sqlite", load)
-    part, classes = ("digits", 10) if only_digits else ("all", 62)
-    return published.dataset(cache, part, classes, _examples)
+    part, classes = ("digits_only", 10) if only_digits else ("all", 62)
+    splits = f"{part}_train", f"{part}_test"
+    published = Published("emnist", "EMNIST", "emnist_all.sqlite", load, splits)
+    return published.dataset(cache, "pixels", classes, _examples)
 
 
-def _examples(rows: Any) -> Examples:
-    return Examples(rows["pixels"][..., np.newaxis], rows["label"])
+def _examples(rows: Fields) -> tuple[Examples, int]:
+    return Examples(rows["pixels"][..., np.newaxis], rows["label"]), 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 import numpy as np
 
 from pytest_federated.core.errors import warn_not_kept
+from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.tff.imports import silenced
 from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
@@ -194,7 +195,7 @@ class KerasAdapter(ModelAdapter):
         weights.assign_weights_to(self.model)
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
-        predictions: Any = self.model(x, training=False)
+        predictions: Any = self.model(inputs_of(x), training=False)
         loss: Any = self.losses.evaluation(y, predictions)
         return float(loss), predictions
 

@@ -19,6 +19,7 @@ from pytest_federated.training.models.model import (
     build,
     is_user_model,
     make,
+    models,
     named,
     stated_outputs,
 )
@@ -35,12 +36,22 @@ def adapter_for(settings: Section, shape: Shape, loss: LossSettings = TASK_LOSS)
     import tensorflow_federated as tff
 
     with _errors_naming(settings):
+        if shape.inputs and not (is_user_model(settings) or models.entry(settings).code):
+            raise ModelError(
+                f"{named(settings)} has one input; the data has {', '.join(shape.inputs)}: write a "
+                "model with these inputs, and name it by model.keras"
+            )
         model: Any = make(settings, shape)
         if isinstance(model, tf.keras.Model):
             stated = stated_outputs(settings)
             adapter = KerasAdapter(lambda: build(settings, shape), shape, stated, loss)
             check_independent(model, adapter.model)
             return adapter
+        if shape.inputs:
+            raise ModelError(
+                f"the data has several inputs ({', '.join(shape.inputs)}), which only Keras models "
+                f"take; the model is a {type(model).__name__}"
+            )
         if loss:
             raise ModelError(
                 f"training.{'loss' if loss.name else 'class_weights'}: the model, a "
