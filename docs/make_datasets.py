@@ -83,6 +83,9 @@ single clients are measured on them. Clients without any are left out of these m
 the data's own clients, there is only the shared test set. With `holdout: per_client` a client is
 tested on what it holds out instead.
 
+`pytest-federated init DATA` looks at a file or a folder, guesses which of these data sets reads it,
+with which keys, and writes a scenario: see [your own data](scenarios.md#your-own-data).
+
 A data set of your own is a function that takes a `Cache` and returns a `Dataset`, registered with
 `@pytest_federated.dataset("mine")`. Set `has_test_set=True` if it has its own test set, and pass
 `test_natural` to `in_memory` or `Loaded` to say whose its examples are. Name
