@@ -201,6 +201,7 @@ def test_check_names_columns_that_do_not_exist(
     [
         "csv: a.csv\n    label: died\n    client: ward\n    exclude: [nurse]",
         "csv: a.csv\n    label: died\n    columns: [a, b, c, died]",
+        'csv: index.csv\n    label: died\n    exclude: ["Unnamed: 0"]',
         "parquet: a.parquet\n    label: died\n    client: ward",
         "npz: a.npz\n    x: images\n    y: labels",
         "npz: a.npz\n    x: images\n    y: labels\n    test: a.npz",
@@ -208,6 +209,7 @@ def test_check_names_columns_that_do_not_exist(
 )
 def test_check_accepts_columns_that_exist(keys: str) -> None:
     """Of however broken rows: only the header is read."""
+    Path("scenarios/index.csv").write_text(",age,died\n0,1,0\n")
     Path("scenarios/a.csv").write_text(TABLE + "1,2\n")
     np.savez("scenarios/a.npz", images=np.zeros((2, 2)), labels=np.zeros(3))
     pd.read_csv("scenarios/a.csv", nrows=1).to_parquet("scenarios/a.parquet")

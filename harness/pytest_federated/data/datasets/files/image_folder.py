@@ -16,7 +16,7 @@ from pytest_federated.data.datasets.files.images import Images
 from pytest_federated.user.files import UserPath, find
 
 # Formats that Pillow reads.
-_SUFFIXES = frozenset(
+SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 )
 
@@ -107,7 +107,7 @@ def _files(folder: Path, by_client: bool, *, with_parts: bool = True) -> dict[st
         DataError: there are none to train on, or one is in another place.
 
     """
-    images = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in _SUFFIXES)
+    images = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES)
     files = [f for f in images if not any(p.startswith(".") for p in f.relative_to(folder).parts)]
     form = "client/label/image" if by_client else "label/image"
     if not files:

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import IO, Any, Optional
 
 from pytest_federated.core.errors import DataError
 
@@ -96,7 +96,7 @@ def read_header(file: Path, dialect: Dialect) -> list[str]:
         raise unreadable(file, error) from error
     if names is None:
         raise DataError(f"{file} cannot be read as a table: it is empty")
-    return [name.strip() for name in names]
+    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(names)]  # as pandas
 
 
 def unknown_encoding(error: LookupError) -> DataError:
@@ -117,6 +117,15 @@ def _opened(file: Path, dialect: Dialect) -> Any:
     encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
     opened: Any = _PACKED.get(file.suffix.lower(), open)
     return opened(file, "rt", encoding=encoding, newline="")
+
+
+def opened_binary(file: Path) -> IO[bytes]:
+    """Opens a text table, which may be packed, as bytes."""
+    if file.suffix.lower() == ".zip":
+        archive = zipfile.ZipFile(file)
+        return archive.open(archive.namelist()[0])
+    opened: Any = _PACKED.get(file.suffix.lower(), open)
+    return opened(file, "rb")
 
 
 def _delimiter(dialect: Dialect) -> str:

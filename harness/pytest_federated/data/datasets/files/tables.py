@@ -78,7 +78,7 @@ ColumnNames = Annotated[
 ]
 
 
-_PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 _MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 
@@ -557,7 +557,7 @@ def column_names(file: Path, dialect: Dialect) -> list[str]:
         DataError: it cannot be read.
 
     """
-    if file.suffix.lower() not in _PARQUET:
+    if file.suffix.lower() not in PARQUET:
         return read_header(file, dialect)
     shared.require_arrow("parquet")
     return arrow.parquet_columns(file)
@@ -571,7 +571,7 @@ def read_columns(file: Path, dialect: Dialect) -> Columns:
         DataError: it cannot be read.
 
     """
-    if file.suffix.lower() not in _PARQUET:
+    if file.suffix.lower() not in PARQUET:
         return _read_csv(file, *stamp(file), dialect=dialect).values
     shared.require_arrow("parquet")
     return _read_parquet(file, *stamp(file)).values
