@@ -1,4 +1,4 @@
-"""Writes docs/datasets.md from the registry of data sets, without reading any data.
+"""Writes docs/datasets.md from the registry of data sets, and from the odd files of the tests.
 
 Run this after a change to a data set: ``uv run python docs/make_datasets.py [DIR]``.
 tests/integration/docs/test_documentation.py compares the committed page with what this writes.
@@ -102,12 +102,22 @@ checked, too: each example needs a label from 0 to `num_classes - 1`, or with th
 number (float32), and finite features.
 """
 
+ODD_FILES = """\
+This is what the readers of your own files do with odd ones. Each of these files is written by the
+tests and read: "refused" is a message of one line that names the place and what to do, and – that
+there can be no such file. `tff`, and the data sets that you register, follow the same rules.
+"""
+
 
 def main() -> None:
     """Writes the page into the folder named on the command line, or into this one."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     entries = [datasets[name] for name in datasets.names()]
-    parts = [INTRODUCTION, _contents(entries), *(as_entry(e, _origin(e)) for e in entries)]
+    sys.path.append(str(Path(__file__).parent.parent / "tests/helpers"))
+    from odd_table import table
+
+    head = [INTRODUCTION, ODD_FILES, f"{table()}\n", _contents(entries)]
+    parts = [*head, *(as_entry(e, _origin(e)) for e in entries)]
     (folder / "datasets.md").write_text("\n".join(parts), encoding="utf-8")
 
 

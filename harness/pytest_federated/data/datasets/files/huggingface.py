@@ -208,9 +208,9 @@ def _files(folder: Path) -> list[Path]:
     try:
         files = [folder / str(file["filename"]) for file in _json(state)["_data_files"]]
     except (KeyError, TypeError):
-        files = []
+        raise DataError(f"{state} cannot be read: it should list files under _data_files") from None
     if not files:
-        raise DataError(f"{state} cannot be read: it should list files under _data_files")
+        raise DataError(f"{folder}: there are no examples in it")
     return files
 
 
