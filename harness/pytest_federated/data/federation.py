@@ -252,14 +252,11 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         owner = np.where(owner < 0, NO_ONE, (np.cumsum(holds) - 1)[owner])
         names = list(_of(holds, names or ()))
         left_out, count = left_out + count - len(names), len(names)
-    order = np.argsort(owner, kind="stable")
-    unused = int((owner == NO_ONE).sum())
-    order, bounds = order[unused:], np.cumsum(np.bincount(owner[owner >= 0], minlength=count))[:-1]
-    dealt = tuple(np.split(order, bounds))
+    dealt = _dealt(owner, count)
     trains = _who_trains(clients.unseen, count, seed)
     by_role: list[tuple[np.ndarray, ...]] = [_of(trains, dealt), (), ()]
     if not is_global:
-        roles = hold_out_by_client(train.y, order, owner, data.fractions, seed)
+        roles = hold_out_by_client(train.y, np.concatenate(dealt), owner, data.fractions, seed)
         by_role = [
             tuple(positions[roles[positions] == role] for positions in _of(trains, dealt))
             for role in (TRAIN, VALIDATION, TEST)
@@ -298,7 +295,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         numbers=() if trains.all() else (*np.flatnonzero(trains), *np.flatnonzero(~trains)),
         shift=tuple(clients.shift),
         seed=seed,
-        unused=unused,
+        unused=int((owner == NO_ONE).sum()),
         left_out=left_out,
         task=dataset.task,
         label_names=tuple(dataset.label_names),
@@ -320,6 +317,13 @@ def _who_trains(unseen: Optional[float], clients: int, seed: int) -> np.ndarray:
     drawn = generator(seed, Stream.UNSEEN).permutation(clients)
     trains[drawn[: unseen_clients(unseen, clients)]] = False
     return trains
+
+
+def _dealt(owner: np.ndarray, clients: int) -> tuple[np.ndarray, ...]:
+    """Returns for each client the int positions of its examples, by `owner`, int (n,)."""
+    order = np.argsort(owner, kind="stable")[int((owner == NO_ONE).sum()) :]
+    held = np.bincount(owner[owner >= 0], minlength=clients)
+    return tuple(np.split(order, np.cumsum(held)[:-1]))
 
 
 def _of(chosen: np.ndarray, values: Sequence[_T]) -> tuple[_T, ...]:
@@ -357,7 +361,7 @@ def _tested_by_client(
     if (owner_of[natural] != owner).any():
         return ()
     owners = np.where(loaded.test_natural < 0, NO_ONE, owner_of[loaded.test_natural])
-    return tuple(np.flatnonzero(owners == client) for client in range(count + len(only_tested)))
+    return _dealt(owners, count + len(only_tested))
 
 
 def _check_shifts(clients: Partition, dataset: Dataset, train: Examples) -> None:

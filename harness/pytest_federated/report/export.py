@@ -61,8 +61,9 @@ def by_client(results: Sequence[Result]) -> Iterator[Row]:
             measured = [r for r in history.rounds if r.client_accuracy or r.client_scores]
             for round_, of in [(r.round, r) for r in measured] or [(len(history.rounds), history)]:
                 count = max(map(len, (of.client_accuracy, *of.client_scores.values())), default=0)
-                places = of.measured_clients or range(count)
-                for place, client in enumerate(places):
+                places = of.measured_clients or range(len(history.client_examples))
+                # Older records may not say which clients they measured.
+                for place, client in enumerate(places if len(places) == count else ()):
                     scores = {name: of.client_scores.get(name) for name in scored}
                     yield {
                         **_scenario(result),
