@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,24 @@ KINDS: dict[str, tuple[Callable[[], str], dict[str, Any], tuple[str, ...]]] = {
         lambda: csv(header=False, last=every_third(WORDS)),
         {"columns": [f"column_{n}" for n in range(1, 5)], "label": "column_4"},
         ("categories",),
+    ),
+    "identifiers and labels without names, as in UCI's wdbc.data": (
+        lambda: as_it_is(
+            pd.DataFrame({"id": RNG.permutation(9 * N)[:N], "y": every_third(WORDS), **frame()})
+            .to_csv(index=False, header=False)
+        ),
+        {"label": "column_2", "exclude": ["column_1"]},
+        ("categories",),
+    ),
+    "a number to predict, not the last column": (
+        lambda: csv(median_house_value=3e5 + 1e5 * NUMBERS[:, 0], sea=every_third(WORDS)),
+        {"label": "median_house_value", "task": "regression", "categories": ["sea"]},
+        (),
+    ),
+    "thousands separators": (
+        lambda: csv(sep=";", pay=[f"{n + 1}.{n + 100},50" for n in range(N)], y=THREE),
+        {"exclude": ["pay"]},
+        ("decimal",),
     ),
     "spaces": (
         lambda: as_it_is(frame(label=THREE).to_string(index=False), "d.txt"),
@@ -349,7 +368,9 @@ def _check_reasons(shown: str, text: str, settings: dict[str, Any]) -> None:
     for key in settings.keys() - {*own}:
         assert f"\n{key} " in f"\n{shown}"
     for name in settings.get("exclude", ()):
-        assert f"      - {yaml_value(name)}  # " in text
+        item = re.escape(f"      - {yaml_value(name)}")
+        assert re.search(rf"{item}  # \w|      # \w.*\n{item}\n", text)
+    assert max(map(len, text.splitlines())) <= 80
     assert shown.count("left out: ") == len(settings.get("exclude", ()))
 
 

@@ -124,10 +124,10 @@ def _print_reasons(guess: Any, facts: Any) -> None:
 def _summary(facts: Any) -> str:
     if facts.examples is None:
         return "the data is not on this machine yet; it is downloaded by the first run"
-    shape = " × ".join(map(str, facts.shape)) or "1"
+    shape = f"{' × '.join(map(str, facts.shape)) or 1} value{'s' * (facts.shape != (1,))}"
     what = "numbers to predict" if facts.task == "regression" else f"{facts.classes} labels"
     clients = f", {facts.clients:,} clients" if facts.clients else ""
-    return f"{facts.examples:,} examples of {shape} values, {what}{clients}"
+    return f"{facts.examples:,} examples of {shape}, {what}{clients}"
 
 
 def _print(text: str, indent: int) -> None:
