@@ -16,7 +16,7 @@ from odd_data import draw, picture
 from pytest_federated import load_file
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.data.datasets.dataset import described
+from pytest_federated.data.datasets.dataset import datasets, described
 from pytest_federated.data.guesses import names
 from pytest_federated.running import pipeline
 from pytest_federated.scenario.draft import yaml_value
@@ -445,6 +445,29 @@ def test_columns_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert (settings["label"], settings["client"]) == ("mood", "place")
     assert main(["init", "d.csv", "--label", "moood", "--out", "b.yaml"]) == 1
     assert "has no column 'moood' (data.dataset.label)" in capsys.readouterr().err
+
+
+def test_columns_cannot_be_named_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for data in (images("{label}/{n}.png"), "wine"):
+        for option in ("--label", "--client"):
+            assert main(["init", data, option, "x"]) == 1
+            assert capsys.readouterr().err.startswith(f"{option}: ")
+
+
+def test_a_data_set_of_ones_own_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
+    Path("pytest.ini").touch()
+    Path("conftest.py").write_text(
+        "import numpy as np\nimport pytest_federated\n\n"
+        '@pytest_federated.dataset("sines_of_mine")\n'
+        "def sines(cache):\n"
+        "    x = np.arange(60, dtype=np.float32)[:, None]\n"
+        "    examples = pytest_federated.Examples(np.sin(x), np.arange(60, dtype=np.int32) % 3)\n"
+        '    return pytest_federated.in_memory("sines", examples, 3)\n'
+    )
+    assert main(["init", "sines_of_mine", "--out", "scenarios/s.yaml"]) == 0
+    assert settings_in("scenarios/s.yaml") == {"kind": "sines_of_mine"}
+    assert main(["check", "scenarios"]) == 0
 
 
 def test_a_file_elsewhere_is_found_by_its_whole_path(tmp_path: Path) -> None:
