@@ -43,7 +43,10 @@ PARTS = {
     "client_optimizer": ("client work", "`client_optimizer_fn`"),
     "server_optimizer": ("finalizer", "`server_optimizer_fn`"),
     "aggregator": ("aggregator", "`model_aggregator`"),
+    "loss": ("client work", "the loss of `tff.learning.models.from_keras_model`"),
+    "class_weights": ("client work", "the same"),
     "eval_every": ("none", "calls of the evaluation"),
+    "eval_clients_every": ("none", "calls of the evaluation, for single clients"),
     "execution": ("none", "how clients are mapped to placements"),
     "personalize": ("none", "`tff.learning.algorithms.build_personalization_eval_computation`"),
 }

@@ -34,6 +34,8 @@ _WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio"
 _OF_RUNS = (
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",
+    "pytest_federated.data.datasets.bundled.packaged",
+    "pytest_federated.data.datasets.tff.published",
     "pytest_federated.plugin.collection",
     "pytest_federated.plugin.fixture",
     "pytest_federated.plugin.item",

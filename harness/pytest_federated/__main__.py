@@ -13,6 +13,7 @@ from pytest_federated.core.errors import FederatedError
 
 # In the order of --help; each is the `command` of a module in cli/.
 COMMANDS = (
+    "init",
     "check",
     "describe",
     "calibrate",

@@ -117,3 +117,19 @@ def history(
     ]
     fields = {"seed": 0, "client_examples": (5,) * clients, "test_examples": 10, **more}
     return TrainingHistory(rounds=tuple(rounds), **fields)
+
+
+def with_validation(
+    one: TrainingHistory, accuracies: Sequence[Optional[float]], examples: int = 20
+) -> TrainingHistory:
+    """Returns a training with these validation accuracies; losses are 1 - accuracy."""
+    rounds = tuple(
+        done.model_copy(
+            update={
+                "validation_accuracy": accuracy,
+                "validation_loss": None if accuracy is None else 1 - accuracy,
+            }
+        )
+        for done, accuracy in zip(one.rounds, accuracies)
+    )
+    return one.model_copy(update={"rounds": rounds, "validation_examples": examples})

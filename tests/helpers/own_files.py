@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -17,9 +17,15 @@ from pytest_federated.data.schema import Data
 RNG = np.random.default_rng(0)
 
 
-def made(chosen: dict[str, Any], **clients: Any) -> FederatedData:
-    data = Data.model_validate({"dataset": chosen})
-    return federate(data, Clients.model_validate(clients), 0, NO_CACHE)
+def made(
+    chosen: dict[str, Any],
+    of_data: Optional[dict[str, Any]] = None,
+    *,
+    seed: int = 0,
+    **clients: Any,
+) -> FederatedData:
+    data = Data.model_validate({"dataset": chosen, **(of_data or {})})
+    return federate(data, Clients.model_validate(clients), seed, NO_CACHE)
 
 
 def refusal(function: Callable[..., Any], *args: Any, **chosen: Any) -> str:

@@ -26,7 +26,7 @@ training: {rounds: 2}
 """
 
 # In the order in which messages list them.
-CLIENT_KEYS = "count, split, size, shift, per_round, sampling, dropout, stragglers, attacks"
+CLIENT_KEYS = "count, split, size, shift, unseen, per_round, sampling, dropout, stragglers, attacks"
 
 
 def clients(more: str) -> str:

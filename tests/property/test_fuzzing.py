@@ -178,7 +178,8 @@ def as_json(value: Any) -> Any:
 # What JSON Schema cannot check (docs/scenarios.md), by the loader's messages.
 CANNOT_SAY = {
     "a key is missing, which defaults.yaml or matrix may have": (
-        r"^missing; (it has no default|the first line|the \w+ split needs)|needs the key 'kind'"
+        r"^missing; (it has no default|the first line|the \w+ split needs|expect\.\w+ is measured)|"
+        r"needs the key 'kind'"
     ),
     "numbers, lengths and names are compared": (
         r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"
@@ -205,6 +206,7 @@ SAYS_OF_KEYS = {
     r"counts every client the same": ["training.algorithm", "training.aggregator"],
     r"^no epsilon can be promised: the aggregator": ["training.aggregator"],
     r"has sizes of its own": ["clients.split"],
+    r"which of them train": ["clients.unseen"],
     r"sampling does not read it": ["clients.sampling"],
     r"has a test set of its own": ["data.dataset", "data.holdout"],
     r"needs data.holdout: per_client": ["data.holdout"],

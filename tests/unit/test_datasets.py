@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import lzma
 import sqlite3
 import subprocess
@@ -293,63 +294,59 @@ def test_emnist_is_fetched_once(
     cache = Cache(tmp_path / "not" / "there" / "yet")
     serve(lzma.compress(sqlite.read_bytes()))
     first = emnist(cache, split="natural")
-    assert {p.name for p in cache.folder.iterdir()} == {FILE, "unpacked"}
+    assert {p.name for p in cache.folder.iterdir()} == {FILE, "decoded"}
     assert (cache.folder / FILE).read_bytes() == sqlite.read_bytes()
     serve(AssertionError("fetched again"))
     np.testing.assert_array_equal(emnist(cache, split="natural").train.x, first.train.x)
 
 
-def unpacked(cache: Cache) -> dict[str, int]:
-    """The unpacked files, and when each was written."""
-    found = (cache.folder / "unpacked").rglob("[0-9]*.npy")
-    return {str(f.relative_to(cache.folder)): f.stat().st_mtime_ns for f in found}
+def held(cache: Cache) -> dict[str, list[str]]:
+    """The writers whose digits have been decoded, by split."""
+    indices = (cache.folder / "decoded").rglob("index.json")
+    return {file.parent.name: json.loads(file.read_text())["clients"] for file in indices}
 
 
-def test_emnist_unpacks_each_writer_once_and_only_those_who_take_part(
+def test_emnist_decodes_each_writer_once_and_only_those_who_take_part(
     cache: Cache, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = emnist(cache, count=1, split="natural")
-    first = unpacked(cache)
-    assert len(first) == 2  # for training and for testing
+    assert held(cache) == {f"digits_only_{side}": [*one.names] for side in ("train", "test")}
     emnist(cache, split="natural")
-    everyone = unpacked(cache)
-    assert len(everyone) == 6
-    assert first.items() <= everyone.items()
-
+    others = [writer for writer in WRITERS if writer not in one.names]
+    assert held(cache)["digits_only_train"] == [*one.names, *others]
     # From now on TFF is not needed to read them, and no features are read to describe them.
     module = importlib.import_module("pytest_federated.data.datasets.tff.published")
     monkeypatch.setattr(module, "import_tff", lambda: pytest.fail("TFF was imported"))
-    again = emnist(cache, count=1, split="natural")
-    assert unpacked(cache) == everyone
-    assert again.names == one.names
+    again = emnist(cache, split="natural")
+    assert again.names == tuple(WRITERS)
     assert type(again.train.x) is not np.ndarray
-    x, _ = written["digits_only_train"][again.names[0]]
-    np.testing.assert_array_equal(again.examples(0).x[..., 0], x)
+    for client, name in enumerate(again.names):
+        x, _ = written["digits_only_train"][name]
+        np.testing.assert_array_equal(again.examples(client).x[..., 0], x)
 
 
 @pytest.mark.parametrize("left", [0, 100, -1])
-def test_emnist_unpacks_again_what_was_cut_off(cache: Cache, left: int) -> None:
+def test_emnist_decodes_again_what_was_cut_off(cache: Cache, left: int) -> None:
     before = emnist(cache, split="natural")
     x = [before.examples(c).x for c in range(3)]
-    for name in unpacked(cache):
-        whole = (cache.folder / name).read_bytes()
-        (cache.folder / name).write_bytes(whole[:left])
+    for file in (cache.folder / "decoded").rglob("*"):
+        if file.is_file():
+            file.write_bytes(file.read_bytes()[:left])
     after = emnist(cache, split="natural")
     for client in range(3):
         np.testing.assert_array_equal(after.examples(client).x, x[client])
     np.testing.assert_array_equal(after.test.y, before.test.y)
 
 
-def test_emnist_unpacks_a_changed_file_again(cache: Cache, written: Written) -> None:
+def test_emnist_decodes_a_changed_file_again(cache: Cache, written: Written) -> None:
     emnist(cache, split="natural")
-    before = unpacked(cache)
     with sqlite3.connect(cache.folder / FILE) as changed:
         for table in ("examples", "client_metadata"):
             changed.execute(f"DELETE FROM {table} WHERE client_id = ?", (WRITERS[0],))
     made = emnist(cache, split="natural")
     assert list(made.names) == WRITERS[1:]
-    assert len(unpacked(cache)) == 4
-    assert not set(unpacked(cache)) & set(before)
+    assert len(list((cache.folder / "decoded" / "emnist").iterdir())) == 1
+    assert held(cache)["digits_only_train"] == WRITERS[1:]
     x, _ = written["digits_only_train"][WRITERS[1]]
     np.testing.assert_array_equal(made.examples(0).x[..., 0], x)
 

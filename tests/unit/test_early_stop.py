@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from example_results import example_result, example_scenario, expect, history
+from example_results import example_result, example_scenario, expect, history, with_validation
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 from made_trainings import TRAIN, training
@@ -39,14 +39,17 @@ def test_what_is_certain_is_what_comes_out(
     accuracies: list[list[float]], threshold: int, rounds: int, data: st.DataObject
 ) -> None:
     """Wherever a run is cut off, a certain verdict equals that of the whole run."""
-    name = data.draw(st.sampled_from(["best_accuracy", "accuracy_drop", "rounds_to_accuracy"]))
+    names = ["best_accuracy", "best_validation_accuracy", "accuracy_drop", "rounds_to_accuracy"]
+    name = data.draw(st.sampled_from(names))
     keys: dict[str, Any] = {"at_most": threshold / 20}
-    if name == "best_accuracy":
+    if name.startswith("best_"):
         keys = {data.draw(st.sampled_from(["at_least", "at_most"])): threshold / 20}
     if name == "rounds_to_accuracy":
         keys = {"target": threshold / 20, "at_most": rounds}
     chosen = expect(**{name: keys})
-    whole = [history(list(curve)) for curve in accuracies]
+    whole = [with_validation(history(list(curve)), curve[::-1]) for curve in accuracies]
+    if name == "best_accuracy" and data.draw(st.booleans()):
+        chosen = expect(**{name: {**keys, "best_by": "validation"}})
     finished = data.draw(st.integers(0, len(whole) - 1))
     begun = whole[finished].rounds[: data.draw(st.integers(0, 3))]
     found = certain(chosen, whole[:finished], begun, len(whole))

@@ -14,7 +14,7 @@ import pytest_federated
 from example_results import expect
 from example_results import history as example_history
 from paths import ROOT
-from pytest_federated.cli.conftests import import_conftests
+from pytest_federated.cli.collecting import load_plugins
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.bounds import Bounds, verdict_on
@@ -36,10 +36,13 @@ PACKAGE = ROOT / "harness/pytest_federated"
 
 # Names of metrics that mean something else in these files: fields of a round, and plots.
 OTHER_MEANINGS = {
+    "report/export.py": {"accuracy"},
+    "report/plots/clients_by_round.py": {"accuracy"},
     "report/scalars.py": {"accuracy", "loss"},
     "report/plots/clients.py": {"accuracy"},
     "report/plots/rounds.py": {"accuracy", "loss"},
     "report/tables/recall.py": {"recall"},
+    "report/tables/settings.py": {"loss"},
 }
 
 
@@ -140,6 +143,14 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         1 / 16,
         16,
     ),
+    (
+        "unseen_client_accuracy",
+        history([0.5], unseen_examples=(20, 4), unseen_accuracy=(0.6, 0.25)),
+        {},
+        1 / 40,
+        24,
+    ),
+    ("unseen_client_accuracy", history([0.5]), {}, 0, None),
     *((name, history([0.5], test_examples=360), {}, 1 / 360, 360) for name in OF_LABELS),
     *(
         (name, history([0.5], client_examples=(20, 4)), {"over": "clients"}, 1 / 40, 24)
@@ -149,7 +160,11 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         (name, history([0.5], client_examples=(20, 4)), {"over": "worst_client"}, 1 / 4, 4)
         for name in OF_LABELS
     ),
-    *((name, history([0.5]), {}, 0, None) for name in ("mae", "mse", "r2")),
+    *((name, history([0.5]), {}, 0, None) for name in ("mae", "mse", "r2", "validation_loss")),
+    *(
+        (name, history([0.5], validation_examples=50), {}, 1 / 50, 50)
+        for name in ("validation_accuracy", "best_validation_accuracy")
+    ),
     # One example of the label: its share of the clients' examples is that of the test set.
     (
         "class_recall",
@@ -402,11 +417,11 @@ def test_commands_read_the_metrics_of_a_conftest(
         "def from_conftest(history):\n    return 1.0\n"
     )
     (tmp_path / "scenarios").mkdir()
-    import_conftests(tmp_path / "scenarios")
+    load_plugins(tmp_path / "scenarios")
     assert spec_of("from_conftest").direction == "lower"
     (tmp_path / "scenarios/conftest.py").write_text("1 / 0\n")
-    with pytest.raises(FederatedError, match=r"conftest\.py: ZeroDivisionError"):
-        import_conftests(tmp_path / "scenarios")
+    with pytest.raises(FederatedError, match=r"(?s)scenarios/conftest\.py:1: .*ZeroDivisionError"):
+        load_plugins(tmp_path / "scenarios")
 
 
 def test_a_name_of_both_a_metric_and_an_expectation_is_refused(

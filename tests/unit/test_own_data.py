@@ -144,6 +144,23 @@ def test_an_npz_file_of_images_may_have_clients_and_a_test_set() -> None:
     assert set(some.names) < {"ann", "bob", "eve"} and len(some.test) == 4
 
 
+def test_an_npz_file_may_hold_its_own_test_set() -> None:
+    """In other arrays, as MedMNIST has it: images of bytes, and labels (n, 1)."""
+    images, labels = RNG.integers(256, size=(9, 4, 5)).astype(np.uint8), np.arange(9)[:, None] % 3
+    arrays = {"train_images": images[:6], "test_images": images[6:]}
+    save("m.npz", **arrays, train_labels=labels[:6].astype(np.uint8), test_labels=labels[6:])
+    keys = {"npz": "m.npz", "x": "train_images", "y": "train_labels"}
+    loaded = dataset(**keys, test="m.npz", x_test="test_images", y_test="test_labels").load(None)
+    assert loaded.test is not None
+    np.testing.assert_array_equal(loaded.train.x[:], images[:6, ..., None] / np.float32(255))
+    np.testing.assert_array_equal(loaded.test.x[:], images[6:, ..., None] / np.float32(255))
+    assert loaded.train.y.tolist() + loaded.test.y.tolist() == labels[:, 0].tolist()
+    message = refusal(lambda: dataset(**keys, test="m.npz", y_test="labels_test"))
+    assert "has no array 'labels_test' (data.dataset.y_test)" in message
+    message = refusal(lambda: dataset(**keys, x_test="test_images"))
+    assert message == ("data.dataset.x_test: names an array of data.dataset.test, which is missing")
+
+
 @pytest.mark.parametrize("client", [None, "whose"])
 def test_a_natural_split_needs_natural_clients(client: Any) -> None:
     save("a.npz", x=IMAGES, y=DIGITS, whose=np.arange(12) // 6)

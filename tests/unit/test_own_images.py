@@ -63,7 +63,8 @@ def test_invalid_image_folders_are_named(in_tmp_path: Path) -> None:
     message = refusal(lambda: read.train.x[:])
     assert message.startswith(f"{in_tmp_path}/a/x/2.png cannot be read as an image: ")
     assert refusal(dataset, image_folder="a", by_client=True) == (
-        f"{in_tmp_path}/a/x/1.png: images must be in {in_tmp_path}/a as client/label/image"
+        f"{in_tmp_path}/a/x/1.png: images must be in {in_tmp_path}/a as client/label/image, "
+        "or all as client/train/label/image or client/test/label/image"
     )
     Path("a/x/2.png").unlink()
     draw("b/z/1.png", COLORED[0])

@@ -9,6 +9,7 @@ from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.losses import LOSS_NAMES
 from pytest_federated.training.models.model import models
 from pytest_federated.training.optimizers.optimizer import optimizers
 from scenario_texts import CLIENT_KEYS, GOOD, clients, training
@@ -20,9 +21,10 @@ TOP_LEVEL_KEYS = (
 )
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
-    "eval_every, execution, personalize"
+    "loss, class_weights, eval_every, eval_clients_every, execution, personalize"
 )
 SPLITS = ", ".join(splits.names())
+LOSSES = ", ".join(LOSS_NAMES)
 WITH_SIZES = ", ".join(name for name in splits.names() if splits[name].spec.sizes)
 
 
@@ -341,6 +343,88 @@ def test_a_keras_model_must_be_module_and_function(
         (
             training("client_optimizer: {kind: sgd, learning_rate: 1, momentum: 1}"),
             "6: training.client_optimizer.momentum: got 1; must be less than 1",
+        ),
+        (
+            training("loss: hubber"),
+            f"6: training.loss: got 'hubber'; allowed: {LOSSES}, or your own, "
+            "\"module:function\"; did you mean 'huber'?",
+        ),
+        (training("loss: 3"), "6: training.loss: got 3; must be text"),
+        (
+            training("loss: 'my losses:f'"),
+            "6: training.loss: got 'my losses:f'; must be \"module:function\", such as "
+            '"my_pkg.models:build"',
+        ),
+        (
+            training("loss: 'os:system'"),
+            "6: training.loss: got 'os:system', which is a part of Python; name a function of your "
+            "own, or of an installed package",
+        ),
+        (
+            training("loss: hinge").replace("digits", "diabetes"),
+            "6: training.loss: got 'hinge'; not for data with the task regression; allowed: "
+            "mean_squared_error, mse, mean_absolute_error, mae, huber, log_cosh, logcosh, "
+            "mean_absolute_percentage_error, mape, mean_squared_logarithmic_error, msle, poisson, "
+            'or your own, "module:function"',
+        ),
+        (
+            training("loss: huber").replace("mlp", "{functional: 'm:f'}"),
+            "6: training.loss: got 'huber'; a model of the kind functional has its own loss; leave "
+            "it out",
+        ),
+        (
+            training("loss: huber, algorithm: {kind: kmeans, clusters: 3}").replace(
+                "model: mlp", "model: null"
+            ),
+            "6: training.loss: got 'huber'; kmeans has no use for it, as its loss is the squared "
+            "distance to the nearest centroid; leave it out, or say null where a defaults.yaml has "
+            "it",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: {vitals: pulse}}"),
+            "3: data.dataset.features.vitals: got 'pulse'; must be a list",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: {vitals: []}}"),
+            "3: data.dataset.features.vitals: got []; must have at least 1 item(s)",
+        ),
+        (
+            data("dataset: {csv: a.csv, label: y, features: 3}"),
+            "3: data.dataset.features: got 3; must be a list or a mapping",
+        ),
+        (
+            training("eval_clients_every: 0"),
+            "6: training.eval_clients_every: got 0; must be at least 1",
+        ),
+        (
+            training("eval_clients_every: 2, algorithm: {kind: kmeans, clusters: 3}").replace(
+                "model: mlp", "model: null"
+            ),
+            "6: training.eval_clients_every: got 2; kmeans has no use for it, as its clusters are "
+            "judged on the test set only; leave it out, or say null where a defaults.yaml has it",
+        ),
+        (
+            training("class_weights: balance"),
+            "6: training.class_weights: got 'balance'; must be balanced, or a mapping from labels "
+            "to weights",
+        ),
+        (
+            training("class_weights: {}"),
+            "6: training.class_weights: got {}; must be balanced, or a mapping from labels to "
+            "weights",
+        ),
+        *(
+            (
+                training(f"class_weights: {{3: {weight}}}"),
+                f"6: training.class_weights.3: got {shown}; a weight must be a finite number of at "
+                "least 0",
+            )
+            for weight, shown in [("-1", "-1"), (".nan", "nan"), (".inf", "inf"), ("x", "'x'")]
+        ),
+        (
+            training("class_weights: balanced").replace("digits", "diabetes"),
+            "6: training.class_weights: got 'balanced'; weights are for examples of one label "
+            "(label, binary); the data has the task regression",
         ),
         (
             data("dataset: digits, test_fraction: 1"),

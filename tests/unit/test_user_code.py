@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.training.models.model import models
+from pytest_federated.training.schema import Training
 from pytest_federated.user import functions as user_code
 from pytest_federated.user import installed
 from pytest_federated.user.files import find
@@ -29,6 +30,7 @@ from pytest_federated.user.functions import (
     fingerprint_of,
     fingerprints,
     load,
+    named_functions,
 )
 from pytest_federated.user.installed import add_scenario_folder
 from pytest_federated.user.modules import own_folders, space
@@ -461,3 +463,12 @@ def test_a_fingerprint_has_the_versions_of_the_packages_that_are_imported(
         seen.append(known())
     assert len({uses for uses, _, _ in seen}) == len({files for _, files, _ in seen}) == 3
     assert {alone for _, _, alone in seen} == {before[2]}
+
+
+def test_a_loss_is_a_users_function_only_if_it_names_one() -> None:
+    own, of_keras = (
+        Training.model_validate({"rounds": 1, "loss": loss})
+        for loss in ("my_losses:focal", "huber")
+    )
+    assert list(named_functions(own)) == [("loss", "my_losses:focal")]
+    assert list(named_functions(of_keras)) == []

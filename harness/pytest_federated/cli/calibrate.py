@@ -55,7 +55,7 @@ def command(
     """
     from tabulate import tabulate
 
-    from pytest_federated.cli.conftests import read
+    from pytest_federated.cli.collecting import read
     from pytest_federated.core.files import write_text
     from pytest_federated.expectations.calibrating import unseen_collapse
     from pytest_federated.running.options import Options, default_cache

@@ -1,10 +1,15 @@
-"""The scenario files that pytest would run: with its ini file, its hooks and conftest.py files."""
+"""What pytest would do: which scenario files it runs, and which plugins and conftest.py it loads.
+
+It does so with its ini file, PYTEST_ADDOPTS and PYTEST_PLUGINS: whatever they name by ``-p`` is
+loaded, and so is what a conftest.py names under ``pytest_plugins``.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Optional, Union
@@ -16,6 +21,7 @@ from pytest_federated.plugin.collection import PROBLEMS, ScenarioFile
 from pytest_federated.plugin.finding import skipped_files
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import load_all
+from pytest_federated.scenario.loader import load_file
 from pytest_federated.scenario.naming import DEFAULTS, is_yaml
 from pytest_federated.user.permitted import no_code
 
@@ -64,6 +70,40 @@ def collected(paths: Sequence[Path], *, forbidding: Optional[str] = None) -> lis
     return cases
 
 
+def read(file: Path, *, forbidding: Optional[str] = None) -> list[Case]:
+    """Reads the scenarios of a file, with the entries that plugins and conftest.py files register.
+
+    `forbidding` is the option by which scenarios must not name code; none of the project's code is
+    imported then.
+
+    Raises:
+        ScenarioError: with every problem of the file.
+        FederatedError: pytest itself cannot start there.
+
+    """
+    if file.is_file():
+        load_plugins(file, forbidding=forbidding)
+    with no_code(forbidding):
+        return load_file(file)
+
+
+def load_plugins(path: Path, *, forbidding: Optional[str] = None) -> None:
+    """Loads the plugins and conftest.py files that pytest would for this file or folder.
+
+    Raises:
+        FederatedError: one of them cannot be imported, or pytest cannot start for another reason.
+
+    """
+    _run_pytest([path], _Nothing(), [] if forbidding is None else _WITHOUT_CODE)
+
+
+class _Nothing:
+    """A plugin that collects nothing."""
+
+    def pytest_collection(self) -> bool:
+        return True
+
+
 class _Collection:
     """A plugin that goes through the folders as pytest does, and collects scenario files alone."""
 
@@ -97,6 +137,17 @@ class _Collection:
                 self._collect(inner)
 
 
+class _KeptPath:
+    """A plugin that remembers `sys.path`, of which pytest takes out `pythonpath` at its end."""
+
+    def __init__(self) -> None:
+        self.folders: list[str] = []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> None:
+        self.folders = list(sys.path)
+
+
 def _problems_of(path: Path) -> Iterator[Problem]:
     """Yields why a path that was named cannot be collected."""
     if not os.path.lexists(path):
@@ -109,8 +160,8 @@ def _problems_of(path: Path) -> Iterator[Problem]:
         )
 
 
-def _run_pytest(paths: Sequence[Path], collection: _Collection, options: Sequence[str]) -> None:
-    """Has pytest collect, and show nothing.
+def _run_pytest(paths: Sequence[Path], collection: object, options: Sequence[str]) -> None:
+    """Has pytest collect, and show nothing. The folders that it adds to `sys.path` remain.
 
     Raises:
         FederatedError: it cannot start, as a conftest.py or the ini file is wrong.
@@ -119,7 +170,9 @@ def _run_pytest(paths: Sequence[Path], collection: _Collection, options: Sequenc
     arguments = ["--collect-only", "--capture=no", *_UNUSED, *options]
     arguments += [str(path.absolute()) for path in paths]
     output = io.StringIO()
+    path = _KeptPath()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        code = pytest.main(arguments, [collection])
+        code = pytest.main(arguments, [collection, path])
+    sys.path[:0] = [folder for folder in path.folders if folder not in sys.path]
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         raise FederatedError(output.getvalue().strip())

@@ -69,7 +69,7 @@ def command(
     A RUN is a record, a folder with records, a git revision, or two as main..HEAD. Runs are
     compared by scenario, each with the first. A single run's matrices are shown as tables.
     """
-    from pytest_federated.cli.conftests import import_conftests
+    from pytest_federated.cli.collecting import load_plugins
     from pytest_federated.core.files import write_text
     from pytest_federated.core.suggestions import suggest
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
@@ -85,7 +85,7 @@ def command(
     selected = {r.id for r in select([r for run in runs for r in run.results.values()], only)}
     runs = [Run(run.name, {n: r for n, r in run.results.items() if n in selected}) for run in runs]
     if metric is not None and metric not in known_names():
-        import_conftests(Path.cwd())
+        load_plugins(Path.cwd())
     compared = [result for run in runs for result in run.results.values()]
     measure = headline(compared) if metric is None else expected_measure(metric)
     metrics = known_names(compared)

@@ -36,7 +36,7 @@ def command(
     """Show the clients of a file's scenarios, and how non-IID they are."""
     from rich.console import Console
 
-    from pytest_federated.cli.conftests import read
+    from pytest_federated.cli.collecting import read
     from pytest_federated.data.datasets.dataset import Cache
     from pytest_federated.data.federation import federate
     from pytest_federated.report.describe import describe

@@ -1,55 +1,89 @@
-"""Files and functions that scenarios name and that do not exist; imports and reads nothing."""
+"""What scenarios name and what does not exist: files, functions, and columns of tables.
+
+Imports nothing, and reads no more than the headers of files.
+"""
 
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, Callable, Optional
 
-from pytest_federated.core.errors import Problem
+from pytest_federated.core.errors import DataError, DataUnavailable, Problem
+from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.case import Case
+from pytest_federated.scenario.loader import place_of
+from pytest_federated.scenario.schema import choices
 from pytest_federated.user.files import named_files, nearest, of_seed, paths_of
 from pytest_federated.user.functions import named_functions
 from pytest_federated.user.modules import own_folders, space
 
 
 def missing(cases: Iterable[Case]) -> list[Problem]:
-    """Lists the files and functions that scenarios name and that pytest would not find either."""
+    """Lists what scenarios name and what pytest would not find either."""
     problems: dict[str, Problem] = {}
     for case in cases:
         with own_folders(case.file.resolve().parent, Path.cwd()):
-            for message in _missing(case):
-                problem = Problem(case.file, case.line, "", message)
+            for key, message in _missing(case):
+                place = place_of(case, key)
+                problem = Problem(place.file, place.line, key, message)
                 problems[str(problem)] = problem  # variants of a matrix name the same ones
     return list(problems.values())
 
 
-def _missing(case: Case) -> Iterator[str]:
+def _missing(case: Case) -> Iterator[tuple[str, str]]:
+    """Yields the dotted key of what is missing, and a message."""
     scenario = case.scenario
-    model = [scenario.model] if scenario.model else []
-    for section in (scenario.data, scenario.clients, *model, scenario.training):
-        for name in named_files(section):
-            for path in sorted({of_seed(name, seed) for seed in scenario.seeds}):
-                candidates = paths_of(path)
-                if not any(candidate.exists() for candidate in candidates):
-                    yield f"there is no file {path!r}{nearest(candidates)}"
-        for reference in named_functions(section):
-            yield from _missing_function(*reference.split(":"))
+    without_file: list[str] = []
+    for key, name in named_files(scenario):
+        for path in sorted({of_seed(name, seed) for seed in scenario.seeds}):
+            candidates = paths_of(path)
+            if not any(candidate.exists() for candidate in candidates):
+                without_file.append(key)
+                yield key, f"there is no file {path!r}{nearest(candidates)}"
+    for key, reference in named_functions(scenario):
+        for message in _missing_function(*reference.split(":")):
+            yield key, message
+    for path, registry in choices():
+        section = functools.reduce(lambda part, name: getattr(part, name, None), path, scenario)
+        at = ".".join(path)
+        if isinstance(section, Section) and not any(k.startswith(f"{at}.") for k in without_file):
+            for key, message in _glance(registry.entry(section).spec.glance, section):
+                yield f"{at}.{key}" if key else at, message
+
+
+def _glance(
+    glance: Optional[Callable[[Any], Iterable[tuple[str, str]]]], section: Section
+) -> Iterator[tuple[str, str]]:
+    """Yields what does not fit the files that a section names, see `Spec.glance`."""
+    if glance is None:
+        return
+    try:
+        yield from glance(section)
+    except DataUnavailable:  # pytest skips the scenario
+        return
+    except DataError as error:
+        yield "", str(error)
 
 
 def _missing_function(module: str, name: str) -> Iterator[str]:
     """Says what is missing of a function, as far as the source shows it."""
-    if not space().is_users(module):
-        top = module.partition(".")[0]
-        if find_spec(top) is None:
-            yield f"there is no module {module!r}, beside the scenario or among the packages"
-        return
-    if not space().has(module):
+    top = module.partition(".")[0]
+    is_beside = space().is_users(module) and space().has(top)
+    if is_beside and not space().has(module):
         yield f"there is no module {module!r}"
         return
-    file = Path(space().spec(module).origin or "")
+    spec = space().spec(module) if is_beside else find_spec(top)
+    if spec is None:
+        yield f"there is no module {module!r}, beside the scenario or among the packages"
+        return
+    if not space().is_users(module) or not (is_beside or module == top):
+        return
+    file = Path(spec.origin or "")
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError) as error:

@@ -22,7 +22,7 @@ from pytest_federated.core.files import holds
 @click.option("--parquet", type=PATH, metavar="FILE", help="Also write the figures, as parquet.")
 @click.option(
     "--by",
-    type=click.Choice(["round", "seed", "scenario"]),
+    type=click.Choice(["round", "seed", "client", "scenario"]),
     default="seed",
     show_default=True,
     help="What a row of the figures is.",

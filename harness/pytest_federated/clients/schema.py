@@ -13,7 +13,7 @@ from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers as straggling
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section, problem
-from pytest_federated.data.schema import Partition
+from pytest_federated.data.schema import Partition, unseen_clients
 from pytest_federated.registry.choice import Choice
 
 
@@ -47,13 +47,37 @@ class Clients(Partition):
     def _consistent(self) -> Clients:
         self._lists_every_client("dropout", dropouts, self.dropout)
         self._samples_clients()
+        self._lists_no_unseen_clients()
         if isinstance(self.per_round, float) and self.per_round > 1:
             raise problem("per_round", f"got {self.per_round}; a share is at most 1.0")
         if isinstance(self.per_round, int) and self.count and self.per_round > self.count:
             raise problem(
                 "per_round", f"got {self.per_round}; there are {self.count} clients (clients.count)"
             )
+        if isinstance(self.per_round, int) and self.count and self.unseen:
+            unseen = unseen_clients(self.unseen, self.count)
+            if self.per_round > self.count - unseen:
+                raise problem(
+                    "per_round",
+                    f"got {self.per_round}; there are {self.count - unseen} clients that train, as "
+                    f"{unseen} of {self.count} are unseen (clients.unseen)",
+                )
         return self
+
+    def _lists_no_unseen_clients(self) -> None:
+        """Refuses lists of clients where the seed decides which of them train."""
+        if self.unseen is None:
+            return
+        lists = {"sampling": samplers.entry(self.sampling).spec.lists}
+        if self.dropout is not None:
+            lists["dropout"] = dropouts.entry(self.dropout).spec.per_client
+        for key, listing in lists.items():
+            if listing:
+                raise problem(
+                    key,
+                    f"got a list of clients under {listing}; with clients.unseen the seed decides "
+                    "which of them train",
+                )
 
     def _samples_clients(self) -> None:
         entry = samplers.entry(self.sampling)

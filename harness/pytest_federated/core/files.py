@@ -82,6 +82,23 @@ def replacing(path: Path) -> Generator[IO[bytes], None, None]:
         raise
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Generator[None, None, None]:
+    """Lets one process, and one thread, at a time into the block; the others wait.
+
+    Makes the file and its folder. Nobody waits where they cannot be written to.
+    """
+    import fcntl  # here, as Windows has none and reads this module all the same
+
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            held.callback(os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -49,12 +49,14 @@ class Section(BaseModel):
 def without_empty(
     model: BaseModel, write: SerializerFunctionWrapHandler, *names: str
 ) -> dict[str, Any]:
-    """Returns a model as data without those of the fields `names` that are empty.
+    """Returns a model as data without those of the fields `names` that are empty; 0.0 is a figure.
 
     They are younger than the format: records of models that do not use them stay as they were.
     """
     written = write(model)
-    return {name: v for name, v in written.items() if name not in names or getattr(model, name)}
+    values = {name: getattr(model, name) for name in names}
+    empty = {name for name, v in values.items() if not v and not isinstance(v, float)}
+    return {name: v for name, v in written.items() if name not in empty}
 
 
 def problem(key: str, message: str) -> PydanticCustomError:

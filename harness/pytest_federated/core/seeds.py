@@ -23,6 +23,7 @@ class Stream(enum.IntEnum):
     STRAGGLERS = 10
     ATTACKERS = 11
     AGGREGATION = 12
+    UNSEEN = 13
     CLIENT_FIGURES = 20
     ALGORITHM = 21
     LAYERS = 22

@@ -9,6 +9,11 @@ from functools import cached_property
 import numpy as np
 
 
+def made_up_name(client: int) -> str:
+    """Returns what a client is called that has no name in the data, from its position."""
+    return f"client-{client}"
+
+
 @dataclass(frozen=True, eq=False)
 class Population:
     """All clients of a federation, whether they take part in a round or not.
@@ -16,11 +21,13 @@ class Population:
     Attributes:
         names: the clients' names.
         sizes: int (clients,), the number of examples that each trains on.
+        unseen: names of the clients that never train, which are none of these.
 
     """
 
     names: Sequence[str]
     sizes: np.ndarray
+    unseen: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.names)

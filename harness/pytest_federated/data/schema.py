@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from pytest_federated.core.schema import Section, problem
+from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.data.datasets.dataset import datasets, has_test_set
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
@@ -55,17 +55,28 @@ class Data(Section):
         return self.validation_fraction or 0.0, test
 
 
+def unseen_clients(share: float, clients: int) -> int:
+    """Returns how many of the clients never train: a share of them, but neither none nor all."""
+    return min(max(1, round(share * clients)), clients - 1)
+
+
 class Partition(Section):
     """How the examples are dealt to clients.
 
     `split` says which client gets which examples, `size` how many where the split leaves that
-    open, `shift` what is different about a client's examples.
+    open, `shift` what is different about a client's examples. The share `unseen` of the clients,
+    drawn from the seed, never trains: the final model is tested on them.
     """
 
     count: Annotated[Optional[int], Field(ge=1)] = None
     split: Annotated[Section, Choice(splits)] = Field(default_factory=lambda: splits.parse("iid"))
     size: Annotated[Optional[Section], Choice(sizes, optional=True)] = None
     shift: list[Annotated[Section, Choice(shifts)]] = Field(default_factory=list)
+    unseen: Annotated[Optional[float], Field(gt=0, lt=1)] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "unseen")
 
     @model_validator(mode="after")
     def _fits_the_split(self) -> Partition:

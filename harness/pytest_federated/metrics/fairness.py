@@ -37,7 +37,9 @@ def _accuracies(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[f
 def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Accuracy of each client on its own examples (0 to 1), mean over clients.
 
-    With `personalized`, after each client has fine-tuned the model; so for all metrics of clients.
+    These are its test examples, in a test set that says whose they are, or those that it holds out;
+    where no client has any, those that it trains on. With `personalized`, after each client has
+    fine-tuned the model; so for all metrics of clients.
     """
     return statistics.fmean(_of_clients(history, personalized))
 
@@ -51,6 +53,7 @@ def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> 
     resolution=WORST_CLIENT_EXAMPLE,
     column=40,
     accuracies=_accuracies,
+    worst_of=_accuracies,
 )
 def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Lowest accuracy of a client on its own examples.

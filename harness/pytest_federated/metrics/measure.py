@@ -121,11 +121,15 @@ class Measure:
 def columns(results: Sequence[Result] = ()) -> list[Measure]:
     """The metrics that reports and exports have a column for, in its place.
 
-    Those of predictions, such as MAE, only where one of the results has them.
+    Those of predictions, such as MAE, and optional ones only where one of the results has them.
     """
     shown = [Measure(name) for name in metrics.names()]
     shown = sorted((m for m in shown if m.spec.column is not None), key=_place)
-    return [m for m in shown if m.spec.score is None or any(m.by_seed(r) for r in results)]
+    return [m for m in shown if not _is_optional(m) or any(m.by_seed(r) for r in results)]
+
+
+def _is_optional(measure: Measure) -> bool:
+    return measure.spec.is_optional or measure.spec.score is not None
 
 
 def headline(results: Sequence[Result] = ()) -> Measure:

@@ -67,12 +67,18 @@ class Metric(Spec):
         is_in_every_baseline: whether baselines hold it though nothing is expected of it.
         accuracies: returns the accuracies of single clients behind a value, of which a history may
             hold those of some clients only (see `coverage`); None for any other metric.
+        worst_of: returns the values of the measured clients, in order, of which the metric is the
+            worst; empty where the keys ask for another. None for any other metric.
         tasks: those that it is for; all where there are none.
         score: scores predictions by labels, see `prediction.prediction_metric`; None for a metric
             of the history alone.
         scored_for: tasks for which it is measured though nothing is expected of it.
+        of_unseen: whether these clients are those that never train.
+        needs: gives the dotted key of a scenario that provides what it is measured on, from the
+            validated keys; empty where it needs none. None for a metric that never does.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
+        is_optional: whether there is no such column where no training has a value.
 
     """
 
@@ -90,10 +96,16 @@ class Metric(Spec):
     is_wall_time: bool = False
     is_in_every_baseline: bool = False
     accuracies: Optional[Callable[[TrainingHistory, Mapping[str, Any]], Sequence[float]]] = None
+    worst_of: Optional[
+        Callable[[TrainingHistory, Mapping[str, Any]], Sequence[Optional[float]]]
+    ] = None
     tasks: Sequence[TaskKind] = ()
     score: Optional[Callable[..., Any]] = None
     scored_for: Sequence[TaskKind] = ()
+    of_unseen: bool = False
+    needs: Optional[Callable[[Any], str]] = None
     column: Optional[int] = None
+    is_optional: bool = False
 
     def is_for(self, task: TaskKind) -> bool:
         """Whether it is for data of a task."""

@@ -14,6 +14,7 @@ from pydantic import Field
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.validation import BestBy, chosen_round, needs_validation
 from pytest_federated.training.evaluation.central import Score, Scores
 from pytest_federated.training.history import TrainingHistory
 
@@ -31,7 +32,8 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
     The function takes two arrays, as `training.evaluation.central.Score` says, and returns a
     number, or NaN where these examples have no such value. It is measured where something is
     expected of it: on the test set in each evaluated round, and of the final model on the own
-    examples of each client. The key `over` says which of these is judged.
+    examples of each client. The key `over` says which of these is judged; `best_by: validation`
+    takes the value on the test set from another round, as for `best_accuracy`.
 
     Args:
         name: the word for it in scenario files.
@@ -48,7 +50,8 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
         keys = inspect.signature(score).parameters.values()
         if any(p.kind is p.KEYWORD_ONLY for p in keys):
             raise TypeError(f"metric {name!r}: a function of predictions has no keys of its own")
-        metrics(name, score=score, accuracies=_of_clients, **traits)(_reading(score))
+        of_clients: Any = {"accuracies": _of_clients, "worst_of": _worst_of}
+        metrics(name, score=score, needs=needs_validation, **of_clients, **traits)(_reading(score))
         return score
 
     def _of_clients(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[float]:
@@ -56,13 +59,18 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
             return ()
         return [value for value in history.client_scores.get(name, ()) if value is not None]
 
+    def _worst_of(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[Optional[float]]:
+        return history.client_scores.get(name, ()) if keys.get("over") == "worst_client" else ()
+
     def _reading(score: Score) -> Callable[..., float]:
-        def value(history: TrainingHistory, *, over: Over = None) -> float:
+        def value(history: TrainingHistory, *, over: Over = None, best_by: BestBy = None) -> float:
             if over is None:
-                known = history.evaluated[-1].scores if history.evaluated else {}
+                known = _scores(history, best_by)
                 if name not in known:
                     raise NoValue("no value on the test set")
                 return known[name]
+            if best_by:
+                raise NoValue("best_by is for the test set: leave over out")
             of_clients = _of_clients(history, {"over": over})
             if not of_clients:
                 raise NoValue("no value of any client")
@@ -77,11 +85,20 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
     return register
 
 
-def _signature(history: TrainingHistory, *, over: Over = None) -> float: ...
+def _scores(history: TrainingHistory, best_by: Optional[str]) -> Mapping[str, float]:
+    """Returns the scores on the test set of the last round, or of the one that is best."""
+    if best_by:
+        return chosen_round(history).scores
+    return history.evaluated[-1].scores if history.evaluated else {}
 
 
-_HISTORY, _OVER = inspect.signature(_signature).parameters.values()
-_SIGNATURE = inspect.Signature([_HISTORY, _OVER.replace(annotation=Over)])
+def _signature(history: TrainingHistory, *, over: Over = None, best_by: BestBy = None) -> float: ...
+
+
+_HISTORY, _OVER, _BEST_BY = inspect.signature(_signature).parameters.values()
+_SIGNATURE = inspect.Signature(
+    [_HISTORY, _OVER.replace(annotation=Over), _BEST_BY.replace(annotation=BestBy)]
+)
 
 
 def scores_of(expect: Mapping[str, Section], task: Optional[TaskKind]) -> Scores:

@@ -53,6 +53,10 @@ def _test_example(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     return _of_examples(history.test_examples)
 
 
+def _validation_example(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
+    return _of_examples(history.validation_examples)
+
+
 def _test_example_of_a_round(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     size = _of_examples(history.test_examples).size / max(1, len(history.evaluated) - 1)
     return Step(size, history.test_examples or None)
@@ -127,6 +131,11 @@ def _mean_over_clients(clients: Sequence[tuple[float, int]]) -> Step:
     return Step(1 / (len(sizes) * max(sizes)), sum(sizes))
 
 
+def _of_unseen(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
+    clients = list(zip(history.unseen_accuracy, history.unseen_examples))
+    return _mean_over_clients(clients) if clients else Step()
+
+
 def _of_predictions(history: TrainingHistory, keys: Mapping[str, Any]) -> Step:
     """The step of a share of examples: of the test set, or over clients as the keys say."""
     places = history.measured_clients or range(len(history.client_examples))
@@ -161,11 +170,13 @@ def rounds_between_evaluations(history: TrainingHistory) -> int:
 NONE = Resolution("none", lambda history, keys: Step())
 TEST_EXAMPLE = Resolution("one test example", _test_example)
 PREDICTED_EXAMPLE = Resolution("one example, of the test set or of a client", _of_predictions)
+VALIDATION_EXAMPLE = Resolution("one validation example", _validation_example)
 TEST_EXAMPLE_OF_A_ROUND = Resolution(
     "one test example of one evaluated round", _test_example_of_a_round
 )
 LABEL_EXAMPLE = Resolution("one test example of the label", _test_example_of_the_label)
 CLIENT_EXAMPLE = Resolution("one example of one client", _of_clients(_mean_over_clients))
+UNSEEN_CLIENT_EXAMPLE = Resolution("one example of one unseen client", _of_unseen)
 WORST_CLIENT_EXAMPLE = Resolution(
     "one example of that client", _of_clients(lambda clients: _of_examples(clients[0][1]))
 )

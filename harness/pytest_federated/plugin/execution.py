@@ -56,7 +56,7 @@ def _explain(result: Result) -> str:
     """What was missed in one line, for pytest's short summary, then all expectations, and the
     figures of each seed.
     """
-    missed = [missed_line(v) for v in result.verdicts if not v.passed]
+    missed = [missed_line(result, v) for v in result.verdicts if not v.passed]
     missed += [unlike_line(c) for c in result.compared if not c.passed]
     missed = missed or [result.reason]
     tables = [
@@ -134,7 +134,7 @@ def enforce(config: pytest.Config, result: Result) -> None:
         for verdict in result.verdicts:
             if verdict.outcome == "inconclusive":
                 warnings.warn(
-                    f"{result.id}: {missed_line(verdict)}: {decision(verdict)}",
+                    f"{result.id}: {missed_line(result, verdict)}: {decision(verdict)}",
                     Inconclusive,
                     stacklevel=2,
                 )

@@ -11,10 +11,9 @@ import pytest
 from rich import progress as bars
 from rich.console import Console
 
+from pytest_federated.core.progress import PLAIN_EVERY_SECONDS, Update, displayed_by, lines
 from pytest_federated.running.plan import Plan
 from pytest_federated.training.observer import Observer, Progress, Run
-
-_PLAIN_EVERY_SECONDS = 10.0
 
 
 class ProgressBar(Observer):
@@ -33,11 +32,13 @@ class ProgressBar(Observer):
         if config.get_verbosity() < 0 or hasattr(config, "workerinput"):
             self._reporter = None
         self._bars: Optional[bars.Progress] = None
+        self._until_exit = contextlib.ExitStack()
         self._started = self._said = time.monotonic()
         self._run = Run(seed=0, position=0, rounds=self._rounds)
         self._is_first = True  # whether no round of this run is known yet
 
     def __enter__(self) -> ProgressBar:
+        self._until_exit.enter_context(displayed_by(self._before_rounds))
         if self._reporter is not None and self._reporter.isatty:
             self._bars = bars.Progress(
                 bars.TextColumn("{task.description}"),
@@ -70,7 +71,7 @@ class ProgressBar(Observer):
         self._is_first = False
         seed = f"seed {position % self._seeds + 1}/{self._seeds} " if self._seeds > 1 else ""
         seed += "of what it is compared with " if self._run.is_reference else ""
-        if goes_on and self._reporter is not None:
+        if goes_on:
             self._line(f"{seed}goes on after round {done.round - 1}")
         if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
             self._started = self._said = time.monotonic()
@@ -82,7 +83,7 @@ class ProgressBar(Observer):
         if self._bars is not None:
             with self._terminal():
                 self._bars.update(self._task, completed=finished, figures=figures, refresh=True)
-        elif self._reporter is not None and time.monotonic() - self._said > _PLAIN_EVERY_SECONDS:
+        elif time.monotonic() - self._said > PLAIN_EVERY_SECONDS:
             self._said = time.monotonic()
             spent = self._said - self._started
             left = spent / max(finished - 1, 1) * (self._total - finished)
@@ -90,11 +91,31 @@ class ProgressBar(Observer):
         return False
 
     def __exit__(self, *_: object) -> None:
+        self._until_exit.close()
         if self._bars is not None:
             with self._terminal():
                 self._bars.stop()
 
+    @contextlib.contextmanager
+    def _before_rounds(self, title: str, total: int) -> Generator[Update, None, None]:
+        """Shows work such as decoding a data set."""
+        shown = self._bars
+        if shown is None:
+            with lines(title, total, self._line) as update:
+                yield update
+            return
+        task = shown.add_task(title, total=total or None, figures="")
+
+        def update_bar(done: int) -> None:
+            with self._terminal():
+                shown.update(task, completed=done, refresh=True)
+
+        yield update_bar
+        shown.remove_task(task)
+
     def _line(self, text: str) -> None:
+        if self._reporter is None:
+            return
         with self._terminal():
             self._reporter.ensure_newline()
             self._reporter.write_line(f"  {self._name}: {text}")

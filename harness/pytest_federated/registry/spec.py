@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, TypeVar, get_type_hints
 
@@ -20,10 +20,13 @@ class Spec:
     Attributes:
         example: keys of a use of the entry that its page in the docs shows, as a scenario file has
             them; by default none, which fits an entry whose keys all have defaults.
+        glance: looks at the files that the keys name, no further than their headers, and yields
+            each key that does not fit them, with the reason. None if there is nothing to look at.
 
     """
 
     example: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    glance: Optional[Callable[[Any], Iterable[tuple[str, str]]]] = None
 
 
 S = TypeVar("S", bound=Spec)

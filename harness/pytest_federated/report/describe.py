@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 from tabulate import tabulate
 
+from pytest_federated.core.text import shortened
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import Heterogeneity, measure
 from pytest_federated.report.tables.cells import figure
@@ -16,6 +18,7 @@ from pytest_federated.report.tables.cells import figure
 _SHADES = " ░▒▓█"
 _ROWS = 40  # at most so many clients in the map
 _LABELS = 20  # at most so many labels by name
+_NAME = 24  # columns of a name
 
 
 def figures(measured: Heterogeneity, have_labels: bool = True) -> list[tuple[str, str]]:
@@ -44,16 +47,25 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
     """Prints sizes, figures, and a map of labels by client where examples have labels."""
     counts = data.label_counts
     examples = [("clients", str(len(data.clients))), ("test examples", str(len(data.test)))]
+    if data.tested_clients:
+        tested = f"{data.tested_clients} of {len(data.clients)}"
+        examples.append(("clients with test examples", tested))
+    if data.left_out:
+        examples.insert(1, ("clients left out as too small", str(data.left_out)))
+    if data.unseen_names:
+        examples.insert(1, ("unseen clients", str(len(data.unseen_names))))
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
     if data.label_names:
-        listed = [f"{n} {name}" for n, name in enumerate(data.label_names[:_LABELS])]
+        names = [shortened(name, _NAME) for name in data.label_names[:_LABELS]]
+        listed = [f"{n} {name}" for n, name in enumerate(names)]
         more = ["..."] if len(data.label_names) > _LABELS else []
         examples.append(("labels", ", ".join([*listed, *more])))
     have_labels = data.task != "regression"
     rows = [*examples, *figures(measure(counts, data.unused, data.sizes), have_labels)]
-    console.print(title, style="bold", markup=False, highlight=False)
-    console.print(tabulate(rows, tablefmt="plain", disable_numparse=True), highlight=False)
+    console.print(title, style="bold", markup=False, emoji=False, highlight=False)
+    table = tabulate(rows, tablefmt="plain", disable_numparse=True)
+    console.print(table, markup=False, emoji=False, highlight=False)
     if not have_labels:
         return
     console.print()
@@ -63,13 +75,16 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
 def _map(counts: np.ndarray, names: Sequence[str], width: int) -> Text:
     """Returns clients by labels: the fuller a cell, the more examples of the label a client has."""
     shown = np.unique(np.linspace(0, len(counts) - 1, min(_ROWS, len(counts))).astype(int))
-    wide = max(len("client"), *(len(names[c]) for c in shown))
+    clients: list[int] = shown.tolist()
+    texts = {c: shortened(names[c], _NAME) for c in clients}
+    wide = max(map(cell_len, ["client", *texts.values()]))
     most = counts.max()
     labels = min(counts.shape[1], max(1, (width - wide - 12) // 2))
     header = "".join(f"{label % 100:>2}" for label in range(labels))
     lines = Text(f"{'client':<{wide}}  {header}  examples\n", style="bold", no_wrap=True)
-    for client in shown:
-        lines.append(f"{names[client]:<{wide}}  ", style="not bold")
+    for client in texts:
+        text = texts[client]
+        lines.append(f"{text}{' ' * (wide - cell_len(text))}  ", style="not bold")
         for count in counts[client, :labels]:
             fill = count / most
             shade = _SHADES[int(np.ceil(fill * (len(_SHADES) - 1)))]

@@ -10,24 +10,31 @@ from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.measure import columns, headline
+from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.metrics.statistics import deviation_of, mean_of, summarize
 from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.results.record import Result
-from pytest_federated.training.history import Round, TrainingHistory
+from pytest_federated.training.history import ON_CLIENTS, ON_VALIDATION, Round, TrainingHistory
 
 Row = dict[str, Any]
 
 
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each round of each seed."""
-    own = [name for name in Round.model_fields if name not in ("round", "scores")]
     histories = [history for result in results for history in result.histories]
-    scored = sorted({name for h in histories for r in h.rounds for name in r.scores})
+    rounds = [r for history in histories for r in history.rounds]
+    scored = sorted({name for r in rounds for name in r.scores})
+    absent = {n for n in ON_VALIDATION if all(getattr(r, n) is None for r in rounds)}
+    others = {"round", "scores", *ON_CLIENTS, *absent}
+    own = [name for name in Round.model_fields if name not in others]
+    of_clients = list(dict.fromkeys(name for r in rounds for name in metrics_of_clients(r)))
     for result in results:
         for history in result.histories:
             for round_ in history.rounds:
                 figures = {name: getattr(round_, name) for name in own}
                 figures |= {name: round_.scores.get(name) for name in scored}
+                measured = metrics_of_clients(round_)
+                figures |= {name: measured.get(name) for name in of_clients}
                 yield {**_scenario(result), "seed": history.seed, "round": round_.round, **figures}
 
 
@@ -43,6 +50,30 @@ def by_seed(results: Sequence[Result]) -> Iterator[Row]:
                 **{name: of_seeds[index] for name, of_seeds in values.items()},
                 **_clients(history),
             }
+
+
+def by_client(results: Sequence[Result]) -> Iterator[Row]:
+    """Yields a row for each measured client: after each round that measured it, or at the end."""
+    histories = [history for result in results for history in result.histories]
+    scored = sorted({name for h in histories for of in (h, *h.rounds) for name in of.client_scores})
+    for result in results:
+        for history in result.histories:
+            measured = [r for r in history.rounds if r.client_accuracy or r.client_scores]
+            for round_, of in [(r.round, r) for r in measured] or [(len(history.rounds), history)]:
+                count = max(map(len, (of.client_accuracy, *of.client_scores.values())), default=0)
+                places = of.measured_clients or range(len(history.client_examples))
+                # Older records may not say which clients they measured.
+                for place, client in enumerate(places if len(places) == count else ()):
+                    scores = {name: of.client_scores.get(name) for name in scored}
+                    yield {
+                        **_scenario(result),
+                        "seed": history.seed,
+                        "round": round_,
+                        "client": history.client_name(client),
+                        "train_examples": history.client_examples[client],
+                        "accuracy": of.client_accuracy[place] if of.client_accuracy else None,
+                        **{name: values and values[place] for name, values in scores.items()},
+                    }
 
 
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
@@ -66,6 +97,7 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
 ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
     "round": by_round,
     "seed": by_seed,
+    "client": by_client,
     "scenario": by_scenario,
 }
 

@@ -179,7 +179,8 @@ def _section(result: Result, pictures: Mapping[str, Picture]) -> str:
     blocks += ["\n".join(images)] if images else []
     for cells, columns in scenario_tables(result):
         align = ["left", *["right"] * (len(columns) - 1)]
-        blocks.append(table(cells, [escape(c) for c in columns], align))
+        escaped = [[escape(cell) for cell in row] for row in cells]
+        blocks.append(table(escaped, [escape(c) for c in columns], align))
     return "\n\n".join([*blocks, table(rows, ["setting", "value"]), _rounds(result)])
 
 

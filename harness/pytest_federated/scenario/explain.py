@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Optional, Union
 
 from pydantic import BaseModel, ValidationError
@@ -43,7 +43,10 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
     members: dict[Key, list[str]] = {}  # the types that the members of a union accept
     for details in error.errors()[:MAX_PROBLEMS]:
         path = _path(details, document.data)
-        if details["type"] in _TYPES and len(path) < len(details["loc"]):
+        is_of_union = len(path) < len(details["loc"])
+        if is_of_union and details["type"] == "literal_error" and ":" in str(details["input"]):
+            continue  # the other member, a user's function, says more
+        if is_of_union and details["type"] in _TYPES:
             members.setdefault(path, []).append(_TYPES[details["type"]])
             message = f"got {brief(details['input'])}; must be {' or '.join(members[path])}"
             problems = {k: v for k, v in problems.items() if k[0] != path}
@@ -52,7 +55,17 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
         place = document.place(path)
         key = ".".join(str(p) for p in path)
         problems[path, message] = Problem(place.file, place.line, key, message)
-    return list(problems.values())
+    return [p for (path, _), p in problems.items() if not _is_outdone(path, problems, members)]
+
+
+def _is_outdone(path: Key, problems: Iterable[tuple[Key, str]], members: Container[Key]) -> bool:
+    """Returns whether one member of a union has a problem inside of a value.
+
+    Then the value is of its type, and that it is not of another member's says nothing.
+    """
+    return path in members and any(
+        len(other) > len(path) and other[: len(path)] == path for other, _ in problems
+    )
 
 
 def _path(details: ErrorDetails, data: Any) -> Key:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, get_origin
 
 from pydantic import BaseModel
 
+from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import datasets
@@ -25,6 +26,7 @@ from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
 
 Schema = dict[str, Any]
@@ -236,10 +238,16 @@ def _relations() -> Iterator[_Relation]:
             yield _Relation(where, _keeping("training.personalize", _NULL))
     trained = [n for n in algorithms.names() if not model_is_refused_by(n)]
     yield _Relation(_having((algorithm, _one_of(algorithms, trained))), _keeping("model", _PRESENT))
+    tested = {"anyOf": [_having((("data", "dataset"), own)) for own in _of_own_test_sets()]}
     yield _Relation(
-        _having((("training", "personalize"), _PRESENT)),
+        {"allOf": [_having((("training", "personalize"), _PRESENT)), {"not": tested}]},
         _keeping("data.holdout", {"not": {"const": "global"}}),
     )
+    for name, entry in models.entries().items():
+        if entry.spec.has_own_loss:
+            where = _having((("model",), _one_of(models, [name])))
+            for key in ("training.loss", "training.class_weights"):
+                yield _Relation(where, _keeping(key, _NULL))
     yield from _relations_of_aggregators()
     sizeless = [n for n in splits.names() if not splits[n].spec.sizes]
     yield _Relation(
@@ -250,6 +258,24 @@ def _relations() -> Iterator[_Relation]:
         _having((("clients", "sampling"), _one_of(samplers, unsized))),
         _keeping("clients.per_round", _NULL),
     )
+    listing = [n for n in samplers.names() if samplers[n].spec.lists]
+    per_client = [n for n in dropouts.names() if dropouts[n].spec.per_client]
+    for key, choice in (
+        ("clients.sampling", _one_of(samplers, listing)),
+        ("clients.dropout", _one_of(dropouts, per_client)),
+    ):
+        yield _Relation(
+            _having((("clients", "unseen"), {"type": "number"})), _keeping(key, {"not": choice})
+        )
+    for own in _of_own_test_sets():
+        yield _Relation(
+            _having((("data", "dataset"), own), (holdout, {"const": "global"})),
+            _keeping("data.test_fraction", _NULL),
+        )
+
+
+def _of_own_test_sets() -> Iterator[Schema]:
+    """Yields a schema of each kind of data set with a test set of its own."""
     for name, entry in datasets.entries().items():
         trait = entry.spec.has_test_set
         own_test_set = _one_of(datasets, [name])
@@ -257,10 +283,7 @@ def _relations() -> Iterator[_Relation]:
             says_so = {"not": {"enum": [None, False, ""]}}
             own_test_set = {"allOf": [own_test_set, _having(((trait,), says_so))]}
         if trait:
-            yield _Relation(
-                _having((("data", "dataset"), own_test_set), (holdout, {"const": "global"})),
-                _keeping("data.test_fraction", _NULL),
-            )
+            yield own_test_set
 
 
 def _relations_of_aggregators() -> Iterator[_Relation]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Optional
 
@@ -16,7 +16,7 @@ from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
 from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario, choices
-from pytest_federated.scenario.source import MAX_PROBLEMS, Document, read_documents
+from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, read_documents
 from pytest_federated.user.reading import read_from
 
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
@@ -46,15 +46,10 @@ def _load_file(file: Path, root: Optional[Path]) -> list[Case]:
     if is_misnamed_defaults(file):
         message = f"is no scenario file by its name; rename it to {DEFAULTS}, or otherwise"
         raise ScenarioError([Problem(shown, 0, "", message)])
-    defaults = _defaults(file, root)
     cases: list[Case] = []
     problems: dict[str, Problem] = {}
     first_line: dict[str, int] = {}
-    for document in read_documents(file, shown):
-        line = document.place(()).line
-        _write_out_choices(document)
-        for default in defaults:
-            document = document.over(default)
+    for line, document in _documents(file, shown, root):
         name = document.data.get("name")
         new_cases, new_problems = _cases(document, file, line)
         if len(cases) + len(new_cases) > MAX_VARIANTS:
@@ -71,6 +66,34 @@ def _load_file(file: Path, root: Optional[Path]) -> list[Case]:
     if problems:
         raise ScenarioError(problems.values())
     return cases
+
+
+def _documents(file: Path, shown: Path, root: Optional[Path]) -> Iterator[tuple[int, Document]]:
+    """Yields the documents of a file, with the defaults applied, and the first line of each."""
+    defaults = _defaults(file, root)
+    for document in read_documents(file, shown):
+        line = document.place(()).line
+        _write_out_choices(document)
+        for default in defaults:
+            document = document.over(default)
+        yield line, document
+
+
+def place_of(case: Case, key: str) -> Place:
+    """Returns where a case has its value of a dotted key: in its file, or in a ``defaults.yaml``.
+
+    Raises:
+        ScenarioError: the file was changed and has problems now.
+
+    """
+    shown = shown_path(case.file, None)
+    path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+    for line, document in _documents(case.file, shown, None):
+        if line == case.line:
+            for variant, filled in expand(document)[0]:
+                if variant == case.variant:
+                    return filled.place(path)
+    return Place(shown, case.line)
 
 
 def _write_out_choices(document: Document) -> None:

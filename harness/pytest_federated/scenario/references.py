@@ -60,6 +60,7 @@ def _other(case: Case, reference: Reference, name: str) -> Scenario:
         raise FederatedError(f"expect.{name}: needs the algorithm {reference.algorithm!r}")
     settings = case.scenario.settings()
     settings["training"]["algorithm"] = reference.algorithm
+    settings["training"].pop("eval_clients_every", None)  # gaps are of the test set
     if reference.by_all:
         settings["clients"] |= _EVERYBODY
     try:

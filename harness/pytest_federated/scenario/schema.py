@@ -13,15 +13,16 @@ from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.data.datasets.dataset import stated_task
+from pytest_federated.data.datasets.dataset import has_test_set, stated_task
 from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
-from pytest_federated.metrics.metric import metrics
+from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
 from pytest_federated.training.privacy import is_bounded, is_private, no_epsilon
 from pytest_federated.training.schema import Training
@@ -111,10 +112,11 @@ class Scenario(Section):
         for key, reason in algorithms[name].spec.refuses.items():
             value = functools.reduce(getattr, key.split("."), self)
             if value is not None:
+                got = f"got {kind(value)}; " if isinstance(value, Section) else ""
                 raise problem(
                     key,
-                    f"got {kind(value)}; {name} has no use for it, as {reason}; leave it out, or "
-                    "say null where a defaults.yaml has it",
+                    f"{got}{name} has no use for it, as {reason}; leave it out, or say "
+                    "null where a defaults.yaml has it",
                 )
         return self
 
@@ -124,6 +126,30 @@ class Scenario(Section):
         if task and (misfit := unfit(self.expect, task)):
             name, reason = misfit
             raise problem(f"expect.{name}", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_loss_that_fits_task_and_model(self) -> Scenario:
+        task, training = stated_task(self.data.dataset), self.training
+        if task and (reason := unfit_loss(training.loss, task)):
+            raise problem("training.loss", reason)
+        if task and training.class_weights and (reason := unfit_class_weights(task)):
+            raise problem("training.class_weights", reason)
+        for key in ("loss", "class_weights"):
+            if getattr(training, key) and self.model and models.entry(self.model).spec.has_own_loss:
+                raise problem(
+                    f"training.{key}",
+                    f"a model of the kind {kind(self.model)} has its own loss; leave it out",
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_metrics_are_measured_on(self) -> Scenario:
+        for name, section in self.expect.items():
+            needs = spec_of(name).needs
+            key = needs(section) if needs else ""
+            if key and functools.reduce(getattr, key.split("."), self) is None:
+                raise problem(key, f"missing; expect.{name} is measured on what it holds out")
         return self
 
     @model_validator(mode="after")
@@ -144,7 +170,9 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _holds_out_examples_for_personalization(self) -> Scenario:
-        if self.training.personalize is not None and self.data.holdout != "per_client":
+        has_own = has_test_set(self.data.dataset.model_dump())  # which may say whose it is
+        is_held_out = self.data.holdout == "per_client" or has_own
+        if self.training.personalize is not None and not is_held_out:
             raise problem(
                 "training.personalize",
                 "each client is judged on examples of its own; needs data.holdout: per_client",

@@ -18,9 +18,11 @@ from pydantic import (
 
 from pytest_federated.core.schema import Figure, without_empty
 from pytest_federated.data.heterogeneity import Heterogeneity
+from pytest_federated.data.population import made_up_name
 from pytest_federated.training.final_model import FinalModel
 
 _LISTED = 100  # clients whose label counts a record has
+_NAMED = 1000  # clients up to which a record has the names of all
 
 
 def _counts(rows: Any) -> Any:
@@ -45,6 +47,25 @@ def listed_clients(clients: int) -> list[int]:
     return np.unique(np.linspace(0, clients - 1, min(_LISTED, clients)).astype(int)).tolist()
 
 
+def recorded_names(names: Sequence[str], measured: Sequence[int]) -> dict[int, str]:
+    """Returns the clients' names that a record has, by position.
+
+    These are all or, of more than 1,000, those of `listed_clients` and of the measured ones. There
+    are none where the data has none.
+    """
+    if all(name == made_up_name(client) for client, name in enumerate(names)):
+        return {}
+    every = range(len(names))
+    places = every if len(names) <= _NAMED else sorted({*listed_clients(len(names)), *measured})
+    return {place: names[place] for place in places}
+
+
+# The figures of a round that are of the validation set.
+ON_VALIDATION = ("validation_loss", "validation_accuracy")
+# Those that are of single clients.
+ON_CLIENTS = ("client_accuracy", "client_scores", "measured_clients")
+
+
 class Round(BaseModel):
     """One round. Figures of training are TFF's own federated metrics over the cohort.
 
@@ -66,6 +87,13 @@ class Round(BaseModel):
             that is not known.
         bytes_up: bytes that the cohort sent back, after compression.
         scores: other metrics of the predictions on the test set, by name; written if there are any.
+        validation_loss: as `loss`, on the validation examples; written if there are any.
+        validation_accuracy: as `accuracy`, on these.
+        client_accuracy: of the model after the round, for single clients, as in `TrainingHistory`,
+            but always of all that a client has, and of at most 1,000 clients. Written only if
+            clients were measured after the round; so are the next two.
+        client_scores: the same for other metrics of the predictions, by name.
+        measured_clients: positions of the clients that these are of, where it is not all.
 
     """
 
@@ -85,10 +113,15 @@ class Round(BaseModel):
     bytes_down: Optional[int] = None
     bytes_up: Optional[int] = None
     scores: dict[str, Figure] = {}
+    validation_loss: Optional[Figure] = None
+    validation_accuracy: Optional[Figure] = None
+    client_accuracy: tuple[Figure, ...] = ()
+    client_scores: dict[str, tuple[Optional[Figure], ...]] = {}
+    measured_clients: tuple[int, ...] = ()
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "scores")
+        return without_empty(self, write, "scores", *ON_VALIDATION, *ON_CLIENTS)
 
 
 class TrainingHistory(BaseModel):
@@ -103,7 +136,10 @@ class TrainingHistory(BaseModel):
         diverged: in which round and how the training stopped being finite, or None.
         client_examples: examples that each client holds, in the order of clients.
         test_examples: size of the test set.
+        validation_examples: size of the validation set; written if there is one.
         heterogeneity: how non-IID the clients came out; None in records older than the figures.
+        client_names: the clients' own names, by position; see `recorded_names`. Written only if not
+            empty.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
             Written only if not empty.
         label_counts: examples of each label at each of `listed_clients`. Empty in older records.
@@ -111,12 +147,20 @@ class TrainingHistory(BaseModel):
         model_summary: the model's layers in order: what each is, the shape of its output for one
             example, and its parameters. Empty in older records.
         update_bytes: bytes that a client sends back in a round before compression.
-        client_accuracy: of the final model, for each client in order: on what it holds out for
-            testing, or else on what it trains on. Empty where it was not measured.
+        client_accuracy: of the final model, for each client in order: on its own test examples or
+            what it holds out for testing; where no client has any, on what it trains on. Empty
+            where it was not measured.
             Where clients have models of their own it is that of the client's, and on what it
             holds out only.
         measured_clients: positions of the clients that `client_accuracy` is of, where it is not
             all: some of very many, drawn from the seed, or those that hold something out.
+        tested_clients: how many clients have test examples of their own in the data set's test set;
+            written if there are any.
+        left_out_clients: how many natural clients hold too few examples, and so are none of the
+            clients; written if there are any.
+        unseen_clients: how many clients never train; written if there are any.
+        unseen_examples: for each of these that was measured, the examples that it was tested on.
+        unseen_accuracy: of the final model, for each of these. Written if there are any.
         class_recall: of the final model on the test set, for each label; None for a label that
             the test set does not have. Empty where it was not measured.
         personalized_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
@@ -145,7 +189,9 @@ class TrainingHistory(BaseModel):
     diverged: Optional[str] = None
     client_examples: tuple[int, ...]
     test_examples: int
+    validation_examples: int = 0
     heterogeneity: Optional[Heterogeneity] = None
+    client_names: dict[int, str] = {}
     label_names: tuple[str, ...] = ()
     label_counts: Counts = ()
     parameters: Optional[int] = None
@@ -153,6 +199,11 @@ class TrainingHistory(BaseModel):
     update_bytes: Optional[int] = None
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
+    tested_clients: int = 0
+    left_out_clients: int = 0
+    unseen_clients: int = 0
+    unseen_examples: tuple[int, ...] = ()
+    unseen_accuracy: tuple[Figure, ...] = ()
     class_recall: tuple[Optional[Figure], ...] = ()
     personalized_accuracy: tuple[Figure, ...] = ()
     epsilon: Optional[Figure] = None
@@ -166,8 +217,25 @@ class TrainingHistory(BaseModel):
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return without_empty(
-            self, write, "outputs", "label_names", "ended_early", "task", "client_scores"
+            self,
+            write,
+            "outputs",
+            "client_names",
+            "label_names",
+            "ended_early",
+            "task",
+            "client_scores",
+            "validation_examples",
+            "tested_clients",
+            "left_out_clients",
+            "unseen_clients",
+            "unseen_examples",
+            "unseen_accuracy",
         )
+
+    def client_name(self, client: int) -> str:
+        """Returns what the client at a position is called."""
+        return self.client_names.get(client) or made_up_name(client)
 
     def label_name(self, label: int) -> str:
         """Returns what the label at a position is called."""
@@ -187,6 +255,17 @@ class TrainingHistory(BaseModel):
     def has_labels(self) -> bool:
         """Whether labels were predicted, not numbers."""
         return self.task != "regression"
+
+    @property
+    def best_on_validation(self) -> Optional[Round]:
+        """The first of the rounds with the highest validation accuracy.
+
+        Where numbers are predicted, with the lowest validation loss. None without validation.
+        """
+        rounds = [r for r in self.evaluated if r.validation_loss is not None]
+        if any(r.validation_accuracy is not None for r in rounds):
+            return max(rounds, key=lambda r: r.validation_accuracy or 0.0)
+        return min(rounds, key=lambda r: r.validation_loss or 0.0, default=None)
 
     @property
     def evaluated(self) -> tuple[Round, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from pytest_federated.clients.cohort import cohort_of_round, most_often
 from pytest_federated.clients.participation import Participation
+from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import measure
@@ -15,10 +16,23 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
-from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores
-from pytest_federated.training.evaluation.per_client import class_recall, client_figures
-from pytest_federated.training.evaluation.personalized import personalized_accuracy
-from pytest_federated.training.history import Round, TrainingHistory, listed_clients
+from pytest_federated.training.evaluation.central import NO_SCORES, Scores
+from pytest_federated.training.evaluation.per_client import (
+    class_recall,
+    client_figures,
+    unseen_figures,
+)
+from pytest_federated.training.evaluation.personalized import (
+    personalized_accuracy,
+    require_tested_clients,
+)
+from pytest_federated.training.history import (
+    ON_VALIDATION,
+    Round,
+    TrainingHistory,
+    listed_clients,
+    recorded_names,
+)
 from pytest_federated.training.observer import Observer, Observers, Progress
 from pytest_federated.training.privacy import adds_noise_without_clients, guarantee
 from pytest_federated.training.schema import Training
@@ -29,6 +43,17 @@ if TYPE_CHECKING:
 
 # The metrics of a round in which nobody trained.
 _NOTHING: dict[str, Any] = {"num_examples": 0, "loss": None, "accuracy": None}
+# The figures of a round after which nothing was evaluated.
+_NOT_JUDGED: dict[str, Any] = {
+    **{"loss": None, "accuracy": None, "scores": {}},
+    **dict.fromkeys(ON_VALIDATION),
+}
+# Those of a round after which no client was measured.
+_OF_NO_CLIENTS: dict[str, Any] = {
+    "client_accuracy": (),
+    "client_scores": {},
+    "measured_clients": (),
+}
 
 
 class Step(NamedTuple):
@@ -54,7 +79,7 @@ def train(
     """Trains by the chosen algorithm on TFF's default context and evaluates as it goes.
 
     Args:
-        data: the clients and the test set.
+        data: the clients, the test set and, if there is one, the validation set.
         model: the chosen model; None for an algorithm that needs none.
         training: algorithm, rounds, local epochs, batch size, optimizers.
         cohort_size: clients in each round.
@@ -76,11 +101,13 @@ def train(
 
     """
     participation = participation or Participation()
+    if training.personalize is not None:
+        require_tested_clients(data)
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = None
     if checkpoints:
         begin = checkpoints.latest(trainer.initial_state(seed, data), training.rounds)
-        begin = begin and _as_of(begin, trainer, data, training, scores)
+        begin = begin and _as_of(begin, trainer, data, training, seed, scores)
     so_far = begin or Progress((), None)
     watching = Observers((checkpoints, observer)) if checkpoints else observer
     if len(so_far.rounds) == training.rounds:
@@ -127,7 +154,7 @@ def train(
         final = (
             _final_figures(trainer, so_far, data, seed, scores)
             if has_model
-            else _figures_of_clients(trainer, so_far, data, training, scores)
+            else _figures_of_clients(trainer, so_far.state, data, training, scores)
         )
         if has_model and keeps_model:
             weights = trainer.algorithm.weights(so_far.state)
@@ -139,10 +166,15 @@ def train(
         diverged=diverged,
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
+        tested_clients=data.tested_clients,
+        left_out_clients=data.left_out,
+        unseen_clients=len(data.unseen),
+        validation_examples=0 if data.validation is None else len(data.validation),
         personalized_accuracy=personalized,
         heterogeneity=measure(counts, data.unused, data.sizes),
         epsilon=private and private.epsilon,
         delta=private and private.delta,
+        client_names=recorded_names(data.names, _measured(so_far, final)),
         label_names=data.label_names,
         label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),
@@ -157,60 +189,140 @@ def train(
     return history
 
 
+def _measured(so_far: Progress, final: Mapping[str, Any]) -> list[int]:
+    """Returns the positions of clients that were measured after a round or at the end."""
+    of_rounds = {client for done in so_far.rounds for client in done.measured_clients}
+    return sorted(of_rounds.union(final.get("measured_clients", ())))
+
+
 def _as_of(
-    begin: Progress, trainer: Trainer, data: FederatedData, training: Training, scores: Scores
+    begin: Progress,
+    trainer: Trainer,
+    data: FederatedData,
+    training: Training,
+    seed: int,
+    scores: Scores,
 ) -> Progress:
     """Returns the rounds of a checkpoint, evaluated where this training evaluates.
 
     The checkpoint may be that of a training of fewer rounds, or of more.
     """
-    *before, last = (
-        done if _is_evaluated(done.round, training) else _with(done, None) for done in begin.rounds
-    )
+    *before, last = (_with(done, _figures_not_due(done.round, training)) for done in begin.rounds)
     if _is_evaluated(last.round, training) and last.loss is None:
-        last = _with(last, trainer.evaluate(begin.state, data, training.local_work, scores))
+        last = _with(last, _judged(trainer, begin.state, data, training, scores))
+    if _measures_clients(last.round, training) and not (last.client_accuracy or last.client_scores):
+        last = _with(last, _of_clients(trainer, begin.state, data, training, seed, scores))
     return Progress((*before, last), begin.state)
+
+
+def _figures_not_due(number: int, training: Training) -> dict[str, Any]:
+    """Returns those fields of a round that this training does not measure after it, empty."""
+    return {
+        **({} if _is_evaluated(number, training) else _NOT_JUDGED),
+        **({} if _measures_clients(number, training) else _OF_NO_CLIENTS),
+    }
+
+
+def _measures_clients(number: int, training: Training) -> bool:
+    every = training.eval_clients_every
+    return every is not None and (number % every == 0 or number == training.rounds)
 
 
 def _is_evaluated(number: int, training: Training) -> bool:
     return number % training.eval_every == 0 or number == training.rounds
 
 
-def _with(done: Round, judged: Optional[Evaluation]) -> Round:
-    """Returns a round with this evaluation."""
-    return Round.model_validate({**done.model_dump(), **_figures(judged)})
+def _with(done: Round, figures: Mapping[str, Any]) -> Round:
+    """Returns a round with these figures in place of its own."""
+    return Round.model_validate({**done.model_dump(), **figures}) if figures else done
 
 
-def _figures(judged: Optional[Evaluation]) -> dict[str, Any]:
-    """Returns an evaluation, or that there was none, as fields of a round."""
-    if judged is None:
-        return {"loss": None, "accuracy": None, "scores": {}}
-    return {"loss": judged.loss, "accuracy": judged.accuracy, "scores": dict(judged.scores)}
-
-
-def _final_figures(
-    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int, scores: Scores
+def _judged(
+    trainer: Trainer, state: Any, data: FederatedData, training: Training, scores: Scores
 ) -> dict[str, Any]:
-    """How the final model serves clients and labels, as fields of a history."""
-    trainer.adapter.set_weights(trainer.algorithm.weights(so_far.state))
-    processed = sum(r.examples for r in so_far.rounds)
+    """Judges a state on the test set and the validation set, as fields of a round."""
+    work = training.local_work
+    judged = trainer.evaluate(state, data, work, scores)
+    figures = {"loss": judged.loss, "accuracy": judged.accuracy, "scores": dict(judged.scores)}
+    if data.validated is None:
+        return figures
+    validated = trainer.evaluate(state, data.validated, work)
+    return {
+        **figures,
+        "validation_loss": validated.loss,
+        "validation_accuracy": validated.accuracy,
+    }
+
+
+def _of_clients(
+    trainer: Trainer,
+    state: Any,
+    data: FederatedData,
+    training: Training,
+    seed: int,
+    scores: Scores,
+) -> dict[str, Any]:
+    """How a state serves clients, as fields of a round; of at most 1,000, with all they hold."""
+    entry = algorithms.entry(training.algorithm)
+    if not entry.spec.has_no_global_model:
+        return _of_common_model(trainer, state, data, seed, math.inf, scores)
+    if not data.client_test:
+        raise DataError(
+            f"training.eval_clients_every: with {entry.name}, clients have models of their own, "
+            "which are judged on examples of their own; needs data.holdout: per_client"
+        )
+    return _figures_of_clients(trainer, state, data, training, scores)
+
+
+def _of_common_model(
+    trainer: Trainer,
+    state: Any,
+    data: FederatedData,
+    seed: int,
+    processed: float,
+    scores: Scores,
+) -> dict[str, Any]:
+    """How the model that all clients share serves them; arguments as for `client_figures`."""
+    trainer.adapter.set_weights(trainer.algorithm.weights(state))
     figures = client_figures(trainer.adapter, data, seed, processed, scores)
     are_all = len(figures.clients) == len(data.clients)
     return {
         "client_accuracy": figures.accuracy,
         "measured_clients": () if are_all else figures.clients,
         "client_scores": figures.scores,
+    }
+
+
+def _final_figures(
+    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int, scores: Scores
+) -> dict[str, Any]:
+    """How the final model serves clients and labels, as fields of a history."""
+    processed = sum(r.examples for r in so_far.rounds)
+    return {
+        **_of_common_model(trainer, so_far.state, data, seed, processed, scores),
         "class_recall": class_recall(trainer.adapter, data.test),
+        **(_figures_of_unseen(trainer, data, seed, processed) if data.unseen else {}),
+    }
+
+
+def _figures_of_unseen(
+    trainer: Trainer, data: FederatedData, seed: int, processed: int
+) -> dict[str, Any]:
+    """How the final model serves the clients that never train, as fields of a history."""
+    figures = unseen_figures(trainer.adapter, data, seed, processed)
+    return {
+        "unseen_examples": tuple(len(data.unseen[client]) for client in figures.clients),
+        "unseen_accuracy": figures.accuracy,
     }
 
 
 def _figures_of_clients(
-    trainer: Trainer, so_far: Progress, data: FederatedData, training: Training, scores: Scores
+    trainer: Trainer, state: Any, data: FederatedData, training: Training, scores: Scores
 ) -> dict[str, Any]:
     """How each client's own model serves it, where it holds something out to see."""
     if not data.client_test:
         return {}
-    judged = trainer.client_evaluations(so_far.state, data, training.local_work, scores)
+    judged = trainer.client_evaluations(state, data, training.local_work, scores)
     are_all = len(judged) in (0, len(data.clients))
     measured = {name for one in judged.values() for name in one.scores}
     return {
@@ -248,9 +360,11 @@ def steps(
             state, metrics = trainer.next(state, cohort, work, seed, number)
         elif adds_noise_without_clients(training.aggregator):
             state, _ = trainer.next(state, cohort, work, seed, number)
-        judged = None
+        judged: dict[str, Any] = {}
         if _is_evaluated(number, training):
-            judged = trainer.evaluate(state, data, work, scores)
+            judged = _judged(trainer, state, data, training, scores)
+        if _measures_clients(number, training):
+            judged |= _of_clients(trainer, state, data, training, seed, scores)
         yield Step(
             Round(
                 round=number,
@@ -259,7 +373,7 @@ def steps(
                 examples=int(metrics["num_examples"]),
                 train_loss=_number(metrics["loss"]),
                 train_accuracy=_number(metrics.get("accuracy")),
-                **_figures(judged),
+                **judged,
                 dropped=cohort.dropped,
                 stragglers=cohort.stragglers,
                 attackers=cohort.attackers,

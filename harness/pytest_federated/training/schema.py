@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Optional
+import math
+from typing import Annotated, Any, Literal, Optional, Union, cast
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from pytest_federated.clients.cohort import LocalWork
-from pytest_federated.core.schema import Section, problem, without_empty
+from pytest_federated.core.schema import Section, is_number, problem, without_empty
 from pytest_federated.registry.choice import Choice
 from pytest_federated.registry.registry import kind
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.models.losses import LossName, unknown_loss
 from pytest_federated.training.optimizers.optimizer import optimizers
+from pytest_federated.user.functions import UserFunction
 
 
 class Personalize(Section):
@@ -25,14 +34,57 @@ class Personalize(Section):
     optimizer: Annotated[Optional[Section], Choice(optimizers, optional=True)] = None
 
 
+def _known_loss(value: Any) -> Any:
+    if isinstance(value, str) and (reason := unknown_loss(value)):
+        raise problem("", reason)
+    return value
+
+
+def _class_weights(value: Any) -> Any:
+    """Checks weights of labels, whose names may be numbers in YAML."""
+    if value is None or value == "balanced":
+        return value
+    if not isinstance(value, dict) or not value:
+        raise problem("", "must be balanced, or a mapping from labels to weights")
+    weights = {str(label): weight for label, weight in cast("dict[Any, Any]", value).items()}
+    for label, weight in weights.items():
+        if not is_number(weight) or not 0 <= weight < math.inf:
+            raise problem(label, f"got {weight!r}; a weight must be a finite number of at least 0")
+    return weights
+
+
+Loss = Annotated[
+    Optional[Union[LossName, UserFunction]],
+    BeforeValidator(_known_loss),
+    Field(description="The loss of a Keras model: one of Keras', or your own function."),
+]
+Weights = Annotated[
+    Optional[
+        Union[
+            Literal["balanced"],
+            Annotated[
+                dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]], Field(min_length=1)
+            ],
+        ]
+    ],
+    BeforeValidator(_class_weights),
+    Field(description="What each label counts in the loss of training, 1 for those not named."),
+]
+
+
+_YOUNGER = ("personalize", "loss", "class_weights", "eval_clients_every")
+
+
 class Training(Section):
     """The algorithm and its settings; the defaults are FedAvg with one local epoch.
 
     `eval_every` is the number of rounds between two evaluations on the test set; the last
-    round is always evaluated. With `personalize` the final model is also judged after each client
-    has fine-tuned it. `execution` says how clients are put onto TFF's placements: one
-    each (standard), or many together (packed), which gives the same weights within float32
-    rounding and is much faster; auto packs where it can.
+    round is always evaluated. `eval_clients_every` is the same for measuring single clients, which
+    otherwise are measured only at the end. `loss` is that of the task unless it is named. With
+    `personalize` the final model is also judged after each client has fine-tuned it. `execution`
+    says how clients are put onto TFF's placements: one each (standard), or many together (packed),
+    which gives the same weights within float32 rounding and is much faster; auto packs where it
+    can.
     """
 
     algorithm: Annotated[Section, Choice(algorithms)] = Field(
@@ -50,7 +102,13 @@ class Training(Section):
     server_optimizer: Annotated[Section, Choice(optimizers)] = Field(
         default_factory=lambda: optimizers.parse({"kind": "sgd", "learning_rate": 1.0})
     )
+    loss: Loss = None
+    class_weights: Weights = None
     eval_every: Annotated[int, Field(ge=1)] = 1
+    eval_clients_every: Annotated[
+        Optional[int],
+        Field(ge=1, description="Rounds between two measurements of single clients."),
+    ] = None
     execution: Literal["auto", "standard", "packed"] = "auto"
     personalize: Optional[Personalize] = None
 
@@ -61,7 +119,7 @@ class Training(Section):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "personalize")
+        return without_empty(self, write, *_YOUNGER)
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:

@@ -17,6 +17,7 @@ from typing import Annotated, Optional
 from pydantic import BaseModel, Field
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.progress import tracked
 from pytest_federated.user.functions import marked
 from pytest_federated.user.modules import folders
 
@@ -64,8 +65,8 @@ def of_seed(name: str, seed: int) -> str:
     return name.replace("{seed}", str(seed))
 
 
-def named_files(section: BaseModel) -> Iterator[str]:
-    """Yields the path of each file or folder that a validated section names."""
+def named_files(section: BaseModel) -> Iterator[tuple[str, str]]:
+    """Yields the dotted key of each file or folder that a validated section names, and the path."""
     yield from marked(section, _IsFile)
 
 
@@ -74,7 +75,7 @@ def fingerprints(section: BaseModel, seed: int) -> dict[str, str]:
 
     Where the path has ``{seed}`` in it, that of the seed's file as well.
     """
-    names = [(name, of_seed(name, seed)) for name in marked(section, _IsFile)]
+    names = [(name, of_seed(name, seed)) for _, name in marked(section, _IsFile)]
     return {
         name: fingerprint(name) + (fingerprint(of_this) if of_this != name else "")
         for name, of_this in names
@@ -139,7 +140,8 @@ def nearest(candidates: list[Path]) -> str:
 @functools.lru_cache(maxsize=1 << 16)
 def _file_hash(file: Path, size: int, changed: int) -> str:
     digest = hashlib.sha256()
-    with file.open("rb") as opened:
+    with file.open("rb") as opened, tracked(f"hashing {file.name}", size) as advance:
         while block := opened.read(_BLOCK):
             digest.update(block)
+            advance(len(block))
     return digest.hexdigest()

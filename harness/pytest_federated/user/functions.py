@@ -298,18 +298,18 @@ def _digest(sources: Sources, imported: Iterable[str]) -> str:
 
 def fingerprints(section: BaseModel) -> dict[str, str]:
     """Returns the module's `fingerprint` for each function that a section names, by reference."""
-    return {name: fingerprint(name.partition(":")[0]) for name in marked(section, _IsCode)}
+    return {name: fingerprint(name.partition(":")[0]) for _, name in marked(section, _IsCode)}
 
 
-def named_functions(section: BaseModel) -> Iterator[str]:
-    """Yields each ``"module:function"`` that a section names."""
+def named_functions(section: BaseModel) -> Iterator[tuple[str, str]]:
+    """Yields the dotted key of each function that a section names, and ``"module:function"``."""
     yield from marked(section, _IsCode)
 
 
-def marked(section: BaseModel, mark: type) -> Iterator[Any]:
-    """Yields the values, except None, of all keys of a section that are annotated with a `mark`.
+def marked(section: BaseModel, mark: type, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the keys of a section that are annotated with a `mark`, dotted, and their values.
 
-    A key may take literals besides, of which none is yielded.
+    Those without a value are left out. A key may take literals besides, of which none is yielded.
     """
     for name, field in type(section).model_fields.items():
         value: Any = getattr(section, name)
@@ -318,12 +318,13 @@ def marked(section: BaseModel, mark: type) -> Iterator[Any]:
         words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
         is_marked = any(isinstance(note, mark) for note in (*field.metadata, *optional))
         if is_marked and value is not None and value not in words:
-            yield value
-        values = cast(Iterable[Any], [value])
+            yield above + name, value
+        values: Iterable[tuple[Any, Any]] = [("", value)]
         if isinstance(value, dict):
-            values = cast(dict[str, Any], value).values()
+            values = cast(dict[str, Any], value).items()
         elif isinstance(value, (list, tuple)):
-            values = cast(Sequence[Any], value)
-        for inner in values:
+            values = enumerate(cast(Sequence[Any], value))
+        for key, inner in values:
             if isinstance(inner, BaseModel):
-                yield from marked(inner, mark)
+                inside = f"{above}{name}." if key == "" else f"{above}{name}.{key}."
+                yield from marked(inner, mark, inside)

@@ -242,7 +242,7 @@ def test_help_names_every_command_in_80_columns(capsys: pytest.CaptureFixture[st
         assert text.startswith(f"Usage: pytest-federated {name} ")
         assert max(map(len, text.splitlines())) <= 80
     files = {f.stem for f in (ROOT / "harness/pytest_federated/cli").glob("*.py")}
-    assert files == {*COMMANDS, "__init__", "collecting", "conftests", "existing", "parameters"}
+    assert files == {*COMMANDS, "__init__", "collecting", "existing", "parameters"}
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -69,6 +69,19 @@ def test_clients_are_measured_on_held_out_examples() -> None:
 
 
 @pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_clients_are_measured_on_test_examples_of_their_own(execution: str) -> None:
+    plain = federation([20, 6, 15], 0)
+    test = federation([4, 9], 7).train
+    own = (np.arange(9), np.arange(0), np.arange(9, 13))
+    data = replace(plain, tested=test, test=test, client_test=own)
+    history = trained(data, execution=execution)
+    right = predicted(plain, test.x) == test.y
+    assert history.client_accuracy == pytest.approx([right[:9].mean(), right[9:].mean()])
+    assert (history.measured_clients, history.tested_clients) == ((0, 2), 2)
+
+
+@pytest.mark.usefixtures("running")
 def test_each_label_has_its_recall() -> None:
     data = federation([40, 40], 0)
     rng = np.random.default_rng(5)
@@ -186,3 +199,88 @@ def test_a_training_that_ends_early_is_the_start_of_the_complete_one() -> None:
     cut, full = ended.histories[1], whole.histories[1]
     assert cut.ended_early and cut.rounds == full.rounds[: len(cut.rounds)]
     assert ended.accuracies == whole.accuracies[:1]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_unseen_clients_are_measured(execution: str) -> None:
+    plain = federation([20, 6, 15, 9], 0)
+    data = replace(
+        plain,
+        clients=plain.clients[:2],
+        names=plain.names[:2],
+        unseen=plain.clients[2:],
+        unseen_names=plain.names[2:],
+    )
+    history = trained(data, execution=execution)
+    right = predicted(data, data.train.x) == data.train.y
+    expected = [right[own].mean() for own in data.unseen]
+    assert history.unseen_accuracy == pytest.approx(expected, abs=1e-6)
+    assert (history.unseen_clients, history.unseen_examples) == (2, (15, 9))
+    assert (len(history.client_accuracy), history.client_examples) == (2, (20, 6))
+
+
+def validated(sizes: list[int]) -> FederatedData:
+    return replace(federation(sizes, 0), validation=federation([12], 9).train)
+
+
+def lacking(history: TrainingHistory) -> list[tuple[bool, bool, bool]]:
+    return [
+        (r.loss is None, r.validation_loss is None, r.validation_accuracy is None)
+        for r in history.rounds
+    ]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_the_validation_set_is_evaluated_with_the_test_set(execution: str) -> None:
+    data = validated([20, 6, 15])
+    history = trained(data, rounds=4, eval_every=2, execution=execution)
+    assert lacking(history) == [(True,) * 3, (False,) * 3] * 2
+    assert history.validation_examples == 12
+    held = data.validation
+    assert held is not None
+    right = predicted(data, held.x) == held.y  # after two rounds
+    assert history.rounds[1].validation_accuracy == pytest.approx(right.mean(), abs=1e-6)
+    as_test = trained(replace(data, test=held, validation=None), rounds=4, execution=execution)
+    for number in (1, 3):
+        done, same = history.rounds[number], as_test.rounds[number]
+        assert (done.validation_loss, done.validation_accuracy) == (same.loss, same.accuracy)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_validation_set_changes_no_other_figure() -> None:
+    data = validated([20, 6, 15])
+    plain, whole = trained(replace(data, validation=None)), trained(data)
+    none = {"validation_loss": None, "validation_accuracy": None}
+    rounds = tuple(done.model_copy(update=none) for done in whole.rounds)
+    assert whole.model_copy(update={"rounds": rounds, "validation_examples": 0}) == plain
+
+
+@pytest.mark.usefixtures("running")
+def test_models_of_single_clients_are_judged_on_what_these_hold_out() -> None:
+    data = federation([12, 9], 0)
+    held = tuple(own[:3] for own in data.clients)
+    kept = tuple(own[3:] for own in data.clients)
+    data = replace(data, clients=kept)
+    of_clients = {"client_validation": held, "validation": data.train.select(np.concatenate(held))}
+    (done,) = trained(replace(data, **of_clients), rounds=1, algorithm="local_only").rounds
+    tested = replace(data, client_test=held)
+    (as_test,) = trained(tested, rounds=1, algorithm="local_only").rounds
+    assert done.validation_loss == as_test.loss != done.loss
+    assert done.validation_accuracy == as_test.accuracy
+
+
+@pytest.mark.usefixtures("running")
+def test_a_training_that_goes_on_has_the_validation_figures_of_a_whole_one(tmp_path: Path) -> None:
+    data = validated([20, 6, 15])
+
+    def upto(rounds: int, folder: str = "", **more: Any) -> TrainingHistory:
+        kept = Checkpoints(tmp_path / folder, every=1, keeps_last=True) if folder else None
+        training = Training.model_validate({"rounds": rounds, **more})
+        return train(data, MODEL, training, 3, 0, checkpoints=kept)
+
+    upto(2, "a")
+    assert upto(4, "a", eval_every=3) == upto(4, eval_every=3)
+    upto(3, "b", eval_every=3)
+    assert lacking(upto(4, "b", eval_every=4)) == [(True,) * 3] * 3 + [(False,) * 3]

@@ -207,7 +207,11 @@ def refusal(chosen: Section, execution: str = "auto") -> str:
         ("two_outputs", {}, "the model has 2 outputs, as list; one tensor is needed"),
         ("two_of_a_class", {}, "the model has 2 outputs, as tuple; one tensor is needed"),
         ("named_output", {}, "the model has 1 outputs, as dict; one tensor is needed"),
-        ("two_inputs", {}, "the model has 2 inputs; the data has one"),
+        (
+            "two_inputs",
+            {},
+            "the model has 2 inputs; the data has one, which *",
+        ),
         ("nothing", {}, "the model has nothing to train: it has no weights"),
         ("all_frozen", {}, "the model has nothing to train: all its layers are frozen"),
         ("same", {}, "the model function returns the same model, or the same layers, at each *"),
@@ -332,7 +336,7 @@ def test_the_outputs_of_a_model_are_detected(
     y = np.zeros((2, *shape.label_shape), shape.label_dtype)
     output = np.full((2, *shape.output_shape), 0.25, np.float32)
     output += np.eye(2, shape.units)[0] / 4
-    assert float(found.loss(y, output)) == float(stated.loss(y, output))
+    assert float(found.losses.evaluation(y, output)) == float(stated.losses.evaluation(y, output))
     other = "logits" if outputs == "probabilities" else "probabilities"
     with pytest.raises(ModelError, match=f"zoo:{function}: got 'outputs: {other}'; "):
         form(other)

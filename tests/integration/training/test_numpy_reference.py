@@ -150,7 +150,7 @@ def test_fedprox_of_tff_has_the_wrong_sign_in_its_term(tmp_path: Path, tff: Any)
 
         return tff.learning.models.from_keras_model(
             tf.keras.models.clone_model(adapter.model),
-            adapter.loss,
+            adapter.losses.training,
             arguments[0].element_spec,
         )
 

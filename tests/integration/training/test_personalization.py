@@ -12,7 +12,8 @@ from example_data import federation
 from numpy_reference import gradient
 from pydantic import ValidationError
 from pytest_federated.clients.cohort import shuffled_examples
-from pytest_federated.core.errors import ModelError
+from pytest_federated.core.errors import DataError, ModelError
+from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine.build import trainer_for
@@ -88,6 +89,25 @@ def test_personalization_that_is_impossible_is_refused(
                 "training": {"rounds": 1, "personalize": {"steps": 1}, **training},
             }
         )
+
+
+def test_fine_tuned_clients_are_judged_on_test_rows_of_their_own() -> None:
+    data = federation([12, 9], SEED)
+    test = federation([3, 5], 7).train
+    own = (np.arange(3), np.arange(3, 8))
+    training = Training.model_validate({"rounds": 1, "personalize": {"steps": 1}})
+    tested = replace(data, tested=test, test=test, client_test=own)
+    joined = Examples(np.concatenate([data.train.x, test.x]), np.append(data.train.y, test.y))
+    moved = tuple(len(data.train) + positions for positions in own)
+    same = replace(data, train=joined, client_test=moved)
+    figures = [train(d, MODEL, training, 2, SEED).personalized_accuracy for d in (tested, same)]
+    assert len(figures[0]) == 2 and figures[0] == figures[1]
+
+
+def test_clients_without_test_examples_are_refused_before_they_train() -> None:
+    training = Training.model_validate({"rounds": 1, "personalize": {"steps": 1}})
+    with pytest.raises(DataError, match=r"^training\.personalize: no client has test examples of"):
+        train(federation([12, 9], SEED), MODEL, training, 2, SEED)
 
 
 PROCESSES = """\

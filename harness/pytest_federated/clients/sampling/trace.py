@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import functools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple, Optional
+from typing import Annotated, Any, NamedTuple, Optional
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +19,17 @@ from pytest_federated.user.files import UserPath, find
 _COLUMNS = ["client", "first_round", "last_round"]
 
 
-@samplers("trace", ignores_data=True)
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields that the header is not that of a trace; see `Spec.glance`."""
+    path = find(settings.trace, "clients.sampling.trace")
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        try:
+            _check_header(next(csv.reader(file, skipinitialspace=True), []), path)
+        except (DataError, csv.Error, UnicodeDecodeError) as error:
+            yield "trace", str(error)
+
+
+@samplers("trace", ignores_data=True, glance=_glance)
 def trace(
     population: Population,
     size: int,
@@ -65,20 +76,24 @@ def _read(path: Path, changed: int, population: Population) -> _Times:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file, skipinitialspace=True)
         try:
-            header = [word.strip() for word in next(rows, [])]
-            if header != _COLUMNS:
-                raise DataError(
-                    f"{path.name}:1: got columns {', '.join(header) or 'nothing'}; must be "
-                    f"{', '.join(_COLUMNS)}"
-                )
+            _check_header(next(rows, []), path)
             times = [
                 _row(row, population, f"{path.name}:{rows.line_num}")
                 for row in rows
-                if any(word.strip() for word in row)
+                if any(word.strip() for word in row) and row[0].strip() not in population.unseen
             ]
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{path.name}:{rows.line_num + 1}: not a CSV file ({error})") from error
     return _Times(*np.array(times, np.int64).reshape(-1, 3).T)
+
+
+def _check_header(words: list[str], path: Path) -> None:
+    header = [word.strip() for word in words]
+    if header != _COLUMNS:
+        raise DataError(
+            f"{path.name}:1: got columns {', '.join(header) or 'nothing'}; must be "
+            f"{', '.join(_COLUMNS)}"
+        )
 
 
 def _row(row: list[str], population: Population, place: str) -> tuple[int, int, int]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union, get_args
+from typing import Annotated, Any, Callable, Literal, Optional, Protocol, Union, cast, get_args
 
 import numpy as np
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -84,14 +86,56 @@ def augmented(rows: Any, index: Any, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(rows[index] if augment is None else augment(index, rng))
 
 
+def named_inputs(columns: Mapping[str, Any]) -> np.ndarray:
+    """Returns examples with several inputs, a structured array (n,), from an array of each.
+
+    Raises:
+        DataError: the arrays differ in length or hold no numbers, or a name is none that a layer
+            can have.
+
+    """
+    arrays = {name: np.asarray(column) for name, column in columns.items()}
+    for name, array in arrays.items():
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name)):
+            raise DataError(f"got {name!r} as the name of an input; allowed: letters, digits and _")
+        if array.dtype.kind not in "fiub" or not array.ndim:
+            raise DataError(
+                f"the input {name!r} is {array.dtype} of shape {array.shape}; numbers (n, ...) are "
+                "needed"
+            )
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len({*lengths.values()}) != 1:
+        listed = ", ".join(f"{name} {length}" for name, length in lengths.items()) or "none"
+        raise DataError(f"inputs need as many rows as each other; there are: {listed}")
+    types: Any = [(name, array.dtype, array.shape[1:]) for name, array in arrays.items()]
+    rows = np.empty(next(iter(lengths.values())), np.dtype(types))
+    for name, array in arrays.items():
+        rows[name] = array
+    return rows
+
+
+def inputs_of(x: np.ndarray) -> Any:
+    """Returns features as models take them: an array, or an ordered dict of those of each input."""
+    if x.dtype.names is None:
+        return x
+    return OrderedDict((name, np.ascontiguousarray(x[name])) for name in x.dtype.names)
+
+
 @dataclass(frozen=True)
 class Examples:
     """Labeled examples: `x` float32, or int32 for texts, (n, ...), `Rows`; `y` (n, ...), see
     `TaskKind`.
+
+    With several inputs, `x` is given as a mapping from their names to arrays (n, ...), and kept as
+    `named_inputs` of it.
     """
 
     x: Any  # Rows; NumPy's own types do not pass for that protocol
     y: np.ndarray
+
+    def __post_init__(self) -> None:
+        if isinstance(self.x, Mapping):
+            object.__setattr__(self, "x", named_inputs(cast("Mapping[str, Any]", self.x)))
 
     def __len__(self) -> int:
         return len(self.y)
@@ -142,12 +186,16 @@ class Loaded:
         natural: int (n,), the natural client of each training example, as a position in the
             list of names passed to `Dataset.load`; None where there are no natural clients.
         test: the data set's own test examples, or None where it has none.
+        test_natural: int (m,), the natural client of each test example, as a position in the same
+            list, continued by `Dataset.only_tested`; -1 for any other client. None where test
+            examples are no client's.
 
     """
 
     train: Examples
     natural: Optional[np.ndarray] = None
     test: Optional[Examples] = None
+    test_natural: Optional[np.ndarray] = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +209,7 @@ class Dataset:
         load: reads the examples of the natural clients with these names, or all with None.
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
+        only_tested: names of the clients that have test examples and none to train on.
 
     """
 
@@ -170,6 +219,7 @@ class Dataset:
     load: Callable[[Optional[Sequence[str]]], Loaded]
     task: TaskKind = "label"
     label_names: Sequence[str] = ()
+    only_tested: Sequence[str] = ()
 
 
 # From a data set's settings to the files and folders that it reads and that come neither with a
@@ -273,13 +323,16 @@ def in_memory(
     task: TaskKind = "label",
     test: Optional[Examples] = None,
     label_names: Sequence[str] = (),
+    test_natural: Optional[np.ndarray] = None,
 ) -> Dataset:
     """Returns a data set of these examples; `natural`, str (n,), names each one's client.
 
-    The clients are in the order of their names, so that it makes no difference how a file is
-    sorted.
+    So does `test_natural`, str (m,), for the test examples. The clients are in the order of their
+    names, so that it makes no difference how a file is sorted.
     """
-    names = [] if natural is None else sorted({str(n) for n in natural}, key=by_number)
+    names = _in_order(natural)
+    known = {*names}
+    only_tested = [n for n in _in_order(test_natural) if n not in known] if names else []
 
     def load(clients: Optional[Sequence[str]]) -> Loaded:
         if natural is None:
@@ -287,9 +340,17 @@ def in_memory(
         position = {n: i for i, n in enumerate(names if clients is None else clients)}
         client = np.array([position.get(str(n), -1) for n in natural])
         kept = np.flatnonzero(client >= 0)
-        return Loaded(examples.select(kept), client[kept], test)
+        tested = None
+        if test_natural is not None:
+            position.update((n, i) for i, n in enumerate(only_tested, start=len(position)))
+            tested = np.array([position.get(str(n), -1) for n in test_natural], np.int64)
+        return Loaded(examples.select(kept), client[kept], test, tested)
 
-    return Dataset(name, num_classes, names, load, task, label_names)
+    return Dataset(name, num_classes, names, load, task, label_names, only_tested)
+
+
+def _in_order(clients: Optional[np.ndarray]) -> list[str]:
+    return [] if clients is None else sorted({str(n) for n in clients}, key=by_number)
 
 
 def classes_of(y: np.ndarray, task: TaskKind) -> np.ndarray:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+import threading
+import time
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Callable
 
 from pytest_federated.core.errors import DataUnavailable
+from pytest_federated.core.progress import is_on_stderr, tracked
 
 
 def download(
@@ -33,7 +37,9 @@ def download(
     staging = staging_folder(name, cache)
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=30).close()
-        for path in make(staging):
+        with _watched(f"downloading {name}, MB", staging):
+            made = make(staging)
+        for path in made:
             path.replace(cache / path.name)
     except Exception as error:  # LZMAError, DatabaseError, URLError and others
         why = reason(error)
@@ -43,6 +49,38 @@ def download(
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _watched(title: str, folder: Path) -> Generator[None, None, None]:
+    """Shows how large a folder has become, while a loader fills it.
+
+    On stderr nothing is shown, as loaders have bars of their own there, which pytest captures.
+    """
+    if is_on_stderr():
+        yield
+        return
+    is_over = threading.Event()
+
+    def watch() -> None:
+        size, pause = 0, 0.5
+        while not is_over.wait(pause):
+            began = time.monotonic()
+            with contextlib.suppress(OSError):  # a file that is gone meanwhile
+                files = [path.stat().st_size for path in folder.rglob("*")]
+                grown = sum(files) // 1_000_000 - size
+                size += grown
+                advance(grown)
+            pause = max(pause, 20 * (time.monotonic() - began))
+
+    with tracked(title, 0) as advance:
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
 
 
 def staging_folder(name: str, cache: Path) -> Path:

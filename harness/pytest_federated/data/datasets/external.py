@@ -33,8 +33,13 @@ def fetch(settings: Section, cache: Cache) -> None:
         DataError: what was fetched cannot be read.
 
     """
-    if not all(path.exists() for path in _read_by(settings, cache)):
+    if not is_here(settings, cache):
         datasets.entry(settings).call(settings, cache)
+
+
+def is_here(settings: Section, cache: Cache) -> bool:
+    """Returns whether all files that a data set reads are on this machine."""
+    return all(path.exists() for path in _read_by(settings, cache))
 
 
 def fingerprints(settings: Section, cache: Cache) -> list[str]:

@@ -1,8 +1,7 @@
-"""Rows that are not in memory: converted from others, or joined from many files."""
+"""Rows that are not in memory: converted from others, or mapped from a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -37,46 +36,6 @@ class Converted:
         rows = augmented(self._rows, index, rng)
         values = self._convert(rows) if self._augment is None else self._augment(rows, rng)
         return values.astype(self.dtype, copy=False)
-
-    def __array__(self, dtype: Any = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-
-class Joined:
-    """The rows of many parts, concatenated; only the parts that are asked for are opened."""
-
-    def __init__(
-        self,
-        open_part: Callable[[int], np.ndarray],
-        sizes: np.ndarray,
-        shape: tuple[int, ...],
-        dtype: Any,
-    ) -> None:
-        """`open_part` returns the rows of a part, `sizes`, int (parts,), counts them.
-
-        `shape` is that of one row.
-        """
-        self._open = open_part
-        self._ends = np.cumsum(sizes)
-        self._begins = self._ends - sizes
-        self.shape: tuple[int, ...] = (int(self._ends[-1]) if len(sizes) else 0, *shape)
-        self.dtype = np.dtype(dtype)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        if isinstance(index, slice):
-            index = np.arange(*index.indices(self.shape[0]))
-        index = np.asarray(index)
-        values = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for part, positions, rows in self.by_part(index):
-            values[positions] = self._open(part)[rows]
-        return values
-
-    def by_part(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yields each part that `index`, int (m,), needs, with positions in it and rows."""
-        parts = np.searchsorted(self._ends, index, side="right")
-        for part in np.unique(parts):
-            positions = np.flatnonzero(parts == part)
-            yield int(part), positions, index[positions] - self._begins[part]
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)

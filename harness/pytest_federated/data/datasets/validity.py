@@ -43,10 +43,10 @@ def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
     _check_examples(train, dataset, f"{where}: the training examples")
     if loaded.test is not None:
         _check_examples(loaded.test, dataset, f"{where}: the test examples")
-        if len(train) and len(loaded.test) and loaded.test.x.shape[1:] != train.x.shape[1:]:
+        ours, theirs = _form(train.x), _form(loaded.test.x)
+        if len(train) and len(loaded.test) and ours != theirs:
             raise DataError(
-                f"{where}: test examples of shape {tuple(loaded.test.x.shape[1:])}; those to train "
-                f"on have {tuple(train.x.shape[1:])}"
+                f"{where}: test examples of shape {theirs}; those to train on have {ours}"
             )
     if loaded.natural is not None:
         clients = len(dataset.natural if wanted is None else wanted)
@@ -57,7 +57,33 @@ def load_valid(dataset: Dataset, wanted: Optional[Sequence[str]]) -> Loaded:
             )
         if len(train) and not 0 <= loaded.natural.min() <= loaded.natural.max() < clients:
             raise DataError(f"{where}: an example's client is none of the {clients} clients")
+    _check_tested(loaded, dataset, wanted, where)
     return loaded
+
+
+def _form(x: Any) -> Any:
+    """Returns the shape of an example, or those of its inputs by name."""
+    if x.dtype.names is None:
+        return tuple(x.shape[1:])
+    return {name: x.dtype[name].shape for name in x.dtype.names}
+
+
+def _check_tested(
+    loaded: Loaded, dataset: Dataset, wanted: Optional[Sequence[str]], where: str
+) -> None:
+    """Raises DataError if the clients of the test examples do not fit them."""
+    tested = loaded.test_natural
+    if tested is None:
+        return
+    examples = 0 if loaded.test is None else len(loaded.test)
+    if len(tested) != examples:
+        raise DataError(
+            f"{where}: {examples} test examples, and {len(tested)} say whose they are; each needs "
+            "its client"
+        )
+    clients = len(dataset.natural if wanted is None else wanted) + len(dataset.only_tested)
+    if examples and not -1 <= tested.min() <= tested.max() < clients:
+        raise DataError(f"{where}: a test example's client is none of the {clients} clients")
 
 
 def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:
@@ -66,8 +92,11 @@ def _check_examples(examples: Examples, dataset: Dataset, where: str) -> None:
         raise DataError(
             f"{where} have {x.shape[0]} rows of x, and {len(y)} of y; each x needs its y"
         )
-    if type(x) is np.ndarray and x.dtype.kind == "f":
-        finite(x, f"{where}: x")
+    if type(x) is np.ndarray:
+        parts = {"x": x} if x.dtype.names is None else {f"x[{n!r}]": x[n] for n in x.dtype.names}
+        for name, values in parts.items():
+            if values.dtype.kind == "f":
+                finite(values, f"{where}: {name}")
     if dataset.task == "regression":
         if y.ndim != 1 or y.dtype != np.float32:
             raise DataError(

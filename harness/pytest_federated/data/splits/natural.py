@@ -14,7 +14,8 @@ from pytest_federated.data.splits.partition import Pool, splits
 def natural(pool: Pool, rng: np.random.Generator) -> np.ndarray:
     """Makes one client of each writer, form or speaker in the data.
 
-    With `clients.count`, this number is drawn at random; without it, all take part.
+    With `clients.count`, this number is drawn at random; without it, all take part. Clients with
+    fewer than `min_examples` training examples, held-out ones included, are left out before that.
 
     Source: S. Caldas et al., LEAF: A Benchmark for Federated Settings, arXiv:1812.01097.
 

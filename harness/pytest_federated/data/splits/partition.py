@@ -11,6 +11,7 @@ from pydantic import Field
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
+from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
 
@@ -23,7 +24,11 @@ class SplitSettings(Section):
 
     min_examples: Annotated[
         int,
-        Field(ge=1, description="Each client holds at least this many; drawn again until it does."),
+        Field(
+            ge=1,
+            description="Each client holds at least this many; drawn again until it does. Natural "
+            "clients with fewer are left out.",
+        ),
     ] = 1
 
 
@@ -120,8 +125,10 @@ class Pool:
         if self.x is None:
             raise DataError("this split reads the features of the examples, which are missing here")
         for start in range(0, len(self.labels), rows):
-            block = np.asarray(self.x[start : start + rows], np.float32)
-            yield block.reshape(len(block), -1)
+            inputs = inputs_of(np.asarray(self.x[start : start + rows]))
+            blocks = inputs.values() if isinstance(inputs, dict) else [inputs]
+            flat = [np.asarray(b, np.float32).reshape(len(b), -1) for b in blocks]
+            yield np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
 
     def part(self, index: np.ndarray, clients: int) -> Pool:
         """Returns a pool of the examples at `index`, int (m,), to deal to `clients` clients."""
@@ -259,6 +266,11 @@ def groups_of(member: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(member[order])) + 1)
 
 
+def min_examples(split: Section) -> int:
+    """Returns how many examples each client has to hold."""
+    return getattr(split, "min_examples")  # noqa: B009 - of SplitSettings
+
+
 def assign(
     split: Section,
     pool: Pool,
@@ -266,6 +278,8 @@ def assign(
     sizes: Optional[Callable[[], np.ndarray]] = None,
 ) -> np.ndarray:
     """Deals the examples, again and again until every client holds `min_examples`.
+
+    A natural client has what it has; `federate` leaves those out that are too small.
 
     Args:
         split: the validated choice of a split.
@@ -283,7 +297,7 @@ def assign(
 
     """
     entry = splits.entry(split)
-    least: int = getattr(split, "min_examples")  # noqa: B009 - of SplitSettings
+    least = 0 if entry.spec.natural else min_examples(split)
     examples = len(pool.labels)
     has_numbers = pool.labels.dtype.kind == "f"
     if (pool.labels.ndim != 1 or has_numbers) and not entry.spec.any_labels:

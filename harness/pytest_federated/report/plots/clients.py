@@ -6,8 +6,9 @@ import statistics
 from typing import TYPE_CHECKING, Optional
 
 from pytest_federated.metrics.coverage import measured_clients
+from pytest_federated.metrics.worst_client import name_of_worst
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, GREEN, INK, Picture
+from pytest_federated.report.plots.style import BLUE, GREEN, INK, Picture, whole_numbers
 from pytest_federated.results.record import Result
 
 if TYPE_CHECKING:
@@ -30,9 +31,15 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
     mean = statistics.fmean(every)
     some = measured_clients(result.histories, common)
     measured = f", {some}" if some else ""
+    least, name = min(
+        (min(h.client_accuracy), name_of_worst(h, h.client_accuracy))
+        for h in result.whole
+        if h.client_accuracy
+    )
+    worst = f"the worst client ({name})" if name else "the worst client"
     alt = (
-        f"Accuracy by client of {result.id}{measured}, sorted: {min(every):.3f} at the worst "
-        f"client, {max(every):.3f} at the best, mean {mean:.3f}."
+        f"Accuracy by client of {result.id}{measured}, sorted: {least:.3f} at {worst}, "
+        f"{max(every):.3f} at the best, mean {mean:.3f}."
     )
 
     def draw(axes: Axes) -> None:
@@ -50,6 +57,11 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
                     label=None if place else label,
                 )
         axes.axhline(mean, color=INK, lw=0.8, ls=(0, (4, 3)))
+        below = (4, -11) if least > 0.15 else (12, 2)  # beside the rising dots
+        axes.annotate(
+            name, (1, least), below, textcoords="offset points", fontsize=8, parse_math=False
+        )
+        whole_numbers(axes)
         order = "from the worst to the best"
         axes.set(xlabel=f"{some or 'clients'}, {order}", ylabel="accuracy", ylim=(0, 1.02))
         if tuned:

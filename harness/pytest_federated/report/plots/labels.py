@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.text import shortened
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, STABLE, Picture
+from pytest_federated.report.plots.style import BLUE, STABLE, Picture, any_characters
 from pytest_federated.results.record import Result
-from pytest_federated.training.history import listed_clients
+from pytest_federated.training.history import TrainingHistory, listed_clients
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAMED = 20  # clients whose names fit
+_WIDTH = 12  # columns of a name beside the small map
+_FEW_LABELS, _ALL_NAMES = 8, 40  # labels whose names fit below it, and their columns together
 _FEW_CELLS = 4000  # beyond, the map is one picture inside the SVG
 
 
@@ -44,7 +47,7 @@ def label_map(
 
     clients, labels = label_counts.shape
     style: Any = {**STABLE, "font.size": 8}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(style), any_characters():
         size = (5.6, 0.9 + min(4.0, max(1.2, 0.16 * clients)))
         picture = Figure(figsize=size, dpi=120, layout="constrained")
         cells, bars = picture.subplots(1, 2, sharey=True, width_ratios=(3, 1))
@@ -52,7 +55,7 @@ def label_map(
             label_counts, cmap="Blues", vmin=0, rasterized=label_counts.size > _FEW_CELLS
         )
         cells.set(xlabel="label", ylabel="client", xlim=(0, labels))
-        _ticks(cells.xaxis, labels, label_names or range(labels))
+        _ticks(cells.xaxis, labels, label_names or list(map(str, range(labels))))
         _ticks(cells.yaxis, clients, names)
         cells.invert_yaxis()
         if clients <= _NAMED * 5:
@@ -63,15 +66,16 @@ def label_map(
         bars.set(xlabel="examples")
         bars.tick_params(left=False, labelleft=False)
         picture.colorbar(mesh, ax=bars, label="examples of the label")
-        picture.suptitle(title, fontsize=9)
+        picture.suptitle(title, fontsize=9, parse_math=False)
         picture.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
-def _ticks(axis: Any, count: int, names: Sequence[Any]) -> None:
+def _ticks(axis: Any, count: int, names: Sequence[str]) -> None:
     """A tick in the middle of each cell, or of some where there are many."""
     step = -(-count // _NAMED)
     shown = range(0, count, step)
-    axis.set_ticks([i + 0.5 for i in shown], [str(names[i]) for i in shown])
+    places, texts = [i + 0.5 for i in shown], [shortened(names[i]) for i in shown]
+    axis.set_ticks(places, texts, parse_math=False)
 
 
 @scenario_plots("labels", place=20)
@@ -100,8 +104,18 @@ def labels_by_client(result: Result) -> Optional[Picture]:
     def draw(axes: Axes) -> None:
         axes.imshow(cells, aspect="auto", interpolation="none")
         axes.set(xlabel="label", ylabel="client")
-        axes.set_xticks(range(0, labels, -(-labels // _NAMED)))
+        if counted.label_names and labels <= _FEW_LABELS:
+            texts = [shortened(name, _ALL_NAMES // labels) for name in counted.label_names]
+            axes.set_xticks(range(labels), texts, parse_math=False)
+        else:
+            axes.set_xticks(range(0, labels, -(-labels // _NAMED)))
         shown, places = range(0, clients, -(-clients // 8)), listed_clients(total)
-        axes.set_yticks(list(shown), [str(places[c]) for c in shown])
+        texts = [_short(counted, places[c]) for c in shown]
+        axes.set_yticks(list(shown), texts, parse_math=False)
 
-    return Picture(alt, draw)
+    return Picture(alt, draw, left=1.3 if counted.client_names else 0.6)
+
+
+def _short(history: TrainingHistory, client: int) -> str:
+    """Returns the name of a client beside the small map: a number where the data has none."""
+    return shortened(history.client_name(client), _WIDTH) if history.client_names else str(client)

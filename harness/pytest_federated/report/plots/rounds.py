@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Optional
 
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, INK, ORANGE, Picture, whole_rounds
+from pytest_federated.report.plots.style import BLUE, INK, ORANGE, Picture, whole_numbers
 from pytest_federated.report.tables.rounds import by_round
 from pytest_federated.results.record import Result
 
@@ -39,17 +39,24 @@ def _by_round(
     expected: Sequence[float],
     limits: Optional[tuple[float, float]],
 ) -> Optional[Picture]:
-    """A metric on the test set, and as clients trained; None where nothing was evaluated.
+    """A metric on the test set, on the validation set if there is one, and as clients trained.
 
-    With a line for each expected value, and the limits of the axis.
+    With a line for each expected value, and the limits of the axis. None where nothing was
+    evaluated.
     """
     rounds = by_round(result)
     test = {n: _present(getattr(r, metric) for r in of) for n, of in rounds.items()}
     test = {n: figures for n, figures in test.items() if figures}
     if not test:
         return None
-    trained = {n: _present(getattr(r, f"train_{metric}") for r in of) for n, of in rounds.items()}
-    train = {n: statistics.fmean(figures) for n, figures in trained.items() if figures}
+    train, validation = (
+        {
+            n: statistics.fmean(figures)
+            for n, of in rounds.items()
+            if (figures := _present(getattr(r, f"{of_set}_{metric}") for r in of))
+        }
+        for of_set in ("train", "validation")
+    )
     first, last = min(test), max(test)
     seeds = len(result.whole or result.histories)
     points = [f"{statistics.fmean(test[n]):.3f} after round {n}" for n in sorted({first, last})]
@@ -62,6 +69,9 @@ def _by_round(
             axes.plot(
                 list(train), list(train.values()), color=ORANGE, lw=1, label="train, as it trained"
             )
+        if validation:
+            x, y = list(validation), list(validation.values())
+            axes.plot(x, y, color=INK, lw=1, ls=":", label="validation")
         means = [statistics.fmean(f) for f in test.values()]
         marker = "o" if len(test) < 3 else ""
         axes.plot(list(test), means, color=BLUE, marker=marker, label="test")
@@ -74,7 +84,7 @@ def _by_round(
             axes.axhline(share, color=INK, lw=0.8, ls=(0, (4, 3)))
         axes.set(xlabel="round", ylabel=metric, **({"ylim": limits} if limits else {}))
         axes.legend(loc="lower right" if limits else "upper right", fontsize=8)
-        whole_rounds(axes)
+        whole_numbers(axes)
 
     return Picture(alt, draw)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 from xml.sax.saxutils import escape
@@ -53,6 +56,7 @@ class Picture:
         draw: draws on a pair of axes.
         width: in inches of 72 points.
         height: the same.
+        left: room for the names of the y axis, the same.
 
     """
 
@@ -60,6 +64,7 @@ class Picture:
     draw: Callable[[Axes], None]
     width: float = 4.4
     height: float = 2.5
+    left: float = 0.6
 
     def svg(self) -> str:
         """The drawing; the same text for the same data and version of Matplotlib."""
@@ -67,9 +72,9 @@ class Picture:
         from matplotlib.figure import Figure
 
         # Fixed places for the axes, as finding good ones takes ten times as long as drawing.
-        left, bottom = 0.6 / self.width, 0.5 / self.height
+        left, bottom = self.left / self.width, 0.5 / self.height
         place = (left, bottom, 0.97 - left, 1 - bottom - 0.12 / self.height)
-        with matplotlib.rc_context(_STYLE):
+        with matplotlib.rc_context(_STYLE), any_characters():
             figure = Figure(figsize=(self.width, self.height))
             self.draw(figure.add_axes(place))
             file = io.BytesIO()
@@ -77,7 +82,15 @@ class Picture:
         return _small(file.getvalue().decode(), self.alt)
 
 
-def whole_rounds(axes: Axes) -> None:
+@contextlib.contextmanager
+def any_characters() -> Iterator[None]:
+    """Has Matplotlib be silent on characters that its font lacks: the viewer's fonts have them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
+
+
+def whole_numbers(axes: Axes) -> None:
     """Ticks of the x axis at whole numbers."""
     from matplotlib.ticker import MaxNLocator
 

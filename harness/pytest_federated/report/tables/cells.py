@@ -17,6 +17,11 @@ def figure(value: Optional[float], digits: int = 4) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
+def named_figure(value: Optional[float], name: str) -> str:
+    """A number with what it is of, if that has a name: ``0.431 (ward-3)``."""
+    return f"{figure(value)} ({name})" if name and value is not None else figure(value)
+
+
 def interval(values: Sequence[float], scale: Optional[Scale] = None) -> str:
     """Mean and half the width of its 95 % interval, as ``0.953 ± 0.012``.
 

@@ -8,7 +8,8 @@ from pytest_federated.metrics.coverage import coverage
 from pytest_federated.metrics.measure import Measure, columns, keys_in
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.statistics import deviation_of, mean_of
-from pytest_federated.report.tables.cells import figure
+from pytest_federated.report.tables.cells import figure, named_figure
+from pytest_federated.report.tables.clients import worst_clients, worst_clients_of
 from pytest_federated.report.tables.table import EMPTY, Table, tables
 from pytest_federated.results.record import Result
 
@@ -24,6 +25,7 @@ def seed_table(result: Result) -> Table:
     by_title: dict[str, list[Optional[float]]] = {
         _heading(measure, result): measure.values(result) for measure in measures
     }
+    clients = {_heading(m, result): worst_clients(result, m.name, m.keys(result)) for m in measures}
     titles = {measure.name: measure.title for measure in measures}
     counts = {_heading(measure, result) for measure in measures if measure.spec.scale == "count"}
     for verdict in result.verdicts:
@@ -31,8 +33,11 @@ def seed_table(result: Result) -> Table:
         if name in titles and not _has_other_keys(result, name):
             continue
         if len(verdict.figures) == len(result.histories):
-            some = coverage(spec_of(name), result.histories, keys_in(result, name))
-            by_title.setdefault(_with(_judged_title(result, name), some), list(verdict.figures))
+            keys = keys_in(result, name)
+            some = coverage(spec_of(name), result.histories, keys)
+            title = _with(_judged_title(result, name), some)
+            by_title.setdefault(title, list(verdict.figures))
+            clients.setdefault(title, worst_clients(result, name, keys))
     shown = {
         title: column
         for title, column in by_title.items()
@@ -41,7 +46,13 @@ def seed_table(result: Result) -> Table:
     if not shown:
         return EMPTY
     rows = [
-        [str(h.seed), *(figure(column[place]) for column in shown.values())]
+        [
+            str(h.seed),
+            *(
+                named_figure(column[place], clients[title][place])
+                for title, column in shown.items()
+            ),
+        ]
         for place, h in enumerate(result.histories)
     ]
     if len(rows) > 1:
@@ -86,8 +97,12 @@ def seed_rows(result: Result) -> Table:
     shown = [v for v in result.verdicts if len(v.figures) > 1]
     if not shown:
         return EMPTY
+    clients = [worst_clients_of(result, verdict) for verdict in shown]
     rows = [
-        [str(history.seed), *(figure(v.figures[place]) for v in shown)]
+        [
+            str(history.seed),
+            *(named_figure(v.figures[place], names[place]) for v, names in zip(shown, clients)),
+        ]
         for place, history in enumerate(result.histories)
     ]
     return Table(rows, ["seed", *(v.expectation for v in shown)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.dropout.dropout import dropouts
@@ -34,6 +34,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
     parameters = result.histories[0].parameters
+    first = result.histories[0]
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
@@ -51,7 +52,11 @@ def settings_rows(result: Result) -> list[list[str]]:
     return [
         ["data", choice_text(datasets, data["dataset"])],
         ["test examples", _tested(data, result.histories[0].test_examples)],
+        *_counted("validation examples", first.validation_examples),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        *_counted("clients with test examples", first.tested_clients),
+        *_counted("unseen clients", first.unseen_clients),
+        *_counted("clients left out as too small", first.left_out_clients),
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(shifted)]] if shifted else []),
@@ -66,8 +71,23 @@ def settings_rows(result: Result) -> list[list[str]]:
         *aggregation_rows(result),
         ["execution", result.histories[0].execution],
         *(row for key, row in local if key not in unused),
+        *loss_rows(training),
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
     ]
+
+
+def loss_rows(training: dict[str, Any]) -> list[list[str]]:
+    """The loss and the weights of labels, where the scenario chooses them."""
+    rows = [["loss", training["loss"]]] if training.get("loss") else []
+    weights = training.get("class_weights")
+    if isinstance(weights, dict):
+        of_labels = cast("dict[str, float]", weights)
+        weights = ", ".join(f"{label}: {weight:g}" for label, weight in of_labels.items())
+    return [*rows, ["class weights", weights]] if weights else rows
+
+
+def _counted(what: str, count: int) -> list[list[str]]:
+    return [[what, str(count)]] if count else []
 
 
 def _tested(data: dict[str, Any], examples: int) -> str:

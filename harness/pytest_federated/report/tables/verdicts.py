@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_federated.report.tables.cells import figure, signed
+from pytest_federated.report.tables.clients import worst_of_seeds
 from pytest_federated.results.record import Result, Verdict
 
 VERDICT_COLUMNS = ("expectation", "expected", "measured", "95 % interval", "margin", "verdict")
@@ -27,10 +28,15 @@ def decision(verdict: Verdict) -> str:
     return f"{decided} (inconclusive{more})"
 
 
-def missed_line(verdict: Verdict) -> str:
-    """A missed expectation in a few words: ``accuracy 0.88, expected >= 0.9``."""
+def missed_line(result: Result, verdict: Verdict) -> str:
+    """A missed expectation in a few words: ``accuracy 0.88, expected >= 0.9``.
+
+    With the client, if it is of the worst: ``worst_client_accuracy 0.4 (ward-3), expected >= 0.5``.
+    """
     certainty = " (inconclusive)" if verdict.outcome == "inconclusive" else ""
-    return f"{verdict.expectation} {_measured(verdict)}, expected {verdict.expected}{certainty}"
+    client = worst_of_seeds(result, verdict)
+    measured = f"{_measured(verdict)} ({client})" if client else _measured(verdict)
+    return f"{verdict.expectation} {measured}, expected {verdict.expected}{certainty}"
 
 
 def _measured(verdict: Verdict) -> str:

@@ -13,7 +13,7 @@ from pytest_federated.clients.cohort import Cohort, LocalWork, layer_keys, shuff
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.choice import Choice
 from pytest_federated.tff.imports import import_tff
@@ -79,10 +79,10 @@ def fed_recon(
     is for reconstruction and the others are for training, so a client needs two batches; without it
     all batches are for both. A client's own layers begin with the model's initial weights. Clients
     keep nothing from round to round: accuracy and loss are those of clients that reconstruct their
-    layers from their training examples, each tested on the shared test set, or with `holdout:
-    per_client` on the examples that it holds out. With `local_layers: []` and `split_dataset:
-    false` it is FedAvg. Built by `tff.learning.algorithms.build_fed_recon`, and evaluated by
-    `build_fed_recon_eval`.
+    layers from their training examples, each tested on the shared test set or, where clients have
+    test examples of their own (`holdout: per_client`, or a test set that says whose they are), on
+    these. With `local_layers: []` and `split_dataset: false` it is FedAvg. Built by
+    `tff.learning.algorithms.build_fed_recon`, and evaluated by `build_fed_recon_eval`.
 
     Source: Singhal et al., Federated Reconstruction: Partially Local Federated Learning, NeurIPS
     2021, algorithm 1, arXiv:2102.03448.
@@ -123,7 +123,7 @@ class _FedRecon(Algorithm):
                 "training.algorithm: fed_recon is judged by accuracy; the data has numbers "
                 f"(task: {adapter.shape.kind})"
             )
-        self._is_split, self._draws = is_split, adapter.draws
+        self._is_split, self._draws, losses = is_split, adapter.draws, adapter.losses
         local = _places(adapter.model, local_layers)
         self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
         self._local = local
@@ -139,11 +139,11 @@ class _FedRecon(Algorithm):
             )
 
         @as_is
-        def metrics(by_positions: bool) -> list[Any]:
+        def metrics(loss: Any, by_positions: bool) -> list[Any]:
             task = adapter.shape.task
             return [
                 keras_accuracy(task, adapter.gives_logits),
-                keras_mean_loss(task, adapter.loss, adapter.gives_logits, by_positions),
+                keras_mean_loss(task, loss, adapter.gives_logits, by_positions),
                 tff.learning.metrics.NumExamplesCounter("num_examples"),
             ]
 
@@ -172,8 +172,8 @@ class _FedRecon(Algorithm):
         weightings = tff.learning.ClientWeighting
         self._learning = tff.learning.algorithms.build_fed_recon(
             model_fn,
-            loss_fn=lambda: adapter.loss,
-            metrics_fn=lambda: metrics(by_positions=False),
+            loss_fn=lambda: losses.training,
+            metrics_fn=lambda: metrics(losses.training, by_positions=False),
             server_optimizer_fn=inputs.server_optimizer,
             client_optimizer_fn=inputs.client_optimizer,
             reconstruction_optimizer_fn=reconstruction,
@@ -185,8 +185,8 @@ class _FedRecon(Algorithm):
         )
         self._evaluation = tff.learning.algorithms.build_fed_recon_eval(
             model_fn,
-            loss_fn=lambda: adapter.loss,
-            metrics_fn=lambda: metrics(adapter.by_positions),
+            loss_fn=lambda: losses.training,
+            metrics_fn=lambda: metrics(losses.evaluation, adapter.by_positions),
             reconstruction_optimizer_fn=reconstruction,
             dataset_split_fn=to_judge,
         )
@@ -298,14 +298,14 @@ def _tagged(
     """Batches, with a number that comes with each, and with the client's key if there is one."""
     import tensorflow as tf
 
-    def batches(values: np.ndarray) -> Any:
+    def batches(values: Any) -> Any:
         return tf.data.Dataset.from_tensor_slices(values).batch(batch_size)
 
     def constant(value: Any) -> Any:
         return tf.data.Dataset.from_tensors(value).repeat()
 
     zipped: Any = OrderedDict(
-        x=batches(examples.x),
+        x=batches(inputs_of(examples.x)),
         y=batches(examples.y),
         **{_STEPS: constant(np.int64(steps))},
         **({} if key is None else {KEY: constant(np.int32(key))}),

@@ -32,6 +32,9 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),
     refuses={
         "model": "it finds clusters, and trains no model",
+        "training.loss": "its loss is the squared distance to the nearest centroid",
+        "training.class_weights": "it looks at no labels",
+        "training.eval_clients_every": "its clusters are judged on the test set only",
         "clients.stragglers": "its clients do no local steps, of which one could do a part",
         "clients.attacks": "it looks at no labels, and scales no updates",
     },

@@ -41,6 +41,7 @@ from pytest_federated.training.engine.execution import Execution, choose, standa
 from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores, evaluate
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
+from pytest_federated.training.models.losses import LossSettings, weights_of_classes
 from pytest_federated.training.models.model import Shape, named
 from pytest_federated.training.optimizers.optimizer import optimizer_of
 from pytest_federated.training.schema import Training
@@ -48,6 +49,7 @@ from pytest_federated.user.files import of_seed
 from pytest_federated.user.functions import (
     blamed,
     cause,
+    fingerprint,
     fingerprints,
     is_for_the_reader,
     user_line,
@@ -185,13 +187,16 @@ def trainer_for(
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
     """
+    x, y = data.train.x, data.train.y
+    types = {name: x.dtype[name] for name in x.dtype.names or ()}
     shape = Shape(
-        data.train.x.shape[1:],
+        x.shape[1:],
         data.num_classes,
         data.task,
-        data.train.y.shape[1:],
-        data.train.x.dtype.name,
-        data.train.y.dtype.name,
+        y.shape[1:],
+        "" if types else x.dtype.name,
+        y.dtype.name,
+        {name: (dtype.shape, dtype.base.name) for name, dtype in types.items()},
     )
     sections = (
         model,
@@ -206,11 +211,16 @@ def trainer_for(
     clients = 0
     if aggregators.entry(training.aggregator).spec.by_clients:
         clients = cohort_size or len(data.clients)
-    source, build_adapter = _adapter_source(model, training)
+    loss = LossSettings(training.loss, weights_of_classes(training.class_weights, data))
+    loss_text = [repr(loss), training.loss and fingerprint(training.loss.partition(":")[0])]
+    source, build_adapter = _adapter_source(model, training, loss)
     adapter_key = _key(
-        source, text=[repr(shape), fingerprints(source), source.model_dump(mode="json")]
+        source, text=[repr(shape), fingerprints(source), source.model_dump(mode="json"), loss_text]
     )
-    text = [repr(shape), training.execution, code, settings, dependencies, clients, is_scaled]
+    text = [
+        *(repr(shape), loss_text, training.execution, code, settings),
+        *(dependencies, clients, is_scaled),
+    ]
     key = _key(*sections, text=text)
     if key not in _trainers:
         with silenced(), _in_one_line(model, training):
@@ -276,7 +286,7 @@ def _in_one_line(model: Optional[Section], training: Training) -> Iterator[None]
 
 
 def _adapter_source(
-    model: Optional[Section], training: Training
+    model: Optional[Section], training: Training, loss: LossSettings
 ) -> tuple[Section, Callable[[Section, Shape], ModelAdapter]]:
     """Returns what the adapter is made of, the model or an algorithm that needs none, and how."""
     entry = algorithms.entry(training.algorithm)
@@ -284,7 +294,7 @@ def _adapter_source(
         return training.algorithm, stand_in
     if model is None:
         raise ModelError(f"model: missing; {entry.name} trains one")
-    return model, adapter_for
+    return model, partial(adapter_for, loss=loss)
 
 
 def _build(

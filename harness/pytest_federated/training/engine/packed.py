@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from pytest_federated.clients.cohort import LocalWork
-from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import combine_or_zero, flat, unflat
@@ -64,7 +64,7 @@ def arguments(
     plan = [work.batch_size, work.epochs]
     return [
         OrderedDict(
-            x=np.concatenate([cohort[c].x for c in stack]),
+            x=inputs_of(np.concatenate([cohort[c].x for c in stack])),
             y=np.concatenate([cohort[c].y for c in stack]),
             plan=np.array(
                 [*plan, *(len(cohort[c]) for c in stack), *steps[stack], *keys[stack]], np.int32
@@ -164,7 +164,7 @@ def packed_algorithm(
     tff: Any = import_tff()
     templates = tff.learning.templates
     stack_type = tff.StructWithPythonType(
-        [(k, tff.TensorType(s.dtype.as_numpy_dtype, s.shape)) for k, s in model.input_spec.items()]
+        [(name, _type_of(spec)) for name, spec in model.input_spec.items()]
         + [
             ("plan", tff.TensorType(np.int32, (None,))),
             ("factors", tff.TensorType(np.float32, (None,))),
@@ -262,6 +262,15 @@ def stack_training(
     return train_stack
 
 
+def _type_of(spec: Any) -> Any:
+    """Returns the TFF type of what has a `tf.TensorSpec`, or an ordered dict of them."""
+    tff: Any = import_tff()
+    if isinstance(spec, dict):
+        of_inputs = [(name, _type_of(one)) for name, one in spec.items()]
+        return tff.StructWithPythonType(of_inputs, OrderedDict)
+    return tff.TensorType(spec.dtype.as_numpy_dtype, spec.shape)
+
+
 def _gathered(trained: Any, model: Any) -> Any:
     """Stacks the rows of all placements, and sums the rest."""
     import tensorflow as tf
@@ -327,7 +336,8 @@ def _train_stack(
             def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
                 first = begin + (step % batches) * size
                 last = tf.minimum(first + size, end)
-                x, y = stack["x"][first:last], stack["y"][first:last]
+                x = tf.nest.map_structure(lambda values: values[first:last], stack["x"])
+                y = stack["y"][first:last]
                 with tf.GradientTape() as tape:
                     tape.watch(current)
                     given = (x, tf.stack([keys[client], step])) if draws else x

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol
 import numpy as np
 
 from pytest_federated.clients.cohort import Cohort, LocalWork
-from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.algorithms.algorithm import Algorithm
 from pytest_federated.training.engine.update_scaling import FACTOR, HELD
@@ -130,7 +130,7 @@ def arguments(
     """
     import tensorflow as tf
 
-    columns: list[Any] = [OrderedDict(x=client.x, y=client.y) for client in cohort]
+    columns: list[Any] = [OrderedDict(x=inputs_of(client.x), y=client.y) for client in cohort]
     if keys is not None:
         for client, key in zip(columns, keys):
             client[KEY] = np.full(len(client["y"]), key, np.int32)

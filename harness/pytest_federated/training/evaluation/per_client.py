@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Optional
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Callable, NamedTuple, Optional
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def client_figures(
     adapter: ModelAdapter,
     data: FederatedData,
     seed: int,
-    processed: int,
+    processed: float,
     scores: Scores = NO_SCORES,
 ) -> ClientFigures:
     """Returns the accuracy and scores of the adapter's weights on each client's own examples.
@@ -46,11 +46,34 @@ def client_figures(
         adapter: the model, with its weights.
         data: the federation.
         seed: that of the training.
-        processed: examples that the training processed, all rounds and epochs counted.
+        processed: examples that the training processed, all rounds and epochs counted, of which
+            the number of examples that are read is a share; infinity for no limit.
         scores: those to measure besides accuracy.
     """
     held = data.client_test or data.clients
     read = data.test_examples if data.client_test else data.examples
+    return _figures(adapter, held, read, seed, processed, scores)
+
+
+def unseen_figures(
+    adapter: ModelAdapter, data: FederatedData, seed: int, processed: int
+) -> ClientFigures:
+    """Returns the accuracy of the adapter's weights on the examples of the clients never trained.
+
+    Arguments as for `client_figures`.
+    """
+    return _figures(adapter, data.unseen, data.unseen_examples, seed, processed, NO_SCORES)
+
+
+def _figures(
+    adapter: ModelAdapter,
+    held: Sequence[np.ndarray],
+    read: Callable[[int], Examples],
+    seed: int,
+    processed: float,
+    scores: Scores,
+) -> ClientFigures:
+    """Returns the figures of clients on what they hold, int positions, which `read` reads."""
     sampled = _sample(
         [len(positions) for positions in held], max(_EXAMPLES, _SHARE * processed), seed
     )

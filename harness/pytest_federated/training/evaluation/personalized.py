@@ -10,7 +10,7 @@ import numpy as np
 from pytest_federated.clients.cohort import layer_keys, shuffled_examples
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.schema import Section
-from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff, silenced
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 _TUNED = "tuned"
 
 
+def require_tested_clients(data: FederatedData) -> None:
+    """Raises DataError if fine-tuned clients cannot be judged: the task has no accuracy, or no
+    client has test examples of its own.
+    """
+    if data.task == "regression":
+        raise DataError(
+            "training.personalize: fine-tuned clients are judged by accuracy; the data has numbers "
+            f"(task: {data.task})"
+        )
+    if not any(map(len, data.client_test)):
+        raise DataError(
+            "training.personalize: no client has test examples of its own; data.holdout: "
+            "per_client holds some out"
+        )
+
+
 def personalized_accuracy(
     adapter: ModelAdapter,
     weights: tff.learning.models.ModelWeights,
@@ -37,22 +53,12 @@ def personalized_accuracy(
 
     Each client takes `personalize.steps` steps from the `weights` on the batches of its own
     examples, repeated where these are fewer, by
-    `tff.learning.algorithms.build_personalization_eval_computation`. A client that holds nothing
-    out is left out.
-
-    Raises:
-        DataError: no client holds anything out, or the task has no accuracy.
+    `tff.learning.algorithms.build_personalization_eval_computation`. A client without test examples
+    is left out.
 
     Source: Wang et al., Federated Evaluation of On-device Personalization, 2019,
     arXiv:1910.10252.
     """
-    if adapter.shape.task.hits is None:
-        raise DataError(
-            "training.personalize: fine-tuned clients are judged by accuracy; the data has numbers "
-            f"(task: {adapter.shape.kind})"
-        )
-    if not any(map(len, data.client_test)):
-        raise DataError("training.personalize needs clients that hold examples out for testing")
     library: Any = import_tff()
     optimizer = personalize.optimizer or training.client_optimizer
     tuning = _fine_tuning(adapter, training.batch_size, personalize.steps, optimizer)
@@ -83,7 +89,7 @@ def personalized_accuracy(
 def _rows(examples: Examples, key: Optional[int]) -> tf.data.Dataset:
     import tensorflow as tf
 
-    columns: Any = OrderedDict(x=examples.x, y=examples.y)
+    columns: Any = OrderedDict(x=inputs_of(examples.x), y=examples.y)
     if key is not None:
         columns[KEY] = np.full(len(examples), key, np.int32)
     return tf.data.Dataset.from_tensor_slices(columns)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@models("functional")
+@models("functional", has_own_loss=True)
 def functional(
     shape: Shape,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import numpy as np
@@ -91,18 +91,7 @@ def check_random(model: Any, build: Callable[[], Any], shape: Shape) -> bool:
     if not has_own_code and not any(hasattr(x, "_random_generator") for x in layers_of(model)):
         return False
     traces = [_trace(model, shape, training) for training in (True, False)]
-    for operation in (o for operations, _ in traces for o in operations):
-        is_stateful = operation.op_def.is_stateful
-        if is_stateful and _DRAWS.search(operation.type):
-            raise ModelError(
-                f"the model draws random numbers that no seed decides: {_origin(operation)}; draw "
-                "them in a random layer of Keras, such as Dropout or GaussianNoise, or by "
-                "tf.random.stateless_* from a seed of your own"
-            )
-        if is_stateful and operation.type in ("PyFunc", "EagerPyFunc"):
-            raise ModelError(
-                f"the model calls Python, which TFF's worker process cannot: {_origin(operation)}"
-            )
+    check_operations((o for operations, _ in traces for o in operations), "the model")
     if has_own_code:
         again = _trace(build(), shape, training=True)[0]
         constants, others = _constants(traces[0][0]), _constants(again)
@@ -115,6 +104,28 @@ def check_random(model: Any, build: Callable[[], Any], shape: Shape) -> bool:
                     "in a random layer of Keras, such as Dropout or GaussianNoise"
                 )
     return traces[0][1] > 0
+
+
+def check_operations(operations: Iterable[Any], what: str) -> None:
+    """Checks operations of a graph, those of the model or of another function of the user.
+
+    Raises:
+        ModelError: they draw random numbers from a state of their own, or call Python.
+
+    """
+    for operation in operations:
+        if not operation.op_def.is_stateful:
+            continue
+        if _DRAWS.search(operation.type):
+            raise ModelError(
+                f"{what} draws random numbers that no seed decides: {_origin(operation)}; draw "
+                "them in a random layer of Keras, such as Dropout or GaussianNoise, or by "
+                "tf.random.stateless_* from a seed of your own"
+            )
+        if operation.type in ("PyFunc", "EagerPyFunc"):
+            raise ModelError(
+                f"{what} calls Python, which TFF's worker process cannot: {_origin(operation)}"
+            )
 
 
 def _trace(model: Any, shape: Shape, training: bool) -> tuple[list[Any], int]:
@@ -134,10 +145,10 @@ def _trace(model: Any, shape: Shape, training: bool) -> tuple[list[Any], int]:
         traced = tf.function(call).get_concrete_function(shape.spec()["x"], key)
     except Exception as error:
         raise ModelError(f"calling the model raised {blamed(error)}") from error
-    return list(_operations(traced.graph)), counts[-1]
+    return list(operations_in(traced.graph)), counts[-1]
 
 
-def _operations(graph: Any) -> Iterator[Any]:
+def operations_in(graph: Any) -> Iterator[Any]:
     """Yields the operations of a graph, and of the functions that they call."""
     for operation in graph.get_operations():
         yield operation
@@ -145,7 +156,7 @@ def _operations(graph: Any) -> Iterator[Any]:
             for function in (value.func, *value.list.func):
                 called = function.name and graph._get_function(function.name)
                 if called and getattr(called, "graph", None) is not None:
-                    yield from _operations(called.graph)
+                    yield from operations_in(called.graph)
 
 
 def _constants(operations: list[Any]) -> list[tuple[Any, bytes]]:
@@ -167,18 +178,24 @@ def _origin(operation: Any) -> str:
     return f"{operation.type}{where}"
 
 
-def probe(shape: Shape) -> np.ndarray:
+def probe(shape: Shape) -> Any:
     """Returns examples of the data's shape and type and of several scales, always the same."""
     rng = np.random.default_rng(0)
-    count = max(2, min(_MAX_EXAMPLES, _MAX_NUMBERS // max(1, math.prod(shape.input_shape))))
-    size = (count, *shape.input_shape)
-    if not np.issubdtype(np.dtype(shape.input_dtype), np.floating):  # ids that any vocabulary has
-        return rng.integers(0, 2, size).astype(shape.input_dtype)
-    scale = np.resize([0.1, 1.0, 10.0], count).reshape(-1, *[1] * len(shape.input_shape))
-    return (rng.normal(size=size) * scale).astype(shape.input_dtype)
+    forms = {**shape.inputs} or {"": (shape.input_shape, shape.input_dtype)}
+    numbers = max(1, *(math.prod(form) for form, _ in forms.values()))
+    count = max(2, min(_MAX_EXAMPLES, _MAX_NUMBERS // numbers))
+    drawn = {name: _drawn((count, *form), dtype, rng) for name, (form, dtype) in forms.items()}
+    return drawn if shape.inputs else drawn[""]
 
 
-def call_with_probe(shape: Shape, call: Callable[[np.ndarray], _T]) -> _T:
+def _drawn(size: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
+    if not np.issubdtype(np.dtype(dtype), np.floating):  # ids that any vocabulary has
+        return rng.integers(0, 2, size).astype(dtype)
+    scale = np.resize([0.1, 1.0, 10.0], size[0]).reshape(-1, *[1] * (len(size) - 1))
+    return (rng.normal(size=size) * scale).astype(dtype)
+
+
+def call_with_probe(shape: Shape, call: Callable[[Any], _T]) -> _T:
     """Returns the result of a call on `probe`, or on zeros where it rejects some numbers."""
     import tensorflow as tf
 
@@ -186,7 +203,7 @@ def call_with_probe(shape: Shape, call: Callable[[np.ndarray], _T]) -> _T:
     try:
         return call(x)
     except tf.errors.InvalidArgumentError:  # such as ids that are out of range
-        return call(np.zeros_like(x))
+        return call(tf.nest.map_structure(np.zeros_like, x))
 
 
 def _weight_owners(model: Any) -> list[Any]:
@@ -200,16 +217,32 @@ def _weight_owners(model: Any) -> list[Any]:
 
 def _check_input(model: Any, shape: Shape) -> None:
     inputs: Any = model.inputs or ()
-    if len(inputs) > 1:
-        raise ModelError(f"the model has {len(inputs)} inputs; the data has one")
-    for model_input in inputs:
-        is_float = np.issubdtype(np.dtype(shape.input_dtype), np.floating)
+    dtypes = [shape.input_dtype] * len(inputs)
+    if shape.inputs and inputs:
+        # Keras would take inputs of other names in alphabetical order, without a word.
+        names = sorted(model._nested_inputs) if _takes_dict(model) else model.input_names
+        if {*names} != {*shape.inputs}:
+            raise ModelError(
+                f"the model has the inputs {', '.join(names)}; the data has "
+                f"{', '.join(shape.inputs)}; name them alike: tf.keras.Input(shape, name=...)"
+            )
+        dtypes = [shape.inputs[name][1] for name in names]
+    elif len(inputs) > 1:
+        raise ModelError(
+            f"the model has {len(inputs)} inputs; the data has one, which data.dataset.features of "
+            "a table, or a data set of your own, can divide"
+        )
+    for model_input, data_dtype in zip(inputs, dtypes):
+        is_float = np.issubdtype(np.dtype(data_dtype), np.floating)
         # Keras would cast the data without a word, and may lose information.
         dtype = model_input.dtype
         if dtype.name == "string" or (is_float and not dtype.is_floating):
-            raise ModelError(
-                f"the model takes examples of {dtype.name}; the data has {shape.input_dtype}"
-            )
+            raise ModelError(f"the model takes examples of {dtype.name}; the data has {data_dtype}")
+
+
+def _takes_dict(model: Any) -> bool:
+    """Returns whether a model was made with a dict of inputs, whose keys name them."""
+    return isinstance(getattr(model, "_nested_inputs", None), dict)
 
 
 def _output(model: Any, shape: Shape) -> Any:
@@ -217,12 +250,17 @@ def _output(model: Any, shape: Shape) -> Any:
     import tensorflow as tf
 
     needed = (None, *shape.input_shape)
-    output = model.output if model.inputs and model.input_shape == needed else None
+    is_known = model.inputs and not shape.inputs and model.input_shape == needed
+    output = model.output if is_known else None
     if output is None or not (tf.nest.is_nested(output) or output.shape[1:].is_fully_defined()):
         try:
-            output = model(tf.zeros((2, *shape.input_shape), shape.input_dtype), training=False)
+            output = model(shape.zeros(2), training=False)
         except Exception as error:
-            if model.inputs and not tf.TensorShape(model.input_shape).is_compatible_with(needed):
+            if (
+                model.inputs
+                and not shape.inputs
+                and not tf.TensorShape(model.input_shape).is_compatible_with(needed)
+            ):
                 raise ModelError(
                     f"the model takes examples of shape {model.input_shape[1:]}; the data has "
                     f"{shape.input_shape}, which its function is passed as input_shape"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Protocol, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
@@ -58,6 +59,8 @@ class Shape:
         label_shape: of one example's labels; () for a single one.
         input_dtype: of examples.
         label_dtype: of labels.
+        inputs: of examples with several inputs, the shape and the type of each, by its name;
+            `input_shape` and `input_dtype` are empty then.
 
     """
 
@@ -67,6 +70,14 @@ class Shape:
     label_shape: tuple[int, ...] = ()
     input_dtype: str = "float32"
     label_dtype: str = "int32"
+    inputs: Mapping[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+
+    @property
+    def shape_of_inputs(self) -> Any:
+        """The shape of an example, or of each of its inputs by name."""
+        if not self.inputs:
+            return self.input_shape
+        return {name: shape for name, (shape, _) in self.inputs.items()}
 
     @property
     def task(self) -> Task:
@@ -87,9 +98,21 @@ class Shape:
         """Returns the types of a batch, `x` and `y`, as an ordered dict of `tf.TensorSpec`."""
         import tensorflow as tf
 
+        x: Any = OrderedDict(
+            (name, tf.TensorSpec((None, *shape), dtype))
+            for name, (shape, dtype) in self.inputs.items()
+        )
         return OrderedDict(
-            x=tf.TensorSpec((None, *self.input_shape), self.input_dtype),
+            x=x or tf.TensorSpec((None, *self.input_shape), self.input_dtype),
             y=tf.TensorSpec((None, *self.label_shape), self.label_dtype),
+        )
+
+    def zeros(self, count: int) -> Any:
+        """Returns so many examples of zeros, as models take them."""
+        import tensorflow as tf
+
+        return tf.nest.map_structure(
+            lambda spec: tf.zeros((count, *spec.shape[1:]), spec.dtype), self.spec()["x"]
         )
 
     def batch(self) -> int:
@@ -132,7 +155,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class ModelSpec(Spec):
-    """The traits of a model."""
+    """The traits of a model.
+
+    Attributes:
+        has_own_loss: whether the loss that it is trained with is part of it.
+
+    """
+
+    has_own_loss: bool = False
 
 
 class MakesModel(Protocol):
@@ -218,10 +248,10 @@ def _call(settings: Section, shape: Shape) -> Any:
 
 def refusal(shape: Shape, error: BaseException) -> str:
     """Returns the message that a model does not take the data, with the error it raised."""
-    return (
-        f"the model does not take examples of shape {shape.input_shape}, {shape.input_dtype}: "
-        f"{blamed(error)}"
-    )
+    form = f"shape {shape.input_shape}, {shape.input_dtype}"
+    if shape.inputs:
+        form = f"the inputs {shape.shape_of_inputs}"
+    return f"the model does not take examples of {form}: {blamed(error)}"
 
 
 def _with_weights(model: tf.keras.Model, shape: Shape) -> tf.keras.Model:
@@ -231,7 +261,7 @@ def _with_weights(model: tf.keras.Model, shape: Shape) -> tf.keras.Model:
     model._is_compiled = False  # TFF refuses others; loss and optimizer are the scenario's
     if getattr(model, "inputs", None):
         return model
-    if type(model) is tf.keras.Sequential:
+    if type(model) is tf.keras.Sequential and not shape.inputs:
         return tf.keras.Sequential([tf.keras.Input(shape.input_shape), *model.layers], model.name)
-    model(tf.zeros((1, *shape.input_shape), shape.input_dtype))
+    model(shape.zeros(1))
     return model

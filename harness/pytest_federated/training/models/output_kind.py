@@ -145,14 +145,16 @@ def _by_values(model: Any, shape: Shape) -> Inference:
     """Infers from the model's outputs for some inputs, and its last operation."""
     import tensorflow as tf
 
-    spec = tf.TensorSpec((None, *shape.input_shape), shape.input_dtype)
+    spec = shape.spec()["x"]
     inference = Inference(None, "its outputs are not finite")
     try:
         traced = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec)
         last = _last_operation(traced.outputs[0])
         with contextlib.closing(_weight_variants(model)) as variants:
             for _ in variants:
-                outputs = call_with_probe(shape, lambda x: traced(tf.constant(x)))
+                outputs = call_with_probe(
+                    shape, lambda x: traced(tf.nest.map_structure(tf.constant, x))
+                )
                 values = outputs.numpy().astype(np.float64)
                 if np.isfinite(values).all():
                     tolerance = _TOLERANCE_16_BITS if outputs.dtype.size == 2 else _TOLERANCE

@@ -26,7 +26,7 @@ def call_model_function(key: str, reference: str, shape: Shape, args: dict[str, 
     load = tf.autograph.experimental.do_not_convert(require)
     function = load_with_settings(lambda: load(reference, f"model.{key}", ModelError))
     arguments = {
-        "input_shape": shape.input_shape,
+        "input_shape": shape.shape_of_inputs,
         "num_classes": shape.num_classes,
         "output_shape": shape.output_shape,
         "task": shape.kind,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import tensorflow_federated as tff
 
 
-@models("variable")
+@models("variable", has_own_loss=True)
 def variable(
     shape: Shape,
     *,

@@ -35,11 +35,31 @@ def read_parquet(
         table = pyarrow.parquet.read_table(file)
         index: Any = (table.schema.pandas_metadata or {}).get("index_columns", [])
     except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise DataError(f"{file} cannot be read as a Parquet file: {why}") from error
+        raise _unreadable(file, error) from error
     names = table.column_names
     columns = {name: array(table[name], f"{file}: column {name!r}") for name in names}
     return columns, frozenset(n for n in names if n in index)
+
+
+def parquet_columns(file: Path) -> list[str]:
+    """Reads the names of the columns of a Parquet file, and none of its rows.
+
+    Raises:
+        DataError: it is no Parquet file.
+
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_schema(file).names
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    why = str(error).strip().partition("\n")[0]
+    return DataError(f"{file} cannot be read as a Parquet file: {why}")
 
 
 def read_stream(files: Sequence[Path]) -> pa.Table:

@@ -46,6 +46,7 @@ FACTS = Facts("yours", "yours", "yours", "yours, where the examples have them")
 
 _CHUNK = 1 << 22  # values that are checked at a time
 _COMPARED = 256  # examples that are compared at a time
+_LISTED = 20  # columns that messages list
 _LEVELS = 1 << 12  # neighboring floats: values that spread over more of them lose little
 
 
@@ -170,7 +171,8 @@ class Source:
         y: (n,), the labels as in the file.
         file: the file.
         y_name: what messages call the labels: ``column 'species'``.
-        client: (n,), each example's client as in the file; None where there are none.
+        client: (n,), each example's client as in the file; None where there are none. Those of a
+            test set are tested on its examples of theirs.
         client_name: what messages call the clients.
         x_name: what messages call the features, if the scenario does not name each of them.
 
@@ -214,7 +216,7 @@ def dataset(
     if train.client is not None:
         natural = clients(train.client, f"{train.file}: {train.client_name}")
     examples = Examples(train.x, labels.encode(train.y, y_place))
-    held_out = None
+    held_out, tested = None, None
     if test is not None:
         if test.x.shape[1:] != train.x.shape[1:]:
             raise DataError(
@@ -232,8 +234,10 @@ def dataset(
                 f"{test.file}: all of these test examples are the training examples of "
                 f"{train.file}; name others, or none: then data.test_fraction is held out"
             )
+        if test.client is not None:
+            tested = clients(test.client, f"{test.file}: {test.client_name}")
     names = label_names or getattr(labels, "names", ())  # tokens and tags have none
-    return in_memory(name, examples, labels.num_classes, natural, task, held_out, names)
+    return in_memory(name, examples, labels.num_classes, natural, task, held_out, names, tested)
 
 
 def refuse_row_numbers(x: Any, where: str) -> None:
@@ -272,12 +276,17 @@ def require_name(name: str, names: Iterable[str], key: str, where: str, what: st
         DataError: it is not.
 
     """
-    names = [str(n) for n in names]
-    if name not in names:
-        raise DataError(
-            f"{where} has no {what} {name!r} (data.dataset.{key}); {suggest(name, names)}"
-        )
+    if message := unknown_name(name, names, key, where, what):
+        raise DataError(message)
     return name
+
+
+def unknown_name(name: str, names: Iterable[str], key: str, where: str, what: str) -> Optional[str]:
+    """Returns the message about a `name` that is none of `names`; None if it is one."""
+    names = [str(n) for n in names]
+    if name in names:
+        return None
+    return f"{where} has no {what} {name!r} (data.dataset.{key}); {suggest(name, names, _LISTED)}"
 
 
 def require_arrow(what: str) -> None:

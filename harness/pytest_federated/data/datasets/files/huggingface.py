@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -20,7 +21,34 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@datasets("huggingface", has_test_set="test", facts=shared.FACTS, packages=("pyarrow", "pillow"))
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that name no split or column; see `Spec.glance`."""
+    saved = _Saved(find(settings.huggingface, "data.dataset.huggingface", folder=True))
+    for key in ("train", "test"):
+        split = getattr(settings, key)
+        if split is None:
+            continue
+        try:
+            folder = saved.folder_of(split, key)
+        except DataError as error:
+            yield key, str(error)
+            continue
+        columns = list(_features(folder))
+        for inner in ("features", "label", *(["client"] if key == "train" else [])):
+            name = getattr(settings, inner)
+            if columns and name is not None:
+                message = shared.unknown_name(name, columns, inner, str(folder), "column")
+                if message is not None:
+                    yield inner, message
+
+
+@datasets(
+    "huggingface",
+    has_test_set="test",
+    facts=shared.FACTS,
+    packages=("pyarrow", "pillow"),
+    glance=_glance,
+)
 def huggingface(
     cache: Cache,
     *,
@@ -40,7 +68,8 @@ def huggingface(
     1] as with `image_folder`, or numbers and lists of numbers, as for `npz`. `label` names the
     column of labels (a `ClassLabel`, whole numbers, or text; with `task` a column of lists, as for
     `npz`), `client` that of the natural clients. If several splits were saved together, `train`
-    names the one to train on and `test` the one to test on. Needs pyarrow: `pip install
+    names the one to train on and `test` the one to test on; if that has the column `client`, too,
+    each natural client is tested on its own rows of it. Needs pyarrow: `pip install
     'pytest-federated[arrow]'`; the package `datasets` itself is not needed.
 
     Source: https://huggingface.co/docs/datasets (`Dataset.save_to_disk`).
@@ -59,7 +88,8 @@ def huggingface(
     held_out = None
     if test is not None:
         test_split = saved.split(test, "test")
-        held_out = test_split.source(features, label, None, channels, scaled_size, task)
+        own = client if test_split.has(client) else None
+        held_out = test_split.source(features, label, own, channels, scaled_size, task)
     return shared.dataset(folder.name, source, held_out, split.label_names(label), task)
 
 
@@ -78,7 +108,16 @@ class _Saved:
             )
 
     def split(self, split: str, key: str) -> _Split:
-        """Returns a split, which `key` of the scenario names.
+        """Reads a split, which `key` of the scenario names.
+
+        Raises:
+            DataError: there is no such split.
+
+        """
+        return _Split(self.folder_of(split, key))
+
+    def folder_of(self, split: str, key: str) -> Path:
+        """Returns the folder of a split, which `key` of the scenario names.
 
         Raises:
             DataError: there is no such split.
@@ -86,12 +125,12 @@ class _Saved:
         """
         if self._splits is not None:
             shared.require_name(split, self._splits, key, str(self._folder), "split")
-            return _Split(self._folder / split)
+            return self._folder / split
         if key == "test":
             raise DataError(
                 f"{self._folder} is a single split; data.dataset.test needs a DatasetDict"
             )
-        return _Split(self._folder)
+        return self._folder
 
 
 class _Split:
@@ -99,10 +138,12 @@ class _Split:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        features = _json(folder / "dataset_info.json").get("features")
-        items = features.items() if isinstance(features, dict) else ()
-        self._features = {name: type_ for name, type_ in items if isinstance(type_, dict)}
+        self._features = _features(folder)
         self._table: pa.Table = arrow.read_stream(_files(folder))
+
+    def has(self, column: Optional[str]) -> bool:
+        """Returns whether there is such a column."""
+        return column in self._table.column_names
 
     def label_names(self, label: str) -> list[str]:
         """Returns the names of the labels that the file states; empty if it states none."""
@@ -154,15 +195,22 @@ class _Split:
         return Images(encoded, names, channels, size)
 
 
+def _features(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the columns of a split with their types, as far as the file states them."""
+    features: Any = _json(folder / "dataset_info.json").get("features")
+    items = features.items() if isinstance(features, dict) else ()
+    return {name: type_ for name, type_ in items if isinstance(type_, dict)}
+
+
 def _files(folder: Path) -> list[Path]:
     """Returns the files with the rows of a split, in order."""
     state = folder / "state.json"
     try:
         files = [folder / str(file["filename"]) for file in _json(state)["_data_files"]]
     except (KeyError, TypeError):
-        files = []
+        raise DataError(f"{state} cannot be read: it should list files under _data_files") from None
     if not files:
-        raise DataError(f"{state} cannot be read: it should list files under _data_files")
+        raise DataError(f"{folder}: there are no examples in it")
     return files
 
 

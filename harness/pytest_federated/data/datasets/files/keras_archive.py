@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from pytest_federated.core.errors import DataError, DataUnavailable
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Facts, datasets
 from pytest_federated.data.datasets.files import columns as shared
-from pytest_federated.data.datasets.files.npz import read
+from pytest_federated.data.datasets.files.npz import read, unknown_arrays
 from pytest_federated.user.files import UserPath, find
 
 # Where Keras keeps what it downloads: the file or folder of each data set in its cache.
@@ -21,6 +22,7 @@ _CACHED = {
     "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
 }
+_PARTS = ("train", "test")
 _CIFAR: dict[str, tuple[list[str], list[str], str]] = {
     "cifar10": ([f"data_batch_{i}" for i in range(1, 6)], ["test_batch"], "labels"),
     "cifar100": (["train"], ["test"], "fine_labels"),
@@ -43,7 +45,16 @@ def _cached(name: str) -> Path:
     return Path("~/.keras/datasets").expanduser() / _CACHED[name]
 
 
-@datasets("keras", has_test_set=True, reads=_reads, facts=_FACTS)
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields that an archive lacks one of Keras's arrays; see `Spec.glance`."""
+    if settings.keras not in _CACHED:
+        file = find(settings.keras, "data.dataset.keras")
+        names = {name: name for part in _PARTS for name in _names(part).values()}
+        for _, message in unknown_arrays(file, names):
+            yield "keras", message
+
+
+@datasets("keras", has_test_set=True, reads=_reads, facts=_FACTS, glance=_glance)
 def keras(
     cache: Cache,
     *,
@@ -82,10 +93,12 @@ def keras(
         train_files, test_files, label = _CIFAR[keras]
         train, test = _cifar(path, train_files, label), _cifar(path, test_files, label)
     else:
-        train, test = (
-            _source(path, {"x": f"x_{part}", "y": f"y_{part}"}) for part in ("train", "test")
-        )
+        train, test = (_source(path, _names(part)) for part in _PARTS)
     return shared.dataset(keras if keras in _CACHED else path.name, train, test)
+
+
+def _names(part: str) -> dict[str, str]:
+    return {"x": f"x_{part}", "y": f"y_{part}"}
 
 
 def _source(file: Path, names: dict[str, str]) -> shared.Source:

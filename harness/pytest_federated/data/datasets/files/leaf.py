@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,14 +14,28 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.user.files import UserPath, find
 
+_PARTS = ("train", "test")
 
-@datasets("leaf", has_test_set=True, facts=shared.FACTS)
+
+def _glance(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields that there are no files; see `Spec.glance`."""
+    folder = find(settings.leaf, "data.dataset.leaf", folder=True)
+    for part in _PARTS:
+        try:
+            _files(folder / part)
+        except DataError as error:
+            yield "leaf", str(error)
+            return
+
+
+@datasets("leaf", has_test_set=True, facts=shared.FACTS, glance=_glance)
 def leaf(cache: Cache, *, leaf: UserPath, shape: shared.Shape = None) -> Dataset:
     """A folder that LEAF's preprocessing wrote, with train/ and test/: `{leaf: femnist/data}`.
 
     Each .json file in the two has `users` and, in `user_data`, each user's `x`, lists of numbers,
     and `y`, labels. FedProx's and other authors' federations come in the same form. The users are
-    the natural clients; the test set holds the test examples of all of them. `x` is (numbers,)
+    the natural clients, each tested on its own test examples; the test set holds those of all of
+    them. `x` is (numbers,)
     float32, unchanged, or has the `shape` of the scenario. Text and names of image files are
     refused.
 
@@ -32,15 +47,13 @@ def leaf(cache: Cache, *, leaf: UserPath, shape: shared.Shape = None) -> Dataset
 
     """
     folder = find(leaf, "data.dataset.leaf", folder=True)
-    parts = [_source(folder / part, shape) for part in ("train", "test")]
+    parts = [_source(folder / part, shape) for part in _PARTS]
     return shared.dataset(folder.name, parts[0], parts[1])
 
 
 def _source(folder: Path, shape: Optional[list[int]]) -> shared.Source:
     """Returns the examples of all files of a folder."""
-    files = sorted(folder.glob("*.json"))
-    if not files:
-        raise DataError(f"{folder}: there are no .json files in it, as LEAF writes them")
+    files = _files(folder)
     x: list[Any] = []
     y: list[Any] = []
     users: list[str] = []
@@ -68,6 +81,13 @@ def _source(folder: Path, shape: Optional[list[int]]) -> shared.Source:
         "users",
         "x",
     )
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(folder.glob("*.json"))
+    if not files:
+        raise DataError(f"{folder}: there are no .json files in it, as LEAF writes them")
+    return files
 
 
 def _user_data(file: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import IO, Any, Optional
 
 from pytest_federated.core.errors import DataError
 
@@ -26,6 +26,7 @@ def _in_zip(file: Path, mode: str, **options: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(archive.open(archive.namelist()[0]), **options)
 
 
+_UNREADABLE = (OSError, ValueError, EOFError, csv.Error, lzma.LZMAError)
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _in_zip}
 
 
@@ -74,6 +75,63 @@ class Dialect:
         return keys
 
 
+def read_header(file: Path, dialect: Dialect) -> list[str]:
+    """Returns the names of the columns of a text table; reads no more than its first line.
+
+    Raises:
+        DataError: it cannot be read, or is empty.
+
+    """
+    if dialect.columns:
+        return list(dialect.columns)
+    try:
+        with _opened(file, dialect) as text:
+            rows = csv.reader(
+                _tidied(text, dialect), delimiter=_delimiter(dialect), skipinitialspace=True
+            )
+            names = next((row for row in rows if any(name.strip() for name in row)), None)
+    except LookupError as error:
+        raise unknown_encoding(error) from error
+    except _UNREADABLE as error:
+        raise unreadable(file, error) from error
+    if names is None:
+        raise DataError(f"{file} cannot be read as a table: it is empty")
+    return [name.strip() or f"Unnamed: {place}" for place, name in enumerate(names)]  # as pandas
+
+
+def unknown_encoding(error: LookupError) -> DataError:
+    """Returns the error of an encoding that Python does not know."""
+    return DataError(f"data.dataset.encoding: {error}")
+
+
+def unreadable(file: Path, error: Exception) -> DataError:
+    """Returns the error of a file that is no table, or has another encoding."""
+    why = str(error).strip().partition("\n")[0]
+    if isinstance(error, UnicodeError):
+        why += "; data.dataset.encoding names another encoding, such as latin-1 or utf-16"
+    return DataError(f"{file} cannot be read as a table: {why}")
+
+
+def _opened(file: Path, dialect: Dialect) -> Any:
+    """Opens a text table, which may be packed."""
+    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
+    opened: Any = _PACKED.get(file.suffix.lower(), open)
+    return opened(file, "rt", encoding=encoding, newline="")
+
+
+def opened_binary(file: Path) -> IO[bytes]:
+    """Opens a text table, which may be packed, as bytes."""
+    if file.suffix.lower() == ".zip":
+        archive = zipfile.ZipFile(file)
+        return archive.open(archive.namelist()[0])
+    opened: Any = _PACKED.get(file.suffix.lower(), open)
+    return opened(file, "rb")
+
+
+def _delimiter(dialect: Dialect) -> str:
+    return " " if dialect.separator == SPACES else dialect.separator
+
+
 def check_lines(file: Path, dialect: Dialect) -> None:
     """Checks the lines of a table.
 
@@ -82,12 +140,9 @@ def check_lines(file: Path, dialect: Dialect) -> None:
             or two columns have the same name.
 
     """
-    separator = " " if dialect.separator == SPACES else dialect.separator
-    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    header = list(dialect.columns)
-    opened: Any = _PACKED.get(file.suffix.lower(), open)
+    separator, header = _delimiter(dialect), list(dialect.columns)
     try:
-        with opened(file, "rt", encoding=encoding, newline="") as text:
+        with _opened(file, dialect) as text:
             is_simple = not (dialect.comment or dialect.columns or dialect.separator == SPACES)
             if is_simple and _is_plain(text, separator):
                 return
@@ -109,7 +164,7 @@ def check_lines(file: Path, dialect: Dialect) -> None:
                     if dialect.columns:
                         misfit = misfit.replace("the header", "data.dataset.columns")
                     raise DataError(f"{place}: {misfit}")
-    except (OSError, ValueError, EOFError, csv.Error, lzma.LZMAError) as error:
+    except _UNREADABLE as error:
         raise DataError(f"{file} cannot be read as a table: {error}") from error
 
 

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Callable, Literal, Optional, Union
 
 import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    TaskKind,
+    datasets,
+    named_inputs,
+)
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
-from pytest_federated.data.datasets.files.lines import Dialect, check_lines
+from pytest_federated.data.datasets.files.lines import (
+    Dialect,
+    check_lines,
+    read_header,
+    unknown_encoding,
+    unreadable,
+)
 from pytest_federated.data.datasets.files.missing import (
     Columns,
     Filler,
@@ -27,8 +39,13 @@ from pytest_federated.data.datasets.files.missing import (
 )
 from pytest_federated.user.files import UserPath, find, stamp
 
+_Listed = Annotated[list[str], Field(min_length=1)]
 Features = Annotated[
-    Optional[list[str]], Field(description="Columns to learn from; by default all others.")
+    Optional[Union[list[str], dict[str, _Listed]]],
+    Field(
+        description="Columns to learn from; by default all others. For a model of several inputs "
+        "those of each, by its name."
+    ),
 ]
 Exclude = Annotated[
     Optional[list[str]],
@@ -51,12 +68,32 @@ Labels = Annotated[
     Union[str, Annotated[list[str], Field(min_length=1)]],
     Field(description="The column of labels, or those of tokens or tags."),
 ]
+Separator = Annotated[
+    Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
+    Field(description="The character between columns, or any number of spaces."),
+]
+ColumnNames = Annotated[
+    Optional[Annotated[list[str], Field(min_length=1)]],
+    Field(description="Names the columns of a file without a header."),
+]
 
 
+PARQUET = (".parquet", ".pq")
 _MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 
-@datasets("csv", has_test_set="test", facts=shared.FACTS, packages=("pandas",))
+def _glance_csv(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that do not fit the headers of the tables; see `Spec.glance`."""
+    return _glance(settings, "csv", functools.partial(read_header, dialect=_dialect_of(settings)))
+
+
+def _glance_parquet(settings: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys that do not fit the columns of the files; see `Spec.glance`."""
+    shared.require_arrow("parquet")
+    return _glance(settings, "parquet", arrow.parquet_columns)
+
+
+@datasets("csv", has_test_set="test", facts=shared.FACTS, packages=("pandas",), glance=_glance_csv)
 def csv(
     cache: Cache,
     *,
@@ -70,10 +107,7 @@ def csv(
     standardize: Standardize = False,
     missing: Missing = None,
     shape: shared.Shape = None,
-    separator: Annotated[
-        Union[Literal["spaces"], Annotated[str, Field(min_length=1, max_length=1)]],
-        Field(description="The character between columns, or any number of spaces."),
-    ] = ",",
+    separator: Separator = ",",
     decimal: Annotated[
         Literal[".", ","], Field(description="The character before the fraction of a number.")
     ] = ".",
@@ -82,10 +116,7 @@ def csv(
         Optional[Annotated[str, Field(min_length=1, max_length=1)]],
         Field(description="The character that begins a comment."),
     ] = None,
-    columns: Annotated[
-        Optional[Annotated[list[str], Field(min_length=1)]],
-        Field(description="Names the columns of a file without a header."),
-    ] = None,
+    columns: ColumnNames = None,
     na_values: Annotated[
         Optional[list[str]],
         Field(description="Texts of missing values; by default nothing, NA, None, null, nan."),
@@ -97,7 +128,9 @@ def csv(
     A row is an example; `x` is (columns,) float32, or has the `shape` of the scenario. `label`
     names the column of labels (whole numbers from 0 up; others, and text, are numbered in sorted
     order), `client` that of the natural clients. `features` lists the columns to learn from; by
-    default all others except those under `exclude`. A column that looks like an identifier (without
+    default all others except those under `exclude`. For a model with several inputs, it is a
+    mapping from the name of each to its columns: `features: {vitals: [pulse], ward: [ward]}`. A
+    column that looks like an identifier (without
     a name or with that of an index, or with a different whole number or category in every row) must
     be listed under one of the two. `categories` lists the features whose values are not quantities:
     each becomes one column for each value, 0 or 1. With `standardize` the columns of numbers are
@@ -108,7 +141,8 @@ def csv(
     Lines that do not have one value for each column are refused. With `task: binary`, `label` has
     two values; with `task: regression`, numbers. With `task: tags`, it lists columns of 0 and 1,
     one for each tag; with `task: tokens`, one for each position, as for `npz`. `test` is another
-    table with the same columns, the test set.
+    table with the same columns, the test set. If it has the column `client`, too, each natural
+    client is tested on its own rows of it; clients that are only there never train.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
@@ -129,7 +163,7 @@ def csv(
         (csv, "data.dataset.csv"),
         test,
         _Meaning(
-            _listed(label),
+            listed(label),
             task,
             client,
             features,
@@ -142,7 +176,13 @@ def csv(
     )
 
 
-@datasets("parquet", has_test_set="test", facts=shared.FACTS, packages=("pyarrow",))
+@datasets(
+    "parquet",
+    has_test_set="test",
+    facts=shared.FACTS,
+    packages=("pyarrow",),
+    glance=_glance_parquet,
+)
 def parquet(
     cache: Cache,
     *,
@@ -176,7 +216,7 @@ def parquet(
         (parquet, "data.dataset.parquet"),
         test,
         _Meaning(
-            _listed(label),
+            listed(label),
             task,
             client,
             features,
@@ -197,7 +237,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+def listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+    """Returns the names of the columns that a key names, which may be one."""
     return (label,) if isinstance(label, str) else tuple(label)
 
 
@@ -224,54 +265,98 @@ class _Meaning:
     labels: tuple[str, ...]
     task: TaskKind
     client: Optional[str]
-    features: Optional[Sequence[str]]
+    features: Union[Sequence[str], Mapping[str, Sequence[str]], None]
     exclude: Optional[Sequence[str]]
     categories: Sequence[str]
     standardize: bool
     shape: Optional[Sequence[int]]
     missing: Optional[Remedy] = None
 
-    def learned_from(self, table: _Columns, where: str) -> list[str]:
-        """Checks all names in the scenario, and returns those of the columns to learn from."""
-        columns = table.values
+    @property
+    def inputs(self) -> Mapping[str, Sequence[str]]:
+        """The columns of each input, by its name; empty where an example has one input."""
+        return self.features if isinstance(self.features, Mapping) else {}
+
+    @property
+    def named_features(self) -> list[str]:
+        """The columns that the scenario says to learn from, each once."""
+        of_inputs = [name for columns in self.inputs.values() for name in columns]
+        return list(dict.fromkeys(of_inputs if self.inputs else self.features or []))
+
+    def misfits(
+        self, columns: Sequence[str], where: str, is_text: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Yields each key with a name that is wrong, given the names of the columns, and why.
+
+        `is_text` is whether the scenario's keys say how columns are separated and named.
+        """
+        are_known = True
         for key, names in (
             ("label", self.labels),
             ("client", [self.client] if self.client else []),
-            ("features", self.features or []),
+            ("features", self.named_features),
             ("exclude", self.exclude or []),
             ("categories", self.categories),
         ):
             for name in names:
-                if name not in columns and table.is_text and len(columns) == 1:
-                    raise DataError(
-                        f"{where} has one column, {next(iter(columns))!r}, and not {name!r} "
+                message = shared.unknown_name(name, columns, key, where, "column")
+                if message is None:
+                    continue
+                are_known = False
+                if is_text and len(columns) == 1:
+                    message = (
+                        f"{where} has one column, {columns[0]!r}, and not {name!r} "
                         f"(data.dataset.{key}); data.dataset.separator is what separates columns"
                     )
-                if name not in columns and table.is_text and all(map(_is_number, columns)):
-                    raise DataError(
+                elif is_text and all(map(_is_number, columns)):
+                    message = (
                         f"{where} has no column {name!r} (data.dataset.{key}), and its first line "
                         "is of numbers; data.dataset.columns names the columns of a file without "
                         "a header"
                     )
-                shared.require_name(name, columns, key, where, "column")
+                yield key, message
+        if are_known:
+            yield from self._contradictions(columns, where)
+
+    def _contradictions(self, columns: Sequence[str], where: str) -> Iterator[tuple[str, str]]:
         targets = [*self.labels, self.client]
         left_out = [*targets, *(self.exclude or [])]
-        features = self.features or [c for c in columns if c not in left_out]
+        features = self.features_of(columns)
         for name in features:
             if name in left_out and name not in targets:
-                raise DataError(f"{where}: column {name!r} is both under features and exclude")
+                yield "features", f"{where}: column {name!r} is both under features and exclude"
             if name in targets:
-                raise DataError(
-                    f"{where}: column {name!r} is both under features and the label or the client"
+                yield (
+                    "features",
+                    f"{where}: column {name!r} is both under features and the label or the client",
                 )
         for name in self.categories:
             if name not in features:
-                raise DataError(f"{where}: column {name!r} is under categories, not under features")
+                yield (
+                    "categories",
+                    f"{where}: column {name!r} is under categories, not under features",
+                )
         if not features:
-            raise DataError(f"{where} has no columns to learn from")
+            yield "exclude", f"{where} has no columns to learn from"
+        if self.inputs and self.shape:
+            yield "shape", "data.dataset.shape: is for one input; features names several"
+        if self.inputs and self.task == "tokens":
+            yield "features", "data.dataset.features: with task: tokens, there is one input"
+
+    def features_of(self, columns: Sequence[str]) -> list[str]:
+        """Returns the names of the columns to learn from, of these columns."""
+        left_out = [*self.labels, self.client, *(self.exclude or [])]
+        return self.named_features or [c for c in columns if c not in left_out]
+
+    def learned_from(self, table: _Columns, where: str) -> list[str]:
+        """Checks all names in the scenario, and returns those of the columns to learn from."""
+        names = list(table.values)
+        for _, message in self.misfits(names, where, table.is_text):
+            raise DataError(message)
+        features = self.features_of(names)
         if not self.features:
             self._refuse_identifiers(table, features, where)
-        return list(features)
+        return features
 
     def _refuse_identifiers(self, table: _Columns, features: Sequence[str], where: str) -> None:
         """Raises DataError if one of these columns looks like an identifier."""
@@ -293,6 +378,28 @@ class _Meaning:
                 f"data.dataset.exclude: {line} to leave it out, or list all columns to learn from "
                 "under data.dataset.features"
             )
+
+
+def _meaning_of(settings: Any) -> _Meaning:
+    """Returns what the columns mean by the validated settings of a table."""
+    same = ("task", "client", "features", "exclude", "standardize", "shape", "missing")
+    return _Meaning(
+        labels=listed(settings.label),
+        categories=tuple(settings.categories),
+        **{name: getattr(settings, name) for name in same},
+    )
+
+
+def _dialect_of(settings: Any) -> Dialect:
+    """Returns how a text table is written by its validated settings."""
+    return Dialect(
+        settings.separator,
+        settings.decimal,
+        settings.encoding,
+        settings.comment,
+        tuple(settings.columns or ()),
+        None if settings.na_values is None else tuple(settings.na_values),
+    )
 
 
 class _Encoder:
@@ -338,21 +445,24 @@ class _Encoder:
                 "group the rare ones, or leave the column out (data.dataset.exclude)"
             )
 
-    def source(self, table: _Columns, where: str, *, with_clients: bool) -> shared.Source:
-        """Returns the examples of a table.
+    def source(self, table: _Columns, where: str) -> shared.Source:
+        """Returns the examples of a table, with their clients if it has a column of them.
 
         Raises:
             DataError: a column is missing, or has a value that is no feature.
 
         """
         columns = self._filler.fill(table.values) if self._filler else table.values
-        labels, client = self._meaning.labels, self._meaning.client if with_clients else None
+        labels, client = self._meaning.labels, self._meaning.client
         for name in [*self._names, *labels]:
             shared.require_name(name, columns, "test", where, "column")
         columns = self._complete(columns)
         blocks = [self._block(columns, name, where) for name in self._names]
         shared.same_length({n: len(b) for n, b in zip(self._names, blocks)}, where)
-        x = shared.shaped(np.concatenate(blocks, axis=1), self._meaning.shape, where)
+        if self._meaning.inputs:
+            x: Any = self._inputs(dict(zip(self._names, blocks)))
+        else:
+            x = shared.shaped(np.concatenate(blocks, axis=1), self._meaning.shape, where)
         if self._meaning.task == "tokens" and all(
             columns[name].dtype.kind in "iu" for name in self._names
         ):
@@ -362,8 +472,20 @@ class _Encoder:
             columns[labels[0]] if len(labels) == 1 else np.stack([columns[c] for c in labels], 1),
             where,
             f"column{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels))}",
-            columns[client] if client else None,
+            columns.get(client) if client else None,
             f"column {client!r}",
+        )
+
+    def _inputs(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns the inputs of examples, each of the blocks (n, m) of its columns."""
+        marks = self._filler.marks if self._filler else {}
+        return named_inputs(
+            {
+                name: np.concatenate(
+                    [blocks[c] for c in (*own, *(marks[c] for c in own if c in marks))], axis=1
+                )
+                for name, own in self._meaning.inputs.items()
+            }
         )
 
     def _complete(self, columns: Columns) -> Columns:
@@ -395,18 +517,64 @@ class _Encoder:
         return is_category.astype(np.float32)
 
 
+def _glance(
+    settings: Any, kind: str, columns_of: Callable[[Path], list[str]]
+) -> Iterator[tuple[str, str]]:
+    """Yields the keys that do not fit the names of the columns, of both tables."""
+    meaning = _meaning_of(settings)
+    file = find(getattr(settings, kind), f"data.dataset.{kind}")
+    columns = columns_of(file)
+    misfits = list(meaning.misfits(columns, str(file), kind == "csv"))
+    yield from misfits
+    if settings.test is None or misfits:
+        return
+    file = find(settings.test, "data.dataset.test")
+    others = columns_of(file)
+    for name in [*meaning.features_of(columns), *meaning.labels]:
+        if message := shared.unknown_name(name, others, "test", str(file), "column"):
+            yield "test", message
+
+
 def _table(read: Any, file: tuple[str, str], test: Optional[str], meaning: _Meaning) -> Dataset:
     """Returns the data set of a table; `file` is its path, and the key that names it."""
     path = find(*file)
     columns = read(path, *stamp(path))
     encoder = _Encoder(meaning, columns, str(path))
-    train, held_out = encoder.source(columns, str(path), with_clients=True), None
+    train, held_out = encoder.source(columns, str(path)), None
     if test is not None:
         other = find(test, "data.dataset.test")
         words = tuple(name for name, column in columns.values.items() if _has_words(column))
         table = read(other, *stamp(other), words)
-        held_out = encoder.source(table, str(other), with_clients=False)
+        held_out = encoder.source(table, str(other))
     return shared.dataset(path.name, train, held_out, task=meaning.task)
+
+
+def column_names(file: Path, dialect: Dialect) -> list[str]:
+    """Reads the names of the columns of a table, by its suffix text or Parquet, and no row.
+
+    Raises:
+        DataUnavailable: pyarrow is needed, and not installed.
+        DataError: it cannot be read.
+
+    """
+    if file.suffix.lower() not in PARQUET:
+        return read_header(file, dialect)
+    shared.require_arrow("parquet")
+    return arrow.parquet_columns(file)
+
+
+def read_columns(file: Path, dialect: Dialect) -> Columns:
+    """Reads the columns of a table, by its suffix text or Parquet.
+
+    Raises:
+        DataUnavailable: pyarrow is needed, and not installed.
+        DataError: it cannot be read.
+
+    """
+    if file.suffix.lower() not in PARQUET:
+        return _read_csv(file, *stamp(file), dialect=dialect).values
+    shared.require_arrow("parquet")
+    return _read_parquet(file, *stamp(file)).values
 
 
 @functools.lru_cache(maxsize=2)
@@ -423,12 +591,9 @@ def _read_csv(
     try:
         frame = pd.read_csv(file, low_memory=False, dtype=dtypes, **dialect.keys())
     except LookupError as error:
-        raise DataError(f"data.dataset.encoding: {error}") from error
+        raise unknown_encoding(error) from error
     except (OSError, ValueError) as error:  # errors of pandas and of decoding are ValueErrors
-        why = str(error).strip().partition("\n")[0]
-        if isinstance(error, UnicodeError):
-            why += "; data.dataset.encoding names another encoding, such as latin-1 or utf-16"
-        raise DataError(f"{file} cannot be read as a table: {why}") from error
+        raise unreadable(file, error) from error
     check_lines(file, dialect)
     columns = {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
     return _Columns(columns, is_text=True)

@@ -20,6 +20,7 @@ from pytest_federated.data.datasets.dataset import (
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.cifar100 import in_gray_levels
 from pytest_federated.data.datasets.tff.published import Published
+from pytest_federated.tff.messages import Fields
 
 # In TFF's order, which is that of its examples.
 ATTRIBUTES = (
@@ -67,8 +68,8 @@ def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
 
     `x` is (84, 84, 3) float32 in [0, 1]. The label is 1 for a face with the `attribute`, 0 for one
     without it; with `attribute: all` the 40 attributes are tags, (40,), in TFF's order. The natural
-    clients are the celebrities; the test set holds the test examples of those who take part (TFF's
-    split by examples). Downloaded once into the cache folder.
+    clients are the celebrities; the test set holds the test examples of those who take part, each
+    tested on its own (TFF's split by examples). Downloaded once into the cache folder.
 
     Source: Z. Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015, arXiv:1411.7766;
     S. Caldas et al., LEAF, arXiv:1812.01097;
@@ -85,12 +86,16 @@ def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
     def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
         return tff_datasets.celeba.load_data(split_by_clients=False, cache_dir=folder)
 
-    def convert(rows: Any) -> Examples:
-        if attribute == "all":
-            y = np.stack([rows[name] for name in ATTRIBUTES], axis=1).astype(np.int8)
-        else:
-            y = rows[attribute].astype(np.int32)
-        return Examples(rows["image"].astype(np.uint8), y)
+    def convert(rows: Fields) -> tuple[Examples, int]:
+        tags = np.stack([rows[name] for name in ATTRIBUTES], axis=1).astype(np.int8)
+        return Examples(rows["image"].astype(np.uint8), tags), 1
 
-    published = Published("celeba", "CelebA", "celeba.sqlite", load)
-    return published.dataset(cache, attribute, classes, convert, finish=in_gray_levels, task=task)
+    def finish(examples: Examples) -> Examples:
+        y = examples.y
+        if attribute != "all":
+            y = y[:, ATTRIBUTES.index(attribute)].astype(np.int32)
+        return in_gray_levels(Examples(examples.x, y))
+
+    splits = "split_by_examples_train", "split_by_examples_test"
+    published = Published("celeba", "CelebA", "celeba.sqlite", load, splits)
+    return published.dataset(cache, "images", classes, convert, finish=finish, task=task)

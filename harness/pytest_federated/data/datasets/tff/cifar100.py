@@ -13,6 +13,7 @@ from pytest_federated.data.datasets.files.columns import gray_levels
 from pytest_federated.data.datasets.rows import Converted
 from pytest_federated.data.datasets.tff.crops import center_crops, random_crops
 from pytest_federated.data.datasets.tff.published import Published
+from pytest_federated.tff.messages import Fields
 
 _SIDE = 32
 _TFF_CROP = (24, 24)  # tff.simulation.baselines.cifar100.DEFAULT_CROP_HEIGHT and _WIDTH
@@ -75,13 +76,13 @@ def cifar100(
         DataError: the cached file is not what TFF wrote.
 
     """
-    key, classes = ("label", 100) if labels == "fine" else ("coarse_label", 20)
+    column, classes = (0, 100) if labels == "fine" else (1, 20)
 
     def load(tff_datasets: Any, folder: str) -> tuple[Any, Any]:
         return tff_datasets.cifar100.load_data(folder)
 
-    def convert(rows: Any) -> Examples:
-        return Examples(rows["image"].astype(np.uint8), rows[key])
+    def convert(rows: Fields) -> tuple[Examples, int]:
+        return Examples(rows["image"], np.stack([rows["label"], rows["coarse_label"]], axis=1)), 1
 
     kept = tuple(crop) if crop else _TFF_CROP if preprocessing == "tff" else (_SIDE, _SIDE)
     scale = standardized if preprocessing == "tff" else gray_levels
@@ -94,11 +95,11 @@ def cifar100(
             return scale(center_crops(rows, kept))
 
         x = Converted(examples.x, crop_centers, augment=augment if distort else None)
-        return Examples(x, examples.y)
+        return Examples(x, examples.y[:, column])
 
     published = Published("cifar100", "CIFAR-100", "cifar100.sqlite", load)
     return published.dataset(
-        cache, labels, classes, convert, choose_tested=lambda names: names, finish=finish
+        cache, "images", classes, convert, choose_tested=lambda names: names, finish=finish
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.core.progress import each
 from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, datasets
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.tff.imports import import_tff
@@ -34,7 +35,8 @@ def tff(
     """Your clients from a function that returns TFF's `ClientData`: `{tff: "my_clients:load"}`.
 
     The function is called with `args`. With `test_set` it returns two of them, for training and for
-    testing, as TFF's own `load_data` functions do; the test set may also be a `tf.data.Dataset`.
+    testing, as TFF's own `load_data` functions do, and each client is tested on its own examples of
+    the second; the test set may also be a `tf.data.Dataset`.
     Examples are mappings with the features under the key `x` and the label, a whole number from 0
     up or text, under `y` (with `task` a number, or several, as for `npz`); or they are pairs of
     features and label. Images (uint8) are scaled as for `npz`. The natural clients are its
@@ -70,7 +72,7 @@ def tff(
     if test_set:
         test = parts[1]
         if isinstance(test, client_data):
-            held_out = dataclasses.replace(_of_clients(test, x, y, tff, task), client=None)
+            held_out = _of_clients(test, x, y, tff, task)
         elif hasattr(test, "element_spec"):
             held_out = _source(*_arrays(test, x, y, f"{tff}, test set"), tff, task)
         else:
@@ -81,7 +83,7 @@ def tff(
 def _of_clients(clients: Any, x: str, y: str, name: str, task: TaskKind) -> shared.Source:
     """Reads the examples of all clients, in order."""
     features, labels, owners = [], [], []
-    for client in clients.client_ids:
+    for client in each(clients.client_ids, f"reading {name}"):
         where = f"{name}, client {client!r}"
         client_x, client_y = _arrays(clients.create_tf_dataset_for_client(client), x, y, where)
         if features and len(client_x) and client_x.shape[1:] != features[0].shape[1:]:

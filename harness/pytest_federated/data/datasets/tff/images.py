@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Callable, Literal, Optional
 
@@ -12,12 +13,21 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.core.errors import DataError, DataUnavailable
-from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, Loaded, datasets
+from pytest_federated.core.progress import each
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    Examples,
+    Facts,
+    Loaded,
+    Rows,
+    datasets,
+)
 from pytest_federated.data.datasets.download import download as fetch
-from pytest_federated.data.datasets.rows import Converted, Joined
+from pytest_federated.data.datasets.rows import Converted
 from pytest_federated.data.datasets.tff.cifar100 import Preprocessing, in_gray_levels
 from pytest_federated.data.datasets.tff.crops import center_crops, in_minus_one_to_one, random_crops
-from pytest_federated.data.datasets.tff.unpacked import Unpacked, folder_for
+from pytest_federated.data.datasets.tff.decoded import Batch, Decoded, folder_for
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import readable_tfrecords
 
@@ -237,17 +247,18 @@ class _Records:
                 opened.append((train, _OneClient(test)))
             return opened[0]
 
-        def unpacked(side: int) -> Unpacked:
+        def decode(side: int, clients: Sequence[str]) -> Iterator[Batch]:
+            for client, name in enumerate(each(clients, f"decoding {self.name}")):
+                rows = open_data()[side].create_tf_dataset_for_client(name)
+                for row in rows.as_numpy_iterator():
+                    yield Batch(np.array([client]), _resized(row, size, is_cut))
+
+        def decoded(side: int) -> Decoded:
             source = self.folder / _TEST
             root = folder_for(source, cache.folder, f"{self.name}-{self.folder.name}")
             form = ("middle-" if is_cut else "") + "x".join(map(str, size))
             folder = root / form / ("train", "test")[side]
-            return Unpacked(
-                folder,
-                lambda: open_data()[side],
-                lambda rows: _resized(rows, size, is_cut),
-                batch=1,
-            )
+            return Decoded(folder, partial(decode, side))
 
         def finish(examples: Examples) -> Examples:
             if not is_cut:
@@ -256,10 +267,9 @@ class _Records:
 
         def read(wanted: Optional[Sequence[str]]) -> Loaded:
             try:
-                train, test = unpacked(0), unpacked(1)
-                clients = train.names if wanted is None else wanted
-                examples, sizes = train.examples(clients)
-                held_out, _ = test.examples(test.names)
+                clients = names if wanted is None else wanted
+                examples, sizes = decoded(0).examples(clients)
+                held_out, _ = decoded(1).examples([_TEST])
             except Exception as error:  # TensorFlow raises errors of many kinds
                 raise self._broken(error) from error
             if is_cut:
@@ -276,7 +286,7 @@ class _Records:
                     except Exception as error:
                         raise self._broken(error) from error
 
-                examples = Examples(_RandomCrops(examples.x, full_images), examples.y)
+                examples = Examples(_RandomCrops(examples.x, sizes, full_images), examples.y)
             natural = np.repeat(np.arange(len(sizes)), sizes)
             return Loaded(finish(examples), natural, finish(held_out))
 
@@ -293,7 +303,6 @@ class _OneClient:
 
     def __init__(self, examples: Any) -> None:
         self._examples = examples
-        self.client_ids = ["test"]
 
     def create_tf_dataset_for_client(self, client_id: str) -> Any:
         return self._examples
@@ -306,9 +315,18 @@ class _RandomCrops:
     decoded each time, as TFF does.
     """
 
-    def __init__(self, centers: Joined, full_images: Callable[[int], Iterator[np.ndarray]]) -> None:
-        """`full_images` yields a client's images in order, uint8 (height, width, 3)."""
+    def __init__(
+        self,
+        centers: Rows,
+        sizes: np.ndarray,
+        full_images: Callable[[int], Iterator[np.ndarray]],
+    ) -> None:
+        """`sizes`, int (clients,), counts the images of each client.
+
+        `full_images` yields a client's images in order, uint8 (height, width, 3).
+        """
         self._centers, self._full_images = centers, full_images
+        self._ends = np.cumsum(sizes)
         self.shape, self.dtype = centers.shape, centers.dtype
 
     def __getitem__(self, index: Any) -> np.ndarray:
@@ -317,23 +335,25 @@ class _RandomCrops:
     def augmented(self, index: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         crops = np.empty((len(index), *self.shape[1:]), self.dtype)
         size = self.shape[1:3]
-        for client, positions, rows in self._centers.by_part(index):
-            for row, image in enumerate(self._full_images(client)):
-                wanted = positions[rows == row]
+        clients = np.searchsorted(self._ends, index, side="right")
+        for client in np.unique(clients).tolist():
+            begin = int(self._ends[client - 1]) if client else 0
+            for row, image in enumerate(self._full_images(client), start=begin):
+                wanted = np.flatnonzero(index == row)
                 if len(wanted):
                     image = image if _covers(image, size) else _center_crop(image, size)
                     crops[wanted] = random_crops(np.stack([image] * len(wanted)), size, rng)
         return crops
 
 
-def _resized(rows: Any, size: Sequence[int], is_cut: bool) -> Examples:
+def _resized(row: Any, size: Sequence[int], is_cut: bool) -> Examples:
     """Converts one image of any size, gray or in color, to uint8 (1, height, width, 3).
 
     It is scaled to `size` or, with `is_cut`, cropped to its center of that size.
     """
-    image = _colored({name: part[0] for name, part in rows.items()})
+    image = _colored(row)
     image = _center_crop(image, size) if is_cut else _scaled(image, size)
-    return Examples(image[np.newaxis], rows["class"].reshape(1))
+    return Examples(image[np.newaxis], row["class"].reshape(1))
 
 
 def _colored(row: Any) -> np.ndarray:

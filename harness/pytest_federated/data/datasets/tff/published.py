@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
 from pytest_federated.core.errors import DataError, DataUnavailable, FederatedError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, TaskKind
 from pytest_federated.data.datasets.download import download
-from pytest_federated.data.datasets.tff.unpacked import Convert, Unpacked, folder_for
+from pytest_federated.data.datasets.tff.decoded import Batch, Decoded, folder_for
+from pytest_federated.data.datasets.tff.sql import SqlSplit
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.messages import Fields, parser
+
+# From some rows to their examples, and how many of these come from each row: one number, or int
+# (rows,).
+Convert = Callable[[Fields], tuple[Examples, Union[int, np.ndarray]]]
 
 _URL = "https://storage.googleapis.com/tff-datasets-public/"  # from where TFF reads them
 
@@ -25,9 +31,10 @@ class Published:
     Attributes:
         name: the name of the data set in scenario files.
         title: its name in messages.
-        file: the name of the unpacked file in the cache folder.
+        file: the name of the file in the cache folder.
         load: reads it, given the module `tff.simulation.datasets` and the folder: a `ClientData`
             for training and one for testing.
+        splits: what they are called in the file.
 
     """
 
@@ -35,11 +42,12 @@ class Published:
     title: str
     file: str
     load: Callable[[Any, str], tuple[Any, Any]]
+    splits: tuple[str, str] = ("train", "test")
 
     def dataset(
         self,
         cache: Cache,
-        part: str,
+        form: str,
         num_classes: int,
         convert: Convert,
         *,
@@ -51,13 +59,14 @@ class Published:
         """Returns the data set; fetches the file first if it is not in the cache.
 
         Args:
-            cache: holds the file, and what is unpacked from it.
-            part: names the folder of this form of the unpacked data, as there may be several.
+            cache: holds the file, and what is decoded from it.
+            form: names the folder for examples that are converted in this way.
             num_classes: number of labels.
-            convert: see `Unpacked`.
+            convert: see `Convert`.
             choose_tested: from the names of the clients with test examples to those of the clients
-                whose test examples are the test set; None for the clients that take part.
-            finish: applied to the unpacked examples, without reading them.
+                whose test examples are the test set; None for the clients that take part, each of
+                which is tested on its own.
+            finish: applied to the decoded examples, without reading them.
             task: what the labels are.
             max_rows: rows that are read of each client, at most.
 
@@ -68,35 +77,37 @@ class Published:
         """
         self.fetch(cache.folder)
         file = cache.folder / self.file
-        opened: list[tuple[Any, Any]] = []
+        folder = folder_for(file, cache.folder, self.name) / form
 
-        def unpacked(side: int) -> Unpacked:
-            def open_data() -> Any:
-                if not opened:
-                    opened.append(self.load(import_tff().simulation.datasets, str(cache.folder)))
-                return opened[0][side]
+        def side(split: SqlSplit) -> Decoded:
+            def decode(clients: Sequence[str]) -> Iterator[Batch]:
+                client_data, _ = self.load(import_tff().simulation.datasets, str(cache.folder))
+                parse = parser(client_data.element_type_structure)
+                for rows in split.rows(clients, f"decoding {self.name}", max_rows):
+                    examples, count = convert(parse(rows.messages))
+                    yield Batch(np.repeat(rows.clients, count), examples)
 
-            side_name = ("train", "test")[side]
-            folder = folder_for(file, cache.folder, self.name) / part / side_name
-            return Unpacked(folder, open_data, convert, max_rows=max_rows)
+            return Decoded(folder / split.name, decode)
 
+        train, test = (SqlSplit(file, name) for name in self.splits)
         try:
-            train, test = unpacked(0), unpacked(1)
+            names = train.clients()
         except Exception as error:
             raise self._broken(cache, error) from error
 
         def load(wanted: Optional[Sequence[str]]) -> Loaded:
-            clients = train.names if wanted is None else wanted
+            clients = names if wanted is None else wanted
             try:
-                examples, sizes = train.examples(clients)
-                tested = choose_tested(test.names) if choose_tested else clients
-                held_out, _ = test.examples(tested)
+                examples, sizes = side(train).examples(clients)
+                tested = choose_tested(test.clients()) if choose_tested else clients
+                held_out, held = side(test).examples(tested)
             except Exception as error:
                 raise self._broken(cache, error) from error
             natural = np.repeat(np.arange(len(sizes)), sizes)
-            return Loaded(finish(examples), natural, finish(held_out))
+            own = None if choose_tested else np.repeat(np.arange(len(held)), held)
+            return Loaded(finish(examples), natural, finish(held_out), own)
 
-        return Dataset(self.name, num_classes, train.names, load, task)
+        return Dataset(self.name, num_classes, names, load, task)
 
     def fetch(self, folder: Path) -> None:
         """Has TFF download the file into `folder`, complete or not at all, unless it is there.
@@ -126,7 +137,7 @@ class Published:
     def _broken(self, cache: Cache, error: Exception) -> FederatedError:
         if isinstance(error, OSError):  # from writing here; TensorFlow and SQLite raise others
             return DataUnavailable(
-                f"{self.name} cannot be unpacked ({error.strerror}); choose a folder with "
+                f"{self.name} cannot be decoded ({error.strerror}); choose a folder with "
                 "--fed-data-cache"
             )
         return DataError(

@@ -10,6 +10,7 @@ from pydantic import Field
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.tff.published import Published
+from pytest_federated.tff.messages import Fields
 
 # TFF's characters: the one at position i has the id i + 1.
 ALPHABET = (
@@ -43,8 +44,8 @@ def shakespeare(
     (length,), the id of the character after each of them, -1 after the end of the piece (padding).
     Ids are TFF's: 0 is padding, 1 to 86 the characters, then unknown, begin and end of a speech:
     90 labels. The natural clients are the roles; the test set holds the test speeches of those that
-    take part. Speeches are cut into pieces as in TFF's baseline task. Downloaded once into the
-    cache folder.
+    take part, each tested on its own. Speeches are cut into pieces as in TFF's baseline task.
+    Downloaded once into the cache folder.
 
     Source: H. B. McMahan et al., Communication-Efficient Learning of Deep Networks from
     Decentralized Data, AISTATS 2017, arXiv:1602.05629; S. Caldas et al., LEAF, arXiv:1812.01097;
@@ -62,9 +63,9 @@ def shakespeare(
     ids = np.full(256, UNKNOWN, np.int32)
     ids[np.frombuffer(ALPHABET.encode("ascii"), np.uint8)] = np.arange(1, len(ALPHABET) + 1)
 
-    def convert(rows: Any) -> Examples:
+    def convert(rows: Fields) -> tuple[Examples, np.ndarray]:
         pieces = [_pieces(ids[np.frombuffer(s, np.uint8)], length) for s in rows["snippets"]]
-        return next_of(np.concatenate(pieces))
+        return next_of(np.concatenate(pieces)), np.array([len(p) for p in pieces])
 
     published = Published("shakespeare", "Shakespeare", "shakespeare.sqlite", load)
     return published.dataset(cache, f"characters-{length}", _CLASSES, convert, task="tokens")

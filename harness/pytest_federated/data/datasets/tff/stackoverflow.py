@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Callable, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,9 +21,10 @@ from pytest_federated.data.datasets.dataset import (
 )
 from pytest_federated.data.datasets.external import in_cache
 from pytest_federated.data.datasets.rows import Converted
-from pytest_federated.data.datasets.tff.published import Published
+from pytest_federated.data.datasets.tff.published import Convert, Published
 from pytest_federated.data.datasets.tff.shakespeare import next_of
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.messages import Fields
 
 _MOST_WORDS = 512  # that are kept of a sentence and its title
 _SPECIAL = 4  # padding, unknown word, begin and end of a sentence
@@ -150,12 +151,12 @@ def _most_frequent(folder: Path, what: str, size: int) -> list[str]:
     return names[:size]
 
 
-def _bags_of_words(words: list[str], tags: list[str]) -> Callable[[Any], Examples]:
+def _bags_of_words(words: list[str], tags: list[str]) -> Convert:
     """Returns a function from rows to int16 (n, 512) word ids, -1 for none, and int8 (n, tags)."""
     word_ids = {word.encode(): i for i, word in enumerate(words)}
     tag_ids = {tag.encode(): i for i, tag in enumerate(tags)}
 
-    def convert(rows: Any) -> Examples:
+    def convert(rows: Fields) -> tuple[Examples, int]:
         x = np.full((len(rows["tokens"]), _MOST_WORDS), -1, np.int16)
         y = np.zeros((len(x), len(tags)), np.int8)
         for row, (tokens, title) in enumerate(zip(rows["tokens"], rows["title"])):
@@ -163,7 +164,7 @@ def _bags_of_words(words: list[str], tags: list[str]) -> Callable[[Any], Example
             x[row, : len(ids)] = ids[:_MOST_WORDS]
             tagged = [tag_ids[t] for t in rows["tags"][row].split(b"|") if t in tag_ids]
             y[row, tagged] = 1
-        return Examples(x, y)
+        return Examples(x, y), 1
 
     return convert
 
@@ -176,17 +177,17 @@ def shares(ids: np.ndarray, words: int) -> np.ndarray:
     return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def _sentences(words: list[str], length: int) -> Callable[[Any], Examples]:
+def _sentences(words: list[str], length: int) -> Convert:
     """Returns a function from rows to the words of sentences, and the word after each."""
     ids = {word.encode(): i + 1 for i, word in enumerate(words)}
     unknown, begin, end = (len(words) + i for i in (1, 2, 3))
 
-    def convert(rows: Any) -> Examples:
+    def convert(rows: Fields) -> tuple[Examples, int]:
         tokens = np.zeros((len(rows["tokens"]), length + 1), np.int32)
         for row, sentence in enumerate(rows["tokens"]):
             inner = [ids.get(word, unknown) for word in sentence.split(b" ")[:length]]
             padded = [begin, *inner, *([end] if len(inner) < length else [])]
             tokens[row, : len(padded)] = padded
-        return next_of(tokens)
+        return next_of(tokens), 1
 
     return convert

@@ -23,6 +23,11 @@ class ClustersAdapter(ModelAdapter):
         Raises:
             ModelError: examples are not float32, or have more than one label each.
         """
+        if shape.inputs:
+            raise ModelError(
+                "training.algorithm: clusters need examples with one input; these have "
+                f"{', '.join(shape.inputs)}"
+            )
         if shape.input_dtype != "float32":
             raise ModelError(
                 f"training.algorithm: clusters need examples of float32; these are of "

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, cast
 import numpy as np
 
 from pytest_federated.core.errors import warn_not_kept
+from pytest_federated.data.datasets.dataset import inputs_of
 from pytest_federated.tff.imports import silenced
 from pytest_federated.training.final_model import FinalModel
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter, shape_text
 from pytest_federated.training.models.initial_weights import load_keras
 from pytest_federated.training.models.keras_checks import check_fit, check_random
+from pytest_federated.training.models.losses import TASK_LOSS, LossSettings, losses_of
 from pytest_federated.training.models.model import Outputs, Shape
 from pytest_federated.training.models.output_kind import outputs_of
 from pytest_federated.training.models.random_layers import drawing_from, layers_of, with_keys
-from pytest_federated.training.tasks.metrics import functional_metrics, keras_loss, keras_metrics
+from pytest_federated.training.tasks.metrics import functional_metrics, keras_metrics
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,23 +33,33 @@ _REGULARIZED = "the model has regularization losses, which TFF's functional mode
 
 
 class KerasAdapter(ModelAdapter):
-    """A Keras model, with the loss of the task.
+    """A Keras model, with the loss of the task or that of the scenario.
 
     Attributes:
         model: an instance in this process, for evaluation.
-        loss: function of (labels, outputs) that returns the mean loss of a batch.
+        losses: those of training and of evaluation.
         build: function that makes a new model at each call.
 
     """
 
     def __init__(
-        self, build: Callable[[], tf.keras.Model], shape: Shape, stated: Optional[Outputs] = None
+        self,
+        build: Callable[[], tf.keras.Model],
+        shape: Shape,
+        stated: Optional[Outputs] = None,
+        loss: LossSettings = TASK_LOSS,
     ) -> None:
-        """`build` makes a new model at each call; `stated` is what the scenario says of outputs.
+        """Builds the model and checks it.
+
+        Args:
+            build: makes a new model at each call.
+            shape: that of the data.
+            stated: what the scenario says of outputs.
+            loss: what it says of the loss.
 
         Raises:
-            ModelError: the model cannot be built, does not fit the data, or has other outputs than
-                stated.
+            ModelError: the model cannot be built, does not fit the data or the loss, or has other
+                outputs than stated.
         """
         self.model = build()
         check_fit(self.model, shape)
@@ -56,7 +68,7 @@ class KerasAdapter(ModelAdapter):
         self.infers_probabilities = stated is None and outputs == "probabilities"
         self._layers = [self.model, *layers_of(self.model)]
         self.gives_logits = outputs == "logits"
-        self.loss = keras_loss(shape.task, self.gives_logits)
+        self.losses = losses_of(loss, shape, self.gives_logits)
         self.shape, self.build = shape, build
         self.by_positions = shape.kind == "tokens"
 
@@ -87,7 +99,7 @@ class KerasAdapter(ModelAdapter):
         def model_fn() -> tff.learning.models.VariableModel:
             model = tff.learning.models.from_keras_model(
                 self.build(),
-                loss=self.loss,
+                loss=self.losses.training,
                 input_spec=self.shape.spec(),
                 metrics=keras_metrics(self.shape.task, self.gives_logits),
             )
@@ -103,7 +115,9 @@ class KerasAdapter(ModelAdapter):
         import tensorflow_federated as tff
 
         model: Any = tff.learning.models.functional_model_from_keras(
-            cast("Any", self._new_packable), loss_fn=self.loss, input_spec=self.shape.spec()
+            cast("Any", self._new_packable),
+            loss_fn=self.losses.training,
+            input_spec=self.shape.spec(),
         )
         functional: Any = tff.learning.models.FunctionalModel(
             initial_weights=model.initial_weights,
@@ -181,8 +195,8 @@ class KerasAdapter(ModelAdapter):
         weights.assign_weights_to(self.model)
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
-        predictions: Any = self.model(x, training=False)
-        loss: Any = self.loss(y, predictions)
+        predictions: Any = self.model(inputs_of(x), training=False)
+        loss: Any = self.losses.evaluation(y, predictions)
         return float(loss), predictions
 
 

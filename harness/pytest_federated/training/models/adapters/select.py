@@ -13,17 +13,19 @@ from pytest_federated.training.models.adapters.functional import FunctionalAdapt
 from pytest_federated.training.models.adapters.keras import KerasAdapter
 from pytest_federated.training.models.adapters.variable import VariableAdapter
 from pytest_federated.training.models.keras_checks import check_independent
+from pytest_federated.training.models.losses import TASK_LOSS, LossSettings
 from pytest_federated.training.models.model import (
     Shape,
     build,
     is_user_model,
     make,
+    models,
     named,
     stated_outputs,
 )
 
 
-def adapter_for(settings: Section, shape: Shape) -> ModelAdapter:
+def adapter_for(settings: Section, shape: Shape, loss: LossSettings = TASK_LOSS) -> ModelAdapter:
     """Returns the adapter of a scenario's model, once it is checked to fit the data.
 
     Raises:
@@ -34,11 +36,27 @@ def adapter_for(settings: Section, shape: Shape) -> ModelAdapter:
     import tensorflow_federated as tff
 
     with _errors_naming(settings):
+        if shape.inputs and not (is_user_model(settings) or models.entry(settings).code):
+            raise ModelError(
+                f"{named(settings)} has one input; the data has {', '.join(shape.inputs)}: write a "
+                "model with these inputs, and name it by model.keras"
+            )
         model: Any = make(settings, shape)
         if isinstance(model, tf.keras.Model):
-            adapter = KerasAdapter(lambda: build(settings, shape), shape, stated_outputs(settings))
+            stated = stated_outputs(settings)
+            adapter = KerasAdapter(lambda: build(settings, shape), shape, stated, loss)
             check_independent(model, adapter.model)
             return adapter
+        if shape.inputs:
+            raise ModelError(
+                f"the data has several inputs ({', '.join(shape.inputs)}), which only Keras models "
+                f"take; the model is a {type(model).__name__}"
+            )
+        if loss:
+            raise ModelError(
+                f"training.{'loss' if loss.name else 'class_weights'}: the model, a "
+                f"{type(model).__name__}, has its own loss; leave it out"
+            )
         if isinstance(model, tff.learning.models.FunctionalModel):
             return FunctionalAdapter(lambda: make(settings, shape), shape)
         if callable(model):
@@ -56,6 +74,6 @@ def _errors_naming(settings: Section) -> Iterator[None]:
     try:
         yield
     except ModelError as error:
-        if str(error).startswith("model.") or not is_user_model(settings):
+        if str(error).startswith(("model.", "training.")) or not is_user_model(settings):
             raise
         raise ModelError(f"{named(settings)}: {error}") from error

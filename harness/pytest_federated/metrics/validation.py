@@ -1,0 +1,99 @@
+"""Accuracy and loss on the validation set, and the round that it chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Optional
+
+from pydantic import Field
+
+from pytest_federated.data.datasets.dataset import LABELED
+from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.resolution import VALIDATION_EXAMPLE
+from pytest_federated.metrics.scales import Margin
+from pytest_federated.training.history import Round, TrainingHistory
+
+_KEY = "data.validation_fraction"  # provides the validation set
+
+BestBy = Annotated[
+    Optional[Literal["validation"]],
+    Field(description="Has the validation set choose the round whose test figure it is."),
+]
+
+
+def needs_validation(keys: Any) -> str:
+    """Returns the key that a metric with the key `best_by` needs."""
+    return _KEY if keys.best_by else ""
+
+
+def chosen_round(history: TrainingHistory) -> Round:
+    """Returns the round that is best on the validation set.
+
+    Raises:
+        NoValue: there is no validation set.
+
+    """
+    best = history.best_on_validation
+    if best is None:
+        raise NoValue("no validation set")
+    return best
+
+
+@metrics(
+    "validation_accuracy",
+    title="validation accuracy",
+    tasks=LABELED,
+    scale="share",
+    direction="higher",
+    resolution=VALIDATION_EXAMPLE,
+    column=25,
+    is_optional=True,
+    needs=lambda keys: _KEY,
+)
+def validation_accuracy(history: TrainingHistory) -> float:
+    """Accuracy on the validation set after the last round (0 to 1)."""
+    return _curve(history.rounds)[-1]
+
+
+def _best_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
+    known = (r.validation_accuracy for r in rounds)
+    return max((accuracy for accuracy in known if accuracy is not None), default=0.0), 1.0
+
+
+@metrics(
+    "best_validation_accuracy",
+    title="best validation accuracy",
+    tasks=LABELED,
+    scale="share",
+    direction="higher",
+    resolution=VALIDATION_EXAMPLE,
+    so_far=_best_so_far,
+    needs=lambda keys: _KEY,
+)
+def best_validation_accuracy(history: TrainingHistory) -> float:
+    """The highest accuracy on the validation set of all evaluated rounds (0 to 1)."""
+    return max(_curve(history.rounds))
+
+
+@metrics(
+    "validation_loss",
+    title="validation loss",
+    unit="nats",
+    scale="positive",
+    direction="lower",
+    margin=Margin(relative=0.02),
+    needs=lambda keys: _KEY,
+)
+def validation_loss(history: TrainingHistory) -> float:
+    """Loss on the validation set after the last round, as `loss`."""
+    losses = [r.validation_loss for r in history.rounds if r.validation_loss is not None]
+    if not losses:
+        raise NoValue("no validation set")
+    return losses[-1]
+
+
+def _curve(rounds: Sequence[Round]) -> list[float]:
+    curve = [r.validation_accuracy for r in rounds if r.validation_accuracy is not None]
+    if not curve:
+        raise NoValue("no validation set")
+    return curve
