@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Callabels, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ _TIMES = 1_700_000_000 + 10 * _RNG.permutation(_N) * 3
 _WORDS = np.array(["oak", "elm", "ash"])[_LABELS]
 
 Settings = dict[str, Any]
-Read = Callabels[[Dataset, Loaded], bool]
+Read = Callable[[Dataset, Loaded], bool]
 
 
 def _csv(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
@@ -138,7 +138,7 @@ def _draw(path: str, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-_WRITERS: dict[str, Callabels[..., Settings]] = {
+_WRITERS: dict[str, Callable[..., Settings]] = {
     "csv": _csv,
     "parquet": _parquet,
     "npz": _npz,
@@ -167,14 +167,14 @@ class Kind:
     def __init__(
         self,
         readers: tuple[str, ...],
-        write: Callabels[[str], Settings],
+        write: Callable[[str], Settings],
         outcome: str,
         is_so: Optional[Read] = None,
     ) -> None:
         self.readers, self.write, self.outcome, self.is_so = readers, write, outcome, is_so
 
 
-def _noise(**changed: Any) -> Callabels[[str], Settings]:
+def _noise(**changed: Any) -> Callable[[str], Settings]:
     """Writes examples in which something is otherwise, images where a reader reads images."""
 
     def write(reader: str) -> Settings:
