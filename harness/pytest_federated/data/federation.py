@@ -66,6 +66,8 @@ class FederatedData:
         shift: what is different about each client's examples.
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
+        has_shared_test: whether the test set is the data set's own, though clients hold examples
+            out, too.
         left_out: natural clients that hold fewer than `min_examples`, and so are none of these.
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
@@ -89,6 +91,7 @@ class FederatedData:
     shift: tuple[Section, ...] = ()
     seed: int = 0
     unused: int = 0
+    has_shared_test: bool = False
     left_out: int = 0
     task: TaskKind = "label"
     label_names: tuple[str, ...] = ()
@@ -296,6 +299,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         shift=tuple(clients.shift),
         seed=seed,
         unused=int((owner == NO_ONE).sum()),
+        has_shared_test=not is_global and loaded.test is not None,
         left_out=left_out,
         task=dataset.task,
         label_names=tuple(dataset.label_names),

@@ -156,6 +156,8 @@ class TrainingHistory(BaseModel):
             all: some of very many, drawn from the seed, or those that hold something out.
         tested_clients: how many clients have test examples of their own in the data set's test set;
             written if there are any.
+        has_shared_test: whether the test set is the data set's own, though clients hold examples
+            out, too. Only then it is written.
         left_out_clients: how many natural clients hold too few examples, and so are none of the
             clients; written if there are any.
         unseen_clients: how many clients never train; written if there are any.
@@ -200,6 +202,7 @@ class TrainingHistory(BaseModel):
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
     tested_clients: int = 0
+    has_shared_test: bool = False
     left_out_clients: int = 0
     unseen_clients: int = 0
     unseen_examples: tuple[int, ...] = ()
@@ -227,6 +230,7 @@ class TrainingHistory(BaseModel):
             "client_scores",
             "validation_examples",
             "tested_clients",
+            "has_shared_test",
             "left_out_clients",
             "unseen_clients",
             "unseen_examples",

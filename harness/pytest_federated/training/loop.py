@@ -167,6 +167,7 @@ def train(
         client_examples=tuple(int(n) for n in data.sizes),
         test_examples=len(data.test),
         tested_clients=data.tested_clients,
+        has_shared_test=data.has_shared_test,
         left_out_clients=data.left_out,
         unseen_clients=len(data.unseen),
         validation_examples=0 if data.validation is None else len(data.validation),

@@ -51,7 +51,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     ]
     return [
         ["data", choice_text(datasets, data["dataset"])],
-        ["test examples", _tested(data, result.histories[0].test_examples)],
+        ["test examples", _tested(data, first)],
         *_counted("validation examples", first.validation_examples),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
         *_counted("clients with test examples", first.tested_clients),
@@ -90,9 +90,11 @@ def _counted(what: str, count: int) -> list[list[str]]:
     return [[what, str(count)]] if count else []
 
 
-def _tested(data: dict[str, Any], examples: int) -> str:
-    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
-    return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
+def _tested(data: dict[str, Any], history: TrainingHistory) -> str:
+    is_shared = history.has_shared_test or has_test_set(data["dataset"])
+    is_held_by_clients = data.get("holdout") == "per_client" and not is_shared
+    examples = str(history.test_examples)
+    return f"{examples}, held out by the clients" if is_held_by_clients else examples
 
 
 def participation_rows(clients: dict[str, Any]) -> list[list[str]]:
