@@ -144,23 +144,30 @@ def mutants(file: Path) -> list[Mutant]:
     """Returns all changed texts of a file that mean something else."""
     source = file.read_text(encoding="utf-8")
     plain = _meaning(source)
-    originals = dict(functions(compile(source, str(file), "exec")))
+    originals = list(functions(compile(source, str(file), "exec")))
     found = []
     for name, operator in OPERATORS.items():
         for occurrence in range(_count(source, operator)):
             text = mutate_code(source, operator, occurrence)
             if text is None or not is_another(text, plain):
                 continue
-            changed = {
+            functions_then = functions(compile(text, str(file), "exec"))
+            changed = [
                 key
-                for key, code in functions(compile(text, str(file), "exec"))
-                if originals.get(key) != code
-            }
+                for (key, code), (_, new) in zip(originals, functions_then)
+                if _instructions(code) != _instructions(new)
+            ]
             pairs = zip(source.splitlines(), text.splitlines())
             line, before, after = next((n, *p) for n, p in enumerate(pairs, 1) if p[0] != p[1])
             change = f"{before.strip()}  ->  {after.strip()}  ({name})"
-            found.append(Mutant(file, line, text, change, min(changed, default=None)))
+            found.append(Mutant(file, line, text, change, next(iter(changed), None)))
     return found
+
+
+def _instructions(code: CodeType) -> tuple[Any, ...]:
+    """Returns what a function does, without its lines: some changes join two of them."""
+    constants = (_instructions(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
+    return (code.co_code, code.co_names, code.co_varnames, *constants)
 
 
 def _count(source: str, operator: Operator) -> int:
