@@ -499,6 +499,8 @@ def test_a_single_pair_among_others_says_less_than_all_seeds() -> None:
     first, second = {0: 0.5, 1: 0.51, 2: 0.5}, {2: 0.9, 3: 0.91, 4: 0.9}
     found = compare(first, second, sign=1, margin=0.01)
     assert (found.pairs, found.change) == (0, "better")
+    of_two = compare({1: 0.5, 2: 0.51}, {2: 0.9, 3: 0.91}, sign=1, margin=0.01)
+    assert (of_two.pairs, of_two.change) == (0, "better")
     alone = compare({2: 0.5}, second, sign=1, margin=0.01)
     assert (alone.pairs, alone.change, alone.now) == (1, "undecided", 0.9)
 

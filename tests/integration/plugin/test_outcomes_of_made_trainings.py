@@ -258,3 +258,18 @@ def test_all_expectations_are_shown_if_one_is_missed(
     pairs = [(word, "FAIL") for word in ("accuracy", "loss", "best_accuracy")]
     for word, outcome in pairs:
         result.stdout.fnmatch_lines([f"{word} *{outcome}*"])
+
+
+@pytest.mark.parametrize(("option", "calls"), [("-v", 0), ("-vv", 1)])
+def test_only_vv_lets_tensorflow_write_to_the_terminal(
+    pytester: pytest.Pytester,
+    made: FakeTrainings,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    calls: int,
+) -> None:
+    loud: list[str] = []
+    be_loud = "pytest_federated.plugin.execution.be_loud"
+    monkeypatch.setattr(be_loud, lambda: loud.append("loud"))
+    pytester.runpytest_inprocess("scenarios", option).assert_outcomes(passed=1)
+    assert len(loud) == calls
