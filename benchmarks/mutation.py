@@ -62,12 +62,14 @@ _UNIT = [
     *("unit/test_looks.py", "unit/test_early_stop.py", "unit/test_compare.py"),
     *("unit/test_results_and_report.py", "unit/test_prune.py", "unit/test_json_schema.py"),
     *("unit/test_specs.py", "unit/test_calibrate.py", "property/test_statistics.py"),
+    *("unit/test_validation.py", "unit/test_unseen_clients.py"),
+    *("unit/test_prediction_metrics.py", "unit/test_clients_by_round.py"),
 ]
 _PLUGIN = [
     "unit/test_settling.py",
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags")
+        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters")
     ),
     *("unit/test_hostile_files.py", "property/test_which_files.py"),
 ]
