@@ -64,6 +64,7 @@ _UNIT = [
     *("unit/test_specs.py", "unit/test_calibrate.py", "property/test_statistics.py"),
     *("unit/test_validation.py", "unit/test_unseen_clients.py"),
     *("unit/test_prediction_metrics.py", "unit/test_clients_by_round.py"),
+    "unit/test_names_of_clients.py",
 ]
 _PLUGIN = [
     "unit/test_settling.py",

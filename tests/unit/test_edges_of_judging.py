@@ -619,6 +619,12 @@ def test_a_pair_with_a_figure_that_is_not_finite_is_refused(wrong: float, place:
         compare(one, two, sign=1, margin=0.01)
 
 
+@pytest.mark.parametrize(("one", "two"), [(math.nan, 0.5), (0.5, math.inf)])
+def test_a_single_pair_has_to_be_finite_too(one: float, two: float) -> None:
+    with pytest.raises(ValueError, match=r"^figures must be finite$"):
+        compare({0: one}, {0: two}, sign=1, margin=0.01)
+
+
 def test_pairs_that_are_equal_are_the_same_for_certain() -> None:
     same = compare({0: 0.5, 1: 0.7}, {0: 0.5, 1: 0.7}, sign=1, margin=0.01)
     assert same == Difference(0.6, 0.6, 2, 0.01, "same", 0.0, 0.0, 1.0)

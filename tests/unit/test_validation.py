@@ -65,6 +65,14 @@ def test_nothing_is_certain_of_the_round_that_the_validation_set_will_choose() -
     assert possible(begun) == (0.7, 1.0)
 
 
+def test_the_best_validation_accuracy_only_rises() -> None:
+    possible = spec_of("best_validation_accuracy").so_far
+    assert possible
+    begun = with_validation(history([0.4, None, 0.7, 0.6]), [0.3, None, 0.5, 0.4]).rounds
+    assert possible(begun) == (0.5, 1.0)
+    assert possible(begun[1:2]) == possible(()) == (0.0, 1.0)
+
+
 def test_the_lowest_validation_loss_chooses_where_numbers_are_predicted() -> None:
     losses = [0.5, 0.1, 0.3]
     rounds = tuple(

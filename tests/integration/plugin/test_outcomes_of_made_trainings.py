@@ -273,3 +273,30 @@ def test_only_vv_lets_tensorflow_write_to_the_terminal(
     monkeypatch.setattr(be_loud, lambda: loud.append("loud"))
     pytester.runpytest_inprocess("scenarios", option).assert_outcomes(passed=1)
     assert len(loud) == calls
+
+
+@pytest.mark.parametrize("is_of_xdist", [False, True])
+def test_only_a_process_of_xdist_ends_with_its_parent(
+    pytester: pytest.Pytester,
+    made: FakeTrainings,
+    monkeypatch: pytest.MonkeyPatch,
+    is_of_xdist: bool,
+) -> None:
+    bound: list[str] = []
+    end_with_parent = "pytest_federated.plugin.execution.end_with_parent"
+    monkeypatch.setattr(end_with_parent, lambda: bound.append("bound"))
+    if is_of_xdist:  # as far as a scenario that runs can tell
+        pytester.makeconftest(
+            """
+            import pytest
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_call(item):
+                item.config.workerinput = {}
+                try:
+                    return (yield)
+                finally:
+                    del item.config.workerinput
+            """
+        )
+    pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)
+    assert len(bound) == is_of_xdist
