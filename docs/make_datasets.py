@@ -92,7 +92,9 @@ A data set of your own is a function that takes a `Cache` and returns a `Dataset
 the files that it reads, so that trainings are not taken from the cache after one of the files
 changes: `reads=lambda settings, cache: [cache.folder / "mine.sqlite"]`. For
 random image augmentation, the `x` of the training examples also has a method
-`augmented(index, rng)`, which is called in each round that a client takes part in.
+`augmented(index, rng)`, which is called in each round that a client takes part in. For `check`, the
+trait `glance` is a function that takes the settings and yields each key that does not fit the
+files, with the reason.
 
 All readers refuse likely mistakes in a file, with a message of one line: columns that look like
 an index or an identifier, lines that do not fit the header, missing and infinite numbers, numbers

@@ -63,6 +63,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         SystemExit: with code 2, after a message, for wrong usage.
 
     """
+    path = list(sys.path)  # to which pytest adds folders, in commands that load its plugins
     try:
         return command.main(arguments, "pytest-federated", standalone_mode=False) or 0
     except click.ClickException as error:
@@ -73,6 +74,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except FederatedError as error:
         print(error, file=sys.stderr)
         return 1
+    finally:
+        sys.path[:] = path
 
 
 if __name__ == "__main__":

@@ -274,7 +274,7 @@ def _another_size(reader: str) -> Settings:
 
 def _misspelled(reader: str) -> Settings:
     key = {"npz": "y"}.get(reader, "label")
-    return {**_noise()(reader), key: "lable"}
+    return {**_noise()(reader), key: "labels"}
 
 
 KINDS: dict[str, Kind] = {
@@ -331,7 +331,7 @@ KINDS: dict[str, Kind] = {
     "a name that is not there": Kind(
         ("csv", "parquet", "npz", "huggingface", "image_manifest"),
         _misspelled,
-        "has no (column|array) 'lable'",
+        "has no (column|array) 'labels'",
     ),
     "a line with more values than the header": Kind(
         ("csv", "image_manifest"), _long_line, "line 32, saw 6"

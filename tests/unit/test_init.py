@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from odd_data import draw, picture
 from pytest_federated import load_file
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.data.datasets.dataset import described
+from pytest_federated.data.datasets.dataset import datasets, described
 from pytest_federated.data.guesses import names
 from pytest_federated.running import pipeline
 from pytest_federated.scenario.draft import yaml_value
@@ -141,6 +142,24 @@ KINDS: dict[str, tuple[Callable[[], str], dict[str, Any], tuple[str, ...]]] = {
         lambda: csv(header=False, last=every_third(WORDS)),
         {"columns": [f"column_{n}" for n in range(1, 5)], "label": "column_4"},
         ("categories",),
+    ),
+    "identifiers and labels without names, as in UCI's wdbc.data": (
+        lambda: as_it_is(
+            pd.DataFrame({"id": RNG.permutation(9 * N)[:N], "y": every_third(WORDS), **frame()})
+            .to_csv(index=False, header=False)
+        ),
+        {"label": "column_2", "exclude": ["column_1"]},
+        ("categories",),
+    ),
+    "a number to predict, not the last column": (
+        lambda: csv(median_house_value=3e5 + 1e5 * NUMBERS[:, 0], sea=every_third(WORDS)),
+        {"label": "median_house_value", "task": "regression", "categories": ["sea"]},
+        (),
+    ),
+    "thousands separators": (
+        lambda: csv(sep=";", pay=[f"{n + 1}.{n + 100},50" for n in range(N)], y=THREE),
+        {"exclude": ["pay"]},
+        ("decimal",),
     ),
     "spaces": (
         lambda: as_it_is(frame(label=THREE).to_string(index=False), "d.txt"),
@@ -349,7 +368,9 @@ def _check_reasons(shown: str, text: str, settings: dict[str, Any]) -> None:
     for key in settings.keys() - {*own}:
         assert f"\n{key} " in f"\n{shown}"
     for name in settings.get("exclude", ()):
-        assert f"      - {yaml_value(name)}  # " in text
+        item = re.escape(f"      - {yaml_value(name)}")
+        assert re.search(rf"{item}  # \w|      # \w.*\n{item}\n", text)
+    assert max(map(len, text.splitlines())) <= 80
     assert shown.count("left out: ") == len(settings.get("exclude", ()))
 
 
@@ -424,6 +445,29 @@ def test_columns_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert (settings["label"], settings["client"]) == ("mood", "place")
     assert main(["init", "d.csv", "--label", "moood", "--out", "b.yaml"]) == 1
     assert "has no column 'moood' (data.dataset.label)" in capsys.readouterr().err
+
+
+def test_columns_cannot_be_named_where_there_are_none(capsys: pytest.CaptureFixture[str]) -> None:
+    for data in (images("{label}/{n}.png"), "wine"):
+        for option in ("--label", "--client"):
+            assert main(["init", data, option, "x"]) == 1
+            assert capsys.readouterr().err.startswith(f"{option}: ")
+
+
+def test_a_data_set_of_ones_own_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets, "_entries", datasets.entries())
+    Path("pytest.ini").touch()
+    Path("conftest.py").write_text(
+        "import numpy as np\nimport pytest_federated\n\n"
+        '@pytest_federated.dataset("sines_of_mine")\n'
+        "def sines(cache):\n"
+        "    x = np.arange(60, dtype=np.float32)[:, None]\n"
+        "    examples = pytest_federated.Examples(np.sin(x), np.arange(60, dtype=np.int32) % 3)\n"
+        '    return pytest_federated.in_memory("sines", examples, 3)\n'
+    )
+    assert main(["init", "sines_of_mine", "--out", "scenarios/s.yaml"]) == 0
+    assert settings_in("scenarios/s.yaml") == {"kind": "sines_of_mine"}
+    assert main(["check", "scenarios"]) == 0
 
 
 def test_a_file_elsewhere_is_found_by_its_whole_path(tmp_path: Path) -> None:

@@ -230,11 +230,28 @@ def test_test_rows_of_a_client_are_shifted_as_those_it_trains_on() -> None:
     assert {True} in changes
 
 
+HOLDING = {"holdout": "per_client", "test_fraction": 0.5}
+
+
 def test_clients_that_hold_out_examples_are_tested_on_these() -> None:
-    of_data = {"holdout": "per_client", "test_fraction": 0.5}
-    data = made(READERS["npz"](TESTED), of_data, split="natural")
+    data = made(READERS["npz"](TESTED), HOLDING, split="natural")
     assert data.tested is None and [len(held) for held in data.client_test] == [1, 1, 1]
     assert max(levels_of(data.test_examples(0))) < 100 and len(data.test) == 4
+
+
+@pytest.mark.parametrize("reader", ["npz", "client/train/label", None])
+def test_a_report_says_whose_the_test_examples_are(reader: Optional[str]) -> None:
+    """It may show only in the folders that there is a test set."""
+    chosen = READERS[reader](TESTED) if reader else {"kind": "digits"}
+    clients = {"split": "natural"} if reader else {"count": 3}
+    data = made(chosen, HOLDING, **clients)
+    one = example_result()
+    first = one.histories[0].model_copy(update={"has_shared_test": data.has_shared_test})
+    settings = {**one.settings, "data": {**one.settings["data"], **HOLDING}}
+    changed = one.model_copy(update={"histories": (first,), "settings": settings})
+    read = parse_result(json_text(changed).encode(), "record")
+    shown = dict(settings_rows(read))["test examples"]
+    assert ("held out by the clients" in shown) is (reader is None)
 
 
 @pytest.mark.parametrize(

@@ -470,5 +470,5 @@ def test_a_loss_is_a_users_function_only_if_it_names_one() -> None:
         Training.model_validate({"rounds": 1, "loss": loss})
         for loss in ("my_losses:focal", "huber")
     )
-    assert list(named_functions(own)) == ["my_losses:focal"]
+    assert list(named_functions(own)) == [("loss", "my_losses:focal")]
     assert list(named_functions(of_keras)) == []

@@ -48,14 +48,17 @@ def command(
     DATA is a table (text or Parquet), an archive of NumPy (.npz), a folder (of images, or as LEAF
     or Hugging Face's datasets write it), or the name of a data set. No file is ever overwritten.
     """
+    from pytest_federated.cli.collecting import load_plugins
     from pytest_federated.core.files import write_text
-    from pytest_federated.data.datasets.dataset import Cache
+    from pytest_federated.data.datasets.dataset import Cache, datasets
     from pytest_federated.data.guesses.look import look_at
     from pytest_federated.running.options import default_cache
     from pytest_federated.scenario.draft import draft, facts_of
     from pytest_federated.user.modules import own_folders
 
     cache = Cache(data_cache or default_cache())
+    if not os.path.lexists(data) and data not in datasets:
+        load_plugins(Path.cwd())  # one of them may register it
     guess = look_at(data, _path_in_scenario(data), label, client)
     out = out or Path("scenarios") / f"{guess.name}.yaml"
     with own_folders(out.absolute().parent, Path.cwd()):
@@ -124,10 +127,10 @@ def _print_reasons(guess: Any, facts: Any) -> None:
 def _summary(facts: Any) -> str:
     if facts.examples is None:
         return "the data is not on this machine yet; it is downloaded by the first run"
-    shape = " × ".join(map(str, facts.shape)) or "1"
+    shape = f"{' × '.join(map(str, facts.shape)) or 1} value{'s' * (facts.shape != (1,))}"
     what = "numbers to predict" if facts.task == "regression" else f"{facts.classes} labels"
     clients = f", {facts.clients:,} clients" if facts.clients else ""
-    return f"{facts.examples:,} examples of {shape} values, {what}{clients}"
+    return f"{facts.examples:,} examples of {shape}, {what}{clients}"
 
 
 def _print(text: str, indent: int) -> None:

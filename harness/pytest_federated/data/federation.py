@@ -66,9 +66,12 @@ class FederatedData:
         shift: what is different about each client's examples.
         seed: what everything random came from.
         unused: examples of `train` that the split gave to no client.
+        has_shared_test: whether the test set is the data set's own, though clients hold examples
+            out, too.
         left_out: natural clients that hold fewer than `min_examples`, and so are none of these.
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
+        features: names of the columns that are learned from; empty where they have none.
 
     """
 
@@ -89,9 +92,11 @@ class FederatedData:
     shift: tuple[Section, ...] = ()
     seed: int = 0
     unused: int = 0
+    has_shared_test: bool = False
     left_out: int = 0
     task: TaskKind = "label"
     label_names: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -252,14 +257,11 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         owner = np.where(owner < 0, NO_ONE, (np.cumsum(holds) - 1)[owner])
         names = list(_of(holds, names or ()))
         left_out, count = left_out + count - len(names), len(names)
-    order = np.argsort(owner, kind="stable")
-    unused = int((owner == NO_ONE).sum())
-    order, bounds = order[unused:], np.cumsum(np.bincount(owner[owner >= 0], minlength=count))[:-1]
-    dealt = tuple(np.split(order, bounds))
+    dealt = _dealt(owner, count)
     trains = _who_trains(clients.unseen, count, seed)
     by_role: list[tuple[np.ndarray, ...]] = [_of(trains, dealt), (), ()]
     if not is_global:
-        roles = hold_out_by_client(train.y, order, owner, data.fractions, seed)
+        roles = hold_out_by_client(train.y, np.concatenate(dealt), owner, data.fractions, seed)
         by_role = [
             tuple(positions[roles[positions] == role] for positions in _of(trains, dealt))
             for role in (TRAIN, VALIDATION, TEST)
@@ -298,10 +300,12 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         numbers=() if trains.all() else (*np.flatnonzero(trains), *np.flatnonzero(~trains)),
         shift=tuple(clients.shift),
         seed=seed,
-        unused=unused,
+        unused=int((owner == NO_ONE).sum()),
+        has_shared_test=not is_global and loaded.test is not None,
         left_out=left_out,
         task=dataset.task,
         label_names=tuple(dataset.label_names),
+        features=tuple(dataset.features),
     )
 
 
@@ -320,6 +324,13 @@ def _who_trains(unseen: Optional[float], clients: int, seed: int) -> np.ndarray:
     drawn = generator(seed, Stream.UNSEEN).permutation(clients)
     trains[drawn[: unseen_clients(unseen, clients)]] = False
     return trains
+
+
+def _dealt(owner: np.ndarray, clients: int) -> tuple[np.ndarray, ...]:
+    """Returns for each client the int positions of its examples, by `owner`, int (n,)."""
+    order = np.argsort(owner, kind="stable")[int((owner == NO_ONE).sum()) :]
+    held = np.bincount(owner[owner >= 0], minlength=clients)
+    return tuple(np.split(order, np.cumsum(held)[:-1]))
 
 
 def _of(chosen: np.ndarray, values: Sequence[_T]) -> tuple[_T, ...]:
@@ -357,7 +368,7 @@ def _tested_by_client(
     if (owner_of[natural] != owner).any():
         return ()
     owners = np.where(loaded.test_natural < 0, NO_ONE, owner_of[loaded.test_natural])
-    return tuple(np.flatnonzero(owners == client) for client in range(count + len(only_tested)))
+    return _dealt(owners, count + len(only_tested))
 
 
 def _check_shifts(clients: Partition, dataset: Dataset, train: Examples) -> None:

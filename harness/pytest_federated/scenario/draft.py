@@ -126,7 +126,7 @@ def draft(guess: Guess, facts: Facts, cache: Cache, module: Optional[str] = None
     if module is not None:
         model, stub = {"keras": f"{module}:build"}, _stub(facts)
     lines = [
-        "# Written by pytest-federated init: guesses, with their reasons. Change what is wrong.",
+        "# Written by pytest-federated init. A guess has its reason beside it.",
         "schema: 1",
         f"name: {guess.name}",
         *_data(guess, facts),

@@ -22,6 +22,7 @@ from pytest_federated.data.population import made_up_name
 from pytest_federated.training.final_model import FinalModel
 
 _LISTED = 100  # clients whose label counts a record has
+LISTED_FEATURES = 100  # names of columns that a record has
 _NAMED = 1000  # clients up to which a record has the names of all
 
 
@@ -142,6 +143,8 @@ class TrainingHistory(BaseModel):
             empty.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
             Written only if not empty.
+        features: how many columns are learned from, of a table; written if there are any.
+        feature_names: the names of the first 100. Written if there are any.
         label_counts: examples of each label at each of `listed_clients`. Empty in older records.
         parameters: trainable numbers of the model; None where that is not known.
         model_summary: the model's layers in order: what each is, the shape of its output for one
@@ -156,6 +159,8 @@ class TrainingHistory(BaseModel):
             all: some of very many, drawn from the seed, or those that hold something out.
         tested_clients: how many clients have test examples of their own in the data set's test set;
             written if there are any.
+        has_shared_test: whether the test set is the data set's own, though clients hold examples
+            out, too. Only then it is written.
         left_out_clients: how many natural clients hold too few examples, and so are none of the
             clients; written if there are any.
         unseen_clients: how many clients never train; written if there are any.
@@ -193,6 +198,8 @@ class TrainingHistory(BaseModel):
     heterogeneity: Optional[Heterogeneity] = None
     client_names: dict[int, str] = {}
     label_names: tuple[str, ...] = ()
+    features: int = 0
+    feature_names: tuple[str, ...] = ()
     label_counts: Counts = ()
     parameters: Optional[int] = None
     model_summary: tuple[tuple[str, str, int], ...] = ()
@@ -200,6 +207,7 @@ class TrainingHistory(BaseModel):
     client_accuracy: tuple[Figure, ...] = ()
     measured_clients: tuple[int, ...] = ()
     tested_clients: int = 0
+    has_shared_test: bool = False
     left_out_clients: int = 0
     unseen_clients: int = 0
     unseen_examples: tuple[int, ...] = ()
@@ -222,11 +230,14 @@ class TrainingHistory(BaseModel):
             "outputs",
             "client_names",
             "label_names",
+            "features",
+            "feature_names",
             "ended_early",
             "task",
             "client_scores",
             "validation_examples",
             "tested_clients",
+            "has_shared_test",
             "left_out_clients",
             "unseen_clients",
             "unseen_examples",

@@ -322,7 +322,9 @@ def test_a_resumed_training_ends_with_exactly_the_same_numbers(
     record = project / "resumed" / "records" / uninterrupted.name
     assert record.read_bytes() == uninterrupted.read_bytes()
     kept = [path.relative_to(folder).parts for path in folder.glob("*/*/*/*")]
-    assert [(parts[0], parts[-1]) for parts in kept] == [("longer", f"round-{ROUNDS}")]
+    assert {parts[0] for parts in kept} == {"longer"}
+    assert len(kept) == 2, "the last two checkpoints are kept"
+    assert f"round-{ROUNDS}" in {parts[-1] for parts in kept}
 
 
 @fault(

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pytest
 from processes import pytest_run
 from pytest_federated.__main__ import main
+from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.training.history import TrainingHistory
@@ -181,6 +182,7 @@ def test_describe_reads_from_the_folder_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Even if both folders are on `sys.path` already."""
+    monkeypatch.setattr(splits, "_entries", splits.entries())  # restores them afterwards
     root = two_folders(tmp_path)
     monkeypatch.chdir(root)
     for name in WIDTHS:

@@ -65,7 +65,8 @@ def test_the_digits_are_those_that_tff_reads(tff: Any, tmp_path: Path) -> None:
     for client in range(0, WRITERS, 97):
         name = data.names[client]
         of_test = slice(ends[client] - SIZES["digits_only_test"][client], ends[client])
-        for theirs, ours in ((train, data.examples(client)), (test, data.test.take(of_test))):
+        np.testing.assert_array_equal(data.test_examples(client).y, data.test.take(of_test).y)
+        for theirs, ours in ((train, data.examples(client)), (test, data.test_examples(client))):
             rows = list(theirs.create_tf_dataset_for_client(name).as_numpy_iterator())
             np.testing.assert_array_equal(ours.x[..., 0], [row["pixels"] for row in rows])
             np.testing.assert_array_equal(ours.y, [row["label"] for row in rows])

@@ -68,7 +68,7 @@ def test_cifar100_gives_back_what_was_written(
         assert (examples.x.dtype, examples.y.dtype) == (np.float32, np.int32)
     # All test clients, whoever takes part: they are different clients.
     some = made(folder, "cifar100", count=1, labels=labels)
-    assert len(some.train) < 5
+    assert len(some.train) < 5 and some.client_test == ()
     test = [splits["test"][name] for name in ("0", "1")]
     np.testing.assert_array_equal(some.test.y, np.concatenate([t[key] for t in test]))
     whole = np.concatenate([t["image"] for t in test]) / 255
@@ -239,6 +239,10 @@ def test_celeba_gives_back_what_was_written(faces: tuple[Path, Any], attribute: 
     tests = [splits["split_by_examples_test"][name]["image"] for name in data.names]
     assert len(data.test) == 5
     np.testing.assert_array_equal(data.test.x[:], (np.concatenate(tests) / 255).astype(np.float32))
+    for client, written in enumerate(tests):
+        own = data.test_examples(client)
+        np.testing.assert_array_equal(own.x, (written / 255).astype(np.float32))
+    assert data.tested_clients == 2 and data.unseen_names == ()
 
 
 def test_celeba_attributes_are_those_of_tff(tff: Any) -> None:

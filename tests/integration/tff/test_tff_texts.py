@@ -61,11 +61,12 @@ def test_shakespeare_is_cut_as_by_tff(tff: Any, length: int, tmp_path: Path) -> 
         theirs = list(process(train.create_tf_dataset_for_client(name)).as_numpy_iterator())
         _are_same_tokens(data.examples(client), theirs)
     theirs = [
-        pair
+        list(process(test.create_tf_dataset_for_client(name)).as_numpy_iterator())
         for name in data.names
-        for pair in process(test.create_tf_dataset_for_client(name)).as_numpy_iterator()
     ]
-    _are_same_tokens(data.test, theirs)
+    _are_same_tokens(data.test, [pair for of_role in theirs for pair in of_role])
+    for client, of_role in enumerate(theirs):
+        _are_same_tokens(data.test_examples(client), of_role)
 
 
 def test_shakespeare_characters_are_those_of_tff(tff: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from typing import Any
 
@@ -15,13 +16,17 @@ from pytest_federated.training.history import TrainingHistory
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-def trained(hidden: int, execution: str) -> TrainingHistory:
+def trained(hidden: int, execution: str, rate: float = 0.1) -> TrainingHistory:
     settings = {
         "name": "s",
         "data": {"dataset": "digits"},
         "clients": {"count": 2},
         "model": {"kind": "mlp", "hidden": [hidden]},
-        "training": {"rounds": 1, "execution": execution},
+        "training": {
+            "rounds": 1,
+            "execution": execution,
+            "client_optimizer": {"kind": "sgd", "learning_rate": rate},
+        },
     }
     return run(Scenario.model_validate(settings)).histories[0]
 
@@ -40,6 +45,20 @@ def test_the_oldest_models_are_released(monkeypatch: pytest.MonkeyPatch, executi
     trained(4, execution)
     assert model() is None and len(build._trainers) == 2
     assert trained(2, execution) == first, "though it is built again"
+
+
+def test_a_model_does_not_keep_the_graphs_of_trainers_that_are_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One model may be trained in many ways; TensorFlow has its functions keep each trace."""
+    monkeypatch.setattr(build, "_MAX_TRAINERS", 2)
+    build._trainers.clear()
+    counts: list[int] = []
+    for number in range(7):
+        trained(2, "packed", rate=0.1 + number / 100)
+        gc.collect()
+        counts.append(sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects()))
+    assert max(counts[4:]) <= counts[3], counts
 
 
 @pytest.fixture

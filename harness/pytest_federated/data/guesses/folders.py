@@ -32,6 +32,7 @@ def guess_folder(
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return _guess_saved(folder, path, name, label, client)
     if any((folder / "train").glob("*.json")) and any((folder / "test").glob("*.json")):
+        _refuse_names(folder, label, client)
         return Guess(name, {"leaf": path}, {"leaf": "train/ and test/ have .json files"})
     images = [f for f in sorted(folder.rglob("*")) if f.suffix.lower() in SUFFIXES]
     images = [f for f in images if not any(p[0] == "." for p in f.relative_to(folder).parts)]
@@ -45,6 +46,7 @@ def guess_folder(
                 if "image_manifest" in guess.settings:
                     guess.name = name
                     return guess
+        _refuse_names(folder, label, client)
         return _guess_images(folder, path, name, images)
     train = [f for f in tables if "train" in f.name.lower()]
     if len(tables) == 1 or len(train) == 1:
@@ -59,6 +61,13 @@ def guess_folder(
         f"{folder}: it has no images in folders, no files of LEAF or Hugging Face, and not one "
         f"table{which}"
     )
+
+
+def _refuse_names(folder: Path, label: Optional[str], client: Optional[str]) -> None:
+    """Raises DataError if a column is named, where there are none."""
+    for option, name in (("--label", label), ("--client", client)):
+        if name is not None:
+            raise DataError(f"{option}: got {name!r}; {folder} has no columns to name")
 
 
 def _guess_images(folder: Path, path: str, name: str, images: list[Path]) -> Guess:

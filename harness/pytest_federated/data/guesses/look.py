@@ -42,6 +42,8 @@ def look_at(
         hint = nearest([file]) or f"; data sets: {suggest(data, datasets.names())}"
         raise DataError(f"there is no file, folder or data set {data!r}{hint}")
     if label or client:
-        raise DataError(f"the data set {data} says itself what its labels and clients are")
-    own = {key: value for key, value in datasets[data].spec.example.items()}
-    return Guess(as_name(data), {"kind": data, **own})
+        option = "--label" if label else "--client"
+        raise DataError(
+            f"{option}: the data set {data} says itself what its labels and clients are"
+        )
+    return Guess(as_name(data), {"kind": data, **datasets[data].spec.example})

@@ -13,6 +13,7 @@ _LABELS = (
     *("death", "mortality", "readmitted", "income", "quality", "finding", "sentiment", "rating"),
     *("price", "progression"),
 )
+_AMOUNTS = ("price", "value", "cost")  # at the end of the only such name
 _CLIENTS = (
     *("client", "user", "hospital", "site", "center", "centre", "clinic", "institution"),
     *("institute", "ward", "bank", "school", "branch", "store", "shop", "device", "silo", "party"),
@@ -41,7 +42,8 @@ def label_like(names: Iterable[str]) -> Optional[str]:
         for name, own in by_words.items():
             if word in own and len(own) <= 3:
                 return name
-    return None
+    amounts = [name for name, own in by_words.items() if own and own[-1] in _AMOUNTS]
+    return amounts[0] if len(amounts) == 1 else None
 
 
 def client_like(names: Iterable[str]) -> list[str]:

@@ -30,6 +30,7 @@ _MOST_WORDS = 50  # different words that may be categories
 _FEW = 20  # different whole numbers that are labels for sure
 _SIGNS = ("?", "-", "--", ".", "*", "missing", "unknown")  # of missing numbers
 _PIXEL = re.compile(r"(pixel|pix|px)s?[\W_]*\d", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?|[-+]?\d{1,3}([.,]\d+)?")
 _USUAL_NA = ["", "NA", "N/A", "None", "null", "nan", "NaN"]
 
 
@@ -251,10 +252,11 @@ def _add_features(
     """Adds what is left out, what are categories, and what becomes of missing values."""
     left_out: dict[str, str] = {}
     features: list[_Column] = []
+    first = guess.settings.get("columns", [""])[0]
     for column in columns.values():
         if column.name in (target.name, guess.settings.get("client")):
             continue
-        reason = _reason_to_leave_out(column, index, target)
+        reason = _reason_to_leave_out(column, index, target, first)
         if reason:
             left_out[column.name] = reason
         else:
@@ -288,13 +290,23 @@ def _add_features(
         guess.add("missing", "median", f"{listed}{more} miss{'es' * (len(incomplete) == 1)} values")
 
 
-def _reason_to_leave_out(column: _Column, index: frozenset[str], target: _Column) -> Optional[str]:
+def _reason_to_leave_out(
+    column: _Column, index: frozenset[str], target: _Column, first: str
+) -> Optional[str]:
+    """Returns why nothing should be learned from a column; None if it should.
+
+    `first` is the first column of a file without names, empty in others.
+    """
     rows = len(column.values)
+    if column.is_text and all(map(_THOUSANDS.fullmatch, column.distinct.tolist())):
+        return f"has numbers such as {column.distinct[0]}: write them without separated thousands"
     reason = identifies(
         column.name, column.values, is_index=column.name in index, is_category=column.is_text
     )
     if reason:
         return reason
+    if column.name == first and column.is_whole and len(column.distinct) == rows > _FEW:
+        return "has a different number in every row"
     if column.values.dtype.kind not in "biufOU":
         return "has dates, no numbers" if column.values.dtype.kind in "Mm" else "has no numbers"
     if column.values.ndim > 1:

@@ -10,6 +10,7 @@ from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.core.text import counted
 from pytest_federated.data.datasets.dataset import datasets, has_test_set
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
@@ -24,6 +25,8 @@ from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.models.model import models
 from pytest_federated.training.optimizers.optimizer import optimizers
 from pytest_federated.training.privacy import ACCOUNTANT
+
+_FEATURES = 80  # columns that the names of features take
 
 
 def settings_rows(result: Result) -> list[list[str]]:
@@ -51,7 +54,8 @@ def settings_rows(result: Result) -> list[list[str]]:
     ]
     return [
         ["data", choice_text(datasets, data["dataset"])],
-        ["test examples", _tested(data, result.histories[0].test_examples)],
+        ["test examples", _tested(data, first)],
+        *_features(first),
         *_counted("validation examples", first.validation_examples),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
         *_counted("clients with test examples", first.tested_clients),
@@ -86,13 +90,20 @@ def loss_rows(training: dict[str, Any]) -> list[list[str]]:
     return [*rows, ["class weights", weights]] if weights else rows
 
 
+def _features(history: TrainingHistory) -> list[list[str]]:
+    names = counted(history.feature_names, history.features, _FEATURES)
+    return [["features", names]] if history.features else []
+
+
 def _counted(what: str, count: int) -> list[list[str]]:
     return [[what, str(count)]] if count else []
 
 
-def _tested(data: dict[str, Any], examples: int) -> str:
-    is_held_by_clients = data.get("holdout") == "per_client" and not has_test_set(data["dataset"])
-    return f"{examples}, held out by the clients" if is_held_by_clients else str(examples)
+def _tested(data: dict[str, Any], history: TrainingHistory) -> str:
+    is_shared = history.has_shared_test or has_test_set(data["dataset"])
+    is_held_by_clients = data.get("holdout") == "per_client" and not is_shared
+    examples = str(history.test_examples)
+    return f"{examples}, held out by the clients" if is_held_by_clients else examples
 
 
 def participation_rows(clients: dict[str, Any]) -> list[list[str]]:

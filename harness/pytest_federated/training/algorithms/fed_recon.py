@@ -79,10 +79,10 @@ def fed_recon(
     is for reconstruction and the others are for training, so a client needs two batches; without it
     all batches are for both. A client's own layers begin with the model's initial weights. Clients
     keep nothing from round to round: accuracy and loss are those of clients that reconstruct their
-    layers from their training examples, each tested on the shared test set, or with `holdout:
-    per_client` on the examples that it holds out. With `local_layers: []` and `split_dataset:
-    false` it is FedAvg. Built by `tff.learning.algorithms.build_fed_recon`, and evaluated by
-    `build_fed_recon_eval`.
+    layers from their training examples, each tested on the shared test set or, where clients have
+    test examples of their own (`holdout: per_client`, or a test set that says whose they are), on
+    these. With `local_layers: []` and `split_dataset: false` it is FedAvg. Built by
+    `tff.learning.algorithms.build_fed_recon`, and evaluated by `build_fed_recon_eval`.
 
     Source: Singhal et al., Federated Reconstruction: Partially Local Federated Learning, NeurIPS
     2021, algorithm 1, arXiv:2102.03448.

@@ -52,8 +52,9 @@ def local_only(inputs: AlgorithmInputs) -> Algorithm:
     own, and nothing is sent; a client that is in no cohort counts with its initial weights. The
     expectation gain_over_local therefore trains all clients in every round. The client optimizer
     keeps its state from round to round. Accuracy and loss are means over the clients' models: on
-    the shared test set, or with `holdout: per_client` on the examples that each client holds out,
-    weighted by their number. All models are kept in memory.
+    the shared test set or, where clients have test examples of their own (`holdout: per_client`,
+    or a test set that says whose they are), on these, weighted by their number. All models are kept
+    in memory.
 
     Source: the "local" baseline of Li et al., Ditto, ICML 2021, section 4, arXiv:2012.04221.
     """

@@ -241,6 +241,7 @@ def _forget_the_oldest() -> None:
     """
     for _ in range(_MAX_TRAINERS // 2):
         _trainers.popitem(last=False)
+    _adapters.clear()  # each keeps the graphs of all trainers that were built with it
     _forget_shared()
     forget_compiled()
     gc.collect()

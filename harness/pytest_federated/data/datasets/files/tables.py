@@ -474,6 +474,7 @@ class _Encoder:
             f"column{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels))}",
             columns.get(client) if client else None,
             f"column {client!r}",
+            features=tuple(self._names),
         )
 
     def _inputs(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -68,8 +68,8 @@ def celeba(cache: Cache, *, attribute: Attribute = "smiling") -> Dataset:
 
     `x` is (84, 84, 3) float32 in [0, 1]. The label is 1 for a face with the `attribute`, 0 for one
     without it; with `attribute: all` the 40 attributes are tags, (40,), in TFF's order. The natural
-    clients are the celebrities; the test set holds the test examples of those who take part (TFF's
-    split by examples). Downloaded once into the cache folder.
+    clients are the celebrities; the test set holds the test examples of those who take part, each
+    tested on its own (TFF's split by examples). Downloaded once into the cache folder.
 
     Source: Z. Liu et al., Deep Learning Face Attributes in the Wild, ICCV 2015, arXiv:1411.7766;
     S. Caldas et al., LEAF, arXiv:1812.01097;

@@ -29,9 +29,9 @@ def emnist(cache: Cache, *, only_digits: bool = True) -> Dataset:
     """Federated EMNIST of TFF: 3,383 writers of digits, or 3,400 of 62 characters; 28x28.
 
     `x` is (28, 28, 1) float32; 1.0 is the paper and 0.0 the ink, as in TFF. The writers are the
-    natural clients. The test set holds the test examples of the writers that take part. Downloaded
-    once (170 MB) into the cache folder; a writer's examples are decoded there when the writer first
-    takes part, and read from disk when a round needs them.
+    natural clients. The test set holds the test examples of the writers that take part, each tested
+    on its own. Downloaded once (170 MB) into the cache folder; a writer's examples are decoded
+    there when the writer first takes part, and read from disk when a round needs them.
 
     Source: S. Caldas et al., LEAF: A Benchmark for Federated Settings, arXiv:1812.01097;
     https://www.tensorflow.org/federated/api_docs/python/tff/simulation/datasets/emnist

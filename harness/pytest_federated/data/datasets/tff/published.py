@@ -64,7 +64,8 @@ class Published:
             num_classes: number of labels.
             convert: see `Convert`.
             choose_tested: from the names of the clients with test examples to those of the clients
-                whose test examples are the test set; None for the clients that take part.
+                whose test examples are the test set; None for the clients that take part, each of
+                which is tested on its own.
             finish: applied to the decoded examples, without reading them.
             task: what the labels are.
             max_rows: rows that are read of each client, at most.
@@ -99,11 +100,12 @@ class Published:
             try:
                 examples, sizes = side(train).examples(clients)
                 tested = choose_tested(test.clients()) if choose_tested else clients
-                held_out, _ = side(test).examples(tested)
+                held_out, held = side(test).examples(tested)
             except Exception as error:
                 raise self._broken(cache, error) from error
             natural = np.repeat(np.arange(len(sizes)), sizes)
-            return Loaded(finish(examples), natural, finish(held_out))
+            own = None if choose_tested else np.repeat(np.arange(len(held)), held)
+            return Loaded(finish(examples), natural, finish(held_out), own)
 
         return Dataset(self.name, num_classes, names, load, task)
 

@@ -44,8 +44,8 @@ def shakespeare(
     (length,), the id of the character after each of them, -1 after the end of the piece (padding).
     Ids are TFF's: 0 is padding, 1 to 86 the characters, then unknown, begin and end of a speech:
     90 labels. The natural clients are the roles; the test set holds the test speeches of those that
-    take part. Speeches are cut into pieces as in TFF's baseline task. Downloaded once into the
-    cache folder.
+    take part, each tested on its own. Speeches are cut into pieces as in TFF's baseline task.
+    Downloaded once into the cache folder.
 
     Source: H. B. McMahan et al., Communication-Efficient Learning of Deep Networks from
     Decentralized Data, AISTATS 2017, arXiv:1602.05629; S. Caldas et al., LEAF, arXiv:1812.01097;

@@ -61,7 +61,7 @@ class SqlSplit:
             total = f"SELECT SUM(num_examples) FROM client_metadata WHERE {of_these}"
             (rows,) = database.execute(total, (self.name,)).fetchone()
             # An index, if the file has one, helps to find a few clients; to find most of them it
-            # would have the disk jump to and fro.
+            # would have the disk jump back and forth.
             few = 2 * len(clients) < len(self.clients())
             table = "examples" if few else "examples NOT INDEXED"
             query = f"SELECT client_id, serialized_example_proto FROM {table} WHERE {of_these}"
