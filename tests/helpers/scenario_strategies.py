@@ -98,6 +98,7 @@ def _keys(scenario: dict[str, Any], place: Sequence[Any]) -> Iterator[str]:
 
 # What other keys ask for, where it is missing.
 _ADDED = {"validation_fraction": 0.1, "unseen": 0.1}
+_PERMITTED = "my_own:function"
 
 
 def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
@@ -115,8 +116,8 @@ def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
         around["count"] = 5
     elif blamed == ("model",) and scenario["model"] is None:
         scenario["model"] = "linear"
-    elif isinstance(around[last], str) and ":" in around[last]:
-        around[last] = "my_own:function"  # the drawn one is not permitted
+    elif isinstance(around[last], str) and ":" in around[last] and around[last] != _PERMITTED:
+        around[last] = _PERMITTED  # the drawn one may not be
     else:
         del around[last]
 
