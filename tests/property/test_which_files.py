@@ -97,7 +97,9 @@ def trees(draw: Any) -> dict[str, tuple[str, str]]:
         tree["scenarios/pipe.yaml"] = ("pipe", "")
     ini = draw(st.sampled_from(["", "norecursedirs = sub", "fed_files = other/* *.scenario.yaml"]))
     tree["pytest.ini"] = ("text", f"[pytest]\n{ini}\n")
-    for folder in draw(st.lists(st.sampled_from([".", "scenarios", "other"]), unique=True, max_size=2)):
+    for folder in draw(
+        st.lists(st.sampled_from([".", "scenarios", "other"]), unique=True, max_size=2)
+    ):
         ignore = draw(
             st.sampled_from(["collect_ignore = ['a.yaml']", "collect_ignore_glob = ['*.yml']"])
         )
