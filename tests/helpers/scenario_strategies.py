@@ -65,7 +65,8 @@ def valid_documents(draw: Draw) -> Valid:
     if varied := draw(st.lists(st.sampled_from(sorted(dotted)), unique=True, max_size=2)):
         scenario["matrix"] = {key: [dotted[key]] for key in varied}
     defaults: dict[str, Any] = {}
-    for key in draw(st.sets(st.sampled_from(sorted(scenario.keys() - {"name", "matrix"})))):
+    moved = st.lists(st.sampled_from(sorted(scenario.keys() - {"name", "matrix"})), unique=True)
+    for key in draw(moved):
         if key in sections and scenario[key] and draw(st.booleans()):
             inner = draw(st.sampled_from(sorted(scenario[key])))
             defaults[key] = {inner: scenario[key].pop(inner)}
