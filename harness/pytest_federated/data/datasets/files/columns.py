@@ -267,6 +267,15 @@ def _same(one: Examples, other: Examples) -> bool:
     return all(np.array_equal(one.x[chunk], other.x[chunk]) for chunk in chunks)
 
 
+def is_number(text: str) -> bool:
+    """Returns whether a text is that of a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def same_length(sizes: dict[str, int], where: str) -> None:
     """Raises DataError unless these arrays or columns have the same number of rows."""
     if len(set(sizes.values())) > 1:
