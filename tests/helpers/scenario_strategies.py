@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -64,7 +65,8 @@ def valid_documents(draw: Draw) -> Valid:
     if varied := draw(st.lists(st.sampled_from(sorted(dotted)), unique=True, max_size=2)):
         scenario["matrix"] = {key: [dotted[key]] for key in varied}
     defaults: dict[str, Any] = {}
-    for key in draw(st.sets(st.sampled_from(sorted(scenario.keys() - {"name", "matrix"})))):
+    moved = st.lists(st.sampled_from(sorted(scenario.keys() - {"name", "matrix"})), unique=True)
+    for key in draw(moved):
         if key in sections and scenario[key] and draw(st.booleans()):
             inner = draw(st.sampled_from(sorted(scenario[key])))
             defaults[key] = {inner: scenario[key].pop(inner)}
@@ -80,10 +82,24 @@ def _mistake(scenario: dict[str, Any]) -> tuple[str, ...]:
     except ValidationError as error:
         details = error.errors()[0]
         blamed: str = details.get("ctx", {})["key"]
-        return (*map(str, details["loc"]), *filter(None, blamed.split(".")))
+        return (*_keys(scenario, details["loc"]), *filter(None, blamed.split(".")))
     except FederatedError as error:
         return tuple(str(error).partition(":")[0].split("."))
     return ()
+
+
+def _keys(scenario: dict[str, Any], place: Sequence[Any]) -> Iterator[str]:
+    """Yields the keys of a place, without what pydantic adds for the members of a union."""
+    around: Any = scenario
+    for key in place:
+        if isinstance(around, dict) and key in around:
+            yield key
+            around = around[key]
+
+
+# What other keys ask for, where it is missing.
+_ADDED = {"validation_fraction": 0.1, "unseen": 0.1}
+_PERMITTED = "my_own:function"
 
 
 def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
@@ -95,12 +111,14 @@ def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
     for key in blamed[:-1]:
         around = around[key]
     last = blamed[-1]
-    if last == "count":
+    if last in _ADDED and last not in around:
+        around[last] = _ADDED[last]
+    elif last == "count":
         around["count"] = 5
     elif blamed == ("model",) and scenario["model"] is None:
         scenario["model"] = "linear"
-    elif isinstance(around[last], str) and ":" in around[last]:
-        around[last] = "my_own:function"  # the drawn one is not permitted
+    elif isinstance(around[last], str) and ":" in around[last] and around[last] != _PERMITTED:
+        around[last] = _PERMITTED  # the drawn one may not be
     else:
         del around[last]
 
@@ -192,7 +210,8 @@ def _text(draw: Draw, schema: dict[str, Any], _: Any) -> str:
     if pattern := schema.get("pattern"):
         return draw(st.from_regex(pattern.replace("$", r"\Z"), alphabet=_ASCII))
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength", 12)
-    return draw(st.text(_WRITABLE, min_size=shortest, max_size=longest))
+    texts = st.text(_WRITABLE, min_size=shortest, max_size=longest)
+    return draw(texts.filter(lambda text: not text.startswith(":")))  # as of ?, below
 
 
 # Without ?: ruamel.yaml writes plain text that begins with it but cannot read it.

@@ -86,9 +86,9 @@ def trees(draw: Any) -> dict[str, tuple[str, str]]:
     files = st.tuples(st.sampled_from(FOLDERS), st.sampled_from(NAMES))
     tree = {
         f"{folder}/{name}": ("file", draw(st.sampled_from(sorted(TEXTS))))
-        for folder, name in draw(st.sets(files, min_size=1, max_size=8))
+        for folder, name in draw(st.lists(files, unique=True, min_size=1, max_size=8))
     }
-    for folder in draw(st.sets(st.sampled_from(FOLDERS), max_size=2)):
+    for folder in draw(st.lists(st.sampled_from(FOLDERS), unique=True, max_size=2)):
         tree[f"{folder}/link{draw(st.sampled_from(['', '.yaml']))}"] = (
             "link",
             draw(st.sampled_from(LINKS)),
@@ -97,7 +97,9 @@ def trees(draw: Any) -> dict[str, tuple[str, str]]:
         tree["scenarios/pipe.yaml"] = ("pipe", "")
     ini = draw(st.sampled_from(["", "norecursedirs = sub", "fed_files = other/* *.scenario.yaml"]))
     tree["pytest.ini"] = ("text", f"[pytest]\n{ini}\n")
-    for folder in draw(st.sets(st.sampled_from([".", "scenarios", "other"]), max_size=2)):
+    for folder in draw(
+        st.lists(st.sampled_from([".", "scenarios", "other"]), unique=True, max_size=2)
+    ):
         ignore = draw(
             st.sampled_from(["collect_ignore = ['a.yaml']", "collect_ignore_glob = ['*.yml']"])
         )

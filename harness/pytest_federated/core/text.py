@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.cells import cell_len
 
 from pytest_federated.core.errors import printable
@@ -20,6 +22,18 @@ def shortened(text: str, width: int = NAME) -> str:
         return line
     head, tail = _first(line, (width - 1) - (width - 1) // 2), _first(line[::-1], (width - 1) // 2)
     return f"{head}…{tail[::-1]}"
+
+
+def counted(names: Sequence[str], count: int, width: int) -> str:
+    """Returns a count and as many of its first names as fit: ``13: alcohol, ash, hue, ...``."""
+    text = f"{count}: " if count > 1 else ""
+    for place, name in enumerate(names):
+        following = f"{', ' if place else ''}{shortened(name)}"
+        more = ", ..." if place + 1 < count else ""
+        if place and cell_len(text + following + more) > width:
+            return f"{text}, ..."
+        text += following
+    return text if len(names) == count else f"{text}, ..."
 
 
 def _first(text: str, width: int) -> str:

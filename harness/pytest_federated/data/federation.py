@@ -71,6 +71,7 @@ class FederatedData:
         left_out: natural clients that hold fewer than `min_examples`, and so are none of these.
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
+        features: names of the columns that are learned from; empty where they have none.
 
     """
 
@@ -95,6 +96,7 @@ class FederatedData:
     left_out: int = 0
     task: TaskKind = "label"
     label_names: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -303,6 +305,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         left_out=left_out,
         task=dataset.task,
         label_names=tuple(dataset.label_names),
+        features=tuple(dataset.features),
     )
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 from tabulate import tabulate
 
-from pytest_federated.core.text import shortened
+from pytest_federated.core.text import counted, shortened
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.heterogeneity import Heterogeneity, measure
 from pytest_federated.report.tables.cells import figure
@@ -19,6 +19,7 @@ _SHADES = " ░▒▓█"
 _ROWS = 40  # at most so many clients in the map
 _LABELS = 20  # at most so many labels by name
 _NAME = 24  # columns of a name
+_HEADINGS = 30  # columns of the names of figures, with room for the longest
 
 
 def figures(measured: Heterogeneity, have_labels: bool = True) -> list[tuple[str, str]]:
@@ -56,6 +57,9 @@ def describe(title: str, data: FederatedData, console: Console) -> None:
         examples.insert(1, ("unseen clients", str(len(data.unseen_names))))
     if data.validation is not None:
         examples.append(("validation examples", str(len(data.validation))))
+    if data.features:
+        room = console.width - _HEADINGS
+        examples.append(("features", counted(data.features, len(data.features), room)))
     if data.label_names:
         names = [shortened(name, _NAME) for name in data.label_names[:_LABELS]]
         listed = [f"{n} {name}" for n, name in enumerate(names)]

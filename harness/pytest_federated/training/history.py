@@ -22,6 +22,7 @@ from pytest_federated.data.population import made_up_name
 from pytest_federated.training.final_model import FinalModel
 
 _LISTED = 100  # clients whose label counts a record has
+LISTED_FEATURES = 100  # names of columns that a record has
 _NAMED = 1000  # clients up to which a record has the names of all
 
 
@@ -142,6 +143,8 @@ class TrainingHistory(BaseModel):
             empty.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
             Written only if not empty.
+        features: how many columns are learned from, of a table; written if there are any.
+        feature_names: the names of the first 100. Written if there are any.
         label_counts: examples of each label at each of `listed_clients`. Empty in older records.
         parameters: trainable numbers of the model; None where that is not known.
         model_summary: the model's layers in order: what each is, the shape of its output for one
@@ -195,6 +198,8 @@ class TrainingHistory(BaseModel):
     heterogeneity: Optional[Heterogeneity] = None
     client_names: dict[int, str] = {}
     label_names: tuple[str, ...] = ()
+    features: int = 0
+    feature_names: tuple[str, ...] = ()
     label_counts: Counts = ()
     parameters: Optional[int] = None
     model_summary: tuple[tuple[str, str, int], ...] = ()
@@ -225,6 +230,8 @@ class TrainingHistory(BaseModel):
             "outputs",
             "client_names",
             "label_names",
+            "features",
+            "feature_names",
             "ended_early",
             "task",
             "client_scores",

@@ -27,6 +27,7 @@ from pytest_federated.training.evaluation.personalized import (
     require_tested_clients,
 )
 from pytest_federated.training.history import (
+    LISTED_FEATURES,
     ON_VALIDATION,
     Round,
     TrainingHistory,
@@ -177,6 +178,8 @@ def train(
         delta=private and private.delta,
         client_names=recorded_names(data.names, _measured(so_far, final)),
         label_names=data.label_names,
+        features=len(data.features),
+        feature_names=data.features[:LISTED_FEATURES],
         label_counts=counts[listed_clients(len(data.clients))].tolist() if shape.task.hits else (),
         parameters=trainer.adapter.parameters(),
         model_summary=trainer.adapter.summary(),

@@ -47,6 +47,7 @@ def test_the_oldest_models_are_released(monkeypatch: pytest.MonkeyPatch, executi
     assert trained(2, execution) == first, "though it is built again"
 
 
+@pytest.mark.slow
 def test_a_model_does_not_keep_the_graphs_of_trainers_that_are_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -310,6 +310,17 @@ def test_a_softmax_over_one_output_is_refused(end: str) -> None:
 
 
 @pytest.mark.usefixtures("tff")
+def test_what_is_detected_does_not_depend_on_the_initial_weights() -> None:
+    import tensorflow as tf
+
+    function, shape = of_task("binary")
+    for seed in range(12):
+        tf.keras.utils.set_random_seed(seed)
+        adapter = adapter_for(model(function, None, end="relu"), shape)
+        assert isinstance(adapter, KerasAdapter) and not adapter.infers_probabilities
+
+
+@pytest.mark.usefixtures("tff")
 @pytest.mark.parametrize(("kind", "end", "outputs"), ENDS)
 def test_the_outputs_of_a_model_are_detected(
     kind: TaskKind, end: str, outputs: Optional[str]

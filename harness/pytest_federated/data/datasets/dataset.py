@@ -210,6 +210,7 @@ class Dataset:
         task: what the labels are.
         label_names: what the labels are called, in order; empty where they are called 0, 1, ...
         only_tested: names of the clients that have test examples and none to train on.
+        features: names of the columns that are learned from; empty where they have none.
 
     """
 
@@ -220,6 +221,7 @@ class Dataset:
     task: TaskKind = "label"
     label_names: Sequence[str] = ()
     only_tested: Sequence[str] = ()
+    features: Sequence[str] = ()
 
 
 # From a data set's settings to the files and folders that it reads and that come neither with a

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.files.huggingface import read_mapping
 from pytest_federated.data.datasets.files.image_folder import SUFFIXES
 from pytest_federated.data.guesses import names
 from pytest_federated.data.guesses.archives import guess_archive
@@ -108,14 +108,16 @@ def _guess_saved(
     guess.reasons["huggingface"] = "was written by save_to_disk"
     part = folder
     if (folder / "dataset_dict.json").is_file():
-        splits = [str(split) for split in _json(folder / "dataset_dict.json").get("splits", [])]
+        splits = [
+            str(split) for split in read_mapping(folder / "dataset_dict.json").get("splits", [])
+        ]
         train = "train" if "train" in splits else splits[0] if splits else "train"
         if train != "train":
             guess.add("train", train, "the first split")
         if "test" in splits:
             guess.add("test", "test", "a split of that name")
         part = folder / train
-    columns: dict[str, Any] = _json(part / "dataset_info.json").get("features") or {}
+    columns: dict[str, Any] = read_mapping(part / "dataset_info.json").get("features") or {}
     kinds = {n: kind.get("_type") if isinstance(kind, dict) else "" for n, kind in columns.items()}
     images = [n for n, kind in kinds.items() if kind == "Image"]
     stated = [n for n, kind in kinds.items() if kind == "ClassLabel"]
@@ -137,11 +139,3 @@ def _guess_saved(
     if images:
         guess.add("size", [SCALED, SCALED], "images may have several sizes")
     return guess
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
-    return content if isinstance(content, dict) else {}

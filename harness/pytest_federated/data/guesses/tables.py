@@ -144,19 +144,11 @@ def _signs_of_missing(columns: Mapping[str, np.ndarray]) -> list[str]:
         if column.dtype.kind != "O":
             continue
         texts = [value for value in column.tolist() if isinstance(value, str)]
-        no_numbers = {text for text in texts if not _is_number(text)}
+        no_numbers = {text for text in texts if not shared.is_number(text)}
         has_numbers = len(texts) > sum(text in no_numbers for text in texts)
         if has_numbers and all(text.strip().lower() in _SIGNS for text in no_numbers):
             signs.update(dict.fromkeys(sorted(no_numbers)))
     return list(signs)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _column(name: str, values: np.ndarray) -> _Column:

@@ -10,6 +10,7 @@ from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.core.text import counted
 from pytest_federated.data.datasets.dataset import datasets, has_test_set
 from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.data.sizes.size import sizes
@@ -24,6 +25,8 @@ from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.models.model import models
 from pytest_federated.training.optimizers.optimizer import optimizers
 from pytest_federated.training.privacy import ACCOUNTANT
+
+_FEATURES = 80  # columns that the names of features take
 
 
 def settings_rows(result: Result) -> list[list[str]]:
@@ -52,6 +55,7 @@ def settings_rows(result: Result) -> list[list[str]]:
     return [
         ["data", choice_text(datasets, data["dataset"])],
         ["test examples", _tested(data, first)],
+        *_features(first),
         *_counted("validation examples", first.validation_examples),
         ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
         *_counted("clients with test examples", first.tested_clients),
@@ -84,6 +88,11 @@ def loss_rows(training: dict[str, Any]) -> list[list[str]]:
         of_labels = cast("dict[str, float]", weights)
         weights = ", ".join(f"{label}: {weight:g}" for label, weight in of_labels.items())
     return [*rows, ["class weights", weights]] if weights else rows
+
+
+def _features(history: TrainingHistory) -> list[list[str]]:
+    names = counted(history.feature_names, history.features, _FEATURES)
+    return [["features", names]] if history.features else []
 
 
 def _counted(what: str, count: int) -> list[list[str]]:

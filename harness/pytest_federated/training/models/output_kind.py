@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, cast
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Largest deviation of a sum of probabilities from 1: of 16-bit numbers, and of longer ones.
 _TOLERANCE_16_BITS, _TOLERANCE = 2e-2, 1e-3
+_DRAWS = 3  # of weights that a model is tried with
 # Operations that do not change values.
 _PASS_THROUGH = (
     "Cast",
@@ -183,25 +184,38 @@ def _infer(values: np.ndarray, last: str, tolerance: float, shape: Shape) -> Inf
 
 
 def _weight_variants(model: Any) -> Generator[None, None, None]:
-    """Yields with the model's weights, then with others, as a new model may output zeros only."""
+    """Yields with the model's weights, then with others, the same for all models of its shape.
+
+    A new model may output zeros only, and what can be inferred must not be a matter of its luck.
+    """
     yield
     weights = model.get_weights()
-    rng = np.random.default_rng(0)
+    try:
+        for seed in range(_DRAWS):
+            for sign in (1, -1):
+                model.set_weights(_drawn_weights(model, weights, seed, sign))
+                yield
+    finally:
+        model.set_weights(weights)
+
+
+def _drawn_weights(
+    model: Any, weights: Sequence[np.ndarray], seed: int, sign: int
+) -> list[np.ndarray]:
+    """Returns random weights like those of a model; with the other sign, their opposites."""
+    rng = np.random.default_rng(seed)
     trained = {id(v) for v in model.trainable_variables}
-    other = []
+    other: list[np.ndarray] = []
     for variable, value in zip(model.weights, weights):
         if np.issubdtype(value.dtype, np.floating):
             drawn = 2 * rng.normal(size=value.shape) / math.sqrt(math.prod(value.shape[:-1]))
             # Weights that are not trained may be variances.
-            value = (value + drawn if id(variable) in trained else np.abs(drawn)).astype(
-                value.dtype
+            other.append(
+                (sign * drawn if id(variable) in trained else abs(drawn)).astype(value.dtype)
             )
-        other.append(value)
-    try:
-        model.set_weights(other)
-        yield
-    finally:
-        model.set_weights(weights)
+        else:
+            other.append(value)
+    return other
 
 
 def _last_operation(tensor: Any) -> str:

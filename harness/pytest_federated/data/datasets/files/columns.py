@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Annotated, Any, Literal, Optional
 
@@ -175,6 +175,7 @@ class Source:
             test set are tested on its examples of theirs.
         client_name: what messages call the clients.
         x_name: what messages call the features, if the scenario does not name each of them.
+        features: names of the columns that are learned from, of a table.
 
     """
 
@@ -185,6 +186,7 @@ class Source:
     client: Optional[np.ndarray] = None
     client_name: str = ""
     x_name: str = ""
+    features: tuple[str, ...] = ()
 
 
 def dataset(
@@ -237,7 +239,10 @@ def dataset(
         if test.client is not None:
             tested = clients(test.client, f"{test.file}: {test.client_name}")
     names = label_names or getattr(labels, "names", ())  # tokens and tags have none
-    return in_memory(name, examples, labels.num_classes, natural, task, held_out, names, tested)
+    described = in_memory(
+        name, examples, labels.num_classes, natural, task, held_out, names, tested
+    )
+    return replace(described, features=train.features)
 
 
 def refuse_row_numbers(x: Any, where: str) -> None:
@@ -260,6 +265,15 @@ def _same(one: Examples, other: Examples) -> bool:
         return False
     chunks = (slice(begin, begin + _COMPARED) for begin in range(0, len(one), _COMPARED))
     return all(np.array_equal(one.x[chunk], other.x[chunk]) for chunk in chunks)
+
+
+def is_number(text: str) -> bool:
+    """Returns whether a text is that of a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def same_length(sizes: dict[str, int], where: str) -> None:

@@ -100,7 +100,9 @@ class _Saved:
         self._folder = folder
         self._splits: Optional[list[str]] = None
         if (folder / "dataset_dict.json").is_file():
-            self._splits = [str(s) for s in _json(folder / "dataset_dict.json").get("splits", [])]
+            self._splits = [
+                str(s) for s in read_mapping(folder / "dataset_dict.json").get("splits", [])
+            ]
         elif not (folder / "state.json").is_file():
             raise DataError(
                 f"{folder} was not written by save_to_disk of the package datasets: it has neither "
@@ -197,7 +199,7 @@ class _Split:
 
 def _features(folder: Path) -> dict[str, dict[str, Any]]:
     """Returns the columns of a split with their types, as far as the file states them."""
-    features: Any = _json(folder / "dataset_info.json").get("features")
+    features: Any = read_mapping(folder / "dataset_info.json").get("features")
     items = features.items() if isinstance(features, dict) else ()
     return {name: type_ for name, type_ in items if isinstance(type_, dict)}
 
@@ -206,7 +208,7 @@ def _files(folder: Path) -> list[Path]:
     """Returns the files with the rows of a split, in order."""
     state = folder / "state.json"
     try:
-        files = [folder / str(file["filename"]) for file in _json(state)["_data_files"]]
+        files = [folder / str(file["filename"]) for file in read_mapping(state)["_data_files"]]
     except (KeyError, TypeError):
         raise DataError(f"{state} cannot be read: it should list files under _data_files") from None
     if not files:
@@ -214,7 +216,13 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _json(file: Path) -> dict[str, Any]:
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Returns what a JSON file holds.
+
+    Raises:
+        DataError: it cannot be read, or holds something else.
+
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -229,14 +229,6 @@ def parquet(
     )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def listed(label: Union[str, list[str]]) -> tuple[str, ...]:
     """Returns the names of the columns that a key names, which may be one."""
     return (label,) if isinstance(label, str) else tuple(label)
@@ -308,7 +300,7 @@ class _Meaning:
                         f"{where} has one column, {columns[0]!r}, and not {name!r} "
                         f"(data.dataset.{key}); data.dataset.separator is what separates columns"
                     )
-                elif is_text and all(map(_is_number, columns)):
+                elif is_text and all(map(shared.is_number, columns)):
                     message = (
                         f"{where} has no column {name!r} (data.dataset.{key}), and its first line "
                         "is of numbers; data.dataset.columns names the columns of a file without "
@@ -474,6 +466,7 @@ class _Encoder:
             f"column{'s' if len(labels) > 1 else ''} {', '.join(map(repr, labels))}",
             columns.get(client) if client else None,
             f"column {client!r}",
+            features=tuple(self._names),
         )
 
     def _inputs(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
