@@ -62,12 +62,15 @@ _UNIT = [
     *("unit/test_looks.py", "unit/test_early_stop.py", "unit/test_compare.py"),
     *("unit/test_results_and_report.py", "unit/test_prune.py", "unit/test_json_schema.py"),
     *("unit/test_specs.py", "unit/test_calibrate.py", "property/test_statistics.py"),
+    *("unit/test_validation.py", "unit/test_unseen_clients.py"),
+    *("unit/test_prediction_metrics.py", "unit/test_clients_by_round.py"),
+    "unit/test_names_of_clients.py",
 ]
 _PLUGIN = [
     "unit/test_settling.py",
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags")
+        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters")
     ),
     *("unit/test_hostile_files.py", "property/test_which_files.py"),
 ]
@@ -144,23 +147,30 @@ def mutants(file: Path) -> list[Mutant]:
     """Returns all changed texts of a file that mean something else."""
     source = file.read_text(encoding="utf-8")
     plain = _meaning(source)
-    originals = dict(functions(compile(source, str(file), "exec")))
+    originals = list(functions(compile(source, str(file), "exec")))
     found = []
     for name, operator in OPERATORS.items():
         for occurrence in range(_count(source, operator)):
             text = mutate_code(source, operator, occurrence)
             if text is None or not is_another(text, plain):
                 continue
-            changed = {
+            functions_then = functions(compile(text, str(file), "exec"))
+            changed = [
                 key
-                for key, code in functions(compile(text, str(file), "exec"))
-                if originals.get(key) != code
-            }
+                for (key, code), (_, new) in zip(originals, functions_then)
+                if _instructions(code) != _instructions(new)
+            ]
             pairs = zip(source.splitlines(), text.splitlines())
             line, before, after = next((n, *p) for n, p in enumerate(pairs, 1) if p[0] != p[1])
             change = f"{before.strip()}  ->  {after.strip()}  ({name})"
-            found.append(Mutant(file, line, text, change, min(changed, default=None)))
+            found.append(Mutant(file, line, text, change, next(iter(changed), None)))
     return found
+
+
+def _instructions(code: CodeType) -> tuple[Any, ...]:
+    """Returns what a function does, without its lines: some changes join two of them."""
+    constants = (_instructions(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
+    return (code.co_code, code.co_names, code.co_varnames, *constants)
 
 
 def _count(source: str, operator: Operator) -> int:

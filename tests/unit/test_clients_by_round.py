@@ -64,6 +64,17 @@ def test_a_round_has_every_metric_of_clients() -> None:
     assert metrics_of_clients(trained.rounds[0]) == {}
 
 
+def test_clients_may_have_accuracies_or_other_metrics_alone() -> None:
+    (trained,) = measured().histories
+    last = trained.rounds[-1]
+    accuracies = {n: v for n, v in OF_CLIENTS.items() if not n.startswith("f1_")}
+    scores = {n: v for n, v in OF_CLIENTS.items() if n.startswith("f1_")}
+    without = {"client_scores": {}}
+    assert metrics_of_clients(last.model_copy(update=without)) == pytest.approx(accuracies)
+    without = {"client_accuracy": ()}
+    assert metrics_of_clients(last.model_copy(update=without)) == pytest.approx(scores)
+
+
 def test_the_table_of_rounds_has_columns_of_clients() -> None:
     rows, columns = round_table(measured())
     assert columns[-2:] == ["worst client", "spread over clients"]

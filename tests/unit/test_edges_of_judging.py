@@ -499,6 +499,8 @@ def test_a_single_pair_among_others_says_less_than_all_seeds() -> None:
     first, second = {0: 0.5, 1: 0.51, 2: 0.5}, {2: 0.9, 3: 0.91, 4: 0.9}
     found = compare(first, second, sign=1, margin=0.01)
     assert (found.pairs, found.change) == (0, "better")
+    of_two = compare({1: 0.5, 2: 0.51}, {2: 0.9, 3: 0.91}, sign=1, margin=0.01)
+    assert (of_two.pairs, of_two.change) == (0, "better")
     alone = compare({2: 0.5}, second, sign=1, margin=0.01)
     assert (alone.pairs, alone.change, alone.now) == (1, "undecided", 0.9)
 
@@ -615,6 +617,12 @@ def test_a_pair_with_a_figure_that_is_not_finite_is_refused(wrong: float, place:
     one, two = dict(enumerate(figures[:2])), dict(enumerate(figures[2:]))
     with pytest.raises(ValueError, match="finite"):
         compare(one, two, sign=1, margin=0.01)
+
+
+@pytest.mark.parametrize(("one", "two"), [(math.nan, 0.5), (0.5, math.inf)])
+def test_a_single_pair_has_to_be_finite_too(one: float, two: float) -> None:
+    with pytest.raises(ValueError, match=r"^figures must be finite$"):
+        compare({0: one}, {0: two}, sign=1, margin=0.01)
 
 
 def test_pairs_that_are_equal_are_the_same_for_certain() -> None:

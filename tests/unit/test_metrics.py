@@ -70,6 +70,11 @@ def test_no_module_names_a_metric(folder: str) -> None:
     assert not named
 
 
+def test_no_two_metrics_have_the_same_place() -> None:
+    places = [spec.column for spec in map(spec_of, metrics.names()) if spec.column is not None]
+    assert len(places) == len({*places})
+
+
 def test_columns_have_places_and_titles_of_their_own() -> None:
     places = [measure.spec.column for measure in columns()]
     assert places == sorted(set(places), key=lambda place: place or 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.data.datasets.dataset import TaskKind
@@ -68,6 +68,8 @@ def test_metrics_of_more_labels_are_the_mean_over_those_that_occur(seed: int) ->
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=2, max_size=12))
+@example([(3, 1), (3, 2)])  # numbers without any spread
+@example([(0, 0), (0, 1), (1, 1), (1, 0)])  # with a sum of squares of 1
 def test_errors_of_numbers_are_those_of_scikit_learn(examples: list[tuple[int, int]]) -> None:
     labels, predictions = np.array(examples, np.float64).T
     assert score("mse", labels, predictions) == pytest.approx(

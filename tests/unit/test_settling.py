@@ -12,7 +12,7 @@ from example_results import example_result
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import baseline_file, baseline_of, write_baseline
 from pytest_federated.plugin.baselines import Settled, settle
-from pytest_federated.results.record import Result
+from pytest_federated.results.record import Result, Verdict
 
 GOOD = (0.90, 0.91, 0.92)
 OPEN = (0.94, 0.88, 0.90)  # with which nothing is decided
@@ -153,3 +153,49 @@ def test_a_revision_without_enough_seeds_is_an_error(against: Any, wider: Option
     against(example_result("a", GOOD), wider)
     with pytest.raises(FederatedError, match=r"a: main \(1a2b3c4\) has no result on 10 seeds"):
         settled(example_result("a", BAD), example_result("a", [0.4] * 10))
+
+
+def with_figures(figures: Sequence[float]) -> Result:
+    """Returns a result of which ``best_accuracy`` is expected, with these figures."""
+    verdict = Verdict(expectation="best_accuracy", expected="", passed=True, figures=tuple(figures))
+    return example_result("a", GOOD, verdicts=(verdict,))
+
+
+@pytest.mark.parametrize(
+    ("figures", "kind", "compared"), [(GOOD, "same", True), (GOOD[:2], "incomplete", False)]
+)
+def test_what_has_no_figure_of_every_seed_at_the_revision_is_not_compared(
+    against: Any, figures: Sequence[float], kind: str, compared: bool
+) -> None:
+    against(with_figures(figures))
+    found = settled(with_figures(GOOD))
+    names = {c.metric for c in found.result.compared}
+    assert (found.kind, "best_accuracy" in names) == (kind, compared)
+    assert {"accuracy", "loss"} <= names
+    if not compared:
+        advice = "it has no figure of every seed at main (1a2b3c4)"
+        assert found.details == f"best_accuracy not compared; {advice}"
+
+
+def test_the_first_unknown_margin_is_named(session: SimpleNamespace) -> None:
+    session.margin = {"losss": 0.1, "accurcy": 0.1}
+    with pytest.raises(FederatedError, match=r"^--fed-margin: got 'accurcy'; .*'accuracy'"):
+        settled(kept(GOOD))
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "advice"),
+    [
+        ((0.9, 0.91), "--fed-seeds=2 runs another, --fed-baseline=update rewrites the baseline"),
+        ((0.9,), "--fed-baseline=update rewrites the baseline"),
+    ],
+)
+def test_where_no_seed_is_in_common_the_way_out_is_named(
+    session: SimpleNamespace, accuracies: Sequence[float], advice: str
+) -> None:
+    kept(accuracies)
+    one = example_result("a", (0.9,))
+    histories = [history.model_copy(update={"seed": 7}) for history in one.histories]
+    found = settled(one.model_copy(update={"histories": tuple(histories)}))
+    assert found.kind == "not compared"
+    assert found.details.endswith(f": a single seed is compared with the same seed only; {advice}")

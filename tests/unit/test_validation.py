@@ -9,7 +9,7 @@ from typing import Any, Optional
 import pytest
 from example_results import example_result, history, with_validation
 from pytest_federated.metrics.measure import expected_measure
-from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.report.compare import comparison
 from pytest_federated.report.export import by_round
 from pytest_federated.report.markup import TERMINAL
@@ -53,6 +53,24 @@ def test_the_validation_set_chooses_the_first_of_its_best_rounds() -> None:
     assert value("best_accuracy", one, best_by="validation") == 0.6
     assert value("loss", one) == pytest.approx(0.3)
     assert value("loss", one, best_by="validation") == pytest.approx(0.4)
+    none_right = with_validation(history([0.0, 0.8]), [0.5, 0.4])
+    assert value("best_accuracy", none_right, best_by="validation") == 0.0
+
+
+def test_nothing_is_certain_of_the_round_that_the_validation_set_will_choose() -> None:
+    possible = spec_of("best_accuracy").so_far
+    assert possible
+    begun = with_validation(history([0.4, 0.7]), [0.5, 0.6]).rounds
+    assert possible(begun, best_by="validation") == (0.0, 1.0)
+    assert possible(begun) == (0.7, 1.0)
+
+
+def test_the_best_validation_accuracy_only_rises() -> None:
+    possible = spec_of("best_validation_accuracy").so_far
+    assert possible
+    begun = with_validation(history([0.4, None, 0.7, 0.6]), [0.3, None, 0.5, 0.4]).rounds
+    assert possible(begun) == (0.5, 1.0)
+    assert possible(begun[1:2]) == possible(()) == (0.0, 1.0)
 
 
 def test_the_lowest_validation_loss_chooses_where_numbers_are_predicted() -> None:

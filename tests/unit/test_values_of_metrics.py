@@ -37,7 +37,7 @@ from pytest_federated.metrics.statistics import (
     summarize,
     welch,
 )
-from pytest_federated.results.record import Verdict
+from pytest_federated.results.record import Result, Verdict
 from pytest_federated.training.history import TrainingHistory
 
 test_examples_of.__test__ = False  # type: ignore[attr-defined]  # not a test, despite its name
@@ -202,6 +202,9 @@ def test_the_test_examples_of_a_label_are_estimated_from_clients() -> None:
     assert [test_examples_of(one, label) for label in range(4)] == [30, 10, 20, 20]
     unknown = one.model_copy(update={"client_examples": (10, 11)})
     assert [test_examples_of(unknown, label) for label in range(2)] == [20, 20]
+    counts = {"client_examples": (1,), "label_counts": ((1, 0),)}
+    single = history([0.5], test_examples=40, class_recall=(0.9, 0.8), **counts)
+    assert test_examples_of(single, 0) == 40
     few = one.model_copy(update={"test_examples": 1})
     assert test_examples_of(few, 1) == 1
     assert test_examples_of(history([0.5], client_examples=(), test_examples=6), 0) == 6
@@ -235,6 +238,30 @@ def test_a_measure_that_needs_more_than_a_training_is_none() -> None:
     assert Measure("rounds_to_accuracy").of(one, {"target": 0.6, "at_most": 3}) == 2
     assert Measure("rounds_to_accuracy").of(one, {"target": 0.9}) is None
     assert Measure("accuracy").of(one, {"else": 1}) == 0.6
+
+
+def test_a_training_that_ended_early_has_what_is_certain() -> None:
+    whole, cut = history([0.5, 0.7]), history([0.5, 0.7], ended_early=True)
+    assert Measure("best_accuracy").of(whole) == 0.7
+    assert Measure("best_accuracy").of(cut) is None
+    assert Measure("best_accuracy").of(history([0.5, 1.0], ended_early=True)) == 1.0
+    assert Measure("rounds_to_accuracy").of(cut, {"target": 0.5}) == 1
+    assert Measure("rounds_to_accuracy").of(cut, {"target": 0.9}) is None
+    assert Measure("accuracy").of(cut) is None
+
+
+def test_results_of_predicted_numbers_are_led_by_their_first_column() -> None:
+    def numbers(**scores: float) -> Result:
+        (one,) = example_result(accuracies=(0.5,)).histories
+        rounds = [r.model_copy(update={"accuracy": None, "scores": scores}) for r in one.rounds]
+        update = {"rounds": tuple(rounds), "task": "regression"}
+        return example_result(accuracies=(0.5,), histories=(one.model_copy(update=update),))
+
+    of_numbers = numbers(mse=0.1, mae=0.2, r2=0.3)
+    assert headline([of_numbers]).name == "r2"
+    assert headline([numbers(mse=0.1, mae=0.2)]).name == "mae"
+    assert headline([of_numbers, example_result()]).name == "accuracy"
+    assert headline([numbers()]).name == "accuracy"
 
 
 def test_keys_come_from_the_expectation_without_its_bounds() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import pytest
 from made_trainings import SCENARIO, FakeTrainings
+from pytest_federated.expectations.regression import look_twice
 from pytest_federated.plugin.options import run_options
 
 
@@ -128,6 +129,36 @@ def test_a_baseline_of_a_deleted_scenario_is_named(
     assert (pytester.path / "scenarios/baselines/other.json").is_file()
     result = pytester.runpytest_inprocess("scenarios")
     result.stdout.no_fnmatch_line(line)
+
+
+@pytest.mark.parametrize(
+    ("count", "level", "together"),
+    [(5, 0.01, ""), (6, 0.05 / 6, " (judged together: 6, false alarm in any: 5 % at most)")],
+)
+def test_scenarios_share_the_false_alarms_of_the_session(
+    pytester: pytest.Pytester,
+    made: FakeTrainings,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    level: float,
+    together: str,
+) -> None:
+    for number in range(1, count):
+        other = pytester.path / f"scenarios/other{number}.yaml"
+        other.write_text(SCENARIO.replace("name: made", f"name: other{number}"))
+    pytester.runpytest_inprocess("scenarios", "--fed-baseline=update")
+    levels: list[float] = []
+
+    def compare(*sides: Any, level: float, **options: Any) -> Any:
+        levels.append(level)
+        return look_twice(*sides, level=level, **options)
+
+    monkeypatch.setattr("pytest_federated.plugin.baselines.look_twice", compare)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-baseline=check")
+    assert levels == [pytest.approx(level)] * count
+    assert [line for line in result.outlines if line.startswith("baselines: ")] == [
+        f"baselines: {count} same{together}"
+    ]
 
 
 def test_a_rerun_equals_its_baseline(pytester: pytest.Pytester, updated: FakeTrainings) -> None:

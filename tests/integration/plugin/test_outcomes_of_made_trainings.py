@@ -215,6 +215,7 @@ def test_hooks_may_stop_a_scenario_before_or_after_it_runs(
     }
     assert found["skipped"].reason == "not on this machine"
     assert found["before"].reason.startswith("OSError: no disk")
+    assert found["after"].reason.startswith("OSError: no disk left")
 
 
 def test_a_record_is_written_as_soon_as_its_scenario_ends(
@@ -258,3 +259,85 @@ def test_all_expectations_are_shown_if_one_is_missed(
     pairs = [(word, "FAIL") for word in ("accuracy", "loss", "best_accuracy")]
     for word, outcome in pairs:
         result.stdout.fnmatch_lines([f"{word} *{outcome}*"])
+
+
+@pytest.mark.parametrize(("option", "calls"), [("-v", 0), ("-vv", 1)])
+def test_only_vv_lets_tensorflow_write_to_the_terminal(
+    pytester: pytest.Pytester,
+    made: FakeTrainings,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    calls: int,
+) -> None:
+    loud: list[str] = []
+    be_loud = "pytest_federated.plugin.execution.be_loud"
+    monkeypatch.setattr(be_loud, lambda: loud.append("loud"))
+    pytester.runpytest_inprocess("scenarios", option).assert_outcomes(passed=1)
+    assert len(loud) == calls
+
+
+@pytest.mark.parametrize("is_of_xdist", [False, True])
+def test_only_a_process_of_xdist_ends_with_its_parent(
+    pytester: pytest.Pytester,
+    made: FakeTrainings,
+    monkeypatch: pytest.MonkeyPatch,
+    is_of_xdist: bool,
+) -> None:
+    bound: list[str] = []
+    end_with_parent = "pytest_federated.plugin.execution.end_with_parent"
+    monkeypatch.setattr(end_with_parent, lambda: bound.append("bound"))
+    if is_of_xdist:  # as far as a scenario that runs can tell
+        pytester.makeconftest(
+            """
+            import pytest
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_call(item):
+                item.config.workerinput = {}
+                try:
+                    return (yield)
+                finally:
+                    del item.config.workerinput
+            """
+        )
+    pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)
+    assert len(bound) == is_of_xdist
+
+
+@pytest.mark.parametrize(("verbosity", "is_shown"), [("-v", False), ("-vv", True)])
+def test_vv_shows_the_traceback_of_a_mistake_and_not_of_a_miss(
+    pytester: pytest.Pytester, made: FakeTrainings, verbosity: str, is_shown: bool
+) -> None:
+    made.accuracies = {0: 0.1, 1: 0.1}
+    missed = pytester.runpytest_inprocess("scenarios", verbosity)
+    missed.stdout.no_fnmatch_line("*Traceback*")
+    made.errors["made"] = FederatedError("no column y")
+    mistaken = pytester.runpytest_inprocess("scenarios", verbosity, "--fed-no-cache")
+    assert ("Traceback" in mistaken.stdout.str()) == is_shown
+
+
+def test_an_item_reports_its_line_counted_from_zero(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    (pytester.path / "scenarios/made.yaml").write_text(f"# words\n---\n{SCENARIO}")
+    (item,) = pytester.inline_genitems("scenarios")[0]
+    assert item.reportinfo() == (pytester.path / "scenarios/made.yaml", 2, "made")
+
+
+def test_a_scenario_that_was_not_reached_has_a_record_in_the_end(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    add(pytester, "other")
+    made.errors["made"] = FederatedError("stopped")
+    pytester.runpytest_inprocess("scenarios/made.yaml", "scenarios", "-x", "--fed-report=out")
+    record = json.loads(Path("out/records/other.json").read_text())
+    assert record["status"] == "not reached"
+
+
+def test_without_tff_no_scenario_begins(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_federated.tff.imports.missing", lambda: "no TFF here")
+    result = pytester.runpytest_inprocess("scenarios")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no TFF here"])
+    assert not made.trained
