@@ -243,7 +243,7 @@ def test_clients_that_hold_out_examples_are_tested_on_these() -> None:
 def test_a_report_says_whose_the_test_examples_are(reader: Optional[str]) -> None:
     """It may show only in the folders that there is a test set."""
     chosen = READERS[reader](TESTED) if reader else {"kind": "digits"}
-    clients = {"split": "natural"} if reader else {"count": 3}
+    clients: dict[str, Any] = {"split": "natural"} if reader else {"count": 3}
     data = made(chosen, HOLDING, **clients)
     one = example_result()
     first = one.histories[0].model_copy(update={"has_shared_test": data.has_shared_test})
