@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Optional
 
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, INK, ORANGE, Picture, whole_numbers
+from pytest_federated.report.plots.style import BLUE, GREEN, INK, ORANGE, Picture, whole_numbers
 from pytest_federated.report.tables.rounds import by_round
 from pytest_federated.results.record import Result
 
@@ -71,7 +71,7 @@ def _by_round(
             )
         if validation:
             x, y = list(validation), list(validation.values())
-            axes.plot(x, y, color=INK, lw=1, ls=":", label="validation")
+            axes.plot(x, y, color=GREEN, lw=1.2, ls="--", zorder=3, label="validation")
         means = [statistics.fmean(f) for f in test.values()]
         marker = "o" if len(test) < 3 else ""
         axes.plot(list(test), means, color=BLUE, marker=marker, label="test")
