@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from pytest_federated.data.guesses import names
 from pytest_federated.running import pipeline
 from pytest_federated.scenario.draft import yaml_value
 from ruamel.yaml import YAML
+from written_files import write_users
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -83,9 +83,7 @@ def listed_images(**columns: Any) -> str:
 def leaf() -> str:
     for part, count in (("train", 30), ("test", 6)):
         own = {"x": RNG.random((count, 4)).tolist(), "y": (np.arange(count) % 3).tolist()}
-        Path(f"d/{part}").mkdir(parents=True)
-        content = {"users": ["u", "v"], "user_data": {"u": own, "v": own}}
-        Path(f"d/{part}/a.json").write_text(json.dumps(content))
+        write_users(f"d/{part}", {"u": own, "v": own})
     return "d"
 
 
