@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example_data import save
-from example_results import example_result
+from example_results import of_one_training
 from own_files import draw, made, refusal
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
 from pytest_federated.data.federation import FederatedData
@@ -223,11 +223,9 @@ def test_a_report_says_whose_the_test_examples_are(reader: Optional[str]) -> Non
     chosen = READERS[reader](TESTED) if reader else {"kind": "digits"}
     clients: dict[str, Any] = {"split": "natural"} if reader else {"count": 3}
     data = made(chosen, HOLDING, **clients)
-    one = example_result()
-    first = one.histories[0].model_copy(update={"has_shared_test": data.has_shared_test})
+    one = of_one_training(has_shared_test=data.has_shared_test)
     settings = {**one.settings, "data": {**one.settings["data"], **HOLDING}}
-    changed = one.model_copy(update={"histories": (first,), "settings": settings})
-    read = parse_result(json_text(changed).encode(), "record")
+    read = parse_result(json_text(one.model_copy(update={"settings": settings})).encode(), "record")
     shown = dict(settings_rows(read))["test examples"]
     assert ("held out by the clients" in shown) is (reader is None)
 
@@ -263,13 +261,10 @@ def test_a_data_set_of_ones_own_is_checked(
 
 
 def test_a_record_and_its_report_say_how_many_clients_have_test_examples() -> None:
-    plain = example_result(accuracies=(0.6,))
-    (one,) = plain.histories
-    tested = one.model_copy(update={"tested_clients": 2})
-    result = plain.model_copy(update={"histories": (tested,)})
+    result = of_one_training(tested_clients=2)
     assert parse_result(json_text(result).encode(), "record") == result
     assert ["clients with test examples", "2"] in settings_rows(result)
-    assert "tested_clients" not in json_text(plain)
+    assert "tested_clients" not in json_text(of_one_training())
 
 
 # Folders of images by client, with train and test in each
