@@ -16,7 +16,12 @@ from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
 from pytest_federated.data.datasets.files.image_folder import SUFFIXES
-from pytest_federated.data.datasets.files.lines import Dialect, read_header
+from pytest_federated.data.datasets.files.lines import (
+    UNREADABLE,
+    Dialect,
+    read_header,
+    unreadable,
+)
 from pytest_federated.data.datasets.files.missing import is_missing
 from pytest_federated.data.datasets.files.tables import PARQUET, read_columns
 from pytest_federated.data.guesses import names
@@ -111,8 +116,8 @@ def _read(file: Path, guess: Guess) -> Mapping[str, np.ndarray]:
     """Reads a text table, and adds its dialect."""
     try:
         written = written_as(file)
-    except (OSError, EOFError, UnicodeError) as error:
-        raise DataError(f"{file} cannot be read as a table: {error}") from error
+    except UNREADABLE as error:
+        raise unreadable(file, error) from error
     guess.settings.update(written.settings)
     guess.reasons.update(written.reasons)
     columns = read_columns(file, dialect_of(guess.settings))

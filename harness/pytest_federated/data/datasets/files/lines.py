@@ -8,11 +8,13 @@ name.
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
 import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +23,21 @@ from typing import IO, Any, Optional
 from pytest_federated.core.errors import DataError
 
 
-def _in_zip(file: Path, mode: str, **options: Any) -> io.TextIOWrapper:
+def _in_zip(file: Path, mode: str) -> IO[bytes]:
     archive = zipfile.ZipFile(file)
-    return io.TextIOWrapper(archive.open(archive.namelist()[0]), **options)
+    names = archive.namelist()
+    if len(names) != 1:
+        raise ValueError(f"there are {len(names)} files in it; one is needed")
+    return archive.open(names[0])
 
 
-_UNREADABLE = (OSError, ValueError, EOFError, csv.Error, lzma.LZMAError)
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _in_zip}
+# What is raised for a file that is no text table, or is not packed as its suffix says. Errors of
+# pandas and of decoding are ValueErrors; a RuntimeError is raised for an encrypted archive.
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, RuntimeError, csv.Error),
+    *(lzma.LZMAError, zipfile.BadZipFile, zlib.error),
+)
 
 
 SPACES = "spaces"  # the separator of tables whose columns are apart by any number of them
@@ -92,7 +102,7 @@ def read_header(file: Path, dialect: Dialect) -> list[str]:
             names = next((row for row in rows if any(name.strip() for name in row)), None)
     except LookupError as error:
         raise unknown_encoding(error) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise unreadable(file, error) from error
     if names is None:
         raise DataError(f"{file} cannot be read as a table: it is empty")
@@ -112,18 +122,15 @@ def unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} cannot be read as a table: {why}")
 
 
-def _opened(file: Path, dialect: Dialect) -> Any:
+def _opened(file: Path, dialect: Dialect) -> io.TextIOWrapper:
     """Opens a text table, which may be packed."""
     encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    opened: Any = _PACKED.get(file.suffix.lower(), open)
-    return opened(file, "rt", encoding=encoding, newline="")
+    codecs.lookup(encoding)  # raises for one that is not known, before the file is open
+    return io.TextIOWrapper(opened_binary(file), encoding=encoding, newline="")
 
 
 def opened_binary(file: Path) -> IO[bytes]:
     """Opens a text table, which may be packed, as bytes."""
-    if file.suffix.lower() == ".zip":
-        archive = zipfile.ZipFile(file)
-        return archive.open(archive.namelist()[0])
     opened: Any = _PACKED.get(file.suffix.lower(), open)
     return opened(file, "rb")
 
@@ -164,8 +171,8 @@ def check_lines(file: Path, dialect: Dialect) -> None:
                     if dialect.columns:
                         misfit = misfit.replace("the header", "data.dataset.columns")
                     raise DataError(f"{place}: {misfit}")
-    except _UNREADABLE as error:
-        raise DataError(f"{file} cannot be read as a table: {error}") from error
+    except UNREADABLE as error:
+        raise unreadable(file, error) from error
 
 
 def _tidied(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:

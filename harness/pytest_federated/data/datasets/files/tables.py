@@ -24,6 +24,7 @@ from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
 from pytest_federated.data.datasets.files.lines import (
+    UNREADABLE,
     Dialect,
     check_lines,
     read_header,
@@ -585,7 +586,7 @@ def _read_csv(
         frame = pd.read_csv(file, low_memory=False, dtype=dtypes, **dialect.keys())
     except LookupError as error:
         raise unknown_encoding(error) from error
-    except (OSError, ValueError) as error:  # errors of pandas and of decoding are ValueErrors
+    except UNREADABLE as error:
         raise unreadable(file, error) from error
     check_lines(file, dialect)
     columns = {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
