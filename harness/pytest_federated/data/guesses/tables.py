@@ -26,7 +26,7 @@ from pytest_federated.data.datasets.files.missing import is_missing
 from pytest_federated.data.datasets.files.tables import PARQUET, read_columns
 from pytest_federated.data.guesses import names
 from pytest_federated.data.guesses.dialects import written_as
-from pytest_federated.data.guesses.guess import Guess, Settings
+from pytest_federated.data.guesses.guess import Guess
 from pytest_federated.data.guesses.images import add_size
 from pytest_federated.user.files import stamp
 
@@ -120,26 +120,13 @@ def _read(file: Path, guess: Guess) -> Mapping[str, np.ndarray]:
         raise unreadable(file, error) from error
     guess.settings.update(written.settings)
     guess.reasons.update(written.reasons)
-    columns = read_columns(file, dialect_of(guess.settings))
+    columns = read_columns(file, Dialect.of(guess.settings))
     signs = _signs_of_missing(columns)
     if signs:
         listed = ", ".join(map(repr, signs))
         guess.add("na_values", [*_USUAL_NA, *signs], f"{listed} among numbers is a missing value")
-        columns = read_columns(file, dialect_of(guess.settings))
+        columns = read_columns(file, Dialect.of(guess.settings))
     return columns
-
-
-def dialect_of(settings: Settings) -> Dialect:
-    """Returns the dialect that the keys of `csv` describe."""
-    na_values = settings.get("na_values")
-    return Dialect(
-        settings.get("separator", ","),
-        settings.get("decimal", "."),
-        settings.get("encoding", "utf-8"),
-        settings.get("comment"),
-        tuple(settings.get("columns", ())),
-        None if na_values is None else tuple(na_values),
-    )
 
 
 def _signs_of_missing(columns: Mapping[str, np.ndarray]) -> list[str]:
@@ -351,7 +338,7 @@ def _add_test(
         header = (
             arrow.parquet_columns(beside)
             if kind == "parquet"
-            else read_header(beside, dialect_of(guess.settings))
+            else read_header(beside, Dialect.of(guess.settings))
         )
         if {*values} <= {*header} or guess.settings["label"] in header:
             guess.add("test", f"{path[: len(path) - len(file.name)]}{other}", "beside the table")

@@ -15,8 +15,8 @@ import io
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Optional
 
@@ -61,8 +61,19 @@ class Dialect:
     decimal: str = "."
     encoding: str = "utf-8"
     comment: Optional[str] = None
-    columns: tuple[str, ...] = ()
-    na_values: Optional[tuple[str, ...]] = None
+    columns: Sequence[str] = ()
+    na_values: Optional[Sequence[str]] = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))  # lists have no hash
+        if self.na_values is not None:
+            object.__setattr__(self, "na_values", tuple(self.na_values))
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Dialect:
+        """Returns how a table is written by the keys of a data set, each of which may be absent."""
+        names = [key.name for key in fields(cls)]
+        return cls(**{name: settings[name] for name in names if settings.get(name) is not None})
 
     def keys(self) -> dict[str, Any]:
         """Returns the keyword arguments of `pandas.read_csv`.
