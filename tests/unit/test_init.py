@@ -374,6 +374,14 @@ def _check_reasons(shown: str, text: str, settings: dict[str, Any]) -> None:
     assert shown.count("left out: ") == len(settings.get("exclude", ()))
 
 
+def damaged_npz() -> str:
+    np.savez_compressed("d.npz", x=NUMBERS, y=THREE)
+    content = bytearray(Path("d.npz").read_bytes())
+    content[60:160] = b"\xff" * 100
+    Path("d.npz").write_bytes(content)
+    return "d.npz"
+
+
 REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "nothing": (lambda: "nowhere.csv", "there is no file, folder or data set 'nowhere.csv'"),
     "a misspelled data set": (lambda: "wines", "did you mean 'wine'?"),
@@ -402,6 +410,7 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "arrays that say nothing": (lambda: npz(a=NUMBERS, b=NUMBERS), "it is not clear which arrays"),
     "no archive": (lambda: as_it_is("x", "d.npz"), "d.npz cannot be read as an .npz archive"),
+    "a damaged archive": (damaged_npz, "d.npz cannot be read as an .npz archive of NumPy: Error"),
     "several tables": (
         lambda: [Path("t").mkdir(), csv("t/a.csv"), csv("t/b.csv"), "t"][3],
         "name one of its files: a.csv, b.csv",
