@@ -37,6 +37,8 @@ _SIGNS = ("?", "-", "--", ".", "*", "missing", "unknown")  # of missing numbers
 _PIXEL = re.compile(r"(pixel|pix|px)s?[\W_]*\d", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?|[-+]?\d{1,3}([.,]\d+)?")
 _USUAL_NA = ["", "NA", "N/A", "None", "null", "nan", "NaN"]
+_RARE_NA = ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+            "<NA>", "NULL", "n/a")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,10 @@ def _read(file: Path, guess: Guess) -> Mapping[str, np.ndarray]:
     signs = _signs_of_missing(columns)
     if signs:
         listed = ", ".join(map(repr, signs))
-        guess.add("na_values", [*_USUAL_NA, *signs], f"{listed} among numbers is a missing value")
+        texts = read_columns(file, Dialect.of({**guess.settings, "na_values": []}))
+        words = {value for column in texts.values() for value in column.tolist()}
+        usual = [*_USUAL_NA, *(word for word in _RARE_NA if word in words)]
+        guess.add("na_values", [*usual, *signs], f"{listed} among numbers is a missing value")
         columns = read_columns(file, Dialect.of(guess.settings))
     return columns
 

@@ -106,7 +106,7 @@ def read_header(file: Path, dialect: Dialect) -> list[str]:
     if dialect.columns:
         return list(dialect.columns)
     try:
-        with _opened(file, dialect) as text:
+        with opened_text(file, dialect.encoding) as text:
             rows = csv.reader(
                 _tidied(text, dialect), delimiter=_delimiter(dialect), skipinitialspace=True
             )
@@ -133,17 +133,17 @@ def unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} cannot be read as a table: {why}")
 
 
-def _opened(file: Path, dialect: Dialect) -> io.TextIOWrapper:
-    """Opens a text table, which may be packed."""
-    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    codecs.lookup(encoding)  # raises for one that is not known, before the file is open
-    return io.TextIOWrapper(opened_binary(file), encoding=encoding, newline="")
-
-
 def opened_binary(file: Path) -> IO[bytes]:
     """Opens a text table, which may be packed, as bytes."""
     opened: Any = _PACKED.get(file.suffix.lower(), open)
     return opened(file, "rb")
+
+
+def opened_text(file: Path, encoding: str) -> io.TextIOWrapper:
+    """Opens a text table, which may be packed, as text with its own line ends."""
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+    codecs.lookup(encoding)  # raises for one that is not known, before the file is open
+    return io.TextIOWrapper(opened_binary(file), encoding=encoding, newline="")
 
 
 def _delimiter(dialect: Dialect) -> str:
@@ -160,7 +160,7 @@ def check_lines(file: Path, dialect: Dialect) -> None:
     """
     separator, header = _delimiter(dialect), list(dialect.columns)
     try:
-        with _opened(file, dialect) as text:
+        with opened_text(file, dialect.encoding) as text:
             is_simple = not (dialect.comment or dialect.columns or dialect.separator == SPACES)
             if is_simple and _is_plain(text, separator):
                 return
