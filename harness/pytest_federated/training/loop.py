@@ -412,7 +412,7 @@ def _divergence(done: Round, expected: int) -> Optional[str]:
             f"{100 * (1 - done.examples / expected):.0f} % of the cohort's examples gave updates "
             "that are not finite"
         )
-    for name in ("train_loss", "loss"):
+    for name in ("train_loss", "loss", "validation_loss"):
         value = getattr(done, name)
         if value is not None and not math.isfinite(value):
             return f"diverged in round {done.round}: {name.replace('_', ' ')} is {value}"
