@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.clients.schema import Clients
+from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
@@ -30,13 +31,13 @@ def made(seed: int = 0, split: Any = "iid", count: int = 10, **data: Any) -> Fed
 def test_the_parts_of_a_client_are_disjoint(
     seed: int, test: float, validation: float, count: int
 ) -> None:
-    data = made(
-        seed,
-        count=count,
-        holdout="per_client",
-        test_fraction=test,
-        validation_fraction=validation,
-    )
+    settings = {"test_fraction": test, "validation_fraction": validation}
+    largest = -(-1797 // count)
+    if not round(largest * validation):
+        with pytest.raises(DataError, match="gives no validation example"):
+            made(seed, count=count, holdout="per_client", **settings)
+        return
+    data = made(seed, count=count, holdout="per_client", **settings)
     placed = np.concatenate([*data.clients, *data.client_validation, *data.client_test])
     assert np.sort(placed).tolist() == list(range(1797))
     for parts in zip(data.clients, data.client_validation, data.client_test):
@@ -85,6 +86,17 @@ def test_a_global_validation_set_comes_from_the_training_examples() -> None:
     assert sorted(rows) == sorted(r.tobytes() for r in digits.x)
     counts = np.bincount(data.validation.y)
     assert np.ptp(counts) < 6  # labels keep their proportions: 174 to 183 of each
+
+
+@pytest.mark.parametrize("way", ["global", "per_client"])
+def test_a_validation_set_has_examples(way: str) -> None:
+    """Nothing else would tell its accuracy from that of a model that is always wrong."""
+    with pytest.raises(DataError) as error:
+        made(holdout=way, validation_fraction=1e-4)
+    assert str(error.value) == (
+        "data.validation_fraction: too small, as digits gives no validation example; raise it, or "
+        "leave it out"
+    )
 
 
 @pytest.mark.parametrize("way", ["global", "per_client"])

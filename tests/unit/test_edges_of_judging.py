@@ -34,6 +34,7 @@ from pytest_federated.expectations.regression import compare_with_baseline, look
 from pytest_federated.metrics.difference import Difference, _judged, compare
 from pytest_federated.metrics.scales import SCALES, Margin, ScaleName
 from pytest_federated.metrics.statistics import Comparison, Summary, pairs_to_decide, summarize
+from pytest_federated.report.tables.cells import interval
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.training.history import TrainingHistory
 from scipy import stats
@@ -42,6 +43,22 @@ NOISE = 1e-9  # what a mean may be off by rounding
 
 
 # Bounds
+
+
+def test_a_loss_may_be_negative() -> None:
+    """Keras's Poisson loss is. Where no value is negative, the interval of the mean ends at 0."""
+    negative, positive = [-2.0, -2.5, -3.0, -2.2], [0.1, 0.5, 0.01]
+    scale = SCALES["loss"]
+    low, high = -2.425 - 0.692, -2.425 + 0.692
+    judged = verdict_on("loss", negative, Bounds(high=-2.2))
+    assert (judged.low, judged.high) == pytest.approx((low, high), abs=1e-3)
+    assert (judged.passed, judged.outcome) == (True, "inconclusive")
+    assert interval(negative, scale) == "-2.425 ± 0.692"
+    assert interval(positive, scale) == "0.203 (0 to 0.851)"
+    assert expectations["loss"].params.model_validate({"at_most": -2.2})
+    between: Any = propose("loss", ["between"], negative, 3, 0.01).bounds["between"]
+    assert between[0] < -3 and -2 < between[1] < 0
+    assert propose("loss", ["at_least"], positive, 3, 0.01).bounds == {"at_least": 0}
 
 
 @pytest.mark.parametrize(

@@ -319,6 +319,25 @@ KINDS: dict[str, tuple[Callable[[], str], dict[str, Any], tuple[str, ...]]] = {
         {"label": "null", "exclude": ["[x]"], "categories": ["#c"]},
         (),
     ),
+    "a name that no terminal shows": (
+        lambda: csv(**{"\x7f\u2028x": every_third(WORDS[:2]), "\U000e0041": every_third(WARDS),
+                       "y": THREE}),
+        {"label": "y", "categories": ["\x7f\u2028x"], "exclude": ["\U000e0041"]},
+        (),
+    ),
+    "labels over several lines": (
+        lambda: csv(y=every_third(np.array(["very\nill", "w\x1b[31mll"]))),
+        {"label": "y", "task": "binary"},
+        (),
+    ),
+    "a word of pandas for missing values beside a question mark": (
+        lambda: as_it_is("a,b,c,y\n" + "".join(
+            f"{'?' if n % 9 == 0 else n % 7 / 2},{'NULL' if n % 7 == 0 else n * n % 11 / 2},"
+            f"{'n/a' if n % 5 == 0 else WORDS[n % 2]},{n % 3}\n" for n in range(N))),
+        {"na_values": ["", "NA", "N/A", "None", "null", "nan", "NaN", "NULL", "n/a", "?"],
+         "categories": ["c"], "missing": "median"},
+        (),
+    ),
     "a name of another alphabet": (
         lambda: csv("d.csv", **{"возраст 🙂": NUMBERS[:, 0], "y": THREE}),
         {"label": "y"},
@@ -352,6 +371,7 @@ def test_a_scenario_is_written_that_can_be_run(
     assert {key: settings.get(key) for key in keys} == keys
     assert not settings.keys() & {*others}
     assert max(map(len, shown.splitlines())) <= 80
+    assert shown.replace("\n", "").isprintable()
     assert shown.endswith("next: pytest scenarios/mine.yaml\n")
     assert "wrote scenarios/mine.yaml" in shown
     assert main(["check", "scenarios"]) == 0, capsys.readouterr().err
@@ -370,6 +390,14 @@ def _check_reasons(shown: str, text: str, settings: dict[str, Any]) -> None:
         assert re.search(rf"{item}  # \w|      # \w.*\n{item}\n", text)
     assert max(map(len, text.splitlines())) <= 80
     assert shown.count("left out: ") == len(settings.get("exclude", ()))
+
+
+def damaged_npz() -> str:
+    np.savez_compressed("d.npz", x=NUMBERS, y=THREE)
+    content = bytearray(Path("d.npz").read_bytes())
+    content[60:160] = b"\xff" * 100
+    Path("d.npz").write_bytes(content)
+    return "d.npz"
 
 
 REFUSED: dict[str, tuple[Callable[[], str], str]] = {
@@ -403,6 +431,7 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     ),
     "arrays that say nothing": (lambda: npz(a=NUMBERS, b=NUMBERS), "it is not clear which arrays"),
     "no archive": (lambda: as_it_is("x", "d.npz"), "d.npz cannot be read as an .npz archive"),
+    "a damaged archive": (damaged_npz, "d.npz cannot be read as an .npz archive of NumPy: Error"),
     "several tables": (
         lambda: [Path("t").mkdir(), csv("t/a.csv"), csv("t/b.csv"), "t"][3],
         "name one of its files: a.csv, b.csv",

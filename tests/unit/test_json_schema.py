@@ -63,6 +63,7 @@ def test_the_schema_has_the_entries_of_every_concept() -> None:
         "matrix: {training.algorithm.schedule.rate: [0.5]}",
         "matrix: {training.personalize.steps: [1, 2]}",
         "{training: {personalize: {steps: 1}}, data: {dataset: leaf, holdout: global}}",
+        "training: {algorithm: fedavg, eval_clients_every: 1}",
         "expect: {accuracy: {at_least: 0.5, at_most: null}}",
         "tags: [größe, a1]",
         # The matrix may supply what keys require of each other.
@@ -122,6 +123,7 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "training: {algorithm: local_only, personalize: {steps: 1}}",
         "{training: {personalize: {steps: 1}}, data: {holdout: global}}",
         "{training: {personalize: {steps: 1}}, data: {dataset: digits, holdout: global}}",
+        "{training: {algorithm: local_only, eval_clients_every: 1}, data: {holdout: global}}",
         "clients: {split: natural, size: linear}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, per_round: 3}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, unseen: 0.5}",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import re
 import zipfile
 from collections.abc import Callable
@@ -30,7 +33,9 @@ from odd_data import (
 )
 from pytest_federated.clients.schema import Clients
 from pytest_federated.data.datasets.dataset import Dataset, Examples, Loaded, datasets, in_memory
+from pytest_federated.data.datasets.files import tables
 from pytest_federated.data.federation import federate
+from pytest_federated.data.guesses.look import look_at
 from pytest_federated.data.schema import Data
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
@@ -129,6 +134,66 @@ def test_lines_that_fit_are_read(content: bytes) -> None:
     with zipfile.ZipFile("t.zip", "w") as archive:
         archive.writestr("t.csv", content)
     assert features(csv="t.zip", label="y").tolist() == expected
+
+
+def zipped(*names: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, LONG)
+    return content.getvalue()
+
+
+def in_its_middle(packed: bytes, other: bytes) -> bytes:
+    half = len(packed) // 2
+    return packed[:half] + other + packed[half + len(other) :]
+
+
+LONG = "a,b,y\n" + "".join(
+    f"{a:.3f},{b:.3f},{n % 2}\n"
+    for n, (a, b) in enumerate(np.random.default_rng(0).random((2000, 2)))
+)
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zip": lambda content: zipped("t.csv"),
+}
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut off": lambda packed: packed[: len(packed) // 2],
+    "overwritten": lambda packed: in_its_middle(packed, b"\xff" * 50),
+    "not packed": lambda packed: LONG.encode(),
+}
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_packed_table_is_refused_by_every_reader(
+    damage: str, suffix: str, in_tmp_path: Path
+) -> None:
+    file = Path(f"t.csv.{suffix}")
+    packed = PACKED[suffix](LONG.encode())
+    file.write_bytes(packed)
+    assert len(features(csv=file.name, label="y")) == 2000
+    file.write_bytes(DAMAGE[damage](packed))
+    for read in (lambda: features(csv=file.name, label="y"), lambda: look_at(file.name, file.name)):
+        said = refusal(read, in_tmp_path)
+        assert said.startswith(f"{file} cannot be read as a table: ")
+        assert "encoding" not in said
+
+
+@pytest.mark.parametrize("names", [(), ("t.csv", "u.csv")])
+def test_an_archive_without_one_table_is_refused_by_every_reader(
+    names: tuple[str, ...], in_tmp_path: Path
+) -> None:
+    Path("t.zip").write_bytes(zipped(*names))
+    settings = datasets.parse({"kind": "csv", "csv": "t.zip", "label": "y"})
+    for read in (
+        lambda: features(csv="t.zip", label="y"),
+        lambda: look_at("t.zip", "t.zip"),
+        lambda: list(tables._glance_csv(settings)),
+    ):
+        assert refusal(read, in_tmp_path).startswith("t.zip cannot be read as a table: ")
 
 
 def test_a_value_may_hold_the_separator_or_a_line_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -229,6 +230,46 @@ def test_the_errors_of_our_own_entries_stay_what_they_are() -> None:
     ours = entry.__class__(**{**vars(entry), "registered_in": Path(pytest_federated.__file__)})
     with pytest.raises(ZeroDivisionError):
         ours.run()
+
+
+SHELF = """
+from test_own_entries import while_imported
+
+while_imported()
+"""
+
+
+def while_imported() -> None:
+    """Is replaced by the test whose package calls it."""
+
+
+def test_a_lookup_waits_for_the_discovery_in_another_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It saw no entries at all while the package was being imported."""
+    anything: Any = Callable
+    spec = pytest_federated.split.spec
+    registry: Any = Registry("thing", anything, spec, package="shelf_of_a_test")
+    names: dict[str, list[str]] = {}
+
+    def look_up(where: str) -> None:
+        names[where] = registry.names()
+
+    other = threading.Thread(target=look_up, args=["other"], daemon=True)
+
+    def register() -> None:
+        other.start()
+        other.join(0.3)  # it may be done by now, but should be waiting
+        look_up("module")  # the thread that imports does not wait for itself
+        registry(NAME)(lambda: None)
+
+    monkeypatch.setattr("test_own_entries.while_imported", register)
+    (tmp_path / "shelf_of_a_test").mkdir()
+    (tmp_path / "shelf_of_a_test" / "__init__.py").write_text(SHELF)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    look_up("first")
+    other.join(60)
+    assert names == {"module": [], "first": [NAME], "other": [NAME]}
 
 
 def test_what_entries_are_made_of_is_exported() -> None:

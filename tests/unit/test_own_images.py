@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from example_data import dataset, save
 from own_files import COLORED, DIGITS, IMAGES, RNG, draw, made, refusal
 from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets.dataset import datasets
+from pytest_federated.data.datasets.files.huggingface import _glance
+from pytest_federated.data.guesses.look import look_at
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -141,6 +145,61 @@ def test_a_folder_that_hugging_face_did_not_write_is_named(in_tmp_path: Path) ->
     assert refusal(dataset, huggingface="a") == (
         f"{in_tmp_path}/a/state.json cannot be read: it should hold a mapping"
     )
+
+
+def lists_saved() -> None:
+    import datasets as hf
+
+    columns = {"x": [[1.5, 2], [3, 4.5], [0, 1]], "label": [0, 1, 1]}
+    hf.Dataset.from_dict(columns).save_to_disk("saved/train")
+    hf.Dataset.from_dict(columns).save_to_disk("saved/rest")
+    Path("saved/dataset_dict.json").write_text('{"splits": ["train", "rest"]}')
+
+
+@pytest.mark.parametrize("stated", [[{"dtype": "float64", "_type": "Value"}], {}, None])
+def test_a_column_of_lists_is_known_however_its_type_is_stated(stated: Any) -> None:
+    lists_saved()
+    for file in Path("saved").glob("*/dataset_info.json"):
+        info = json.loads(file.read_text())
+        info["features"]["x"] = stated
+        file.write_text(json.dumps(info))
+    keys = {"kind": "huggingface", "huggingface": "saved", "features": "x", "test": "rest"}
+    assert not [*_glance(datasets.parse(keys))]
+    assert look_at("saved", "saved").settings == {"huggingface": "saved", "features": "x"}
+    assert dataset(huggingface="saved", features="x").load(None).train.x[:].shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"splits": null}', "it should list the names of splits under splits"),
+        ('{"splits": "train"}', "it should list the names of splits under splits"),
+        ("{}", "it should list the names of splits under splits"),
+        ("[1]", "it should hold a mapping"),
+        ("[" * 100_000, "maximum recursion depth exceeded"),
+    ],
+)
+def test_splits_that_are_none_are_refused_by_every_reader(content: str, message: str) -> None:
+    lists_saved()
+    Path("saved/dataset_dict.json").write_text(content)
+    settings = datasets.parse({"kind": "huggingface", "huggingface": "saved", "features": "x"})
+    for read in (
+        lambda: dataset(huggingface="saved", features="x"),
+        lambda: [*_glance(settings)],
+        lambda: look_at("saved", "saved"),
+    ):
+        with pytest.raises(DataError, match=rf"dataset_dict\.json cannot be read: {message}"):
+            read()
+
+
+@pytest.mark.parametrize("names", [5, "01", {}, None])
+def test_names_of_labels_that_are_no_list_are_left_out(names: Any) -> None:
+    lists_saved()
+    file = Path("saved/train/dataset_info.json")
+    info = json.loads(file.read_text())
+    info["features"]["label"] = {"_type": "ClassLabel", "names": names}
+    file.write_text(json.dumps(info))
+    assert not dataset(huggingface="saved", features="x").label_names
 
 
 # Keras

@@ -404,6 +404,11 @@ def test_a_keras_model_must_be_module_and_function(
             "judged on the test set only; leave it out, or say null where a defaults.yaml has it",
         ),
         (
+            training("eval_clients_every: 2, algorithm: local_only"),
+            "6: training.eval_clients_every: got 2; with local_only, each client's own model is "
+            "judged on examples of its own; needs data.holdout: per_client",
+        ),
+        (
             training("class_weights: balance"),
             "6: training.class_weights: got 'balance'; must be balanced, or a mapping from labels "
             "to weights",

@@ -338,6 +338,7 @@ def test_the_standard_error_of_a_share_is_binomial() -> None:
         ("positive count", [1], [0, 1.5], 1, math.inf),
         ("positive", [1e-9, 1e9], [0, math.inf], 1e-6, math.inf),
         ("not negative", [0, 1e9], [-1e-9, math.inf], 0, math.inf),
+        ("loss", [-1e9, 0, 1e9], [math.inf, math.nan], 0, math.inf),
         ("number", [-1e9, 1e9], [math.inf, math.nan], -math.inf, math.inf),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any, Optional
 import click
 
 from pytest_federated.cli.parameters import PATH, data_cache
-from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.errors import FederatedError, printable
 
 _WIDTH = 80
 
@@ -134,6 +134,7 @@ def _summary(facts: Any) -> str:
 
 
 def _print(text: str, indent: int) -> None:
-    """Prints a text that may not contain what a terminal would not show, in at most 80 columns."""
+    """Prints a text in at most 80 columns, with escapes for what a terminal would not show."""
+    text = printable(" ".join(text.splitlines()))
     for line in textwrap.wrap(text, _WIDTH, subsequent_indent=" " * indent):
         print(line)

@@ -246,7 +246,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
         if roles.any():
             rest = np.flatnonzero(roles == TRAIN)
             train, natural = train.select(rest), None if natural is None else natural[rest]
-        _check_not_empty(dataset.name, train, test)
+        _check_not_empty(dataset.name, train, test, validation)
 
     count = len(names) if names is not None else clients.count
     assert count is not None  # `Partition` refuses to do without it for all splits but natural
@@ -270,7 +270,7 @@ def federate(data: Data, clients: Partition, seed: int, cache: Cache) -> Federat
             test = train.select(np.concatenate(by_role[TEST]))
         if data.fractions[0]:
             validation = train.select(np.concatenate(by_role[VALIDATION]))
-        _check_not_empty(dataset.name, train, test)
+        _check_not_empty(dataset.name, train, test, validation)
     assert test is not None
     client_test, unseen = by_role[TEST], _of(~trains, dealt)
     names = names or [made_up_name(client) for client in range(count)]
@@ -414,9 +414,16 @@ def _sizes(clients: Partition, pool: Pool, seed: int) -> Optional[Callable[[], n
     return lambda: draw(size, pool.clients, len(pool.labels), rng)
 
 
-def _check_not_empty(name: str, train: Examples, test: Examples) -> None:
+def _check_not_empty(
+    name: str, train: Examples, test: Examples, validation: Optional[Examples]
+) -> None:
     if not len(test) or not len(train):
         raise DataError(
             f"{name} gives {len(train)} training and {len(test)} test examples; neither may be "
             "empty"
+        )
+    if validation is not None and not len(validation):
+        raise DataError(
+            f"data.validation_fraction: too small, as {name} gives no validation example; raise "
+            "it, or leave it out"
         )

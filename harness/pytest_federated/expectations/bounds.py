@@ -139,7 +139,7 @@ def verdict_on(
     expected = expected or str(limits)
     if not all(math.isfinite(value) for value in values):
         return Verdict(expectation=name, expected=expected, passed=False, note="not finite")
-    scale = spec_of(name).values
+    scale = spec_of(name).values.of(values)
     summary = summarize(values, confidence).within(scale.low, scale.high)
     margin, outcome = limits.margin(summary.mean), limits.outcome(summary)
     return Verdict(

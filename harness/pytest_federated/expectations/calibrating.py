@@ -69,7 +69,7 @@ def propose(
 
     """
     summary, spec = summarize(figures), spec_of(name)
-    scale = spec.values
+    scale = spec.values.of(figures)
     sides = ["at_least", "at_most"] if "between" in keys else list(keys)
     level = false_alarms / len(sides)
     least = max(scale.grid or 0.0, spec.least.of(summary.mean))

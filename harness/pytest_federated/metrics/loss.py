@@ -14,7 +14,7 @@ from pytest_federated.training.history import TrainingHistory
     "loss",
     title="loss",
     unit="nats",
-    scale="positive",
+    scale="loss",
     direction="lower",
     margin=Margin(relative=0.02),
     needs=needs_validation,

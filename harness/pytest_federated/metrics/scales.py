@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Callable, Literal, Optional
 
 from pydantic import Field
@@ -16,7 +16,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 ScaleName = Literal[
-    "share", "difference", "count", "positive count", "positive", "not negative", "number"
+    "share", "difference", "count", "positive count", "positive", "not negative", "loss", "number"
 ]
 
 
@@ -70,6 +70,13 @@ class Scale:
         """The greatest difference of two values."""
         return self.high - self.low
 
+    def of(self, values: Sequence[float]) -> Scale:
+        """Returns the scale of these values: without `low` where one is below it, as a loss may be.
+
+        `values` must not be empty.
+        """
+        return replace(self, low=-math.inf) if min(values) < self.low else self
+
     @property
     def is_bounded(self) -> bool:
         """Whether values lie between `low` and `high`."""
@@ -97,5 +104,7 @@ SCALES: Mapping[ScaleName, Scale] = {
     "positive count": Scale(Annotated[int, Field(ge=1)], Margin(), 1, grid=1),
     "positive": Scale(Positive, _TWENTIETH, 1e-6),
     "not negative": Scale(NotNegative, _TWENTIETH, 0.0),
+    # Most losses are positive, but not Keras's Poisson loss, and not one of densities.
+    "loss": Scale(Number, _TWENTIETH, 0.0),
     "number": Scale(Number, _TWENTIETH),
 }

@@ -79,7 +79,7 @@ def best_validation_accuracy(history: TrainingHistory) -> float:
     "validation_loss",
     title="validation loss",
     unit="nats",
-    scale="positive",
+    scale="loss",
     direction="lower",
     margin=Margin(relative=0.02),
     needs=lambda keys: _KEY,

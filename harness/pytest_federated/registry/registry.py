@@ -7,6 +7,7 @@ their annotations are validated by pydantic, their defaults are the file's defau
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,8 @@ P = ParamSpec("P")
 
 # The registries that have a plural; `concepts` imports all that there are.
 REGISTRIES: dict[str, Registry[Any, ..., Any]] = {}
+
+_discovery = threading.RLock()  # one for all, as a module may look up entries of several
 
 
 class Registry(Generic[F, P, S]):
@@ -74,18 +77,26 @@ class Registry(Generic[F, P, S]):
         if plural:
             REGISTRIES[plural] = self
         self._is_discovered = package is None
+        self._is_being_discovered = False
 
     def _discover(self) -> None:
-        """Imports the modules that register entries: ours, and those of other distributions."""
+        """Imports the modules that register entries: ours, and those of other distributions.
+
+        Lookups in other threads wait for it; those of the modules that are imported do not.
+        """
         if self._is_discovered or self.package is None:
             return
-        self._is_discovered = True  # first, as what is imported may look something up
-        try:
-            import_package(self.package)
-            load_entry_points()
-        except BaseException:  # the next lookup says so, too, rather than that a name is unknown
-            self._is_discovered = False
-            raise
+        with _discovery:
+            if self._is_discovered or self._is_being_discovered:
+                return
+            self._is_being_discovered = True
+            try:
+                import_package(self.package)
+                load_entry_points()
+                # Where one fails, the next lookup says so again, not that a name is unknown.
+                self._is_discovered = True
+            finally:
+                self._is_being_discovered = False
 
     def __call__(self, name: str, *args: P.args, **traits: P.kwargs) -> Callable[[F], F]:
         """Decorator that registers a function under `name`.

@@ -21,21 +21,26 @@ Row = dict[str, Any]
 
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each round of each seed."""
-    histories = [history for result in results for history in result.histories]
-    rounds = [r for history in histories for r in history.rounds]
-    scored = sorted({name for r in rounds for name in r.scores})
-    absent = {n for n in ON_VALIDATION if all(getattr(r, n) is None for r in rounds)}
+    rounds = [
+        (result, history.seed, round_, metrics_of_clients(round_))
+        for result in results
+        for history in result.histories
+        for round_ in history.rounds
+    ]
+    scored = sorted({name for _, _, round_, _ in rounds for name in round_.scores})
+    absent = {n for n in ON_VALIDATION if all(getattr(r, n) is None for _, _, r, _ in rounds)}
     others = {"round", "scores", *ON_CLIENTS, *absent}
     own = [name for name in Round.model_fields if name not in others]
-    of_clients = list(dict.fromkeys(name for r in rounds for name in metrics_of_clients(r)))
-    for result in results:
-        for history in result.histories:
-            for round_ in history.rounds:
-                figures = {name: getattr(round_, name) for name in own}
-                figures |= {name: round_.scores.get(name) for name in scored}
-                measured = metrics_of_clients(round_)
-                figures |= {name: measured.get(name) for name in of_clients}
-                yield {**_scenario(result), "seed": history.seed, "round": round_.round, **figures}
+    of_clients = list(dict.fromkeys(name for *_, measured in rounds for name in measured))
+    for result, seed, round_, measured in rounds:
+        yield {
+            **_scenario(result),
+            "seed": seed,
+            "round": round_.round,
+            **{name: getattr(round_, name) for name in own},
+            **{name: round_.scores.get(name) for name in scored},
+            **{name: measured.get(name) for name in of_clients},
+        }
 
 
 def by_seed(results: Sequence[Result]) -> Iterator[Row]:

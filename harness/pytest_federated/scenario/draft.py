@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from pytest_federated.core.errors import DataError
+from pytest_federated.core.errors import DataError, printable
 from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import (
     Cache,
@@ -270,6 +270,7 @@ def _key(key: str, value: Any, depth: int, comment: str = "") -> Iterator[str]:
 
 def _line(text: str, comment: str) -> Iterator[str]:
     """Yields a line with a comment: behind it, or above it where that would be too long."""
+    comment = printable(" ".join(comment.split()))  # it may quote values of the data
     if not comment:
         yield text
     elif len(text) + len(comment) + 4 <= _WIDTH:
@@ -288,7 +289,9 @@ def yaml_value(value: Any) -> str:
         return "[" + ", ".join(map(yaml_value, value)) + "]"
     if isinstance(value, str):
         is_plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
-        return value if is_plain else json.dumps(value, ensure_ascii=False)
+        quoted = json.dumps(value, ensure_ascii=False)
+        escaped = (c if c.isprintable() else f"\\U{ord(c):08X}" for c in quoted)
+        return value if is_plain else "".join(escaped)
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(value)
     text = json.dumps(value)

@@ -239,10 +239,18 @@ def _relations() -> Iterator[_Relation]:
     trained = [n for n in algorithms.names() if not model_is_refused_by(n)]
     yield _Relation(_having((algorithm, _one_of(algorithms, trained))), _keeping("model", _PRESENT))
     tested = {"anyOf": [_having((("data", "dataset"), own)) for own in _of_own_test_sets()]}
-    yield _Relation(
-        {"allOf": [_having((("training", "personalize"), _PRESENT)), {"not": tested}]},
-        _keeping("data.holdout", {"not": {"const": "global"}}),
-    )
+    apart = [n for n in algorithms.names() if algorithms[n].spec.has_no_global_model]
+    for judging in (
+        _having((("training", "personalize"), _PRESENT)),
+        _having(
+            (("training", "eval_clients_every"), _PRESENT),
+            (algorithm, _one_of(algorithms, apart)),
+        ),
+    ):
+        yield _Relation(
+            {"allOf": [judging, {"not": tested}]},
+            _keeping("data.holdout", {"not": {"const": "global"}}),
+        )
     for name, entry in models.entries().items():
         if entry.spec.has_own_loss:
             where = _having((("model",), _one_of(models, [name])))

@@ -169,14 +169,20 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
-    def _holds_out_examples_for_personalization(self) -> Scenario:
+    def _holds_out_examples_of_clients(self) -> Scenario:
         has_own = has_test_set(self.data.dataset.model_dump())  # which may say whose it is
-        is_held_out = self.data.holdout == "per_client" or has_own
-        if self.training.personalize is not None and not is_held_out:
-            raise problem(
-                "training.personalize",
-                "each client is judged on examples of its own; needs data.holdout: per_client",
-            )
+        if self.data.holdout == "per_client" or has_own:
+            return self
+        entry = algorithms.entry(self.training.algorithm)
+        which = {"personalize": "each client"}
+        if entry.spec.has_no_global_model:
+            which["eval_clients_every"] = f"with {entry.name}, each client's own model"
+        for key, judged in which.items():
+            if getattr(self.training, key) is not None:
+                raise problem(
+                    f"training.{key}",
+                    f"{judged} is judged on examples of its own; needs data.holdout: per_client",
+                )
         return self
 
     @field_validator("name")

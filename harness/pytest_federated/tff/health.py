@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
+from pytest_federated.tff.imports import keep_grpc_out_of_forks
 from pytest_federated.tff.internals import PING_METHOD
 from pytest_federated.tff.tls import channel_arguments, refusal
 
@@ -29,6 +30,7 @@ def open_channel(address: str, tls: Optional[Path] = None) -> Any:
         FederatedError: the file is no key file.
 
     """
+    keep_grpc_out_of_forks()
     import grpc
 
     # With the scheme, as gRPC would take the host of "dns:8000" for one.

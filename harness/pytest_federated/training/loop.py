@@ -97,13 +97,15 @@ def train(
 
     Raises:
         ModelError: the model cannot be built or does not fit the data.
-        DataError: sampling, dropout or stragglers do not fit the federation, or clients that are
-            to fine-tune the model hold nothing out.
+        DataError: sampling, dropout or stragglers do not fit the federation, or no client has
+            examples of its own to judge its own or its fine-tuned model on.
 
     """
     participation = participation or Participation()
     if training.personalize is not None:
         require_tested_clients(data)
+    if training.eval_clients_every is not None:
+        _require_measurable_clients(data, training)
     trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
     begin = None
     if checkpoints:
@@ -193,6 +195,16 @@ def train(
     return history
 
 
+def _require_measurable_clients(data: FederatedData, training: Training) -> None:
+    """Raises DataError if clients' own models are to be measured on examples that no client has."""
+    entry = algorithms.entry(training.algorithm)
+    if entry.spec.has_no_global_model and not any(map(len, data.client_test)):
+        raise DataError(
+            f"training.eval_clients_every: with {entry.name}, clients have models of their own, "
+            "which are judged on examples of their own; needs data.holdout: per_client"
+        )
+
+
 def _measured(so_far: Progress, final: Mapping[str, Any]) -> list[int]:
     """Returns the positions of clients that were measured after a round or at the end."""
     of_rounds = {client for done in so_far.rounds for client in done.measured_clients}
@@ -267,14 +279,8 @@ def _of_clients(
     scores: Scores,
 ) -> dict[str, Any]:
     """How a state serves clients, as fields of a round; of at most 1,000, with all they hold."""
-    entry = algorithms.entry(training.algorithm)
-    if not entry.spec.has_no_global_model:
+    if not algorithms.entry(training.algorithm).spec.has_no_global_model:
         return _of_common_model(trainer, state, data, seed, math.inf, scores)
-    if not data.client_test:
-        raise DataError(
-            f"training.eval_clients_every: with {entry.name}, clients have models of their own, "
-            "which are judged on examples of their own; needs data.holdout: per_client"
-        )
     return _figures_of_clients(trainer, state, data, training, scores)
 
 
@@ -406,7 +412,7 @@ def _divergence(done: Round, expected: int) -> Optional[str]:
             f"{100 * (1 - done.examples / expected):.0f} % of the cohort's examples gave updates "
             "that are not finite"
         )
-    for name in ("train_loss", "loss"):
+    for name in ("train_loss", "loss", "validation_loss"):
         value = getattr(done, name)
         if value is not None and not math.isfinite(value):
             return f"diverged in round {done.round}: {name.replace('_', ' ')} is {value}"

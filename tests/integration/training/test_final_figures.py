@@ -168,6 +168,14 @@ def test_a_diverged_training_has_no_figures_of_a_final_model() -> None:
 
 
 @pytest.mark.usefixtures("running")
+def test_a_loss_on_the_validation_set_that_is_not_finite_is_divergence_too() -> None:
+    data = federation([10, 10], 0)
+    validation = Examples(np.full_like(data.test.x, np.inf), data.test.y)
+    history = trained(replace(data, validation=validation))
+    assert history.diverged == "diverged in round 1: validation loss is nan"
+
+
+@pytest.mark.usefixtures("running")
 def test_a_diverged_round_does_not_become_a_checkpoint(tmp_path: Path) -> None:
     """A training that continued from it would not notice."""
     data = federation([10, 10], 0)

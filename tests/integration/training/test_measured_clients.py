@@ -18,6 +18,7 @@ from pytest_federated.training.evaluation import per_client
 from pytest_federated.training.history import ON_CLIENTS, TrainingHistory
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
+from pytest_federated.training.observer import Observer, Progress
 from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -27,11 +28,9 @@ SCORES = scores_of({"f1": MODEL}, "label")
 
 
 def trained(data: FederatedData, rounds: int = 5, **more: Any) -> TrainingHistory:
-    checkpoints = more.pop("checkpoints", None)
+    checkpoints, observer = more.pop("checkpoints", None), more.pop("observer", Observer())
     training = Training.model_validate({"rounds": rounds, **more})
-    return train(
-        data, MODEL, training, len(data.clients), 0, checkpoints=checkpoints, scores=SCORES
-    )
+    return train(data, MODEL, training, len(data.clients), 0, observer, checkpoints, scores=SCORES)
 
 
 def test_clients_are_measured_after_every_second_round_and_the_last() -> None:
@@ -81,9 +80,13 @@ def test_a_resumed_training_has_the_figures_of_its_own_rounds(before: int, tmp_p
 
 
 def test_models_of_ones_own_are_judged_on_what_clients_hold_out() -> None:
+    class NoRounds(Observer):
+        def after_round(self, progress: Progress) -> bool:
+            raise AssertionError("trained before it said so")
+
     data = federation([10, 20], 0)
     with pytest.raises(DataError) as error:
-        trained(data, 1, algorithm="local_only", eval_clients_every=1)
+        trained(data, 3, algorithm="local_only", eval_clients_every=2, observer=NoRounds())
     assert str(error.value) == (
         "training.eval_clients_every: with local_only, clients have models of their own, which are "
         "judged on examples of their own; needs data.holdout: per_client"

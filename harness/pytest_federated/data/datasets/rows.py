@@ -1,8 +1,7 @@
-"""Rows that are not in memory: converted from others, or mapped from a file."""
+"""Rows that are converted from others when they are read."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -39,31 +38,3 @@ class Converted:
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
-
-
-def mapped(file: Path, offset: int = 0) -> np.ndarray:
-    """Memory-maps, read-only, the array in .npy form that begins at `offset` of a file.
-
-    Raises:
-        ValueError: there is no such array, it holds Python objects, or the file ends early.
-
-    """
-    with file.open("rb") as opened:
-        opened.seek(offset)
-        version = np.lib.format.read_magic(opened)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, is_fortran, dtype = read(opened)
-        begin, end = opened.tell(), opened.seek(0, 2)
-    size = int(np.prod(shape)) * dtype.itemsize
-    if dtype.hasobject:
-        raise ValueError("the array holds Python objects, not numbers or text")
-    if begin + size > end:
-        raise ValueError(f"ends {begin + size - end} bytes early")
-    order = "F" if is_fortran else "C"
-    if not size:  # nothing to map
-        return np.empty(shape, dtype, order)
-    return np.memmap(file, dtype, "r", begin, shape, order)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.files import columns as shared
-from pytest_federated.data.datasets.files.npz import read
+from pytest_federated.data.datasets.files.npz import opened, read
 from pytest_federated.data.guesses import names
 from pytest_federated.data.guesses.guess import Guess
 
@@ -65,21 +65,15 @@ def array_shapes(file: Path) -> dict[str, tuple[int, ...]]:
         DataError: it is no archive.
 
     """
-    import zipfile
-
     shapes: dict[str, tuple[int, ...]] = {}
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for member in archive.namelist():
-                with archive.open(member) as opened:
-                    version = np.lib.format.read_magic(opened)
-                    header = np.lib.format.read_array_header_1_0
-                    if version != (1, 0):
-                        header = np.lib.format.read_array_header_2_0
-                    shapes[member.removesuffix(".npy")] = header(opened)[0]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        why = str(error).strip().partition("\n")[0]
-        raise DataError(f"{file} cannot be read as an .npz archive of NumPy: {why}") from error
+    with opened(file) as archive:
+        for member in archive.zip.namelist():
+            with archive.zip.open(member) as array:
+                version = np.lib.format.read_magic(array)
+                header = np.lib.format.read_array_header_1_0
+                if version != (1, 0):
+                    header = np.lib.format.read_array_header_2_0
+                shapes[member.removesuffix(".npy")] = header(array)[0]
     return shapes
 
 

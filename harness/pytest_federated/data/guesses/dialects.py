@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.files.lines import SPACES, opened_binary
+from pytest_federated.data.datasets.files.lines import SPACES, opened_binary, opened_text
 
 _LINES = 200  # that are looked at
 _BLOCK = 1 << 20
@@ -95,9 +95,8 @@ def _first_lines(file: Path, encoding: str) -> tuple[list[str], list[str]]:
     """Returns the first lines of the table, and the comments above and between them."""
     lines: list[str] = []
     comments: list[str] = []
-    with opened_binary(file) as opened:
-        reader = codecs.getreader("utf-8-sig" if encoding == "utf-8" else encoding)(opened)
-        while len(lines) < _LINES and (line := reader.readline()):
+    with opened_text(file, encoding) as text:
+        while len(lines) < _LINES and (line := text.readline()):
             if line.startswith("#"):
                 comments.append(line)
             elif line.strip():

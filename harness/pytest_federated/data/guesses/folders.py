@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.files.huggingface import read_mapping
+from pytest_federated.data.datasets.files.huggingface import columns_of, splits_of
 from pytest_federated.data.datasets.files.image_folder import SUFFIXES
 from pytest_federated.data.guesses import names
 from pytest_federated.data.guesses.archives import guess_archive
@@ -107,18 +107,16 @@ def _guess_saved(
     guess = Guess(name, {"huggingface": path})
     guess.reasons["huggingface"] = "was written by save_to_disk"
     part = folder
-    if (folder / "dataset_dict.json").is_file():
-        splits = [
-            str(split) for split in read_mapping(folder / "dataset_dict.json").get("splits", [])
-        ]
+    splits = splits_of(folder)
+    if splits is not None:
         train = "train" if "train" in splits else splits[0] if splits else "train"
         if train != "train":
             guess.add("train", train, "the first split")
         if "test" in splits:
             guess.add("test", "test", "a split of that name")
         part = folder / train
-    columns: dict[str, Any] = read_mapping(part / "dataset_info.json").get("features") or {}
-    kinds = {n: kind.get("_type") if isinstance(kind, dict) else "" for n, kind in columns.items()}
+    columns = columns_of(part)
+    kinds = {name: stated.get("_type") for name, stated in columns.items()}
     images = [n for n, kind in kinds.items() if kind == "Image"]
     stated = [n for n, kind in kinds.items() if kind == "ClassLabel"]
     target = label or (stated[0] if stated else names.label_like(columns))

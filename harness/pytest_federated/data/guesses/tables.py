@@ -16,12 +16,17 @@ from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
 from pytest_federated.data.datasets.files.image_folder import SUFFIXES
-from pytest_federated.data.datasets.files.lines import Dialect, read_header
+from pytest_federated.data.datasets.files.lines import (
+    UNREADABLE,
+    Dialect,
+    read_header,
+    unreadable,
+)
 from pytest_federated.data.datasets.files.missing import is_missing
 from pytest_federated.data.datasets.files.tables import PARQUET, read_columns
 from pytest_federated.data.guesses import names
 from pytest_federated.data.guesses.dialects import written_as
-from pytest_federated.data.guesses.guess import Guess, Settings
+from pytest_federated.data.guesses.guess import Guess
 from pytest_federated.data.guesses.images import add_size
 from pytest_federated.user.files import stamp
 
@@ -32,6 +37,8 @@ _SIGNS = ("?", "-", "--", ".", "*", "missing", "unknown")  # of missing numbers
 _PIXEL = re.compile(r"(pixel|pix|px)s?[\W_]*\d", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}([.,' ]\d{3})+([.,]\d+)?|[-+]?\d{1,3}([.,]\d+)?")
 _USUAL_NA = ["", "NA", "N/A", "None", "null", "nan", "NaN"]
+_RARE_NA = ("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+            "<NA>", "NULL", "n/a")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,30 +118,20 @@ def _read(file: Path, guess: Guess) -> Mapping[str, np.ndarray]:
     """Reads a text table, and adds its dialect."""
     try:
         written = written_as(file)
-    except (OSError, EOFError, UnicodeError) as error:
-        raise DataError(f"{file} cannot be read as a table: {error}") from error
+    except UNREADABLE as error:
+        raise unreadable(file, error) from error
     guess.settings.update(written.settings)
     guess.reasons.update(written.reasons)
-    columns = read_columns(file, dialect_of(guess.settings))
+    columns = read_columns(file, Dialect.of(guess.settings))
     signs = _signs_of_missing(columns)
     if signs:
         listed = ", ".join(map(repr, signs))
-        guess.add("na_values", [*_USUAL_NA, *signs], f"{listed} among numbers is a missing value")
-        columns = read_columns(file, dialect_of(guess.settings))
+        texts = read_columns(file, Dialect.of({**guess.settings, "na_values": []}))
+        words = {value for column in texts.values() for value in column.tolist()}
+        usual = [*_USUAL_NA, *(word for word in _RARE_NA if word in words)]
+        guess.add("na_values", [*usual, *signs], f"{listed} among numbers is a missing value")
+        columns = read_columns(file, Dialect.of(guess.settings))
     return columns
-
-
-def dialect_of(settings: Settings) -> Dialect:
-    """Returns the dialect that the keys of `csv` describe."""
-    na_values = settings.get("na_values")
-    return Dialect(
-        settings.get("separator", ","),
-        settings.get("decimal", "."),
-        settings.get("encoding", "utf-8"),
-        settings.get("comment"),
-        tuple(settings.get("columns", ())),
-        None if na_values is None else tuple(na_values),
-    )
 
 
 def _signs_of_missing(columns: Mapping[str, np.ndarray]) -> list[str]:
@@ -346,7 +343,7 @@ def _add_test(
         header = (
             arrow.parquet_columns(beside)
             if kind == "parquet"
-            else read_header(beside, dialect_of(guess.settings))
+            else read_header(beside, Dialect.of(guess.settings))
         )
         if {*values} <= {*header} or guess.settings["label"] in header:
             guess.add("test", f"{path[: len(path) - len(file.name)]}{other}", "beside the table")

@@ -31,7 +31,8 @@ def round_table(result: Result) -> Table:
     are any. Without accuracy where numbers are predicted.
     """
     have_accuracy = all(history.has_labels for history in result.histories)
-    scored = [m for m in columns([result]) if m.spec.score is not None]
+    known = columns([result])
+    scored = [m for m in known if m.spec.score is not None]
     rounds = by_round(result)
     differ = len({one.clients for of_seeds in rounds.values() for one in of_seeds}) > 1
     of_validation = [
@@ -44,9 +45,7 @@ def round_table(result: Result) -> Table:
         for number, done in rounds.items()
     }
     by_client = [
-        m
-        for m in columns([result])
-        if any(m.name in values for of in of_clients.values() for values in of)
+        m for m in known if any(m.name in values for of in of_clients.values() for values in of)
     ]
     rows: list[list[str]] = []
     for number, done in rounds.items():

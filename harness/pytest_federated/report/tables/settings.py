@@ -36,8 +36,8 @@ def settings_rows(result: Result) -> list[list[str]]:
     own = [n for h in result.histories for n in h.client_examples]
     held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
-    parameters = result.histories[0].parameters
     first = result.histories[0]
+    parameters = first.parameters
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
@@ -57,7 +57,7 @@ def settings_rows(result: Result) -> list[list[str]]:
         ["test examples", _tested(data, first)],
         *_features(first),
         *_counted("validation examples", first.validation_examples),
-        ["clients", f"{len(result.histories[0].client_examples)}, {per_round} per round"],
+        ["clients", f"{len(first.client_examples)}, {per_round} per round"],
         *_counted("clients with test examples", first.tested_clients),
         *_counted("unseen clients", first.unseen_clients),
         *_counted("clients left out as too small", first.left_out_clients),
@@ -69,18 +69,18 @@ def settings_rows(result: Result) -> list[list[str]]:
         *heterogeneity_rows(result),
         *([["model", choice_text(models, s["model"])]] if s["model"] else []),
         *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
-        *layer_rows(result.histories[0]),
-        *traffic_rows(result.histories[0]),
+        *layer_rows(first),
+        *traffic_rows(first),
         ["algorithm", choice_text(algorithms, training["algorithm"])],
         *aggregation_rows(result),
-        ["execution", result.histories[0].execution],
+        ["execution", first.execution],
         *(row for key, row in local if key not in unused),
-        *loss_rows(training),
+        *_loss_rows(training),
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
     ]
 
 
-def loss_rows(training: dict[str, Any]) -> list[list[str]]:
+def _loss_rows(training: dict[str, Any]) -> list[list[str]]:
     """The loss and the weights of labels, where the scenario chooses them."""
     rows = [["loss", training["loss"]]] if training.get("loss") else []
     weights = training.get("class_weights")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -15,6 +14,7 @@ from pytest_federated.data.datasets.dataset import Cache, Dataset, TaskKind, dat
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.images import Images
+from pytest_federated.data.datasets.files.json_files import read_mapping
 from pytest_federated.user.files import UserPath, find
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _glance(settings: Any) -> Iterator[tuple[str, str]]:
         except DataError as error:
             yield key, str(error)
             continue
-        columns = list(_features(folder))
+        columns = list(columns_of(folder))
         for inner in ("features", "label", *(["client"] if key == "train" else [])):
             name = getattr(settings, inner)
             if columns and name is not None:
@@ -98,16 +98,7 @@ class _Saved:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._splits: Optional[list[str]] = None
-        if (folder / "dataset_dict.json").is_file():
-            self._splits = [
-                str(s) for s in read_mapping(folder / "dataset_dict.json").get("splits", [])
-            ]
-        elif not (folder / "state.json").is_file():
-            raise DataError(
-                f"{folder} was not written by save_to_disk of the package datasets: it has neither "
-                "dataset_dict.json nor state.json"
-            )
+        self._splits = splits_of(folder)
 
     def split(self, split: str, key: str) -> _Split:
         """Reads a split, which `key` of the scenario names.
@@ -140,7 +131,7 @@ class _Split:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._features = _features(folder)
+        self._features = columns_of(folder)
         self._table: pa.Table = arrow.read_stream(_files(folder))
 
     def has(self, column: Optional[str]) -> bool:
@@ -149,7 +140,8 @@ class _Split:
 
     def label_names(self, label: str) -> list[str]:
         """Returns the names of the labels that the file states; empty if it states none."""
-        return [str(name) for name in self._features.get(label, {}).get("names") or ()]
+        names = self._features.get(label, {}).get("names")
+        return [str(name) for name in names] if isinstance(names, list) else []
 
     def source(
         self,
@@ -197,11 +189,37 @@ class _Split:
         return Images(encoded, names, channels, size)
 
 
-def _features(folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns the columns of a split with their types, as far as the file states them."""
+def splits_of(folder: Path) -> Optional[list[str]]:
+    """Returns the names of the splits that were saved in a folder together; None for a single one.
+
+    Raises:
+        DataError: nothing was saved there, or the names cannot be read.
+
+    """
+    file = folder / "dataset_dict.json"
+    if file.is_file():
+        splits: Any = read_mapping(file).get("splits")
+        if not isinstance(splits, list):
+            raise DataError(
+                f"{file} cannot be read: it should list the names of splits under splits"
+            )
+        return [str(split) for split in splits]
+    if (folder / "state.json").is_file():
+        return None
+    raise DataError(
+        f"{folder} was not written by save_to_disk of the package datasets: it has neither "
+        "dataset_dict.json nor state.json"
+    )
+
+
+def columns_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns the columns of a split as far as the file states them, with what it says of each.
+
+    That is empty for the older form of a column of lists.
+    """
     features: Any = read_mapping(folder / "dataset_info.json").get("features")
     items = features.items() if isinstance(features, dict) else ()
-    return {name: type_ for name, type_ in items if isinstance(type_, dict)}
+    return {name: stated if isinstance(stated, dict) else {} for name, stated in items}
 
 
 def _files(folder: Path) -> list[Path]:
@@ -214,19 +232,3 @@ def _files(folder: Path) -> list[Path]:
     if not files:
         raise DataError(f"{folder}: there are no examples in it")
     return files
-
-
-def read_mapping(file: Path) -> dict[str, Any]:
-    """Returns what a JSON file holds.
-
-    Raises:
-        DataError: it cannot be read, or holds something else.
-
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{file} cannot be read: it should hold a mapping")
-    return content

@@ -31,7 +31,7 @@ _PARTS = ("train", "test")
 def _glance(settings: Any) -> Iterator[tuple[str, str]]:
     """Yields the keys that name no column; see `Spec.glance`."""
     file = find(settings.image_manifest, "data.dataset.image_manifest")
-    names = column_names(file, _dialect(settings.separator, settings.columns))
+    names = column_names(file, Dialect.of(vars(settings)))
     for key in ("path", "label", "client", "split"):
         value = getattr(settings, key)
         for name in listed(value) if value is not None else ():
@@ -42,7 +42,7 @@ def _glance(settings: Any) -> Iterator[tuple[str, str]]:
 def _reads(settings: Any, cache: Cache) -> Sequence[Path]:
     """Returns the images that the manifest lists: what is learned depends on them, too."""
     file = find(settings.image_manifest, "data.dataset.image_manifest")
-    columns = read_columns(file, _dialect(settings.separator, settings.columns))
+    columns = read_columns(file, Dialect.of(vars(settings)))
     return _Manifest(file, columns, settings.path).images
 
 
@@ -86,7 +86,7 @@ def image_manifest(
 
     """
     file = find(image_manifest, "data.dataset.image_manifest")
-    table = read_columns(file, _dialect(separator, columns))
+    table = read_columns(file, Dialect(separator, columns=columns or ()))
     labels = listed(label)
     for key, names in (
         ("label", labels),
@@ -114,10 +114,6 @@ def image_manifest(
     rows_of = manifest.parts(table[split], split)
     train, test = (source(rows_of[p], f" of the rows with {split} {p}") for p in _PARTS)
     return shared.dataset(file.name, train, test, task=task)
-
-
-def _dialect(separator: str, columns: Optional[Sequence[str]]) -> Dialect:
-    return Dialect(separator, columns=tuple(columns or ()))
 
 
 class _Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Optional
@@ -12,6 +11,7 @@ import numpy as np
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.datasets.files import columns as shared
+from pytest_federated.data.datasets.files.json_files import read_json
 from pytest_federated.user.files import UserPath, find
 
 _PARTS = ("train", "test")
@@ -91,10 +91,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _user_data(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{file} cannot be read: {error}") from error
+    content = read_json(file)
     data = content.get("user_data") if isinstance(content, dict) else None
     if not isinstance(data, dict):
         raise DataError(f"{file}: has no user_data, as LEAF's files have")

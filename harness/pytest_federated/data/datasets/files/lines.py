@@ -8,26 +8,36 @@ name.
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
 import lzma
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any, Optional
 
 from pytest_federated.core.errors import DataError
 
 
-def _in_zip(file: Path, mode: str, **options: Any) -> io.TextIOWrapper:
+def _in_zip(file: Path, mode: str) -> IO[bytes]:
     archive = zipfile.ZipFile(file)
-    return io.TextIOWrapper(archive.open(archive.namelist()[0]), **options)
+    names = archive.namelist()
+    if len(names) != 1:
+        raise ValueError(f"there are {len(names)} files in it; one is needed")
+    return archive.open(names[0])
 
 
-_UNREADABLE = (OSError, ValueError, EOFError, csv.Error, lzma.LZMAError)
 _PACKED = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zip": _in_zip}
+# What is raised for a file that is no text table, or is not packed as its suffix says. Errors of
+# pandas and of decoding are ValueErrors; a RuntimeError is raised for an encrypted archive.
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, RuntimeError, csv.Error),
+    *(lzma.LZMAError, zipfile.BadZipFile, zlib.error),
+)
 
 
 SPACES = "spaces"  # the separator of tables whose columns are apart by any number of them
@@ -51,8 +61,19 @@ class Dialect:
     decimal: str = "."
     encoding: str = "utf-8"
     comment: Optional[str] = None
-    columns: tuple[str, ...] = ()
-    na_values: Optional[tuple[str, ...]] = None
+    columns: Sequence[str] = ()
+    na_values: Optional[Sequence[str]] = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))  # lists have no hash
+        if self.na_values is not None:
+            object.__setattr__(self, "na_values", tuple(self.na_values))
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Dialect:
+        """Returns how a table is written by the keys of a data set, each of which may be absent."""
+        names = [key.name for key in fields(cls)]
+        return cls(**{name: settings[name] for name in names if settings.get(name) is not None})
 
     def keys(self) -> dict[str, Any]:
         """Returns the keyword arguments of `pandas.read_csv`.
@@ -85,14 +106,14 @@ def read_header(file: Path, dialect: Dialect) -> list[str]:
     if dialect.columns:
         return list(dialect.columns)
     try:
-        with _opened(file, dialect) as text:
+        with opened_text(file, dialect.encoding) as text:
             rows = csv.reader(
                 _tidied(text, dialect), delimiter=_delimiter(dialect), skipinitialspace=True
             )
             names = next((row for row in rows if any(name.strip() for name in row)), None)
     except LookupError as error:
         raise unknown_encoding(error) from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise unreadable(file, error) from error
     if names is None:
         raise DataError(f"{file} cannot be read as a table: it is empty")
@@ -112,20 +133,17 @@ def unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} cannot be read as a table: {why}")
 
 
-def _opened(file: Path, dialect: Dialect) -> Any:
-    """Opens a text table, which may be packed."""
-    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    opened: Any = _PACKED.get(file.suffix.lower(), open)
-    return opened(file, "rt", encoding=encoding, newline="")
-
-
 def opened_binary(file: Path) -> IO[bytes]:
     """Opens a text table, which may be packed, as bytes."""
-    if file.suffix.lower() == ".zip":
-        archive = zipfile.ZipFile(file)
-        return archive.open(archive.namelist()[0])
     opened: Any = _PACKED.get(file.suffix.lower(), open)
     return opened(file, "rb")
+
+
+def opened_text(file: Path, encoding: str) -> io.TextIOWrapper:
+    """Opens a text table, which may be packed, as text with its own line ends."""
+    encoding = "utf-8-sig" if encoding == "utf-8" else encoding
+    codecs.lookup(encoding)  # raises for one that is not known, before the file is open
+    return io.TextIOWrapper(opened_binary(file), encoding=encoding, newline="")
 
 
 def _delimiter(dialect: Dialect) -> str:
@@ -142,7 +160,7 @@ def check_lines(file: Path, dialect: Dialect) -> None:
     """
     separator, header = _delimiter(dialect), list(dialect.columns)
     try:
-        with _opened(file, dialect) as text:
+        with opened_text(file, dialect.encoding) as text:
             is_simple = not (dialect.comment or dialect.columns or dialect.separator == SPACES)
             if is_simple and _is_plain(text, separator):
                 return
@@ -164,8 +182,8 @@ def check_lines(file: Path, dialect: Dialect) -> None:
                     if dialect.columns:
                         misfit = misfit.replace("the header", "data.dataset.columns")
                     raise DataError(f"{place}: {misfit}")
-    except _UNREADABLE as error:
-        raise DataError(f"{file} cannot be read as a table: {error}") from error
+    except UNREADABLE as error:
+        raise unreadable(file, error) from error
 
 
 def _tidied(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:

@@ -111,7 +111,7 @@ def unknown_arrays(file: Path, names: dict[str, str]) -> Iterator[tuple[str, str
         DataError: it is no archive.
 
     """
-    with _opened(file) as archive:
+    with opened(file) as archive:
         for key, name in names.items():
             message = shared.unknown_name(name, archive.files, key, str(file), "array")
             if message is not None:
@@ -119,7 +119,7 @@ def unknown_arrays(file: Path, names: dict[str, str]) -> Iterator[tuple[str, str
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def opened(file: Path) -> Iterator[Any]:
     """Opens an archive.
 
     Raises:
@@ -146,7 +146,7 @@ def read(file: Path, names: dict[str, str], optional: Sequence[str] = ()) -> dic
         DataError: it is no archive, lacks an array, or the arrays differ in length.
 
     """
-    with _opened(file) as archive:
+    with opened(file) as archive:
         absent = {k for k in optional if k in names and names[k] not in archive.files}
         names = {key: name for key, name in names.items() if key not in absent}
         for key, name in names.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Callable, Literal, Optional, Union
 
@@ -24,6 +24,7 @@ from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
 from pytest_federated.data.datasets.files.identifiers import identifies
 from pytest_federated.data.datasets.files.lines import (
+    UNREADABLE,
     Dialect,
     check_lines,
     read_header,
@@ -84,7 +85,9 @@ _MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 def _glance_csv(settings: Any) -> Iterator[tuple[str, str]]:
     """Yields the keys that do not fit the headers of the tables; see `Spec.glance`."""
-    return _glance(settings, "csv", functools.partial(read_header, dialect=_dialect_of(settings)))
+    return _glance(
+        settings, "csv", functools.partial(read_header, dialect=Dialect.of(vars(settings)))
+    )
 
 
 def _glance_parquet(settings: Any) -> Iterator[tuple[str, str]]:
@@ -151,28 +154,11 @@ def csv(
     return _table(
         functools.partial(
             _read_csv,
-            dialect=Dialect(
-                separator,
-                decimal,
-                encoding,
-                comment,
-                tuple(columns or ()),
-                None if na_values is None else tuple(na_values),
-            ),
+            dialect=Dialect(separator, decimal, encoding, comment, columns or (), na_values),
         ),
         (csv, "data.dataset.csv"),
         test,
-        _Meaning(
-            listed(label),
-            task,
-            client,
-            features,
-            exclude,
-            tuple(categories),
-            standardize,
-            shape,
-            missing,
-        ),
+        _Meaning(label, task, client, features, exclude, categories, standardize, shape, missing),
     )
 
 
@@ -215,21 +201,11 @@ def parquet(
         _read_parquet,
         (parquet, "data.dataset.parquet"),
         test,
-        _Meaning(
-            listed(label),
-            task,
-            client,
-            features,
-            exclude,
-            tuple(categories),
-            standardize,
-            shape,
-            missing,
-        ),
+        _Meaning(label, task, client, features, exclude, categories, standardize, shape, missing),
     )
 
 
-def listed(label: Union[str, list[str]]) -> tuple[str, ...]:
+def listed(label: Union[str, Sequence[str]]) -> tuple[str, ...]:
     """Returns the names of the columns that a key names, which may be one."""
     return (label,) if isinstance(label, str) else tuple(label)
 
@@ -252,9 +228,9 @@ class _Columns:
 
 @dataclass(frozen=True)
 class _Meaning:
-    """What the columns of a table mean, as the scenario says."""
+    """What the columns of a table mean, by the keys of the scenario."""
 
-    labels: tuple[str, ...]
+    label: Union[str, Sequence[str]]
     task: TaskKind
     client: Optional[str]
     features: Union[Sequence[str], Mapping[str, Sequence[str]], None]
@@ -263,6 +239,16 @@ class _Meaning:
     standardize: bool
     shape: Optional[Sequence[int]]
     missing: Optional[Remedy] = None
+
+    @classmethod
+    def of(cls, settings: Any) -> _Meaning:
+        """Returns what the columns mean by the validated settings of a table."""
+        return cls(**{key.name: getattr(settings, key.name) for key in fields(cls)})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of labels."""
+        return listed(self.label)
 
     @property
     def inputs(self) -> Mapping[str, Sequence[str]]:
@@ -370,28 +356,6 @@ class _Meaning:
                 f"data.dataset.exclude: {line} to leave it out, or list all columns to learn from "
                 "under data.dataset.features"
             )
-
-
-def _meaning_of(settings: Any) -> _Meaning:
-    """Returns what the columns mean by the validated settings of a table."""
-    same = ("task", "client", "features", "exclude", "standardize", "shape", "missing")
-    return _Meaning(
-        labels=listed(settings.label),
-        categories=tuple(settings.categories),
-        **{name: getattr(settings, name) for name in same},
-    )
-
-
-def _dialect_of(settings: Any) -> Dialect:
-    """Returns how a text table is written by its validated settings."""
-    return Dialect(
-        settings.separator,
-        settings.decimal,
-        settings.encoding,
-        settings.comment,
-        tuple(settings.columns or ()),
-        None if settings.na_values is None else tuple(settings.na_values),
-    )
 
 
 class _Encoder:
@@ -514,7 +478,7 @@ def _glance(
     settings: Any, kind: str, columns_of: Callable[[Path], list[str]]
 ) -> Iterator[tuple[str, str]]:
     """Yields the keys that do not fit the names of the columns, of both tables."""
-    meaning = _meaning_of(settings)
+    meaning = _Meaning.of(settings)
     file = find(getattr(settings, kind), f"data.dataset.{kind}")
     columns = columns_of(file)
     misfits = list(meaning.misfits(columns, str(file), kind == "csv"))
@@ -585,7 +549,7 @@ def _read_csv(
         frame = pd.read_csv(file, low_memory=False, dtype=dtypes, **dialect.keys())
     except LookupError as error:
         raise unknown_encoding(error) from error
-    except (OSError, ValueError) as error:  # errors of pandas and of decoding are ValueErrors
+    except UNREADABLE as error:
         raise unreadable(file, error) from error
     check_lines(file, dialect)
     columns = {str(name).strip(): frame[name].to_numpy() for name in frame.columns}
