@@ -182,6 +182,27 @@ def test_a_damaged_packed_table_is_refused_by_every_reader(
         assert "encoding" not in said
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"a,b,y\n1,2,0\n3\x00.5,4,1\n5,6,0\n", 3),
+        (b"a,b,y\n1,2,0\n3,\x00,1\n5,6,0\n", 3),
+        (b"a,b,y\n1,2,0\n3,4,1\n" + bytes(8), 4),
+        (b'a,b,y\n"1",2,0\n"3\x00",4,1\n', 3),
+        (b"a,b\x00,y\n1,2,0\n3,4,1\n", 1),
+        ("a,b,y\n1,2,0\n3,4,1\n".encode("utf-16-le"), 1),
+    ],
+)
+def test_a_table_that_is_no_text_is_refused_by_every_reader(
+    content: bytes, line: int, in_tmp_path: Path
+) -> None:
+    """pandas would read 3 for a damaged 3.5."""
+    Path("t.csv").write_bytes(content)
+    message = f"t.csv cannot be read as a table: line {line} has a NUL character, which no text has"
+    for read in (lambda: features(csv="t.csv", label="y"), lambda: look_at("t.csv", "t.csv")):
+        assert refusal(read, in_tmp_path) == message
+
+
 @pytest.mark.parametrize("names", [(), ("t.csv", "u.csv")])
 def test_an_archive_without_one_table_is_refused_by_every_reader(
     names: tuple[str, ...], in_tmp_path: Path

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.files.lines import SPACES, opened_binary, opened_text
+from pytest_federated.data.datasets.files.lines import SPACES, only_text, opened_binary, opened_text
 
 _LINES = 200  # that are looked at
 _BLOCK = 1 << 20
@@ -96,11 +96,13 @@ def _first_lines(file: Path, encoding: str) -> tuple[list[str], list[str]]:
     lines: list[str] = []
     comments: list[str] = []
     with opened_text(file, encoding) as text:
-        while len(lines) < _LINES and (line := text.readline()):
+        for line in only_text(text):
             if line.startswith("#"):
                 comments.append(line)
             elif line.strip():
                 lines.append(line)
+            if len(lines) == _LINES:
+                break
     return lines, comments
 
 

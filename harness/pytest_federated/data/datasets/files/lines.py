@@ -186,9 +186,22 @@ def check_lines(file: Path, dialect: Dialect) -> None:
         raise unreadable(file, error) from error
 
 
+def only_text(lines: Iterable[str]) -> Iterator[str]:
+    """Yields the lines of a text.
+
+    Raises:
+        ValueError: it is none, or a damaged one. pandas would end a value at the NUL.
+
+    """
+    for number, line in enumerate(lines, 1):
+        if "\0" in line:
+            raise ValueError(f"line {number} has a NUL character, which no text has")
+        yield line
+
+
 def _tidied(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:
     """Yields the lines without comments, and with one space where there may be several."""
-    for line in lines:
+    for line in only_text(lines):
         begin = line.find(dialect.comment) if dialect.comment else -1
         while begin >= 0 and line[:begin].count('"') % 2:  # within a quoted value
             begin = line.find(dialect.comment or "", begin + 1)
@@ -203,11 +216,12 @@ def _is_plain(lines: Iterable[str], separator: str) -> bool:
     names = [name.strip() for name in header.split(separator)]
     separators = len(names) - 1
     return (
-        '"' not in header
+        not {'"', "\0"} & {*header}
         and len(set(names)) == len(names)
         and all(
             line.count(separator) == separators
             and '"' not in line
+            and "\0" not in line
             and line.rstrip("\r\n") != header
             for line in remaining
         )
