@@ -1,7 +1,7 @@
 """TFF's EMNIST at its real size: decoding, starting again, rounds, evaluations, memory.
 
 Run: ``uv run python benchmarks/emnist_size.py``. Writes a file of exactly TFF's format, 3,383
-writers with 341,873 + 40,832 digits (1.5 GB, of noise), and prints a Markdown table. Each row is
+writers with 341,873 + 40,832 digits (1.6 GB, of noise), and prints a Markdown table. Each row is
 measured in its own process: the first one decodes the file, the others find it decoded.
 ``--folder`` keeps the file for another run, ``--writers`` makes a smaller one.
 """

@@ -87,6 +87,13 @@ def example_result(
     return Result.model_validate({**fields, **more})
 
 
+def of_one_training(**figures: Any) -> Result:
+    """Returns an example result of one training, whose history has these fields."""
+    result = example_result(accuracies=(0.6,))
+    (one,) = result.histories
+    return result.model_copy(update={"histories": (one.model_copy(update=figures),)})
+
+
 def history(
     accuracies: Sequence[Optional[float]],
     losses: Optional[Sequence[float]] = None,

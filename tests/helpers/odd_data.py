@@ -9,8 +9,9 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 import pytest
-from example_data import dataset, save
+from example_data import dataset
 from pytest_federated.core.errors import DataError
+from written_files import write_huggingface, write_keras, write_lists, write_npz
 
 RNG = np.random.default_rng(0)
 N = 30
@@ -47,37 +48,19 @@ def as_parquet(frame: pd.DataFrame, name: str = "t", **how: Any) -> dict[str, An
 
 
 def as_npz(x: np.ndarray) -> dict[str, Any]:
-    save("t.npz", x=x, y=LABELS)
-    return {"npz": "t.npz"}
+    return write_npz(x, LABELS)
 
 
 def as_keras(x: np.ndarray) -> dict[str, Any]:
-    save("t.npz", x_train=x, y_train=LABELS, x_test=x[:5], y_test=LABELS[:5])
-    return {"keras": "t.npz"}
+    return write_keras(x, LABELS)
 
 
 def as_huggingface(x: np.ndarray) -> dict[str, Any]:
-    import datasets as hf
-
-    of = hf.Value(str(x.dtype))
-    if x.ndim == 2:
-        of = hf.Sequence(of, x.shape[1])
-    elif x.ndim == 3:
-        of = hf.Array2D(x.shape[1:], str(x.dtype))
-    types = hf.Features(x=of, label=hf.Value("int64"))
-    hf.Dataset.from_dict({"x": list(x), "label": LABELS}, features=types).save_to_disk("t")
-    return {"huggingface": "t", "features": "x"}
+    return write_huggingface(x, LABELS)
 
 
 def as_lists(x: np.ndarray) -> dict[str, Any]:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    kind: Any = pa.from_numpy_dtype(x.dtype)
-    for _ in x.shape[1:]:
-        kind = pa.list_(kind)
-    parquet.write_table(pa.table({"x": pa.array(x.tolist(), kind), "y": LABELS}), "t.parquet")
-    return {"parquet": "t.parquet", "label": "y", "shape": [*x.shape[1:]]}
+    return write_lists(x, LABELS)
 
 
 ARRAYS = [as_npz, as_keras, as_huggingface, as_lists]

@@ -6,24 +6,24 @@ docs/make_datasets.py writes it, and test_documentation.py compares.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
 import numpy as np
 import pandas as pd
-from example_data import dataset
+from example_data import dataset, save
+from own_files import draw
 from pytest_federated.core.errors import DataError
 from pytest_federated.data.datasets.dataset import Dataset, Loaded
+from written_files import WRITERS, Settings, write_huggingface
 
-READERS = (
-    *("csv", "parquet", "npz", "keras", "huggingface", "leaf", "image_folder", "image_manifest"),
-)
+READERS = tuple(WRITERS)
 REFUSED, NOT_THERE = "refused", "–"
 
 _RNG = np.random.default_rng(0)
@@ -36,122 +36,13 @@ _DEEP = _RNG.integers(65536, size=(_N, 4, 3)).astype(np.uint16)
 _TIMES = 1_700_000_000 + 10 * _RNG.permutation(_N) * 3
 _WORDS = np.array(["oak", "elm", "ash"])[_LABELS]
 
-Settings = dict[str, Any]
 Read = Callable[[Dataset, Loaded], bool]
 
-
-def _csv(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    _frame(x, y, clients).to_csv("t.csv", index=False)
-    return {"csv": "t.csv", "label": "y", **_of_clients(clients)}
-
-
-def _frame(x: np.ndarray, y: Any, clients: Optional[np.ndarray]) -> pd.DataFrame:
-    columns = {f"x{place}": column for place, column in enumerate(x.T)}
-    own = {} if clients is None else {"ward": clients}
-    return pd.DataFrame({**columns, "y": y, **own})
-
-
-def _of_clients(clients: Optional[np.ndarray]) -> Settings:
-    return {} if clients is None else {"client": "ward"}
-
-
-def _parquet(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    settings: Settings = {"parquet": "t.parquet", "label": "y", **_of_clients(clients)}
-    if x.ndim == 2:
-        _frame(x, y, clients).to_parquet("t.parquet", index=False)
-        return settings
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    kind: Any = pa.from_numpy_dtype(x.dtype)
-    for _ in x.shape[1:]:
-        kind = pa.list_(kind)
-    parquet.write_table(pa.table({"x": pa.array(x.tolist(), kind), "y": y}), "t.parquet")
-    return {**settings, "shape": [*x.shape[1:]]}
-
-
-def _npz(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    own = {} if clients is None else {"ward": clients}
-    np.savez("t.npz", x=x, y=np.array(y), **own)
-    return {"npz": "t.npz", **_of_clients(clients)}
-
-
-def _keras(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    np.savez("t.npz", x_train=x, y_train=y, x_test=x[::7], y_test=y[::7])
-    return {"keras": "t.npz"}
-
-
-def _huggingface(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    import datasets as hf
-
-    hf.disable_progress_bars()
-    of: Any = hf.Value(str(x.dtype))
-    of = hf.Sequence(of, x.shape[1]) if x.ndim == 2 else hf.Array2D(x.shape[1:], str(x.dtype))
-    own = {} if clients is None else {"ward": clients}
-    labels = [None if label is None else label for label in list(y)]
-    kinds: dict[str, Any] = {"x": of, "label": hf.Value("string" if _are_words(y) else "int64")}
-    kinds.update({name: hf.Value("string") for name in own})
-    table = hf.Dataset.from_dict(
-        {"x": list(x), "label": labels, **own}, features=hf.Features(kinds)
-    )
-    table.save_to_disk("t")
-    return {"huggingface": "t", "features": "x", **_of_clients(clients)}
-
-
-def _are_words(y: Any) -> bool:
-    return any(isinstance(label, str) for label in list(y))
-
-
-def _leaf(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    wards = _WARDS if clients is None else clients
-    for part, rows in (("train", slice(None)), ("test", slice(0, None, 7))):
-        users: dict[str, dict[str, list[Any]]] = {}
-        for row, label, ward in zip(x[rows], list(y)[rows], wards[rows]):
-            own = users.setdefault(str(ward), {"x": [], "y": []})
-            own["x"].append(row.ravel().tolist())
-            own["y"].append(label.item() if isinstance(label, np.generic) else label)
-        Path(f"t/{part}").mkdir(parents=True)
-        content = {"users": [*users], "user_data": users}
-        Path(f"t/{part}/a.json").write_text(json.dumps(content))
-    return {"leaf": "t"}
-
-
-def _image_folder(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    for row, (pixels, label) in enumerate(zip(x, y)):
-        _draw(f"t/{label}/{row:02}.png", pixels)
-    return {"image_folder": "t", "channels": 1}
-
-
-def _image_manifest(x: np.ndarray, y: Any, clients: Optional[np.ndarray] = None) -> Settings:
-    for row, pixels in enumerate(x):
-        _draw(f"t/{row:02}.png", pixels)
-    paths = [f"t/{row:02}.png" for row in range(len(x))]
-    own = {} if clients is None else {"ward": clients}
-    pd.DataFrame({"path": paths, "label": y, **own}).to_csv("t.csv", index=False)
-    return {"image_manifest": "t.csv", "channels": 1, **_of_clients(clients)}
-
-
-def _draw(path: str, pixels: np.ndarray) -> None:
-    from PIL import Image
-
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path)
-
-
-_WRITERS: dict[str, Callable[..., Settings]] = {
-    "csv": _csv,
-    "parquet": _parquet,
-    "npz": _npz,
-    "keras": _keras,
-    "huggingface": _huggingface,
-    "leaf": _leaf,
-    "image_folder": _image_folder,
-    "image_manifest": _image_manifest,
-}
 _OF_IMAGES = ("image_folder", "image_manifest")
 _OF_NUMBERS = tuple(name for name in READERS if name not in _OF_IMAGES)
 
 
+@dataclass(frozen=True)
 class Kind:
     """A kind of odd file.
 
@@ -164,14 +55,10 @@ class Kind:
 
     """
 
-    def __init__(
-        self,
-        readers: tuple[str, ...],
-        write: Callable[[str], Settings],
-        outcome: str,
-        is_so: Optional[Read] = None,
-    ) -> None:
-        self.readers, self.write, self.outcome, self.is_so = readers, write, outcome, is_so
+    readers: tuple[str, ...]
+    write: Callable[[str], Settings]
+    outcome: str
+    is_so: Optional[Read] = None
 
 
 def _noise(**changed: Any) -> Callable[[str], Settings]:
@@ -179,7 +66,7 @@ def _noise(**changed: Any) -> Callable[[str], Settings]:
 
     def write(reader: str) -> Settings:
         x = changed.get("x", _BYTES if reader in _OF_IMAGES else _NOISE)
-        return _WRITERS[reader](x, changed.get("y", _LABELS), changed.get("clients"))
+        return WRITERS[reader](x, changed.get("y", _LABELS), changed.get("clients"))
 
     return write
 
@@ -221,13 +108,13 @@ def _empty(reader: str) -> Settings:
         key = "image_folder" if reader == "image_folder" else "image_manifest"
         return {key: "t" if reader == "image_folder" else "t.csv"}
     if reader == "huggingface":
-        return _huggingface(np.zeros((0, 2)), np.zeros(0, np.int64))
-    return _WRITERS[reader](np.zeros((0, 2)), np.zeros(0, np.int64))
+        return write_huggingface(np.zeros((0, 2)), np.zeros(0, np.int64))
+    return WRITERS[reader](np.zeros((0, 2)), np.zeros(0, np.int64))
 
 
 def _tested_on_training(reader: str) -> Settings:
     if reader == "keras":
-        np.savez("t.npz", x_train=_NOISE, y_train=_LABELS, x_test=_NOISE, y_test=_LABELS)
+        save("t.npz", x_train=_NOISE, y_train=_LABELS, x_test=_NOISE, y_test=_LABELS)
         return {"keras": "t.npz"}
     settings = _noise()(reader)
     if reader == "leaf":
@@ -268,7 +155,7 @@ def _lost_image(reader: str) -> Settings:
 
 def _another_size(reader: str) -> Settings:
     settings = _noise()(reader)
-    _draw(str(next(Path("t").rglob("03.png"))), _BYTES[0, :2])
+    draw(str(next(Path("t").rglob("03.png"))), _BYTES[0, :2])
     return settings
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -120,31 +118,41 @@ def test_what_was_decoded_until_an_error_does_not_count(
     assert_right(Decoded(tmp_path, Source().decode).examples([*SIZES]), [*SIZES])
 
 
-@pytest.mark.parametrize("batches", [1, 5, 20])
-def test_a_killed_process_leaves_nothing_that_counts(batches: int, tmp_path: Path) -> None:
-    code = """
-        import os, signal, sys
-        from pathlib import Path
-        from test_decoded import Decoded, Source
+# A process for each argument after the folder: the number of batches after which it is killed.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from test_decoded import Decoded, Source
 
-        def decode(clients):
-            for i, batch in enumerate(Source().decode(clients)):
-                yield batch
-                if i == int(sys.argv[2]):
-                    os.kill(os.getpid(), signal.SIGKILL)
+def decode(clients):
+    for i, batch in enumerate(Source().decode(clients)):
+        yield batch
+        if i == batches:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        Decoded(Path(sys.argv[1]), decode).examples(["ann", "dan"])
-    """
-    Decoded(tmp_path, Source().decode).examples(["cy"])
-    killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), str(batches)],
+for batches in map(int, sys.argv[2:]):
+    if child := os.fork():
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    else:
+        Decoded(Path(sys.argv[1], str(batches)), decode).examples(["ann", "dan"])
+        os._exit(0)
+"""
+
+
+def test_a_killed_process_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    folders = [tmp_path / str(batches) for batches in (1, 5, 20)]
+    for folder in folders:
+        Decoded(folder, Source().decode).examples(["cy"])
+    subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), *(folder.name for folder in folders)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        check=True,
     )
-    assert killed.returncode == -signal.SIGKILL
-    source = Source()
-    assert_right(Decoded(tmp_path, source.decode).examples(["dan", "cy"]), ["dan", "cy"])
-    assert source.asked == [["dan"]]
-    assert (tmp_path / "x").stat().st_size == 4 * ROW * (SIZES["cy"] + SIZES["dan"])
+    for folder in folders:
+        source = Source()
+        assert_right(Decoded(folder, source.decode).examples(["dan", "cy"]), ["dan", "cy"])
+        assert source.asked == [["dan"]]
+        assert (folder / "x").stat().st_size == 4 * ROW * (SIZES["cy"] + SIZES["dan"])
 
 
 @pytest.fixture

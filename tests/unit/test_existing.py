@@ -174,7 +174,7 @@ def own_data(keys: str) -> str:
     ],
 )
 def test_check_names_columns_that_do_not_exist(
-    keys: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    keys: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the line of the key, and without reading a row."""
     Path("scenarios/a.csv").write_text(TABLE)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from example_results import example_result
+from example_results import example_result, of_one_training
 from hypothesis import given
 from hypothesis import strategies as st
 from own_files import made
@@ -75,9 +75,7 @@ def test_a_data_set_without_columns_has_no_such_line(capsys: pytest.CaptureFixtu
 
 
 def test_a_record_and_its_report_have_them() -> None:
-    one = example_result()
-    learned = {"features": 300, "feature_names": ("age", "pulse|rate")}
-    result = one.model_copy(update={"histories": (one.histories[0].model_copy(update=learned),)})
+    result = of_one_training(features=300, feature_names=("age", "pulse|rate"))
     read = parse_result(json_text(result).encode(), "record")
     assert read == result
     assert dict(settings_rows(read))["features"] == "300: age, pulse|rate, ..."

@@ -209,7 +209,7 @@ def test_nobody_waits_for_what_stands_in_the_place_of_the_lock(kind: str) -> Non
     refused = pytest.warns(match="cannot be written")
     with refused if kind in ("folder", "loop") else contextlib.nullcontext():
         waiting.start()
-        waiting.join(10)
+        waiting.join(60)
     assert entered and not waiting.is_alive()
 
 

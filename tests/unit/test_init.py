@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from pytest_federated.data.guesses import names
 from pytest_federated.running import pipeline
 from pytest_federated.scenario.draft import yaml_value
 from ruamel.yaml import YAML
+from written_files import write_users
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -83,9 +83,7 @@ def listed_images(**columns: Any) -> str:
 def leaf() -> str:
     for part, count in (("train", 30), ("test", 6)):
         own = {"x": RNG.random((count, 4)).tolist(), "y": (np.arange(count) % 3).tolist()}
-        Path(f"d/{part}").mkdir(parents=True)
-        content = {"users": ["u", "v"], "user_data": {"u": own, "v": own}}
-        Path(f"d/{part}/a.json").write_text(json.dumps(content))
+        write_users(f"d/{part}", {"u": own, "v": own})
     return "d"
 
 
@@ -407,7 +405,7 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
     "a misspelled data set": (lambda: "wines", "did you mean 'wine'?"),
     "an empty table": (lambda: as_it_is(""), "d.csv cannot be read as a table: "),
     "a header alone": (lambda: as_it_is("a,b,y\n"), "d.csv: there are no examples in it"),
-    "one column": (lambda: as_it_is("y\n0\n1\n0\n1\n"), "d.csv"),
+    "one column": (lambda: as_it_is("y\n0\n1\n0\n1\n"), "d.csv has no column to learn from"),
     "another first line, as in scikit-learn's wine_data.csv": (
         lambda: as_it_is("178,3,a\n" + "0.5,1,2,3,0\n0.1,2,3,1,1\n" * 9),
         "d.csv: 3 values in the first line, and 5 in the others; write the names of the 5 columns",
@@ -416,7 +414,10 @@ REFUSED: dict[str, tuple[Callable[[], str], str]] = {
         lambda: as_it_is("a,b,y\n1,2,0\n1,2\n1,3,1\n"),
         "d.csv, line 3: 2 values, and the header has 3 names",
     ),
-    "bytes": (lambda: str(Path("d.csv").write_bytes(bytes(range(256)) * 9) and "d.csv"), "d.csv"),
+    "bytes": (
+        lambda: str(Path("d.csv").write_bytes(bytes(range(256)) * 9) and "d.csv"),
+        "d.csv cannot be read as a table: ",
+    ),
     "a folder without anything": (lambda: str(Path("e").mkdir() or "e"), "e: it has no images"),
     "images without labels": (lambda: images("{n}.png"), "d: images must be there as label/image"),
     "images of one label": (lambda: images("all/{n}.png"), "d: images must be there as label/"),

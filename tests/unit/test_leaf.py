@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from example_data import dataset
 from own_files import made, refusal
+from written_files import write_users
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -20,11 +20,7 @@ DATA: dict[str, dict[str, Any]] = {
 
 
 def write(part: str, users: dict[str, Any], name: str = "all_data_0.json") -> None:
-    folder = Path("fed/data") / part
-    folder.mkdir(parents=True, exist_ok=True)
-    sizes = [len(of.get("y", [])) if isinstance(of, dict) else 0 for of in users.values()]
-    content = {"users": list(users), "num_samples": sizes, "user_data": users}
-    (folder / name).write_text(json.dumps(content))
+    write_users(f"fed/data/{part}", users, name)
 
 
 def test_users_are_the_natural_clients() -> None:

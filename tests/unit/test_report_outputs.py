@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from example_results import example_result
+from example_results import example_result, of_one_training
 from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.expectations.baselines import baseline_of
@@ -129,14 +129,8 @@ def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(
         assert "#010203" not in svg and "currentColor" in svg
 
 
-def with_clients(**figures: Any) -> Result:
-    one = example_result(accuracies=[0.5])
-    history = one.histories[0].model_copy(update=figures)
-    return one.model_copy(update={"histories": (history,)})
-
-
 def test_the_strip_of_clients_is_sorted() -> None:
-    picture = accuracy_by_client(with_clients(client_accuracy=(0.9, 0.1, 0.5)))
+    picture = accuracy_by_client(of_one_training(client_accuracy=(0.9, 0.1, 0.5)))
     assert picture and "0.100 at the worst client, 0.900 at the best, mean 0.500" in picture.alt
     root = ElementTree.fromstring(picture.svg())
     uses = [u.attrib for u in root.iter("{http://www.w3.org/2000/svg}use")]
@@ -160,9 +154,9 @@ def test_the_map_of_labels_has_a_pixel_for_each_client_and_label() -> None:
 
 
 def test_what_a_record_does_not_have_has_no_plot() -> None:
-    assert labels_by_client(with_clients(label_counts=())) is None
-    assert accuracy_by_client(with_clients()) is None
-    assert accuracy_by_round(with_clients(rounds=())) is None
+    assert labels_by_client(of_one_training(label_counts=())) is None
+    assert accuracy_by_client(of_one_training()) is None
+    assert accuracy_by_round(of_one_training(rounds=())) is None
 
 
 # The page

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from example_data import save
-from example_results import example_result
+from example_results import of_one_training
 from hypothesis import given
 from hypothesis import strategies as st
 from own_files import made, refusal
@@ -98,10 +98,7 @@ def test_test_rows_of_clients_that_are_left_out_are_no_clients() -> None:
 
 
 def test_a_record_and_its_report_say_how_many() -> None:
-    plain = example_result(accuracies=(0.6,))
-    (one,) = plain.histories
-    left = one.model_copy(update={"left_out_clients": 7})
-    result = plain.model_copy(update={"histories": (left,)})
+    plain, result = of_one_training(), of_one_training(left_out_clients=7)
     assert parse_result(json_text(result).encode(), "record") == result
     assert ["clients left out as too small", "7"] in settings_rows(result)
     assert "left_out" not in json_text(plain)

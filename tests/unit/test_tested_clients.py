@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from example_data import save
-from example_results import example_result
+from example_results import of_one_training
 from own_files import draw, made, refusal
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Loaded, datasets
 from pytest_federated.data.federation import FederatedData
@@ -19,6 +18,7 @@ from pytest_federated.report.describe import describe
 from pytest_federated.report.tables.settings import settings_rows
 from pytest_federated.results.store import json_text, parse_result
 from rich.console import Console
+from written_files import write_users
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -29,16 +29,17 @@ LABELS, TEST_LABELS = np.arange(6) % 2, np.arange(4) % 2
 Chosen = dict[str, Any]
 
 
-def frame(levels: np.ndarray, labels: np.ndarray, whose: Optional[np.ndarray]) -> pd.DataFrame:
-    columns: dict[str, Any] = {"x": levels, "label": labels}
-    return pd.DataFrame(columns if whose is None else {**columns, "who": whose})
+def parts(tested: Optional[np.ndarray]) -> dict[str, pd.DataFrame]:
+    """Returns the rows for training and for testing; the latter may not say whose they are."""
+    test = {"level": TEST_LEVELS, "label": TEST_LABELS}
+    return {
+        "train": pd.DataFrame({"level": LEVELS, "label": LABELS, "who": WHOSE}),
+        "test": pd.DataFrame(test if tested is None else {**test, "who": tested}),
+    }
 
 
 def as_table(suffix: str, tested: Optional[np.ndarray]) -> Chosen:
-    for name, table in (
-        ("train", frame(LEVELS, LABELS, WHOSE)),
-        ("test", frame(TEST_LEVELS, TEST_LABELS, tested)),
-    ):
+    for name, table in parts(tested).items():
         file = f"{name}.{suffix}"
         table.to_csv(file, index=False) if suffix == "csv" else table.to_parquet(file)
     chosen = {"label": "label", "client": "who", "test": f"test.{suffix}"}
@@ -55,69 +56,46 @@ def as_npz(tested: Optional[np.ndarray]) -> Chosen:
 def as_huggingface(tested: Optional[np.ndarray]) -> Chosen:
     import datasets as hf
 
-    parts = {
-        "train": frame(LEVELS, LABELS, WHOSE),
-        "rest": frame(TEST_LEVELS, TEST_LABELS, tested),
-    }
-    splits: Any = {name: hf.Dataset.from_dict(part.to_dict("list")) for name, part in parts.items()}
+    train, test = (hf.Dataset.from_dict(rows.to_dict("list")) for rows in parts(tested).values())
+    splits: Any = {"train": train, "rest": test}
     hf.DatasetDict(splits).save_to_disk("saved")
-    chosen = {"features": "x", "client": "who", "test": "rest"}
+    chosen = {"features": "level", "client": "who", "test": "rest"}
     return {"kind": "huggingface", "huggingface": "saved", **chosen}
 
 
 def as_leaf(tested: Optional[np.ndarray]) -> Chosen:
-    assert tested is not None
-    for part, levels, labels, whose in (
-        ("train", LEVELS, LABELS, WHOSE),
-        ("test", TEST_LEVELS, TEST_LABELS, tested),
-    ):
+    for part, table in parts(tested).items():
         users = {
-            str(who): {
-                "x": levels[whose == who][:, None].tolist(),
-                "y": labels[whose == who].tolist(),
-            }
-            for who in np.unique(whose)
+            str(who): {"x": own[["level"]].to_numpy().tolist(), "y": own["label"].tolist()}
+            for who, own in table.groupby("who")
         }
-        Path("fed", part).mkdir(parents=True)
-        Path("fed", part, "a.json").write_text(json.dumps({"users": [*users], "user_data": users}))
+        write_users(f"fed/{part}", users)
     return {"kind": "leaf", "leaf": "fed"}
 
 
+def drawn(tested: Optional[np.ndarray], path: str) -> pd.DataFrame:
+    """Draws each row as an image of its level; returns all rows, with the part of each."""
+    rows = pd.concat([table.assign(part=part) for part, table in parts(tested).items()])
+    for row in rows.to_dict("records"):
+        draw(path.format(**row), np.full((2, 2), row["level"], np.uint8))
+    return rows
+
+
 def as_images(tested: Optional[np.ndarray]) -> Chosen:
-    assert tested is not None
-    for part, levels, labels, whose in (
-        ("train", LEVELS, LABELS, WHOSE),
-        ("test", TEST_LEVELS, TEST_LABELS, tested),
-    ):
-        for level, label, who in zip(levels, labels, whose):
-            draw(f"{part}/{who}/{label}/{level}.png", np.full((2, 2), level, np.uint8))
+    drawn(tested, "{part}/{who}/{label}/{level}.png")
     chosen = {"by_client": True, "channels": 1, "test": "test"}
     return {"kind": "image_folder", "image_folder": "train", **chosen}
 
 
 def as_folders_of_clients(tested: Optional[np.ndarray]) -> Chosen:
-    assert tested is not None
-    for part, levels, labels, whose in (
-        ("train", LEVELS, LABELS, WHOSE),
-        ("test", TEST_LEVELS, TEST_LABELS, tested),
-    ):
-        for level, label, who in zip(levels, labels, whose):
-            draw(f"all/{who}/{part}/{label}/{level}.png", np.full((2, 2), level, np.uint8))
+    drawn(tested, "all/{who}/{part}/{label}/{level}.png")
     return {"kind": "image_folder", "image_folder": "all", "by_client": True, "channels": 1}
 
 
 def as_manifest(tested: Optional[np.ndarray]) -> Chosen:
-    assert tested is not None
-    rows = []
-    for part, levels, labels, whose in (
-        ("train", LEVELS, LABELS, WHOSE),
-        ("test", TEST_LEVELS, TEST_LABELS, tested),
-    ):
-        for level, label, who in zip(levels, labels, whose):
-            draw(f"images/{level}.png", np.full((2, 2), level, np.uint8))
-            path = f"images/{level}.png"
-            rows.append({"path": path, "label": label, "who": who, "part": part})
-    pd.DataFrame(rows).to_csv("images.csv", index=False)
+    rows = drawn(tested, "images/{level}.png")
+    paths = [f"images/{level}.png" for level in rows["level"]]
+    rows.assign(path=paths).drop(columns="level").to_csv("images.csv", index=False)
     chosen = {"client": "who", "split": "part", "channels": 1}
     return {"kind": "image_manifest", "image_manifest": "images.csv", **chosen}
 
@@ -245,11 +223,9 @@ def test_a_report_says_whose_the_test_examples_are(reader: Optional[str]) -> Non
     chosen = READERS[reader](TESTED) if reader else {"kind": "digits"}
     clients: dict[str, Any] = {"split": "natural"} if reader else {"count": 3}
     data = made(chosen, HOLDING, **clients)
-    one = example_result()
-    first = one.histories[0].model_copy(update={"has_shared_test": data.has_shared_test})
+    one = of_one_training(has_shared_test=data.has_shared_test)
     settings = {**one.settings, "data": {**one.settings["data"], **HOLDING}}
-    changed = one.model_copy(update={"histories": (first,), "settings": settings})
-    read = parse_result(json_text(changed).encode(), "record")
+    read = parse_result(json_text(one.model_copy(update={"settings": settings})).encode(), "record")
     shown = dict(settings_rows(read))["test examples"]
     assert ("held out by the clients" in shown) is (reader is None)
 
@@ -285,21 +261,23 @@ def test_a_data_set_of_ones_own_is_checked(
 
 
 def test_a_record_and_its_report_say_how_many_clients_have_test_examples() -> None:
-    plain = example_result(accuracies=(0.6,))
-    (one,) = plain.histories
-    tested = one.model_copy(update={"tested_clients": 2})
-    result = plain.model_copy(update={"histories": (tested,)})
+    result = of_one_training(tested_clients=2)
     assert parse_result(json_text(result).encode(), "record") == result
     assert ["clients with test examples", "2"] in settings_rows(result)
-    assert "tested_clients" not in json_text(plain)
+    assert "tested_clients" not in json_text(of_one_training())
 
 
 # Folders of images by client, with train and test in each
 
 
+def draw_all(names: Sequence[str], folder: str = "all") -> None:
+    """Draws images that differ by the last character of their names."""
+    for name in names:
+        draw(f"{folder}/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+
+
 def test_a_client_need_not_have_both_folders() -> None:
-    for name in ("ann/train/a/1", "ann/test/b/2", "bob/train/b/3", "eve/test/a/4"):
-        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    draw_all(["ann/train/a/1", "ann/test/b/2", "bob/train/b/3", "eve/test/a/4"])
     data = made(CLIENTS, split="natural")
     assert (data.names, data.unseen_names) == (("ann", "bob"), ("eve",))
     assert data.label_names == ("a", "b")
@@ -307,8 +285,7 @@ def test_a_client_need_not_have_both_folders() -> None:
 
 
 def test_without_test_folders_a_fraction_is_held_out() -> None:
-    for name in ("ann/train/a/1", "ann/train/b/2", "bob/train/b/3", "bob/train/a/4"):
-        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    draw_all(["ann/train/a/1", "ann/train/b/2", "bob/train/b/3", "bob/train/a/4"])
     data = made(CLIENTS, {"test_fraction": 0.25}, split="iid", count=1)
     assert (len(data.train), len(data.test), data.tested) == (3, 1, None)
 
@@ -332,22 +309,20 @@ ANN = ["ann/train/a/1", "ann/test/b/2", "ann/train/b/3"]
 def test_folders_that_do_not_fit_are_named(
     names: list[str], of_data: Any, message: str, in_tmp_path: Path
 ) -> None:
-    for name in names:
-        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    draw_all(names)
     said = refusal(made, CLIENTS, of_data, split="natural")
     assert said.replace(f"{in_tmp_path}/", "") == message
 
 
 def test_a_second_test_set_is_refused(in_tmp_path: Path) -> None:
-    for name in ANN:
-        draw(f"all/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
-        draw(f"more/{name}.png", np.full((2, 2), int(name[-1]), np.uint8))
+    draw_all(ANN)
+    draw_all(ANN, "more")
     said = refusal(made, {**CLIENTS, "test": "more"}, split="natural")
     assert said.replace(f"{in_tmp_path}/", "") == (
         "data.dataset.test: got more; the clients' folders in all have images for testing: leave "
         "it out"
     )
-    draw("plain/ann/a/5.png", np.full((2, 2), 5, np.uint8))
+    draw_all(["ann/a/5"], "plain")
     chosen = {**CLIENTS, "image_folder": "plain", "test": "more"}
     said = refusal(made, chosen, split="natural")
     assert said.replace(f"{in_tmp_path}/", "") == (

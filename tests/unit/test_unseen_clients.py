@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from example_data import NO_CACHE, save
-from example_results import example_result, history
+from example_results import history, of_one_training
 from hypothesis import given
 from hypothesis import strategies as st
 from own_files import made, refusal
@@ -180,10 +180,9 @@ def test_the_metric_is_the_mean_over_unseen_clients() -> None:
 
 
 def test_reports_show_them_where_there_are_any() -> None:
-    plain = example_result(accuracies=(0.6,))
-    (one,) = plain.histories
+    plain = of_one_training()
     figures = {"unseen_clients": 2, "unseen_examples": (4, 4), "unseen_accuracy": (0.25, 0.0)}
-    result = plain.model_copy(update={"histories": (one.model_copy(update=figures),)})
+    result = of_one_training(**figures)
     assert parse_result(json_text(result).encode(), "record") == result
     assert "unseen" not in json_text(plain)
     assert ["unseen clients", "2"] in settings_rows(result)

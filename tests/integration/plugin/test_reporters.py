@@ -13,12 +13,6 @@ from made_trainings import SCENARIO, FakeTrainings
 from pytest_federated.data.datasets.dataset import datasets
 
 MATRIX = "matrix:\n  training.rounds: [3, 4]\n"
-# What the group reporters installs; none of them is loaded unless a test names it.
-QUIET = ("-p", "no:randomly")
-
-
-def without_others(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_inprocess("scenarios", *QUIET, *arguments)
 
 
 def property_counts(file: Path) -> list[Counter[str]]:
@@ -44,7 +38,7 @@ def test_a_missed_expectation_is_an_assertion_error(
                 federated(YAML(typ="safe").load(Path("scenarios/made.yaml")))
         """
     )
-    pytester.runpytest_inprocess(*QUIET, "-k", "test_fails").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("-k", "test_fails").assert_outcomes(passed=1)
 
 
 def test_variants_have_a_callspec_and_others_none(
@@ -53,7 +47,7 @@ def test_variants_have_a_callspec_and_others_none(
     (pytester.path / "scenarios/b.yaml").write_text(
         SCENARIO.replace("name: made", "name: varied") + MATRIX
     )
-    items, _ = pytester.inline_genitems("scenarios", *QUIET)
+    items, _ = pytester.inline_genitems("scenarios")
     specs: dict[str, Any] = {i.name: getattr(i, "callspec", None) for i in items}
     assert specs.pop("made") is None
     assert {name: spec.params for name, spec in specs.items()} == {
@@ -89,7 +83,7 @@ def own(cache):
             federated(YAML(typ="safe").load(Path("scenarios/a.yaml")))
         """
     )
-    result = pytester.runpytest_inprocess(*QUIET, ".", verbosity)
+    result = pytester.runpytest_inprocess(".", verbosity)
     result.assert_outcomes(failed=2)
     output = result.stdout.str()
     assert output.count("KeyError: 'missing' (line 6 of ") >= 2
@@ -103,7 +97,7 @@ def test_allure_shows_variants_as_tests_and_missed_expectations_as_failed(
     pytest.importorskip("allure_pytest")
     made.accuracies = {0: 0.1, 1: 0.1}
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO + MATRIX)
-    without_others(pytester, "--alluredir=allure").assert_outcomes(failed=2)
+    pytester.runpytest_inprocess("scenarios", "--alluredir=allure").assert_outcomes(failed=2)
     results = [json.loads(f.read_text()) for f in pytester.path.glob("allure/*-result.json")]
     assert [r["status"] for r in results] == ["failed"] * 2
     assert len({r["historyId"] for r in results}) == 2
@@ -113,7 +107,9 @@ def test_allure_shows_variants_as_tests_and_missed_expectations_as_failed(
 def test_reruns_give_each_property_once(pytester: pytest.Pytester, made: FakeTrainings) -> None:
     pytest.importorskip("pytest_rerunfailures")
     made.accuracies = {0: 0.1, 1: 0.1}
-    result = without_others(pytester, "--reruns=2", "--junitxml=out.xml", "--fed-report=out")
+    result = pytester.runpytest_inprocess(
+        "scenarios", "--reruns=2", "--junitxml=out.xml", "--fed-report=out"
+    )
     assert result.parseoutcomes() == {"failed": 1, "rerun": 2}
     tries = property_counts(pytester.path / "out.xml")
     assert len(tries) == 3 and all(counts["fed_accuracy"] == 1 for counts in tries)
@@ -124,7 +120,9 @@ def test_reruns_give_each_property_once(pytester: pytest.Pytester, made: FakeTra
 def test_html_has_a_row_for_each_scenario(pytester: pytest.Pytester, made: FakeTrainings) -> None:
     pytest.importorskip("pytest_html")
     (pytester.path / "scenarios/made.yaml").write_text(SCENARIO + MATRIX)
-    without_others(pytester, "--html=out.html", "--self-contained-html").assert_outcomes(passed=2)
+    pytester.runpytest_inprocess(
+        "scenarios", "--html=out.html", "--self-contained-html"
+    ).assert_outcomes(passed=2)
     page = (pytester.path / "out.html").read_text()
     assert all(f"scenarios/made.yaml::made[rounds={n}]" in page for n in (3, 4))
 
@@ -136,7 +134,8 @@ def test_scenarios_run_in_a_random_order(pytester: pytest.Pytester, made: FakeTr
     )
     orders = []
     for seed in (1, 2):
-        result = pytester.runpytest_inprocess("scenarios", "-v", f"--randomly-seed={seed}")
+        in_random_order = ("-p", "randomly", f"--randomly-seed={seed}")  # see tests/conftest.py
+        result = pytester.runpytest_inprocess("scenarios", "-v", *in_random_order)
         result.assert_outcomes(passed=6)
         orders.append([line.split(" PASSED")[0] for line in result.outlines if " PASSED" in line])
     assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
@@ -147,9 +146,9 @@ def test_a_timeout_of_the_session_leaves_scenarios_alone(
     pytester: pytest.Pytester, made: FakeTrainings, method: str
 ) -> None:
     pytest.importorskip("pytest_timeout")
-    without_others(pytester, "--timeout=300", f"--timeout-method={method}").assert_outcomes(
-        passed=1
-    )
+    pytester.runpytest_inprocess(
+        "scenarios", "--timeout=300", f"--timeout-method={method}"
+    ).assert_outcomes(passed=1)
 
 
 def test_a_timeout_ends_a_scenario_with_a_record(
@@ -167,7 +166,7 @@ def pytest_runtest_setup(item):
     pipeline.train_seed = train
 """
     )
-    result = without_others(pytester, "--timeout=1", "--fed-report=out")
+    result = pytester.runpytest_inprocess("scenarios", "--timeout=1", "--fed-report=out")
     result.assert_outcomes(failed=1)
     record = json.loads((pytester.path / "out/records/made.json").read_text())
     assert record["status"] == "errored" and "Timeout" in record["reason"]

@@ -313,7 +313,7 @@ def test_a_loss_that_cannot_be_is_refused_in_one_line(
     assert str(error.value) == message.format(module=module)
 
 
-def test_a_loss_draws_no_random_numbers_without_a_seed(module: Path) -> None:
+def test_a_loss_draws_no_random_numbers_without_a_seed() -> None:
     settings = Training.model_validate({"rounds": 1, "loss": "own_losses:drawing"})
     with pytest.raises(ModelError, match=r"^training.loss: own_losses:drawing draws random .* in"):
         trainer_for(LINEAR, settings, federation("label"))
