@@ -113,8 +113,9 @@ def _on_stderr(title: str, total: int) -> Generator[Update, None, None]:
     )
     bars = Progress(*columns, console=Console(stderr=True), transient=True)
     # Work within this work is a task of the same bars: others would spoil them.
-    with bars, displayed_by(partial(_as_task, bars)), _as_task(bars, title, total) as update:
-        yield update
+    with bars, displayed_by(partial(_as_task, bars)):
+        task = bars.add_task(title, total=total or None)
+        yield lambda done: bars.update(task, completed=done)
 
 
 @contextlib.contextmanager

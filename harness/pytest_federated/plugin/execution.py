@@ -111,7 +111,7 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
 def _twin(case: Case) -> str:
     """Names a data set to use meanwhile, if there is one much like that of the scenario."""
     twin = datasets.entry(case.scenario.data.dataset).spec.offline_twin
-    return f"; much like it, without a download: dataset: {twin}" if twin else ""
+    return f"; or use {twin}, which is much like it and needs no download" if twin else ""
 
 
 def strictly(config: pytest.Config, result: Result) -> Result:

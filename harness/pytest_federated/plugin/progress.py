@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 import pytest
 from rich import progress as bars
+from rich.cells import cell_len
 from rich.console import Console
 
 from pytest_federated.core.progress import PLAIN_EVERY_SECONDS, Update, displayed_by, lines
@@ -20,6 +21,7 @@ from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress, Run
 
 _BAR_FROM = 60  # columns of a terminal; a narrower one has no room for a bar
+_FIGURES = 50  # columns for the counts and the figures behind a bar
 
 
 class ProgressBar(Observer):
@@ -40,6 +42,7 @@ class ProgressBar(Observer):
         # Else what is written meanwhile moves the line of dots, and nothing can go back to it.
         self._is_captured = config.getoption("capture") in ("fd", "sys")
         self._bars: Optional[bars.Progress] = None
+        self._room = 0  # columns for the figures behind the bar
         self._column: Optional[int] = None  # where pytest's own line goes on after the bar
         self._until_exit = contextlib.ExitStack()
         self._said: Optional[float] = None
@@ -55,10 +58,13 @@ class ProgressBar(Observer):
 
     def _start_bar(self, writer: Any) -> None:
         width = writer.fullwidth
-        bar = [bars.BarColumn(bar_width=min(20, width // 8))] if width >= _BAR_FROM else []
+        bar = min(20, width // 8) if width >= _BAR_FROM else 0
+        name = shortened(self._name, max(width // 4, width - bar - _FIGURES))
+        counts = 2 * len(str(self._pace.total)) + 1
+        self._room = width - cell_len(name) - bar - counts - 4
         self._bars = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),  # brackets would be styles
-            *bar,
+            *([bars.BarColumn(bar_width=bar)] if bar else []),
             bars.MofNCompleteColumn(),
             bars.TextColumn("{task.fields[figures]}", markup=False),
             console=Console(file=writer._file, force_terminal=True, width=width),
@@ -66,9 +72,9 @@ class ProgressBar(Observer):
             transient=True,
         )
         self._task = self._bars.add_task(
-            shortened(self._name, width // 3),
+            name,
             total=self._pace.total,
-            figures="starting TensorFlow Federated",
+            figures=shortened("starting TensorFlow Federated", self._room),
         )
         with self._terminal():
             # Past pytest, which is to go on in its own line afterwards.
@@ -95,9 +101,12 @@ class ProgressBar(Observer):
                 self._write(line)
         elif self._bars is not None:
             with self._terminal():
-                figures = f"{_figures(done)}{self._left()}"
+                figures, left = _figures(done), self._left()
+                shown = f"{figures}{left}"
+                if cell_len(shown) > self._room:
+                    shown = shortened(left[2:] or figures, self._room)
                 self._bars.update(
-                    self._task, completed=self._pace.done, figures=figures, refresh=True
+                    self._task, completed=self._pace.done, figures=shown, refresh=True
                 )
         elif self._said is None:  # what came before was TensorFlow's start
             self._said = time.monotonic()

@@ -233,7 +233,6 @@ class FederatedSession:
             return
         from pytest_federated.plugin.progress import round_lines
 
-        reporter.write_line(report.nodeid)
         seeds = len(result.histories)
         for number, one in enumerate(result.histories, start=1):
             seed = f"seed {number}/{seeds} " if seeds > 1 else ""

@@ -10,12 +10,13 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from pytest_federated.core.text import counted, distinct, one_line, shortened
+from pytest_federated.core.text import counted, distinct, one_line
 from pytest_federated.report.tables.summary import summary_columns, summary_row
 from pytest_federated.results.record import Result
 
 _GAP = 2  # columns between two cells
 _NAME = 16  # a name is not shortened to less for the sake of the result beside it
+_CELL = 40  # columns that a cell has at most, where its beginning and end tell it from others
 _EMPTY = "–"
 _ALWAYS = ("verdict", "scenario")  # in this order; the others by importance
 _OTHERS = ("rounds to target", "seeds", "split", "algorithm", "rounds", "clients", "heterogeneity")
@@ -85,7 +86,7 @@ def _columns(results: Mapping[str, Result]) -> list[_Column]:
     for row, (node_id, one) in zip(rows, results.items()):
         if ids[one.id] > 1:  # of several files
             row["scenario"] = node_id
-    columns = [_Column(t, [shortened(row[t]) for row in rows]) for t in (result, *_OTHERS)]
+    columns = [_Column(t, distinct([row[t] for row in rows], _CELL)) for t in (result, *_OTHERS)]
     filled = [c for c in columns if any(cell != _EMPTY for cell in c.cells)]
     return [
         _Column("verdict", [row["verdict"] for row in rows]),
