@@ -1,13 +1,13 @@
 """Mutation scores: how many small faults in the code its own tests notice.
 
-    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER...]
+    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER[:FILE[:LINE,...]]...]
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
 them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
 In the copy, the changed function gets its new code, and the tests that call it run until one fails,
-the quickest first. Code outside functions (constants, traits of entries), or in functions that
-imports call, is changed before pytest_federated is imported, in a copy of a process that has only
-imported libraries.
+the quickest first. Code outside functions (constants, traits of entries) is changed before
+pytest_federated is imported, in a copy of a process that has only imported libraries; so are
+functions that imports call, where no test noticed the change afterwards.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ FOLDERS: dict[str, list[str]] = {
     "results": ["results/*.py"],
     "plugin": [
         f"plugin/{name}.py"
-        for name in ("execution", "item", "session", "baselines", "finding", "selection")
+        for name in (
+            *("execution", "item", "session", "baselines", "finding", "selection", "options"),
+        )
     ],
     "expectations": ["expectations/*.py"],
 }
@@ -67,12 +69,12 @@ _UNIT = [
     "unit/test_names_of_clients.py",
 ]
 _PLUGIN = [
-    "unit/test_settling.py",
+    *(f"unit/test_{n}.py" for n in ("settling", "options", "progress", "permitted_code")),
+    *(f"unit/test_{n}.py" for n in ("hostile_files", "existing", "init", "prune")),
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters")
+        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters", "against")
     ),
-    *("unit/test_hostile_files.py", "property/test_which_files.py"),
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
 
@@ -217,13 +219,18 @@ def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeTyp
 class Killer:
     """A pytest plugin that runs the tests for each mutant."""
 
-    def __init__(self, changed: list[Mutant], limit: int) -> None:
+    def __init__(self, changed: list[Mutant]) -> None:
         self.changed = changed
-        self.limit = limit
         self.survivors: list[Mutant] = []
         self.is_done = False
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        plugins = session.config.pluginmanager
+        # Of this pytest, which runs no scenario; the tests start others.
+        plugins.unregister(name="federated-session")
+        modules = {module_name(mutant.file) for mutant in self.changed}
+        for module in modules.union(*(getattr(p, "_OF_RUNS", ()) for p in plugins.get_plugins())):
+            importlib.import_module(module)  # here, not again in each copy
         self.held = held_functions({mutant.file for mutant in self.changed})
         gc.collect()
         gc.freeze()  # a collection in a copy would touch, and so copy, all of this
@@ -233,11 +240,18 @@ class Killer:
         for number, mutant in enumerate(self.changed, 1):
             names = callers.get(mutant.place, ())
             items = [item for item in quickest_first if item.nodeid in names]
-            if not items or self._survives(session, mutant, items):
+            if not items or self._survives(session, mutant, items, seconds):
                 self.survivors.append(mutant)
                 print(f"{number}/{len(self.changed)} survives: {shown(mutant)}", flush=True)
+            elif number % 20 == 0:
+                print(f"{number}/{len(self.changed)}", flush=True)
         self.is_done = True
         return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Shows why a test fails without any change, where MUTATION_DEBUG names a file for it."""
+        if report.failed:
+            os.write(2, f"\n{report.nodeid}\n{report.longrepr}\n".encode())
 
     def _callers(
         self, session: pytest.Session
@@ -273,15 +287,17 @@ class Killer:
         os.waitpid(pid, 0)
         return {k: set(v) for k, v in called_by.items()}, seconds, works
 
-    def _survives(self, session: pytest.Session, mutant: Mutant, items: list[Any]) -> bool:
+    def _survives(
+        self, session: pytest.Session, mutant: Mutant, items: list[Any], seconds: dict[str, float]
+    ) -> bool:
         pid = os.fork()
         if not pid:
-            end_after(self.limit)
             quiet()
             try:
                 codes = dict(functions(compile(mutant.text, str(mutant.file), "exec")))
                 replace(self.held, [codes[mutant.function or ""]])
                 for item, following in zip(items, [*items[1:], None]):
+                    end_after(10 + 10 * int(seconds[item.nodeid]))
                     run_item(item, following)
                     if session.testsfailed:
                         os._exit(1)
@@ -311,6 +327,11 @@ def quiet(out: Optional[str] = None) -> None:
     nowhere = os.open(out or os.devnull, os.O_WRONLY | os.O_CREAT)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
+
+
+def module_name(file: Path) -> str:
+    inside = file.relative_to(PACKAGE.parent).with_suffix("")
+    return ".".join(inside.parts).removesuffix(".__init__")
 
 
 Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and first line
@@ -358,12 +379,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
     """Imports modules from changed code."""
 
     def __init__(self, changed: dict[Path, CodeType]) -> None:
-        self.changed = {self._name(file): (file, code) for file, code in changed.items()}
-
-    @staticmethod
-    def _name(file: Path) -> str:
-        inside = file.relative_to(PACKAGE.parent).with_suffix("")
-        return ".".join(inside.parts).removesuffix(".__init__")
+        self.changed = {module_name(file): (file, code) for file, code in changed.items()}
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name not in self.changed:
@@ -431,44 +447,54 @@ def shown(mutant: Mutant) -> str:
     return f"{mutant.file.relative_to(PACKAGE)}:{mutant.line}: {mutant.change}"
 
 
-def score(folder: str, only: str = "") -> None:
-    """Prints the survivors and the score of a folder."""
+def score(folder: str, only: str, lines: set[int]) -> None:
+    """Prints the survivors and the score of a folder, or of files and lines of it."""
     tests = [f"tests/{name}" for name in TESTS[folder]]
     files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
     all_of_them = [m for f in files if only in f.name for m in mutants(f)]
+    if lines:
+        all_of_them = [m for m in all_of_them if m.line in lines]
+    inside = [m for m in all_of_them if m.function]
+    outside = [m for m in all_of_them if not m.function]
+    print(f"{folder}: {len(inside)} inside functions, {len(outside)} outside", flush=True)
     then = called_by_imports(files, tests)
-    inside = [m for m in all_of_them if m.function and m.place not in then]
-    outside = [m for m in all_of_them if not m.function or m.place in then]
-    print(f"{folder}: {len(inside)} inside functions, {len(outside)} of imports", flush=True)
-    killer = Killer(inside, 30)
+    survivors = surviving(inside, tests)
+    count = sum(1 for m in survivors if m.place not in then)
+    again = [*outside, *(m for m in survivors if m.place in then)]
+    for number, mutant in enumerate(again, 1):
+        if survives_import(mutant, tests, 90):
+            count += 1
+            print(f"{number}/{len(again)} survives import: {shown(mutant)}", flush=True)
+    total = len(all_of_them)
+    print(f"{folder}: {total - count} of {total} killed, {100 * (total - count) / total:.1f} %")
+
+
+def surviving(inside: list[Mutant], tests: list[str]) -> list[Mutant]:
+    """Returns the mutants with which no test fails that calls the changed function."""
+    killer = Killer(inside)
     reading, writing = os.pipe()
     pid = os.fork()  # so that the next folder begins without what pytest imports here
     if not pid:
         with contextlib.suppress(BrokenPipeError):
-            pytest.main([*ARGUMENTS, "-s", *tests], plugins=[killer])
+            pytest.main([*ARGUMENTS, "--capture=sys", *tests], plugins=[killer])
         if killer.is_done:
-            os.write(writing, f"{len(killer.survivors)}".encode())
+            places = [inside.index(mutant) for mutant in killer.survivors]
+            os.write(writing, json.dumps(places).encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as lines:
-        survivors = lines.read()
+    with os.fdopen(reading) as stream:
+        places = stream.read()
     os.waitpid(pid, 0)
-    if not survivors:
-        raise SystemExit(f"{folder}: the tests fail without any change, or were interrupted")
-    count = int(survivors)
-    for number, mutant in enumerate(outside, 1):
-        if survives_import(mutant, tests, 90):
-            count += 1
-            print(f"{number}/{len(outside)} survives: {shown(mutant)}", flush=True)
-    total = len(all_of_them)
-    print(f"{folder}: {total - count} of {total} killed, {100 * (total - count) / total:.1f} %")
+    if not places:
+        raise SystemExit("the tests fail without any change, or were interrupted")
+    return [inside[place] for place in json.loads(places)]
 
 
 def main() -> None:
     os.chdir(ROOT)
     for folder in sys.argv[1:] or list(FOLDERS):
-        name, _, only = folder.partition(":")
-        score(name, only)
+        name, only, lines, *_ = (*folder.split(":"), "", "")
+        score(name, only, {int(line) for line in lines.split(",") if line})
 
 
 if __name__ == "__main__":
