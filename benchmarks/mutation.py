@@ -4,10 +4,10 @@
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
 them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
-In the copy, the changed function gets its new code, and the tests that call it run until one fails,
-the quickest first. Code outside functions (constants, traits of entries) is changed before
-pytest_federated is imported, in a copy of a process that has only imported libraries; so are
-functions that imports call, where no test noticed the change afterwards.
+In the copy, the changed function gets its new code, and the tests that run the changed statement
+run until one fails, the quickest first. Code outside functions (constants, traits of entries) is
+changed before pytest_federated is imported, in a copy of a process that has only imported
+libraries; so are functions that imports call, where no test noticed the change afterwards.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -71,6 +70,7 @@ _UNIT = [
 _PLUGIN = [
     *(f"unit/test_{n}.py" for n in ("settling", "options", "progress", "permitted_code")),
     *(f"unit/test_{n}.py" for n in ("hostile_files", "existing", "init", "prune")),
+    "property/test_which_files.py",
     *(
         f"integration/plugin/test_{n}.py"
         for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters", "against")
@@ -131,24 +131,25 @@ OPERATORS: dict[str, Operator] = {
 
 
 class Mutant(NamedTuple):
-    """A changed text of a file, and the function that it changes, or None."""
+    """A changed text of a file, and the function and statement that it changes, or None."""
 
     file: Path
     line: int
     text: str
     change: str
     function: Optional[str]
+    statement: Optional[int]  # its first line
 
     @property
     def place(self) -> str:
-        """Returns the file and first line of its function."""
-        return f"{self.file}:{(self.function or '').rpartition(':')[2]}"
+        return f"{self.file}:{self.statement}"
 
 
 def mutants(file: Path) -> list[Mutant]:
     """Returns all changed texts of a file that mean something else."""
     source = file.read_text(encoding="utf-8")
     plain = _meaning(source)
+    places = [(_first_line(s), s.end_lineno or 0) for b in _blocks(ast.parse(source)) for s in b]
     originals = list(functions(compile(source, str(file), "exec")))
     found = []
     for name, operator in OPERATORS.items():
@@ -165,7 +166,11 @@ def mutants(file: Path) -> list[Mutant]:
             pairs = zip(source.splitlines(), text.splitlines())
             line, before, after = next((n, *p) for n, p in enumerate(pairs, 1) if p[0] != p[1])
             change = f"{before.strip()}  ->  {after.strip()}  ({name})"
-            found.append(Mutant(file, line, text, change, next(iter(changed), None)))
+            statement = max(
+                (first for first, last in places if first <= line <= last), default=None
+            )
+            function = next(iter(changed), None) if statement else None
+            found.append(Mutant(file, line, text, change, function, statement))
     return found
 
 
@@ -256,36 +261,47 @@ class Killer:
     def _callers(
         self, session: pytest.Session
     ) -> tuple[dict[str, set[str]], dict[str, float], bool]:
-        """Returns the tests that call each function, how long each takes, and whether they pass.
+        """Returns the tests that run each statement, how long each takes, and whether they pass.
 
-        All is recorded in a copy of this process.
+        All is recorded in a copy of this process, and statements also in those that tests fork.
         """
         reading, writing = os.pipe()
+        calls = os.memfd_create("calls")  # one file, and one place in it, for all copies
         pid = os.fork()
         if not pid:
-            called: dict[str, set[str]] = defaultdict(set)
+            recorded: set[tuple[str, str]] = set()
             seconds: dict[str, float] = {}
             files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
-            builtins._called = lambda key: called[key].add(current[0])  # type: ignore
+
+            def record_call(key: str) -> None:
+                if (key, current[0]) not in recorded:
+                    recorded.add((key, current[0]))
+                    os.write(calls, f"{json.dumps((key, current[0]))}\n".encode())
+
+            builtins._called = record_call  # type: ignore
             for file in files:
                 replace(
                     held, (c for _, c in functions(compile(_reporting(file), str(file), "exec")))
                 )
             quiet(os.environ.get("MUTATION_DEBUG"))
             for item, following in zip(session.items, [*session.items[1:], None]):
-                current[0], start = item.nodeid, time.process_time()
+                current[0], start = item.nodeid, sum(os.times()[:4])
                 run_item(item, following)
-                seconds[item.nodeid] = time.process_time() - start
-            works = session.testsfailed == 0
-            record = json.dumps([{k: sorted(v) for k, v in called.items()}, seconds, works])
+                seconds[item.nodeid] = sum(os.times()[:4]) - start
             with os.fdopen(writing, "w") as out:
-                out.write(record)
+                out.write(json.dumps([seconds, session.testsfailed == 0]))
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as lines:
-            called_by, seconds, works = json.loads(lines.read())
+            seconds, works = json.loads(lines.read())
         os.waitpid(pid, 0)
-        return {k: set(v) for k, v in called_by.items()}, seconds, works
+        called: dict[str, set[str]] = defaultdict(set)
+        os.lseek(calls, 0, os.SEEK_SET)
+        with os.fdopen(calls) as lines:
+            for line in lines:
+                key, nodeid = json.loads(line)
+                called[key].add(nodeid)
+        return called, seconds, works
 
     def _survives(
         self, session: pytest.Session, mutant: Mutant, items: list[Any], seconds: dict[str, float]
@@ -357,22 +373,31 @@ def replace(held: Places, codes: Iterable[CodeType]) -> None:
 
 
 def _reporting(file: Path) -> ast.Module:
-    """Returns the syntax tree of a file whose functions report calls by their first line.
-
-    Nested functions report the line of the outer one.
-    """
+    """Returns the syntax tree of a file whose functions report each statement by its first line."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    seen: set[ast.AST] = set()
-    for outer in ast.walk(tree):  # outer ones come first
-        if not isinstance(outer, ast.FunctionDef) or outer in seen:
-            continue
-        first = min([outer.lineno, *(d.lineno for d in outer.decorator_list)])
-        for node in [n for n in ast.walk(outer) if isinstance(n, ast.FunctionDef)]:
-            seen.add(node)
-            call = ast.parse(f"_called({f'{file}:{first}'!r})").body[0]
-            ast.increment_lineno(call, node.lineno - 1)
-            node.body.insert(0, call)
+    for block in _blocks(tree):
+        for place, statement in reversed(list(enumerate(block))):
+            if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                call = ast.parse(f"_called({f'{file}:{_first_line(statement)}'!r})").body[0]
+                block.insert(place, ast.increment_lineno(call, statement.lineno - 1))
     return tree
+
+
+def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:
+    """Returns the statements of functions: each list of them, also those inside others."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    nodes = {id(node): node for function in functions for node in ast.walk(function)}
+    blocks = (
+        getattr(node, name, None)
+        for node in nodes.values()
+        for name in ("body", "orelse", "finalbody")
+    )
+    return [block for block in blocks if isinstance(block, list)]  # a lambda's is no list
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", [])
+    return min(node.lineno for node in (statement, *decorators))
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
@@ -397,7 +422,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
 
 
 def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
-    """Returns the functions that are called while tests are collected, by file and first line.
+    """Returns the statements that are run while tests are collected, by file and first line.
 
     Among them are those that make expectations of metrics: what is done then is done, so that their
     faults, too, have to be there before.
@@ -470,7 +495,7 @@ def score(folder: str, only: str, lines: set[int]) -> None:
 
 
 def surviving(inside: list[Mutant], tests: list[str]) -> list[Mutant]:
-    """Returns the mutants with which no test fails that calls the changed function."""
+    """Returns the mutants with which no test fails that runs the changed statement."""
     killer = Killer(inside)
     reading, writing = os.pipe()
     pid = os.fork()  # so that the next folder begins without what pytest imports here
