@@ -73,7 +73,7 @@ _PLUGIN = [
     "property/test_which_files.py",
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters", "against")
+        for n in ("outcomes_of_made_trainings", "controller", "judging_plugin", "tags", "reporters")
     ),
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
