@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import pytest
-from rich import progress as bars
-from rich.console import Console
 
 from pytest_federated.core.progress import PLAIN_EVERY_SECONDS, Update, displayed_by, lines
 from pytest_federated.running.plan import Plan
 from pytest_federated.training.observer import Observer, Progress, Run
+
+if TYPE_CHECKING:
+    from rich import progress as bars
 
 
 class ProgressBar(Observer):
@@ -40,6 +41,9 @@ class ProgressBar(Observer):
     def __enter__(self) -> ProgressBar:
         self._until_exit.enter_context(displayed_by(self._before_rounds))
         if self._reporter is not None and self._reporter.isatty:
+            from rich import progress as bars
+            from rich.console import Console
+
             self._bars = bars.Progress(
                 bars.TextColumn("{task.description}"),
                 bars.BarColumn(bar_width=20),
