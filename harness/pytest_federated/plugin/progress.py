@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Iterator
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import pytest
-from rich import progress as bars
 from rich.cells import cell_len
-from rich.console import Console
 
 from pytest_federated.core.progress import PLAIN_EVERY_SECONDS, Update, displayed_by, lines
 from pytest_federated.core.text import shortened
@@ -19,6 +17,9 @@ from pytest_federated.running.observers import Pace
 from pytest_federated.running.plan import Plan
 from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress, Run
+
+if TYPE_CHECKING:
+    from rich import progress as bars
 
 _BAR_FROM = 60  # columns of a terminal; a narrower one has no room for a bar
 _FIGURES = 50  # columns for the counts and the figures behind a bar
@@ -57,6 +58,9 @@ class ProgressBar(Observer):
         return self
 
     def _start_bar(self, writer: Any) -> None:
+        from rich import progress as bars
+        from rich.console import Console
+
         width = writer.fullwidth
         bar = min(20, width // 8) if width >= _BAR_FROM else 0
         name = shortened(self._name, max(width // 4, width - bar - _FIGURES))

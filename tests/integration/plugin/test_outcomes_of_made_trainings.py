@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_trainings import SCENARIO, STOPPING_HOOKS, FakeTrainings
-from pytest_federated.core.errors import DataUnavailable, FederatedError
+from pytest_federated.core.errors import DataUnavailable, FederatedError, RuntimeUnavailable
+from pytest_federated.report.pages import write_pages
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 
@@ -341,3 +345,67 @@ def test_without_tff_no_scenario_begins(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no TFF here"])
     assert not made.trained
+
+
+def test_tests_beside_scenarios_have_no_trainings(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.makepyfile("def test_it():\n    pass\n")
+    pytester.runpytest_inprocess()
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["2 of 2 trainings unchanged*", "*2 passed*"])
+
+
+def test_properties_of_an_earlier_try_are_removed_and_others_stay(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_itemcollected(item):
+            item.user_properties += [("fed_accuracy", "old"), ("ticket", 12)]
+        """
+    )
+    pytester.runpytest_inprocess("scenarios", "--junitxml=out.xml").assert_outcomes(passed=1)
+    text = (pytester.path / "out.xml").read_text()
+    assert 'name="ticket" value="12"' in text
+    assert text.count('name="fed_accuracy"') == 1 and "old" not in text
+
+
+def test_ctrl_c_waits_for_the_report(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> Path:
+        os.kill(os.getpid(), signal.SIGINT)
+        return write_pages(*arguments)
+
+    monkeypatch.setattr("pytest_federated.report.pages.write_pages", interrupted)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.no_fnmatch_line("*KeyboardInterrupt*")
+    assert "1 passed" in Path("out/report.md").read_text(encoding="utf-8")
+
+
+def test_remote_workers_have_to_answer_before_a_scenario_begins(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise RuntimeUnavailable(f"no answer: {arguments}")
+
+    monkeypatch.setattr("pytest_federated.tff.health.require_answers", refuse)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-workers=a:1,b:2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no answer: (('a:1', 'b:2'), None)"])
+    assert not made.trained
+    pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)
+
+
+def test_a_wrong_file_that_is_ignored_hides_no_verdict(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    (pytester.path / "scenarios/wrong.yaml").write_text("schema: [\n")
+    arguments = ("scenarios", "--ignore=scenarios/wrong.yaml")
+    pytester.runpytest_inprocess(*arguments, "--fed-baseline=update").assert_outcomes(passed=1)
+    result = pytester.runpytest_inprocess(*arguments, "--fed-baseline=check")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["baselines: 1 same"])
