@@ -68,10 +68,10 @@ def test_a_broken_connection_is_made_again_and_the_port_shut_again(local: LocalW
     assert local._port is not None
     (ours,) = connections(local._port.number)
     ours.shutdown(socket.SHUT_RDWR)
-    assert wait_until(lambda: answers(local), 20)
+    assert wait_until(lambda: answers(local))
     (again,) = connections(local._port.number)
     assert again.getsockname() != ours.getsockname()
-    assert wait_until(local._port.is_shut, 5)
+    assert wait_until(local._port.is_shut)
     assert reachable(local._port.number, [again.getpeername()[0]]) == set()
     assert answers(local)
 
