@@ -15,10 +15,10 @@ from faults import fault
 from forked_programs import Program
 from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
+from pytest_federated.core.cores import cores
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
 from pytest_federated.running.fingerprint import of_any_rounds, training_key
-from pytest_federated.running.options import cores
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress

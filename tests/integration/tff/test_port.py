@@ -132,7 +132,8 @@ def test_an_attachment_without_effect_is_noticed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_worker_that_does_not_start_says_so(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "command", lambda number: ["/bin/sh", "-c", "echo broken; exit 3"])
+    broken = ["/bin/sh", "-c", "echo broken; exit 3"]
+    monkeypatch.setattr(worker, "command", lambda number, threads: broken)
     started = LocalWorker()
     with pytest.raises(RuntimeUnavailable) as error:
         started.start()
