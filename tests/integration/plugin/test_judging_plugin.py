@@ -11,6 +11,8 @@ from made_trainings import SCENARIO, FakeTrainings
 from pytest_federated.expectations.regression import look_twice
 from pytest_federated.plugin.options import run_options
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.mark.parametrize(
     ("arguments", "outcomes"),

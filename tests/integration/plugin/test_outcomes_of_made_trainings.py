@@ -15,6 +15,8 @@ from pytest_federated.report.pages import write_pages
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def add(pytester: pytest.Pytester, *names: str) -> None:
     """Adds scenarios with other trainings than the one named made."""
