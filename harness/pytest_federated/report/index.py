@@ -7,14 +7,14 @@ from itertools import groupby
 
 from pytest_federated.core.text import shortened
 from pytest_federated.report.layout import LARGEST, Page, targets
-from pytest_federated.report.markup import escape, quoted, table
+from pytest_federated.report.markup import escape, quoted, symbols, table
 from pytest_federated.report.outcomes import (
     NOT_RUN,
     TITLE,
     better,
+    headline_legend,
     is_bad,
     is_undecided,
-    legend,
     not_run_rows,
     provenance,
     verdict_counts,
@@ -31,10 +31,11 @@ _LISTED = 40  # rows of any other table
 _FOLDERS = 150
 _PICTURES = 40
 _PAGES = 10  # of a folder that are named
-_REASON = 60  # characters of why a scenario is listed
+_ROW = 100  # characters of a row of what to look at
+_REASON = 200  # characters of why a scenario did not run
 _SIGNS = (
-    "≈ undecided: passed, but the seeds cannot tell whether the mean is beyond the threshold. "
-    "○ nothing was judged."
+    "✓ passed. ≈ undecided: passed, but the seeds cannot tell whether the mean is beyond the "
+    "threshold. ○ nothing was judged."
 )
 
 _TO_LOOK_AT: Sequence[tuple[str, Callable[[Result], object], Callable[[Result], str]]] = (
@@ -60,14 +61,11 @@ def _index(results: Sequence[Result], pages: Sequence[Page], rows: int) -> str:
     blocks = [f"# {TITLE}", f"**{verdict_counts(results)}**"]
     for heading, is_one, why in _TO_LOOK_AT:
         if of_kind := [result for result in results if is_one(result)]:
-            cells = [
-                [marked(r), linked(r, links), escape(shortened(why(r), _REASON))]
-                for r in of_kind[:_LISTED]
-            ]
-            blocks += [f"## {heading}", table(cells, ["verdict", "scenario", "why"])]
+            cells = [[marked(r), linked(r, links), _short(why(r), r)] for r in of_kind[:_LISTED]]
+            blocks += [f"## {heading}", table(cells, ["", "scenario", "why"])]
             blocks += _more(of_kind, _LISTED)
     if not_run := not_run_rows(results):
-        cells = [[escape(shortened(c, 2 * NAME)) for c in row] for row in not_run[:_LISTED]]
+        cells = [[escape(shortened(c, _REASON)) for c in row] for row in not_run[:_LISTED]]
         blocks += [f"## {NOT_RUN}", table(cells, ["scenario", "reason"]), *_more(not_run, _LISTED)]
     folders = [list(of) for _, of in groupby(pages, lambda page: page.folder)]
     if rows:
@@ -77,18 +75,24 @@ def _index(results: Sequence[Result], pages: Sequence[Page], rows: int) -> str:
         cells = [[_names(of), _counts(of)] for of in folders[:_FOLDERS]]
         blocks += [table(cells, ["folder", "scenarios"]), *_more(folders, _FOLDERS)]
     if shown:
-        blocks += [f"{legend(shown)} {_SIGNS}", *_pictures(shown, pages)]
+        blocks += [f"{headline_legend(shown)} {_SIGNS}", *_pictures(shown, pages)]
     if versions := provenance(shown):
         blocks += ["## Provenance", versions]
     return "\n\n".join(blocks) + "\n"
 
 
+def _short(why: str, result: Result) -> str:
+    """Returns a reason in what the scenario's name leaves of a row."""
+    return symbols(escape(shortened(why, _ROW - min(len(result.id), NAME))))
+
+
 def _folder(pages: Sequence[Page], links: Mapping[str, str], rows: int) -> list[str]:
     """Returns the part of a folder."""
     results = [result for page in pages for result in page.results]
+    details = f"Details: {_names(pages)}" if len(pages) > 1 else _link(pages[0], "Details")
     return [
         f"## {escape(shortened(pages[0].folder or pages[0].title, NAME))}",
-        f"{_counts(pages)}: {_names(pages)}",
+        f"{_counts(pages)}. {details}",
         scenario_table(results[:rows], links),
         *_more(results, rows),
     ]
@@ -96,10 +100,12 @@ def _folder(pages: Sequence[Page], links: Mapping[str, str], rows: int) -> list[
 
 def _names(pages: Sequence[Page]) -> str:
     """Returns links to the pages of a folder, named by what they hold."""
-    links = [
-        f"[{escape(shortened(_name(page), NAME))}]({quoted(page.path)})" for page in pages[:_PAGES]
-    ]
+    links = [_link(page, _name(page)) for page in pages[:_PAGES]]
     return ", ".join([*links, *_more(pages, _PAGES)])
+
+
+def _link(page: Page, text: str) -> str:
+    return f"[{escape(shortened(text, NAME))}]({quoted(page.path)})"
 
 
 def _name(page: Page) -> str:

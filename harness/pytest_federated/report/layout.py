@@ -62,7 +62,7 @@ class Page:
 
     @cached_property
     def picture(self) -> Optional[Picture]:
-        """The curves of its scenarios; None where nothing was evaluated."""
+        """The curves of its scenarios; None where there are none."""
         return curves(self.results)
 
     @cached_property
@@ -149,7 +149,7 @@ def _fitting(page: Page) -> list[Page]:
     """Returns a page, or the pages that it has to be split into."""
     if _size(page) <= LARGEST or len(page.sections) == 1:
         return [page]
-    by_file = list(_grouped(page.sections, lambda result: result.file))
+    by_file = sorted(_grouped(page.sections, lambda r: r.file), key=lambda g: natural(g[0]))
     if len(by_file) == 1:
         return _parts(page)
     pages: list[Page] = []

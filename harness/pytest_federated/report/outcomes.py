@@ -11,7 +11,7 @@ from pytest_federated.report.tables.verdicts import missed_line
 from pytest_federated.results.record import Result
 
 TITLE, NOT_RUN = "Federated scenarios", "Not run"
-_SIGNS = {"passed": "✓", "reported": "○", "not judged": "○", "skipped": "–", "not reached": "–"}
+_SIGNS = {"reported": "○", "not judged": "○", "skipped": "–", "not reached": "–"}
 _CHANGES = {"worse": "▼ worse", "undecided": "≈ undecided", "better": "▲ better", "same": "same"}
 
 
@@ -34,10 +34,10 @@ def is_undecided(result: Result) -> bool:
 
 
 def sign(result: Result) -> str:
-    """Returns the outcome with a sign before it: ``✓ passed``, ``✗ failed``, ``≈ undecided``."""
+    """Returns the outcome in short: ``✓`` if it passed, else as ``✗ failed`` or ``≈ undecided``."""
     if is_undecided(result):
         return "≈ undecided"
-    return f"{_SIGNS.get(result.status, '✗')} {result.status}"
+    return "✓" if result.status == "passed" else f"{_SIGNS.get(result.status, '✗')} {result.status}"
 
 
 def why_bad(result: Result) -> str:
@@ -94,14 +94,21 @@ def headline_reason(result: Result) -> str:
 def legend(results: Sequence[Result]) -> str:
     """Says what the table of scenarios shows."""
     of_labels = any(history.has_labels for result in results for history in result.histories)
-    first = headline(results).title
-    parts = [
-        f"{first[0].upper()}{first[1:]} is that of the test set after the last round, mean over "
-        "seeds with its 95 % interval (Student's t).",
+    of_heterogeneity = (
         "Heterogeneity is the mean Jensen-Shannon distance between the labels of two clients, "
-        "0 (alike) to 1 (nothing in common).",
-    ]
-    return " ".join(parts if of_labels or not results else parts[:1])
+        "0 (alike) to 1 (nothing in common)."
+    )
+    parts = [headline_legend(results), *([of_heterogeneity] if of_labels or not results else [])]
+    return " ".join(parts)
+
+
+def headline_legend(results: Sequence[Result]) -> str:
+    """Says what the metric is that stands for a result."""
+    first = headline(results).title
+    return (
+        f"{first[0].upper()}{first[1:]} is that of the test set after the last round, mean over "
+        "seeds with its 95 % interval (Student's t)."
+    )
 
 
 def provenance(results: Sequence[Result]) -> str:

@@ -28,7 +28,7 @@ def scenario_table(
     if they are asked for.
     """
     columns: dict[str, Callable[[Result], str]] = {
-        "verdict": marked,
+        "": marked,
         "scenario": lambda result: linked(result, links),
         headline_column(results): lambda result: escape(headline_cell(result)),
     }

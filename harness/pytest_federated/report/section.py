@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_federated.core.text import shortened
-from pytest_federated.report.markup import escape, paragraph, quoted, table
+from pytest_federated.report.markup import escape, paragraph, quoted, symbols, table
 from pytest_federated.report.outcomes import headline_reason
 from pytest_federated.report.tables.fitting import bounded, every_nth, fitted
 from pytest_federated.report.tables.rounds import round_table
@@ -50,7 +50,9 @@ def shared_settings(sections: Sequence[Section]) -> dict[str, str]:
     """Returns the settings that more than half of the sections have, with their values."""
     trained = [section.settings for section in sections if section.settings]
     counts = Counter(setting for settings in trained for setting in settings.items())
-    return {name: value for (name, value), count in counts.items() if 2 * count > len(trained)}
+    shared = dict(setting for setting, count in counts.items() if 2 * count > len(trained))
+    in_order = dict.fromkeys(name for settings in trained for name in settings)
+    return {name: shared[name] for name in in_order if name in shared}
 
 
 def markdown(section: Section, heading: str, shared: Mapping[str, str]) -> str:
@@ -72,24 +74,21 @@ def _verdict(result: Result) -> str:
     if why := headline_reason(result):
         blocks.append(f"**{escape(shortened(why, _LONGEST_TEXT))}**")
     if result.verdicts:
-        blocks += tables_of(Table(verdict_rows(result), list(VERDICT_COLUMNS)))
+        *names, verdict = VERDICT_COLUMNS
+        rows = [[decided, *cells] for *cells, decided in verdict_rows(result)]
+        blocks += _tables(Table(rows, [verdict, *names]), of_text=True)
     return "\n\n".join(blocks)
 
 
-def tables_of(whole: Table) -> list[str]:
+def _tables(whole: Table, *, of_text: bool = False) -> list[str]:
     """Returns the tables that show this one on a page, as Markdown."""
     shown, more = bounded(whole)
     texts: list[str] = []
     for part in fitted(shown):
-        cells = [[_symbols(escape(cell)) for cell in row] for row in part.rows]
-        align = ["left", *["right"] * (len(part.columns) - 1)]
-        is_text = tuple(whole.columns) == VERDICT_COLUMNS
-        texts.append(table(cells, [escape(c) for c in part.columns], [] if is_text else align))
+        cells = [[symbols(escape(cell)) for cell in row] for row in part.rows]
+        align = ["left"] + ["left" if of_text else "right"] * (len(part.columns) - 1)
+        texts.append(table(cells, [escape(c) for c in part.columns], align))
     return [*texts, *([f"... {more}"] if more else [])]
-
-
-def _symbols(text: str) -> str:
-    return text.replace("\\>=", "≥").replace("\\<=", "≤")
 
 
 def _figures(result: Result) -> str:
@@ -99,7 +98,7 @@ def _figures(result: Result) -> str:
     name = file_name(result.id)
     record = f"Record: [{escape(name)}](../{FOLDER}/{quoted(name)})"
     rows = [[k, escape(shortened(v, _LONGEST_VALUE))] for k, v in outcome_rows(result)]
-    of_seeds = [text for whole in scenario_tables(result) for text in tables_of(whole)]
+    of_seeds = [text for whole in scenario_tables(result) for text in _tables(whole)]
     blocks = [*of_seeds, table(rows, ["data and model", "value"]), record]
     folded = [_folded("Seeds, data and model", blocks), _rounds(result)]
     if len("\n\n".join(folded).encode()) > _LARGEST_FOLD:

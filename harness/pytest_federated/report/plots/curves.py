@@ -39,7 +39,8 @@ class _Curve:
 def curves(results: Sequence[Result]) -> Optional[Picture]:
     """Draws the test accuracy by round, or the loss of predicted numbers, of each scenario.
 
-    The variants of a matrix share a panel. None where nothing was evaluated.
+    The variants of a matrix share a panel. A scenario that was evaluated only once has no curve;
+    None where no scenario has one.
     """
     panels: dict[str, list[_Curve]] = {}
     for result in results:
@@ -49,9 +50,11 @@ def curves(results: Sequence[Result]) -> Optional[Picture]:
     if not panels:
         return None
     shown = dict(list(panels.items())[:PANELS])
-    of_all = f"the first {len(shown)} of {len(panels)}" if len(panels) > len(shown) else "all"
+    of_all = f"{len(shown)} of {len(panels)}" if len(panels) > len(shown) else str(len(shown))
     metrics = sorted({curve.metric for of_panel in shown.values() for curve in of_panel})
-    alt = f"Test {' or '.join(metrics)} by round of {of_all} scenarios, mean and range over seeds."
+    alt = (
+        f"Test {' or '.join(metrics)} by round of {of_all} scenario(s), mean and range over seeds."
+    )
     across = min(_ACROSS, len(shown))
     down = -(-len(shown) // across)
     width, height = across * _WIDE, down * _HIGH
@@ -80,7 +83,7 @@ def _curve(result: Result, label: str) -> Optional[_Curve]:
     evaluated = [number for number, of_seeds in values.items() if of_seeds]
     step = -(-len(evaluated) // _POINTS)
     kept = [n for place, n in enumerate(reversed(evaluated)) if place % step == 0][::-1]
-    return _Curve(label, metric, {n: values[n] for n in kept}) if kept else None
+    return _Curve(label, metric, {n: values[n] for n in kept}) if len(kept) > 1 else None
 
 
 def _draw_panel(axes: Axes, name: str, curves: Sequence[_Curve]) -> None:
@@ -94,8 +97,6 @@ def _draw_panel(axes: Axes, name: str, curves: Sequence[_Curve]) -> None:
             color=SERIES[place] if have_names else BLUE,
             lw=1.2,
             alpha=1 if len(curves) <= len(SERIES) else 0.5,
-            marker="o" if len(curve.by_round) < 3 else "",
-            ms=3,
             label=shortened(curve.label, _TITLE),
         )
     if len(curves) == 1:
@@ -104,6 +105,7 @@ def _draw_panel(axes: Axes, name: str, curves: Sequence[_Curve]) -> None:
         axes.fill_between(list(only.by_round), low, high, color=BLUE, alpha=0.3, lw=0)
     axes.set_title(shortened(name, _TITLE), fontsize=8, color=INK, pad=3)
     axes.tick_params(labelsize=7, pad=1.5, length=2)
+    axes.set_xlim(0, max(max(curve.by_round) for curve in curves))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     if all(curve.metric == "accuracy" for curve in curves):

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from pytest_federated.report.tables.table import Table
 
-WIDTH = 100  # characters of a row
+WIDTH = 120  # characters of a row
 ROWS = 100
 _BETWEEN = 3  # characters between two cells
 
