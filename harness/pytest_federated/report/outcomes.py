@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.report.tables.compared import unlike_line
 from pytest_federated.report.tables.verdicts import missed_line
-from pytest_federated.results.record import Result
+from pytest_federated.results.record import Result, Status
 
 TITLE, NOT_RUN = "Federated scenarios", "Not run"
+_IN_ORDER: Sequence[Status] = (
+    *("diverged", "errored", "failed", "not reached", "not judged"),
+    *("reported", "passed", "skipped"),
+)
 _SIGNS = {"reported": "○", "not judged": "○", "skipped": "–", "not reached": "–"}
 _CHANGES = {"worse": "▼ worse", "undecided": "≈ undecided", "better": "▲ better", "same": "same"}
 
 
 def verdict_counts(results: Sequence[Result]) -> str:
-    """Returns the number of scenarios of each outcome, as ``35 passed, 1 skipped``."""
-    counts = {
-        s: sum(r.status == s for r in results) for s in dict.fromkeys(r.status for r in results)
-    }
-    return ", ".join(f"{n} {status}" for status, n in counts.items())
+    """Returns the number of scenarios of each outcome, bad ones first: ``1 failed, 35 passed``."""
+    counts = Counter(result.status for result in results)
+    return ", ".join(f"{counts[status]} {status}" for status in _IN_ORDER if counts[status])
 
 
 def is_bad(result: Result) -> bool:

@@ -81,10 +81,13 @@ def _verdict(result: Result) -> str:
 
 
 def _tables(whole: Table, *, of_text: bool = False) -> list[str]:
-    """Returns the tables that show this one on a page, as Markdown."""
+    """Returns the tables that show this one on a page, as Markdown.
+
+    One of text is never turned or split: a browser breaks the lines of its cells.
+    """
     shown, more = bounded(whole)
     texts: list[str] = []
-    for part in fitted(shown):
+    for part in [shown] if of_text else fitted(shown):
         cells = [[symbols(escape(cell)) for cell in row] for row in part.rows]
         align = ["left"] + ["left" if of_text else "right"] * (len(part.columns) - 1)
         texts.append(table(cells, [escape(c) for c in part.columns], align))

@@ -99,14 +99,13 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     if earlier.id != result.id or not earlier.histories or not _has_same_trainings(earlier, result):
         return result
-    is_judged_alike = _agree(earlier.settings.get("expect"), result.settings.get("expect"))
+    texts = ("description", "tags", "expect")
+    now = {key: result.settings[key] for key in texts if key in result.settings}
+    is_judged_alike = _agree(earlier.settings.get("expect"), now.get("expect"))
     return result.model_copy(
         update={
             "file": result.file or earlier.file,
-            "settings": {
-                **result.settings,
-                **{part: earlier.settings[part] for part in (*_OF_TRAININGS, "seeds")},
-            },
+            "settings": {**earlier.settings, **now},
             "histories": earlier.histories,
             "verdicts": earlier.verdicts if is_judged_alike else (),
             "versions": earlier.versions,
