@@ -531,7 +531,7 @@ def test_the_step_summary_has_all_scenarios_and_missed_expectations() -> None:
         example_result("bad[a=x|y]", status="failed", reason="too low"),
     ]
     text = step_summary(results)
-    assert "**1 passed, 1 failed**" in text
+    assert "**1 failed, 1 passed**" in text
     assert r"### bad\[a=x\|y\]: failed" in text and "too low" in text
     assert "](" not in text  # links would lead nowhere there
     assert len(text.encode()) < 1024 * 1024
