@@ -76,6 +76,11 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
     return write
 
 
+def report_text() -> str:
+    """Returns the text of all pages of the report."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in Path("out").rglob("*.md"))
+
+
 def recorded(folder: Path = Path("out")) -> dict[str, Result]:
     return {r.id: r for r in read_results(folder)}
 
@@ -103,13 +108,13 @@ def test_what_stopped_a_scenario_is_in_the_record_and_in_every_summary(
     }
     for name, one in found.items():
         assert one.reason.startswith(REASONS.get(name, ""))
-    report = Path("out/report.md").read_text(encoding="utf-8")
+    report = report_text()
     summary = Path("summary.md").read_text(encoding="utf-8")
     for text in (report, summary):
         assert "4 errored" in text and "1 skipped" in text and "1 passed" in text
         assert "division by zero" in text and "not today" in text and "need 100000" in text
         assert str(pytester.path) not in text
-    result.stdout.fnmatch_lines(["good *passed", "report: out/report.md"], consecutive=False)
+    result.stdout.fnmatch_lines(["good *passed", "report: out/index.md"], consecutive=False)
     result.stdout.fnmatch_lines(["crowded * errored"])
 
     capsys.readouterr()
@@ -135,7 +140,7 @@ def test_a_scenario_whose_xdist_process_dies_is_errored(
         **{"good": "passed", "dies": "errored", "other": "passed"}
     }
     assert found["dies"].reason.startswith(REASONS["dies"])
-    assert "**1 errored, 2 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "**1 errored, 2 passed**" in Path("out/index.md").read_text(encoding="utf-8")
 
 
 @fault(
@@ -155,9 +160,9 @@ def test_finished_scenarios_have_records_when_pytest_itself_dies(
             **{"good": "passed", "dies": "not reached"}
         }
         assert found["dies"].is_earlier == (report == "out")
-    assert len(list(Path("new/plots").iterdir())) == 3
+    assert not Path("new/pages").exists()  # a report is written at the end
     assert main(["report", "out"]) == 0
-    assert "**1 not reached, 1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "**1 not reached, 1 passed**" in Path("out/index.md").read_text(encoding="utf-8")
     assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
     Path("scenarios/1.yaml").write_text(scenario("other"), encoding="utf-8")
     assert main(["prune", "scenarios", "--report", "out", "--delete"]) == 0
@@ -185,7 +190,7 @@ def test_a_scenario_that_is_not_reached_keeps_its_figures_and_says_so(
     assert found[name].reason.startswith(REASONS[name])
     assert found["later"] == kept
     assert "scenario(s) not reached" in output
-    report = Path("out/report.md").read_text(encoding="utf-8")
+    report = report_text()
     assert "what follows is of an earlier run" in report
     assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
 
@@ -227,7 +232,7 @@ def test_a_damaged_baseline_is_in_the_report(pytester: pytest.Pytester, project:
     one = recorded()["good"]
     assert one.status == "errored" and one.reason.startswith("baselines/good.json: not a baseline")
     assert one.accuracies[0] > 0.3
-    assert "**errored: baselines/good.json" in Path("out/report.md").read_text()
+    assert "**errored: baselines/good.json" in report_text()
 
 
 def test_neither_collecting_nor_mistakes_write_anything(
@@ -263,7 +268,8 @@ def test_a_long_name_has_a_record(pytester: pytest.Pytester, text: str, records:
     arguments = ("scenarios", "--fed-report=out", "--fed-baseline=update", "--fed-tensorboard=tb")
     result = pytester.runpytest_inprocess(*arguments)
     assert "not written" not in result.stdout.str()
-    assert len(recorded()) == records and len(list(Path("out/plots").iterdir())) >= 3 * records
+    assert len(recorded()) == records and Path("out/index.md").is_file()
+    assert max(len(path.name.encode()) for path in Path("out").rglob("*")) < 130
     written = len(list(Path("scenarios/baselines").iterdir()))
     result.assert_outcomes(passed=written, failed=records - written)
     assert written
@@ -278,7 +284,7 @@ def test_names_of_files_are_bounded_and_differ() -> None:
     "a file or folder in the place of the report, of its folders or of a page",
     outcome="results are shown, then the files that were not written; exit code 1",
 )
-@pytest.mark.parametrize("place", ["out", "out/records", "out/plots", "out/report.md"])
+@pytest.mark.parametrize("place", ["out", "out/records", "out/pages", "out/index.md"])
 def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     pytester: pytest.Pytester, place: str
 ) -> None:
@@ -286,7 +292,7 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
     blocked = pytester.path / place
     blocked.parent.mkdir(exist_ok=True)
-    if place == "out/report.md":
+    if place == "out/index.md":
         blocked.mkdir()  # a folder in the place of a file, which root cannot write either
     else:
         blocked.write_text("a file in the place of a folder")
@@ -295,7 +301,7 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["tiny *passed", "not written: *"])
     result.stdout.no_fnmatch_line("*Traceback*")
-    assert Path("out/records/tiny.json").is_file() == (place in ("out/report.md", "out/plots"))
+    assert Path("out/records/tiny.json").is_file() == (place in ("out/index.md", "out/pages"))
 
 
 @fault(
@@ -320,9 +326,9 @@ def test_ctrl_c_while_the_report_is_written(pytester: pytest.Pytester) -> None:
     program = Program("pytest", "scenarios", "--fed-report=out", cwd=pytester.path)
     output = program.communicate()
     assert program.wait() == pytest.ExitCode.INTERRUPTED
-    assert "1 passed" in output and "report: out/report.md" in output
+    assert "1 passed" in output and "report: out/index.md" in output
     assert recorded()["tiny"].status == "passed"
-    assert "**1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "**1 passed**" in Path("out/index.md").read_text(encoding="utf-8")
 
 
 @fault(

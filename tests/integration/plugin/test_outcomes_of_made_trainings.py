@@ -174,11 +174,11 @@ def test_the_path_of_the_report_is_shown(
 ) -> None:
     other = example_record(pytester, "older")
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
-    result.stdout.fnmatch_lines(["report: out/report.md", "  not in it: 1 older record(s) there*"])
+    result.stdout.fnmatch_lines(["report: out/index.md", "  not in it: 1 older record(s) there*"])
     assert other.is_file()
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     result = pytester.runpytest_inprocess("scenarios", f"--fed-report={elsewhere}")
-    result.stdout.fnmatch_lines([f"report: {elsewhere}/report.md"])
+    result.stdout.fnmatch_lines([f"report: {elsewhere}/index.md"])
     result.stdout.no_fnmatch_line("*not in it*")
 
 
