@@ -389,5 +389,5 @@ def _with_file(result: Result, node_id: str) -> Result:
     """Returns the result with its scenario's file, which is the same on all machines."""
     file = PurePosixPath(node_id.partition("::")[0])
     if file.is_absolute() or ".." in file.parts:  # outside of pytest's root folder
-        file = PurePosixPath(*file.parts[-2:])
+        file = PurePosixPath(*[part for part in file.parts[-2:] if part not in ("/", "..")])
     return result.model_copy(update={"file": file.as_posix()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
@@ -47,17 +48,22 @@ _TO_LOOK_AT: Sequence[tuple[str, Callable[[Result], object], Callable[[Result], 
 
 def index(results: Sequence[Result], pages: Sequence[Page]) -> str:
     """Returns the first page as Markdown; with many scenarios, a few rows for each folder."""
-    text = ""
-    for rows in _ROWS:
-        text = _index(results, pages, rows)
+    links = targets(pages)
+    shown = [result for page in pages for result in page.results]
+    above, below = _to_look_at(results, links), _pictures(shown, pages)
+    if versions := provenance(shown):
+        below += ["## Provenance", versions]
+    sizes = Counter(page.folder for page in pages for _ in page.results)
+    text, largest = "", max(sizes.values(), default=0)
+    for rows in dict.fromkeys(min(rows, largest) for rows in _ROWS):
+        text = "\n\n".join([*above, *_folders(pages, links, rows), *below]) + "\n"
         if len(text.encode()) <= LARGEST:
             break
     return text
 
 
-def _index(results: Sequence[Result], pages: Sequence[Page], rows: int) -> str:
-    shown = [result for page in pages for result in page.results]
-    links = targets(pages)
+def _to_look_at(results: Sequence[Result], links: Mapping[str, str]) -> list[str]:
+    """Returns the title, the verdict, and what somebody should look at."""
     blocks = [f"# {TITLE}", f"**{verdict_counts(results)}**"]
     for heading, is_one, why in _TO_LOOK_AT:
         if of_kind := [result for result in results if is_one(result)]:
@@ -67,18 +73,16 @@ def _index(results: Sequence[Result], pages: Sequence[Page], rows: int) -> str:
     if not_run := not_run_rows(results):
         cells = [[escape(shortened(c, _REASON)) for c in row] for row in not_run[:_LISTED]]
         blocks += [f"## {NOT_RUN}", table(cells, ["scenario", "reason"]), *_more(not_run, _LISTED)]
+    return blocks
+
+
+def _folders(pages: Sequence[Page], links: Mapping[str, str], rows: int) -> list[str]:
+    """Returns the tables of folders, or without any rows a table of the folders."""
     folders = [list(of) for _, of in groupby(pages, lambda page: page.folder)]
     if rows:
-        for of_folder in folders:
-            blocks += _folder(of_folder, links, rows)
-    elif folders:
-        cells = [[_names(of), _counts(of)] for of in folders[:_FOLDERS]]
-        blocks += [table(cells, ["folder", "scenarios"]), *_more(folders, _FOLDERS)]
-    if shown:
-        blocks += [f"{headline_legend(shown)} {_SIGNS}", *_pictures(shown, pages)]
-    if versions := provenance(shown):
-        blocks += ["## Provenance", versions]
-    return "\n\n".join(blocks) + "\n"
+        return [block for of_folder in folders for block in _folder(of_folder, links, rows)]
+    cells = [[_names(of), _counts(of)] for of in folders[:_FOLDERS]]
+    return [table(cells, ["folder", "scenarios"]), *_more(folders, _FOLDERS)]
 
 
 def _short(why: str, result: Result) -> str:
@@ -119,9 +123,11 @@ def _counts(pages: Sequence[Page]) -> str:
 
 
 def _pictures(results: Sequence[Result], pages: Sequence[Page]) -> list[str]:
-    """Returns the curves of each page, then the pictures of all scenarios together."""
+    """Returns a legend, the curves of each page, and the pictures of all scenarios together."""
+    if not results:
+        return []
     curves = {page.picture_path: page for page in pages if page.picture}
-    blocks = ["## Curves"] if curves else []
+    blocks = [f"{headline_legend(results)} {_SIGNS}", *(["## Curves"] if curves else [])]
     for path, page in list(curves.items())[:_PICTURES]:
         assert page.picture
         alt = escape(f"{page.title}: {page.picture.alt}")

@@ -101,7 +101,7 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     texts = ("description", "tags", "expect")
     now = {key: result.settings[key] for key in texts if key in result.settings}
-    is_judged_alike = _agree(earlier.settings.get("expect"), now.get("expect"))
+    is_judged_alike = earlier.settings.get("expect") == now.get("expect")
     return result.model_copy(
         update={
             "file": result.file or earlier.file,
