@@ -19,6 +19,8 @@ from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.pages import write_record, write_report
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, read_results
+from pytest_federated.scenario.schema import Scenario
+from ruamel.yaml import YAML
 from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
@@ -71,9 +73,19 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
         for number, name in enumerate(names):
             (folder / f"{number}.yaml").write_text(scenario(name), encoding="utf-8")
         for report in ("before", "out"):
-            write_report([example_result(name) for name in names], pytester.path / report)
+            write_report([earlier(name) for name in names], pytester.path / report)
 
     return write
+
+
+def earlier(name: str) -> Result:
+    """Returns a result of the scenario of this name, in which it passed."""
+    with_other_split = name in CONFTEST
+    text = TINY if with_other_split else scenario(name)
+    settings = Scenario.model_validate(YAML(typ="safe").load(text)).settings()
+    if with_other_split:  # which is not registered here
+        settings["clients"]["split"] = {"kind": name}
+    return example_result(name, settings=settings)
 
 
 def report_text() -> str:
@@ -183,9 +195,8 @@ def test_a_scenario_that_is_not_reached_keeps_its_figures_and_says_so(
     project("good", name, "later")
     output = pytest_run(pytester.path, "scenarios", "--fed-report=out", *options)
     found = recorded()
-    kept = example_result("later").model_copy(
-        update={"status": "not reached", "reason": REASONS["later"]}
-    )
+    state = {"status": "not reached", "reason": REASONS["later"], "file": "scenarios/2.yaml"}
+    kept = earlier("later").model_copy(update=state)
     assert found["good"].status == "passed"
     assert found[name].reason.startswith(REASONS[name])
     assert found["later"] == kept
@@ -316,11 +327,11 @@ def test_ctrl_c_while_the_report_is_written(pytester: pytest.Pytester) -> None:
         import os, signal
         from pytest_federated.report import pages
 
-        def report(results, plainly=pages.report):
+        def report_files(results, plainly=pages.report_files):
             os.kill(os.getpid(), signal.SIGINT)
             return plainly(results)
 
-        pages.report = report
+        pages.report_files = report_files
         """
     )
     program = Program("pytest", "scenarios", "--fed-report=out", cwd=pytester.path)
