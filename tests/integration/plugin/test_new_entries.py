@@ -85,7 +85,7 @@ settings["clients"].update(
     attacks={"kind": "new_attacks", "depth": 3, "share": 0.5},
 )
 pages = report([result.model_copy(update={"settings": settings})])
-said["report"] = "\n".join(pages.values())
+said["report"] = " ".join(pages.values())
 print(json.dumps(said))
 """
 

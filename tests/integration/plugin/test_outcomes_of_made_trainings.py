@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_trainings import SCENARIO, STOPPING_HOOKS, FakeTrainings
+from pytest_federated.__main__ import main
 from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
@@ -180,6 +181,16 @@ def test_the_path_of_the_report_is_shown(
     result = pytester.runpytest_inprocess("scenarios", f"--fed-report={elsewhere}")
     result.stdout.fnmatch_lines([f"report: {elsewhere}/index.md"])
     result.stdout.no_fnmatch_line("*not in it*")
+
+
+def test_the_command_makes_the_same_report_from_the_records(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.runpytest_inprocess("scenarios", "--fed-report=out").assert_outcomes(passed=1)
+    (record,) = read_results(pytester.path / "out")
+    assert record.file == "scenarios/made.yaml"
+    assert (pytester.path / "out/pages/scenarios.md").is_file()
+    assert main(["report", str(pytester.path / "out"), "--check"]) == 0
 
 
 def example_record(pytester: pytest.Pytester, name: str) -> Path:
