@@ -33,7 +33,7 @@ _FOLDERS = 150
 _PICTURES = 40
 _PAGES = 10  # of a folder that are named
 _ROW = 100  # characters of a row of what to look at
-_REASON = 200  # characters of why a scenario did not run
+_REASON = 300  # characters of why a scenario did not run
 _SIGNS = (
     "✓ passed. ≈ undecided: passed, but the seeds cannot tell whether the mean is beyond the "
     "threshold. ○ nothing was judged."
