@@ -1,13 +1,13 @@
 """Mutation scores: how many small faults in the code its own tests notice.
 
-    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER...]
+    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER[:FILE[:LINE,...]]...]
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
 them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
-In the copy, the changed function gets its new code, and the tests that call it run until one fails,
-the quickest first. Code outside functions (constants, traits of entries), or in functions that
-imports call, is changed before pytest_federated is imported, in a copy of a process that has only
-imported libraries.
+In the copy, the changed function gets its new code, and the tests that run the changed statement
+run until one fails, the quickest first. Code outside functions (constants, traits of entries) is
+changed before pytest_federated is imported, in a copy of a process that has only imported
+libraries; so are functions that imports call, where no test noticed the change afterwards.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import os
 import resource
 import signal
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -49,7 +48,9 @@ FOLDERS: dict[str, list[str]] = {
     "results": ["results/*.py"],
     "plugin": [
         f"plugin/{name}.py"
-        for name in ("execution", "item", "session", "baselines", "finding", "selection")
+        for name in (
+            *("execution", "item", "session", "baselines", "finding", "selection", "options"),
+        )
     ],
     "expectations": ["expectations/*.py"],
 }
@@ -67,12 +68,13 @@ _UNIT = [
     "unit/test_names_of_clients.py",
 ]
 _PLUGIN = [
-    "unit/test_settling.py",
+    *(f"unit/test_{n}.py" for n in ("settling", "options", "progress", "permitted_code")),
+    *(f"unit/test_{n}.py" for n in ("hostile_files", "existing", "init", "prune")),
+    "property/test_which_files.py",
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "judging_plugin", "tags", "reporters")
+        for n in ("outcomes_of_made_trainings", "controller", "judging_plugin", "tags", "reporters")
     ),
-    *("unit/test_hostile_files.py", "property/test_which_files.py"),
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
 
@@ -129,24 +131,25 @@ OPERATORS: dict[str, Operator] = {
 
 
 class Mutant(NamedTuple):
-    """A changed text of a file, and the function that it changes, or None."""
+    """A changed text of a file, and the function and statement that it changes, or None."""
 
     file: Path
     line: int
     text: str
     change: str
     function: Optional[str]
+    statement: Optional[int]  # its first line
 
     @property
     def place(self) -> str:
-        """Returns the file and first line of its function."""
-        return f"{self.file}:{(self.function or '').rpartition(':')[2]}"
+        return f"{self.file}:{self.statement}"
 
 
 def mutants(file: Path) -> list[Mutant]:
     """Returns all changed texts of a file that mean something else."""
     source = file.read_text(encoding="utf-8")
     plain = _meaning(source)
+    places = [(_first_line(s), s.end_lineno or 0) for b in _blocks(ast.parse(source)) for s in b]
     originals = list(functions(compile(source, str(file), "exec")))
     found = []
     for name, operator in OPERATORS.items():
@@ -163,7 +166,11 @@ def mutants(file: Path) -> list[Mutant]:
             pairs = zip(source.splitlines(), text.splitlines())
             line, before, after = next((n, *p) for n, p in enumerate(pairs, 1) if p[0] != p[1])
             change = f"{before.strip()}  ->  {after.strip()}  ({name})"
-            found.append(Mutant(file, line, text, change, next(iter(changed), None)))
+            statement = max(
+                (first for first, last in places if first <= line <= last), default=None
+            )
+            function = next(iter(changed), None) if statement else None
+            found.append(Mutant(file, line, text, change, function, statement))
     return found
 
 
@@ -217,13 +224,18 @@ def functions(module: CodeType, prefix: str = "") -> Iterator[tuple[str, CodeTyp
 class Killer:
     """A pytest plugin that runs the tests for each mutant."""
 
-    def __init__(self, changed: list[Mutant], limit: int) -> None:
+    def __init__(self, changed: list[Mutant]) -> None:
         self.changed = changed
-        self.limit = limit
         self.survivors: list[Mutant] = []
         self.is_done = False
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        plugins = session.config.pluginmanager
+        # Of this pytest, which runs no scenario; the tests start others.
+        plugins.unregister(name="federated-session")
+        modules = {module_name(mutant.file) for mutant in self.changed}
+        for module in modules.union(*(getattr(p, "_OF_RUNS", ()) for p in plugins.get_plugins())):
+            importlib.import_module(module)  # here, not again in each copy
         self.held = held_functions({mutant.file for mutant in self.changed})
         gc.collect()
         gc.freeze()  # a collection in a copy would touch, and so copy, all of this
@@ -233,55 +245,75 @@ class Killer:
         for number, mutant in enumerate(self.changed, 1):
             names = callers.get(mutant.place, ())
             items = [item for item in quickest_first if item.nodeid in names]
-            if not items or self._survives(session, mutant, items):
+            if not items or self._survives(session, mutant, items, seconds):
                 self.survivors.append(mutant)
                 print(f"{number}/{len(self.changed)} survives: {shown(mutant)}", flush=True)
+            elif number % 20 == 0:
+                print(f"{number}/{len(self.changed)}", flush=True)
         self.is_done = True
         return True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Shows why a test fails without any change, where MUTATION_DEBUG names a file for it."""
+        if report.failed:
+            os.write(2, f"\n{report.nodeid}\n{report.longrepr}\n".encode())
 
     def _callers(
         self, session: pytest.Session
     ) -> tuple[dict[str, set[str]], dict[str, float], bool]:
-        """Returns the tests that call each function, how long each takes, and whether they pass.
+        """Returns the tests that run each statement, how long each takes, and whether they pass.
 
-        All is recorded in a copy of this process.
+        All is recorded in a copy of this process, and statements also in those that tests fork.
         """
         reading, writing = os.pipe()
+        calls = os.memfd_create("calls")  # one file, and one place in it, for all copies
         pid = os.fork()
         if not pid:
-            called: dict[str, set[str]] = defaultdict(set)
+            recorded: set[tuple[str, str]] = set()
             seconds: dict[str, float] = {}
             files, held, current = {mutant.file for mutant in self.changed}, self.held, [""]
-            builtins._called = lambda key: called[key].add(current[0])  # type: ignore
+
+            def record_call(key: str) -> None:
+                if (key, current[0]) not in recorded:
+                    recorded.add((key, current[0]))
+                    os.write(calls, f"{json.dumps((key, current[0]))}\n".encode())
+
+            builtins._called = record_call  # type: ignore
             for file in files:
                 replace(
                     held, (c for _, c in functions(compile(_reporting(file), str(file), "exec")))
                 )
             quiet(os.environ.get("MUTATION_DEBUG"))
             for item, following in zip(session.items, [*session.items[1:], None]):
-                current[0], start = item.nodeid, time.process_time()
+                current[0], start = item.nodeid, sum(os.times()[:4])
                 run_item(item, following)
-                seconds[item.nodeid] = time.process_time() - start
-            works = session.testsfailed == 0
-            record = json.dumps([{k: sorted(v) for k, v in called.items()}, seconds, works])
+                seconds[item.nodeid] = sum(os.times()[:4]) - start
             with os.fdopen(writing, "w") as out:
-                out.write(record)
+                out.write(json.dumps([seconds, session.testsfailed == 0]))
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as lines:
-            called_by, seconds, works = json.loads(lines.read())
+            seconds, works = json.loads(lines.read())
         os.waitpid(pid, 0)
-        return {k: set(v) for k, v in called_by.items()}, seconds, works
+        called: dict[str, set[str]] = defaultdict(set)
+        os.lseek(calls, 0, os.SEEK_SET)
+        with os.fdopen(calls) as lines:
+            for line in lines:
+                key, nodeid = json.loads(line)
+                called[key].add(nodeid)
+        return called, seconds, works
 
-    def _survives(self, session: pytest.Session, mutant: Mutant, items: list[Any]) -> bool:
+    def _survives(
+        self, session: pytest.Session, mutant: Mutant, items: list[Any], seconds: dict[str, float]
+    ) -> bool:
         pid = os.fork()
         if not pid:
-            end_after(self.limit)
             quiet()
             try:
                 codes = dict(functions(compile(mutant.text, str(mutant.file), "exec")))
                 replace(self.held, [codes[mutant.function or ""]])
                 for item, following in zip(items, [*items[1:], None]):
+                    end_after(10 + 10 * int(seconds[item.nodeid]))
                     run_item(item, following)
                     if session.testsfailed:
                         os._exit(1)
@@ -313,6 +345,11 @@ def quiet(out: Optional[str] = None) -> None:
     os.dup2(nowhere, 2)
 
 
+def module_name(file: Path) -> str:
+    inside = file.relative_to(PACKAGE.parent).with_suffix("")
+    return ".".join(inside.parts).removesuffix(".__init__")
+
+
 Places = dict[tuple[str, str, int], list[FunctionType]]  # by file, name and first line
 
 
@@ -336,34 +373,38 @@ def replace(held: Places, codes: Iterable[CodeType]) -> None:
 
 
 def _reporting(file: Path) -> ast.Module:
-    """Returns the syntax tree of a file whose functions report calls by their first line.
-
-    Nested functions report the line of the outer one.
-    """
+    """Returns the syntax tree of a file whose functions report each statement by its first line."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    seen: set[ast.AST] = set()
-    for outer in ast.walk(tree):  # outer ones come first
-        if not isinstance(outer, ast.FunctionDef) or outer in seen:
-            continue
-        first = min([outer.lineno, *(d.lineno for d in outer.decorator_list)])
-        for node in [n for n in ast.walk(outer) if isinstance(n, ast.FunctionDef)]:
-            seen.add(node)
-            call = ast.parse(f"_called({f'{file}:{first}'!r})").body[0]
-            ast.increment_lineno(call, node.lineno - 1)
-            node.body.insert(0, call)
+    for block in _blocks(tree):
+        for place, statement in reversed(list(enumerate(block))):
+            if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+                call = ast.parse(f"_called({f'{file}:{_first_line(statement)}'!r})").body[0]
+                block.insert(place, ast.increment_lineno(call, statement.lineno - 1))
     return tree
+
+
+def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:
+    """Returns the statements of functions: each list of them, also those inside others."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    nodes = {id(node): node for function in functions for node in ast.walk(function)}
+    blocks = (
+        getattr(node, name, None)
+        for node in nodes.values()
+        for name in ("body", "orelse", "finalbody")
+    )
+    return [block for block in blocks if isinstance(block, list)]  # a lambda's is no list
+
+
+def _first_line(statement: ast.stmt) -> int:
+    decorators = getattr(statement, "decorator_list", [])
+    return min(node.lineno for node in (statement, *decorators))
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
     """Imports modules from changed code."""
 
     def __init__(self, changed: dict[Path, CodeType]) -> None:
-        self.changed = {self._name(file): (file, code) for file, code in changed.items()}
-
-    @staticmethod
-    def _name(file: Path) -> str:
-        inside = file.relative_to(PACKAGE.parent).with_suffix("")
-        return ".".join(inside.parts).removesuffix(".__init__")
+        self.changed = {module_name(file): (file, code) for file, code in changed.items()}
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name not in self.changed:
@@ -381,7 +422,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
 
 
 def called_by_imports(files: list[Path], tests: list[str]) -> set[str]:
-    """Returns the functions that are called while tests are collected, by file and first line.
+    """Returns the statements that are run while tests are collected, by file and first line.
 
     Among them are those that make expectations of metrics: what is done then is done, so that their
     faults, too, have to be there before.
@@ -431,44 +472,54 @@ def shown(mutant: Mutant) -> str:
     return f"{mutant.file.relative_to(PACKAGE)}:{mutant.line}: {mutant.change}"
 
 
-def score(folder: str, only: str = "") -> None:
-    """Prints the survivors and the score of a folder."""
+def score(folder: str, only: str, lines: set[int]) -> None:
+    """Prints the survivors and the score of a folder, or of files and lines of it."""
     tests = [f"tests/{name}" for name in TESTS[folder]]
     files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
     all_of_them = [m for f in files if only in f.name for m in mutants(f)]
+    if lines:
+        all_of_them = [m for m in all_of_them if m.line in lines]
+    inside = [m for m in all_of_them if m.function]
+    outside = [m for m in all_of_them if not m.function]
+    print(f"{folder}: {len(inside)} inside functions, {len(outside)} outside", flush=True)
     then = called_by_imports(files, tests)
-    inside = [m for m in all_of_them if m.function and m.place not in then]
-    outside = [m for m in all_of_them if not m.function or m.place in then]
-    print(f"{folder}: {len(inside)} inside functions, {len(outside)} of imports", flush=True)
-    killer = Killer(inside, 30)
+    survivors = surviving(inside, tests)
+    count = sum(1 for m in survivors if m.place not in then)
+    again = [*outside, *(m for m in survivors if m.place in then)]
+    for number, mutant in enumerate(again, 1):
+        if survives_import(mutant, tests, 90):
+            count += 1
+            print(f"{number}/{len(again)} survives import: {shown(mutant)}", flush=True)
+    total = len(all_of_them)
+    print(f"{folder}: {total - count} of {total} killed, {100 * (total - count) / total:.1f} %")
+
+
+def surviving(inside: list[Mutant], tests: list[str]) -> list[Mutant]:
+    """Returns the mutants with which no test fails that runs the changed statement."""
+    killer = Killer(inside)
     reading, writing = os.pipe()
     pid = os.fork()  # so that the next folder begins without what pytest imports here
     if not pid:
         with contextlib.suppress(BrokenPipeError):
-            pytest.main([*ARGUMENTS, "-s", *tests], plugins=[killer])
+            pytest.main([*ARGUMENTS, "--capture=sys", *tests], plugins=[killer])
         if killer.is_done:
-            os.write(writing, f"{len(killer.survivors)}".encode())
+            places = [inside.index(mutant) for mutant in killer.survivors]
+            os.write(writing, json.dumps(places).encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as lines:
-        survivors = lines.read()
+    with os.fdopen(reading) as stream:
+        places = stream.read()
     os.waitpid(pid, 0)
-    if not survivors:
-        raise SystemExit(f"{folder}: the tests fail without any change, or were interrupted")
-    count = int(survivors)
-    for number, mutant in enumerate(outside, 1):
-        if survives_import(mutant, tests, 90):
-            count += 1
-            print(f"{number}/{len(outside)} survives: {shown(mutant)}", flush=True)
-    total = len(all_of_them)
-    print(f"{folder}: {total - count} of {total} killed, {100 * (total - count) / total:.1f} %")
+    if not places:
+        raise SystemExit("the tests fail without any change, or were interrupted")
+    return [inside[place] for place in json.loads(places)]
 
 
 def main() -> None:
     os.chdir(ROOT)
     for folder in sys.argv[1:] or list(FOLDERS):
-        name, _, only = folder.partition(":")
-        score(name, only)
+        name, only, lines, *_ = (*folder.split(":"), "", "")
+        score(name, only, {int(line) for line in lines.split(",") if line})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ INTRODUCTION = """\
 What `data.dataset` can be: a name, or a mapping such as `{kind: emnist, only_digits: false}` where
 a data set has keys. All have `task: binary`, for two labels that a model predicts by
 [one output](models.md#what-is-predicted). A scenario whose data is not on the machine and cannot be
-downloaded is skipped, with a line that says what to do; `--fed-strict` makes that a failure.
+downloaded is skipped, with a line that says what to do, and which data set much like it needs no
+download; `--fed-strict` makes that a failure.
 Downloads are kept in the folder that `--fed-data-cache` names.
 
 Data sets with natural clients (writers, forms, roles) can be split by them, see

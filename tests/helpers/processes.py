@@ -42,7 +42,7 @@ def descendants(root: int) -> set[int]:
     return found
 
 
-def wait_until(holds: Any, seconds: float = 60) -> bool:
+def wait_until(holds: Any, seconds: float = 150) -> bool:
     """Says whether `holds()` became true within `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

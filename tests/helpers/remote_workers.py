@@ -78,7 +78,7 @@ class Served:
     def end(self) -> None:
         self.process.kill()
         self.process.communicate()
-        assert wait_until(lambda: not is_running(self.worker), 5)
+        assert wait_until(lambda: not is_running(self.worker))
 
 
 def serve(count: int) -> list[Served]:

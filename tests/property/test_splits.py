@@ -408,7 +408,7 @@ except (FederatedError, ValueError):
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == b"ready\n"
-            assert process.wait(timeout=3) == 0
+            assert process.wait(timeout=150) == 0
         finally:
             process.kill()
 

@@ -356,8 +356,8 @@ def test_emnist_offline_says_what_to_do(tff: Any, offline: None, tmp_path: Path)
         emnist(Cache(tmp_path / "cache"), split="natural")
     assert str(error.value) == (
         "emnist is not in the data cache and could not be downloaded ([Errno -2] Name or service "
-        "not known); run once while online, or put emnist_all.sqlite into the folder that "
-        "--fed-data-cache names"
+        f"not known; the cache: {tmp_path / 'cache'}); run once while online, or put "
+        "emnist_all.sqlite into the folder that --fed-data-cache names"
     )
     assert list((tmp_path / "cache").iterdir()) == []
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import pytest
+from pytest_federated.core.errors import NotKept
 from pytest_federated.plugin.options import (
     SETTINGS,
     SWITCHES,
@@ -77,6 +78,8 @@ def test_a_folder_is_relative_to_where_it_is_written(pytester: pytest.Pytester) 
         ("--fed-margin", "accuracy=0", "got 'accuracy=0'; must be METRIC=NUMBER"),
         ("--fed-margin", "accuracy=nan", "got 'accuracy=nan'; must be METRIC=NUMBER"),
         ("--fed-margin", "accuracy=0.1,", "got 'accuracy=0.1,'; must be METRIC=NUMBER"),
+        ("--fed-margin", "accuracy=inf", "got 'accuracy=inf'; must be METRIC=NUMBER"),
+        ("--fed-margin", "=0.1", "got '=0.1'; must be METRIC=NUMBER"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused(
@@ -92,6 +95,71 @@ def test_a_value_that_is_not_allowed_is_refused(
     key = flag.lstrip("-").replace("-", "_")
     with pytest.raises(pytest.UsageError, match=f"{key} in .*{text}"):
         session_options(pytester.parseconfig("-o", f"{key}={text}"))
+
+
+@pytest.mark.parametrize("key", ["seeds", "rounds", "timeout", "checkpoint", "decide"])
+def test_one_is_the_least_number(pytester: pytest.Pytester, key: str) -> None:
+    options = session_options(pytester.parseconfig(f"--fed-{key}=1"))
+    assert getattr(options, key) == 1
+
+
+def test_an_empty_value_in_the_ini_file_is_none(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nfed_report =\nfed_seeds =\n")
+    assert session_options(pytester.parseconfig()) == SessionOptions()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        ([], "reuse", True),
+        (["--fed-no-cache"], "reuse", False),
+        ([], "keep_models", False),
+        (["--fed-save-models=out"], "keep_models", True),
+        ([], "early_stop", False),
+        (["--fed-early-stop"], "early_stop", True),
+        # A comparison needs all rounds.
+        (["--fed-early-stop", "--fed-baseline=check"], "early_stop", False),
+        (["--fed-early-stop", "--fed-baseline=update"], "early_stop", False),
+        (["--fed-early-stop", "--fed-baseline=ignore"], "early_stop", True),
+        (["--fed-early-stop", "--fed-against=main"], "early_stop", False),
+        (["--fed-data-cache=/data"], "cache", Path("/data")),
+    ],
+)
+def test_scenarios_run_with_what_the_options_say(
+    pytester: pytest.Pytester, arguments: list[str], name: str, value: Any
+) -> None:
+    assert getattr(run_options(pytester.parseconfig(*arguments)), name) == value
+
+
+@pytest.mark.parametrize(("processes", "threads"), [(None, None), ("1", 5), ("2", 2), ("9", 1)])
+def test_processes_of_xdist_share_the_cores(
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    processes: Optional[str],
+    threads: Optional[int],
+) -> None:
+    monkeypatch.setattr("pytest_federated.running.options.cores", lambda: 5)
+    monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
+    if processes:
+        monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", processes)
+    assert run_options(pytester.parseconfig()).threads == threads
+
+
+@pytest.mark.parametrize("baseline", ["check", "update"])
+def test_a_comparison_is_with_a_revision_or_with_files(
+    pytester: pytest.Pytester, baseline: str
+) -> None:
+    config = pytester.parseconfig("--fed-against=main", f"--fed-baseline={baseline}")
+    with pytest.raises(pytest.UsageError, match=f"that --fed-baseline={baseline} is about"):
+        session_options(config)
+
+
+def test_a_cache_that_cannot_be_written_costs_no_run(pytester: pytest.Pytester) -> None:
+    (pytester.path / "file").write_text("in place of a folder")
+    config = pytester.parseconfigure("-o", "cache_dir=file")
+    with pytest.warns(NotKept, match="pytest's cache cannot be written: Not a directory"):
+        store = run_options(config).store
+    assert store.checkpoints("0" * 64, "s", 0) is None
 
 
 def test_options_are_parsed_once_and_trainings_are_shared(pytester: pytest.Pytester) -> None:

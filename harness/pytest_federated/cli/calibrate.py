@@ -57,9 +57,12 @@ def command(
 
     from pytest_federated.cli.collecting import read
     from pytest_federated.core.files import write_text
+    from pytest_federated.core.progress import tracked
     from pytest_federated.expectations.calibrating import unseen_collapse
+    from pytest_federated.running.observers import Pace
     from pytest_federated.running.options import Options, default_cache
     from pytest_federated.running.pipeline import run
+    from pytest_federated.running.plan import plan
     from pytest_federated.user.modules import own_folders
 
     cases = read(file)
@@ -67,22 +70,24 @@ def command(
     documents: list[Calibrated] = []
     rows: list[list[str]] = []
     most = 1
-    for _, group in itertools.groupby(cases, key=lambda case: case.line):
-        variants = list(group)
-        with own_folders(file.resolve().parent, Path.cwd()):
-            runs = [(c, run(c, options)) for c in variants]
-        expect = variants[0].scenario.settings()["expect"]
-        own = max(len(case.scenario.seeds) for case in variants)
-        with_collapses = max(false_alarms, unseen_collapse(seeds, own))
-        alarms = f"{100 * false_alarms:g} %", f"{100 * with_collapses:.2g} %"
-        basis = f"{seeds} seeds, false alarms {alarms[0]} ({alarms[1]} if seeds may collapse)"
-        documents.append(Calibrated(expect, _proposals(runs, false_alarms), basis))
-        name = variants[0].scenario.name
-        rows += [
-            [name, p.expectation, _measured(p), _threshold(p), *alarms]
-            for p in documents[-1].proposals
-        ]
-        most = max(most, own)
+    rounds = sum(Pace(plan(case, options)).total for case in cases)
+    with tracked(file.name, rounds) as advance:
+        for _, group in itertools.groupby(cases, key=lambda case: case.line):
+            variants = list(group)
+            with own_folders(file.resolve().parent, Path.cwd()):
+                runs = [(c, run(c, options, [Pace(plan(c, options), advance)])) for c in variants]
+            expect = variants[0].scenario.settings()["expect"]
+            own = max(len(case.scenario.seeds) for case in variants)
+            with_collapses = max(false_alarms, unseen_collapse(seeds, own))
+            alarms = f"{100 * false_alarms:g} %", f"{100 * with_collapses:.2g} %"
+            basis = f"{seeds} seeds, false alarms {alarms[0]} ({alarms[1]} if seeds may collapse)"
+            documents.append(Calibrated(expect, _proposals(runs, false_alarms), basis))
+            name = variants[0].scenario.name
+            rows += [
+                [name, p.expectation, _measured(p), _threshold(p), *alarms]
+                for p in documents[-1].proposals
+            ]
+            most = max(most, own)
     columns = [
         *("scenario", "expectation", "measured", "threshold"),
         *("false alarms", "if seeds may collapse"),

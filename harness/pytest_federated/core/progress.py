@@ -7,7 +7,11 @@ import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Callable, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Callable, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _QUIET_SECONDS = 2.0  # work that is over by then is not worth a line
 _BETWEEN_SECONDS = 0.2  # two updates of a bar
@@ -95,11 +99,30 @@ def _on_stderr(title: str, total: int) -> Generator[Update, None, None]:
             yield update
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    with Progress(console=Console(stderr=True), transient=True) as bars:
+    columns = (
+        TextColumn("{task.description}", markup=False),  # of "s[alpha=1]" markup shows "s"
+        *(BarColumn(), TaskProgressColumn(), TimeRemainingColumn()),
+    )
+    bars = Progress(*columns, console=Console(stderr=True), transient=True)
+    # Work within this work is a task of the same bars: others would spoil them.
+    with bars, displayed_by(partial(_as_task, bars)):
         task = bars.add_task(title, total=total or None)
         yield lambda done: bars.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def _as_task(bars: Progress, title: str, total: int) -> Generator[Update, None, None]:
+    task = bars.add_task(title, total=total or None)
+    yield lambda done: bars.update(task, completed=done)
+    bars.remove_task(task)
 
 
 _display: Display = _on_stderr

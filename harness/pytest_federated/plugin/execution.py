@@ -9,6 +9,7 @@ import pytest
 
 from pytest_federated.core.errors import DataUnavailable, FederatedError
 from pytest_federated.core.parent import end_with_parent
+from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.plugin.options import is_quiet, run_options, session_options
 from pytest_federated.plugin.tracking import TensorBoard, log_to_mlflow, save_models
 from pytest_federated.report.tables.cells import plain_table
@@ -85,7 +86,7 @@ def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Resul
     except DataUnavailable as missing:
         if session.strict:
             raise
-        return _skipped(case, missing.reason, str(missing))
+        return _skipped(case, missing.reason, f"{missing}{_twin(case)}")
     except pytest.skip.Exception as skipped:
         if session.strict:
             raise FederatedError(f"skipped by its own code: {skipped.msg}") from skipped
@@ -105,6 +106,12 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
         reason=reason.partition("\n")[0],
         local_reason=message,
     )
+
+
+def _twin(case: Case) -> str:
+    """Names a data set to use meanwhile, if there is one much like that of the scenario."""
+    twin = datasets.entry(case.scenario.data.dataset).spec.offline_twin
+    return f"; or use {twin}, which is much like it and needs no download" if twin else ""
 
 
 def strictly(config: pytest.Config, result: Result) -> Result:

@@ -11,6 +11,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
 from pytest_federated.plugin.execution import enforce, execute, shown, strictly
 from pytest_federated.plugin.options import run_options
+from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.results.record import Result
 from pytest_federated.running.pipeline import run_plan
 from pytest_federated.running.plan import plan
@@ -47,7 +48,8 @@ class Federated:
                 if not isinstance(scenario, Scenario):
                     scenario = Scenario.model_validate(dict(scenario))
                 planned = plan(Case(scenario), run_options(self._config))
-                result = execute(self._config, planned)
+                with ProgressBar(self._config, planned) as progress:
+                    result = execute(self._config, planned, progress)
                 settled = settle(
                     self._config,
                     result,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 import pytest
+from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocation, ReprTraceback
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
@@ -128,8 +129,20 @@ class ScenarioItem(pytest.Item):
             is_mistake = isinstance(error, FederatedError)
             text = shown(error, self.config) if is_mistake else str(error)
             summary, _, table = text.partition("\n")
-            return f"{summary}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
+            text = f"{summary}\n{self.nodeid} (line {self.case.line})\n{table}".rstrip()
+            return self._representation(summary, text)
         return super().repr_failure(excinfo, style)
+
+    def _representation(self, summary: str, text: str) -> ReprExceptionInfo:
+        """Returns a text whose first line alone is in the short summary, with -vv and in CI, too.
+
+        Of a plain string pytest shows all lines there; only what its own classes hold comes
+        through xdist.
+        """
+        return ReprExceptionInfo(
+            reprcrash=ReprFileLocation(str(self.path), self.case.line, summary),
+            reprtraceback=ReprTraceback([ReprEntryNative([text, "\n"])], None, "native"),
+        )
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, self.case.line - 1, self.name  # counted from 0

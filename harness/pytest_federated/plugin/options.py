@@ -421,7 +421,7 @@ def _store_folder(config: pytest.Config) -> Optional[Path]:
 
 def _threads() -> Optional[int]:
     """Returns, under xdist, each process's share of the cores; otherwise no limit."""
-    from pytest_federated.running.options import cores
+    from pytest_federated.core.cores import cores
 
     processes = os.environ.get("PYTEST_XDIST_WORKER_COUNT")
     return max(1, cores() // int(processes)) if processes else None

@@ -4,97 +4,147 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator
-from typing import Any, Optional
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, Optional
 
 import pytest
-from rich import progress as bars
-from rich.console import Console
+from rich.cells import cell_len
 
 from pytest_federated.core.progress import PLAIN_EVERY_SECONDS, Update, displayed_by, lines
+from pytest_federated.core.text import shortened
+from pytest_federated.plugin.options import is_quiet
+from pytest_federated.running.observers import Pace
 from pytest_federated.running.plan import Plan
+from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress, Run
+
+if TYPE_CHECKING:
+    from rich import progress as bars
+
+_BAR_FROM = 60  # columns of a terminal; a narrower one has no room for a bar
+_FIGURES = 50  # columns for the counts and the figures behind a bar
 
 
 class ProgressBar(Observer):
     """Shows the rounds of one scenario, over all its seeds; a context manager.
 
-    Says nothing under ``-q`` and in xdist's workers, which have no terminal.
+    Says nothing under ``-q`` and in xdist's workers, which have no terminal. Under ``-vv`` each
+    round has a line in place of the bar.
     """
 
     def __init__(self, config: pytest.Config, planned: Plan) -> None:
         self._name = planned.case.id
         self._seeds = len(planned.seeds)
-        self._rounds = planned.scenario.training.rounds
-        self._total = planned.trainings * self._rounds
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         if config.get_verbosity() < 0 or hasattr(config, "workerinput"):
             self._reporter = None
+        self._by_round = not is_quiet(config)
+        # Else what is written meanwhile moves the line of dots, and nothing can go back to it.
+        self._is_captured = config.getoption("capture") in ("fd", "sys")
         self._bars: Optional[bars.Progress] = None
+        self._room = 0  # columns for the figures behind the bar
+        self._column: Optional[int] = None  # where pytest's own line goes on after the bar
         self._until_exit = contextlib.ExitStack()
-        self._started = self._said = time.monotonic()
-        self._run = Run(seed=0, position=0, rounds=self._rounds)
-        self._is_first = True  # whether no round of this run is known yet
+        self._said: Optional[float] = None
+        self._run = Run(seed=0, position=0, rounds=planned.scenario.training.rounds)
+        self._shown = 0  # rounds of this run
+        self._pace = Pace(planned)
 
     def __enter__(self) -> ProgressBar:
         self._until_exit.enter_context(displayed_by(self._before_rounds))
-        if self._reporter is not None and self._reporter.isatty:
-            self._bars = bars.Progress(
-                bars.TextColumn("{task.description}"),
-                bars.BarColumn(bar_width=20),
-                bars.MofNCompleteColumn(),
-                bars.TextColumn("{task.fields[figures]}"),
-                bars.TimeRemainingColumn(),
-                console=Console(file=self._reporter._tw._file, force_terminal=True),
-                auto_refresh=False,
-                transient=True,
-            )
-            self._task = self._bars.add_task(
-                self._name,
-                total=self._total,
-                figures="starting TensorFlow Federated",
-            )
-            with self._terminal():
-                self._reporter._tw.line()
-                self._bars.start()
+        if self._reporter is not None and self._reporter.isatty and not self._by_round:
+            self._start_bar(self._reporter._tw)
         return self
 
+    def _start_bar(self, writer: Any) -> None:
+        from rich import progress as bars
+        from rich.console import Console
+
+        width = writer.fullwidth
+        bar = min(20, width // 8) if width >= _BAR_FROM else 0
+        name = shortened(self._name, max(width // 4, width - bar - _FIGURES))
+        counts = 2 * len(str(self._pace.total)) + 1
+        self._room = width - cell_len(name) - bar - counts - 4
+        self._bars = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),  # brackets would be styles
+            *([bars.BarColumn(bar_width=bar)] if bar else []),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[figures]}", markup=False),
+            console=Console(file=writer._file, force_terminal=True, width=width),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._bars.add_task(
+            name,
+            total=self._pace.total,
+            figures=shortened("starting TensorFlow Federated", self._room),
+        )
+        with self._terminal():
+            # Past pytest, which is to go on in its own line afterwards.
+            self._column = writer.width_of_current_line if self._is_captured else None
+            writer._file.write("\n")
+            self._bars.start()
+
     def begin(self, run: Run) -> None:
-        self._run, self._is_first = run, True
+        self._pace.begin(run)
+        self._run, self._shown = run, 0
 
     def after_round(self, progress: Progress) -> bool:
         """Shows the latest round."""
-        position, done = self._run.position, progress.rounds[-1]
-        finished = position * self._rounds + done.round
-        goes_on = self._is_first and 1 < done.round < self._rounds
-        self._is_first = False
+        self._pace.after_round(progress)
+        done, position = progress.rounds[-1], self._run.position
+        is_resumed = self._shown == 0 and progress.state is not None
         seed = f"seed {position % self._seeds + 1}/{self._seeds} " if self._seeds > 1 else ""
         seed += "of what it is compared with " if self._run.is_reference else ""
-        if goes_on:
+        if is_resumed and 1 < done.round < self._run.rounds:
             self._line(f"{seed}goes on after round {done.round - 1}")
-        if finished == 1:  # what came before was TensorFlow's start, which says nothing of the rest
-            self._started = self._said = time.monotonic()
-        figures = "nobody trained" if done.train_loss is None else f"loss {done.train_loss:.3f}"
-        if done.loss is not None:
-            figures = f"loss {done.loss:.3f}"
-            if done.accuracy is not None:
-                figures += f" accuracy {done.accuracy:.3f}"
-        if self._bars is not None:
+            self._shown = done.round - 1
+        if self._by_round:
+            for line in round_lines(progress.rounds[self._shown :], self._run.rounds, seed):
+                self._write(line)
+        elif self._bars is not None:
             with self._terminal():
-                self._bars.update(self._task, completed=finished, figures=figures, refresh=True)
+                figures, left = _figures(done), self._left()
+                shown = f"{figures}{left}"
+                if cell_len(shown) > self._room:
+                    shown = shortened(left[2:] or figures, self._room)
+                self._bars.update(
+                    self._task, completed=self._pace.done, figures=shown, refresh=True
+                )
+        elif self._said is None:  # what came before was TensorFlow's start
+            self._said = time.monotonic()
         elif time.monotonic() - self._said > PLAIN_EVERY_SECONDS:
             self._said = time.monotonic()
-            spent = self._said - self._started
-            left = spent / max(finished - 1, 1) * (self._total - finished)
-            self._line(f"{seed}round {done.round}/{self._rounds} {figures}, {left:.0f} s left")
+            self._line(
+                f"{seed}round {done.round}/{self._run.rounds} {_figures(done)}{self._left()}"
+            )
+        self._shown = done.round
         return False
+
+    def end(self, history: Optional[TrainingHistory]) -> None:
+        self._pace.end(history)
 
     def __exit__(self, *_: object) -> None:
         self._until_exit.close()
-        if self._bars is not None:
-            with self._terminal():
-                self._bars.stop()
+        if self._bars is None:
+            return
+        writer = self._reporter._tw
+        with self._terminal():
+            self._bars.stop()
+            writer._file.write("\x1b[1A")  # up, to the line before the bar
+            if self._column is not None and 0 < self._column < writer.fullwidth:
+                writer._file.write(f"\x1b[{self._column}C")
+            else:
+                writer.line()
+            writer.flush()
+
+    def _left(self) -> str:
+        seconds = self._pace.seconds_left
+        if seconds is None:
+            return ""
+        minutes, seconds = divmod(round(seconds), 60)
+        return f", {minutes} min {seconds} s left" if minutes else f", {seconds} s left"
 
     @contextlib.contextmanager
     def _before_rounds(self, title: str, total: int) -> Generator[Update, None, None]:
@@ -114,11 +164,19 @@ class ProgressBar(Observer):
         shown.remove_task(task)
 
     def _line(self, text: str) -> None:
+        self._write(f"  {self._name}: {text}")
+
+    def _write(self, line: str) -> None:
         if self._reporter is None:
             return
         with self._terminal():
+            if self._bars is not None:  # above the bar, which Rich moves down
+                self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self._column = None
+                self._reporter.currentfspath = None
+                return
             self._reporter.ensure_newline()
-            self._reporter.write_line(f"  {self._name}: {text}")
+            self._reporter.write_line(line)
 
     @contextlib.contextmanager
     def _terminal(self) -> Generator[None, None, None]:
@@ -128,3 +186,28 @@ class ProgressBar(Observer):
             return
         with self._capture.global_and_fixture_disabled():
             yield
+
+
+def round_lines(rounds: tuple[Round, ...], of: int, seed: str = "") -> Iterator[str]:
+    """Yields a line for each of some rounds of one training, as the tutorial of TFF prints them.
+
+    For example: ``  round  1/15: train loss 2.301 accuracy 0.112, test loss 2.250 accuracy 0.150``.
+    """
+    for done in rounds:
+        train = _pair(done.train_loss, done.train_accuracy)
+        figures = f"train {train}" if train else "nobody trained"
+        if test := _pair(done.loss, done.accuracy):
+            figures += f", test {test}"
+        yield f"  {seed}round {done.round:{len(str(of))}}/{of}: {figures}"
+
+
+def _figures(done: Round) -> str:
+    """The figures of the test set, or where it is not evaluated, the loss of training."""
+    if test := _pair(done.loss, done.accuracy):
+        return test
+    return "nobody trained" if done.train_loss is None else f"loss {done.train_loss:.3f}"
+
+
+def _pair(loss: Optional[float], accuracy: Optional[float]) -> str:
+    named = {"loss": loss, "accuracy": accuracy}
+    return " ".join(f"{name} {value:.3f}" for name, value in named.items() if value is not None)

@@ -38,6 +38,7 @@ class FederatedSession:
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
         self._unwritten: dict[str, str] = {}  # why, by what could not be written
+        self._skipped: dict[str, list[str]] = {}  # names of scenarios, by why they were
         self._other_records = 0  # in the folder of the report
         self._baselines: list[str] = []  # verdict: scenario: details
 
@@ -207,6 +208,8 @@ class FederatedSession:
         result = self._result_in(report)
         if result is not None:
             self._results[report.nodeid] = _with_file(result, report.nodeid)
+            self._note_skip(report, result)
+            self._write_rounds(report, result)
             if self._report_folder and not self._is_xdist_worker:
                 self._write(f"the record of {result.id}", lambda: self._record(report.nodeid))
         if report.when == "call":
@@ -214,6 +217,27 @@ class FederatedSession:
             self._trainings += properties.get("fed_trainings", 0)
             self._reused += properties.get("fed_reused_trainings", 0)
             self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
+
+    def _note_skip(self, report: pytest.TestReport, result: Result) -> None:
+        """Notes why a scenario was skipped; the report says what only this machine does, too."""
+        if report.skipped and isinstance(report.longrepr, tuple):
+            reason = " ".join(report.longrepr[2].removeprefix("Skipped: ").split())
+            self._skipped.setdefault(reason, []).append(result.id)
+
+    def _write_rounds(self, report: pytest.TestReport, result: Result) -> None:
+        """Writes, with -vv, the rounds of a process of xdist, which has no terminal."""
+        from pytest_federated.plugin.options import is_quiet
+
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if is_quiet(self._config) or not reporter or not hasattr(report, "node"):
+            return
+        from pytest_federated.plugin.progress import round_lines
+
+        seeds = len(result.histories)
+        for number, one in enumerate(result.histories, start=1):
+            seed = f"seed {number}/{seeds} " if seeds > 1 else ""
+            for line in round_lines(one.rounds, result.settings["training"]["rounds"], seed):
+                reporter.write_line(line)
 
     def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
         """Returns the result that a report carries, or one that says that its process died."""
@@ -310,15 +334,13 @@ class FederatedSession:
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
-        from pytest_federated.report.tables.cells import plain_table
-        from pytest_federated.report.tables.summary import summary_columns, summary_row
+        from pytest_federated.plugin.summary import write_skipped, write_table
 
         terminalreporter.section("federated scenarios")
-        ended = [r for r in self._results.values() if r.status != "not reached"]
+        ended = {n: r for n, r in self._results.items() if r.status != "not reached"}
         if ended:
-            terminalreporter.write_line(
-                plain_table([summary_row(r) for r in ended], summary_columns(ended))
-            )
+            write_table(terminalreporter, ended)
+        write_skipped(terminalreporter, self._skipped)
         if left := len(self._results) - len(ended):
             terminalreporter.write_line(f"{left} scenario(s) not reached")
         if self._reused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, Optional, get_args
 
@@ -58,10 +59,16 @@ def is_list(field: FieldInfo) -> bool:
     return not any(isinstance(note, Choice) for note in field.metadata)
 
 
+@functools.lru_cache(maxsize=1 << 12)
+def _choices_of(section: type[BaseModel]) -> list[tuple[str, Optional[Choice]]]:
+    """The keys of a section, each with the choice that it is."""
+    return [(name, choice_of(field)) for name, field in section.model_fields.items()]
+
+
 def choices_in(section: BaseModel) -> Iterator[tuple[Registry[Any, ..., Any], Section]]:
     """All choices of a validated section, with their registries; also those inside of choices."""
-    for name, described in type(section).model_fields.items():
-        value, choice = getattr(section, name), choice_of(described)
+    for name, choice in _choices_of(type(section)):
+        value = getattr(section, name)
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(one, Section):
                 if choice:
@@ -75,6 +82,13 @@ def user_entries(section: BaseModel) -> dict[str, Entry[Any, Any]]:
     return {f"{what} {entry.name}": entry for what, entry in entries if entry.code}
 
 
+@functools.lru_cache(maxsize=16)  # which entries there are differs between folders
+def _mapping_of(what: str, *keys: tuple[str, type[Section]]) -> type[Section]:
+    """A model with these optional keys; pydantic takes long to build one."""
+    fields: dict[str, Any] = {name: (params, None) for name, params in keys}
+    return create_model(what, __base__=Section, **fields)
+
+
 class Choices:
     """Annotation for a mapping from registered names to their parameters (``expect:``)."""
 
@@ -83,10 +97,8 @@ class Choices:
 
     def model(self) -> type[Section]:
         """A model with one optional key for each entry that is registered by now."""
-        fields: dict[str, Any] = {
-            name: (self.registry[name].params, None) for name in self.registry.names()
-        }
-        return create_model(self.registry.what, __base__=Section, **fields)
+        registry = self.registry
+        return _mapping_of(registry.what, *((n, registry[n].params) for n in registry.names()))
 
     def _parse(self, value: Any) -> dict[str, Section]:
         mapping = self.model().model_validate(dict(value) if isinstance(value, Mapping) else value)

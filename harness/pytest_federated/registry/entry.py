@@ -58,14 +58,16 @@ class Entry(Generic[F, S]):
         A scenario prefers what is registered in its own folder, or in the nearest one above.
         """
         file = self.registered_in
-        is_users = file.name == "conftest.py" or not is_installed(file)
-        return file.parent if is_users and OWN_FOLDER not in file.parents else None
+        is_others = _is_ours(file) or (file.name != "conftest.py" and is_installed(file))
+        return None if is_others else file.parent
 
     @property
     def code(self) -> frozenset[str]:
         """The files of its code, without ours."""
+        if _is_ours(self.registered_in):
+            return frozenset()
         files = {*files_of(self.function), str(self.registered_in)}
-        return frozenset(f for f in files if OWN_FOLDER not in Path(f).parents)
+        return frozenset(f for f in files if not _is_ours(Path(f)))
 
     @property
     def summary(self) -> str:
@@ -99,7 +101,7 @@ class Entry(Generic[F, S]):
             return self.function(*args, **keys)
         except Exception as error:
             passes = isinstance(error, (FederatedError, *self.passes))
-            if passes or OWN_FOLDER in self.registered_in.parents:
+            if passes or _is_ours(self.registered_in):
                 raise
             raise self.error(f"the {self.what} {self.name!r} raised {blamed(error)}") from error
 
@@ -120,7 +122,7 @@ def make_entry(
     """
     inner = _plain(function)
     file = registering_file
-    if OWN_FOLDER in file.parents and inner is not None:  # a decorator of ours registers it
+    if _is_ours(file) and inner is not None:  # a decorator of ours registers it
         file = Path(inner.__code__.co_filename).resolve()
     keywords = [
         p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY
@@ -135,6 +137,11 @@ def make_entry(
     }
     params = create_model(name, __base__=base, **fields)
     return Entry(name, function, spec, params, tuple(p.name for p in keywords), file)
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _is_ours(file: Path) -> bool:
+    return OWN_FOLDER in file.parents
 
 
 def _plain(function: Any) -> Any:

@@ -144,11 +144,11 @@ class Registry(Generic[F, P, S]):
     def _nearest(self, name: str) -> Optional[Entry[F, S]]:
         """The entry for the scenario that is read or run: that of its own folder, or above it."""
         self._discover()
-        folder = scenario_folder()
-        known = self._near(name) if name in self._entries and folder else {}
-        for above in (folder, *folder.parents) if folder else ():
-            if above in known:
-                return known[above]
+        known, folder = self._near(name), scenario_folder()
+        if known and folder and name in self._entries:
+            for above in (folder, *folder.parents):
+                if above in known:
+                    return known[above]
         return self._entries.get(name)
 
     def __getitem__(self, name: str) -> Entry[F, S]:

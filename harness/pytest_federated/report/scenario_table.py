@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from pytest_federated.core.text import shortened
+from pytest_federated.core.text import distinct, shortened
 from pytest_federated.report.markup import escape, table
 from pytest_federated.report.outcomes import against_baseline, is_bad, is_undecided, sign
 from pytest_federated.report.tables.summary import (
@@ -27,9 +27,10 @@ def scenario_table(
     Then how it compares with its baseline, if one of them was compared, and its split and algorithm
     if they are asked for.
     """
+    names = dict(zip((r.id for r in results), distinct([r.id for r in results], NAME)))
     columns: dict[str, Callable[[Result], str]] = {
         "": marked,
-        "scenario": lambda result: linked(result, links),
+        "scenario": lambda result: linked(result, links, names[result.id]),
         headline_column(results): lambda result: escape(headline_cell(result)),
     }
     if any(result.compared for result in results):
@@ -46,7 +47,7 @@ def marked(result: Result) -> str:
     return f"**{sign(result)}**" if is_bad(result) or is_undecided(result) else sign(result)
 
 
-def linked(result: Result, links: Mapping[str, str]) -> str:
-    """Returns the scenario's name, as a link if there is a target."""
-    name = escape(shortened(result.id, NAME))
-    return f"[{name}]({links[result.id]})" if result.id in links else name
+def linked(result: Result, links: Mapping[str, str], name: str = "") -> str:
+    """Returns the scenario's name or a shorter one, as a link if there is a target."""
+    text = escape(name or shortened(result.id, NAME))
+    return f"[{text}]({links[result.id]})" if result.id in links else text

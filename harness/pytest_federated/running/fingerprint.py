@@ -11,11 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Optional
 
+from pytest_federated.core.cores import cores
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache, datasets, stated_task
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import user_entries
-from pytest_federated.running.options import cores, default_cache
+from pytest_federated.running.options import default_cache
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.user import files as user_files

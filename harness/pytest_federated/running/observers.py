@@ -1,4 +1,4 @@
-"""Observers that every run may need: its time limit, its wall time, and its early end."""
+"""Observers that every run may need: its time limit, wall time, pace, and early end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Callable, Optional
 
 from pytest_federated.core.schema import Section
 from pytest_federated.expectations.ending_early import certain
+from pytest_federated.running.plan import Plan
 from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress, Run
 
@@ -44,6 +45,69 @@ class Stopwatch(Observer):
         self.seconds.append(now - self._at)
         self._at = now
         return False
+
+
+class Pace(Observer):
+    """Counts the rounds of a plan, and estimates how long the rest will take.
+
+    Rounds from the cache or from before a checkpoint took no time now, so they do not count in the
+    estimate; neither does the first round that is trained, as TensorFlow starts before it.
+
+    Attributes:
+        total: rounds of all trainings.
+
+    """
+
+    def __init__(self, planned: Plan, advance: Callable[[int], None] = lambda _: None) -> None:
+        """`advance` is called with how many more rounds are over, see `progress.tracked`."""
+        self._advance = advance
+        scenarios = range(len(planned.scenarios))
+        self.total = sum(run.rounds for place in scenarios for run in planned.runs(place))
+        self._done: dict[int, int] = {}  # rounds, by the training's position
+        self._run = Run(seed=0, position=0, rounds=0)
+        self._trained, self._seconds = 0, 0.0
+        self._since: Optional[float] = None
+
+    def begin(self, run: Run) -> None:
+        self._run = run
+
+    def after_round(self, progress: Progress) -> bool:
+        trained = self._trained_since(progress)
+        self._note(len(progress.rounds))
+        now = time.monotonic()
+        if self._since is not None:
+            self._seconds += now - self._since
+            self._trained += trained
+        if self._since is not None or trained:
+            self._since = now
+        return False
+
+    def end(self, history: Optional[TrainingHistory]) -> None:
+        self._note(self._run.rounds)  # also of one that was ended early
+
+    def _note(self, rounds: int) -> None:
+        before = self.done
+        self._done[self._run.position] = rounds
+        self._advance(self.done - before)
+
+    def _trained_since(self, progress: Progress) -> int:
+        """Returns how many rounds of this training were trained since the last call."""
+        rounds = len(progress.rounds)
+        if before := self._done.get(self._run.position):
+            return rounds - before
+        return 0 if rounds > 1 and (progress.state is None or rounds == self._run.rounds) else 1
+
+    @property
+    def done(self) -> int:
+        """Rounds that are over."""
+        return sum(self._done.values())
+
+    @property
+    def seconds_left(self) -> Optional[float]:
+        """Seconds until the last round; None where nothing was trained to tell it from."""
+        if not self._trained:
+            return None
+        return self._seconds / self._trained * (self.total - self.done)
 
 
 class EarlyStop(Observer):

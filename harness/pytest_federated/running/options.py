@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +18,6 @@ from pytest_federated.training.history import TrainingHistory
 def default_cache() -> Path:
     """Returns the user's cache folder for downloaded data."""
     return Path(platformdirs.user_cache_dir("pytest-federated", appauthor=False))
-
-
-def cores() -> int:
-    """Returns the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Cluster(Protocol):

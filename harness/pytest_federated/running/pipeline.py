@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Iterable, Sequence
@@ -370,6 +371,7 @@ def _ended(planned: Plan, histories: Sequence[TrainingHistory]) -> str:
     return f"ended early, after round {last.rounds[-1].round} of seed {last.seed}"
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     versions: dict[str, str] = {}
     for package in _PACKAGES:

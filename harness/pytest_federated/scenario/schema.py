@@ -275,10 +275,17 @@ def model_is_refused_by(algorithm: str) -> bool:
     return "model" in algorithms[algorithm].spec.refuses
 
 
+@functools.cache
 def choices(
     section: type[Section] = Scenario,
+) -> tuple[tuple[tuple[str, ...], Registry[Any, ..., Any]], ...]:
+    """Returns the key paths at which a scenario chooses from a registry, with the registries."""
+    return tuple(_choices(section))
+
+
+def _choices(
+    section: type[Section],
 ) -> Iterator[tuple[tuple[str, ...], Registry[Any, ..., Any]]]:
-    """Yields the key paths at which a scenario chooses from a registry, with the registries."""
     for name, field in section.model_fields.items():
         for note in field.metadata:
             if isinstance(note, Choice):

@@ -14,8 +14,6 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from typing import Any, Optional
 
-from packaging.requirements import Requirement
-
 from pytest_federated.core import signals
 from pytest_federated.core.errors import RuntimeUnavailable
 
@@ -117,6 +115,8 @@ def _without_collector() -> Iterator[None]:
 
 def _repair() -> str:
     """Returns the command that installs what is there in another version than required."""
+    from packaging.requirements import Requirement
+
     unmet = []
     for text in requires("pytest-federated") or []:
         package = Requirement(text)

@@ -55,7 +55,7 @@ def serve(
             "(docs/security.md); --insecure starts it all the same"
         )
     process = subprocess.Popen(
-        command(held.number),
+        command(held.number, threads),
         env=environment(threads),
         stdin=subprocess.DEVNULL,
         pass_fds=held.inherited(),

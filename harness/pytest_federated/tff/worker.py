@@ -17,6 +17,7 @@ import time
 import warnings
 from typing import IO, Any, Callable, Optional
 
+from pytest_federated.core.cores import cores
 from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.core.parent import ending_with_this
 from pytest_federated.tff.executors import CHANNEL_OPTIONS
@@ -77,7 +78,9 @@ class LocalWorker:
 
         self._port = port = WorkerPort()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker
-        self._spawn(command(port.number), environment(self._threads), port.inherited())
+        self._spawn(
+            command(port.number, self._threads), environment(self._threads), port.inherited()
+        )
         deadline = time.monotonic() + READY_SECONDS
         self._wait_until(port.answers, deadline)
 
@@ -178,8 +181,12 @@ def ending(code: int) -> str:
     return f"ended by signal {-code}" if code < 0 else f"exit code {code}"
 
 
-def command(port: int) -> list[str]:
+def command(port: int, threads: Optional[int]) -> list[str]:
     """Returns the command line of a worker that listens on `port` and ends with this process.
+
+    It computes for as many clients at once as it has compute threads: `threads`, or all cores. TFF
+    prepares each computation anew for every client that computes at the same time, by default four
+    for each core, and keeps what it has prepared.
 
     Raises:
         RuntimeUnavailable: TFF is missing, or its binary is.
@@ -193,7 +200,10 @@ def command(port: int) -> list[str]:
         raise RuntimeUnavailable(
             f"tensorflow-federated is incomplete: {binary} is missing; reinstall it"
         )
-    return ending_with_this([str(binary), f"--port={port}"])
+    at_once = threads or cores()
+    return ending_with_this(
+        [str(binary), f"--port={port}", f"--max_concurrent_computation_calls={at_once}"]
+    )
 
 
 def environment(threads: Optional[int]) -> dict[str, str]:

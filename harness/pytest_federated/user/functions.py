@@ -306,17 +306,26 @@ def named_functions(section: BaseModel) -> Iterator[tuple[str, str]]:
     yield from marked(section, _IsCode)
 
 
+@functools.lru_cache(maxsize=1 << 12)  # read for each seed of each scenario
+def _marks(section: type[BaseModel], mark: type) -> list[tuple[str, bool, list[Any]]]:
+    """Returns each key of a section, whether it has the `mark`, and the literals that it takes."""
+    marks: list[tuple[str, bool, list[Any]]] = []
+    for name, field in section.model_fields.items():
+        kinds = get_args(field.annotation)
+        optional = [note for kind in kinds for note in getattr(kind, "__metadata__", ())]
+        words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+        is_marked = any(isinstance(note, mark) for note in (*field.metadata, *optional))
+        marks.append((name, is_marked, words))
+    return marks
+
+
 def marked(section: BaseModel, mark: type, above: str = "") -> Iterator[tuple[str, Any]]:
     """Yields the keys of a section that are annotated with a `mark`, dotted, and their values.
 
     Those without a value are left out. A key may take literals besides, of which none is yielded.
     """
-    for name, field in type(section).model_fields.items():
+    for name, is_marked, words in _marks(type(section), mark):
         value: Any = getattr(section, name)
-        kinds = get_args(field.annotation)
-        optional = [note for kind in kinds for note in getattr(kind, "__metadata__", ())]
-        words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-        is_marked = any(isinstance(note, mark) for note in (*field.metadata, *optional))
         if is_marked and value is not None and value not in words:
             yield above + name, value
         values: Iterable[tuple[Any, Any]] = [("", value)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,7 +78,12 @@ def is_another(module: Any, place: Place) -> bool:
 
 def folder_of(top: str) -> str:
     """Returns the folder from which a top-level module was imported."""
-    file = Path(getattr(sys.modules.get(top), "__file__", None) or "")
+    return _folder_of_file(getattr(sys.modules.get(top), "__file__", None) or "")
+
+
+@functools.lru_cache(maxsize=1 << 12)  # asked for every module each time a scenario is read or run
+def _folder_of_file(name: str) -> str:
+    file = Path(name)
     return str(file.parent.parent if file.stem == "__init__" else file.parent)
 
 

@@ -43,7 +43,7 @@ def test_a_miss_shows_the_interval_and_each_seed(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "accuracy 0.87, expected >= 0.88 (inconclusive)",
+            "accuracy 0.87 < 0.88 (inconclusive)",
             "scenarios/made.yaml::made (line 1)",
             "expectation *expected *measured *95 % interval *margin *verdict",
             "accuracy * >= 0.88 *0.87 *0.6159 to 1 *-0.01 *FAIL (inconclusive; *seed*",

@@ -15,10 +15,10 @@ from faults import fault
 from forked_programs import Program
 from processes import pytest_run, wait_until
 from pytest_federated import Options, Scenario, run
+from pytest_federated.core.cores import cores
 from pytest_federated.core.errors import NotUsed
 from pytest_federated.running import fingerprint
 from pytest_federated.running.fingerprint import of_any_rounds, training_key
-from pytest_federated.running.options import cores
 from pytest_federated.running.store import Store
 from pytest_federated.training.history import Round, TrainingHistory
 from pytest_federated.training.observer import Observer, Progress
@@ -313,7 +313,7 @@ def test_a_resumed_training_ends_with_exactly_the_same_numbers(
     reached, wanted = project / "round", random.randint(10, 75)
     assert wait_until(lambda: reached.exists() and int(reached.read_text() or 0) >= wanted)
     process.send_signal(sent)
-    process.communicate(timeout=30)
+    process.communicate(timeout=150)
     assert process.returncode != 0, "it finished before the signal"
     folder = project / ".pytest_cache" / "d" / "federated" / "checkpoints"
 

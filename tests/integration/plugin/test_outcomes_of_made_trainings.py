@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_trainings import SCENARIO, STOPPING_HOOKS, FakeTrainings
 from pytest_federated.__main__ import main
-from pytest_federated.core.errors import DataUnavailable, FederatedError
+from pytest_federated.core.errors import DataUnavailable, FederatedError, RuntimeUnavailable
+from pytest_federated.report.pages import write_pages
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 
@@ -43,7 +47,7 @@ def test_an_error_is_in_the_record_without_folders_of_this_machine(
         ["*/b.csv: no column y", "scenarios/refused.yaml::refused (line 1)", "see docs"],
         consecutive=True,
     )
-    result.stdout.fnmatch_lines(["broken *errored", "made *passed", "refused *errored"])
+    result.stdout.fnmatch_lines(["errored *broken*", "passed *made*", "errored *refused*"])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_a_scenario_that_fails_is_compared_too(
     result = pytester.runpytest_inprocess(*arguments)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["accuracy 0.405, expected >= 0.88; accuracy 0.405, baseline 0.9; *", "baselines: 1 worse"]
+        ["accuracy 0.405 < 0.88; accuracy 0.405, baseline 0.9; *", "baselines: 1 worse"]
     )
     reason = "worse than the baseline: accuracy, accuracy_area, loss"
     assert recorded()["made"].reason == reason
@@ -121,7 +125,7 @@ def test_scenarios_that_were_not_reached_are_counted(
     made.errors["made"] = FederatedError("stopped")
     result = pytester.runpytest_inprocess("scenarios", "-x", "--fed-report=out")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["made *errored", "2 scenario(s) not reached"])
+    result.stdout.fnmatch_lines(["errored *made*", "2 scenario(s) not reached"])
     assert {name: r.status for name, r in recorded().items()} == {
         **{"made": "errored", "other": "not reached", "third": "not reached"}
     }
@@ -153,7 +157,7 @@ def test_metrics_follow_passed_and_are_hidden_when_quiet(
     quiet = pytester.runpytest_inprocess("scenarios", "-q")
     quiet.stdout.no_fnmatch_line("*federated scenarios*")
     plain = pytester.runpytest_inprocess("scenarios")
-    plain.stdout.fnmatch_lines(["*= federated scenarios =*", "scenario *", "made *passed"])
+    plain.stdout.fnmatch_lines(["*= federated scenarios =*", "verdict *", "passed *made*"])
 
 
 def test_a_report_that_cannot_be_written_fails_a_passed_session(
@@ -265,8 +269,8 @@ def test_all_expectations_are_shown_if_one_is_missed(
     result = pytester.runpytest_inprocess("scenarios")
     (line,) = [line for line in result.outlines if line.startswith("FAILED ")]
     missed = line.partition(" - ")[2]
-    result.stdout.fnmatch_lines(["accuracy 0.1, *; loss 0.9, *; best_accuracy 0.7, *"])
-    assert missed.startswith("accuracy 0.1, ")
+    result.stdout.fnmatch_lines(["accuracy 0.1 < *; loss 0.9 > *; best_accuracy 0.7 < *"])
+    assert missed.startswith("accuracy 0.1 < ")
     pairs = [(word, "FAIL") for word in ("accuracy", "loss", "best_accuracy")]
     for word, outcome in pairs:
         result.stdout.fnmatch_lines([f"{word} *{outcome}*"])
@@ -352,3 +356,67 @@ def test_without_tff_no_scenario_begins(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no TFF here"])
     assert not made.trained
+
+
+def test_tests_beside_scenarios_have_no_trainings(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.makepyfile("def test_it():\n    pass\n")
+    pytester.runpytest_inprocess()
+    result = pytester.runpytest_inprocess()
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["2 of 2 trainings unchanged*", "*2 passed*"])
+
+
+def test_properties_of_an_earlier_try_are_removed_and_others_stay(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_itemcollected(item):
+            item.user_properties += [("fed_accuracy", "old"), ("ticket", 12)]
+        """
+    )
+    pytester.runpytest_inprocess("scenarios", "--junitxml=out.xml").assert_outcomes(passed=1)
+    text = (pytester.path / "out.xml").read_text()
+    assert 'name="ticket" value="12"' in text
+    assert text.count('name="fed_accuracy"') == 1 and "old" not in text
+
+
+def test_ctrl_c_waits_for_the_report(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: Any) -> Path:
+        os.kill(os.getpid(), signal.SIGINT)
+        return write_pages(*arguments)
+
+    monkeypatch.setattr("pytest_federated.report.pages.write_pages", interrupted)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.no_fnmatch_line("*KeyboardInterrupt*")
+    assert "1 passed" in Path("out/index.md").read_text(encoding="utf-8")
+
+
+def test_remote_workers_have_to_answer_before_a_scenario_begins(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise RuntimeUnavailable(f"no answer: {arguments}")
+
+    monkeypatch.setattr("pytest_federated.tff.health.require_answers", refuse)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-workers=a:1,b:2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: no answer: (('a:1', 'b:2'), None)"])
+    assert not made.trained
+    pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)
+
+
+def test_a_wrong_file_that_is_ignored_hides_no_verdict(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    (pytester.path / "scenarios/wrong.yaml").write_text("schema: [\n")
+    arguments = ("scenarios", "--ignore=scenarios/wrong.yaml")
+    pytester.runpytest_inprocess(*arguments, "--fed-baseline=update").assert_outcomes(passed=1)
+    result = pytester.runpytest_inprocess(*arguments, "--fed-baseline=check")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["baselines: 1 same"])

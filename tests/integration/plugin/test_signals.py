@@ -334,7 +334,7 @@ def test_the_import_of_tff_does_not_count_towards_the_limit(
         [sys.executable, "-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}]\n" + code],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
     )
     assert done.stdout.splitlines() == said, done.stderr
 

@@ -41,6 +41,7 @@ def test_excluded_tags_and_known_markers_are_accepted(
     project: pytest.Pytester, expression: str
 ) -> None:
     run = project.runpytest_inprocess("--collect-only", "-q", "-m", expression)
+    assert run.ret == pytest.ExitCode.OK, run.stderr
     run.stdout.fnmatch_lines(["tiny.scenario.yaml::tiny"])
 
 

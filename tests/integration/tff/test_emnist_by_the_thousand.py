@@ -99,11 +99,11 @@ def test_a_killed_run_leaves_nothing_and_two_at_once_decode_once(tff: Any, tmp_p
         )
 
     killed = start("die")
-    killed.communicate(timeout=120)
+    killed.communicate(timeout=150)
     assert killed.returncode == -signal.SIGKILL
     assert [*(tmp_path / "decoded").rglob("x")]
     assert not [*(tmp_path / "decoded").rglob("index.json")]
-    outputs = [process.communicate(timeout=120)[0] for process in (start(""), start(""))]
+    outputs = [process.communicate(timeout=150)[0] for process in (start(""), start(""))]
     assert outputs[0] == outputs[1]
     (train,) = (tmp_path / "decoded").rglob("digits_only_train/x")
     assert train.stat().st_size == 28 * 28 * 4 * sum(SIZES["digits_only_train"])

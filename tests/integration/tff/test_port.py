@@ -68,10 +68,10 @@ def test_a_broken_connection_is_made_again_and_the_port_shut_again(local: LocalW
     assert local._port is not None
     (ours,) = connections(local._port.number)
     ours.shutdown(socket.SHUT_RDWR)
-    assert wait_until(lambda: answers(local), 20)
+    assert wait_until(lambda: answers(local))
     (again,) = connections(local._port.number)
     assert again.getsockname() != ours.getsockname()
-    assert wait_until(local._port.is_shut, 5)
+    assert wait_until(local._port.is_shut)
     assert reachable(local._port.number, [again.getpeername()[0]]) == set()
     assert answers(local)
 
@@ -132,7 +132,8 @@ def test_an_attachment_without_effect_is_noticed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_worker_that_does_not_start_says_so(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "command", lambda number: ["/bin/sh", "-c", "echo broken; exit 3"])
+    broken = ["/bin/sh", "-c", "echo broken; exit 3"]
+    monkeypatch.setattr(worker, "command", lambda number, threads: broken)
     started = LocalWorker()
     with pytest.raises(RuntimeUnavailable) as error:
         started.start()

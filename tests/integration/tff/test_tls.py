@@ -206,7 +206,7 @@ def test_tls_and_insecure_exclude_each_other(capsys: pytest.CaptureFixture[str])
 
 def test_a_port_that_is_taken_is_named(key_file: Path, served: Served) -> None:
     again = Served(served.port, tls=key_file)
-    _, errors = again.process.communicate(timeout=20)
+    _, errors = again.process.communicate(timeout=150)
     assert errors == f"port {served.port} cannot be used: Address already in use\n"
 
 
@@ -218,7 +218,7 @@ def test_the_command_ends_with_its_worker(
     assert started.process.stdout and started.process.stdout.readline()
     started.ready()
     started.process.send_signal(sent)
-    _, errors = started.process.communicate(timeout=10)
+    _, errors = started.process.communicate(timeout=150)
     assert started.process.returncode == (-9 if sent == signal.SIGKILL else 0)
     assert errors == ""
-    assert wait_until(lambda: not is_running(started.worker), 5)
+    assert wait_until(lambda: not is_running(started.worker))

@@ -240,6 +240,7 @@ class DatasetSpec(Spec):
         packages: Python packages that decide what it reads; with a new release of one, stored
             results no longer count.
         facts: what its page in the docs says.
+        offline_twin: a data set much like it that needs no download: what to use meanwhile.
 
     """
 
@@ -248,6 +249,7 @@ class DatasetSpec(Spec):
     task: Optional[TaskKind] = None
     packages: tuple[str, ...] = ()
     facts: Facts = Facts("see below", "see below", "see below")
+    offline_twin: Optional[str] = None
 
 
 class DescribesDataset(Protocol):

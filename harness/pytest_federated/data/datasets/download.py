@@ -42,10 +42,10 @@ def download(
         for path in made:
             path.replace(cache / path.name)
     except Exception as error:  # LZMAError, DatabaseError, URLError and others
-        why = reason(error)
+        here = f"{reason(error)}; the cache: {cache}"
         raise DataUnavailable(
-            f"{name} is not in the data cache and could not be downloaded ({why}); {otherwise}",
-            here=why,
+            f"{name} is not in the data cache and could not be downloaded ({here}); {otherwise}",
+            here=here,
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

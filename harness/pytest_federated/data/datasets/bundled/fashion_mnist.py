@@ -59,6 +59,7 @@ def _reads(settings: Any, cache: Cache) -> list[Path]:
         license="MIT",
         files="Debian's package `dataset-fashion-mnist`; Keras's cache; else downloaded (31 MB)",
     ),
+    offline_twin="mnist_5k",
 )
 def fashion_mnist(
     cache: Cache,

@@ -24,6 +24,7 @@ from pytest_federated.tff.messages import Fields
         license="none stated; made from NIST Special Database 19",
         files="TFF's download (170 MB)",
     ),
+    offline_twin="mnist_5k",
 )
 def emnist(cache: Cache, *, only_digits: bool = True) -> Dataset:
     """Federated EMNIST of TFF: 3,383 writers of digits, or 3,400 of 62 characters; 28x28.

@@ -32,6 +32,7 @@ _CLASSES = len(ALPHABET) + 4
         license="public domain",
         files="TFF's download",
     ),
+    offline_twin="shakespeare_roles",
 )
 def shakespeare(
     cache: Cache,
