@@ -135,17 +135,17 @@ def test_check_says_what_keeps_pytest_from_starting(
     assert "RuntimeError: no server" in capsys.readouterr().err
 
 
-def test_check_without_user_code_runs_nothing_of_the_project(tmp_path: Path) -> None:
+def test_check_without_user_code_runs_nothing_of_the_project(pytester: pytest.Pytester) -> None:
     writes = "from pathlib import Path\n\nPath('was_run').touch()\n"
-    (tmp_path / "conftest.py").write_text(writes)
-    (tmp_path / "plugged.py").write_text(writes)
-    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\naddopts = -p plugged\n")
-    (tmp_path / "a.scenario.yaml").write_text(TINY)
-    command = [sys.executable, "-m", "pytest_federated", "check", "."]
-    subprocess.run([*command, "--no-user-code"], cwd=tmp_path, check=True)
-    assert not (tmp_path / "was_run").exists()
-    subprocess.run(command, cwd=tmp_path, check=True)
-    assert (tmp_path / "was_run").exists()
+    pytester.makeconftest(writes)
+    pytester.makepyfile(plugged=writes)
+    pytester.makeini("[pytest]\npythonpath = .\naddopts = -p plugged\n")
+    pytester.makefile(".scenario.yaml", a=TINY)
+    was_run = pytester.path / "was_run"
+    assert main(["check", ".", "--no-user-code"]) == 0
+    assert not was_run.exists()
+    assert main(["check", "."]) == 0
+    assert was_run.exists()
 
 
 def test_check_knows_what_a_conftest_registers(

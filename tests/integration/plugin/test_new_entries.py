@@ -160,7 +160,7 @@ def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         shutil.copytree(
             ROOT / "harness/pytest_federated",
             site / "pytest_federated",
-            ignore=shutil.ignore_patterns("__pycache__"),
+            ignore=shutil.ignore_patterns("*.pyc.*"),  # which another process is writing
         )
         for plural, registry in concepts().items():
             assert registry.package

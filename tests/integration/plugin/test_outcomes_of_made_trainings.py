@@ -16,6 +16,8 @@ from pytest_federated.report.pages import write_pages
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def add(pytester: pytest.Pytester, *names: str) -> None:
     """Adds scenarios with other trainings than the one named made."""
@@ -420,3 +422,12 @@ def test_a_wrong_file_that_is_ignored_hides_no_verdict(
     result = pytester.runpytest_inprocess(*arguments, "--fed-baseline=check")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["baselines: 1 same"])
+
+
+def test_collecting_alone_needs_no_tff_and_leaves_no_mark(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_federated.tff.imports.missing", lambda: "no TFF here")
+    result = pytester.runpytest_inprocess("scenarios", "--collect-only", "--fed-report=out")
+    assert result.ret == pytest.ExitCode.OK
+    assert not Path("out").exists()

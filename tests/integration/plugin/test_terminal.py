@@ -231,3 +231,21 @@ def test_the_table_is_readable_in_a_file(project: pytest.Pytester) -> None:
     )
     output = project.runpytest_inprocess("scenarios").stdout
     output.fnmatch_lines(["verdict  scenario * accuracy *", f"passed   {name}  0.900 *"])
+
+
+@pytest.mark.parametrize(("verbosity", "rounds"), [("-v", 0), ("-vv", 6)])
+def test_the_fixture_shows_its_rounds_too(
+    project: pytest.Pytester, verbosity: str, rounds: int
+) -> None:
+    project.makepyfile(
+        """
+        from pathlib import Path
+        from ruamel.yaml import YAML
+
+        def test_one(federated):
+            federated(YAML(typ="safe").load(Path("scenarios/one.yaml")))
+        """
+    )
+    (project.path / "scenarios/one.yaml").write_text(PASSING)
+    output = project.runpytest_inprocess("-k", "test_one", verbosity).stdout.str()
+    assert sum(" round " in line for line in output.splitlines()) == rounds
