@@ -418,3 +418,7 @@ def test_collecting_alone_needs_no_tff_and_leaves_no_mark(
     result = pytester.runpytest_inprocess("scenarios", "--collect-only", "--fed-report=out")
     assert result.ret == pytest.ExitCode.OK
     assert not Path("out").exists()
+
+
+def test_xdist_is_not_needed(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    pytester.runpytest_inprocess("scenarios", "-p", "no:xdist").assert_outcomes(passed=1)
