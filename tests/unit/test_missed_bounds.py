@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -26,11 +27,17 @@ def line_of(verdict: Verdict) -> str:
 def test_a_missed_bound_is_missed_by_the_figure_that_is_shown(
     mean: float, bound: float, key: str, has_keys: bool
 ) -> None:
-    bounds = {"at_least": None, "at_most": None, "between": None}
-    limits = Bounds.of(**{key: [bound, bound + 1] if key == "between" else bound})
+    low, high = ("at_least", "between"), ("at_most", "between")
+    limits = Bounds(
+        bound if key in low else -math.inf,
+        bound + (key == "between") if key in high else math.inf,
+    )
     verdict = verdict_on("mae", [mean], limits)
-    assume(not verdict.passed)
-    text = expected_text(limits, bounds, {"target": 0.9} if has_keys else {})
+    # A record has six digits, and may say that the mean is at the bound which it misses by less.
+    assume(
+        verdict.measured is not None and limits.holds(verdict.measured, verdict.measured) is False
+    )
+    text = expected_text(limits, {}, {"target": 0.9} if has_keys else {})
     line = line_of(verdict.model_copy(update={"expected": text}))
     parts = re.fullmatch(r"mae (\S+) ([<>]) (\S+)( \(target 0\.9\))?", line)
     assert parts, line

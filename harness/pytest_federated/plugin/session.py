@@ -337,7 +337,7 @@ class FederatedSession:
         from pytest_federated.plugin.summary import write_skipped, write_table
 
         terminalreporter.section("federated scenarios")
-        ended = {n: r for n, r in self._results.items() if r.status != "not reached"}
+        ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             write_table(terminalreporter, ended)
         write_skipped(terminalreporter, self._skipped)

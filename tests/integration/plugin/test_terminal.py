@@ -243,9 +243,11 @@ def test_the_fixture_shows_its_rounds_too(
         from ruamel.yaml import YAML
 
         def test_one(federated):
-            federated(YAML(typ="safe").load(Path("scenarios/one.yaml")))
+            federated(YAML(typ="safe").load(Path("one.txt")))
         """
     )
-    (project.path / "scenarios/one.yaml").write_text(PASSING)
-    output = project.runpytest_inprocess("-k", "test_one", verbosity).stdout.str()
+    (project.path / "one.txt").write_text(PASSING)
+    result = project.runpytest_inprocess("-k", "test_one", verbosity)
+    result.assert_outcomes(passed=1)
+    output = result.stdout.str()
     assert sum(" round " in line for line in output.splitlines()) == rounds
