@@ -69,11 +69,10 @@ _UNIT = [
 ]
 _PLUGIN = [
     *(f"unit/test_{n}.py" for n in ("settling", "options", "progress", "permitted_code")),
-    *(f"unit/test_{n}.py" for n in ("hostile_files", "existing", "init", "prune")),
-    "property/test_which_files.py",
+    *(f"unit/test_{n}.py" for n in ("hostile_files", "existing")),
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "controller", "judging_plugin", "tags", "reporters")
+        for n in ("outcomes_of_made_trainings", "controller", "files", "judging_plugin", "tags")
     ),
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}

@@ -40,14 +40,21 @@ _OF_RUNS = (
     "pytest_federated.plugin.fixture",
     "pytest_federated.plugin.item",
     "pytest_federated.plugin.selection",
+    "pytest_federated.plugin.summary",
     "pytest_federated.report.github",
     "pytest_federated.report.leftovers",
     "pytest_federated.report.mlflow",
     "pytest_federated.report.pages",
+    "rich.progress",
     "scipy.special",
 )
 
 _TENSORFLOW = {"tensorflow", "tensorflow_federated"}
+
+# The garbage collector takes a tenth of the time if it runs as often as by default. With TensorFlow
+# it does: few objects hold much memory there.
+_DEFAULT_THRESHOLDS = gc.get_threshold()
+gc.set_threshold(20_000, 20, 20)
 
 # How many examples Hypothesis tries for each property. CI runs the fast tests once with
 # --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline: it
@@ -143,6 +150,7 @@ def _keep_what_is_imported() -> None:
     is frozen is never freed, and models are many.
     """
     if "tensorflow" in sys.modules:
+        gc.set_threshold(*_DEFAULT_THRESHOLDS)
         gc.unfreeze()
         return
     gc.collect()

@@ -12,6 +12,9 @@ from pytest_federated.results.record import Result
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
 
+COUNTS = np.array([[5, 5, 0], [0, 10, 10]])  # of examples, by client and label
+HETEROGENEITY = measure(COUNTS)
+
 
 def example_scenario(rounds: int = 9, seeds: Sequence[int] = (0, 1), **sections: Any) -> Scenario:
     """Returns a small scenario; `sections` are others of it, or replace its own."""
@@ -53,7 +56,6 @@ def example_result(
             "seeds": list(range(len(accuracies))),
         }
     )
-    counts = np.array([[5, 5, 0], [0, 10, 10]])
     histories = tuple(
         TrainingHistory(
             seed=seed,
@@ -72,8 +74,8 @@ def example_result(
             ),
             client_examples=(10, 20),
             test_examples=1000,
-            heterogeneity=measure(counts),
-            label_counts=counts.tolist(),
+            heterogeneity=HETEROGENEITY,
+            label_counts=COUNTS.tolist(),
         )
         for seed, accuracy in enumerate(accuracies)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Optional, get_args
 
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler, create_model
@@ -82,7 +82,7 @@ def user_entries(section: BaseModel) -> dict[str, Entry[Any, Any]]:
     return {f"{what} {entry.name}": entry for what, entry in entries if entry.code}
 
 
-@functools.lru_cache(maxsize=16)  # which entries there are differs between folders
+@functools.lru_cache(maxsize=256)  # which entries there are differs between folders
 def _mapping_of(what: str, *keys: tuple[str, type[Section]]) -> type[Section]:
     """A model with these optional keys; pydantic takes long to build one."""
     fields: dict[str, Any] = {name: (params, None) for name, params in keys}
@@ -97,11 +97,17 @@ class Choices:
 
     def model(self) -> type[Section]:
         """A model with one optional key for each entry that is registered by now."""
+        return self._model(self.registry.names())
+
+    def _model(self, names: Iterable[str]) -> type[Section]:
         registry = self.registry
-        return _mapping_of(registry.what, *((n, registry[n].params) for n in registry.names()))
+        return _mapping_of(registry.what, *((name, registry[name].params) for name in names))
 
     def _parse(self, value: Any) -> dict[str, Section]:
-        mapping = self.model().model_validate(dict(value) if isinstance(value, Mapping) else value)
+        value = dict(value) if isinstance(value, Mapping) else value
+        # Only with the keys that are used: there are many entries, and few are.
+        used = filter(value.__contains__, self.registry.names()) if isinstance(value, dict) else ()
+        mapping = self._model(used).model_validate(value)
         sections = {name: getattr(mapping, name) for name in value}
         return {name: section for name, section in sections.items() if section is not None}
 

@@ -103,7 +103,7 @@ def test_a_change_of_code_that_is_worse_fails(
 ) -> None:
     """No baseline is needed or written; a second look takes ten seeds on both sides."""
     project.code("-0.1")
-    result = project.run("--fed-no-cache", *processes)
+    result = project.run_here("--fed-no-cache", *processes)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
@@ -133,7 +133,7 @@ def test_a_change_that_is_not_worse_passes(
     summary = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     project.code(added)
-    result = project.run("--fed-no-cache")
+    result = project.run_here("--fed-no-cache")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([f"against main (*): 1 {kind}"])
     assert summary.read_text().count("# ") == 1

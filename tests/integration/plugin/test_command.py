@@ -135,17 +135,17 @@ def test_check_says_what_keeps_pytest_from_starting(
     assert "RuntimeError: no server" in capsys.readouterr().err
 
 
-def test_check_without_user_code_runs_nothing_of_the_project(tmp_path: Path) -> None:
+def test_check_without_user_code_runs_nothing_of_the_project(pytester: pytest.Pytester) -> None:
     writes = "from pathlib import Path\n\nPath('was_run').touch()\n"
-    (tmp_path / "conftest.py").write_text(writes)
-    (tmp_path / "plugged.py").write_text(writes)
-    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\naddopts = -p plugged\n")
-    (tmp_path / "a.scenario.yaml").write_text(TINY)
-    command = [sys.executable, "-m", "pytest_federated", "check", "."]
-    subprocess.run([*command, "--no-user-code"], cwd=tmp_path, check=True)
-    assert not (tmp_path / "was_run").exists()
-    subprocess.run(command, cwd=tmp_path, check=True)
-    assert (tmp_path / "was_run").exists()
+    pytester.makeconftest(writes)
+    pytester.makepyfile(plugged=writes)
+    pytester.makeini("[pytest]\npythonpath = .\naddopts = -p plugged\n")
+    pytester.makefile(".scenario.yaml", a=TINY)
+    was_run = pytester.path / "was_run"
+    assert main(["check", ".", "--no-user-code"]) == 0
+    assert not was_run.exists()
+    assert main(["check", "."]) == 0
+    assert was_run.exists()
 
 
 def test_check_knows_what_a_conftest_registers(
@@ -188,8 +188,8 @@ def test_report_prints_the_path_of_the_report(
     for record in sorted((committed / "reports/records").iterdir())[3::25]:  # all take seconds
         shutil.copy(record, tmp_path / "records")
     assert main(["report", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'report.md'}\n"
-    assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Federated scenarios")
+    assert capsys.readouterr().out == f"{tmp_path / 'index.md'}\n"
+    assert (tmp_path / "index.md").read_text(encoding="utf-8").startswith("# Federated scenarios")
 
 
 def test_report_names_a_record_without_settings(

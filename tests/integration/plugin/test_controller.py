@@ -9,8 +9,10 @@ from typing import Any, Optional
 
 import pytest
 from made_trainings import SCENARIO, TRAIN, FakeTrainings
+from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.plugin.session import FederatedSession
 from pytest_federated.results.store import read_results
+from pytest_federated.running import dask
 from pytest_federated.training.history import TrainingHistory
 
 AGAINST = "pytest_federated.plugin.against.against"
@@ -159,6 +161,32 @@ def test_a_process_of_xdist_leaves_the_report_to_the_controller(
     assert revision.started == []
 
 
+def test_a_cluster_that_does_not_answer_ends_the_session_in_one_line(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(address: str) -> None:
+        raise RuntimeUnavailable(f"{address}: no Dask scheduler answers there")
+
+    monkeypatch.setattr(dask, "DaskCluster", refuse)
+    result = pytester.runpytest_inprocess("scenarios", "--fed-executor=dask://host:1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: dask://host:1: no Dask scheduler answers there"])
+
+
+def test_a_revision_that_cannot_run_ends_the_session_in_one_line(
+    controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = Revision()
+
+    def start(files: list[Path]) -> None:
+        raise FederatedError("broken at that commit")
+
+    monkeypatch.setattr(revision, "start", start)
+    monkeypatch.setattr(AGAINST, lambda config: revision)
+    with pytest.raises(pytest.UsageError, match="broken at that commit"):
+        controller()
+
+
 def test_a_cluster_gets_the_trainings_of_all_scenarios_before_the_first_runs(
     pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +207,7 @@ def test_a_cluster_gets_the_trainings_of_all_scenarios_before_the_first_runs(
         log.append(f"train {scenario.name} {seed}")
         return made.train(scenario, seed)
 
-    monkeypatch.setattr("pytest_federated.running.dask.DaskCluster", Cluster)
+    monkeypatch.setattr(dask, "DaskCluster", Cluster)
     monkeypatch.setattr(TRAIN, train)
     text = SCENARIO.replace("name: made", "name: other").replace("rounds: 3", "rounds: 2")
     (pytester.path / "scenarios/other.yaml").write_text(text)

@@ -84,7 +84,8 @@ settings["clients"].update(
     stragglers={"kind": "new_stragglers", "depth": 3, "share": 0.5},
     attacks={"kind": "new_attacks", "depth": 3, "share": 0.5},
 )
-said["report"] = report([result.model_copy(update={"settings": settings})])
+pages = report([result.model_copy(update={"settings": settings})])
+said["report"] = " ".join(pages.values())
 print(json.dumps(said))
 """
 
@@ -159,7 +160,7 @@ def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         shutil.copytree(
             ROOT / "harness/pytest_federated",
             site / "pytest_federated",
-            ignore=shutil.ignore_patterns("__pycache__"),
+            ignore=shutil.ignore_patterns("*.pyc.*"),  # which another process is writing
         )
         for plural, registry in concepts().items():
             assert registry.package

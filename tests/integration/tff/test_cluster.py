@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -15,8 +16,10 @@ from pytest_federated.running.dask import DaskCluster, _train_there
 from pytest_federated.running.fingerprint import ingredients
 from scenario_texts import TINY
 
-pytest.importorskip("distributed")
-pytestmark = pytest.mark.usefixtures("tff_programs")
+pytestmark = [
+    pytest.mark.skipif(find_spec("distributed") is None, reason="distributed is not installed"),
+    pytest.mark.usefixtures("tff_programs"),
+]
 
 OWN = """\
 import tensorflow as tf

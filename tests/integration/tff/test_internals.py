@@ -27,7 +27,7 @@ _COMPARED = (
     "integration/tff/test_tff_texts",
 )
 REFERENCES = {Path(__file__), *(ROOT / f"tests/{name}.py" for name in _COMPARED)}
-PRIVATE = ("tensorflow_federated.python", "tensorflow_federated.proto")
+PRIVATE = ("tensorflow_federated.python.", "tensorflow_federated.proto.")
 TYPES = "tensorflow_federated.python.core.impl.types.type_serialization"
 PRIVATE_NAMES = {
     "load_tfrecord",
@@ -58,14 +58,8 @@ def private_uses(tree: ast.AST) -> list[str]:
             names = [node.value] if "\n" not in node.value and " " not in node.value else []
         elif isinstance(node, ast.Attribute):
             names = [node.attr] if node.attr in PRIVATE_NAMES else []
-        found += [
-            n for n in names if n in PRIVATE_NAMES or f"{n}.".startswith(tuple(map(_dot, PRIVATE)))
-        ]
+        found += [name for name in names if name in PRIVATE_NAMES or f"{name}.".startswith(PRIVATE)]
     return found
-
-
-def _dot(name: str) -> str:
-    return f"{name}."
 
 
 def test_only_internals_imports_tffs_private_modules() -> None:

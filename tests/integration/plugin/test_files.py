@@ -1,0 +1,164 @@
+"""Which files pytest reads as scenario files, and which it names as not read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_federated.plugin.finding import files_to_read
+from scenario_texts import TINY
+
+NO_PATTERN = (
+    "no pattern of fed_files is for it (scenarios/* */scenarios/* *.scenario.yaml *.scenario.yml)"
+)
+IGNORED = "ignored (norecursedirs, collect_ignore, --ignore, a venv)"
+HIDDEN = "its name begins with a dot"
+
+# What lies there; pytest's arguments; what is read; what is named as not read, and why.
+CASES = {
+    "by its folder": (["scenarios/a.yaml"], ["."], ["scenarios/a.yaml"], {}),
+    "by a folder further below": (["x/scenarios/a.yml"], ["."], ["x/scenarios/a.yml"], {}),
+    "by its name": (["x/a.scenario.yaml"], ["x"], ["x/a.scenario.yaml"], {}),
+    "by being named": (["x/a.yaml"], ["x/a.yaml"], ["x/a.yaml"], {}),
+    "with a scenario": (["scenarios/a.yaml"], ["scenarios/a.yaml::a"], ["scenarios/a.yaml"], {}),
+    "elsewhere": (
+        ["x/a.yaml", "scenarios/b.yaml"],
+        ["."],
+        ["scenarios/b.yaml"],
+        {"x/a.yaml": NO_PATTERN},
+    ),
+    "elsewhere, in another folder": (
+        ["x/a.yaml", "y/a.scenario.yaml"],
+        ["y"],
+        ["y/a.scenario.yaml"],
+        {},
+    ),
+    "no scenario": (["x/compose.yaml", "a.scenario.yaml"], ["."], ["a.scenario.yaml"], {}),
+    "defaults": (["scenarios/defaults.yaml", "scenarios/a.yaml"], ["."], ["scenarios/a.yaml"], {}),
+    "hidden": (
+        ["scenarios/.a.yaml", "scenarios/b.yaml"],
+        ["."],
+        ["scenarios/b.yaml"],
+        {"scenarios/.a.yaml": HIDDEN},
+    ),
+    "hidden and elsewhere": (["x/.a.yaml", "scenarios/b.yaml"], ["."], ["scenarios/b.yaml"], {}),
+    "hidden and named": (["scenarios/.a.yaml"], ["scenarios/.a.yaml"], ["scenarios/.a.yaml"], {}),
+    "ignored file": (
+        ["scenarios/a.yaml", "scenarios/b.yaml", "x/c.yaml"],
+        [".", "--ignore=scenarios/a.yaml", "--ignore=x/c.yaml"],
+        ["scenarios/b.yaml"],
+        {"scenarios/a.yaml": IGNORED},
+    ),
+    "ignored folder": (
+        ["scenarios/build/a.yaml", "scenarios/build/defaults.yaml", "scenarios/b.yaml"],
+        ["."],
+        ["scenarios/b.yaml"],
+        {"scenarios/build/a.yaml": IGNORED},
+    ),
+    "ignored folder elsewhere": (
+        ["build/a.yaml", "scenarios/b.yaml"],
+        ["."],
+        ["scenarios/b.yaml"],
+        {},
+    ),
+    "link to a file": (
+        ["scenarios/a.yaml", "scenarios/b.yaml -> a.yaml"],
+        ["scenarios"],
+        ["scenarios/a.yaml"],
+        {},
+    ),
+    "link to a folder around it": (
+        ["scenarios/a.yaml", "scenarios/again -> ."],
+        ["scenarios"],
+        ["scenarios/a.yaml"],
+        {},
+    ),
+}
+
+
+def lay_out(root: Path, names: list[str]) -> None:
+    for name in names:
+        place, _, target = name.partition(" -> ")
+        path = root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if target:
+            path.symlink_to(target)
+        elif "compose" in name:
+            path.write_text("services: {}\n")
+        elif "defaults" in name:
+            path.write_text("model: {kind: mlp, hidden: [16]}\n")
+        else:
+            path.write_text(TINY.replace("tiny", path.name.strip(".").partition(".")[0]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pytest_and_the_controller_of_xdist_read_the_same_files(
+    pytester: pytest.Pytester, case: str
+) -> None:
+    names, arguments, read, others = CASES[case]
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, names)
+    result = pytester.runpytest_inprocess("--collect-only", "-q", *arguments)
+    assert result.ret == pytest.ExitCode.OK
+    collected = [line.partition("::")[0] for line in result.outlines if "::" in line]
+    assert collected == read
+    lines = [line for line in result.outlines if line.startswith("not read: ")]
+    assert lines == [f"not read: {name}: {why}" for name, why in others.items()]
+    config = pytester.parseconfigure(*arguments)
+    paths = [path.relative_to(pytester.path).as_posix() for path in files_to_read(config)]
+    assert paths == collected
+
+
+@pytest.mark.parametrize("target", ["gone.yaml", "/dev/null"])
+def test_what_is_no_file_is_a_problem_where_a_scenario_would_be(
+    pytester: pytest.Pytester, target: str
+) -> None:
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, ["scenarios/a.yaml", f"scenarios/b.yaml -> {target}", "x/.keep.yaml"])
+    for place in ("x/b.yaml", "scenarios/note.txt", "scenarios/.c.yaml"):
+        (pytester.path / place).symlink_to(target)
+    (pytester.path / "scenarios/folder.yaml").mkdir()
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: 1 problem(s) in scenario files", "  scenarios/b.yaml*"])
+    config = pytester.parseconfigure()
+    paths = [path.relative_to(pytester.path).as_posix() for path in files_to_read(config)]
+    assert sorted(paths) == ["scenarios/a.yaml", "scenarios/b.yaml"]
+    elsewhere = pytester.runpytest_inprocess("--collect-only", "-q", "x")
+    assert elsewhere.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+@pytest.mark.parametrize(("count", "shown", "last"), [(20, 20, "x/19.yaml"), (22, 20, "2 other")])
+def test_twenty_files_that_are_not_read_are_named(
+    pytester: pytest.Pytester, count: int, shown: int, last: str
+) -> None:
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, [f"x/{n:02}.yaml" for n in range(count)])
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    lines = [line for line in result.outlines if line.startswith("not read: ")]
+    assert len([line for line in lines if "x/" in line]) == shown
+    assert lines[-1].startswith(f"not read: {last}")
+
+
+def test_without_an_ini_file_the_name_of_the_root_folder_counts(pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("scenarios")
+    lay_out(folder, ["a.yaml"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        result = pytester.runpytest_inprocess("--collect-only", "-q", "--rootdir=.")
+        result.stdout.fnmatch_lines(["a.yaml::a"])
+        (folder / "pytest.ini").write_text("[pytest]\n")
+        result = pytester.runpytest_inprocess("--collect-only", "-q", "--rootdir=.")
+        result.stdout.fnmatch_lines(["not read: a.yaml: no pattern of fed_files*"])
+
+
+def test_a_file_outside_the_root_folder_is_named_by_its_whole_path(
+    pytester: pytest.Pytester, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytester.makeini("[pytest]\n")
+    outside = tmp_path_factory.mktemp("outside")
+    lay_out(outside, ["a.yaml"])
+    result = pytester.runpytest_inprocess(
+        "--collect-only", "-q", f"--rootdir={pytester.path}", "-c", "tox.ini", str(outside)
+    )
+    result.stdout.fnmatch_lines([f"not read: {outside}/a.yaml: no pattern*"])
