@@ -40,10 +40,12 @@ _OF_RUNS = (
     "pytest_federated.plugin.fixture",
     "pytest_federated.plugin.item",
     "pytest_federated.plugin.selection",
+    "pytest_federated.plugin.summary",
     "pytest_federated.report.github",
     "pytest_federated.report.leftovers",
     "pytest_federated.report.mlflow",
     "pytest_federated.report.pages",
+    "rich.progress",
     "scipy.special",
 )
 

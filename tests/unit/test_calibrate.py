@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_trainings import TRAIN, FakeTrainings
+from made_trainings import SCENARIO, TRAIN, FakeTrainings
 from paths import ROOT
 from pytest_federated import load_file, load_scenarios
 from pytest_federated.__main__ import main
 from pytest_federated.cli.calibrate import Calibrated, rewritten
+from pytest_federated.core import progress
 from pytest_federated.expectations.calibrating import (
     Proposal,
     figures_to_see_collapses,
@@ -292,3 +295,23 @@ def test_a_missing_figure_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["calibrate", str(file), "--seeds", "4"]) == 1
     said = capsys.readouterr().err
     assert said == "made: rounds_to_accuracy: not reached in 4 of 4 seed(s)\n"
+
+
+@pytest.mark.usefixtures("in_tmp_path")
+def test_calibrating_shows_how_many_of_all_rounds_are_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TRAIN, FakeTrainings().train)
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", 0)
+    monkeypatch.setattr(progress, "_BETWEEN_SECONDS", 0)
+    shown: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def display(title: str, total: int) -> Iterator[progress.Update]:
+        yield lambda done: shown.append((title, done, total))
+
+    Path("a.yaml").write_text(f"{SCENARIO}matrix:\n  training.rounds: [2, 3]\n")
+    with progress.displayed_by(display):
+        assert main(["calibrate", "a.yaml", "--seeds", "3", "--dry-run"]) == 0
+    total = 3 * 2 + 3 * 3
+    assert shown == [("a.yaml", done, total) for done in (2, 4, 6, 9, 12, 15)]

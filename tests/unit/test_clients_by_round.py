@@ -12,7 +12,7 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics
 from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.report.export import ROWS, csv_bytes
-from pytest_federated.report.pages import report
+from pytest_federated.report.pictures import plots
 from pytest_federated.report.plots.clients_by_round import accuracy_of_clients_by_round
 from pytest_federated.report.scalars import scalars
 from pytest_federated.report.tables.rounds import round_table
@@ -91,7 +91,7 @@ def test_the_plot_shows_the_worst_client_by_round() -> None:
         "Accuracy of clients by round of tiny: the worst 0.200 after round 2, 0.600 after round 4."
     )
     assert accuracy_of_clients_by_round(example_result()) is None
-    assert "tiny.clients-by-round.svg" in report([measured()])
+    assert plots([measured()])["tiny.clients-by-round.svg"].alt == picture.alt
 
 
 def test_exports_have_metrics_by_round_and_figures_by_client() -> None:

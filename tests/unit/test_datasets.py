@@ -21,6 +21,7 @@ import pytest
 from example_data import write_clients
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError, DataUnavailable
+from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
@@ -425,3 +426,12 @@ def test_a_broken_file_in_the_cache_is_named(
     assert str(error.value) == (
         f"{file} is not the EMNIST file of TFF (incomplete?); delete it to have it fetched again"
     )
+
+
+def test_an_offline_twin_is_a_data_set_that_is_always_here(tmp_path: Path) -> None:
+    twins = {datasets[name].spec.offline_twin for name in datasets.names()} - {None}
+    assert {"mnist_5k", "shakespeare_roles"} == twins
+    for twin in filter(None, twins):
+        settings = datasets[twin].params()
+        assert external.is_here(settings, Cache(tmp_path))
+        assert datasets[twin].function(Cache(tmp_path)).num_classes > 1

@@ -16,11 +16,12 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.report.export import ROWS
 from pytest_federated.report.html import page
-from pytest_federated.report.pages import report
 from pytest_federated.report.plots.clients import accuracy_by_client
+from pytest_federated.report.tables.seeds import seed_table
 from pytest_federated.report.tables.verdicts import missed_line
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import TrainingHistory
+from report_texts import whole_report
 
 OF_CLIENTS = [
     "client_accuracy",
@@ -79,12 +80,13 @@ def test_a_figure_of_some_clients_says_how_many(name: str) -> None:
     (verdict,) = result.verdicts
     assert verdict.expected.endswith(f" ({some})")
     assert some in missed_line(result, verdict)
-    for text in (report([result]), page([result])):
+    for text in (whole_report([result]), page([result])):
         assert f"({some})" in text
-    rows = report([result]).splitlines()
-    (heads,) = (row for row in rows if row.startswith("| seed ") and "accuracy" in row)
+    table = seed_table(result)
     title = spec_of(name).title if spec_of(name).column is not None else name
-    assert f"{title} (4 of 1,200)" in heads.replace("\\", "")
+    assert f"{title} (4 of 1,200)" in table.columns
+    for column in table.columns:
+        assert column in whole_report([result]).replace("\\", "")
     picture = accuracy_by_client(result)
     assert picture and some in picture.alt
 
@@ -92,7 +94,7 @@ def test_a_figure_of_some_clients_says_how_many(name: str) -> None:
 @pytest.mark.parametrize("name", OF_CLIENTS)
 def test_a_figure_of_all_clients_says_nothing(name: str) -> None:
     result = judged([trained(), trained(seed=1)], {name: {"at_least": 0.1}})
-    assert "of 4 clients" not in report([result])
+    assert "of 4 clients" not in whole_report([result])
     assert "(" not in result.verdicts[0].expected
 
 
@@ -115,7 +117,7 @@ def test_the_deviation_over_clients_is_that_of_the_population_everywhere() -> No
     for by in ("seed", "scenario"):
         (row,) = ROWS[by]([result])
         assert row[name] == pytest.approx(population, abs=1e-6)
-    for text in (report([result]), page([result])):
+    for text in (whole_report([result]), page([result])):
         assert f"{population:.4g}" in text
         assert f"{sample:.4g}" not in text
     baseline = baseline_of(result, keys={name: {}})

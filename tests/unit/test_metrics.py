@@ -27,10 +27,11 @@ from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.metrics.resolution import EVALUATED_ROUND, constant
 from pytest_federated.report.compare import WORSE, outcome
 from pytest_federated.report.export import by_scenario, by_seed, properties
-from pytest_federated.report.pages import report
+from pytest_federated.report.html import page
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.training.history import TrainingHistory
+from report_texts import whole_report
 
 PACKAGE = ROOT / "harness/pytest_federated"
 
@@ -343,9 +344,9 @@ def test_a_metric_of_the_user_has_columns_and_is_compared() -> None:
     assert row["rounds_to_loss"] == pytest.approx(10 / 3)
     assert properties(second)["rounds_to_loss"] == pytest.approx(26 / 3)
     assert outcome(first, second, expected_measure("rounds_to_loss")) == WORSE
-    text = report([first])
+    text = whole_report([first])
     assert "rounds to loss |" in text
-    assert "3.33 to 0.5" in text  # in the summary, as a metric of rounds that has a target
+    assert "3.33 to 0.5" in page([first])  # in the summary, as one of rounds that has a target
 
 
 @pytest.mark.usefixtures("rounds_to_loss")
@@ -367,7 +368,7 @@ def test_a_record_keeps_the_figures_of_a_metric_that_is_not_loaded(
     measure = expected_measure("rounds_to_loss")
     assert measure.by_seed(first) == [3, 4, 3]
     assert outcome(first, second, measure) == "differs"  # the better direction is unknown
-    assert r"rounds\_to\_loss" in report([first])
+    assert r"rounds\_to\_loss" in whole_report([first])
 
 
 def test_a_trait_that_is_misspelled_is_refused() -> None:
@@ -406,7 +407,7 @@ def test_a_choice_that_is_no_longer_registered_is_shown_by_its_name() -> None:
     for epsilon in (None, 2.0):
         trained = history([0.5, 0.6], epsilon=epsilon, delta=1e-5)
         result = Result(id="a", settings=settings, status="passed", histories=(trained,))
-        text = report([result])
+        text = whole_report([result])
         assert "gone (strength 2)" in text
         assert list(by_seed([result])) and list(by_scenario([result]))
 

@@ -20,7 +20,6 @@ from pytest_federated.expectations.judging import judge
 from pytest_federated.plugin.execution import ExpectationsFailed
 from pytest_federated.report.describe import describe
 from pytest_federated.report.html import page
-from pytest_federated.report.pages import report
 from pytest_federated.report.plots.clients import accuracy_by_client
 from pytest_federated.report.plots.labels import label_map, labels_by_client
 from pytest_federated.report.tables.clients import worst_of_seeds
@@ -28,6 +27,7 @@ from pytest_federated.report.tables.seeds import seed_table
 from pytest_federated.report.tables.verdicts import missed_line
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import TrainingHistory, recorded_names
+from report_texts import whole_report
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -76,7 +76,7 @@ def test_the_worst_client_has_its_name_in_every_place() -> None:
     picture = accuracy_by_client(result)
     assert picture is not None
     assert "0.250 at the worst client (south)" in picture.alt
-    for text in (report([result]), page([result]), picture.svg()):
+    for text in (whole_report([result]), page([result]), picture.svg()):
         assert "south" in text
 
 
@@ -155,7 +155,7 @@ def test_odd_names_break_no_page(name: str) -> None:
     assert cell_len(line) <= 100
     render = MarkdownIt("commonmark").enable("table").render
     usual = judged([named(["north", "south"], [0.5, 0.25], label_counts=[[1, 2], [3, 4]])])
-    html, plain = render(report([result])), render(report([usual]))
+    html, plain = render(whole_report([result])), render(whole_report([usual]))
     for tag in ("<td", "<tr", "<a ", "<script", "<em>", "<code>", "<h"):
         assert html.count(tag) == plain.count(tag), tag
     with warnings.catch_warnings():

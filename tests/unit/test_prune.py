@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from example_results import example_result
 from pytest_federated.__main__ import main
+from pytest_federated.core.files import write_text
 from pytest_federated.expectations.baselines import baseline_file, baseline_of, write_baseline
 from pytest_federated.report.pages import write_report
+from pytest_federated.report.pictures import plots
 
 SCENARIO = """\
 schema: 1
@@ -48,7 +50,10 @@ def suite(tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch) -> lis
         baseline(beside, name)
     gone = [baseline(one, "one[batch_size=5]"), baseline(one, "two")]
     gone.append(baseline(Path("scenarios/empty/three.yaml"), "three"))
-    write_report([example_result(name) for name in (*kept, "three", "four")], Path("reports"))
+    results = [example_result(name) for name in (*kept, "three", "four")]
+    write_report(results, Path("reports"))
+    for plot, picture in plots(results).items():  # as blocks of documentation ask for
+        write_text(Path("reports/plots") / plot, picture.svg())
     return sorted(gone)
 
 
@@ -118,8 +123,9 @@ def test_a_report_is_rendered_without_touching_records(suite: list[Path]) -> Non
     texts = {file: Path(file).read_bytes() for file in files("reports")}
     assert main(["report", "reports"]) == 0
     assert {file: Path(file).read_bytes() for file in files("reports")} == texts
-    assert {Path(file).stat().st_mtime for file in texts} == {1.0}  # plots and report.md, too
-    Path("reports/report.md").write_text("changed")
+    assert {Path(file).stat().st_mtime for file in texts} == {1.0}  # pictures and pages, too
+    for page in (Path("reports/index.md"), Path("reports/pages/scenarios.md")):
+        page.write_text(f"{page.read_text()}changed")
     assert main(["report", "reports"]) == 0
     assert {file: Path(file).read_bytes() for file in files("reports")} == texts
     records = files("reports/records")

@@ -108,23 +108,25 @@ def results() -> list[Result]:
 
 def test_the_report_is_the_golden_one(results: list[Result]) -> None:
     """After an intended change, run this file with FED_WRITE_GOLDEN=1 and read the diff."""
-    written = report(results)
+    written = "".join(f"### {name}\n\n{text}\n" for name, text in report(results).items())
     if os.environ.get("FED_WRITE_GOLDEN"):
         GOLDEN.write_text(written, encoding="utf-8")
     assert written == GOLDEN.read_text(encoding="utf-8")
 
 
-def test_the_report_renders(results: list[Result]) -> None:
-    text = report(results)
+@pytest.mark.parametrize("name", ["index.md", "pages/scenarios.md"])
+def test_the_report_renders(results: list[Result], name: str) -> None:
+    texts = report(results)
+    text = texts[name]
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     headings = [
         tokens[i + 1].content.replace("\\", "")
         for i, token in enumerate(tokens)
         if token.type == "heading_open"
     ]
-    assert headings[0] == "Federated scenarios"
-    for wanted in ("first[alpha=0.1]", "second_one", "third", "fourth"):
-        assert wanted in headings
+    assert headings[0] == {"index.md": "Federated scenarios"}.get(name, "Scenarios")
+    for shown in ("first[alpha=0.1]", "second_one", "third", "fourth"):
+        assert (shown in headings) == (name != "index.md")
 
     columns, widths = 0, []
     for token in tokens:
@@ -140,24 +142,36 @@ def test_the_report_renders(results: list[Result]) -> None:
             assert len(set(widths)) == 1 and len(widths) > 1
 
     html = MarkdownIt("commonmark").enable("table").render(text)
-    assert "Two clients | with_odd *characters*." in html  # as text, not as emphasis
+    is_described = "Two clients | with_odd *characters*." in html  # as text, not as emphasis
+    assert is_described == (name != "index.md")
     assert "<em>" not in html
-    for target in re.findall(r'href="#([^"]+)"', html):
-        assert target in {anchor(h) for h in headings}
+    targets = re.findall(r'href="([^"#]*)#([^"]+)"', html)
+    assert len(targets) >= 4
+    for page, target in targets:
+        lines = texts[page or name].splitlines()
+        assert target in {anchor(line[3:]) for line in lines if line.startswith("## ")}
 
 
 def test_the_report_is_written_with_its_records(results: list[Result], tmp_path: Path) -> None:
     path = write_report(results, tmp_path)
-    first = path.read_bytes()
+    first = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files_of(tmp_path)}
+    assert path in first
     names = sorted(p.name for p in (tmp_path / "records").iterdir())
     assert names == [
         *("fifth.json", "first-alpha=0.1.json", "fourth.json", "second_one.json", "third.json")
     ]
-    for target in re.findall(r"\]\((records/[^)]+)\)", path.read_text(encoding="utf-8")):
-        assert (tmp_path / target.replace("%3D", "=").replace("%2C", ",")).is_file()
-    before = path.stat().st_mtime_ns
+    page = tmp_path / "pages/scenarios.md"
+    targets = re.findall(r"\]\((../records/[^)]+)\)", page.read_text(encoding="utf-8"))
+    assert len(targets) == 4
+    for target in targets:
+        assert (page.parent / target.replace("%3D", "=").replace("%2C", ",")).is_file()
     write_report(results, tmp_path)
-    assert path.read_bytes() == first and path.stat().st_mtime_ns == before
+    again = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in files_of(tmp_path)}
+    assert again == first
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def test_a_record_is_read_back_as_it_was_written(results: list[Result], tmp_path: Path) -> None:
@@ -175,19 +189,23 @@ def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
     write_report([again], tmp_path)
     assert read_results(tmp_path) == [again]
     write_report([first], tmp_path)
-    drawn = {p: p.stat().st_mtime_ns for p in (tmp_path / "plots").iterdir()}
+    drawn = {p: p.stat().st_mtime_ns for p in (tmp_path / "pages").glob("*.svg")}
+    assert drawn
     for _ in range(2):
         path = write_report([again], tmp_path)
+        page = tmp_path / "pages/scenarios.md"
         (kept,) = read_results(tmp_path)
         assert (kept.status, kept.reason) == ("skipped", again.reason)
         assert kept == first.model_copy(update={"status": "skipped", "reason": again.reason})
-        text = path.read_text(encoding="utf-8")
-        assert text == report([kept])
-        assert f"{escape(again.reason)}; shown is an earlier run" in text
+        index, text = (file.read_text(encoding="utf-8") for file in (path, page))
+        assert {"index.md": index, "pages/scenarios.md": text} == report([kept])
+        assert f"{escape(again.reason)}; shown is an earlier run" in index
         assert f"**skipped: {escape(again.reason)}; what follows is of an earlier run**" in text
-        assert "**1 skipped**" in text and "accuracy.svg" in text
-    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "plots").iterdir()} == drawn
-    assert write_report([first], tmp_path).read_text(encoding="utf-8") == report([first])
+        assert "**1 skipped**" in index and "scenarios.svg" in index
+        assert f"| – skipped | [{escape(first.id)}](pages/scenarios.md#firstalpha01) |" in index
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "pages").glob("*.svg")} == drawn
+    path = write_report([first], tmp_path)
+    assert path.read_text(encoding="utf-8") == report([first])["index.md"]
 
 
 def test_ids_are_sorted_in_natural_order() -> None:

@@ -28,16 +28,21 @@ from pytest_federated.report.export import by_scenario
 from pytest_federated.report.github import step_summary
 from pytest_federated.report.html import page
 from pytest_federated.report.markup import TERMINAL
-from pytest_federated.report.pages import plots, report, write_report
+from pytest_federated.report.pages import write_report
+from pytest_federated.report.pictures import plots
 from pytest_federated.report.plots.clients import accuracy_by_client
+from pytest_federated.report.plots.curves import curves
 from pytest_federated.report.plots.labels import labels_by_client
+from pytest_federated.report.plots.plot import draw_overviews
 from pytest_federated.report.plots.rounds import accuracy_by_round
+from pytest_federated.report.plots.style import Picture
 from pytest_federated.report.tables.compared import compared_rows
 from pytest_federated.report.tables.verdicts import verdict_rows
 from pytest_federated.report.update import updated
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
 from pytest_federated.results.store import read_results, write_result
+from report_texts import whole_report
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def outputs(far: Result, near: Result) -> dict[str, str]:
     ]
     runs = [Run("far", {"a": far}), Run("near", {"a": near})]
     return {
-        "report": report([far, near.model_copy(update={"id": "b"})]),
+        "report": whole_report([far, near.model_copy(update={"id": "b"})]),
         "page": page([far, near.model_copy(update={"id": "b"})]),
         "step summary": step_summary([far, near]),
         "comparison": comparison(runs, headline(), TERMINAL),
@@ -104,11 +109,19 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Returns the plots of those records, each an SVG."""
     folder = tmp_path_factory.mktemp("drawn")
     write_records(folder)
-    return {name: picture.svg() for name, picture in plots(read_results(folder)).items()}
+    return {name: picture.svg() for name, picture in pictures(folder).items()}
+
+
+def pictures(folder: Path) -> dict[str, Picture]:
+    """Returns all plots of the records, of single scenarios and of all of them."""
+    results = read_results(folder)
+    all_curves = curves(results)
+    assert all_curves
+    return {**plots(results), **draw_overviews(results), "curves": all_curves}
 
 
 def test_plots_are_small_and_always_the_same_bytes(folder: Path, drawn: dict[str, str]) -> None:
-    again = plots(read_results(folder))
+    again = pictures(folder)
     assert drawn and drawn.keys() == again.keys()
     for name, svg in drawn.items():
         assert again[name].svg() == svg
@@ -119,7 +132,7 @@ def test_plots_are_small_and_always_the_same_bytes(folder: Path, drawn: dict[str
 def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(
     folder: Path, drawn: dict[str, str]
 ) -> None:
-    for name, picture in plots(read_results(folder)).items():
+    for name, picture in pictures(folder).items():
         svg = drawn[name]
         root = ElementTree.fromstring(svg)
         title = root.find("{http://www.w3.org/2000/svg}title")
@@ -206,11 +219,8 @@ def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
     assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
     assert not re.search(r"(src|href)=\"(?!data:|#)", text)
     assert "://" not in re.sub(r"data:[^\"]*", "", text)
-    pictures = plots(results)
-    assert [image["alt"] for image in found.images] == [
-        pictures["accuracy-by-heterogeneity.svg"].alt,
-        *(p.alt for n, p in pictures.items() if n != "accuracy-by-heterogeneity.svg"),
-    ]
+    pictures = [*draw_overviews(results).values(), *plots(results).values()]
+    assert [image["alt"] for image in found.images] == [picture.alt for picture in pictures]
     for name in ("m[alpha=0.1]", "other[a=<b>]", "a < b"):
         assert name in found.cells
     assert text == page(
@@ -348,10 +358,10 @@ def test_blocks_are_rewritten_and_the_rest_stays(folder: Path) -> None:
     assert main(["report", str(folder), "--update", str(file)]) == 0
     text = file.read_text(encoding="utf-8")
     assert "what was here" not in text and "other" not in text
-    assert text.startswith("# Ours\n\n<!-- pytest-federated: summary m* -->\n\n| scenario")
+    assert text.startswith("# Ours\n\n<!-- pytest-federated: summary m* -->\n\n|    | scenario")
     assert text.endswith("<!-- /pytest-federated -->\nBehind.\n")
     assert "```markdown\n<!-- pytest-federated: nonsense -->\n```" in text
-    assert r"[m\[alpha=10\]](../reports/report.md#malpha10)" in text
+    assert r"[m\[alpha=10\]](../reports/pages/scenarios.md#malpha10)" in text
     assert "(../reports/plots/m-alpha%3D0.1.accuracy.svg)" in text
     assert "| 10      | **0.150" in text  # the smallest loss is the best
     for link in re.findall(r"\]\(([^)#]+)", text):
@@ -368,9 +378,9 @@ def test_check_names_what_is_stale_and_writes_nothing(
     arguments = ["report", str(folder), "--update", str(file)]
     assert main([*arguments, "--check"]) == 1
     said = capsys.readouterr().err
-    assert "README.md" in said and "report.md" in said
+    assert "README.md" in said and "index.md" in said and "pages/scenarios.md" in said
     assert file.read_text(encoding="utf-8") == README
-    assert not (folder / "report.md").exists()
+    assert not (folder / "index.md").exists()
     main(arguments)
     capsys.readouterr()
     write_result(example_result("m[alpha=0.1]", (0.1, 0.2)), folder)
@@ -469,7 +479,7 @@ def test_text_outside_whole_blocks_is_never_lost(
     assert error.startswith(str(wrong)) and said in error and len(error.splitlines()) == 1
     assert wrong.read_text(encoding="utf-8") == text
     assert right.read_text(encoding="utf-8") == README
-    assert not (folder / "report.md").exists()
+    assert not (folder / "index.md").exists()
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -498,7 +508,7 @@ def test_everything_but_blocks_stays_byte_for_byte(folder: Path, text: str) -> N
     generated = re.compile(r"\s*(\||$)")  # a table, and the empty lines around it
     before = [line for line in text.replace("old", "").split("\n") if not generated.match(line)]
     assert [line for line in lines if not generated.match(line)] == before
-    assert any(line.lstrip().startswith("| scenario") for line in lines)
+    assert any(line.lstrip().startswith("|    | scenario") for line in lines)
     assert text.endswith("\n") == (lines[-1] == "")
     assert main([*arguments, "--check"]) == 0
 
@@ -521,7 +531,7 @@ def test_the_step_summary_has_all_scenarios_and_missed_expectations() -> None:
         example_result("bad[a=x|y]", status="failed", reason="too low"),
     ]
     text = step_summary(results)
-    assert "**1 passed, 1 failed**" in text
+    assert "**1 failed, 1 passed**" in text
     assert r"### bad\[a=x\|y\]: failed" in text and "too low" in text
     assert "](" not in text  # links would lead nowhere there
     assert len(text.encode()) < 1024 * 1024
@@ -529,7 +539,7 @@ def test_the_step_summary_has_all_scenarios_and_missed_expectations() -> None:
 
 def test_a_report_is_no_larger_than_needed(folder: Path) -> None:
     """The report's text has nothing of the records but what it shows."""
-    text = report(read_results(folder))
+    text = whole_report(read_results(folder))
     assert len(text) < 4000 * 3
     assert os.fspath(folder) not in text
 
@@ -537,10 +547,8 @@ def test_a_report_is_no_larger_than_needed(folder: Path) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_the_report_is_written_with_its_plots(folder: Path) -> None:
     path = write_report(read_results(folder), folder)
-    links = re.findall(r"\]\((plots/[^)]+)\)", path.read_text(encoding="utf-8"))
-    assert sorted(t.replace("%3D", "=").removeprefix("plots/") for t in links) == sorted(
-        p.name for p in (folder / "plots").iterdir()
-    )
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text(encoding="utf-8"))
+    assert sorted(links) == sorted(f"{p.parent.name}/{p.name}" for p in folder.rglob("*.svg"))
 
 
 # Ours
@@ -552,7 +560,9 @@ def test_our_documentation_is_current(
     """The failure message is the command to run before `git add`."""
     monkeypatch.chdir(committed)
     for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
-        text = updated(page_of_ours, read_results(Path("reports")), Path("reports"))
+        results, folder = read_results(Path("reports")), Path("reports")
+        text, shown = updated(page_of_ours, results, folder)
+        assert all((folder / name).is_file() for name in shown)
         assert text == page_of_ours.read_text(encoding="utf-8"), (
             "uv run pytest-federated report reports/ --update README.md docs/reports.md"
         )

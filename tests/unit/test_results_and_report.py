@@ -17,12 +17,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
-from pytest_federated.report.pages import report, write_report
+from pytest_federated.report.pages import write_report
 from pytest_federated.report.tables.summary import summary_row
 from pytest_federated.results.record import Result, Verdict
 from pytest_federated.results.store import read_results, write_result
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.history import Round, TrainingHistory
+from report_texts import first_page, only_page, whole_report
 
 NAN, INF = math.nan, math.inf
 
@@ -259,18 +260,21 @@ ODD_IDS = [
 
 @pytest.mark.parametrize("name", ODD_IDS)
 def test_a_name_is_shown_as_it_is(name: str) -> None:
-    text = report([result("first"), result(name)])
+    text = only_page([result("first"), result(name)])
     assert name in texts(text, "h2")
-    assert name in [row[0] for row in rows(text)]
+    for page in (text, first_page([result("first"), result(name)])):
+        assert name in [row[1] for row in rows(page)]
 
 
 @pytest.mark.parametrize("name", ODD_IDS)
 def test_a_name_in_the_summary_leads_to_its_section(name: str) -> None:
-    text = report([result("first"), result(name)])
-    target = links(text)[name]
-    assert target.startswith("#")
+    results = [result("first"), result(name)]
+    text = only_page(results)
     headings = dict(zip(slugs(text), [*texts(text, "h1"), *texts(text, "h2")]))
-    assert headings[target[1:]] == name
+    for page, file in ((text, ""), (first_page(results), "pages/scenarios.md")):
+        target, _, fragment = links(page)[name].partition("#")
+        assert target == file
+        assert headings[fragment] == name
 
 
 @pytest.mark.parametrize(
@@ -281,17 +285,19 @@ def test_a_name_in_the_summary_leads_to_its_section(name: str) -> None:
             ["a[alpha=1.0]", "a[alpha=10]"],
             id="the same except for a point",
         ),
+        pytest.param(["scenarios"], id="as the title"),
         pytest.param(
             ["not-run"],
-            id="as another section",
+            id="as a section of the first page",
         ),
     ],
 )
 def test_every_section_can_be_reached_by_a_link(ids: list[str]) -> None:
     skipped = result("elsewhere", status="skipped", reason="no data", histories=())
-    text = report([*(result(name) for name in ids), skipped])
+    results = [*(result(name) for name in ids), skipped]
+    text, index = only_page(results), links(first_page(results))
     headings = dict(zip(slugs(text), [*texts(text, "h1"), *texts(text, "h2")]))
-    assert [headings[links(text)[name][1:]] for name in ids] == ids
+    assert [headings[index[name].partition("#")[2]] for name in ids] == ids
 
 
 @pytest.mark.parametrize(
@@ -304,16 +310,17 @@ def test_every_section_can_be_reached_by_a_link(ids: list[str]) -> None:
     ],
 )
 def test_the_link_to_a_record_leads_to_it(tmp_path: Path, name: str) -> None:
-    path = write_report([result(name)], tmp_path)
+    write_report([result(name)], tmp_path)
     (record,) = (tmp_path / "records").iterdir()
-    target = links(path.read_text(encoding="utf-8"))[record.name]
-    assert target.replace("%3D", "=").replace("%2C", ",") == f"records/{record.name}"
+    (page,) = (tmp_path / "pages").glob("*.md")
+    target = links(page.read_text(encoding="utf-8"))[f"Record: {record.name}"]
+    assert target.replace("%3D", "=").replace("%2C", ",") == f"../records/{record.name}"
 
 
 @pytest.mark.parametrize("name", ["tiny", pytest.param("a|b")])
 def test_skipped_scenarios_have_a_table_of_their_own(name: str) -> None:
     reason = "emnist_all is | not here <yet>"
-    text = report([result(name, status="skipped", reason=reason, histories=())])
+    text = whole_report([result(name, status="skipped", reason=reason, histories=())])
     assert rows(text) == [["scenario", "reason"], [name, reason]]
     assert texts(text, "h2") == ["Not run"]
 
@@ -339,16 +346,16 @@ def test_skipped_scenarios_have_a_table_of_their_own(name: str) -> None:
     ],
 )
 def test_a_description_is_shown_as_it_is(description: str) -> None:
-    text = report([result(description=description)])
+    text = only_page([result(description=description)])
     shown = [line.replace("\n", " ") for line in texts(text, "p")]
     assert " ".join(description.split()) in shown
-    assert len(texts(text, "h2")) == 2
+    assert len(texts(text, "h2")) == 1
     assert texts(text, "li") == []
 
 
 def test_a_model_function_is_shown_as_it_is() -> None:
     model = {"keras": "_my.models_:_build_", "args": {"a": "x|y"}}
-    text = report([result(model=model)])
+    text = only_page([result(model=model)])
     (shown,) = (row[1] for row in rows(text) if row[0] == "model")
     assert "_my.models_:_build_" in shown
     assert "x|y" in shown
@@ -374,7 +381,7 @@ def test_a_model_function_is_shown_as_it_is() -> None:
 def test_a_loss_that_is_not_finite_can_be_reported(losses: tuple[list[float], ...]) -> None:
     one = diverged(losses)
     assert summary_row(one)[-1] == "diverged"
-    assert "**diverged**" in report([one])
+    assert "**✗ diverged**" in first_page([one])
 
 
 # What is not in a report
@@ -383,8 +390,10 @@ def test_a_loss_that_is_not_finite_can_be_reported(losses: tuple[list[float], ..
 def test_a_report_says_nothing_about_the_machine_or_the_time(tmp_path: Path) -> None:
     verdict = Verdict(expectation="loss", expected="<= 1", measured=0.5, margin=0.5, passed=True)
     one = result(verdicts=(verdict,))
-    path = write_report([one], tmp_path / "here" / "and there")
-    for file in (path, *(path.parent / "records").iterdir()):
+    folder = write_report([one], tmp_path / "here" / "and there").parent
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert {file.parent.name for file in files} > {"records", "pages"}
+    for file in files:
         text = file.read_text(encoding="utf-8")
         for secret in (str(tmp_path), str(Path.home()), os.uname().nodename, str(Path.cwd())):
             assert secret not in text
@@ -392,6 +401,6 @@ def test_a_report_says_nothing_about_the_machine_or_the_time(tmp_path: Path) -> 
 
 
 def test_a_report_of_nothing_but_skipped_scenarios_has_no_provenance() -> None:
-    text = report([result(status="skipped", reason="no data", histories=())])
+    text = whole_report([result(status="skipped", reason="no data", histories=())])
     assert "Provenance" not in text
     assert text.startswith("# Federated scenarios\n\n**1 skipped**\n")

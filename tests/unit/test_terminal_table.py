@@ -28,8 +28,8 @@ SHORT = ["one", "two"]
 LONG = [f"digits-dirichlet-strong[alpha={a},learning_rate={r}]" for a in (1, 10) for r in (1, 2)]
 
 
-def results_of(names: Sequence[str], **more: Any) -> dict[str, Result]:
-    return {f"scenarios/a.yaml::{name}": example_result(name, **more) for name in names}
+def results_of(names: Sequence[str], **more: Any) -> list[Result]:
+    return [example_result(name, **more) for name in names]
 
 
 def table(names: Sequence[str], width: int, **more: Any) -> list[str]:
@@ -63,13 +63,13 @@ def test_names_are_cut_where_they_do_not_differ() -> None:
 def test_no_line_is_wider_than_the_terminal(
     names: list[str], verdicts: list[str], width: int, example: Result
 ) -> None:
-    results = {
-        str(place): example.model_copy(update={"id": name, "status": verdict})
-        for place, (name, verdict) in enumerate(zip(names, verdicts))
-    }
+    results = [
+        example.model_copy(update={"id": name, "status": verdict})
+        for name, verdict in zip(names, verdicts)
+    ]
     lines = ["".join(line) for line in fitting_table(results, width)]
     assert len(lines) == 2 + len(names)
-    verdict_width = max(len("verdict"), *(len(r.status) for r in results.values()))
+    verdict_width = max(len("verdict"), *(len(r.status) for r in results))
     fits = distinct(names, width - verdict_width - 2)
     assume(all(cell_len(label) <= width - verdict_width - 2 for label in fits))
     assert max(map(cell_len, lines)) <= width
@@ -103,18 +103,10 @@ def test_empty_columns_are_left_out() -> None:
 
 def test_long_cells_are_shortened_and_never_alike() -> None:
     splits = [{"kind": "dirichlet", "alpha": 1 + a, "min_examples": 10**20} for a in (0.1, 0.2)]
-    results = {
-        str(place): example_result(f"s{place}", split=split) for place, split in enumerate(splits)
-    }
+    results = [example_result(f"s{place}", split=split) for place, split in enumerate(splits)]
     rows = ["".join(line) for line in fitting_table(results, 160)][2:]
     assert all("…" in row for row in rows)
     assert rows[0].replace("s0", "s1") != rows[1]
-
-
-def test_scenarios_of_one_name_have_their_file_with_it() -> None:
-    results = {f"{file}.yaml::same": example_result("same") for file in "ab"}
-    rows = ["".join(line) for line in fitting_table(results, 80)][2:]
-    assert "a.yaml::same" in rows[0] and "b.yaml::same" in rows[1]
 
 
 def test_names_stay_whole_in_a_file() -> None:

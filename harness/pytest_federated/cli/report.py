@@ -49,11 +49,12 @@ def command(
     check: bool,
     **exports: Optional[Path],
 ) -> None:
-    """Write report.md from the records in DIR, and whatever else is asked for."""
+    """Write index.md and its pages from the records in DIR, and whatever else is asked for."""
     from pytest_federated.core.files import write_bytes
     from pytest_federated.report.export import FORMATS, ROWS
     from pytest_federated.report.html import page
-    from pytest_federated.report.pages import REPORT, report_files
+    from pytest_federated.report.layout import INDEX
+    from pytest_federated.report.pages import outdated, refuse_others, report_files
     from pytest_federated.report.update import updated
     from pytest_federated.results.store import read_results
 
@@ -61,29 +62,35 @@ def command(
         raise click.UsageError(f"unexpected argument {str(more_pages[0])!r}; is it for --update?")
     pages = [*pages, *more_pages]
     results = read_results(folder)
-    files: dict[Path, bytes] = {
-        folder / name: text.encode() for name, text in report_files(results).items()
-    }
+    texts = report_files(results)
+    refuse_others(folder, texts)
+    stale = outdated(folder, texts)
+    files: dict[Path, bytes] = {}
+    for path in pages:
+        page_of_docs = updated(path, results, folder)
+        files[path] = page_of_docs.text.encode()
+        texts |= {name: picture.svg() for name, picture in page_of_docs.pictures.items()}
+    files |= {folder / name: text.encode() for name, text in texts.items()}
     if html:
         files[html] = page(results).encode()
     for name, export in FORMATS.items():
         if path := exports[name]:
             files[path] = export(list(ROWS[by](results)))
-    for path in pages:
-        files[path] = updated(path, results, folder).encode()
     if check:
-        _require_current(files)
+        _require_current(files, stale)
         return
     for path, data in files.items():
         write_bytes(path.resolve(), data)  # the target of a link, not the link
+    for path in stale:
+        path.unlink()
     outputs = [html, *(exports[name] for name in FORMATS)]
-    for path in [folder / REPORT, *filter(None, outputs), *pages]:
+    for path in [folder / INDEX, *filter(None, outputs), *pages]:
         print(path)
 
 
-def _require_current(files: dict[Path, bytes]) -> None:
-    stale = [str(path) for path, data in files.items() if not holds(path, data)]
-    if stale:
+def _require_current(files: dict[Path, bytes], outdated: Sequence[Path]) -> None:
+    stale = [path for path, data in files.items() if not holds(path, data)]
+    if names := ", ".join(map(str, [*stale, *outdated])):
         raise FederatedError(
-            f"not current: {', '.join(stale)}\nthe same command without --check rewrites them"
+            f"not current: {names}\nthe same command without --check rewrites them"
         )

@@ -123,13 +123,14 @@ def columns(results: Sequence[Result] = ()) -> list[Measure]:
 
     Those of predictions, such as MAE, and optional ones only where one of the results has them.
     """
-    shown = [Measure(name) for name in metrics.names()]
-    shown = sorted((m for m in shown if m.spec.column is not None), key=_place)
-    return [m for m in shown if not _is_optional(m) or any(m.by_seed(r) for r in results)]
-
-
-def _is_optional(measure: Measure) -> bool:
-    return measure.spec.is_optional or measure.spec.score is not None
+    specs = [(spec_of(name), Measure(name)) for name in metrics.names()]
+    places = sorted((s.column, m.name, m, s) for s, m in specs if s.column is not None)
+    return [
+        measure
+        for _, _, measure, spec in places
+        if not (spec.is_optional or spec.score is not None)
+        or any(measure.by_seed(result) for result in results)
+    ]
 
 
 def headline(results: Sequence[Result] = ()) -> Measure:
@@ -139,10 +140,6 @@ def headline(results: Sequence[Result] = ()) -> Measure:
         return first
     of_predictions = [m for m in columns(results) if m.spec.score is not None]
     return of_predictions[0] if of_predictions else first
-
-
-def _place(measure: Measure) -> tuple[int, str]:
-    return measure.spec.column or 0, measure.name
 
 
 def expected_measure(name: str) -> Measure:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pytest
@@ -92,7 +92,7 @@ class FederatedSession:
         """Notes that a scenario is about to run."""
         from pytest_federated.results.store import mark_unreached
 
-        self._results[node_id] = result
+        self._results[node_id] = result = _with_file(result, node_id)
         if self._report_folder:
             mark_unreached(result, self._report_folder)
 
@@ -207,7 +207,7 @@ class FederatedSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         result = self._result_in(report)
         if result is not None:
-            self._results[report.nodeid] = result
+            self._results[report.nodeid] = _with_file(result, report.nodeid)
             self._note_skip(report, result)
             self._write_rounds(report, result)
             if self._report_folder and not self._is_xdist_worker:
@@ -337,7 +337,7 @@ class FederatedSession:
         from pytest_federated.plugin.summary import write_skipped, write_table
 
         terminalreporter.section("federated scenarios")
-        ended = {n: r for n, r in self._results.items() if r.status != "not reached"}
+        ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             write_table(terminalreporter, ended)
         write_skipped(terminalreporter, self._skipped)
@@ -405,3 +405,11 @@ class FederatedSession:
         # Only where a scenario ran: importing it here would cost every other session time.
         if context := sys.modules.get("pytest_federated.tff.context"):
             context.shutdown()
+
+
+def _with_file(result: Result, node_id: str) -> Result:
+    """Returns the result with its scenario's file, which is the same on all machines."""
+    file = PurePosixPath(node_id.partition("::")[0])
+    if file.is_absolute() or ".." in file.parts:  # outside of pytest's root folder
+        file = PurePosixPath(*[part for part in file.parts[-2:] if part not in ("/", "..")])
+    return result.model_copy(update={"file": file.as_posix()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +44,7 @@ class _Column:
 
 
 def fitting_table(
-    results: Mapping[str, Result], width: int, *, shortens: bool = True
+    results: Sequence[Result], width: int, *, shortens: bool = True
 ) -> list[tuple[str, str]]:
     """Returns the lines of the table: the cell of the verdict, and the rest of the line.
 
@@ -53,7 +52,7 @@ def fitting_table(
     what is of one scenario only; a name that cannot be is wider than the terminal.
 
     Args:
-        results: by node id.
+        results: of scenarios, whose names differ.
         width: of the terminal.
         shortens: whether names may be shortened; for a file, in which they are looked for, not.
 
@@ -77,15 +76,11 @@ def fitting_table(
     return [(v, (between + between.join(text)).rstrip()) for v, text in zip(verdict.lines(), texts)]
 
 
-def _columns(results: Mapping[str, Result]) -> list[_Column]:
+def _columns(results: Sequence[Result]) -> list[_Column]:
     """Returns the columns by importance, without those that are empty."""
-    titles = summary_columns(list(results.values()))
-    rows = [dict(zip(titles, summary_row(result))) for result in results.values()]
+    titles = summary_columns(results)
+    rows = [dict(zip(titles, summary_row(result))) for result in results]
     result = next(title for title in titles if title not in (*_ALWAYS, *_OTHERS))
-    ids = Counter(result.id for result in results.values())
-    for row, (node_id, one) in zip(rows, results.items()):
-        if ids[one.id] > 1:  # of several files
-            row["scenario"] = node_id
     columns = [_Column(t, distinct([row[t] for row in rows], _CELL)) for t in (result, *_OTHERS)]
     filled = [c for c in columns if any(cell != _EMPTY for cell in c.cells)]
     return [
@@ -99,7 +94,7 @@ def _named(names: _Column, width: int) -> _Column:
     return _Column(names.title, distinct(names.cells, max(width, 3)))
 
 
-def write_table(reporter: Any, results: Mapping[str, Result]) -> None:
+def write_table(reporter: Any, results: Sequence[Result]) -> None:
     """Writes the table; in a file, names stay whole."""
     width = reporter._tw.fullwidth
     head, *lines = fitting_table(results, width, shortens=reporter.isatty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_federated.report.markup import MARKDOWN, escape
-from pytest_federated.report.pages import verdict_counts
+from pytest_federated.report.outcomes import verdict_counts
 from pytest_federated.report.tables.summary import summary_columns, summary_row
 from pytest_federated.report.tables.verdicts import VERDICT_COLUMNS, verdict_rows
 from pytest_federated.results.record import Result

@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_federated.report.markup import anchors
-from pytest_federated.report.pages import (
+from pytest_federated.report.outcomes import (
+    NOT_RUN,
     TITLE,
-    headings_of,
     headline_reason,
     legend,
     not_run_rows,
-    plot_names,
-    plots,
     provenance,
     verdict_counts,
 )
+from pytest_federated.report.pictures import plot_names, plots
 from pytest_federated.report.plots.plot import draw_overviews
 from pytest_federated.report.plots.style import Picture
 from pytest_federated.report.tables.rounds import round_table
@@ -47,7 +46,7 @@ def page(results: Sequence[Result]) -> str:
     )
     environment.filters["is_figure"] = _is_figure
     shown = [r for r in results if r.is_shown]
-    names, pictures = anchors(headings_of(results)), plots(results)
+    names, pictures = anchors(_headings(results)), plots(results)
     return environment.get_template("page.html.j2").render(
         title=TITLE,
         counts=verdict_counts(results),
@@ -59,6 +58,12 @@ def page(results: Sequence[Result]) -> str:
         sections=[_section(r, names[r.id], pictures) for r in shown],
         provenance=provenance(shown),
     )
+
+
+def _headings(results: Sequence[Result]) -> list[str]:
+    """Returns the headings of the page, in order."""
+    not_run = [NOT_RUN] if not_run_rows(results) else []
+    return [TITLE, *not_run, *(r.id for r in results if r.is_shown)]
 
 
 def _section(result: Result, anchor: str, pictures: Mapping[str, Picture]) -> dict[str, Any]:

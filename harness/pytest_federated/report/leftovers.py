@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import FOLDER as BASELINES
 from pytest_federated.expectations.baselines import read_baseline
-from pytest_federated.report.pages import PLOTS, plot_names
+from pytest_federated.report.pictures import PLOTS, plot_names
 from pytest_federated.report.plots.plot import plot_kinds
 from pytest_federated.results.store import FOLDER as RECORDS
 from pytest_federated.results.store import UNREACHED, read_result

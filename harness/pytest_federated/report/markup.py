@@ -17,6 +17,11 @@ def escape(text: str) -> str:
     return " ".join(text.split())
 
 
+def symbols(escaped: str) -> str:
+    """Returns escaped text with ≥ and ≤ in place of two characters each."""
+    return escaped.replace("\\>=", "≥").replace("\\<=", "≤")
+
+
 def paragraph(text: str) -> str:
     """Returns text that is a paragraph, not a list, a rule or a numbered item."""
     return re.sub(r"^(\d*)([-+.)=])", r"\1\\\2", escape(text))

@@ -6,10 +6,11 @@ import difflib
 import os
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, NamedTuple, Optional
 
 from markdown_it import MarkdownIt
 
@@ -17,9 +18,12 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import read_bytes
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import expected_measure, headline, known_names
-from pytest_federated.report.markup import MARKDOWN, anchors, escape, quoted
-from pytest_federated.report.pages import PLOTS, REPORT, headings_of, plot_name, plots, summary
+from pytest_federated.report.layout import pages_of, targets
+from pytest_federated.report.markup import MARKDOWN, escape, quoted
+from pytest_federated.report.pictures import PLOTS, plot_name, plots
 from pytest_federated.report.plots.plot import plot_kinds
+from pytest_federated.report.plots.style import Picture
+from pytest_federated.report.scenario_table import scenario_table
 from pytest_federated.report.variants import of_matrices, pivot_table
 from pytest_federated.results.record import Result
 from pytest_federated.results.select import select
@@ -40,18 +44,25 @@ class Source:
     Attributes:
         results: the report's results.
         folder: the report's folder as the page's links name it, empty or with a slash at its end.
+        pictures: the pictures that blocks show, by path in the report's folder; blocks add theirs.
 
     """
 
     results: Sequence[Result]
     folder: str
+    pictures: dict[str, Picture] = field(default_factory=dict)
+
+    @cached_property
+    def targets(self) -> dict[str, str]:
+        """The target of the link to each scenario's section, in the report's folder."""
+        return targets(pages_of(self.results))
 
 
 def _summary(source: Source, words: Sequence[str]) -> str:
     """Returns the table of scenarios, all or those that match one of the patterns."""
     results = [r for r in select(source.results, words) if r.is_shown]
-    names = anchors(headings_of(source.results))
-    return summary(results, {n: f"{source.folder}{REPORT}#{a}" for n, a in names.items()})
+    links = {name: f"{source.folder}{target}" for name, target in source.targets.items()}
+    return scenario_table(results, links, with_settings=True)
 
 
 def _matrix(source: Source, words: Sequence[str]) -> str:
@@ -76,6 +87,7 @@ def _plot(source: Source, words: Sequence[str]) -> str:
     picture = plots([by_id[words[0]]]).get(name)
     if picture is None:
         raise FederatedError(f"the record of {words[0]} has nothing to plot of that")
+    source.pictures[f"{PLOTS}/{name}"] = picture
     return f"![{escape(picture.alt)}]({source.folder}{PLOTS}/{quoted(name)})"
 
 
@@ -86,8 +98,21 @@ BLOCKS: dict[str, Callable[[Source, Sequence[str]], str]] = {
 }
 
 
-def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
-    """Returns the text of a page with all its blocks updated.
+class Updated(NamedTuple):
+    """A page with all its blocks updated.
+
+    Attributes:
+        text: of the page.
+        pictures: those that it shows, by path in the report's folder.
+
+    """
+
+    text: str
+    pictures: Mapping[str, Picture]
+
+
+def updated(page: Path, results: Sequence[Result], folder: Path) -> Updated:
+    """Returns a page with all its blocks updated.
 
     A block begins with ``<!-- pytest-federated: summary digits-* -->`` and ends with
     ``<!-- /pytest-federated -->``, each on a line of its own; in code they are left alone. Whatever
@@ -122,7 +147,7 @@ def updated(page: Path, results: Sequence[Result], folder: Path) -> str:
         copied = end
     if not copied:
         raise FederatedError(f"{page}: nothing to update; {_HOW}")
-    return "".join([*out, *lines[copied:]])
+    return Updated("".join([*out, *lines[copied:]]), source.pictures)
 
 
 def _blocks(lines: Sequence[str], page: Path) -> Iterator[tuple[int, int]]:

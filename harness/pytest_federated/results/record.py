@@ -112,6 +112,8 @@ class Result(BaseModel):
     Attributes:
         record: version of this format.
         id: name of the scenario with its matrix variant, as in the pytest node id.
+        file: the scenario's file, relative to pytest's root folder; of one outside of it, the last
+            folder and the name. Empty of a scenario from Python, and in records that lack it.
         settings: the scenario, with defaults written out.
         status: the outcome; reported where nothing is judged. A scenario that pytest collected and
             that has no result was skipped, errored, or was not reached.
@@ -131,6 +133,7 @@ class Result(BaseModel):
 
     record: Literal[1] = 1
     id: str
+    file: str = ""
     settings: dict[str, Any]
     status: Status
     reason: str = ""

@@ -12,12 +12,13 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.core.files import holds, read_bytes, write_text
+from pytest_federated.core.files import read_bytes, write_text
 from pytest_federated.core.ordering import natural
 from pytest_federated.core.schema import first_problem
 from pytest_federated.results.record import Result
 
 FOLDER, UNREACHED = "records", "unreached"
+_OF_TRAININGS = ("data", "clients", "model", "training")  # sections that decide the figures
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
 # stays below the 255 of most file systems, and below the 143 of encrypted ones.
@@ -87,7 +88,8 @@ def _mark_file(result_id: str, folder: Path) -> Path:
 def with_earlier_figures(result: Result, folder: Path) -> Result:
     """Returns the result; if the scenario did not run now, with the figures of its record.
 
-    So missing data or a Ctrl-C does not remove the figures of an earlier run.
+    So missing data or a Ctrl-C does not remove the figures of an earlier run. Figures of other
+    settings are removed, and so are the verdicts if something else is expected now.
     """
     if result.histories or result.status not in ("skipped", "not reached"):
         return result
@@ -95,15 +97,39 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         earlier = read_result(record_file(result.id, folder))
     except FederatedError:  # there is none, or it is damaged
         return result
-    if earlier.id != result.id or not earlier.histories:
+    if earlier.id != result.id or not earlier.histories or not _has_same_trainings(earlier, result):
         return result
-    state = {"status": result.status, "reason": result.reason, "local_reason": result.local_reason}
-    return earlier.model_copy(update=state)
+    texts = ("description", "tags", "expect")
+    now = {key: result.settings[key] for key in texts if key in result.settings}
+    is_judged_alike = earlier.settings.get("expect") == now.get("expect")
+    return result.model_copy(
+        update={
+            "file": result.file or earlier.file,
+            "settings": {**earlier.settings, **now},
+            "histories": earlier.histories,
+            "verdicts": earlier.verdicts if is_judged_alike else (),
+            "versions": earlier.versions,
+        }
+    )
 
 
-def is_recorded(result: Result, folder: Path) -> bool:
-    """Returns whether the record below `folder` is that of exactly this result."""
-    return holds(record_file(result.id, folder), json_text(result).encode())
+def _has_same_trainings(one: Result, two: Result) -> bool:
+    """Returns whether the trainings of both have the same settings, whichever seeds they ran."""
+    return all(_agree(one.settings[part], two.settings[part]) for part in _OF_TRAININGS)
+
+
+def _agree(one: Any, two: Any) -> bool:
+    """Returns whether two settings are the same, keys aside that only one version knows.
+
+    A setting that the run itself decides, such as what the outputs of a model are, is null before.
+    """
+    if isinstance(one, dict) and isinstance(two, dict):
+        before, now = cast(dict[str, Any], one), cast(dict[str, Any], two)
+        return all(
+            _agree(before[key], now[key]) or (key == "outputs" and now[key] is None)
+            for key in before.keys() & now.keys()
+        )
+    return one == two
 
 
 def read_results(folder: Path) -> list[Result]:

@@ -18,7 +18,8 @@ from pytest_federated.data.sizes.size import sizes
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.metrics.metric import metrics
 from pytest_federated.registry.concepts import concepts
-from pytest_federated.report.pages import plots, report
+from pytest_federated.report.layout import LARGEST
+from pytest_federated.report.pages import report, report_files
 from pytest_federated.results.store import read_results
 from pytest_federated.running.pipeline import settings_of_result
 from pytest_federated.training.schema import Training
@@ -58,8 +59,9 @@ def test_the_committed_report_is_up_to_date_with_the_shipped_scenarios(committed
         scenario = shipped[name]
         assert result.settings == settings_of_result(scenario, scenario.seeds, result.histories)
         assert result.status == "passed"
-    written = (folder / "report.md").read_text(encoding="utf-8")
-    assert written == report(read_results(folder))
+    written = {p: p.read_text(encoding="utf-8") for p in folder.rglob("*.md")}
+    written.pop(folder / "comparison.md")
+    assert written == {folder / p: text for p, text in report(read_results(folder)).items()}
 
 
 def test_the_plots_of_the_committed_report_are_up_to_date_with_its_records(committed: Path) -> None:
@@ -68,10 +70,27 @@ def test_the_plots_of_the_committed_report_are_up_to_date_with_its_records(commi
     if f"matplotlib=={version('matplotlib')} ; python_full_version >= '3.11'" not in lock:
         pytest.skip("the committed plots are of another Matplotlib")
     folder = committed / "reports"
-    pictures = plots(read_results(folder))
-    assert set(pictures) == {p.name for p in (folder / "plots").iterdir()}
-    for name in sorted(pictures)[::30]:  # some of them, as all take seconds
-        assert pictures[name].svg() == (folder / "plots" / name).read_text(encoding="utf-8"), name
+    pictures = {n: text for n, text in report_files(read_results(folder)).items() if "svg" in n}
+    for name, text in pictures.items():
+        assert text == (folder / name).read_text(encoding="utf-8"), name
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.svg")}
+    docs = (committed / "docs/reports.md").read_text(encoding="utf-8")
+    assert written - {*pictures} == {*re.findall(r"\.\./reports/(plots/[^)]+)\)", docs)}
+
+
+def test_the_committed_report_can_be_read_on_github(committed: Path) -> None:
+    """Its pages are small, and no row that is not folded is too wide to be seen at once.
+
+    Why a scenario did not run is a sentence, whose lines break.
+    """
+    for page in (committed / "reports").rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        assert len(text.encode()) <= LARGEST
+        seen = re.sub("<details>.*?</details>", "", text, flags=re.DOTALL)
+        seen = re.sub("^## Not run$.*?(?=^## )", "", seen, flags=re.DOTALL | re.MULTILINE)
+        for row in re.findall(r"^\|.*\|$", seen, flags=re.MULTILINE):
+            plain = re.sub(r"\]\([^)]*\)|[\[\\]| {2,}", "", row)
+            assert len(plain) <= 120 or set(plain) <= set("|-"), plain
 
 
 PAGES = [

@@ -188,8 +188,8 @@ def test_report_prints_the_path_of_the_report(
     for record in sorted((committed / "reports/records").iterdir())[3::25]:  # all take seconds
         shutil.copy(record, tmp_path / "records")
     assert main(["report", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'report.md'}\n"
-    assert (tmp_path / "report.md").read_text(encoding="utf-8").startswith("# Federated scenarios")
+    assert capsys.readouterr().out == f"{tmp_path / 'index.md'}\n"
+    assert (tmp_path / "index.md").read_text(encoding="utf-8").startswith("# Federated scenarios")
 
 
 def test_report_names_a_record_without_settings(

@@ -195,7 +195,7 @@ files.replacing = replacing
         ("*.training", 0),
         ("records/a.json", 0),
         ("baselines/b.json", 1),
-        ("out/report.md", 2),
+        ("out/index.md", 2),
     ],
 )
 def test_a_kill_while_writing_leaves_no_half_written_file(

@@ -184,7 +184,7 @@ def test_processes_of_xdist_are_quiet_report_together_and_train_nothing_twice(
     assert re.search(r"^1 of 3 trainings unchanged", output, flags=re.MULTILINE)
     names = {p.name for p in (project / "out/records").iterdir()}
     assert names == {"one.json", "two.json", "zero.json"}
-    assert "report: out/report.md" in output
+    assert "report: out/index.md" in output
 
 
 @fault(

@@ -124,7 +124,7 @@ def test_records_that_a_report_leaves_out_are_counted(
     both = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
     both.stdout.no_fnmatch_line(line)
     one = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "-k", "made")
-    one.stdout.fnmatch_lines(["report: out/report.md", line])
+    one.stdout.fnmatch_lines(["report: out/index.md", line])
 
 
 def test_a_baseline_of_a_deleted_scenario_is_named(
@@ -213,7 +213,10 @@ def test_a_regression_fails_and_shows_both(
         ]
     )
     pytester.runpytest_inprocess("scenarios").assert_outcomes(passed=1)  # ignored by default
-    assert "worse than the baseline: accuracy, " in (pytester.path / "out/report.md").read_text()
+    assert (
+        "worse than the baseline: accuracy, "
+        in (pytester.path / "out/pages/scenarios.md").read_text()
+    )
 
 
 def test_an_improvement_is_reported(pytester: pytest.Pytester, updated: FakeTrainings) -> None:

@@ -84,7 +84,8 @@ settings["clients"].update(
     stragglers={"kind": "new_stragglers", "depth": 3, "share": 0.5},
     attacks={"kind": "new_attacks", "depth": 3, "share": 0.5},
 )
-said["report"] = report([result.model_copy(update={"settings": settings})])
+pages = report([result.model_copy(update={"settings": settings})])
+said["report"] = " ".join(pages.values())
 print(json.dumps(said))
 """
 

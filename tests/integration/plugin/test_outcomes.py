@@ -19,6 +19,8 @@ from pytest_federated.data.splits.partition import splits
 from pytest_federated.report.pages import write_record, write_report
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, read_results
+from pytest_federated.scenario.schema import Scenario
+from ruamel.yaml import YAML
 from scenario_texts import TINY
 
 pytestmark = pytest.mark.usefixtures("tff")
@@ -71,9 +73,24 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
         for number, name in enumerate(names):
             (folder / f"{number}.yaml").write_text(scenario(name), encoding="utf-8")
         for report in ("before", "out"):
-            write_report([example_result(name) for name in names], pytester.path / report)
+            write_report([earlier(name) for name in names], pytester.path / report)
 
     return write
+
+
+def earlier(name: str) -> Result:
+    """Returns a result of the scenario of this name, in which it passed."""
+    with_other_split = name in CONFTEST
+    text = TINY if with_other_split else scenario(name)
+    settings = Scenario.model_validate(YAML(typ="safe").load(text)).settings()
+    if with_other_split:  # which is not registered here
+        settings["clients"]["split"] = {"kind": name}
+    return example_result(name, settings=settings)
+
+
+def report_text() -> str:
+    """Returns the text of all pages of the report."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in Path("out").rglob("*.md"))
 
 
 def recorded(folder: Path = Path("out")) -> dict[str, Result]:
@@ -103,13 +120,13 @@ def test_what_stopped_a_scenario_is_in_the_record_and_in_every_summary(
     }
     for name, one in found.items():
         assert one.reason.startswith(REASONS.get(name, ""))
-    report = Path("out/report.md").read_text(encoding="utf-8")
+    report = report_text()
     summary = Path("summary.md").read_text(encoding="utf-8")
     for text in (report, summary):
         assert "4 errored" in text and "1 skipped" in text and "1 passed" in text
         assert "division by zero" in text and "not today" in text and "need 100000" in text
         assert str(pytester.path) not in text
-    result.stdout.fnmatch_lines(["passed *good*", "report: out/report.md"], consecutive=False)
+    result.stdout.fnmatch_lines(["passed *good*", "report: out/index.md"], consecutive=False)
     result.stdout.fnmatch_lines(["errored *crowded *"])
 
     capsys.readouterr()
@@ -135,7 +152,7 @@ def test_a_scenario_whose_xdist_process_dies_is_errored(
         **{"good": "passed", "dies": "errored", "other": "passed"}
     }
     assert found["dies"].reason.startswith(REASONS["dies"])
-    assert "**1 errored, 2 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "**1 errored, 2 passed**" in Path("out/index.md").read_text(encoding="utf-8")
 
 
 @fault(
@@ -155,9 +172,9 @@ def test_finished_scenarios_have_records_when_pytest_itself_dies(
             **{"good": "passed", "dies": "not reached"}
         }
         assert found["dies"].is_earlier == (report == "out")
-    assert len(list(Path("new/plots").iterdir())) == 3
+    assert not Path("new/pages").exists()  # a report is written at the end
     assert main(["report", "out"]) == 0
-    assert "**1 not reached, 1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "**1 not reached, 1 passed**" in Path("out/index.md").read_text(encoding="utf-8")
     assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
     Path("scenarios/1.yaml").write_text(scenario("other"), encoding="utf-8")
     assert main(["prune", "scenarios", "--report", "out", "--delete"]) == 0
@@ -178,14 +195,13 @@ def test_a_scenario_that_is_not_reached_keeps_its_figures_and_says_so(
     project("good", name, "later")
     output = pytest_run(pytester.path, "scenarios", "--fed-report=out", *options)
     found = recorded()
-    kept = example_result("later").model_copy(
-        update={"status": "not reached", "reason": REASONS["later"]}
-    )
+    state = {"status": "not reached", "reason": REASONS["later"], "file": "scenarios/2.yaml"}
+    kept = earlier("later").model_copy(update=state)
     assert found["good"].status == "passed"
     assert found[name].reason.startswith(REASONS[name])
     assert found["later"] == kept
     assert "scenario(s) not reached" in output
-    report = Path("out/report.md").read_text(encoding="utf-8")
+    report = report_text()
     assert "what follows is of an earlier run" in report
     assert main(["compare", "before", "out", "--fail-if-worse"]) == 1
 
@@ -227,7 +243,7 @@ def test_a_damaged_baseline_is_in_the_report(pytester: pytest.Pytester, project:
     one = recorded()["good"]
     assert one.status == "errored" and one.reason.startswith("baselines/good.json: not a baseline")
     assert one.accuracies[0] > 0.3
-    assert "**errored: baselines/good.json" in Path("out/report.md").read_text()
+    assert "**errored: baselines/good.json" in report_text()
 
 
 def test_neither_collecting_nor_mistakes_write_anything(
@@ -263,7 +279,8 @@ def test_a_long_name_has_a_record(pytester: pytest.Pytester, text: str, records:
     arguments = ("scenarios", "--fed-report=out", "--fed-baseline=update", "--fed-tensorboard=tb")
     result = pytester.runpytest_inprocess(*arguments)
     assert "not written" not in result.stdout.str()
-    assert len(recorded()) == records and len(list(Path("out/plots").iterdir())) >= 3 * records
+    assert len(recorded()) == records and Path("out/index.md").is_file()
+    assert max(len(path.name.encode()) for path in Path("out").rglob("*")) < 130
     written = len(list(Path("scenarios/baselines").iterdir()))
     result.assert_outcomes(passed=written, failed=records - written)
     assert written
@@ -278,7 +295,7 @@ def test_names_of_files_are_bounded_and_differ() -> None:
     "a file or folder in the place of the report, of its folders or of a page",
     outcome="results are shown, then the files that were not written; exit code 1",
 )
-@pytest.mark.parametrize("place", ["out", "out/records", "out/plots", "out/report.md"])
+@pytest.mark.parametrize("place", ["out", "out/records", "out/pages", "out/index.md"])
 def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     pytester: pytest.Pytester, place: str
 ) -> None:
@@ -286,7 +303,7 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     pytester.path.joinpath("scenarios/a.yaml").write_text(TINY, encoding="utf-8")
     blocked = pytester.path / place
     blocked.parent.mkdir(exist_ok=True)
-    if place == "out/report.md":
+    if place == "out/index.md":
         blocked.mkdir()  # a folder in the place of a file, which root cannot write either
     else:
         blocked.write_text("a file in the place of a folder")
@@ -295,7 +312,7 @@ def test_a_report_that_cannot_be_written_is_an_error_after_the_results(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["passed *tiny*", "not written: *"])
     result.stdout.no_fnmatch_line("*Traceback*")
-    assert Path("out/records/tiny.json").is_file() == (place in ("out/report.md", "out/plots"))
+    assert Path("out/records/tiny.json").is_file() == (place in ("out/index.md", "out/pages"))
 
 
 @fault(
@@ -310,19 +327,19 @@ def test_ctrl_c_while_the_report_is_written(pytester: pytest.Pytester) -> None:
         import os, signal
         from pytest_federated.report import pages
 
-        def report(results, plainly=pages.report):
+        def report_files(results, plainly=pages.report_files):
             os.kill(os.getpid(), signal.SIGINT)
             return plainly(results)
 
-        pages.report = report
+        pages.report_files = report_files
         """
     )
     program = Program("pytest", "scenarios", "--fed-report=out", cwd=pytester.path)
     output = program.communicate()
     assert program.wait() == pytest.ExitCode.INTERRUPTED
-    assert "1 passed" in output and "report: out/report.md" in output
+    assert "1 passed" in output and "report: out/index.md" in output
     assert recorded()["tiny"].status == "passed"
-    assert "**1 passed**" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "**1 passed**" in Path("out/index.md").read_text(encoding="utf-8")
 
 
 @fault(

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from made_trainings import SCENARIO, STOPPING_HOOKS, FakeTrainings
+from pytest_federated.__main__ import main
 from pytest_federated.core.errors import DataUnavailable, FederatedError, RuntimeUnavailable
 from pytest_federated.report.pages import write_pages
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
+from pytest_federated.tff import health
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -180,12 +182,22 @@ def test_the_path_of_the_report_is_shown(
 ) -> None:
     other = example_record(pytester, "older")
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
-    result.stdout.fnmatch_lines(["report: out/report.md", "  not in it: 1 older record(s) there*"])
+    result.stdout.fnmatch_lines(["report: out/index.md", "  not in it: 1 older record(s) there*"])
     assert other.is_file()
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     result = pytester.runpytest_inprocess("scenarios", f"--fed-report={elsewhere}")
-    result.stdout.fnmatch_lines([f"report: {elsewhere}/report.md"])
+    result.stdout.fnmatch_lines([f"report: {elsewhere}/index.md"])
     result.stdout.no_fnmatch_line("*not in it*")
+
+
+def test_the_command_makes_the_same_report_from_the_records(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    pytester.runpytest_inprocess("scenarios", "--fed-report=out").assert_outcomes(passed=1)
+    (record,) = read_results(pytester.path / "out")
+    assert record.file == "scenarios/made.yaml"
+    assert (pytester.path / "out/pages/scenarios.md").is_file()
+    assert main(["report", str(pytester.path / "out"), "--check"]) == 0
 
 
 def example_record(pytester: pytest.Pytester, name: str) -> Path:
@@ -385,7 +397,7 @@ def test_ctrl_c_waits_for_the_report(
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.no_fnmatch_line("*KeyboardInterrupt*")
-    assert "1 passed" in Path("out/report.md").read_text(encoding="utf-8")
+    assert "1 passed" in Path("out/index.md").read_text(encoding="utf-8")
 
 
 def test_remote_workers_have_to_answer_before_a_scenario_begins(
@@ -394,7 +406,7 @@ def test_remote_workers_have_to_answer_before_a_scenario_begins(
     def refuse(*arguments: Any) -> None:
         raise RuntimeUnavailable(f"no answer: {arguments}")
 
-    monkeypatch.setattr("pytest_federated.tff.health.require_answers", refuse)
+    monkeypatch.setattr(health, "require_answers", refuse)
     result = pytester.runpytest_inprocess("scenarios", "--fed-workers=a:1,b:2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no answer: (('a:1', 'b:2'), None)"])
@@ -420,3 +432,7 @@ def test_collecting_alone_needs_no_tff_and_leaves_no_mark(
     result = pytester.runpytest_inprocess("scenarios", "--collect-only", "--fed-report=out")
     assert result.ret == pytest.ExitCode.OK
     assert not Path("out").exists()
+
+
+def test_xdist_is_not_needed(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    pytester.runpytest_inprocess("scenarios", "-p", "no:xdist").assert_outcomes(passed=1)

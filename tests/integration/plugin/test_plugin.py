@@ -75,7 +75,7 @@ def test_a_session_may_pass_fail_and_diverge(pytester: pytest.Pytester, scenario
     assert len(record["histories"][0]["rounds"]) == 1
     assert record["reason"].startswith("seed 0 diverged in round 1")
 
-    report = (pytester.path / "out/report.md").read_text()
+    report = (pytester.path / "out/index.md").read_text()
     assert "**1 diverged, 1 failed, 1 passed**" in report
     assert str(pytester.path) not in report
 
@@ -93,8 +93,7 @@ def test_the_report_is_the_same_bytes_again(pytester: pytest.Pytester, scenarios
     one, two = pytester.path / "one", pytester.path / "two"
     names = sorted(p.relative_to(one) for p in one.rglob("*") if p.is_file())
     assert [str(n) for n in names] == [
-        *("plots/tiny.accuracy.svg", "plots/tiny.clients.svg", "plots/tiny.labels.svg"),
-        *("records/tiny.json", "report.md"),
+        *("index.md", "pages/scenarios.md", "pages/scenarios.svg", "records/tiny.json"),
     ]
     for name in names:
         assert (one / name).read_bytes() == (two / name).read_bytes()
@@ -201,11 +200,11 @@ def test_unavailable_data_skips_and_fails_when_strict(
     result.stdout.fnmatch_lines(
         ["SKIPPED [[]1[]] scenarios/a.yaml:1: emnist is not in the data cache*no network*"]
     )
-    assert "writers" in (pytester.path / "out/report.md").read_text()
+    assert "writers" in (pytester.path / "out/index.md").read_text()
     (record,) = (pytester.path / "out/records").iterdir()
     for written in (
         record,
-        pytester.path / "out/report.md",
+        pytester.path / "out/index.md",
     ):  # they are the same on every such machine
         assert "could not be downloaded; run once while online" in written.read_text()
         assert "no network" not in written.read_text()
@@ -299,7 +298,7 @@ def test_a_mistake_that_shows_in_training_fails_in_one_line(
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([message, "scenarios/a.yaml::tiny (line 1)"])
     assert "Traceback" not in result.stdout.str() and "Error\n" not in result.stdout.str()
-    report = (pytester.path / "out/report.md").read_text(encoding="utf-8")
+    report = (pytester.path / "out/index.md").read_text(encoding="utf-8")
     assert "**1 errored**" in report and str(pytester.path) not in report
 
 

@@ -231,3 +231,23 @@ def test_the_table_is_readable_in_a_file(project: pytest.Pytester) -> None:
     )
     output = project.runpytest_inprocess("scenarios").stdout
     output.fnmatch_lines(["verdict  scenario * accuracy *", f"passed   {name}  0.900 *"])
+
+
+@pytest.mark.parametrize(("verbosity", "rounds"), [("-v", 0), ("-vv", 6)])
+def test_the_fixture_shows_its_rounds_too(
+    project: pytest.Pytester, verbosity: str, rounds: int
+) -> None:
+    project.makepyfile(
+        """
+        from pathlib import Path
+        from ruamel.yaml import YAML
+
+        def test_one(federated):
+            federated(YAML(typ="safe").load(Path("one.txt")))
+        """
+    )
+    (project.path / "one.txt").write_text(PASSING)
+    result = project.runpytest_inprocess("-k", "test_one", verbosity)
+    result.assert_outcomes(passed=1)
+    output = result.stdout.str()
+    assert sum(" round " in line for line in output.splitlines()) == rounds

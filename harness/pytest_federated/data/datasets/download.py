@@ -94,9 +94,9 @@ def staging_folder(name: str, cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=cache))
     except OSError as error:
+        here = f"{error.strerror}; the cache: {cache}"
         raise DataUnavailable(
-            f"{name} cannot be cached ({error.strerror}); choose a folder with --fed-data-cache",
-            here=str(error.strerror),
+            f"{name} cannot be cached ({here}); choose a folder with --fed-data-cache", here=here
         ) from error
 
 

@@ -30,15 +30,18 @@ _FEATURES = 80  # columns that the names of features take
 
 
 def settings_rows(result: Result) -> list[list[str]]:
-    """The settings that matter, with their values."""
+    """The settings that matter, with their values, and then what they came to."""
+    return [*choice_rows(result), *outcome_rows(result)]
+
+
+def choice_rows(result: Result) -> list[list[str]]:
+    """The settings that matter, as the scenario's file has them."""
     s = result.settings
     training, clients, data = s["training"], s["clients"], s["data"]
-    own = [n for h in result.histories for n in h.client_examples]
-    held = f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})"
+    held = len(result.histories[0].client_examples) if result.histories else clients["count"]
     per_round = clients["per_round"] if clients["per_round"] is not None else "all"
-    first = result.histories[0]
-    parameters = first.parameters
     shifted = [choice_text(shifts, shift) for shift in clients.get("shift", [])]
+    aggregator = training.get("aggregator")
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
     epochs, size = training["local_epochs"], training["batch_size"]
@@ -54,29 +57,47 @@ def settings_rows(result: Result) -> list[list[str]]:
     ]
     return [
         ["data", choice_text(datasets, data["dataset"])],
-        ["test examples", _tested(data, first)],
-        *_features(first),
-        *_counted("validation examples", first.validation_examples),
-        ["clients", f"{len(first.client_examples)}, {per_round} per round"],
-        *_counted("clients with test examples", first.tested_clients),
-        *_counted("unseen clients", first.unseen_clients),
-        *_counted("clients left out as too small", first.left_out_clients),
+        ["clients", f"{held or 'all'}, {per_round} per round"],
         ["split", choice_text(splits, clients["split"])],
         *([["size", choice_text(sizes, clients["size"])]] if clients.get("size") else []),
         *([["shift", ", ".join(shifted)]] if shifted else []),
         *participation_rows(clients),
-        ["examples per client", held],
-        *heterogeneity_rows(result),
         *([["model", choice_text(models, s["model"])]] if s["model"] else []),
-        *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
-        *layer_rows(first),
-        *traffic_rows(first),
         ["algorithm", choice_text(algorithms, training["algorithm"])],
-        *aggregation_rows(result),
-        ["execution", first.execution],
+        *(
+            [["aggregator", choice_text(aggregators, aggregator)]]
+            if aggregator and aggregator["kind"] != "mean"
+            else []
+        ),
+        ["rounds", str(training["rounds"])],
         *(row for key, row in local if key not in unused),
         *_loss_rows(training),
         ["seeds", ", ".join(str(n) for n in s["seeds"])],
+    ]
+
+
+def outcome_rows(result: Result) -> list[list[str]]:
+    """What the settings came to: sizes, heterogeneity, the model's layers, bytes, privacy."""
+    own = [n for h in result.histories for n in h.client_examples]
+    first = result.histories[0]
+    parameters = first.parameters
+    return [
+        ["test examples", _tested(result.settings["data"], first)],
+        *_features(first),
+        *_counted("validation examples", first.validation_examples),
+        *_counted("clients with test examples", first.tested_clients),
+        *_counted("unseen clients", first.unseen_clients),
+        *_counted("clients left out as too small", first.left_out_clients),
+        [
+            "examples per client",
+            f"{min(own)} to {max(own)} (median {figure(statistics.median(own))})",
+        ],
+        *heterogeneity_rows(result),
+        *([["parameters", f"{parameters:,}"]] if parameters is not None else []),
+        *layer_rows(first),
+        *traffic_rows(first),
+        *privacy_rows(result),
+        ["execution", first.execution],
     ]
 
 
@@ -176,21 +197,20 @@ def traffic_rows(history: TrainingHistory) -> list[list[str]]:
     return []
 
 
-def aggregation_rows(result: Result) -> list[list[str]]:
-    """The aggregator, where it is not the plain mean, and the privacy that it gives."""
+def privacy_rows(result: Result) -> list[list[str]]:
+    """The privacy that the aggregator gives, where it is one that gives any."""
     aggregator = result.settings["training"].get("aggregator")
     if not aggregator or aggregator["kind"] == "mean":
         return []
-    rows = [["aggregator", choice_text(aggregators, aggregator)]]
     entry = aggregators.get(aggregator["kind"])  # None where it is not registered any more
     epsilons = [h.epsilon for h in result.histories if h.epsilon is not None]
     if not epsilons:
         is_private = entry is not None and entry.spec.private is not None
         none = "no epsilon can be promised for this sampling, dropout, stragglers or zeroing"
-        return [*rows, ["privacy of a client", none]] if is_private else rows
+        return [["privacy of a client", none]] if is_private else []
     sampling = choice_text(samplers, result.settings["clients"]["sampling"])
     epsilon = f"epsilon {figure(max(epsilons))} at delta {figure(result.histories[0].delta)}"
     how = [ACCOUNTANT, f"{sampling} sampling"]
     if approximation := entry and entry.spec.private:
         epsilon, how = f"about {epsilon}", [*how, approximation]
-    return [*rows, ["privacy of a client", f"{epsilon} ({', '.join(how)})"]]
+    return [["privacy of a client", f"{epsilon} ({', '.join(how)})"]]

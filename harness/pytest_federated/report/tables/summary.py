@@ -22,9 +22,14 @@ _BEFORE = ("scenario", "clients", "split", "heterogeneity", "algorithm", "rounds
 
 def summary_columns(results: Sequence[Result]) -> list[str]:
     """The columns of `summary_row`; a cell names its own metric where that is not accuracy."""
+    return [*_BEFORE, headline_column(results), "rounds to target", "verdict"]
+
+
+def headline_column(results: Sequence[Result]) -> str:
+    """The column of `headline_cell`."""
     metric = headline_metric(results)
     what = metric.title if metric.name == headline_metric().name else "result"
-    return [*_BEFORE, f"{what} ± 95 %", "rounds to target", "verdict"]
+    return f"{what} ± 95 %"
 
 
 def headline(result: Result) -> str:
@@ -50,25 +55,37 @@ def summary_row(result: Result) -> list[str]:
     return [
         result.id,
         str(count),
-        ", ".join(
-            [
-                choice_text(splits, clients["split"]),
-                *([f"size {choice_text(sizes, clients['size'])}"] if clients.get("size") else []),
-                *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
-                *(f"{key} {text}" for key, text in participation_rows(clients)),
-            ]
-        ),
+        split_cell(result),
         f"{statistics.fmean(distances):.3f}" if distances else "–",
-        ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)]),
+        algorithm_cell(result),
         str(training["rounds"]),
         _seeds(result),
-        _headline_cell(result),
+        headline_cell(result),
         _rounds_to_target(result),
         result.status,
     ]
 
 
-def _headline_cell(result: Result) -> str:
+def split_cell(result: Result) -> str:
+    """How the examples are split, and how clients come, go and behave."""
+    clients = result.settings["clients"]
+    return ", ".join(
+        [
+            choice_text(splits, clients["split"]),
+            *([f"size {choice_text(sizes, clients['size'])}"] if clients.get("size") else []),
+            *(f"shift {shift['kind']}" for shift in clients.get("shift", [])),
+            *(f"{key} {text}" for key, text in participation_rows(clients)),
+        ]
+    )
+
+
+def algorithm_cell(result: Result) -> str:
+    """The algorithm, and the aggregator if it is not the plain mean."""
+    training = result.settings["training"]
+    return ", ".join([choice_text(algorithms, training["algorithm"]), *_aggregator(training)])
+
+
+def headline_cell(result: Result) -> str:
     """The metric that stands for the result, by its name where that is not accuracy."""
     metric = headline_metric([result])
     text = interval(metric.by_seed(result), metric.spec.values)

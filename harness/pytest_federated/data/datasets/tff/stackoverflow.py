@@ -132,9 +132,10 @@ def _most_frequent(folder: Path, what: str, size: int) -> list[str]:
             getattr(counts, f"load_{what}s")(str(folder))
         except Exception as error:  # Keras's downloads raise errors of many kinds
             raise DataUnavailable(
-                f"stackoverflow's {what} is not in the data cache and could not be downloaded; run "
-                f"once while online, or put datasets/{file.name} into the folder that "
-                "--fed-data-cache names"
+                f"stackoverflow's {what} is not in the data cache and could not be downloaded (the "
+                f"cache: {folder}); run once while online, or put datasets/{file.name} into the "
+                "folder that --fed-data-cache names",
+                here=f"the cache: {folder}",
             ) from error
     try:
         text = file.read_text(encoding="utf-8")

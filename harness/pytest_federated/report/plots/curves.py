@@ -1,0 +1,115 @@
+"""The curves of several scenarios side by side, in small multiples."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Optional
+
+from pytest_federated.core.text import shortened
+from pytest_federated.report.plots.style import BLUE, INK, SERIES, Picture
+from pytest_federated.report.tables.rounds import by_round
+from pytest_federated.results.record import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PANELS = 24  # in a picture
+_ACROSS = 4
+_WIDE, _HIGH = 2.3, 1.55  # of a panel with what is around it, in inches
+_LEFT, _BELOW, _ABOVE, _RIGHT = 0.36, 0.3, 0.25, 0.08  # of a panel, around its axes
+_POINTS = 60  # of a curve
+_TITLE = 32  # characters
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """The mean over seeds of accuracy or loss by round, and its range."""
+
+    label: str
+    metric: str
+    by_round: Mapping[int, Sequence[float]]
+
+    @property
+    def means(self) -> list[float]:
+        return [statistics.fmean(values) for values in self.by_round.values()]
+
+
+def curves(results: Sequence[Result]) -> Optional[Picture]:
+    """Draws the test accuracy by round, or the loss of predicted numbers, of each scenario.
+
+    The variants of a matrix share a panel. A scenario that was evaluated only once has no curve;
+    None where no scenario has one.
+    """
+    panels: dict[str, list[_Curve]] = {}
+    for result in results:
+        name, _, variant = result.id.partition("[")
+        if curve := _curve(result, variant.removesuffix("]")):
+            panels.setdefault(name, []).append(curve)
+    if not panels:
+        return None
+    shown = dict(list(panels.items())[:PANELS])
+    of_all = f"{len(shown)} of {len(panels)}" if len(panels) > len(shown) else str(len(shown))
+    metrics = sorted({curve.metric for of_panel in shown.values() for curve in of_panel})
+    alt = (
+        f"Test {' or '.join(metrics)} by round of {of_all} scenario(s), mean and range over seeds."
+    )
+    across = min(_ACROSS, len(shown))
+    down = -(-len(shown) // across)
+    width, height = across * _WIDE, down * _HIGH
+
+    def draw(axes: Axes) -> None:
+        axes.set_axis_off()
+        for place, (name, of_panel) in enumerate(shown.items()):
+            row, column = divmod(place, across)
+            left = (column * _WIDE + _LEFT) / width
+            bottom = 1 - ((row + 1) * _HIGH - _BELOW) / height
+            size = (_WIDE - _LEFT - _RIGHT) / width, (_HIGH - _BELOW - _ABOVE) / height
+            panel = axes.figure.add_axes((left, bottom, *size))
+            _draw_panel(panel, name, of_panel)
+
+    return Picture(alt, draw, width=width, height=height)
+
+
+def _curve(result: Result, label: str) -> Optional[_Curve]:
+    if not result.histories:
+        return None
+    metric = "accuracy" if all(h.has_labels for h in result.histories) else "loss"
+    values = {
+        number: [v for r in rounds if (v := getattr(r, metric)) is not None]
+        for number, rounds in by_round(result).items()
+    }
+    evaluated = [number for number, of_seeds in values.items() if of_seeds]
+    step = -(-len(evaluated) // _POINTS)
+    kept = [n for place, n in enumerate(reversed(evaluated)) if place % step == 0][::-1]
+    return _Curve(label, metric, {n: values[n] for n in kept}) if len(kept) > 1 else None
+
+
+def _draw_panel(axes: Axes, name: str, curves: Sequence[_Curve]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    have_names = 1 < len(curves) <= len(SERIES)
+    for place, curve in enumerate(curves):
+        axes.plot(
+            list(curve.by_round),
+            curve.means,
+            color=SERIES[place] if have_names else BLUE,
+            lw=1.2,
+            alpha=1 if len(curves) <= len(SERIES) else 0.5,
+            label=shortened(curve.label, _TITLE),
+        )
+    if len(curves) == 1:
+        (only,) = curves
+        low, high = ([of(values) for values in only.by_round.values()] for of in (min, max))
+        axes.fill_between(list(only.by_round), low, high, color=BLUE, alpha=0.3, lw=0)
+    axes.set_title(shortened(name, _TITLE), fontsize=8, color=INK, pad=3)
+    axes.tick_params(labelsize=7, pad=1.5, length=2)
+    axes.set_xlim(0, max(max(curve.by_round) for curve in curves))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+    if all(curve.metric == "accuracy" for curve in curves):
+        axes.set_ylim(0, 1.02)
+        axes.set_yticks([0, 0.5, 1])
+    if have_names:
+        axes.legend(fontsize=6, loc="best", handlelength=1, borderpad=0, labelspacing=0.2)
