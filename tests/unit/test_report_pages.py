@@ -13,6 +13,7 @@ from example_results import example_result
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_federated.__main__ import main
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.session import _with_file
 from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, LARGEST, MARK, pages_of
@@ -365,6 +366,26 @@ def test_pages_that_are_gone_are_deleted_and_files_of_others_stay(
     assert {*(tmp_path / "pages").iterdir()} == left | {*theirs[1:]}
     assert all(file.read_text(encoding="utf-8") == "mine" for file in theirs)
     assert (tmp_path / "pages/a.md").read_text(encoding="utf-8").startswith(MARK)
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("name", ["index.md", "pages/scenarios.md"])
+def test_a_page_of_somebody_else_is_not_overwritten(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as the first page of a folder with documentation."""
+    theirs = tmp_path / name
+    theirs.parent.mkdir(exist_ok=True)
+    theirs.write_text("# My project\n", encoding="utf-8")
+    write_result(example_result(), tmp_path)
+    for _ in range(2):
+        with pytest.raises(FederatedError, match=rf"{name}: not a page of a report; move it, or"):
+            write_report([example_result()], tmp_path)
+        assert main(["report", str(tmp_path)]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+    assert theirs.read_text(encoding="utf-8") == "# My project\n"
+    pages = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.md")}
+    assert pages == {name}
 
 
 def changed(result: Result, **sections: Any) -> Result:

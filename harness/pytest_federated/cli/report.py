@@ -54,7 +54,7 @@ def command(
     from pytest_federated.report.export import FORMATS, ROWS
     from pytest_federated.report.html import page
     from pytest_federated.report.layout import INDEX
-    from pytest_federated.report.pages import outdated, report_files
+    from pytest_federated.report.pages import outdated, refuse_others, report_files
     from pytest_federated.report.update import updated
     from pytest_federated.results.store import read_results
 
@@ -63,6 +63,7 @@ def command(
     pages = [*pages, *more_pages]
     results = read_results(folder)
     texts = report_files(results)
+    refuse_others(folder, texts)
     stale = outdated(folder, texts)
     files: dict[Path, bytes] = {}
     for path in pages:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
 from pytest_federated.core.ordering import natural
 from pytest_federated.report.index import index
@@ -40,8 +41,13 @@ def write_pages(results: Sequence[Result], folder: Path) -> Path:
 
     Returns:
         The path of the first page.
+
+    Raises:
+        FederatedError: somebody else's page is in the place of one of them.
+
     """
     files = report_files(results)
+    refuse_others(folder, files)
     for name, text in files.items():
         write_text(folder / name, text)
     for file in outdated(folder, files):
@@ -60,6 +66,24 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
 def report(results: Sequence[Result]) -> dict[str, str]:
     """Returns the pages of a report as Markdown, by path in the report's folder."""
     return _texts(*_laid_out(results))
+
+
+def refuse_others(folder: Path, files: Mapping[str, str]) -> None:
+    """Makes sure that the pages of a report overwrite no page that somebody else wrote.
+
+    Raises:
+        FederatedError: one of them would.
+
+    """
+    for name, text in files.items():
+        page = folder / name
+        if page.suffix != ".md" or not page.is_file():
+            continue
+        first, _, _ = text.partition("\n")
+        if not page.read_text(encoding="utf-8", errors="replace").startswith(first):
+            raise FederatedError(
+                f"{page}: not a page of a report; move it, or write the report to another folder"
+            )
 
 
 def outdated(folder: Path, files: Collection[str]) -> list[Path]:

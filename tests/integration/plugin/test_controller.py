@@ -12,6 +12,7 @@ from made_trainings import SCENARIO, TRAIN, FakeTrainings
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.plugin.session import FederatedSession
 from pytest_federated.results.store import read_results
+from pytest_federated.running import dask
 from pytest_federated.training.history import TrainingHistory
 
 AGAINST = "pytest_federated.plugin.against.against"
@@ -166,7 +167,7 @@ def test_a_cluster_that_does_not_answer_ends_the_session_in_one_line(
     def refuse(address: str) -> None:
         raise RuntimeUnavailable(f"{address}: no Dask scheduler answers there")
 
-    monkeypatch.setattr("pytest_federated.running.dask.DaskCluster", refuse)
+    monkeypatch.setattr(dask, "DaskCluster", refuse)
     result = pytester.runpytest_inprocess("scenarios", "--fed-executor=dask://host:1")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: dask://host:1: no Dask scheduler answers there"])
@@ -206,7 +207,7 @@ def test_a_cluster_gets_the_trainings_of_all_scenarios_before_the_first_runs(
         log.append(f"train {scenario.name} {seed}")
         return made.train(scenario, seed)
 
-    monkeypatch.setattr("pytest_federated.running.dask.DaskCluster", Cluster)
+    monkeypatch.setattr(dask, "DaskCluster", Cluster)
     monkeypatch.setattr(TRAIN, train)
     text = SCENARIO.replace("name: made", "name: other").replace("rounds: 3", "rounds: 2")
     (pytester.path / "scenarios/other.yaml").write_text(text)

@@ -15,6 +15,7 @@ from pytest_federated.core.errors import DataUnavailable, FederatedError, Runtim
 from pytest_federated.report.pages import write_pages
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
+from pytest_federated.tff import health
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -405,7 +406,7 @@ def test_remote_workers_have_to_answer_before_a_scenario_begins(
     def refuse(*arguments: Any) -> None:
         raise RuntimeUnavailable(f"no answer: {arguments}")
 
-    monkeypatch.setattr("pytest_federated.tff.health.require_answers", refuse)
+    monkeypatch.setattr(health, "require_answers", refuse)
     result = pytester.runpytest_inprocess("scenarios", "--fed-workers=a:1,b:2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: no answer: (('a:1', 'b:2'), None)"])
@@ -431,3 +432,7 @@ def test_collecting_alone_needs_no_tff_and_leaves_no_mark(
     result = pytester.runpytest_inprocess("scenarios", "--collect-only", "--fed-report=out")
     assert result.ret == pytest.ExitCode.OK
     assert not Path("out").exists()
+
+
+def test_xdist_is_not_needed(pytester: pytest.Pytester, made: FakeTrainings) -> None:
+    pytester.runpytest_inprocess("scenarios", "-p", "no:xdist").assert_outcomes(passed=1)

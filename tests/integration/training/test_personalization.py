@@ -17,6 +17,7 @@ from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.engine.build import trainer_for
+from pytest_federated.training.evaluation.personalized import tuning
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
@@ -66,6 +67,14 @@ def test_clients_take_their_steps_from_the_final_model(data: FederatedData, exec
     assert (
         train(data, MODEL, Training.model_validate(settings), 3, SEED).personalized_accuracy == ()
     )
+
+
+def test_fine_tuning_is_built_once_for_all_seeds(data: FederatedData) -> None:
+    settings = {"rounds": 1, "batch_size": 8, "personalize": {"steps": 4}}
+    built = tuning.cache_info().misses
+    for seed in (0, 1):
+        train(data, MODEL, Training.model_validate(settings), 3, seed)
+    assert tuning.cache_info().misses == built + 1
 
 
 @pytest.mark.parametrize(

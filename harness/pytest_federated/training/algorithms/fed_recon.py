@@ -24,6 +24,7 @@ from pytest_federated.training.algorithms.algorithm import (
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.models.random_layers import KEY, drawing_from
 from pytest_federated.training.optimizers.optimizer import optimizer_of, optimizers
@@ -310,7 +311,7 @@ def _tagged(
         **{_STEPS: constant(np.int64(steps))},
         **({} if key is None else {KEY: constant(np.int32(key))}),
     )
-    return tf.data.Dataset.zip(zipped)
+    return not_rewritten(tf.data.Dataset.zip(zipped))
 
 
 def _places(model: Any, local_layers: LocalLayers) -> list[int]:

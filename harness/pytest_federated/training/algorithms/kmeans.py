@@ -20,6 +20,7 @@ from pytest_federated.training.algorithms.algorithm import (
     algorithms,
     without_aggregator,
 )
+from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.models.adapters.clusters import ClustersAdapter
 
@@ -112,7 +113,9 @@ class _KMeans(Algorithm):
     ) -> tuple[Any, Mapping[str, Any]]:
         import tensorflow as tf
 
-        points = [tf.data.Dataset.from_tensor_slices(own.x) for own in cohort.examples]
+        points = [
+            not_rewritten(tf.data.Dataset.from_tensor_slices(own.x)) for own in cohort.examples
+        ]
         state, measured = self._learning.next(state, points)
         counted = measured["client_work"]["num_examples"]
         return state, {"num_examples": counted, "loss": None, "accuracy": None}

@@ -39,6 +39,7 @@ from pytest_federated.training.communication import Traffic, traffic_of
 from pytest_federated.training.engine import packed
 from pytest_federated.training.engine.execution import Execution, choose, standard_for
 from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores, evaluate
+from pytest_federated.training.evaluation.personalized import tuning
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.losses import LossSettings, weights_of_classes
@@ -249,7 +250,7 @@ def _forget_the_oldest() -> None:
 
 def _forget_shared() -> None:
     """Lets go of what trainers have in common with others."""
-    for function in (_new_weights, packed.stack_training, client_training):
+    for function in (_new_weights, packed.stack_training, client_training, tuning):
         function.cache_clear()
 
 

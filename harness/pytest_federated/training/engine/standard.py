@@ -12,6 +12,7 @@ from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.algorithms.algorithm import Algorithm
+from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.engine.update_scaling import FACTOR, HELD
 from pytest_federated.training.models.random_layers import KEY
 
@@ -147,4 +148,4 @@ def arguments(
     if steps is not None:  # who does all has nothing to take: each stage costs time in each round
         all_steps = [-(-len(c) // work.batch_size) * work.epochs for c in cohort]
         batches = [b.take(n) if n < most else b for b, n, most in zip(batches, steps, all_steps)]
-    return batches
+    return [not_rewritten(b) for b in batches]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
 from pytest_federated.clients.cohort import layer_keys, shuffled_examples
 from pytest_federated.core.errors import DataError
-from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff, silenced
+from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.random_layers import KEY
 from pytest_federated.training.optimizers.optimizer import optimizer_of
@@ -60,15 +61,8 @@ def personalized_accuracy(
     arXiv:1910.10252.
     """
     library: Any = import_tff()
-    optimizer = personalize.optimizer or training.client_optimizer
-    tuning = _fine_tuning(adapter, training.batch_size, personalize.steps, optimizer)
-    with silenced():
-        evaluate = library.learning.algorithms.build_personalization_eval_computation(
-            adapter.variable(),
-            OrderedDict({_TUNED: tuning}),
-            _accuracy(adapter, training.batch_size),
-            max_num_clients=1,  # TFF returns several in no fixed order
-        )
+    optimizer = optimizer_of(personalize.optimizer or training.client_optimizer)
+    evaluate = tuning(adapter, training.batch_size, personalize.steps, optimizer)
     as_lists = library.learning.models.ModelWeights(
         list(weights.trainable), list(weights.non_trainable)
     )
@@ -86,13 +80,26 @@ def personalized_accuracy(
     return tuple(figures)
 
 
+@lru_cache(maxsize=8)
+def tuning(adapter: ModelAdapter, batch_size: int, steps: int, optimizer: Any) -> Any:
+    """Returns TFF's computation that tunes and judges clients, built once for all seeds."""
+    library: Any = import_tff()
+    with silenced():
+        return library.learning.algorithms.build_personalization_eval_computation(
+            adapter.variable(),
+            OrderedDict({_TUNED: _fine_tuning(adapter, batch_size, steps, optimizer)}),
+            _accuracy(adapter, batch_size),
+            max_num_clients=1,  # TFF returns several in no fixed order
+        )
+
+
 def _rows(examples: Examples, key: Optional[int]) -> tf.data.Dataset:
     import tensorflow as tf
 
     columns: Any = OrderedDict(x=inputs_of(examples.x), y=examples.y)
     if key is not None:
         columns[KEY] = np.full(len(examples), key, np.int32)
-    return tf.data.Dataset.from_tensor_slices(columns)
+    return not_rewritten(tf.data.Dataset.from_tensor_slices(columns))
 
 
 def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
@@ -115,12 +122,11 @@ def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
 
 
 def _fine_tuning(
-    adapter: ModelAdapter, batch_size: int, steps: int, optimizer: Section
+    adapter: ModelAdapter, batch_size: int, steps: int, tuner: Any
 ) -> Callable[[], Any]:
     import tensorflow as tf
 
     accuracy = _accuracy(adapter, batch_size)
-    tuner = optimizer_of(optimizer)
 
     def build() -> Any:
         @tf.function
