@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import pytest
+from pytest_federated.core import cores
 from pytest_federated.core.errors import NotKept
 from pytest_federated.plugin.options import (
     SETTINGS,
@@ -138,7 +139,7 @@ def test_processes_of_xdist_share_the_cores(
     processes: Optional[str],
     threads: Optional[int],
 ) -> None:
-    monkeypatch.setattr("pytest_federated.running.options.cores", lambda: 5)
+    monkeypatch.setattr(cores, "cores", lambda: 5)
     monkeypatch.delenv("PYTEST_XDIST_WORKER_COUNT", raising=False)
     if processes:
         monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", processes)

@@ -62,14 +62,17 @@ def unreadable_files(folder: Path, config: pytest.Config) -> list[Path]:
     is_expected = _is_asked_for(folder, config) and _is_expected(folder / "any.yaml", config)
     if not is_expected or not _is_first(folder, config):
         return []
-    with os.scandir(folder) as entries:
-        return sorted(
-            path
-            for entry in entries
-            if may_hold_scenarios(path := Path(entry.path))
-            and not os.path.isfile(path)  # noqa: PTH113 - Path.is_file may raise
-            and not os.path.isdir(path)  # noqa: PTH112
-        )
+    try:
+        names = os.listdir(folder)  # noqa: PTH208
+    except OSError:  # which pytest, too, meets, and shows
+        return []
+    return sorted(
+        path
+        for path in map(folder.joinpath, names)
+        if may_hold_scenarios(path)
+        and not os.path.isfile(path)  # noqa: PTH113 - Path.is_file may raise
+        and not os.path.isdir(path)  # noqa: PTH112
+    )
 
 
 def files_to_read(config: pytest.Config) -> Iterator[Path]:
@@ -90,7 +93,7 @@ def skipped_files(config: pytest.Config) -> list[str]:
     skipped = config.stash.setdefault(_SKIPPED, {})
     lines = [f"not read: {shown(path, config)}: {why}" for path, why in sorted(skipped.items())]
     left = len(lines) - _MOST_SHOWN
-    return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other files"]
+    return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other file(s)"]
 
 
 def shown(path: Path, config: pytest.Config) -> str:

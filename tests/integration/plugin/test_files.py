@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pytest_federated.plugin.finding import files_to_read
@@ -21,9 +23,16 @@ CASES = {
     "by its name": (["x/a.scenario.yaml"], ["x"], ["x/a.scenario.yaml"], {}),
     "by being named": (["x/a.yaml"], ["x/a.yaml"], ["x/a.yaml"], {}),
     "with a scenario": (["scenarios/a.yaml"], ["scenarios/a.yaml::a"], ["scenarios/a.yaml"], {}),
+    "with a scenario, elsewhere": (["x/a.yaml"], ["x/a.yaml::a"], ["x/a.yaml"], {}),
     "elsewhere": (
         ["x/a.yaml", "scenarios/b.yaml"],
         ["."],
+        ["scenarios/b.yaml"],
+        {"x/a.yaml": NO_PATTERN},
+    ),
+    "elsewhere, of several arguments": (
+        ["x/a.yaml", "scenarios/b.yaml"],
+        ["x", "scenarios"],
         ["scenarios/b.yaml"],
         {"x/a.yaml": NO_PATTERN},
     ),
@@ -55,6 +64,24 @@ CASES = {
         ["scenarios/b.yaml"],
         {"scenarios/build/a.yaml": IGNORED},
     ),
+    "the whole folder ignored": (
+        ["scenarios/a.yaml", "b.scenario.yaml"],
+        [".", "--ignore=scenarios"],
+        ["b.scenario.yaml"],
+        {"scenarios/a.yaml": IGNORED},
+    ),
+    "ignored by its own name": (
+        ["x/a.scenario.yaml", "scenarios/b.yaml"],
+        [".", "--ignore=x/a.scenario.yaml"],
+        ["scenarios/b.yaml"],
+        {"x/a.scenario.yaml": IGNORED},
+    ),
+    "beside a test": (
+        ["scenarios/a.yaml", "test_b.py"],
+        ["scenarios", "test_b.py"],
+        ["scenarios/a.yaml"],
+        {},
+    ),
     "ignored folder elsewhere": (
         ["build/a.yaml", "scenarios/b.yaml"],
         ["."],
@@ -83,6 +110,8 @@ def lay_out(root: Path, names: list[str]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if target:
             path.symlink_to(target)
+        elif name.endswith(".py"):
+            path.touch()
         elif "compose" in name:
             path.write_text("services: {}\n")
         elif "defaults" in name:
@@ -128,7 +157,33 @@ def test_what_is_no_file_is_a_problem_where_a_scenario_would_be(
     assert elsewhere.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-@pytest.mark.parametrize(("count", "shown", "last"), [(20, 20, "x/19.yaml"), (22, 20, "2 other")])
+def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, ["scenarios/a.yaml", "scenarios/locked/b.yaml"])
+
+    def locked(inner: Any) -> Any:  # a test that root runs could read it
+        def read(path: Any = ".") -> Any:
+            if Path(path).name == "locked":
+                raise PermissionError(13, "Permission denied", str(path))
+            return inner(path)
+
+        return read
+
+    for function in (os.scandir, os.listdir):
+        monkeypatch.setattr(os, function.__name__, locked(function))
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        ["scenarios/a.yaml::a", "ERROR scenarios/locked - PermissionError*"]
+    )
+    config = pytester.parseconfigure()
+    assert list(files_to_read(config)) == [pytester.path / "scenarios/a.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("count", "shown", "last"), [(20, 20, "x/19.yaml"), (21, 20, "1 other file(s)")]
+)
 def test_twenty_files_that_are_not_read_are_named(
     pytester: pytest.Pytester, count: int, shown: int, last: str
 ) -> None:
