@@ -45,6 +45,7 @@ _OF_RUNS = (
     "pytest_federated.report.leftovers",
     "pytest_federated.report.mlflow",
     "pytest_federated.report.pages",
+    "pytest_federated.running.dask",
     "rich.progress",
     "scipy.special",
 )
