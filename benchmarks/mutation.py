@@ -72,7 +72,14 @@ _PLUGIN = [
     *(f"unit/test_{n}.py" for n in ("hostile_files", "existing")),
     *(
         f"integration/plugin/test_{n}.py"
-        for n in ("outcomes_of_made_trainings", "controller", "files", "judging_plugin", "tags")
+        for n in (
+            "outcomes_of_made_trainings",
+            "controller",
+            "files",
+            "judging_plugin",
+            "tags",
+            "terminal",
+        )
     ),
 ]
 TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Optional
 
 import pytest
+from example_results import example_result
 from made_trainings import SCENARIO, TRAIN, FakeTrainings
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.plugin.session import FederatedSession
@@ -80,6 +81,23 @@ def test_the_controller_knows_unknown_tags_where_all_tests_are_scenarios(
             session.pytest_xdist_node_collection_finished(ids)
     else:
         session.pytest_xdist_node_collection_finished(ids)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "seeds"), [((0.5,), [""]), ((0.5, 0.6), ["seed 1/2 ", "seed 2/2 "])]
+)
+def test_vv_shows_the_rounds_of_other_processes_by_seed_if_there_are_several(
+    controller: Controller,
+    capsys: pytest.CaptureFixture[str],
+    accuracies: tuple[float, ...],
+    seeds: list[str],
+) -> None:
+    session, result = controller("-vv"), example_result("made", accuracies)
+    report = ended("scenarios/made.yaml::made", "passed", "call")
+    report.node, report.fed_result = "of xdist", result.model_dump(mode="json")
+    session.pytest_runtest_logreport(report)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "round 2" in line]
+    assert [line.partition("round 2")[0].strip() for line in lines] == [s.strip() for s in seeds]
 
 
 class Revision:

@@ -1,6 +1,6 @@
 """Many clients per placement, as one stack of tensors: the same arithmetic, far fewer calls.
 
-A simulated client costs TFF about 4 ms of set-up a round, whatever it computes. Here a placement
+A simulated client costs TFF about 3 ms of set-up a round, whatever it computes. Here a placement
 holds the examples of many clients one after the other, with their sizes, and one TensorFlow
 computation trains these clients in turn from the broadcast weights, on the same batches as standard
 execution, and returns their weighted sum with their total weight. TFF broadcasts, aggregates
