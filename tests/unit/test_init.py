@@ -573,5 +573,5 @@ def test_thresholds_are_calibrated_if_asked_for(
     assert Path("scenarios/d.yaml").is_file()
 
 
-def _no_training(case: Any, options: Any) -> None:
+def _no_training(case: Any, options: Any, observers: Any) -> None:
     raise FederatedError(f"it would train mine on {'ten' * (options.seeds == 10)} seeds")

@@ -41,6 +41,7 @@ OTHER_MEANINGS = {
     "report/plots/clients_by_round.py": {"accuracy"},
     "report/scalars.py": {"accuracy", "loss"},
     "report/plots/clients.py": {"accuracy"},
+    "report/plots/curves.py": {"accuracy", "loss"},
     "report/plots/rounds.py": {"accuracy", "loss"},
     "report/tables/recall.py": {"recall"},
     "report/tables/settings.py": {"loss"},

@@ -209,5 +209,6 @@ def _figures(done: Round) -> str:
 
 
 def _pair(loss: Optional[float], accuracy: Optional[float]) -> str:
-    named = {"loss": loss, "accuracy": accuracy}
-    return " ".join(f"{name} {value:.3f}" for name, value in named.items() if value is not None)
+    shown = [] if loss is None else [f"loss {loss:.3f}"]
+    shown += [] if accuracy is None else [f"accuracy {accuracy:.3f}"]
+    return " ".join(shown)
