@@ -79,7 +79,7 @@ def _to_look_at(results: Sequence[Result], links: Mapping[str, str]) -> list[str
 def _folders(pages: Sequence[Page], links: Mapping[str, str], rows: int) -> list[str]:
     """Returns the tables of folders, or without any rows a table of the folders."""
     folders = [list(of) for _, of in groupby(pages, lambda page: page.folder)]
-    if rows:
+    if rows or not folders:
         return [block for of_folder in folders for block in _folder(of_folder, links, rows)]
     cells = [[_names(of), _counts(of)] for of in folders[:_FOLDERS]]
     return [table(cells, ["folder", "scenarios"]), *_more(folders, _FOLDERS)]
