@@ -10,7 +10,8 @@ from typing import Any, Optional
 import click
 
 from pytest_federated.cli.parameters import PATH, data_cache
-from pytest_federated.core.errors import FederatedError, printable
+from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.text import one_line
 
 _WIDTH = 80
 
@@ -135,6 +136,5 @@ def _summary(facts: Any) -> str:
 
 def _print(text: str, indent: int) -> None:
     """Prints a text in at most 80 columns, with escapes for what a terminal would not show."""
-    text = printable(" ".join(text.splitlines()))
-    for line in textwrap.wrap(text, _WIDTH, subsequent_indent=" " * indent):
+    for line in textwrap.wrap(one_line(text), _WIDTH, subsequent_indent=" " * indent):
         print(line)

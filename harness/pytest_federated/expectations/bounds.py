@@ -11,7 +11,7 @@ from pydantic import ConfigDict, model_validator
 
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.metrics.metric import BOUNDS, spec_of
-from pytest_federated.metrics.statistics import CONFIDENCE, Summary, seeds_to_decide, summarize
+from pytest_federated.metrics.statistics import CONFIDENCE, Summary, seeds_to_decide
 from pytest_federated.results.record import Outcome, Verdict
 
 _FLOAT_NOISE = 1e-9  # a mean of 0.9, 0.9, 0.9 may come out as 0.8999999999999999
@@ -139,8 +139,7 @@ def verdict_on(
     expected = expected or str(limits)
     if not all(math.isfinite(value) for value in values):
         return Verdict(expectation=name, expected=expected, passed=False, note="not finite")
-    scale = spec_of(name).values.of(values)
-    summary = summarize(values, confidence).within(scale.low, scale.high)
+    summary = spec_of(name).values.summary(values, confidence)
     margin, outcome = limits.margin(summary.mean), limits.outcome(summary)
     return Verdict(
         expectation=name,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Callable, Literal, Optional
 
 from pydantic import Field
 
+from pytest_federated.metrics.statistics import CONFIDENCE, Summary, summarize
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Difference = Annotated[float, Field(ge=-1, le=1)]  # of two shares
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -76,6 +78,11 @@ class Scale:
         `values` must not be empty.
         """
         return replace(self, low=-math.inf) if min(values) < self.low else self
+
+    def summary(self, values: Sequence[float], confidence: float = CONFIDENCE) -> Summary:
+        """Returns the mean of finite values, with its interval cut to what the mean can be."""
+        scale = self.of(values)
+        return summarize(values, confidence).within(scale.low, scale.high)
 
     @property
     def is_bounded(self) -> bool:

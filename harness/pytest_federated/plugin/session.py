@@ -38,7 +38,7 @@ class FederatedSession:
         self._trainings = self._reused = 0
         self._written: Optional[str] = None
         self._unwritten: dict[str, str] = {}  # why, by what could not be written
-        self._skipped: dict[str, list[str]] = {}  # names of scenarios, by why they were
+        self._skipped: dict[str, list[str]] = {}  # names of scenarios, by the reason
         self._other_records = 0  # in the folder of the report
         self._baselines: list[str] = []  # verdict: scenario: details
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.measure import columns, headline
 from pytest_federated.metrics.of_clients import metrics_of_clients
-from pytest_federated.metrics.statistics import deviation_of, mean_of, summarize
+from pytest_federated.metrics.statistics import deviation_of, mean_of
 from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import ON_CLIENTS, ON_VALIDATION, Round, TrainingHistory
@@ -91,7 +91,7 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
             figures[measure.name] = mean_of(values)
             if measure.name == first:
                 is_finite = values and all(map(math.isfinite, values))
-                summary = summarize(values).within(scale.low, scale.high) if is_finite else None
+                summary = scale.summary(values) if is_finite else None
                 figures[f"{first}_sd"] = deviation_of(values)
                 figures[f"{first}_low"] = summary and summary.low
                 figures[f"{first}_high"] = summary and summary.high

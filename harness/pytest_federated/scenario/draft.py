@@ -12,7 +12,8 @@ from typing import Any, Optional
 
 import numpy as np
 
-from pytest_federated.core.errors import DataError, printable
+from pytest_federated.core.errors import DataError
+from pytest_federated.core.text import one_line
 from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import (
     Cache,
@@ -270,7 +271,7 @@ def _key(key: str, value: Any, depth: int, comment: str = "") -> Iterator[str]:
 
 def _line(text: str, comment: str) -> Iterator[str]:
     """Yields a line with a comment: behind it, or above it where that would be too long."""
-    comment = printable(" ".join(comment.split()))  # it may quote values of the data
+    comment = one_line(comment)  # it may quote values of the data
     if not comment:
         yield text
     elif len(text) + len(comment) + 4 <= _WIDTH:

@@ -62,8 +62,8 @@ def missing() -> Optional[str]:
 def keep_grpc_out_of_forks() -> None:
     """Has gRPC leave copies of this process alone, such as those of a `multiprocessing.Pool`.
 
-    Otherwise it starts threads in each of them, and one in five died of these (SIGSEGV). To be
-    called before gRPC connects for the first time; who sets the variable has it as it is set.
+    Otherwise it starts threads in each of them, and one copy in five died of these (SIGSEGV). To be
+    called before gRPC connects for the first time. A value that the user has set stays.
     """
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 

@@ -34,11 +34,7 @@ def interval(values: Sequence[float], scale: Optional[Scale] = None) -> str:
         return "not finite"
     whole = summarize(values)
     mean = f"{whole.mean:.3f}"
-    if scale is None:
-        cut = whole
-    else:
-        scale = scale.of(values)
-        cut = whole.within(scale.low, scale.high)
+    cut = whole if scale is None else scale.summary(values)
     if cut.low is None or cut.high is None or whole.high is None:
         return mean
     if cut != whole:
