@@ -20,7 +20,7 @@ from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.choice import CHOICE, ENTRIES, choice_of, is_list
 from pytest_federated.registry.registry import REGISTRIES, Registry
-from pytest_federated.scenario.explain import types_in
+from pytest_federated.scenario.fields import types_in
 from pytest_federated.scenario.matrix import EXCLUDE, FIXED, MAX_EXCLUSIONS, MAX_KEYS
 from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
