@@ -276,6 +276,20 @@ def model_is_refused_by(algorithm: str) -> bool:
 
 
 @functools.cache
+def default_choices() -> dict[tuple[str, ...], dict[str, Any]]:
+    """Returns what a scenario chooses where it says nothing, written out, by key path."""
+    defaults: dict[tuple[str, ...], dict[str, Any]] = {}
+    for path, _ in choices():
+        section: Any = Scenario
+        for name in path[:-1]:
+            section = section.model_fields[name].annotation
+        default = section.model_fields[path[-1]].get_default(call_default_factory=True)
+        if isinstance(default, Section):
+            defaults[path] = default.model_dump(mode="json")
+    return defaults
+
+
+@functools.cache
 def choices(
     section: type[Section] = Scenario,
 ) -> tuple[tuple[tuple[str, ...], Registry[Any, ..., Any]], ...]:
