@@ -30,6 +30,7 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, json_text
+from pytest_federated.results.tuning import without_tuned
 
 FOLDER = "baselines"
 SEEDS = 10  # of a baseline at least
@@ -181,8 +182,12 @@ def baseline_of(
 
 
 def trained_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a scenario's settings, those that its trainings depend on."""
-    return {key: value for key, value in settings.items() if key not in _APART}
+    """Of a scenario's settings, those that its trainings depend on.
+
+    Where it is tuned, its grid is among them, and not what was chosen.
+    """
+    rest = without_tuned(settings)
+    return {key: value for key, value in rest.items() if key not in _APART}
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
