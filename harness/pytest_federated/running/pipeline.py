@@ -123,11 +123,13 @@ class _Done:
 
     """
 
-    references: dict[str, list[TrainingHistory]] = field(default_factory=dict)
+    references: dict[str, list[TrainingHistory]] = field(
+        default_factory=dict[str, list[TrainingHistory]]
+    )
     histories: list[TrainingHistory] = field(default_factory=list[TrainingHistory])
     reused: int = 0
     tuning: Optional[Tuning] = None
-    of_point: dict[int, TrainingHistory] = field(default_factory=dict)
+    of_point: dict[int, TrainingHistory] = field(default_factory=dict[int, TrainingHistory])
 
     @property
     def diverged(self) -> str:
