@@ -163,6 +163,29 @@ def test_the_map_of_labels_has_a_pixel_for_each_client_and_label() -> None:
     assert np.allclose(opacity * 10, [[5, 5, 0], [0, 10, 10]], atol=0.02)
 
 
+def test_the_legend_of_all_scenarios_is_beside_the_points() -> None:
+    """Each data set has its own look, also where there are more of them than colors."""
+    from matplotlib.figure import Figure
+
+    one = example_result()
+    named = {
+        kind: one.model_copy(
+            update={
+                "id": kind,
+                "settings": {**one.settings, "data": {"dataset": {"kind": kind}}},
+            }
+        )
+        for kind in (f"set-{n}" for n in range(20))
+    }
+    (picture,) = draw_overviews(list(named.values())).values()
+    axes = Figure().add_axes((0.1, 0.1, 0.7, 0.8))
+    picture.draw(axes)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 20
+
+
 def test_what_a_record_does_not_have_has_no_plot() -> None:
     assert labels_by_client(of_one_training(label_counts=())) is None
     assert accuracy_by_client(of_one_training()) is None
