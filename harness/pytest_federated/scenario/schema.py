@@ -153,6 +153,18 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _averages_over_rounds_that_there_are(self) -> Scenario:
+        for name, section in self.expect.items():
+            over_last = getattr(section, "over_last", None)
+            if over_last is None:
+                continue
+            if over_last > self.training.rounds:
+                raise problem(f"expect.{name}.over_last", _too_few(self.training.rounds))
+            if getattr(section, "best_by", None):
+                raise problem(f"expect.{name}.over_last", "best_by takes one round; choose one")
+        return self
+
+    @model_validator(mode="after")
     def _has_margins_of_what_is_compared(self) -> Scenario:
         expected = (name for name in self.expect if name in metrics)
         always = always_measured(stated_task(self.data.dataset))
@@ -268,6 +280,10 @@ class Scenario(Section):
     def settings(self) -> dict[str, Any]:
         """Returns the whole scenario as JSON-ready data, with all defaults."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def _too_few(rounds: int) -> str:
+    return f"there are {rounds} rounds (training.rounds)"
 
 
 def model_is_refused_by(algorithm: str) -> bool:
