@@ -331,6 +331,8 @@ def test_parquet_without_pyarrow_is_refused_in_one_line(
 
 # Blocks in documentation
 
+ROW = "|    |    accuracy ± 95 % | scenario"
+
 README = """# Ours
 
 <!-- pytest-federated: summary m* -->
@@ -358,7 +360,7 @@ def test_blocks_are_rewritten_and_the_rest_stays(folder: Path) -> None:
     assert main(["report", str(folder), "--update", str(file)]) == 0
     text = file.read_text(encoding="utf-8")
     assert "what was here" not in text and "other" not in text
-    assert text.startswith("# Ours\n\n<!-- pytest-federated: summary m* -->\n\n|    | scenario")
+    assert text.startswith(f"# Ours\n\n<!-- pytest-federated: summary m* -->\n\n{ROW}")
     assert text.endswith("<!-- /pytest-federated -->\nBehind.\n")
     assert "```markdown\n<!-- pytest-federated: nonsense -->\n```" in text
     assert r"[m\[alpha=10\]](../reports/pages/scenarios.md#malpha10)" in text
@@ -508,7 +510,7 @@ def test_everything_but_blocks_stays_byte_for_byte(folder: Path, text: str) -> N
     generated = re.compile(r"\s*(\||$)")  # a table, and the empty lines around it
     before = [line for line in text.replace("old", "").split("\n") if not generated.match(line)]
     assert [line for line in lines if not generated.match(line)] == before
-    assert any(line.lstrip().startswith("|    | scenario") for line in lines)
+    assert any(line.lstrip().startswith(ROW) for line in lines)
     assert text.endswith("\n") == (lines[-1] == "")
     assert main([*arguments, "--check"]) == 0
 

@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, cast
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.core.schema import Figure
+from pytest_federated.core.schema import Figure, without_empty
 from pytest_federated.training.history import TrainingHistory
 
 Status = Literal[
@@ -124,8 +132,8 @@ class Result(BaseModel):
         verdicts: one for each expectation.
         versions: versions of the packages that the figures depend on.
         reused: number of trainings that were taken from the cache; not part of the record.
-        compared: how each metric differs from the baseline; not part of the record, which is the
-            same with a baseline and without.
+        compared: how each metric differs from the baseline; empty, and not in the record, of a
+            session that compared nothing.
 
     """
 
@@ -142,7 +150,11 @@ class Result(BaseModel):
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
     reused: Annotated[int, Field(exclude=True)] = 0
-    compared: Annotated[tuple[Compared, ...], Field(exclude=True)] = ()
+    compared: tuple[Compared, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "compared")
 
     @field_validator("settings")
     @classmethod

@@ -109,6 +109,7 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
             "histories": earlier.histories,
             "verdicts": earlier.verdicts if is_judged_alike else (),
             "versions": earlier.versions,
+            "compared": earlier.compared,
         }
     )
 
