@@ -7,6 +7,7 @@ whole. What keys ask of each other is described where a document has all of them
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, get_origin
@@ -20,8 +21,8 @@ from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.choice import CHOICE, ENTRIES, choice_of, is_list
 from pytest_federated.registry.registry import REGISTRIES, Registry
-from pytest_federated.scenario.explain import types_in
-from pytest_federated.scenario.matrix import FIXED, MAX_KEYS
+from pytest_federated.scenario.fields import types_in
+from pytest_federated.scenario.matrix import EXCLUDE, FIXED, MAX_EXCLUSIONS, MAX_KEYS
 from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
@@ -49,6 +50,20 @@ def json_schema() -> Schema:
         "else": {"allOf": [{"if": r.where, "then": r.then} for r in _relations()]},
         "$defs": definitions.schemas,
     }
+
+
+def schema_text() -> str:
+    """Returns the JSON Schema as text with a line for each key and definition, to be reviewed."""
+    return f"{_lines(json_schema(), ('properties', '$defs'))}\n"
+
+
+def _lines(mapping: Schema, opened: Sequence[str] = ()) -> str:
+    """Returns JSON with a line for each key of a mapping, and of those in it that are `opened`."""
+    lines = [
+        f"{json.dumps(key)}: {_lines(value) if key in opened else json.dumps(value)}"
+        for key, value in mapping.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 class _Definitions:
@@ -138,16 +153,27 @@ def _matrix(definitions: _Definitions, properties: Schema) -> Schema:
     """Returns the schema of ``matrix``: for each dotted key, what its values may be."""
     paths = _Paths(definitions)
     paths.add(Scenario, (), {k: v for k, v in properties.items() if k not in FIXED})
+    row: Schema = {"type": "array", "minItems": 2}
     return {
         "type": "object",
         "description": "Dotted keys and the values to run, one scenario for each combination.",
         "minProperties": 1,
-        "maxProperties": MAX_KEYS,
-        "properties": paths.keys,
-        "patternProperties": paths.patterns,
+        "maxProperties": MAX_KEYS + 1,
+        "not": {"properties": {EXCLUDE: True}, "additionalProperties": False},  # nothing else
+        "properties": {**paths.keys, EXCLUDE: _EXCLUSIONS},
+        "patternProperties": {**paths.patterns, _SEVERAL_KEYS: _values(row)},
         "additionalProperties": False,
         "allOf": paths.whole,
     }
+
+
+_SEVERAL_KEYS = r"^[^,]*[^, ][^,]*(,[^,]*[^, ][^,]*)+$"
+_EXCLUSIONS: Schema = {
+    "type": "array",
+    "description": "Combinations that are left out: dotted keys with one value each.",
+    "maxItems": MAX_EXCLUSIONS,
+    "items": {"type": "object", "minProperties": 1},
+}
 
 
 class _Paths:
@@ -180,7 +206,7 @@ class _Paths:
         dotted = ".".join(path)
         self.whole.append(
             {
-                "if": {"propertyNames": {"not": {"pattern": f"^{re.escape(dotted)}\\."}}},
+                "if": {"propertyNames": {"not": {"pattern": rf"(^|, *){re.escape(dotted)}\."}}},
                 "then": {
                     "properties": {
                         dotted: {"items": {"anyOf": [whole, _NULL]} if is_optional else whole}
