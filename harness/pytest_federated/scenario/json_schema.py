@@ -7,6 +7,7 @@ whole. What keys ask of each other is described where a document has all of them
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Callable, NamedTuple, get_origin
@@ -52,6 +53,20 @@ def json_schema() -> Schema:
         "else": {"allOf": [{"if": r.where, "then": r.then} for r in _relations()]},
         "$defs": definitions.schemas,
     }
+
+
+def schema_text() -> str:
+    """Returns the JSON Schema as text with a line for each key and definition, to be reviewed."""
+    return f"{_lines(json_schema(), ('properties', '$defs'))}\n"
+
+
+def _lines(mapping: Schema, opened: Sequence[str] = ()) -> str:
+    """Returns JSON with a line for each key of a mapping, and of those in it that are `opened`."""
+    lines = [
+        f"{json.dumps(key)}: {_lines(value) if key in opened else json.dumps(value)}"
+        for key, value in mapping.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 class _Definitions:
