@@ -23,7 +23,8 @@ def taking_levels(model: Any) -> Any:
     spec["x"] = tf.TensorSpec(spec["x"].shape, tf.uint8)
 
     def scaled(levels: Any) -> Any:
-        return tf.cast(levels, tf.float32) / tf.constant(LEVELS, tf.float32)
+        # TensorFlow makes a plain division a product with 1/255, which rounds otherwise.
+        return tf.math.divide_no_nan(tf.cast(levels, tf.float32), tf.constant(LEVELS, tf.float32))
 
     @tf.function(autograph=False)
     def predict(weights: Any, x: Any, training: bool = True) -> Any:
