@@ -215,8 +215,8 @@ def environment(threads: Optional[int]) -> dict[str, str]:
             "TF_NUM_INTEROP_THREADS": str(threads + 1),  # as reading of data sets blocks one
         }
     return {
-        # glibc's heaps: by default up to eight for each core. Each keeps what it has freed, the most
-        # that was ever needed there, and over many models the worker grows although it needs no more.
+        # Heaps of glibc, by default up to eight for each core. Each keeps the most that it ever
+        # needed, so over many models the worker would grow although it holds no more.
         "MALLOC_ARENA_MAX": str(threads or cores()),
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": log_level(),
