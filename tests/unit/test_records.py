@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from example_results import example_result, history
 from pydantic import ValidationError
+from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.looks import Look
+from pytest_federated.report.pages import write_report
 from pytest_federated.results.record import Compared, Result, Status, Verdict
 from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.select import select
@@ -71,9 +73,26 @@ def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
 
 def test_facts_about_this_session_are_not_in_the_record() -> None:
     assert example_result().reused == 0
-    compared = Compared(metric="loss", before=1.0, now=1.0, change="same", passed=True)
-    one = example_result(reused=2, local_reason="here", compared=(compared,))
+    one = example_result(reused=2, local_reason="here")
     assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
+
+
+def test_how_a_scenario_compares_with_its_baseline_is_in_the_record(tmp_path: Path) -> None:
+    """So the report made from records has the column that the session's report has."""
+    compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)
+    one = example_result(compared=(compared,))
+    write_report([one], tmp_path)
+    assert "▲ better" in (tmp_path / "index.md").read_text(encoding="utf-8")
+    assert read_results(tmp_path) == [one]
+    assert main(["report", str(tmp_path), "--check"]) == 0
+
+
+def test_an_earlier_run_keeps_its_comparison(tmp_path: Path) -> None:
+    compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)
+    one = example_result(compared=(compared,))
+    write_result(one, tmp_path)
+    skipped = one.model_copy(update={"status": "skipped", "histories": (), "compared": ()})
+    assert with_earlier_figures(skipped, tmp_path).compared == (compared,)
 
 
 # Files

@@ -60,7 +60,7 @@ class Document:
         """Returns the document, with keys that it leaves out taken from `defaults`.
 
         Mappings are merged key by key. A mapping with another ``kind`` replaces that of the
-        defaults as a whole, and so do lists, ``expect`` and ``matrix``.
+        defaults as a whole, and so do lists, ``expect``, ``matrix`` and ``tune``.
         """
         merged = Document(copy.deepcopy(self.data), dict(self.places))
         added = set(_fill((), merged.data, defaults.data))
@@ -78,6 +78,14 @@ class Document:
             at = at.get(key) if isinstance(at, dict) else None
         if isinstance(at, dict) and path[-1] in at:
             at[path[-1]] = rewritten(at[path[-1]])
+
+    def add(self, path: tuple[str, ...], value: Any) -> None:
+        """Adds a value at `path` unless there is one, or something around it is no mapping."""
+        at = self.data
+        for key in path[:-1]:
+            at = at.setdefault(key, {}) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            at.setdefault(path[-1], copy.deepcopy(value))
 
     def with_values(self, values: Mapping[tuple[str, ...], tuple[Any, Place]]) -> Document:
         """Returns a copy with the value at each path replaced or added, in order."""
@@ -121,7 +129,7 @@ def brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_WHOLE = {("expect",), ("matrix",)}
+_WHOLE = {("expect",), ("matrix",), ("tune",)}
 
 
 def _fill(path: Key, mapping: dict[Any, Any], defaults: Mapping[Any, Any]) -> Iterator[Key]:
