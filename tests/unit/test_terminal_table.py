@@ -12,8 +12,10 @@ from example_results import example_result
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest_federated.core.text import distinct, one_line, shortened
-from pytest_federated.plugin.summary import fitting_table, write_skipped, write_table
+from pytest_federated.plugin.summary import fitting_table, write_skipped, write_table, write_tuned
+from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
+from pytest_federated.results.tuning import GridPoint, Tuning
 from rich.cells import cell_len
 
 VERDICTS = ("passed", "failed", "diverged", "skipped", "errored", "reported", "not judged")
@@ -207,16 +209,33 @@ REASON = "the data is in /a-folder/with-a-long-name"
 
 
 def test_reasons_of_skips_are_wrapped_between_words_and_whole_in_a_file() -> None:
-    terminal, file = Terminal(30), Terminal(30, isatty=False)
+    terminal, file = Terminal(24), Terminal(24, isatty=False)
     for reporter in (terminal, file):
-        write_skipped(reporter, {REASON: ["one"], "no network": ["two", "three"]})
-    assert file.lines == [f"skipped: one: {REASON}", "skipped: 2: two, three: no network"]
+        write_skipped(reporter, {REASON: ["one"], "no network": ["two", "six"]})
+    assert file.lines == [f"skipped: one: {REASON}", "skipped: 2: two, six: no network"]
     assert terminal.lines == [
-        "skipped: one: the data is in",
+        "skipped: one: the data",
+        "  is in",
         "  /a-folder/with-a-long-name",
-        "skipped: 2: two, three: no",
+        "skipped: 2: two, six: no",
         "  network",
     ]
+
+
+def test_a_tuned_scenario_has_a_line_of_its_own() -> None:
+    rates = [
+        GridPoint(name=f"{rate:g}", values={"training.rounds": rate}, figures=(rate / 10,))
+        for rate in (1, 2)
+    ]
+    tuning = Tuning(
+        metric="validation_accuracy", by="validation", sign=1, seeds=(0,), points=rates, chosen=1
+    )
+    tuned = example_result("two").model_copy(update={"tuning": tuning})
+    file = Terminal(24, isatty=False)
+    write_tuned(file, [example_result("one"), tuned])
+    (line,) = file.lines
+    assert line.startswith("two: tuned: ") and line.lower() == f"two: {tuned_text(tuned)}".lower()
+    assert tuned_text(tuned)[1:] in line
 
 
 @pytest.mark.parametrize(
