@@ -223,12 +223,17 @@ def test_reasons_of_skips_are_wrapped_between_words_and_whole_in_a_file() -> Non
 
 
 def test_a_tuned_scenario_has_a_line_of_its_own() -> None:
-    rates = [
-        GridPoint(name=f"{rate:g}", values={"training.rounds": rate}, figures=(rate / 10,))
-        for rate in (1, 2)
-    ]
+    one, two = (
+        GridPoint(name=f"{rounds}", values={"training.rounds": rounds}, figures=(rounds / 10,))
+        for rounds in (1, 2)
+    )
     tuning = Tuning(
-        metric="validation_accuracy", by="validation", sign=1, seeds=(0,), points=rates, chosen=1
+        metric="validation_accuracy",
+        by="validation",
+        sign=1,
+        seeds=(0,),
+        points=(one, two),
+        chosen=1,
     )
     tuned = example_result("two").model_copy(update={"tuning": tuning})
     file = Terminal(24, isatty=False)
