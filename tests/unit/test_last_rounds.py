@@ -63,7 +63,9 @@ def test_it_is_of_the_rounds_that_were_evaluated(
 def test_its_step_is_that_of_a_round_over_the_evaluated_rounds(
     curve: list[Optional[float]], keys: dict[str, Any], rounds: int
 ) -> None:
-    step = spec_of("accuracy").resolution.step(history(curve, test_examples=100), keys)
+    resolution = spec_of("accuracy").resolution
+    assert resolution
+    step = resolution.step(history(curve, test_examples=100), keys)
     assert step.size == pytest.approx(0.01 / rounds)
 
 
