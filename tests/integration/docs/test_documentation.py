@@ -32,14 +32,8 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_the_scenario_in_the_readme_is_valid(tmp_path: Path) -> None:
-    (text,) = blocks("README.md", "yaml")
-    file = tmp_path / "label-skew.yaml"
-    file.write_text(text, encoding="utf-8")
-    ids = [case.id for case in load_file(file)]
-    assert ids == ["digits-label-skew[alpha=0.5]", "digits-label-skew[alpha=100]"]
-    for name in ids:
-        assert f"label-skew.yaml::{name} PASSED" in (ROOT / "README.md").read_text()
+def test_the_readme_can_be_read_at_once() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 
 
 def test_the_committed_report_is_up_to_date_with_the_shipped_scenarios(committed: Path) -> None:
@@ -138,6 +132,16 @@ def test_the_page_on_splits_is_up_to_date(generated: Path) -> None:
     for registry in (splits, sizes, shifts):
         for name in registry.names():
             assert f"### {name}\n" in made
+
+
+@pytest.mark.slow
+def test_the_picture_of_a_failure_is_up_to_date(tff_programs: None, tmp_path: Path) -> None:
+    """Run `uv run python docs/make_picture.py`; figures may be others on another machine."""
+    script = [sys.executable, str(ROOT / "docs/make_picture.py"), str(tmp_path)]
+    subprocess.run(script, check=True, cwd=ROOT)
+    new, old = (folder / "failure.svg" for folder in (tmp_path, ROOT / "docs"))
+    drawn, committed = (re.sub(r"\d+", "0", f.read_text(encoding="utf-8")) for f in (new, old))
+    assert drawn == committed
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Each snippet of README and docs is what a reader can use: fast checks of all, and real sessions.
 
-The tutorial and the how-to guides are followed to the letter, in an empty folder.
+README, the tutorial and the how-to guides are followed to the letter, in an empty folder.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import itertools
 import os
 import re
 import shlex
@@ -29,7 +30,7 @@ from ruamel.yaml import YAML
 from snippets import PAGES, Snippet, snippets
 from workflows import problems_of_workflow
 
-GUIDES = [p for p in PAGES if p.name == "tutorial.md" or p.parent.name == "how-to"]
+GUIDES = [p for p in PAGES if p.name in ("README.md", "tutorial.md") or p.parent.name == "how-to"]
 LANGUAGES = Counter(s.language for page in PAGES for s in snippets(page))
 ALLOWED_PROGRAMS = {
     *("pytest", "pytest-federated", "python", "git", "uv", "pip", "pre-commit", "docker"),
@@ -145,19 +146,16 @@ def programs(line: str) -> list[list[str]]:
     """Returns the words of each program of a command line, without what starts it."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.wordchars += "$%@:,{}[]^+="
-    joined = "\n".join(lexer)
     found: list[list[str]] = []
-    for part in re.split(r"\n?(?:&&|\||&|;)\n?", joined):
-        words = part.split("\n")
+    for between, group in itertools.groupby(lexer, key=lambda word: set(word) <= set("&|;")):
+        words = [] if between else list(group)
         if words[:2] == ["sh", "-c"] or words[3:5] == ["sh", "-c"]:
             words = words[-1].split()
         for start in (("git", "bisect", "run"), ("uv", "run")):
             if tuple(words[: len(start)]) == start:
                 words = words[len(start) :]
                 while words and words[0].startswith("-"):
-                    words = (
-                        words[2:] if words[0] in ("--group", "--python", "--with") else words[1:]
-                    )
+                    words = words[2 if words[0] in _WITH_VALUE else 1 :]
         while words and re.match(r"[A-Z_]+=", words[0]):
             words = words[1:]
         if words and words[0]:
