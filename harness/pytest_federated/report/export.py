@@ -13,6 +13,7 @@ from pytest_federated.metrics.measure import columns, headline
 from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.metrics.statistics import deviation_of, mean_of
 from pytest_federated.report.tables.choices import choice_text
+from pytest_federated.report.tuned import point_text
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import ON_CLIENTS, ON_VALIDATION, Round, TrainingHistory
 
@@ -110,9 +111,12 @@ ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
 def properties(result: Result) -> Row:
     """Returns what JUnit's XML says about a scenario: its status and its means over seeds.
 
+    Also to what it was tuned, if it was.
     Metrics that were judged also have the ends of the 95 % interval. Missing figures are left out.
     """
     row: Row = {"status": result.status}
+    if result.tuning and result.tuning.best:
+        row["tuned"] = point_text(result.tuning, result.tuning.best)
     row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns([result])}
     for verdict in result.verdicts:
         name = verdict.expectation
