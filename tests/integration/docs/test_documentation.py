@@ -24,6 +24,7 @@ from pytest_federated.report.layout import LARGEST
 from pytest_federated.report.pages import report, report_files
 from pytest_federated.results.store import read_results
 from pytest_federated.running.pipeline import settings_of_result
+from pytest_federated.scenario.json_schema import json_schema
 from pytest_federated.training.schema import Training
 
 
@@ -214,6 +215,17 @@ def test_the_pages_on_options_and_commands_are_up_to_date(
         assert f"| `{option.names()[0]}" in options
     commands = (generated / "commands.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.*)$", commands, re.MULTILINE) == list(COMMANDS)
+
+
+def test_the_page_on_scenario_files_has_every_key() -> None:
+    schema = json_schema()
+    keys: set[str] = set()
+    for name, value in schema["properties"].items():
+        section = schema["$defs"].get(value.get("$ref", "").rpartition("/")[2], {})
+        is_section = name in ("data", "clients", "training")
+        keys |= {f"{name}.{key}" for key in section["properties"]} if is_section else {name}
+    page = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
+    assert keys <= set(re.findall(r"^\| `([\w.]+)` \| ", page, re.MULTILINE))
 
 
 def test_the_page_on_the_api_has_every_public_name() -> None:
