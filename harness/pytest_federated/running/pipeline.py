@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional, Union
 
-from pytest_federated.core import signals
+from pytest_federated.core import collector, signals
 from pytest_federated.core.errors import FederatedError, TimeLimitExceeded
 from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import Cache, TaskKind
@@ -95,7 +95,7 @@ def _run_plan(planned: Plan, options: Options, observers: Iterable[Observer]) ->
     submit(planned, options)
     early_stop = _early_stop(planned, options)
     done = _Done(references={name: [] for name in planned.compared})
-    with signals.delivered(options.timeout) as check:
+    with collector.rare(), signals.delivered(options.timeout) as check:
         watching = [TimeLimit(check), *observers, *([early_stop] if early_stop else [])]
         result = _look(planned, planned.looks[0], done, options, watching, early_stop)
         for look in planned.looks[1:]:
