@@ -221,12 +221,13 @@ class KerasAdapter(ModelAdapter):
 
         hits, spec = self.shape.task.hits, self.shape.spec()
 
-        @tf.function(input_signature=[spec["x"], spec["y"]], autograph=False)
-        def measuring(x: Any, y: Any) -> Any:
+        def measure(x: Any, y: Any) -> Any:
             predictions = self.model(x, training=False)
             loss = self.losses.evaluation(y, predictions)
             return loss, predictions, hits and hits(y, predictions, self.gives_logits)
 
+        signature = [spec["x"], spec["y"]]
+        measuring: Any = tf.function(measure, input_signature=signature, autograph=False)
         self._make_callable()
         try:
             measuring.get_concrete_function()
