@@ -21,7 +21,7 @@ MATRIX, TUNED = ("matrix",), ("tune", "keys")  # where a document has a grid
 EXCLUDE = "exclude"  # among the keys of a grid: the combinations that are left out
 
 # The keys of a scenario that cannot be varied.
-FIXED = ("matrix", "name", "schema", "expect", "baseline", "tags", "description")
+FIXED = ("matrix", "tune", "name", "schema", "expect", "baseline", "tags", "description")
 # Those that do not change what is to be learned, so that they can be chosen by how well it is.
 TUNABLE = ("model", "training", "clients.per_round")
 
@@ -161,7 +161,7 @@ class _Grid:
                 message = f"does not vary; allowed: {', '.join(known)}"
                 self.note((EXCLUDE, number, unknown[0]), message)
             else:
-                exclusions.append({key: _short(value) for key, value in one.items()})
+                exclusions.append({key: value_text(value) for key, value in one.items()})
         return exclusions
 
 
@@ -216,12 +216,12 @@ def _variants(
 ) -> Iterator[Variant]:
     """Yields the combinations that are not left out; notes exclusions that leave nothing out."""
     keys = [key for axis in axes for key in axis.keys]
-    labels = _labels(keys)
+    labels = short_keys(keys)
     unused = set(range(len(exclusions)))
     has_any = False
     for rows in itertools.product(*(axis.rows for axis in axes)):
         values = dict(zip(keys, itertools.chain.from_iterable(rows)))
-        texts = {key: _short(value) for key, (value, _) in values.items()}
+        texts = {key: value_text(value) for key, (value, _) in values.items()}
         fitting = {n for n, one in enumerate(exclusions) if one.items() <= texts.items()}
         unused -= fitting
         if fitting:
@@ -236,11 +236,11 @@ def _variants(
         grid.note((EXCLUDE,), "leaves out all combinations")
 
 
-def varied_keys(document: Document) -> list[tuple[str, ...]]:
-    """Returns the key paths that the grids of a document vary, as far as it has them right."""
+def varied_keys(document: Document, *grids: Key) -> list[tuple[str, ...]]:
+    """Returns the key paths that grids of a document vary, as far as it has them right."""
     names = [
         name
-        for at in (MATRIX, TUNED)
+        for at in grids
         if isinstance(grid := _value_at(document, at), Mapping)
         for name in grid
         if isinstance(name, str) and name != EXCLUDE
@@ -253,7 +253,7 @@ def keys_of(name: str) -> tuple[str, ...]:
     return tuple(key.strip() for key in name.split(","))
 
 
-def _labels(keys: Sequence[str]) -> list[str]:
+def short_keys(keys: Sequence[str]) -> list[str]:
     """Returns the shortest suffixes of the dotted keys that tell them apart."""
     parts = [k.split(".") for k in keys]
     labels: list[str] = []
@@ -267,13 +267,13 @@ def _labels(keys: Sequence[str]) -> list[str]:
     return labels
 
 
-def _short(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Returns a value as part of an id."""
     if isinstance(value, Mapping):
         if set(value) == {"kind"}:
             return str(value["kind"])
-        inner = ",".join(f"{k}={_short(v)}" for k, v in value.items() if k != "kind")
+        inner = ",".join(f"{k}={value_text(v)}" for k, v in value.items() if k != "kind")
         return f"{value['kind']}({inner})" if "kind" in value else f"({inner})"
     if isinstance(value, list):
-        return "(" + ",".join(_short(v) for v in value) + ")"
+        return "(" + ",".join(value_text(v) for v in value) + ")"
     return str(value).replace("[", "(").replace("]", ")")

@@ -7,11 +7,17 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
-from pytest_federated.core.schema import Section, problem
+from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import has_test_set, stated_task
 from pytest_federated.data.schema import Data
@@ -21,6 +27,7 @@ from pytest_federated.expectations.judging import unfit
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
@@ -79,10 +86,15 @@ class Scenario(Section):
     model: Annotated[Optional[Section], Choice(models, optional=True)]
     training: Training
     seeds: Annotated[tuple[int, ...], Field(json_schema_extra=_describe_seeds)] = (0,)
+    tune: Optional[Tune] = None
     expect: Annotated[dict[str, Section], Choices(expectations)] = Field(default_factory=dict)
     baseline: dict[str, BaselineMargin] = Field(
         default_factory=dict, json_schema_extra=_names_metrics
     )
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "tune")
 
     @model_validator(mode="before")
     @classmethod
@@ -162,6 +174,20 @@ class Scenario(Section):
                 raise problem(f"expect.{name}.over_last", _too_few(self.training.rounds))
             if getattr(section, "best_by", None):
                 raise problem(f"expect.{name}.over_last", "best_by takes one round; choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _tunes_by_what_is_measured(self) -> Scenario:
+        if self.tune is None:
+            return self
+        if self.tune.by == "validation" and self.data.validation_fraction is None:
+            raise problem(
+                "data.validation_fraction",
+                "missing; tune chooses by what it holds out (or, with by: test, by the test set, "
+                "whose figures are then too good)",
+            )
+        if (self.tune.over_last or 0) > self.training.rounds:
+            raise problem("tune.over_last", _too_few(self.training.rounds))
         return self
 
     @model_validator(mode="after")
