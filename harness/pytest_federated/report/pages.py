@@ -10,8 +10,9 @@ from pytest_federated.core.files import write_text
 from pytest_federated.core.ordering import natural
 from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, MARK, PAGES, Page, pages_of
-from pytest_federated.report.pictures import PLOTS
+from pytest_federated.report.pictures import PLOTS, plot_name
 from pytest_federated.report.plots.plot import draw_overviews
+from pytest_federated.report.plots.tuning import tuning_by_key
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import with_earlier_figures, write_result
 
@@ -64,6 +65,12 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
     results, pages = _laid_out(results)
     pictures = {page.picture_path: page.picture for page in pages if page.picture}
     pictures |= {f"{PLOTS}/{name}": picture for name, picture in draw_overviews(results).items()}
+    pictures |= {
+        f"{PLOTS}/{plot_name(result, 'tuning')}": picture
+        for page in pages
+        for result in page.results
+        if (picture := tuning_by_key(result))
+    }
     return {**{name: picture.svg() for name, picture in pictures.items()}, **_texts(results, pages)}
 
 

@@ -28,6 +28,7 @@ from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models
+from pytest_federated.training.optimizers.optimizer import optimizers
 from pytest_federated.training.schema import Training
 
 Schema = dict[str, Any]
@@ -279,6 +280,17 @@ def _relations() -> Iterator[_Relation]:
             yield _Relation(where, _keeping(f"training.{key}", _only(default)))
         if entry.spec.has_no_global_model:
             yield _Relation(where, _keeping("training.personalize", _NULL))
+        if entry.spec.aggregates_itself:
+            default = aggregators.parse("mean")
+            yield _Relation(where, _keeping("training.aggregator", _only(default)))
+        if entry.spec.client_sgd is not None:
+            own = [n for n in optimizers.names() if optimizers[n].spec.of_the_user]
+            yield _Relation(
+                where, _keeping("training.client_optimizer", _one_of(optimizers, ["sgd", *own]))
+            )
+        if entry.spec.client_sgd == "plain":
+            momentum = {"enum": [None, 0]}
+            yield _Relation(where, _keeping("training.client_optimizer.momentum", momentum))
     trained = [n for n in algorithms.names() if not model_is_refused_by(n)]
     yield _Relation(_having((algorithm, _one_of(algorithms, trained))), _keeping("model", _PRESENT))
     tested = {"anyOf": [_having((("data", "dataset"), own)) for own in _of_own_test_sets()]}
