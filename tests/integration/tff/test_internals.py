@@ -173,6 +173,23 @@ def test_lean_executor_is_needed_while_the_public_one_copies_each_level(tff: Any
     assert issubclass(internals.lean_executor(), tff.framework.RemoteExecutor)
 
 
+@pytest.mark.usefixtures("running")
+def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub, calls = tff.framework.RemoteExecutorGrpcStub, []
+    for name in ("create_value", "create_struct"):
+
+        def call(self: Any, request: Any, name: str = name, own: Any = getattr(stub, name)) -> Any:
+            calls.append(name)
+            return own(self, request)
+
+        monkeypatch.setattr(stub, name, call)
+    total = tff.tensorflow.computation(lambda a, b: a + b[0], np.int32, [np.int32])
+    assert total(1, [2]) == 3  # which sends the computation, too
+    calls.clear()
+    assert total(2, [3]) == 5
+    assert calls == ["create_value"]
+
+
 @pytest.mark.parametrize("is_all_equal", [True, False])
 def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> None:
     from tensorflow_federated.proto.v0 import executor_pb2
