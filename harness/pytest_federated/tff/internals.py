@@ -74,6 +74,8 @@ def lean_executor() -> Any:
     from tensorflow_federated.proto.v0 import executor_pb2
     from tensorflow_federated.python.core.impl.executors import executor_value_base, remote_executor
 
+    messages: Any = executor_pb2  # pyright sees no generated names
+
     class Unsent(executor_value_base.ExecutorValue):
         """An argument, or a part of one, that is sent when it is complete."""
 
@@ -115,7 +117,7 @@ def lean_executor() -> Any:
             if not isinstance(value, Unsent):
                 return value
             self._check_has_executor_id()
-            request = executor_pb2.CreateValueRequest(executor=self._executor_id)
+            request = messages.CreateValueRequest(executor=self._executor_id)
             type_spec = write_value(request.value, value.value, value.type_signature)
             reference = self._stub.create_value(request).value_ref
             return remote_executor.RemoteValue(reference, type_spec, self)

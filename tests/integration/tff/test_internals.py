@@ -173,16 +173,24 @@ def test_lean_executor_is_needed_while_the_public_one_copies_each_level(tff: Any
     assert issubclass(internals.lean_executor(), tff.framework.RemoteExecutor)
 
 
+def new_message() -> Any:
+    """Returns an empty message for a value."""
+    from tensorflow_federated.proto.v0 import executor_pb2
+
+    messages: Any = executor_pb2  # pyright sees no generated names
+    return messages.Value()
+
+
 @pytest.mark.usefixtures("running")
 def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    stub, calls = tff.framework.RemoteExecutorGrpcStub, []
+    stub: Any = tff.framework.RemoteExecutorGrpcStub
+    calls: list[str] = []
+
+    def counted(name: str, own: Any) -> Any:
+        return lambda self, request: calls.append(name) or own(self, request)
+
     for name in ("create_value", "create_struct"):
-
-        def call(self: Any, request: Any, name: str = name, own: Any = getattr(stub, name)) -> Any:
-            calls.append(name)
-            return own(self, request)
-
-        monkeypatch.setattr(stub, name, call)
+        monkeypatch.setattr(stub, name, counted(name, getattr(stub, name)))
     total = tff.tensorflow.computation(lambda a, b: a + b[0], np.int32, [np.int32])
     assert total(1, [2]) == 3  # which sends the computation, too
     calls.clear()
@@ -192,8 +200,7 @@ def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("is_all_equal", [True, False])
 def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> None:
-    from tensorflow_federated.proto.v0 import executor_pb2
-
+    message = new_message()
     member = tff.StructWithPythonType(
         [
             ("x", tff.TensorType(np.float32, (None, 2))),
@@ -217,14 +224,11 @@ def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> 
     )
     given: Any = value if is_all_equal else [value, value]
     kind = tff.StructType([("all", tff.FederatedType(member, tff.CLIENTS, is_all_equal)), member])
-    message = executor_pb2.Value()
     assert internals.write_value(message, (given, value), kind) is kind
     assert message == tff.framework.serialize_value((given, value), kind)[0]
 
 
 def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
-    from tensorflow_federated.proto.v0 import executor_pb2
-
     of_two = tff.TensorType(np.float32, (2,))
     values: list[tuple[Any, Any]] = [
         (np.zeros(3, np.float32), of_two),
@@ -236,7 +240,7 @@ def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
         with pytest.raises(TypeError):
             tff.framework.serialize_value(value, kind)
         with pytest.raises(TypeError):
-            internals.write_value(executor_pb2.Value(), value, kind)
+            internals.write_value(new_message(), value, kind)
 
 
 def test_context_without_retries_is_needed_while_the_public_one_retries(tff: Any) -> None:
