@@ -39,6 +39,7 @@ _OF_RUNS = (
     "pytest_federated.data.datasets.bundled.packaged",
     "pytest_federated.data.datasets.tff.published",
     "pytest_federated.plugin.collection",
+    "pytest_federated.plugin.execution",
     "pytest_federated.plugin.fixture",
     "pytest_federated.plugin.item",
     "pytest_federated.plugin.selection",
