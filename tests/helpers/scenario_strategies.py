@@ -64,6 +64,8 @@ def valid_documents(draw: Draw) -> Valid:
     dotted = {f"{s}.{key}": value for s in sections for key, value in scenario[s].items()}
     if varied := draw(st.lists(st.sampled_from(sorted(dotted)), unique=True, max_size=2)):
         scenario["matrix"] = {key: [dotted[key]] for key in varied}
+        if len(varied) > 1 and draw(st.booleans()):
+            scenario["matrix"] = {", ".join(varied): [[dotted[key] for key in varied]]}
     defaults: dict[str, Any] = {}
     moved = st.lists(st.sampled_from(sorted(scenario.keys() - {"name", "matrix"})), unique=True)
     for key in draw(moved):

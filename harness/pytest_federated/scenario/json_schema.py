@@ -21,7 +21,7 @@ from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.choice import CHOICE, ENTRIES, choice_of, is_list
 from pytest_federated.registry.registry import REGISTRIES, Registry
 from pytest_federated.scenario.fields import types_in
-from pytest_federated.scenario.matrix import FIXED, MAX_KEYS
+from pytest_federated.scenario.matrix import EXCLUDE, FIXED, MAX_EXCLUSIONS, MAX_KEYS
 from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
@@ -138,16 +138,27 @@ def _matrix(definitions: _Definitions, properties: Schema) -> Schema:
     """Returns the schema of ``matrix``: for each dotted key, what its values may be."""
     paths = _Paths(definitions)
     paths.add(Scenario, (), {k: v for k, v in properties.items() if k not in FIXED})
+    row: Schema = {"type": "array", "minItems": 2}
     return {
         "type": "object",
         "description": "Dotted keys and the values to run, one scenario for each combination.",
         "minProperties": 1,
-        "maxProperties": MAX_KEYS,
-        "properties": paths.keys,
-        "patternProperties": paths.patterns,
+        "maxProperties": MAX_KEYS + 1,
+        "not": {"properties": {EXCLUDE: True}, "additionalProperties": False},  # nothing else
+        "properties": {**paths.keys, EXCLUDE: _EXCLUSIONS},
+        "patternProperties": {**paths.patterns, _SEVERAL_KEYS: _values(row)},
         "additionalProperties": False,
         "allOf": paths.whole,
     }
+
+
+_SEVERAL_KEYS = r"^[^,]*[^, ][^,]*(,[^,]*[^, ][^,]*)+$"
+_EXCLUSIONS: Schema = {
+    "type": "array",
+    "description": "Combinations that are left out: dotted keys with one value each.",
+    "maxItems": MAX_EXCLUSIONS,
+    "items": {"type": "object", "minProperties": 1},
+}
 
 
 class _Paths:
@@ -180,7 +191,7 @@ class _Paths:
         dotted = ".".join(path)
         self.whole.append(
             {
-                "if": {"propertyNames": {"not": {"pattern": f"^{re.escape(dotted)}\\."}}},
+                "if": {"propertyNames": {"not": {"pattern": rf"(^|, *){re.escape(dotted)}\."}}},
                 "then": {
                     "properties": {
                         dotted: {"items": {"anyOf": [whole, _NULL]} if is_optional else whole}

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.explain import explain
-from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
+from pytest_federated.scenario.matrix import MAX_VARIANTS, Variant, expand, varied_keys
 from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
 from pytest_federated.scenario.references import compared
-from pytest_federated.scenario.schema import Scenario, choices
+from pytest_federated.scenario.schema import Scenario, choices, default_choices
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, read_documents
 from pytest_federated.user.reading import read_from
 
@@ -76,6 +76,7 @@ def _documents(file: Path, shown: Path, root: Optional[Path]) -> Iterator[tuple[
         _write_out_choices(document)
         for default in defaults:
             document = document.over(default)
+        _write_out_defaults(document)
         yield line, document
 
 
@@ -90,9 +91,9 @@ def place_of(case: Case, key: str) -> Place:
     path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
     for line, document in _documents(case.file, shown, None):
         if line == case.line:
-            for variant, filled in expand(document)[0]:
-                if variant == case.variant:
-                    return filled.place(path)
+            for variant in expand(document)[0]:
+                if variant.name == case.variant:
+                    return variant.document.place(path)
     return Place(shown, case.line)
 
 
@@ -102,13 +103,25 @@ def _write_out_choices(document: Document) -> None:
         document.rewrite(path, registry.normalize)
 
 
+def _write_out_defaults(document: Document) -> None:
+    """Writes out the default of each choice that is left out and that a grid only adds keys to.
+
+    So ``training.client_optimizer.learning_rate`` in a matrix changes that of the default, SGD.
+    """
+    varied = varied_keys(document)
+    for path, default in default_choices().items():
+        inner = [key[len(path)] for key in varied if key[: len(path)] == path and key != path]
+        if inner and all(key != "kind" and key in default for key in inner):
+            document.add(path, default)
+
+
 def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
     variants, problems = expand(document)
     if not variants:  # the problems of the rest are shown too
-        variants = [("", document.without("matrix"))]
+        variants = [Variant("", document.without("matrix"), {})]
     cases: list[Case] = []
     siblings: dict[str, Scenario] = {}
-    for variant, filled in variants:
+    for variant, filled, _ in variants:
         if len(problems) >= MAX_PROBLEMS:
             break
         if "schema" not in filled.data:

@@ -153,6 +153,18 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _averages_over_rounds_that_there_are(self) -> Scenario:
+        for name, section in self.expect.items():
+            over_last = getattr(section, "over_last", None)
+            if over_last is None:
+                continue
+            if over_last > self.training.rounds:
+                raise problem(f"expect.{name}.over_last", _too_few(self.training.rounds))
+            if getattr(section, "best_by", None):
+                raise problem(f"expect.{name}.over_last", "best_by takes one round; choose one")
+        return self
+
+    @model_validator(mode="after")
     def _has_margins_of_what_is_compared(self) -> Scenario:
         expected = (name for name in self.expect if name in metrics)
         always = always_measured(stated_task(self.data.dataset))
@@ -270,9 +282,27 @@ class Scenario(Section):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def _too_few(rounds: int) -> str:
+    return f"there are {rounds} rounds (training.rounds)"
+
+
 def model_is_refused_by(algorithm: str) -> bool:
     """Returns whether an algorithm trains without a model."""
     return "model" in algorithms[algorithm].spec.refuses
+
+
+@functools.cache
+def default_choices() -> dict[tuple[str, ...], dict[str, Any]]:
+    """Returns what a scenario chooses where it says nothing, written out, by key path."""
+    defaults: dict[tuple[str, ...], dict[str, Any]] = {}
+    for path, _ in choices():
+        section: Any = Scenario
+        for name in path[:-1]:
+            section = section.model_fields[name].annotation
+        default = section.model_fields[path[-1]].get_default(call_default_factory=True)
+        if isinstance(default, Section):
+            defaults[path] = default.model_dump(mode="json")
+    return defaults
 
 
 @functools.cache

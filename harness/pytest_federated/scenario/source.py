@@ -79,6 +79,14 @@ class Document:
         if isinstance(at, dict) and path[-1] in at:
             at[path[-1]] = rewritten(at[path[-1]])
 
+    def add(self, path: tuple[str, ...], value: Any) -> None:
+        """Adds a value at `path` unless there is one, or something around it is no mapping."""
+        at = self.data
+        for key in path[:-1]:
+            at = at.setdefault(key, {}) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            at.setdefault(path[-1], copy.deepcopy(value))
+
     def with_values(self, values: Mapping[tuple[str, ...], tuple[Any, Place]]) -> Document:
         """Returns a copy with the value at each path replaced or added, in order."""
         places = {k: v for k, v in self.places.items() if not _is_below(k, values)}
