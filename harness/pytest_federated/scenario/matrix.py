@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_federated.core.errors import Problem
@@ -251,6 +251,28 @@ def varied_keys(document: Document) -> list[tuple[str, ...]]:
 def keys_of(name: str) -> tuple[str, ...]:
     """Returns the dotted keys that a key of a grid names: one, or several as ``a.b, c.d``."""
     return tuple(key.strip() for key in name.split(","))
+
+
+def labels_in(variant: str) -> dict[str, str]:
+    """Returns the labels of keys in a variant's part of an id, with their values.
+
+    Commas in parentheses do not separate: ``algorithm=fedprox(mu=0.1,weighting=uniform),alpha=1``.
+    """
+    labels: dict[str, str] = {}
+    depth, start = 0, 0
+    for index, character in enumerate(f"{variant},"):
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0 and index > start:
+            label, _, value = variant[start:index].partition("=")
+            labels[label.strip()] = value.strip()
+            start = index + 1
+    return labels
+
+
+def with_these(part: str, variants: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Returns the variants that have the values in a part of an id, such as ``alpha=0.1``."""
+    values = labels_in(part).items()
+    return [variant for variant in variants if values <= variant.items()]
 
 
 def _labels(keys: Sequence[str]) -> list[str]:
