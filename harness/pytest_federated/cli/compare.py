@@ -127,15 +127,16 @@ def command(
                 "or --rows and --columns"
             )
         head = [markup.heading("Comparison", 1)]
-        page = comparison_page(shown, markup, head, out.stem if out else "")
+        beside = (out.stem if out.suffix else f"{out.name}-pictures") if out else ""
+        page = comparison_page(shown, markup, head, beside)
         text = page.text
         if out:
-            folder = out.parent / out.stem
-            files = {folder / name: picture.svg() for name, picture in page.pictures.items()}
+            pictures = out.parent / beside
+            files = {pictures / name: picture.svg() for name, picture in page.pictures.items()}
     if out:
         files[out] = text
-        for path, content in files.items():
-            write_text(path, content)
+        for file, content in files.items():
+            write_text(file, content)
         print(out)
     else:
         print(text, end="")

@@ -21,7 +21,7 @@ MATRIX, TUNED = ("matrix",), ("tune", "keys")  # where a document has a grid
 EXCLUDE = "exclude"  # among the keys of a grid: the combinations that are left out
 
 # The keys of a scenario that cannot be varied.
-FIXED = ("matrix", "name", "schema", "expect", "baseline", "tags", "description")
+FIXED = ("matrix", "name", "schema", "expect", "baseline", "comparison", "tags", "description")
 # Those that do not change what is to be learned, so that they can be chosen by how well it is.
 TUNABLE = ("model", "training", "clients.per_round")
 

@@ -88,13 +88,18 @@ def _speeds(study: Study) -> Iterable[str]:
             goal = f"{study.measure.title} {target:g}"
             compared = study.times_faster(task, variant, target)
             if compared and compared.low is not None and compared.high is not None:
-                if compared.low > 1 or compared.high < 1:
-                    yield _sentence(
-                        task,
-                        f"{name_of(variant)} reaches {goal} {compared.times:.2g} times as fast as "
-                        f"{reference} (paired over {compared.pairs} seeds, {compared.low:.2g} to "
-                        f"{compared.high:.2g})",
-                    )
+                if compared.low > 1:
+                    said = f"{compared.times:.2g} times faster than {reference} to {goal}"
+                    text = f"{name_of(variant)} is {said}"
+                    ends = compared.low, compared.high
+                elif compared.high < 1:
+                    said = f"{1 / compared.times:.2g} times the rounds of {reference} to {goal}"
+                    text = f"{name_of(variant)} needs {said}"
+                    ends = 1 / compared.high, 1 / compared.low
+                else:
+                    continue
+                between = f"paired over {compared.pairs} seeds, {ends[0]:.2g} to {ends[1]:.2g}"
+                yield _sentence(task, f"{text} ({between})")
                 continue
             ours, theirs = (study.rounds(task, v, target) for v in (variant, study.reference))
             sides = ((name_of(variant), ours), (reference, theirs))
@@ -123,7 +128,7 @@ def _others(study: Study) -> Iterable[str]:
     margin = study.measure.spec.least
     for head, places in (
         (f"The same as {reference}, to within what matters ({margin})", same),
-        (f"Not told apart from {reference}", undecided),
+        ("Undecided, with these seeds", undecided),
         (f"With one seed, which tells nothing of the difference from {reference}", alone),
         ("Nothing to compare", missing),
     ):

@@ -10,17 +10,19 @@ from typing import Optional
 
 from pytest_federated.core.text import shortened
 from pytest_federated.report.comparison.findings import findings, verdict
-from pytest_federated.report.comparison.study import Study, is_number, name_of
+from pytest_federated.report.comparison.study import Study, is_number, name_of, studies
 from pytest_federated.report.comparison.tables import results_table, targets_table
 from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
-from pytest_federated.report.layout import LARGEST
-from pytest_federated.report.markup import Markup, escape, quoted
+from pytest_federated.report.layout import INDEX, LARGEST, MARK
+from pytest_federated.report.markup import MARKDOWN, Markup, escape, quoted
 from pytest_federated.report.plots.heat_map import heat_map
 from pytest_federated.report.plots.learning import learning_curves
 from pytest_federated.report.plots.style import Picture
 from pytest_federated.report.variants import best_of
+from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name
 
+COMPARISON, COMPARISONS = "comparison.md", "comparison"  # a report's page, and its pictures
 _DESCRIPTION = 1000  # characters
 
 
@@ -38,13 +40,26 @@ class ComparisonPage:
     pictures: Mapping[str, Picture] = field(default_factory=dict)
 
 
+def asked_for(results: Sequence[Result]) -> list[Study]:
+    """Returns the studies of the matrices whose scenario has a ``comparison``."""
+    return studies([r for r in results if r.settings.get("comparison") is not None])
+
+
+def report_comparison(results: Sequence[Result]) -> Optional[ComparisonPage]:
+    """Returns the page of a report with the comparisons that its scenarios ask for, if any do."""
+    if not (asked := asked_for(results)):
+        return None
+    head = [MARK, "# Comparison", f"[All scenarios]({INDEX})"]
+    return comparison_page(asked, MARKDOWN, head, COMPARISONS)
+
+
 def comparison_page(
-    studies: Sequence[Study], markup: Markup, head: Sequence[str] = (), pictures: str = ""
+    compared: Sequence[Study], markup: Markup, head: Sequence[str] = (), pictures: str = ""
 ) -> ComparisonPage:
     """Returns the page of studies.
 
     Args:
-        studies: what to show.
+        compared: what to show.
         markup: Markdown, or text for the terminal.
         head: blocks at its beginning.
         pictures: the folder of its pictures as its links name it; without it there are none.
@@ -59,7 +74,7 @@ def comparison_page(
         drawn[name] = picture
         return f"![{escape(picture.alt)}]({quoted(f'{pictures}/{name}')})"
 
-    for study in studies:
+    for study in compared:
         curves = _curves(study) if pictures else None
         heat = _heat(study) if pictures else None
         of_study = [
@@ -73,9 +88,9 @@ def comparison_page(
         shown.append(study)
         if len("".join(blocks).encode()) > LARGEST // 2:
             break
-    if more := len(studies) - len(shown):
+    if more := len(compared) - len(shown):
         blocks.append(f"... and {more} more; `pytest-federated compare` with --only shows any")
-    several = over_tasks(studies)
+    several = over_tasks(compared)
     for place, one in enumerate(several):
         blocks += _over_tasks(one, markup, several)
         if pictures and (profiles := one.picture()):
@@ -130,13 +145,13 @@ def _over_tasks(one: OverTasks, markup: Markup, several: Sequence[OverTasks]) ->
     return [markup.heading(name, 2), markup.escape(one.sentence()), one.table(markup)]
 
 
-def _legend(studies: Sequence[Study], several: Sequence[OverTasks], markup: Markup) -> list[str]:
+def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup) -> list[str]:
     """Says how everything was computed, and after whom."""
-    if not studies:
+    if not shown:
         return []
-    confidence = 100 * studies[0].confidence
-    by_chance = round(1 / (1 - studies[0].confidence))
-    least = dict.fromkeys(f"{s.measure.title}: {s.measure.spec.least}" for s in studies)
+    confidence = 100 * shown[0].confidence
+    by_chance = round(1 / (1 - shown[0].confidence))
+    least = dict.fromkeys(f"{s.measure.title}: {s.measure.spec.least}" for s in shown)
     texts = [
         "Results are means over seeds ± half of their 95 % interval (Student's t). A difference is "
         f"that from the reference, with its {confidence:g} % interval from the pairs of trainings "
@@ -146,12 +161,13 @@ def _legend(studies: Sequence[Study], several: Sequence[OverTasks], markup: Mark
         f"chance. {markup.strong('Best')} of its task: better than every other variant, each by an "
         "interval that excludes zero."
     ]
-    if any(study.targets for study in studies):
+    if any(study.targets for study in shown):
         texts.append(
             "Rounds to a target are those after which the best value so far crosses it, with "
-            "linear interpolation between evaluated rounds (McMahan et al., AISTATS 2017); MB are what"
-            " server and clients send until then. Times faster is the geometric mean over pairs of "
-            f"the reference's rounds divided by the variant's, with its {confidence:g} % interval "
+            "linear interpolation between evaluated rounds (McMahan et al., AISTATS 2017); MB are "
+            "what server and clients send until then. Times faster is the geometric mean over "
+            "pairs of the reference's rounds divided by the variant's, with its "
+            f"{confidence:g} % interval "
             "(paired t test of the logarithms); it needs all seeds to get there. ≤ means that a "
             "seed was there when it was first evaluated."
         )

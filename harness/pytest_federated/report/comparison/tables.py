@@ -60,10 +60,10 @@ def targets_table(study: Study, markup: Markup) -> str:
             is_reference = variant == study.reference
             times = None if is_reference else study.times_faster(task, variant, target)
             megabytes = figure(study.megabytes(task, variant, target), 3)
-            at_most = "≤ " if study.is_at_most(task, variant, target) else ""
-            rows.append(
-                [at_most + _rounds(rounds), "1" if is_reference else _times(times), megabytes]
-            )
+            is_at_most = study.is_at_most(task, variant, target)
+            if is_at_most and None not in rounds.values():
+                megabytes = f"≤ {megabytes}"
+            rows.append([_rounds(rounds, is_at_most=is_at_most), _times(times), megabytes])
         columns = [f"rounds to {target:g}", "times faster", "MB"]
         blocks.append(_table(study, rows, columns, markup, before=0))
     return "\n\n".join(blocks)

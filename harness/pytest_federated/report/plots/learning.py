@@ -51,7 +51,8 @@ def learning_curves(
         for task, of in list(panels.items())[:PANELS]
     }
     drawn = {task: of for task, of in drawn.items() if of}
-    if not any(len(points) > 1 for of in drawn.values() for points in of.values()):
+    curves = [points for of in drawn.values() for points in of.values()]
+    if not any(len(points) > 1 for points in curves):
         return None
     names = list(dict.fromkeys(name for of in panels.values() for name in of))
     styles = {name: (SERIES[n % 6], _DASHES[n // 6 % 2]) for n, name in enumerate(names)}
@@ -73,6 +74,9 @@ def learning_curves(
     down = -(-len(drawn) // across)
     legend = -(-len(shown) // (2 * across)) * _LEGEND
     width, height = across * _WIDE, down * _HIGH + legend
+    every = [value for points in curves for of_seeds in points.values() for value in of_seeds]
+    room = 0.05 * (max(every) - min(every)) or 0.05
+    limits = min(every) - room, max(every) + room
 
     def draw(axes: Axes) -> None:
         axes.set_axis_off()
@@ -83,6 +87,7 @@ def learning_curves(
             size = (_WIDE - _LEFT - _RIGHT) / width, (_HIGH - _BELOW - _ABOVE) / height
             panel = axes.figure.add_axes((left, bottom, *size))
             _draw_panel(panel, of, styles, targets, has_bands=len(names) <= _NAMED)
+            panel.set_ylim(*limits)
             panel.set_title(shortened(task, _TITLE), fontsize=9, color=INK, pad=4)
             panel.set_ylabel(measure.title if column == 0 else "", fontsize=8)
             panel.set_xlabel("round" if place + across >= len(drawn) else "", fontsize=8)
