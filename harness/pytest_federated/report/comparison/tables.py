@@ -11,7 +11,7 @@ from pytest_federated.metrics.statistics import summarize
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.compare import difference_text, mark
 from pytest_federated.report.comparison.findings import FAIRNESS
-from pytest_federated.report.comparison.study import Study, Values, text_of
+from pytest_federated.report.comparison.study import Study, Values
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import figure, interval
 from pytest_federated.report.variants import best_of
@@ -79,7 +79,7 @@ def _table(
 ) -> str:
     """Returns rows of a study, with the task and the variant put in behind the first cells."""
     places = _places(study)
-    tasks, variants = _labels(study.tasks), _labels(study.variants)
+    tasks, variants = short_texts(study.tasks), short_texts(study.variants)
     has_tasks = bool(study.task_key)
     full: list[list[str]] = []
     for (task, variant), row in zip(places, rows):
@@ -94,8 +94,12 @@ def _table(
     return f"{text}\n\n... and {more:,} more" if more > 0 else text
 
 
-def _labels(values: Sequence[Values]) -> Mapping[Values, str]:
-    return dict(zip(values, distinct([text_of(one) for one in values], _VALUE)))
+def short_texts(values: Sequence[Values]) -> dict[Values, str]:
+    """Returns texts that are short, and different for different values."""
+    places = range(len(values[0]))
+    width = max(8, _VALUE // max(1, len(places)))
+    short = [distinct([one[place][1] for one in values], width) for place in places]
+    return {one: ", ".join(of[n] for of in short) for n, one in enumerate(values)}
 
 
 def _interval(result: Result, measure: Measure) -> str:

@@ -16,6 +16,7 @@ from pytest_federated.metrics.over_tasks import (
     probability_of_improvement,
 )
 from pytest_federated.report.comparison.study import Study, Values, name_of, text_of
+from pytest_federated.report.comparison.tables import short_texts
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.plots.profiles import performance_profiles
 from pytest_federated.report.plots.style import Picture
@@ -75,7 +76,7 @@ class OverTasks:
     def table(self, markup: Markup) -> str:
         """Returns a row for each variant, the best rank first."""
         ranks = self.ranks
-        labels = dict(zip(ranks, distinct([text_of(v) for v in ranks], _VALUE)))
+        labels = short_texts(list(ranks))
         rows: list[list[str]] = []
         for variant in sorted(ranks, key=lambda v: ranks[v]):
             is_reference = variant == self.study.reference
