@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from paths import ROOT
 from pytest_federated.registry.concepts import concepts
-from pytest_federated.scenario.json_schema import json_schema
+from pytest_federated.scenario.json_schema import json_schema, schema_text
 from ruamel.yaml import YAML
 from scenario_strategies import FILES, documents_of
 from scenario_texts import GOOD
@@ -34,6 +36,20 @@ def test_the_schema_is_valid_itself() -> None:
 def test_every_shipped_document_and_every_defaults_file_is_accepted(file: Path) -> None:
     for document in documents_of(file):
         validator().validate(document)
+
+
+def test_editors_find_the_current_schema_of_every_shipped_document() -> None:
+    """After an intended change, run `pytest-federated schema > scenarios/schema.json`.
+
+    An editor's YAML server reads the line in a document for that document only.
+    """
+    schema = ROOT / "scenarios/schema.json"
+    assert schema.read_text(encoding="utf-8") == schema_text()
+    assert json.loads(schema_text()) == json_schema()
+    for file in FILES:
+        line = f"# yaml-language-server: $schema={os.path.relpath(schema, file.parent)}\n"
+        for document in file.read_text(encoding="utf-8").split("\n---\n"):
+            assert document.startswith(line), file
 
 
 def test_the_schema_has_the_entries_of_every_concept() -> None:

@@ -8,9 +8,6 @@ import json
 import math
 import os
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -166,109 +163,33 @@ def test_the_map_of_labels_has_a_pixel_for_each_client_and_label() -> None:
     assert np.allclose(opacity * 10, [[5, 5, 0], [0, 10, 10]], atol=0.02)
 
 
+def test_the_legend_of_all_scenarios_is_beside_the_points() -> None:
+    """Each data set has its own look, also where there are more of them than colors."""
+    from matplotlib.figure import Figure
+
+    one = example_result()
+    named = {
+        kind: one.model_copy(
+            update={
+                "id": kind,
+                "settings": {**one.settings, "data": {"dataset": {"kind": kind}}},
+            }
+        )
+        for kind in (f"set-{n}" for n in range(20))
+    }
+    (picture,) = draw_overviews(list(named.values())).values()
+    axes = Figure().add_axes((0.1, 0.1, 0.7, 0.8))
+    picture.draw(axes)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 20
+
+
 def test_what_a_record_does_not_have_has_no_plot() -> None:
     assert labels_by_client(of_one_training(label_counts=())) is None
     assert accuracy_by_client(of_one_training()) is None
     assert accuracy_by_round(of_one_training(rounds=())) is None
-
-
-# The page
-
-
-class Page(HTMLParser):
-    """Checks that elements are closed; collects ids, links, images and cells."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.images: list[dict[str, str]] = []
-        self.cells: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
-        found = dict(attrs)
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-        if "id" in found:
-            self.ids.append(found["id"])
-        if tag == "a":
-            self.links.append(found["href"])
-        if tag == "img":
-            self.images.append(found)
-        if tag == "td":
-            self.cells.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "td" in self.open:
-            self.cells[-1] += data
-
-
-def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
-    results = read_results(folder)
-    gone = example_result("gone", status="skipped", reason="a < b", histories=())
-    all_of_them = [*results, gone]
-    text = page(all_of_them)
-    found = Page(text)
-    assert len(set(found.ids)) == len(found.ids)
-    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
-    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
-    assert "://" not in re.sub(r"data:[^\"]*", "", text)
-    pictures = [*draw_overviews(results).values(), *plots(results).values()]
-    assert [image["alt"] for image in found.images] == [picture.alt for picture in pictures]
-    for name in ("m[alpha=0.1]", "other[a=<b>]", "a < b"):
-        assert name in found.cells
-    assert text == page(
-        [*results, example_result("gone", status="skipped", reason="a < b", histories=())]
-    )
-
-
-BROWSER = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path) -> None:
-    """A click on "accuracy" sorts by it, a second click in reverse; plots are drawn."""
-    script = """<script>addEventListener("load", () => {
-      const names = () => [...document.querySelectorAll("#summary tbody tr")]
-        .map((row) => row.cells[0].textContent).join("|");
-      const button = [...document.querySelectorAll("#summary button")]
-        .find((one) => one.textContent.startsWith("accuracy"));
-      const states = [names()];
-      for (const _ of [1, 2]) { button.click(); states.push(names()); }
-      states.push([...document.images].every((i) => i.complete && i.naturalWidth > 100));
-      states.push(button.parentElement.getAttribute("aria-sort"));
-      document.title = states.join(";");
-    });</script></body>"""
-    text = page(read_results(folder)).replace('loading="lazy"', "")
-    file = tmp_path / "page.html"
-    file.write_text(text.replace("</body>", script), encoding="utf-8")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    assert BROWSER
-    done = subprocess.run(
-        [BROWSER, *FLAGS, profile, "--virtual-time-budget=5000", "--dump-dom", file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    (title,) = re.findall("<title>(.*?)</title>", done.stdout)[:1]
-    _, up, down, drawn, state = title.replace("&lt;", "<").replace("&gt;", ">").split(";")
-    # "not finite" has no figure and comes last in both orders.
-    assert up == "m[alpha=0.1]|m[alpha=10]|other[a=<b>]"
-    assert down == "m[alpha=10]|m[alpha=0.1]|other[a=<b>]"
-    assert (drawn, state) == ("true", "descending")
 
 
 # Tables for other tools

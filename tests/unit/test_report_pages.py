@@ -301,10 +301,9 @@ def test_a_table_that_fits_stays_as_it_is() -> None:
 
 @given(st.integers(0, 5 * ROWS))
 def test_rounds_at_equal_distances_and_the_last_one_are_kept(rounds: int) -> None:
-    table, step = every_nth(Table([[str(n)] for n in range(1, rounds + 1)], ["round"]))
-    numbers = [int(row[0]) for row in table.rows]
-    assert len(numbers) <= ROWS and numbers[-1:] == ([rounds] if rounds else [])
-    assert all(later - earlier <= step for earlier, later in zip(numbers, numbers[1:]))
+    shown, step = every_nth(range(1, rounds + 1))
+    assert len(shown) <= ROWS and shown[-1:] == ([rounds] if rounds else [])
+    assert all(later - earlier <= step for earlier, later in zip(shown, shown[1:]))
 
 
 # Pictures

@@ -47,7 +47,11 @@ def write_pages(results: Sequence[Result], folder: Path) -> Path:
         FederatedError: somebody else's page is in the place of one of them.
 
     """
-    files = report_files(results)
+    return write_files(report_files(results), folder)
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> Path:
+    """Writes these files of a report as `write_pages` does."""
     refuse_others(folder, files)
     for name, text in files.items():
         write_text(folder / name, text)

@@ -10,7 +10,7 @@ from pytest_federated.core.text import shortened
 from pytest_federated.report.markup import escape, paragraph, quoted, symbols, table
 from pytest_federated.report.outcomes import headline_reason
 from pytest_federated.report.tables.fitting import bounded, every_nth, fitted
-from pytest_federated.report.tables.rounds import round_table
+from pytest_federated.report.tables.rounds import by_round, round_table
 from pytest_federated.report.tables.settings import choice_rows, outcome_rows
 from pytest_federated.report.tables.table import Table, scenario_tables
 from pytest_federated.report.tables.verdicts import VERDICT_COLUMNS, verdict_rows
@@ -111,7 +111,8 @@ def _figures(result: Result) -> str:
 
 def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
-    (rows, columns), step = every_nth(round_table(result))
+    shown, step = every_nth(list(by_round(result)))
+    rows, columns = round_table(result, shown)
     several = len(result.whole) > 1
     has_accuracy = all(history.has_labels for history in result.histories)
     of_accuracy = ", accuracy ± half of its 95 % interval" if several and has_accuracy else ""

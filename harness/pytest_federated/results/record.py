@@ -18,6 +18,7 @@ from pydantic import (
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Figure, without_empty
+from pytest_federated.results.tuning import Tuning
 from pytest_federated.training.history import TrainingHistory
 
 Status = Literal[
@@ -122,7 +123,10 @@ class Result(BaseModel):
         id: name of the scenario with its matrix variant, as in the pytest node id.
         file: the scenario's file, relative to pytest's root folder; of one outside of it, the last
             folder and the name. Empty of a scenario from Python, and in records that lack it.
-        settings: the scenario, with defaults written out.
+        settings: the scenario, with defaults written out; where it was tuned, with what was chosen.
+        matrix: the values of a variant of a matrix by dotted key. Written only if there are any.
+        tuning: how the scenario was tuned; only then it is written. The histories are those of the
+            point that was chosen or, where none could be, of the first one.
         status: the outcome; reported where nothing is judged. A scenario that pytest collected and
             that has no result was skipped, errored, or was not reached.
         reason: why it was skipped, errored, was not reached, diverged or was not judged.
@@ -143,6 +147,8 @@ class Result(BaseModel):
     id: str
     file: str = ""
     settings: dict[str, Any]
+    matrix: dict[str, Any] = {}
+    tuning: Optional[Tuning] = None
     status: Status
     reason: str = ""
     local_reason: Annotated[str, Field(exclude=True)] = ""
@@ -154,7 +160,7 @@ class Result(BaseModel):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "compared")
+        return without_empty(self, write, "compared", "matrix", "tuning")
 
     @field_validator("settings")
     @classmethod
@@ -162,6 +168,13 @@ class Result(BaseModel):
         if missing := {"data", "clients", "model", "training", "seeds"} - set(settings):
             raise ValueError(f"without {', '.join(sorted(missing))}")
         return settings
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings it took, those of the points that were not chosen included."""
+        if self.tuning is None:
+            return len(self.histories)
+        return self.tuning.trainings + max(0, len(self.histories) - len(self.tuning.seeds))
 
     @property
     def is_earlier(self) -> bool:

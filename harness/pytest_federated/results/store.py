@@ -16,6 +16,7 @@ from pytest_federated.core.files import read_bytes, write_text
 from pytest_federated.core.ordering import natural
 from pytest_federated.core.schema import first_problem
 from pytest_federated.results.record import Result
+from pytest_federated.results.tuning import without_tuned
 
 FOLDER, UNREACHED = "records", "unreached"
 _OF_TRAININGS = ("data", "clients", "model", "training")  # sections that decide the figures
@@ -108,6 +109,7 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
             "file": result.file or earlier.file,
             "settings": {**settings, **now},
             "histories": earlier.histories,
+            "tuning": earlier.tuning,
             "verdicts": earlier.verdicts if is_judged_alike else (),
             "versions": earlier.versions,
             "compared": earlier.compared,
@@ -117,7 +119,10 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
 
 def _has_same_trainings(one: Result, two: Result) -> bool:
     """Returns whether the trainings of both have the same settings, whichever seeds they ran."""
-    return all(_agree(one.settings[part], two.settings[part]) for part in _OF_TRAININGS)
+    if one.settings.get("tune") != two.settings.get("tune"):
+        return False
+    before, now = without_tuned(one.settings), without_tuned(two.settings)
+    return all(_agree(before.get(part), now.get(part)) for part in _OF_TRAININGS)
 
 
 def _agree(one: Any, two: Any) -> bool:

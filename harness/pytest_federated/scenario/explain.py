@@ -116,5 +116,5 @@ def _allowed_keys(path: Key, data: Any) -> list[str]:
     names = list(fields_of(model)) if model else []
     if model is not Scenario:
         return names
-    place = names.index("expect")
+    place = names.index("tune")
     return [*names[:place], "matrix", *names[place:]]

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from pydantic import ValidationError
-
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.case import Case
-from pytest_federated.scenario.explain import explain
 from pytest_federated.scenario.matrix import (
+    MATRIX,
     MAX_VARIANTS,
+    TUNED,
     Variant,
     expand,
     labels_in,
@@ -22,6 +21,7 @@ from pytest_federated.scenario.matrix import (
     with_these,
 )
 from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
+from pytest_federated.scenario.points import read_points, varied_twice
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario, choices, default_choices
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, brief, read_documents
@@ -88,8 +88,10 @@ def _documents(file: Path, shown: Path, root: Optional[Path]) -> Iterator[tuple[
         yield line, document
 
 
-def place_of(case: Case, key: str) -> Place:
+def place_of(case: Case, key: str, point: str = "") -> Place:
     """Returns where a case has its value of a dotted key: in its file, or in a ``defaults.yaml``.
+
+    `point` is the name of a point of its grid, where it is tuned.
 
     Raises:
         ScenarioError: the file was changed and has problems now.
@@ -100,8 +102,10 @@ def place_of(case: Case, key: str) -> Place:
     for line, document in _documents(case.file, shown, None):
         if line == case.line:
             for variant in expand(document)[0]:
-                if variant.name == case.variant:
-                    return variant.document.place(path)
+                if variant.name != case.variant:
+                    continue
+                points = {one.name: one for one in expand(variant.document, TUNED)[0]}
+                return points.get(point, variant).document.place(path)
     return Place(shown, case.line)
 
 
@@ -116,7 +120,7 @@ def _write_out_defaults(document: Document) -> None:
 
     So ``training.client_optimizer.learning_rate`` in a matrix changes that of the default, SGD.
     """
-    varied = varied_keys(document)
+    varied = varied_keys(document, MATRIX, TUNED)
     for path, default in default_choices().items():
         inner = [key[len(path)] for key in varied if key[: len(path)] == path and key != path]
         if inner and all(key != "kind" and key in default for key in inner):
@@ -125,11 +129,12 @@ def _write_out_defaults(document: Document) -> None:
 
 def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
     variants, problems = expand(document)
+    problems += varied_twice(document)
     if not variants:  # the problems of the rest are shown too
         variants = [Variant("", document.without("matrix"), {})]
     cases: list[Case] = []
     siblings: dict[str, Scenario] = {}
-    for variant, filled, _ in variants:
+    for variant, filled, values in variants:
         if len(problems) >= MAX_PROBLEMS:
             break
         if "schema" not in filled.data:
@@ -142,12 +147,17 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
                     "missing; the first line should be 'schema: 1'",
                 )
             )
-        try:
-            scenario = Scenario.model_validate(filled.data)
-        except ValidationError as error:
-            problems += explain(error, filled)
+        points, more = read_points(filled)
+        problems += more
+        if len(points) * len(variants) > MAX_VARIANTS:
+            place = document.place(TUNED)
+            message = f"makes more than {MAX_VARIANTS:,} scenarios, of all variants together"
+            return [], [Problem(place.file, place.line, ".".join(TUNED), message)]
+        if not points:
             continue
-        cases.append(Case(scenario, variant, file, line, siblings))
+        scenario = next(iter(points.values())).scenario
+        grid = points if scenario.tune else {}
+        cases.append(Case(scenario, variant, file, line, values, siblings, grid))
         if variant:
             siblings[variant] = scenario
     if not problems:

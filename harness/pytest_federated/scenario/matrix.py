@@ -21,7 +21,10 @@ MATRIX, TUNED = ("matrix",), ("tune", "keys")  # where a document has a grid
 EXCLUDE = "exclude"  # among the keys of a grid: the combinations that are left out
 
 # The keys of a scenario that cannot be varied.
-FIXED = ("matrix", "name", "schema", "expect", "baseline", "comparison", "tags", "description")
+FIXED = (
+    *("matrix", "tune", "name", "schema", "expect", "baseline", "comparison", "tags"),
+    "description",
+)
 # Those that do not change what is to be learned, so that they can be chosen by how well it is.
 TUNABLE = ("model", "training", "clients.per_round")
 
@@ -236,11 +239,11 @@ def _variants(
         grid.note((EXCLUDE,), "leaves out all combinations")
 
 
-def varied_keys(document: Document) -> list[tuple[str, ...]]:
-    """Returns the key paths that the grids of a document vary, as far as it has them right."""
+def varied_keys(document: Document, *grids: Key) -> list[tuple[str, ...]]:
+    """Returns the key paths that grids of a document vary, as far as it has them right."""
     names = [
         name
-        for at in (MATRIX, TUNED)
+        for at in grids
         if isinstance(grid := _value_at(document, at), Mapping)
         for name in grid
         if isinstance(name, str) and name != EXCLUDE

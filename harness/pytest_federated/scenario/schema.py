@@ -29,6 +29,7 @@ from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.targets import is_by_round
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
@@ -113,6 +114,7 @@ class Scenario(Section):
     model: Annotated[Optional[Section], Choice(models, optional=True)]
     training: Training
     seeds: Annotated[tuple[int, ...], Field(json_schema_extra=_describe_seeds)] = (0,)
+    tune: Optional[Tune] = None
     expect: Annotated[dict[str, Section], Choices(expectations)] = Field(default_factory=dict)
     baseline: dict[str, BaselineMargin] = Field(
         default_factory=dict, json_schema_extra=_names_metrics
@@ -121,7 +123,7 @@ class Scenario(Section):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "comparison")
+        return without_empty(self, write, "tune", "comparison")
 
     @model_validator(mode="before")
     @classmethod
@@ -214,6 +216,20 @@ class Scenario(Section):
             if not scale.low <= target <= scale.high:
                 reason = f"got {target:g}; {name} is from {scale.low:g} to {scale.high:g}"
                 raise problem("comparison.targets", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _tunes_by_what_is_measured(self) -> Scenario:
+        if self.tune is None:
+            return self
+        if self.tune.by == "validation" and self.data.validation_fraction is None:
+            raise problem(
+                "data.validation_fraction",
+                "missing; tune chooses by what it holds out (or, with by: test, by the test set, "
+                "whose figures are then too good)",
+            )
+        if (self.tune.over_last or 0) > self.training.rounds:
+            raise problem("tune.over_last", _too_few(self.training.rounds))
         return self
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ class Document:
         """Returns the document, with keys that it leaves out taken from `defaults`.
 
         Mappings are merged key by key. A mapping with another ``kind`` replaces that of the
-        defaults as a whole, and so do lists, ``expect`` and ``matrix``.
+        defaults as a whole, and so do lists, ``expect``, ``matrix`` and ``tune``.
         """
         merged = Document(copy.deepcopy(self.data), dict(self.places))
         added = set(_fill((), merged.data, defaults.data))
@@ -129,7 +129,7 @@ def brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_WHOLE = {("expect",), ("matrix",)}
+_WHOLE = {("expect",), ("matrix",), ("tune",)}
 
 
 def _fill(path: Key, mapping: dict[Any, Any], defaults: Mapping[Any, Any]) -> Iterator[Key]:

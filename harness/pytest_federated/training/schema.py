@@ -18,7 +18,7 @@ from pytest_federated.core.schema import Section, is_number, problem, without_em
 from pytest_federated.registry.choice import Choice
 from pytest_federated.registry.registry import kind
 from pytest_federated.training.aggregators.aggregator import aggregators
-from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.algorithms.algorithm import MADE_FOR, algorithms
 from pytest_federated.training.models.losses import LossName, unknown_loss
 from pytest_federated.training.optimizers.optimizer import optimizers
 from pytest_federated.user.functions import UserFunction
@@ -134,6 +134,25 @@ class Training(Section):
                 raise problem(
                     key, f"got {shown}; {entry.name} sets it itself: leave it out, or choose fedavg"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_the_parts_that_the_algorithm_needs(self) -> Training:
+        entry, client = algorithms.entry(self.algorithm), self.client_optimizer
+        if entry.spec.aggregates_itself and kind(self.aggregator) != "mean":
+            raise problem(
+                "aggregator",
+                f"got {kind(self.aggregator)}; {entry.name} aggregates in its own way: leave it "
+                "out",
+            )
+        needed = entry.spec.client_sgd
+        if not needed or optimizers.entry(client).spec.of_the_user:
+            return self
+        momentum = getattr(client, "momentum", None)
+        if kind(client) != "sgd" or (momentum and needed == "plain"):
+            got = f"sgd with momentum {momentum}" if kind(client) == "sgd" else kind(client)
+            reason = f"{entry.name} is made for {MADE_FOR[needed]}"
+            raise problem("client_optimizer", f"got {got}; {reason}")
         return self
 
     @model_validator(mode="after")

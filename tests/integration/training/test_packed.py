@@ -162,7 +162,16 @@ def test_stragglers_and_dropouts_are_the_same_in_both() -> None:
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("aggregator", ["mean", "median", {"kind": "trimmed_mean", "trim": 0.3}])
+@pytest.mark.parametrize(
+    "aggregator",
+    [
+        "mean",
+        "median",
+        {"kind": "trimmed_mean", "trim": 0.3},
+        {"kind": "multi_krum", "attackers": 1},
+        "geometric_median",
+    ],
+)
 def test_aggregators_and_attacks_are_the_same_in_both(aggregator: Any) -> None:
     attack = Participation(attacks=attacks.parse({"kind": "boost", "share": 0.3, "factor": 4.0}))
     data = federation([7, 2, 12, 30, 9, 21, 4, 16], 0)

@@ -18,7 +18,6 @@ from pytest_federated.training.algorithms.algorithm import (
     Judge,
     TffComposition,
     algorithms,
-    without_aggregator,
 )
 from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
@@ -41,6 +40,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     },
     # Down the centroids; up, for each cluster, the sum of its examples and their number.
     traffic=lambda s: (s.trainable, s.weights),
+    aggregates_itself=True,
     tff=TffComposition(
         "build_fed_kmeans",
         client_work="sums and numbers of its examples by nearest centroid",
@@ -75,7 +75,6 @@ def kmeans(
     Source: Sculley, Web-Scale K-Means Clustering, WWW 2010, algorithm 1; a round's examples are
     its mini-batch.
     """
-    without_aggregator(inputs, "kmeans")
     return _KMeans(inputs, clusters, initial)
 
 
