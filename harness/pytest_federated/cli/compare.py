@@ -48,6 +48,12 @@ _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
 @click.option("--rows", metavar="KEY", help="Of one run: the setting that tells tasks apart.")
 @click.option("--columns", metavar="KEY", help="The setting that is compared.")
 @click.option(
+    "--best-over",
+    metavar="KEY",
+    help="Of each matrix with this key, such as learning_rate, only the best of its values for "
+    "each combination of the others, chosen on validation data if there is any.",
+)
+@click.option(
     "--confidence",
     type=_SHARE,
     default=0.95,
@@ -77,6 +83,7 @@ def command(
     targets: Sequence[float],
     rows: Optional[str],
     columns: Optional[str],
+    best_over: Optional[str],
     confidence: float,
     folder: str,
     fail_if_worse: bool,
@@ -91,6 +98,7 @@ def command(
     from pytest_federated.core.files import write_text
     from pytest_federated.core.suggestions import suggest
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
+    from pytest_federated.report import best_over as best
     from pytest_federated.report.compare import comparison, require_comparable, worse
     from pytest_federated.report.comparison.page import comparison_page
     from pytest_federated.report.comparison.study import Wanted, of_pivot, studies
@@ -112,16 +120,21 @@ def command(
         raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, metrics)}")
     measure = headline(compared) if metric is None else expected_measure(metric)
     markup = MARKDOWN if out else TERMINAL
+    picks = ""
+    if best_over is not None:
+        runs, picked = best.best_over(runs, best_over, measure)
+        picks = f"\n{best.picks_text(picked, best_over, markup)}"
     files: dict[Path, str] = {}
     if len(runs) > 1:
         if rows is not None or reference or targets:
             raise FederatedError("--rows, --columns, --reference and --target are for one run")
         text = comparison(runs, measure, markup, confidence=confidence)
     else:
+        results = list(runs[0].results.values())
         wanted = Wanted(reference, measure if metric else None, targets, confidence)
         if rows is not None and columns is not None:
-            shown = [of_pivot(by_settings(compared, rows, columns), wanted)]
-        elif not (shown := studies(compared, wanted)):
+            shown = [of_pivot(by_settings(results, rows, columns), wanted)]
+        elif not (shown := studies(results, wanted)) and not picks:
             raise FederatedError(
                 f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
                 "or --rows and --columns"
@@ -133,6 +146,7 @@ def command(
         if out:
             pictures = out.parent / beside
             files = {pictures / name: picture.svg() for name, picture in page.pictures.items()}
+    text += picks
     if out:
         files[out] = text
         for file, content in files.items():

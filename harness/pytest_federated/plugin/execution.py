@@ -25,6 +25,7 @@ from pytest_federated.report.tables.verdicts import (
     missed_line,
     verdict_rows,
 )
+from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
 from pytest_federated.running.pipeline import run_plan
 from pytest_federated.running.plan import Plan
@@ -70,7 +71,8 @@ def _explain(result: Result) -> str:
         seed_rows(result),
     ]
     shown = [plain_table(rows, columns) for rows, columns in tables if rows]
-    return "\n\n".join(["; ".join(missed), *shown])
+    tuned = [tuned_text(result)] if tuned_text(result) else []
+    return "\n\n".join(["; ".join(missed), *tuned, *shown])
 
 
 def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Result:

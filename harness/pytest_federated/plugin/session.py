@@ -338,12 +338,13 @@ class FederatedSession:
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
-        from pytest_federated.plugin.summary import write_skipped, write_table
+        from pytest_federated.plugin.summary import write_skipped, write_table, write_tuned
 
         terminalreporter.section("federated scenarios")
         ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             write_table(terminalreporter, ended)
+        write_tuned(terminalreporter, ended)
         write_skipped(terminalreporter, self._skipped)
         if left := len(self._results) - len(ended):
             terminalreporter.write_line(f"{left} scenario(s) not reached")

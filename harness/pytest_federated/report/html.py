@@ -32,6 +32,7 @@ from pytest_federated.report.tables.settings import settings_rows
 from pytest_federated.report.tables.summary import headline_column, summary_columns, summary_row
 from pytest_federated.report.tables.table import Table, scenario_tables
 from pytest_federated.report.tables.verdicts import VERDICT_COLUMNS, verdict_rows
+from pytest_federated.report.tuned import tuned_text, tuning_remarks, tuning_warnings
 from pytest_federated.results.record import Result
 
 # Rounds of all scenarios together that are shown; of a scenario no fewer than the second figure.
@@ -152,6 +153,7 @@ class _Data:
         details = {
             "description": result.settings["description"],
             "reason": headline_reason(result),
+            **_tuning(result),
             "tables": tables,
         }
         if not result.histories:
@@ -175,6 +177,12 @@ class _Data:
         else:
             chart = picture.chart.limited(self._most).data()
         return {"alt": picture.alt, **chart}
+
+
+def _tuning(result: Result) -> dict[str, str]:
+    """Returns how a scenario was tuned, if it was."""
+    texts = [tuned_text(result), *tuning_warnings(result), *tuning_remarks(result)]
+    return {"tuning": " ".join(texts)} if texts[0] else {}
 
 
 def _table(whole: Table) -> dict[str, Any]:

@@ -250,6 +250,7 @@ function details(id) {
   const one = data.scenarios[id], parts = [];
   if (one.description) parts.push(html("p", {}, one.description));
   if (one.reason) parts.push(html("p", {}, html("strong", {}, one.reason)));
+  if (one.tuning) parts.push(html("p", {}, one.tuning));
   const [first, ...others] = one.tables || [];
   if (first) parts.push(table(first));
   if (one.charts) parts.push(html("div", { class: "charts" }, ...one.charts.map(figure)));

@@ -11,8 +11,9 @@ from pytest_federated.core.ordering import natural
 from pytest_federated.report.comparison.page import COMPARISON, COMPARISONS, report_comparison
 from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, MARK, PAGES, Page, pages_of
-from pytest_federated.report.pictures import PLOTS
+from pytest_federated.report.pictures import PLOTS, plot_name
 from pytest_federated.report.plots.plot import draw_overviews
+from pytest_federated.report.plots.tuning import tuning_by_key
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import with_earlier_figures, write_result
 
@@ -67,6 +68,12 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
     if compared := report_comparison(results):
         pictures |= {f"{COMPARISONS}/{name}": p for name, p in compared.pictures.items()}
     pictures |= {f"{PLOTS}/{name}": picture for name, picture in draw_overviews(results).items()}
+    pictures |= {
+        f"{PLOTS}/{plot_name(result, 'tuning')}": picture
+        for page in pages
+        for result in page.results
+        if (picture := tuning_by_key(result))
+    }
     return {**{name: picture.svg() for name, picture in pictures.items()}, **_texts(results, pages)}
 
 

@@ -56,7 +56,7 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
             names.setdefault(result.id.partition("[")[0], []).append(result)
     pivots: list[Pivot] = []
     for name, variants in names.items():
-        keys = [labels_in(r.id.partition("[")[2].removesuffix("]")) for r in variants]
+        keys = [labels_of(r.id) for r in variants]
         labels = list(keys[0])
         if len(variants) < 2 or any(list(k) != labels for k in keys):
             continue
@@ -70,6 +70,11 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
         }
         pivots.append(Pivot(name, rows, ", ".join(columns), cells))
     return pivots
+
+
+def labels_of(result_id: str) -> dict[str, str]:
+    """Returns the values of a variant by the labels of their keys."""
+    return labels_in(result_id.partition("[")[2].removesuffix("]"))
 
 
 def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:

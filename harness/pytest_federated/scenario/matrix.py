@@ -164,7 +164,7 @@ class _Grid:
                 message = f"does not vary; allowed: {', '.join(known)}"
                 self.note((EXCLUDE, number, unknown[0]), message)
             else:
-                exclusions.append({key: _short(value) for key, value in one.items()})
+                exclusions.append({key: value_text(value) for key, value in one.items()})
         return exclusions
 
 
@@ -219,12 +219,12 @@ def _variants(
 ) -> Iterator[Variant]:
     """Yields the combinations that are not left out; notes exclusions that leave nothing out."""
     keys = [key for axis in axes for key in axis.keys]
-    labels = _labels(keys)
+    labels = short_keys(keys)
     unused = set(range(len(exclusions)))
     has_any = False
     for rows in itertools.product(*(axis.rows for axis in axes)):
         values = dict(zip(keys, itertools.chain.from_iterable(rows)))
-        texts = {key: _short(value) for key, (value, _) in values.items()}
+        texts = {key: value_text(value) for key, (value, _) in values.items()}
         fitting = {n for n, one in enumerate(exclusions) if one.items() <= texts.items()}
         unused -= fitting
         if fitting:
@@ -278,7 +278,7 @@ def with_these(part: str, variants: Iterable[Mapping[str, str]]) -> list[Mapping
     return [variant for variant in variants if values <= variant.items()]
 
 
-def _labels(keys: Sequence[str]) -> list[str]:
+def short_keys(keys: Sequence[str]) -> list[str]:
     """Returns the shortest suffixes of the dotted keys that tell them apart."""
     parts = [k.split(".") for k in keys]
     labels: list[str] = []
@@ -292,13 +292,13 @@ def _labels(keys: Sequence[str]) -> list[str]:
     return labels
 
 
-def _short(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Returns a value as part of an id."""
     if isinstance(value, Mapping):
         if set(value) == {"kind"}:
             return str(value["kind"])
-        inner = ",".join(f"{k}={_short(v)}" for k, v in value.items() if k != "kind")
+        inner = ",".join(f"{k}={value_text(v)}" for k, v in value.items() if k != "kind")
         return f"{value['kind']}({inner})" if "kind" in value else f"({inner})"
     if isinstance(value, list):
-        return "(" + ",".join(_short(v) for v in value) + ")"
+        return "(" + ",".join(value_text(v) for v in value) + ")"
     return str(value).replace("[", "(").replace("]", ")")

@@ -98,6 +98,13 @@ def test_one_item_trains_the_grid_and_judges_its_best_on_the_test_set(
         p.get("name"): p.get("value") for p in ElementTree.parse("out.xml").iter("property")
     }
     assert properties["fed_trainings"] == "7"
+    assert properties["fed_tuned"] == "learning_rate 0.1"
+    session.stdout.fnmatch_lines(
+        [
+            "tuned: tuned: learning_rate 0.1 is the best of 4 points by validation accuracy "
+            "(0.895 after the last round, mean of 2 seeds)."
+        ]
+    )
     session.stdout.no_fnmatch_line("*BestAtEdge*")
 
 

@@ -22,7 +22,7 @@ from pytest_federated.metrics.targets import (
     rounds_to,
     speedup,
 )
-from pytest_federated.report.variants import Pivot
+from pytest_federated.report.variants import Pivot, labels_of
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in, with_these
 
@@ -191,7 +191,7 @@ def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]
         if "[" in result.id:
             names.setdefault(result.id.partition("[")[0], []).append(result)
     if wanted.reference:
-        known = {f"{k}={v}": None for r in results for k, v in _labels(r).items() if k}
+        known = {f"{k}={v}": None for r in results for k, v in labels_of(r.id).items() if k}
         if not labels_in(wanted.reference).items() <= {tuple(one.split("=", 1)) for one in known}:
             raise FederatedError(
                 f"--reference: got {wanted.reference!r}; {suggest(wanted.reference, known)}"
@@ -200,13 +200,8 @@ def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]
     return [study for study in made if study is not None]
 
 
-def _labels(result: Result) -> dict[str, str]:
-    """Returns the values of a variant by the labels of their keys."""
-    return labels_in(result.id.partition("[")[2].removesuffix("]"))
-
-
 def _study(name: str, results: Sequence[Result], wanted: Wanted) -> Optional[Study]:
-    places = [_labels(result) for result in results]
+    places = [labels_of(result.id) for result in results]
     labels = [label for label in places[0] if len({p.get(label, "") for p in places}) > 1]
     if not labels or any(list(p) != list(places[0]) for p in places):
         return None  # one variant, or records of another matrix among them

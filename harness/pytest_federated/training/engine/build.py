@@ -38,7 +38,13 @@ from pytest_federated.training.algorithms.fedavg import client_training
 from pytest_federated.training.communication import Traffic, traffic_of
 from pytest_federated.training.engine import packed
 from pytest_federated.training.engine.execution import Execution, choose, standard_for
-from pytest_federated.training.evaluation.central import NO_SCORES, Evaluation, Scores, evaluate
+from pytest_federated.training.evaluation.central import (
+    NO_SCORES,
+    Evaluation,
+    Recall,
+    Scores,
+    evaluate,
+)
 from pytest_federated.training.evaluation.personalized import tuning
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
@@ -124,10 +130,15 @@ class Trainer:
             return self.algorithm.next(state, cohort, work, rng)
 
     def evaluate(
-        self, state: Any, data: FederatedData, work: LocalWork, scores: Scores = NO_SCORES
+        self,
+        state: Any,
+        data: FederatedData,
+        work: LocalWork,
+        scores: Scores = NO_SCORES,
+        with_recall: bool = False,
     ) -> Evaluation:
         """Judges the state's model on the test set, or the models where each client has its own."""
-        judge = partial(self.judge, scores=scores)
+        judge = partial(self.judge, scores=scores, with_recall=with_recall)
         with self._workers_errors():
             return self.algorithm.evaluate(state, data, work, judge)
 
@@ -161,10 +172,21 @@ class Trainer:
         weights: tff.learning.models.ModelWeights,
         examples: Examples,
         scores: Scores = NO_SCORES,
+        with_recall: bool = False,
     ) -> Evaluation:
         """Judges the model with these weights on held-out examples."""
         self.adapter.set_weights(weights)
-        return evaluate(self.adapter, examples, scores)
+        return evaluate(self.adapter, examples, scores, with_recall)
+
+    def recall(self, state: Any, data: FederatedData) -> Recall:
+        """Returns how many of each label the model that all clients share gets right.
+
+        See `Evaluation.recall`. By a pass over the test set of its own, for a state that `evaluate`
+        has not judged, or has judged otherwise.
+        """
+        recall = self.judge(self.algorithm.weights(state), data.test, with_recall=True).recall
+        assert recall is not None
+        return recall
 
 
 def trainer_for(
