@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from example_results import example_result
 from hypothesis import given
@@ -19,6 +20,7 @@ from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, LARGEST, MARK, pages_of
 from pytest_federated.report.pages import report, report_files, write_report
 from pytest_federated.report.plots.curves import curves
+from pytest_federated.report.plots.history import Trace, over_commits
 from pytest_federated.report.section import Section, section_of
 from pytest_federated.report.tables.fitting import ROWS, WIDTH, bounded, every_nth, fitted
 from pytest_federated.report.tables.table import Table
@@ -307,6 +309,26 @@ def test_rounds_at_equal_distances_and_the_last_one_are_kept(rounds: int) -> Non
 
 
 # Pictures
+
+
+def test_a_history_has_a_panel_for_each_figure_and_a_line_for_each_change() -> None:
+    from matplotlib.figure import Figure
+
+    means = [0.8, 0.8, 0.5]
+    traces = [
+        Trace(name, [1, 2, 3], means, [m - 0.1 for m in means], [m + 0.1 for m in means], changes)
+        for name, changes in (("one: accuracy", [(3, "worse")]), ("two: accuracy", []))
+    ]
+    picture = over_commits(traces, 3)
+    assert picture.alt.startswith("2 figure(s) of scenarios over 3 commits")
+    figure = Figure()
+    picture.draw(figure.add_axes((0, 0, 1, 1)))
+    one, two = figure.axes[1:]
+    assert (one.get_title(), two.get_title()) == ("one: accuracy", "two: accuracy")
+    curve, change = one.lines
+    assert np.array_equal(curve.get_ydata(), means)
+    assert np.array_equal(change.get_xdata(), [3, 3])
+    assert len(two.lines) == 1
 
 
 def test_scenarios_that_were_evaluated_once_have_no_curve() -> None:
