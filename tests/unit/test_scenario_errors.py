@@ -20,8 +20,8 @@ TOP_LEVEL_KEYS = (
     "expect, baseline"
 )
 TRAINING_KEYS = (
-    "algorithm, aggregator, rounds, local_epochs, local_steps, batch_size, client_optimizer, server_optimizer, "
-    "loss, class_weights, eval_every, eval_clients_every, execution, personalize"
+    "algorithm, aggregator, rounds, local_epochs, local_steps, batch_size, client_optimizer, "
+    "server_optimizer, loss, class_weights, eval_every, eval_clients_every, execution, personalize"
 )
 SPLITS = ", ".join(splits.names())
 LOSSES = ", ".join(LOSS_NAMES)
