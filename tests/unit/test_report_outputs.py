@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from pytest_federated.expectations.bounds import Bounds, verdict_on
 from pytest_federated.expectations.regression import compare_with_baseline
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.compare import comparison
-from pytest_federated.report.export import by_scenario
+from pytest_federated.report.export import ROWS, by_scenario, parquet_bytes
 from pytest_federated.report.github import step_summary
 from pytest_federated.report.html import page
 from pytest_federated.report.markup import TERMINAL
@@ -237,6 +238,55 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
     near = example_result("near", (0.50, 0.51))
     (row,) = by_scenario([near])
     assert row["accuracy_low"] == pytest.approx(0.505 - 12.7062 * 0.005, rel=1e-4)
+
+
+def varied(name: str, matrix: dict[str, Any]) -> Result:
+    return example_result(name).model_copy(update={"matrix": matrix})
+
+
+@pytest.mark.parametrize("by", list(ROWS))
+def test_exports_have_a_column_for_each_key_of_a_matrix(by: str) -> None:
+    results = [
+        varied("a[alpha=1]", {"clients.split.alpha": 1}),
+        varied("a[alpha=0.5]", {"clients.split.alpha": 0.5}),
+        varied("b[model=mlp(hidden=(3))]", {"model": {"kind": "mlp", "hidden": [3]}}),
+        varied("c[seeds=(0)]", {"seeds": [0], "training.personalize": None, "x.y": True}),
+        example_result("plain"),
+    ]
+    measured = [
+        r.model_copy(
+            update={
+                "histories": tuple(
+                    h.model_copy(update={"client_accuracy": (0.5, 0.5)}) for h in r.histories
+                )
+            }
+        )
+        for r in results
+    ]
+    rows = {row["scenario"]: row for row in ROWS[by](measured)}
+    found = {n: (r["clients.split.alpha"], r["model"], r["x.y"]) for n, r in rows.items()}
+    assert found == {
+        "a[alpha=1]": (1, None, None),
+        "a[alpha=0.5]": (0.5, None, None),
+        "b[model=mlp(hidden=(3))]": (None, "mlp(hidden=(3))", None),
+        "c[seeds=(0)]": (None, None, True),
+        "plain": (None, None, None),
+    }
+    assert list(rows["plain"])[:6] == [
+        *("scenario", "status", "dataset", "split", "algorithm", "clients.split.alpha")
+    ]
+    assert all(row["training.personalize"] is None for row in rows.values())
+    assert not any("alpha" in name for row in ROWS[by](measured[4:]) for name in row)
+
+
+def test_parquet_takes_keys_with_values_of_several_types() -> None:
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    results = [varied("a[x=1]", {"x": 1}), varied("a[x=b]", {"x": "b"}), varied("c", {"y": True})]
+    table = parquet.read_table(io.BytesIO(parquet_bytes(list(by_scenario(results)))))
+    assert table.column("x").to_pylist() == ["1", "b", None]
+    assert table.column("y").to_pylist() == [None, None, True]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -33,6 +33,12 @@ _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
 @click.option("--rows", metavar="KEY", help="Of one run: the setting that rows vary.")
 @click.option("--columns", metavar="KEY", help="The setting that columns vary.")
 @click.option(
+    "--best-over",
+    metavar="KEY",
+    help="Of each matrix with this key, such as learning_rate, only the best of its values for "
+    "each combination of the others, chosen on validation data if there is any.",
+)
+@click.option(
     "--confidence",
     type=_SHARE,
     default=0.95,
@@ -60,6 +66,7 @@ def command(
     only: Sequence[str],
     rows: Optional[str],
     columns: Optional[str],
+    best_over: Optional[str],
     confidence: float,
     folder: str,
     fail_if_worse: bool,
@@ -73,6 +80,7 @@ def command(
     from pytest_federated.core.files import write_text
     from pytest_federated.core.suggestions import suggest
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
+    from pytest_federated.report import best_over as best
     from pytest_federated.report.compare import comparison, require_comparable, worse
     from pytest_federated.report.markup import MARKDOWN, TERMINAL
     from pytest_federated.report.variants import by_settings, of_matrices
@@ -91,20 +99,24 @@ def command(
     metrics = known_names(compared)
     if measure.name not in metrics:
         raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, metrics)}")
+    picks = ""
+    markup = MARKDOWN if out else TERMINAL
+    if best_over is not None:
+        runs, picked = best.best_over(runs, best_over, measure)
+        picks = f"\n{best.picks_text(picked, best_over, markup)}"
     pivot = None
     if len(runs) == 1:
         results = list(runs[0].results.values())
         if rows is not None and columns is not None:
             pivot = by_settings(results, rows, columns)
-        elif not of_matrices(results):
+        elif not picks and not of_matrices(results):
             raise FederatedError(
                 f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
                 "or --rows and --columns"
             )
     elif rows is not None:
         raise FederatedError("--rows and --columns are for one run")
-    markup = MARKDOWN if out else TERMINAL
-    text = comparison(runs, measure, markup, confidence=confidence, pivot=pivot)
+    text = comparison(runs, measure, markup, confidence=confidence, pivot=pivot) + picks
     if out:
         write_text(out, text)
         print(out)

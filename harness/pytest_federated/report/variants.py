@@ -55,7 +55,7 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
             names.setdefault(result.id.partition("[")[0], []).append(result)
     pivots: list[Pivot] = []
     for name, variants in names.items():
-        keys = [dict(_labels(r.id)) for r in variants]
+        keys = [dict(labels_of(r.id)) for r in variants]
         labels = list(keys[0])
         if len(variants) < 2 or any(list(k) != labels for k in keys):
             continue
@@ -71,7 +71,7 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
     return pivots
 
 
-def _labels(result_id: str) -> Iterator[tuple[str, str]]:
+def labels_of(result_id: str) -> Iterator[tuple[str, str]]:
     """Yields the keys and values of a variant's id; commas in parentheses do not separate."""
     inside = result_id.partition("[")[2].removesuffix("]")
     depth, start = 0, 0

@@ -76,7 +76,7 @@ class TffAlgorithm(Algorithm):
     def next(
         self, state: Any, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[Any, Mapping[str, Any]]:
-        clients = self.arguments(cohort.examples, work, cohort.steps, cohort.factors, cohort.keys)
+        clients = self.arguments(cohort.rows, work, cohort.steps, cohort.factors, cohort.keys)
         state, measured = self.process.next(state, clients)
         return state, measured["client_work"]["train"]
 
@@ -133,7 +133,9 @@ def arguments(
     """
     import tensorflow as tf
 
-    columns: list[Any] = [OrderedDict(x=inputs_of(client.x), y=client.y) for client in cohort]
+    columns: list[Any] = [
+        OrderedDict(x=inputs_of(np.asarray(client.x)), y=client.y) for client in cohort
+    ]
     if keys is not None:
         for client, key in zip(columns, keys):
             client[KEY] = np.full(len(client["y"]), key, np.int32)
