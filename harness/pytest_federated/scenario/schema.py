@@ -18,6 +18,7 @@ from pydantic import (
 
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
+from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import LABELED, has_test_set, stated_task
@@ -326,6 +327,20 @@ class Scenario(Section):
                 "clients.sampling",
                 f"got {kind(self.clients.sampling)}; it may draw a client twice in a round, of "
                 f"which {algorithm.name} keeps {kept}; allowed: {', '.join(able)}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _slows_down_what_it_counts(self) -> Scenario:
+        chosen = self.clients.stragglers
+        if chosen is None or self.training.local_steps is None:
+            return self
+        if stragglers.entry(chosen).spec.by_epochs:
+            able = [n for n in stragglers.names() if not stragglers[n].spec.by_epochs]
+            raise problem(
+                "clients.stragglers",
+                f"got {kind(chosen)}, which does some of the local epochs; there are none with "
+                f"training.local_steps; allowed: {', '.join(able)}",
             )
         return self
 
