@@ -17,7 +17,7 @@ from scenario_texts import CLIENT_KEYS, GOOD, clients, training
 DATA_SETS = ", ".join(datasets.names())
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, tune, "
-    "expect, baseline"
+    "expect, baseline, comparison"
 )
 TRAINING_KEYS = (
     "algorithm, aggregator, rounds, local_epochs, local_steps, batch_size, client_optimizer, "
