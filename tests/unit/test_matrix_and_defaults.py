@@ -14,7 +14,7 @@ from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.scenario.matrix import expand
-from pytest_federated.scenario.source import Document, Place
+from pytest_federated.scenario.source import Document, Place, read_documents
 from scenario_texts import CLIENT_KEYS
 
 SCENARIO = """\
@@ -674,3 +674,16 @@ def test_a_default_that_is_overridden_may_be_wrong(
 def test_defaults_may_be_all_comments(folder: Path, load: Callable[..., list[Case]]) -> None:
     (folder / "defaults.yaml").write_text("# nothing in common yet\n")
     assert ids(load(SCENARIO)) == ["tiny"]
+
+
+def test_files_of_a_folder_share_its_defaults_and_not_their_changes(tmp_path: Path) -> None:
+    file = tmp_path / "defaults.yaml"
+    file.write_text("training: {rounds: 3}\n", encoding="utf-8")
+    (first,) = read_documents(file, file)
+    first.data["training"]["rounds"] = 5
+    first.places.clear()
+    (second,) = read_documents(file, file)
+    assert second.data == {"training": {"rounds": 3}}
+    assert second.place(("training", "rounds")).line == 1
+    file.write_text("training: {rounds: 4}\n", encoding="utf-8")
+    assert read_documents(file, file)[0].data == {"training": {"rounds": 4}}

@@ -363,10 +363,11 @@ def _verdict(
     return [
         f"**{', '.join([*parts, f'{same} the same'])}**",
         f"{len(tracks)} scenario(s) over {len(revisions.revisions)} commits, from {_named(first)} "
-        f"to {_named(last)}. A change is one of the mean of all commits before it and since then, "
-        "up to the next change, by E-divisive means and Student's t test (p below 0.001). Its "
-        "interval is that of the pairs of trainings with the same seed; it is undecided where the "
-        "seeds do not tell whether it is more than chance, as one seed never does.",
+        f"to {_named(last)}. A change is a shift of the level: of the mean of the commits before "
+        "it, back to the last change, to the mean of those since. Changes are found by E-divisive "
+        "means and Student's t test (p = 0.001). A difference has its 95 % interval, from pairs of "
+        "trainings with the same seed; undecided means that the seeds do not tell it from chance, "
+        "as a single seed never does.",
     ]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional, Union
 
-from pytest_federated.core import signals
+from pytest_federated.core import collector, signals
 from pytest_federated.core.errors import FederatedError, TimeLimitExceeded
 from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import Cache, TaskKind
@@ -96,7 +96,7 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
 def _run_plan(planned: Plan, options: Options, observers: Iterable[Observer]) -> Result:
     submit(planned, options)
     early_stop = _early_stop(planned, options)
-    with signals.delivered(options.timeout) as check:
+    with collector.rare(), signals.delivered(options.timeout) as check:
         watching = [TimeLimit(check), *observers, *([early_stop] if early_stop else [])]
         done = _Done()
         if planned.points:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime
+import functools
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,10 +156,18 @@ def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[
             mapping, or one of the limits above is exceeded.
 
     """
+    parsed = _parsed(_text(file, shown), shown, may_be_empty)
+    return [Document(copy.deepcopy(one.data), dict(one.places)) for one in parsed]
+
+
+@functools.lru_cache(maxsize=16)  # as all files of a folder take the same defaults
+def _parsed(text: str, shown: Path, may_be_empty: bool) -> tuple[Document, ...]:
+    """Parses a text as `read_documents` does; what it returns must not be changed."""
     yaml = _yaml()
     nodes = _Nodes(shown, yaml)
-    documents, problems = [], []
-    for root in _composed(yaml, _text(file, shown), shown):
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for root in _composed(yaml, text, shown):
         line = root.start_mark.line + 1
         if isinstance(root, ScalarNode) and root.tag == _NULL:
             continue  # a trailing --- opens an empty document
@@ -172,7 +181,7 @@ def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[
         raise ScenarioError(problems)
     if not documents and not may_be_empty:
         raise ScenarioError([Problem(shown, 0, "", "is empty; a scenario needs at least a name")])
-    return documents
+    return tuple(documents)
 
 
 def _text(file: Path, shown: Path) -> str:
