@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Optional
 
 import numpy as np
 
-from pytest_federated.report.plots.style import BLUE, INK, VERMILION, Picture
+from pytest_federated.report.plots.style import BLUE, VERMILION, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST = 20  # values of a key
-_DENSEST = 0.55  # opacity: text has to be read on it, light and dark
+# Cells are opaque, so that the same text can be read on them whatever the page's color is.
+_LIGHT, _DARK = (230, 241, 248), tuple(int(BLUE[i : i + 2], 16) for i in (1, 3, 5))
+_TEXT_ON_LIGHT, _TEXT_ON_DARK, _DARK_FROM = "#1f2328", "#ffffff", 0.8
 
 
 def heat_map(
@@ -46,13 +48,15 @@ def heat_map(
         f"{title} by {keys[0]} and {keys[1]}: from {least:.3f} to {most:.3f}, "
         f"{'greatest' if not sign else 'best'} at {best[0]:g} and {best[1]:g}."
     )
-    color = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
+    density = {
+        pair: (1 - share if sign < 0 else share)
+        for pair, value in values.items()
+        for share in [(value - least) / (most - least) if most > least else 0.5]
+    }
     cells = np.zeros((len(downs), len(acrosses), 4), np.uint8)
-    for (down, across), value in values.items():
-        share = (value - least) / (most - least) if most > least else 0.5
-        density = 1 - share if sign < 0 else share
-        opacity = round(255 * (0.05 + (_DENSEST - 0.05) * density))
-        cells[downs.index(down), acrosses.index(across)] = (*color, opacity)
+    for (down, across), dense in density.items():
+        color = [round(low + dense * (high - low)) for low, high in zip(_LIGHT, _DARK)]
+        cells[downs.index(down), acrosses.index(across)] = (*color, 255)
 
     def draw(axes: Axes) -> None:
         from matplotlib.patches import Rectangle
@@ -60,7 +64,9 @@ def heat_map(
         axes.imshow(cells, aspect="auto", interpolation="none", origin="lower")
         for (down, across), value in values.items():
             x, y = acrosses.index(across), downs.index(down)
-            axes.text(x, y, f"{value:.3f}", ha="center", va="center", fontsize=8, color=INK)
+            is_dark = density[down, across] >= _DARK_FROM
+            color = _TEXT_ON_DARK if is_dark else _TEXT_ON_LIGHT
+            axes.text(x, y, f"{value:.3f}", ha="center", va="center", fontsize=8, color=color)
             if (down, across) in framed:
                 frame = Rectangle((x - 0.46, y - 0.44), 0.92, 0.88, fill=False)
                 frame.set(edgecolor=VERMILION, linewidth=1.6)
