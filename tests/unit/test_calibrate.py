@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,6 +104,50 @@ def test_the_bound_allows_for_visible_collapses() -> None:
         2,
         pytest.approx(1 - seen.bounds["at_least"]),  # pyright: ignore
     )
+
+
+def test_the_room_for_collapses_has_half_of_the_false_alarms() -> None:
+    well = [0.93, 0.94, 0.92, 0.95] * 4 + [0.93, 0.94, 0.93]
+    seen = propose("accuracy", ["at_least"], [*well, 0.2], 10, 0.01)
+    rest = propose("accuracy", ["at_least"], well, 5, 0.005).bounds["at_least"]
+    room = next(n for n in range(11) if stats.betabinom.sf(n, 10, 2, 20) <= 0.005)
+    assert (seen.collapsed, room) == (1, 5)  # with all of the false alarms it would be 4
+    expected = (5 * rest + 5 * (0.2 + rest - statistics.fmean(well))) / 10  # pyright: ignore
+    assert seen.bounds["at_least"] == pytest.approx(expected, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("well", "collapsed", "seen"), [(6, 1, 1), (5, 1, 0), (7, 5, 5), (6, 6, 0), (7, 6, 6)]
+)
+def test_less_than_half_have_collapsed_and_of_few_figures_none(
+    well: int, collapsed: int, seen: int
+) -> None:
+    figures = [0.93] * well + [0.2] * collapsed
+    assert propose("accuracy", ["at_least"], figures, 5, 0.01).collapsed == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "seen"),
+    [
+        ("accuracy", [0.93] * 6 + [0.895], 1),
+        ("accuracy", [0.93] * 5 + [0.92, 0.893], 0),  # it is near to its neighbor
+        ("accuracy", [0.93] * 5 + [0.91, 0.86], 0),  # three times the others' width of 0.02
+        ("accuracy", [0.93] * 5 + [0.91, 0.84], 1),
+        ("accuracy", [0.95] + [0.93] * 5 + [0.88], 0),
+        ("loss", [-0.15, -0.16, -0.15, -0.17, -0.16, -0.15, 0.5], 1),
+        ("loss", [0.15, 0.16, 0.15, 0.17, 0.16, 0.15, 0.5], 1),  # has no grid
+    ],
+)
+def test_what_has_collapsed_is_far_from_all_others(
+    name: str, figures: list[float], seen: int
+) -> None:
+    key = "at_most" if name == "loss" else "at_least"
+    assert propose(name, [key], figures, 5, 0.01).collapsed == seen
+
+
+def test_a_single_seed_can_be_enough_to_see_collapses() -> None:
+    assert unseen_collapse(1, 1) == 0.25
+    assert figures_to_see_collapses(1, 0.25) == 1
 
 
 @pytest.mark.parametrize(

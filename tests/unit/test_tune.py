@@ -349,6 +349,7 @@ def grid_of(*values: Any, chosen: int, key: str = "training.rounds") -> Tuning:
         ((10, 0.1, 1), 0, ["training.rounds 10 is the largest that was tried (0.1 to 10)"]),
         ((0, 0.1, 1), 0, []),  # there is nothing below
         (("fedavg", "fedprox"), 0, []),
+        (("all", 1, 2), 2, []),
         ((True, False), 0, []),
         ((1, 1), 0, []),
     ],
@@ -357,6 +358,16 @@ def test_a_choice_at_the_edge_of_numbers_is_told(
     values: tuple[Any, ...], chosen: int, edges: list[str]
 ) -> None:
     assert grid_of(*values, chosen=chosen).edges == edges
+
+
+def test_each_key_has_its_own_edge() -> None:
+    grid = [("fedavg", 1), ("fedavg", 2), ("fedprox", 1), ("fedprox", 2)]
+    points = tuple(
+        GridPoint(name=f"{n}", values={"training.algorithm": a, "training.rounds": n}, figures=())
+        for a, n in grid
+    )
+    chosen = Tuning(metric="loss", by="test", sign=1, seeds=(0,), points=points, chosen=3)
+    assert chosen.edges == ["training.rounds 2 is the largest that was tried (1 to 2)"]
 
 
 MEANS = st.lists(
