@@ -205,6 +205,8 @@ def test_variants_share_the_loosest_bound() -> None:
     found = loosest([of(0.5, 0.7), of(0.4, 0.6)])
     assert found.bounds == {"at_least": 0.4, "at_most": 0.7, "between": [0.4, 0.7]}
     assert found.collapsed == 1
+    assert found.mean == 0.5, "no variant has both ends, so it is the first that is shown"
+    assert loosest([of(0.5, 0.6), of(0.4, 0.7), of(0.4, 0.6)]).mean == 0.4
 
 
 @pytest.mark.parametrize(
