@@ -134,6 +134,7 @@ def test_less_than_half_have_collapsed_and_of_few_figures_none(
         ("accuracy", [0.93] * 5 + [0.91, 0.86], 0),  # three times the others' width of 0.02
         ("accuracy", [0.93] * 5 + [0.91, 0.84], 1),
         ("accuracy", [0.95] + [0.93] * 5 + [0.88], 0),
+        ("accuracy", [0.93] * 7 + [0.80, 0.20], 1),  # the widest of two gaps
         ("loss", [-0.15, -0.16, -0.15, -0.17, -0.16, -0.15, 0.5], 1),
         ("loss", [0.15, 0.16, 0.15, 0.17, 0.16, 0.15, 0.5], 1),  # has no grid
     ],
@@ -175,6 +176,7 @@ def test_a_figure_slightly_apart_has_not_collapsed(name: str, figures: list[floa
         ("gap_to_centralized", ["at_most"], [-0.011, -0.011], {"at_most": -0.01}),
         ("rounds_to_accuracy", ["at_most"], [3.5, 3.5], {"at_most": 4}),
         ("loss", ["at_most"], [0.15591, 0.15591], {"at_most": 0.156}),
+        ("loss", ["at_most"], [-21.49, -21.49], {"at_most": -21.4}),
         ("bytes_to_accuracy", ["at_most"], [1000.0, 1000.0], {"at_most": 1000}),
     ],
 )
@@ -203,6 +205,8 @@ def test_variants_share_the_loosest_bound() -> None:
     found = loosest([of(0.5, 0.7), of(0.4, 0.6)])
     assert found.bounds == {"at_least": 0.4, "at_most": 0.7, "between": [0.4, 0.7]}
     assert found.collapsed == 1
+    assert found.mean == 0.5, "no variant has both ends, so it is the first that is shown"
+    assert loosest([of(0.5, 0.6), of(0.4, 0.7), of(0.4, 0.6)]).mean == 0.4
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pytest_federated.core.text import shortened
 from pytest_federated.report.plots.chart import Line, Lines
-from pytest_federated.report.plots.heat_map import heat_map
+from pytest_federated.report.plots.heat_map import MOST, Side, heat_map
 from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import INK, SERIES, VERMILION, Picture
 from pytest_federated.report.tables.cells import figure
@@ -33,7 +33,7 @@ def tuning_by_key(result: Result) -> Optional[Picture]:
     axes = axes_of(tuning)
     numeric = [axis for axis in axes if axis.is_number]
     others = [axis for axis in axes if not axis.is_number]
-    if len(numeric) == 2 and not others:
+    if len(numeric) == 2 and not others and max(len(a.values) for a in numeric) <= MOST:
         return _heat_map(result, tuning, *numeric)
     if (
         len(numeric) == 1
@@ -55,22 +55,22 @@ def _alt(result: Result, tuning: Tuning, axes: Sequence[Axis]) -> str:
     return f"{text}."
 
 
-def _heat_map(result: Result, tuning: Tuning, first: Axis, second: Axis) -> Optional[Picture]:
-    """The longer axis goes to the right; a point that could not be chosen is an empty cell."""
-    down, across = sorted((first, second), key=lambda axis: len(axis.values))
-    means = {
-        (point.values[down.key], point.values[across.key]): point.mean
-        for point in tuning.points
-        if point.mean is not None
-    }
-    best = [(p.values[down.key], p.values[across.key]) for p in (tuning.best,) if p]
-    title = f"{_capitalized(metric_title(tuning))} of {result.id}"
-    keys = (down.title, across.title)
-    return heat_map(means, keys, title, best, sign=tuning.sign) if means else None
+def _heat_map(result: Result, tuning: Tuning, first: Axis, second: Axis) -> Picture:
+    """The longer axis goes across."""
+    across, down = sorted((first, second), key=lambda axis: -len(axis.values))
 
+    def cell(point: GridPoint) -> tuple[int, int]:
+        row, column = (axis.values.index(point.values[axis.key]) for axis in (down, across))
+        return row, column
 
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return heat_map(
+        _alt(result, tuning, (across, down)),
+        Side(down.title, down.texts),
+        Side(across.title, across.texts),
+        {cell(point): point.mean for point in tuning.points},
+        cell(tuning.best) if tuning.best else None,
+        sign=tuning.sign,
+    )
 
 
 def _lines(result: Result, tuning: Tuning, axis: Axis, other: Optional[Axis] = None) -> Picture:
