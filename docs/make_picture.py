@@ -54,7 +54,7 @@ def _printed() -> list[str]:
         (folder / "scenarios").mkdir()
         (folder / "scenarios/digits.yaml").write_text(SCENARIO, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "scenarios", "--color=yes"]
-        command += ["-p", "no:cacheprovider", "-W", "ignore", "--no-header"]
+        command += ["-p", "no:cacheprovider", "-W", "ignore", "--no-header", "--show-capture=no"]
         env = {**os.environ, "COLUMNS": str(WIDTH), "PYTEST_ADDOPTS": ""}
         with (folder / "printed").open("w+", encoding="utf-8") as out:
             ended = subprocess.run(
