@@ -50,6 +50,7 @@ FOLDERS: dict[str, list[str]] = {
         f"plugin/{name}.py"
         for name in (
             *("execution", "item", "session", "baselines", "finding", "selection", "options"),
+            "summary",
         )
     ],
     "expectations": ["expectations/*.py"],
@@ -69,7 +70,7 @@ _UNIT = [
 ]
 _PLUGIN = [
     *(f"unit/test_{n}.py" for n in ("settling", "options", "progress", "permitted_code")),
-    *(f"unit/test_{n}.py" for n in ("hostile_files", "existing")),
+    *(f"unit/test_{n}.py" for n in ("hostile_files", "existing", "terminal_table")),
     *(
         f"integration/plugin/test_{n}.py"
         for n in (

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from pages import as_entry, as_yaml
 from pytest_federated.registry.concepts import concepts
 from pytest_federated.registry.entry import Entry
 from pytest_federated.training.schema import Training
 from tff_names import NAMES
+from who_has_what import FRAMEWORKS, METHODS, READ_ON
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 
@@ -39,6 +40,7 @@ PARTS = {
     "algorithm": ("all four", "see the table below"),
     "rounds": ("none", "calls of the process"),
     "local_epochs": ("client work", "`tf.data.Dataset.repeat`"),
+    "local_steps": ("client work", "`tf.data.Dataset.take`"),
     "batch_size": ("client work", "`tf.data.Dataset.batch`"),
     "client_optimizer": ("client work", "`client_optimizer_fn`"),
     "server_optimizer": ("finalizer", "`server_optimizer_fn`"),
@@ -81,7 +83,7 @@ def main() -> None:
         parts.append(f"## {title}\n\n{introduction}\n")
         shown = [_shipped(name) if concept == "aggregators" else "" for name in registry.names()]
         parts += [as_entry(registry[name], text) for name, text in zip(registry.names(), shown)]
-    parts.append(_offered())
+    parts += [_offered(), _elsewhere()]
     (folder / "algorithms.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -139,6 +141,43 @@ def _offered() -> str:
             rows.append(f"| `{name}` | {f'`{reached}`' if reached else 'none'} | {why} |")
         parts += [f"### {package}\n", *rows, ""]
     return "\n".join(parts)
+
+
+def _elsewhere() -> str:
+    """Returns a table of methods and of the frameworks that have them, each with its file."""
+    registries = [concepts()["algorithms"], concepts()["aggregators"]]
+    rows = []
+    for method, (name, files) in METHODS.items():
+        assert name is None or any(name in registry for registry in registries), name
+        ours = "" if name is None else f"[`{name}`](#{name})"
+        cells = [_linked(framework, files.get(framework)) for framework in FRAMEWORKS]
+        rows.append(f"| {' | '.join([method, ours, *cells])} |")
+    heads = [
+        f"[{name}](https://github.com/{of.repository}/tree/{of.revision}/{of.folder.rstrip('/')})"
+        for name, of in FRAMEWORKS.items()
+    ]
+    return "\n".join(
+        [
+            "## In other frameworks\n",
+            "Which method is where, with the file that has it, as read in the frameworks' "
+            f"repositories on {READ_ON}; of TFF, those of version 0.87.0. A method that is an "
+            "option of another one, such as FedAdam by a server optimizer, links to that one. What "
+            "is not here can be written as a [`tff`](#tff) algorithm. Asynchronous methods such as "
+            "FedBuff do not fit, as a round of TFF ends when all its clients have ended; FedBN is "
+            "not here, as models with batch normalization are refused.\n",
+            f"| {' | '.join(['method', 'here', *heads])} |",
+            "|---" * (len(heads) + 2) + "|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _linked(framework: str, file: Optional[str]) -> str:
+    if file is None:
+        return ""
+    of = FRAMEWORKS[framework]
+    return f"[yes](https://github.com/{of.repository}/blob/{of.revision}/{of.folder}{file})"
 
 
 def _algorithm(entry: Entry[Any, Any]) -> str:

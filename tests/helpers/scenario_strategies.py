@@ -58,12 +58,18 @@ def valid_documents(draw: Draw) -> Valid:
     """A document that loads below its defaults."""
     scenario = _object(draw, *_schema_of(Scenario))
     scenario["schema"] = 1
+    scenario.pop("tune", None)  # its keys are those of the rest, see below
     while mistake := _mistake(scenario):
         _mend(scenario, mistake)
     sections = [key for key in ("data", "clients", "training") if key in scenario]
     dotted = {f"{s}.{key}": value for s in sections for key, value in scenario[s].items()}
     if varied := draw(st.lists(st.sampled_from(sorted(dotted)), unique=True, max_size=2)):
         scenario["matrix"] = {key: [dotted[key]] for key in varied}
+        if len(varied) > 1 and draw(st.booleans()):
+            scenario["matrix"] = {", ".join(varied): [[dotted[key] for key in varied]]}
+    if "validation_fraction" in scenario["data"] and "training.batch_size" not in varied:
+        tuned = {"keys": {"training.batch_size": [1, 2]}, "by": "validation"}
+        scenario |= draw(st.sampled_from([{}, {"tune": tuned}]))
     defaults: dict[str, Any] = {}
     moved = st.lists(st.sampled_from(sorted(scenario.keys() - {"name", "matrix"})), unique=True)
     for key in draw(moved):

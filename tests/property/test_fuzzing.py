@@ -184,7 +184,9 @@ CANNOT_SAY = {
     "numbers, lengths and names are compared": (
         r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"
         r"no such variant|^is not compared, as nothing is expected|"
-        r"gives the same variant twice|is replaced by|cannot be trained by"
+        r"gives the same variant twice|is replaced by|cannot be trained by|"
+        r"varies twice|does not vary|leaves (out no|out all)|best_by takes one round|"
+        r"has one combination|varied by the matrix, too|got '.*'; allowed: accuracy, loss"
     ),
     "which modules are Python's": r"which is a part of Python;",
     "no epsilon can be promised": r"^no epsilon can be promised: (?!the aggregator)",
@@ -218,6 +220,8 @@ def reason(problem: Problem, document: Any) -> str:
     value = _value_at(problem.key, document)
     if value != as_json(value):
         return "YAML is more than JSON"  # a date, for instance, is text to the schema
+    if any("," in str(key) for key in _grid_keys(document)):
+        return "keys that vary together"
     for reason, pattern in CANNOT_SAY.items():
         if re.search(pattern, problem.message):
             return reason
@@ -230,6 +234,12 @@ def reason(problem: Problem, document: Any) -> str:
     if problem.message.startswith("unknown key") and not _is_chosen(document, around):
         return "a key that this needs may be elsewhere"
     return ""
+
+
+def _grid_keys(document: Any) -> list[Any]:
+    """Returns the keys of the grids of a document."""
+    grids = (_value_at("matrix", document), _value_at("tune.keys", document))
+    return [key for grid in grids if isinstance(grid, dict) for key in grid]
 
 
 def _value_at(dotted: str, document: Any) -> Any:

@@ -95,6 +95,8 @@ def test_figures_that_agree_are_no_more_certain_than_their_step() -> None:
     assert paired([3, 5, 9], [4, 6, 10]).p == 0
     pairs = paired([3, 5, 9], [4, 6, 10], resolution=1)  # two uniform errors: 1 / 12 each
     assert pairs.p == pytest.approx(2 * stats.t.sf(1 / math.sqrt(1 / 6 / 3), 2))
+    coarser = paired([2, 4, 8], [4, 6, 10], resolution=2)
+    assert coarser.p == pytest.approx(2 * stats.t.sf(2 / math.sqrt(2 * 4 / 12 / 3), 2))
     assert paired([3, 5, 9], [4, 9, 4], resolution=1) == paired([3, 5, 9], [4, 9, 4])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import subprocess
@@ -43,9 +44,9 @@ def run(name: str, *results: Result) -> Run:
 
 
 def row_of(text: str, name: str) -> list[str]:
-    """The cells of the first row of a Markdown table that begins with this name."""
-    found = next(line for line in text.splitlines() if line.startswith(f"| {name} "))
-    return [cell.strip() for cell in found.strip("|").split("|")]
+    """The cells of the first row of a Markdown table that has this name, behind a mark or not."""
+    rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines())
+    return next(cells for cells in rows if name in cells[:2])
 
 
 # Differences
@@ -64,7 +65,8 @@ def test_a_difference_has_the_interval_of_its_pairs() -> None:
     assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6)
     runs = [run("a", sides[0]), run("b", sides[1])]
     cells = row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")
-    assert cells[3] == f"{differences.mean():+.3f} ({low:+.3f} to {high:+.3f}) {BETTER}"
+    assert cells[0] == BETTER
+    assert cells[4] == f"{differences.mean():+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def test_runs_on_other_seeds_have_the_interval_of_welch() -> None:
@@ -130,7 +132,9 @@ def test_seeds_that_agree_are_not_certain_beyond_a_test_example() -> None:
 
 def test_one_seed_has_a_difference_and_no_mark() -> None:
     runs = [run("a", example_result(accuracies=[0.5])), run("b", example_result(accuracies=[0.7]))]
-    assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")[1:4] == ["0.500", "0.700", "+0.200"]
+    assert row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny") == [
+        *("", "tiny", "0.500", "0.700", "+0.200")
+    ]
 
 
 def on_seeds(seeds: Sequence[int], accuracies: Sequence[float], **more: Any) -> Result:
@@ -158,7 +162,12 @@ def test_one_seed_is_compared_with_the_same_seed_only(
 ) -> None:
     runs = [run("a", on_seeds(*first)), run("b", on_seeds(*second))]
     text = comparison(runs, ACCURACY, MARKDOWN)
-    assert row_of(text, "tiny")[3] == shown
+    if shown == "the same":
+        assert "1 the same; all figures are equal" in text and "|" not in text
+    elif shown == NOT_COMPARABLE:
+        assert row_of(text, "tiny")[0] == NOT_COMPARABLE and row_of(text, "tiny")[4] == "–"
+    else:
+        assert row_of(text, "tiny")[4] == shown
     assert ("1 not comparable" in text) == (shown == NOT_COMPARABLE)
     assert ("With one seed on a side" in text) == (shown != "the same")
     assert worse(runs, ACCURACY) == []
@@ -172,7 +181,7 @@ def test_a_value_that_is_no_longer_finite_is_worse(figure: str, seeds: int) -> N
     runs = [run("a", good), run("b", example_result(accuracies=[0.9, 0.8, 0.7, math.nan][-seeds:]))]
     assert worse(runs, expected_measure(figure)) == ["tiny"]
     cells = row_of(comparison(runs, expected_measure(figure), MARKDOWN), "tiny")
-    assert cells[2:4] == ["not finite", f"not finite {WORSE}"]
+    assert cells[0] == WORSE and cells[3:5] == ["not finite", "not finite"]
     assert outcome(runs[1].results["tiny"], good, expected_measure(figure)) == ""
 
 
@@ -209,10 +218,9 @@ def test_three_runs_are_each_compared_with_the_first() -> None:
         run("b", example_result(accuracies=(0.90, 0.91, 0.92))),
         run("c", example_result(accuracies=(0.70, 0.71, 0.72))),
     ]
-    cells = row_of(comparison(runs, ACCURACY, MARKDOWN), "tiny")
-    assert len(cells) == 7
-    assert cells[3].startswith("+0.100 (") and cells[3].endswith(BETTER)
-    assert cells[5].startswith("-0.100 (") and cells[5].endswith(WORSE)
+    _, up, down = comparison(runs, ACCURACY, MARKDOWN).split(" against a: ")
+    assert row_of(up, "tiny")[0] == BETTER and row_of(up, "tiny")[4].startswith("+0.100 (")
+    assert row_of(down, "tiny")[0] == WORSE and row_of(down, "tiny")[4].startswith("-0.100 (")
 
 
 def test_scenarios_not_in_every_run_and_settings_that_differ_are_listed() -> None:
@@ -230,15 +238,85 @@ def test_scenarios_not_in_every_run_and_settings_that_differ_are_listed() -> Non
 
 
 def test_the_same_runs_differ_in_nothing() -> None:
-    text = comparison([run("a", example_result()), run("b", example_result())], ACCURACY, MARKDOWN)
-    assert "1 scenario(s), 0 better, 0 worse, 1 the same" in text
-    assert row_of(text, "tiny")[3] == "the same"
-    assert "What else" not in text and "Not in every" not in text
+    variants = [example_result(f"m[a={a},b={b}]") for a in (1, 2) for b in (1, 2)]
+    runs = [run(name, example_result(), *variants) for name in ("a", "b")]
+    assert comparison(runs, ACCURACY, MARKDOWN) == (
+        "# Comparison\n\n**b against a: 5 scenario(s), 0 better, 0 worse, 5 the same; "
+        "all figures are equal**\n"
+    )
+
+
+def test_what_differs_comes_first_and_what_is_equal_is_only_counted() -> None:
+    before = {"equal": 0.7, "up": 0.7, "down": 0.7}
+    after = {"equal": 0.7, "up": 0.8, "down": 0.6}
+    first, second = (
+        run(name, *(example_result(n, (m, m + 0.01, m + 0.03)) for n, m in means.items()))
+        for name, means in (("a", before), ("b", after))
+    )
+    text = comparison([first, second], ACCURACY, MARKDOWN)
+    assert "3 scenario(s), 1 better, 1 worse, 1 the same; 1 with equal figures are not" in text
+    assert re.findall(r"^\| ([▲▼].*?) +\| (\w+)", text, re.M) == [(WORSE, "down"), (BETTER, "up")]
+
+
+def test_rows_of_long_names_can_be_seen_at_once() -> None:
+    name = "a-very-long-name-of-a-scenario[alpha=0.1,algorithm=fedprox(mu=0.1),local_epochs=10]"
+    accuracies = (0.80, 0.81, 0.82)
+    runs = [
+        run("reports/of/the/run/before", example_result(name, accuracies)),
+        run("reports/of/the/run/after", example_result(name, accuracies[::-1], rounds=3)),
+    ]
+    rows = [r for r in comparison(runs, ACCURACY, MARKDOWN).splitlines() if r.startswith("|")]
+    assert len(rows) == 6
+    assert max(len(re.sub(r"\\| {2,}", "", row)) for row in rows if "--" not in row) <= 120
+
+
+def test_keys_that_a_newer_version_added_with_their_defaults_are_no_difference() -> None:
+    new = example_result()
+    old = without(new, "clients.attacks", "training.aggregator", "data.holdout")
+    assert "What else" not in comparison([run("a", old), run("b", new)], ACCURACY, MARKDOWN)
+    assert "What else" not in comparison([run("a", new), run("b", old)], ACCURACY, MARKDOWN)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "row"),
+    [
+        ("training.aggregator", {"kind": "zeroing"}, ["training.aggregator.kind", "–", "zeroing"]),
+        ("training.eval_every", 2, ["training.eval_every", "–", "2"]),
+        ("clients.unknown", 1, ["clients.unknown", "–", "1"]),
+    ],
+)
+def test_keys_that_a_newer_version_added_with_other_values_are_listed(
+    key: str, value: Any, row: list[str]
+) -> None:
+    old, new = without(example_result(), key), example_result()
+    section, _, name = key.partition(".")
+    new.settings[section][name] = value
+    text = comparison([run("a", old), run("b", new)], ACCURACY, MARKDOWN)
+    assert [cell.replace("\\", "") for cell in row_of(text, "tiny")] == ["tiny", *row]
+
+
+def test_a_setting_that_differs_in_many_scenarios_is_one_row() -> None:
+    names = [f"s{place}" for place in range(9)]
+    runs = [
+        run("a", *map(example_result, names)),
+        run("b", *(example_result(n, rounds=3) for n in names[:-1]), example_result(names[-1])),
+    ]
+    text = comparison(runs, ACCURACY, MARKDOWN)
+    assert row_of(text, "s0 and 7 more") == ["s0 and 7 more", "training.rounds", "2", "3"]
+    assert text.count("training.rounds") == 1
+
+
+def without(result: Result, *keys: str) -> Result:
+    """The result as a version recorded it that did not know these keys."""
+    settings = copy.deepcopy(result.settings)
+    for section, _, name in (key.partition(".") for key in keys):
+        settings[section].pop(name, None)
+    return result.model_copy(update={"settings": settings})
 
 
 def test_names_are_shown_as_they_are_when_rendered() -> None:
     name = "odd_name[a=x|y,b=*c*]"
-    runs = [run("main", example_result(name)), run("my_branch", example_result(name))]
+    runs = [run("main", example_result(name)), run("my_branch", example_result(name, (0.1, 0.3)))]
     html = MarkdownIt("commonmark").enable("table").render(comparison(runs, ACCURACY, MARKDOWN))
     assert f"<td>{name}</td>" in html
     assert ">my_branch</th>" in html
@@ -249,7 +327,7 @@ def test_names_are_shown_as_they_are_when_rendered() -> None:
 # Side by side
 
 
-def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() -> None:
+def test_the_best_of_a_row_is_bold_where_the_seeds_tell_it() -> None:
     results = [
         example_result("m[alpha=10,algorithm=a]", (0.90, 0.91, 0.92)),
         example_result("m[alpha=10,algorithm=b(mu=1,nu=2)]", (0.91, 0.90, 0.93)),
@@ -263,7 +341,7 @@ def test_the_best_of_a_row_is_bold_and_what_is_as_good_within_noise_is_italic() 
     assert [row[0] for row in rows] == ["0.5", "2", "10"]
     assert rows[0][1].startswith("0.510") and rows[0][2].startswith("**0.710")
     assert rows[1][1:] == ["0.710 ± 0.025", "–"]
-    assert rows[2][1].startswith("*0.910") and rows[2][2].startswith("**0.913")
+    assert rows[2][1].startswith("0.910") and rows[2][2].startswith("0.913")
 
 
 def test_the_best_loss_is_the_least() -> None:
@@ -274,32 +352,33 @@ def test_the_best_loss_is_the_least() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "shown"),
+    "other",
     [
-        (([1], [0.5]), "*0.500*"),  # another seed: unknown
-        (([0], [0.5]), "0.500"),
-        (([0], [0.9]), "*0.900*"),
-        (
-            ([1, 0], [0.1, 0.95]),
-            "*0.525 (0 to 1)*",
-        ),  # worse in the mean, better on the seed in common
-        (([1, 0], [0.1, 0.85]), "0.475 (0 to 1)"),
-        (([0], [math.nan]), "not finite"),
+        ([0], [0.5]),
+        ([0], [0.2]),
+        ([1], [0.2]),  # another seed
+        ([0, 1], [0.5, 0.4]),
+        ([0], [math.nan]),
     ],
 )
-def test_one_seed_is_compared_on_seeds_in_common(
-    other: tuple[list[int], list[float]], shown: str
-) -> None:
+def test_a_single_seed_is_never_the_best(other: tuple[list[int], list[float]]) -> None:
     results = [
         on_seeds([0], [0.9], name="m[algorithm=a]"),
-        on_seeds([0], [0.8], name="m[algorithm=b]"),
+        on_seeds([0], [0.9], name="m[algorithm=b]"),
         on_seeds(*other, name="m[algorithm=c]"),
     ]
-    (pivot,) = of_matrices(results)
-    rows, _ = pivot_table(pivot, ACCURACY, MARKDOWN)
-    cells = [row[1] for row in rows]
-    assert cells[:2] == ["**0.900**", "0.800"]
-    assert cells[2].startswith(shown)
+    for variants in (results, results[1:]):
+        (pivot,) = of_matrices(variants)
+        assert "**" not in str(pivot_table(pivot, ACCURACY, MARKDOWN))
+
+
+def test_the_best_has_to_be_told_from_each_of_the_others() -> None:
+    best, close, far = (0.90, 0.91, 0.92), (0.89, 0.92, 0.91), (0.5, 0.51, 0.52)
+    shown = [example_result(f"m[a={n}]", figures) for n, figures in enumerate((best, close, far))]
+    for variants, is_told in ((shown, False), ([shown[0], shown[2]], True)):
+        (pivot,) = of_matrices(variants)
+        rows, _ = pivot_table(pivot, ACCURACY, MARKDOWN)
+        assert ["**" in row[1] for row in rows] == [is_told, *[False] * (len(rows) - 1)]
 
 
 def test_any_scenarios_can_be_arranged_by_two_settings() -> None:
@@ -406,7 +485,7 @@ def test_a_record_or_its_folder_is_a_run(repository: Path) -> None:
             ["main", "--rows", "dataset", "--columns", "algorithm"],
             "Size and tiny[alpha=0.1] both have dataset digits and algorithm fedavg",
         ),
-        (["main..other", "--rows", "a", "--columns", "b"], "--rows and --columns are for one run"),
+        (["main..other", "--rows", "a", "--columns", "b"], "--rows, --columns, --reference and"),
         (["main..other", "--only", "x*"], "no scenario is named x*"),
         (["main", "--only", "Size"], "main: no scenario with a matrix"),
     ],
@@ -440,12 +519,12 @@ def test_the_command_writes_markdown_and_can_fail(
     assert main([*arguments, "--out", "out.md", "--fail-if-worse"]) == 1
     assert capsys.readouterr().err == "worse: tiny[alpha=0.1]\n"
     text = Path("out.md").read_text(encoding="utf-8")
-    assert row_of(text, r"tiny\[alpha=0.1\]")[3].endswith(WORSE)
+    assert row_of(text, r"tiny\[alpha=0.1\]")[0] == WORSE
     assert "Size" not in text
     assert main(["compare", "main..other", "--metric", "loss"]) == 0
-    assert re.search(r"tiny.*\+0\.100.*worse", capsys.readouterr().out)
+    assert re.search(r"worse.*tiny.*\+0\.100", capsys.readouterr().out)
     assert main(["compare", "main..other", "--confidence", "0.999999"]) == 0
-    assert re.search(r"tiny.*-0\.100.*≈", capsys.readouterr().out)
+    assert re.search(r"≈.*tiny.*-0\.100", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from paths import ROOT
 from pytest_federated.registry.concepts import concepts
-from pytest_federated.scenario.json_schema import json_schema
+from pytest_federated.scenario.json_schema import json_schema, schema_text
 from ruamel.yaml import YAML
 from scenario_strategies import FILES, documents_of
 from scenario_texts import GOOD
@@ -34,6 +36,20 @@ def test_the_schema_is_valid_itself() -> None:
 def test_every_shipped_document_and_every_defaults_file_is_accepted(file: Path) -> None:
     for document in documents_of(file):
         validator().validate(document)
+
+
+def test_editors_find_the_current_schema_of_every_shipped_document() -> None:
+    """After an intended change, run `pytest-federated schema > scenarios/schema.json`.
+
+    An editor's YAML server reads the line in a document for that document only.
+    """
+    schema = ROOT / "scenarios/schema.json"
+    assert schema.read_text(encoding="utf-8") == schema_text()
+    assert json.loads(schema_text()) == json_schema()
+    for file in FILES:
+        line = f"# yaml-language-server: $schema={os.path.relpath(schema, file.parent)}\n"
+        for document in file.read_text(encoding="utf-8").split("\n---\n"):
+            assert document.startswith(line), file
 
 
 def test_the_schema_has_the_entries_of_every_concept() -> None:
@@ -62,6 +78,9 @@ def test_the_schema_has_the_entries_of_every_concept() -> None:
         "matrix: {model.args.width: [1, wide]}",
         "matrix: {training.algorithm.schedule.rate: [0.5]}",
         "matrix: {training.personalize.steps: [1, 2]}",
+        "matrix: {'clients.count, seeds': [[3, [0]]], exclude: [{clients.count: 3}]}",
+        "matrix: {training.client_optimizer: [{learning_rate: 1}], "
+        "'seeds, training.client_optimizer.kind': [[[0], sgd]]}",
         "{training: {personalize: {steps: 1}}, data: {dataset: leaf, holdout: global}}",
         "training: {algorithm: fedavg, eval_clients_every: 1}",
         "expect: {accuracy: {at_least: 0.5, at_most: null}}",
@@ -111,6 +130,11 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "matrix: {clients.coutn: [1]}",
         "matrix: {clients.: [1]}",
         "matrix: {name: [a, b]}",
+        "matrix: {exclude: [{clients.count: 3}]}",
+        "matrix: {clients.count: [3], exclude: [{}]}",
+        "matrix: {clients.count: [3], exclude: {clients.count: 3}}",
+        "matrix: {'clients.count, seeds': [[3]]}",
+        "matrix: {'clients.count,': [[3, 4]]}",
         "matrix: {clients.split: [dirichlet]}",
         "matrix: {clients.split.alpah: [1]}",
         "matrix: {training.algorithm: [{kind: fedavg_with_schedule, schedule: exponential}]}",
@@ -119,6 +143,14 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "{training: {algorithm: {kind: kmeans, clusters: 3}}, clients: {attacks: {kind: boost}}}",
         "{training: {algorithm: fedavg}, model: null}",
         "training: {algorithm: fedsgd, local_epochs: 2}",
+        "training: {algorithm: fedsgd, local_steps: 2}",
+        "training: {local_steps: 2, local_epochs: 3}",
+        "training: {batch_size: every}",
+        "{training: {local_steps: 2}, clients: {stragglers: {kind: epochs, share: 0.5}}}",
+        "training: {client_optimizer: {kind: sgd, learning_rate: 0.1, clip_norm: 0}}",
+        "training: {algorithm: scaffold, client_optimizer: {kind: sgd, momentum: 0.9}}",
+        "training: {algorithm: fednova, client_optimizer: {kind: adam, learning_rate: 0.1}}",
+        "training: {algorithm: local_only, aggregator: median}",
         "training: {algorithm: fedadam, server_optimizer: {kind: sgd, learning_rate: 0.5}}",
         "training: {algorithm: local_only, personalize: {steps: 1}}",
         "{training: {personalize: {steps: 1}}, data: {holdout: global}}",

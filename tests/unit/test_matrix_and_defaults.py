@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.loader import load_file
+from pytest_federated.scenario.matrix import expand
+from pytest_federated.scenario.source import Document, Place, read_documents
 from scenario_texts import CLIENT_KEYS
 
 SCENARIO = """\
@@ -183,7 +188,170 @@ def test_documents_each_have_their_matrix_and_line(load: Callable[..., list[Case
     assert [case.line for case in cases] == [1, 1, 10]
 
 
+# Keys that vary together, and combinations that are left out
+
+
+def test_keys_with_a_comma_vary_together(load: Callable[..., list[Case]]) -> None:
+    cases = load(
+        SCENARIO + "matrix:\n"
+        "  clients.count, training.client_optimizer.learning_rate: [[3, 0.1], [5, 1]]\n"
+        "  training.rounds: [7, 6]\n"
+    )
+    assert ids(cases) == [
+        "tiny[count=3,learning_rate=0.1,rounds=7]",
+        "tiny[count=3,learning_rate=0.1,rounds=6]",
+        "tiny[count=5,learning_rate=1,rounds=7]",
+        "tiny[count=5,learning_rate=1,rounds=6]",
+    ]
+    keys = ("clients.count", "training.client_optimizer.learning_rate", "training.rounds")
+    assert values(cases[1:3], *keys) == [(3, 0.1, 6), (5, 1, 7)]
+
+
+def test_excluded_combinations_are_left_out(load: Callable[..., list[Case]]) -> None:
+    cases = load(
+        SCENARIO + "matrix:\n"
+        "  clients.split: [iid, {kind: dirichlet, alpha: 1}]\n"
+        "  clients.count: [3, 5]\n"
+        "  exclude:\n"
+        "    - {clients.split: {kind: dirichlet, alpha: 1}, clients.count: 3}\n"
+        "    - {clients.split: iid, clients.count: 5}\n"
+    )
+    assert ids(cases) == ["tiny[split=iid,count=3]", "tiny[split=dirichlet(alpha=1),count=5]"]
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> tuple[dict[str, list[Any]], list[dict[str, Any]]]:
+    """A grid of two keys that vary together and two others, and combinations to leave out."""
+    numbers = st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True)
+    together = st.tuples(st.integers(2, 5), st.integers(1, 5)).map(list)
+    grid: dict[str, list[Any]] = {
+        "clients.count, training.batch_size": draw(
+            st.lists(together, min_size=1, max_size=3, unique_by=tuple)
+        ),
+        "training.rounds": draw(numbers),
+        "training.local_epochs": draw(numbers),
+    }
+    excluded = st.fixed_dictionaries(
+        {"training.rounds": st.sampled_from(grid["training.rounds"])},
+        optional={
+            "training.local_epochs": st.sampled_from(grid["training.local_epochs"]),
+            "clients.count": st.sampled_from(
+                [c for c, _ in grid["clients.count, training.batch_size"]]
+            ),
+        },
+    )
+    return grid, draw(st.lists(excluded, max_size=3))
+
+
+@given(grids())
+def test_a_grid_is_the_product_of_its_lists_without_what_is_excluded(
+    grid: tuple[dict[str, list[Any]], list[dict[str, Any]]],
+) -> None:
+    lists, excluded = grid
+    keys = ("clients.count", "training.batch_size", "training.rounds", "training.local_epochs")
+    pairs, *others = lists.values()
+    combinations = [
+        dict(zip(keys, (*pair, *rest))) for pair, *rest in itertools.product(pairs, *others)
+    ]
+    wanted = [c for c in combinations if not any(one.items() <= c.items() for one in excluded)]
+    document = Document({"matrix": {**lists, "exclude": excluded}}, {(): Place(Path("f"), 1)})
+    variants, problems = expand(document)
+    assert [variant.values for variant in variants] == (wanted if not problems else [])
+    is_used = [any(one.items() <= c.items() for c in combinations) for one in excluded]
+    assert bool(problems) == (not wanted or not all(is_used))
+
+
+def test_a_key_of_a_choice_that_is_left_out_changes_the_default_choice(
+    load: Callable[..., list[Case]],
+) -> None:
+    cases = load(SCENARIO + "matrix: {training.client_optimizer.momentum: [0, 0.9]}\n")
+    keys = ("kind", "learning_rate", "momentum")
+    dotted = [f"training.client_optimizer.{key}" for key in keys]
+    assert values(cases, *dotted) == [("sgd", 0.1, 0), ("sgd", 0.1, 0.9)]
+
+
+def test_a_key_of_a_choice_adds_to_the_choice_that_a_default_makes(
+    folder: Path, load: Callable[..., list[Case]]
+) -> None:
+    (folder / "defaults.yaml").write_text(
+        "training: {client_optimizer: {kind: adam, learning_rate: 3}}\n"
+    )
+    (case,) = load(SCENARIO + "matrix: {training.client_optimizer.learning_rate: [0.5]}\n")
+    chosen = settings(case, "training.client_optimizer")
+    assert (chosen["kind"], chosen["learning_rate"]) == ("adam", 0.5)
+
+
 # Mistakes in a matrix
+
+
+@pytest.mark.parametrize(
+    ("matrix", "said"),
+    [
+        (
+            "'clients.count, training.rounds': [[3, 4], [5]]",
+            "clients.count, training.rounds.1: got [5]; must be a list of 2 values, one for each of"
+            " clients.count, training.rounds",
+        ),
+        (
+            "'clients.count, training.rounds': [3]",
+            "clients.count, training.rounds.0: got 3; must be a list of 2 values, one for each of "
+            "clients.count, training.rounds",
+        ),
+        (
+            "'clients.count,': [[3, 4]]",
+            "clients.count,: got the key 'clients.count,'; must be a dotted key, such as "
+            "clients.count",
+        ),
+        (
+            "'clients.count, clients.count': [[3, 4]]",
+            "clients.count, clients.count: clients.count varies twice",
+        ),
+        (
+            "'clients.count, name': [[3, a]]",
+            "clients.count, name: name: cannot be varied; allowed: keys of data, clients, model, "
+            "training, seeds",
+        ),
+        (
+            "'training.rounds, model.hidden': [[1, [3]]], model: [mlp]",
+            "training.rounds, model.hidden: model.hidden is replaced by model, which comes later; "
+            "put that first",
+        ),
+    ],
+)
+def test_mistakes_of_keys_that_vary_together_are_refused(
+    problems: Callable[..., list[str]], matrix: str, said: str
+) -> None:
+    assert problems(SCENARIO + f"matrix: {{{matrix}}}\n") == [
+        f"f.yaml:{MATRIX_LINE}: matrix.{said}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("excluded", "said"),
+    [
+        ("5", ": got 5; must be a list of mappings"),
+        ("[5]", ".0: got 5; must map keys that vary to one value each"),
+        ("[{}]", ".0: got {}; must map keys that vary to one value each"),
+        ("[{clients.coutn: 3}]", ".0.clients.coutn: does not vary; allowed: clients.count"),
+        (
+            "[{clients.count: 3}, {clients.count: 3}, {clients.count: 5}]",
+            ".2: leaves out no combination; write values as in the lists",
+        ),
+        ("[{clients.count: 3}, {clients.count: 4}]", ": leaves out all combinations"),
+        (f"[{'{clients.count: 3}, ' * 101}]", ": got 101 items; allowed: at most 100"),
+    ],
+)
+def test_mistakes_in_what_is_excluded_are_refused(
+    problems: Callable[..., list[str]], excluded: str, said: str
+) -> None:
+    matrix = f"matrix: {{clients.count: [3, 4], exclude: {excluded}}}\n"
+    assert problems(SCENARIO + matrix) == [f"f.yaml:{MATRIX_LINE}: matrix.exclude{said}"]
+
+
+def test_a_matrix_that_only_excludes_is_refused(problems: Callable[..., list[str]]) -> None:
+    assert problems(SCENARIO + "matrix: {exclude: [{clients.count: 3}]}\n") == [
+        f"f.yaml:{MATRIX_LINE}: matrix: has nothing but exclude; must map keys to lists, too"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -278,7 +446,7 @@ def test_a_wrong_combination_is_refused(problems: Callable[..., list[str]]) -> N
     ("matrix", "key"),
     [
         ("{clients.split.alpha: [0.1, 1]}", "clients.split"),
-        ("{training.client_optimizer.learning_rate: [0.1]}", "training.client_optimizer"),
+        ("{training.client_optimizer.beta_1: [0.1]}", "training.client_optimizer"),
         ("{clients.count.x: [1]}", "clients.count"),
     ],
 )
@@ -506,3 +674,16 @@ def test_a_default_that_is_overridden_may_be_wrong(
 def test_defaults_may_be_all_comments(folder: Path, load: Callable[..., list[Case]]) -> None:
     (folder / "defaults.yaml").write_text("# nothing in common yet\n")
     assert ids(load(SCENARIO)) == ["tiny"]
+
+
+def test_files_of_a_folder_share_its_defaults_and_not_their_changes(tmp_path: Path) -> None:
+    file = tmp_path / "defaults.yaml"
+    file.write_text("training: {rounds: 3}\n", encoding="utf-8")
+    (first,) = read_documents(file, file)
+    first.data["training"]["rounds"] = 5
+    first.places.clear()
+    (second,) = read_documents(file, file)
+    assert second.data == {"training": {"rounds": 3}}
+    assert second.place(("training", "rounds")).line == 1
+    file.write_text("training: {rounds: 4}\n", encoding="utf-8")
+    assert read_documents(file, file)[0].data == {"training": {"rounds": 4}}

@@ -168,6 +168,22 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         for name in OF_LABELS
     ),
     *((name, history([0.5]), {}, 0, None) for name in ("mae", "mse", "r2", "validation_loss")),
+    ("accuracy", history([0.5] * 4, test_examples=50), {"over_last": 2}, 1 / 100, 50),
+    # Of the last three rounds, the last one and the one before the last were evaluated.
+    (
+        "accuracy",
+        history([0.1, 0.2, None, 0.3, 0.4], test_examples=50),
+        {"over_last": 3},
+        1 / 100,
+        50,
+    ),
+    (
+        "validation_accuracy",
+        history([0.5] * 4, validation_examples=10),
+        {"over_last": 4},
+        1 / 40,
+        10,
+    ),
     *(
         (name, history([0.5], validation_examples=50), {}, 1 / 50, 50)
         for name in ("validation_accuracy", "best_validation_accuracy")

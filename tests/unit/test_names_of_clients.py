@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,10 +160,7 @@ def test_odd_names_break_no_page(name: str) -> None:
         warnings.simplefilter("error")
         shown = page([result])
     assert "<script>alert" not in shown
-    pictures = re.findall('"data:image/svg[+]xml;base64,([^"]+)"', shown)
-    assert len(pictures) == 3  # of accuracy, labels and clients
-    for picture in pictures:
-        assert b"<script>" not in base64.b64decode(picture)
+    assert shown.count("<script") == shown.count("</script>") == 2  # the data, and the program
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD.keys())

@@ -206,6 +206,8 @@ def test_the_wheel_has_all_that_the_package_needs(built: Path) -> None:
     assert {
         "pytest_federated/py.typed",
         "pytest_federated/report/page.html.j2",
+        "pytest_federated/report/page.css",
+        "pytest_federated/report/page.js",
         "pytest_federated/data/datasets/bundled/shakespeare_roles.json.xz",
     } <= files
     assert {n.partition("/")[0] for n in names - files} == {

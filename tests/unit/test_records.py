@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from example_results import example_result, history
 from pydantic import ValidationError
+from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.looks import Look
+from pytest_federated.report.pages import write_report
 from pytest_federated.results.record import Compared, Result, Status, Verdict
 from pytest_federated.results.runs import Run, read_runs
 from pytest_federated.results.select import select
@@ -30,6 +32,7 @@ from pytest_federated.results.store import (
     with_earlier_figures,
     write_result,
 )
+from pytest_federated.results.tuning import GridPoint, Tuning
 from pytest_federated.training.final_model import FinalModel
 
 
@@ -71,9 +74,26 @@ def test_a_record_without_a_section_of_its_settings_is_refused() -> None:
 
 def test_facts_about_this_session_are_not_in_the_record() -> None:
     assert example_result().reused == 0
-    compared = Compared(metric="loss", before=1.0, now=1.0, change="same", passed=True)
-    one = example_result(reused=2, local_reason="here", compared=(compared,))
+    one = example_result(reused=2, local_reason="here")
     assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
+
+
+def test_how_a_scenario_compares_with_its_baseline_is_in_the_record(tmp_path: Path) -> None:
+    """So the report made from records has the column that the session's report has."""
+    compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)
+    one = example_result(compared=(compared,))
+    write_report([one], tmp_path)
+    assert "▲ better" in (tmp_path / "index.md").read_text(encoding="utf-8")
+    assert read_results(tmp_path) == [one]
+    assert main(["report", str(tmp_path), "--check"]) == 0
+
+
+def test_an_earlier_run_keeps_its_comparison(tmp_path: Path) -> None:
+    compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)
+    one = example_result(compared=(compared,))
+    write_result(one, tmp_path)
+    skipped = one.model_copy(update={"status": "skipped", "histories": (), "compared": ()})
+    assert with_earlier_figures(skipped, tmp_path).compared == (compared,)
 
 
 # Files
@@ -145,6 +165,80 @@ def test_a_scenario_that_did_not_run_has_the_figures_of_its_record(
     assert found.histories == earlier.histories
     write_result(gone, tmp_path)  # a record without figures lends none
     assert with_earlier_figures(gone, tmp_path) == gone
+
+
+def settings_with(**sections: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of an example, with some keys of its sections replaced."""
+    settings = example_result().settings
+    return {**settings, **{name: {**settings[name], **keys} for name, keys in sections.items()}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "has_figures"),
+    [
+        ({}, True),
+        ({"data": {"test_fraction": 0.3}}, False),
+        ({"clients": {"count": 9}}, False),
+        ({"clients": {"split": {"kind": "iid", "new": 1}}}, True),  # no key of the older version
+        ({"clients": {"split": "iid"}}, False),
+        ({"model": {"kind": "linear"}}, False),
+        ({"model": {"outputs": None}}, True),  # the run itself finds it
+        ({"model": {"outputs": "logits"}}, False),
+        ({"model": {"hidden": None}}, False),
+        ({"training": {"rounds": 9}}, False),
+        ({"training": {"new": 1}}, True),
+    ],
+)
+def test_figures_of_other_trainings_are_not_shown(
+    tmp_path: Path, sections: dict[str, Any], has_figures: bool
+) -> None:
+    earlier = example_result(settings=settings_with(model={"outputs": "probabilities"}))
+    write_result(earlier, tmp_path)
+    outputs = {"outputs": "probabilities", **sections.pop("model", {})}
+    now = settings_with(model=outputs, **sections)
+    gone = example_result(status="skipped", histories=(), settings=now)
+    assert bool(with_earlier_figures(gone, tmp_path).histories) == has_figures
+
+
+def test_verdicts_of_other_expectations_are_not_shown(tmp_path: Path) -> None:
+    verdict = Verdict(expectation="accuracy", expected=">= 0.1", measured=0.5, passed=True)
+    settings = settings_with()
+    alike = {**settings, "expect": {"accuracy": {"at_least": 0.1}}}
+    other = {**settings, "expect": {"accuracy": {"at_least": 0.2}}}
+    write_result(example_result(settings=alike, verdicts=(verdict,)), tmp_path)
+    for now, verdicts in ((alike, (verdict,)), (other, ())):
+        gone = example_result(status="skipped", histories=(), settings=now)
+        found = with_earlier_figures(gone, tmp_path)
+        assert (found.verdicts, found.settings["expect"]) == (verdicts, now["expect"])
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"), [("", "earlier.yaml"), ("now.yaml", "now.yaml")], ids=["from Python", "file"]
+)
+def test_earlier_figures_are_of_the_file_that_has_the_scenario_now(
+    tmp_path: Path, file: str, shown: str
+) -> None:
+    write_result(example_result(file="earlier.yaml"), tmp_path)
+    gone = example_result(status="skipped", histories=(), file=file)
+    assert with_earlier_figures(gone, tmp_path).file == shown
+
+
+@pytest.mark.parametrize(("seeds", "trainings"), [(1, 5), (2, 4), (3, 4)])
+def test_trainings_of_a_grid_count_and_the_chosen_ones_once(seeds: int, trainings: int) -> None:
+    """Two points of two trainings; the chosen one has two seeds of its own after these."""
+    one, two = (
+        GridPoint(name=f"{n}", values={"training.rounds": n}, figures=(0.1, 0.2)) for n in (1, 2)
+    )
+    tuning = Tuning(
+        metric="loss",
+        by="validation",
+        sign=-1,
+        seeds=tuple(range(seeds)),
+        points=(one, two),
+        chosen=0,
+    )
+    assert example_result().model_copy(update={"tuning": tuning}).trainings == trainings
+    assert example_result().trainings == 2
 
 
 def test_the_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:

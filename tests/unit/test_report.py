@@ -202,7 +202,7 @@ def test_a_skipped_scenario_leaves_the_record_of_an_earlier_run(
         assert f"{escape(again.reason)}; shown is an earlier run" in index
         assert f"**skipped: {escape(again.reason)}; what follows is of an earlier run**" in text
         assert "**1 skipped**" in index and "scenarios.svg" in index
-        assert f"| – skipped | [{escape(first.id)}](pages/scenarios.md#firstalpha01) |" in index
+        assert index.count(f"| [{escape(first.id)}](pages/scenarios.md#firstalpha01) |") == 1
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "pages").glob("*.svg")} == drawn
     path = write_report([first], tmp_path)
     assert path.read_text(encoding="utf-8") == report([first])["index.md"]

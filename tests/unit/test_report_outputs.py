@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import csv
+import io
 import json
 import math
 import os
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,7 +22,7 @@ from pytest_federated.expectations.bounds import Bounds, verdict_on
 from pytest_federated.expectations.regression import compare_with_baseline
 from pytest_federated.metrics.measure import headline
 from pytest_federated.report.compare import comparison
-from pytest_federated.report.export import by_scenario
+from pytest_federated.report.export import ROWS, by_scenario, parquet_bytes
 from pytest_federated.report.github import step_summary
 from pytest_federated.report.html import page
 from pytest_federated.report.markup import TERMINAL
@@ -166,109 +164,33 @@ def test_the_map_of_labels_has_a_pixel_for_each_client_and_label() -> None:
     assert np.allclose(opacity * 10, [[5, 5, 0], [0, 10, 10]], atol=0.02)
 
 
+def test_the_legend_of_all_scenarios_is_beside_the_points() -> None:
+    """Each data set has its own look, also where there are more of them than colors."""
+    from matplotlib.figure import Figure
+
+    one = example_result()
+    named = {
+        kind: one.model_copy(
+            update={
+                "id": kind,
+                "settings": {**one.settings, "data": {"dataset": {"kind": kind}}},
+            }
+        )
+        for kind in (f"set-{n}" for n in range(20))
+    }
+    (picture,) = draw_overviews(list(named.values())).values()
+    axes = Figure().add_axes((0.1, 0.1, 0.7, 0.8))
+    picture.draw(axes)
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().x0 >= axes.get_window_extent().x1
+    assert len({(line.get_color(), line.get_marker()) for line in axes.lines}) == 20
+
+
 def test_what_a_record_does_not_have_has_no_plot() -> None:
     assert labels_by_client(of_one_training(label_counts=())) is None
     assert accuracy_by_client(of_one_training()) is None
     assert accuracy_by_round(of_one_training(rounds=())) is None
-
-
-# The page
-
-
-class Page(HTMLParser):
-    """Checks that elements are closed; collects ids, links, images and cells."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.images: list[dict[str, str]] = []
-        self.cells: list[str] = []
-        self.feed(text)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
-        found = dict(attrs)
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-        if "id" in found:
-            self.ids.append(found["id"])
-        if tag == "a":
-            self.links.append(found["href"])
-        if tag == "img":
-            self.images.append(found)
-        if tag == "td":
-            self.cells.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "td" in self.open:
-            self.cells[-1] += data
-
-
-def test_the_page_is_whole_and_needs_no_other_file(folder: Path) -> None:
-    results = read_results(folder)
-    gone = example_result("gone", status="skipped", reason="a < b", histories=())
-    all_of_them = [*results, gone]
-    text = page(all_of_them)
-    found = Page(text)
-    assert len(set(found.ids)) == len(found.ids)
-    assert {link.removeprefix("#") for link in found.links} <= set(found.ids)
-    assert not re.search(r"(src|href)=\"(?!data:|#)", text)
-    assert "://" not in re.sub(r"data:[^\"]*", "", text)
-    pictures = [*draw_overviews(results).values(), *plots(results).values()]
-    assert [image["alt"] for image in found.images] == [picture.alt for picture in pictures]
-    for name in ("m[alpha=0.1]", "other[a=<b>]", "a < b"):
-        assert name in found.cells
-    assert text == page(
-        [*results, example_result("gone", status="skipped", reason="a < b", histories=())]
-    )
-
-
-BROWSER = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_the_page_sorts_in_a_browser(folder: Path, tmp_path: Path) -> None:
-    """A click on "accuracy" sorts by it, a second click in reverse; plots are drawn."""
-    script = """<script>addEventListener("load", () => {
-      const names = () => [...document.querySelectorAll("#summary tbody tr")]
-        .map((row) => row.cells[0].textContent).join("|");
-      const button = [...document.querySelectorAll("#summary button")]
-        .find((one) => one.textContent.startsWith("accuracy"));
-      const states = [names()];
-      for (const _ of [1, 2]) { button.click(); states.push(names()); }
-      states.push([...document.images].every((i) => i.complete && i.naturalWidth > 100));
-      states.push(button.parentElement.getAttribute("aria-sort"));
-      document.title = states.join(";");
-    });</script></body>"""
-    text = page(read_results(folder)).replace('loading="lazy"', "")
-    file = tmp_path / "page.html"
-    file.write_text(text.replace("</body>", script), encoding="utf-8")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    assert BROWSER
-    done = subprocess.run(
-        [BROWSER, *FLAGS, profile, "--virtual-time-budget=5000", "--dump-dom", file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    (title,) = re.findall("<title>(.*?)</title>", done.stdout)[:1]
-    _, up, down, drawn, state = title.replace("&lt;", "<").replace("&gt;", ">").split(";")
-    # "not finite" has no figure and comes last in both orders.
-    assert up == "m[alpha=0.1]|m[alpha=10]|other[a=<b>]"
-    assert down == "m[alpha=10]|m[alpha=0.1]|other[a=<b>]"
-    assert (drawn, state) == ("true", "descending")
 
 
 # Tables for other tools
@@ -318,6 +240,55 @@ def test_exports_have_a_row_for_each_round_or_scenario(folder: Path, name: str) 
     assert row["accuracy_low"] == pytest.approx(0.505 - 12.7062 * 0.005, rel=1e-4)
 
 
+def varied(name: str, matrix: dict[str, Any]) -> Result:
+    return example_result(name).model_copy(update={"matrix": matrix})
+
+
+@pytest.mark.parametrize("by", list(ROWS))
+def test_exports_have_a_column_for_each_key_of_a_matrix(by: str) -> None:
+    results = [
+        varied("a[alpha=1]", {"clients.split.alpha": 1}),
+        varied("a[alpha=0.5]", {"clients.split.alpha": 0.5}),
+        varied("b[model=mlp(hidden=(3))]", {"model": {"kind": "mlp", "hidden": [3]}}),
+        varied("c[seeds=(0)]", {"seeds": [0], "training.personalize": None, "x.y": True}),
+        example_result("plain"),
+    ]
+    measured = [
+        r.model_copy(
+            update={
+                "histories": tuple(
+                    h.model_copy(update={"client_accuracy": (0.5, 0.5)}) for h in r.histories
+                )
+            }
+        )
+        for r in results
+    ]
+    rows = {row["scenario"]: row for row in ROWS[by](measured)}
+    found = {n: (r["clients.split.alpha"], r["model"], r["x.y"]) for n, r in rows.items()}
+    assert found == {
+        "a[alpha=1]": (1, None, None),
+        "a[alpha=0.5]": (0.5, None, None),
+        "b[model=mlp(hidden=(3))]": (None, "mlp(hidden=(3))", None),
+        "c[seeds=(0)]": (None, None, True),
+        "plain": (None, None, None),
+    }
+    assert list(rows["plain"])[:6] == [
+        *("scenario", "status", "dataset", "split", "algorithm", "clients.split.alpha")
+    ]
+    assert all(row["training.personalize"] is None for row in rows.values())
+    assert not any("alpha" in name for row in ROWS[by](measured[4:]) for name in row)
+
+
+def test_parquet_takes_keys_with_values_of_several_types() -> None:
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    results = [varied("a[x=1]", {"x": 1}), varied("a[x=b]", {"x": "b"}), varied("c", {"y": True})]
+    table = parquet.read_table(io.BytesIO(parquet_bytes(list(by_scenario(results)))))
+    assert table.column("x").to_pylist() == ["1", "b", None]
+    assert table.column("y").to_pylist() == [None, None, True]
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_parquet_without_pyarrow_is_refused_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -330,6 +301,8 @@ def test_parquet_without_pyarrow_is_refused_in_one_line(
 
 
 # Blocks in documentation
+
+ROW = "|    |    accuracy ± 95 % | scenario"
 
 README = """# Ours
 
@@ -358,7 +331,7 @@ def test_blocks_are_rewritten_and_the_rest_stays(folder: Path) -> None:
     assert main(["report", str(folder), "--update", str(file)]) == 0
     text = file.read_text(encoding="utf-8")
     assert "what was here" not in text and "other" not in text
-    assert text.startswith("# Ours\n\n<!-- pytest-federated: summary m* -->\n\n|    | scenario")
+    assert text.startswith(f"# Ours\n\n<!-- pytest-federated: summary m* -->\n\n{ROW}")
     assert text.endswith("<!-- /pytest-federated -->\nBehind.\n")
     assert "```markdown\n<!-- pytest-federated: nonsense -->\n```" in text
     assert r"[m\[alpha=10\]](../reports/pages/scenarios.md#malpha10)" in text
@@ -508,7 +481,7 @@ def test_everything_but_blocks_stays_byte_for_byte(folder: Path, text: str) -> N
     generated = re.compile(r"\s*(\||$)")  # a table, and the empty lines around it
     before = [line for line in text.replace("old", "").split("\n") if not generated.match(line)]
     assert [line for line in lines if not generated.match(line)] == before
-    assert any(line.lstrip().startswith("|    | scenario") for line in lines)
+    assert any(line.lstrip().startswith(ROW) for line in lines)
     assert text.endswith("\n") == (lines[-1] == "")
     assert main([*arguments, "--check"]) == 0
 
@@ -554,9 +527,7 @@ def test_the_report_is_written_with_its_plots(folder: Path) -> None:
 # Ours
 
 
-def test_our_documentation_is_current(
-    tmp_path: Path, committed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_our_documentation_is_current(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failure message is the command to run before `git add`."""
     monkeypatch.chdir(committed)
     for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
@@ -566,20 +537,22 @@ def test_our_documentation_is_current(
         assert text == page_of_ours.read_text(encoding="utf-8"), (
             "uv run pytest-federated report reports/ --update README.md docs/reports.md"
         )
-    out = tmp_path / "comparison.md"
-    assert main(["compare", "reports", "--out", str(out)]) == 0
-    assert out.read_bytes() == Path("reports/comparison.md").read_bytes(), (
-        "uv run pytest-federated compare reports/ --out reports/comparison.md"
-    )
 
 
 def test_our_comparison_renders(committed: Path) -> None:
-    """As tables whose rows are as wide as their heads, with one cell of each row in bold."""
+    """As tables whose rows are as wide as their heads; what is best is told, and in bold."""
     text = (committed / "reports/comparison.md").read_text(encoding="utf-8")
     html = MarkdownIt("commonmark").enable("table").render(text)
-    table = html.partition("skew-by-algorithm</h2>")[2].partition("</table>")[0]
-    rows = [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr>")[1:]]
-    assert [row[0] for row in rows] == ["alpha", "0.1", "1", "100"]
-    assert {len(row) for row in rows} == {4}
-    assert all(sum("<strong>" in cell for cell in row) == 1 for row in rows[1:])
+    tables = html.partition("skew-by-algorithm</h2>")[2].split("<table>")[1:]
+    rows = [
+        [re.findall("<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr>")[1:]]
+        for table in tables
+    ]
+    assert all(len({len(row) for row in table}) == 1 for table in rows)
+    results, *of_targets, _ = rows
+    assert results[0][:3] == ["", "alpha", "algorithm"]
+    assert [row[1] for row in results[1:]] == ["0.1"] * 3 + ["1"] * 3 + ["100"] * 3
+    best = [row[:3] for row in results[1:] if "<strong>" in row[3]]
+    assert best == [["▲ better", "0.1", "fedavgm"]]
+    assert [table[0][2] for table in of_targets] == ["rounds to 0.8", "rounds to 0.9"]
     assert "*" not in re.sub("<[^>]*>", "", html)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from example_results import example_result
 from hypothesis import given
@@ -19,6 +20,7 @@ from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, LARGEST, MARK, pages_of
 from pytest_federated.report.pages import report, report_files, write_report
 from pytest_federated.report.plots.curves import curves
+from pytest_federated.report.plots.history import Trace, over_commits
 from pytest_federated.report.section import Section, section_of
 from pytest_federated.report.tables.fitting import ROWS, WIDTH, bounded, every_nth, fitted
 from pytest_federated.report.tables.table import Table
@@ -108,7 +110,7 @@ def test_the_worst_change_stands_for_a_scenario(changes: Sequence[str], shown: s
     """Next to one that has no baseline; a session without baselines has no such column."""
     one = in_file("s/a.yaml", "one", compared=tuple(map(compared, changes)))
     table = rows(first_page([one, in_file("s/a.yaml", "two")]), "s")
-    assert [row[-1] for row in table] == ["baseline", shown, "–"]
+    assert [row[-2] for row in table] == ["baseline", shown, "–"]
     assert "baseline" not in first_page([in_file("s/a.yaml", "two")])
 
 
@@ -301,13 +303,32 @@ def test_a_table_that_fits_stays_as_it_is() -> None:
 
 @given(st.integers(0, 5 * ROWS))
 def test_rounds_at_equal_distances_and_the_last_one_are_kept(rounds: int) -> None:
-    table, step = every_nth(Table([[str(n)] for n in range(1, rounds + 1)], ["round"]))
-    numbers = [int(row[0]) for row in table.rows]
-    assert len(numbers) <= ROWS and numbers[-1:] == ([rounds] if rounds else [])
-    assert all(later - earlier <= step for earlier, later in zip(numbers, numbers[1:]))
+    shown, step = every_nth(range(1, rounds + 1))
+    assert len(shown) <= ROWS and shown[-1:] == ([rounds] if rounds else [])
+    assert all(later - earlier <= step for earlier, later in zip(shown, shown[1:]))
 
 
 # Pictures
+
+
+def test_a_history_has_a_panel_for_each_figure_and_a_line_for_each_change() -> None:
+    from matplotlib.figure import Figure
+
+    means = [0.8, 0.8, 0.5]
+    traces = [
+        Trace(name, [1, 2, 3], means, [m - 0.1 for m in means], [m + 0.1 for m in means], changes)
+        for name, changes in (("one: accuracy", [(3, "worse")]), ("two: accuracy", []))
+    ]
+    picture = over_commits(traces, 3)
+    assert picture.alt.startswith("2 figure(s) of scenarios over 3 commits")
+    figure = Figure()
+    picture.draw(figure.add_axes((0, 0, 1, 1)))
+    one, two = figure.axes[1:]
+    assert (one.get_title(), two.get_title()) == ("one: accuracy", "two: accuracy")
+    curve, change = one.lines
+    assert np.array_equal(curve.get_ydata(), means)
+    assert np.array_equal(change.get_xdata(), [3, 3])
+    assert len(two.lines) == 1
 
 
 def test_scenarios_that_were_evaluated_once_have_no_curve() -> None:
@@ -414,7 +435,7 @@ def test_a_skipped_scenario_keeps_its_section(tmp_path: Path) -> None:
         kept = after.replace("**skipped: no data; what follows is of an earlier run**\n\n", "")
         assert kept.split("\n## ")[1:] == before.split("\n## ")[1:]
         (_, row, _) = rows(first_page(read_results(tmp_path)), "s")
-        assert row[:2] == ["– skipped", "[one](pages/s.md#one)"] and row[2].startswith("0.550")
+        assert row == ["– skipped", "0.550 (0 to 1)", "[one](pages/s.md#one)"]
     write_report([one, other], tmp_path)
     assert (tmp_path / "pages/s.md").read_text(encoding="utf-8") == before
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from example_results import example_result
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from pytest_federated.core.text import distinct, one_line, shortened
-from pytest_federated.plugin.summary import fitting_table
+from pytest_federated.plugin.summary import fitting_table, write_skipped, write_table, write_tuned
+from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
+from pytest_federated.results.tuning import GridPoint, Tuning
 from rich.cells import cell_len
 
 VERDICTS = ("passed", "failed", "diverged", "skipped", "errored", "reported", "not judged")
@@ -26,6 +30,33 @@ NAMES = st.one_of(
 EXAMPLES = [example_result(split=split) for split in ("iid", {"kind": "dirichlet", "alpha": 0.1})]
 SHORT = ["one", "two"]
 LONG = [f"digits-dirichlet-strong[alpha={a},learning_rate={r}]" for a in (1, 10) for r in (1, 2)]
+
+
+WHOLE = ["a-1-bbbbbbbbb-1-c", "a-1-bbbbbbbbb-2-c", "a-2-bbbbbbbbb-1-c"]
+VERDICT, RESULT = (
+    len("verdict  "),
+    len("  accuracy ± 95 %"),
+)  # columns with the gap beside the names
+
+
+@dataclass
+class Terminal:
+    """In place of pytest's terminal reporter: the lines, and the verdicts with their colors."""
+
+    width: int
+    isatty: bool = True
+    lines: list[str] = field(default_factory=list)
+    verdicts: list[tuple[str, dict[str, bool]]] = field(default_factory=list)
+
+    @property
+    def _tw(self) -> Any:
+        return SimpleNamespace(fullwidth=self.width)
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def write(self, text: str, **markup: bool) -> None:
+        self.verdicts.append((text, markup))
 
 
 def results_of(names: Sequence[str], **more: Any) -> list[Result]:
@@ -50,8 +81,7 @@ def test_names_are_cut_where_they_do_not_differ() -> None:
     assert distinct(["only-one-long-name"], 9) == [shortened("only-one-long-name", 9)]
     assert distinct(["abcdef1uvwxyz", "abcdef2uvwxyz"], 9) == ["a…1uvwxyz", "a…2uvwxyz"]
     assert distinct(["abcdefghijkl-1", "abcdefghijkl-2"], 9) == ["abcd…kl-1", "abcd…kl-2"]
-    whole = ["a-1-bbbbbbbbb-1-c", "a-1-bbbbbbbbb-2-c", "a-2-bbbbbbbbb-1-c"]
-    assert distinct(whole, 5) == whole, "they cannot be told apart in five columns"
+    assert distinct(WHOLE, 5) == WHOLE, "they cannot be told apart in five columns"
 
 
 @given(
@@ -96,6 +126,42 @@ def test_the_most_important_columns_come_first(
     assert [c.strip() for c in head.split("  ") if c][: len(columns)] == columns
 
 
+def title(names: Sequence[str], width: int) -> str:
+    return table(names, width)[0]
+
+
+def test_a_column_is_shown_once_it_fits() -> None:
+    fits = VERDICT + len("scenario") + RESULT
+    assert "accuracy" in title(SHORT, fits)
+    assert "accuracy" not in title(SHORT, fits - 1)
+
+
+def test_names_give_way_to_the_result_until_they_have_sixteen_columns() -> None:
+    names = [f"a-scenario-with-a-long-name-{n}" for n in (1, 2)]
+    head, _, *rows = table(names, VERDICT + 16 + RESULT)
+    assert "accuracy" in head
+    assert [len(row.split()[1]) for row in rows] == [16, 16]
+    head, _, *rows = table(names, VERDICT + 15 + RESULT)
+    assert "accuracy" not in head
+    assert [len(row.split()[1]) for row in rows] == [29, 29]
+
+
+def test_names_that_cannot_be_shortened_do_not_give_way() -> None:
+    head, _, *rows = table(WHOLE, VERDICT + 5 + RESULT)
+    assert "accuracy" not in head
+    assert [row.split()[1] for row in rows] == WHOLE
+
+
+@pytest.mark.parametrize("width", [1, VERDICT, VERDICT + 3])
+def test_three_columns_of_a_name_are_left_in_the_narrowest_terminal(width: int) -> None:
+    assert [row.split()[1] for row in table(["abcdef", "uvwxyz"], width)[2:]] == ["a…f", "u…z"]
+
+
+def test_a_column_is_shown_even_if_some_of_its_cells_are_empty() -> None:
+    results = [example_result("one"), example_result("two", histories=(), status="skipped")]
+    assert "heterogeneity" in fitting_table(results, 300)[0][1]
+
+
 def test_empty_columns_are_left_out() -> None:
     head, *_ = table(SHORT, 300)
     assert "heterogeneity" in head and "rounds to target" not in head
@@ -113,3 +179,77 @@ def test_names_stay_whole_in_a_file() -> None:
     lines = fitting_table(results_of(LONG), 40, shortens=False)
     assert [name in rest for name, (_, rest) in zip(LONG, lines[2:])] == [True] * 4
     assert "accuracy" in lines[0][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "color"),
+    [
+        ("passed", {"green": True}),
+        *((verdict, {"red": True}) for verdict in ("failed", "diverged", "errored")),
+        *((verdict, {"yellow": True}) for verdict in ("skipped", "not judged")),
+        ("reported", {}),
+    ],
+)
+def test_a_verdict_has_its_color(status: str, color: dict[str, bool]) -> None:
+    terminal = Terminal(80)
+    write_table(terminal, results_of(["one"], status=status))
+    assert [(text.strip(), markup) for text, markup in terminal.verdicts][1:] == [(status, color)]
+    head, rule, row = terminal.lines
+    assert head.startswith("verdict") and set(rule.split("  ")) == {"", *rule.split()}
+    assert row.strip().startswith("one ")
+
+
+def test_a_table_in_a_file_has_whole_names() -> None:
+    terminal = Terminal(40, isatty=False)
+    write_table(terminal, results_of(LONG))
+    assert [name in row for name, row in zip(LONG, terminal.lines[2:])] == [True] * 4
+
+
+REASON = "the data is in /a-folder/with-a-long-name"
+
+
+def test_reasons_of_skips_are_wrapped_between_words_and_whole_in_a_file() -> None:
+    terminal, file = Terminal(24), Terminal(24, isatty=False)
+    for reporter in (terminal, file):
+        write_skipped(reporter, {REASON: ["one"], "no network": ["two", "six"]})
+    assert file.lines == [f"skipped: one: {REASON}", "skipped: 2: two, six: no network"]
+    assert terminal.lines == [
+        "skipped: one: the data",
+        "  is in",
+        "  /a-folder/with-a-long-name",
+        "skipped: 2: two, six: no",
+        "  network",
+    ]
+
+
+def test_a_tuned_scenario_has_a_line_of_its_own() -> None:
+    one, two = (
+        GridPoint(name=f"{rounds}", values={"training.rounds": rounds}, figures=(rounds / 10,))
+        for rounds in (1, 2)
+    )
+    tuning = Tuning(
+        metric="validation_accuracy",
+        by="validation",
+        sign=1,
+        seeds=(0,),
+        points=(one, two),
+        chosen=1,
+    )
+    tuned = example_result("two").model_copy(update={"tuning": tuning})
+    file = Terminal(24, isatty=False)
+    write_tuned(file, [example_result("one"), tuned])
+    (line,) = file.lines
+    assert line.startswith("two: tuned: ") and line.lower() == f"two: {tuned_text(tuned)}".lower()
+    assert tuned_text(tuned)[1:] in line
+
+
+@pytest.mark.parametrize(
+    ("more", "names"), [(0, "3: aaaa, bbbb, cccc"), (-1, "3: aaaa, bbbb, ...")]
+)
+def test_names_of_skipped_scenarios_take_one_line_with_the_words_beside_them(
+    more: int, names: str
+) -> None:
+    width = len("skipped: 3: aaaa, bbbb, cccc: ") + 1 + more
+    file = Terminal(width, isatty=False)
+    write_skipped(file, {"offline": ["aaaa", "bbbb", "cccc"]})
+    assert file.lines == [f"skipped: {names}: offline"]

@@ -1,10 +1,10 @@
-"""The command line of TFF's worker."""
+"""The command line of TFF's worker, and its environment."""
 
 from __future__ import annotations
 
 import pytest
 from pytest_federated.core.cores import cores
-from pytest_federated.tff.worker import command
+from pytest_federated.tff.worker import command, environment
 
 
 @pytest.mark.parametrize(("threads", "at_once"), [(3, 3), (None, cores())])
@@ -12,3 +12,16 @@ def test_a_worker_prepares_a_computation_no_more_often_than_it_has_compute_threa
     threads: int, at_once: int
 ) -> None:
     assert f"--max_concurrent_computation_calls={at_once}" in command(8000, threads)
+
+
+@pytest.mark.parametrize(("threads", "heaps"), [(3, "3"), (None, str(cores()))])
+def test_a_worker_has_no_more_heaps_than_compute_threads(
+    threads: int, heaps: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    assert environment(threads)["MALLOC_ARENA_MAX"] == heaps
+
+
+def test_a_worker_has_as_many_heaps_as_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "8")
+    assert environment(3)["MALLOC_ARENA_MAX"] == "8"

@@ -28,4 +28,6 @@ def command(paths: Sequence[Path], no_user_code: Optional[str]) -> None:
     if problems := missing(cases):
         raise ScenarioError(problems)
     files = len({c.file for c in cases})
-    print(f"{len(cases)} scenario(s) in {files} file(s): no mistakes found")
+    points = [len(case.points) for case in cases if case.points]
+    tuned = f", {len(points)} of them tuned over {sum(points)} points" if points else ""
+    print(f"{len(cases)} scenario(s) in {files} file(s){tuned}: no mistakes found")

@@ -55,6 +55,10 @@ def command(
         if number:
             console.print()
         describe(f"{case.id}, seed {case_seed}", data, console)
+        if case.points:
+            first, *_, last = case.points
+            text = f"tuned over {len(case.points)} points, from {first} to {last}"
+            console.print(text, markup=False, highlight=False)
         if out and data.task == "regression":
             console.print("no picture: the data has numbers, not labels (task: regression)")
         elif out:

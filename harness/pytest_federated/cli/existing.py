@@ -17,7 +17,7 @@ from pytest_federated.core.schema import Section
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.loader import place_of
-from pytest_federated.scenario.schema import choices
+from pytest_federated.scenario.schema import Scenario, choices
 from pytest_federated.user.files import named_files, nearest, of_seed, paths_of
 from pytest_federated.user.functions import named_functions
 from pytest_federated.user.modules import own_folders, space
@@ -28,16 +28,17 @@ def missing(cases: Iterable[Case]) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for case in cases:
         with own_folders(case.file.resolve().parent, Path.cwd()):
-            for key, message in _missing(case):
-                place = place_of(case, key)
-                problem = Problem(place.file, place.line, key, message)
-                problems[str(problem)] = problem  # variants of a matrix name the same ones
+            scenarios = {name: point.scenario for name, point in case.points.items()}
+            for point, scenario in (scenarios or {"": case.scenario}).items():
+                for key, message in _missing(scenario):
+                    place = place_of(case, key, point)
+                    problem = Problem(place.file, place.line, key, message)
+                    problems[str(problem)] = problem  # variants of a grid name the same ones
     return list(problems.values())
 
 
-def _missing(case: Case) -> Iterator[tuple[str, str]]:
+def _missing(scenario: Scenario) -> Iterator[tuple[str, str]]:
     """Yields the dotted key of what is missing, and a message."""
-    scenario = case.scenario
     without_file: list[str] = []
     for key, name in named_files(scenario):
         for path in sorted({of_seed(name, seed) for seed in scenario.seeds}):

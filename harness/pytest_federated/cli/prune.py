@@ -44,7 +44,9 @@ def command(
         records = leftovers.records(report, (case.id for case in cases))
         files += [*records, *leftovers.plots(report, records)]
     if cache:
-        files += leftover_checkpoints(cache, (case.id for case in cases))
+        files += leftover_checkpoints(
+            cache, (name for case in cases for name in case.checkpoint_names)
+        )
     for file in files:
         print(file)
         if delete:

@@ -36,6 +36,12 @@ from pytest_federated.core.files import holds
     help="Also fill in the blocks <!-- pytest-federated: ... --> of these pages.",
 )
 @click.option(
+    "--history",
+    "span",
+    metavar="REV..REV",
+    help="Also write history.md: what changed at which commit, from the records they have.",
+)
+@click.option(
     "--check",
     is_flag=True,
     help="Write nothing; end with code 1 if one of these files is not current.",
@@ -46,16 +52,20 @@ def command(
     pages: Sequence[Path],
     html: Optional[Path],
     by: str,
+    span: Optional[str],
     check: bool,
     **exports: Optional[Path],
 ) -> None:
     """Write index.md and its pages from the records in DIR, and whatever else is asked for."""
     from pytest_federated.core.files import write_bytes
     from pytest_federated.report.export import FORMATS, ROWS
+    from pytest_federated.report.history import PAGE, PICTURES, history, record_of
     from pytest_federated.report.html import page
     from pytest_federated.report.layout import INDEX
     from pytest_federated.report.pages import outdated, refuse_others, report_files
+    from pytest_federated.report.pictures import PLOTS
     from pytest_federated.report.update import updated
+    from pytest_federated.results.revisions import read_revisions
     from pytest_federated.results.store import read_results
 
     if more_pages and not pages:
@@ -63,8 +73,15 @@ def command(
     pages = [*pages, *more_pages]
     results = read_results(folder)
     texts = report_files(results)
-    refuse_others(folder, texts)
     stale = outdated(folder, texts)
+    if span is not None:
+        revisions = read_revisions(span, folder, record_of)
+        for note in revisions.notes:
+            click.echo(note, err=True)
+        texts[PAGE], pictures = history(revisions)
+        texts |= {name: picture.svg() for name, picture in pictures.items()}
+        stale += [f for f in sorted(folder.glob(PICTURES)) if f"{PLOTS}/{f.name}" not in texts]
+    refuse_others(folder, texts)
     files: dict[Path, bytes] = {}
     for path in pages:
         page_of_docs = updated(path, results, folder)
@@ -83,7 +100,7 @@ def command(
         write_bytes(path.resolve(), data)  # the target of a link, not the link
     for path in stale:
         path.unlink()
-    outputs = [html, *(exports[name] for name in FORMATS)]
+    outputs = [span and folder / PAGE, html, *(exports[name] for name in FORMATS)]
     for path in [folder / INDEX, *filter(None, outputs), *pages]:
         print(path)
 

@@ -30,11 +30,12 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name, json_text
+from pytest_federated.results.tuning import without_tuned
 
 FOLDER = "baselines"
 SEEDS = 10  # of a baseline at least
 # What no training depends on; seeds are a baseline's own.
-_APART = ("schema", "name", "description", "tags", "expect", "baseline", "seeds")
+_APART = ("schema", "name", "description", "tags", "expect", "baseline", "comparison", "seeds")
 _LARGEST_FILE = 10_000_000  # bytes, far above real use
 LARGEST = 1e100  # figure: squares of what is larger are no floats
 
@@ -81,7 +82,9 @@ class Baseline(BaseModel):
         task: what was predicted, as in a history; written only for tasks with one output.
         test_examples: size of the test set, the smallest of all seeds: accuracies come in steps of
             one divided by it.
-        settings: the scenario, with defaults written out, but for what no training depends on.
+        settings: the scenario, with defaults written out, but for what no training depends on, and
+            for the values of keys that are tuned.
+        tuned: what was chosen for these, by dotted key. Written only if there are any.
         versions: of the packages that the figures depend on.
 
     """
@@ -96,6 +99,7 @@ class Baseline(BaseModel):
     task: Optional[Literal["binary", "regression"]] = None
     test_examples: Annotated[int, Field(ge=1)]
     settings: dict[str, Any]
+    tuned: dict[str, Any] = {}
     versions: dict[str, str]
 
     @model_validator(mode="after")
@@ -116,7 +120,7 @@ class Baseline(BaseModel):
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "keys", "task")
+        return without_empty(self, write, "keys", "task", "tuned")
 
 
 def figures_of(result: Result, *, without: Collection[str] = ()) -> dict[str, tuple[float, ...]]:
@@ -172,6 +176,7 @@ def baseline_of(
             task=task_of(result),
             test_examples=min((h.test_examples for h in result.histories), default=0),
             settings=trained_settings(result.settings),
+            tuned=chosen_values(result),
             versions=result.versions,
         )
     except ValidationError as problems:
@@ -181,8 +186,18 @@ def baseline_of(
 
 
 def trained_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a scenario's settings, those that its trainings depend on."""
-    return {key: value for key, value in settings.items() if key not in _APART}
+    """Of a scenario's settings, those that its trainings depend on.
+
+    Where it is tuned, its grid is among them, and not what was chosen.
+    """
+    rest = without_tuned(settings)
+    return {key: value for key, value in rest.items() if key not in _APART}
+
+
+def chosen_values(result: Result) -> dict[str, Any]:
+    """What was chosen where a scenario is tuned, by dotted key; empty where it is not."""
+    best = result.tuning.best if result.tuning else None
+    return dict(best.values) if best else {}
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

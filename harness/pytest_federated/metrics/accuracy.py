@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_federated.data.datasets.dataset import LABELED
+from pytest_federated.metrics.last_rounds import OverLast, averaged, last_or_mean
 from pytest_federated.metrics.metric import NoValue, metrics
-from pytest_federated.metrics.resolution import TEST_EXAMPLE_OF_A_ROUND
+from pytest_federated.metrics.resolution import TEST_EXAMPLE, TEST_EXAMPLE_OF_A_ROUND
 from pytest_federated.metrics.scales import Margin
 from pytest_federated.metrics.validation import BestBy, chosen_round, needs_validation
 from pytest_federated.training.history import Round, TrainingHistory
+
+_NOT_EVALUATED = "not evaluated"
 
 
 @metrics(
@@ -18,12 +21,13 @@ from pytest_federated.training.history import Round, TrainingHistory
     tasks=LABELED,
     scale="share",
     direction="higher",
+    resolution=averaged(TEST_EXAMPLE),
     is_in_every_baseline=True,
     column=10,
 )
-def accuracy(history: TrainingHistory) -> float:
-    """Test accuracy after the last round (0 to 1)."""
-    return _curve(history)[-1]
+def accuracy(history: TrainingHistory, *, over_last: OverLast = None) -> float:
+    """Test accuracy after the last round, or its mean over the last rounds (0 to 1)."""
+    return last_or_mean(history.rounds, lambda r: r.accuracy, over_last, _NOT_EVALUATED)
 
 
 def _best_so_far(rounds: Sequence[Round], best_by: BestBy = None) -> tuple[float, float]:
@@ -109,5 +113,5 @@ def accuracy_drop(history: TrainingHistory) -> float:
 def _curve(history: TrainingHistory) -> list[float]:
     curve = [r.accuracy for r in history.rounds if r.accuracy is not None]
     if not curve:
-        raise NoValue("not evaluated")
+        raise NoValue(_NOT_EVALUATED)
     return curve

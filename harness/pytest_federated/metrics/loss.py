@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
-from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.last_rounds import OverLast, last_or_mean
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.metrics.scales import Margin
 from pytest_federated.metrics.validation import BestBy, chosen_round, needs_validation
 from pytest_federated.training.history import TrainingHistory
@@ -21,18 +20,12 @@ from pytest_federated.training.history import TrainingHistory
     is_in_every_baseline=True,
     column=30,
 )
-def loss(history: TrainingHistory, *, best_by: BestBy = None) -> float:
+def loss(history: TrainingHistory, *, best_by: BestBy = None, over_last: OverLast = None) -> float:
     """Test loss after the last round: cross entropy (nats), or squared error of numbers.
 
     With `training.loss` it is that loss, always without class weights. For clusters, it is the
     squared distance. With `best_by: validation` it is that of another round, as for
-    `best_accuracy`.
+    `best_accuracy`; with `over_last: 10` the mean over the last ten rounds.
     """
-    final = chosen_round(history).loss if best_by else _last(history)
-    if final is None:
-        raise NoValue("not evaluated")
-    return final
-
-
-def _last(history: TrainingHistory) -> Optional[float]:
-    return history.evaluated[-1].loss if history.evaluated else None
+    rounds = (chosen_round(history),) if best_by else history.rounds
+    return last_or_mean(rounds, lambda r: r.loss, over_last, "not evaluated")

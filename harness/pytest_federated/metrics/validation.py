@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal, Optional
 from pydantic import Field
 
 from pytest_federated.data.datasets.dataset import LABELED
+from pytest_federated.metrics.last_rounds import OverLast, averaged, last_or_mean
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.metrics.resolution import VALIDATION_EXAMPLE
 from pytest_federated.metrics.scales import Margin
 from pytest_federated.training.history import Round, TrainingHistory
 
 _KEY = "data.validation_fraction"  # provides the validation set
+_NO_SET = "no validation set"
 
 BestBy = Annotated[
     Optional[Literal["validation"]],
@@ -35,7 +37,7 @@ def chosen_round(history: TrainingHistory) -> Round:
     """
     best = history.best_on_validation
     if best is None:
-        raise NoValue("no validation set")
+        raise NoValue(_NO_SET)
     return best
 
 
@@ -45,14 +47,14 @@ def chosen_round(history: TrainingHistory) -> Round:
     tasks=LABELED,
     scale="share",
     direction="higher",
-    resolution=VALIDATION_EXAMPLE,
+    resolution=averaged(VALIDATION_EXAMPLE),
     column=25,
     is_optional=True,
     needs=lambda keys: _KEY,
 )
-def validation_accuracy(history: TrainingHistory) -> float:
-    """Accuracy on the validation set after the last round (0 to 1)."""
-    return _curve(history.rounds)[-1]
+def validation_accuracy(history: TrainingHistory, *, over_last: OverLast = None) -> float:
+    """Accuracy on the validation set after the last round, or as `accuracy` (0 to 1)."""
+    return last_or_mean(history.rounds, lambda r: r.validation_accuracy, over_last, _NO_SET)
 
 
 def _best_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
@@ -84,16 +86,13 @@ def best_validation_accuracy(history: TrainingHistory) -> float:
     margin=Margin(relative=0.02),
     needs=lambda keys: _KEY,
 )
-def validation_loss(history: TrainingHistory) -> float:
-    """Loss on the validation set after the last round, as `loss`."""
-    losses = [r.validation_loss for r in history.rounds if r.validation_loss is not None]
-    if not losses:
-        raise NoValue("no validation set")
-    return losses[-1]
+def validation_loss(history: TrainingHistory, *, over_last: OverLast = None) -> float:
+    """Loss on the validation set after the last round, or over the last ones, as `loss`."""
+    return last_or_mean(history.rounds, lambda r: r.validation_loss, over_last, _NO_SET)
 
 
 def _curve(rounds: Sequence[Round]) -> list[float]:
     curve = [r.validation_accuracy for r in rounds if r.validation_accuracy is not None]
     if not curve:
-        raise NoValue("no validation set")
+        raise NoValue(_NO_SET)
     return curve

@@ -20,6 +20,7 @@ from pytest_federated.expectations.baselines import (
     baseline_file,
     baseline_of,
     changed,
+    chosen_values,
     figures_of,
     read_baseline,
     short_name,
@@ -213,7 +214,8 @@ def _check(config: pytest.Config, result: Result, reference: _Reference, rerun: 
         for change in ("worse", "undecided", "better")
     }
     new = ", ".join(added(result, baseline))
-    others = "; ".join(changed(baseline.versions, result.versions))
+    chosen = changed(baseline.tuned, chosen_values(result))
+    others = "; ".join([*chosen, *changed(baseline.versions, result.versions)])
     remarks = {
         "worse": ", ".join(map(_changed_text, by_change["worse"])),
         "incomplete": new and f"{new} not compared; {reference.advice}",

@@ -25,6 +25,7 @@ from pytest_federated.report.tables.verdicts import (
     missed_line,
     verdict_rows,
 )
+from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
 from pytest_federated.running.pipeline import run_plan
 from pytest_federated.running.plan import Plan
@@ -53,6 +54,10 @@ class Inconclusive(UserWarning):
     """The threshold of an expectation lies in the interval of the mean (95 %)."""
 
 
+class BestAtEdge(UserWarning):
+    """The best point of a grid lies at its edge, so that a better one may lie beyond it."""
+
+
 def _explain(result: Result) -> str:
     """What was missed in one line, for pytest's short summary, then all expectations, and the
     figures of each seed.
@@ -66,7 +71,8 @@ def _explain(result: Result) -> str:
         seed_rows(result),
     ]
     shown = [plain_table(rows, columns) for rows, columns in tables if rows]
-    return "\n\n".join(["; ".join(missed), *shown])
+    tuned = [tuned_text(result)] if tuned_text(result) else []
+    return "\n\n".join(["; ".join(missed), *tuned, *shown])
 
 
 def execute(config: pytest.Config, planned: Plan, *observers: Observer) -> Result:
@@ -102,6 +108,7 @@ def _skipped(case: Case, reason: str, message: str = "") -> Result:
     return Result(
         id=case.id,
         settings=case.scenario.settings(),
+        matrix=dict(case.matrix),
         status="skipped",
         reason=reason.partition("\n")[0],
         local_reason=message,
@@ -126,7 +133,8 @@ def strictly(config: pytest.Config, result: Result) -> Result:
 def enforce(config: pytest.Config, result: Result) -> None:
     """Makes the outcome of a scenario that of the test.
 
-    Under ``--fed-inconclusive=warn`` it warns of what is `Inconclusive`.
+    It warns where a scenario was tuned and `BestAtEdge`, and under ``--fed-inconclusive=warn`` of
+    what is `Inconclusive`.
 
     Raises:
         ExpectationsFailed: an expectation does not hold, or the training diverged.
@@ -137,6 +145,8 @@ def enforce(config: pytest.Config, result: Result) -> None:
         raise pytest.skip.Exception(result.local_reason or result.reason, _use_item_location=True)
     if result.status in ("failed", "diverged"):
         raise ExpectationsFailed(result)
+    for edge in result.tuning.edges if result.tuning else ():
+        warnings.warn(f"{result.id}: {edge}: try more", BestAtEdge, stacklevel=2)
     if session_options(config).inconclusive == "warn":
         for verdict in result.verdicts:
             if verdict.outcome == "inconclusive":

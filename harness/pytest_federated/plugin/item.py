@@ -32,6 +32,7 @@ def unreached(case: Case) -> Result:
     return Result(
         id=case.id,
         settings=case.scenario.settings(),
+        matrix=dict(case.matrix),
         status="not reached",
         reason="the session ended before it did",
     )
@@ -87,7 +88,7 @@ class ScenarioItem(pytest.Item):
         self.result = strictly(self.config, settled.result)
         self.user_properties += settled.properties
         self.user_properties += [(f"fed_{k}", v) for k, v in properties(self.result).items()]
-        self.user_properties.append(("fed_trainings", len(self.result.histories)))
+        self.user_properties.append(("fed_trainings", self.result.trainings))
         self.user_properties.append(("fed_reused_trainings", self.result.reused))
         enforce(self.config, self.result)
 

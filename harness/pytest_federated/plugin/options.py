@@ -337,7 +337,7 @@ def use_cluster(config: pytest.Config, cluster: Optional[Cluster]) -> None:
         workers=session.workers,
         workers_tls=session.workers_tls,
         cache=session.data_cache or default_cache(),
-        store=Store(_store_folder(config)),
+        store=Store(store_folder(config)),
         reuse=not session.no_cache,
         resume=session.resume,
         checkpoint_every=session.checkpoint,
@@ -405,7 +405,7 @@ def _one_of(text: str, choices: Sequence[str]) -> str:
     return text
 
 
-def _store_folder(config: pytest.Config) -> Optional[Path]:
+def store_folder(config: pytest.Config) -> Optional[Path]:
     """Returns a folder of pytest's cache, which ``--cache-clear`` empties; None where it is off."""
     from pytest_federated.running.store import FOLDER
 

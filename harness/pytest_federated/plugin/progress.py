@@ -34,7 +34,7 @@ class ProgressBar(Observer):
 
     def __init__(self, config: pytest.Config, planned: Plan) -> None:
         self._name = planned.case.id
-        self._seeds = len(planned.seeds)
+        self._seeds = planned.seeds
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
         if config.get_verbosity() < 0 or hasattr(config, "workerinput"):
@@ -93,9 +93,11 @@ class ProgressBar(Observer):
     def after_round(self, progress: Progress) -> bool:
         """Shows the latest round."""
         self._pace.after_round(progress)
-        done, position = progress.rounds[-1], self._run.position
+        done, seeds = progress.rounds[-1], self._seeds
         is_resumed = self._shown == 0 and progress.state is not None
-        seed = f"seed {position % self._seeds + 1}/{self._seeds} " if self._seeds > 1 else ""
+        place = seeds.index(self._run.seed) + 1
+        seed = f"{self._run.point} " if self._run.point else ""
+        seed += f"seed {place}/{len(seeds)} " if len(seeds) > 1 else ""
         seed += "of what it is compared with " if self._run.is_reference else ""
         if is_resumed and 1 < done.round < self._run.rounds:
             self._line(f"{seed}goes on after round {done.round - 1}")

@@ -308,11 +308,15 @@ class FederatedSession:
             self._write("the job's summary", lambda: self._append_step_summary(Path(summary)))
 
     def _write_report(self) -> None:
-        from pytest_federated.report.pages import write_pages
+        from pytest_federated.plugin.options import session_options, store_folder
+        from pytest_federated.report.drawn import write_pages_once
         from pytest_federated.results.store import count_records
+        from pytest_federated.running.fingerprint import own_source
 
         assert self._report_folder
-        path = write_pages(list(self._results.values()), self._report_folder)
+        notes = None if session_options(self._config).no_cache else store_folder(self._config)
+        results = list(self._results.values())
+        path = write_pages_once(results, self._report_folder, notes, own_source())
         self._other_records = count_records(self._report_folder) - len(self._results)
         try:
             self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
@@ -334,12 +338,13 @@ class FederatedSession:
             terminalreporter.write_line(f"not written: {what}: {why}", red=True)
 
     def _write_summary(self, terminalreporter: Any) -> None:
-        from pytest_federated.plugin.summary import write_skipped, write_table
+        from pytest_federated.plugin.summary import write_skipped, write_table, write_tuned
 
         terminalreporter.section("federated scenarios")
         ended = [r for r in self._results.values() if r.status != "not reached"]
         if ended:
             write_table(terminalreporter, ended)
+        write_tuned(terminalreporter, ended)
         write_skipped(terminalreporter, self._skipped)
         if left := len(self._results) - len(ended):
             terminalreporter.write_line(f"{left} scenario(s) not reached")

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from pytest_federated.core.text import counted, distinct, one_line
 from pytest_federated.report.tables.summary import summary_columns, summary_row
+from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
 
 _GAP = 2  # columns between two cells
@@ -108,15 +109,25 @@ def write_skipped(reporter: Any, names: Mapping[str, Sequence[str]]) -> None:
     """Writes why scenarios were skipped, with the names of those that share a reason."""
     width = reporter._tw.fullwidth
     for reason, skipped in names.items():
-        line = f"skipped: {counted(skipped, len(skipped), width - 12)}: {reason}"
-        lines = [line]
-        if reporter.isatty:  # in a file a line is easier to find
-            lines = textwrap.wrap(
-                line,
-                width,
-                subsequent_indent="  ",
-                break_long_words=False,  # a path is to be copied
-                break_on_hyphens=False,
-            )
-        for line in lines:
-            reporter.line(line)
+        _write_wrapped(reporter, f"skipped: {counted(skipped, len(skipped), width - 12)}: {reason}")
+
+
+def write_tuned(reporter: Any, results: Sequence[Result]) -> None:
+    """Writes what was chosen where a scenario was tuned."""
+    for result in results:
+        if text := tuned_text(result):
+            _write_wrapped(reporter, f"{one_line(result.id)}: {text[:1].lower()}{text[1:]}")
+
+
+def _write_wrapped(reporter: Any, line: str) -> None:
+    lines = [line]
+    if reporter.isatty:  # in a file a line is easier to find
+        lines = textwrap.wrap(
+            line,
+            reporter._tw.fullwidth,
+            subsequent_indent="  ",
+            break_long_words=False,  # a path is to be copied
+            break_on_hyphens=False,
+        )
+    for line in lines:
+        reporter.line(line)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class TensorBoard(Observer):
     """Writes the rounds of a scenario's own trainings for TensorBoard, a folder for each seed.
 
+    Where the scenario is tuned, the seeds of each point of the grid are in a folder of their own.
     Where they cannot be written that is warned of, and the scenario goes on without.
     """
 
@@ -49,7 +50,8 @@ class TensorBoard(Observer):
             from pytest_federated.tff.tensorboard import ScalarsByRound
 
             if self._writer is None:
-                self._writer = ScalarsByRound(self._folder / f"seed-{self._run.seed}")
+                point = Path(file_name(self._run.point)).stem if self._run.point else ""
+                self._writer = ScalarsByRound(self._folder / point / f"seed-{self._run.seed}")
             for done in rounds[self._written :]:
                 self._writer.write(done.round, scalars(done))
                 self._written = done.round

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Optional
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.text import distinct, shortened
 from pytest_federated.metrics.difference import Difference, can_be_compared
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
-from pytest_federated.report.variants import Pivot, of_matrices, pivot_table
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
+from pytest_federated.scenario.fields import with_defaults
 
 BETTER, WORSE, DIFFERS, UNDECIDED = "▲ better", "▼ worse", "differs", "≈ undecided"
 SAME, NOT_COMPARABLE, NO_FIGURE = "the same", "not comparable", "–"
 _NO_LONGER = ("failed", "diverged", "errored", "not reached")
-_SHOWN = 40  # characters of a setting's value
+_IN_ORDER = (WORSE, BETTER, DIFFERS, UNDECIDED, "", NOT_COMPARABLE, NO_FIGURE, SAME)
+_NAME, _RUN, _KEY, _VALUE = 44, 16, 40, 18  # characters that are shown
 
 
 def comparison(
@@ -30,31 +32,22 @@ def comparison(
     markup: Markup,
     *,
     confidence: float = CONFIDENCE,
-    pivot: Optional[Pivot] = None,
 ) -> str:
-    """Returns two or more runs by scenario, each against the first; or the matrices of one run.
+    """Returns two or more runs by scenario, each against the first.
 
     Args:
         runs: what to compare.
         measure: the metric to compare.
         markup: Markdown, or text for the terminal.
         confidence: of the intervals of the differences.
-        pivot: shown instead of the matrices, if there is one run.
 
     """
     blocks = [markup.heading("Comparison", 1)]
-    if len(runs) == 1:
-        blocks += _pivots(
-            [pivot] if pivot else of_matrices(list(runs[0].results.values())), measure, markup
-        )
-        return "\n\n".join(blocks) + "\n"
     shared = [name for name in runs[0].results if all(name in run.results for run in runs)]
-    rows, columns = _rows(runs, shared, measure, markup, confidence)
-    blocks.append(_counts(runs, shared, measure, confidence, markup))
-    if shared:
-        blocks.append(
-            markup.table(rows, columns, ["left", *["right"] * (len(columns) - 2), "left"])
-        )
+    first, *others = runs
+    for other in others:
+        blocks += _against(first, other, shared, measure, markup, confidence)
+    if len(blocks) > 1 + len(others):  # there is a table
         blocks.append(
             f"Mean {measure.title} over seeds ± half of its 95 % interval (Student's t). "
             f"A difference is followed by its {100 * confidence:g} % interval, of the pairs of "
@@ -67,7 +60,6 @@ def comparison(
         )
     blocks += _only_in_some(runs, markup)
     blocks += _changes(runs, shared, markup)
-    blocks += _pivots(_by_run(runs), measure, markup)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -177,56 +169,62 @@ def require_comparable(runs: Sequence[Run], measure: Measure) -> None:
             )
 
 
-def _counts(
-    runs: Sequence[Run],
-    shared: Sequence[str],
-    measure: Measure,
-    confidence: float,
-    markup: Markup,
-) -> str:
-    first, *others = runs
-    sentences: list[str] = []
-    for other in others:
-        outcomes = Counter(
-            outcome(first.results[n], other.results[n], measure, confidence) for n in shared
-        )
-        counts = f"{outcomes[BETTER]} better, {outcomes[WORSE]} worse, {outcomes[SAME]} the same"
-        if undecided := outcomes[UNDECIDED]:
-            counts += f", {undecided} undecided"
-        if other_seeds := outcomes[NOT_COMPARABLE]:
-            counts += f", {other_seeds} not comparable"
-        if lost := sum(not other.results[n].histories for n in shared):
-            counts += f", {lost} without a result"
-        sentences.append(f"{other.name} against {first.name}: {len(shared)} scenario(s), {counts}")
-    return markup.escape("; ".join(sentences))
-
-
-def _rows(
-    runs: Sequence[Run],
+def _against(
+    first: Run,
+    other: Run,
     shared: Sequence[str],
     measure: Measure,
     markup: Markup,
     confidence: float,
-) -> tuple[list[list[str]], list[str]]:
-    first, *others = runs
-    columns = ["scenario", first.name]
-    for other in others:
-        columns += [other.name, "difference" if len(others) == 1 else f"{other.name} less first"]
+) -> list[str]:
+    """Returns how a run differs from the first one: in short, and a table of what differs."""
+    outcomes = {n: outcome(first.results[n], other.results[n], measure, confidence) for n in shared}
+    differing = [n for n in shared if not _are_equal(first.results[n], other.results[n], measure)]
+    blocks = [markup.lead(markup.escape(_counts(first, other, outcomes, differing, measure)))]
+    if not differing:
+        return blocks
+    differing.sort(key=lambda n: _IN_ORDER.index(outcomes[n]))
+    labels = dict(zip(differing, distinct(differing, _NAME)))
     rows: list[list[str]] = []
-    for name in shared:
-        base = first.results[name]
-        row = [
-            markup.escape(name),
-            markup.escape(_interval(base, measure)),
-        ]
-        for other in others:
-            result = other.results[name]
-            row.append(markup.escape(_interval(result, measure)))
-            row.append(markup.escape(_difference(base, result, measure, confidence)))
-        states = list(dict.fromkeys(run.results[name].status for run in runs))
-        row.append(" → ".join(states))
-        rows.append(row)
-    return rows, [*(markup.escape(c) for c in columns), "verdict"]
+    for name in differing:
+        pair = first.results[name], other.results[name]
+        difference = _difference(*pair, measure, confidence)
+        cells = [labels[name], *(_interval(result, measure) for result in pair), difference]
+        states = dict.fromkeys(result.status for result in pair)
+        rows.append([outcomes[name], *map(markup.escape, cells), " → ".join(states)])
+    columns = ["", "scenario", *distinct([first.name, other.name], _RUN), "difference", "verdict"]
+    if all(row[-1] == "passed" for row in rows):
+        rows, columns = [row[:-1] for row in rows], columns[:-1]
+    align = ["left", "left", "right", "right", "right", "left"][: len(columns)]
+    return [*blocks, markup.table(rows, list(map(markup.escape, columns)), align)]
+
+
+def _are_equal(first: Result, second: Result, measure: Measure) -> bool:
+    """Returns whether two results have the same figures, seed by seed, and the same outcome."""
+    one, two = measure.of_seeds(first), measure.of_seeds(second)
+    return first.status == second.status and one == two and _are_finite(one)
+
+
+def _counts(
+    first: Run,
+    other: Run,
+    outcomes: Mapping[str, str],
+    differing: Sequence[str],
+    measure: Measure,
+) -> str:
+    counts = Counter(outcomes.values())
+    texts = [f"{counts[BETTER]} better", f"{counts[WORSE]} worse", f"{counts[SAME]} the same"]
+    more = {"differ": DIFFERS, "undecided": UNDECIDED, "not comparable": NOT_COMPARABLE}
+    texts += [f"{counts[kind]} {text}" for text, kind in more.items() if counts[kind]]
+    if lost := sum(not other.results[n].histories for n in outcomes):
+        texts.append(f"{lost} without a result")
+    elif missing := counts[NO_FIGURE]:
+        texts.append(f"{missing} without {measure.title}")
+    text = f"{other.name} against {first.name}: {len(outcomes)} scenario(s), {', '.join(texts)}"
+    if equal := len(outcomes) - len(differing):
+        text += f"; {equal} with equal figures are not listed" if differing else ""
+        text += "" if differing else "; all figures are equal"
+    return text
 
 
 def _interval(result: Result, measure: Measure) -> str:
@@ -234,18 +232,18 @@ def _interval(result: Result, measure: Measure) -> str:
 
 
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
-    verdict = outcome(first, second, measure, confidence)
-    if verdict in (NO_FIGURE, NOT_COMPARABLE):
-        return verdict
+    one, two = measure.of_seeds(first), measure.of_seeds(second)
+    if not one or not two or not can_be_compared(one, two):
+        return NO_FIGURE
     compared = _compared(first, second, measure, confidence)
-    if compared is None:
-        return f"not finite {verdict}".rstrip()
-    if compared.difference == 0 and compared.low == compared.high == 0:
-        return SAME
+    return "not finite" if compared is None else difference_text(compared)
+
+
+def difference_text(compared: Difference) -> str:
+    """Returns a difference with its interval: ``+0.082 (+0.005 to +0.159)``."""
     if compared.low is None or compared.high is None:
         return f"{compared.difference:+.3f}"
-    text = f"{compared.difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f})"
-    return f"{text} {verdict}".rstrip()
+    return f"{compared.difference:+.3f} ({compared.low:+.3f} to {compared.high:+.3f})"
 
 
 def _on_other_seeds(runs: Sequence[Run], shared: Sequence[str], measure: Measure) -> str:
@@ -278,14 +276,22 @@ def _only_in_some(runs: Sequence[Run], markup: Markup) -> list[str]:
 
 
 def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list[str]:
-    """Returns settings and versions that differ, which may explain the differences."""
-    rows: list[list[str]] = []
+    """Returns settings and versions that differ, which may explain the differences.
+
+    A key that only some runs know is a difference if it has another value than its default.
+    """
+    scenarios: dict[tuple[str, ...], list[str]] = {}  # by key and the value in each run
     for name in shared:
-        by_run = [dict(flat(run.results[name].settings)) for run in runs]
-        for key in dict.fromkeys(k for settings in by_run for k in settings):
-            values = [_short(settings.get(key, "–")) for settings in by_run]
-            if len(set(values)) > 1:
-                rows.append([name, key, *values])
+        settings = [run.results[name].settings for run in runs]
+        for other in settings:
+            settings = [with_defaults(of_run, other) for of_run in settings]
+        by_run = [dict(flat(of_run)) for of_run in settings]
+        for key in dict.fromkeys(k for of_run in by_run for k in of_run):
+            values = [of_run.get(key, "–") for of_run in by_run]
+            if any(value != values[0] for value in values):
+                row = (shortened(key, _KEY), *(shortened(str(v), _VALUE) for v in values))
+                scenarios.setdefault(row, []).append(name)
+    rows = [[_names(names, shared), *row] for row, names in scenarios.items()]
     used = [[run.results[name].versions for name in shared] for run in runs]
     for package in dict.fromkeys(p for of_run in used for versions in of_run for p in versions):
         values = [
@@ -296,7 +302,7 @@ def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list
             rows.append(["all", package, *values])
     if not rows:
         return []
-    columns = ["scenario", "setting", *(run.name for run in runs)]
+    columns = ["scenario", "setting", *distinct([run.name for run in runs], _RUN)]
     cells = [[markup.escape(c) for c in row] for row in rows]
     return [
         markup.heading("What else is different", 2),
@@ -304,41 +310,9 @@ def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list
     ]
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _by_run(runs: Sequence[Run]) -> list[Pivot]:
-    """Returns the matrices of all runs: those of one key side by side, others one by one."""
-    pivots: list[Pivot] = []
-    by_run = [{p.title: p for p in of_matrices(list(run.results.values()))} for run in runs]
-    for title, pivot in by_run[0].items():
-        same = [(run, matrices[title]) for run, matrices in zip(runs, by_run) if title in matrices]
-        if pivot.columns:
-            pivots += [Pivot(f"{title}, {run.name}", p.rows, p.columns, p.cells) for run, p in same]
-        else:
-            cells = {
-                (row, run.name): result for run, p in same for (row, _), result in p.cells.items()
-            }
-            pivots.append(Pivot(title, pivot.rows, "", cells))
-    return pivots
-
-
-def _pivots(pivots: Sequence[Pivot], measure: Measure, markup: Markup) -> list[str]:
-    blocks: list[str] = []
-    for pivot in pivots:
-        rows, columns = pivot_table(pivot, measure, markup)
-        caption = f"{measure.title[:1].upper()}{measure.title[1:]}, {pivot.rows} down"
-        caption += f", {pivot.columns} across." if pivot.columns else "."
-        about = {r.settings.get("description", "") for r in pivot.cells.values()}
-        blocks += [
-            markup.heading(pivot.title, 2),
-            markup.escape(" ".join([*(about if len(about) == 1 else ()), caption]).strip()),
-            markup.table(rows, columns, ["left", *["right"] * (len(columns) - 1)]),
-        ]
-    if pivots:
-        best, close = markup.strong("best"), markup.weak("not told from it by the seeds")
-        where = "of a row, or of the only column"
-        blocks.append(f"Mean over seeds ± half of its 95 % interval: {best} {where}; {close}.")
-    return blocks
+def _names(names: Sequence[str], shared: Sequence[str]) -> str:
+    """Returns which scenarios differ in the same setting, in short."""
+    if 1 < len(names) == len(shared):
+        return f"all {len(names)}"
+    short = shortened(names[0], _NAME - 12)
+    return short if len(names) == 1 else f"{short} and {len(names) - 1} more"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -13,12 +14,41 @@ from pytest_federated.metrics.measure import columns, headline
 from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.metrics.statistics import deviation_of, mean_of
 from pytest_federated.report.tables.choices import choice_text
+from pytest_federated.report.tuned import point_text
 from pytest_federated.results.record import Result
+from pytest_federated.scenario.matrix import value_text
 from pytest_federated.training.history import ON_CLIENTS, ON_VALIDATION, Round, TrainingHistory
 
 Row = dict[str, Any]
+Rows = Callable[[Sequence[Result]], Iterator[Row]]
+
+_OF_SCENARIO = ("scenario", "status", "dataset", "split", "algorithm")  # columns of every row
+_PLAIN = (str, int, float, type(None))  # values that stay as they are; a bool is an int
 
 
+def _with_varied(make: Callable[[Sequence[Result]], Iterator[Row]]) -> Rows:
+    """Adds a column for each key that a matrix varies or that is tuned, behind the scenario's."""
+
+    @functools.wraps(make)
+    def rows(results: Sequence[Result]) -> Iterator[Row]:
+        varied = {result.id: _varied(result) for result in results}
+        keys = dict.fromkeys(key for values in varied.values() for key in values)
+        for row in make(results):
+            own = varied[row["scenario"]]
+            head = {name: row[name] for name in _OF_SCENARIO}
+            yield {**head, **{key: own.get(key) for key in keys}, **row}
+
+    return rows
+
+
+def _varied(result: Result) -> Row:
+    """Returns the values of a matrix's keys and those that were tuned, by dotted key."""
+    best = result.tuning.best if result.tuning else None
+    values = {**result.matrix, **(best.values if best else {})}
+    return {k: v if isinstance(v, _PLAIN) else value_text(v) for k, v in values.items()}
+
+
+@_with_varied
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each round of each seed."""
     rounds = [
@@ -43,6 +73,7 @@ def by_round(results: Sequence[Result]) -> Iterator[Row]:
         }
 
 
+@_with_varied
 def by_seed(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each training."""
     for result in results:
@@ -57,6 +88,7 @@ def by_seed(results: Sequence[Result]) -> Iterator[Row]:
             }
 
 
+@_with_varied
 def by_client(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each measured client: after each round that measured it, or at the end."""
     histories = [history for result in results for history in result.histories]
@@ -81,6 +113,7 @@ def by_client(results: Sequence[Result]) -> Iterator[Row]:
                     }
 
 
+@_with_varied
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each scenario: means over seeds, the first metric with its interval."""
     first, scale = headline().name, headline().spec.values
@@ -99,7 +132,7 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
         yield {**_scenario(result), "seeds": len(result.whole), **figures, **clients}
 
 
-ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
+ROWS: dict[str, Rows] = {
     "round": by_round,
     "seed": by_seed,
     "client": by_client,
@@ -110,9 +143,12 @@ ROWS: dict[str, Callable[[Sequence[Result]], Iterator[Row]]] = {
 def properties(result: Result) -> Row:
     """Returns what JUnit's XML says about a scenario: its status and its means over seeds.
 
+    Also to what it was tuned, if it was.
     Metrics that were judged also have the ends of the 95 % interval. Missing figures are left out.
     """
     row: Row = {"status": result.status}
+    if result.tuning and result.tuning.best:
+        row["tuned"] = point_text(result.tuning, result.tuning.best)
     row |= {measure.name: mean_of(measure.by_seed(result)) for measure in columns([result])}
     for verdict in result.verdicts:
         name = verdict.expectation
@@ -175,7 +211,13 @@ def parquet_bytes(rows: Sequence[Row]) -> bytes:
         raise FederatedError(
             "Parquet needs pyarrow: pip install 'pytest-federated[arrow]'"
         ) from None
-    table = pyarrow.Table.from_pylist(list(rows), _schema(rows, pyarrow))
+    schema = _schema(rows, pyarrow)
+    texts = {field.name for field in schema if field.type == pyarrow.string()}
+    written = [
+        {name: str(v) if name in texts and v is not None else v for name, v in row.items()}
+        for row in rows
+    ]
+    table = pyarrow.Table.from_pylist(written, schema)
     file = io.BytesIO()
     parquet.write_table(table, file)
     return file.getvalue()
@@ -199,7 +241,9 @@ def _schema(rows: Sequence[Row], pyarrow: Any) -> Any:
         kinds = {type(row.get(name)) for row in rows} - {type(None)}
         if kinds == {int}:
             return pyarrow.int64()
-        return pyarrow.string() if kinds == {str} else pyarrow.float64()
+        if kinds == {bool}:
+            return pyarrow.bool_()
+        return pyarrow.string() if kinds & {str, bool} else pyarrow.float64()
 
     return pyarrow.schema([(name, type_of(name)) for name in _columns(rows)])
 

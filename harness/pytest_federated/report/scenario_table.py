@@ -22,24 +22,25 @@ _SETTING = 40
 def scenario_table(
     results: Sequence[Result], links: Mapping[str, str], *, with_settings: bool = False
 ) -> str:
-    """Returns a row for each scenario: its verdict, its name as a link, its result.
+    """Returns a row for each scenario: its verdict, its result, and its name as a link.
 
-    Then how it compares with its baseline, if one of them was compared, and its split and algorithm
-    if they are asked for.
+    Before the name how it compares with its baseline, if one of them was compared; after it the
+    split and the algorithm if they are asked for. The name comes late as it is what is long: on a
+    phone, what is to the right of it is out of view.
     """
     names = dict(zip((r.id for r in results), distinct([r.id for r in results], NAME)))
     columns: dict[str, Callable[[Result], str]] = {
         "": marked,
-        "scenario": lambda result: linked(result, links, names[result.id]),
         headline_column(results): lambda result: escape(headline_cell(result)),
     }
     if any(result.compared for result in results):
         columns["baseline"] = against_baseline
+    columns["scenario"] = lambda result: linked(result, links, names[result.id])
     if with_settings:
         columns["split"] = lambda result: escape(shortened(split_cell(result), _SETTING))
         columns["algorithm"] = lambda result: escape(shortened(algorithm_cell(result), _SETTING))
     rows = [[cell(result) for cell in columns.values()] for result in results]
-    return table(rows, list(columns), ["left", "left", "right", *["left"] * (len(columns) - 3)])
+    return table(rows, list(columns), ["left", "right", *["left"] * (len(columns) - 2)])
 
 
 def marked(result: Result) -> str:

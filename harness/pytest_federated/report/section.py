@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pytest_federated.core.text import shortened
 from pytest_federated.report.markup import escape, paragraph, quoted, symbols, table
 from pytest_federated.report.outcomes import headline_reason
+from pytest_federated.report.pictures import PLOTS, plot_name
+from pytest_federated.report.plots.tuning import tuning_by_key
 from pytest_federated.report.tables.fitting import bounded, every_nth, fitted
-from pytest_federated.report.tables.rounds import round_table
+from pytest_federated.report.tables.rounds import by_round, round_table
 from pytest_federated.report.tables.settings import choice_rows, outcome_rows
 from pytest_federated.report.tables.table import Table, scenario_tables
 from pytest_federated.report.tables.verdicts import VERDICT_COLUMNS, verdict_rows
+from pytest_federated.report.tuned import tuned_text, tuning_remarks, tuning_warnings
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import FOLDER, file_name
 
@@ -77,7 +80,19 @@ def _verdict(result: Result) -> str:
         *names, verdict = VERDICT_COLUMNS
         rows = [[decided, *cells] for *cells, decided in verdict_rows(result)]
         blocks += _tables(Table(rows, [verdict, *names]), of_text=True)
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *_tuning(result)])
+
+
+def _tuning(result: Result) -> list[str]:
+    """Returns how a scenario was tuned, with a picture of its grid where one can show it."""
+    texts = [escape(tuned_text(result))] if tuned_text(result) else []
+    texts += [f"**{escape(text)}**" for text in tuning_warnings(result)]
+    texts += [escape(text) for text in tuning_remarks(result)]
+    blocks = [" ".join(texts)] if texts else []
+    if picture := tuning_by_key(result):
+        source = f"../{PLOTS}/{quoted(plot_name(result, 'tuning'))}"
+        blocks.append(f"![{escape(picture.alt)}]({source})")
+    return blocks
 
 
 def _tables(whole: Table, *, of_text: bool = False) -> list[str]:
@@ -111,7 +126,8 @@ def _figures(result: Result) -> str:
 
 def _rounds(result: Result) -> str:
     """Returns the table of rounds, folded."""
-    (rows, columns), step = every_nth(round_table(result))
+    shown, step = every_nth(list(by_round(result)))
+    rows, columns = round_table(result, shown)
     several = len(result.whole) > 1
     has_accuracy = all(history.has_labels for history in result.histories)
     of_accuracy = ", accuracy ± half of its 95 % interval" if several and has_accuracy else ""

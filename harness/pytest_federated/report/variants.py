@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional, TypeVar
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.ordering import natural
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import Measure
+from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
+from pytest_federated.scenario.matrix import labels_in
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
             names.setdefault(result.id.partition("[")[0], []).append(result)
     pivots: list[Pivot] = []
     for name, variants in names.items():
-        keys = [dict(_labels(r.id)) for r in variants]
+        keys = [labels_of(r.id) for r in variants]
         labels = list(keys[0])
         if len(variants) < 2 or any(list(k) != labels for k in keys):
             continue
@@ -68,16 +72,9 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
     return pivots
 
 
-def _labels(result_id: str) -> Iterator[tuple[str, str]]:
-    """Yields the keys and values of a variant's id; commas in parentheses do not separate."""
-    inside = result_id.partition("[")[2].removesuffix("]")
-    depth, start = 0, 0
-    for index, character in enumerate(inside + ","):
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            label, _, value = inside[start:index].partition("=")
-            yield label, value
-            start = index + 1
+def labels_of(result_id: str) -> dict[str, str]:
+    """Returns the values of a variant by the labels of their keys."""
+    return labels_in(result_id.partition("[")[2].removesuffix("]"))
 
 
 def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:
@@ -145,9 +142,8 @@ def pivot_table(
 ) -> tuple[list[list[str]], list[str]]:
     """Returns the rows and column names of a pivot; cells show mean over seeds and interval.
 
-    The best of a row, or of the only column, stands out, and less so those that do not differ from
-    it beyond noise (at 95 %, by the pairs of trainings with a seed in common). A single pair is
-    compared as it is; without a seed in common, one seed of each says nothing.
+    The best of a row, or of the only column, stands out if the seeds can tell that it is: if it
+    differs from every other one beyond noise, by the pairs of trainings with a seed in common.
     """
     rows, columns = pivot.row_names(), pivot.column_names()
     texts = {
@@ -156,21 +152,10 @@ def pivot_table(
     }
     across = [[(row, column) for column in columns] for row in rows]
     for line in across if len(columns) > 1 else list(zip(*across)):
-        means = {
-            place: statistics.fmean(figures)
-            for place in line
-            if place in pivot.cells
-            and (figures := measure.by_seed(pivot.cells[place]))
-            and all(map(math.isfinite, figures))
-        }
-        if len(means) < 2 or not measure.sign:
-            continue
-        best = max(means, key=lambda place: measure.sign * means[place])
-        for place in means:
-            if place == best:
-                texts[place] = markup.strong(texts[place])
-            elif not _is_worse(pivot.cells[best], pivot.cells[place], measure):
-                texts[place] = markup.weak(texts[place])
+        present = {place: pivot.cells[place] for place in line if place in pivot.cells}
+        best = best_of(present, measure)
+        if best is not None:
+            texts[best] = markup.strong(texts[best])
     cells = [[row, *(texts.get((row, column), "–") for column in columns)] for row in rows]
     return (
         [[markup.escape(row[0]), *row[1:]] for row in cells],
@@ -178,9 +163,25 @@ def pivot_table(
     )
 
 
-def _is_worse(best: Result, other: Result, measure: Measure) -> bool:
-    """Returns whether `other` is worse than `best`, and not by noise."""
-    compared = measure.compare(best, other)
-    if compared is None or not compared.is_beyond_noise:
-        return False
-    return measure.sign * compared.difference < 0
+def best_of(
+    results: Mapping[K, Result], measure: Measure, confidence: float = CONFIDENCE
+) -> Optional[K]:
+    """Returns the key of the best result; None if it cannot be told from every other one.
+
+    That takes two seeds in common with each of the others, and intervals of the differences that
+    leave out zero. A result that has no figure, or one that is not finite, is not better.
+    """
+    means = {
+        key: statistics.fmean(figures)
+        for key, result in results.items()
+        if (figures := measure.by_seed(result)) and all(map(math.isfinite, figures))
+    }
+    if len(means) < 2 or not measure.sign:
+        return None
+    best = max(means, key=lambda key: measure.sign * means[key])
+    others = (results[key] for key in means if key != best)
+    compared = (measure.compare(results[best], other, confidence) for other in others)
+    is_told = all(
+        one is not None and one.low is not None and one.is_beyond_noise for one in compared
+    )
+    return best if is_told else None

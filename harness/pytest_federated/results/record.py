@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, cast
 
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pytest_federated.core.errors import FederatedError
-from pytest_federated.core.schema import Figure
+from pytest_federated.core.schema import Figure, without_empty
+from pytest_federated.results.tuning import Tuning
 from pytest_federated.training.history import TrainingHistory
 
 Status = Literal[
@@ -114,7 +123,10 @@ class Result(BaseModel):
         id: name of the scenario with its matrix variant, as in the pytest node id.
         file: the scenario's file, relative to pytest's root folder; of one outside of it, the last
             folder and the name. Empty of a scenario from Python, and in records that lack it.
-        settings: the scenario, with defaults written out.
+        settings: the scenario, with defaults written out; where it was tuned, with what was chosen.
+        matrix: the values of a variant of a matrix by dotted key. Written only if there are any.
+        tuning: how the scenario was tuned; only then it is written. The histories are those of the
+            point that was chosen or, where none could be, of the first one.
         status: the outcome; reported where nothing is judged. A scenario that pytest collected and
             that has no result was skipped, errored, or was not reached.
         reason: why it was skipped, errored, was not reached, diverged or was not judged.
@@ -124,8 +136,8 @@ class Result(BaseModel):
         verdicts: one for each expectation.
         versions: versions of the packages that the figures depend on.
         reused: number of trainings that were taken from the cache; not part of the record.
-        compared: how each metric differs from the baseline; not part of the record, which is the
-            same with a baseline and without.
+        compared: how each metric differs from the baseline; empty, and not in the record, of a
+            session that compared nothing.
 
     """
 
@@ -135,6 +147,8 @@ class Result(BaseModel):
     id: str
     file: str = ""
     settings: dict[str, Any]
+    matrix: dict[str, Any] = {}
+    tuning: Optional[Tuning] = None
     status: Status
     reason: str = ""
     local_reason: Annotated[str, Field(exclude=True)] = ""
@@ -142,7 +156,11 @@ class Result(BaseModel):
     verdicts: tuple[Verdict, ...] = ()
     versions: dict[str, str] = {}
     reused: Annotated[int, Field(exclude=True)] = 0
-    compared: Annotated[tuple[Compared, ...], Field(exclude=True)] = ()
+    compared: tuple[Compared, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "compared", "matrix", "tuning")
 
     @field_validator("settings")
     @classmethod
@@ -150,6 +168,13 @@ class Result(BaseModel):
         if missing := {"data", "clients", "model", "training", "seeds"} - set(settings):
             raise ValueError(f"without {', '.join(sorted(missing))}")
         return settings
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings it took, those of the points that were not chosen included."""
+        if self.tuning is None:
+            return len(self.histories)
+        return self.tuning.trainings + max(0, len(self.histories) - len(self.tuning.seeds))
 
     @property
     def is_earlier(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.git import git, git_text
@@ -13,6 +14,7 @@ from pytest_federated.core.suggestions import suggest
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import FOLDER, parse_result, read_result, read_results
 
+SHALLOW = "this clone is shallow; git fetch --unshallow gets its whole history"
 DEFAULT_FOLDER = "reports"  # where a revision has its records
 
 
@@ -62,7 +64,7 @@ def _expanded(name: str) -> list[str]:
     first, dots, second = name.partition("..." if "..." in name else "..")
     first, second = first or "HEAD", second or "HEAD"
     if dots == "...":
-        first = git_text("merge-base", _commit(first), _commit(second))[:12]
+        first = git_text("merge-base", commit_of(first), commit_of(second))[:12]
     return [first, second]
 
 
@@ -76,7 +78,7 @@ def _read(name: str, folder: str) -> tuple[str, Run]:
         results = read_results(path.parent if is_records else path)
         path = path.parent if is_records else path
     else:
-        commit = _commit(name)
+        commit = commit_of(name)
         return commit, Run(name, _by_id(_committed(name, commit, folder), name))
     return str(path.resolve()), Run(name, _by_id(results, name))
 
@@ -91,32 +93,48 @@ def _by_id(results: Sequence[Result], name: str) -> dict[str, Result]:
     }
 
 
-def _commit(revision: str) -> str:
-    """Returns the commit of a revision.
+def commit_of(revision: str, folder: Optional[Path] = None) -> str:
+    """Returns the commit of a revision of the repository that a folder is in.
+
+    Args:
+        revision: its name.
+        folder: the folder; the current one when None.
 
     Raises:
         FederatedError: there is no such revision, or no repository.
 
     """
     try:
-        git_text("rev-parse", "--is-inside-work-tree")
+        git_text("rev-parse", "--is-inside-work-tree", folder=folder)
     except FederatedError as error:
         raise FederatedError(
             f"{revision}: no such file or folder, and no git revision either: {error}"
         ) from None
     try:
         return git_text(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            f"{revision}^{{commit}}",
+            folder=folder,
         )
     except FederatedError:
         names = git_text(
-            "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags"
+            "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags", folder=folder
         ).split()
         nearest = suggest(revision, names).partition("; ")[2]
+        if is_shallow(folder):
+            nearest = SHALLOW
         raise FederatedError(
             f"{revision}: no such file, folder or git revision"
             + (f"; {nearest}" if nearest else "")
         ) from None
+
+
+def is_shallow(folder: Optional[Path] = None) -> bool:
+    """Returns whether the repository that a folder is in lacks a part of its history."""
+    return git_text("rev-parse", "--is-shallow-repository", folder=folder) == "true"
 
 
 def _committed(name: str, commit: str, folder: str) -> list[Result]:
@@ -130,13 +148,22 @@ def _committed(name: str, commit: str, folder: str) -> list[Result]:
         raise FederatedError(
             f"{name}: no records in {place} of that revision; --in names another folder"
         )
-    # All at once: a process for each file takes seconds.
-    objects = "".join(f"{commit}:{n}\n" for n in names)
-    output = git("cat-file", "--batch", stdin=objects.encode())
-    results: list[Result] = []
-    for n in names:
-        header, _, output = output.partition(b"\n")
-        size = int(header.split()[-1])
-        results.append(parse_result(output[:size], f"{name}:{n}"))
-        output = output[size + 1 :]
-    return results
+    contents = committed_files([f"{commit}:{n}" for n in names])
+    return [parse_result(text, f"{name}:{n}") for n, text in zip(names, contents)]
+
+
+def committed_files(names: Sequence[str], folder: Optional[Path] = None) -> list[bytes]:
+    """Returns the contents of files in a repository, by blob or as ``commit:path``, in order.
+
+    All at once: a process for each file takes seconds.
+    """
+    text = "".join(f"{name}\n" for name in names)
+    output = git("cat-file", "--batch", stdin=text.encode(), folder=folder)
+    contents: list[bytes] = []
+    position = 0
+    for _ in names:
+        end = output.index(b"\n", position)
+        size = int(output[position:end].split()[-1])
+        contents.append(output[end + 1 : end + 1 + size])
+        position = end + 1 + size + 1
+    return contents

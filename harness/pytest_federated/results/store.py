@@ -16,9 +16,11 @@ from pytest_federated.core.files import read_bytes, write_text
 from pytest_federated.core.ordering import natural
 from pytest_federated.core.schema import first_problem
 from pytest_federated.results.record import Result
+from pytest_federated.results.tuning import without_tuned
 
 FOLDER, UNREACHED = "records", "unreached"
 _OF_TRAININGS = ("data", "clients", "model", "training")  # sections that decide the figures
+_TEXTS = ("description", "tags", "expect", "comparison")  # what is said of a scenario
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
 # stays below the 255 of most file systems, and below the 143 of encrypted ones.
@@ -99,23 +101,28 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     if earlier.id != result.id or not earlier.histories or not _has_same_trainings(earlier, result):
         return result
-    texts = ("description", "tags", "expect")
-    now = {key: result.settings[key] for key in texts if key in result.settings}
+    now = {key: result.settings[key] for key in _TEXTS if key in result.settings}
+    settings = {key: value for key, value in earlier.settings.items() if key not in _TEXTS}
     is_judged_alike = earlier.settings.get("expect") == now.get("expect")
     return result.model_copy(
         update={
             "file": result.file or earlier.file,
-            "settings": {**earlier.settings, **now},
+            "settings": {**settings, **now},
             "histories": earlier.histories,
+            "tuning": earlier.tuning,
             "verdicts": earlier.verdicts if is_judged_alike else (),
             "versions": earlier.versions,
+            "compared": earlier.compared,
         }
     )
 
 
 def _has_same_trainings(one: Result, two: Result) -> bool:
     """Returns whether the trainings of both have the same settings, whichever seeds they ran."""
-    return all(_agree(one.settings[part], two.settings[part]) for part in _OF_TRAININGS)
+    if one.settings.get("tune") != two.settings.get("tune"):
+        return False
+    before, now = without_tuned(one.settings), without_tuned(two.settings)
+    return all(_agree(before.get(part), now.get(part)) for part in _OF_TRAININGS)
 
 
 def _agree(one: Any, two: Any) -> bool:

@@ -65,7 +65,7 @@ def ingredients(
         "files": [user_files.fingerprints(section, seed) for section in sections],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
-        "pytest-federated": _own_source(),
+        "pytest-federated": own_source(),
         "Python": platform.python_version(),
         "machine": platform.machine(),
         "CPU": _instruction_sets(),
@@ -113,7 +113,8 @@ def of_any_rounds(scenario: Scenario) -> Scenario:
 
 
 @functools.lru_cache(maxsize=1)
-def _own_source() -> str:
+def own_source() -> str:
+    """Returns a hash of the source of pytest-federated."""
     digest = hashlib.sha256()
     folder = Path(__file__).parent.parent
     for file in sorted(folder.rglob("*.py")):

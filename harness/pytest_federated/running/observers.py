@@ -61,8 +61,7 @@ class Pace(Observer):
     def __init__(self, planned: Plan, advance: Callable[[int], None] = lambda _: None) -> None:
         """`advance` is called with how many more rounds are over, see `progress.tracked`."""
         self._advance = advance
-        scenarios = range(len(planned.scenarios))
-        self.total = sum(run.rounds for place in scenarios for run in planned.runs(place))
+        self.total = sum(run.rounds for run in planned.all_runs())
         self._done: dict[int, int] = {}  # rounds, by the training's position
         self._run = Run(seed=0, position=0, rounds=0)
         self._trained, self._seconds = 0, 0.0

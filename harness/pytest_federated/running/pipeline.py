@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Optional, Union
 
-from pytest_federated.core import signals
+from pytest_federated.core import collector, signals
 from pytest_federated.core.errors import FederatedError, TimeLimitExceeded
 from pytest_federated.data.datasets import external
 from pytest_federated.data.datasets.dataset import Cache, TaskKind
@@ -20,10 +20,12 @@ from pytest_federated.expectations.judging import has_wall_time, judge, unfit
 from pytest_federated.expectations.looks import Look
 from pytest_federated.metrics.prediction import scores_of
 from pytest_federated.results.record import Result, Status, Verdict
+from pytest_federated.results.tuning import Tuning
 from pytest_federated.running.fingerprint import of_any_rounds, training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
 from pytest_federated.running.options import Options
 from pytest_federated.running.plan import Plan, plan
+from pytest_federated.running.tuning import tuning_of
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.references import concerning
 from pytest_federated.scenario.schema import Scenario
@@ -94,9 +96,11 @@ def run_plan(planned: Plan, options: Options, observers: Iterable[Observer] = ()
 def _run_plan(planned: Plan, options: Options, observers: Iterable[Observer]) -> Result:
     submit(planned, options)
     early_stop = _early_stop(planned, options)
-    done = _Done(references={name: [] for name in planned.compared})
-    with signals.delivered(options.timeout) as check:
+    with collector.rare(), signals.delivered(options.timeout) as check:
         watching = [TimeLimit(check), *observers, *([early_stop] if early_stop else [])]
+        done = _Done()
+        if planned.points:
+            planned = _tuned(planned, done, options, watching)
         result = _look(planned, planned.looks[0], done, options, watching, early_stop)
         for look in planned.looks[1:]:
             if all(verdict.outcome != "inconclusive" for verdict in result.verdicts):
@@ -112,17 +116,27 @@ class _Done:
     Attributes:
         references: of what is compared with, by expectation.
         histories: of the scenario itself.
-        reused: how many of these had been done before.
+        reused: how many of its own, those of all points that were tried included, had been done
+            before.
+        tuning: how its point was chosen.
+        of_point: the trainings of that point by seed, from when it was chosen.
 
     """
 
-    references: dict[str, list[TrainingHistory]]
+    references: dict[str, list[TrainingHistory]] = field(
+        default_factory=dict[str, list[TrainingHistory]]
+    )
     histories: list[TrainingHistory] = field(default_factory=list[TrainingHistory])
     reused: int = 0
+    tuning: Optional[Tuning] = None
+    of_point: dict[int, TrainingHistory] = field(default_factory=dict[int, TrainingHistory])
 
     @property
     def diverged(self) -> str:
         """What diverged, and how; empty where nothing did."""
+        if self.tuning and self.tuning.best is None:
+            notes = "; ".join(f"{point.name}: {point.note}" for point in self.tuning.points)
+            return f"all {len(self.tuning.points)} points of the grid: {notes}"
         return next((f"seed {h.seed} {h.diverged}" for h in self.histories if h.diverged), "")
 
 
@@ -136,17 +150,29 @@ def _look(
 ) -> Result:
     """Does the trainings that a look needs and that are not done yet, and judges all."""
     of_look = slice(len(done.histories), look.seeds)
-    more, reused = _train_all(planned, 0, of_look, options, observers, early_stop)
-    done.histories += more
-    done.reused += reused
+    trained = _train_all(
+        planned.case.checkpoint_name(planned.point),
+        planned.scenario,
+        planned.runs(0)[of_look],
+        options,
+        observers,
+        early_stop,
+        done.of_point,
+    )
+    done.histories += trained[0]
+    done.reused += trained[1]
     if not done.diverged:
-        for place, name in enumerate(planned.compared, start=1):
-            done.references[name] += _train_all(planned, place, of_look, options, observers)[0]
+        for place, (name, scenario) in enumerate(planned.compared.items(), start=1):
+            runs = planned.runs(place)[of_look]
+            others, _ = _train_all(planned.case.id, scenario, runs, options, observers)
+            done.references.setdefault(name, []).extend(others)
     status, reason, verdicts = _judged(planned, look, done, options, early_stop)
     case = planned.case
     return Result(
         id=case.id,
         settings=settings_of_result(case.scenario, planned.seeds[: look.seeds], done.histories),
+        matrix=dict(case.matrix),
+        tuning=done.tuning,
         status=status,
         reason=reason,
         histories=tuple(done.histories),
@@ -154,6 +180,32 @@ def _look(
         versions=_versions(),
         reused=done.reused,
     )
+
+
+def _tuned(planned: Plan, done: _Done, options: Options, observers: Sequence[Observer]) -> Plan:
+    """Trains all points of a grid; returns the trainings of the best one.
+
+    Where all points diverged, those of the first one.
+
+    Raises:
+        FederatedError: no training has the figure that decides.
+    """
+    histories: dict[str, list[TrainingHistory]] = {}
+    for name in planned.points:
+        histories[name], reused = _train_all(
+            planned.case.checkpoint_name(name),
+            planned.scenario_of_point(name),
+            planned.runs_of_point(name),
+            options,
+            observers,
+        )
+        done.reused += reused
+    values = {name: point.values for name, point in planned.points.items()}
+    assert planned.scenario.tune
+    done.tuning = tuning_of(planned.scenario.tune, values, histories, planned.tuning_seeds)
+    best = done.tuning.best or done.tuning.points[0]
+    done.of_point = {history.seed: history for history in histories[best.name]}
+    return planned.chosen(best.name)
 
 
 def _judged(
@@ -199,8 +251,12 @@ def submit(planned: Plan, options: Options) -> None:
     """Has the cluster, if there is one, begin with what the plan needs."""
     if options.cluster is None:
         return
-    for scenario in planned.scenarios:
-        for seed in planned.first_seeds:
+    scenarios, seeds = planned.scenarios, planned.first_seeds
+    if planned.points:  # what comes after them depends on which is chosen
+        scenarios = tuple(planned.scenario_of_point(name) for name in planned.points)
+        seeds = planned.tuning_seeds
+    for scenario in scenarios:
+        for seed in seeds:
             key = training_key(scenario, seed, cache=options.cache, threads=options.threads)
             if not (options.reuse and options.store.read(key)):
                 options.cluster.submit(scenario, seed, options)
@@ -266,41 +322,46 @@ def _anew(scenario: Scenario, options: Options) -> Options:
 def _early_stop(planned: Plan, options: Options) -> Optional[EarlyStop]:
     """Returns what may end the run early; None where it is not asked for, or not possible."""
     by_mean = options.inconclusive == "mean" and not options.benchmark
-    is_simple = not (planned.is_cut_short or planned.compared or len(planned.looks) > 1)
+    has_others = planned.compared or planned.points
+    is_simple = not (planned.is_cut_short or has_others or len(planned.looks) > 1)
     if not (options.early_stop and by_mean and is_simple):
         return None
     return EarlyStop(planned.case.scenario.expect, len(planned.seeds))
 
 
 def _train_all(
-    planned: Plan,
-    place: int,
-    of_look: slice,
+    name: str,
+    scenario: Scenario,
+    runs: Sequence[Run],
     options: Options,
     observers: Sequence[Observer],
     early_stop: Optional[EarlyStop] = None,
+    known: Mapping[int, TrainingHistory] = {},
 ) -> tuple[list[TrainingHistory], int]:
-    """Does some trainings of one scenario of the plan; and counts those that were done before.
+    """Does some trainings of one scenario; and counts those that were done before.
 
     Where one diverges the rest is left out, unless others are compared with it; so it is where
-    the run's verdicts are certain.
+    the run's verdicts are certain. Those that are `known`, by seed, are not done, and not counted.
     """
-    scenario = planned.scenarios[place]
     histories: list[TrainingHistory] = []
     reused = 0
-    for one in planned.runs(place)[of_look]:
-        stopwatch = Stopwatch()
-        watching = Observers((stopwatch, *observers))
-        history, is_reused = _train(planned.case.id, scenario, one, options, watching)
-        if is_reused and history.task:
-            _check_expectations(scenario, history.task)
-        if options.benchmark:
-            history = history.model_copy(update={"seconds": tuple(stopwatch.seconds)})
-        is_over = early_stop is not None and early_stop.is_decided
-        if is_over and _is_cut_off(history, scenario):
-            history = history.model_copy(update={"ended_early": True})
+    for one in runs:
+        is_over = False
+        if one.seed in known:
+            history = known[one.seed]
+        else:
+            stopwatch = Stopwatch()
+            watching = Observers((stopwatch, *observers))
+            history, is_reused = _train(name, scenario, one, options, watching)
+            if is_reused and history.task:
+                _check_expectations(scenario, history.task)
+            if options.benchmark:
+                history = history.model_copy(update={"seconds": tuple(stopwatch.seconds)})
+            is_over = early_stop is not None and early_stop.is_decided
+            if is_over and _is_cut_off(history, scenario):
+                history = history.model_copy(update={"ended_early": True})
+            reused += is_reused
         histories.append(history)
-        reused += is_reused
         if is_over or (history.diverged and not one.is_reference):
             break
     return histories, reused

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from pytest_federated.expectations.looks import Look, looks
 from pytest_federated.running.options import Options
-from pytest_federated.scenario.case import Case
+from pytest_federated.scenario.case import Case, Point
+from pytest_federated.scenario.points import points_of
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.training.observer import Run
@@ -26,6 +27,13 @@ class Plan:
         looks: after how many of the seeds it is judged.
         compared: the scenarios that it is compared with, by expectation; none where rounds are
             cut, as then nothing is judged.
+        points: what is tried first where the scenario is tuned, by name; empty once one of them is
+            chosen, which `scenario` is then.
+        tuning_seeds: of the trainings of these: the scenario's own, and no more of them than are
+            run.
+        most_rounds: of a training, by the options.
+        before: how many trainings were done before these, to choose a point.
+        point: the name of the point that was chosen.
 
     """
 
@@ -34,6 +42,11 @@ class Plan:
     seeds: tuple[int, ...]
     compared: Mapping[str, Scenario]
     looks: tuple[Look, ...]
+    points: Mapping[str, Point] = field(default_factory=dict[str, Point])
+    tuning_seeds: tuple[int, ...] = ()
+    most_rounds: Optional[int] = None
+    before: int = 0
+    point: str = ""
 
     @property
     def first_seeds(self) -> tuple[int, ...]:
@@ -57,15 +70,55 @@ class Plan:
     @property
     def trainings(self) -> int:
         """How many trainings there are, where none is left out."""
-        return len(self.seeds) * len(self.scenarios)
+        return len(self.all_runs())
+
+    def all_runs(self) -> list[Run]:
+        """Lists all trainings; where a point is not chosen yet, as if it were the first one."""
+        if not self.points:
+            return [run for place in range(len(self.scenarios)) for run in self.runs(place)]
+        tried = [run for name in self.points for run in self.runs_of_point(name)]
+        others = self.chosen(next(iter(self.points))).all_runs()[len(self.tuning_seeds) :]
+        return [*tried, *others]
 
     def runs(self, place: int) -> list[Run]:
         """Lists the trainings of one of `scenarios`, by its place."""
-        first, rounds = place * len(self.seeds), _rounds(self.scenarios[place])
+        first, rounds = self.before + place * len(self.seeds), _rounds(self.scenarios[place])
+        point = "" if place else self.point
         return [
-            Run(seed, position, rounds, is_reference=place > 0)
+            Run(seed, position, rounds, is_reference=place > 0, point=point)
             for position, seed in enumerate(self.seeds, start=first)
         ]
+
+    def runs_of_point(self, name: str) -> list[Run]:
+        """Lists the trainings of a point that is tried."""
+        first = list(self.points).index(name) * len(self.tuning_seeds)
+        rounds = _rounds(self.scenario_of_point(name))
+        return [
+            Run(seed, position, rounds, point=name)
+            for position, seed in enumerate(self.tuning_seeds, start=first)
+        ]
+
+    def scenario_of_point(self, name: str) -> Scenario:
+        """The scenario of a point that is tried, with no more rounds than the options allow."""
+        return _cut(self.points[name].scenario, self.most_rounds)
+
+    def chosen(self, name: str) -> Plan:
+        """The trainings of one of the points, and of what that is compared with.
+
+        Raises:
+            FederatedError: an expectation compares it with what is not there.
+        """
+        case = replace(self.case, scenario=self.points[name].scenario, points={})
+        scenario = self.scenario_of_point(name)
+        return replace(
+            self,
+            case=case,
+            scenario=scenario,
+            compared=compared(case) if _rounds(scenario) == _rounds(case.scenario) else {},
+            points={},
+            before=len(self.points) * len(self.tuning_seeds),
+            point=name,
+        )
 
 
 def plan(case: Case, options: Options) -> Plan:
@@ -73,21 +126,32 @@ def plan(case: Case, options: Options) -> Plan:
 
     Raises:
         FederatedError: an expectation compares with what is not there.
+        ScenarioError: a scenario from Python is tuned, and its grid is wrong.
     """
-    scenario = case.scenario
-    training = scenario.training
-    rounds = min(training.rounds, options.rounds or training.rounds)
+    scenario = _cut(case.scenario, options.rounds)
+    is_whole = _rounds(scenario) == _rounds(case.scenario)
     references = compared(case)
     seeds = seeds_to_run(scenario.seeds, options.seeds)
     planned = (Look(len(seeds)),)
-    if options.decide and scenario.expect and rounds == training.rounds:
+    if options.decide and scenario.expect and is_whole:
         planned = looks(len(seeds), options.decide)
+    points = case.points or (points_of(case.scenario) if case.scenario.tune else {})
     return Plan(
         case,
-        scenario.with_rounds(rounds),
+        scenario,
         seeds_to_run(seeds, planned[-1].seeds),
-        references if rounds == training.rounds else {},
+        references if is_whole else {},
         planned,
+        points,
+        seeds[: len(scenario.seeds)] if points else (),
+        options.rounds,
+    )
+
+
+def _cut(scenario: Scenario, rounds: Optional[int]) -> Scenario:
+    """Returns the scenario with no more than so many rounds; without a number, as it is."""
+    return (
+        scenario if rounds is None or rounds >= _rounds(scenario) else scenario.with_rounds(rounds)
     )
 
 

@@ -142,12 +142,12 @@ class Store:
         return self._folder / f"{key}.training"
 
 
-def leftover_checkpoints(cache: Path, scenario_ids: Iterable[str]) -> list[Path]:
-    """Returns the folders in pytest's cache folder with checkpoints of scenarios not among these.
+def leftover_checkpoints(cache: Path, names: Iterable[str]) -> list[Path]:
+    """Returns the folders in pytest's cache folder with checkpoints of others than these.
 
     Those of a training that has ended are gone already, but for the last one with --fed-resume.
     """
-    present = {_folder_name(scenario_id) for scenario_id in scenario_ids}
+    present = {_folder_name(name) for name in names}
     folders = sorted((cache / "d" / FOLDER / CHECKPOINTS).glob("*"))
     return [folder for folder in folders if folder.name not in present]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Container, Iterable, Iterator
-from typing import Any, Optional, Union
+from collections.abc import Container, Iterable
+from typing import Any, Union
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pytest_federated.core.errors import Problem
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.registry.choice import Choices, choice_of
+from pytest_federated.scenario.fields import fields_of, model_at, value_at
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Key, brief
 
@@ -76,7 +74,7 @@ def _path(details: ErrorDetails, data: Any) -> Key:
     """
     path: list[Union[str, int]] = []
     for part in details["loc"]:
-        here = _at(data, tuple(path), None)
+        here = value_at(data, path)
         is_key = isinstance(here, dict) and (part in here or details["type"] == "missing")
         if is_key or (isinstance(here, list) and isinstance(part, int)):
             path.append(part)
@@ -86,15 +84,6 @@ def _path(details: ErrorDetails, data: Any) -> Key:
     return (*path, *blamed.split(".")) if blamed else tuple(path)
 
 
-def _at(data: Any, path: Key, otherwise: Any) -> Any:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return otherwise
-    return data if data is not None else otherwise
-
-
 def _message(details: ErrorDetails, path: Key, data: Any) -> str:
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind in ("extra_forbidden", "invalid_key"):
@@ -102,7 +91,7 @@ def _message(details: ErrorDetails, path: Key, data: Any) -> str:
     if kind == "missing":
         return "missing; it has no default"
     if kind == "scenario":
-        message, value = details["msg"], _at(data, path, value)
+        message, value = details["msg"], value_at(data, path, value)
         return (
             message if message.startswith(("got ", "missing")) else f"got {brief(value)}; {message}"
         )
@@ -123,38 +112,9 @@ def _message(details: ErrorDetails, path: Key, data: Any) -> str:
 
 def _allowed_keys(path: Key, data: Any) -> list[str]:
     """Returns the keys that the mapping at `path` may have."""
-    model: Optional[type[BaseModel]] = Scenario
-    field: Optional[FieldInfo] = None
-    for depth, part in enumerate(path):
-        if isinstance(part, str):  # not a position in a list, whose items the field describes
-            field = _fields(model).get(part) if model else None
-        model = _model_of(field, _at(data, path[: depth + 1], None)) if field else None
-    names = list(_fields(model)) if model else []
+    model = model_at(path, data)
+    names = list(fields_of(model)) if model else []
     if model is not Scenario:
         return names
-    place = names.index("expect")
+    place = names.index("tune")
     return [*names[:place], "matrix", *names[place:]]
-
-
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    return {f.alias or name: f for name, f in model.model_fields.items()}
-
-
-def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
-    for note in field.metadata:
-        if isinstance(note, Choices):
-            return note.model()
-    if choice := choice_of(field):
-        settings = choice.registry.normalize(value)
-        name = settings.get("kind") if isinstance(settings, dict) else None
-        is_known = isinstance(name, str) and name in choice.registry
-        return choice.registry[str(name)].params if is_known else None
-    return next((t for t in types_in(field.annotation) if issubclass(t, BaseModel)), None)
-
-
-def types_in(annotation: Any) -> Iterator[type]:
-    """Yields the classes in an annotation such as Optional[Annotated[X, ...]]."""
-    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
-        yield annotation
-    for part in typing.get_args(annotation):
-        yield from types_in(part)

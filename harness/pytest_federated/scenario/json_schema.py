@@ -7,26 +7,29 @@ whole. What keys ask of each other is described where a document has all of them
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, get_origin
+from typing import Any, Callable, NamedTuple, get_origin
 
 from pydantic import BaseModel
 
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.choice import CHOICE, ENTRIES, choice_of, is_list
 from pytest_federated.registry.registry import REGISTRIES, Registry
-from pytest_federated.scenario.explain import types_in
-from pytest_federated.scenario.matrix import FIXED, MAX_KEYS
+from pytest_federated.scenario.fields import types_in
+from pytest_federated.scenario.matrix import EXCLUDE, FIXED, MAX_EXCLUSIONS, MAX_KEYS, TUNABLE
 from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.model import models
+from pytest_federated.training.optimizers.optimizer import optimizers
 from pytest_federated.training.schema import Training
 
 Schema = dict[str, Any]
@@ -41,14 +44,31 @@ def json_schema() -> Schema:
     """Returns the JSON Schema of a document of a scenario file, or of a ``defaults.yaml``."""
     definitions = _Definitions()
     root = definitions.described(Scenario, is_whole=False)
-    root["properties"]["matrix"] = _matrix(definitions, root["properties"])
+    root["properties"]["matrix"] = _grid(definitions, root["properties"], _is_variable)
+    definitions.schemas["Tune"]["properties"]["keys"] = _grid(
+        definitions, root["properties"], _is_tunable
+    )
     return {
         "$schema": _DRAFT,
         **root,
-        "if": {"required": ["matrix"]},
+        "if": {"anyOf": [{"required": ["matrix"]}, {"required": ["tune"]}]},
         "else": {"allOf": [{"if": r.where, "then": r.then} for r in _relations()]},
         "$defs": definitions.schemas,
     }
+
+
+def schema_text() -> str:
+    """Returns the JSON Schema as text with a line for each key and definition, to be reviewed."""
+    return f"{_lines(json_schema(), ('properties', '$defs'))}\n"
+
+
+def _lines(mapping: Schema, opened: Sequence[str] = ()) -> str:
+    """Returns JSON with a line for each key of a mapping, and of those in it that are `opened`."""
+    lines = [
+        f"{json.dumps(key)}: {_lines(value) if key in opened else json.dumps(value)}"
+        for key, value in mapping.items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}"
 
 
 class _Definitions:
@@ -131,30 +151,52 @@ def _needed(registry: AnyRegistry, name: str) -> list[str]:
     return [k for k, field in registry[name].params.model_fields.items() if field.is_required()]
 
 
-# The matrix
+# Grids: ``matrix``, and the keys of ``tune``
 
 
-def _matrix(definitions: _Definitions, properties: Schema) -> Schema:
-    """Returns the schema of ``matrix``: for each dotted key, what its values may be."""
-    paths = _Paths(definitions)
-    paths.add(Scenario, (), {k: v for k, v in properties.items() if k not in FIXED})
+def _is_variable(key: str) -> bool:
+    return key.partition(".")[0] not in FIXED
+
+
+def _is_tunable(key: str) -> bool:
+    return any(f"{key}.".startswith(f"{tunable}.") for tunable in TUNABLE)
+
+
+def _grid(
+    definitions: _Definitions, properties: Schema, is_allowed: Callable[[str], bool]
+) -> Schema:
+    """Returns the schema of a grid: for each dotted key, what its values may be."""
+    paths = _Paths(definitions, is_allowed)
+    paths.add(Scenario, (), properties)
+    row: Schema = {"type": "array", "minItems": 2}
     return {
         "type": "object",
-        "description": "Dotted keys and the values to run, one scenario for each combination.",
+        "description": "Dotted keys and the values to run: all combinations.",
         "minProperties": 1,
-        "maxProperties": MAX_KEYS,
-        "properties": paths.keys,
-        "patternProperties": paths.patterns,
+        "maxProperties": MAX_KEYS + 1,
+        "not": {"properties": {EXCLUDE: True}, "additionalProperties": False},  # nothing else
+        "properties": {**paths.keys, EXCLUDE: _EXCLUSIONS},
+        "patternProperties": {**paths.patterns, _SEVERAL_KEYS: _values(row)},
         "additionalProperties": False,
         "allOf": paths.whole,
     }
 
 
+_SEVERAL_KEYS = r"^[^,]*[^, ][^,]*(,[^,]*[^, ][^,]*)+$"
+_EXCLUSIONS: Schema = {
+    "type": "array",
+    "description": "Combinations that are left out: dotted keys with one value each.",
+    "maxItems": MAX_EXCLUSIONS,
+    "items": {"type": "object", "minProperties": 1},
+}
+
+
 class _Paths:
     """The dotted keys of a matrix, with their values."""
 
-    def __init__(self, definitions: _Definitions) -> None:
+    def __init__(self, definitions: _Definitions, is_allowed: Callable[[str], bool]) -> None:
         self.keys: Schema = {}
+        self._is_allowed = is_allowed
         self.patterns: Schema = {}
         self.whole: list[Schema] = []  # choices to which no other key of the matrix adds
         self._definitions = definitions
@@ -178,9 +220,11 @@ class _Paths:
     def _choice(self, path: tuple[str, ...], registry: AnyRegistry, is_optional: bool) -> None:
         whole = self._definitions.choice(registry, is_whole=True)
         dotted = ".".join(path)
+        if not self._is_allowed(dotted):
+            return
         self.whole.append(
             {
-                "if": {"propertyNames": {"not": {"pattern": f"^{re.escape(dotted)}\\."}}},
+                "if": {"propertyNames": {"not": {"pattern": rf"(^|, *){re.escape(dotted)}\."}}},
                 "then": {
                     "properties": {
                         dotted: {"items": {"anyOf": [whole, _NULL]} if is_optional else whole}
@@ -207,7 +251,8 @@ class _Paths:
             self._value((*path, key), allowed[0] if len(allowed) == 1 else {"anyOf": allowed})
 
     def _value(self, path: tuple[str, ...], schema: Schema) -> None:
-        self.keys[".".join(path)] = _values(schema)
+        if self._is_allowed(".".join(path)):
+            self.keys[".".join(path)] = _values(schema)
 
 
 def _values(schema: Schema) -> Schema:
@@ -236,6 +281,17 @@ def _relations() -> Iterator[_Relation]:
             yield _Relation(where, _keeping(f"training.{key}", _only(default)))
         if entry.spec.has_no_global_model:
             yield _Relation(where, _keeping("training.personalize", _NULL))
+        if entry.spec.aggregates_itself:
+            default = aggregators.parse("mean")
+            yield _Relation(where, _keeping("training.aggregator", _only(default)))
+        if entry.spec.client_sgd is not None:
+            own = [n for n in optimizers.names() if optimizers[n].spec.of_the_user]
+            yield _Relation(
+                where, _keeping("training.client_optimizer", _one_of(optimizers, ["sgd", *own]))
+            )
+        if entry.spec.client_sgd == "plain":
+            momentum = {"enum": [None, 0]}
+            yield _Relation(where, _keeping("training.client_optimizer.momentum", momentum))
     trained = [n for n in algorithms.names() if not model_is_refused_by(n)]
     yield _Relation(_having((algorithm, _one_of(algorithms, trained))), _keeping("model", _PRESENT))
     tested = {"anyOf": [_having((("data", "dataset"), own)) for own in _of_own_test_sets()]}
@@ -256,6 +312,15 @@ def _relations() -> Iterator[_Relation]:
             where = _having((("model",), _one_of(models, [name])))
             for key in ("training.loss", "training.class_weights"):
                 yield _Relation(where, _keeping(key, _NULL))
+    yield _Relation(
+        _having((("training", "local_steps"), {"type": "integer"})),
+        _keeping("training.local_epochs", {"const": 1}),
+    )
+    by_epochs = [n for n in stragglers.names() if stragglers[n].spec.by_epochs]
+    yield _Relation(
+        _having((("training", "local_steps"), {"type": "integer"})),
+        _keeping("clients.stragglers", {"not": _one_of(stragglers, by_epochs)}),
+    )
     yield from _relations_of_aggregators()
     sizeless = [n for n in splits.names() if not splits[n].spec.sizes]
     yield _Relation(

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
-from pydantic import ValidationError
-
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.case import Case
-from pytest_federated.scenario.explain import explain
-from pytest_federated.scenario.matrix import MAX_VARIANTS, expand
+from pytest_federated.scenario.matrix import (
+    MATRIX,
+    MAX_VARIANTS,
+    TUNED,
+    Variant,
+    expand,
+    labels_in,
+    varied_keys,
+    with_these,
+)
 from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
+from pytest_federated.scenario.points import read_points, varied_twice
 from pytest_federated.scenario.references import compared
-from pytest_federated.scenario.schema import Scenario, choices
-from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, read_documents
+from pytest_federated.scenario.schema import Scenario, choices, default_choices
+from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, brief, read_documents
 from pytest_federated.user.reading import read_from
 
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
@@ -76,11 +84,14 @@ def _documents(file: Path, shown: Path, root: Optional[Path]) -> Iterator[tuple[
         _write_out_choices(document)
         for default in defaults:
             document = document.over(default)
+        _write_out_defaults(document)
         yield line, document
 
 
-def place_of(case: Case, key: str) -> Place:
+def place_of(case: Case, key: str, point: str = "") -> Place:
     """Returns where a case has its value of a dotted key: in its file, or in a ``defaults.yaml``.
+
+    `point` is the name of a point of its grid, where it is tuned.
 
     Raises:
         ScenarioError: the file was changed and has problems now.
@@ -90,9 +101,11 @@ def place_of(case: Case, key: str) -> Place:
     path = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
     for line, document in _documents(case.file, shown, None):
         if line == case.line:
-            for variant, filled in expand(document)[0]:
-                if variant == case.variant:
-                    return filled.place(path)
+            for variant in expand(document)[0]:
+                if variant.name != case.variant:
+                    continue
+                points = {one.name: one for one in expand(variant.document, TUNED)[0]}
+                return points.get(point, variant).document.place(path)
     return Place(shown, case.line)
 
 
@@ -102,13 +115,26 @@ def _write_out_choices(document: Document) -> None:
         document.rewrite(path, registry.normalize)
 
 
+def _write_out_defaults(document: Document) -> None:
+    """Writes out the default of each choice that is left out and that a grid only adds keys to.
+
+    So ``training.client_optimizer.learning_rate`` in a matrix changes that of the default, SGD.
+    """
+    varied = varied_keys(document, MATRIX, TUNED)
+    for path, default in default_choices().items():
+        inner = [key[len(path)] for key in varied if key[: len(path)] == path and key != path]
+        if inner and all(key != "kind" and key in default for key in inner):
+            document.add(path, default)
+
+
 def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[Problem]]:
     variants, problems = expand(document)
+    problems += varied_twice(document)
     if not variants:  # the problems of the rest are shown too
-        variants = [("", document.without("matrix"))]
+        variants = [Variant("", document.without("matrix"), {})]
     cases: list[Case] = []
     siblings: dict[str, Scenario] = {}
-    for variant, filled in variants:
+    for variant, filled, values in variants:
         if len(problems) >= MAX_PROBLEMS:
             break
         if "schema" not in filled.data:
@@ -121,16 +147,21 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
                     "missing; the first line should be 'schema: 1'",
                 )
             )
-        try:
-            scenario = Scenario.model_validate(filled.data)
-        except ValidationError as error:
-            problems += explain(error, filled)
+        points, more = read_points(filled)
+        problems += more
+        if len(points) * len(variants) > MAX_VARIANTS:
+            place = document.place(TUNED)
+            message = f"makes more than {MAX_VARIANTS:,} scenarios, of all variants together"
+            return [], [Problem(place.file, place.line, ".".join(TUNED), message)]
+        if not points:
             continue
-        cases.append(Case(scenario, variant, file, line, siblings))
+        scenario = next(iter(points.values())).scenario
+        grid = points if scenario.tune else {}
+        cases.append(Case(scenario, variant, file, line, values, siblings, grid))
         if variant:
             siblings[variant] = scenario
     if not problems:
-        problems += _uncomparable(cases, document)
+        problems += [*_uncomparable(cases, document), *_without_reference(cases, document)]
     return cases, problems
 
 
@@ -145,6 +176,24 @@ def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
             place = document.place(tuple(key.split(".")))
             problems.append(Problem(place.file, place.line, key, message))
     return problems
+
+
+def _without_reference(cases: Sequence[Case], document: Document) -> Iterator[Problem]:
+    """Yields a problem if the variants cannot be compared with what ``comparison`` says."""
+    comparison = cases[0].scenario.comparison if cases else None
+    if comparison is None:
+        return
+    key, message = "comparison", ""
+    variants = [labels_in(case.variant) for case in cases]
+    if len(cases) == 1:
+        message = "compares the variants of a matrix, and there are none"
+    elif comparison.reference and not with_these(comparison.reference, variants):
+        key = "comparison.reference"
+        known = list(dict.fromkeys(f"{k}={v}" for one in variants for k, v in one.items()))
+        message = f"got {brief(comparison.reference)}; {suggest(comparison.reference, known)}"
+    if message:
+        place = document.place(tuple(key.split(".")))
+        yield Problem(place.file, place.line, key, message)
 
 
 def _defaults(file: Path, root: Optional[Path]) -> list[Document]:

@@ -55,10 +55,16 @@ def _other(case: Case, reference: Reference, name: str) -> Scenario:
             raise FederatedError(
                 f"expect.{name}.relative_to: got '[{reference.variant}]'; no such variant; {hint}"
             )
+        if siblings[reference.variant].tune:
+            raise FederatedError(
+                f"expect.{name}.relative_to: got '[{reference.variant}]'; a variant that is tuned "
+                "can be compared in reports only (pytest-federated compare)"
+            )
         return siblings[reference.variant]
     if reference.algorithm not in algorithms:
         raise FederatedError(f"expect.{name}: needs the algorithm {reference.algorithm!r}")
     settings = case.scenario.settings()
+    settings.pop("tune", None)
     settings["training"]["algorithm"] = reference.algorithm
     settings["training"].pop("eval_clients_every", None)  # gaps are of the test set
     if reference.by_all:

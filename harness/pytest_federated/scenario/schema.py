@@ -7,20 +7,30 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
-from pytest_federated.core.schema import Section, problem
+from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.data.datasets.dataset import has_test_set, stated_task
+from pytest_federated.data.datasets.dataset import LABELED, has_test_set, stated_task
 from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
 from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.metrics.targets import is_by_round
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
@@ -57,6 +67,32 @@ class BaselineMargin(Section):
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class Comparison(Section):
+    """With what the report compares the variants of the matrix.
+
+    `reference` is a variant, or what several of them have in common, one for each combination of
+    the other keys: ``algorithm=fedavg``. By default it is the first value of the last key.
+    """
+
+    reference: str = ""
+    metric: Annotated[
+        Optional[str], Field(description="What is compared; accuracy, or the task's first metric.")
+    ] = None
+    targets: Annotated[
+        tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        Field(description="Values of the metric: how many rounds and bytes does each take?"),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _has_a_metric_that_there_is(self) -> Comparison:
+        if self.metric is not None and self.metric not in metrics:
+            raise problem("metric", suggest(self.metric, metrics.names()))
+        if self.metric is not None and self.targets and not is_by_round(self.metric):
+            raise problem("targets", f"{self.metric} is not measured in each round; leave them out")
+        return self
+
+
 def _names_metrics(schema: dict[str, Any]) -> None:
     schema["propertyNames"] = {"enum": metrics.names()}
 
@@ -79,10 +115,16 @@ class Scenario(Section):
     model: Annotated[Optional[Section], Choice(models, optional=True)]
     training: Training
     seeds: Annotated[tuple[int, ...], Field(json_schema_extra=_describe_seeds)] = (0,)
+    tune: Optional[Tune] = None
     expect: Annotated[dict[str, Section], Choices(expectations)] = Field(default_factory=dict)
     baseline: dict[str, BaselineMargin] = Field(
         default_factory=dict, json_schema_extra=_names_metrics
     )
+    comparison: Optional[Comparison] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "tune", "comparison")
 
     @model_validator(mode="before")
     @classmethod
@@ -150,6 +192,45 @@ class Scenario(Section):
             key = needs(section) if needs else ""
             if key and functools.reduce(getattr, key.split("."), self) is None:
                 raise problem(key, f"missing; expect.{name} is measured on what it holds out")
+        return self
+
+    @model_validator(mode="after")
+    def _averages_over_rounds_that_there_are(self) -> Scenario:
+        for name, section in self.expect.items():
+            over_last = getattr(section, "over_last", None)
+            if over_last is None:
+                continue
+            if over_last > self.training.rounds:
+                raise problem(f"expect.{name}.over_last", _too_few(self.training.rounds))
+            if getattr(section, "best_by", None):
+                raise problem(f"expect.{name}.over_last", "best_by takes one round; choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _compares_by_targets_that_can_be_reached(self) -> Scenario:
+        task, comparison = stated_task(self.data.dataset), self.comparison
+        if comparison is None or (comparison.metric is None and task not in (None, *LABELED)):
+            return self
+        name = comparison.metric or "accuracy"
+        scale = spec_of(name).values
+        for target in comparison.targets if scale.is_bounded else ():
+            if not scale.low <= target <= scale.high:
+                reason = f"got {target:g}; {name} is from {scale.low:g} to {scale.high:g}"
+                raise problem("comparison.targets", reason)
+        return self
+
+    @model_validator(mode="after")
+    def _tunes_by_what_is_measured(self) -> Scenario:
+        if self.tune is None:
+            return self
+        if self.tune.by == "validation" and self.data.validation_fraction is None:
+            raise problem(
+                "data.validation_fraction",
+                "missing; tune chooses by what it holds out (or, with by: test, by the test set, "
+                "whose figures are then too good)",
+            )
+        if (self.tune.over_last or 0) > self.training.rounds:
+            raise problem("tune.over_last", _too_few(self.training.rounds))
         return self
 
     @model_validator(mode="after")
@@ -250,6 +331,20 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _slows_down_what_it_counts(self) -> Scenario:
+        chosen = self.clients.stragglers
+        if chosen is None or self.training.local_steps is None:
+            return self
+        if stragglers.entry(chosen).spec.by_epochs:
+            able = [n for n in stragglers.names() if not stragglers[n].spec.by_epochs]
+            raise problem(
+                "clients.stragglers",
+                f"got {kind(chosen)}, which does some of the local epochs; there are none with "
+                f"training.local_steps; allowed: {', '.join(able)}",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
         reason = no_epsilon(self.training.aggregator, self.clients.participation)
         if "epsilon" in self.expect and reason:
@@ -270,9 +365,27 @@ class Scenario(Section):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def _too_few(rounds: int) -> str:
+    return f"there are {rounds} rounds (training.rounds)"
+
+
 def model_is_refused_by(algorithm: str) -> bool:
     """Returns whether an algorithm trains without a model."""
     return "model" in algorithms[algorithm].spec.refuses
+
+
+@functools.cache
+def default_choices() -> dict[tuple[str, ...], dict[str, Any]]:
+    """Returns what a scenario chooses where it says nothing, written out, by key path."""
+    defaults: dict[tuple[str, ...], dict[str, Any]] = {}
+    for path, _ in choices():
+        section: Any = Scenario
+        for name in path[:-1]:
+            section = section.model_fields[name].annotation
+        default = section.model_fields[path[-1]].get_default(call_default_factory=True)
+        if isinstance(default, Section):
+            defaults[path] = default.model_dump(mode="json")
+    return defaults
 
 
 @functools.cache

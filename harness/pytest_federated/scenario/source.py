@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime
+import functools
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class Document:
         """Returns the document, with keys that it leaves out taken from `defaults`.
 
         Mappings are merged key by key. A mapping with another ``kind`` replaces that of the
-        defaults as a whole, and so do lists, ``expect`` and ``matrix``.
+        defaults as a whole, and so do lists, ``expect``, ``matrix`` and ``tune``.
         """
         merged = Document(copy.deepcopy(self.data), dict(self.places))
         added = set(_fill((), merged.data, defaults.data))
@@ -78,6 +79,14 @@ class Document:
             at = at.get(key) if isinstance(at, dict) else None
         if isinstance(at, dict) and path[-1] in at:
             at[path[-1]] = rewritten(at[path[-1]])
+
+    def add(self, path: tuple[str, ...], value: Any) -> None:
+        """Adds a value at `path` unless there is one, or something around it is no mapping."""
+        at = self.data
+        for key in path[:-1]:
+            at = at.setdefault(key, {}) if isinstance(at, dict) else None
+        if isinstance(at, dict):
+            at.setdefault(path[-1], copy.deepcopy(value))
 
     def with_values(self, values: Mapping[tuple[str, ...], tuple[Any, Place]]) -> Document:
         """Returns a copy with the value at each path replaced or added, in order."""
@@ -121,7 +130,7 @@ def brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-_WHOLE = {("expect",), ("matrix",)}
+_WHOLE = {("expect",), ("matrix",), ("tune",)}
 
 
 def _fill(path: Key, mapping: dict[Any, Any], defaults: Mapping[Any, Any]) -> Iterator[Key]:
@@ -147,10 +156,18 @@ def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[
             mapping, or one of the limits above is exceeded.
 
     """
+    parsed = _parsed(_text(file, shown), shown, may_be_empty)
+    return [Document(copy.deepcopy(one.data), dict(one.places)) for one in parsed]
+
+
+@functools.lru_cache(maxsize=16)  # as all files of a folder take the same defaults
+def _parsed(text: str, shown: Path, may_be_empty: bool) -> tuple[Document, ...]:
+    """Parses a text as `read_documents` does; what it returns must not be changed."""
     yaml = _yaml()
     nodes = _Nodes(shown, yaml)
-    documents, problems = [], []
-    for root in _composed(yaml, _text(file, shown), shown):
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    for root in _composed(yaml, text, shown):
         line = root.start_mark.line + 1
         if isinstance(root, ScalarNode) and root.tag == _NULL:
             continue  # a trailing --- opens an empty document
@@ -164,7 +181,7 @@ def read_documents(file: Path, shown: Path, may_be_empty: bool = False) -> list[
         raise ScenarioError(problems)
     if not documents and not may_be_empty:
         raise ScenarioError([Problem(shown, 0, "", "is empty; a scenario needs at least a name")])
-    return documents
+    return tuple(documents)
 
 
 def _text(file: Path, shown: Path) -> str:

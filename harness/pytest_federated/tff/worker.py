@@ -214,4 +214,11 @@ def environment(threads: Optional[int]) -> dict[str, str]:
             "TF_NUM_INTRAOP_THREADS": str(threads),
             "TF_NUM_INTEROP_THREADS": str(threads + 1),  # as reading of data sets blocks one
         }
-    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": log_level(), **limits}
+    return {
+        # Heaps of glibc, by default up to eight for each core. Each keeps the most that it ever
+        # needed, so over many models the worker would grow although it holds no more.
+        "MALLOC_ARENA_MAX": str(threads or cores()),
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": log_level(),
+        **limits,
+    }

@@ -16,9 +16,8 @@ from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.checkpoints import Checkpoints
 from pytest_federated.training.engine.build import Trainer, trainer_for
-from pytest_federated.training.evaluation.central import NO_SCORES, Scores
+from pytest_federated.training.evaluation.central import NO_SCORES, Recall, Scores
 from pytest_federated.training.evaluation.per_client import (
-    class_recall,
     client_figures,
     unseen_figures,
 )
@@ -58,11 +57,20 @@ _OF_NO_CLIENTS: dict[str, Any] = {
 
 
 class Step(NamedTuple):
-    """A finished round, the server's state after it, and the examples that should have counted."""
+    """A finished round.
+
+    Attributes:
+        round: its figures.
+        state: the server's, after it.
+        planned_examples: those that should have counted.
+        recall: of that state's model, where it was evaluated for the last time.
+
+    """
 
     round: Round
     state: tff.learning.templates.LearningAlgorithmState
     planned_examples: int
+    recall: Optional[Recall] = None
 
 
 def train(
@@ -115,10 +123,11 @@ def train(
     watching = Observers((checkpoints, observer)) if checkpoints else observer
     if len(so_far.rounds) == training.rounds:
         observer.after_round(so_far)
-    diverged = None
+    diverged = recall = None
     try:
         for step in steps(data, model, training, cohort_size, seed, begin, participation, scores):
             so_far = Progress((*so_far.rounds, step.round), step.state)
+            recall = step.recall
             diverged = _divergence(step.round, step.planned_examples)
             if diverged:  # of which there is no checkpoint to go on from
                 observer.after_round(so_far)
@@ -155,7 +164,7 @@ def train(
     final = {}
     if not diverged:
         final = (
-            _final_figures(trainer, so_far, data, seed, scores)
+            _final_figures(trainer, so_far, data, seed, scores, recall)
             if has_model
             else _figures_of_clients(trainer, so_far.state, data, training, scores)
         )
@@ -225,7 +234,7 @@ def _as_of(
     """
     *before, last = (_with(done, _figures_not_due(done.round, training)) for done in begin.rounds)
     if _is_evaluated(last.round, training) and last.loss is None:
-        last = _with(last, _judged(trainer, begin.state, data, training, scores))
+        last = _with(last, _judged(trainer, begin.state, data, training, scores)[0])
     if _measures_clients(last.round, training) and not (last.client_accuracy or last.client_scores):
         last = _with(last, _of_clients(trainer, begin.state, data, training, seed, scores))
     return Progress((*before, last), begin.state)
@@ -254,20 +263,25 @@ def _with(done: Round, figures: Mapping[str, Any]) -> Round:
 
 
 def _judged(
-    trainer: Trainer, state: Any, data: FederatedData, training: Training, scores: Scores
-) -> dict[str, Any]:
-    """Judges a state on the test set and the validation set, as fields of a round."""
+    trainer: Trainer,
+    state: Any,
+    data: FederatedData,
+    training: Training,
+    scores: Scores,
+    with_recall: bool = False,
+) -> tuple[dict[str, Any], Optional[Recall]]:
+    """Judges a state on the test set and the validation set, as fields of a round; and by label."""
     work = training.local_work
-    judged = trainer.evaluate(state, data, work, scores)
+    judged = trainer.evaluate(state, data, work, scores, with_recall)
     figures = {"loss": judged.loss, "accuracy": judged.accuracy, "scores": dict(judged.scores)}
     if data.validated is None:
-        return figures
+        return figures, judged.recall
     validated = trainer.evaluate(state, data.validated, work)
-    return {
-        **figures,
+    figures |= {
         "validation_loss": validated.loss,
         "validation_accuracy": validated.accuracy,
     }
+    return figures, judged.recall
 
 
 def _of_clients(
@@ -304,13 +318,21 @@ def _of_common_model(
 
 
 def _final_figures(
-    trainer: Trainer, so_far: Progress, data: FederatedData, seed: int, scores: Scores
+    trainer: Trainer,
+    so_far: Progress,
+    data: FederatedData,
+    seed: int,
+    scores: Scores,
+    recall: Optional[Recall],
 ) -> dict[str, Any]:
-    """How the final model serves clients and labels, as fields of a history."""
+    """How the final model serves clients and labels, as fields of a history.
+
+    `recall` is None unless the last evaluation has measured it.
+    """
     processed = sum(r.examples for r in so_far.rounds)
     return {
         **_of_common_model(trainer, so_far.state, data, seed, processed, scores),
-        "class_recall": class_recall(trainer.adapter, data.test),
+        "class_recall": trainer.recall(so_far.state, data) if recall is None else recall,
         **(_figures_of_unseen(trainer, data, seed, processed) if data.unseen else {}),
     }
 
@@ -371,8 +393,10 @@ def steps(
         elif adds_noise_without_clients(training.aggregator):
             state, _ = trainer.next(state, cohort, work, seed, number)
         judged: dict[str, Any] = {}
+        recall: Optional[Recall] = None
         if _is_evaluated(number, training):
-            judged = _judged(trainer, state, data, training, scores)
+            is_last = number == training.rounds
+            judged, recall = _judged(trainer, state, data, training, scores, is_last)
         if _measures_clients(number, training):
             judged |= _of_clients(trainer, state, data, training, seed, scores)
         yield Step(
@@ -393,6 +417,7 @@ def steps(
             ),
             state,
             trainer.algorithm.planned_examples(cohort, work),
+            recall,
         )
 
 

@@ -19,6 +19,7 @@ class Run:
             come after its own.
         rounds: how many it has, where nothing ends it.
         is_reference: whether the scenario is only compared with it.
+        point: the point of the grid that it is of, where the scenario is tuned.
 
     """
 
@@ -26,6 +27,7 @@ class Run:
     position: int
     rounds: int
     is_reference: bool = False
+    point: str = ""
 
 
 class Progress(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 from made_trainings import SCENARIO, STOPPING_HOOKS, FakeTrainings
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import DataUnavailable, FederatedError, RuntimeUnavailable
-from pytest_federated.report.pages import write_pages
+from pytest_federated.report.drawn import write_pages_once
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 from pytest_federated.tff import health
@@ -391,9 +391,9 @@ def test_ctrl_c_waits_for_the_report(
 ) -> None:
     def interrupted(*arguments: Any) -> Path:
         os.kill(os.getpid(), signal.SIGINT)
-        return write_pages(*arguments)
+        return write_pages_once(*arguments)
 
-    monkeypatch.setattr("pytest_federated.report.pages.write_pages", interrupted)
+    monkeypatch.setattr("pytest_federated.report.drawn.write_pages_once", interrupted)
     result = pytester.runpytest_inprocess("scenarios", "--fed-report=out")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.no_fnmatch_line("*KeyboardInterrupt*")

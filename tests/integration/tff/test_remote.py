@@ -90,6 +90,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "dp": {"noise_multiplier": 0.2},
     "distributed_dp": {"noise_multiplier": 0.2},
     "dp_ftrl": {"noise_multiplier": 0.2, "clip": 0.1},
+    "krum": {"attackers": 1},
+    "multi_krum": {"attackers": 1},
     "trimmed_mean": {"trim": 0.2},
 }
 

@@ -30,6 +30,7 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.schema import Training
+from scipy.optimize import minimize
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -54,6 +55,24 @@ def zero(rows: np.ndarray, bound: float) -> np.ndarray:
 
 def trimmed(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.sort(rows, axis=0)[1:-1].mean(axis=0)
+
+
+def krum(rows: np.ndarray, count: int) -> np.ndarray:
+    """Returns the mean of the `count` rows that are closest to their two nearest others."""
+    distances = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
+    scores = np.sort(distances, axis=1)[:, 1:3].sum(axis=1)
+    return rows[np.argsort(scores)[:count]].mean(axis=0)
+
+
+def geometric_median(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Returns the point with the least sum of distances, found by a general optimizer."""
+
+    def distances(point: np.ndarray) -> tuple[float, np.ndarray]:
+        away = point - rows
+        norms = np.linalg.norm(away, axis=1, keepdims=True)
+        return norms.sum(), (away / norms).sum(axis=0)
+
+    return minimize(distances, rows.mean(axis=0), jac=True, method="BFGS", tol=1e-9).x
 
 
 def quantized(rows: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -106,6 +125,12 @@ CASES: dict[str, tuple[dict[str, Any], Callable[[], Combine]]] = {
     ),
     "median": ({}, lambda: lambda rows, weights: np.median(rows, axis=0)),
     "trimmed_mean": ({"trim": 0.25}, lambda: trimmed),
+    "krum": ({"attackers": 0}, lambda: lambda rows, weights: krum(rows, 1)),
+    "multi_krum": (
+        {"attackers": 0, "selected": 2},
+        lambda: lambda rows, weights: krum(rows, 2),
+    ),
+    "geometric_median": ({"iterations": 100}, lambda: geometric_median),
 }
 
 
@@ -136,7 +161,7 @@ def test_three_rounds_agree_with_numpy(data: FederatedData, name: str) -> None:
     client, train = {"kind": "sgd", "learning_rate": rate}, sgd(data, rate=lambda number: rate)
     ours = measure(data, aggregator={"kind": name, **keys}, client_optimizer=client)
     # These use fixed-point numbers, with coarser steps.
-    atol = {"secure": 1e-5, "distributed_dp": 1e-5}.get(name, 2e-6)
+    atol = {"secure": 1e-5, "distributed_dp": 1e-5, "geometric_median": 2e-5}.get(name, 2e-6)
     assert_close(ours, by_definition(data, train, combine()), atol=atol)
     fedavg = reference(data, train)
     if name in ("mean", "secure"):

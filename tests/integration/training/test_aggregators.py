@@ -39,6 +39,10 @@ def value_type(tff: Any) -> Any:
     )
 
 
+KRUM = {"kind": "krum", "attackers": 2}
+MULTI = {"kind": "multi_krum", "attackers": 2}
+
+
 class Run:
     """An aggregation process on values of two tensors, round by round."""
 
@@ -382,6 +386,46 @@ def test_distributed_dp_needs_bits_for_the_sum(tff: Any) -> None:
     chosen = {"kind": "distributed_dp", "noise_multiplier": 0.5, "clip": 1.0, "bits": 4}
     with pytest.raises(ModelError, match=r"aggregator: bits: got 4, too few for a sum over 100"):
         build(aggregators.parse(chosen), 100)
+
+
+@pytest.mark.parametrize("name", ["krum", "multi_krum", "geometric_median"])
+def test_attackers_do_not_move_a_robust_aggregate_far(tff: Any, name: str) -> None:
+    keys = {} if name == "geometric_median" else {"attackers": 3}
+    rows = changes(10)
+    honest = np.linalg.norm(rows[3:] - rows[3:].mean(axis=0), axis=1).max()
+    rows[:3] = 100 * changes(3, seed=1)  # three of ten, each somewhere else
+    aggregate = Run(tff, {"kind": name, **keys}, 10)(rows, [1.0] * 10)
+    assert np.linalg.norm(aggregate - rows[3:].mean(axis=0)) <= honest
+    assert np.linalg.norm(weighted_mean(rows, np.ones(10)) - rows[3:].mean(axis=0)) > 5 * honest
+
+
+def test_krum_is_one_of_the_changes_and_multi_krum_a_mean_of_several(tff: Any) -> None:
+    rows = changes(9)
+    (chosen,) = [row for row in rows if np.array_equal(row, Run(tff, KRUM, 9)(rows, [1.0] * 9))]
+    assert np.array_equal(Run(tff, {**MULTI, "selected": 1}, 9)(rows, [1.0] * 9), chosen)
+    everything = Run(tff, {**MULTI, "selected": 9}, 9)(rows, [1.0] * 9)
+    np.testing.assert_allclose(everything, weighted_mean(rows, np.ones(9)), atol=1e-6)
+
+
+def test_krum_of_a_round_with_few_clients_left_takes_one_of_them(tff: Any) -> None:
+    run = Run(tff, KRUM, 9)
+    for left in (1, 2, 3):
+        rows = changes(left)
+        aggregate = run(rows, [1.0] * left)
+        assert any(np.array_equal(row, aggregate) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"kind": "krum", "attackers": 4}, "attackers: got 4, .* at least 11 clients; it has 10"),
+        ({"kind": "multi_krum", "attackers": 4}, "attackers: got 4, .* at least 11 clients"),
+        ({"kind": "multi_krum", "attackers": 1, "selected": 11}, "selected: got 11; .* has 10"),
+    ],
+)
+def test_krum_needs_enough_clients(tff: Any, chosen: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=f"training.aggregator: {message}"):
+        build(aggregators.parse(chosen), 10)
 
 
 def test_skellam_noise_has_its_variance(tff: Any) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Optional
 
 from pytest_federated.metrics.coverage import measured_clients
 from pytest_federated.metrics.worst_client import name_of_worst
+from pytest_federated.report.plots.chart import Line, Lines
 from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, GREEN, INK, Picture, whole_numbers
 from pytest_federated.results.record import Result
@@ -14,6 +17,7 @@ from pytest_federated.results.record import Result
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_ORDER = "from the worst to the best"
 _DOTS = 120  # clients beyond which a line says as much in less
 
 
@@ -62,9 +66,22 @@ def accuracy_by_client(result: Result) -> Optional[Picture]:
             name, (1, least), below, textcoords="offset points", fontsize=8, parse_math=False
         )
         whole_numbers(axes)
-        order = "from the worst to the best"
-        axes.set(xlabel=f"{some or 'clients'}, {order}", ylabel="accuracy", ylim=(0, 1.02))
+        axes.set(xlabel=f"{some or 'clients'}, {_ORDER}", ylabel="accuracy", ylim=(0, 1.02))
         if tuned:
             axes.legend(loc="lower right", fontsize=8)
 
-    return Picture(alt, draw)
+    lines = [_line("the common model", 0, common)]
+    if tuned:
+        lines.append(_line("fine-tuned by the client", 2, tuned))
+    places = range(1, max(len(line.y) for line in lines) + 1)
+    title = f"{some or 'clients'}, {_ORDER}"
+    chart = Lines(title, "accuracy", "client", places, lines, (0, 1), [mean])
+    return Picture(alt, draw, chart)
+
+
+def _line(name: str, color: int, seeds: Sequence[Sequence[float]]) -> Line:
+    """Returns the mean over seeds of the accuracy at each place, with its range."""
+    places = [[v for v in of if v is not None] for of in zip_longest(*seeds)]
+    low, high = ([end(of) for of in places] if len(seeds) > 1 else [] for end in (min, max))
+    style = "dots" if len(places) <= _DOTS else "line"
+    return Line(name, color, [statistics.fmean(of) for of in places], low, high, style)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Optional
 
+from pytest_federated.report.plots.chart import Line, Lines
 from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, VERMILION, Picture, whole_numbers
 from pytest_federated.report.tables.rounds import by_round
@@ -45,4 +46,9 @@ def accuracy_of_clients_by_round(result: Result) -> Optional[Picture]:
         axes.legend(loc="lower right", fontsize=8)
         whole_numbers(axes)
 
-    return Picture(alt, draw)
+    rounds = list(measured)
+    lines = [
+        Line("mean of the clients", 0, [*mean.values()], [*worst.values()], [*best.values()]),
+        Line("worst client", 3, [*worst.values()]),
+    ]
+    return Picture(alt, draw, Lines("round", "accuracy", "round", rounds, lines, (0, 1)))

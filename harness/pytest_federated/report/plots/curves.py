@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Optional
 
 from pytest_federated.core.text import shortened
-from pytest_federated.report.plots.style import BLUE, INK, SERIES, Picture
+from pytest_federated.report.plots.panels import TITLE, small_multiples
+from pytest_federated.report.plots.style import BLUE, SERIES, Picture
 from pytest_federated.report.tables.rounds import by_round
 from pytest_federated.results.record import Result
 
@@ -16,11 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS = 24  # in a picture
-_ACROSS = 4
-_WIDE, _HIGH = 2.3, 1.55  # of a panel with what is around it, in inches
-_LEFT, _BELOW, _ABOVE, _RIGHT = 0.36, 0.3, 0.25, 0.08  # of a panel, around its axes
 _POINTS = 60  # of a curve
-_TITLE = 32  # characters
 
 
 @dataclass(frozen=True)
@@ -55,21 +53,9 @@ def curves(results: Sequence[Result]) -> Optional[Picture]:
     alt = (
         f"Test {' or '.join(metrics)} by round of {of_all} scenario(s), mean and range over seeds."
     )
-    across = min(_ACROSS, len(shown))
-    down = -(-len(shown) // across)
-    width, height = across * _WIDE, down * _HIGH
-
-    def draw(axes: Axes) -> None:
-        axes.set_axis_off()
-        for place, (name, of_panel) in enumerate(shown.items()):
-            row, column = divmod(place, across)
-            left = (column * _WIDE + _LEFT) / width
-            bottom = 1 - ((row + 1) * _HIGH - _BELOW) / height
-            size = (_WIDE - _LEFT - _RIGHT) / width, (_HIGH - _BELOW - _ABOVE) / height
-            panel = axes.figure.add_axes((left, bottom, *size))
-            _draw_panel(panel, name, of_panel)
-
-    return Picture(alt, draw, width=width, height=height)
+    return small_multiples(
+        alt, [(name, partial(_draw_panel, curves=of_panel)) for name, of_panel in shown.items()]
+    )
 
 
 def _curve(result: Result, label: str) -> Optional[_Curve]:
@@ -86,7 +72,7 @@ def _curve(result: Result, label: str) -> Optional[_Curve]:
     return _Curve(label, metric, {n: values[n] for n in kept}) if len(kept) > 1 else None
 
 
-def _draw_panel(axes: Axes, name: str, curves: Sequence[_Curve]) -> None:
+def _draw_panel(axes: Axes, curves: Sequence[_Curve]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     have_names = 1 < len(curves) <= len(SERIES)
@@ -97,14 +83,12 @@ def _draw_panel(axes: Axes, name: str, curves: Sequence[_Curve]) -> None:
             color=SERIES[place] if have_names else BLUE,
             lw=1.2,
             alpha=1 if len(curves) <= len(SERIES) else 0.5,
-            label=shortened(curve.label, _TITLE),
+            label=shortened(curve.label, TITLE),
         )
     if len(curves) == 1:
         (only,) = curves
         low, high = ([of(values) for values in only.by_round.values()] for of in (min, max))
         axes.fill_between(list(only.by_round), low, high, color=BLUE, alpha=0.3, lw=0)
-    axes.set_title(shortened(name, _TITLE), fontsize=8, color=INK, pad=3)
-    axes.tick_params(labelsize=7, pad=1.5, length=2)
     axes.set_xlim(0, max(max(curve.by_round) for curve in curves))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.text import shortened
+from pytest_federated.report.plots.chart import Cells
 from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, STABLE, Picture, any_characters
 from pytest_federated.results.record import Result
@@ -113,7 +114,10 @@ def labels_by_client(result: Result) -> Optional[Picture]:
         texts = [_short(counted, places[c]) for c in shown]
         axes.set_yticks(list(shown), texts, parse_math=False)
 
-    return Picture(alt, draw, left=1.3 if counted.client_names else 0.6)
+    listed = [shortened(counted.client_name(place)) for place in listed_clients(total)]
+    labeled = [shortened(counted.label_name(label)) for label in range(labels)]
+    chart = Cells("client", "label", listed, labeled, counted.label_counts, "examples")
+    return Picture(alt, draw, chart, left=1.3 if counted.client_names else 0.6)
 
 
 def _short(history: TrainingHistory, client: int) -> str:

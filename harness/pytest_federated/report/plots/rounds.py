@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, Optional
 
 from pytest_federated.metrics.measure import headline
+from pytest_federated.report.plots.chart import Line, Lines
 from pytest_federated.report.plots.plot import scenario_plots
 from pytest_federated.report.plots.style import BLUE, GREEN, INK, ORANGE, Picture, whole_numbers
 from pytest_federated.report.tables.rounds import by_round
@@ -86,7 +87,17 @@ def _by_round(
         axes.legend(loc="lower right" if limits else "upper right", fontsize=8)
         whole_numbers(axes)
 
-    return Picture(alt, draw)
+    x = list(rounds)
+    mean, low, high = (
+        [of(test[n]) if n in test else None for n in x] for of in (statistics.fmean, min, max)
+    )
+    lines = [Line("test", 0, mean, low, high) if seeds > 1 else Line("test", 0, mean)]
+    if validation:
+        lines.append(Line("validation", 2, [validation.get(n) for n in x], style="dashed"))
+    if train:
+        lines.append(Line("train, as it trained", 1, [train.get(n) for n in x]))
+    chart = Lines("round", metric, "round", x, lines, (0, 1) if limits else None, expected)
+    return Picture(alt, draw, chart)
 
 
 def _present(figures: Iterable[Optional[float]]) -> list[float]:

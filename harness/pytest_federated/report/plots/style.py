@@ -8,8 +8,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Optional
 from xml.sax.saxutils import escape
+
+from pytest_federated.report.plots.chart import Chart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,17 +56,22 @@ class Picture:
     Attributes:
         alt: what it shows, for those who do not see it; becomes the title of the SVG.
         draw: draws on a pair of axes.
+        chart: the same as data, for pages whose reader points at it; None where there is only the
+            drawing.
         width: in inches of 72 points.
         height: the same.
         left: room for the names of the y axis, the same.
+        right: room beside the axes, the same.
 
     """
 
     alt: str
     draw: Callable[[Axes], None]
+    chart: Optional[Chart] = None
     width: float = 4.4
     height: float = 2.5
     left: float = 0.6
+    right: float = 0.0
 
     def svg(self) -> str:
         """The drawing; the same text for the same data and version of Matplotlib."""
@@ -73,7 +80,8 @@ class Picture:
 
         # Fixed places for the axes, as finding good ones takes ten times as long as drawing.
         left, bottom = self.left / self.width, 0.5 / self.height
-        place = (left, bottom, 0.97 - left, 1 - bottom - 0.12 / self.height)
+        right = 0.97 - self.right / self.width
+        place = (left, bottom, right - left, 1 - bottom - 0.12 / self.height)
         with matplotlib.rc_context(_STYLE), any_characters():
             figure = Figure(figsize=(self.width, self.height))
             self.draw(figure.add_axes(place))

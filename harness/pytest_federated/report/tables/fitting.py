@@ -35,13 +35,13 @@ def bounded(table: Table) -> tuple[Table, str]:
     return Table(table.rows[:ROWS], table.columns), f"and {more:,} more"
 
 
-def every_nth(table: Table) -> tuple[Table, int]:
-    """Returns a table of rounds with at most so many rows, the last one too, and their step."""
-    step = -(-len(table.rows) // ROWS)
-    kept = table.rows[step - 1 :: step] if step else []
-    if kept and kept[-1] != table.rows[-1]:
-        kept = [*kept[1:], table.rows[-1]] if len(kept) == ROWS else [*kept, table.rows[-1]]
-    return Table(kept, table.columns), step
+def every_nth(numbers: Sequence[int], most: int = ROWS) -> tuple[list[int], int]:
+    """Returns at most so many rounds by number, the last one too, and their step."""
+    step = -(-len(numbers) // most)
+    kept = list(numbers[step - 1 :: step]) if step else []
+    if kept and kept[-1] != numbers[-1]:
+        kept = [*kept[1:], numbers[-1]] if len(kept) == most else [*kept, numbers[-1]]
+    return kept, step
 
 
 def _on_its_side(table: Table) -> Table:

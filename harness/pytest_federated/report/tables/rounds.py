@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
+from typing import Optional
 
 from pytest_federated.metrics.measure import columns
 from pytest_federated.metrics.of_clients import metrics_of_clients
@@ -23,12 +25,12 @@ def by_round(result: Result) -> dict[int, list[Round]]:
     return {of_seeds[0].round: list(of_seeds) for of_seeds in zip(*(h.rounds for h in histories))}
 
 
-def round_table(result: Result) -> Table:
-    """The rounds: mean over seeds, and the 95 % interval of the accuracy.
+def round_table(result: Result, shown: Optional[Collection[int]] = None) -> Table:
+    """The rounds, or those of these numbers, with means over seeds.
 
-    With the clients that took part, where these are not the same number in all rounds, with the
-    metrics of predictions, and with figures of the validation set and of single clients where there
-    are any. Without accuracy where numbers are predicted.
+    The accuracy has its 95 % interval. With the clients that took part, where these are not the
+    same number in all rounds, with the metrics of predictions, and with figures of the validation
+    set and of single clients where there are any. Without accuracy where numbers are predicted.
     """
     have_accuracy = all(history.has_labels for history in result.histories)
     known = columns([result])
@@ -48,7 +50,8 @@ def round_table(result: Result) -> Table:
         m for m in known if any(m.name in values for of in of_clients.values() for values in of)
     ]
     rows: list[list[str]] = []
-    for number, done in rounds.items():
+    for number in rounds if shown is None else shown:
+        done = rounds[number]
         losses = [r.loss for r in done if r.loss is not None]
         train_losses = [r.train_loss for r in done if r.train_loss is not None]
         train_accuracies = [r.train_accuracy for r in done if r.train_accuracy is not None]

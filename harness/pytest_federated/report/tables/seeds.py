@@ -73,6 +73,8 @@ def _with(title: str, some: str) -> str:
 
 def _judged_title(result: Result, name: str) -> str:
     """What heads the column of an expectation; of predictions, with what they are judged over."""
+    if over_last := keys_in(result, name).get("over_last"):
+        return f"{spec_of(name).title or name}, mean of the last {over_last} rounds"
     over = keys_in(result, name).get("over")
     if spec_of(name).score is None or over is None:
         return name

@@ -167,6 +167,14 @@ class AlgorithmInputs:
     population: int = 0
 
 
+# Which SGD an algorithm is made for, and what its client optimizer may be then.
+ClientSgd = Literal["plain", "with momentum"]
+MADE_FOR: Mapping[ClientSgd, str] = {
+    "plain": "plain SGD; allowed: {kind: sgd, learning_rate: ...}, without momentum",
+    "with momentum": "SGD; allowed: {kind: sgd, learning_rate: ...}, with momentum or without",
+}
+
+
 @dataclass(frozen=True)
 class AlgorithmSpec(Spec):
     """The traits of an algorithm.
@@ -183,6 +191,8 @@ class AlgorithmSpec(Spec):
         has_no_global_model: its clients do not end with one model that all share.
         unprotected: what clients send that does not go through the aggregator, and so without
             noise.
+        aggregates_itself: it has no use for an aggregator.
+        client_sgd: which SGD the client optimizer has to be, if any.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
         adapter: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
@@ -201,6 +211,8 @@ class AlgorithmSpec(Spec):
     keeps_of_clients: str = ""
     has_no_global_model: bool = False
     unprotected: str = ""
+    aggregates_itself: bool = False
+    client_sgd: Optional[ClientSgd] = None
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None
     traffic: Optional[Callable[[Sizes], tuple[int, int]]] = None
@@ -220,13 +232,3 @@ algorithms = Registry(
     package=__package__,
     error=ModelError,
 )
-
-
-def without_aggregator(inputs: AlgorithmInputs, name: str) -> None:
-    """Refuses an aggregator, for an algorithm that sums otherwise.
-
-    Raises:
-        ModelError: there is one.
-    """
-    if inputs.aggregator is not None:
-        raise ModelError(f"{name} aggregates in its own way: leave the aggregator out")

@@ -17,7 +17,6 @@ from pytest_federated.training.algorithms.algorithm import (
     AlgorithmInputs,
     TffComposition,
     algorithms,
-    without_aggregator,
 )
 from pytest_federated.training.algorithms.local_steps import alone, types_of
 from pytest_federated.training.engine.standard import arguments
@@ -34,6 +33,7 @@ class State(NamedTuple):
     "centralized",
     unused=("server_optimizer",),
     traffic=lambda s: (0, 0),
+    aggregates_itself=True,
     tff=TffComposition(
         "tff.tensorflow.computation",
         client_work="steps on the pooled examples, at the server",
@@ -51,7 +51,6 @@ def centralized(inputs: AlgorithmInputs) -> Algorithm:
 
     Source: the "centralized" baseline of Hsu et al., arXiv:1909.06335, section 4.
     """
-    without_aggregator(inputs, "centralized")
     return _Centralized(inputs)
 
 

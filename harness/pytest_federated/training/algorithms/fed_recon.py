@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import numpy as np
 from pydantic import Field
@@ -12,7 +12,6 @@ from pydantic import Field
 from pytest_federated.clients.cohort import Cohort, LocalWork, layer_keys, shuffled_examples
 from pytest_federated.core.errors import DataError, ModelError
 from pytest_federated.core.schema import Section
-from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import Examples, inputs_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.choice import Choice
@@ -24,6 +23,11 @@ from pytest_federated.training.algorithms.algorithm import (
     TffComposition,
     algorithms,
 )
+from pytest_federated.training.algorithms.local_layers import (
+    LocalLayers,
+    divided,
+    keras_adapter,
+)
 from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.models.random_layers import KEY, drawing_from
@@ -32,9 +36,6 @@ from pytest_federated.training.optimizers.optimizer import optimizer_of, optimiz
 if TYPE_CHECKING:
     import tensorflow as tf
 
-LocalLayers = Union[Literal["first", "last"], list[Union[int, str]]]
-
-_KEY = "training.algorithm.local_layers"
 # What comes with each batch: the steps that the client is to train on such batches, or 0 for a
 # batch to reconstruct from.
 _STEPS = "steps"
@@ -55,10 +56,7 @@ _JUDGED = 32
 def fed_recon(
     inputs: AlgorithmInputs,
     *,
-    local_layers: Annotated[
-        LocalLayers,
-        Field(description="Names of Keras layers, or places among those with weights; -1: last."),
-    ] = "last",
+    local_layers: LocalLayers = "last",
     reconstruction_optimizer: Annotated[
         Optional[Section], Choice(optimizers, optional=True)
     ] = None,
@@ -107,31 +105,20 @@ class _FedRecon(Algorithm):
     ) -> None:
         import tensorflow as tf
 
-        from pytest_federated.training.models.adapters.keras import KerasAdapter
         from pytest_federated.training.tasks.metrics import keras_accuracy, keras_mean_loss
 
         tff: Any = import_tff()
         # TensorFlow would rewrite all that makes a model, which takes it seconds.
         as_is = tf.autograph.experimental.do_not_convert
-        adapter = inputs.adapter
-        if not isinstance(adapter, KerasAdapter):
-            raise ModelError(
-                "training.algorithm: fed_recon divides a model by its layers, so it needs a Keras "
-                "model"
-            )
+        adapter = keras_adapter(inputs, "fed_recon")
         if adapter.shape.task.hits is None:
             raise ModelError(
                 "training.algorithm: fed_recon is judged by accuracy; the data has numbers "
                 f"(task: {adapter.shape.kind})"
             )
         self._is_split, self._draws, losses = is_split, adapter.draws, adapter.losses
-        local = _places(adapter.model, local_layers)
-        self._shared = [i for i in range(len(adapter.model.trainable_variables)) if i not in local]
+        self._shared, local = divided(adapter.model, local_layers, "fed_recon")
         self._local = local
-        if not self._shared:
-            raise ModelError(
-                f"{_KEY}: got {local_layers}; fed_recon shares the other layers, and there are none"
-            )
 
         @as_is
         def model_fn() -> Any:
@@ -312,31 +299,6 @@ def _tagged(
         **({} if key is None else {KEY: constant(np.int32(key))}),
     )
     return not_rewritten(tf.data.Dataset.zip(zipped))
-
-
-def _places(model: Any, local_layers: LocalLayers) -> list[int]:
-    """Which of the model's trainable variables are those of the layers that stay local.
-
-    Raises:
-        ModelError: there is no such layer.
-    """
-    layers = [layer for layer in model.layers if layer.trainable_variables]
-    names = [layer.name for layer in layers]
-    words: dict[Any, list[Union[int, str]]] = {"first": [0], "last": [-1]}
-    own: set[Any] = set()
-    named = words[local_layers] if isinstance(local_layers, str) else local_layers
-    for place in named:
-        if isinstance(place, int) and -len(layers) <= place < len(layers):
-            layer = layers[place]
-        elif place in names:
-            layer = layers[names.index(str(place))]
-        else:
-            raise ModelError(
-                f"{_KEY}: got {place!r}; the model has {len(layers)} layers with weights to train "
-                f"and no such one; {suggest(place, names)}"
-            )
-        own |= {variable.ref() for variable in layer.trainable_variables}
-    return [i for i, v in enumerate(model.trainable_variables) if v.ref() in own]
 
 
 def _partly_local(

@@ -18,7 +18,6 @@ from pytest_federated.training.algorithms.algorithm import (
     Judge,
     TffComposition,
     algorithms,
-    without_aggregator,
 )
 from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
@@ -30,7 +29,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     example={"clusters": 10},
     has_no_global_model=True,
     adapter=lambda settings, shape: ClustersAdapter(settings.clusters, shape),
-    unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),
+    unused=("local_epochs", "local_steps", "batch_size", "client_optimizer", "server_optimizer"),
     refuses={
         "model": "it finds clusters, and trains no model",
         "training.loss": "its loss is the squared distance to the nearest centroid",
@@ -41,6 +40,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     },
     # Down the centroids; up, for each cluster, the sum of its examples and their number.
     traffic=lambda s: (s.trainable, s.weights),
+    aggregates_itself=True,
     tff=TffComposition(
         "build_fed_kmeans",
         client_work="sums and numbers of its examples by nearest centroid",
@@ -75,7 +75,6 @@ def kmeans(
     Source: Sculley, Web-Scale K-Means Clustering, WWW 2010, algorithm 1; a round's examples are
     its mini-batch.
     """
-    without_aggregator(inputs, "kmeans")
     return _KMeans(inputs, clusters, initial)
 
 

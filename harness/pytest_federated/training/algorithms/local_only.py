@@ -14,14 +14,12 @@ from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
     Algorithm,
     AlgorithmInputs,
-    Judge,
     TffComposition,
     algorithms,
-    without_aggregator,
 )
 from pytest_federated.training.algorithms.local_steps import alone, types_of
+from pytest_federated.training.algorithms.own_models import OwnModels
 from pytest_federated.training.engine.standard import arguments
-from pytest_federated.training.evaluation.central import Evaluation, mean
 
 
 class State(NamedTuple):
@@ -36,6 +34,7 @@ class State(NamedTuple):
     unused=("server_optimizer",),
     keeps_of_clients="a model",
     has_no_global_model=True,
+    aggregates_itself=True,
     traffic=lambda s: (0, 0),
     tff=TffComposition(
         "tff.federated_map",
@@ -58,11 +57,10 @@ def local_only(inputs: AlgorithmInputs) -> Algorithm:
 
     Source: the "local" baseline of Li et al., Ditto, ICML 2021, section 4, arXiv:2012.04221.
     """
-    without_aggregator(inputs, "local_only")
     return _LocalOnly(inputs)
 
 
-class _LocalOnly(Algorithm):
+class _LocalOnly(OwnModels):
     def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
         types, finalizers = types_of(inputs)
@@ -112,21 +110,8 @@ class _LocalOnly(Algorithm):
     def weights(self, state: State) -> Any:
         raise ModelError("local_only has no model that all clients share")
 
-    def evaluate(
-        self, state: State, data: FederatedData, work: LocalWork, judge: Judge
-    ) -> Evaluation:
-        return mean(
-            (judge(_of(state, client).weights, examples), len(examples))
-            for client, examples in data.tested_by_client()
-        )
-
-    def client_evaluations(
-        self, state: State, data: FederatedData, work: LocalWork, judge: Judge
-    ) -> dict[int, Evaluation]:
-        return {
-            client: judge(_of(state, client).weights, examples)
-            for client, examples in data.tested_by_client()
-        }
+    def own_weights(self, state: State, client: int) -> Any:
+        return _of(state, client).weights
 
 
 def _of(state: State, client: int) -> State:

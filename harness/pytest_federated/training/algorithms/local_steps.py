@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, NamedTuple, Optional, cast
 
+from pytest_federated.core.errors import ModelError
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import build_training_loop
-from pytest_federated.training.algorithms.algorithm import AlgorithmInputs
+from pytest_federated.training.algorithms.algorithm import MADE_FOR, AlgorithmInputs, ClientSgd
 from pytest_federated.training.engine.standard import has_column
 from pytest_federated.training.models.random_layers import KEY
+
+# (gradients, weights) to the gradients that a step takes.
+Correct = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 
 
 class Types(NamedTuple):
@@ -49,6 +54,14 @@ class Trained(NamedTuple):
     steps: Any
     metrics: Any
 
+    @property
+    def examples(self) -> Any:
+        """How many examples it processed, float32."""
+        import tensorflow as tf
+
+        count = self.metrics["num_examples"]
+        return tf.cast(count[0] if isinstance(count, list) else count, tf.float32)
+
 
 def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
     """The types, and the finalizers of the model's metrics."""
@@ -63,7 +76,7 @@ def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
 
     @tff.tensorflow.computation
     def initialize() -> Any:
-        return initial_optimizer(inputs, weights)
+        return initial_optimizer(inputs, weights.trainable)
 
     return Types(weights, data, initialize.type_signature.result), finalizers
 
@@ -74,7 +87,7 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
 
     @tff.tensorflow.computation
     def initial() -> Any:
-        return initial_optimizer(inputs, types.weights)
+        return initial_optimizer(inputs, types.weights.trainable)
 
     @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
     def train_alone(weights: Any, optimizer: Any, data: Any) -> Any:
@@ -85,12 +98,13 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
     return Alone(initial, train_alone)
 
 
-def initial_optimizer(inputs: AlgorithmInputs, weights_type: Any) -> Any:
-    """The state of the client optimizer before the first step."""
+def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any]) -> Any:
+    """The state of the client optimizer before the first step on these weights, or their types."""
     import tensorflow as tf
 
-    specs = tuple(tf.TensorSpec(t.shape, t.dtype) for t in weights_type.trainable)
-    return inputs.client_optimizer.initialize(specs)
+    return inputs.client_optimizer.initialize(
+        tuple(tf.TensorSpec(t.shape, t.dtype) for t in trained)
+    )
 
 
 def train(
@@ -98,7 +112,8 @@ def train(
     weights: Any,
     optimizer: Any,
     data: Any,
-    correction: Optional[Any] = None,
+    correct: Optional[Correct] = None,
+    trained: Optional[Sequence[int]] = None,
 ) -> Trained:
     """Inside a `tff.tensorflow.computation`: a step of the client optimizer for each batch.
 
@@ -107,7 +122,79 @@ def train(
         weights: `tff.learning.models.ModelWeights` to begin with.
         optimizer: the state of the client optimizer to begin with.
         data: a `tf.data.Dataset` of batches.
-        correction: what is added to each gradient.
+        correct: (gradients, weights before the step) to the gradients of the step.
+        trained: positions of the trainable weights that the steps change; all when None. The
+            optimizer's state, `correct` and the weights that are returned are of these.
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    model = cast("Callable[[], Any]", inputs.model)()
+    variables = tff.learning.models.ModelWeights.from_model(model)
+    loop = build_training_loop()
+
+    everything = tuple(variables.trainable)
+    chosen = everything if trained is None else tuple(everything[i] for i in trained)
+
+    @tf.function
+    def run(weights: Any, optimizer: Any, data: Any) -> Any:
+        tf.nest.map_structure(lambda v, w: v.assign(w), variables, weights)
+
+        def step(carried: Any, batch: Any) -> Any:
+            steps, state = carried
+            with tf.GradientTape() as tape:
+                output = model.forward_pass(batch, training=True)
+            gradients = tuple(tape.gradient(output.loss, chosen))
+            if correct is not None:
+                gradients = tuple(correct(gradients, chosen))
+            state, updated = inputs.client_optimizer.next(state, chosen, gradients)
+            for variable, value in zip(chosen, updated):
+                variable.assign(value)
+            return steps + 1, state
+
+        steps, state = loop(step, data, lambda: (tf.constant(0), optimizer))
+        after = [v.read_value() for v in chosen]
+        return after, state, steps, model.report_local_unfinalized_metrics()
+
+    return Trained(*run(weights, optimizer, data))
+
+
+def zeros(like: Sequence[Any]) -> list[Any]:
+    """Returns a tensor of zeros for each tensor or `tf.TensorSpec`."""
+    import tensorflow as tf
+
+    return [tf.zeros(tensor.shape, tensor.dtype) for tensor in like]
+
+
+def sgd_state_keys(inputs: AlgorithmInputs, name: str, sgd: ClientSgd) -> tuple[str, str]:
+    """Returns the names of learning rate and momentum in the state of TFF's SGD.
+
+    Args:
+        inputs: those of the scenario.
+        name: of the algorithm.
+        sgd: the trait `client_sgd` of the algorithm.
+
+    Raises:
+        ModelError: the client optimizer is another one, as one of the user's may be.
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    rate, momentum = tff.learning.optimizers.LEARNING_RATE_KEY, "momentum"
+    state = inputs.client_optimizer.initialize(tf.TensorSpec((), tf.float32))
+    keys = set(state) if isinstance(state, Mapping) else set()
+    if keys != {rate} and (sgd == "plain" or keys != {rate, momentum, "accumulator"}):
+        raise ModelError(f"training.client_optimizer: {name} is made for {MADE_FOR[sgd]}")
+    return rate, momentum
+
+
+def mean_loss(inputs: AlgorithmInputs, weights: Any, data: Any) -> Any:
+    """Inside a `tff.tensorflow.computation`: the mean loss over a client's examples, float32.
+
+    Args:
+        inputs: those of the scenario, not packed.
+        weights: `tff.learning.models.ModelWeights`.
+        data: a `tf.data.Dataset` of batches.
     """
     import tensorflow as tf
 
@@ -117,25 +204,15 @@ def train(
     loop = build_training_loop()
 
     @tf.function
-    def run(weights: Any, optimizer: Any, data: Any, correction: Any) -> Any:
+    def run(weights: Any, data: Any) -> Any:
         tf.nest.map_structure(lambda v, w: v.assign(w), variables, weights)
 
-        def step(carried: Any, batch: Any) -> Any:
-            steps, state = carried
-            with tf.GradientTape() as tape:
-                output = model.forward_pass(batch, training=True)
-            gradients = tuple(tape.gradient(output.loss, variables.trainable))
-            if correction is not None:
-                gradients = tuple(g + c for g, c in zip(gradients, correction))
-            state, updated = inputs.client_optimizer.next(
-                state, tuple(variables.trainable), gradients
-            )
-            for variable, value in zip(variables.trainable, updated):
-                variable.assign(value)
-            return steps + 1, state
+        def add(sums: Any, batch: Any) -> Any:
+            output = model.forward_pass(batch, training=False)
+            count = tf.cast(output.num_examples, tf.float32)
+            return sums[0] + count * output.loss, sums[1] + count
 
-        steps, state = loop(step, data, lambda: (tf.constant(0), optimizer))
-        trained = [v.read_value() for v in variables.trainable]
-        return trained, state, steps, model.report_local_unfinalized_metrics()
+        total, count = loop(add, data, lambda: (tf.constant(0.0), tf.constant(0.0)))
+        return tf.math.divide_no_nan(total, count)
 
-    return Trained(*run(weights, optimizer, data, correction))
+    return run(weights, data)

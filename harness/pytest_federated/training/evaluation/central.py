@@ -32,12 +32,25 @@ Scores = Mapping[str, Score]
 NO_SCORES: Scores = MappingProxyType({})
 
 
+Recall = tuple[Optional[float], ...]
+
+
 class Evaluation(NamedTuple):
-    """Mean loss, accuracy from 0 to 1 where the task has one, and other scores by name."""
+    """What is measured of a model on held-out examples.
+
+    Attributes:
+        loss: the mean.
+        accuracy: from 0 to 1; None where the task has none.
+        scores: others by name.
+        recall: for each label, the share of its positions that are right; None for a label that the
+            examples do not have. Empty where nothing is right or wrong; None where not measured.
+
+    """
 
     loss: float
     accuracy: Optional[float]
     scores: Mapping[str, float] = {}
+    recall: Optional[Recall] = None
 
 
 class Outputs(NamedTuple):
@@ -58,40 +71,55 @@ class Outputs(NamedTuple):
     predictions: Optional[np.ndarray]
 
 
-def evaluate(adapter: ModelAdapter, test: Examples, scores: Scores = NO_SCORES) -> Evaluation:
+def evaluate(
+    adapter: ModelAdapter, test: Examples, scores: Scores = NO_SCORES, with_recall: bool = False
+) -> Evaluation:
     """Returns a model's mean loss and accuracy (0 to 1) over the counted positions of all examples.
 
     The mean of the loss is over examples if that is how the model's own loss is averaged.
+
+    Args:
+        adapter: the model, with its weights.
+        test: the examples.
+        scores: those to measure, too.
+        with_recall: whether the recall of each label is.
     """
+    shape = adapter.shape
     total_loss, losses, correct, positions = 0.0, 0, 0, 0
-    step = adapter.shape.batch()
+    of_labels = np.zeros((2, shape.num_classes), np.int64)  # how many are right, and count
+    step = shape.batch()
     predictions: list[np.ndarray] = []
     for start in range(0, len(test), step):
         batch = test.take(slice(start, start + step))
         of_batch = outputs(adapter, batch, bool(scores))
         if of_batch.right is not None:
             correct += int(of_batch.right.sum())
+            if with_recall:
+                labels = np.broadcast_to(shape.task.classes(batch.y), batch.y.shape)
+                for total, hits in zip(of_labels, (of_batch.right, of_batch.counted)):
+                    total += np.bincount(labels[hits], minlength=shape.num_classes)
         positions += int(of_batch.counted.sum())
         weight = int(of_batch.counted.sum()) if adapter.by_positions else len(batch)
         total_loss += of_batch.loss * weight
         losses += weight
         if of_batch.predictions is not None:
             predictions.append(of_batch.predictions)
-    accuracy = correct / max(positions, 1) if adapter.shape.task.hits else None
+    accuracy = correct / max(positions, 1) if shape.task.hits else None
     scored = scored_by(scores, test.y, np.concatenate(predictions)) if predictions else {}
-    return Evaluation(total_loss / max(losses, 1), accuracy, scored)
+    recall: Optional[Recall] = None
+    if with_recall:
+        shares = (float(right / n) if n else None for right, n in of_labels.T)
+        recall = tuple(shares) if shape.task.hits else ()
+    return Evaluation(total_loss / max(losses, 1), accuracy, scored, recall)
 
 
 def outputs(adapter: ModelAdapter, batch: Examples, with_predictions: bool = False) -> Outputs:
     """Returns what the model makes of a batch, outside of training."""
-    import tensorflow as tf
-
-    loss, given = adapter.forward(batch.x, batch.y)
-    task = adapter.shape.task
+    loss, given, hits = adapter.measure(batch.x, batch.y)
     predictions = adapter.predictions(given) if with_predictions else None
-    if task.hits is None:
+    if hits is None:
         return Outputs(loss, None, np.ones(len(batch), bool), predictions)
-    right, counted = task.hits(tf.constant(batch.y), given, adapter.gives_logits)
+    right, counted = hits
     return Outputs(loss, right.numpy(), counted.numpy(), predictions)
 
 

@@ -1,4 +1,4 @@
-"""Figures of a final model: for each client by itself, and for each label."""
+"""Figures of a model for each client by itself."""
 
 from __future__ import annotations
 
@@ -110,25 +110,6 @@ def _client_scores(
         for own in (order[begin:end] for begin, end in zip(begins, ends))
     ]
     return {name: tuple(of.get(name) for of in of_clients) for name in scores}
-
-
-def class_recall(adapter: ModelAdapter, test: Examples) -> tuple[Optional[float], ...]:
-    """Returns, for each label, the share of its positions in the test set that are right.
-
-    None for a label that the test set does not have. Empty where nothing is right or wrong.
-    """
-    shape = adapter.shape
-    if shape.task.hits is None:
-        return ()
-    correct, counted = (np.zeros(shape.num_classes, np.int64) for _ in range(2))
-    step = shape.batch()
-    for start in range(0, len(test), step):
-        batch = test.take(slice(start, start + step))
-        classes = np.broadcast_to(shape.task.classes(batch.y), batch.y.shape)
-        of_batch = outputs(adapter, batch)
-        for total, hits in ((correct, of_batch.right), (counted, of_batch.counted)):
-            total += np.bincount(classes[hits], minlength=shape.num_classes)
-    return tuple(float(c / n) if n else None for c, n in zip(correct, counted))
 
 
 def _sample(sizes: list[int], examples: float, seed: int) -> np.ndarray:

@@ -107,6 +107,17 @@ class ModelAdapter(abc.ABC):
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
         """Returns a batch's mean loss and the model's outputs for it, outside of training."""
 
+    def measure(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any, Any]:
+        """Returns what `forward` does, and which positions of a batch are right and count.
+
+        These are two bool tensors of the shape of `y`; None where nothing is right or wrong.
+        """
+        import tensorflow as tf
+
+        loss, outputs = self.forward(x, y)
+        hits = self.shape.task.hits
+        return loss, outputs, hits and hits(tf.constant(y), outputs, self.gives_logits)
+
     def predictions(self, outputs: Any) -> np.ndarray:
         """Returns outputs of `forward` as probabilities, float32 of their shape, or as numbers.
 

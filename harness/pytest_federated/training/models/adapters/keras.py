@@ -173,6 +173,7 @@ class KerasAdapter(ModelAdapter):
 
     def final_model(self, weights: tff.learning.models.ModelWeights) -> FinalModel:
         self.set_weights(weights)
+        self._make_callable()
         return FinalModel(tuple(self.model.get_weights()), _keras_file(self.model))
 
     def parameters(self) -> int:
@@ -187,17 +188,52 @@ class KerasAdapter(ModelAdapter):
         )
 
     def set_weights(self, weights: tff.learning.models.ModelWeights) -> None:
-        # Once TFF has built a model in a graph, Keras' layer classes are those of its version 1,
-        # until the next model is built outside of a graph.
+        weights.assign_weights_to(self.model)
+
+    def _make_callable(self) -> None:
+        """Has the model's layers be such as run eagerly, and can be traced and saved.
+
+        Once TFF has built a model in a graph, Keras' layer classes are those of its version 1,
+        until the next model is built outside of a graph.
+        """
         if any(hasattr(layer, "_assert_built_as_v1") for layer in self._layers):
             with silenced():
                 self.build()
-        weights.assign_weights_to(self.model)
 
     def forward(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any]:
+        self._make_callable()
         predictions: Any = self.model(inputs_of(x), training=False)
         loss: Any = self.losses.evaluation(y, predictions)
         return float(loss), predictions
+
+    def measure(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any, Any]:
+        if self._measuring is None:
+            return super().measure(x, y)
+        loss, predictions, hits = self._measuring(inputs_of(x), y)
+        return float(loss), predictions, hits
+
+    @cached_property
+    def _measuring(self) -> Optional[Callable[[Any, Any], Any]]:
+        """`measure` as one graph, which takes a fifth of the time; None if only the model's own
+        code, call by call, can do it.
+        """
+        import tensorflow as tf
+
+        hits, spec = self.shape.task.hits, self.shape.spec()
+
+        def measure(x: Any, y: Any) -> Any:
+            predictions = self.model(x, training=False)
+            loss = self.losses.evaluation(y, predictions)
+            return loss, predictions, hits and hits(y, predictions, self.gives_logits)
+
+        signature = [spec["x"], spec["y"]]
+        measuring: Any = tf.function(measure, input_signature=signature, autograph=False)
+        self._make_callable()
+        try:
+            measuring.get_concrete_function()
+        except Exception:  # whatever the model or its loss raises; where it matters, `forward` does
+            return None
+        return measuring
 
 
 class _Packable:
