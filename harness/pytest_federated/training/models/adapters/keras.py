@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, cast
@@ -207,7 +207,9 @@ class KerasAdapter(ModelAdapter):
         return float(loss), predictions
 
     def measure(self, x: np.ndarray, y: np.ndarray) -> tuple[float, Any, Any]:
-        loss, predictions, hits = self._measuring(inputs_of(x), y)
+        measuring = self._measuring
+        with _operations_as_they_are():
+            loss, predictions, hits = measuring(inputs_of(x), y)
         return float(loss), predictions, hits
 
     @cached_property
@@ -228,6 +230,23 @@ class KerasAdapter(ModelAdapter):
         return measuring
 
 
+@contextlib.contextmanager
+def _operations_as_they_are() -> Iterator[None]:
+    """Has TensorFlow run a graph's operations as they run call by call.
+
+    What it fuses otherwise may be rounded otherwise, and loses values that are not finite.
+    """
+    import tensorflow as tf
+
+    optimizer, off = tf.config.optimizer, "disable_meta_optimizer"
+    before = optimizer.get_experimental_options().get(off, False)
+    optimizer.set_experimental_options({off: True})
+    try:
+        yield
+    finally:
+        optimizer.set_experimental_options({off: before})
+
+
 class _Packable:
     """What TFF's functional models need of a Keras model, which must not add losses of its own."""
 
@@ -239,7 +258,7 @@ class _Packable:
 
     def __call__(self, x: Any, training: bool) -> Any:
         x, key = x if isinstance(x, tuple) else (x, None)
-        with drawing_from(key) if key is not None else nullcontext():
+        with drawing_from(key) if key is not None else contextlib.nullcontext():
             predictions = self._model(x, training=training)
         if self._model.losses:
             raise CannotPack(_REGULARIZED)
