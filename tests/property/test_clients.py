@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,22 @@ from example_data import federation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_federated.clients.attacks.attack import attack, attackers, attacks
-from pytest_federated.clients.cohort import Cohort, cohort_of_round
+from pytest_federated.clients.cohort import (
+    Cohort,
+    LocalWork,
+    cohort_of_round,
+    shuffled_examples,
+)
 from pytest_federated.clients.dropout.dropout import dropouts, stays
 from pytest_federated.clients.sampling.sampler import draw, samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.clients.stragglers.straggler import slow_down, stragglers
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.seeds import Stream, generator
+from pytest_federated.data.datasets.dataset import Examples, levels_of
+from pytest_federated.data.datasets.rows import GrayLevels
 from pytest_federated.data.population import Population
+from pytest_federated.data.shifts.shift import shifts
 from pytest_federated.registry.registry import Registry
 from pytest_federated.training.schema import Training
 
@@ -328,6 +337,29 @@ def test_clients_that_drop_out_are_counted_and_gone() -> None:
     assert len(one.examples) == len(one.steps) == len(one.factors) == len(one.clients)
     everyone = cohort({"per_round": 8})
     assert set(one.clients) < set(everyone.clients)
+
+
+@pytest.mark.parametrize(
+    "shift", [[], [{"kind": "label_permutation"}], [{"kind": "noise", "level": 0.1}]]
+)
+def test_rows_of_bytes_are_the_shuffled_examples(shift: list[dict[str, Any]]) -> None:
+    data = federation([5, 8, 9], 0)
+    levels: Any = np.random.default_rng(1).integers(0, 256, data.train.x.shape, np.uint8)
+    held = Examples(GrayLevels(levels), data.train.y).select(np.arange(22)[::-1])
+    data = replace(data, train=held, shift=tuple(map(shifts.parse, shift)), seed=3)
+    one = cohort_of_round(data, 2, 5, 7, LocalWork(4, 1))
+    for client, own, rows in zip(one.clients, one.examples, one.rows):
+        expected = shuffled_examples(data, client, 5, 7)
+        np.testing.assert_array_equal(own.x, expected.x)
+        np.testing.assert_array_equal(own.y, expected.y)
+        is_bytes = not shift or shifts.entry(data.shift[0]).spec.of == "labels"
+        assert (levels_of(rows.x) is not None) == is_bytes
+
+
+def test_levels_of_16_bits_are_not_bytes() -> None:
+    deep: Any = np.full((2, 1, 1, 1), 65535, np.uint16)
+    assert levels_of(GrayLevels(deep)) is None
+    assert (GrayLevels(deep)[:] == 1).all()
 
 
 def test_a_cohort_may_be_empty() -> None:

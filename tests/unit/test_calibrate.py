@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,6 +106,51 @@ def test_the_bound_allows_for_visible_collapses() -> None:
     )
 
 
+def test_the_room_for_collapses_has_half_of_the_false_alarms() -> None:
+    well = [0.93, 0.94, 0.92, 0.95] * 4 + [0.93, 0.94, 0.93]
+    seen = propose("accuracy", ["at_least"], [*well, 0.2], 10, 0.01)
+    rest = propose("accuracy", ["at_least"], well, 5, 0.005).bounds["at_least"]
+    room = next(n for n in range(11) if stats.betabinom.sf(n, 10, 2, 20) <= 0.005)
+    assert (seen.collapsed, room) == (1, 5)  # with all of the false alarms it would be 4
+    expected = (5 * rest + 5 * (0.2 + rest - statistics.fmean(well))) / 10  # pyright: ignore
+    assert seen.bounds["at_least"] == pytest.approx(expected, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("well", "collapsed", "seen"), [(6, 1, 1), (5, 1, 0), (7, 5, 5), (6, 6, 0), (7, 6, 6)]
+)
+def test_less_than_half_have_collapsed_and_of_few_figures_none(
+    well: int, collapsed: int, seen: int
+) -> None:
+    figures = [0.93] * well + [0.2] * collapsed
+    assert propose("accuracy", ["at_least"], figures, 5, 0.01).collapsed == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "seen"),
+    [
+        ("accuracy", [0.93] * 6 + [0.895], 1),
+        ("accuracy", [0.93] * 5 + [0.92, 0.893], 0),  # it is near to its neighbor
+        ("accuracy", [0.93] * 5 + [0.91, 0.86], 0),  # three times the others' width of 0.02
+        ("accuracy", [0.93] * 5 + [0.91, 0.84], 1),
+        ("accuracy", [0.95] + [0.93] * 5 + [0.88], 0),
+        ("accuracy", [0.93] * 7 + [0.80, 0.20], 1),  # the widest of two gaps
+        ("loss", [-0.15, -0.16, -0.15, -0.17, -0.16, -0.15, 0.5], 1),
+        ("loss", [0.15, 0.16, 0.15, 0.17, 0.16, 0.15, 0.5], 1),  # has no grid
+    ],
+)
+def test_what_has_collapsed_is_far_from_all_others(
+    name: str, figures: list[float], seen: int
+) -> None:
+    key = "at_most" if name == "loss" else "at_least"
+    assert propose(name, [key], figures, 5, 0.01).collapsed == seen
+
+
+def test_a_single_seed_can_be_enough_to_see_collapses() -> None:
+    assert unseen_collapse(1, 1) == 0.25
+    assert figures_to_see_collapses(1, 0.25) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "figures"),
     [
@@ -130,6 +176,7 @@ def test_a_figure_slightly_apart_has_not_collapsed(name: str, figures: list[floa
         ("gap_to_centralized", ["at_most"], [-0.011, -0.011], {"at_most": -0.01}),
         ("rounds_to_accuracy", ["at_most"], [3.5, 3.5], {"at_most": 4}),
         ("loss", ["at_most"], [0.15591, 0.15591], {"at_most": 0.156}),
+        ("loss", ["at_most"], [-21.49, -21.49], {"at_most": -21.4}),
         ("bytes_to_accuracy", ["at_most"], [1000.0, 1000.0], {"at_most": 1000}),
     ],
 )
@@ -158,6 +205,8 @@ def test_variants_share_the_loosest_bound() -> None:
     found = loosest([of(0.5, 0.7), of(0.4, 0.6)])
     assert found.bounds == {"at_least": 0.4, "at_most": 0.7, "between": [0.4, 0.7]}
     assert found.collapsed == 1
+    assert found.mean == 0.5, "no variant has both ends, so it is the first that is shown"
+    assert loosest([of(0.5, 0.6), of(0.4, 0.7), of(0.4, 0.6)]).mean == 0.4
 
 
 @pytest.mark.parametrize(

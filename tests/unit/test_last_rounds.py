@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from pytest_federated.expectations.judging import judge
 from pytest_federated.expectations.regression import keys_of
-from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.report.tables.seeds import seed_table
 from pytest_federated.training.history import TrainingHistory
 
@@ -48,6 +48,25 @@ def test_it_is_of_the_rounds_that_were_evaluated(
     last = [a for a in accuracies[-over_last:] if a is not None] or known[-1:]
     assert value("accuracy", one, over_last=over_last) == pytest.approx(statistics.fmean(last))
     assert value("accuracy", one) == known[-1]
+
+
+@pytest.mark.parametrize(
+    ("curve", "keys", "rounds"),
+    [
+        ([0.1, 0.5, 0.7], {}, 1),
+        ([0.1, 0.5, 0.7], {"over_last": 1}, 1),
+        ([0.1, 0.5, 0.7], {"over_last": 2}, 2),
+        ([0.1, 0.5, None], {"over_last": 2}, 1),
+        ([0.1, None, None], {"over_last": 2}, 1),
+    ],
+)
+def test_its_step_is_that_of_a_round_over_the_evaluated_rounds(
+    curve: list[Optional[float]], keys: dict[str, Any], rounds: int
+) -> None:
+    resolution = spec_of("accuracy").resolution
+    assert resolution
+    step = resolution.step(history(curve, test_examples=100), keys)
+    assert step.size == pytest.approx(0.01 / rounds)
 
 
 @pytest.mark.parametrize("name", ["accuracy", "loss", "validation_accuracy", "validation_loss"])

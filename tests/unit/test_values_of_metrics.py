@@ -27,7 +27,7 @@ from pytest_federated.metrics.resolution import (
     rounds_between_evaluations,
     test_examples_of,
 )
-from pytest_federated.metrics.scales import SCALES, ScaleName
+from pytest_federated.metrics.scales import SCALES, Margin, ScaleName
 from pytest_federated.metrics.statistics import (
     Comparison,
     deviation_of,
@@ -455,3 +455,33 @@ def test_figures_without_spread_are_certain() -> None:
         shown = (found.difference, found.p_lower, found.p_higher, found.degrees)
         assert shown == pytest.approx(expected)
         assert found.low == found.high == found.difference
+
+
+# Scales
+
+
+@pytest.mark.parametrize(
+    ("name", "margin", "ends", "grid"),
+    [
+        ("share", Margin(absolute=0.01), (0, 1), 0.005),
+        ("difference", Margin(absolute=0.01), (-1, 1), 0.005),
+        ("count", Margin(), (0, math.inf), 1),
+        ("positive count", Margin(), (1, math.inf), 1),
+        ("positive", Margin(relative=0.05), (1e-6, math.inf), None),
+        ("not negative", Margin(relative=0.05), (0, math.inf), None),
+        ("loss", Margin(relative=0.05), (0, math.inf), None),
+        ("number", Margin(relative=0.05), (-math.inf, math.inf), None),
+    ],
+)
+def test_what_the_values_of_a_metric_are(
+    name: ScaleName, margin: Margin, ends: tuple[float, float], grid: Optional[float]
+) -> None:
+    scale = SCALES[name]
+    assert (scale.margin, (scale.low, scale.high), scale.grid) == (margin, ends, grid)
+
+
+@pytest.mark.parametrize(
+    ("values", "low"), [((0.0, 1.0), 0.0), ((1.0, 2.0), 0.0), ((0.5, -0.1), -math.inf)]
+)
+def test_a_loss_ends_at_0_unless_one_is_negative(values: tuple[float, ...], low: float) -> None:
+    assert SCALES["loss"].of(values).low == low

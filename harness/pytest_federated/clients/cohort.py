@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Optional
+from functools import cached_property
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from pytest_federated.clients.stragglers.straggler import slow_down
 from pytest_federated.core.errors import DataError
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.rows import GrayLevels
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.registry import kind
 
@@ -23,11 +25,27 @@ from pytest_federated.registry.registry import kind
 _ODD = np.uint64(0x9E3779B1)
 
 
+# Examples of a batch that holds all of a client's: more than any client has, and small enough for a
+# sum of two to be an int32.
+ALL = 2**30
+
+
 class LocalWork(NamedTuple):
-    """The work of every client of a round: `epochs` passes over batches of `batch_size`."""
+    """The work of every client of a round: `epochs` passes over batches of `batch_size`.
+
+    With `steps` each client does so many local steps instead, and goes through its batches as often
+    as they need; `epochs` is 1 then.
+    """
 
     batch_size: int
     epochs: int
+    steps: Optional[int] = None
+
+    def steps_of(self, sizes: np.ndarray) -> np.ndarray:
+        """Returns the local steps of clients with so many examples, int (n,) both."""
+        if self.steps is not None:
+            return np.full(len(sizes), self.steps, np.int64)
+        return -(-sizes // self.batch_size) * self.epochs
 
 
 @dataclass(frozen=True)
@@ -36,7 +54,8 @@ class Cohort:
 
     Attributes:
         clients: int (n,), positions in the federation; none where all dropped out.
-        examples: of each of these clients, in the order in which it trains on them.
+        rows: the examples of each of these clients, in the order in which it trains on them.
+            Their features need not be arrays, but `Rows`.
         steps: int (n,), local steps that each does; it goes through its batches repeatedly.
         factors: float32 (n,), what each multiplies its update by; 1 for honest clients.
         keys: int32 (n,), from which layers that draw random numbers draw them in this round.
@@ -47,13 +66,18 @@ class Cohort:
     """
 
     clients: np.ndarray
-    examples: Sequence[Examples]
+    rows: Sequence[Examples]
     steps: np.ndarray
     factors: np.ndarray
     keys: np.ndarray
     dropped: int = 0
     stragglers: int = 0
     attackers: int = 0
+
+    @cached_property
+    def examples(self) -> Sequence[Examples]:
+        """`rows` with features as arrays."""
+        return [Examples(np.asarray(own.x), own.y) for own in self.rows]
 
     def planned_examples(self, batch_size: int) -> int:
         """Returns how many examples these clients process in their local steps, in all epochs."""
@@ -69,7 +93,7 @@ class Cohort:
 
     def _progress(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns int (n,): examples, whole epochs, and examples of the last, partial epoch."""
-        sizes = np.array([len(e) for e in self.examples], np.int64)
+        sizes = np.array([len(e) for e in self.rows], np.int64)
         batches = -(-sizes // batch_size)
         epochs, rest = np.divmod(self.steps, np.maximum(batches, 1))
         return sizes, epochs, np.minimum(rest * batch_size, sizes)
@@ -103,7 +127,7 @@ def cohort_of_round(
     drawn = len(clients)
     if participation.dropout is not None:
         clients = clients[stays(participation.dropout, population, clients, seed, round_number)]
-    steps = -(-data.sizes[clients] // work.batch_size) * work.epochs
+    steps = work.steps_of(data.sizes[clients])
     slow = np.zeros(len(clients), bool)
     if participation.stragglers is not None:
         steps, slow = slow_down(participation.stragglers, steps, work.epochs, seed, round_number)
@@ -111,7 +135,7 @@ def cohort_of_round(
             clients, steps, slow = clients[~slow], steps[~slow], slow[~slow]
     cohort = Cohort(
         clients,
-        [shuffled_examples(data, c, seed, round_number) for c in clients],
+        [_shuffled_rows(data, c, seed, round_number) for c in clients],
         steps,
         np.ones(len(clients), np.float32),
         layer_keys(clients, seed, round_number),
@@ -153,15 +177,15 @@ def _with_attacks(
             "numbers (task: regression)"
         )
     is_attacker = attackers(participation.attacks, len(data.population), seed)[cohort.clients]
-    examples = [
+    rows = [
         Examples(honest.x, effect.labels(honest.y, data.num_classes))
         if attacks and effect.labels
         else honest
-        for honest, attacks in zip(cohort.examples, is_attacker)
+        for honest, attacks in zip(cohort.rows, is_attacker)
     ]
     return replace(
         cohort,
-        examples=examples,
+        rows=rows,
         factors=np.where(is_attacker, effect.factor, 1.0).astype(np.float32),
         attackers=int(is_attacker.sum()),
     )
@@ -179,3 +203,13 @@ def shuffled_examples(data: FederatedData, client: int, seed: int, round_number:
         return data.train.take(rng.permutation(data.clients[client]), rng)
     order = rng.permutation(len(data.clients[client]))
     return data.examples(client, rng).take(order)
+
+
+def _shuffled_rows(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:
+    """Returns `shuffled_examples`, as `GrayLevels` where bytes are all that there is to read."""
+    if data.levels is None:
+        return shuffled_examples(data, client, seed, round_number)
+    rng = generator(seed, Stream.BATCHES, round_number, client)
+    order = rng.permutation(len(data.clients[client]))
+    levels: Any = np.asarray(data.levels[data.clients[client][order]])
+    return Examples(GrayLevels(levels), data.training_labels(client)[order])

@@ -20,6 +20,7 @@ from pytest_federated.data.datasets.dataset import (
     TaskKind,
     classes_of,
     described,
+    levels_of,
 )
 from pytest_federated.data.datasets.validity import load_valid
 from pytest_federated.data.holdout import TEST, TRAIN, VALIDATION, hold_out, hold_out_by_client
@@ -103,6 +104,15 @@ class FederatedData:
         """Int (clients,): examples that each client trains on."""
         return np.array([len(c) for c in self.clients])
 
+    @cached_property
+    def levels(self) -> Optional[Any]:
+        """The bytes, uint8 `Rows`, of which the features that clients train on are 1/255.
+
+        None where they are something else.
+        """
+        changed = any(shifts.entry(shift).spec.of == "features" for shift in self.shift)
+        return None if changed else levels_of(self.train.x)
+
     @property
     def tested_clients(self) -> int:
         """How many clients have test examples of their own in the data set's test set."""
@@ -138,6 +148,10 @@ class FederatedData:
         With `rng`, they are also augmented where the data set says so.
         """
         return self._of(self.clients, client, TRAIN, rng)
+
+    def training_labels(self, client: int) -> np.ndarray:
+        """Returns the labels of `examples`."""
+        return self._shifted("labels", self.train.y[self.clients[client]], client, TRAIN)
 
     def validation_examples(self, client: int) -> Examples:
         """Returns the validation examples of a client, with its shifts."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
 from pytest_federated.core.ordering import natural
+from pytest_federated.report.comparison.page import COMPARISON, COMPARISONS, report_comparison
 from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, MARK, PAGES, Page, pages_of
 from pytest_federated.report.pictures import PLOTS, plot_name
@@ -64,6 +65,8 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
     """Returns the pages of a report and their pictures, by path in the report's folder."""
     results, pages = _laid_out(results)
     pictures = {page.picture_path: page.picture for page in pages if page.picture}
+    if compared := report_comparison(results):
+        pictures |= {f"{COMPARISONS}/{name}": p for name, p in compared.pictures.items()}
     pictures |= {f"{PLOTS}/{name}": picture for name, picture in draw_overviews(results).items()}
     pictures |= {
         f"{PLOTS}/{plot_name(result, 'tuning')}": picture
@@ -103,11 +106,19 @@ def outdated(folder: Path, files: Collection[str]) -> list[Path]:
     Files that somebody else wrote are left alone.
     """
     stale: list[Path] = []
+    compared = folder / COMPARISON
+    if compared.is_file() and _is_ours(compared):
+        drawn = sorted((folder / COMPARISONS).glob("*.svg"))
+        stale += [f for f in (compared, *drawn) if f.relative_to(folder).as_posix() not in files]
     for page in sorted((folder / PAGES).glob("*.md")):
-        if page.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+        if _is_ours(page):
             pair = (page, page.with_suffix(".svg"))
             stale += [f for f in pair if f"{PAGES}/{f.name}" not in files and f.is_file()]
     return stale
+
+
+def _is_ours(page: Path) -> bool:
+    return page.read_text(encoding="utf-8", errors="replace").startswith(MARK)
 
 
 def _laid_out(results: Sequence[Result]) -> tuple[list[Result], list[Page]]:
@@ -116,4 +127,9 @@ def _laid_out(results: Sequence[Result]) -> tuple[list[Result], list[Page]]:
 
 
 def _texts(results: Sequence[Result], pages: Sequence[Page]) -> dict[str, str]:
-    return {**{page.path: page.text for page in pages}, INDEX: index(results, pages)}
+    compared = report_comparison(results)
+    return {
+        **{page.path: page.text for page in pages},
+        **({COMPARISON: compared.text} if compared else {}),
+        INDEX: index(results, pages),
+    }

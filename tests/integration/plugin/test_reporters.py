@@ -104,6 +104,20 @@ def test_allure_shows_variants_as_tests_and_missed_expectations_as_failed(
     assert all("accuracy 0.1" in r["statusDetails"]["message"] for r in results)
 
 
+def test_github_shows_what_failed_at_the_line_of_the_scenario(
+    pytester: pytest.Pytester, made: FakeTrainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pytest_github_actions_annotate_failures")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(pytester.path))
+    made.accuracies = {0: 0.1, 1: 0.1}
+    (pytester.path / "scenarios/made.yaml").write_text(f"# A comment\n{SCENARIO}")
+    result = pytester.runpytest_inprocess("scenarios")
+    result.assert_outcomes(failed=1)
+    printed = result.stdout.str() + result.stderr.str()
+    assert "::error file=scenarios/made.yaml,line=2::made%0A%0Aaccuracy 0.1 < " in printed
+
+
 def test_reruns_give_each_property_once(pytester: pytest.Pytester, made: FakeTrainings) -> None:
     pytest.importorskip("pytest_rerunfailures")
     made.accuracies = {0: 0.1, 1: 0.1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.core.errors import ModelError
+from pytest_federated.data.datasets.dataset import Examples
+from pytest_federated.data.datasets.rows import GrayLevels, gray_levels
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.packed import deal, stack_training
 from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
 
@@ -122,6 +126,48 @@ def test_fedprox_without_its_term_is_fedavg(execution: str) -> None:
     prox, _ = weights(data, execution, model, 3, algorithm={"kind": "fedprox", "mu": 0.0})
     plain, _ = weights(data, execution, model, 3, algorithm="fedavg")
     assert all(np.array_equal(a, b) for a, b in zip(prox, plain))
+
+
+def of_levels(data: FederatedData) -> FederatedData:
+    """Returns the same clients with pictures in bytes for features."""
+    levels: Any = np.random.default_rng(2).integers(0, 256, data.train.x.shape, np.uint8)
+    rows = GrayLevels(levels)
+    return replace(data, train=Examples(rows, data.train.y), test=Examples(rows[:5], data.test.y))
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("model", [{"kind": "mlp", "hidden": [5]}, {"kind": "cnn_dropout"}])
+def test_bytes_train_as_their_gray_levels_do(model: dict[str, Any]) -> None:
+    data = of_levels(federation([7, 3, 9], 0, (8, 8, 1)))
+    as_floats = replace(data, train=Examples(np.asarray(data.train.x), data.train.y))
+    more: dict[str, Any] = {"local_epochs": 2, "batch_size": 3}
+    flips = Participation(attacks=attacks.parse({"kind": "label_flip", "share": 0.4}))
+    results = [
+        weights_with(flips, one, execution, model, 3, **more)[0]
+        for one, execution in ((data, "packed"), (as_floats, "packed"), (data, "standard"))
+    ]
+    for packed, floats, standard in zip(*results):
+        np.testing.assert_array_equal(packed, floats)
+        np.testing.assert_allclose(packed, standard, atol=1e-5)
+
+
+@pytest.mark.usefixtures("tff")
+def test_a_graph_divides_each_byte_as_numpy_does() -> None:
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    @tf.function
+    def same(weights: Any, x: Any, training: bool = True) -> Any:
+        return x
+
+    spec = {"x": tf.TensorSpec((None, 1)), "y": tf.TensorSpec((None,), tf.int32)}
+    loss: Any = tf.keras.losses.mean_squared_error
+    model: Any = tff.learning.models.FunctionalModel(
+        initial_weights=((), ()), predict_on_batch_fn=same, loss_fn=loss, input_spec=spec
+    )
+    every = np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    divided = taking_levels(model).predict_on_batch(((), ()), every, training=True)
+    np.testing.assert_array_equal(divided, gray_levels(every))
 
 
 @pytest.mark.usefixtures("running")

@@ -62,7 +62,8 @@ class Rows(Protocol):
     `numpy.load(file, mmap_mode="r")` is one such object.
 
     Rows that change each time a client trains on them, such as images cropped at random, also
-    have a method `augmented`, which takes an int array (m,) and a random generator.
+    have a method `augmented`, which takes an int array (m,) and a random generator. Rows that are
+    bytes divided by 255 also have these bytes, uint8 `Rows`, as `levels` (or None).
     """
 
     @property
@@ -84,6 +85,11 @@ def augmented(rows: Any, index: Any, rng: np.random.Generator) -> np.ndarray:
     """Returns the `Rows` at `index`, int (m,), as a client trains on them this time."""
     augment = getattr(rows, "augmented", None)
     return np.asarray(rows[index] if augment is None else augment(index, rng))
+
+
+def levels_of(rows: Any) -> Optional[Any]:
+    """Returns the uint8 `Rows` that `rows` are, divided by 255; None where they are none."""
+    return getattr(rows, "levels", None)
 
 
 def named_inputs(columns: Mapping[str, Any]) -> np.ndarray:
@@ -169,6 +175,11 @@ class _Selected:
 
     def __getitem__(self, index: Any) -> np.ndarray:
         return self._rows[self._index[index]]
+
+    @property
+    def levels(self) -> Optional[Any]:
+        levels = levels_of(self._rows)
+        return None if levels is None else _Selected(levels, self._index)
 
     def augmented(self, index: Any, rng: np.random.Generator) -> np.ndarray:
         return augmented(self._rows, self._index[index], rng)

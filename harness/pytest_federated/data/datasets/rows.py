@@ -8,6 +8,8 @@ import numpy as np
 
 from pytest_federated.data.datasets.dataset import Rows, augmented
 
+LEVELS = 255  # by which a byte is divided
+
 
 class Converted:
     """Rows of other rows, converted when they are read: bytes to gray levels, say."""
@@ -38,3 +40,16 @@ class Converted:
 
     def __array__(self, dtype: Any = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
+
+
+class GrayLevels(Converted):
+    """Rows of images, gray levels of 8 or 16 bits, that are scaled to [0, 1] when they are read."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(rows, gray_levels)
+        self.levels = rows if rows.dtype == np.uint8 else None
+
+
+def gray_levels(rows: np.ndarray) -> np.ndarray:
+    """Scales levels 0..255, or 0..65535 for 16 bits, to float32 in [0, 1]."""
+    return rows.astype(np.float32) / (65535 if rows.dtype.itemsize == 2 else LEVELS)

@@ -48,6 +48,7 @@ from pytest_federated.training.evaluation.central import (
 from pytest_federated.training.evaluation.personalized import tuning
 from pytest_federated.training.models.adapters.adapter import CannotPack, ModelAdapter
 from pytest_federated.training.models.adapters.select import adapter_for
+from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.losses import LossSettings, weights_of_classes
 from pytest_federated.training.models.model import Shape, named
 from pytest_federated.training.optimizers.optimizer import optimizer_of
@@ -242,14 +243,16 @@ def trainer_for(
     )
     text = [
         *(repr(shape), loss_text, training.execution, code, settings),
-        *(dependencies, clients, is_scaled),
+        *(dependencies, clients, is_scaled, data.levels is not None),
     ]
     key = _key(*sections, text=text)
     if key not in _trainers:
         with silenced(), _in_one_line(model, training):
             adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
             _adapters[adapter_key] = adapter
-            _trainers[key] = _build(model, training, adapter, clients, is_scaled, dependencies)
+            _trainers[key] = _build(
+                model, training, adapter, clients, is_scaled, dependencies, data.levels is not None
+            )
         if len(_trainers) > _MAX_TRAINERS:
             _forget_the_oldest()
     _trainers.move_to_end(key)
@@ -272,7 +275,7 @@ def _forget_the_oldest() -> None:
 
 def _forget_shared() -> None:
     """Lets go of what trainers have in common with others."""
-    for function in (_new_weights, packed.stack_training, client_training, tuning):
+    for function in (_new_weights, packed.stack_training, taking_levels, client_training, tuning):
         function.cache_clear()
 
 
@@ -327,15 +330,17 @@ def _build(
     clients: int,
     scaled: bool,
     dependencies: dict[str, int],
+    of_levels: bool,
 ) -> Trainer:
     execution = choose(training, adapter)
+    settings = adapter, clients, scaled, dependencies, of_levels
     try:
-        inputs, algorithm = _algorithm(training, execution, adapter, clients, scaled, dependencies)
+        inputs, algorithm = _algorithm(training, execution, *settings)
     except Exception as error:
         if execution.kind != "packed" or is_for_the_reader(error):
             raise
         execution = standard_for(training, *_refusal_to_pack(error))
-        inputs, algorithm = _algorithm(training, execution, adapter, clients, scaled, dependencies)
+        inputs, algorithm = _algorithm(training, execution, *settings)
     if scaled and not algorithm.scales_updates:
         raise ModelError(
             f"clients.attacks: {kind(training.algorithm)} gives no way to change a client's "
@@ -354,11 +359,12 @@ def _algorithm(
     clients: int,
     scaled: bool,
     dependencies: dict[str, int],
+    of_levels: bool,
 ) -> tuple[AlgorithmInputs, Algorithm]:
     """Builds the algorithm for an execution; with what it was built from."""
     is_packed = execution.kind == "packed"
     inputs = AlgorithmInputs(
-        adapter.functional() if is_packed else adapter.model_fn,
+        _packable(adapter, of_levels) if is_packed else adapter.model_fn,
         optimizer_of(training.client_optimizer),
         optimizer_of(training.server_optimizer),
         aggregator=aggregator_factory(training.aggregator, clients),
@@ -374,6 +380,12 @@ def _algorithm(
             algorithm, "an Algorithm; TffAlgorithm(process) makes one of TFF's process"
         )
     return inputs, algorithm
+
+
+def _packable(adapter: ModelAdapter, of_levels: bool) -> tff.learning.models.FunctionalModel:
+    """Returns the model of packed execution; with bytes for features where `of_levels` is true."""
+    model = adapter.functional()
+    return taking_levels(model) if of_levels else model
 
 
 def _refusal_to_pack(error: Exception) -> tuple[str, str]:

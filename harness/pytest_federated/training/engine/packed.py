@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from pytest_federated.clients.cohort import LocalWork
-from pytest_federated.data.datasets.dataset import Examples, inputs_of
+from pytest_federated.data.datasets.dataset import Examples, inputs_of, levels_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import combine_or_zero, flat, unflat
@@ -50,21 +50,25 @@ def arguments(
         keys: int32 (clients,), from which each client's layers draw random numbers; 0 when None.
 
     Returns:
-        For each placement the examples of its clients, `x` and `y`; `plan`, int32
+        For each placement the examples of its clients, `x` and `y`, where all have bytes for
+        features as these bytes; `plan`, int32
         (2 + 3 * clients,): batch size, local epochs, the clients' numbers of examples, their local
         steps and their keys; and `factors`, float32 (clients,).
     """
     batches = [-(-len(c) // work.batch_size) for c in cohort]
     if steps is None:
-        steps = np.array(batches) * work.epochs
+        steps = work.steps_of(np.array([len(c) for c in cohort]))
     if factors is None:
         factors = np.ones(len(cohort), np.float32)
     if keys is None:
         keys = np.zeros(len(cohort), np.int32)
     plan = [work.batch_size, work.epochs]
+    levels = [levels_of(own.x) for own in cohort]
+    are_bytes = all(one is not None for one in levels)
+    features = levels if are_bytes else [own.x for own in cohort]
     return [
         OrderedDict(
-            x=inputs_of(np.concatenate([cohort[c].x for c in stack])),
+            x=inputs_of(np.concatenate([np.asarray(features[c]) for c in stack])),
             y=np.concatenate([cohort[c].y for c in stack]),
             plan=np.array(
                 [*plan, *(len(cohort[c]) for c in stack), *steps[stack], *keys[stack]], np.int32

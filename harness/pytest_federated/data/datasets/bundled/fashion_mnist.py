@@ -21,8 +21,7 @@ from pytest_federated.data.datasets.dataset import (
     in_memory,
 )
 from pytest_federated.data.datasets.download import reason, staging_folder
-from pytest_federated.data.datasets.files.columns import gray_levels
-from pytest_federated.data.datasets.rows import Converted
+from pytest_federated.data.datasets.rows import GrayLevels
 from pytest_federated.user.files import UserPath, find
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")  # of the package dataset-fashion-mnist
@@ -156,9 +155,7 @@ def _read(folder: Path) -> tuple[Examples, Examples]:
                 f"{_FILES[0][0]} are {parts[0][0].shape[1]} x {parts[0][0].shape[2]}"
             )
         parts.append((x, y))
-    (train, test) = (
-        Examples(Converted(x[..., np.newaxis], gray_levels), y.astype(np.int32)) for x, y in parts
-    )
+    (train, test) = (Examples(GrayLevels(x[..., np.newaxis]), y.astype(np.int32)) for x, y in parts)
     return train, test
 
 

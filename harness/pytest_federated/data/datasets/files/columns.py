@@ -18,7 +18,7 @@ from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import Dataset, Examples, Facts, TaskKind, in_memory
 from pytest_federated.data.datasets.files.identifiers import counts_rows, may_count
 from pytest_federated.data.datasets.files.label_encoding import coding, ids, kind_of, whole_or_text
-from pytest_federated.data.datasets.rows import Converted
+from pytest_federated.data.datasets.rows import GrayLevels
 from pytest_federated.user.files import UserPath
 
 # Keys that several of these data sets have.
@@ -70,18 +70,13 @@ def features(column: Any, where: str, task: TaskKind = "label") -> Any:
     if are_images(column):
         if column.ndim == 3:
             column = column[..., np.newaxis]
-        return Converted(column, gray_levels)
+        return GrayLevels(column)
     return in_float32(column, where, "take their mean from them before they are saved")
 
 
 def are_images(column: Any) -> bool:
     """Returns whether numbers are images: unsigned, of 8 or 16 bits, (n, height, width, ...)."""
     return column.dtype.kind == "u" and column.dtype.itemsize <= 2 and column.ndim >= 3
-
-
-def gray_levels(rows: np.ndarray) -> np.ndarray:
-    """Scales levels 0..255, or 0..65535 for 16 bits, to float32 in [0, 1]."""
-    return rows.astype(np.float32) / (65535 if rows.dtype.itemsize == 2 else 255)
 
 
 def in_float32(values: np.ndarray, where: str, remedy: str) -> np.ndarray:

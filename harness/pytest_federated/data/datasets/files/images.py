@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from pytest_federated.core.errors import DataError
-from pytest_federated.data.datasets.files.columns import gray_levels
+from pytest_federated.data.datasets.rows import gray_levels
 
 Encoded = Union[Path, bytes]
 # Pillow reads others, too; for one of them, EPS, it starts a program.

@@ -38,6 +38,7 @@ from pytest_federated.data.datasets.files.missing import (
     complete_rows,
     require_all,
 )
+from pytest_federated.data.datasets.rows import gray_levels
 from pytest_federated.user.files import UserPath, find, stamp
 
 _Listed = Annotated[list[str], Field(min_length=1)]
@@ -593,6 +594,6 @@ def _numbers(column: np.ndarray, where: str) -> np.ndarray:
     if column.dtype.kind in "OU":
         column = column.astype(np.float64)
     elif shared.are_images(column):
-        column = shared.gray_levels(column)
+        column = gray_levels(column)
     size = int(np.prod(column.shape[1:]))
     return shared.finite(column.reshape(len(column), size), where)

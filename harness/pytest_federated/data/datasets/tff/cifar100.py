@@ -9,8 +9,7 @@ from pydantic import Field
 
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, datasets
 from pytest_federated.data.datasets.external import in_cache
-from pytest_federated.data.datasets.files.columns import gray_levels
-from pytest_federated.data.datasets.rows import Converted
+from pytest_federated.data.datasets.rows import Converted, GrayLevels, gray_levels
 from pytest_federated.data.datasets.tff.crops import center_crops, random_crops
 from pytest_federated.data.datasets.tff.published import Published
 from pytest_federated.tff.messages import Fields
@@ -105,7 +104,7 @@ def cifar100(
 
 def in_gray_levels(examples: Examples) -> Examples:
     """Scales bytes to [0, 1] when they are read."""
-    return Examples(Converted(examples.x, gray_levels), examples.y)
+    return Examples(GrayLevels(examples.x), examples.y)
 
 
 def standardized(images: np.ndarray) -> np.ndarray:
