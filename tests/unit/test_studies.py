@@ -371,6 +371,18 @@ def test_the_page_has_the_verdict_before_anything_else_and_shows_pictures() -> N
     )
 
 
+def test_the_picture_of_a_large_matrix_stays_small() -> None:
+    one = study(
+        *((f"a={a},k={k}", (0.5 + k / 100, 0.6)) for a in range(15) for k in range(25)),
+        reference="k=0",
+    )
+    picture = comparison_page([one], MARKDOWN, (), "p").pictures["m.curves.svg"]
+    assert "12 of 15 panel(s)" in picture.alt and "Shown are 20 of 25 variants." in picture.alt
+    assert len(picture.svg()) < 300_000
+    (long,) = studies(matrix(("k=x", LOW), ("k=y", HIGH), rounds=600))
+    assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
+
+
 def test_two_keys_that_are_numbers_have_a_heat_map() -> None:
     grid = {(1, 0.1): LOW, (1, 0.5): LOW, (5, 0.1): LOW, (5, 0.5): HIGH}
     one = study(*((f"local_epochs={a},learning_rate={b}", of) for (a, b), of in grid.items()))

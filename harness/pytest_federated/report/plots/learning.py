@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from pytest_federated.core.text import shortened
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.targets import curve
-from pytest_federated.report.plots.panels import Layout, small_multiples
+from pytest_federated.report.plots.panels import Layout, small_multiples, thinned
 from pytest_federated.report.plots.style import INK, SERIES, Picture
 from pytest_federated.results.record import Result
 
@@ -23,6 +23,7 @@ _LAYOUT = Layout(_ACROSS, 3.2, 2.1, 0.5, 0.42, 0.28, 0.1, font=9)
 _LEGEND = 0.2  # inches of a row of the legend
 _NAME = 30  # characters
 _DASHES = ("-", "--")
+_LINES = 20  # of a panel
 _NAMED = len(SERIES) * len(_DASHES)  # variants that can be told apart
 
 Points = Mapping[int, Sequence[float]]  # values of the seeds by round
@@ -39,7 +40,8 @@ def learning_curves(
     Args:
         title: what is compared.
         panels: results by variant, the reference first, by task. Beyond 12 variants only the
-            reference has a color, and no variant a band; beyond 12 tasks the others are left out.
+            reference has a color, and no variant a band. Beyond 20 variants or 12 tasks the others
+            are left out.
         measure: a metric that is measured after each evaluated round.
         targets: values that are shown as lines.
 
@@ -47,15 +49,16 @@ def learning_curves(
         None where nothing was evaluated twice.
 
     """
+    every_name = list(dict.fromkeys(name for of in panels.values() for name in of))
+    names = every_name[:_LINES]
     drawn = {
-        task: {name: points for name, result in of.items() if (points := _points(result, measure))}
+        task: {n: points for n in names if n in of and (points := _points(of[n], measure))}
         for task, of in list(panels.items())[:PANELS]
     }
     drawn = {task: of for task, of in drawn.items() if of}
     curves = [points for of in drawn.values() for points in of.values()]
     if not any(len(points) > 1 for points in curves):
         return None
-    names = list(dict.fromkeys(name for of in panels.values() for name in of))
     styles = {name: (SERIES[n % 6], _DASHES[n // 6 % 2]) for n, name in enumerate(names)}
     if len(names) > _NAMED:
         styles = dict.fromkeys(names, (INK, "-")) | {names[0]: (SERIES[0], "-")}
@@ -69,6 +72,7 @@ def learning_curves(
         f"Test {measure.title} by round of {title}, mean and range over seeds, {of_all} panel(s). "
         f"At the end{f', {first}' if first else ''}: {', '.join(ends[:6])}"
         + (", ..." if len(ends) > 6 else ".")
+        + (f" Shown are {len(names)} of {len(every_name)} variants." if names != every_name else "")
     )
     shown = [n for n in names if len(names) <= _NAMED or n == names[0]]
     across = min(_ACROSS, len(drawn))
@@ -108,7 +112,7 @@ def _points(result: Result, measure: Measure) -> Points:
     for history in result.histories:
         for number, value in curve(history, measure.name):
             values.setdefault(number, []).append(value)
-    return {number: values[number] for number in sorted(values)}
+    return {number: values[number] for number in thinned(sorted(values))}
 
 
 def _mean(values: Sequence[float]) -> float:

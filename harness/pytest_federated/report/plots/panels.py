@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 TITLE = 32  # characters
+_POINTS = 60  # of a curve
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Layout:
     right: float = 0.08
     head: float = 0.0
     font: int = 8
+
+
+def thinned(rounds: Sequence[int]) -> list[int]:
+    """Returns at most 60 of the rounds, evenly spaced, the last one among them."""
+    step = -(-len(rounds) // _POINTS)
+    return [n for place, n in enumerate(reversed(rounds)) if place % step == 0][::-1]
 
 
 def small_multiples(
