@@ -38,6 +38,13 @@ def test_a_bound_is_the_end_of_a_prediction_interval(key: str, sign: int) -> Non
     assert sign * (found.bounds[key] - (2.5 + sign * reach)) >= 0  # pyright: ignore
 
 
+def test_two_bounds_share_the_false_alarms() -> None:
+    figures = [2.0, 2.5, 3.0, 2.2, 2.8]
+    (both,) = propose("custom", ["between"], figures, 3, 0.02).bounds.values()
+    sides = [propose("custom", [key], figures, 3, 0.01).bounds for key in ("at_least", "at_most")]
+    assert both == [sides[0]["at_least"], sides[1]["at_most"]]
+
+
 def test_the_bound_is_missed_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     missed, repeats = 0, 4000
