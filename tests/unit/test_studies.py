@@ -371,15 +371,28 @@ def test_the_page_has_the_verdict_before_anything_else_and_shows_pictures() -> N
     )
 
 
+def test_the_picture_of_a_large_matrix_stays_small() -> None:
+    one = study(
+        *((f"a={a},k={k}", (0.5 + k / 100, 0.6)) for a in range(15) for k in range(25)),
+        reference="k=0",
+    )
+    picture = comparison_page([one], MARKDOWN, (), "p").pictures["m.curves.svg"]
+    assert "12 of 15 panel(s)" in picture.alt and "Shown are 20 of 25 variants." in picture.alt
+    assert len(picture.svg()) < 300_000
+    (long,) = studies(matrix(("k=x", LOW), ("k=y", HIGH), rounds=600))
+    assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
+
+
 def test_two_keys_that_are_numbers_have_a_heat_map() -> None:
     grid = {(1, 0.1): LOW, (1, 0.5): LOW, (5, 0.1): LOW, (5, 0.5): HIGH}
     one = study(*((f"local_epochs={a},learning_rate={b}", of) for (a, b), of in grid.items()))
     picture = comparison_page([one], MARKDOWN, (), "p").pictures["m.heat.svg"]
     assert picture.alt == (
-        "accuracy by local_epochs and learning_rate: from 0.520 to 0.620, best at 5 and 0.5."
+        "Mean accuracy of m over local_epochs and learning_rate, the best at local_epochs 5, "
+        "learning_rate 0.5."
     )
     svg = picture.svg()
-    assert svg.count(">0.520<") == 3 and svg.count(">0.620<") == 1
+    assert svg.count(">0.52<") == 3 and svg.count(">0.62<") == 1
     assert "#d55e00" in svg  # the frame: the seeds tell the best
     assert "m.heat.svg" not in comparison_page([ALGORITHMS], MARKDOWN, (), "p").pictures
 

@@ -89,7 +89,7 @@ class Baseline(BaseModel):
 
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     baseline: Literal[2]
     id: Annotated[str, Field(min_length=1)]

@@ -10,12 +10,12 @@ from typing import Optional
 
 from pytest_federated.core.text import shortened
 from pytest_federated.report.comparison.findings import findings, verdict
-from pytest_federated.report.comparison.study import Study, is_number, name_of, studies
+from pytest_federated.report.comparison.study import Study, Values, is_number, name_of, studies
 from pytest_federated.report.comparison.tables import results_table, targets_table
 from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
 from pytest_federated.report.markup import MARKDOWN, Markup, escape, quoted
-from pytest_federated.report.plots.heat_map import heat_map
+from pytest_federated.report.plots.heat_map import MOST, Side, heat_map
 from pytest_federated.report.plots.learning import learning_curves
 from pytest_federated.report.plots.style import Picture
 from pytest_federated.report.variants import best_of
@@ -122,22 +122,30 @@ def _curves(study: Study) -> Optional[Picture]:
 
 def _heat(study: Study) -> Optional[Picture]:
     """Returns the metric over two keys, where the variants have two and both are numbers."""
-    values: dict[tuple[float, float], float] = {}
-    places = {(*task, *variant): result for (task, variant), result in study.cells.items()}
-    if any(len(p) != 2 or not all(is_number(v) for _, v in p) for p in places):
+    measure = study.measure
+    results = {(*task, *variant): result for (task, variant), result in study.cells.items()}
+    if any(len(p) != 2 or not all(is_number(v) for _, v in p) for p in results):
         return None
-    results = {tuple(float(v) for _, v in place): result for place, result in places.items()}
-    for (one, other), result in results.items():
-        figures = study.measure.by_seed(result)
-        if figures and all(map(math.isfinite, figures)):
-            values[one, other] = statistics.fmean(figures)
-    if not values:
+    keys = [label for label, _ in next(iter(results))]
+    texts = [sorted({p[side][1] for p in results}, key=float) for side in (0, 1)]
+    if not all(2 <= len(of_key) <= MOST for of_key in texts):
         return None
-    best = best_of(results, study.measure, study.confidence)
-    first, second = (label for label, _ in next(iter(places)))
-    title = study.measure.title
-    framed = [(best[0], best[1])] if best else []
-    return heat_map(values, (first, second), title, framed, sign=study.measure.sign)
+    first, second = sorted((0, 1), key=lambda side: len(texts[side]))  # the longer goes across
+
+    def cell(place: Values) -> tuple[int, int]:
+        return texts[first].index(place[first][1]), texts[second].index(place[second][1])
+
+    values: dict[tuple[int, int], Optional[float]] = {}
+    for place, result in results.items():
+        figures = measure.by_seed(result)
+        is_known = figures and all(map(math.isfinite, figures))
+        values[cell(place)] = statistics.fmean(figures) if is_known else None
+    best = best_of(results, measure, study.confidence)
+    told = f", the best at {name_of(best)}" if best else ""
+    alt = f"Mean {measure.title} of {study.title} over {keys[0]} and {keys[1]}{told}."
+    down, across = (Side(keys[side], texts[side]) for side in (first, second))
+    framed = cell(best) if best else None
+    return heat_map(alt, down, across, values, framed, sign=measure.sign)
 
 
 def _over_tasks(one: OverTasks, markup: Markup, several: Sequence[OverTasks]) -> list[str]:

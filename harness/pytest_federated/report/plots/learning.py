@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Optional
+from dataclasses import replace
+from typing import TYPE_CHECKING, Callable, Optional
 
 from pytest_federated.core.text import shortened
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.targets import curve
+from pytest_federated.report.plots.panels import Layout, small_multiples, thinned
 from pytest_federated.report.plots.style import INK, SERIES, Picture
 from pytest_federated.results.record import Result
 
@@ -17,11 +19,11 @@ if TYPE_CHECKING:
 
 PANELS = 12  # in a picture
 _ACROSS = 2  # so that a phone shows text that can be read
-_WIDE, _HIGH = 3.2, 2.1  # of a panel with what is around it, in inches
-_LEFT, _BELOW, _ABOVE, _RIGHT = 0.5, 0.42, 0.28, 0.1  # of a panel, around its axes
-_LEGEND = 0.2  # of a row of the legend
-_TITLE, _NAME = 40, 30  # characters
+_LAYOUT = Layout(_ACROSS, 3.2, 2.1, 0.5, 0.42, 0.28, 0.1, font=9)
+_LEGEND = 0.2  # inches of a row of the legend
+_NAME = 30  # characters
 _DASHES = ("-", "--")
+_LINES = 20  # of a panel
 _NAMED = len(SERIES) * len(_DASHES)  # variants that can be told apart
 
 Points = Mapping[int, Sequence[float]]  # values of the seeds by round
@@ -38,7 +40,8 @@ def learning_curves(
     Args:
         title: what is compared.
         panels: results by variant, the reference first, by task. Beyond 12 variants only the
-            reference has a color, and no variant a band; beyond 12 tasks the others are left out.
+            reference has a color, and no variant a band. Beyond 20 variants or 12 tasks the others
+            are left out.
         measure: a metric that is measured after each evaluated round.
         targets: values that are shown as lines.
 
@@ -46,15 +49,16 @@ def learning_curves(
         None where nothing was evaluated twice.
 
     """
+    every_name = list(dict.fromkeys(name for of in panels.values() for name in of))
+    names = every_name[:_LINES]
     drawn = {
-        task: {name: points for name, result in of.items() if (points := _points(result, measure))}
+        task: {n: points for n in names if n in of and (points := _points(of[n], measure))}
         for task, of in list(panels.items())[:PANELS]
     }
     drawn = {task: of for task, of in drawn.items() if of}
     curves = [points for of in drawn.values() for points in of.values()]
     if not any(len(points) > 1 for points in curves):
         return None
-    names = list(dict.fromkeys(name for of in panels.values() for name in of))
     styles = {name: (SERIES[n % 6], _DASHES[n // 6 % 2]) for n, name in enumerate(names)}
     if len(names) > _NAMED:
         styles = dict.fromkeys(names, (INK, "-")) | {names[0]: (SERIES[0], "-")}
@@ -68,37 +72,29 @@ def learning_curves(
         f"Test {measure.title} by round of {title}, mean and range over seeds, {of_all} panel(s). "
         f"At the end{f', {first}' if first else ''}: {', '.join(ends[:6])}"
         + (", ..." if len(ends) > 6 else ".")
+        + (f" Shown are {len(names)} of {len(every_name)} variants." if names != every_name else "")
     )
     shown = [n for n in names if len(names) <= _NAMED or n == names[0]]
     across = min(_ACROSS, len(drawn))
-    down = -(-len(drawn) // across)
-    legend = -(-len(shown) // (2 * across)) * _LEGEND
-    width, height = across * _WIDE, down * _HIGH + legend
+    head = -(-len(shown) // (2 * across)) * _LEGEND
     every = [value for points in curves for of_seeds in points.values() for value in of_seeds]
     room = 0.05 * (max(every) - min(every)) or 0.05
     limits = min(every) - room, max(every) + room
 
-    def draw(axes: Axes) -> None:
-        axes.set_axis_off()
-        for place, (task, of) in enumerate(drawn.items()):
-            row, column = divmod(place, across)
-            left = (column * _WIDE + _LEFT) / width
-            bottom = 1 - (legend + (row + 1) * _HIGH - _BELOW) / height
-            size = (_WIDE - _LEFT - _RIGHT) / width, (_HIGH - _BELOW - _ABOVE) / height
-            panel = axes.figure.add_axes((left, bottom, *size))
-            _draw_panel(panel, of, styles, targets, has_bands=len(names) <= _NAMED)
-            panel.set_ylim(*limits)
-            panel.set_title(shortened(task, _TITLE), fontsize=9, color=INK, pad=4)
-            panel.set_ylabel(measure.title if column == 0 else "", fontsize=8)
-            panel.set_xlabel("round" if place + across >= len(drawn) else "", fontsize=8)
-        lines = [
-            axes.plot(
-                [], [], color=styles[name][0], ls=styles[name][1], label=shortened(name, _NAME)
-            )
-            for name in shown
-        ]
+    def panel(place: int, of: Mapping[str, Points]) -> Callable[[Axes], None]:
+        def draw(axes: Axes) -> None:
+            _draw_panel(axes, of, styles, targets, has_bands=len(names) <= _NAMED)
+            axes.set_ylim(*limits)
+            axes.set_ylabel(measure.title if place % across == 0 else "", fontsize=8)
+            axes.set_xlabel("round" if place + across >= len(drawn) else "", fontsize=8)
+
+        return draw
+
+    def legend(axes: Axes) -> None:
+        for name in shown:
+            color, dash = styles[name]
+            axes.plot([], [], color=color, ls=dash, label=shortened(name, _NAME))
         axes.figure.legend(
-            handles=[line for (line,) in lines],
             loc="upper center",
             ncols=min(len(shown), 2 * across),
             fontsize=8,
@@ -107,7 +103,8 @@ def learning_curves(
             columnspacing=1.2,
         )
 
-    return Picture(alt, draw, width=width, height=height)
+    panels_of = [(task, panel(place, of)) for place, (task, of) in enumerate(drawn.items())]
+    return small_multiples(alt, panels_of, replace(_LAYOUT, head=head), legend)
 
 
 def _points(result: Result, measure: Measure) -> Points:
@@ -115,7 +112,7 @@ def _points(result: Result, measure: Measure) -> Points:
     for history in result.histories:
         for number, value in curve(history, measure.name):
             values.setdefault(number, []).append(value)
-    return {number: values[number] for number in sorted(values)}
+    return {number: values[number] for number in thinned(sorted(values))}
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -143,6 +140,5 @@ def _draw_panel(
         if has_bands:
             low, high = ([of_seeds(v) for v in points.values()] for of_seeds in (min, max))
             axes.fill_between(rounds, low, high, color=color, alpha=0.12, lw=0)
-    axes.tick_params(labelsize=8, pad=2, length=2)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
