@@ -40,6 +40,7 @@ PARTS = {
     "algorithm": ("all four", "see the table below"),
     "rounds": ("none", "calls of the process"),
     "local_epochs": ("client work", "`tf.data.Dataset.repeat`"),
+    "local_steps": ("client work", "`tf.data.Dataset.take`"),
     "batch_size": ("client work", "`tf.data.Dataset.batch`"),
     "client_optimizer": ("client work", "`client_optimizer_fn`"),
     "server_optimizer": ("finalizer", "`server_optimizer_fn`"),

@@ -54,8 +54,8 @@ def _printed() -> list[str]:
         (folder / "scenarios").mkdir()
         (folder / "scenarios/digits.yaml").write_text(SCENARIO, encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "scenarios", "--color=yes"]
-        command += ["-p", "no:cacheprovider", "-W", "ignore", "--no-header"]
-        env = {**os.environ, "COLUMNS": str(WIDTH), "PYTEST_ADDOPTS": ""}
+        command += ["-p", "no:cacheprovider", "-W", "ignore", "--no-header", "--show-capture=no"]
+        env = {**os.environ, "COLUMNS": str(WIDTH), "PYTEST_ADDOPTS": "-p no:randomly"}
         with (folder / "printed").open("w+", encoding="utf-8") as out:
             ended = subprocess.run(
                 command, cwd=folder, stdout=out, stderr=subprocess.DEVNULL, env=env

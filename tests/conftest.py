@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ _OF_RUNS = (
     "pytest_federated.data.datasets.bundled.packaged",
     "pytest_federated.data.datasets.tff.published",
     "pytest_federated.plugin.collection",
+    "pytest_federated.plugin.execution",
     "pytest_federated.plugin.fixture",
     "pytest_federated.plugin.item",
     "pytest_federated.plugin.selection",
@@ -65,6 +68,7 @@ settings.register_profile("thorough", max_examples=150, deadline=None, derandomi
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("quick")
 
+_numbers = itertools.count()  # of temporary folders
 _imports_of_tensorflow: list[str] = []  # by unmarked tests
 _current_test: list[pytest.Item] = []
 _begun: set[Path] = set()  # files whose tests have run
@@ -80,6 +84,44 @@ def pytest_configure() -> None:
     for number, handler in handlers.items():
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
+    _number_folders()
+    _remember_installed_packages()
+
+
+def _number_folders() -> None:
+    """Numbers temporary folders from 0; to find a free number, pytest lists them for each test."""
+    for_all = pytest.TempPathFactory.mktemp
+
+    def mktemp(self: pytest.TempPathFactory, basename: str, numbered: bool = True) -> Path:
+        if not numbered:
+            return for_all(self, basename, numbered)
+        folder = self.getbasetemp() / f"{basename}{next(_numbers)}"
+        folder.mkdir(mode=0o700)
+        return folder
+
+    pytest.TempPathFactory.mktemp = mktemp
+
+
+def _remember_installed_packages() -> None:
+    """Reads what each installed package has once, not again for each pytest inside pytest."""
+    installed = Path(pytest.__file__).parent.parent
+    known: dict[tuple[str, Path], Any] = {}
+
+    def remembering(name: str) -> property:
+        read = getattr(metadata.PathDistribution, name).fget
+
+        def get(self: metadata.PathDistribution) -> Any:
+            folder: Any = self._path  # pyright: ignore[reportAttributeAccessIssue]
+            if folder.parent != installed:
+                return read(self)
+            if (name, folder) not in known:
+                known[name, folder] = read(self)
+            return known[name, folder]
+
+        return property(get)
+
+    for name in ("entry_points", "files"):
+        setattr(metadata.PathDistribution, name, remembering(name))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -38,6 +38,23 @@ def test_a_bound_is_the_end_of_a_prediction_interval(key: str, sign: int) -> Non
     assert sign * (found.bounds[key] - (2.5 + sign * reach)) >= 0  # pyright: ignore
 
 
+def test_figures_that_reach_far_from_their_end_have_a_bound_of_a_gamma_distribution() -> None:
+    figures = [0.1, 0.1, 0.1, 0.1, 10.0]
+    mean, shape = np.mean(figures), (np.mean(figures) / np.std(figures, ddof=1)) ** 2
+    tail = stats.norm.sf(stats.t.ppf(0.99, 4))
+    expected = mean / stats.f.ppf(tail, 2 * 5 * shape, 2 * 3 * shape)
+    found = propose("loss", ["at_most"], figures, 3, 0.01)
+    assert found.bounds["at_most"] == pytest.approx(expected, rel=0.01)
+    assert shape < 1 and found.collapsed == Proposal("loss", {}, 1.0, 0.1).collapsed == 0
+
+
+def test_two_bounds_share_the_false_alarms() -> None:
+    figures = [2.0, 2.5, 3.0, 2.2, 2.8]
+    (both,) = propose("custom", ["between"], figures, 3, 0.02).bounds.values()
+    sides = [propose("custom", [key], figures, 3, 0.01).bounds for key in ("at_least", "at_most")]
+    assert both == [sides[0]["at_least"], sides[1]["at_most"]]
+
+
 def test_the_bound_is_missed_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     missed, repeats = 0, 4000
@@ -134,6 +151,7 @@ def test_less_than_half_have_collapsed_and_of_few_figures_none(
         ("accuracy", [0.93] * 5 + [0.91, 0.86], 0),  # three times the others' width of 0.02
         ("accuracy", [0.93] * 5 + [0.91, 0.84], 1),
         ("accuracy", [0.95] + [0.93] * 5 + [0.88], 0),
+        ("accuracy", [0.93] * 7 + [0.80, 0.20], 1),  # the widest of two gaps
         ("loss", [-0.15, -0.16, -0.15, -0.17, -0.16, -0.15, 0.5], 1),
         ("loss", [0.15, 0.16, 0.15, 0.17, 0.16, 0.15, 0.5], 1),  # has no grid
     ],
@@ -175,6 +193,7 @@ def test_a_figure_slightly_apart_has_not_collapsed(name: str, figures: list[floa
         ("gap_to_centralized", ["at_most"], [-0.011, -0.011], {"at_most": -0.01}),
         ("rounds_to_accuracy", ["at_most"], [3.5, 3.5], {"at_most": 4}),
         ("loss", ["at_most"], [0.15591, 0.15591], {"at_most": 0.156}),
+        ("loss", ["at_most"], [-21.49, -21.49], {"at_most": -21.4}),
         ("bytes_to_accuracy", ["at_most"], [1000.0, 1000.0], {"at_most": 1000}),
     ],
 )
@@ -203,6 +222,8 @@ def test_variants_share_the_loosest_bound() -> None:
     found = loosest([of(0.5, 0.7), of(0.4, 0.6)])
     assert found.bounds == {"at_least": 0.4, "at_most": 0.7, "between": [0.4, 0.7]}
     assert found.collapsed == 1
+    assert found.mean == 0.5, "no variant has both ends, so it is the first that is shown"
+    assert loosest([of(0.5, 0.6), of(0.4, 0.7), of(0.4, 0.6)]).mean == 0.4
 
 
 @pytest.mark.parametrize(

@@ -241,8 +241,8 @@ def test_the_same_runs_differ_in_nothing() -> None:
     variants = [example_result(f"m[a={a},b={b}]") for a in (1, 2) for b in (1, 2)]
     runs = [run(name, example_result(), *variants) for name in ("a", "b")]
     assert comparison(runs, ACCURACY, MARKDOWN) == (
-        "# Comparison\n\nb against a: 5 scenario(s), 0 better, 0 worse, 5 the same; "
-        "all figures are equal\n"
+        "# Comparison\n\n**b against a: 5 scenario(s), 0 better, 0 worse, 5 the same; "
+        "all figures are equal**\n"
     )
 
 
@@ -485,7 +485,7 @@ def test_a_record_or_its_folder_is_a_run(repository: Path) -> None:
             ["main", "--rows", "dataset", "--columns", "algorithm"],
             "Size and tiny[alpha=0.1] both have dataset digits and algorithm fedavg",
         ),
-        (["main..other", "--rows", "a", "--columns", "b"], "--rows and --columns are for one run"),
+        (["main..other", "--rows", "a", "--columns", "b"], "--rows, --columns, --reference and"),
         (["main..other", "--only", "x*"], "no scenario is named x*"),
         (["main", "--only", "Size"], "main: no scenario with a matrix"),
     ],

@@ -13,6 +13,7 @@ import pytest
 import pytest_federated
 from example_data import NO_CACHE, federation
 from example_results import history
+from pydantic.errors import PydanticSchemaGenerationError
 from pytest_federated.clients.cohort import LocalWork, cohort_of_round
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.schema import Clients
@@ -281,3 +282,15 @@ def test_what_entries_are_made_of_is_exported() -> None:
     assert types <= set(pytest_federated.__all__)
     for name in pytest_federated.__all__:
         assert getattr(pytest_federated, name) is not None
+
+
+def test_a_key_that_cannot_be_validated_fails_where_it_is_registered() -> None:
+    class Opaque:
+        pass
+
+    def own(population: Any, rng: np.random.Generator, *, key: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    own.__annotations__["key"] = Opaque
+    with pytest.raises(PydanticSchemaGenerationError, match="Opaque"):
+        pytest_federated.dropout(NAME)(own)

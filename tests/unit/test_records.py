@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any, Optional
@@ -17,7 +18,7 @@ from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.looks import Look
 from pytest_federated.report.pages import write_report
 from pytest_federated.results.record import Compared, Result, Status, Verdict
-from pytest_federated.results.runs import Run, read_runs
+from pytest_federated.results.runs import Run, committed_files, read_runs
 from pytest_federated.results.select import select
 from pytest_federated.results.store import (
     LONGEST_NAME,
@@ -32,6 +33,7 @@ from pytest_federated.results.store import (
     with_earlier_figures,
     write_result,
 )
+from pytest_federated.results.tuning import GridPoint, Tuning
 from pytest_federated.training.final_model import FinalModel
 
 
@@ -166,6 +168,80 @@ def test_a_scenario_that_did_not_run_has_the_figures_of_its_record(
     assert with_earlier_figures(gone, tmp_path) == gone
 
 
+def settings_with(**sections: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of an example, with some keys of its sections replaced."""
+    settings = example_result().settings
+    return {**settings, **{name: {**settings[name], **keys} for name, keys in sections.items()}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "has_figures"),
+    [
+        ({}, True),
+        ({"data": {"test_fraction": 0.3}}, False),
+        ({"clients": {"count": 9}}, False),
+        ({"clients": {"split": {"kind": "iid", "new": 1}}}, True),  # no key of the older version
+        ({"clients": {"split": "iid"}}, False),
+        ({"model": {"kind": "linear"}}, False),
+        ({"model": {"outputs": None}}, True),  # the run itself finds it
+        ({"model": {"outputs": "logits"}}, False),
+        ({"model": {"hidden": None}}, False),
+        ({"training": {"rounds": 9}}, False),
+        ({"training": {"new": 1}}, True),
+    ],
+)
+def test_figures_of_other_trainings_are_not_shown(
+    tmp_path: Path, sections: dict[str, Any], has_figures: bool
+) -> None:
+    earlier = example_result(settings=settings_with(model={"outputs": "probabilities"}))
+    write_result(earlier, tmp_path)
+    outputs = {"outputs": "probabilities", **sections.pop("model", {})}
+    now = settings_with(model=outputs, **sections)
+    gone = example_result(status="skipped", histories=(), settings=now)
+    assert bool(with_earlier_figures(gone, tmp_path).histories) == has_figures
+
+
+def test_verdicts_of_other_expectations_are_not_shown(tmp_path: Path) -> None:
+    verdict = Verdict(expectation="accuracy", expected=">= 0.1", measured=0.5, passed=True)
+    settings = settings_with()
+    alike = {**settings, "expect": {"accuracy": {"at_least": 0.1}}}
+    other = {**settings, "expect": {"accuracy": {"at_least": 0.2}}}
+    write_result(example_result(settings=alike, verdicts=(verdict,)), tmp_path)
+    for now, verdicts in ((alike, (verdict,)), (other, ())):
+        gone = example_result(status="skipped", histories=(), settings=now)
+        found = with_earlier_figures(gone, tmp_path)
+        assert (found.verdicts, found.settings["expect"]) == (verdicts, now["expect"])
+
+
+@pytest.mark.parametrize(
+    ("file", "shown"), [("", "earlier.yaml"), ("now.yaml", "now.yaml")], ids=["from Python", "file"]
+)
+def test_earlier_figures_are_of_the_file_that_has_the_scenario_now(
+    tmp_path: Path, file: str, shown: str
+) -> None:
+    write_result(example_result(file="earlier.yaml"), tmp_path)
+    gone = example_result(status="skipped", histories=(), file=file)
+    assert with_earlier_figures(gone, tmp_path).file == shown
+
+
+@pytest.mark.parametrize(("seeds", "trainings"), [(1, 5), (2, 4), (3, 4)])
+def test_trainings_of_a_grid_count_and_the_chosen_ones_once(seeds: int, trainings: int) -> None:
+    """Two points of two trainings; the chosen one has two seeds of its own after these."""
+    one, two = (
+        GridPoint(name=f"{n}", values={"training.rounds": n}, figures=(0.1, 0.2)) for n in (1, 2)
+    )
+    tuning = Tuning(
+        metric="loss",
+        by="validation",
+        sign=-1,
+        seeds=tuple(range(seeds)),
+        points=(one, two),
+        chosen=0,
+    )
+    assert example_result().model_copy(update={"tuning": tuning}).trainings == trainings
+    assert example_result().trainings == 2
+
+
 def test_the_record_of_another_scenario_lends_no_figures(tmp_path: Path) -> None:
     gone = example_result(status="skipped", reason="why", histories=())
     other = write_result(example_result("other"), tmp_path)
@@ -242,6 +318,18 @@ def test_a_run_in_which_nothing_ran_is_refused(tmp_path: Path) -> None:
     write_result(example_result("gone", status="skipped"), tmp_path)
     with pytest.raises(FederatedError, match="no scenario ran there"):
         read_runs([str(tmp_path)])
+
+
+def test_committed_files_are_read_to_the_byte(tmp_path: Path) -> None:
+    files = {"a.json": b"{}\n\n", "empty": b"", "b": b"\x00 blob 3\nx"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    names = [f"HEAD:{name}" for name in files]
+    assert committed_files(names, tmp_path) == list(files.values())
+    assert committed_files([], tmp_path) == []
 
 
 def test_a_folder_named_with_dots_is_no_range_of_revisions(

@@ -17,11 +17,11 @@ from scenario_texts import CLIENT_KEYS, GOOD, clients, training
 DATA_SETS = ", ".join(datasets.names())
 TOP_LEVEL_KEYS = (
     "schema, name, description, tags, data, clients, model, training, seeds, matrix, tune, "
-    "expect, baseline"
+    "expect, baseline, comparison"
 )
 TRAINING_KEYS = (
-    "algorithm, aggregator, rounds, local_epochs, batch_size, client_optimizer, server_optimizer, "
-    "loss, class_weights, eval_every, eval_clients_every, execution, personalize"
+    "algorithm, aggregator, rounds, local_epochs, local_steps, batch_size, client_optimizer, "
+    "server_optimizer, loss, class_weights, eval_every, eval_clients_every, execution, personalize"
 )
 SPLITS = ", ".join(splits.names())
 LOSSES = ", ".join(LOSS_NAMES)
@@ -514,6 +514,28 @@ def test_a_keras_model_must_be_module_and_function(
             )
             for algorithm, kept in [("scaffold", "a control variate"), ("local_only", "a model")]
             for sampling in ("sampling: by_size", "sampling: with_replacement")
+        ),
+        (
+            training("local_steps: 5, local_epochs: 2"),
+            "6: training.local_steps: got 5, and local_epochs 2; give one of the two "
+            "(local_epochs: 1 where a defaults.yaml has more)",
+        ),
+        (
+            training("local_steps: 5").replace(
+                "count: 4", "count: 4, stragglers: {kind: epochs, share: 0.5}"
+            ),
+            "4: clients.stragglers: got epochs, which does some of the local epochs; there are "
+            "none with training.local_steps; allowed: steps",
+        ),
+        (
+            training("algorithm: scaffold, client_optimizer: {kind: adam, learning_rate: 0.1}"),
+            "6: training.client_optimizer: got adam; scaffold is made for plain SGD; allowed: "
+            "{kind: sgd, learning_rate: ...}, without momentum",
+        ),
+        (
+            training("algorithm: centralized, aggregator: median"),
+            "6: training.aggregator: got median; centralized aggregates in its own way: leave it "
+            "out",
         ),
         (
             training("algorithm: {kind: fedavg, weighting: loss}, aggregator: median"),

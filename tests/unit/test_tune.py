@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.expectations.baselines import trained_settings
 from pytest_federated.results.store import (
+    file_name,
     json_text,
     parse_result,
     with_earlier_figures,
@@ -21,11 +22,14 @@ from pytest_federated.results.store import (
 )
 from pytest_federated.results.tuning import GridPoint, Tuning, best_place
 from pytest_federated.running.options import Options
+from pytest_federated.running.pipeline import submit
 from pytest_federated.running.plan import plan
+from pytest_federated.running.store import leftover_checkpoints
 from pytest_federated.running.tuning import tuning_of
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.json_schema import json_schema
 from pytest_federated.scenario.loader import load_file
+from pytest_federated.scenario.schema import Scenario
 from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.history import TrainingHistory
 from ruamel.yaml import YAML
@@ -446,6 +450,31 @@ def test_what_a_tuned_scenario_is_compared_with_has_the_chosen_settings(
     assert centralized.tune is None
 
 
+class Cluster:
+    """Notes what it is asked to train."""
+
+    def __init__(self) -> None:
+        self.submitted: list[tuple[int, int]] = []
+
+    def submit(self, scenario: Scenario, seed: int, options: Options) -> None:
+        self.submitted.append((scenario.training.local_epochs, seed))
+
+    def history(self, scenario: Scenario, seed: int, options: Options) -> TrainingHistory:
+        raise NotImplementedError
+
+
+def test_a_cluster_begins_with_all_points(load: Callable[..., list[Case]]) -> None:
+    (case,) = load(tune("training.local_epochs: [1, 5]"))
+    cluster = Cluster()
+    options = Options(cluster=cluster, seeds=3)
+    submit(plan(case, options), options)
+    assert cluster.submitted == [(1, 3), (1, 4), (5, 3), (5, 4)]
+    chosen = Cluster()
+    options = Options(cluster=chosen, seeds=3)
+    submit(plan(case, options).chosen("local_epochs=5"), options)
+    assert chosen.submitted == [(5, 3), (5, 4), (5, 5)]
+
+
 def test_a_scenario_from_python_is_tuned_too() -> None:
     scenario = example_scenario(
         data={"dataset": "digits", "validation_fraction": 0.1},
@@ -459,6 +488,17 @@ def test_a_scenario_from_python_is_tuned_too() -> None:
 
 
 # What is kept
+
+
+def test_checkpoints_of_points_are_not_left_over(
+    load: Callable[..., list[Case]], tmp_path: Path
+) -> None:
+    (case,) = load(tune())
+    assert case.checkpoint_names == ["tiny", "tiny learning_rate=0.1", "tiny learning_rate=1"]
+    folder = tmp_path / "cache/d/federated/checkpoints"
+    for name in (*case.checkpoint_names, "gone"):
+        (folder / file_name(name).removesuffix(".json")).mkdir(parents=True)
+    assert leftover_checkpoints(tmp_path / "cache", case.checkpoint_names) == [folder / "gone"]
 
 
 def tuned_result(chosen: float = 1, **more: Any) -> Any:

@@ -10,7 +10,8 @@ import pytest
 from example_results import example_result, history, with_validation
 from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.metrics.metric import NoValue, metrics, spec_of
-from pytest_federated.report.compare import comparison
+from pytest_federated.report.comparison.study import Wanted, studies
+from pytest_federated.report.comparison.tables import results_table
 from pytest_federated.report.export import by_round
 from pytest_federated.report.markup import TERMINAL
 from pytest_federated.report.plots.plot import draw_scenario
@@ -18,7 +19,6 @@ from pytest_federated.report.scalars import scalars
 from pytest_federated.report.tables.rounds import round_table
 from pytest_federated.report.tables.settings import settings_rows
 from pytest_federated.results.record import Result
-from pytest_federated.results.runs import Run
 from pytest_federated.results.store import json_text, parse_result
 from pytest_federated.training.history import TrainingHistory
 
@@ -143,9 +143,10 @@ def test_a_matrix_is_tuned_by_the_validation_set() -> None:
         made = example_result(name, (tested, tested))
         histories = [with_validation(h, [0.1, on_validation]) for h in made.histories]
         results[name] = made.model_copy(update={"histories": tuple(histories)})
-    text = comparison([Run("run", results)], expected_measure("validation_accuracy"), TERMINAL)
-    best = next(line for line in text.splitlines() if line.startswith("2"))
-    assert "0.800" in best and "0.900" not in text
+    (study,) = studies(results.values(), Wanted(measure=expected_measure("validation_accuracy")))
+    best = next(line for line in results_table(study, TERMINAL).splitlines() if " 2 " in line)
+    assert best.startswith("▲ better") and "0.800 ± 0.000 *" in best
+    assert "0.900" not in results_table(study, TERMINAL)
 
 
 HEAD = """\

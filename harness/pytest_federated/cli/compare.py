@@ -30,8 +30,23 @@ _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
     metavar="NAME",
     help="Only scenarios of this name; * stands for anything. Can be repeated.",
 )
-@click.option("--rows", metavar="KEY", help="Of one run: the setting that rows vary.")
-@click.option("--columns", metavar="KEY", help="The setting that columns vary.")
+@click.option(
+    "--reference",
+    default="",
+    metavar="KEY=VALUE",
+    help="Of one run: what the variants of a matrix are compared with; by default as the scenario "
+    "says, or the first value of the last key.",
+)
+@click.option(
+    "--target",
+    "targets",
+    type=float,
+    multiple=True,
+    metavar="VALUE",
+    help="Of one run: a value of the metric to reach. Can be repeated.",
+)
+@click.option("--rows", metavar="KEY", help="Of one run: the setting that tells tasks apart.")
+@click.option("--columns", metavar="KEY", help="The setting that is compared.")
 @click.option(
     "--best-over",
     metavar="KEY",
@@ -64,6 +79,8 @@ def command(
     out: Optional[Path],
     metric: Optional[str],
     only: Sequence[str],
+    reference: str,
+    targets: Sequence[float],
     rows: Optional[str],
     columns: Optional[str],
     best_over: Optional[str],
@@ -74,7 +91,8 @@ def command(
     """Show runs side by side, and whether they differ by more than noise.
 
     A RUN is a record, a folder with records, a git revision, or two as main..HEAD. Runs are
-    compared by scenario, each with the first. A single run's matrices are shown as tables.
+    compared by scenario, each with the first. Of a single run, the variants of each matrix are
+    compared with one of them.
     """
     from pytest_federated.cli.collecting import load_plugins
     from pytest_federated.core.files import write_text
@@ -82,8 +100,10 @@ def command(
     from pytest_federated.metrics.measure import expected_measure, headline, known_names
     from pytest_federated.report import best_over as best
     from pytest_federated.report.compare import comparison, require_comparable, worse
+    from pytest_federated.report.comparison.page import comparison_page
+    from pytest_federated.report.comparison.study import Wanted, of_pivot, studies
     from pytest_federated.report.markup import MARKDOWN, TERMINAL
-    from pytest_federated.report.variants import by_settings, of_matrices
+    from pytest_federated.report.variants import by_settings
     from pytest_federated.results.runs import Run, read_runs
     from pytest_federated.results.select import select
 
@@ -95,30 +115,42 @@ def command(
     if metric is not None and metric not in known_names():
         load_plugins(Path.cwd())
     compared = [result for run in runs for result in run.results.values()]
-    measure = headline(compared) if metric is None else expected_measure(metric)
     metrics = known_names(compared)
-    if measure.name not in metrics:
+    if metric is not None and metric not in metrics:
         raise click.UsageError(f"--metric: got {metric!r}; {suggest(metric, metrics)}")
-    picks = ""
+    measure = headline(compared) if metric is None else expected_measure(metric)
     markup = MARKDOWN if out else TERMINAL
+    picks = ""
     if best_over is not None:
         runs, picked = best.best_over(runs, best_over, measure)
         picks = f"\n{best.picks_text(picked, best_over, markup)}"
-    pivot = None
-    if len(runs) == 1:
+    files: dict[Path, str] = {}
+    if len(runs) > 1:
+        if rows is not None or reference or targets:
+            raise FederatedError("--rows, --columns, --reference and --target are for one run")
+        text = comparison(runs, measure, markup, confidence=confidence)
+    else:
         results = list(runs[0].results.values())
+        wanted = Wanted(reference, measure if metric else None, targets, confidence)
         if rows is not None and columns is not None:
-            pivot = by_settings(results, rows, columns)
-        elif not picks and not of_matrices(results):
+            shown = [of_pivot(by_settings(results, rows, columns), wanted)]
+        elif not (shown := studies(results, wanted)) and not picks:
             raise FederatedError(
                 f"{runs[0].name}: no scenario with a matrix; give a second run to compare with, "
                 "or --rows and --columns"
             )
-    elif rows is not None:
-        raise FederatedError("--rows and --columns are for one run")
-    text = comparison(runs, measure, markup, confidence=confidence, pivot=pivot) + picks
+        head = [markup.heading("Comparison", 1)]
+        beside = (out.stem if out.suffix else f"{out.name}-pictures") if out else ""
+        page = comparison_page(shown, markup, head, beside)
+        text = page.text
+        if out:
+            pictures = out.parent / beside
+            files = {pictures / name: picture.svg() for name, picture in page.pictures.items()}
+    text += picks
     if out:
-        write_text(out, text)
+        files[out] = text
+        for file, content in files.items():
+            write_text(file, content)
         print(out)
     else:
         print(text, end="")

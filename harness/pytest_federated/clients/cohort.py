@@ -25,11 +25,27 @@ from pytest_federated.registry.registry import kind
 _ODD = np.uint64(0x9E3779B1)
 
 
+# Examples of a batch that holds all of a client's: more than any client has, and small enough for a
+# sum of two to be an int32.
+ALL = 2**30
+
+
 class LocalWork(NamedTuple):
-    """The work of every client of a round: `epochs` passes over batches of `batch_size`."""
+    """The work of every client of a round: `epochs` passes over batches of `batch_size`.
+
+    With `steps` each client does so many local steps instead, and goes through its batches as often
+    as they need; `epochs` is 1 then.
+    """
 
     batch_size: int
     epochs: int
+    steps: Optional[int] = None
+
+    def steps_of(self, sizes: np.ndarray) -> np.ndarray:
+        """Returns the local steps of clients with so many examples, int (n,) both."""
+        if self.steps is not None:
+            return np.full(len(sizes), self.steps, np.int64)
+        return -(-sizes // self.batch_size) * self.epochs
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,7 @@ def cohort_of_round(
     drawn = len(clients)
     if participation.dropout is not None:
         clients = clients[stays(participation.dropout, population, clients, seed, round_number)]
-    steps = -(-data.sizes[clients] // work.batch_size) * work.epochs
+    steps = work.steps_of(data.sizes[clients])
     slow = np.zeros(len(clients), bool)
     if participation.stragglers is not None:
         steps, slow = slow_down(participation.stragglers, steps, work.epochs, seed, round_number)

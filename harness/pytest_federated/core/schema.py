@@ -41,9 +41,14 @@ class Usual:
 
 
 class Section(BaseModel):
-    """A mapping in a scenario file: no unknown keys, no silent conversions, no later changes."""
+    """A mapping in a scenario file: no unknown keys, no silent conversions, no later changes.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+    Its validator is built when it is first needed: a session needs few of the many there are.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, populate_by_name=True, defer_build=True
+    )
 
 
 def without_empty(

@@ -40,7 +40,7 @@ class Heterogeneity(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     smallest: int
     quartiles: tuple[Figure, Figure, Figure]

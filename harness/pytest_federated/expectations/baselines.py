@@ -35,7 +35,7 @@ from pytest_federated.results.tuning import without_tuned
 FOLDER = "baselines"
 SEEDS = 10  # of a baseline at least
 # What no training depends on; seeds are a baseline's own.
-_APART = ("schema", "name", "description", "tags", "expect", "baseline", "seeds")
+_APART = ("schema", "name", "description", "tags", "expect", "baseline", "comparison", "seeds")
 _LARGEST_FILE = 10_000_000  # bytes, far above real use
 LARGEST = 1e100  # figure: squares of what is larger are no floats
 
@@ -89,7 +89,7 @@ class Baseline(BaseModel):
 
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
     baseline: Literal[2]
     id: Annotated[str, Field(min_length=1)]

@@ -70,7 +70,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def seeds_in_common(first: Mapping[int, float], second: Mapping[int, float]) -> list[int]:
+def seeds_in_common(first: Mapping[int, object], second: Mapping[int, object]) -> list[int]:
     """The seeds that both have, in the order of the first."""
     return [seed for seed in first if seed in second]
 

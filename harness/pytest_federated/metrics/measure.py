@@ -53,13 +53,13 @@ class Measure:
         become of it where that is no number.
         """
         entry = metrics.get(self.name)
-        if entry is None or self.spec.reference is not None:
+        if entry is None or entry.spec.reference is not None:
             return None
         if _required_keys(self.name) - keys.keys():
             return None
         own = {k: v for k, v in keys.items() if k in entry.keywords}
-        if self.spec.so_far is not None and not history.is_whole:
-            low, high = self.spec.so_far(history.rounds, **own)
+        if entry.spec.so_far is not None and not history.is_whole:
+            low, high = entry.spec.so_far(history.rounds, **own)
             return low if low == high else None
         try:
             value = measured(entry, history, **own)
@@ -123,14 +123,19 @@ def columns(results: Sequence[Result] = ()) -> list[Measure]:
 
     Those of predictions, such as MAE, and optional ones only where one of the results has them.
     """
-    specs = [(spec_of(name), Measure(name)) for name in metrics.names()]
-    places = sorted((s.column, m.name, m, s) for s, m in specs if s.column is not None)
+    specs = {name: entry.spec for name, entry in metrics.nearest().items()}
+    places = sorted((s.column, name) for name, s in specs.items() if s.column is not None)
     return [
-        measure
-        for _, _, measure, spec in places
-        if not (spec.is_optional or spec.score is not None)
-        or any(measure.by_seed(result) for result in results)
+        Measure(name)
+        for _, name in places
+        if not (specs[name].is_optional or specs[name].score is not None)
+        or any(Measure(name).by_seed(result) for result in results)
     ]
+
+
+def compared_too() -> list[Measure]:
+    """The metrics that comparisons show beside the one that they are by."""
+    return [Measure(name) for name in metrics.names() if spec_of(name).is_compared_too]
 
 
 def headline(results: Sequence[Result] = ()) -> Measure:
@@ -163,7 +168,7 @@ def keys_in(result: Result, name: str) -> dict[str, Any]:
 def _required_keys(name: str) -> set[str]:
     """The keys of a metric that have no defaults."""
     entry = metrics.get(name)
-    if entry is None:
+    if entry is None or not entry.keywords:
         return set()
     fields = entry.params.model_fields
     return {key for key in entry.keywords if fields[key].is_required()}

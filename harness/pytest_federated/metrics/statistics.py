@@ -6,6 +6,7 @@ takes them for normal. SciPy is imported where it is used: reading scenario file
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Callable, Sequence
@@ -95,6 +96,12 @@ def deviation_of(values: Sequence[float]) -> Optional[float]:
     """Standard deviation (n - 1); None where there is none, or a value is not finite."""
     if len(values) < 2 or not all(math.isfinite(v) for v in values):
         return None
+    return _deviation(tuple(values))
+
+
+@functools.lru_cache(maxsize=1024)
+def _deviation(values: tuple[float, ...]) -> float:
+    """Standard deviation, exact and slow; verdicts and tables ask for that of the same values."""
     return statistics.stdev(values)
 
 
@@ -158,7 +165,7 @@ def summarize(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summa
     count, mean = len(figures), statistics.fmean(figures)
     if count == 1:
         return Summary(1, mean, None, None, None)
-    deviation = statistics.stdev(figures)
+    deviation = _deviation(tuple(figures))
     half = t_quantile((1 + confidence) / 2, count - 1) * deviation / math.sqrt(count)
     return Summary(count, mean, deviation, mean - half, mean + half)
 

@@ -1,4 +1,7 @@
-"""One scenario as a pytest item."""
+"""One scenario as a pytest item.
+
+What runs it is imported when it runs: to collect and check scenarios takes less.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,10 @@ from _pytest._code.code import ReprEntryNative, ReprExceptionInfo, ReprFileLocat
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.plugin.baselines import settle
-from pytest_federated.plugin.execution import ExpectationsFailed, enforce, execute, shown, strictly
 from pytest_federated.plugin.options import run_options
 from pytest_federated.plugin.progress import ProgressBar
 from pytest_federated.report.export import properties
 from pytest_federated.results.record import Result, Status
-from pytest_federated.running.pipeline import run_plan, submit
 from pytest_federated.running.plan import Plan, plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.user.functions import blamed
@@ -72,10 +73,14 @@ class ScenarioItem(pytest.Item):
 
     def submit(self) -> None:
         """Submits the trainings of this scenario to the session's cluster."""
+        from pytest_federated.running.pipeline import submit
+
         with self._user_folders():
             submit(self.plan, run_options(self.config))
 
     def runtest(self) -> None:
+        from pytest_federated.plugin.execution import enforce, execute, strictly
+
         with self._user_folders():
             with ProgressBar(self.config, self.plan) as progress:
                 self.result = execute(self.config, self.plan, progress)
@@ -89,6 +94,8 @@ class ScenarioItem(pytest.Item):
 
     def _rerun(self, seeds: Sequence[int]) -> Result:
         """Runs the scenario on other seeds."""
+        from pytest_federated.running.pipeline import run_plan
+
         planned = self.plan.with_seeds(seeds)
         with ProgressBar(self.config, planned) as progress:
             return run_plan(planned, run_options(self.config), [progress])
@@ -100,6 +107,8 @@ class ScenarioItem(pytest.Item):
 
         There is a result whatever ends the item: any error, a skip, or an exit in the user's code.
         """
+        from pytest_federated.plugin.execution import ExpectationsFailed
+
         if report.when == "setup" and report.passed:
             return None
         if report.when == "teardown" and not report.failed:
@@ -125,6 +134,8 @@ class ScenarioItem(pytest.Item):
     def repr_failure(
         self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
     ) -> Union[str, Any]:
+        from pytest_federated.plugin.execution import ExpectationsFailed, shown
+
         if isinstance(excinfo.value, (ExpectationsFailed, FederatedError)):
             error = excinfo.value
             is_mistake = isinstance(error, FederatedError)

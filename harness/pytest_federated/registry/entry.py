@@ -136,6 +136,8 @@ def make_entry(
         p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in keywords
     }
     params = create_model(name, __base__=base, **fields)
+    if not _is_ours(file):
+        params.model_rebuild()  # an annotation that pydantic cannot use fails here, not later
     return Entry(name, function, spec, params, tuple(p.name for p in keywords), file)
 
 

@@ -143,9 +143,10 @@ class Registry(Generic[F, P, S]):
 
     def _nearest(self, name: str) -> Optional[Entry[F, S]]:
         """The entry for the scenario that is read or run: that of its own folder, or above it."""
-        self._discover()
-        known, folder = self._near(name), scenario_folder()
-        if known and folder and name in self._entries:
+        if not self._is_discovered:
+            self._discover()
+        known = self._by_folder.get(name)
+        if known and (folder := scenario_folder()) and name in self._entries:
             for above in (folder, *folder.parents):
                 if above in known:
                     return known[above]
@@ -174,6 +175,12 @@ class Registry(Generic[F, P, S]):
         """The entries by name, as a new mapping; of a name that several folders have, the last."""
         self._discover()
         return dict(self._entries)
+
+    def nearest(self) -> dict[str, Entry[F, S]]:
+        """The entries that lookups by name give, by name in alphabetical order."""
+        self._discover()
+        entries = dict(sorted(self._entries.items()))
+        return {n: self[n] for n in entries} if self._by_folder else entries
 
     def entry(self, choice: BaseModel) -> Entry[F, S]:
         """The entry that a validated choice stands for."""

@@ -96,7 +96,7 @@ def best_over(runs: Sequence[Run], key: str, measure: Measure) -> tuple[list[Run
             results[scenario] = by_value[pick.value].model_copy(update={"id": scenario})
         reduced.append(Run(run.name, results))
     if not picked:
-        found = (dict(labels_of(r.id)) for run in runs for r in run.results.values())
+        found = (labels_of(r.id) for run in runs for r in run.results.values())
         labels = sorted({label for of in found for label in of})
         raise FederatedError(f"--best-over {key}: no matrix varies it; {suggest(key, labels)}")
     return reduced, picked
@@ -104,7 +104,7 @@ def best_over(runs: Sequence[Run], key: str, measure: Measure) -> tuple[list[Run
 
 def _without(result: Result, key: str) -> tuple[str, str]:
     """Returns the id of a variant without a key, and the value; that is empty if it has no such."""
-    labels = dict(labels_of(result.id))
+    labels = labels_of(result.id)
     # Dotted keys in the order of the labels; older records have the labels only.
     dotted = list(result.matrix) if len(result.matrix) == len(labels) else list(labels)
     own = [

@@ -14,7 +14,6 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
-from pytest_federated.report.variants import Pivot, of_matrices, pivot_table
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
@@ -33,24 +32,17 @@ def comparison(
     markup: Markup,
     *,
     confidence: float = CONFIDENCE,
-    pivot: Optional[Pivot] = None,
 ) -> str:
-    """Returns two or more runs by scenario, each against the first; or the matrices of one run.
+    """Returns two or more runs by scenario, each against the first.
 
     Args:
         runs: what to compare.
         measure: the metric to compare.
         markup: Markdown, or text for the terminal.
         confidence: of the intervals of the differences.
-        pivot: shown instead of the matrices, if there is one run.
 
     """
     blocks = [markup.heading("Comparison", 1)]
-    if len(runs) == 1:
-        blocks += _pivots(
-            [pivot] if pivot else of_matrices(list(runs[0].results.values())), measure, markup
-        )
-        return "\n\n".join(blocks) + "\n"
     shared = [name for name in runs[0].results if all(name in run.results for run in runs)]
     first, *others = runs
     for other in others:
@@ -188,7 +180,7 @@ def _against(
     """Returns how a run differs from the first one: in short, and a table of what differs."""
     outcomes = {n: outcome(first.results[n], other.results[n], measure, confidence) for n in shared}
     differing = [n for n in shared if not _are_equal(first.results[n], other.results[n], measure)]
-    blocks = [markup.escape(_counts(first, other, outcomes, differing, measure))]
+    blocks = [markup.lead(markup.escape(_counts(first, other, outcomes, differing, measure)))]
     if not differing:
         return blocks
     differing.sort(key=lambda n: _IN_ORDER.index(outcomes[n]))
@@ -324,24 +316,3 @@ def _names(names: Sequence[str], shared: Sequence[str]) -> str:
         return f"all {len(names)}"
     short = shortened(names[0], _NAME - 12)
     return short if len(names) == 1 else f"{short} and {len(names) - 1} more"
-
-
-def _pivots(pivots: Sequence[Pivot], measure: Measure, markup: Markup) -> list[str]:
-    blocks: list[str] = []
-    for pivot in pivots:
-        rows, columns = pivot_table(pivot, measure, markup)
-        caption = f"{measure.title[:1].upper()}{measure.title[1:]}, {pivot.rows} down"
-        caption += f", {pivot.columns} across." if pivot.columns else "."
-        about = {r.settings.get("description", "") for r in pivot.cells.values()}
-        blocks += [
-            markup.heading(pivot.title, 2),
-            markup.escape(" ".join([*(about if len(about) == 1 else ()), caption]).strip()),
-            markup.table(rows, columns, ["left", *["right"] * (len(columns) - 1)]),
-        ]
-    if pivots:
-        best = markup.strong("best")
-        blocks.append(
-            f"Mean over seeds ± half of its 95 % interval: {best} of a row, or of the only column, "
-            "if the pairs of seeds tell it from every other one."
-        )
-    return blocks

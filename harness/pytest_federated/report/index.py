@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from pytest_federated.core.text import shortened
+from pytest_federated.report.comparison.findings import verdict
+from pytest_federated.report.comparison.page import COMPARISON, asked_for
 from pytest_federated.report.layout import LARGEST, Page, targets
-from pytest_federated.report.markup import escape, quoted, symbols, table
+from pytest_federated.report.markup import anchors, escape, quoted, symbols, table
 from pytest_federated.report.outcomes import (
     NOT_RUN,
     TITLE,
@@ -50,7 +52,7 @@ def index(results: Sequence[Result], pages: Sequence[Page]) -> str:
     """Returns the first page as Markdown; with many scenarios, a few rows for each folder."""
     links = targets(pages)
     shown = [result for page in pages for result in page.results]
-    above, below = _to_look_at(results, links), _pictures(shown, pages)
+    above, below = _to_look_at(results, links) + _comparisons(results), _pictures(shown, pages)
     if versions := provenance(shown):
         below += ["## Provenance", versions]
     sizes = Counter(page.folder for page in pages for _ in page.results)
@@ -74,6 +76,18 @@ def _to_look_at(results: Sequence[Result], links: Mapping[str, str]) -> list[str
         cells = [[escape(shortened(c, _REASON)) for c in row] for row in not_run[:_LISTED]]
         blocks += [f"## {NOT_RUN}", table(cells, ["scenario", "reason"]), *_more(not_run, _LISTED)]
     return blocks
+
+
+def _comparisons(results: Sequence[Result]) -> list[str]:
+    """Returns what was found where the variants of a matrix are compared."""
+    asked = asked_for(results)
+    anchor = anchors(["Comparison", *(study.title for study in asked)])
+    lines = [
+        f"- [{escape(shortened(s.title, NAME))}]({COMPARISON}#{anchor[s.title]}) "
+        f"{escape(verdict(s))}"
+        for s in asked[:_LISTED]
+    ]
+    return ["## Comparisons", "\n".join(lines), *_more(asked, _LISTED)] if asked else []
 
 
 def _folders(pages: Sequence[Page], links: Mapping[str, str], rows: int) -> list[str]:

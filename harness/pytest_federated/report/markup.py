@@ -79,6 +79,7 @@ class Markup:
     Attributes:
         escape: makes text that is shown literally.
         strong: makes escaped text stand out.
+        lead: makes an escaped sentence stand out that a section begins with.
         heading: writes a heading of a level, from 1.
         table: writes a table of escaped cells.
 
@@ -86,6 +87,7 @@ class Markup:
 
     escape: Callable[[str], str]
     strong: Callable[[str], str]
+    lead: Callable[[str], str]
     heading: Callable[[str, int], str]
     table: Callable[..., str]
 
@@ -93,12 +95,14 @@ class Markup:
 MARKDOWN = Markup(
     escape,
     lambda text: f"**{text}**",
+    lambda text: f"**{text}**",
     lambda text, level: f"{'#' * level} {escape(text)}",
     table,
 )
 TERMINAL = Markup(
     lambda text: " ".join(text.split()),
     lambda text: f"{text} *",
+    lambda text: text,
     lambda text, level: f"{text}\n{'=-'[min(level, 2) - 1] * len(text)}",
     _plain_table,
 )

@@ -17,6 +17,7 @@ from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
+from pytest_federated.scenario.matrix import labels_in
 
 K = TypeVar("K", bound=Hashable)
 
@@ -55,7 +56,7 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
             names.setdefault(result.id.partition("[")[0], []).append(result)
     pivots: list[Pivot] = []
     for name, variants in names.items():
-        keys = [dict(labels_of(r.id)) for r in variants]
+        keys = [labels_of(r.id) for r in variants]
         labels = list(keys[0])
         if len(variants) < 2 or any(list(k) != labels for k in keys):
             continue
@@ -71,16 +72,9 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
     return pivots
 
 
-def labels_of(result_id: str) -> Iterator[tuple[str, str]]:
-    """Yields the keys and values of a variant's id; commas in parentheses do not separate."""
-    inside = result_id.partition("[")[2].removesuffix("]")
-    depth, start = 0, 0
-    for index, character in enumerate(inside + ","):
-        depth += (character == "(") - (character == ")")
-        if character == "," and depth == 0:
-            label, _, value = inside[start:index].partition("=")
-            yield label, value
-            start = index + 1
+def labels_of(result_id: str) -> dict[str, str]:
+    """Returns the values of a variant by the labels of their keys."""
+    return labels_in(result_id.partition("[")[2].removesuffix("]"))
 
 
 def by_settings(results: Sequence[Result], rows: str, columns: str) -> Pivot:

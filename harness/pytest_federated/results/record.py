@@ -54,7 +54,7 @@ class Verdict(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     expectation: str
     expected: str
@@ -99,7 +99,7 @@ class Compared(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     metric: str
     before: Optional[Figure] = None
@@ -141,7 +141,7 @@ class Result(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, defer_build=True, ser_json_inf_nan="constants")
 
     record: Literal[1] = 1
     id: str

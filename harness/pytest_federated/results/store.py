@@ -20,6 +20,7 @@ from pytest_federated.results.tuning import without_tuned
 
 FOLDER, UNREACHED = "records", "unreached"
 _OF_TRAININGS = ("data", "clients", "model", "training")  # sections that decide the figures
+_TEXTS = ("description", "tags", "expect", "comparison")  # what is said of a scenario
 
 # Bytes of a file's name that are taken from an id: with what plots and temporary files add, it
 # stays below the 255 of most file systems, and below the 143 of encrypted ones.
@@ -100,13 +101,13 @@ def with_earlier_figures(result: Result, folder: Path) -> Result:
         return result
     if earlier.id != result.id or not earlier.histories or not _has_same_trainings(earlier, result):
         return result
-    texts = ("description", "tags", "expect")
-    now = {key: result.settings[key] for key in texts if key in result.settings}
+    now = {key: result.settings[key] for key in _TEXTS if key in result.settings}
+    settings = {key: value for key, value in earlier.settings.items() if key not in _TEXTS}
     is_judged_alike = earlier.settings.get("expect") == now.get("expect")
     return result.model_copy(
         update={
             "file": result.file or earlier.file,
-            "settings": {**earlier.settings, **now},
+            "settings": {**settings, **now},
             "histories": earlier.histories,
             "tuning": earlier.tuning,
             "verdicts": earlier.verdicts if is_judged_alike else (),

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
+from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
@@ -311,6 +312,15 @@ def _relations() -> Iterator[_Relation]:
             where = _having((("model",), _one_of(models, [name])))
             for key in ("training.loss", "training.class_weights"):
                 yield _Relation(where, _keeping(key, _NULL))
+    yield _Relation(
+        _having((("training", "local_steps"), {"type": "integer"})),
+        _keeping("training.local_epochs", {"const": 1}),
+    )
+    by_epochs = [n for n in stragglers.names() if stragglers[n].spec.by_epochs]
+    yield _Relation(
+        _having((("training", "local_steps"), {"type": "integer"})),
+        _keeping("clients.stragglers", {"not": _one_of(stragglers, by_epochs)}),
+    )
     yield from _relations_of_aggregators()
     sizeless = [n for n in splits.names() if not splits[n].spec.sizes]
     yield _Relation(

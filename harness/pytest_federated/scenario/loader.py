@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Optional
 
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.matrix import (
     MATRIX,
@@ -15,13 +16,15 @@ from pytest_federated.scenario.matrix import (
     TUNED,
     Variant,
     expand,
+    labels_in,
     varied_keys,
+    with_these,
 )
 from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
 from pytest_federated.scenario.points import read_points, varied_twice
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario, choices, default_choices
-from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, read_documents
+from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, brief, read_documents
 from pytest_federated.user.reading import read_from
 
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
@@ -158,7 +161,7 @@ def _cases(document: Document, file: Path, line: int) -> tuple[list[Case], list[
         if variant:
             siblings[variant] = scenario
     if not problems:
-        problems += _uncomparable(cases, document)
+        problems += [*_uncomparable(cases, document), *_without_reference(cases, document)]
     return cases, problems
 
 
@@ -173,6 +176,24 @@ def _uncomparable(cases: Iterable[Case], document: Document) -> list[Problem]:
             place = document.place(tuple(key.split(".")))
             problems.append(Problem(place.file, place.line, key, message))
     return problems
+
+
+def _without_reference(cases: Sequence[Case], document: Document) -> Iterator[Problem]:
+    """Yields a problem if the variants cannot be compared with what ``comparison`` says."""
+    comparison = cases[0].scenario.comparison if cases else None
+    if comparison is None:
+        return
+    key, message = "comparison", ""
+    variants = [labels_in(case.variant) for case in cases]
+    if len(cases) == 1:
+        message = "compares the variants of a matrix, and there are none"
+    elif comparison.reference and not with_these(comparison.reference, variants):
+        key = "comparison.reference"
+        known = list(dict.fromkeys(f"{k}={v}" for one in variants for k, v in one.items()))
+        message = f"got {brief(comparison.reference)}; {suggest(comparison.reference, known)}"
+    if message:
+        place = document.place(tuple(key.split(".")))
+        yield Problem(place.file, place.line, key, message)
 
 
 def _defaults(file: Path, root: Optional[Path]) -> list[Document]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_federated.core.errors import Problem
@@ -21,7 +21,10 @@ MATRIX, TUNED = ("matrix",), ("tune", "keys")  # where a document has a grid
 EXCLUDE = "exclude"  # among the keys of a grid: the combinations that are left out
 
 # The keys of a scenario that cannot be varied.
-FIXED = ("matrix", "tune", "name", "schema", "expect", "baseline", "tags", "description")
+FIXED = (
+    *("matrix", "tune", "name", "schema", "expect", "baseline", "comparison", "tags"),
+    "description",
+)
 # Those that do not change what is to be learned, so that they can be chosen by how well it is.
 TUNABLE = ("model", "training", "clients.per_round")
 
@@ -251,6 +254,28 @@ def varied_keys(document: Document, *grids: Key) -> list[tuple[str, ...]]:
 def keys_of(name: str) -> tuple[str, ...]:
     """Returns the dotted keys that a key of a grid names: one, or several as ``a.b, c.d``."""
     return tuple(key.strip() for key in name.split(","))
+
+
+def labels_in(variant: str) -> dict[str, str]:
+    """Returns the labels of keys in a variant's part of an id, with their values.
+
+    Commas in parentheses do not separate: ``algorithm=fedprox(mu=0.1,weighting=uniform),alpha=1``.
+    """
+    labels: dict[str, str] = {}
+    depth, start = 0, 0
+    for index, character in enumerate(f"{variant},"):
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0 and index > start:
+            label, _, value = variant[start:index].partition("=")
+            labels[label.strip()] = value.strip()
+            start = index + 1
+    return labels
+
+
+def with_these(part: str, variants: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Returns the variants that have the values in a part of an id, such as ``alpha=0.1``."""
+    values = labels_in(part).items()
+    return [variant for variant in variants if values <= variant.items()]
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:

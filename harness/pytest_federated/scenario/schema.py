@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Optional
 
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -17,14 +18,17 @@ from pydantic import (
 
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
+from pytest_federated.clients.stragglers.straggler import stragglers
 from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.core.suggestions import suggest
-from pytest_federated.data.datasets.dataset import has_test_set, stated_task
+from pytest_federated.data.datasets.dataset import LABELED, has_test_set, stated_task
 from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
+from pytest_federated.metrics.measure import headline
 from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.metrics.targets import is_by_round
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.scenario.tune import Tune
@@ -64,6 +68,32 @@ class BaselineMargin(Section):
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+class Comparison(Section):
+    """With what the report compares the variants of the matrix.
+
+    `reference` is a variant, or what several of them have in common, one for each combination of
+    the other keys: ``algorithm=fedavg``. By default it is the first value of the last key.
+    """
+
+    reference: str = ""
+    metric: Annotated[
+        Optional[str], Field(description="What is compared; accuracy, or the task's first metric.")
+    ] = None
+    targets: Annotated[
+        tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
+        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        Field(description="Values of the metric: how many rounds and bytes does each take?"),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _has_a_metric_that_there_is(self) -> Comparison:
+        if self.metric is not None and self.metric not in metrics:
+            raise problem("metric", suggest(self.metric, metrics.names()))
+        if self.metric is not None and self.targets and not is_by_round(self.metric):
+            raise problem("targets", f"{self.metric} is not measured in each round; leave them out")
+        return self
+
+
 def _names_metrics(schema: dict[str, Any]) -> None:
     schema["propertyNames"] = {"enum": metrics.names()}
 
@@ -91,10 +121,11 @@ class Scenario(Section):
     baseline: dict[str, BaselineMargin] = Field(
         default_factory=dict, json_schema_extra=_names_metrics
     )
+    comparison: Optional[Comparison] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_empty(self, write, "tune")
+        return without_empty(self, write, "tune", "comparison")
 
     @model_validator(mode="before")
     @classmethod
@@ -174,6 +205,19 @@ class Scenario(Section):
                 raise problem(f"expect.{name}.over_last", _too_few(self.training.rounds))
             if getattr(section, "best_by", None):
                 raise problem(f"expect.{name}.over_last", "best_by takes one round; choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _compares_by_targets_that_can_be_reached(self) -> Scenario:
+        task, comparison = stated_task(self.data.dataset), self.comparison
+        if comparison is None or (comparison.metric is None and task not in (None, *LABELED)):
+            return self
+        name = comparison.metric or headline().name
+        scale = spec_of(name).values
+        for target in comparison.targets if scale.is_bounded else ():
+            if not scale.low <= target <= scale.high:
+                reason = f"got {target:g}; {name} is from {scale.low:g} to {scale.high:g}"
+                raise problem("comparison.targets", reason)
         return self
 
     @model_validator(mode="after")
@@ -284,6 +328,20 @@ class Scenario(Section):
                 "clients.sampling",
                 f"got {kind(self.clients.sampling)}; it may draw a client twice in a round, of "
                 f"which {algorithm.name} keeps {kept}; allowed: {', '.join(able)}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _slows_down_what_it_counts(self) -> Scenario:
+        chosen = self.clients.stragglers
+        if chosen is None or self.training.local_steps is None:
+            return self
+        if stragglers.entry(chosen).spec.by_epochs:
+            able = [n for n in stragglers.names() if not stragglers[n].spec.by_epochs]
+            raise problem(
+                "clients.stragglers",
+                f"got {kind(chosen)}, which does some of the local epochs; there are none with "
+                f"training.local_steps; allowed: {', '.join(able)}",
             )
         return self
 

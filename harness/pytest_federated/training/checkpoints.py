@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import time
@@ -42,6 +41,8 @@ class Checkpoints(Observer):
 
         Its state has the structure of `like`. Those that cannot be read are removed.
         """
+        import asyncio
+
         import tensorflow as tf
 
         structure = [b"", *tf.nest.flatten(like)]
@@ -89,6 +90,8 @@ class Checkpoints(Observer):
 
         One that cannot be written, as on a full disk, is warned of and costs the training nothing.
         """
+        import asyncio
+
         import tensorflow as tf
         import tensorflow_federated as tff
 

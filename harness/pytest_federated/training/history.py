@@ -98,7 +98,7 @@ class Round(BaseModel):
 
     """
 
-    model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, defer_build=True, ser_json_inf_nan="strings")
 
     round: int
     clients: int
@@ -184,7 +184,10 @@ class TrainingHistory(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, ser_json_inf_nan="constants", arbitrary_types_allowed=True
+        frozen=True,
+        defer_build=True,
+        ser_json_inf_nan="constants",
+        arbitrary_types_allowed=True,
     )
 
     seed: int

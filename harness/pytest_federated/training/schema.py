@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from pytest_federated.clients.cohort import LocalWork
+from pytest_federated.clients.cohort import ALL, LocalWork
 from pytest_federated.core.schema import Section, is_number, problem, without_empty
 from pytest_federated.registry.choice import Choice
 from pytest_federated.registry.registry import kind
@@ -72,7 +72,7 @@ Weights = Annotated[
 ]
 
 
-_YOUNGER = ("personalize", "loss", "class_weights", "eval_clients_every")
+_YOUNGER = ("personalize", "local_steps", "loss", "class_weights", "eval_clients_every")
 
 
 class Training(Section):
@@ -95,7 +95,13 @@ class Training(Section):
     )
     rounds: Annotated[int, Field(ge=1)]
     local_epochs: Annotated[int, Field(ge=1)] = 1
-    batch_size: Annotated[int, Field(ge=1)] = 20
+    local_steps: Annotated[
+        Optional[int], Field(ge=1, description="Of each client, in place of `local_epochs`.")
+    ] = None
+    batch_size: Annotated[
+        Union[Literal["all"], Annotated[int, Field(ge=1)]],
+        Field(description="`all`: one batch has all examples of a client."),
+    ] = 20
     client_optimizer: Annotated[Section, Choice(optimizers)] = Field(
         default_factory=lambda: optimizers.parse({"kind": "sgd", "learning_rate": 0.1})
     )
@@ -115,11 +121,22 @@ class Training(Section):
     @property
     def local_work(self) -> LocalWork:
         """What every client of a round does."""
-        return LocalWork(self.batch_size, self.local_epochs)
+        batch_size = ALL if self.batch_size == "all" else self.batch_size
+        return LocalWork(batch_size, self.local_epochs, self.local_steps)
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return without_empty(self, write, *_YOUNGER)
+
+    @model_validator(mode="after")
+    def _counts_local_work_once(self) -> Training:
+        if self.local_steps is not None and self.local_epochs != 1:
+            raise problem(
+                "local_steps",
+                f"got {self.local_steps}, and local_epochs {self.local_epochs}; give one of the "
+                "two (local_epochs: 1 where a defaults.yaml has more)",
+            )
+        return self
 
     @model_validator(mode="after")
     def _leaves_to_the_algorithm_what_it_sets(self) -> Training:

@@ -180,7 +180,7 @@ def parsed(arguments: list[str], place: str) -> None:
 
 
 @pytest.fixture
-def digits_of_emnist(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def digits_of_emnist(worker: None, tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replaces the download of EMNIST by TFF's synthetic one, of the same form."""
     emnist = tff.simulation.datasets.emnist
     both = emnist.get_synthetic(), emnist.get_synthetic()
@@ -190,10 +190,15 @@ def digits_of_emnist(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_a_guide_can_be_followed(
-    page: Path, worker: None, digits_of_emnist: None, in_tmp_path: Path, request: Any
+    page: Path,
+    tff_programs: None,
+    in_tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    monkeypatch = request.getfixturevalue("monkeypatch")
-    monkeypatch.syspath_prepend(str(in_tmp_path))
+    if page.stem == "tutorial":  # whose cells run in this process
+        request.getfixturevalue("digits_of_emnist")
+        monkeypatch.syspath_prepend(str(in_tmp_path))
     git("init", "-q", "-b", "main")
     if page.stem == "bisect":
         make_history()
@@ -213,8 +218,7 @@ def test_a_guide_can_be_followed(
         elif snippet.language == "console" and "$ " in snippet.text[:2]:
             follow(snippet, exit_code)
             exit_code = 0
-    for module in [m for m in sys.modules if m.startswith("my_model")]:
-        monkeypatch.delitem(sys.modules, module)
+    sys.modules.pop("my_model", None)
 
 
 def with_comments(page: Path) -> list[tuple[Snippet, str]]:

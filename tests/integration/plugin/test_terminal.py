@@ -212,13 +212,13 @@ def test_vv_has_a_line_for_each_round(project: pytest.Pytester, is_terminal: boo
         output.no_fnmatch_line("*━*")
 
 
-@pytest.mark.parametrize("verbosity", ["-v", "-vv"])
+@pytest.mark.parametrize(("verbosity", "processes"), [("-v", "-n1"), ("-vv", "-n2")])
 def test_under_xdist_the_rounds_come_when_a_scenario_has_ended(
-    project: pytest.Pytester, verbosity: str
+    project: pytest.Pytester, verbosity: str, processes: str
 ) -> None:
     project.makeconftest(IN_ALL_PROCESSES)
     (project.path / "scenarios/b.yaml").write_text(EMNIST)
-    output = project.runpytest("scenarios", "-n2", verbosity, "--fed-no-cache").stdout
+    output = project.runpytest("scenarios", processes, verbosity, "--fed-no-cache").stdout
     rounds = [line for line in output.str().splitlines() if " round " in line]
     assert len(rounds) == (10 if verbosity == "-vv" else 0)
     output.fnmatch_lines(["verdict  scenario *", "skipped: offline: emnist *the cache: /*"])

@@ -163,6 +163,35 @@ def test_more_seeds_run_the_chosen_point_only(
     assert recorded().trainings == 9
 
 
+def test_seeds_that_are_added_until_it_is_decided_run_the_chosen_point_only(
+    run: Callable[..., pytest.RunResult], trainings: Trainings, pytester: pytest.Pytester
+) -> None:
+    changed(pytester, "at_least: 0.7", "at_least: 0.77")
+    run("--fed-decide=6", "--fed-report=out")
+    more = [one for one in trainings.trained if one[1] > 1]
+    assert more and {rate for rate, _ in more} == {0.1}
+    assert len(recorded().seeds) == 2 + len(more)
+
+
+def test_rounds_are_shown_with_the_point_that_they_are_of(
+    run: Callable[..., pytest.RunResult], trainings: Trainings
+) -> None:
+    shown = run("-vv").stdout
+    shown.fnmatch_lines(
+        ["  learning_rate=0.01 seed 1/2 round 1/3: *", "  learning_rate=1 seed 2/2 *"]
+    )
+    added = run("-vv", "--fed-seeds=3").stdout
+    added.fnmatch_lines(["  learning_rate=0.1 seed 3/3 round 1/3: *"])
+
+
+def test_cut_rounds_are_tuned_and_not_judged(
+    run: Callable[..., pytest.RunResult], trainings: Trainings
+) -> None:
+    run("--fed-rounds=1", "--fed-report=out").assert_outcomes(passed=1)
+    assert (recorded().status, rate_of(recorded())) == ("not judged", 0.1)
+    assert len(recorded().histories[0].rounds) == 1
+
+
 def test_a_baseline_is_of_the_tuned_scenario_whatever_is_chosen(
     run: Callable[..., pytest.RunResult], trainings: Trainings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.history import Round
 from pytest_federated.training.loop import steps
+from pytest_federated.training.models.adapters.adapter import ModelAdapter
 from pytest_federated.training.models.model import models
 from pytest_federated.training.schema import Training
 
@@ -29,6 +30,23 @@ def net(input_shape=(4, 4, 1), num_classes=3):
     return tf.keras.Sequential([
         tf.keras.layers.InputLayer(input_shape), tf.keras.layers.Flatten(),
         tf.keras.layers.Dense(num_classes, kernel_initializer="zeros")])
+
+class Branches(tf.keras.layers.Layer):
+    def call(self, x):
+        if tf.reduce_mean(x) > 0:
+            return x
+        return -x
+
+def branches():
+    return tf.keras.Sequential([
+        tf.keras.layers.InputLayer((4, 4, 1)), tf.keras.layers.Flatten(), Branches(),
+        tf.keras.layers.Dense(3)])
+
+def normalized():
+    return tf.keras.Sequential([
+        tf.keras.layers.InputLayer((4, 4, 1)), tf.keras.layers.Flatten(),
+        tf.keras.layers.Dense(5), tf.keras.layers.LayerNormalization(),
+        tf.keras.layers.Dropout(0.5), tf.keras.layers.Dense(3)])
 
 def by_hand(input_shape, num_classes, input_spec):
     @tf.function
@@ -172,3 +190,32 @@ def test_a_model_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         trainer_for(model(form, function, **args), Training(rounds=1), federation([5, 5], 0))
+
+
+@pytest.mark.usefixtures("own", "running")
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"kind": "mlp", "hidden": [5]},
+        {"kind": "linear"},
+        {"keras": "own_forms:net"},
+        {"keras": "own_forms:branches"},
+        {"keras": "own_forms:normalized"},
+    ],
+    ids=str,
+)
+def test_a_batch_is_measured_in_one_graph_as_it_is_call_by_call(chosen: dict[str, Any]) -> None:
+    data = federation([30, 9, 21], 0)
+    trainer = trainer_for(models.parse(chosen), Training.model_validate({"rounds": 1}), data)
+    adapter, (x, y) = trainer.adapter, (data.train.x, data.train.y)
+    losses: list[float] = []
+    for seed in (0, 1):
+        adapter.set_weights(trainer.initial_weights(seed))
+        for size in (60, 7):
+            loss, outputs, (right, counted) = adapter.measure(x[:size], y[:size])
+            apart = ModelAdapter.measure(adapter, x[:size], y[:size])
+            assert loss == apart[0]
+            assert np.array_equal(outputs, apart[1])
+            assert np.array_equal(right, apart[2][0]) and np.array_equal(counted, apart[2][1])
+            losses.append(loss)
+    assert chosen == {"keras": "own_forms:net"} or len(set(losses)) == 4  # whose weights begin at 0

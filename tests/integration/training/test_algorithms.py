@@ -131,6 +131,49 @@ def test_fedprox_can_weigh_stragglers_by_the_examples_they_hold(
 
 
 @both
+def test_clients_can_do_the_same_number_of_local_steps(data: FederatedData, execution: str) -> None:
+    """Whatever they hold, and beginning again where they have gone through their batches."""
+
+    def seven_steps(weights: Weights, client: int, number: int) -> Client:
+        processed = 0
+        for x, y in batches(data, client, number, epochs=7)[:7]:
+            weights = [w - RATE * g for w, g in zip(weights, gradient(weights, x, y))]
+            processed += len(y)
+        return weights, processed
+
+    ours = measure(data, local_epochs=1, local_steps=7, execution=execution)
+    assert_close(ours, reference(data, seven_steps))
+    assert_far(ours, measure(data, local_epochs=7, execution=execution))
+
+
+@both
+def test_a_batch_can_be_all_that_a_client_has(data: FederatedData, execution: str) -> None:
+    ours = measure(data, batch_size="all", execution=execution)
+    largest = max(len(held) for held in data.clients)
+    assert_close(ours, measure(data, batch_size=largest, execution=execution), atol=1e-7)
+
+
+@both
+def test_gradients_of_clients_can_be_clipped_and_weights_can_decay(
+    data: FederatedData, execution: str
+) -> None:
+    norm, decay = 0.5, 0.2
+
+    def client(weights: Weights, one: int, number: int) -> Client:
+        for x, y in batches(data, one, number):
+            down = gradient(weights, x, y)
+            length = np.sqrt(sum((g**2).sum() for g in down))
+            down = [g * min(1, norm / length) for g in down]
+            weights = [w - RATE * (g + decay * w) for w, g in zip(weights, down)]
+        return weights, len(data.clients[one])
+
+    optimizer = {"kind": "sgd", "learning_rate": RATE, "weight_decay": decay, "clip_norm": norm}
+    ours = measure(data, client_optimizer=optimizer, execution=execution)
+    assert_close(ours, reference(data, client))
+    assert_far(ours, reference(data, sgd(data)))
+
+
+@both
 def test_fedsgd_is_a_step_along_the_gradient_over_all_examples(
     data: FederatedData, execution: str
 ) -> None:

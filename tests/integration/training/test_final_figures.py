@@ -21,7 +21,9 @@ from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.evaluation import per_client as final
 from pytest_federated.training.history import TrainingHistory
 from pytest_federated.training.loop import steps, train
+from pytest_federated.training.models.adapters.keras import KerasAdapter
 from pytest_federated.training.models.model import models
+from pytest_federated.training.observer import Observer, Progress
 from pytest_federated.training.schema import Training
 
 MODEL = models.parse({"kind": "mlp", "hidden": [5]})
@@ -95,6 +97,32 @@ def test_each_label_has_its_recall() -> None:
     assert two is None
     accuracy = history.rounds[-1].accuracy
     assert accuracy == pytest.approx(right.mean(), abs=1e-6)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_test_set_is_read_once_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And once more where a training ends before its last round, for the recall of each label."""
+    data = federation([40, 40], 0)
+    data = replace(data, test=data.train.take(slice(0, 13)))
+    sizes: list[int] = []
+    measure = KerasAdapter.measure
+
+    def noted(self: KerasAdapter, x: Any, y: Any) -> Any:
+        sizes.append(len(x))
+        return measure(self, x, y)
+
+    monkeypatch.setattr(KerasAdapter, "measure", noted)
+
+    class Stop(Observer):
+        def after_round(self, progress: Progress) -> bool:
+            return len(progress.rounds) == 2
+
+    whole = train(data, MODEL, TRAINING.model_copy(update={"rounds": 2}), 2, 0)
+    assert sizes.count(13) == 2
+    sizes.clear()
+    ended = train(data, MODEL, TRAINING.model_copy(update={"rounds": 3}), 2, 0, Stop())
+    assert sizes.count(13) == 3
+    assert len(whole.class_recall) == 3 and ended.class_recall == whole.class_recall
 
 
 def test_the_seed_decides_which_of_many_clients_are_measured() -> None:

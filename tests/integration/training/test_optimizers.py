@@ -80,6 +80,10 @@ FACTORS = {"kind": "adafactor", "learning_rate": RATE * 8, "clip_threshold": 0.9
 CASES: dict[str, tuple[dict[str, Any], Step]] = {
     "sgd": ({"kind": "sgd"}, lambda w, g, t, kept: w - RATE * g),
     "sgd with momentum": ({"kind": "sgd", "momentum": 0.8}, momentum),
+    "sgd with weight decay": (
+        {"kind": "sgd", "weight_decay": 0.3},
+        lambda w, g, t, kept: w - RATE * (g + 0.3 * w),
+    ),
     "adam": ({"kind": "adam", **BETAS, "epsilon": 1e-4}, adam()),
     "adagrad": ({"kind": "adagrad", "initial_accumulator": 0.2, "epsilon": 1e-4}, adagrad),
     "yogi": ({"kind": "yogi", **BETAS}, yogi),
@@ -163,3 +167,27 @@ def test_adafactor_does_not_change_weights_without_gradients(tff: Any) -> None:
     state = optimizer.initialize((tf.TensorSpec((3, 2)),))
     _, (moved,) = optimizer.next(state, (weight,), (gradient,))
     np.testing.assert_array_equal(moved.numpy() != 1, gradient.numpy() != 0)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_a_gradient_is_clipped_to_a_norm_over_all_weights(tff: Any, kind: str) -> None:
+    import tensorflow as tf
+
+    def stepped(gradients: list[np.ndarray], **keys: Any) -> list[np.ndarray]:
+        parsed = optimizers.parse({"kind": kind, "learning_rate": RATE, **keys})
+        optimizer = optimizer_of(parsed)
+        specs = tuple(tf.TensorSpec(shape) for shape in SHAPES)
+        given = tuple(map(tf.constant, gradients))
+        _, weights = optimizer.next(
+            optimizer.initialize(specs), tuple(map(tf.constant, drawn(0))), given
+        )
+        return [w.numpy() for w in weights]
+
+    gradients = drawn(1)
+    length = float(np.sqrt(sum((g**2).sum() for g in gradients)))
+    shorter = [g * np.float32(0.5) for g in gradients]
+    for ours, expected in zip(stepped(gradients, clip_norm=length / 2), stepped(shorter)):
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+    for ours, expected in zip(stepped(gradients, clip_norm=2 * length), stepped(gradients)):
+        np.testing.assert_array_equal(ours, expected)

@@ -7,7 +7,7 @@ import numpy as np
 from pytest_federated.clients.stragglers.straggler import stragglers
 
 
-@stragglers("epochs", ignores_data=True)
+@stragglers("epochs", ignores_data=True, by_epochs=True)
 def epochs(full: np.ndarray, local_epochs: int, rng: np.random.Generator) -> np.ndarray:
     """A number of whole epochs, drawn uniformly from 1 to all of them.
 

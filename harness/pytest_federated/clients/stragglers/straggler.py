@@ -40,10 +40,12 @@ class StragglerSpec(Spec):
 
     Attributes:
         ignores_data: a client's steps do not depend on the examples of others.
+        by_epochs: it needs local epochs, and cannot be with `training.local_steps`.
 
     """
 
     ignores_data: bool = False
+    by_epochs: bool = False
 
 
 class Straggler(Protocol):

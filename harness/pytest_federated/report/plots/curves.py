@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Optional
 
 from pytest_federated.core.text import shortened
-from pytest_federated.report.plots.panels import TITLE, small_multiples
+from pytest_federated.report.plots.panels import TITLE, small_multiples, thinned
 from pytest_federated.report.plots.style import BLUE, SERIES, Picture
 from pytest_federated.report.tables.rounds import by_round
 from pytest_federated.results.record import Result
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS = 24  # in a picture
-_POINTS = 60  # of a curve
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ def _curve(result: Result, label: str) -> Optional[_Curve]:
         for number, rounds in by_round(result).items()
     }
     evaluated = [number for number, of_seeds in values.items() if of_seeds]
-    step = -(-len(evaluated) // _POINTS)
-    kept = [n for place, n in enumerate(reversed(evaluated)) if place % step == 0][::-1]
+    kept = thinned(evaluated)
     return _Curve(label, metric, {n: values[n] for n in kept}) if len(kept) > 1 else None
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pytest_federated.core.text import shortened
 from pytest_federated.report.plots.chart import Line, Lines
+from pytest_federated.report.plots.heat_map import MOST, Side, heat_map
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, INK, SERIES, VERMILION, Picture
+from pytest_federated.report.plots.style import INK, SERIES, VERMILION, Picture
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.report.tuned import Axis, axes_of, metric_title, point_text
 from pytest_federated.results.record import Result
@@ -18,10 +19,7 @@ from pytest_federated.results.tuning import GridPoint, Tuning
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST = 12  # values of a key in a heat map
-_CELL_WIDE, _CELL_HIGH = 0.62, 0.34  # inches
 _TEXT = 16  # characters of a value that is no number
-_UNFIT, _LIGHT, _DARK = "#d0d7de", "#1f2328", "#ffffff"
 
 
 @scenario_plots("tuning", place=5)
@@ -35,7 +33,7 @@ def tuning_by_key(result: Result) -> Optional[Picture]:
     axes = axes_of(tuning)
     numeric = [axis for axis in axes if axis.is_number]
     others = [axis for axis in axes if not axis.is_number]
-    if len(numeric) == 2 and not others and max(len(a.values) for a in numeric) <= _MOST:
+    if len(numeric) == 2 and not others and max(len(a.values) for a in numeric) <= MOST:
         return _heat_map(result, tuning, *numeric)
     if (
         len(numeric) == 1
@@ -60,53 +58,19 @@ def _alt(result: Result, tuning: Tuning, axes: Sequence[Axis]) -> str:
 def _heat_map(result: Result, tuning: Tuning, first: Axis, second: Axis) -> Picture:
     """The longer axis goes across."""
     across, down = sorted((first, second), key=lambda axis: -len(axis.values))
-    points = {(p.values[down.key], p.values[across.key]): p for p in tuning.points}
-    means = [p.mean for p in tuning.points if p.mean is not None]
-    worst, best = (min(means), max(means)) if means else (0.0, 0.0)
-    if tuning.sign < 0:
-        worst, best = best, worst
 
-    def draw(axes: Axes) -> None:
-        from matplotlib.patches import Rectangle
+    def cell(point: GridPoint) -> tuple[int, int]:
+        row, column = (axis.values.index(point.values[axis.key]) for axis in (down, across))
+        return row, column
 
-        for (row, column), point in points.items():
-            x, y = across.values.index(column), down.values.index(row)
-            share = 1.0 if best == worst else ((point.mean or worst) - worst) / (best - worst)
-            color = _UNFIT if point.mean is None else _blended(share)
-            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=color, lw=0))
-            axes.text(
-                x + 0.5,
-                y + 0.5,
-                "–" if point.mean is None else f"{point.mean:.3g}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                weight="bold" if point is tuning.best else "normal",
-                color=_DARK if point.mean is not None and share > 0.55 else _LIGHT,
-            )
-            if point is tuning.best:
-                edge: Any = {"fill": False, "edgecolor": VERMILION, "lw": 2, "zorder": 3}
-                axes.add_patch(Rectangle((x + 0.03, y + 0.04), 0.94, 0.92, **edge))
-        axes.set(xlim=(0, len(across.values)), ylim=(0, len(down.values)))
-        axes.set(xlabel=across.title, ylabel=down.title)
-        for ticks, axis in ((axes.set_xticks, across), (axes.set_yticks, down)):
-            places = [place + 0.5 for place in range(len(axis.values))]
-            ticks(places, axis.texts, parse_math=False)
-        axes.tick_params(length=0)
-        axes.spines[["left", "bottom"]].set_visible(False)
-
-    width = max(2.6, 0.9 + _CELL_WIDE * len(across.values))
-    height = 0.7 + _CELL_HIGH * len(down.values)
-    alt = _alt(result, tuning, (across, down))
-    return Picture(alt, draw, width=width, height=height, left=0.75)
-
-
-def _blended(share: float) -> str:
-    """Returns a color between a light one and blue."""
-    light = (230, 241, 248)
-    blue = [int(BLUE[i : i + 2], 16) for i in (1, 3, 5)]
-    mixed = [round(low + share * (high - low)) for low, high in zip(light, blue)]
-    return "#" + "".join(f"{part:02x}" for part in mixed)
+    return heat_map(
+        _alt(result, tuning, (across, down)),
+        Side(down.title, down.texts),
+        Side(across.title, across.texts),
+        {cell(point): point.mean for point in tuning.points},
+        cell(tuning.best) if tuning.best else None,
+        sign=tuning.sign,
+    )
 
 
 def _lines(result: Result, tuning: Tuning, axis: Axis, other: Optional[Axis] = None) -> Picture:

@@ -44,9 +44,10 @@ def choice_rows(result: Result) -> list[list[str]]:
     aggregator = training.get("aggregator")
     entry = algorithms.get(training["algorithm"]["kind"])
     unused = entry.spec.unused if entry else ()
-    epochs, size = training["local_epochs"], training["batch_size"]
+    size, steps = training["batch_size"], training.get("local_steps")
+    work = f"{training['local_epochs']} epoch(s)" if steps is None else f"{steps} step(s)"
     local = [
-        ("local_epochs", ["local training", f"{epochs} epoch(s), batch size {size}"]),
+        ("local_epochs", ["local training", f"{work}, batch size {size}"]),
         *(
             (
                 f"{side}_optimizer",

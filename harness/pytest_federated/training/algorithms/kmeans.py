@@ -29,7 +29,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     example={"clusters": 10},
     has_no_global_model=True,
     adapter=lambda settings, shape: ClustersAdapter(settings.clusters, shape),
-    unused=("local_epochs", "batch_size", "client_optimizer", "server_optimizer"),
+    unused=("local_epochs", "local_steps", "batch_size", "client_optimizer", "server_optimizer"),
     refuses={
         "model": "it finds clusters, and trains no model",
         "training.loss": "its loss is the squared distance to the nearest centroid",

@@ -57,7 +57,7 @@ def arguments(
     """
     batches = [-(-len(c) // work.batch_size) for c in cohort]
     if steps is None:
-        steps = np.array(batches) * work.epochs
+        steps = work.steps_of(np.array([len(c) for c in cohort]))
     if factors is None:
         factors = np.ones(len(cohort), np.float32)
     if keys is None:

@@ -125,6 +125,8 @@ def arguments(
 ) -> list[tf.data.Dataset]:
     """Returns what each client trains on: its batches, `work.epochs` times over.
 
+    With `work.steps` they are endless, and `steps` is needed.
+
     Of these the first ones where `steps`, int (clients,), says how many; each example with
     its client's number of examples, float32, if `with_held`, and with its client's key and factor
     where `keys`, int32 (clients,), and `factors`, float32 (clients,), are given.
@@ -144,10 +146,13 @@ def arguments(
         for client, factor in zip(columns, factors):
             client[FACTOR] = np.full(len(client["y"]), factor, np.float32)
     batches = [
-        tf.data.Dataset.from_tensor_slices(client).batch(work.batch_size).repeat(work.epochs)
+        tf.data.Dataset.from_tensor_slices(client)
+        .batch(work.batch_size)
+        .repeat(work.epochs if work.steps is None else None)
         for client in columns
     ]
     if steps is not None:  # who does all has nothing to take: each stage costs time in each round
-        all_steps = [-(-len(c) // work.batch_size) * work.epochs for c in cohort]
-        batches = [b.take(n) if n < most else b for b, n, most in zip(batches, steps, all_steps)]
+        all_steps = work.steps_of(np.array([len(c) for c in cohort]))
+        ends = np.full(len(cohort), work.steps is None) & (steps == all_steps)
+        batches = [b if by_itself else b.take(n) for b, n, by_itself in zip(batches, steps, ends)]
     return [not_rewritten(b) for b in batches]

@@ -62,7 +62,7 @@ def personalized_accuracy(
     """
     library: Any = import_tff()
     optimizer = optimizer_of(personalize.optimizer or training.client_optimizer)
-    evaluate = tuning(adapter, training.batch_size, personalize.steps, optimizer)
+    evaluate = tuning(adapter, training.local_work.batch_size, personalize.steps, optimizer)
     as_lists = library.learning.models.ModelWeights(
         list(weights.trainable), list(weights.non_trainable)
     )

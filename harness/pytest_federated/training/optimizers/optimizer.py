@@ -6,19 +6,39 @@ Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Callable, Optional, Protocol
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.core.schema import Section
+from pytest_federated.core.schema import Section, without_empty
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
 from pytest_federated.user.functions import fingerprints
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
+
+
+class OptimizerKeys(Section):
+    """Keys of every optimizer: what happens to a gradient before the optimizer takes it.
+
+    `clip_norm` scales a gradient down to this L2 norm, over all weights together, if it is longer.
+    """
+
+    clip_norm: Annotated[
+        Optional[float],
+        Field(
+            gt=0, allow_inf_nan=False, description="L2 norm that longer gradients are scaled to."
+        ),
+    ] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        younger = {"clip_norm", "weight_decay"}.intersection(type(self).model_fields)
+        return without_empty(self, write, *younger)
 
 
 @dataclass(frozen=True)
@@ -45,10 +65,13 @@ optimizers = Registry(
     "optimizer",
     MakesOptimizer,
     OptimizerSpec,
+    OptimizerKeys,
     plural="optimizers",
     package=__package__,
     error=ModelError,
 )
+# (gradients, weights) to the gradients that the optimizer takes; None for a weight without one.
+Change = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 _cache: dict[tuple[type[Section], str], tff.learning.optimizers.Optimizer] = {}
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -70,7 +93,9 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
         optimizer = entry.call(settings)
         if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
             raise entry.gave(optimizer, "a tff.learning.optimizers.Optimizer")
-        _cache[key] = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
+        optimizer = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
+        norm = settings.clip_norm  # type: ignore[attr-defined]  # see OptimizerKeys
+        _cache[key] = optimizer if norm is None else after(_clipped(norm), optimizer)
     return _cache[key]
 
 
@@ -85,3 +110,31 @@ def _without_autograph(optimizer: Any) -> Any:
         method = tf.autograph.experimental.do_not_convert(getattr(optimizer, name))
         setattr(optimizer, name, method)
     return optimizer
+
+
+def after(change: Change, inner: tff.learning.optimizers.Optimizer) -> Any:
+    """Returns the optimizer `inner` that takes gradients as `change` returns them.
+
+    Its state is that of `inner`.
+    """
+    import tensorflow as tf
+    import tensorflow_federated as tff
+
+    class After(tff.learning.optimizers.Optimizer):
+        def initialize(self, specs: Any) -> Any:
+            return inner.initialize(specs)
+
+        def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
+            changed = change(tf.nest.flatten(gradients), tf.nest.flatten(weights))
+            return inner.next(state, weights, tf.nest.pack_sequence_as(gradients, changed))
+
+    return _without_autograph(After())
+
+
+def _clipped(norm: float) -> Change:
+    def clipped(gradients: Sequence[Any], weights: Sequence[Any]) -> Sequence[Any]:
+        import tensorflow as tf
+
+        return tf.clip_by_global_norm(gradients, norm)[0]
+
+    return clipped

@@ -1,0 +1,162 @@
+"""What a study found, one plain sentence for each finding."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from pytest_federated.metrics.difference import Change, Difference
+from pytest_federated.metrics.measure import Measure
+from pytest_federated.report.comparison.study import Study, Values, is_number, name_of
+
+_MORE = 12  # findings beyond which the tables say the rest
+_SHARES = ("share", "difference")
+
+
+def verdict(study: Study) -> str:
+    """Returns how many of the comparisons came out how."""
+    compared = [study.difference(*place) for place in study.others]
+    counts = Counter("alone" if _is_alone(one) else one.change for one in compared if one)
+    kinds: dict[str, str] = {"better": "better", "worse": "worse", "differs": "different"}
+    kinds |= {"same": "the same", "undecided": "undecided", "alone": "of one seed, undecided"}
+    texts = [f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind]]
+    if missing := compared.count(None):
+        texts.append(f"{missing} without a result to compare")
+    return f"Compared with {name_of(study.reference)}: {', '.join(texts)}."
+
+
+def findings(study: Study) -> list[str]:
+    """Returns the findings: what the seeds tell, then what they do not."""
+    certain = [*_differences(study, study.measure), *_speeds(study)]
+    for measure in study.beside:
+        certain += _differences(study, measure)
+    more = len(certain) - _MORE
+    shown = [*certain[:_MORE], *([f"... and {more} more, in the tables."] if more > 0 else [])]
+    return [*shown, *_others(study)]
+
+
+def difference_in_words(measure: Measure, compared: Difference) -> tuple[str, str]:
+    """Returns a difference and its interval: ``8.2 points ahead of``, ``0.5 to 15.9``.
+
+    The interval is that of the difference in the direction that is said.
+    """
+    sign = 1 if compared.difference >= 0 else -1
+    is_share = measure.spec.scale in _SHARES
+    ends = sorted(sign * end for end in (compared.low, compared.high) if end is not None)
+    size = abs(compared.difference)
+    if is_share:
+        words = "points above" if not measure.sign else _ahead(measure.sign * sign)
+        said = f"{100 * size:.1f} {words}"
+        between = " to ".join(f"{100 * end:.1f}" for end in ends)
+    else:
+        said = f"{size:.3g} {'above' if sign > 0 else 'below'}"
+        between = " to ".join(f"{end:.3g}" for end in ends)
+    return said, between
+
+
+def _ahead(sign: int) -> str:
+    return "points ahead of" if sign > 0 else "points behind"
+
+
+def _differences(study: Study, measure: Measure) -> Iterable[str]:
+    """Yields a sentence for each difference that the seeds tell."""
+    for task, variant in study.others:
+        compared = study.difference(task, variant, measure)
+        if compared is None or _is_alone(compared):
+            continue
+        if compared.change not in ("better", "worse", "differs"):
+            continue
+        said, between = difference_in_words(measure, compared)
+        seeds = f"paired over {compared.pairs} seeds" if compared.pairs else "other seeds"
+        reference = name_of(study.reference)
+        if measure.spec.scale not in _SHARES:
+            text = f"the {measure.title} of {name_of(variant)} is {said} that of {reference}"
+        else:
+            text = f"{name_of(variant)} is {said} {reference}"
+            text += "" if measure is study.measure else f" on the {measure.title}"
+        yield _sentence(task, f"{text} ({seeds}, {between})")
+
+
+def _speeds(study: Study) -> Iterable[str]:
+    """Yields a sentence where a variant is faster or slower, or one of the two never gets there."""
+    reference = name_of(study.reference)
+    for target in study.targets:
+        for task, variant in study.others:
+            goal = f"{study.measure.title} {target:g}"
+            compared = study.times_faster(task, variant, target)
+            if compared and compared.low is not None and compared.high is not None:
+                if compared.low > 1:
+                    said = f"{compared.times:.2g} times faster than {reference} to {goal}"
+                    text = f"{name_of(variant)} is {said}"
+                    ends = compared.low, compared.high
+                elif compared.high < 1:
+                    said = f"{1 / compared.times:.2g} times the rounds of {reference} to {goal}"
+                    text = f"{name_of(variant)} needs {said}"
+                    ends = 1 / compared.high, 1 / compared.low
+                else:
+                    continue
+                between = f"paired over {compared.pairs} seeds, {ends[0]:.2g} to {ends[1]:.2g}"
+                yield _sentence(task, f"{text} ({between})")
+                continue
+            ours, theirs = (study.rounds(task, v, target) for v in (variant, study.reference))
+            sides = ((name_of(variant), ours), (reference, theirs))
+            for (one, rounds), (other, none) in (sides, sides[::-1]):
+                if rounds and none and None not in rounds.values() and not any(none.values()):
+                    seeds = f"all {len(rounds)} seeds" if len(rounds) > 1 else "its seed"
+                    yield _sentence(task, f"{one} reaches {goal} with {seeds}, {other} with none")
+
+
+def _others(study: Study) -> Iterable[str]:
+    """Yields what else is to be said of each comparison, those alike in one sentence."""
+    reference = name_of(study.reference)
+    undecided: list[tuple[Values, Values]] = []
+    same: list[tuple[Values, Values]] = []
+    alone: list[tuple[Values, Values]] = []
+    missing: list[tuple[Values, Values]] = []
+    for place in study.others:
+        compared = study.difference(*place)
+        kind: Change = compared.change if compared else "undecided"
+        if compared is None:
+            missing.append(place)
+        elif _is_alone(compared):
+            alone.append(place)
+        elif kind in ("same", "undecided"):
+            (same if kind == "same" else undecided).append(place)
+    margin = study.measure.spec.least
+    for head, places in (
+        (f"The same as {reference}, to within what matters ({margin})", same),
+        ("Undecided, with these seeds", undecided),
+        (f"With one seed, which tells nothing of the difference from {reference}", alone),
+        ("Nothing to compare", missing),
+    ):
+        if places:
+            yield f"{head}: {_places(places)}."
+
+
+def _is_alone(compared: Difference) -> bool:
+    return compared.low is None
+
+
+def _places(places: Sequence[tuple[Values, Values]]) -> str:
+    """Returns places by variant: ``fedavgm at alpha 1 and 100; fedprox(mu=0.1) at alpha 1``."""
+    by_variant: dict[str, list[Values]] = {}
+    for task, variant in places:
+        by_variant.setdefault(name_of(variant), []).append(task)
+    return "; ".join(
+        name + (f" {_at(tasks)}" if tasks[0] else "") for name, tasks in by_variant.items()
+    )
+
+
+def _at(tasks: Sequence[Values]) -> str:
+    """Returns tasks with the preposition that they take: ``at alpha 1 and 100``."""
+    key = ", ".join(label for label, _ in tasks[0])
+    values = [", ".join(value for _, value in task) for task in tasks]
+    joined = values[0] if len(values) == 1 else f"{', '.join(values[:-1])} and {values[-1]}"
+    is_numeric = all(is_number(value) for task in tasks for _, value in task)
+    return f"{'at' if is_numeric else 'with'} {key} {joined}"
+
+
+def _sentence(task: Values, text: str) -> str:
+    where = f"{_at([task])}, " if task else ""
+    whole = where + text
+    return (whole[0].upper() if where or text.startswith("the ") else whole[0]) + whole[1:] + "."

@@ -1,0 +1,283 @@
+"""What is compared with what: the variants of a matrix with one of them, task by task."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.ordering import natural
+from pytest_federated.core.suggestions import suggest
+from pytest_federated.metrics.difference import Difference
+from pytest_federated.metrics.measure import Measure, compared_too, expected_measure, headline
+from pytest_federated.metrics.statistics import CONFIDENCE
+from pytest_federated.metrics.targets import (
+    Speedup,
+    bytes_until,
+    curve,
+    is_by_round,
+    rounds_to,
+    speedup,
+)
+from pytest_federated.report.variants import Pivot, labels_of
+from pytest_federated.results.record import Result
+from pytest_federated.scenario.matrix import labels_in, with_these
+
+Values = tuple[tuple[str, str], ...]  # labels of keys with their values, as in ids
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What somebody wants to see compared; what is left open is as the scenarios say.
+
+    Attributes:
+        reference: what the variants are compared with, such as ``algorithm=fedavg``.
+        measure: the metric to compare by.
+        targets: values of it to reach.
+        confidence: of all intervals of differences.
+
+    """
+
+    reference: str = ""
+    measure: Optional[Measure] = None
+    targets: Sequence[float] = ()
+    confidence: float = CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Study:
+    """The variants of a matrix, and which of them the others are compared with.
+
+    Attributes:
+        title: the scenario.
+        description: what it is about.
+        cells: results by task and variant. All variants of a task are compared with its reference;
+            a matrix of one key has one task, which has no values.
+        reference: the variant to compare with.
+        measure: the metric to compare by.
+        targets: values of it to reach.
+        confidence: of the intervals of differences.
+
+    """
+
+    title: str
+    description: str
+    cells: Mapping[tuple[Values, Values], Result]
+    reference: Values
+    measure: Measure
+    targets: Sequence[float] = ()
+    confidence: float = CONFIDENCE
+
+    @property
+    def tasks(self) -> list[Values]:
+        """Its tasks, numbers in order of size."""
+        return sorted({task for task, _ in self.cells}, key=lambda t: natural(text_of(t)))
+
+    @property
+    def variants(self) -> list[Values]:
+        """Its variants, the reference first, then in the order of the scenarios."""
+        return list(dict.fromkeys([self.reference, *(variant for _, variant in self.cells)]))
+
+    @property
+    def others(self) -> list[tuple[Values, Values]]:
+        """The tasks with the variants that are compared with the reference."""
+        pairs = ((task, v) for task in self.tasks for v in self.variants if v != self.reference)
+        return [pair for pair in pairs if pair in self.cells]
+
+    @property
+    def task_key(self) -> str:
+        """What tells tasks apart; empty where there is one."""
+        return ", ".join(label for label, _ in self.tasks[0])
+
+    @property
+    def variant_key(self) -> str:
+        """What tells variants apart."""
+        return ", ".join(label for label, _ in self.reference)
+
+    def of_task(self, task: Values) -> dict[Values, Result]:
+        """Returns the results of a task by variant."""
+        return {v: self.cells[task, v] for v in self.variants if (task, v) in self.cells}
+
+    def difference(
+        self, task: Values, variant: Values, measure: Optional[Measure] = None
+    ) -> Optional[Difference]:
+        """Returns how a variant differs from the reference of its task; see `Measure.compare`.
+
+        None where there is no such reference, or nothing can be compared.
+        """
+        first, second = self.cells.get((task, self.reference)), self.cells.get((task, variant))
+        if first is None or second is None:
+            return None
+        level = (1 - self.confidence) / 2
+        return (measure or self.measure).compare(first, second, self.confidence, level=level)
+
+    def rounds(self, task: Values, variant: Values, target: float) -> dict[int, Optional[float]]:
+        """Returns the rounds to a target by seed, None for a seed that does not get there."""
+        result = self.cells.get((task, variant))
+        histories = result.histories if result else ()
+        name, sign = self.measure.name, self.measure.sign
+        return {h.seed: rounds_to(curve(h, name), target, sign) for h in histories}
+
+    def is_at_most(self, task: Values, variant: Values, target: float) -> bool:
+        """Returns whether a seed was beyond a target when it was first evaluated.
+
+        It got there in that round or in one before, so the rounds are at most these.
+        """
+        result = self.cells.get((task, variant))
+        rounds = self.rounds(task, variant, target)
+        begun = (
+            (h.seed, curve(h, self.measure.name)) for h in (result.histories if result else ())
+        )
+        return any(points and 1 < points[0][0] == rounds[seed] for seed, points in begun)
+
+    def megabytes(self, task: Values, variant: Values, target: float) -> Optional[float]:
+        """Returns the mean over seeds of the MB to a target; None where a seed has no figure."""
+        rounds = self.rounds(task, variant, target)
+        if not rounds or None in rounds.values():
+            return None
+        histories = self.cells[task, variant].histories
+        sent = [bytes_until(h, rounds[h.seed] or 0.0) for h in histories]
+        known = [n for n in sent if n is not None]
+        return math.fsum(known) / len(known) / 1e6 if len(known) == len(sent) else None
+
+    @property
+    def beside(self) -> list[Measure]:
+        """The metrics that are shown beside the one that is compared, if there are figures."""
+        others = (measure for measure in compared_too() if measure.name != self.measure.name)
+        return [one for one in others if any(map(one.by_seed, self.cells.values()))]
+
+    def times_faster(self, task: Values, variant: Values, target: float) -> Optional[Speedup]:
+        """Returns how many times faster than the reference a variant gets to a target.
+
+        None where a seed does not get there, or nobody knows when it did.
+        """
+        if any(self.is_at_most(task, v, target) for v in (self.reference, variant)):
+            return None
+        first, second = (self.rounds(task, v, target) for v in (self.reference, variant))
+        return speedup(first, second, self.confidence)
+
+
+def text_of(values: Values) -> str:
+    """Returns values as a table has them below their key: ``0.1, fedavg``."""
+    return ", ".join(value for _, value in values)
+
+
+def name_of(values: Values) -> str:
+    """Returns values as a sentence has them: ``fedavg``, ``alpha 0.1``."""
+    return ", ".join(v if _speaks(v) else f"{label} {v}" for label, v in values)
+
+
+def is_number(value: str) -> bool:
+    """Returns whether the value of a key is a number."""
+    return _NUMBER.fullmatch(value) is not None
+
+
+def _speaks(value: str) -> bool:
+    """Returns whether a value says what it is without its key."""
+    return value[:1].isalpha() and value not in ("True", "False", "None", "inf", "nan")
+
+
+def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]:
+    """Returns a study for each matrix among the results.
+
+    Without a reference that is wanted or that the scenario names, variants are compared with the
+    first value of the matrix's last key.
+
+    Raises:
+        FederatedError: no variant has the values of the reference that is wanted.
+
+    """
+    results = list(results)
+    names: dict[str, list[Result]] = {}
+    for result in results:
+        if "[" in result.id:
+            names.setdefault(result.id.partition("[")[0], []).append(result)
+    if wanted.reference:
+        known = {f"{k}={v}": None for r in results for k, v in labels_of(r.id).items() if k}
+        if not labels_in(wanted.reference).items() <= {tuple(one.split("=", 1)) for one in known}:
+            raise FederatedError(
+                f"--reference: got {wanted.reference!r}; {suggest(wanted.reference, known)}"
+            )
+    made = (_study(name, variants, wanted) for name, variants in names.items())
+    return [study for study in made if study is not None]
+
+
+def _study(name: str, results: Sequence[Result], wanted: Wanted) -> Optional[Study]:
+    places = [labels_of(result.id) for result in results]
+    labels = [label for label in places[0] if len({p.get(label, "") for p in places}) > 1]
+    if not labels or any(list(p) != list(places[0]) for p in places):
+        return None  # one variant, or records of another matrix among them
+    asked = _section(results).get("reference") or ""
+    reference = wanted.reference or asked
+    given = labels_in(reference) if with_these(reference, places) else {}
+    keys = [label for label in labels if label in given] or labels[-1:]
+    fixed = {key: given.get(key, places[0][key]) for key in keys}
+    keys += [label for label in labels if label not in keys and _follows(label, keys, places)]
+    of_reference = next(p for p in places if fixed.items() <= p.items())
+    cells = {
+        (
+            tuple((label, p[label]) for label in labels if label not in keys),
+            tuple((label, p[label]) for label in labels if label in keys),
+        ): result
+        for p, result in zip(places, results)
+    }
+    variant = tuple((label, of_reference[label]) for label in labels if label in keys)
+    return _of_cells(name, cells, variant, wanted)
+
+
+def of_pivot(pivot: Pivot, wanted: Wanted) -> Study:
+    """Returns the study of a table of any scenarios: its columns are the variants.
+
+    Raises:
+        FederatedError: the reference that is wanted is not among the columns.
+
+    """
+    columns = pivot.column_names()
+    reference = wanted.reference.removeprefix(f"{pivot.columns}=") or columns[0]
+    if reference not in columns:
+        known = ", ".join(f"{pivot.columns}={column}" for column in columns)
+        raise FederatedError(f"--reference: got {wanted.reference!r}; allowed: {known}")
+    cells = {
+        (((pivot.rows, row),), ((pivot.columns, column),)): result
+        for (row, column), result in pivot.cells.items()
+    }
+    return _of_cells(pivot.title, cells, ((pivot.columns, reference),), wanted)
+
+
+def _of_cells(
+    title: str, cells: Mapping[tuple[Values, Values], Result], reference: Values, wanted: Wanted
+) -> Study:
+    results = list(cells.values())
+    section = _section(results)
+    name = section.get("metric")
+    measure = wanted.measure or (expected_measure(name) if name else headline(results))
+    targets = wanted.targets or section.get("targets") or ()
+    about = {result.settings.get("description") or "" for result in results}
+    description = about.pop() if len(about) == 1 else ""
+    is_by_rounds = is_by_round(measure.name) and measure.sign
+    return Study(
+        title,
+        description,
+        cells,
+        reference,
+        measure,
+        sorted(targets) if is_by_rounds else (),
+        wanted.confidence,
+    )
+
+
+def _section(results: Sequence[Result]) -> Mapping[str, Any]:
+    """Returns what the scenario of these results says of their comparison."""
+    return results[0].settings.get("comparison") or {}
+
+
+def _follows(label: str, keys: Sequence[str], places: Sequence[Mapping[str, str]]) -> bool:
+    """Returns whether the values of these keys decide that of another, as they vary together."""
+    values: dict[tuple[str, ...], set[str]] = {}
+    for place in places:
+        values.setdefault(tuple(place[key] for key in keys), set()).add(place[label])
+    return all(len(of_keys) == 1 for of_keys in values.values())

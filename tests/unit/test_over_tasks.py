@@ -1,0 +1,105 @@
+"""Several tasks: against the formulae of their sources, and published tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_federated.metrics.over_tasks import (
+    average_ranks,
+    critical_difference,
+    performance_profile,
+    probability_of_improvement,
+)
+from scipy.stats import mannwhitneyu, rankdata
+
+task = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=6)
+tasks = st.lists(st.tuples(task, task), min_size=1, max_size=4)
+
+
+@given(tasks)
+def test_the_probability_of_improvement_is_the_mean_of_mann_whitney_statistics(
+    scores: list[tuple[list[float], list[float]]],
+) -> None:
+    """As in Agarwal et al. (2021), section 4."""
+    first, second = zip(*scores)
+    expected = np.mean(
+        [mannwhitneyu(two, one).statistic / (len(one) * len(two)) for one, two in scores]
+    )
+    found = probability_of_improvement(first, second)
+    assert found.value == pytest.approx(expected)
+    assert 0 <= found.low <= found.high <= 1
+
+
+@given(tasks, st.randoms(use_true_random=False))
+def test_swapping_sides_and_the_order_of_trainings(
+    scores: list[tuple[list[float], list[float]]], random: object
+) -> None:
+    first, second = map(list, zip(*scores))
+    there, back = (
+        probability_of_improvement(*sides) for sides in ((first, second), (second, first))
+    )
+    assert there.value + back.value == pytest.approx(1)
+    shuffled = [random.sample(of_task, len(of_task)) for of_task in first]  # pyright: ignore
+    assert probability_of_improvement(shuffled, second) == there
+
+
+def test_what_always_wins_is_certainly_better() -> None:
+    assert probability_of_improvement([[1, 2], [3, 4]], [[5, 6], [7, 8]]) == (1, 1, 1)
+    assert probability_of_improvement([[1, 2]], [[1, 2]]).value == 0.5
+
+
+def test_the_interval_of_the_probability_gets_narrower_with_trainings() -> None:
+    rng = np.random.default_rng(1)
+    widths = []
+    for count in (5, 100):
+        one, two = (rng.normal(mean, 1, (3, count)).tolist() for mean in (0, 0.5))
+        found = probability_of_improvement(one, two)
+        assert found.low < found.value < found.high
+        widths.append(found.high - found.low)
+    assert widths[1] < widths[0] / 3
+
+
+@given(st.lists(task, min_size=1, max_size=4))
+def test_a_profile_is_the_share_above_each_threshold(scores: list[list[float]]) -> None:
+    thresholds = np.arange(-1.0, 22.0)
+    found = performance_profile(scores, thresholds)
+    expected = [np.mean([np.mean(np.array(s) > t) for s in scores]) for t in thresholds]
+    assert found.share == pytest.approx(expected)
+    assert np.all(found.low <= found.share + 1e-9) and np.all(found.share <= found.high + 1e-9)
+    assert found.share[0] == 1 and found.share[-1] == 0 and np.all(np.diff(found.share) <= 0)
+
+
+@given(
+    st.integers(2, 5).flatmap(
+        lambda k: st.lists(
+            st.lists(st.integers(0, 4).map(float), min_size=k, max_size=k), min_size=1, max_size=6
+        )
+    )
+)
+def test_ranks_are_averaged_over_tasks_and_ties_share_them(scores: list[list[float]]) -> None:
+    expected = np.mean([rankdata(-np.array(of_task)) for of_task in scores], axis=0)
+    assert average_ranks(scores) == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)]
+)
+def test_the_critical_difference_is_that_of_demsars_table_5(algorithms: int, q: float) -> None:
+    expected = q * (algorithms * (algorithms + 1) / (6 * 14)) ** 0.5
+    assert critical_difference(algorithms, 14) == pytest.approx(expected, abs=5e-4)
+
+
+def test_the_critical_difference_of_demsars_example() -> None:
+    """Four classifiers on 14 data sets, section 3.2.2: CD = 1.25 at 5 %, 1.12 at 10 %."""
+    assert critical_difference(4, 14) == pytest.approx(1.25, abs=0.005)
+    assert critical_difference(4, 14, 0.9) == pytest.approx(1.12, abs=0.005)
+
+
+@pytest.mark.parametrize(("first", "second"), [([], []), ([[1.0]], []), ([[1.0]], [[]])])
+def test_scores_of_the_same_tasks_are_needed(
+    first: list[list[float]], second: list[list[float]]
+) -> None:
+    with pytest.raises(ValueError, match="same tasks"):
+        probability_of_improvement(first, second)

@@ -1,0 +1,606 @@
+"""The variants of a matrix compared with one of them: what is compared, found and shown."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+from example_results import example_result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from pytest_federated.__main__ import main
+from pytest_federated.core.errors import FederatedError, ScenarioError
+from pytest_federated.metrics.measure import expected_measure
+from pytest_federated.report.comparison.findings import findings, verdict
+from pytest_federated.report.comparison.page import comparison_page, report_comparison
+from pytest_federated.report.comparison.study import Study, Wanted, name_of, studies, text_of
+from pytest_federated.report.comparison.tables import ROWS, results_table, targets_table
+from pytest_federated.report.comparison.tasks import over_tasks
+from pytest_federated.report.layout import INDEX, LARGEST, MARK
+from pytest_federated.report.markup import MARKDOWN, TERMINAL
+from pytest_federated.report.pages import report_files, write_report
+from pytest_federated.results.record import Result
+from pytest_federated.results.store import read_results, write_result
+from pytest_federated.scenario.loader import load_file
+
+LOW, HIGH = (0.50, 0.52, 0.54, 0.51, 0.53), (0.60, 0.61, 0.65, 0.62, 0.62)
+
+
+def matrix(
+    *accuracies: tuple[str, Sequence[float]],
+    name: str = "m",
+    comparison: Optional[Mapping[str, Any]] = None,
+    **more: Any,
+) -> list[Result]:
+    """Results of a matrix: the variant's part of the id, and its final accuracies."""
+    results = [example_result(f"{name}[{v}]", of, **more) for v, of in accuracies]
+    if comparison is None:
+        return results
+    return [
+        r.model_copy(update={"settings": {**r.settings, "comparison": comparison}}) for r in results
+    ]
+
+
+def study(*accuracies: tuple[str, Sequence[float]], **wanted: Any) -> Study:
+    (one,) = studies(matrix(*accuracies), Wanted(**wanted))
+    return one
+
+
+ALGORITHMS = study(
+    ("alpha=0.1,algorithm=fedavg", LOW),
+    ("alpha=0.1,algorithm=fedprox(mu=0.1)", HIGH),
+    ("alpha=10,algorithm=fedavg", HIGH),
+    ("alpha=10,algorithm=fedprox(mu=0.1)", HIGH),
+    reference="algorithm=fedavg",
+    targets=[0.3, 0.55, 0.9],
+)
+
+
+def cells_of(table: str) -> list[list[str]]:
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [rows[0], *rows[2:]]
+
+
+# What is compared
+
+
+def test_variants_are_compared_with_the_reference_of_their_task() -> None:
+    assert [text_of(task) for task in ALGORITHMS.tasks] == ["0.1", "10"]
+    assert [text_of(v) for v in ALGORITHMS.variants] == ["fedavg", "fedprox(mu=0.1)"]
+    assert (ALGORITHMS.task_key, ALGORITHMS.variant_key) == ("alpha", "algorithm")
+    low, high = (ALGORITHMS.difference(*place) for place in ALGORITHMS.others)
+    assert low and low.pairs == 5 and low.change == "better" and low.before == pytest.approx(0.52)
+    assert high and high.change == "same"
+
+
+@pytest.mark.parametrize(
+    ("asked", "reference"),
+    [
+        ("", "a"),  # the first value of the last key
+        ("algorithm=b", "b"),
+        ("alpha=2", "2"),
+        ("algorithm=b,alpha=1", "1, b"),
+        ("alpha=1, algorithm=b", "1, b"),
+    ],
+)
+def test_a_reference_names_what_its_variants_have_in_common(asked: str, reference: str) -> None:
+    figures = [(f"alpha={a},algorithm={b}", LOW) for a in (1, 2) for b in "ab"]
+    assert text_of(study(*figures, reference=asked).reference) == reference
+    asking = matrix(*figures, comparison={"reference": asked})
+    assert text_of(studies(asking)[0].reference) == reference
+
+
+def test_keys_that_vary_together_are_one() -> None:
+    one = study(
+        *(
+            (f"alpha={a},algorithm={b},learning_rate={r}", LOW)
+            for a in (1, 2)
+            for b, r in ("x1", "y2")
+        ),
+        reference="algorithm=x",
+    )
+    assert (one.task_key, one.variant_key) == ("alpha", "algorithm, learning_rate")
+    assert [name_of(v) for v in one.variants] == ["x, learning_rate 1", "y, learning_rate 2"]
+    assert len(one.others) == 2
+
+
+def test_keys_with_one_value_are_left_out() -> None:
+    one = study(("alpha=1,seed=7,k=2", LOW), ("alpha=1,seed=7,k=3", HIGH))
+    assert (one.task_key, one.variant_key) == ("", "k")
+
+
+def test_a_task_without_its_reference_has_nothing_to_compare() -> None:
+    one = study(("a=1,k=x", LOW), ("a=1,k=y", HIGH), ("a=2,k=y", HIGH), reference="k=x")
+    assert "1 better, 1 without a result to compare" in verdict(one)
+    assert findings(one)[-1] == "Nothing to compare: y at a 2."
+
+
+def test_a_reference_that_there_is_not_is_named() -> None:
+    with pytest.raises(FederatedError, match="--reference: got 'k=z'; allowed: k=x, k=y"):
+        study(("k=x", LOW), ("k=y", HIGH), reference="k=z")
+
+
+def test_what_the_command_asks_for_goes_before_what_the_scenario_says() -> None:
+    asking = matrix(
+        ("k=x", LOW),
+        ("k=y", HIGH),
+        comparison={"reference": "k=x", "metric": "loss", "targets": [0.4]},
+    )
+    (one,) = studies(asking)
+    assert (text_of(one.reference), one.measure.name, one.targets) == ("x", "loss", [0.4])
+    wanted = Wanted("k=y", expected_measure("accuracy"), [0.6, 0.5])
+    (one,) = studies(asking, wanted)
+    assert (text_of(one.reference), one.measure.name, one.targets) == ("y", "accuracy", [0.5, 0.6])
+
+
+# What is found
+
+
+def test_a_difference_is_one_plain_sentence() -> None:
+    assert verdict(ALGORITHMS) == "Compared with fedavg: 1 better, 1 the same."
+    found = findings(ALGORITHMS)
+    assert found[0] == (
+        "At alpha 0.1, fedprox(mu=0.1) is 10.0 points ahead of fedavg (paired over 5 seeds, "
+        "8.8 to 11.2)."
+    )
+    assert (
+        found[-1]
+        == "The same as fedavg, to within what matters (0.01): fedprox(mu=0.1) at alpha 10."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "metric", "said"),
+    [
+        (
+            ("x", LOW, "y", HIGH),
+            "accuracy",
+            "y is 10.0 points ahead of x (paired over 5 seeds, 8.8",
+        ),
+        (("x", HIGH, "y", LOW), "accuracy", "y is 10.0 points behind x (paired over 5 seeds, 8.8"),
+        (("1", LOW, "2", HIGH), "accuracy", "k 2 is 10.0 points ahead of k 1 (paired"),
+        (
+            ("x", LOW, "y", HIGH),
+            "loss",
+            "The loss of y is 0.1 below that of x (paired over 5 seeds",
+        ),
+    ],
+)
+def test_the_direction_is_said_in_words(values: Any, metric: str, said: str) -> None:
+    one, low, other, high = values
+    measure = expected_measure(metric)
+    compared = study((f"k={one}", low), (f"k={other}", high), measure=measure)
+    assert findings(compared)[0].startswith(said)
+
+
+def test_other_seeds_are_not_called_pairs() -> None:
+    results = matrix(("k=x", LOW), ("k=y", HIGH))
+    moved = tuple(h.model_copy(update={"seed": h.seed + 9}) for h in results[1].histories)
+    (one,) = studies([results[0], results[1].model_copy(update={"histories": moved})])
+    assert "(other seeds, " in findings(one)[0]
+
+
+def test_a_single_seed_tells_nothing() -> None:
+    one = study(("k=x", [0.5]), ("k=y", [0.9]))
+    assert verdict(one) == "Compared with x: 1 of one seed, undecided."
+    assert findings(one) == ["With one seed, which tells nothing of the difference from x: y."]
+    assert "**" not in results_table(one, MARKDOWN)
+
+
+def test_undecided_variants_share_a_sentence() -> None:
+    wide = (0.1, 0.9, 0.5, 0.7, 0.3)
+    one = study(*((f"a={a},k={k}", LOW if k == "x" else wide) for a in (1, 2, 3) for k in "xyz"))
+    assert findings(one) == ["Undecided, with these seeds: y at a 1, 2 and 3; z at a 1, 2 and 3."]
+
+
+def test_speed_is_said_where_the_seeds_tell_it() -> None:
+    slow, fast = (0.5, 0.51, 0.52, 0.53, 0.54), (0.9, 0.93, 0.9, 0.92, 0.91)
+    there = study(("k=x", slow), ("k=y", fast), targets=[0.49])
+    assert any(
+        s.startswith("y is 1.8 times faster than x to accuracy 0.49") for s in findings(there)
+    )
+    back = study(("k=x", fast), ("k=y", slow), targets=[0.49])
+    assert any(s.startswith("y needs 1.8 times the rounds of x to") for s in findings(back))
+    never = study(("k=x", slow), ("k=y", fast), targets=[0.8])
+    assert "y reaches accuracy 0.8 with all 5 seeds, x with none." in findings(never)
+
+
+def test_many_findings_are_cut_short() -> None:
+    values = [(f"k={n}", LOW if n == 0 else HIGH) for n in range(30)]
+    found = findings(study(*values, reference="k=0"))
+    assert len(found) == 13 and found[-1] == "... and 17 more, in the tables."
+
+
+scores = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=5, max_size=5)
+
+
+@settings(max_examples=40)
+@given(scores, scores, st.permutations(range(5)))
+def test_swapping_the_reference_flips_signs_and_the_order_of_seeds_changes_nothing(
+    one: list[float], other: list[float], order: list[int]
+) -> None:
+    results = matrix(("k=x", one), ("k=y", other))
+    (there,), (back,) = (studies(results, Wanted(f"k={k}", targets=[0.4])) for k in "xy")
+    forth, again = there.difference(*there.others[0]), back.difference(*back.others[0])
+    assert forth and again and forth.low is not None and again.high is not None
+    assert forth.difference == pytest.approx(-again.difference)
+    assert forth.low == pytest.approx(-again.high)
+    flipped = {"better": "worse", "worse": "better"}
+    assert again.change == flipped.get(forth.change, forth.change)
+    shuffled = [
+        r.model_copy(update={"histories": tuple(r.histories[n] for n in order)}) for r in results
+    ]
+    (same,) = studies(shuffled, Wanted("k=x", targets=[0.4]))
+    assert comparison_page([same], MARKDOWN).text == comparison_page([there], MARKDOWN).text
+
+
+@settings(max_examples=20)
+@given(scores, scores, st.sampled_from([0.1, 0.9]))
+def test_only_pairs_count(one: list[float], other: list[float], more: float) -> None:
+    """A seed that one side alone has changes its mean, and no difference."""
+    both = study(("k=x", one), ("k=y", other))
+    longer = study(("k=x", one), ("k=y", [*other, more]))
+    assert both.difference(*both.others[0]) == longer.difference(*longer.others[0])
+
+
+# Tables
+
+
+def test_the_table_has_the_mark_first_and_tells_equal_names_apart() -> None:
+    (one,) = studies(matrix(("size=a", LOW), ("size=b", HIGH), name="size"))
+    head, first, second = cells_of(results_table(one, MARKDOWN))
+    assert head == ["", "size", "accuracy", "difference"] and len(set(head)) == len(head)
+    assert first == ["reference", "a", "0.520 ± 0.020", "–"]
+    assert second[:3] == ["▲ better", "b", "**0.620 ± 0.023**"]
+    assert second[3] == "+0.100 (+0.088 to +0.112)"
+
+
+def test_the_worst_tenth_of_the_clients_is_there_if_it_was_measured() -> None:
+    results = matrix(("k=x", LOW), ("k=y", HIGH))
+    assert "worst tenth" not in comparison_page(studies(results), MARKDOWN).text
+    for result, worst in zip(results, (0.2, 0.4)):
+        for history in result.histories:
+            object.__setattr__(history, "client_accuracy", (worst, 0.9))
+    (one,) = studies(results)
+    assert cells_of(results_table(one, MARKDOWN))[0][-1] == "worst tenth of the clients"
+    assert any("y is 20.0 points ahead of x on the worst tenth" in s for s in findings(one))
+
+
+def test_the_table_of_targets_says_what_is_not_reached() -> None:
+    easy, middle, hard = targets_table(ALGORITHMS, MARKDOWN).split("\n\n")
+    assert cells_of(easy)[0] == ["alpha", "algorithm", "rounds to 0.3", "times faster", "MB"]
+    assert cells_of(easy)[1][2] == "1.2 ± 0.0"  # halfway to 0.52 after one round of two
+    assert re.fullmatch(r"1\.\d\d \(1\.\d\d to 1\.\d\d\)", cells_of(easy)[2][3])
+    assert cells_of(middle)[1][2] == "not reached"
+    assert cells_of(middle)[2][2].startswith("1.8 ±") and cells_of(middle)[2][3] == "–"
+    assert [row[2] for row in cells_of(hard)[1:]] == ["not reached"] * 4
+    some = study(("k=x", LOW), ("k=y", LOW), targets=[0.525])
+    assert cells_of(targets_table(some, MARKDOWN))[1][1] == "2 of 5 seeds"
+
+
+def test_a_target_that_was_reached_before_the_first_evaluation_is_an_upper_bound() -> None:
+    results = matrix(("k=x", HIGH), ("k=y", HIGH), rounds=4)
+    for result in results:
+        for history in result.histories:
+            for done in history.rounds[:2]:
+                object.__setattr__(done, "accuracy", None)
+    (one,) = studies(results, Wanted(targets=[0.3, 0.55]))
+    first, second = targets_table(one, MARKDOWN).split("\n\n")
+    assert [row[1:3] for row in cells_of(first)[1:]] == [["≤ 3.0", "–"]] * 2
+    assert cells_of(second)[1][1].startswith("3.6 ± ") and cells_of(second)[2][2].startswith("1.00")
+
+
+def test_rows_can_be_seen_at_once_and_large_matrices_are_cut() -> None:
+    long = "a-value-that-is-really-very-long-indeed"
+    one = study(*((f"algorithm={long}{n},a_long_key={n}{long}", LOW) for n in range(20)))
+    apart = study(*((f"a={n}{long},k={long}{k}", LOW) for n in range(9) for k in "xy"))
+    tables = results_table(one, MARKDOWN) + "\n\n" + results_table(apart, MARKDOWN)
+    rows = [line for line in tables.splitlines() if line.startswith("|")]
+    assert len({row for row in rows if "--" not in row}) == 2 + 20 + 18
+    assert max(len(re.sub(r"\\| {2,}", "", row)) for row in rows if "--" not in row) <= 120
+    many = study(*((f"k={n}", LOW) for n in range(ROWS + 5)))
+    table = results_table(many, MARKDOWN)
+    assert table.endswith("... and 5 more") and table.count("\n|") == ROWS + 1
+
+
+# Over several tasks
+
+
+def test_tasks_of_several_matrices_count_together() -> None:
+    two = [
+        *matrix(("k=x", LOW), ("k=y", HIGH), name="one"),
+        *matrix(("k=x", LOW), ("k=y", HIGH), name="two"),
+        *matrix(("k=x", LOW), ("k=z", HIGH), name="other"),
+    ]
+    (one,) = over_tasks(studies(two))
+    assert one.tasks == 2
+    assert {text_of(v): rank for v, rank in one.ranks.items()} == {"x": 2, "y": 1}
+    assert one.improvement((("k", "y"),)).value == 1
+    assert one.sentence() == (
+        "Over 2 tasks, y has the best average rank, 1.00 of 2, but no rank is worse by the "
+        "critical difference, 1.39."
+    )
+    (loss,) = over_tasks(studies(two, Wanted(measure=expected_measure("loss"))))
+    assert loss.improvement((("k", "y"),)).value == 1
+
+
+def test_enough_tasks_tell_ranks_apart() -> None:
+    tasks = [r for n in range(6) for r in matrix(("k=x", LOW), ("k=y", HIGH), name=f"m{n}")]
+    (one,) = over_tasks(studies(tasks))
+    assert "better than x by more than the critical difference, 0.80." in one.sentence()
+
+
+def test_a_task_without_a_figure_of_each_variant_does_not_count() -> None:
+    results = [r for n in range(3) for r in matrix(("k=x", LOW), ("k=y", HIGH), name=f"m{n}")]
+    results[-1] = results[-1].model_copy(update={"histories": ()})
+    (one,) = over_tasks(studies(results))
+    assert one.tasks == 2
+    assert over_tasks(studies(results[2:])) == []
+    infinite = [*results[:2], *matrix(("k=x", LOW), ("k=y", [math.nan]), name="n")]
+    assert over_tasks(studies(infinite)) == []
+
+
+# The page
+
+
+def test_the_page_has_the_verdict_before_anything_else_and_shows_pictures() -> None:
+    page = comparison_page([ALGORITHMS], MARKDOWN, ["# Comparison"], "comparison")
+    order = [
+        "# Comparison",
+        "**Compared with fedavg",
+        "- At alpha 0.1",
+        "](comparison/m.curves.svg)",
+    ]
+    places = [page.text.index(part) for part in [*order, "| reference", "rounds to 0.3", "## Over"]]
+    assert places == sorted(places)
+    assert set(page.pictures) == {"m.curves.svg", "tasks.svg"}
+    for name, picture in page.pictures.items():
+        assert f"(comparison/{name})" in page.text
+        svg = picture.svg()
+        assert svg == picture.svg() and len(svg) < 60_000
+    svg = page.pictures["m.curves.svg"].svg()
+    assert all(
+        f">{text}<" in svg for text in ("alpha 0.1", "alpha 10", "fedavg", "fedprox(mu=0.1)")
+    )
+
+
+def test_the_picture_of_a_large_matrix_stays_small() -> None:
+    one = study(
+        *((f"a={a},k={k}", (0.5 + k / 100, 0.6)) for a in range(15) for k in range(25)),
+        reference="k=0",
+    )
+    picture = comparison_page([one], MARKDOWN, (), "p").pictures["m.curves.svg"]
+    assert "12 of 15 panel(s)" in picture.alt and "Shown are 20 of 25 variants." in picture.alt
+    assert len(picture.svg()) < 300_000
+    (long,) = studies(matrix(("k=x", LOW), ("k=y", HIGH), rounds=600))
+    assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
+
+
+def test_two_keys_that_are_numbers_have_a_heat_map() -> None:
+    grid = {(1, 0.1): LOW, (1, 0.5): LOW, (5, 0.1): LOW, (5, 0.5): HIGH}
+    one = study(*((f"local_epochs={a},learning_rate={b}", of) for (a, b), of in grid.items()))
+    picture = comparison_page([one], MARKDOWN, (), "p").pictures["m.heat.svg"]
+    assert picture.alt == (
+        "Mean accuracy of m over local_epochs and learning_rate, the best at local_epochs 5, "
+        "learning_rate 0.5."
+    )
+    svg = picture.svg()
+    assert svg.count(">0.52<") == 3 and svg.count(">0.62<") == 1
+    assert "#d55e00" in svg  # the frame: the seeds tell the best
+    assert "m.heat.svg" not in comparison_page([ALGORITHMS], MARKDOWN, (), "p").pictures
+
+
+def test_the_terminal_shows_the_same_without_pictures() -> None:
+    text = comparison_page([ALGORITHMS], TERMINAL).text
+    assert "Compared with fedavg: 1 better, 1 the same." in text
+    assert "![" not in text and "**" not in text and "0.620 ± 0.023 *" in text
+
+
+def test_names_are_shown_as_they_are_when_rendered() -> None:
+    one = study(("k=odd_*a*_<b>|c", LOW), ("k=d", HIGH))
+    page = comparison_page([one], MARKDOWN, (), "p")
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(page.text)
+    assert "<td>odd_*a*_&lt;b&gt;|c</td>" in html and "<b>" not in html
+
+
+def test_many_studies_stay_on_a_page_that_github_shows() -> None:
+    results = [
+        result
+        for name in range(60)
+        for result in matrix(*((f"k={n}", LOW) for n in range(30)), name=f"m{name}")
+    ]
+    page = comparison_page(studies(results), MARKDOWN)
+    assert len(page.text.encode()) <= LARGEST
+    assert re.search(r"\.\.\. and \d+ more; `pytest-federated compare` with --only", page.text)
+
+
+# The report
+
+
+def asking(**more: Any) -> list[Result]:
+    comparison = {"reference": "k=x", "metric": None, "targets": [0.55]}
+    return matrix(("k=x", LOW), ("k=y", HIGH), comparison=comparison, **more)
+
+
+def test_a_report_compares_what_its_scenarios_ask_for(tmp_path: Path) -> None:
+    assert report_comparison(matrix(("k=x", LOW), ("k=y", HIGH))) is None
+    files = report_files([*asking(), *matrix(("k=x", LOW), ("k=y", HIGH), name="silent")])
+    assert files["comparison.md"].startswith(MARK) and "silent" not in files["comparison.md"]
+    assert "comparison/m.curves.svg" in files
+    assert (
+        "- [m](comparison.md#m) Compared with x: 1 better."
+        in files[INDEX].split("## Comparisons")[1]
+    )
+    assert "## Comparisons" not in report_files(matrix(("k=x", LOW), ("k=y", HIGH)))[INDEX]
+
+
+def test_a_report_made_twice_is_the_same_and_an_old_comparison_goes(tmp_path: Path) -> None:
+    def contents() -> dict[str, bytes]:
+        files = (path for path in tmp_path.rglob("*") if path.is_file())
+        return {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in files}
+
+    write_report(asking(), tmp_path)
+    once = contents()
+    assert {"comparison.md", "comparison/m.curves.svg"} <= set(once)
+    write_report(read_results(tmp_path), tmp_path)
+    assert contents() == once
+    assert main(["report", str(tmp_path), "--check"]) == 0
+    write_report(matrix(("k=x", LOW), ("k=y", HIGH)), tmp_path)
+    assert not {"comparison.md", "comparison/m.curves.svg"} & set(contents())
+
+
+def test_somebody_elses_page_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "comparison.md").write_text("# Comparison of my own")
+    with pytest.raises(FederatedError, match=r"comparison\.md: not a page of a report"):
+        write_report(asking(), tmp_path)
+    write_report(matrix(("k=x", LOW), ("k=y", HIGH)), tmp_path)
+    assert (tmp_path / "comparison.md").read_text() == "# Comparison of my own"
+
+
+def test_the_comparison_is_no_part_of_other_records() -> None:
+    assert "comparison" not in example_result().settings
+
+
+# The command
+
+
+@pytest.fixture
+def run_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for result in matrix(("k=x", LOW), ("k=y", HIGH)):
+        write_result(result, tmp_path / "run")
+    return tmp_path
+
+
+def test_the_command_compares_the_variants_of_a_run(
+    run_of_two: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "run", "--reference", "k=y", "--target", "0.55"]) == 0
+    text = capsys.readouterr().out
+    assert "x is 10.0 points behind y" in text and "rounds to 0.55" in text
+    assert main(["compare", "run", "--out", "docs/of it.md"]) == 0
+    page = (run_of_two / "docs/of it.md").read_text()
+    (link,) = re.findall(r"\]\((.*?)\)$", page, re.MULTILINE)
+    assert (run_of_two / "docs" / link.replace("%20", " ")).is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--reference", "k=z"], "--reference: got 'k=z'; allowed: k=x, k=y"),
+        (["run", "other", "--target", "0.5"], "--rows, --columns, --reference and --target are"),
+    ],
+)
+def test_mistakes_of_the_command_are_one_line(
+    run_of_two: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_result(example_result(), run_of_two / "other")
+    assert main(["compare", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(said) and error.count("\n") == 1
+
+
+def test_any_scenarios_are_compared_by_two_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for alpha, algorithm, of in (
+        (0.5, "fedavg", LOW),
+        (0.5, "fedsgd", HIGH),
+        (10.0, "fedavg", LOW),
+    ):
+        split = {"kind": "dirichlet", "alpha": alpha}
+        one = example_result(f"s{alpha}{algorithm}", of, split=split, algorithm=algorithm)
+        write_result(one, tmp_path / "run")
+    command = ["compare", "run", "--rows", "alpha", "--columns", "algorithm"]
+    assert main(command) == 0
+    assert "At alpha 0.5, fedsgd is 10.0 points ahead of fedavg" in capsys.readouterr().out
+    assert main([*command, "--reference", "algorithm=fedsgd"]) == 0
+    assert "fedavg is 10.0 points behind fedsgd" in capsys.readouterr().out
+    assert main([*command, "--reference", "fedprox"]) == 1
+    assert "allowed: algorithm=fedavg, algorithm=fedsgd" in capsys.readouterr().err
+
+
+# The scenario file
+
+FILE = """\
+schema: 1
+name: mine
+data: {{dataset: digits}}
+clients: {{count: 4}}
+model: mlp
+training: {{rounds: 2}}
+{matrix}
+comparison: {comparison}
+"""
+MATRIX = "matrix: {clients.count: [2, 3]}"
+
+
+def load(folder: Path, comparison: str, matrix: str = MATRIX) -> list[dict[str, Any]]:
+    file = folder / "mine.yaml"
+    file.write_text(FILE.format(matrix=matrix, comparison=comparison))
+    return [case.scenario.settings() for case in load_file(file, folder)]
+
+
+def test_a_scenario_says_what_is_compared(tmp_path: Path) -> None:
+    first, second = load(tmp_path, "{reference: count=3, metric: loss, targets: [1, 0.5]}")
+    expected = {"reference": "count=3", "metric": "loss", "targets": [1.0, 0.5]}
+    assert first["comparison"] == second["comparison"] == expected
+    assert load(tmp_path, "{}")[0]["comparison"]["targets"] == []
+
+
+@pytest.mark.parametrize(
+    ("comparison", "given_matrix", "said"),
+    [
+        (
+            "{}",
+            "",
+            "mine.yaml:8: comparison: compares the variants of a matrix, and there are none",
+        ),
+        (
+            "{reference: count=4}",
+            MATRIX,
+            "mine.yaml:8: comparison.reference: got 'count=4'; allowed: count=2, count=3",
+        ),
+        ("{metric: acuracy}", MATRIX, "did you mean 'accuracy'?"),
+        ("{targets: [0.5, 2]}", MATRIX, "comparison.targets: got 2; accuracy is from 0 to 1"),
+        ("{targets: 0.5}", MATRIX, "comparison.targets: got 0.5; must be a list"),
+        (
+            "{metric: worst_client_accuracy, targets: [0.5]}",
+            MATRIX,
+            "worst_client_accuracy is not measured in each round; leave them out",
+        ),
+        ("{target: [0.5]}", MATRIX, "comparison.target: unknown key; allowed: reference, metric"),
+        ("{}", "matrix: {comparison.metric: [loss]}", "matrix.comparison.metric: cannot be varied"),
+    ],
+)
+def test_mistakes_in_a_comparison_are_shown_with_their_line(
+    tmp_path: Path, comparison: str, given_matrix: str, said: str
+) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load(tmp_path, comparison, given_matrix)
+    assert said in str(error.value)
+
+
+def test_what_is_compared_changes_no_training(tmp_path: Path) -> None:
+    """A skipped scenario keeps its figures, and its record says what is compared now."""
+    write_report(asking(), tmp_path)
+    now = copy.deepcopy(asking()[1])
+    now.settings["comparison"] = None
+    skipped = now.model_copy(
+        update={
+            "settings": {k: v for k, v in now.settings.items() if k != "comparison"},
+            "status": "skipped",
+            "histories": (),
+        }
+    )
+    write_report([skipped], tmp_path)
+    kept = next(r for r in read_results(tmp_path) if r.id == "m[k=y]")
+    assert kept.histories and "comparison" not in kept.settings
