@@ -10,7 +10,6 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import summarize
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.compare import difference_text, mark
-from pytest_federated.report.comparison.findings import FAIRNESS
 from pytest_federated.report.comparison.study import Study, Values
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import figure, interval
@@ -24,12 +23,10 @@ _VALUE = 24  # characters of a value
 def results_table(study: Study, markup: Markup) -> str:
     """Returns a row for each variant: its mark, its figure, the difference from the reference.
 
-    Then the figure of the worst tenth of the clients, if it was measured. The best of a task stands
-    out if the seeds tell it from every other variant.
+    Then the figures of other metrics, such as that of the worst tenth of the clients. The best of a
+    task stands out if the seeds tell it from every other variant.
     """
-    measures = [study.measure]
-    if study.measure.name != FAIRNESS.name and any(map(FAIRNESS.by_seed, study.cells.values())):
-        measures.append(FAIRNESS)
+    measures = [study.measure, *study.beside]
     places = _places(study)[:ROWS]
     best = {
         (task, measure.name): best_of(study.of_task(task), measure, study.confidence)
