@@ -1,7 +1,7 @@
-"""Programs that start with TensorFlow Federated already imported.
+"""Programs that start with TensorFlow Federated, pytest and our plugin already imported.
 
-Importing it takes 8 to 12 seconds, most of a short pytest run. So one process imports it, does
-nothing else with it, and forks for each program. Only an import may come before a fork: once
+Importing them takes 8 to 12 seconds, most of a short pytest run. So one process imports them, does
+nothing else with them, and forks for each program. Only an import may come before a fork: once
 TensorFlow computes, its threads run, and a forked copy has none of them.
 
 A program is a process like any other, with its own pid, environment, output and signals. But all
@@ -17,6 +17,7 @@ import atexit
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -29,6 +30,13 @@ import time
 import warnings
 from pathlib import Path
 from typing import Any, Optional
+
+_OF_PYTEST = (
+    "pytest",
+    "pytest_federated.plugin.hooks",
+    "pytest_federated.plugin.collection",
+    "pytest_federated.plugin.execution",
+)
 
 
 def environment() -> dict[str, str]:
@@ -164,13 +172,15 @@ def _wanted(channel: socket.socket) -> Optional[tuple[dict[str, Any], int]]:
 
 
 def _import() -> None:
-    """Imports TFF as pytest_federated.tff.imports does, which programs import themselves."""
+    """Imports TFF as pytest_federated.tff.imports does, and then what each pytest imports."""
     gc.disable()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import tensorflow_federated as tff
 
     tff.test.set_no_default_context()  # TFF's own has a thread; pytest-federated makes another
+    for module in _OF_PYTEST:
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()  # a collection in a copy would touch, and so copy, all of it
     gc.enable()

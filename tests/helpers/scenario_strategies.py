@@ -58,7 +58,8 @@ def valid_documents(draw: Draw) -> Valid:
     """A document that loads below its defaults."""
     scenario = _object(draw, *_schema_of(Scenario))
     scenario["schema"] = 1
-    scenario.pop("tune", None)  # its keys are those of the rest, see below
+    for key in ("tune", "comparison"):  # which name other keys
+        scenario.pop(key, None)
     while mistake := _mistake(scenario):
         _mend(scenario, mistake)
     sections = [key for key in ("data", "clients", "training") if key in scenario]
@@ -67,7 +68,7 @@ def valid_documents(draw: Draw) -> Valid:
         scenario["matrix"] = {key: [dotted[key]] for key in varied}
         if len(varied) > 1 and draw(st.booleans()):
             scenario["matrix"] = {", ".join(varied): [[dotted[key] for key in varied]]}
-    if "validation_fraction" in scenario["data"] and "training.batch_size" not in varied:
+    if scenario["data"].get("validation_fraction") and "training.batch_size" not in varied:
         tuned = {"keys": {"training.batch_size": [1, 2]}, "by": "validation"}
         scenario |= draw(st.sampled_from([{}, {"tune": tuned}]))
     defaults: dict[str, Any] = {}

@@ -31,6 +31,7 @@ from pytest_federated.running.plan import plan
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.json_schema import json_schema
 from pytest_federated.scenario.loader import load_file
+from pytest_federated.scenario.schema import choices
 from rich.console import Console
 from scenario_strategies import (
     Mutated,
@@ -186,7 +187,8 @@ CANNOT_SAY = {
         r"no such variant|^is not compared, as nothing is expected|"
         r"gives the same variant twice|is replaced by|cannot be trained by|"
         r"varies twice|does not vary|leaves (out no|out all)|best_by takes one round|"
-        r"has one combination|varied by the matrix, too|got '.*'; allowed: accuracy, loss"
+        r"has one combination|varied by the matrix, too|compares the variants of a matrix|"
+        r"is not measured in each round|got '.*'; allowed: accuracy, loss"
     ),
     "which modules are Python's": r"which is a part of Python;",
     "no epsilon can be promised": r"^no epsilon can be promised: (?!the aggregator)",
@@ -231,7 +233,10 @@ def reason(problem: Problem, document: Any) -> str:
             is_whole = "matrix" not in document and all(_is_chosen(document, k) for k in keys)
             return "" if is_whole else "a key that this needs may be elsewhere"
     around = problem.key.rpartition(".")[0]
-    if problem.message.startswith("unknown key") and not _is_chosen(document, around):
+    is_of_choice = around in {".".join(path) for path, _ in choices()}
+    if (problem.message.startswith("unknown key") or is_of_choice) and not _is_chosen(
+        document, around
+    ):
         return "a key that this needs may be elsewhere"
     return ""
 

@@ -38,6 +38,23 @@ def test_a_bound_is_the_end_of_a_prediction_interval(key: str, sign: int) -> Non
     assert sign * (found.bounds[key] - (2.5 + sign * reach)) >= 0  # pyright: ignore
 
 
+def test_figures_that_reach_far_from_their_end_have_a_bound_of_a_gamma_distribution() -> None:
+    figures = [0.1, 0.1, 0.1, 0.1, 10.0]
+    mean, shape = np.mean(figures), (np.mean(figures) / np.std(figures, ddof=1)) ** 2
+    tail = stats.norm.sf(stats.t.ppf(0.99, 4))
+    expected = mean / stats.f.ppf(tail, 2 * 5 * shape, 2 * 3 * shape)
+    found = propose("loss", ["at_most"], figures, 3, 0.01)
+    assert found.bounds["at_most"] == pytest.approx(expected, rel=0.01)
+    assert shape < 1 and found.collapsed == Proposal("loss", {}, 1.0, 0.1).collapsed == 0
+
+
+def test_two_bounds_share_the_false_alarms() -> None:
+    figures = [2.0, 2.5, 3.0, 2.2, 2.8]
+    (both,) = propose("custom", ["between"], figures, 3, 0.02).bounds.values()
+    sides = [propose("custom", [key], figures, 3, 0.01).bounds for key in ("at_least", "at_most")]
+    assert both == [sides[0]["at_least"], sides[1]["at_most"]]
+
+
 def test_the_bound_is_missed_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     missed, repeats = 0, 4000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any, Optional
@@ -17,7 +18,7 @@ from pytest_federated.expectations.baselines import baseline_of
 from pytest_federated.expectations.looks import Look
 from pytest_federated.report.pages import write_report
 from pytest_federated.results.record import Compared, Result, Status, Verdict
-from pytest_federated.results.runs import Run, read_runs
+from pytest_federated.results.runs import Run, committed_files, read_runs
 from pytest_federated.results.select import select
 from pytest_federated.results.store import (
     LONGEST_NAME,
@@ -317,6 +318,18 @@ def test_a_run_in_which_nothing_ran_is_refused(tmp_path: Path) -> None:
     write_result(example_result("gone", status="skipped"), tmp_path)
     with pytest.raises(FederatedError, match="no scenario ran there"):
         read_runs([str(tmp_path)])
+
+
+def test_committed_files_are_read_to_the_byte(tmp_path: Path) -> None:
+    files = {"a.json": b"{}\n\n", "empty": b"", "b": b"\x00 blob 3\nx"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "first")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    names = [f"HEAD:{name}" for name in files]
+    assert committed_files(names, tmp_path) == list(files.values())
+    assert committed_files([], tmp_path) == []
 
 
 def test_a_folder_named_with_dots_is_no_range_of_revisions(

@@ -71,6 +71,7 @@ def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = Fals
     scale="share",
     direction="higher",
     resolution=WORST_TENTH_EXAMPLE,
+    is_compared_too=True,
     accuracies=_accuracies,
 )
 def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:

@@ -133,6 +133,11 @@ def columns(results: Sequence[Result] = ()) -> list[Measure]:
     ]
 
 
+def compared_too() -> list[Measure]:
+    """The metrics that comparisons show beside the one that they are by."""
+    return [Measure(name) for name in metrics.names() if spec_of(name).is_compared_too]
+
+
 def headline(results: Sequence[Result] = ()) -> Measure:
     """The metric that stands for whole results: the first column that one of them has."""
     first = columns()[0]

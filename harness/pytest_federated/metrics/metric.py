@@ -79,6 +79,7 @@ class Metric(Spec):
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
         is_optional: whether there is no such column where no training has a value.
+        is_compared_too: whether comparisons of variants show it beside the metric that they are by.
 
     """
 
@@ -106,6 +107,7 @@ class Metric(Spec):
     needs: Optional[Callable[[Any], str]] = None
     column: Optional[int] = None
     is_optional: bool = False
+    is_compared_too: bool = False
 
     def is_for(self, task: TaskKind) -> bool:
         """Whether it is for data of a task."""

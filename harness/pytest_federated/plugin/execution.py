@@ -146,7 +146,7 @@ def enforce(config: pytest.Config, result: Result) -> None:
     if result.status in ("failed", "diverged"):
         raise ExpectationsFailed(result)
     for edge in result.tuning.edges if result.tuning else ():
-        warnings.warn(f"{result.id}: {edge}: try more", BestAtEdge, stacklevel=2)
+        warnings.warn(f"{result.id}: {edge}; a better one may lie beyond", BestAtEdge, stacklevel=2)
     if session_options(config).inconclusive == "warn":
         for verdict in result.verdicts:
             if verdict.outcome == "inconclusive":

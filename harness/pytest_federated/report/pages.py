@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
 from pytest_federated.core.ordering import natural
-from pytest_federated.report.comparison.page import COMPARISON, COMPARISONS, report_comparison
+from pytest_federated.report.comparison.page import (
+    COMPARISON,
+    COMPARISONS,
+    ComparisonPage,
+    report_comparison,
+)
 from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, MARK, PAGES, Page, pages_of
 from pytest_federated.report.pictures import PLOTS, plot_name
@@ -65,7 +71,8 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
     """Returns the pages of a report and their pictures, by path in the report's folder."""
     results, pages = _laid_out(results)
     pictures = {page.picture_path: page.picture for page in pages if page.picture}
-    if compared := report_comparison(results):
+    compared = report_comparison(results)
+    if compared:
         pictures |= {f"{COMPARISONS}/{name}": p for name, p in compared.pictures.items()}
     pictures |= {f"{PLOTS}/{name}": picture for name, picture in draw_overviews(results).items()}
     pictures |= {
@@ -74,12 +81,14 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
         for result in page.results
         if (picture := tuning_by_key(result))
     }
-    return {**{name: picture.svg() for name, picture in pictures.items()}, **_texts(results, pages)}
+    drawn = {name: picture.svg() for name, picture in pictures.items()}
+    return {**drawn, **_texts(results, pages, compared)}
 
 
 def report(results: Sequence[Result]) -> dict[str, str]:
     """Returns the pages of a report as Markdown, by path in the report's folder."""
-    return _texts(*_laid_out(results))
+    results, pages = _laid_out(results)
+    return _texts(results, pages, report_comparison(results))
 
 
 def refuse_others(folder: Path, files: Mapping[str, str]) -> None:
@@ -126,8 +135,9 @@ def _laid_out(results: Sequence[Result]) -> tuple[list[Result], list[Page]]:
     return in_order, pages_of(in_order)
 
 
-def _texts(results: Sequence[Result], pages: Sequence[Page]) -> dict[str, str]:
-    compared = report_comparison(results)
+def _texts(
+    results: Sequence[Result], pages: Sequence[Page], compared: Optional[ComparisonPage]
+) -> dict[str, str]:
     return {
         **{page.path: page.text for page in pages},
         **({COMPARISON: compared.text} if compared else {}),

@@ -26,6 +26,7 @@ from pytest_federated.data.schema import Data
 from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
+from pytest_federated.metrics.measure import headline
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.targets import is_by_round
 from pytest_federated.registry.choice import Choice, Choices
@@ -211,7 +212,7 @@ class Scenario(Section):
         task, comparison = stated_task(self.data.dataset), self.comparison
         if comparison is None or (comparison.metric is None and task not in (None, *LABELED)):
             return self
-        name = comparison.metric or "accuracy"
+        name = comparison.metric or headline().name
         scale = spec_of(name).values
         for target in comparison.targets if scale.is_bounded else ():
             if not scale.low <= target <= scale.high:

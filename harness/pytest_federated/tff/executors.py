@@ -6,7 +6,7 @@ import sys
 from collections import OrderedDict
 from typing import Any, Callable
 
-from pytest_federated.tff.internals import stub_with_deadline
+from pytest_federated.tff.internals import lean_executor, stub_with_deadline
 
 MAX_MESSAGE_BYTES = 2_000_000_000
 CHANNEL_OPTIONS = [
@@ -29,7 +29,7 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
     it may raise, and if it returns another channel than before, all executors are created again.
     """
 
-    class Executor(tff.framework.RemoteExecutor):
+    class Executor(lean_executor()):
         """Sends a computation once, and not again for each call."""
 
         def __init__(self, stub: Any) -> None:

@@ -7,6 +7,7 @@ import gc
 import importlib
 import inspect
 import weakref
+from collections import OrderedDict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -162,6 +163,84 @@ def test_stub_with_deadline_is_needed_while_the_public_one_waits_forever(tff: An
     stub = internals.stub_with_deadline(grpc.insecure_channel("localhost:1"), 0.1)
     stub.dispose(None)  # neither fails nor waits
     stub.dispose_executor(None)
+
+
+def test_lean_executor_is_needed_while_the_public_one_copies_each_level(tff: Any) -> None:
+    from tensorflow_federated.python.core.impl.executors import value_serialization
+
+    federated = inspect.getsource(value_serialization._serialize_federated_value)
+    assert "value_proto.federated.value.append(federated_value_proto)" in federated
+    assert issubclass(internals.lean_executor(), tff.framework.RemoteExecutor)
+
+
+def new_message() -> Any:
+    """Returns an empty message for a value."""
+    from tensorflow_federated.proto.v0 import executor_pb2
+
+    messages: Any = executor_pb2  # pyright sees no generated names
+    return messages.Value()
+
+
+@pytest.mark.usefixtures("running")
+def test_an_argument_is_sent_by_one_call(tff: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub: Any = tff.framework.RemoteExecutorGrpcStub
+    calls: list[str] = []
+
+    def counted(name: str, own: Any) -> Any:
+        return lambda self, request: calls.append(name) or own(self, request)
+
+    for name in ("create_value", "create_struct"):
+        monkeypatch.setattr(stub, name, counted(name, getattr(stub, name)))
+    total = tff.tensorflow.computation(lambda a, b: a + b[0], np.int32, [np.int32])
+    assert total(1, [2]) == 3  # which sends the computation, too
+    calls.clear()
+    assert total(2, [3]) == 5
+    assert calls == ["create_value"]
+
+
+@pytest.mark.parametrize("is_all_equal", [True, False])
+def test_values_are_written_as_tff_writes_them(is_all_equal: bool, tff: Any) -> None:
+    message = new_message()
+    member = tff.StructWithPythonType(
+        [
+            ("x", tff.TensorType(np.float32, (None, 2))),
+            ("levels", tff.TensorType(np.uint8, (None,))),
+            ("seen", tff.TensorType(np.bool_, (2,))),
+            ("names", tff.TensorType(np.str_, (None,))),
+            ("count", np.int32),
+            ("nothing", tff.StructWithPythonType([], tuple)),
+            ("pair", tff.StructWithPythonType([np.float32, np.int64], tuple)),
+        ],
+        OrderedDict,
+    )
+    value = OrderedDict(
+        x=np.arange(8, dtype=np.float32).reshape(2, 4).T,
+        levels=np.zeros(0, np.uint8),
+        seen=np.array([True, False]),
+        names=np.array(["a", "b"], object),
+        count=7,
+        nothing=(),
+        pair=(np.float32(2.5), 3),
+    )
+    given: Any = value if is_all_equal else [value, value]
+    kind = tff.StructType([("all", tff.FederatedType(member, tff.CLIENTS, is_all_equal)), member])
+    assert internals.write_value(message, (given, value), kind) is kind
+    assert message == tff.framework.serialize_value((given, value), kind)[0]
+
+
+def test_a_value_of_another_type_is_refused_as_by_tff(tff: Any) -> None:
+    of_two = tff.TensorType(np.float32, (2,))
+    values: list[tuple[Any, Any]] = [
+        (np.zeros(3, np.float32), of_two),
+        (np.zeros(2, np.int32), of_two),
+        ((1,), tff.StructType([np.int32, np.int32])),
+        (3, tff.FederatedType(np.int32, tff.CLIENTS)),
+    ]
+    for value, kind in values:
+        with pytest.raises(TypeError):
+            tff.framework.serialize_value(value, kind)
+        with pytest.raises(TypeError):
+            internals.write_value(new_message(), value, kind)
 
 
 def test_context_without_retries_is_needed_while_the_public_one_retries(tff: Any) -> None:

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pytest_federated.metrics.difference import Change, Difference
-from pytest_federated.metrics.measure import Measure, expected_measure
+from pytest_federated.metrics.measure import Measure
 from pytest_federated.report.comparison.study import Study, Values, is_number, name_of
 
-FAIRNESS = expected_measure("worst_tenth_accuracy")
 _MORE = 12  # findings beyond which the tables say the rest
 _SHARES = ("share", "difference")
 
@@ -29,8 +28,8 @@ def verdict(study: Study) -> str:
 def findings(study: Study) -> list[str]:
     """Returns the findings: what the seeds tell, then what they do not."""
     certain = [*_differences(study, study.measure), *_speeds(study)]
-    if study.measure.name != FAIRNESS.name:
-        certain += _differences(study, FAIRNESS)
+    for measure in study.beside:
+        certain += _differences(study, measure)
     more = len(certain) - _MORE
     shown = [*certain[:_MORE], *([f"... and {more} more, in the tables."] if more > 0 else [])]
     return [*shown, *_others(study)]
@@ -69,14 +68,12 @@ def _differences(study: Study, measure: Measure) -> Iterable[str]:
             continue
         said, between = difference_in_words(measure, compared)
         seeds = f"paired over {compared.pairs} seeds" if compared.pairs else "other seeds"
-        what = "" if measure is study.measure and measure.spec.scale in _SHARES else measure.title
         reference = name_of(study.reference)
-        if measure is FAIRNESS:
-            text = f"{name_of(variant)} is {said} {reference} on the worst tenth of the clients"
-        elif what:
-            text = f"the {what} of {name_of(variant)} is {said} that of {reference}"
+        if measure.spec.scale not in _SHARES:
+            text = f"the {measure.title} of {name_of(variant)} is {said} that of {reference}"
         else:
             text = f"{name_of(variant)} is {said} {reference}"
+            text += "" if measure is study.measure else f" on the {measure.title}"
         yield _sentence(task, f"{text} ({seeds}, {between})")
 
 

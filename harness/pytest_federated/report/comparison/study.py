@@ -12,7 +12,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.ordering import natural
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.difference import Difference
-from pytest_federated.metrics.measure import Measure, expected_measure, headline
+from pytest_federated.metrics.measure import Measure, compared_too, expected_measure, headline
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.metrics.targets import (
     Speedup,
@@ -143,6 +143,12 @@ class Study:
         sent = [bytes_until(h, rounds[h.seed] or 0.0) for h in histories]
         known = [n for n in sent if n is not None]
         return math.fsum(known) / len(known) / 1e6 if len(known) == len(sent) else None
+
+    @property
+    def beside(self) -> list[Measure]:
+        """The metrics that are shown beside the one that is compared, if there are figures."""
+        others = (measure for measure in compared_too() if measure.name != self.measure.name)
+        return [one for one in others if any(map(one.by_seed, self.cells.values()))]
 
     def times_faster(self, task: Values, variant: Values, target: float) -> Optional[Speedup]:
         """Returns how many times faster than the reference a variant gets to a target.

@@ -10,7 +10,6 @@ from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import summarize
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.compare import difference_text, mark
-from pytest_federated.report.comparison.findings import FAIRNESS
 from pytest_federated.report.comparison.study import Study, Values
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import figure, interval
@@ -24,24 +23,23 @@ _VALUE = 24  # characters of a value
 def results_table(study: Study, markup: Markup) -> str:
     """Returns a row for each variant: its mark, its figure, the difference from the reference.
 
-    Then the figure of the worst tenth of the clients, if it was measured. The best of a task stands
-    out if the seeds tell it from every other variant.
+    Then the figures of other metrics, such as that of the worst tenth of the clients. The best of a
+    task stands out if the seeds tell it from every other variant.
     """
-    measures = [study.measure]
-    if study.measure.name != FAIRNESS.name and any(map(FAIRNESS.by_seed, study.cells.values())):
-        measures.append(FAIRNESS)
+    measures = [study.measure, *study.beside]
+    places = _places(study)[:ROWS]
     best = {
         (task, measure.name): best_of(study.of_task(task), measure, study.confidence)
-        for task in study.tasks
+        for task in dict.fromkeys(task for task, _ in places)
         for measure in measures
     }
     rows: list[list[str]] = []
-    for task, variant in _places(study):
+    for task, variant in places:
         result = study.cells[task, variant]
         cells = [markup.escape(_interval(result, measure)) for measure in measures]
-        for place, measure in enumerate(measures):
+        for column, measure in enumerate(measures):
             if best[task, measure.name] == variant:
-                cells[place] = markup.strong(cells[place])
+                cells[column] = markup.strong(cells[column])
         compared = study.difference(task, variant)
         is_reference = variant == study.reference
         cells.insert(1, "–" if is_reference or not compared else difference_text(compared))
@@ -55,7 +53,7 @@ def targets_table(study: Study, markup: Markup) -> str:
     blocks: list[str] = []
     for target in study.targets:
         rows: list[list[str]] = []
-        for task, variant in _places(study):
+        for task, variant in _places(study)[:ROWS]:
             rounds = study.rounds(task, variant, target)
             is_reference = variant == study.reference
             times = None if is_reference else study.times_faster(task, variant, target)
@@ -77,7 +75,7 @@ def _places(study: Study) -> list[tuple[Values, Values]]:
 def _table(
     study: Study, rows: Sequence[list[str]], columns: Sequence[str], markup: Markup, before: int = 1
 ) -> str:
-    """Returns rows of a study, with the task and the variant put in behind the first cells."""
+    """Returns the first rows, with the task and the variant put in behind the first cells."""
     places = _places(study)
     tasks, variants = short_texts(study.tasks), short_texts(study.variants)
     has_tasks = bool(study.task_key)
@@ -89,8 +87,8 @@ def _table(
     keys = [markup.escape(key) for key in distinct(keys, _VALUE)]
     head = [*columns[:before], *keys, *map(markup.escape, columns[before:])]
     align = ["left"] * (before + len(keys)) + ["right"] * (len(columns) - before)
-    more = len(full) - ROWS
-    text = markup.table(full[:ROWS], head, align)
+    more = len(places) - ROWS
+    text = markup.table(full, head, align)
     return f"{text}\n\n... and {more:,} more" if more > 0 else text
 
 
