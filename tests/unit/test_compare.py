@@ -301,7 +301,9 @@ def test_a_setting_that_differs_in_many_scenarios_is_one_row() -> None:
         run("a", *map(example_result, names)),
         run("b", *(example_result(n, rounds=3) for n in names[:-1]), example_result(names[-1])),
     ]
+    runs[1].results["s8"].settings.update(description="other", comparison={"reference": ""})
     text = comparison(runs, ACCURACY, MARKDOWN)
+    assert "description" not in text and "comparison." not in text
     assert row_of(text, "s0 and 7 more") == ["s0 and 7 more", "training.rounds", "2", "3"]
     assert text.count("training.rounds") == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.text import distinct, shortened
@@ -23,6 +23,7 @@ BETTER, WORSE, DIFFERS, UNDECIDED = "▲ better", "▼ worse", "differs", "≈ u
 SAME, NOT_COMPARABLE, NO_FIGURE = "the same", "not comparable", "–"
 _NO_LONGER = ("failed", "diverged", "errored", "not reached")
 _IN_ORDER = (WORSE, BETTER, DIFFERS, UNDECIDED, "", NOT_COMPARABLE, NO_FIGURE, SAME)
+_TEXTS = ("description", "tags", "comparison")  # settings that explain no difference
 _NAME, _RUN, _KEY, _VALUE = 44, 16, 40, 18  # characters that are shown
 
 
@@ -282,7 +283,10 @@ def _changes(runs: Sequence[Run], shared: Sequence[str], markup: Markup) -> list
     """
     scenarios: dict[tuple[str, ...], list[str]] = {}  # by key and the value in each run
     for name in shared:
-        settings = [run.results[name].settings for run in runs]
+        settings: list[Mapping[str, Any]] = [
+            {key: value for key, value in run.results[name].settings.items() if key not in _TEXTS}
+            for run in runs
+        ]
         for other in settings:
             settings = [with_defaults(of_run, other) for of_run in settings]
         by_run = [dict(flat(of_run)) for of_run in settings]

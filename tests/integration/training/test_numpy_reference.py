@@ -33,7 +33,7 @@ def fedavg(
     mu: float = 0.0,
 ) -> list[Weights]:
     """Returns the server's weights after each round, in float64."""
-    training = scenario.training
+    training, batch_size = scenario.training, scenario.training.local_work.batch_size
     rate = training.client_optimizer.model_dump()["learning_rate"]
     server = [w.astype(np.float64) for w in start]
     history = []
@@ -54,8 +54,8 @@ def fedavg(
             y = data.train.y[order]
             local = [w.copy() for w in server]
             for _ in range(training.local_epochs):
-                for begin in range(0, len(order), training.batch_size):
-                    batch = slice(begin, begin + training.batch_size)
+                for begin in range(0, len(order), batch_size):
+                    batch = slice(begin, begin + batch_size)
                     step = gradient(local, x[batch], y[batch])
                     local = [
                         w - rate * (g + mu * (w - w0)) for w, g, w0 in zip(local, step, server)
