@@ -22,6 +22,9 @@ _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "fedavg_with_schedule": {"schedule": "inverse_sqrt"},
     "fed_recon": {"split_dataset": False},
     "kmeans": {"clusters": 3},
+    "q_fedavg": {"q": 1.0},
+    "feddyn": {"alpha": 0.1},
+    "ditto": {"penalty": 0.1},
 }
 
 
