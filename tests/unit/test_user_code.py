@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import importlib
 import importlib.util
 import operator
+import os
 import pickle
 import py_compile
 import subprocess
