@@ -282,8 +282,8 @@ def test_there_is_no_epsilon_where_none_can_be_promised(
 
 
 def test_the_page_says_what_each_sampling_promises() -> None:
-    page = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
-    _, _, table = page.partition("### Differential privacy")
+    page = (ROOT / "docs/privacy.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("## Who is protected")
     rows = re.findall(r"^\| (`.*?) \| (.*?) ?\| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE)
     with_noise, with_tree = set(), set()
     for names, neighbors, noise, of_tree in rows:

@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import operator
+import os
 import pickle
 import py_compile
 import subprocess
@@ -337,7 +338,7 @@ def test_compiled_code_is_never_considered_unchanged(
     assert load("fed_gone:f")() == 3
     here = [fingerprint("fed_uses"), fingerprint("fed_gone")]
     assert here == [fingerprint("fed_uses"), fingerprint("fed_gone")], "the same within a process"
-    monkeypatch.setattr(user_code, "_UNREADABLE", "another process")
+    monkeypatch.setattr(user_code, "_unreadable", "another process")
     assert len({readable, *here, fingerprint("fed_uses"), fingerprint("fed_gone")}) == 5
 
 
@@ -420,8 +421,23 @@ def test_code_without_a_file_is_never_considered_unchanged(monkeypatch: pytest.M
         here = fingerprint_of(files_of(function))
         assert here == fingerprint_of(files_of(function))
         with monkeypatch.context() as other:
-            other.setattr(user_code, "_UNREADABLE", "another process")
+            other.setattr(user_code, "_unreadable", "another process")
             assert fingerprint_of(files_of(function)) != here
+
+
+def test_code_without_a_file_is_another_one_in_a_forked_process() -> None:
+    names: dict[str, Any] = {}
+    exec("def f(): return 3", names)
+    here = fingerprint_of(files_of(names["f"]))
+    given, taken = os.pipe()
+    if not (child := os.fork()):
+        os.write(taken, fingerprint_of(files_of(names["f"])).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    there = os.read(given, 1000).decode()
+    os.close(given)
+    os.close(taken)
+    assert len(there) == len(here) and there != here
 
 
 def test_an_error_names_the_line_of_the_user(

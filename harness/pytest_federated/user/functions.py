@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import os
 import re
 import textwrap
 import traceback
@@ -27,8 +28,17 @@ from pytest_federated.user.permitted import NotPermitted, load_permitted, permit
 from pytest_federated.user.sources import Source, Sources
 from pytest_federated.user.sys_modules import outside
 
-# Stands for code that cannot be read: the same within this process, different in any other.
-_UNREADABLE = uuid.uuid4().hex
+# Stands for code that cannot be read: the same within this process, different in any other, also in
+# one that is forked from this.
+_unreadable = uuid.uuid4().hex
+
+
+def _renew_unreadable() -> None:
+    global _unreadable
+    _unreadable = uuid.uuid4().hex
+
+
+os.register_at_fork(after_in_child=_renew_unreadable)
 
 
 class _IsCode:
@@ -292,7 +302,7 @@ def _digest(sources: Sources, imported: Iterable[str]) -> str:
         where = "" if is_installed(source.file) else place(source.file)
         digest.update(repr((name, where, len(source.content))).encode() + source.content)
         if not source.is_python:
-            digest.update(_UNREADABLE.encode())
+            digest.update(_unreadable.encode())
     return digest.hexdigest()
 
 
