@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pytest_federated.metrics.change_points import change_points
 
@@ -21,6 +21,8 @@ def test_a_constant_series_has_none(value: float, length: int) -> None:
 
 
 @given(levels, levels, st.integers(1, 70), st.integers(2, 70), st.booleans())
+@example(-731271.5117751976, -0.10101787042252375, 13, 64, False)  # whose mean is rounded
+@example(0.1, 0.1 + 2**-55, 1, 70, True)
 def test_a_step_is_at_its_place(
     one: float, two: float, before: int, after: int, is_turned: bool
 ) -> None:

@@ -125,7 +125,7 @@ def _merged(
         chances = [_p_value(left, right) for left, right in sides]
         weakest = int(np.argmax(chances))
         if chances[weakest] <= level:
-            sizes = [abs(float(right.mean() - left.mean())) for left, right in sides]
+            sizes = [abs(_mean(right) - _mean(left)) for left, right in sides]
             weakest = int(np.argmin(sizes))
             if sizes[weakest] > least:
                 break
@@ -139,9 +139,15 @@ def _p_value(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> float:
     1 of two single values, which have no spread; 0 or 1 where no value differs within its side.
     """
     free = len(left) + len(right) - 2
-    difference = abs(float(right.mean() - left.mean()))
+    left_mean, right_mean = _mean(left), _mean(right)
+    difference = abs(right_mean - left_mean)
     if free < 1 or difference == 0:
         return 1.0
-    squares = float(((left - left.mean()) ** 2).sum() + ((right - right.mean()) ** 2).sum())
+    squares = float(((left - left_mean) ** 2).sum() + ((right - right_mean) ** 2).sum())
     error = math.sqrt(squares / free * (1 / len(left) + 1 / len(right)))
     return 2 * t_chance(-difference / error, free) if error else 0.0
+
+
+def _mean(values: np.ndarray[Any, Any]) -> float:
+    """Returns the mean, of equal values exactly that value: a rounded mean would be a change."""
+    return float(values[0] + (values - values[0]).mean())
