@@ -16,6 +16,7 @@ from typing import Any
 import forked_programs
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 # The slowest test files, slowest first.
 _LONGEST = (
@@ -67,6 +68,10 @@ settings.register_profile("quick", max_examples=20, deadline=None, derandomize=T
 settings.register_profile("thorough", max_examples=150, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("quick")
+# Hypothesis also draws constants that it reads in the modules imported so far, which depend on the
+# tests that ran before in the same process.
+if hasattr(providers, "_get_local_constants"):
+    providers._get_local_constants = lambda: providers._local_constants
 
 _numbers = itertools.count()  # of temporary folders
 _imports_of_tensorflow: list[str] = []  # by unmarked tests
