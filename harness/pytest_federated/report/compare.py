@@ -13,7 +13,7 @@ from pytest_federated.metrics.difference import Difference, can_be_compared
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
-from pytest_federated.report.tables.cells import interval
+from pytest_federated.report.tables.cells import result_interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
@@ -190,7 +190,7 @@ def _against(
     for name in differing:
         pair = first.results[name], other.results[name]
         difference = _difference(*pair, measure, confidence)
-        cells = [labels[name], *(_interval(result, measure) for result in pair), difference]
+        cells = [labels[name], *(result_interval(result, measure) for result in pair), difference]
         states = dict.fromkeys(result.status for result in pair)
         rows.append([outcomes[name], *map(markup.escape, cells), " → ".join(states)])
     columns = ["", "scenario", *distinct([first.name, other.name], _RUN), "difference", "verdict"]
@@ -226,10 +226,6 @@ def _counts(
         text += f"; {equal} with equal figures are not listed" if differing else ""
         text += "" if differing else "; all figures are equal"
     return text
-
-
-def _interval(result: Result, measure: Measure) -> str:
-    return interval(measure.by_seed(result), measure.spec.values)
 
 
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:

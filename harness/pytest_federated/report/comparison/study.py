@@ -22,7 +22,7 @@ from pytest_federated.metrics.targets import (
     rounds_to,
     speedup,
 )
-from pytest_federated.report.variants import Pivot, labels_of
+from pytest_federated.report.variants import Pivot, by_matrix, labels_of
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in, with_these
 
@@ -192,17 +192,13 @@ def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]
 
     """
     results = list(results)
-    names: dict[str, list[Result]] = {}
-    for result in results:
-        if "[" in result.id:
-            names.setdefault(result.id.partition("[")[0], []).append(result)
     if wanted.reference:
         known = {f"{k}={v}": None for r in results for k, v in labels_of(r.id).items() if k}
         if not labels_in(wanted.reference).items() <= {tuple(one.split("=", 1)) for one in known}:
             raise FederatedError(
                 f"--reference: got {wanted.reference!r}; {suggest(wanted.reference, known)}"
             )
-    made = (_study(name, variants, wanted) for name, variants in names.items())
+    made = (_study(name, variants, wanted) for name, variants in by_matrix(results).items())
     return [study for study in made if study is not None]
 
 
