@@ -93,17 +93,11 @@ def outcome(first: Result, second: Result, measure: Measure, confidence: float =
         return NOT_COMPARABLE
     if _are_finite(one) and not _are_finite(two):
         return WORSE
-    return mark(_compared(first, second, measure, confidence))
+    return mark(measure.compare(first, second, confidence))
 
 
 def _are_finite(figures: Mapping[int, float]) -> bool:
     return all(map(math.isfinite, figures.values()))
-
-
-def _compared(
-    first: Result, second: Result, measure: Measure, confidence: float
-) -> Optional[Difference]:
-    return measure.compare(first, second, confidence, level=(1 - confidence) / 2)
 
 
 def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE) -> list[str]:
@@ -123,7 +117,7 @@ def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE)
             one, two = measure.of_seeds(before), measure.of_seeds(now)
             if is_lost or (one and two and _are_finite(one) and not _are_finite(two)):
                 names.add(name)
-        compared = {n: _compared(*pair, measure, confidence) for n, pair in pairs.items()}
+        compared = {n: measure.compare(*pair, confidence) for n, pair in pairs.items()}
         names |= _significantly_worse(compared, 1 - confidence)
     return [name for name in first.results if name in names]
 
@@ -232,7 +226,7 @@ def _difference(first: Result, second: Result, measure: Measure, confidence: flo
     one, two = measure.of_seeds(first), measure.of_seeds(second)
     if not one or not two or not can_be_compared(one, two):
         return NO_FIGURE
-    compared = _compared(first, second, measure, confidence)
+    compared = measure.compare(first, second, confidence)
     return "not finite" if compared is None else difference_text(compared)
 
 

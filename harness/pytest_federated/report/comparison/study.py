@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError
@@ -112,8 +113,12 @@ class Study:
         first, second = self.cells.get((task, self.reference)), self.cells.get((task, variant))
         if first is None or second is None:
             return None
-        level = (1 - self.confidence) / 2
-        return (measure or self.measure).compare(first, second, self.confidence, level=level)
+        return (measure or self.measure).compare(first, second, self.confidence)
+
+    @cached_property
+    def differences(self) -> dict[tuple[Values, Values], Optional[Difference]]:
+        """How each variant differs from the reference of its task, by task and variant."""
+        return {place: self.difference(*place) for place in self.others}
 
     def rounds(self, task: Values, variant: Values, target: float) -> dict[int, Optional[float]]:
         """Returns the rounds to a target by seed, None for a seed that does not get there."""

@@ -38,7 +38,7 @@ def results_table(study: Study, markup: Markup) -> str:
         for column, measure in enumerate(measures):
             if best[task, measure.name] == variant:
                 cells[column] = markup.strong(cells[column])
-        compared = study.difference(task, variant)
+        compared = study.differences.get((task, variant))
         is_reference = variant == study.reference
         cells.insert(1, "–" if is_reference or not compared else difference_text(compared))
         rows.append(["reference" if is_reference else mark(compared), *cells])
