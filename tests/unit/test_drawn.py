@@ -46,6 +46,7 @@ def draws(
 def test_the_same_report_is_drawn_once(draws: Callable[..., list[str]]) -> None:
     assert {"index.md", "pages/a.md", "pages/a.svg", "pages/b.md"} < {*draws()}
     assert not draws() and not draws()
+    assert not draws(results=RESULTS[::-1])
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import matplotlib
 import pytest
 from example_results import example_result, of_one_training
 from markdown_it import MarkdownIt
@@ -125,6 +126,17 @@ def test_plots_are_small_and_always_the_same_bytes(folder: Path, drawn: dict[str
         assert again[name].svg() == svg
         assert len(svg) < 15_000
         assert not re.search(r"20\d\d-\d\d|Matplotlib", svg)  # no time, no version
+
+
+def test_plots_are_the_same_whatever_style_the_user_has_set(
+    folder: Path, drawn: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"axes.linewidth": 9, "xtick.labelsize": 20, "axes.grid": True, "figure.dpi": 30}
+    settings: Any = matplotlib.rcParams
+    for key, value in own.items():
+        monkeypatch.setitem(settings, key, value)
+    assert {name: picture.svg() for name, picture in pictures(folder).items()} == drawn
+    assert {key: settings[key] for key in own} == own
 
 
 def test_a_plot_is_an_svg_with_a_title_and_the_colors_of_the_scheme(

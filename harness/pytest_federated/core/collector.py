@@ -6,8 +6,9 @@ import contextlib
 import gc
 from collections.abc import Generator
 
-# New containers before the youngest are looked at, and how often these are until the older ones
-# are. By default 700, 10 and 10; jax adds 0.4 ms to each collection, however little it looks at.
+# The thresholds of `gc.set_threshold`, by default 700, 10 and 10: how many new containers lead to a
+# collection of the youngest generation, and how many of those to one of the next. jax adds 0.4 ms
+# to each collection, however little there is to look at.
 _RARELY = (10_000, 5, 5)
 
 
@@ -25,9 +26,9 @@ def paused() -> Generator[None, None, None]:
 
 @contextlib.contextmanager
 def rare() -> Generator[None, None, None]:
-    """Has the collector look less often in the block, as tracing makes many objects that stay.
+    """Has the collector run less often in the block, as tracing makes many objects that stay.
 
-    Whoever has set the thresholds otherwise, or has turned the collector off, keeps them.
+    Where it is turned off, or runs as rarely already, nothing changes.
     """
     before = gc.get_threshold()
     if before[0] == 0 or before[0] >= _RARELY[0]:

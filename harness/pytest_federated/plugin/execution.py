@@ -71,7 +71,7 @@ def _explain(result: Result) -> str:
         seed_rows(result),
     ]
     shown = [plain_table(rows, columns) for rows, columns in tables if rows]
-    tuned = [tuned_text(result)] if tuned_text(result) else []
+    tuned = filter(None, [tuned_text(result)])
     return "\n\n".join(["; ".join(missed), *tuned, *shown])
 
 

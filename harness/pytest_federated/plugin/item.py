@@ -1,6 +1,6 @@
 """One scenario as a pytest item.
 
-What runs it is imported when it runs: to collect and check scenarios takes less.
+What runs it is imported only then, so that scenarios are collected and checked faster.
 """
 
 from __future__ import annotations

@@ -64,11 +64,8 @@ def _key(results: Sequence[Result], code: str) -> str:
     """Returns what stands for all that the pages depend on."""
     registries = [*REGISTRIES.values(), scenario_plots, overview_plots, tables]
     files = {file for one in registries for e in one.entries().values() for file in e.code}
-    # With what is not part of the records, but on the pages.
-    shown = [
-        [r.model_dump_json(), r.local_reason, [c.model_dump(mode="json") for c in r.compared]]
-        for r in results
-    ]
+    in_order = sorted(results, key=lambda r: r.id)  # which processes end in any order
+    shown = [[r.model_dump_json(), r.local_reason] for r in in_order]
     versions = [platform.python_version(), *map(version, _PACKAGES)]
     return _hash(json.dumps([code, fingerprint_of(files), versions, shown]).encode())
 

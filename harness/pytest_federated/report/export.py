@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import json
 import math
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, Optional
 
 from pytest_federated.core.errors import FederatedError
+from pytest_federated.expectations.baselines import chosen_values
 from pytest_federated.metrics.measure import columns, headline
 from pytest_federated.metrics.of_clients import metrics_of_clients
 from pytest_federated.metrics.statistics import deviation_of, mean_of
@@ -22,33 +22,9 @@ from pytest_federated.training.history import ON_CLIENTS, ON_VALIDATION, Round, 
 Row = dict[str, Any]
 Rows = Callable[[Sequence[Result]], Iterator[Row]]
 
-_OF_SCENARIO = ("scenario", "status", "dataset", "split", "algorithm")  # columns of every row
 _PLAIN = (str, int, float, type(None))  # values that stay as they are; a bool is an int
 
 
-def _with_varied(make: Callable[[Sequence[Result]], Iterator[Row]]) -> Rows:
-    """Adds a column for each key that a matrix varies or that is tuned, behind the scenario's."""
-
-    @functools.wraps(make)
-    def rows(results: Sequence[Result]) -> Iterator[Row]:
-        varied = {result.id: _varied(result) for result in results}
-        keys = dict.fromkeys(key for values in varied.values() for key in values)
-        for row in make(results):
-            own = varied[row["scenario"]]
-            head = {name: row[name] for name in _OF_SCENARIO}
-            yield {**head, **{key: own.get(key) for key in keys}, **row}
-
-    return rows
-
-
-def _varied(result: Result) -> Row:
-    """Returns the values of a matrix's keys and those that were tuned, by dotted key."""
-    best = result.tuning.best if result.tuning else None
-    values = {**result.matrix, **(best.values if best else {})}
-    return {k: v if isinstance(v, _PLAIN) else value_text(v) for k, v in values.items()}
-
-
-@_with_varied
 def by_round(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each round of each seed."""
     rounds = [
@@ -62,9 +38,10 @@ def by_round(results: Sequence[Result]) -> Iterator[Row]:
     others = {"round", "scores", *ON_CLIENTS, *absent}
     own = [name for name in Round.model_fields if name not in others]
     of_clients = list(dict.fromkeys(name for *_, measured in rounds for name in measured))
+    scenarios = _scenarios(results)
     for result, seed, round_, measured in rounds:
         yield {
-            **_scenario(result),
+            **scenarios[result.id],
             "seed": seed,
             "round": round_.round,
             **{name: getattr(round_, name) for name in own},
@@ -73,14 +50,14 @@ def by_round(results: Sequence[Result]) -> Iterator[Row]:
         }
 
 
-@_with_varied
 def by_seed(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each training."""
+    scenarios, measures = _scenarios(results), columns(results)
     for result in results:
-        values = {measure.name: measure.values(result) for measure in columns(results)}
+        values = {measure.name: measure.values(result) for measure in measures}
         for index, history in enumerate(result.histories):
             yield {
-                **_scenario(result),
+                **scenarios[result.id],
                 "seed": history.seed,
                 "diverged": history.diverged,
                 **{name: of_seeds[index] for name, of_seeds in values.items()},
@@ -88,11 +65,11 @@ def by_seed(results: Sequence[Result]) -> Iterator[Row]:
             }
 
 
-@_with_varied
 def by_client(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each measured client: after each round that measured it, or at the end."""
     histories = [history for result in results for history in result.histories]
     scored = sorted({name for h in histories for of in (h, *h.rounds) for name in of.client_scores})
+    scenarios = _scenarios(results)
     for result in results:
         for history in result.histories:
             measured = [r for r in history.rounds if r.client_accuracy or r.client_scores]
@@ -103,7 +80,7 @@ def by_client(results: Sequence[Result]) -> Iterator[Row]:
                 for place, client in enumerate(places if len(places) == count else ()):
                     scores = {name: of.client_scores.get(name) for name in scored}
                     yield {
-                        **_scenario(result),
+                        **scenarios[result.id],
                         "seed": history.seed,
                         "round": round_,
                         "client": history.client_name(client),
@@ -113,13 +90,13 @@ def by_client(results: Sequence[Result]) -> Iterator[Row]:
                     }
 
 
-@_with_varied
 def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
     """Yields a row for each scenario: means over seeds, the first metric with its interval."""
     first, scale = headline().name, headline().spec.values
+    scenarios, measures = _scenarios(results), columns(results)
     for result in results:
         figures: Row = {}
-        for measure in columns(results):
+        for measure in measures:
             values = measure.by_seed(result)
             figures[measure.name] = mean_of(values)
             if measure.name == first:
@@ -129,7 +106,7 @@ def by_scenario(results: Sequence[Result]) -> Iterator[Row]:
                 figures[f"{first}_low"] = summary and summary.low
                 figures[f"{first}_high"] = summary and summary.high
         clients = _clients(result.histories[0]) if result.histories else {}
-        yield {**_scenario(result), "seeds": len(result.whole), **figures, **clients}
+        yield {**scenarios[result.id], "seeds": len(result.whole), **figures, **clients}
 
 
 ROWS: dict[str, Rows] = {
@@ -143,7 +120,7 @@ ROWS: dict[str, Rows] = {
 def properties(result: Result) -> Row:
     """Returns what JUnit's XML says about a scenario: its status and its means over seeds.
 
-    Also to what it was tuned, if it was.
+    It also says what was chosen where a scenario was tuned.
     Metrics that were judged also have the ends of the 95 % interval. Missing figures are left out.
     """
     row: Row = {"status": result.status}
@@ -154,6 +131,22 @@ def properties(result: Result) -> Row:
         name = verdict.expectation
         row |= {name: verdict.measured, f"{name}_low": verdict.low, f"{name}_high": verdict.high}
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _scenarios(results: Sequence[Result]) -> dict[str, Row]:
+    """Returns the columns of a row that are its scenario's, by id; also those of varied keys."""
+    varied = {result.id: _varied(result) for result in results}
+    keys = dict.fromkeys(key for values in varied.values() for key in values)
+    return {
+        result.id: {**_scenario(result), **{key: varied[result.id].get(key) for key in keys}}
+        for result in results
+    }
+
+
+def _varied(result: Result) -> Row:
+    """Returns the values of keys that a matrix varies or that are tuned, by dotted key."""
+    values = {**result.matrix, **chosen_values(result)}
+    return {k: v if isinstance(v, _PLAIN) else value_text(v) for k, v in values.items()}
 
 
 def _scenario(result: Result) -> Row:

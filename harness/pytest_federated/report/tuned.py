@@ -12,7 +12,7 @@ from pytest_federated.metrics.difference import compare
 from pytest_federated.metrics.metric import spec_of
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.results.record import Result
-from pytest_federated.results.tuning import GridPoint, Tuning
+from pytest_federated.results.tuning import GridPoint, Tuning, is_number
 from pytest_federated.scenario.matrix import short_keys, value_text
 
 _NAMED = 4  # points in a sentence
@@ -48,9 +48,9 @@ def axes_of(tuning: Tuning) -> list[Axis]:
     axes: list[Axis] = []
     for key, title in zip(tuning.keys, short_keys(tuning.keys)):
         values = list({value_text(p.values[key]): p.values[key] for p in tuning.points}.values())
-        is_number = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+        of_numbers = all(map(is_number, values))
         if len(values) > 1:
-            axes.append(Axis(key, title, sorted(values) if is_number else values, is_number))
+            axes.append(Axis(key, title, sorted(values) if of_numbers else values, of_numbers))
     return axes
 
 
@@ -102,9 +102,10 @@ def tuning_remarks(result: Result) -> list[str]:
     if tuning is None or tuning.best is None:
         return []
     said: list[str] = []
-    if ties := tuning.ties:
+    ties = tuning.ties
+    if ties:
         said.append(f"Equally good, and later in the grid: {_names(tuning, ties)}.")
-    if close := [point for point in not_told(tuning) if point not in tuning.ties]:
+    if close := [point for point in not_told(tuning) if point not in ties]:
         said.append(f"Not told from it by the seeds: {_names(tuning, close)}.")
     if unfit := tuning.unfit:
         first = shortened(unfit[0].note, _REASON)

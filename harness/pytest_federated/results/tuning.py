@@ -10,6 +10,7 @@ from typing import Any, Literal, Optional, Union, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from pytest_federated.core.grids import varied_by
 from pytest_federated.core.schema import Figure
 
 Number = Union[int, float]
@@ -99,7 +100,7 @@ class Tuning(BaseModel):
         for key in self.keys:
             values = [point.values[key] for point in self.points]
             chosen = self.best.values[key]
-            if not all(map(_is_number, values)) or len(set(values)) < 2 or chosen == 0:
+            if not all(map(is_number, values)) or len(set(values)) < 2 or chosen == 0:
                 continue
             low, high = min(values), max(values)
             if chosen in (low, high):
@@ -112,6 +113,11 @@ class Tuning(BaseModel):
         """The points that could not be chosen."""
         return [point for point in self.points if point.mean is None]
 
+    @property
+    def notes(self) -> str:
+        """Why each of the points that could not be chosen could not."""
+        return "; ".join(f"{point.name}: {point.note}" for point in self.unfit)
+
 
 def best_place(points: tuple[GridPoint, ...], sign: int) -> Optional[int]:
     """Returns the place of the best point, the first of several; None where none has a mean."""
@@ -119,20 +125,15 @@ def best_place(points: tuple[GridPoint, ...], sign: int) -> Optional[int]:
     return max(means, key=lambda place: sign * means[place], default=None)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Returns whether a value that was tuned is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def tuned_keys(settings: Mapping[str, Any]) -> list[str]:
-    """Returns the dotted keys that a scenario's settings say are tuned."""
-    tune: dict[str, Any] = settings.get("tune") or {}
-    names = [name for name in tune.get("keys", {}) if name != "exclude"]
-    return [key.strip() for name in names for key in name.split(",")]
 
 
 def without_tuned(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns settings without the values of keys that are tuned: of any point the same."""
-    keys = tuned_keys(settings)
+    tune: dict[str, Any] = settings.get("tune") or {}
+    keys = varied_by(tune.get("keys", {}))
     if not keys:
         return dict(settings)
     rest = copy.deepcopy(dict(settings))

@@ -135,8 +135,7 @@ class _Done:
     def diverged(self) -> str:
         """What diverged, and how; empty where nothing did."""
         if self.tuning and self.tuning.best is None:
-            notes = "; ".join(f"{point.name}: {point.note}" for point in self.tuning.points)
-            return f"all {len(self.tuning.points)} points of the grid: {notes}"
+            return f"all {len(self.tuning.points)} points of the grid: {self.tuning.notes}"
         return next((f"seed {h.seed} {h.diverged}" for h in self.histories if h.diverged), "")
 
 

@@ -36,19 +36,18 @@ def tuning_of(
         _point(name, of, metric, tune.measure_keys, histories[name]) for name, of in values.items()
     )
     sign = 1 if spec_of(metric).sign > 0 else -1
-    chosen = best_place(points, sign)
-    if chosen is None and not all(of[-1].diverged for of in histories.values()):
-        notes = "; ".join(f"{point.name}: {point.note}" for point in points)
-        raise FederatedError(f"tune: no point can be chosen by {metric}: {notes}")
-    return Tuning(
+    tuning = Tuning(
         metric=metric,
         over_last=tune.over_last,
         by=tune.by,
         sign=sign,
         seeds=tuple(seeds),
         points=points,
-        chosen=chosen,
+        chosen=best_place(points, sign),
     )
+    if tuning.best is None and not all(of[-1].diverged for of in histories.values()):
+        raise FederatedError(f"tune: no point can be chosen by {metric}: {tuning.notes}")
+    return tuning
 
 
 def _measured_metric(tune: Tune, histories: Mapping[str, Sequence[TrainingHistory]]) -> str:

@@ -17,13 +17,14 @@ from pydantic import BaseModel
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.core.grids import EXCLUDE
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import datasets
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.registry.choice import CHOICE, ENTRIES, choice_of, is_list
 from pytest_federated.registry.registry import REGISTRIES, Registry
 from pytest_federated.scenario.fields import types_in
-from pytest_federated.scenario.matrix import EXCLUDE, FIXED, MAX_EXCLUSIONS, MAX_KEYS, TUNABLE
+from pytest_federated.scenario.matrix import MAX_EXCLUSIONS, MAX_KEYS, is_tunable, is_variable
 from pytest_federated.scenario.schema import Scenario, model_is_refused_by
 from pytest_federated.scenario.source import MAX_INTEGER
 from pytest_federated.training.aggregators.aggregator import aggregators
@@ -44,9 +45,9 @@ def json_schema() -> Schema:
     """Returns the JSON Schema of a document of a scenario file, or of a ``defaults.yaml``."""
     definitions = _Definitions()
     root = definitions.described(Scenario, is_whole=False)
-    root["properties"]["matrix"] = _grid(definitions, root["properties"], _is_variable)
+    root["properties"]["matrix"] = _grid(definitions, root["properties"], is_variable)
     definitions.schemas["Tune"]["properties"]["keys"] = _grid(
-        definitions, root["properties"], _is_tunable
+        definitions, root["properties"], is_tunable
     )
     return {
         "$schema": _DRAFT,
@@ -152,14 +153,6 @@ def _needed(registry: AnyRegistry, name: str) -> list[str]:
 
 
 # Grids: ``matrix``, and the keys of ``tune``
-
-
-def _is_variable(key: str) -> bool:
-    return key.partition(".")[0] not in FIXED
-
-
-def _is_tunable(key: str) -> bool:
-    return any(f"{key}.".startswith(f"{tunable}.") for tunable in TUNABLE)
 
 
 def _grid(
@@ -312,14 +305,11 @@ def _relations() -> Iterator[_Relation]:
             where = _having((("model",), _one_of(models, [name])))
             for key in ("training.loss", "training.class_weights"):
                 yield _Relation(where, _keeping(key, _NULL))
-    yield _Relation(
-        _having((("training", "local_steps"), {"type": "integer"})),
-        _keeping("training.local_epochs", {"const": 1}),
-    )
+    in_steps = _having((("training", "local_steps"), {"type": "integer"}))
+    yield _Relation(in_steps, _keeping("training.local_epochs", {"const": 1}))
     by_epochs = [n for n in stragglers.names() if stragglers[n].spec.by_epochs]
     yield _Relation(
-        _having((("training", "local_steps"), {"type": "integer"})),
-        _keeping("clients.stragglers", {"not": _one_of(stragglers, by_epochs)}),
+        in_steps, _keeping("clients.stragglers", {"not": _one_of(stragglers, by_epochs)})
     )
     yield from _relations_of_aggregators()
     sizeless = [n for n in splits.names() if not splits[n].spec.sizes]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pytest_federated.core.errors import Problem
+from pytest_federated.core.grids import EXCLUDE, keys_of, varied_by
 from pytest_federated.scenario.source import Document, Key, Place, brief
 
 # Limits, far above real use, of the size of a grid.
@@ -18,15 +19,14 @@ MAX_PLACES = 2_000_000  # lines to remember, of all variants together
 MAX_EXCLUSIONS = 100
 
 MATRIX, TUNED = ("matrix",), ("tune", "keys")  # where a document has a grid
-EXCLUDE = "exclude"  # among the keys of a grid: the combinations that are left out
 
 # The keys of a scenario that cannot be varied.
-FIXED = (
+_FIXED = (
     *("matrix", "tune", "name", "schema", "expect", "baseline", "comparison", "tags"),
     "description",
 )
 # Those that do not change what is to be learned, so that they can be chosen by how well it is.
-TUNABLE = ("model", "training", "clients.per_round")
+_TUNABLE = ("model", "training", "clients.per_round")
 
 
 class Variant(NamedTuple):
@@ -105,9 +105,7 @@ class _Grid:
         return _Axis((), ())
 
     def _can_vary(self, key: str) -> bool:
-        if self._at == MATRIX:
-            return key.split(".")[0] not in FIXED
-        return any(key == other or key.startswith(f"{other}.") for other in TUNABLE)
+        return is_variable(key) if self._at == MATRIX else is_tunable(key)
 
     @property
     def _why_fixed(self) -> str:
@@ -239,21 +237,20 @@ def _variants(
         grid.note((EXCLUDE,), "leaves out all combinations")
 
 
+def is_variable(key: str) -> bool:
+    """Returns whether a ``matrix`` may vary a dotted key."""
+    return key.partition(".")[0] not in _FIXED
+
+
+def is_tunable(key: str) -> bool:
+    """Returns whether ``tune`` may try values of a dotted key."""
+    return any(key == other or key.startswith(f"{other}.") for other in _TUNABLE)
+
+
 def varied_keys(document: Document, *grids: Key) -> list[tuple[str, ...]]:
     """Returns the key paths that grids of a document vary, as far as it has them right."""
-    names = [
-        name
-        for at in grids
-        if isinstance(grid := _value_at(document, at), Mapping)
-        for name in grid
-        if isinstance(name, str) and name != EXCLUDE
-    ]
-    return [tuple(key.split(".")) for name in names for key in keys_of(name)]
-
-
-def keys_of(name: str) -> tuple[str, ...]:
-    """Returns the dotted keys that a key of a grid names: one, or several as ``a.b, c.d``."""
-    return tuple(key.strip() for key in name.split(","))
+    values = [grid for at in grids if isinstance(grid := _value_at(document, at), Mapping)]
+    return [tuple(key.split(".")) for grid in values for key in varied_by(grid)]
 
 
 def labels_in(variant: str) -> dict[str, str]:

@@ -56,8 +56,8 @@ class Tune(Section):
 def _metrics_on(by: str) -> list[str]:
     """Returns the metrics that can choose on one of the sets."""
     if by == "validation":
-        starts = [name for name in metrics.names() if name.startswith(_ON_VALIDATION)]
-        return [name[len(_ON_VALIDATION) :] for name in starts if spec_of(name).sign]
+        names = [name for name in metrics.names() if name.startswith(_ON_VALIDATION)]
+        return [name[len(_ON_VALIDATION) :] for name in names if spec_of(name).sign]
     return [
         name
         for name in metrics.names()

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError
@@ -22,7 +23,7 @@ from pytest_federated.metrics.targets import (
     rounds_to,
     speedup,
 )
-from pytest_federated.report.variants import Pivot, labels_of
+from pytest_federated.report.variants import Pivot, by_matrix, labels_of
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in, with_these
 
@@ -112,8 +113,12 @@ class Study:
         first, second = self.cells.get((task, self.reference)), self.cells.get((task, variant))
         if first is None or second is None:
             return None
-        level = (1 - self.confidence) / 2
-        return (measure or self.measure).compare(first, second, self.confidence, level=level)
+        return (measure or self.measure).compare(first, second, self.confidence)
+
+    @cached_property
+    def differences(self) -> dict[tuple[Values, Values], Optional[Difference]]:
+        """How each variant differs from the reference of its task, by task and variant."""
+        return {place: self.difference(*place) for place in self.others}
 
     def rounds(self, task: Values, variant: Values, target: float) -> dict[int, Optional[float]]:
         """Returns the rounds to a target by seed, None for a seed that does not get there."""
@@ -192,17 +197,13 @@ def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]
 
     """
     results = list(results)
-    names: dict[str, list[Result]] = {}
-    for result in results:
-        if "[" in result.id:
-            names.setdefault(result.id.partition("[")[0], []).append(result)
     if wanted.reference:
         known = {f"{k}={v}": None for r in results for k, v in labels_of(r.id).items() if k}
         if not labels_in(wanted.reference).items() <= {tuple(one.split("=", 1)) for one in known}:
             raise FederatedError(
                 f"--reference: got {wanted.reference!r}; {suggest(wanted.reference, known)}"
             )
-    made = (_study(name, variants, wanted) for name, variants in names.items())
+    made = (_study(name, variants, wanted) for name, variants in by_matrix(results).items())
     return [study for study in made if study is not None]
 
 

@@ -12,7 +12,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.text import shortened
 from pytest_federated.report.plots.chart import Cells
 from pytest_federated.report.plots.plot import scenario_plots
-from pytest_federated.report.plots.style import BLUE, STABLE, Picture, any_characters
+from pytest_federated.report.plots.style import BLUE, Picture, styled
 from pytest_federated.results.record import Result
 from pytest_federated.training.history import TrainingHistory, listed_clients
 
@@ -43,12 +43,10 @@ def label_map(
         raise FederatedError(f"{path}: the name of a picture ends in .svg or .png")
     if not path.parent.is_dir():
         raise FederatedError(f"{path}: there is no folder {path.parent}")
-    import matplotlib
     from matplotlib.figure import Figure
 
     clients, labels = label_counts.shape
-    style: Any = {**STABLE, "font.size": 8}
-    with matplotlib.rc_context(style), any_characters():
+    with styled({"font.size": 8}):
         size = (5.6, 0.9 + min(4.0, max(1.2, 0.16 * clients)))
         picture = Figure(figsize=size, dpi=120, layout="constrained")
         cells, bars = picture.subplots(1, 2, sharey=True, width_ratios=(3, 1))

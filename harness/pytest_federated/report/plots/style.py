@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Optional
 from xml.sax.saxutils import escape
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Without them an SVG holds random ids and the time; text stays text.
-STABLE = {"svg.hashsalt": "pytest-federated", "svg.fonttype": "none"}
+_STABLE = {"svg.hashsalt": "pytest-federated", "svg.fonttype": "none"}
 
 # M. Okabe, K. Ito, Color Universal Design, 2008: told apart with any color vision.
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
@@ -29,8 +29,7 @@ SERIES = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 INK = "#010203"
 _THEME = "svg{color:#6e7781}@media(prefers-color-scheme:dark){svg{color:#b1bac4}}"
 
-_STYLE: Any = {
-    **STABLE,
+_STYLE: Mapping[str, Any] = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
@@ -75,14 +74,13 @@ class Picture:
 
     def svg(self) -> str:
         """The drawing; the same text for the same data and version of Matplotlib."""
-        import matplotlib
         from matplotlib.figure import Figure
 
         # Fixed places for the axes, as finding good ones takes ten times as long as drawing.
         left, bottom = self.left / self.width, 0.5 / self.height
         right = 0.97 - self.right / self.width
         place = (left, bottom, right - left, 1 - bottom - 0.12 / self.height)
-        with matplotlib.rc_context(_STYLE), any_characters():
+        with styled(_STYLE):
             figure = Figure(figsize=(self.width, self.height))
             self.draw(figure.add_axes(place))
             file = io.BytesIO()
@@ -91,9 +89,17 @@ class Picture:
 
 
 @contextlib.contextmanager
-def any_characters() -> Iterator[None]:
-    """Has Matplotlib be silent on characters that its font lacks: the viewer's fonts have them."""
-    with warnings.catch_warnings():
+def styled(style: Mapping[str, Any]) -> Iterator[None]:
+    """Draws with this style and Matplotlib's own defaults, whatever a ``matplotlibrc`` says.
+
+    It is silent on characters that Matplotlib's font lacks: the viewer's fonts have them.
+    """
+    import matplotlib
+
+    defaults: Any = matplotlib.rcParamsDefault
+    rc: Any = {key: value for key, value in defaults.items() if not key.startswith("backend")}
+    rc |= {**_STABLE, **style}
+    with matplotlib.rc_context(rc), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 

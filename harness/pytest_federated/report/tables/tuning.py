@@ -21,13 +21,13 @@ def tuning_table(result: Result) -> Table:
     tuning = result.tuning
     if tuning is None:
         return EMPTY
-    close, scale = not_told(tuning), spec_of(tuning.metric).values
+    ties, close, scale = tuning.ties, not_told(tuning), spec_of(tuning.metric).values
     rows: list[list[str]] = []
     for point in points_in_order(tuning):
         remark = shortened(point.note, _NOTE)
         if point is tuning.best:
             remark = "chosen"
-        elif point in tuning.ties:
+        elif point in ties:
             remark = "equally good"
         elif point in close:
             remark = "not told from it"
