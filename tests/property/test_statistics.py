@@ -100,6 +100,17 @@ def test_figures_that_agree_are_no_more_certain_than_their_step() -> None:
     assert paired([3, 5, 9], [4, 9, 4], resolution=1) == paired([3, 5, 9], [4, 9, 4])
 
 
+@given(st.integers(1, 9999), st.integers(2, 12), st.integers(2, 12))
+def test_equal_figures_are_the_same_whatever_their_number(x: int, one: int, two: int) -> None:
+    """The rounded mean of 0.1, 0.1 and 0.1 exceeds 0.1; without a spread that would be certain."""
+    value = x / 1000
+    assert summarize([value] * one).mean == value
+    first, second = dict.fromkeys(range(one), value), dict.fromkeys(range(100, 100 + two), value)
+    for sign in (-1, 0, 1):
+        found = compare(first, second, sign=sign, margin=0)
+        assert (found.change, found.difference, found.is_beyond_noise) == ("same", 0, False)
+
+
 @pytest.mark.parametrize("samples", [([1.0], [1.0, 2.0]), ([1.0, 2.0], [1.0])])
 def test_a_comparison_needs_two_figures_on_each_side(
     samples: tuple[list[float], list[float]],

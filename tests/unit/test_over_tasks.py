@@ -12,6 +12,7 @@ from pytest_federated.metrics.over_tasks import (
     performance_profile,
     probability_of_improvement,
 )
+from pytest_federated.metrics.statistics import mean
 from scipy.stats import mannwhitneyu, rankdata
 
 task = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=6)
@@ -81,6 +82,14 @@ def test_a_profile_is_the_share_above_each_threshold(scores: list[list[float]]) 
 def test_ranks_are_averaged_over_tasks_and_ties_share_them(scores: list[list[float]]) -> None:
     expected = np.mean([rankdata(-np.array(of_task)) for of_task in scores], axis=0)
     assert average_ranks(scores) == pytest.approx(expected.tolist())
+
+
+@given(st.lists(st.integers(0, 360), min_size=2, max_size=9), st.integers(2, 5))
+def test_equal_means_share_a_rank_however_they_are_rounded(right: list[int], seeds: int) -> None:
+    """Of accuracies on 360 examples: the seeds of one vary, those of the other do not."""
+    steady = sum(right) / len(right) / 360
+    scores = [[mean([n / 360 for n in right]), mean([steady] * seeds)]]
+    assert average_ranks(scores) == [1.5, 1.5]
 
 
 @pytest.mark.parametrize(

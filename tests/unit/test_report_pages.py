@@ -22,10 +22,12 @@ from pytest_federated.report.pages import report, report_files, write_report
 from pytest_federated.report.plots.curves import curves
 from pytest_federated.report.plots.history import Trace, over_commits
 from pytest_federated.report.section import Section, section_of
+from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.report.tables.fitting import ROWS, WIDTH, bounded, every_nth, fitted
 from pytest_federated.report.tables.table import Table
 from pytest_federated.results.record import Compared, Result, Verdict
 from pytest_federated.results.store import read_results, write_result
+from pytest_federated.training.algorithms.algorithm import algorithms
 from report_texts import first_page, only_page
 
 
@@ -164,6 +166,22 @@ def test_a_section_has_the_settings_that_are_not_those_of_most() -> None:
     assert "**split**" not in sections[0]
     assert "\n\n**split** dirichlet (alpha 0.5)\n\n" in sections[1]
     assert "\n\n**model** –\n\n" in sections[2]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "shown"),
+    [
+        ({"kind": "sgd", "learning_rate": 0.3}, "sgd (learning_rate 0.3)"),
+        ({"kind": "sgd", "learning_rate": 0.3, "momentum": 0.9}, "momentum 0.9)"),
+        ({"kind": "sgd", "momentum": None}, "sgd, reconstruction_epochs 1)"),
+    ],
+)
+def test_a_choice_within_a_choice_leaves_out_what_is_empty(
+    optimizer: dict[str, Any], shown: str
+) -> None:
+    choice = {"kind": "fed_recon", "reconstruction_optimizer": optimizer}
+    text = choice_text(algorithms, {**choice, "reconstruction_epochs": 1})
+    assert shown in text and "None" not in text and "()" not in text
 
 
 def test_what_two_halves_differ_in_is_in_every_section() -> None:

@@ -8,7 +8,6 @@ pairs are compared (Paired Seed Evaluation, arXiv:2512.24145, shows the variance
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Optional
@@ -16,6 +15,7 @@ from typing import Literal, Optional
 from pytest_federated.metrics.statistics import (
     CONFIDENCE,
     Comparison,
+    mean,
     paired,
     pairs_to_decide,
     welch,
@@ -137,8 +137,8 @@ def compare(
     if not all(map(math.isfinite, (*one, *two))):
         raise ValueError("figures must be finite")
     if one == two:
-        mean = statistics.fmean(one)
-        return Difference(mean, mean, len(common), margin, "same", 0.0, 0.0, 1.0)
+        level_of_both = mean(one)
+        return Difference(level_of_both, level_of_both, len(common), margin, "same", 0.0, 0.0, 1.0)
     if len(common) == 1:
         return Difference(one[0], two[0], 1, margin, "undecided")
     test = paired(one, two, resolution=step, confidence=confidence)
@@ -167,8 +167,8 @@ def _judged(
     if change == "undecided" and pairs:
         more = pairs_to_decide(test.difference, test.error * math.sqrt(pairs), pairs, margin, level)
     return Difference(
-        statistics.fmean(one),
-        statistics.fmean(two),
+        mean(one),
+        mean(two),
         pairs,
         margin,
         change,

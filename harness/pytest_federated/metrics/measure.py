@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from pytest_federated.metrics.difference import LEVEL, Difference, can_be_compared, compare
+from pytest_federated.metrics.difference import Difference, can_be_compared, compare
 from pytest_federated.metrics.metric import BOUNDS, Metric, NoValue, measured, metrics, spec_of
 from pytest_federated.metrics.resolution import Step
 from pytest_federated.metrics.statistics import CONFIDENCE
@@ -94,12 +94,12 @@ class Measure:
         first: Result,
         second: Result,
         confidence: float = CONFIDENCE,
-        *,
-        level: float = LEVEL,
     ) -> Optional[Difference]:
         """How the second result differs from the first, see `difference.compare`.
 
-        None where nothing can be compared, or a figure is not finite.
+        With the confidence of the interval, the chance to call it worse, or better, where nothing
+        has changed is half of what that leaves. None where nothing can be compared, or a figure is
+        not finite.
         """
         one, two = self.of_seeds(first), self.of_seeds(second)
         if not can_be_compared(one, two):
@@ -113,7 +113,7 @@ class Measure:
             margin=self.spec.least.of(statistics.fmean(one.values())),
             step=coarsest(self.spec, first.histories, self.keys(first)).size,
             greatest=self.spec.values.width,
-            level=level,
+            level=(1 - confidence) / 2,
             confidence=confidence,
         )
 

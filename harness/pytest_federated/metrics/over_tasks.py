@@ -18,6 +18,7 @@ from pytest_federated.metrics.statistics import CONFIDENCE
 Scores = Sequence[Sequence[float]]  # of each task: one for each training
 
 _SAMPLES = 2000  # of a bootstrap
+_ROUNDING = 1e-12  # relative; no two shares of test examples are as close
 
 
 class Estimate(NamedTuple):
@@ -97,6 +98,8 @@ def performance_profile(
 def average_ranks(scores: Scores) -> list[float]:
     """Returns the mean over tasks of each algorithm's rank, 1 for the best; equal scores share.
 
+    Scores that differ by no more than the rounding of means are equal.
+
     Args:
         scores: of each task: one for each algorithm, such as its mean over trainings.
 
@@ -111,7 +114,8 @@ def average_ranks(scores: Scores) -> list[float]:
         raise ValueError("each task needs a score of each algorithm")
     of_tasks = np.asarray(scores, float)
     ours, others = of_tasks[:, :, None], of_tasks[:, None, :]
-    ranks = (others > ours).sum(axis=2) + ((others == ours).sum(axis=2) + 1) / 2
+    equal = np.isclose(ours, others, rtol=_ROUNDING, atol=0)
+    ranks = ((others > ours) & ~equal).sum(axis=2) + (equal.sum(axis=2) + 1) / 2
     return ranks.mean(axis=0).tolist()
 
 

@@ -87,9 +87,15 @@ class Comparison:
         return self.low > 0 or self.high < 0
 
 
+def mean(values: Sequence[float]) -> float:
+    """The mean, of equal values exactly that value: a rounded mean would be a difference."""
+    first = values[0]
+    return first if all(v == first for v in values) else statistics.fmean(values)
+
+
 def mean_of(values: Sequence[float]) -> Optional[float]:
     """The mean; None of no values."""
-    return statistics.fmean(values) if values else None
+    return mean(values) if values else None
 
 
 def deviation_of(values: Sequence[float]) -> Optional[float]:
@@ -162,12 +168,12 @@ def summarize(figures: Sequence[float], confidence: float = CONFIDENCE) -> Summa
     if not figures:
         raise ValueError("no figures to summarize")
     _require_finite(figures)
-    count, mean = len(figures), statistics.fmean(figures)
+    count, center = len(figures), mean(figures)
     if count == 1:
-        return Summary(1, mean, None, None, None)
+        return Summary(1, center, None, None, None)
     deviation = _deviation(tuple(figures))
     half = t_quantile((1 + confidence) / 2, count - 1) * deviation / math.sqrt(count)
-    return Summary(count, mean, deviation, mean - half, mean + half)
+    return Summary(count, center, deviation, center - half, center + half)
 
 
 def seeds_to_decide(
@@ -278,7 +284,7 @@ def welch(
     _require_resolution(resolution)
     floor = resolution**2 / 12
     one, two = (max(statistics.variance(s), floor) / len(s) for s in (first, second))
-    difference = statistics.fmean(second) - statistics.fmean(first)
+    difference = mean(second) - mean(first)
     return _student(difference, one, two, (len(first) - 1, len(second) - 1), confidence)
 
 
@@ -309,8 +315,7 @@ def paired(
     _require_resolution(resolution)
     differences = [b - a for a, b in zip(first, second)]
     variance = max(statistics.variance(differences), resolution**2 / 6) / len(differences)
-    mean = statistics.fmean(differences)
-    return _student(mean, variance, 0.0, (len(differences) - 1, 1), confidence)
+    return _student(mean(differences), variance, 0.0, (len(differences) - 1, 1), confidence)
 
 
 def _require_finite(*samples: Sequence[float]) -> None:

@@ -13,7 +13,7 @@ from pytest_federated.metrics.difference import Difference, can_be_compared
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
-from pytest_federated.report.tables.cells import interval
+from pytest_federated.report.tables.cells import result_interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
@@ -93,17 +93,11 @@ def outcome(first: Result, second: Result, measure: Measure, confidence: float =
         return NOT_COMPARABLE
     if _are_finite(one) and not _are_finite(two):
         return WORSE
-    return mark(_compared(first, second, measure, confidence))
+    return mark(measure.compare(first, second, confidence))
 
 
 def _are_finite(figures: Mapping[int, float]) -> bool:
     return all(map(math.isfinite, figures.values()))
-
-
-def _compared(
-    first: Result, second: Result, measure: Measure, confidence: float
-) -> Optional[Difference]:
-    return measure.compare(first, second, confidence, level=(1 - confidence) / 2)
 
 
 def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE) -> list[str]:
@@ -123,7 +117,7 @@ def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE)
             one, two = measure.of_seeds(before), measure.of_seeds(now)
             if is_lost or (one and two and _are_finite(one) and not _are_finite(two)):
                 names.add(name)
-        compared = {n: _compared(*pair, measure, confidence) for n, pair in pairs.items()}
+        compared = {n: measure.compare(*pair, confidence) for n, pair in pairs.items()}
         names |= _significantly_worse(compared, 1 - confidence)
     return [name for name in first.results if name in names]
 
@@ -190,7 +184,7 @@ def _against(
     for name in differing:
         pair = first.results[name], other.results[name]
         difference = _difference(*pair, measure, confidence)
-        cells = [labels[name], *(_interval(result, measure) for result in pair), difference]
+        cells = [labels[name], *(result_interval(result, measure) for result in pair), difference]
         states = dict.fromkeys(result.status for result in pair)
         rows.append([outcomes[name], *map(markup.escape, cells), " → ".join(states)])
     columns = ["", "scenario", *distinct([first.name, other.name], _RUN), "difference", "verdict"]
@@ -228,15 +222,11 @@ def _counts(
     return text
 
 
-def _interval(result: Result, measure: Measure) -> str:
-    return interval(measure.by_seed(result), measure.spec.values)
-
-
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
     one, two = measure.of_seeds(first), measure.of_seeds(second)
     if not one or not two or not can_be_compared(one, two):
         return NO_FIGURE
-    compared = _compared(first, second, measure, confidence)
+    compared = measure.compare(first, second, confidence)
     return "not finite" if compared is None else difference_text(compared)
 
 

@@ -20,6 +20,7 @@ from pytest_federated.metrics.difference import (
 )
 from pytest_federated.metrics.measure import Measure, coarsest, columns, expected_measure, headline
 from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.metrics.statistics import mean
 from pytest_federated.report.markup import escape, table
 from pytest_federated.report.outcomes import is_bad
 from pytest_federated.report.pictures import PLOTS
@@ -296,7 +297,7 @@ def _chained(values: Sequence[Mapping[int, float]]) -> list[float]:
 
 def _by_seed(revisions: Sequence[Mapping[int, float]], seeds: Sequence[int]) -> dict[int, float]:
     """Returns the mean of each seed over the revisions that have it."""
-    return {seed: statistics.fmean(r[seed] for r in revisions if seed in r) for seed in seeds}
+    return {seed: mean([r[seed] for r in revisions if seed in r]) for seed in seeds}
 
 
 def _difference(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, TypeVar
 
@@ -14,7 +14,7 @@ from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import CONFIDENCE
 from pytest_federated.report.markup import Markup
-from pytest_federated.report.tables.cells import interval
+from pytest_federated.report.tables.cells import result_interval
 from pytest_federated.results.flat import flat
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in
@@ -50,12 +50,8 @@ class Pivot:
 
 def of_matrices(results: Sequence[Result]) -> list[Pivot]:
     """Returns a pivot for each matrix among the results, its longest key as rows."""
-    names: dict[str, list[Result]] = {}
-    for result in results:
-        if "[" in result.id:
-            names.setdefault(result.id.partition("[")[0], []).append(result)
     pivots: list[Pivot] = []
-    for name, variants in names.items():
+    for name, variants in by_matrix(results).items():
         keys = [labels_of(r.id) for r in variants]
         labels = list(keys[0])
         if len(variants) < 2 or any(list(k) != labels for k in keys):
@@ -70,6 +66,16 @@ def of_matrices(results: Sequence[Result]) -> list[Pivot]:
         }
         pivots.append(Pivot(name, rows, ", ".join(columns), cells))
     return pivots
+
+
+def by_matrix(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Returns the variants of each matrix among the results, by its scenario's name."""
+    matrices: dict[str, list[Result]] = {}
+    for result in results:
+        name, bracket, _ = result.id.partition("[")
+        if bracket:
+            matrices.setdefault(name, []).append(result)
+    return matrices
 
 
 def labels_of(result_id: str) -> dict[str, str]:
@@ -147,7 +153,7 @@ def pivot_table(
     """
     rows, columns = pivot.row_names(), pivot.column_names()
     texts = {
-        place: markup.escape(interval(measure.by_seed(result), measure.spec.values))
+        place: markup.escape(result_interval(result, measure))
         for place, result in pivot.cells.items()
     }
     across = [[(row, column) for column in columns] for row in rows]

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Optional
 
-from pytest_federated.metrics.difference import Change, Difference
+from pytest_federated.metrics.difference import Difference
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.report.comparison.study import Study, Values, is_number, name_of
 
 _MORE = 12  # findings beyond which the tables say the rest
 _SHARES = ("share", "difference")
+_KINDS = {
+    "better": "better",
+    "worse": "worse",
+    "differs": "different",
+    "same": "the same",
+    "undecided": "undecided",
+    "alone": "of one seed, undecided",
+    "missing": "without a result to compare",
+}
 
 
 def verdict(study: Study) -> str:
     """Returns how many of the comparisons came out how."""
-    compared = [study.difference(*place) for place in study.others]
-    counts = Counter("alone" if _is_alone(one) else one.change for one in compared if one)
-    kinds: dict[str, str] = {"better": "better", "worse": "worse", "differs": "different"}
-    kinds |= {"same": "the same", "undecided": "undecided", "alone": "of one seed, undecided"}
-    texts = [f"{counts[kind]} {text}" for kind, text in kinds.items() if counts[kind]]
-    if missing := compared.count(None):
-        texts.append(f"{missing} without a result to compare")
+    counts = Counter(map(_kind, study.differences.values()))
+    texts = [f"{counts[kind]} {text}" for kind, text in _KINDS.items() if counts[kind]]
     return f"Compared with {name_of(study.reference)}: {', '.join(texts)}."
 
 
 def findings(study: Study) -> list[str]:
     """Returns the findings: what the seeds tell, then what they do not."""
-    certain = [*_differences(study, study.measure), *_speeds(study)]
+    certain = [*_differences(study, study.measure, study.differences), *_speeds(study)]
     for measure in study.beside:
-        certain += _differences(study, measure)
+        compared = {place: study.difference(*place, measure) for place in study.others}
+        certain += _differences(study, measure, compared)
     more = len(certain) - _MORE
     shown = [*certain[:_MORE], *([f"... and {more} more, in the tables."] if more > 0 else [])]
     return [*shown, *_others(study)]
@@ -58,13 +64,14 @@ def _ahead(sign: int) -> str:
     return "points ahead of" if sign > 0 else "points behind"
 
 
-def _differences(study: Study, measure: Measure) -> Iterable[str]:
+def _differences(
+    study: Study,
+    measure: Measure,
+    differences: Mapping[tuple[Values, Values], Optional[Difference]],
+) -> Iterable[str]:
     """Yields a sentence for each difference that the seeds tell."""
-    for task, variant in study.others:
-        compared = study.difference(task, variant, measure)
-        if compared is None or _is_alone(compared):
-            continue
-        if compared.change not in ("better", "worse", "differs"):
+    for (task, variant), compared in differences.items():
+        if compared is None or _kind(compared) not in ("better", "worse", "differs"):
             continue
         said, between = difference_in_words(measure, compared)
         seeds = f"paired over {compared.pairs} seeds" if compared.pairs else "other seeds"
@@ -109,32 +116,22 @@ def _speeds(study: Study) -> Iterable[str]:
 def _others(study: Study) -> Iterable[str]:
     """Yields what else is to be said of each comparison, those alike in one sentence."""
     reference = name_of(study.reference)
-    undecided: list[tuple[Values, Values]] = []
-    same: list[tuple[Values, Values]] = []
-    alone: list[tuple[Values, Values]] = []
-    missing: list[tuple[Values, Values]] = []
-    for place in study.others:
-        compared = study.difference(*place)
-        kind: Change = compared.change if compared else "undecided"
-        if compared is None:
-            missing.append(place)
-        elif _is_alone(compared):
-            alone.append(place)
-        elif kind in ("same", "undecided"):
-            (same if kind == "same" else undecided).append(place)
     margin = study.measure.spec.least
-    for head, places in (
-        (f"The same as {reference}, to within what matters ({margin})", same),
-        ("Undecided, with these seeds", undecided),
-        (f"With one seed, which tells nothing of the difference from {reference}", alone),
-        ("Nothing to compare", missing),
-    ):
-        if places:
+    for kind, head in {
+        "same": f"The same as {reference}, to within what matters ({margin})",
+        "undecided": "Undecided, with these seeds",
+        "alone": f"With one seed, which tells nothing of the difference from {reference}",
+        "missing": "Nothing to compare",
+    }.items():
+        if places := [place for place, one in study.differences.items() if _kind(one) == kind]:
             yield f"{head}: {_places(places)}."
 
 
-def _is_alone(compared: Difference) -> bool:
-    return compared.low is None
+def _kind(compared: Optional[Difference]) -> str:
+    """Returns how a comparison came out, one of `_KINDS`."""
+    if compared is None:
+        return "missing"
+    return "alone" if compared.low is None else compared.change
 
 
 def _places(places: Sequence[tuple[Values, Values]]) -> str:

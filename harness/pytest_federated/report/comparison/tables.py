@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from pytest_federated.core.text import distinct
-from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.statistics import summarize
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.compare import difference_text, mark
 from pytest_federated.report.comparison.study import Study, Values
 from pytest_federated.report.markup import Markup
-from pytest_federated.report.tables.cells import figure, interval
+from pytest_federated.report.tables.cells import figure, result_interval
 from pytest_federated.report.variants import best_of
-from pytest_federated.results.record import Result
 
 ROWS = 100
 _VALUE = 24  # characters of a value
@@ -36,11 +34,11 @@ def results_table(study: Study, markup: Markup) -> str:
     rows: list[list[str]] = []
     for task, variant in places:
         result = study.cells[task, variant]
-        cells = [markup.escape(_interval(result, measure)) for measure in measures]
+        cells = [markup.escape(result_interval(result, measure)) for measure in measures]
         for column, measure in enumerate(measures):
             if best[task, measure.name] == variant:
                 cells[column] = markup.strong(cells[column])
-        compared = study.difference(task, variant)
+        compared = study.differences.get((task, variant))
         is_reference = variant == study.reference
         cells.insert(1, "–" if is_reference or not compared else difference_text(compared))
         rows.append(["reference" if is_reference else mark(compared), *cells])
@@ -98,10 +96,6 @@ def short_texts(values: Sequence[Values]) -> dict[Values, str]:
     width = max(8, _VALUE // max(1, len(places)))
     short = [distinct([one[place][1] for one in values], width) for place in places]
     return {one: ", ".join(of[n] for of in short) for n, one in enumerate(values)}
-
-
-def _interval(result: Result, measure: Measure) -> str:
-    return interval(measure.by_seed(result), measure.spec.values)
 
 
 def _rounds(rounds: Mapping[int, Optional[float]], *, is_at_most: bool = False) -> str:

@@ -15,6 +15,7 @@ from pytest_federated.metrics.over_tasks import (
     critical_difference,
     probability_of_improvement,
 )
+from pytest_federated.metrics.statistics import mean
 from pytest_federated.report.comparison.study import Study, Values, name_of, text_of
 from pytest_federated.report.comparison.tables import short_texts
 from pytest_federated.report.markup import Markup
@@ -45,10 +46,7 @@ class OverTasks:
     @property
     def ranks(self) -> dict[Values, float]:
         """The average rank of each variant, 1 for the best, by its mean over seeds."""
-        means = [
-            [math.fsum(of_task) / len(of_task) for of_task in task]
-            for task in zip(*self.scores.values())
-        ]
+        means = [[mean(of_task) for of_task in task] for task in zip(*self.scores.values())]
         return dict(zip(self.scores, average_ranks(means)))
 
     @property

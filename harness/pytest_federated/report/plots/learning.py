@@ -64,7 +64,7 @@ def learning_curves(
         styles = dict.fromkeys(names, (INK, "-")) | {names[0]: (SERIES[0], "-")}
     of_all = f"{len(drawn)} of {len(panels)}" if len(panels) > len(drawn) else str(len(drawn))
     ends = [
-        f"{name} {_mean(points[max(points)]):.3f}"
+        f"{name} {statistics.fmean(points[max(points)]):.3f}"
         for name, points in drawn[next(iter(drawn))].items()
     ]
     first = next(iter(drawn))
@@ -115,10 +115,6 @@ def _points(result: Result, measure: Measure) -> Points:
     return {number: values[number] for number in thinned(sorted(values))}
 
 
-def _mean(values: Sequence[float]) -> float:
-    return statistics.fmean(values)
-
-
 def _draw_panel(
     axes: Axes,
     of: Mapping[str, Points],
@@ -133,7 +129,7 @@ def _draw_panel(
         axes.axhline(target, color=INK, lw=0.6, ls=(0, (1, 2)))
     for place, (name, points) in enumerate(of.items()):
         color, dash = styles[name]
-        rounds, means = list(points), [_mean(values) for values in points.values()]
+        rounds, means = list(points), [statistics.fmean(values) for values in points.values()]
         order = 3 if place == 0 else 2
         faint = 1 if has_bands or place == 0 else 0.35
         axes.plot(rounds, means, color=color, ls=dash, lw=1.4, alpha=faint, zorder=order)

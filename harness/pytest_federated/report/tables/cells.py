@@ -8,8 +8,10 @@ from typing import Optional
 
 from tabulate import tabulate
 
+from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.scales import Scale
 from pytest_federated.metrics.statistics import summarize
+from pytest_federated.results.record import Result
 
 
 def figure(value: Optional[float], digits: int = 4) -> str:
@@ -40,6 +42,11 @@ def interval(values: Sequence[float], scale: Optional[Scale] = None) -> str:
     if cut != whole:
         return f"{mean} ({cut.low:.3g} to {cut.high:.3g})"
     return f"{mean} ± {whole.high - whole.mean:.3f}"
+
+
+def result_interval(result: Result, measure: Measure) -> str:
+    """A metric of a result, its mean over seeds and interval, as `interval`."""
+    return interval(measure.by_seed(result), measure.spec.values)
 
 
 def signed(value: Optional[float]) -> str:

@@ -41,9 +41,12 @@ def _plain(value: Any, registry: Registry[Any, ..., Any]) -> str:
     if isinstance(value, dict) and value.get("kind") in registry:  # a choice within a choice
         return choice_text(registry, value)
     if isinstance(value, dict):  # a setting of its own, such as a schedule
-        keys = sorted(k for k in value if k != "kind")  # as a record that was read back has them
+        # In the order of a record that was read back; what is empty says nothing.
+        keys = sorted(k for k in value if k != "kind" and value[k] is not None)
         text = ", ".join(f"{k} {_plain(value[k], registry)}" for k in keys)
-        return f"{value['kind']} ({text})" if "kind" in value else text
+        if "kind" not in value:
+            return text
+        return f"{value['kind']} ({text})" if text else value["kind"]
     if isinstance(value, list) and value and isinstance(value[0], list):
         return f"of {len(value)} x {len(value[0])}"
     if isinstance(value, list):

@@ -11,7 +11,7 @@ from pytest_federated.data.splits.partition import splits
 from pytest_federated.metrics.measure import headline as headline_metric
 from pytest_federated.metrics.measure import keys_in
 from pytest_federated.metrics.metric import spec_of
-from pytest_federated.report.tables.cells import figure, interval
+from pytest_federated.report.tables.cells import figure, result_interval
 from pytest_federated.report.tables.choices import choice_text
 from pytest_federated.report.tables.settings import participation_rows
 from pytest_federated.results.record import Result, Verdict
@@ -37,7 +37,7 @@ def headline(result: Result) -> str:
     if result.status not in ("passed", "failed", "reported"):
         return f"({result.reason or result.status})"
     metric = headline_metric([result])
-    return f"({metric.title} {interval(metric.by_seed(result), metric.spec.values)})"
+    return f"({metric.title} {result_interval(result, metric)})"
 
 
 def summary_row(result: Result) -> list[str]:
@@ -88,7 +88,7 @@ def algorithm_cell(result: Result) -> str:
 def headline_cell(result: Result) -> str:
     """The metric that stands for the result, by its name where that is not accuracy."""
     metric = headline_metric([result])
-    text = interval(metric.by_seed(result), metric.spec.values)
+    text = result_interval(result, metric)
     return text if metric.name == headline_metric().name else f"{metric.title} {text}"
 
 
