@@ -98,17 +98,17 @@ def _columns(results: Sequence[Result]) -> list[str]:
     """Returns the columns after the verdict and the name, without those that are empty."""
     first = [headline_column(results)]
     compared = ["baseline"] if any(result.compared for result in results) else []
-    filled = {name for r in results for name, cell in _cells(r, results).items() if cell != "–"}
+    filled = {name for r in results for name, cell in _cells(r).items() if cell != "–"}
     return [*first, *compared, *(name for name in _FEW if name in filled)]
 
 
-def _cells(result: Result, results: Sequence[Result]) -> dict[str, str]:
-    cells = dict(zip(summary_columns(results), summary_row(result)))
+def _cells(result: Result) -> dict[str, str]:
+    cells = dict(zip(summary_columns([result]), summary_row(result)))
     return {**cells, "baseline": against_baseline(result)}
 
 
 def _row(result: Result, fragment: str, columns: Sequence[str]) -> dict[str, Any]:
-    cells = _cells(result, [result])
+    cells = _cells(result)
     # The first column is that of the metric, whatever it is called on a page with others.
     cells[columns[0]] = cells[headline_column([result])]
     why = why_bad(result) or why_undecided(result) or result.reason
