@@ -127,7 +127,8 @@ def _best(run: str, scenario: str, by_value: Mapping[str, Result], measure: Meas
     measures = [Measure(on_validation)] if on_validation in metrics else []
     values = list(by_value)
     for one in (*measures, measure):
-        means = {v: mean for v, result in by_value.items() if (mean := _mean(one, result))}
+        all_means = {value: _mean(one, result) for value, result in by_value.items()}
+        means = {value: mean for value, mean in all_means.items() if mean is not None}
         has_all = all(v in means for v, r in by_value.items() if _mean(measure, r) is not None)
         if means and (one is measure or has_all):
             best = max(means, key=lambda value: one.sign * means[value])
