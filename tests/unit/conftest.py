@@ -10,7 +10,22 @@ import numpy as np
 import pytest
 from own_files import COLORED, draw
 from pytest_federated.core.errors import ScenarioError
+from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.files import load_all
+from pytest_federated.scenario.loader import load_file
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., list[Case]]:
+    """A function that reads the text of a scenario file, beside which may be other files."""
+
+    def read(text: str, **files: str) -> list[Case]:
+        (tmp_path / "pytest.ini").touch()  # no defaults from further up
+        for name, content in {**files, "f": text}.items():
+            (tmp_path / f"{name}.yaml").write_text(content)
+        return load_file(tmp_path / "f.yaml", tmp_path)
+
+    return read
 
 
 @pytest.fixture

@@ -130,6 +130,13 @@ def test_a_long_chart_keeps_the_rounds_that_were_evaluated_and_the_last() -> Non
     assert some.lines[0].y == [0.2, 0.4, 0.6, 0.8, 1.0]
 
 
+def test_a_long_chart_whose_first_line_is_empty_keeps_the_others() -> None:
+    lines = [Line("diverged", 0, [None] * 100), Line("fit", 1, list(range(100)))]
+    some = Lines("momentum", "accuracy", "momentum", range(100), lines).limited(5)
+    assert list(some.x) == [19, 39, 59, 79, 99]
+    assert some.lines[0].y == [None] * 5 and some.lines[1].y == [19, 39, 59, 79, 99]
+
+
 # In a browser
 
 

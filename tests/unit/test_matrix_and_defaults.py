@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest_federated.core.errors import ScenarioError
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.scenario.matrix import expand
@@ -33,25 +32,6 @@ def folder(tmp_path: Path) -> Path:
     """The root of a project, where the search for defaults ends."""
     (tmp_path / "pytest.ini").touch()
     return tmp_path
-
-
-@pytest.fixture
-def load(folder: Path) -> Callable[..., list[Case]]:
-    def read(text: str) -> list[Case]:
-        (folder / "f.yaml").write_text(text)
-        return load_file(folder / "f.yaml", folder)
-
-    return read
-
-
-@pytest.fixture
-def problems(load: Callable[..., list[Case]]) -> Callable[..., list[str]]:
-    def read(text: str) -> list[str]:
-        with pytest.raises(ScenarioError) as error:
-            load(text)
-        return str(error.value).splitlines()
-
-    return read
 
 
 def ids(cases: list[Case]) -> list[str]:

@@ -127,6 +127,31 @@ def test_a_reference_that_there_is_not_is_named() -> None:
         study(("k=x", LOW), ("k=y", HIGH), reference="k=z")
 
 
+@pytest.mark.parametrize("asked", ["k=y,a=1", ",", "=", "k", "k=y,seed=7"])
+def test_a_reference_that_no_variant_of_any_matrix_is_is_refused(asked: str) -> None:
+    results = [*matrix(("k=x", LOW), ("k=y", HIGH)), *matrix(("a=1", LOW), ("a=2", LOW), name="n")]
+    with pytest.raises(FederatedError, match=r"--reference: got .*; allowed: k=x, k=y, a=1, a=2"):
+        studies(results, Wanted(asked))
+
+
+def test_a_matrix_without_the_reference_of_another_keeps_its_own() -> None:
+    asking = matrix(("a=1", LOW), ("a=2", HIGH), name="n", comparison={"reference": "a=2"})
+    of_both = studies([*matrix(("k=x", LOW), ("k=y", HIGH)), *asking], Wanted("k=y"))
+    assert [text_of(one.reference) for one in of_both] == ["y", "2"]
+
+
+def test_a_target_that_no_study_can_have_is_refused_and_one_of_another_metric_left_out() -> None:
+    of_loss = matrix(("k=x", LOW), ("k=y", HIGH), name="n", comparison={"metric": "loss"})
+    of_both = [*matrix(("k=x", LOW), ("k=y", HIGH)), *of_loss]
+    shares, losses = studies(of_both, Wanted(targets=[2.0, 0.5]))
+    assert (shares.targets, losses.targets) == ([0.5], [0.5, 2.0])
+    with pytest.raises(FederatedError, match="--target: got 2; accuracy is from 0 to 1"):
+        studies(of_both[:2], Wanted(targets=[0.5, 2.0]))
+    worst = Wanted(measure=expected_measure("worst_client_accuracy"), targets=[0.5])
+    with pytest.raises(FederatedError, match="--target: worst_client_accuracy is not measured in"):
+        studies(of_both, worst)
+
+
 def test_what_the_command_asks_for_goes_before_what_the_scenario_says() -> None:
     asking = matrix(
         ("k=x", LOW),
@@ -495,6 +520,11 @@ def test_the_command_compares_the_variants_of_a_run(
     ("arguments", "said"),
     [
         (["run", "--reference", "k=z"], "--reference: got 'k=z'; allowed: k=x, k=y"),
+        (["run", "--target", "2"], "--target: got 2; accuracy is from 0 to 1"),
+        (
+            ["run", "--target", "0.5", "--metric", "worst_client_accuracy"],
+            "--target: worst_client_accuracy is not measured in each round",
+        ),
         (["run", "other", "--target", "0.5"], "--rows, --columns, --reference and --target are"),
     ],
 )

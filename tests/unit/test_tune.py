@@ -28,7 +28,6 @@ from pytest_federated.running.store import leftover_checkpoints
 from pytest_federated.running.tuning import tuning_of
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.json_schema import json_schema
-from pytest_federated.scenario.loader import load_file
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.history import TrainingHistory
@@ -50,29 +49,6 @@ TUNE_LINE = 8
 
 def tune(keys: str = f"{RATE}: [0.1, 1]", more: str = "") -> str:
     return f"{SCENARIO}tune: {{keys: {{{keys}}}{more}}}\n"
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[..., list[Case]]:
-    (tmp_path / "pytest.ini").touch()
-
-    def read(text: str, defaults: str = "") -> list[Case]:
-        (tmp_path / "f.yaml").write_text(text)
-        if defaults:
-            (tmp_path / "defaults.yaml").write_text(defaults)
-        return load_file(tmp_path / "f.yaml", tmp_path)
-
-    return read
-
-
-@pytest.fixture
-def problems(load: Callable[..., list[Case]]) -> Callable[..., list[str]]:
-    def read(text: str) -> list[str]:
-        with pytest.raises(ScenarioError) as error:
-            load(text)
-        return str(error.value).splitlines()
-
-    return read
 
 
 def rates(case: Case) -> list[float]:
@@ -139,7 +115,7 @@ def test_it_comes_as_a_whole_from_the_defaults_or_from_the_file(
     load: Callable[..., list[Case]],
 ) -> None:
     defaults = "tune: {keys: {training.batch_size: [1, 2]}, over_last: 2}\n"
-    (case,) = load(SCENARIO, defaults)
+    (case,) = load(SCENARIO, defaults=defaults)
     assert list(case.points) == ["batch_size=1", "batch_size=2"]
     (own,) = load(tune())
     assert own.scenario.tune and own.scenario.tune.over_last is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -11,6 +12,7 @@ import click
 from pytest_federated.cli.parameters import PATH, Number
 from pytest_federated.core.errors import FederatedError
 
+_FINITE = Number(float, math.isfinite, "must be a finite number")
 _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
 
 
@@ -40,7 +42,7 @@ _SHARE = Number(float, lambda share: 0 < share < 1, "must be between 0 and 1")
 @click.option(
     "--target",
     "targets",
-    type=float,
+    type=_FINITE,
     multiple=True,
     metavar="VALUE",
     help="Of one run: a value of the metric to reach. Can be repeated.",

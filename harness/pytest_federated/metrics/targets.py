@@ -22,6 +22,16 @@ def is_by_round(name: str) -> bool:
     return name in _OF_ROUNDS or (name in metrics and spec_of(name).score is not None)
 
 
+def unreachable(name: str, target: float) -> str:
+    """Returns why no training reaches a target of a metric, whatever it learns; else nothing."""
+    if not is_by_round(name):
+        return f"{name} is not measured in each round; leave them out"
+    scale = spec_of(name).values
+    if scale.is_bounded and not scale.low <= target <= scale.high:
+        return f"got {target:g}; {name} is from {scale.low:g} to {scale.high:g}"
+    return ""
+
+
 def curve(history: TrainingHistory, name: str) -> list[tuple[int, float]]:
     """Returns the rounds after which a metric of the test set was measured, and its values."""
     values = ((done.round, _value(done, name)) for done in history.rounds)

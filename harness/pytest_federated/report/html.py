@@ -67,7 +67,8 @@ def page(results: Sequence[Result]) -> str:
     }
     in_order = sorted(results, key=lambda r: (_rank(r), natural(r.id)))
     fragments = anchors([TITLE, *(r.id for r in in_order)])
-    columns = _columns(in_order)
+    cells = [_cells(result) for result in in_order]
+    columns = _columns(in_order, cells)
     data = _Data(in_order, fragments)
     return environment.get_template("page.html.j2").render(
         title=TITLE,
@@ -75,7 +76,7 @@ def page(results: Sequence[Result]) -> str:
         groups=Counter(map(_group, in_order)),
         legend=legend(results),
         columns=columns,
-        rows=[_row(result, fragments[result.id], columns) for result in in_order],
+        rows=[_row(r, fragments[r.id], columns, of) for r, of in zip(in_order, cells)],
         provenance=provenance(results),
         data=data.of_page(),
     )
@@ -94,23 +95,25 @@ def _group(result: Result) -> str:
     return "undecided" if is_undecided(result) else result.status
 
 
-def _columns(results: Sequence[Result]) -> list[str]:
+def _columns(results: Sequence[Result], cells: Sequence[Mapping[str, str]]) -> list[str]:
     """Returns the columns after the verdict and the name, without those that are empty."""
     first = [headline_column(results)]
     compared = ["baseline"] if any(result.compared for result in results) else []
-    filled = {name for r in results for name, cell in _cells(r, results).items() if cell != "–"}
+    filled = {name for of_row in cells for name, cell in of_row.items() if cell != "–"}
     return [*first, *compared, *(name for name in _FEW if name in filled)]
 
 
-def _cells(result: Result, results: Sequence[Result]) -> dict[str, str]:
-    cells = dict(zip(summary_columns(results), summary_row(result)))
+def _cells(result: Result) -> dict[str, str]:
+    """Returns what a scenario's row may show, by column."""
+    cells = dict(zip(summary_columns([result]), summary_row(result)))
     return {**cells, "baseline": against_baseline(result)}
 
 
-def _row(result: Result, fragment: str, columns: Sequence[str]) -> dict[str, Any]:
-    cells = _cells(result, [result])
+def _row(
+    result: Result, fragment: str, columns: Sequence[str], of_row: Mapping[str, str]
+) -> dict[str, Any]:
     # The first column is that of the metric, whatever it is called on a page with others.
-    cells[columns[0]] = cells[headline_column([result])]
+    cells = {**of_row, columns[0]: of_row[headline_column([result])]}
     why = why_bad(result) or why_undecided(result) or result.reason
     return {
         "id": result.id,

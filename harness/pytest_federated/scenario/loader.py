@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Optional
 
 from pytest_federated.core.errors import FederatedError, Problem, ScenarioError
-from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.case import Case
 from pytest_federated.scenario.matrix import (
     MATRIX,
@@ -17,14 +16,14 @@ from pytest_federated.scenario.matrix import (
     Variant,
     expand,
     labels_in,
+    unknown_variant,
     varied_keys,
-    with_these,
 )
 from pytest_federated.scenario.naming import DEFAULTS, is_misnamed_defaults
 from pytest_federated.scenario.points import read_points, varied_twice
 from pytest_federated.scenario.references import compared
 from pytest_federated.scenario.schema import Scenario, choices, default_choices
-from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, brief, read_documents
+from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place, read_documents
 from pytest_federated.user.reading import read_from
 
 _ROOT_MARKERS = (".git", "pyproject.toml", "pytest.ini", "tox.ini", "setup.cfg")
@@ -187,10 +186,8 @@ def _without_reference(cases: Sequence[Case], document: Document) -> Iterator[Pr
     variants = [labels_in(case.variant) for case in cases]
     if len(cases) == 1:
         message = "compares the variants of a matrix, and there are none"
-    elif comparison.reference and not with_these(comparison.reference, variants):
-        key = "comparison.reference"
-        known = list(dict.fromkeys(f"{k}={v}" for one in variants for k, v in one.items()))
-        message = f"got {brief(comparison.reference)}; {suggest(comparison.reference, known)}"
+    elif comparison.reference and (wrong := unknown_variant(comparison.reference, variants)):
+        key, message = "comparison.reference", wrong
     if message:
         place = document.place(tuple(key.split(".")))
         yield Problem(place.file, place.line, key, message)

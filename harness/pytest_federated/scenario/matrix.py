@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pytest_federated.core.errors import Problem
 from pytest_federated.core.grids import EXCLUDE, keys_of, varied_by
+from pytest_federated.core.suggestions import suggest
 from pytest_federated.scenario.source import Document, Key, Place, brief
 
 # Limits, far above real use, of the size of a grid.
@@ -273,6 +274,14 @@ def with_these(part: str, variants: Iterable[Mapping[str, str]]) -> list[Mapping
     """Returns the variants that have the values in a part of an id, such as ``alpha=0.1``."""
     values = labels_in(part).items()
     return [variant for variant in variants if values <= variant.items()]
+
+
+def unknown_variant(part: str, variants: Sequence[Mapping[str, str]]) -> str:
+    """Returns what is wrong with a part of an id that no variant has; empty if one has it."""
+    if labels_in(part) and with_these(part, variants):
+        return ""
+    known = list(dict.fromkeys(f"{k}={v}" for one in variants for k, v in one.items()))
+    return f"got {brief(part)}; {suggest(part, known)}"
 
 
 def short_keys(keys: Sequence[str]) -> list[str]:

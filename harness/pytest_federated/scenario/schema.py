@@ -28,7 +28,7 @@ from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
 from pytest_federated.metrics.measure import headline
 from pytest_federated.metrics.metric import metrics, spec_of
-from pytest_federated.metrics.targets import is_by_round
+from pytest_federated.metrics.targets import unreachable
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.scenario.tune import Tune
@@ -89,8 +89,6 @@ class Comparison(Section):
     def _has_a_metric_that_there_is(self) -> Comparison:
         if self.metric is not None and self.metric not in metrics:
             raise problem("metric", suggest(self.metric, metrics.names()))
-        if self.metric is not None and self.targets and not is_by_round(self.metric):
-            raise problem("targets", f"{self.metric} is not measured in each round; leave them out")
         return self
 
 
@@ -213,10 +211,8 @@ class Scenario(Section):
         if comparison is None or (comparison.metric is None and task not in (None, *LABELED)):
             return self
         name = comparison.metric or headline().name
-        scale = spec_of(name).values
-        for target in comparison.targets if scale.is_bounded else ():
-            if not scale.low <= target <= scale.high:
-                reason = f"got {target:g}; {name} is from {scale.low:g} to {scale.high:g}"
+        for target in comparison.targets:
+            if reason := unreachable(name, target):
                 raise problem("comparison.targets", reason)
         return self
 

@@ -11,7 +11,6 @@ from typing import Any, Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.ordering import natural
-from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.difference import Difference
 from pytest_federated.metrics.measure import Measure, compared_too, expected_measure, headline
 from pytest_federated.metrics.statistics import CONFIDENCE
@@ -19,13 +18,13 @@ from pytest_federated.metrics.targets import (
     Speedup,
     bytes_until,
     curve,
-    is_by_round,
     rounds_to,
     speedup,
+    unreachable,
 )
 from pytest_federated.report.variants import Pivot, by_matrix, labels_of
 from pytest_federated.results.record import Result
-from pytest_federated.scenario.matrix import labels_in, with_these
+from pytest_federated.scenario.matrix import labels_in, unknown_variant, with_these
 
 Values = tuple[tuple[str, str], ...]  # labels of keys with their values, as in ids
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
@@ -190,21 +189,21 @@ def studies(results: Iterable[Result], wanted: Wanted = Wanted()) -> list[Study]
     """Returns a study for each matrix among the results.
 
     Without a reference that is wanted or that the scenario names, variants are compared with the
-    first value of the matrix's last key.
+    first value of the matrix's last key; so where no variant of a matrix has the values of one.
 
     Raises:
-        FederatedError: no variant has the values of the reference that is wanted.
+        FederatedError: no variant of any matrix has the values of the reference that is wanted, or
+            no study can have a target that is.
 
     """
-    results = list(results)
-    if wanted.reference:
-        known = {f"{k}={v}": None for r in results for k, v in labels_of(r.id).items() if k}
-        if not labels_in(wanted.reference).items() <= {tuple(one.split("=", 1)) for one in known}:
-            raise FederatedError(
-                f"--reference: got {wanted.reference!r}; {suggest(wanted.reference, known)}"
-            )
-    made = (_study(name, variants, wanted) for name, variants in by_matrix(results).items())
-    return [study for study in made if study is not None]
+    matrices = by_matrix(results)
+    labels = [labels_of(result.id) for variants in matrices.values() for result in variants]
+    if wanted.reference and (wrong := unknown_variant(wanted.reference, labels)):
+        raise FederatedError(f"--reference: {wrong}")
+    made = (_study(name, variants, wanted) for name, variants in matrices.items())
+    found = [study for study in made if study is not None]
+    _require_targets(found, wanted.targets)
+    return found
 
 
 def _study(name: str, results: Sequence[Result], wanted: Wanted) -> Optional[Study]:
@@ -212,9 +211,8 @@ def _study(name: str, results: Sequence[Result], wanted: Wanted) -> Optional[Stu
     labels = [label for label in places[0] if len({p.get(label, "") for p in places}) > 1]
     if not labels or any(list(p) != list(places[0]) for p in places):
         return None  # one variant, or records of another matrix among them
-    asked = _section(results).get("reference") or ""
-    reference = wanted.reference or asked
-    given = labels_in(reference) if with_these(reference, places) else {}
+    references = (wanted.reference, _section(results).get("reference") or "")
+    given = next((labels_in(one) for one in references if one and with_these(one, places)), {})
     keys = [label for label in labels if label in given] or labels[-1:]
     fixed = {key: given.get(key, places[0][key]) for key in keys}
     keys += [label for label in labels if label not in keys and _follows(label, keys, places)]
@@ -234,7 +232,8 @@ def of_pivot(pivot: Pivot, wanted: Wanted) -> Study:
     """Returns the study of a table of any scenarios: its columns are the variants.
 
     Raises:
-        FederatedError: the reference that is wanted is not among the columns.
+        FederatedError: the reference that is wanted is not among the columns, or the study cannot
+            have a target that is.
 
     """
     columns = pivot.column_names()
@@ -246,7 +245,9 @@ def of_pivot(pivot: Pivot, wanted: Wanted) -> Study:
         (((pivot.rows, row),), ((pivot.columns, column),)): result
         for (row, column), result in pivot.cells.items()
     }
-    return _of_cells(pivot.title, cells, ((pivot.columns, reference),), wanted)
+    study = _of_cells(pivot.title, cells, ((pivot.columns, reference),), wanted)
+    _require_targets([study], wanted.targets)
+    return study
 
 
 def _of_cells(
@@ -259,16 +260,29 @@ def _of_cells(
     targets = wanted.targets or section.get("targets") or ()
     about = {result.settings.get("description") or "" for result in results}
     description = about.pop() if len(about) == 1 else ""
-    is_by_rounds = is_by_round(measure.name) and measure.sign
+    reachable = [one for one in targets if measure.sign and not unreachable(measure.name, one)]
     return Study(
         title,
         description,
         cells,
         reference,
         measure,
-        sorted(targets) if is_by_rounds else (),
+        sorted(reachable),
         wanted.confidence,
     )
+
+
+def _require_targets(found: Sequence[Study], targets: Sequence[float]) -> None:
+    """Checks that each of the targets that are wanted can be reached in a study, if there are any.
+
+    Raises:
+        FederatedError: one cannot.
+
+    """
+    for target in targets:
+        reasons = [unreachable(study.measure.name, target) for study in found]
+        if reasons and all(reasons):
+            raise FederatedError(f"--target: {reasons[0]}")
 
 
 def _section(results: Sequence[Result]) -> Mapping[str, Any]:

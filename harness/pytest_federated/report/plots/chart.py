@@ -68,10 +68,14 @@ class Lines:
     levels: Sequence[float] = ()
 
     def limited(self, most: int) -> Lines:
-        """Returns the same with every nth x at which the first line has a value; the last stays."""
+        """Returns the same with every nth x at which the first line has a value; the last stays.
+
+        Every nth x of all where that line has no value at all.
+        """
         if len(self.x) <= most:
             return self
         known = [n for n, value in enumerate(self.lines[0].y) if value is not None]
+        known = known or list(range(len(self.x)))
         step = -(-len(known) // most)
         places = known[::-1][::step][::-1]
 
