@@ -214,20 +214,24 @@ def test_the_row_of_a_key_names_all_its_choices(key: str, concept: str) -> None:
     assert missing_names(row, concept) == []
 
 
-@pytest.mark.parametrize("concept", ["datasets", "models"])
-def test_the_page_on_scenario_files_names_all(concept: str) -> None:
-    """In the rows of their keys, and in tables of data in files and of TFF's baseline tasks."""
-    page = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
-    assert missing_names(page, concept) == []
+@pytest.mark.parametrize(
+    ("page", "concept"),
+    [
+        ("scenarios.md", "datasets"),
+        ("scenarios.md", "models"),
+        ("models.md", "models"),
+        *(("clients.md", c) for c in ("samplers", "dropouts", "stragglers", "attacks")),
+        ("clients.md", "aggregators"),
+    ],
+)
+def test_a_page_names_all_entries_of_its_concepts(page: str, concept: str) -> None:
+    assert missing_names((ROOT / "docs" / page).read_text(encoding="utf-8"), concept) == []
 
 
 def missing_names(text: str, concept: str) -> list[str]:
     """Returns the names of a concept that are not in the text as code."""
-    return [n for n in concepts()[concept].names() if not re.search(rf"[`{{\s]{n}\b[^`\n|]*`", text)]
-
-
-def test_the_page_on_clients_names_all_aggregators() -> None:
-    assert missing_names((ROOT / "docs/clients.md").read_text(encoding="utf-8"), "aggregators") == []
+    names = concepts()[concept].names()
+    return [name for name in names if not re.search(rf"[`{{\s]{name}\b[^`\n|]*`", text)]
 
 
 def test_the_reference_is_up_to_date(generated: Path) -> None:
