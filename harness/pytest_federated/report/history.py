@@ -7,6 +7,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Optional
 
 from pytest_federated.core.ordering import natural
@@ -378,14 +379,10 @@ def _named(commit: Commit) -> str:
 
 def _commits(revisions: Revisions[Record], changes: Sequence[Change]) -> list[str]:
     """Returns a section for each commit at which something changed, the newest first."""
-    authors = {
-        (c.place, c.scenario): revisions.author_of(c.place, c.scenario)
-        for c in sorted(changes, key=lambda c: -c.place)
-    }
+    author_of = lru_cache(maxsize=None)(revisions.author_of)  # a process of git each
     by_author: dict[Commit, list[Change]] = {}
-    for place_and_scenario, author in authors.items():
-        of_scenario = [c for c in changes if (c.place, c.scenario) == place_and_scenario]
-        by_author.setdefault(author, []).extend(of_scenario)
+    for change in sorted(changes, key=lambda c: -c.place):
+        by_author.setdefault(author_of(change.place, change.scenario), []).append(change)
     blocks: list[str] = []
     for author, of_author in list(by_author.items())[:_COMMITS]:
         blocks += _commit(author, of_author)

@@ -192,6 +192,48 @@ def test_the_page_on_algorithms_is_up_to_date(generated: Path) -> None:
         assert f"| `training.{key}` | " in made
 
 
+@pytest.mark.parametrize(
+    ("key", "concept"),
+    [
+        ("clients.split", "splits"),
+        ("clients.size", "sizes"),
+        ("clients.shift", "shifts"),
+        ("clients.sampling", "samplers"),
+        ("clients.dropout", "dropouts"),
+        ("clients.stragglers", "stragglers"),
+        ("clients.attacks", "attacks"),
+        ("training.algorithm", "algorithms"),
+        ("training.algorithm.schedule", "schedules"),
+        ("training.aggregator", "aggregators"),
+        ("training.client_optimizer", "optimizers"),
+    ],
+)
+def test_the_row_of_a_key_names_all_its_choices(key: str, concept: str) -> None:
+    page = (ROOT / "docs/scenarios.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{key}` \|.*$", page, re.MULTILINE)
+    assert missing_names(row, concept) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "concept"),
+    [
+        ("scenarios.md", "datasets"),
+        ("scenarios.md", "models"),
+        ("models.md", "models"),
+        *(("clients.md", c) for c in ("samplers", "dropouts", "stragglers", "attacks")),
+        ("clients.md", "aggregators"),
+    ],
+)
+def test_a_page_names_all_entries_of_its_concepts(page: str, concept: str) -> None:
+    assert missing_names((ROOT / "docs" / page).read_text(encoding="utf-8"), concept) == []
+
+
+def missing_names(text: str, concept: str) -> list[str]:
+    """Returns the names of a concept that are not in the text as code."""
+    names = concepts()[concept].names()
+    return [name for name in names if not re.search(rf"[`{{\s]{name}\b[^`\n|]*`", text)]
+
+
 def test_the_reference_is_up_to_date(generated: Path) -> None:
     """After an intended change, run `uv run python docs/make_reference.py` and read the diff."""
     made = (generated / "reference.md").read_text(encoding="utf-8")
