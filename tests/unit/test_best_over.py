@@ -176,3 +176,19 @@ def test_the_command_compares_the_best_of_two_runs(
     assert "The best learning_rate" in output
     assert main(["compare", runs[0], "--best-over", "learning_rate"]) == 0
     assert "chosen on the test data" in capsys.readouterr().out
+
+
+def test_a_mean_of_zero_is_picked_where_it_is_the_best() -> None:
+    def lossless(result: Result) -> Result:
+        rounds = [
+            tuple(r.model_copy(update={"loss": 0.0}) for r in h.rounds) for h in result.histories
+        ]
+        whole = (h.model_copy(update={"rounds": r}) for h, r in zip(result.histories, rounds))
+        return result.model_copy(update={"histories": tuple(whole)})
+
+    _, (pick,) = picked(
+        variant("learning_rate=1", 0.9),
+        lossless(variant("learning_rate=2", 0.8)),
+        measure=Measure("loss"),
+    )
+    assert (pick.value, pick.mean) == ("2", 0)

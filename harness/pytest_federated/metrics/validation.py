@@ -14,6 +14,7 @@ from pytest_federated.metrics.resolution import VALIDATION_EXAMPLE
 from pytest_federated.metrics.scales import Margin
 from pytest_federated.training.history import Round, TrainingHistory
 
+VALIDATION_PREFIX = "validation_"  # begins the names of metrics on the validation set
 _KEY = "data.validation_fraction"  # provides the validation set
 _NO_SET = "no validation set"
 

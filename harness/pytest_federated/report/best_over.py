@@ -12,13 +12,13 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.metric import metrics
+from pytest_federated.metrics.validation import VALIDATION_PREFIX
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.report.variants import labels_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.runs import Run
-
-ON_VALIDATION = "validation_"  # begins the names of metrics on the validation set
+from pytest_federated.results.tuning import is_at_edge
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,7 @@ class Pick:
         if self.measure is None:
             return "none has the figure"
         numbers = [_number(value) for value in self.values]
-        known = [n for n in numbers if n is not None]
-        value = _number(self.value)
-        if value is None or value == 0 or len(known) < len(numbers) or len(set(known)) < 2:
-            return ""
-        return "at the edge" if value in (min(known), max(known)) else ""
+        return "at the edge" if is_at_edge(_number(self.value), numbers) else ""
 
 
 def best_over(runs: Sequence[Run], key: str, measure: Measure) -> tuple[list[Run], list[Pick]]:
@@ -123,11 +119,12 @@ def _without(result: Result, key: str) -> tuple[str, str]:
 
 
 def _best(run: str, scenario: str, by_value: Mapping[str, Result], measure: Measure) -> Pick:
-    on_validation = f"{ON_VALIDATION}{measure.name}"
+    on_validation = f"{VALIDATION_PREFIX}{measure.name}"
     measures = [Measure(on_validation)] if on_validation in metrics else []
     values = list(by_value)
     for one in (*measures, measure):
-        means = {v: mean for v, result in by_value.items() if (mean := _mean(one, result))}
+        all_means = {value: _mean(one, result) for value, result in by_value.items()}
+        means = {value: mean for value, mean in all_means.items() if mean is not None}
         has_all = all(v in means for v, r in by_value.items() if _mean(measure, r) is not None)
         if means and (one is measure or has_all):
             best = max(means, key=lambda value: one.sign * means[value])
@@ -167,7 +164,7 @@ def picks_text(picked: Sequence[Pick], key: str, markup: Markup) -> str:
     ]
     columns = ["scenario", *(["run"] if several else []), key, "of", "chosen by", "mean", ""]
     blocks = [markup.heading(f"The best {key}", 2)]
-    on_test = [p for p in picked if p.measure and not p.measure.name.startswith(ON_VALIDATION)]
+    on_test = [p for p in picked if p.measure and not p.measure.name.startswith(VALIDATION_PREFIX)]
     if on_test:
         which = "All" if len(on_test) == len(picked) else f"{len(on_test)} of {len(picked)}"
         blocks.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Optional, Union, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -90,23 +90,18 @@ class Tuning(BaseModel):
 
     @property
     def edges(self) -> list[str]:
-        """Says of each numeric key at whose end the chosen value lies that better may be beyond it.
-
-        0 is no end, as there is nothing below it.
-        """
+        """Says of each key which value at the edge of those tried was chosen, see `is_at_edge`."""
         if self.best is None:
             return []
-        found: list[str] = []
+        edges: list[str] = []
         for key in self.keys:
             values = [point.values[key] for point in self.points]
             chosen = self.best.values[key]
-            if not all(map(is_number, values)) or len(set(values)) < 2 or chosen == 0:
-                continue
-            low, high = min(values), max(values)
-            if chosen in (low, high):
+            if is_at_edge(chosen, values):
+                low, high = min(values), max(values)
                 which = "smallest" if chosen == low else "largest"
-                found.append(f"{key} {chosen} is the {which} that was tried ({low} to {high})")
-        return found
+                edges.append(f"{key} {chosen} is the {which} that was tried ({low} to {high})")
+        return edges
 
     @property
     def unfit(self) -> list[GridPoint]:
@@ -123,6 +118,17 @@ def best_place(points: tuple[GridPoint, ...], sign: int) -> Optional[int]:
     """Returns the place of the best point, the first of several; None where none has a mean."""
     means = {place: mean for place, p in enumerate(points) if (mean := p.mean) is not None}
     return max(means, key=lambda place: sign * means[place], default=None)
+
+
+def is_at_edge(chosen: Any, values: Sequence[Any]) -> bool:
+    """Returns whether a chosen number is the smallest or the largest of those that were tried.
+
+    So a better one may lie beyond. 0 is no edge, as there is nothing below it; nor is there one
+    where not all values are numbers, or all are the same.
+    """
+    if not all(map(is_number, values)) or len(set(values)) < 2 or chosen == 0:
+        return False
+    return chosen in (min(values), max(values))
 
 
 def is_number(value: object) -> bool:

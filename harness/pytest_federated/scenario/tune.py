@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.metrics.metric import metrics, spec_of
-
-_ON_VALIDATION = "validation_"  # begins the names of metrics on the validation set
+from pytest_federated.metrics.validation import VALIDATION_PREFIX
 
 
 class Tune(Section):
@@ -45,7 +44,7 @@ class Tune(Section):
 
     def measure(self, metric: str) -> str:
         """Returns the name of a metric on the set that chooses: ``validation_accuracy``."""
-        return f"{_ON_VALIDATION}{metric}" if self.by == "validation" else metric
+        return f"{VALIDATION_PREFIX}{metric}" if self.by == "validation" else metric
 
     @property
     def measure_keys(self) -> dict[str, Any]:
@@ -56,13 +55,13 @@ class Tune(Section):
 def _metrics_on(by: str) -> list[str]:
     """Returns the metrics that can choose on one of the sets."""
     if by == "validation":
-        names = [name for name in metrics.names() if name.startswith(_ON_VALIDATION)]
-        return [name[len(_ON_VALIDATION) :] for name in names if spec_of(name).sign]
+        names = [name for name in metrics.names() if name.startswith(VALIDATION_PREFIX)]
+        return [name[len(VALIDATION_PREFIX) :] for name in names if spec_of(name).sign]
     return [
         name
         for name in metrics.names()
         if spec_of(name).sign
-        and not name.startswith(_ON_VALIDATION)
+        and not name.startswith(VALIDATION_PREFIX)
         and spec_of(name).reference is None
         and not spec_of(name).is_wall_time
         and not any(f.is_required() for f in metrics[name].params.model_fields.values())
