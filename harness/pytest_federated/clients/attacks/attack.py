@@ -1,7 +1,8 @@
 """Attacks by name: how attackers differ from honest clients.
 
 An attack function takes its keys from the scenario file and returns an `Attack`: what becomes of
-the attackers' labels, and what they multiply their updates by. In all else they are honest.
+the attackers' labels, what they multiply their updates by, or what they send in their place. In all
+else they are honest.
 """
 
 from __future__ import annotations
@@ -26,6 +27,21 @@ class Attackers(Section):
     share: Annotated[float, Field(ge=0, le=1, description="Of all clients.")]
 
 
+class Craft(Protocol):
+    """Crafts, in a TensorFlow graph, the one change that all attackers of a round send."""
+
+    def __call__(self, honest: Any, attackers: Any, /) -> Any:
+        """Returns the change, float32 (parameters,).
+
+        Args:
+            honest: the changes of the round's honest clients, float32 (clients, parameters), at
+                least one; as everywhere in TFF, a change is the weights before training less those
+                after.
+            attackers: how many attack in this round, int32.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Attack:
     """What an attacker does.
@@ -34,11 +50,14 @@ class Attack:
         labels: maps its labels, int of any shape, and the number of classes to the labels that
             it trains on; None leaves them unchanged.
         factor: what it multiplies its update by; 1 leaves it unchanged.
+        craft: what all attackers of a round send in place of their updates, knowing those of the
+            honest clients; None where each sends its own.
 
     """
 
     labels: Optional[Callable[[np.ndarray, int], np.ndarray]] = None
     factor: float = 1.0
+    craft: Optional[Craft] = None
 
 
 @dataclass(frozen=True)

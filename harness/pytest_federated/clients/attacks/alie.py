@@ -1,0 +1,54 @@
+"""Attackers that stay within the spread of the honest clients' updates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+from pydantic import Field
+
+from pytest_federated.clients.attacks.attack import Attack, attacks
+
+
+@attacks("alie")
+def alie(
+    *,
+    z: Annotated[
+        Optional[float],
+        Field(
+            ge=-10,
+            le=10,
+            description="Standard deviations from the mean; the paper's z_max by default.",
+        ),
+    ] = None,
+) -> Attack:
+    """Sends the mean of the honest updates less `z` standard deviations ("A Little Is Enough").
+
+    Mean and standard deviation are those of each coordinate of the update, over the honest clients
+    of the round, all counted the same; of one client the standard deviation is 0. All attackers of
+    a round send the same. With n clients, m of which attack, z_max is the (n - m - s) / (n - m)
+    quantile of the standard normal distribution, s = floor(n/2 + 1) - m: as many honest clients as
+    the attackers need for a majority are expected farther from the mean. Where they have one
+    already, m counts as the largest minority. In the paper the attackers estimate mean and
+    standard deviation from their own honest updates; here they know those of the others.
+
+    Source: Baruch et al., A Little Is Enough: Circumventing Defenses For Distributed Learning,
+    NeurIPS 2019, arXiv:1902.06156; z_max, and that the attackers know the others' updates, as in
+    lishenghui/blades, blades/adversaries/alie_adversary.py.
+    """
+
+    def craft(honest: Any, attackers: Any) -> Any:
+        import tensorflow as tf
+
+        deviations = tf.math.reduce_std(honest, axis=0)
+        distance = _z_max(tf.shape(honest)[0] + attackers, attackers) if z is None else z
+        return tf.reduce_mean(honest, axis=0) - distance * deviations
+
+    return Attack(craft=craft)
+
+
+def _z_max(clients: Any, attackers: Any) -> Any:
+    import tensorflow as tf
+
+    m = tf.minimum(attackers, (clients - 1) // 2)
+    needed = clients // 2 + 1 - m
+    return tf.math.ndtri(tf.cast((clients - m - needed) / (clients - m), tf.float32))
