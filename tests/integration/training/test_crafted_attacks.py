@@ -18,13 +18,14 @@ from numpy_reference import (
     sgd,
 )
 from pydantic import ValidationError
-from pytest_federated.clients.attacks.attack import attack, attackers, attacks
+from pytest_federated.clients.attacks.attack import attackers, attacks
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.sharding import undividable
 from pytest_federated.training.engine.build import trainer_for
+from pytest_federated.training.engine.crafting import Known
 from pytest_federated.training.loop import steps
 from pytest_federated.training.schema import Training
 
@@ -142,16 +143,19 @@ def test_an_attacker_whose_training_diverges_is_left_out(
 
 
 @pytest.mark.usefixtures("tff")
-def test_z_of_a_majority_of_attackers_is_that_of_the_largest_minority() -> None:
-    craft = attack(attacks.parse({"kind": "alie", "share": 0.5})).craft
-    honest = np.array([[0.0], [2.0], [1.0], [1.0], [3.0]], np.float32)
-    assert craft is not None
-    deviations = [
-        float((honest.mean() - np.asarray(craft(honest, m))[0]) / honest.std()) for m in (4, 5, 9)
-    ]
-    # 9 clients, of which 4 attack: s = 1, 4 of 5. 10: s = 2, 4 of 6. 14, of which 6: s = 2, 6 of 8.
-    quantiles = [statistics.NormalDist().inv_cdf(share) for share in (4 / 5, 4 / 6, 6 / 8)]
-    assert deviations == pytest.approx(quantiles, abs=1e-5)
+@pytest.mark.parametrize(
+    ("attackers", "share"),
+    [
+        (4, 4 / 5),  # of 9 clients: s = 1, so that 5 - 1 of the 5 honest ones are left
+        (5, 4 / 6),  # of 10, of which 4 count: s = 2
+        (9, 6 / 8),  # of 14, of which 6 count: s = 2
+    ],
+)
+def test_z_of_a_majority_of_attackers_is_that_of_the_largest_minority(
+    attackers: int, share: float
+) -> None:
+    known = Known(np.zeros((5, 1), np.float32), attackers)
+    assert float(known.z_max) == pytest.approx(statistics.NormalDist().inv_cdf(share), abs=1e-5)
 
 
 @pytest.mark.usefixtures("running")

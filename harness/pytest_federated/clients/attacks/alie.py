@@ -6,7 +6,7 @@ from typing import Annotated, Any, Optional
 
 from pydantic import Field
 
-from pytest_federated.clients.attacks.attack import Attack, attacks
+from pytest_federated.clients.attacks.attack import Attack, HonestUpdates, attacks
 
 
 @attacks("alie")
@@ -36,19 +36,7 @@ def alie(
     lishenghui/blades, blades/adversaries/alie_adversary.py.
     """
 
-    def craft(honest: Any, attackers: Any) -> Any:
-        import tensorflow as tf
-
-        deviations = tf.math.reduce_std(honest, axis=0)
-        distance = _z_max(tf.shape(honest)[0] + attackers, attackers) if z is None else z
-        return tf.reduce_mean(honest, axis=0) - distance * deviations
+    def craft(honest: HonestUpdates) -> Any:
+        return honest.mean - (honest.z_max if z is None else z) * honest.deviation
 
     return Attack(craft=craft)
-
-
-def _z_max(clients: Any, attackers: Any) -> Any:
-    import tensorflow as tf
-
-    m = tf.minimum(attackers, (clients - 1) // 2)
-    needed = clients // 2 + 1 - m
-    return tf.math.ndtri(tf.cast((clients - m - needed) / (clients - m), tf.float32))

@@ -27,19 +27,34 @@ class Attackers(Section):
     share: Annotated[float, Field(ge=0, le=1, description="Of all clients.")]
 
 
-class Craft(Protocol):
-    """Crafts, in a TensorFlow graph, the one change that all attackers of a round send."""
+class HonestUpdates(Protocol):
+    """What attackers know of the updates of a round's honest clients, as TensorFlow's tensors.
 
-    def __call__(self, honest: Any, attackers: Any, /) -> Any:
-        """Returns the change, float32 (parameters,).
+    As everywhere in TFF, an update is the weights before training less those after.
 
-        Args:
-            honest: the changes of the round's honest clients, float32 (clients, parameters), at
-                least one; as everywhere in TFF, a change is the weights before training less those
-                after.
-            attackers: how many attack in this round, int32.
-        """
-        ...
+    Attributes:
+        rows: the updates, float32 (clients, parameters), at least one.
+        mean: of each parameter, float32 (parameters,).
+        deviation: the standard deviation of each, float32 (parameters,).
+        z_max: of Baruch et al., see the attack alie.
+        attackers: how many attack in the round, int32.
+
+    """
+
+    @property
+    def rows(self) -> Any: ...
+    @property
+    def mean(self) -> Any: ...
+    @property
+    def deviation(self) -> Any: ...
+    @property
+    def z_max(self) -> Any: ...
+    @property
+    def attackers(self) -> Any: ...
+
+
+# From what they know to the one update, float32 (parameters,), that all attackers of a round send.
+Craft = Callable[[HonestUpdates], Any]
 
 
 @dataclass(frozen=True)

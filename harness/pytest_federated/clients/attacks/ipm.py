@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -26,10 +26,4 @@ def ipm(
     Source: Xie et al., Fall of Empires: Breaking Byzantine-tolerant SGD by Inner Product
     Manipulation, UAI 2019, arXiv:1903.03936.
     """
-
-    def craft(honest: Any, attackers: Any) -> Any:
-        import tensorflow as tf
-
-        return -epsilon * tf.reduce_mean(honest, axis=0)
-
-    return Attack(craft=craft)
+    return Attack(craft=lambda honest: -epsilon * honest.mean)

@@ -8,6 +8,7 @@ several remote workers cannot divide it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,36 @@ from pytest_federated.clients.attacks.attack import Craft
 from pytest_federated.clients.cohort import CRAFTED
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import flat, gathered, unflat
+
+
+@dataclass(frozen=True)
+class Known:
+    """What attackers know of a round, see `HonestUpdates`."""
+
+    rows: Any
+    attackers: Any
+
+    @property
+    def mean(self) -> Any:
+        import tensorflow as tf
+
+        return tf.reduce_mean(self.rows, axis=0)
+
+    @property
+    def deviation(self) -> Any:
+        import tensorflow as tf
+
+        return tf.math.reduce_std(self.rows, axis=0)
+
+    @property
+    def z_max(self) -> Any:
+        import tensorflow as tf
+
+        clients = tf.shape(self.rows)[0] + self.attackers
+        m = tf.minimum(self.attackers, (clients - 1) // 2)
+        needed = clients // 2 + 1 - m
+        share = (clients - m - needed) / (clients - m)
+        return tf.math.ndtri(tf.cast(share, tf.float32))
 
 
 def with_crafted(craft: Craft, rows: Any, factors: Any) -> Any:
@@ -84,6 +115,6 @@ def _change(craft: Craft, honest: Any, attackers: Any) -> Any:
 
     return tf.cond(
         tf.shape(honest)[0] > 0,
-        lambda: tf.ensure_shape(craft(honest, attackers), honest.shape[1:]),
+        lambda: tf.ensure_shape(craft(Known(honest, attackers)), honest.shape[1:]),
         lambda: tf.zeros(honest.shape[1:]),
     )
