@@ -46,9 +46,12 @@ class LocalWork(NamedTuple):
     steps: Optional[int] = None
 
     def steps_of(self, sizes: np.ndarray) -> np.ndarray:
-        """Returns the local steps of clients with so many examples, int (n,) both."""
+        """Returns the local steps of clients with so many examples, int (n,) both.
+
+        Who has no examples does none.
+        """
         if self.steps is not None:
-            return np.full(len(sizes), self.steps, np.int64)
+            return np.where(sizes > 0, self.steps, 0)
         return -(-sizes // self.batch_size) * self.epochs
 
 
