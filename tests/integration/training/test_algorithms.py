@@ -92,7 +92,7 @@ def test_fedprox_can_weigh_stragglers_by_the_examples_they_hold(
         settings = Training.model_validate(
             {**BASE, "local_epochs": epochs, "algorithm": chosen, "execution": execution}
         )
-        trainer = trainer_for(MODEL, settings, data, COHORT, participation.scales_updates)
+        trainer = trainer_for(MODEL, settings, data, COHORT, participation.attacks)
         weights = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
         ours, theirs = [], []
         for step in steps(data, MODEL, settings, COHORT, SEED, participation=participation):
