@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
+from pytest_federated.clients.attacks.attack import Craft
 from pytest_federated.clients.cohort import LocalWork
 from pytest_federated.data.datasets.dataset import Examples, inputs_of, levels_of
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import combine_or_zero, flat, unflat
+from pytest_federated.training.engine.crafting import with_crafted
 from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.schedules.schedule import at, times
 
@@ -149,13 +151,16 @@ def packed_algorithm(
     weighting: str = "examples",
     by_round: Sequence[float] = (),
     aggregator: Any = None,
+    craft: Optional[Craft] = None,
 ) -> PackedAlgorithm:
     """Builds FedAvg as `tff.learning.algorithms.build_weighted_fed_avg`, on packed clients.
 
     Without a client optimizer a client sends its gradient, as for
     `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg. With
     `by_round`, factors of the client's learning rate, the state counts the rounds. An `aggregator`
-    is one of `aggregators.aggregator.stacked`; None is the weighted mean.
+    is one of `aggregators.aggregator.stacked`; None is the weighted mean. With `craft` the
+    attackers' changes are replaced at the server, which has all of them, before they are put
+    together.
 
     A round is one broadcast, one map over the clients, one sum and one step of the server. The
     state is that of a process composed of TFF's templates, but the process is not: the calls of
@@ -192,12 +197,13 @@ def packed_algorithm(
     def sent(state: Any) -> Any:
         return state.global_model_weights, state.client_work
 
+    keeps_rows = aggregator is not None or craft is not None
     train_stack = stack_training(
         model,
         client_optimizer,
         weighting,
         tuple(by_round),
-        aggregator is not None,
+        keeps_rows,
         sent.type_signature.result,
         stack_type,
     )
@@ -207,10 +213,18 @@ def packed_algorithm(
     def step(state: Any, sums: Any) -> Any:
         weights = state.global_model_weights
         total, total_weight, metrics = sums
-        if aggregator is None:
-            mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+        if keeps_rows:
+            rows, row_weights, factors = total
+            if craft is not None:
+                rows = with_crafted(craft, rows, factors)
+            if aggregator is None:
+                mean = tf.linalg.matvec(rows, row_weights, transpose_a=True)
+                mean = tf.math.divide_no_nan(mean, total_weight)
+            else:
+                mean = combine_or_zero(aggregator.combine, rows)
+            mean = unflat(mean, tuple(weights.trainable))
         else:
-            mean = unflat(combine_or_zero(aggregator.combine, total), tuple(weights.trainable))
+            mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
         rounds = state.client_work + 1 if by_round else ()
@@ -230,7 +244,7 @@ def packed_algorithm(
     def next_round(state: Any, stacks: Any) -> Any:
         received = tff.federated_broadcast(tff.federated_map(sent, state))
         trained = tff.federated_map(train_stack, (received, stacks))
-        sums = tff.federated_sum(trained) if aggregator is None else _gathered(trained, model)
+        sums = _gathered(trained, model) if keeps_rows else tff.federated_sum(trained)
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
@@ -284,13 +298,13 @@ def _gathered(trained: Any, model: Any) -> Any:
 
     @tff.tensorflow.computation
     def no_clients() -> Any:
-        parameters = trained_type[0].shape[1]
-        return tf.zeros((0, parameters)), tf.constant(0.0), model.initialize_metrics_state()
+        rows = tuple(tf.zeros((0, *one.shape[1:])) for one in trained_type[0])
+        return rows, tf.constant(0.0), model.initialize_metrics_state()
 
     @tff.tensorflow.computation(trained_type, trained_type)
     def together(some: Any, more: Any) -> Any:
         sums = tf.nest.map_structure(tf.add, some[1:], more[1:])
-        return tf.concat([some[0], more[0]], axis=0), *sums
+        return tuple(tf.concat(both, axis=0) for both in zip(some[0], more[0])), *sums
 
     @tff.tensorflow.computation(trained_type)
     def identity(gathered: Any) -> Any:
@@ -316,7 +330,8 @@ def _train_stack(
         The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
         their weights (float32), and their metrics summed over examples. As in standard execution, a
         client whose change is not finite has no weight and no metrics. With `keeps_rows`, instead
-        of the sum, each change that is finite, float32 (clients, parameters).
+        of the sum, each change that is finite, float32 (clients, parameters), with the weights and
+        factors of these clients, float32 (clients,).
     """
     import tensorflow as tf
 
@@ -385,9 +400,12 @@ def _train_stack(
                 return tf.where(is_finite, value, tf.zeros_like(value))
 
             if keeps_rows:
-                rows, are_finite = total
-                row = if_finite(factor * flat(change))
-                total = rows.write(client, row), are_finite.write(client, is_finite)
+                rows, row_weights, are_finite = total
+                total = (
+                    rows.write(client, if_finite(factor * flat(change))),
+                    row_weights.write(client, weight),
+                    are_finite.write(client, is_finite),
+                )
             else:
                 total = tuple(t + if_finite(weight * factor * c) for t, c in zip(total, change))
             return (
@@ -399,7 +417,8 @@ def _train_stack(
 
         no_change: Any = tuple(tf.zeros_like(w) for w in start)
         if keeps_rows:
-            no_change = tf.TensorArray(tf.float32, n := tf.size(sizes)), tf.TensorArray(tf.bool, n)
+            kinds = tf.float32, tf.float32, tf.bool
+            no_change = tuple(tf.TensorArray(one, tf.size(sizes)) for one in kinds)
         _, total, total_weight, sums = tf.while_loop(
             lambda client, *_: client < tf.size(sizes),
             train_client,
@@ -407,10 +426,11 @@ def _train_stack(
             parallel_iterations=1,
         )
         if keeps_rows:
-            rows, are_finite = total
+            rows, row_weights, are_finite = (one.stack() for one in total)
             parameters = sum(int(np.prod(w.shape)) for w in start)
-            rows = tf.ensure_shape(rows.stack(), (None, parameters))
-            total = tf.boolean_mask(rows, are_finite.stack())
+            rows = tf.ensure_shape(rows, (None, parameters))
+            columns = rows, row_weights, stack["factors"]
+            total = tuple(tf.boolean_mask(one, are_finite) for one in columns)
         return total, total_weight, sums
 
     return run(weights, stack)
