@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -57,7 +56,29 @@ def example_result(
             "seeds": list(range(len(accuracies))),
         }
     )
-    histories = tuple(_training(*one, rounds) for one in enumerate(accuracies))
+    histories = tuple(
+        TrainingHistory(
+            seed=seed,
+            rounds=tuple(
+                Round(
+                    round=number,
+                    clients=2,
+                    held_examples=30,
+                    examples=30,
+                    train_loss=1.0,
+                    train_accuracy=0.5,
+                    loss=1 - accuracy * number / rounds,
+                    accuracy=accuracy * number / rounds,
+                )
+                for number in range(1, rounds + 1)
+            ),
+            client_examples=(10, 20),
+            test_examples=1000,
+            heterogeneity=HETEROGENEITY,
+            label_counts=COUNTS.tolist(),
+        )
+        for seed, accuracy in enumerate(accuracies)
+    )
     fields = {
         "id": name,
         "settings": scenario.settings(),
@@ -66,30 +87,6 @@ def example_result(
         "versions": {"numpy": "1.25.2"},
     }
     return Result.model_validate({**fields, **more})
-
-
-@functools.lru_cache(maxsize=1 << 10)  # it cannot be changed, and tests make thousands
-def _training(seed: int, accuracy: float, rounds: int) -> TrainingHistory:
-    return TrainingHistory(
-        seed=seed,
-        rounds=tuple(
-            Round(
-                round=number,
-                clients=2,
-                held_examples=30,
-                examples=30,
-                train_loss=1.0,
-                train_accuracy=0.5,
-                loss=1 - accuracy * number / rounds,
-                accuracy=accuracy * number / rounds,
-            )
-            for number in range(1, rounds + 1)
-        ),
-        client_examples=(10, 20),
-        test_examples=1000,
-        heterogeneity=HETEROGENEITY,
-        label_counts=COUNTS.tolist(),
-    )
 
 
 def of_one_training(**figures: Any) -> Result:
