@@ -200,7 +200,7 @@ def test_what_server_and_clients_keep_is_the_same_in_both(algorithm: dict[str, A
             | {"batch_size": 4, "local_epochs": 2, "server_optimizer": STABLE_ADAM}
         )
         *_, last = steps(data, model, training, 11, 1, participation=slow)
-        state = last.state
+        state: Any = last.state
         shared = state.server.global_model_weights.trainable
         arrays = tree.flatten([list(shared), list(state.server.client_work), state.kept])
         found.append(([np.asarray(a) for a in arrays], last.round))
@@ -232,7 +232,8 @@ def test_stateful_algorithms_are_the_same_in_both(
     for execution in ("standard", "packed"):
         training = Training.model_validate({"rounds": 2, "execution": execution, **more})
         *_, step = steps(data, models.parse(model), training, 3, 1)
-        last.append([*map(np.asarray, step.state.server.global_model_weights.trainable)])
+        state: Any = step.state
+        last.append([*map(np.asarray, state.server.global_model_weights.trainable)])
     for one, other in zip(*last):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
