@@ -177,6 +177,7 @@ class StatefulAlgorithm(Algorithm):
         state_of = tff.learning.templates.LearningAlgorithmState
         weights_type = initial_weights.type_signature.result
         type_of_stack = stacks.stack_type(model)
+        keeps_rows = aggregator is not None
         stacked = [tff.TensorType(k.dtype, (None, *k.shape)) for k in kept_type]
 
         @tff.tensorflow.computation
@@ -204,7 +205,6 @@ class StatefulAlgorithm(Algorithm):
                     data = {"held": client.held, "batches": client, **again}
                     return self.train_client(weights, server, own, data)
 
-                keeps_rows = aggregator is not None
                 return stacks.train_stack(
                     *(model, stack, train_client, weights.trainable, keeps_rows, kept, rest()[1])
                 )
@@ -239,7 +239,7 @@ class StatefulAlgorithm(Algorithm):
         def next_round(state: Any, kept: Any, data: Any) -> Any:
             received = tff.federated_broadcast(tff.federated_map(sent, state))
             trained, new = tff.federated_map(train_stack, (received, kept, data))
-            sums = summed(aggregator, trained, rest)
+            sums = summed(keeps_rows, trained, rest)
             state, measured = tff.federated_map(step, (state, sums))
             return state, measured, new
 

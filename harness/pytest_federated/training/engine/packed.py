@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
+from pytest_federated.clients.attacks.attack import Craft
 from pytest_federated.clients.cohort import LocalWork
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import combine_or_zero, unflat
+from pytest_federated.training.engine.crafting import with_crafted
 from pytest_federated.training.engine.stacks import (
     PackedClient,
     Sent,
@@ -89,13 +91,16 @@ def packed_algorithm(
     weighting: str = "examples",
     by_round: Sequence[float] = (),
     aggregator: Any = None,
+    craft: Optional[Craft] = None,
 ) -> PackedAlgorithm:
     """Builds FedAvg as `tff.learning.algorithms.build_weighted_fed_avg`, on packed clients.
 
     Without a client optimizer a client sends its gradient, as for
     `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg. With
     `by_round`, factors of the client's learning rate, the state counts the rounds. An `aggregator`
-    is one of `aggregators.aggregator.stacked`; None is the weighted mean.
+    is one of `aggregators.aggregator.stacked`; None is the weighted mean. With `craft` the
+    attackers' changes are replaced at the server, which has all of them, before they are put
+    together.
 
     A round is one broadcast, one map over the clients, one sum and one step of the server. The
     state is that of a process composed of TFF's templates, but the process is not: the calls of
@@ -125,12 +130,13 @@ def packed_algorithm(
     def sent(state: Any) -> Any:
         return state.global_model_weights, state.client_work
 
+    keeps_rows = aggregator is not None or craft is not None
     train = stack_training(
         model,
         client_optimizer,
         weighting,
         tuple(by_round),
-        aggregator is not None,
+        keeps_rows,
         sent.type_signature.result,
         type_of_stack,
     )
@@ -140,7 +146,7 @@ def packed_algorithm(
     def step(state: Any, sums: Any) -> Any:
         weights = state.global_model_weights
         total, total_weight, metrics = sums
-        mean = aggregate(aggregator, total, total_weight, tuple(weights.trainable))
+        mean = aggregate(aggregator, total, total_weight, tuple(weights.trainable), craft)
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
         rounds = state.client_work + 1 if by_round else ()
@@ -160,7 +166,7 @@ def packed_algorithm(
     def next_round(state: Any, stacks: Any) -> Any:
         received = tff.federated_broadcast(tff.federated_map(sent, state))
         trained = tff.federated_map(train, (received, stacks))
-        sums = summed(aggregator, trained, model.initialize_metrics_state)
+        sums = summed(keeps_rows, trained, model.initialize_metrics_state)
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
@@ -196,30 +202,31 @@ def stack_training(
     return train
 
 
-def summed(aggregator: Any, trained: Any, no_rest: Callable[[], Any]) -> Any:
+def summed(keeps_rows: bool, trained: Any, no_rest: Callable[[], Any]) -> Any:
     """Returns the sums of what placements give, inside a `tff.federated_computation`.
 
     Args:
-        aggregator: one of `aggregators.aggregator.stacked`, which needs the rows of all placements,
-            or None.
-        trained: what each gives: sums of changes or rows, their weight, and `no_rest`.
-        no_rest: makes the zeros of the third.
+        keeps_rows: whether the rows of all placements are needed.
+        trained: what each gives, as of `stacks.train_stack`: sums of changes or rows, the sum of
+            their weights, and the rest.
+        no_rest: makes the zeros of the rest.
     """
     import tensorflow as tf
 
     tff: Any = import_tff()
-    if aggregator is None:
+    if not keeps_rows:
         return tff.federated_sum(trained)
     trained_type = trained.type_signature.member
 
     @tff.tensorflow.computation
     def no_clients() -> Any:
-        return tf.zeros((0, trained_type[0].shape[1])), tf.constant(0.0), no_rest()
+        rows = tuple(tf.zeros((0, *one.shape[1:])) for one in trained_type[0])
+        return rows, tf.constant(0.0), no_rest()
 
     @tff.tensorflow.computation(trained_type, trained_type)
     def together(some: Any, more: Any) -> Any:
         sums = tf.nest.map_structure(tf.add, some[1:], more[1:])
-        return tf.concat([some[0], more[0]], axis=0), *sums
+        return tuple(tf.concat(both, axis=0) for both in zip(some[0], more[0])), *sums
 
     @tff.tensorflow.computation(trained_type)
     def identity(gathered: Any) -> Any:
@@ -228,13 +235,26 @@ def summed(aggregator: Any, trained: Any, no_rest: Callable[[], Any]) -> Any:
     return tff.federated_aggregate(trained, no_clients(), together, together, identity)
 
 
-def aggregate(aggregator: Any, total: Any, total_weight: Any, like: Any) -> Any:
-    """Returns the mean of all changes, or what the aggregator makes of their rows, as `like`."""
+def aggregate(
+    aggregator: Any, total: Any, total_weight: Any, like: Any, craft: Optional[Craft] = None
+) -> Any:
+    """Returns the mean of all changes, or what the aggregator makes of their rows, as `like`.
+
+    With `craft` the attackers' changes are replaced first.
+    """
     import tensorflow as tf
 
-    if aggregator is None:
+    if aggregator is None and craft is None:
         return tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
-    return unflat(combine_or_zero(aggregator.combine, total), like)
+    rows, row_weights, factors = total
+    if craft is not None:
+        rows = with_crafted(craft, rows, factors)
+    if aggregator is None:
+        mean = tf.linalg.matvec(rows, row_weights, transpose_a=True)
+        mean = tf.math.divide_no_nan(mean, total_weight)
+    else:
+        mean = combine_or_zero(aggregator.combine, rows)
+    return unflat(mean, like)
 
 
 def specs_of(weights: Any) -> Any:

@@ -292,8 +292,9 @@ def train_stack(
 
     Returns:
         The weighted sum of the clients' changes (start less end, as TFF has it) or, with
-        `keeps_rows`, each change that is finite, float32 (clients, parameters); the sum of their
-        weights (float32); their metrics summed over examples; the sums; and what they keep.
+        `keeps_rows`, each change that is finite, float32 (clients, parameters), with the weights
+        and factors of these clients, float32 (clients,); the sum of the clients' weights (float32);
+        their metrics summed over examples; the sums; and what they keep.
     """
     import tensorflow as tf
 
@@ -317,9 +318,12 @@ def train_stack(
             return some + if_finite(more)
 
         if keeps_rows:
-            rows, are_finite = total
-            row = if_finite(factor * flat(sent.change))
-            total = rows.write(at, row), are_finite.write(at, is_finite)
+            rows, row_weights, are_finite = total
+            total = (
+                rows.write(at, if_finite(factor * flat(sent.change))),
+                row_weights.write(at, sent.weight),
+                are_finite.write(at, is_finite),
+            )
         else:
             total = tuple(plus(t, sent.weight * factor * c) for t, c in zip(total, sent.change))
         return (
@@ -337,7 +341,8 @@ def train_stack(
     no_change: Any = tuple(tf.zeros_like(w) for w in shared)
     count = tf.size(sizes)
     if keeps_rows:
-        no_change = tf.TensorArray(tf.float32, count), tf.TensorArray(tf.bool, count)
+        kinds = tf.float32, tf.float32, tf.bool
+        no_change = tuple(tf.TensorArray(one, count) for one in kinds)
     no_kept = tuple(tf.TensorArray(k.dtype, count, element_shape=k.shape[1:]) for k in kept)
     _, total, total_weight, metrics, sums, all_kept = tf.while_loop(
         lambda at, *_: at < count,
@@ -349,8 +354,9 @@ def train_stack(
         parallel_iterations=1,
     )
     if keeps_rows:
-        rows, are_finite = total
+        rows, row_weights, are_finite = (one.stack() for one in total)
         parameters = sum(int(np.prod(w.shape)) for w in shared)
-        rows = tf.ensure_shape(rows.stack(), (None, parameters))
-        total = tf.boolean_mask(rows, are_finite.stack())
+        rows = tf.ensure_shape(rows, (None, parameters))
+        columns = rows, row_weights, stack["factors"]
+        total = tuple(tf.boolean_mask(one, are_finite) for one in columns)
     return total, total_weight, metrics, list(sums), [values.stack() for values in all_kept]
