@@ -78,7 +78,7 @@ def measure(folder: Path) -> dict[str, float]:
         )
     figures["MiB after ten rounds"] = _memory()
     assert len(data.names) >= 10
-    adapter = trainer_for(scenario.model, scenario.training, data, 10, False).adapter
+    adapter = trainer_for(scenario.model, scenario.training, data, 10).adapter
 
     in_memory = Examples(np.array(data.test.x[:]), data.test.y)
     # In turns, as other work on the machine comes and goes.

@@ -30,13 +30,15 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("-n", "--processes", type=int, default=0)
     arguments, others = parser.parse_known_args()  # the others are for pytest
+    named = any(not argument.startswith("-") for argument in others)
+    paths = [] if named else ["scenarios"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         soak = {"SOAK_REPEAT": str(arguments.repeat), "SOAK_LOG": str(log)}
         path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
         pytest = [sys.executable, "-m", "pytest", "-p", "repeating", "-p", "no:cacheprovider", "-q"]
         subprocess.run(
-            [*pytest, f"-n{arguments.processes}", *(others or ["scenarios"])],
+            [*pytest, f"-n{arguments.processes}", *others, *paths],
             cwd=ROOT,
             env={**os.environ, **soak, "PYTHONPATH": path},
             stdout=sys.stderr,

@@ -6,6 +6,7 @@ a `client` and a `server` step, and otherwise the same as FedAvg.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Optional
 
 import numpy as np
@@ -57,7 +58,7 @@ def cohort_of(data: FederatedData, number: int, size: int = COHORT) -> np.ndarra
 
 def batches(data: FederatedData, client: int, number: int, size: int = 8, epochs: int = 2) -> Any:
     own = shuffled_examples(data, client, SEED, number)
-    x, y = own.x.reshape(len(own), -1).astype(np.float64), own.y
+    x, y = own.x.reshape(len(own), math.prod(own.x.shape[1:])).astype(np.float64), own.y
     cut = [slice(begin, begin + size) for begin in range(0, len(own), size)]
     return [(x[c], y[c]) for c in cut] * epochs
 

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pytest_federated.metrics.over_tasks import (
     average_ranks,
     critical_difference,
+    friedman,
     performance_profile,
     probability_of_improvement,
 )
 from pytest_federated.metrics.statistics import mean
-from scipy.stats import binom, mannwhitneyu, rankdata
+from scipy.stats import binom, friedmanchisquare, mannwhitneyu, rankdata
 
 task = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=6)
 tasks = st.lists(st.tuples(task, task), min_size=1, max_size=4)
@@ -90,6 +91,28 @@ def test_equal_means_share_a_rank_however_they_are_rounded(right: list[int], see
     steady = sum(right) / len(right) / 360
     scores = [[mean([n / 360 for n in right]), mean([steady] * seeds)]]
     assert average_ranks(scores) == [1.5, 1.5]
+
+
+@given(
+    st.integers(3, 5).flatmap(
+        lambda k: st.lists(
+            st.lists(st.integers(0, 4).map(float), min_size=k, max_size=k), min_size=2, max_size=8
+        )
+    )
+)
+def test_friedmans_test_is_scipys(scores: list[list[float]]) -> None:
+    found = friedman(scores)
+    if any(len(set(of_task)) > 1 for of_task in scores):  # SciPy divides by zero otherwise
+        expected = friedmanchisquare(*zip(*scores))
+        assert found == pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
+    else:
+        assert found == (0, 1)
+
+
+def test_friedmans_test_of_two_algorithms_is_the_sign_test_in_large_samples() -> None:
+    """SciPy wants three. With 9 of 10 tasks won: z² = (9 - 5)² / (10 / 4)."""
+    assert friedman([[1, 0]] * 9 + [[0, 1]]).statistic == pytest.approx(6.4)
+    assert friedman([[1, 0]] * 9 + [[0, 1]]).p == pytest.approx(0.0114, abs=5e-5)
 
 
 @pytest.mark.parametrize(

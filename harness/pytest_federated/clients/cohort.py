@@ -30,6 +30,10 @@ _ODD = np.uint64(0x9E3779B1)
 ALL = 2**30
 
 
+# The factor of a client whose own update is not sent: it leaves nothing of it.
+CRAFTED = 0.0
+
+
 class LocalWork(NamedTuple):
     """The work of every client of a round: `epochs` passes over batches of `batch_size`.
 
@@ -42,9 +46,12 @@ class LocalWork(NamedTuple):
     steps: Optional[int] = None
 
     def steps_of(self, sizes: np.ndarray) -> np.ndarray:
-        """Returns the local steps of clients with so many examples, int (n,) both."""
+        """Returns the local steps of clients with so many examples, int (n,) both.
+
+        Who has no examples does none.
+        """
         if self.steps is not None:
-            return np.full(len(sizes), self.steps, np.int64)
+            return np.where(sizes > 0, self.steps, 0)
         return -(-sizes // self.batch_size) * self.epochs
 
 
@@ -57,7 +64,8 @@ class Cohort:
         rows: the examples of each of these clients, in the order in which it trains on them.
             Their features need not be arrays, but `Rows`.
         steps: int (n,), local steps that each does; it goes through its batches repeatedly.
-        factors: float32 (n,), what each multiplies its update by; 1 for honest clients.
+        factors: float32 (n,), what each multiplies its update by; 1 for honest clients, and
+            `CRAFTED` for attackers that send what they craft together.
         keys: int32 (n,), from which layers that draw random numbers draw them in this round.
         dropped: number of clients that were drawn and dropped out.
         stragglers: number of clients that do only a part of their local steps.
@@ -183,10 +191,11 @@ def _with_attacks(
         else honest
         for honest, attacks in zip(cohort.rows, is_attacker)
     ]
+    factor = CRAFTED if effect.craft else effect.factor
     return replace(
         cohort,
         rows=rows,
-        factors=np.where(is_attacker, effect.factor, 1.0).astype(np.float32),
+        factors=np.where(is_attacker, factor, 1.0).astype(np.float32),
         attackers=int(is_attacker.sum()),
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Optional
 
-from pytest_federated.clients.attacks.attack import attack
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.core.schema import Section
 
@@ -26,8 +25,3 @@ class Participation:
     dropout: Optional[Section] = None
     stragglers: Optional[Section] = None
     attacks: Optional[Section] = None
-
-    @property
-    def scales_updates(self) -> bool:
-        """Whether attackers multiply their updates by a factor."""
-        return self.attacks is not None and attack(self.attacks).factor != 1

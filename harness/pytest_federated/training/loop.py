@@ -114,7 +114,7 @@ def train(
         require_tested_clients(data)
     if training.eval_clients_every is not None:
         _require_measurable_clients(data, training)
-    trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
+    trainer = trainer_for(model, training, data, cohort_size, participation.attacks)
     begin = None
     if checkpoints:
         begin = checkpoints.latest(trainer.initial_state(seed, data), training.rounds)
@@ -382,7 +382,7 @@ def steps(
 ) -> Iterator[Step]:
     """Runs the rounds one by one, after those of `begin`; other arguments as for `train`."""
     participation = participation or Participation()
-    trainer = trainer_for(model, training, data, cohort_size, participation.scales_updates)
+    trainer = trainer_for(model, training, data, cohort_size, participation.attacks)
     begin = begin or Progress((), trainer.initial_state(seed, data))
     state, work = begin.state, training.local_work
     for number in range(len(begin.rounds) + 1, training.rounds + 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_fedprox_can_weigh_stragglers_by_the_examples_they_hold(
         settings = Training.model_validate(
             {**BASE, "local_epochs": epochs, "algorithm": chosen, "execution": execution}
         )
-        trainer = trainer_for(MODEL, settings, data, COHORT, participation.scales_updates)
+        trainer = trainer_for(MODEL, settings, data, COHORT, participation.attacks)
         weights = [w.numpy().astype(np.float64) for w in trainer.initial_weights(SEED).trainable]
         ours, theirs = [], []
         for step in steps(data, MODEL, settings, COHORT, SEED, participation=participation):
@@ -144,6 +144,27 @@ def test_clients_can_do_the_same_number_of_local_steps(data: FederatedData, exec
     ours = measure(data, local_epochs=1, local_steps=7, execution=execution)
     assert_close(ours, reference(data, seven_steps))
     assert_far(ours, measure(data, local_epochs=7, execution=execution))
+
+
+@both
+@pytest.mark.parametrize("local_steps", [None, 4])
+def test_clients_without_examples_change_nothing(
+    execution: str, local_steps: Optional[int]
+) -> None:
+    """Going through no batches as often as four steps need would never end."""
+    some_empty = federation([5, 0, 17, 0, 20], seed=0)
+
+    def train(weights: Weights, client: int, number: int) -> Client:
+        processed = 0
+        for x, y in batches(some_empty, client, number, epochs=4 if local_steps else 2)[
+            :local_steps
+        ]:
+            weights = [w - RATE * g for w, g in zip(weights, gradient(weights, x, y))]
+            processed += len(y)
+        return weights, processed
+
+    work = {"local_epochs": 1, "local_steps": local_steps} if local_steps else {"local_epochs": 2}
+    assert_close(measure(some_empty, **work, execution=execution), reference(some_empty, train))
 
 
 @both

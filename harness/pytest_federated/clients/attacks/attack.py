@@ -1,7 +1,8 @@
 """Attacks by name: how attackers differ from honest clients.
 
 An attack function takes its keys from the scenario file and returns an `Attack`: what becomes of
-the attackers' labels, and what they multiply their updates by. In all else they are honest.
+the attackers' labels, what they multiply their updates by, or what they send in their place. In all
+else they are honest.
 """
 
 from __future__ import annotations
@@ -26,6 +27,36 @@ class Attackers(Section):
     share: Annotated[float, Field(ge=0, le=1, description="Of all clients.")]
 
 
+class HonestUpdates(Protocol):
+    """What attackers know of the updates of a round's honest clients, as TensorFlow's tensors.
+
+    As everywhere in TFF, an update is the weights before training less those after.
+
+    Attributes:
+        rows: the updates, float32 (clients, parameters), at least one.
+        mean: of each parameter, float32 (parameters,).
+        deviation: the standard deviation of each, float32 (parameters,).
+        z_max: of Baruch et al., see the attack alie.
+        attackers: how many attack in the round, int32.
+
+    """
+
+    @property
+    def rows(self) -> Any: ...
+    @property
+    def mean(self) -> Any: ...
+    @property
+    def deviation(self) -> Any: ...
+    @property
+    def z_max(self) -> Any: ...
+    @property
+    def attackers(self) -> Any: ...
+
+
+# From what they know to the one update, float32 (parameters,), that all attackers of a round send.
+Craft = Callable[[HonestUpdates], Any]
+
+
 @dataclass(frozen=True)
 class Attack:
     """What an attacker does.
@@ -34,11 +65,14 @@ class Attack:
         labels: maps its labels, int of any shape, and the number of classes to the labels that
             it trains on; None leaves them unchanged.
         factor: what it multiplies its update by; 1 leaves it unchanged.
+        craft: what all attackers of a round send in place of their updates, knowing those of the
+            honest clients; None where each sends its own.
 
     """
 
     labels: Optional[Callable[[np.ndarray, int], np.ndarray]] = None
     factor: float = 1.0
+    craft: Optional[Craft] = None
 
 
 @dataclass(frozen=True)

@@ -105,14 +105,6 @@ def stacked(combine: Combine) -> Any:
             if rows_type.shape[1] is None:
                 raise ModelError("the aggregator needs a model whose weights have fixed shapes")
 
-            @tff.tensorflow.computation
-            def no_rows() -> Any:
-                return tf.zeros((0, rows_type.shape[1]), rows_type.dtype)
-
-            @tff.tensorflow.computation(rows_type, rows_type)
-            def together(some: Any, more: Any) -> Any:
-                return tf.concat([some, more], axis=0)
-
             @tff.tensorflow.computation(rows_type)
             def combined(rows: Any) -> Any:
                 template = tff.types.type_to_tf_tensor_specs(value_type)
@@ -129,13 +121,34 @@ def stacked(combine: Combine) -> Any:
             )
             def next_round(state: Any, value: Any, weight: Any) -> Any:
                 rows = tff.federated_map(row, (value, weight))
-                result = tff.federated_aggregate(rows, no_rows(), together, together, combined)
+                result = gathered(rows, combined)
                 nothing = tff.federated_value(OrderedDict(), tff.SERVER)
                 return tff.templates.MeasuredProcessOutput(state, result, nothing)
 
             return tff.templates.AggregationProcess(initialize, next_round)
 
     return Stacked()
+
+
+def gathered(rows: Any, then: Any) -> Any:
+    """Puts the clients' rows, (n, parameters) each, one below the other at the server.
+
+    In a federated computation; `then` is the TensorFlow computation that these rows are given to.
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    rows_type = rows.type_signature.member
+
+    @tff.tensorflow.computation
+    def no_rows() -> Any:
+        return tf.zeros((0, rows_type.shape[1]), rows_type.dtype)
+
+    @tff.tensorflow.computation(rows_type, rows_type)
+    def together(some: Any, more: Any) -> Any:
+        return tf.concat([some, more], axis=0)
+
+    return tff.federated_aggregate(rows, no_rows(), together, together, then)
 
 
 def combine_or_zero(combine: Combine, rows: Any) -> Any:

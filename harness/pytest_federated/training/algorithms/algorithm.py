@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Protocol, Un
 
 import numpy as np
 
+from pytest_federated.clients.attacks.attack import Craft
 from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.datasets.dataset import Examples
@@ -147,6 +148,7 @@ class AlgorithmInputs:
         scaled: whether clients may multiply their updates by a factor, which then comes with
             each of their batches (training/engine/update_scaling.py); of packed clients they
             always may.
+        craft: what attackers send who craft it together (clients/attacks/attack.py), if they do.
         packed: whether clients come packed; only for algorithms registered with ``packs=True``.
         rounds: how many there will be; only for algorithms registered with ``by_round=True``.
         adapter: the scenario's model, a `pytest_federated.training.models.adapters.ModelAdapter`.
@@ -161,6 +163,7 @@ class AlgorithmInputs:
     server_optimizer: tff.learning.optimizers.Optimizer
     aggregator: Any = None
     scaled: bool = False
+    craft: Optional[Craft] = None
     packed: bool = False
     adapter: Any = None
     rounds: int = 0

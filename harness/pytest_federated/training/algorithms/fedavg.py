@@ -53,6 +53,7 @@ def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Alg
             inputs.server_optimizer,
             weighting,
             aggregator=inputs.aggregator,
+            craft=inputs.craft,
         )
     weightings = tff.learning.ClientWeighting
     if weighting == "examples_held":
@@ -144,7 +145,7 @@ def compose(inputs: AlgorithmInputs, client_work: Any, takes_held: bool = False)
     weights_type = initial_weights.type_signature.result
     aggregator = inputs.aggregator or tff.aggregators.MeanFactory()
     if inputs.scaled:
-        client_work = scaled(client_work)
+        client_work = scaled(client_work, inputs.craft)
     process = templates.compose_learning_process(
         initial_weights,
         templates.build_broadcast_process(weights_type),

@@ -53,6 +53,7 @@ def fedavg_with_schedule(
             inputs.server_optimizer,
             by_round=by_round,
             aggregator=inputs.aggregator,
+            craft=inputs.craft,
         )
     process = tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule(
         inputs.model,

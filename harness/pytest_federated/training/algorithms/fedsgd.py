@@ -41,6 +41,7 @@ def fedsgd(inputs: AlgorithmInputs) -> Algorithm:
             None,
             inputs.server_optimizer,
             aggregator=inputs.aggregator,
+            craft=inputs.craft,
         )
     process = tff.learning.algorithms.build_fed_sgd(
         inputs.model,

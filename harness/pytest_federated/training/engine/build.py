@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 from weakref import WeakValueDictionary
 
 import numpy as np
 
+from pytest_federated.clients.attacks.attack import Attack, Craft, attack
 from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import FederatedError, ModelError
 from pytest_federated.core.schema import Section
@@ -195,7 +196,7 @@ def trainer_for(
     training: Training,
     data: FederatedData,
     cohort_size: Optional[int] = None,
-    is_scaled: bool = False,
+    attacks: Optional[Section] = None,
 ) -> Trainer:
     """Returns the trainer for these settings, built once for all seeds and variants with them.
 
@@ -206,7 +207,7 @@ def trainer_for(
         training: algorithm, aggregator and optimizers.
         data: what the model has to fit.
         cohort_size: clients that a round is expected to have; all when None.
-        is_scaled: whether clients may multiply their updates by a factor.
+        attacks: how clients attack; None for nobody.
 
     Raises:
         ModelError: the model cannot be built, does not fit the data, or cannot be packed.
@@ -232,6 +233,10 @@ def trainer_for(
     code = [section and fingerprints(section) for section in sections]
     settings = [section and section.model_dump(mode="json") for section in sections]
     dependencies = _dependencies(training, data)
+    effect = attack(attacks) if attacks is not None else Attack()
+    changes_updates = effect.factor != 1 or effect.craft is not None
+    crafts = attacks if effect.craft is not None else None  # only factors come with the clients
+    crafted_text = crafts and [crafts.model_dump(mode="json"), fingerprints(crafts)]
     clients = 0
     if aggregators.entry(training.aggregator).spec.by_clients:
         clients = cohort_size or len(data.clients)
@@ -243,15 +248,19 @@ def trainer_for(
     )
     text = [
         *(repr(shape), loss_text, training.execution, code, settings),
-        *(dependencies, clients, is_scaled, data.levels is not None),
+        *(dependencies, clients, changes_updates, crafted_text, data.levels is not None),
     ]
-    key = _key(*sections, text=text)
+    key = _key(*sections, crafts, text=text)
     if key not in _trainers:
         with silenced(), _in_one_line(model, training):
             adapter = _adapters.get(adapter_key) or build_adapter(source, shape)
             _adapters[adapter_key] = adapter
             _trainers[key] = _build(
-                model, training, adapter, clients, is_scaled, dependencies, data.levels is not None
+                model,
+                training,
+                adapter,
+                _Conditions(clients, changes_updates, effect.craft, data.levels is not None),
+                dependencies,
             )
         if len(_trainers) > _MAX_TRAINERS:
             _forget_the_oldest()
@@ -323,17 +332,32 @@ def _adapter_source(
     return model, partial(adapter_for, loss=loss)
 
 
+class _Conditions(NamedTuple):
+    """What a scenario's clients and data make of its training.
+
+    Attributes:
+        clients: how many a round is expected to have; 0 where it does not matter.
+        changes_updates: whether attackers change what they send.
+        craft: what they send then, if they craft it together.
+        of_levels: whether features come as bytes.
+
+    """
+
+    clients: int
+    changes_updates: bool
+    craft: Optional[Craft]
+    of_levels: bool
+
+
 def _build(
     model: Optional[Section],
     training: Training,
     adapter: ModelAdapter,
-    clients: int,
-    scaled: bool,
+    conditions: _Conditions,
     dependencies: dict[str, int],
-    of_levels: bool,
 ) -> Trainer:
     execution = choose(training, adapter)
-    settings = adapter, clients, scaled, dependencies, of_levels
+    settings = adapter, conditions, dependencies
     try:
         inputs, algorithm = _algorithm(training, execution, *settings)
     except Exception as error:
@@ -341,7 +365,7 @@ def _build(
             raise
         execution = standard_for(training, *_refusal_to_pack(error))
         inputs, algorithm = _algorithm(training, execution, *settings)
-    if scaled and not algorithm.scales_updates:
+    if conditions.changes_updates and not algorithm.scales_updates:
         raise ModelError(
             f"clients.attacks: {kind(training.algorithm)} gives no way to change a client's "
             "update; label_flip does"
@@ -356,20 +380,19 @@ def _algorithm(
     training: Training,
     execution: Execution,
     adapter: ModelAdapter,
-    clients: int,
-    scaled: bool,
+    conditions: _Conditions,
     dependencies: dict[str, int],
-    of_levels: bool,
 ) -> tuple[AlgorithmInputs, Algorithm]:
     """Builds the algorithm for an execution; with what it was built from."""
     is_packed = execution.kind == "packed"
     inputs = AlgorithmInputs(
-        _packable(adapter, of_levels) if is_packed else adapter.model_fn,
+        _packable(adapter, conditions.of_levels) if is_packed else adapter.model_fn,
         optimizer_of(training.client_optimizer),
         optimizer_of(training.server_optimizer),
-        aggregator=aggregator_factory(training.aggregator, clients),
+        aggregator=aggregator_factory(training.aggregator, conditions.clients),
         packed=is_packed,
-        scaled=scaled,
+        scaled=conditions.changes_updates,
+        craft=conditions.craft,
         adapter=adapter,
         **dependencies,
     )

@@ -1,0 +1,193 @@
+"""Attackers that craft their updates from those of the honest clients, compared with NumPy."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, Callable
+
+import numpy as np
+import pytest
+from example_data import federation
+from numpy_reference import (
+    BASE,
+    MODEL,
+    SEED,
+    Weights,
+    assert_close,
+    assert_far,
+    sgd,
+)
+from pydantic import ValidationError
+from pytest_federated.clients.attacks.attack import attackers, attacks
+from pytest_federated.clients.cohort import cohort_of_round
+from pytest_federated.clients.participation import Participation
+from pytest_federated.core.errors import ModelError
+from pytest_federated.data.federation import FederatedData
+from pytest_federated.tff.sharding import undividable
+from pytest_federated.training.engine.build import trainer_for
+from pytest_federated.training.engine.crafting import Known
+from pytest_federated.training.loop import steps
+from pytest_federated.training.schema import Training
+
+CLIENTS = 9
+COHORT = 7
+Craft = Callable[[np.ndarray, int], np.ndarray]  # honest changes, attackers: what these send
+
+
+@pytest.fixture
+def data() -> FederatedData:
+    return federation([21, 9, 30, 16, 24, 12, 18, 7, 11], 0)
+
+
+def alie(honest: np.ndarray, m: int, z: Any = None) -> np.ndarray:
+    """Changes are after less before here, so that "less" in the paper's gradients is "plus"."""
+    n = len(honest) + m
+    s = n // 2 + 1 - m
+    z_max = statistics.NormalDist().inv_cdf((n - m - s) / (n - m)) if z is None else z
+    return honest.mean(axis=0) + z_max * honest.std(axis=0)
+
+
+def flat(weights: Weights) -> np.ndarray:
+    return np.concatenate([w.ravel() for w in weights])
+
+
+def unflat(row: np.ndarray, like: Weights) -> Weights:
+    ends = np.cumsum([w.size for w in like])[:-1]
+    return [part.reshape(w.shape) for part, w in zip(np.split(row, ends), like)]
+
+
+def by_examples(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    return np.average(rows, axis=0, weights=sizes)
+
+
+def median(rows: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    return np.median(rows, axis=0)
+
+
+def crafted(
+    data: FederatedData, participation: Participation, craft: Craft, aggregate: Any
+) -> list[Weights]:
+    """Returns the weights of three rounds of FedAvg under attack."""
+    settings = Training.model_validate(BASE)
+    first = trainer_for(MODEL, settings, data).initial_weights(SEED).trainable
+    weights = [w.numpy().astype(np.float64) for w in first]
+    is_attacker = attackers(participation.attacks, CLIENTS, SEED)  # type: ignore[arg-type]
+    train, history = sgd(data), []
+    for number in range(1, 4):
+        cohort = cohort_of_round(data, COHORT, SEED, number, settings.local_work, participation)
+        attack_now = is_attacker[cohort.clients]
+        assert 0 < attack_now.sum() == cohort.attackers < 4
+        rows = np.array(
+            [flat(train(weights, int(c), number)[0]) - flat(weights) for c in cohort.clients]
+        )
+        rows[attack_now] = craft(rows[~attack_now], int(attack_now.sum()))
+        change = aggregate(rows, data.sizes[cohort.clients])
+        weights = [w + c for w, c in zip(weights, unflat(change, weights))]
+        history.append(weights)
+    return history
+
+
+def measured(data: FederatedData, participation: Participation, **training: Any) -> list[Weights]:
+    settings = Training.model_validate({**BASE, **training})
+    trainer = trainer_for(MODEL, settings, data, COHORT, participation.attacks)
+    assert trainer.execution.kind == training.get("execution", "standard")
+    return [
+        [np.asarray(w) for w in trainer.algorithm.weights(step.state).trainable]
+        for step in steps(data, MODEL, settings, COHORT, SEED, participation=participation)
+    ]
+
+
+CRAFTS: dict[str, tuple[dict[str, Any], Craft]] = {
+    "alie": ({"kind": "alie"}, alie),
+    "alie of a given z": ({"kind": "alie", "z": 1.5}, lambda rows, m: alie(rows, m, 1.5)),
+    "ipm": ({"kind": "ipm", "epsilon": 0.8}, lambda rows, m: -0.8 * rows.mean(axis=0)),
+}
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+@pytest.mark.parametrize("aggregator", ["mean", "median"])
+@pytest.mark.parametrize(("keys", "craft"), CRAFTS.values(), ids=list(CRAFTS))
+def test_attackers_send_what_they_craft_from_the_honest_updates(
+    data: FederatedData, keys: dict[str, Any], craft: Craft, aggregator: str, execution: str
+) -> None:
+    participation = Participation(attacks=attacks.parse({**keys, "share": 1 / 3}))
+    ours = measured(data, participation, aggregator=aggregator, execution=execution)
+    aggregate = by_examples if aggregator == "mean" else median
+    assert_close(ours, crafted(data, participation, craft, aggregate))
+    honest = measured(data, Participation(), aggregator=aggregator, execution=execution)
+    assert_far(ours, honest)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+@pytest.mark.parametrize("kind", [{"kind": "alie"}, {"kind": "ipm", "epsilon": 1.0}])
+def test_attackers_without_anyone_to_know_send_nothing(
+    data: FederatedData, kind: dict[str, Any], execution: str
+) -> None:
+    everyone = Participation(attacks=attacks.parse({**kind, "share": 1.0}))
+    first, *_, last = measured(data, everyone, execution=execution)
+    assert all(np.array_equal(a, b) for a, b in zip(first, last))
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["standard", "packed"])
+def test_an_attacker_whose_training_diverges_is_left_out(
+    data: FederatedData, execution: str
+) -> None:
+    participation = Participation(attacks=attacks.parse({"kind": "alie", "share": 1 / 3}))
+    lost = int(np.flatnonzero(attackers(participation.attacks, CLIENTS, SEED))[0])  # type: ignore[arg-type]
+    data.train.x[data.clients[lost]] = np.inf
+    for weights in measured(data, participation, execution=execution):
+        assert all(np.isfinite(w).all() for w in weights)
+
+
+@pytest.mark.usefixtures("tff")
+@pytest.mark.parametrize(
+    ("attackers", "share"),
+    [
+        (4, 4 / 5),  # of 9 clients: s = 1, so that 5 - 1 of the 5 honest ones are left
+        (5, 4 / 6),  # of 10, of which 4 count: s = 2
+        (9, 6 / 8),  # of 14, of which 6 count: s = 2
+    ],
+)
+def test_z_of_a_majority_of_attackers_is_that_of_the_largest_minority(
+    attackers: int, share: float
+) -> None:
+    known = Known(np.zeros((5, 1), np.float32), attackers)
+    assert float(known.z_max) == pytest.approx(statistics.NormalDist().inv_cdf(share), abs=1e-5)
+
+
+@pytest.mark.usefixtures("running")
+def test_several_workers_divide_a_crafted_round_only_if_it_is_packed(data: FederatedData) -> None:
+    chosen = attacks.parse({"kind": "ipm", "epsilon": 1.0, "share": 0.5})
+
+    def reason(execution: Any) -> Any:
+        training = Training(rounds=1, execution=execution)
+        trainer = trainer_for(MODEL, training, data, COHORT, chosen)
+        return undividable(trainer.algorithm.computation)
+
+    assert reason("packed") is None
+    assert "one of its aggregations needs the result of another" in reason("standard")
+
+
+@pytest.mark.usefixtures("running")
+def test_an_algorithm_that_sends_more_than_updates_refuses_crafted_ones(
+    data: FederatedData,
+) -> None:
+    training = Training.model_validate({"rounds": 1, "algorithm": "scaffold"})
+    with pytest.raises(ModelError, match=r"clients\.attacks: scaffold gives no way to change"):
+        trainer_for(MODEL, training, data, COHORT, attacks.parse({"kind": "alie", "share": 0.2}))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kind": "ipm"}, "epsilon"),
+        ({"kind": "ipm", "epsilon": 0.0}, "epsilon"),
+        ({"kind": "alie", "z": 11.0}, "z"),
+    ],
+)
+def test_keys_of_crafted_attacks_are_checked(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        attacks.parse({**keys, "share": 0.5})
