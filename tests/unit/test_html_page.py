@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import math
 import re
@@ -14,6 +16,7 @@ import pytest
 from browser import BROWSER, Browser
 from example_results import example_result
 from pytest_federated.expectations.bounds import Bounds, verdict_on
+from pytest_federated.report.comparison.page import report_comparison
 from pytest_federated.report.html import page
 from pytest_federated.report.plots.chart import Line, Lines
 from pytest_federated.report.plots.plot import draw_scenario
@@ -49,7 +52,7 @@ class Page(HTMLParser):
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, Any]]) -> None:
-        if tag not in ("meta", "input"):
+        if tag not in ("meta", "input", "img"):
             self.open.append(tag)
         self.ids += [value for name, value in attrs if name == "id"]
         if tag == "td":
@@ -101,6 +104,30 @@ def test_a_column_that_says_nothing_is_left_out() -> None:
     again = one.model_copy(update={"compared": (compared,)})
     assert columns([again])[3] == "baseline"
     assert "▲ better" in page([again]) and "better: accuracy 0.5 → 0.6" in page([again])
+
+
+def test_a_comparison_that_scenarios_ask_for_is_on_the_page_with_its_pictures() -> None:
+    asked = [
+        one.model_copy(update={"settings": {**one.settings, "comparison": {"reference": "k=a<b"}}})
+        for one in (
+            example_result("m[k=a<b]", (0.5, 0.6, 0.55), rounds=4),
+            example_result("m[k=c]", (0.8, 0.9, 0.85), rounds=4),
+        )
+    ]
+    text = page([*asked, *results()])
+    assert text == page([*results()[::-1], *asked[::-1]])
+    Page(text)
+    section = re.search('<section id="comparison">(.*?)</section>', text, re.DOTALL)
+    assert section and "a<b" not in section[1]
+    markdown = report_comparison(asked)
+    assert markdown
+    plain = html.unescape(re.sub("<[^>]*>", "", section[1]))
+    for sentence in re.findall(r"^- (.*)$", markdown.text, re.MULTILINE):
+        assert sentence.replace("\\", "") in plain
+    (source,) = re.findall(r'<img alt="[^"]+" src="data:image/svg\+xml;base64,(.*?)"', section[1])
+    (picture,) = markdown.pictures.values()
+    assert base64.b64decode(source).decode() == picture.svg()
+    assert 'id="comparison"' not in page(results())
 
 
 def test_a_report_of_nothing_that_ran_is_a_page() -> None:

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pytest_federated.metrics.over_tasks import (
     average_ranks,
     critical_difference,
+    friedman,
     performance_profile,
     probability_of_improvement,
 )
 from pytest_federated.metrics.statistics import mean
-from scipy.stats import mannwhitneyu, rankdata
+from scipy.stats import binom, friedmanchisquare, mannwhitneyu, rankdata
 
 task = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=6)
 tasks = st.lists(st.tuples(task, task), min_size=1, max_size=4)
@@ -92,6 +93,28 @@ def test_equal_means_share_a_rank_however_they_are_rounded(right: list[int], see
     assert average_ranks(scores) == [1.5, 1.5]
 
 
+@given(
+    st.integers(3, 5).flatmap(
+        lambda k: st.lists(
+            st.lists(st.integers(0, 4).map(float), min_size=k, max_size=k), min_size=2, max_size=8
+        )
+    )
+)
+def test_friedmans_test_is_scipys(scores: list[list[float]]) -> None:
+    found = friedman(scores)
+    if any(len(set(of_task)) > 1 for of_task in scores):  # SciPy divides by zero otherwise
+        expected = friedmanchisquare(*zip(*scores))
+        assert found == pytest.approx((expected.statistic, expected.pvalue), abs=1e-12)
+    else:
+        assert found == (0, 1)
+
+
+def test_friedmans_test_of_two_algorithms_is_the_sign_test_in_large_samples() -> None:
+    """SciPy wants three. With 9 of 10 tasks won: z² = (9 - 5)² / (10 / 4)."""
+    assert friedman([[1, 0]] * 9 + [[0, 1]]).statistic == pytest.approx(6.4)
+    assert friedman([[1, 0]] * 9 + [[0, 1]]).p == pytest.approx(0.0114, abs=5e-5)
+
+
 @pytest.mark.parametrize(
     ("algorithms", "q"), [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)]
 )
@@ -112,3 +135,24 @@ def test_scores_of_the_same_tasks_are_needed(
 ) -> None:
     with pytest.raises(ValueError, match="same tasks"):
         probability_of_improvement(first, second)
+
+
+def test_the_interval_of_a_profile_is_that_of_the_confidence() -> None:
+    """How many of 1,000 drawn scores are above a threshold has a binomial distribution."""
+    scores, thresholds = [[0.0, 1.0] * 500], np.array([0.5])
+    for confidence in (0.8, 0.95):
+        found = performance_profile(scores, thresholds, confidence)
+        ends = binom.ppf([(1 - confidence) / 2, (1 + confidence) / 2], 1000, 0.5) / 1000
+        assert [found.low[0], found.high[0]] == pytest.approx(ends, abs=0.002)
+
+
+@pytest.mark.parametrize("scores", [[], [[]], [[1.0], []]])
+def test_a_profile_needs_scores_of_each_task(scores: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="of each task"):
+        performance_profile(scores, np.array([0.5]))
+
+
+@pytest.mark.parametrize("scores", [[], [[1.0, 2.0], [1.0]]])
+def test_ranks_need_a_score_of_each_algorithm(scores: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="of each algorithm"):
+        average_ranks(scores)

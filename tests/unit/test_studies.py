@@ -349,8 +349,9 @@ def test_tasks_of_several_matrices_count_together() -> None:
     assert {text_of(v): rank for v, rank in one.ranks.items()} == {"x": 2, "y": 1}
     assert one.improvement((("k", "y"),)).value == 1
     assert one.sentence() == (
-        "Over 2 tasks, y has the best average rank, 1.00 of 2, but no rank is worse by the "
-        "critical difference, 1.39."
+        "Over 2 tasks, y has the best average rank, 1.00 of 2, but the variants do not differ "
+        "beyond noise (Friedman's test: χ² = 2.00, p = 0.157): differences between ranks are not "
+        "to be read."
     )
     (loss,) = over_tasks(studies(two, Wanted(measure=expected_measure("loss"))))
     assert loss.improvement((("k", "y"),)).value == 1
@@ -359,7 +360,28 @@ def test_tasks_of_several_matrices_count_together() -> None:
 def test_enough_tasks_tell_ranks_apart() -> None:
     tasks = [r for n in range(6) for r in matrix(("k=x", LOW), ("k=y", HIGH), name=f"m{n}")]
     (one,) = over_tasks(studies(tasks))
-    assert "better than x by more than the critical difference, 0.80." in one.sentence()
+    assert one.sentence() == (
+        "Over 6 tasks, y has the best average rank, 1.00 of 2. The variants differ (Friedman's "
+        "test: χ² = 6.00, p = 0.0143): y is better than x by more than the critical difference, "
+        "0.80."
+    )
+
+
+def test_no_pair_is_named_if_friedmans_test_does_not_reject() -> None:
+    """Although the average ranks are apart by the critical difference."""
+    points = ["3120", "2310", "2013", "3210", "3210", "3021"]
+    tasks = [
+        result
+        for n, of_task in enumerate(points)
+        for result in matrix(
+            *((f"k=v{v}", [0.5 + int(more) / 10] * 3) for v, more in enumerate(of_task)),
+            name=f"m{n}",
+        )
+    ]
+    (one,) = over_tasks(studies(tasks))
+    assert max(one.ranks.values()) - min(one.ranks.values()) > one.least
+    assert one.friedman.p > 0.05
+    assert "are not to be read" in one.sentence() and "better than" not in one.sentence()
 
 
 def test_a_task_without_a_figure_of_each_variant_does_not_count() -> None:

@@ -29,6 +29,19 @@ class Estimate(NamedTuple):
     high: float
 
 
+class Friedman(NamedTuple):
+    """Whether algorithms differ at all over tasks.
+
+    Attributes:
+        statistic: of Friedman's test, 0 where all average ranks are equal.
+        p: the chance of one as large if all algorithms are equally good.
+
+    """
+
+    statistic: float
+    p: float
+
+
 class Profile(NamedTuple):
     """A performance profile with pointwise intervals, each of shape (thresholds,)."""
 
@@ -110,13 +123,43 @@ def average_ranks(scores: Scores) -> list[float]:
     (2006), section 3.2.2.
 
     """
+    return _ranks(scores).mean(axis=0).tolist()
+
+
+def friedman(scores: Scores) -> Friedman:
+    """Returns Friedman's test of equal average ranks, corrected for ties.
+
+    The statistic is about chi-squared, with one degree of freedom less than there are algorithms.
+    Where it does not reject, differences of average ranks mean nothing (M. Friedman, JASA 32, 1937;
+    Demsar, 2006, section 3.2.2).
+
+    Args:
+        scores: as of `average_ranks`.
+
+    Raises:
+        ValueError: there are no tasks, or they have not the same number of algorithms.
+
+    """
+    from scipy.special import chdtrc  # pyright: ignore[reportMissingTypeStubs]
+
+    ranks = _ranks(scores)
+    algorithms = ranks.shape[1]
+    away = ranks - (algorithms + 1) / 2
+    spread = float((away**2).sum())
+    if spread == 0:  # all algorithms are equal in each task
+        return Friedman(0.0, 1.0)
+    statistic = (algorithms - 1) * float((away.sum(axis=0) ** 2).sum()) / spread
+    return Friedman(statistic, float(chdtrc(algorithms - 1, statistic)))
+
+
+def _ranks(scores: Scores) -> NDArray[Any]:
+    """Returns each algorithm's rank in each task, float (tasks, algorithms)."""
     if not scores or len({len(of_task) for of_task in scores}) != 1:
         raise ValueError("each task needs a score of each algorithm")
     of_tasks = np.asarray(scores, float)
     ours, others = of_tasks[:, :, None], of_tasks[:, None, :]
     equal = np.isclose(ours, others, rtol=_ROUNDING, atol=0)
-    ranks = ((others > ours) & ~equal).sum(axis=2) + (equal.sum(axis=2) + 1) / 2
-    return ranks.mean(axis=0).tolist()
+    return ((others > ours) & ~equal).sum(axis=2) + (equal.sum(axis=2) + 1) / 2
 
 
 def critical_difference(algorithms: int, tasks: int, confidence: float = CONFIDENCE) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_federated.core.ordering import natural
 from pytest_federated.core.text import shortened
+from pytest_federated.report.comparison.page import html_comparison
 from pytest_federated.report.markup import anchors
 from pytest_federated.report.outcomes import (
     TITLE,
@@ -77,6 +78,7 @@ def page(results: Sequence[Result]) -> str:
         legend=legend(results),
         columns=columns,
         rows=[_row(r, fragments[r.id], columns, of) for r, of in zip(in_order, cells)],
+        comparison=html_comparison(sorted(results, key=lambda r: natural(r.id))),
         provenance=provenance(results),
         data=data.of_page(),
     )

@@ -1,13 +1,17 @@
-"""Text in Markdown, or in a terminal."""
+"""Text in Markdown, in HTML, or in a terminal."""
 
 from __future__ import annotations
 
+import base64
+import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Callable
 
 from tabulate import tabulate
+
+from pytest_federated.report.plots.style import Picture
 
 
 def escape(text: str) -> str:
@@ -82,6 +86,9 @@ class Markup:
         lead: makes an escaped sentence stand out that a section begins with.
         heading: writes a heading of a level, from 1.
         table: writes a table of escaped cells.
+        paragraph: makes escaped text a block of its own.
+        items: writes a list of escaped sentences.
+        image: shows a picture, which is a file with this path unless the page holds it itself.
 
     """
 
@@ -90,6 +97,37 @@ class Markup:
     lead: Callable[[str], str]
     heading: Callable[[str, int], str]
     table: Callable[..., str]
+    paragraph: Callable[[str], str]
+    items: Callable[[Sequence[str]], str]
+    image: Callable[[Picture, str], str]
+
+
+def _dashed(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _html_escape(text: str) -> str:
+    return html.escape(" ".join(text.split()))
+
+
+def _html_table(
+    rows: Sequence[Sequence[str]], headers: Sequence[str], align: Sequence[str] = ()
+) -> str:
+    classes = ["number" if side == "right" else "text" for side in align] or ["text"] * len(headers)
+    head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(classes, headers))
+    body = "\n".join(
+        "<tr>" + "".join(f'<td class="{k}">{cell}</td>' for k, cell in zip(classes, row)) + "</tr>"
+        for row in rows
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table}</div>'
+
+
+def _html_image(picture: Picture, path: str) -> str:
+    """Returns the picture itself, as a page in HTML needs no other file."""
+    source = base64.b64encode(picture.svg().encode()).decode()
+    alt = html.escape(picture.alt)
+    return f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{source}"></figure>'
 
 
 MARKDOWN = Markup(
@@ -98,6 +136,20 @@ MARKDOWN = Markup(
     lambda text: f"**{text}**",
     lambda text, level: f"{'#' * level} {escape(text)}",
     table,
+    lambda text: text,
+    _dashed,
+    lambda picture, path: f"![{escape(picture.alt)}]({quoted(path)})",
+)
+# Below a page's own title, so headings are a level lower.
+HTML = Markup(
+    _html_escape,
+    lambda text: f"<strong>{text}</strong>",
+    lambda text: f"<p><strong>{text}</strong></p>",
+    lambda text, level: f"<h{level + 1}>{_html_escape(text)}</h{level + 1}>",
+    _html_table,
+    lambda text: f"<p>{text}</p>",
+    lambda sentences: "<ul>" + "".join(f"<li>{sentence}</li>" for sentence in sentences) + "</ul>",
+    _html_image,
 )
 TERMINAL = Markup(
     lambda text: " ".join(text.split()),
@@ -105,4 +157,7 @@ TERMINAL = Markup(
     lambda text: text,
     lambda text, level: f"{text}\n{'=-'[min(level, 2) - 1] * len(text)}",
     _plain_table,
+    lambda text: text,
+    _dashed,
+    lambda picture, path: picture.alt,
 )

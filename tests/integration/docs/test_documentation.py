@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -258,6 +259,36 @@ def test_the_pages_on_options_and_commands_are_up_to_date(
         assert f"| `{option.names()[0]}" in options
     commands = (generated / "commands.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.*)$", commands, re.MULTILINE) == list(COMMANDS)
+
+
+def test_the_cross_check_page_is_what_its_figures_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a change, run `uv run python benchmarks/cross_check.py --page` and read the diff."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    figures, pages = (importlib.import_module(f"cross.{name}") for name in ("figures", "page"))
+    text = (ROOT / "benchmarks/cross/figures.json").read_text(encoding="utf-8")
+    made = figures.read_kept(text)
+    assert figures.kept(made) == text
+    assert pages.page(made) == (ROOT / "docs/cross-check.md").read_text(encoding="utf-8")
+    (case,) = load_file(ROOT / "benchmarks/cross_check.yaml")
+    for curves in made.values():
+        assert list(curves) == list(case.scenario.seeds)
+        assert {len(curve) for curve in curves.values()} == {case.scenario.training.rounds}
+
+
+def test_the_cross_check_page_says_so_if_a_side_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    figures, pages = (importlib.import_module(f"cross.{name}") for name in ("figures", "page"))
+    made = figures.read_kept((ROOT / "benchmarks/cross/figures.json").read_text(encoding="utf-8"))
+    assert "**The three agree.**" in pages.verdict(made)
+    for first, later in ((0.001, 0.0), (0.0, 0.1)):  # in the first round, or from the second on
+        wrong = {
+            seed: [
+                one._replace(accuracy=one.accuracy - (later if place else first))
+                for place, one in enumerate(curve)
+            ]
+            for seed, curve in made["Flower"].items()
+        }
+        assert pages.verdict({**made, "Flower": wrong}).startswith("**Flower: not as")
 
 
 def test_the_page_on_scenario_files_has_every_key() -> None:

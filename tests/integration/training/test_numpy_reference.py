@@ -7,12 +7,15 @@ al., MLSys 2020, equation 2: mu/2 |w - w0|^2 is added to the clients' loss.
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy_reference import Weights, gradient
+from paths import ROOT
 from pytest_federated.clients.cohort import shuffled_examples
 from pytest_federated.core.seeds import Stream, generator
 from pytest_federated.data.datasets.dataset import Cache
@@ -125,6 +128,42 @@ def test_three_rounds_agree_with_numpy(
     # The tolerance distinguishes the right algorithm from its neighbor.
     other = fedavg(data, start, scenario, seed, **wrong)
     assert max(np.abs(w - r).max() for w, r in zip(measured[-1], other[-1])) > 1e-3
+
+
+@pytest.mark.usefixtures("running")
+def test_the_other_sides_of_the_cross_check_train_as_we_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in docs/cross-check.md, which has Flower as well, on less data; and through its files."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    check = importlib.import_module("cross_check")
+    files = importlib.import_module("cross.federation")
+    scenario = Scenario.model_validate(
+        {
+            "name": "small-cross-check",
+            "data": {"dataset": "mnist_5k"},
+            "clients": {"count": 20, "split": "shards", "per_round": 4},
+            "model": {"kind": "mlp", "hidden": [30, 20]},
+            "training": {
+                "rounds": 3,
+                "batch_size": 10,
+                "local_epochs": 2,
+                "client_optimizer": {"kind": "sgd", "learning_rate": 0.05},
+            },
+        }
+    )
+    check.handed_over(scenario, 2, Cache(tmp_path)).write(tmp_path)
+    given = files.read(tmp_path)
+    ours, beside = check.with_ours(scenario, given, 2)
+    assert len(ours) == 3
+    for theirs in (check.with_numpy(given), beside):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-4)
+    # Another order of examples, or another client, would be seen.
+    backwards = dataclasses.replace(given, orders=[[o[::-1] for o in r] for r in given.orders])
+    shifted = dataclasses.replace(given, orders=[*given.orders[1:], given.orders[0]])
+    for other in (backwards, shifted):
+        wrong = check.with_numpy(other)
+        assert np.abs(np.subtract(wrong, ours)).max(axis=1).min() > 1e-3
 
 
 @pytest.mark.usefixtures("running")

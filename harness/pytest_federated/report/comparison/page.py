@@ -14,7 +14,7 @@ from pytest_federated.report.comparison.study import Study, Values, is_number, n
 from pytest_federated.report.comparison.tables import results_table, targets_table
 from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
-from pytest_federated.report.markup import MARKDOWN, Markup, escape, quoted
+from pytest_federated.report.markup import HTML, MARKDOWN, Markup
 from pytest_federated.report.plots.heat_map import MOST, Side, heat_map
 from pytest_federated.report.plots.learning import learning_curves
 from pytest_federated.report.plots.style import Picture
@@ -53,6 +53,13 @@ def report_comparison(results: Sequence[Result]) -> Optional[ComparisonPage]:
     return comparison_page(asked, MARKDOWN, head, COMPARISONS)
 
 
+def html_comparison(results: Sequence[Result]) -> str:
+    """Returns the same as a part of an HTML page, with its pictures; empty if none do."""
+    if not (asked := asked_for(results)):
+        return ""
+    return comparison_page(asked, HTML, [HTML.heading("Comparison", 1)], COMPARISONS).text
+
+
 def comparison_page(
     compared: Sequence[Study], markup: Markup, head: Sequence[str] = (), pictures: str = ""
 ) -> ComparisonPage:
@@ -60,7 +67,7 @@ def comparison_page(
 
     Args:
         compared: what to show.
-        markup: Markdown, or text for the terminal.
+        markup: Markdown, HTML, or text for the terminal.
         head: blocks at its beginning.
         pictures: the folder of its pictures as its links name it; without it there are none.
 
@@ -72,7 +79,7 @@ def comparison_page(
     def show(stem: str, picture: Picture) -> str:
         name = f"{file_name(stem).removesuffix('.json')}.svg"
         drawn[name] = picture
-        return f"![{escape(picture.alt)}]({quoted(f'{pictures}/{name}')})"
+        return markup.image(picture, f"{pictures}/{name}")
 
     for study in compared:
         curves = _curves(study) if pictures else None
@@ -89,7 +96,8 @@ def comparison_page(
         if len("".join(blocks).encode()) > LARGEST // 2:
             break
     if more := len(compared) - len(shown):
-        blocks.append(f"... and {more} more; `pytest-federated compare` with --only shows any")
+        others = f"... and {more} more; `pytest-federated compare` with --only shows any"
+        blocks.append(markup.paragraph(others))
     several = over_tasks(compared)
     for place, one in enumerate(several):
         blocks += _over_tasks(one, markup, several)
@@ -102,12 +110,12 @@ def comparison_page(
 def _found(study: Study, markup: Markup) -> list[str]:
     """Returns the heading of a study, what it is about, and what was found."""
     about = shortened(study.description, _DESCRIPTION)
-    sentences = [f"- {markup.escape(sentence)}" for sentence in findings(study)]
+    sentences = [markup.escape(sentence) for sentence in findings(study)]
     blocks = [
         markup.heading(study.title, 2),
-        markup.escape(about),
+        markup.paragraph(markup.escape(about)) if about else "",
         markup.lead(markup.escape(verdict(study))),
-        "\n".join(sentences),
+        markup.items(sentences) if sentences else "",
     ]
     return [block for block in blocks if block]
 
@@ -150,7 +158,11 @@ def _heat(study: Study) -> Optional[Picture]:
 
 def _over_tasks(one: OverTasks, markup: Markup, several: Sequence[OverTasks]) -> list[str]:
     name = "Over all tasks" if len(several) == 1 else f"Over all tasks, {one.study.variant_key}"
-    return [markup.heading(name, 2), markup.escape(one.sentence()), one.table(markup)]
+    return [
+        markup.heading(name, 2),
+        markup.paragraph(markup.escape(one.sentence())),
+        one.table(markup),
+    ]
 
 
 def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup) -> list[str]:
@@ -181,11 +193,12 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
         )
     if several:
         texts.append(
-            "The average rank is that of the means over seeds; ranks differ if they are apart by "
-            "the critical difference (Nemenyi's test, Demsar, JMLR 7, 2006). The probability is "
+            "The average rank is that of the means over seeds. Only if Friedman's test rejects "
+            "that all variants are equal do ranks differ, where they are apart by the critical "
+            "difference (Nemenyi's test; both in Demsar, JMLR 7, 2006). The probability is "
             "that of improvement (Agarwal et al., NeurIPS 2021): the share of pairs of trainings "
             "in which a variant is better, mean over tasks, with the interval of a stratified "
             "bootstrap. The profile shows the share of trainings above each value, all tasks "
             "counting the same."
         )
-    return [markup.heading("How this was computed", 2), *texts]
+    return [markup.heading("How this was computed", 2), *map(markup.paragraph, texts)]

@@ -10,9 +10,11 @@ from typing import Optional
 from pytest_federated.core.text import distinct
 from pytest_federated.metrics.over_tasks import (
     Estimate,
+    Friedman,
     Scores,
     average_ranks,
     critical_difference,
+    friedman,
     probability_of_improvement,
 )
 from pytest_federated.metrics.statistics import mean
@@ -46,8 +48,17 @@ class OverTasks:
     @property
     def ranks(self) -> dict[Values, float]:
         """The average rank of each variant, 1 for the best, by its mean over seeds."""
-        means = [[mean(of_task) for of_task in task] for task in zip(*self.scores.values())]
-        return dict(zip(self.scores, average_ranks(means)))
+        return dict(zip(self.scores, average_ranks(self._means)))
+
+    @property
+    def friedman(self) -> Friedman:
+        """Friedman's test of whether the ranks differ at all."""
+        return friedman(self._means)
+
+    @property
+    def _means(self) -> list[list[float]]:
+        """The means over seeds of each task, in the order of the variants."""
+        return [[mean(of_task) for of_task in task] for task in zip(*self.scores.values())]
 
     @property
     def least(self) -> float:
@@ -60,16 +71,29 @@ class OverTasks:
         return probability_of_improvement(reference, self.scores[variant], self.study.confidence)
 
     def sentence(self) -> str:
-        """Returns what the ranks say."""
-        ranks, least = self.ranks, self.least
+        """Returns what the ranks say; nothing of pairs unless Friedman's test rejects."""
+        ranks, least, test = self.ranks, self.least, self.friedman
         best = min(ranks, key=lambda variant: ranks[variant])
         apart = [v for v in ranks if ranks[v] - ranks[best] >= least]
         told = ", ".join(name_of(v) for v in apart)
         first = f"Over {self.tasks} tasks, {name_of(best)} has the best average rank, "
         first += f"{ranks[best]:.2f} of {len(ranks)}"
+        p = "p < 0.001" if test.p < 0.001 else f"p = {test.p:.3g}"
+        friedman = f"(Friedman's test: χ² = {test.statistic:.2f}, {p})"
+        if test.p > 1 - self.study.confidence:
+            return (
+                f"{first}, but the variants do not differ beyond noise {friedman}: differences "
+                "between ranks are not to be read."
+            )
+        first += f". The variants differ {friedman}"
         if apart:
-            return f"{first}: better than {told} by more than the critical difference, {least:.2f}."
-        return f"{first}, but no rank is worse by the critical difference, {least:.2f}."
+            return (
+                f"{first}: {name_of(best)} is better than {told} by more than the critical "
+                f"difference, {least:.2f}."
+            )
+        return (
+            f"{first}, but no rank is worse than the best by the critical difference, {least:.2f}."
+        )
 
     def table(self, markup: Markup) -> str:
         """Returns a row for each variant, the best rank first."""

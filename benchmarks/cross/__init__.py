@@ -1,0 +1,1 @@
+"""The cross-check: one federation that several programs train, each with its own code."""
