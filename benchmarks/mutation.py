@@ -67,7 +67,8 @@ _UNIT = [
     *("unit/test_validation.py", "unit/test_unseen_clients.py"),
     *("unit/test_prediction_metrics.py", "unit/test_clients_by_round.py"),
     *("unit/test_names_of_clients.py", "unit/test_last_rounds.py", "unit/test_tune.py"),
-    *("unit/test_report_of_tuning.py", "unit/test_hostile_records.py"),
+    *("unit/test_report_of_tuning.py", "unit/test_hostile_records.py", "unit/test_history.py"),
+    *("unit/test_targets.py", "unit/test_over_tasks.py", "property/test_change_points.py"),
 ]
 _PLUGIN = [
     *(f"unit/test_{n}.py" for n in ("settling", "options", "progress", "permitted_code")),

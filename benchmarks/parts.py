@@ -32,7 +32,7 @@ _PARTS = {
     "TFF's compiler": [("tff.compiler", "native")],
     "cohorts and their examples": [
         ("training.loop", "cohort_of_round"),
-        ("training.engine.packed", "arguments"),
+        ("training.engine.stacks", "arguments"),
         ("training.engine.standard", "arguments"),
     ],
     "evaluation after rounds": [("training.engine.build", "Trainer.evaluate")],

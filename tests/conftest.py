@@ -125,7 +125,7 @@ def _remember_installed_packages() -> None:
 
         return property(get)
 
-    for name in ("entry_points", "files"):
+    for name in ("entry_points", "files", "metadata"):
         setattr(metadata.PathDistribution, name, remembering(name))
 
 

@@ -144,6 +144,23 @@ def test_a_change_is_that_of_the_commit_which_was_merged() -> None:
     assert "## Merge branch" not in text
 
 
+def test_a_change_on_main_before_a_merge_is_not_what_was_merged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even if it is the newer of the two, and the merge has a record of its own."""
+    commits(GOOD, GOOD, GOOD)
+    git("checkout", "-qb", "branch")
+    commit("Breaks it", example_result("tiny", BAD))
+    git("checkout", "-q", "main")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-11-27T12:00:00Z")
+    commit("Beside it", example_result("tiny", GOOD, versions={"numpy": "1.25.3"}))
+    git("merge", "-q", "--no-commit", "-s", "ours", "branch")
+    commit("Merge branch", example_result("tiny", BAD, versions={"numpy": "1.25.3"}))
+    text = history()
+    assert "▼ worse" in section(text, "Breaks it")
+    assert "## Beside it" not in text and "## Merge branch" not in text
+
+
 def test_a_renamed_scenario_goes_on() -> None:
     commits(GOOD, GOOD, GOOD)
     record_file("tiny", Path("reports")).unlink()
@@ -183,6 +200,21 @@ def test_records_that_cannot_be_read_are_named_in_a_line(
     assert line.startswith(f"{git('rev-parse', 'main~1')[:10]}: 1 record(s) cannot be read by this")
     assert "tiny.json: not a result record" in line
     assert "1 record(s) cannot be read" in text and "**2 the same**" in text
+
+
+def test_of_several_records_that_cannot_be_read_the_first_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commits(GOOD, GOOD)
+    for name, number in (("other", 0), ("tiny", -1)):
+        file = record_file(name, Path("reports"))
+        file.write_text(f'{{"record": {number}}}', encoding="utf-8")
+    commit("Of another time")
+    git("checkout", "main~1", "--", "reports")
+    commit("Again")
+    history()
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "cannot be read" in line]
+    assert ": 2 record(s) cannot be read" in line and "other.json: not a result" in line
 
 
 def test_a_commit_without_records_is_named_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,6 +322,23 @@ def test_subjects_and_names_are_shown_as_they_are() -> None:
     html = MarkdownIt("commonmark").enable("table").render(history())
     assert "<h2>Use &lt;b&gt;*new*&lt;/b&gt; | `steps`</h2>" in html
     assert f"<td>{name}</td>" in html
+
+
+def test_a_subject_of_a_hundred_characters_is_shown_whole() -> None:
+    commits(GOOD, GOOD, GOOD)
+    commit("w" * 100, example_result("tiny", BAD))
+    commit("l" * 101, example_result("tiny", GOOD))
+    text = history()
+    assert f" {'w' * 100} " in text
+    assert f" {'l' * 50}…{'l' * 49} " in text
+
+
+def test_a_record_in_a_file_with_an_odd_name_counts() -> None:
+    commits(GOOD, GOOD, GOOD)
+    file = record_file("tiny", Path("reports"))
+    file.rename(file.with_name("ti\tny\n.json"))
+    commit("Moved")
+    assert "**2 the same**" in history()
 
 
 def test_a_page_with_many_changes_is_bounded() -> None:

@@ -158,6 +158,7 @@ RESOLUTIONS: list[tuple[str, TrainingHistory, dict[str, Any], float, Optional[in
         24,
     ),
     ("unseen_client_accuracy", history([0.5]), {}, 0, None),
+    ("backdoor_success", history([0.5], test_examples=50, backdoor_success=0.4), {}, 1 / 50, 50),
     *((name, history([0.5], test_examples=360), {}, 1 / 360, 360) for name in OF_LABELS),
     *(
         (name, history([0.5], client_examples=(20, 4)), {"over": "clients"}, 1 / 40, 24)

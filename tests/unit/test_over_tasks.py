@@ -14,7 +14,7 @@ from pytest_federated.metrics.over_tasks import (
     probability_of_improvement,
 )
 from pytest_federated.metrics.statistics import mean
-from scipy.stats import friedmanchisquare, mannwhitneyu, rankdata
+from scipy.stats import binom, friedmanchisquare, mannwhitneyu, rankdata
 
 task = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=6)
 tasks = st.lists(st.tuples(task, task), min_size=1, max_size=4)
@@ -135,3 +135,24 @@ def test_scores_of_the_same_tasks_are_needed(
 ) -> None:
     with pytest.raises(ValueError, match="same tasks"):
         probability_of_improvement(first, second)
+
+
+def test_the_interval_of_a_profile_is_that_of_the_confidence() -> None:
+    """How many of 1,000 drawn scores are above a threshold has a binomial distribution."""
+    scores, thresholds = [[0.0, 1.0] * 500], np.array([0.5])
+    for confidence in (0.8, 0.95):
+        found = performance_profile(scores, thresholds, confidence)
+        ends = binom.ppf([(1 - confidence) / 2, (1 + confidence) / 2], 1000, 0.5) / 1000
+        assert [found.low[0], found.high[0]] == pytest.approx(ends, abs=0.002)
+
+
+@pytest.mark.parametrize("scores", [[], [[]], [[1.0], []]])
+def test_a_profile_needs_scores_of_each_task(scores: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="of each task"):
+        performance_profile(scores, np.array([0.5]))
+
+
+@pytest.mark.parametrize("scores", [[], [[1.0, 2.0], [1.0]]])
+def test_ranks_need_a_score_of_each_algorithm(scores: list[list[float]]) -> None:
+    with pytest.raises(ValueError, match="of each algorithm"):
+        average_ranks(scores)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from pytest_federated.clients.attacks.attack import attack, attackers
+from pytest_federated.clients.attacks.attack import Attack, attack, attackers
+from pytest_federated.clients.attacks.poisoning import poisoned, require_images
 from pytest_federated.clients.dropout.dropout import stays
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import draw
@@ -185,10 +186,10 @@ def _with_attacks(
             "numbers (task: regression)"
         )
     is_attacker = attackers(participation.attacks, len(data.population), seed)[cohort.clients]
+    if effect.trigger is not None:
+        require_images(data, effect.trigger)
     rows = [
-        Examples(honest.x, effect.labels(honest.y, data.num_classes))
-        if attacks and effect.labels
-        else honest
+        _attacked(honest, effect, data.num_classes) if attacks else honest
         for honest, attacks in zip(cohort.rows, is_attacker)
     ]
     factor = CRAFTED if effect.craft else effect.factor
@@ -198,6 +199,13 @@ def _with_attacks(
         factors=np.where(is_attacker, factor, 1.0).astype(np.float32),
         attackers=int(is_attacker.sum()),
     )
+
+
+def _attacked(own: Examples, effect: Attack, num_classes: int) -> Examples:
+    """Returns what an attacker trains on in place of its examples."""
+    if effect.labels:
+        own = Examples(own.x, effect.labels(own.y, num_classes))
+    return own if effect.trigger is None else poisoned(own, effect.trigger)
 
 
 def shuffled_examples(data: FederatedData, client: int, seed: int, round_number: int) -> Examples:

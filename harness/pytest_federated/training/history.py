@@ -168,6 +168,8 @@ class TrainingHistory(BaseModel):
         unseen_accuracy: of the final model, for each of these. Written if there are any.
         class_recall: of the final model on the test set, for each label; None for a label that
             the test set does not have. Empty where it was not measured.
+        backdoor_success: share of the test images of other labels that the final model takes for
+            the target of a backdoor attack when they have its trigger; written if there is one.
         personalized_accuracy: as `client_accuracy`, after each client has fine-tuned the model.
         epsilon: of the differential privacy that the whole training gives at `delta`; None where
             it gives none.
@@ -217,6 +219,7 @@ class TrainingHistory(BaseModel):
     unseen_accuracy: tuple[Figure, ...] = ()
     class_recall: tuple[Optional[Figure], ...] = ()
     personalized_accuracy: tuple[Figure, ...] = ()
+    backdoor_success: Optional[Figure] = None
     epsilon: Optional[Figure] = None
     delta: Optional[Figure] = None
     outputs: Optional[Literal["probabilities"]] = None
@@ -245,6 +248,7 @@ class TrainingHistory(BaseModel):
             "unseen_clients",
             "unseen_examples",
             "unseen_accuracy",
+            "backdoor_success",
         )
 
     def client_name(self, client: int) -> str:

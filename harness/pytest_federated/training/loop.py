@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
+from pytest_federated.clients.attacks.attack import attack
+from pytest_federated.clients.attacks.poisoning import triggered
 from pytest_federated.clients.cohort import cohort_of_round, most_often
 from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import DataError
@@ -168,6 +171,8 @@ def train(
             if has_model
             else _figures_of_clients(trainer, so_far.state, data, training, scores)
         )
+        if has_model and participation.attacks is not None:
+            final |= _backdoor(trainer, so_far.state, data, training, participation.attacks)
         if has_model and keeps_model:
             weights = trainer.algorithm.weights(so_far.state)
             final["model"] = trainer.adapter.final_model(weights)
@@ -346,6 +351,18 @@ def _figures_of_unseen(
         "unseen_examples": tuple(len(data.unseen[client]) for client in figures.clients),
         "unseen_accuracy": figures.accuracy,
     }
+
+
+def _backdoor(
+    trainer: Trainer, state: Any, data: FederatedData, training: Training, attacks: Section
+) -> dict[str, Any]:
+    """How often the final model opens to a backdoor, if there is one, as a field of a history."""
+    trigger = attack(attacks).trigger
+    if trigger is None:
+        return {}
+    tested = replace(data, test=triggered(data, trigger))
+    judged = trainer.evaluate(state, tested, training.local_work)
+    return {"backdoor_success": judged.accuracy}
 
 
 def _figures_of_clients(

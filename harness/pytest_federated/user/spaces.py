@@ -110,12 +110,15 @@ class Space:
             return []
         existing = (Path(folder) for folder in self.folders if Path(folder).is_dir())
         names = {entry.name.partition(".")[0] for folder in existing for entry in folder.iterdir()}
-        tops = {name.partition(".")[0] for name in sys.modules} - {OURS, "__main__"}
+        # Most names in sys.modules are of submodules, whose packages are there, too.
+        tops = {name for name in sys.modules if "." not in name} - {OURS, "__main__"}
         hidden = {top for top in tops if foreign and folder_of(top) in foreign}
         for top in tops & names - hidden:
             place = find_in(top, self.folders)
             if place and not is_taken(top) and is_another(sys.modules.get(top), place):
                 hidden.add(top)
+        if not hidden:
+            return []
         return [name for name in sys.modules if name.partition(".")[0] in hidden]
 
     def foreign(self) -> set[str]:

@@ -64,10 +64,13 @@ def private_uses(tree: ast.AST) -> list[str]:
 
 
 def test_only_internals_imports_tffs_private_modules() -> None:
+    words = ("tensorflow_federated", *PRIVATE_NAMES)
+    texts = {file: file.read_text(encoding="utf-8") for file in FILES}
     uses = {
         f"{file.relative_to(ROOT)}: {use}"
-        for file in FILES
-        for use in private_uses(ast.parse(file.read_text(encoding="utf-8")))
+        for file, text in texts.items()
+        if any(word in text for word in words)  # parsing all of them takes a second
+        for use in private_uses(ast.parse(text))
     }
     assert not uses
 

@@ -20,7 +20,8 @@ from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.datasets.rows import GrayLevels, gray_levels
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.training.engine.build import trainer_for
-from pytest_federated.training.engine.packed import deal, stack_training
+from pytest_federated.training.engine.packed import stack_training
+from pytest_federated.training.engine.stacks import deal
 from pytest_federated.training.loop import steps, train
 from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.model import models
@@ -168,6 +169,73 @@ def test_a_graph_divides_each_byte_as_numpy_does() -> None:
     every = np.arange(256, dtype=np.uint8)[:, np.newaxis]
     divided = taking_levels(model).predict_on_batch(((), ()), every, training=True)
     np.testing.assert_array_equal(divided, gray_levels(every))
+
+
+STATEFUL = [
+    {"kind": "scaffold"},
+    {"kind": "scaffold", "weighting": "examples"},
+    {"kind": "feddyn", "alpha": 0.1},
+    {"kind": "ditto", "penalty": 0.3},
+    {"kind": "fednova"},
+    {"kind": "q_fedavg", "q": 2.0},
+    {"kind": "fedper", "weighting": "uniform"},
+    {"kind": "fedper", "head_epochs": 2},
+]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("algorithm", STATEFUL, ids=lambda a: "-".join(map(str, a.values())))
+def test_what_server_and_clients_keep_is_the_same_in_both(algorithm: dict[str, Any]) -> None:
+    """With stragglers, a part of the clients in each round, and one that is not finite."""
+    import tree
+
+    slow = Participation(stragglers=stragglers.parse({"kind": "steps", "share": 0.5}))
+    data = federation([7, 2, 12, 30, 9, 21, 4, 16, 5, 8, 3, 11], 0)
+    data.train.x[data.clients[4]] = np.inf
+    model = models.parse({"kind": "mlp", "hidden": [5]})
+    found = []
+    for execution in ("standard", "packed"):
+        training = Training.model_validate(
+            {"rounds": 3, "execution": execution, "algorithm": algorithm}
+            | {"batch_size": 4, "local_epochs": 2, "server_optimizer": STABLE_ADAM}
+        )
+        *_, last = steps(data, model, training, 11, 1, participation=slow)
+        state: Any = last.state
+        shared = state.server.global_model_weights.trainable
+        arrays = tree.flatten([list(shared), list(state.server.client_work), state.kept])
+        found.append(([np.asarray(a) for a in arrays], last.round))
+    (standard, a), (packed, b) = found
+    assert len(standard) == len(packed)
+    for one, other in zip(standard, packed):
+        assert np.isfinite(one).all()
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6)
+    assert a.examples == b.examples and a.stragglers == b.stragglers > 0
+    assert b.train_loss == pytest.approx(a.train_loss, abs=1e-4)
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        ({"kind": "cnn_dropout"}, {"algorithm": {"kind": "ditto", "penalty": 0.3}}),
+        ({"kind": "cnn_dropout"}, {"algorithm": {"kind": "fedper", "head_epochs": 1}}),
+        ({"kind": "mlp"}, {"algorithm": "scaffold", "aggregator": "median"}),
+        ({"kind": "mlp"}, {"algorithm": "fednova", "client_optimizer": STABLE_MOMENTUM}),
+    ],
+    ids=["random layers", "random layers in two parts", "aggregator", "momentum"],
+)
+def test_stateful_algorithms_are_the_same_in_both(
+    model: dict[str, Any], more: dict[str, Any]
+) -> None:
+    data = of_levels(federation([7, 2, 12], 0, (8, 8, 1)))
+    last = []
+    for execution in ("standard", "packed"):
+        training = Training.model_validate({"rounds": 2, "execution": execution, **more})
+        *_, step = steps(data, models.parse(model), training, 3, 1)
+        state: Any = step.state
+        last.append([*map(np.asarray, state.server.global_model_weights.trainable)])
+    for one, other in zip(*last):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
 @pytest.mark.usefixtures("running")

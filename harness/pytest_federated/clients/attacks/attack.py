@@ -58,6 +58,23 @@ Craft = Callable[[HonestUpdates], Any]
 
 
 @dataclass(frozen=True)
+class Trigger:
+    """A pattern in an image that attackers teach the model to take for a label.
+
+    Attributes:
+        stamp: maps images, float32 in [0, 1] or uint8 in [0, 255], (n, height, width, channels), to
+            the same with the pattern.
+        target: the label.
+        examples: share of an attacker's examples that get both.
+
+    """
+
+    stamp: Callable[[np.ndarray], np.ndarray]
+    target: int
+    examples: float
+
+
+@dataclass(frozen=True)
 class Attack:
     """What an attacker does.
 
@@ -67,12 +84,14 @@ class Attack:
         factor: what it multiplies its update by; 1 leaves it unchanged.
         craft: what all attackers of a round send in place of their updates, knowing those of the
             honest clients; None where each sends its own.
+        trigger: what a share of its examples is changed to; None leaves them unchanged.
 
     """
 
     labels: Optional[Callable[[np.ndarray, int], np.ndarray]] = None
     factor: float = 1.0
     craft: Optional[Craft] = None
+    trigger: Optional[Trigger] = None
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,13 @@ def extended_dirichlet(
 
     """
     present = labels_to_share(pool, labels, "extended_dirichlet")
+    order = rng.permutation(pool.clients)
     has = np.zeros((pool.clients, len(present)), bool)
-    for client in rng.permutation(pool.clients):
-        # Those that the fewest clients have, at random where they are equal.
-        rarest = np.lexsort((rng.random(len(present)), has.sum(axis=0)))
-        has[client, rarest[:labels]] = True
+    owned = np.zeros(len(present))  # by how many clients, and below 1 at random where that is equal
+    for client, chance in zip(order, rng.random(has.shape)):
+        rarest = np.argsort(owned + chance)[:labels]
+        has[client, rarest] = True
+        owned[rarest] += 1
     supply = np.bincount(pool.labels, minlength=pool.classes)
     counts = np.zeros((pool.clients, pool.classes), np.int64)
     for place, label in enumerate(present):

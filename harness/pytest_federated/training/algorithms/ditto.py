@@ -23,6 +23,7 @@ from pytest_federated.training.algorithms.stateful import Sent, State, StatefulA
 @algorithms(
     "ditto",
     example={"penalty": 0.1},
+    packs=True,
     keeps_of_clients="a model",
     has_no_global_model=True,
     tff=TffComposition(
@@ -77,9 +78,11 @@ class _Ditto(OwnModels, StatefulAlgorithm):
         def optimizer() -> Any:
             return initial_optimizer(self.inputs, center)
 
-        shared = train(self.inputs, weights, optimizer(), data)
+        shared = train(self.inputs, weights, optimizer(), data["batches"])
         own_weights = tff.learning.models.ModelWeights(list(kept), weights.non_trainable)
-        own = train(self.inputs, own_weights, optimizer(), data, correct=drawn_to_center)
+        own = train(
+            *(self.inputs, own_weights, optimizer(), data["batches"]), correct=drawn_to_center
+        )
         weight = shared.examples if self._weighting == "examples" else tf.constant(1.0)
         change = [x - y for x, y in zip(center, shared.weights)]
         return Sent(change, weight, own.weights, [], shared.metrics)

@@ -20,6 +20,7 @@ from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorith
 @algorithms(
     "feddyn",
     example={"alpha": 0.1},
+    packs=True,
     by_population=True,
     keeps_of_clients="a gradient",
     unprotected="that they took part",
@@ -64,6 +65,11 @@ class _FedDyn(StatefulAlgorithm):
     def client_keeps(self, weights: Any) -> Sequence[Any]:
         return zeros(weights.trainable)
 
+    def no_sums(self, specs: Sequence[Any]) -> Sequence[Any]:
+        import tensorflow as tf
+
+        return [tf.constant(0.0)]
+
     def train_client(
         self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
@@ -76,7 +82,7 @@ class _FedDyn(StatefulAlgorithm):
             return [g + self._alpha * (w - w0) - g_i for g, w, w0, g_i in parts]
 
         optimizer = initial_optimizer(self.inputs, start)
-        trained = train(self.inputs, weights, optimizer, data, correct=regularized)
+        trained = train(self.inputs, weights, optimizer, data["batches"], correct=regularized)
         change = [x - y for x, y in zip(start, trained.weights)]
         own = [g_i + self._alpha * c for g_i, c in zip(kept, change)]
         return Sent(change, tf.constant(1.0), own, [tf.constant(1.0)], trained.metrics)

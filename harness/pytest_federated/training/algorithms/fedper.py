@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Optional
 import numpy as np
 from pydantic import Field
 
-from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
@@ -24,13 +23,13 @@ from pytest_federated.training.algorithms.local_layers import (
 )
 from pytest_federated.training.algorithms.local_steps import Trained, initial_optimizer, train
 from pytest_federated.training.algorithms.own_models import OwnModels
-from pytest_federated.training.algorithms.stateful import Sent, State, StatefulAlgorithm, zipped
-from pytest_federated.training.engine.standard import arguments
+from pytest_federated.training.algorithms.stateful import Sent, State, StatefulAlgorithm
 
 
 @algorithms(
     "fedper",
     example={"local_layers": "last"},
+    packs=True,
     keeps_of_clients="layers",
     has_no_global_model=True,
     tff=TffComposition(
@@ -76,7 +75,9 @@ class _FedPer(OwnModels, StatefulAlgorithm):
         head_epochs: Optional[int],
         weighting: str,
     ) -> None:
-        self._head_epochs, self._weighting = head_epochs, weighting
+        self._weighting = weighting
+        if head_epochs is not None:
+            self.passes = {"head": head_epochs}
         model = keras_adapter(inputs, "fedper").model
         self._shared, self._local = divided(model, local_layers, "fedper")
         super().__init__(inputs)
@@ -88,20 +89,6 @@ class _FedPer(OwnModels, StatefulAlgorithm):
 
     sent = shared
 
-    def data_type(self) -> Any:
-        tff: Any = import_tff()
-        if self._head_epochs is None:
-            return super().data_type()
-        return tff.StructType([("head", self.types.data), ("batches", self.types.data)])
-
-    def clients_data(self, cohort: Cohort, work: LocalWork) -> Sequence[Any]:
-        batches = super().clients_data(cohort, work)
-        if self._head_epochs is None:
-            return batches
-        keys = cohort.keys if self.types.has_keys else None
-        head_work = LocalWork(work.batch_size, self._head_epochs)
-        return zipped(head=arguments(cohort.examples, head_work, keys=keys), batches=batches)
-
     def client_keeps(self, weights: Any) -> Sequence[Any]:
         return [weights.trainable[i] for i in self._local]
 
@@ -110,8 +97,8 @@ class _FedPer(OwnModels, StatefulAlgorithm):
     ) -> Sent:
         import tensorflow as tf
 
-        if self._head_epochs is None:
-            trained = self._train(weights, kept, data, None)
+        if "head" not in self.passes:
+            trained = self._train(weights, kept, data["batches"], None)
             new = [trained.weights[i] for i in self._shared]
             own: Sequence[Any] = [trained.weights[i] for i in self._local]
         else:

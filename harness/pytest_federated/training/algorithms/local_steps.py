@@ -9,6 +9,7 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import build_training_loop
 from pytest_federated.training.algorithms.algorithm import MADE_FOR, AlgorithmInputs, ClientSgd
+from pytest_federated.training.engine.stacks import total_loss, train_steps
 from pytest_federated.training.engine.standard import has_column
 from pytest_federated.training.models.random_layers import KEY
 
@@ -17,7 +18,10 @@ Correct = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 
 
 class Types(NamedTuple):
-    """TFF types of a model's weights, of its batches, and of its optimizer's state."""
+    """TFF types of a model's weights, of its batches, and of its optimizer's state.
+
+    Packed clients have no batches of their own; then `data` is None.
+    """
 
     weights: Any
     data: Any
@@ -64,21 +68,36 @@ class Trained(NamedTuple):
 
 
 def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
-    """The types, and the finalizers of the model's metrics."""
+    """The types, and the finalizers of the model's metrics; those of packed clients have none."""
     import tensorflow as tf
 
     tff: Any = import_tff()
-    with tf.Graph().as_default():
-        model = cast("Callable[[], Any]", inputs.model)()
-        weights = tff.learning.models.weights_type_from_model(model)
-        data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
-        finalizers = model.metric_finalizers()
+    data = finalizers = None
+    if not inputs.packed:
+        with tf.Graph().as_default():
+            model = cast("Callable[[], Any]", inputs.model)()
+            data = tff.SequenceType(tff.types.tensorflow_to_type(model.input_spec))
+            finalizers = model.metric_finalizers()
 
     @tff.tensorflow.computation
     def initialize() -> Any:
-        return initial_optimizer(inputs, weights.trainable)
+        weights = new_weights(inputs)
+        return weights, initial_optimizer(inputs, weights.trainable)
 
-    return Types(weights, data, initialize.type_signature.result), finalizers
+    weights_type, optimizer_type = initialize.type_signature.result
+    return Types(weights_type, data, optimizer_type), finalizers
+
+
+def new_weights(inputs: AlgorithmInputs) -> Any:
+    """Inside a `tff.tensorflow.computation`: the `tff.learning.models.ModelWeights` of a model."""
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    model: Any = inputs.model
+    if not inputs.packed:
+        return tff.learning.models.ModelWeights.from_model(model())
+    groups = ([tf.convert_to_tensor(w) for w in group] for group in model.initial_weights)
+    return tff.learning.models.ModelWeights(*groups)
 
 
 def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
@@ -118,10 +137,10 @@ def train(
     """Inside a `tff.tensorflow.computation`: a step of the client optimizer for each batch.
 
     Args:
-        inputs: those of the scenario, not packed.
+        inputs: those of the scenario.
         weights: `tff.learning.models.ModelWeights` to begin with.
         optimizer: the state of the client optimizer to begin with.
-        data: a `tf.data.Dataset` of batches.
+        data: a `tf.data.Dataset` of batches; of a packed client a `stacks.PackedClient`.
         correct: (gradients, weights before the step) to the gradients of the step.
         trained: positions of the trainable weights that the steps change; all when None. The
             optimizer's state, `correct` and the weights that are returned are of these.
@@ -129,6 +148,17 @@ def train(
     import tensorflow as tf
 
     tff: Any = import_tff()
+
+    def step_of_optimizer(state: Any, current: Any, gradients: Any, _: Any = None) -> Any:
+        gradients = tuple(gradients)
+        if correct is not None:
+            gradients = tuple(correct(gradients, current))
+        return inputs.client_optimizer.next(state, current, gradients)
+
+    if inputs.packed:
+        steps = train_steps(inputs.model, data, weights, optimizer, step_of_optimizer, trained)
+        after, state, metrics = steps
+        return Trained(list(after), state, data.steps, metrics)
     model = cast("Callable[[], Any]", inputs.model)()
     variables = tff.learning.models.ModelWeights.from_model(model)
     loop = build_training_loop()
@@ -144,10 +174,8 @@ def train(
             steps, state = carried
             with tf.GradientTape() as tape:
                 output = model.forward_pass(batch, training=True)
-            gradients = tuple(tape.gradient(output.loss, chosen))
-            if correct is not None:
-                gradients = tuple(correct(gradients, chosen))
-            state, updated = inputs.client_optimizer.next(state, chosen, gradients)
+            gradients = tape.gradient(output.loss, chosen)
+            state, updated = step_of_optimizer(state, chosen, gradients)
             for variable, value in zip(chosen, updated):
                 variable.assign(value)
             return steps + 1, state
@@ -192,13 +220,15 @@ def mean_loss(inputs: AlgorithmInputs, weights: Any, data: Any) -> Any:
     """Inside a `tff.tensorflow.computation`: the mean loss over a client's examples, float32.
 
     Args:
-        inputs: those of the scenario, not packed.
+        inputs: those of the scenario.
         weights: `tff.learning.models.ModelWeights`.
-        data: a `tf.data.Dataset` of batches.
+        data: as of `train`.
     """
     import tensorflow as tf
 
     tff: Any = import_tff()
+    if inputs.packed:
+        return tf.math.divide_no_nan(*total_loss(inputs.model, data, weights))
     model = cast("Callable[[], Any]", inputs.model)()
     variables = tff.learning.models.ModelWeights.from_model(model)
     loop = build_training_loop()

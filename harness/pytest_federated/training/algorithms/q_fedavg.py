@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from pytest_federated.clients.cohort import Cohort, LocalWork
-from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
     Algorithm,
     AlgorithmInputs,
@@ -21,8 +19,7 @@ from pytest_federated.training.algorithms.local_steps import (
     sgd_state_keys,
     train,
 )
-from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorithm, zipped
-from pytest_federated.training.engine.standard import arguments
+from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorithm
 
 # As in the authors' code, so that a loss of 0 has a power.
 _LEAST_LOSS = 1e-10
@@ -31,6 +28,7 @@ _LEAST_LOSS = 1e-10
 @algorithms(
     "q_fedavg",
     example={"q": 1.0},
+    packs=True,
     aggregates_itself=True,
     client_sgd="plain",
     tff=TffComposition(
@@ -59,19 +57,12 @@ def q_fedavg(
 
 
 class _QFedAvg(StatefulAlgorithm):
+    passes: Mapping[str, int] = {"once": 1}
+
     def __init__(self, inputs: AlgorithmInputs, q: float) -> None:
         self._q = q
         self._rate_key, _ = sgd_state_keys(inputs, "q_fedavg", "plain")
         super().__init__(inputs)
-
-    def data_type(self) -> Any:
-        tff: Any = import_tff()
-        return tff.StructType([("once", self.types.data), ("batches", self.types.data)])
-
-    def clients_data(self, cohort: Cohort, work: LocalWork) -> Sequence[Any]:
-        keys = cohort.keys if self.types.has_keys else None
-        once = arguments(cohort.examples, LocalWork(work.batch_size, 1), keys=keys)
-        return zipped(once=once, batches=super().clients_data(cohort, work))
 
     def train_client(
         self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any

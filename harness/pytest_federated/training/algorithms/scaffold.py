@@ -22,6 +22,7 @@ from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorith
 
 @algorithms(
     "scaffold",
+    packs=True,
     by_population=True,
     keeps_of_clients="a control variate",
     unprotected="the changes of its control variates",
@@ -65,6 +66,9 @@ class _Scaffold(StatefulAlgorithm):
     def client_keeps(self, weights: Any) -> Sequence[Any]:
         return zeros(weights.trainable)
 
+    def no_sums(self, specs: Sequence[Any]) -> Sequence[Any]:
+        return zeros(specs)
+
     def train_client(
         self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
@@ -74,7 +78,7 @@ class _Scaffold(StatefulAlgorithm):
         rate = tf.convert_to_tensor(optimizer[self._rate_key])
         correction = tuple(c - c_i for c, c_i in zip(server, kept))
         trained = train(
-            *(self.inputs, weights, optimizer, data),
+            *(self.inputs, weights, optimizer, data["batches"]),
             correct=lambda gradients, _: [g + c for g, c in zip(gradients, correction)],
         )
         change = [x - y for x, y in zip(weights.trainable, trained.weights)]

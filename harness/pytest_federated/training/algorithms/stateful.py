@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import Algorithm, AlgorithmInputs
-from pytest_federated.training.algorithms.local_steps import types_of
+from pytest_federated.training.algorithms.local_steps import new_weights, types_of
+from pytest_federated.training.engine import stacks
+from pytest_federated.training.engine.packed import aggregate, summed
+from pytest_federated.training.engine.stacks import PackedClient, Sent
 from pytest_federated.training.engine.standard import arguments
 
 
@@ -27,66 +31,77 @@ class State(NamedTuple):
     kept: list[np.ndarray]
 
 
-class Sent(NamedTuple):
-    """What comes of a client's training, as tensors.
-
-    Attributes:
-        change: start less end of each weight that clients share, as TFF has it.
-        weight: float32, how much the client counts in the mean.
-        kept: what the client keeps until it takes part again.
-        sums: what the server gets the sum over the cohort of.
-        metrics: those of TFF's model, not yet finalized.
-
-    """
-
-    change: Sequence[Any]
-    weight: Any
-    kept: Sequence[Any]
-    sums: Sequence[Any]
-    metrics: Any
-
-
 class StatefulAlgorithm(Algorithm):
     """TFF's distributor, aggregator and finalizer around the two steps of a subclass.
 
-    A client whose change is not finite counts for nothing, as in TFF, and keeps what it had.
+    For packed clients, a process with the same parts. A client whose change is not finite counts
+    for nothing, as in TFF, and keeps what it had.
+
+    Attributes:
+        passes: what else clients train on, by name: so many passes over their batches.
+
     """
 
-    def __init__(self, inputs: AlgorithmInputs) -> None:
-        import tensorflow as tf
+    passes: Mapping[str, int] = {}
 
+    def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
-        templates = tff.learning.templates
         self.inputs = inputs
         self.types, finalizers = types_of(inputs)
 
         @tff.tensorflow.computation
         def initial_weights() -> Any:
-            return self.shared(
-                tff.learning.models.ModelWeights.from_model(cast(Any, inputs.model)())
-            )
+            return self.shared(new_weights(inputs))
 
         weights_type = initial_weights.type_signature.result
 
         @tff.tensorflow.computation
         def before() -> Any:
-            specs = [tf.TensorSpec(t.shape, t.dtype) for t in weights_type.trainable]
-            return list(self.server_keeps(specs))
+            return list(self.server_keeps(_specs(weights_type)))
 
         @tff.tensorflow.computation(self.types.weights)
         def before_of_client(weights: Any) -> Any:
             return list(self.client_keeps(weights))
 
-        server_type, kept_type = (
-            before.type_signature.result,
-            before_of_client.type_signature.result,
+        kept_type = before_of_client.type_signature.result
+        build = self._packed if inputs.packed else partial(self._standard, finalizers)
+        self._initialize, self.computation = build(initial_weights, before, kept_type)
+
+        @tff.tensorflow.computation(
+            self._initialize.type_signature.result.member, self.types.weights
         )
-        data_type = self.data_type()
+        def set_weights(state: Any, weights: Any) -> Any:
+            return tff.learning.templates.LearningAlgorithmState(
+                self.shared(weights),
+                state.distributor,
+                state.client_work,
+                state.aggregator,
+                state.finalizer,
+            )
+
+        self._set_weights, self._kept = set_weights, before_of_client
+
+    def _standard(
+        self, finalizers: Any, initial_weights: Any, before: Any, kept_type: Any
+    ) -> tuple[Any, Any]:
+        """Returns the computations that initialize the server, and that do a round."""
+        import tensorflow as tf
+
+        tff: Any = import_tff()
+        templates = tff.learning.templates
+        weights_type = initial_weights.type_signature.result
+        server_type = before.type_signature.result
+        once = [(name, self.types.data) for name in self.passes]
+        data_type = tff.StructType(
+            [("held", tff.TensorType(np.float32)), ("batches", self.types.data), *once]
+        )
         distributor = templates.build_broadcast_process(weights_type)
-        aggregator = (inputs.aggregator or tff.aggregators.MeanFactory()).create(
+        aggregator = (self.inputs.aggregator or tff.aggregators.MeanFactory()).create(
             weights_type.trainable, tff.TensorType(np.float32)
         )
-        finalizer = templates.build_apply_optimizer_finalizer(inputs.server_optimizer, weights_type)
+        finalizer = templates.build_apply_optimizer_finalizer(
+            self.inputs.server_optimizer, weights_type
+        )
 
         @tff.tensorflow.computation(weights_type, server_type, kept_type, data_type)
         def train_client(weights: Any, server: Any, kept: Any, data: Any) -> Any:
@@ -124,16 +139,6 @@ class StatefulAlgorithm(Algorithm):
 
         state_type = initialize.type_signature.result.member
 
-        @tff.tensorflow.computation(state_type, self.types.weights)
-        def set_weights(state: Any, weights: Any) -> Any:
-            return templates.LearningAlgorithmState(
-                self.shared(weights),
-                state.distributor,
-                state.client_work,
-                state.aggregator,
-                state.finalizer,
-            )
-
         @tff.federated_computation(
             tff.FederatedType(state_type, tff.SERVER),
             tff.FederatedType(kept_type, tff.CLIENTS),
@@ -157,8 +162,88 @@ class StatefulAlgorithm(Algorithm):
             measured = tff.federated_zip(OrderedDict(train=train))
             return tff.federated_zip(state), measured, new
 
-        self._initialize, self._set_weights, self._kept = initialize, set_weights, before_of_client
-        self.computation = next_round
+        return initialize, next_round
+
+    def _packed(self, initial_weights: Any, before: Any, kept_type: Any) -> tuple[Any, Any]:
+        """Returns the same for packed clients: one map over them, one sum, one step of the server.
+
+        As `engine.packed.packed_algorithm` has it.
+        """
+        import tensorflow as tf
+
+        tff: Any = import_tff()
+        model: Any = self.inputs.model
+        optimizer, aggregator = self.inputs.server_optimizer, self.inputs.aggregator
+        state_of = tff.learning.templates.LearningAlgorithmState
+        weights_type = initial_weights.type_signature.result
+        type_of_stack = stacks.stack_type(model)
+        keeps_rows = aggregator is not None
+        stacked = [tff.TensorType(k.dtype, (None, *k.shape)) for k in kept_type]
+
+        @tff.tensorflow.computation
+        def initial_state() -> Any:
+            finalizer = optimizer.initialize(tuple(_specs(weights_type)))
+            return state_of(initial_weights(), (), before(), (), finalizer)
+
+        state_type = initial_state.type_signature.result
+
+        def rest() -> Any:
+            sums = [tf.convert_to_tensor(s) for s in self.no_sums(_specs(weights_type))]
+            return model.initialize_metrics_state(), sums
+
+        @tff.tensorflow.computation(state_type)
+        def sent(state: Any) -> Any:
+            return state.global_model_weights, state.client_work
+
+        @tff.tensorflow.computation(sent.type_signature.result, stacked, type_of_stack)
+        def train_stack(received: Any, kept: Any, stack: Any) -> Any:
+            # Without autograph, as in engine/packed.py.
+            @tf.function(autograph=False)
+            def run(weights: Any, server: Any, kept: Any, stack: Any) -> Any:
+                def train_client(client: PackedClient, own: Sequence[Any]) -> Sent:
+                    again = {name: client.passes(n) for name, n in self.passes.items()}
+                    data = {"held": client.held, "batches": client, **again}
+                    return self.train_client(weights, server, own, data)
+
+                return stacks.train_stack(
+                    *(model, stack, train_client, weights.trainable, keeps_rows, kept, rest()[1])
+                )
+
+            weights, server = received
+            total, weight, metrics, sums, new = run(weights, server, list(kept), stack)
+            return (total, weight, (metrics, sums)), new
+
+        sums_type = train_stack.type_signature.result[0]
+
+        @tff.tensorflow.computation(state_type, sums_type)
+        def step(state: Any, trained: Any) -> Any:
+            total, weight, (metrics, sums) = trained
+            weights = state.global_model_weights
+            trainable = tuple(weights.trainable)
+            change = aggregate(aggregator, total, weight, trainable)
+            server, gradient = self.step(list(state.client_work), list(change), list(sums))
+            finalizer, new = optimizer.next(state.finalizer, trainable, tuple(gradient))
+            updated = tff.learning.models.ModelWeights(list(new), weights.non_trainable)
+            train = model.finalize_metrics(metrics)
+            return state_of(updated, (), list(server), (), finalizer), OrderedDict(train=train)
+
+        @tff.federated_computation
+        def initialize() -> Any:
+            return tff.federated_eval(initial_state, tff.SERVER)
+
+        @tff.federated_computation(
+            tff.FederatedType(state_type, tff.SERVER),
+            tff.FederatedType(stacked, tff.CLIENTS),
+            tff.FederatedType(type_of_stack, tff.CLIENTS),
+        )
+        def next_round(state: Any, kept: Any, data: Any) -> Any:
+            received = tff.federated_broadcast(tff.federated_map(sent, state))
+            trained, new = tff.federated_map(train_stack, (received, kept, data))
+            sums = summed(keeps_rows, trained, rest)
+            state, measured = tff.federated_map(step, (state, sums))
+            return state, measured, new
+
+        return initialize, next_round
 
     @abc.abstractmethod
     def train_client(
@@ -170,7 +255,8 @@ class StatefulAlgorithm(Algorithm):
             weights: what the server sent, as of `shared`.
             server: what the server keeps beside them.
             kept: what the client keeps.
-            data: what `clients_data` gives a client.
+            data: what it trains on, as `local_steps.train` takes it, `batches` and what `passes`
+                names; and `held`, how many examples it holds, float32.
         """
 
     def client_keeps(self, weights: Any) -> Sequence[Any]:
@@ -183,6 +269,14 @@ class StatefulAlgorithm(Algorithm):
 
     def server_keeps(self, specs: Sequence[Any]) -> Sequence[Any]:
         """Returns what the server keeps beside the weights before the first round, as tensors.
+
+        Args:
+            specs: `tf.TensorSpec`s of the weights that are trained and shared.
+        """
+        return []
+
+    def no_sums(self, specs: Sequence[Any]) -> Sequence[Any]:
+        """Returns what the server gets as sums if there are no clients: zeros, as tensors.
 
         Args:
             specs: `tf.TensorSpec`s of the weights that are trained and shared.
@@ -205,14 +299,21 @@ class StatefulAlgorithm(Algorithm):
         """Returns those of a model's `tff.learning.models.ModelWeights` that the server has."""
         return weights
 
-    def data_type(self) -> Any:
-        """Returns the TFF type of what a client trains on."""
-        return self.types.data
-
-    def clients_data(self, cohort: Cohort, work: LocalWork) -> Sequence[Any]:
-        """Returns what each client of a cohort trains on."""
+    def _data(self, cohort: Cohort, work: LocalWork) -> tuple[list[Any], Sequence[Any]]:
+        """Returns which clients of a cohort each placement has, and what these train on."""
+        if self.inputs.packed:
+            dealt = [cohort.clients[stack] for stack in stacks.stacks_of(cohort.rows, work)]
+            data = stacks.arguments(cohort.rows, work, cohort.steps, keys=cohort.keys)
+            return dealt, data
+        tff: Any = import_tff()
         keys = cohort.keys if self.types.has_keys else None
-        return arguments(cohort.examples, work, cohort.steps, keys=keys)
+        held = [np.float32(len(own)) for own in cohort.examples]
+        parts = {"held": held, "batches": arguments(cohort.examples, work, cohort.steps, keys=keys)}
+        for name, count in self.passes.items():
+            again = LocalWork(work.batch_size, count)
+            parts[name] = arguments(cohort.examples, again, keys=keys)
+        zipped = [tff.structure.Struct(list(zip(parts, own))) for own in zip(*parts.values())]
+        return list(cohort.clients), zipped
 
     def initialize(self, weights: Any, data: FederatedData, rng: np.random.Generator) -> State:
         server = self._set_weights(self._initialize(), weights)
@@ -223,19 +324,20 @@ class StatefulAlgorithm(Algorithm):
     def next(
         self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
     ) -> tuple[State, Mapping[str, Any]]:
-        own = [[value[client] for value in state.kept] for client in cohort.clients]
-        server, measured, new = self.computation(state.server, own, self.clients_data(cohort, work))
+        placements, data = self._data(cohort, work)
+        own = [[value[clients] for value in state.kept] for clients in placements]
+        server, measured, new = self.computation(state.server, own, data)
         kept = [value.copy() for value in state.kept]
-        for client, changed in zip(cohort.clients, new):
+        for clients, changed in zip(placements, new):
             for values, value in zip(kept, changed):
-                values[client] = value
+                values[clients] = value
         return State(server, kept), measured["train"]
 
     def weights(self, state: State) -> Any:
         return state.server.global_model_weights
 
 
-def zipped(**parts: Sequence[Any]) -> list[Any]:
-    """Returns for each client a struct of its parts, such as several data sets."""
-    tff: Any = import_tff()
-    return [tff.structure.Struct(list(zip(parts, of_client))) for of_client in zip(*parts.values())]
+def _specs(weights_type: Any) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.TensorSpec(t.shape, t.dtype) for t in weights_type.trainable]

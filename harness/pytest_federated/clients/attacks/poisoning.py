@@ -1,0 +1,48 @@
+"""Images with the trigger of a backdoor: those that attackers train on, and those that tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pytest_federated.clients.attacks.attack import Trigger
+from pytest_federated.core.errors import DataError
+from pytest_federated.data.datasets.dataset import Examples, levels_of
+from pytest_federated.data.datasets.rows import GrayLevels
+from pytest_federated.data.federation import FederatedData
+
+_KEY = "clients.attacks"
+
+
+def require_images(data: FederatedData, trigger: Trigger) -> None:
+    """Raises DataError unless the examples are images with a label, and the target is one."""
+    x = data.train.x
+    if data.task != "label" or x.dtype.names or len(x.shape) != 4:
+        raise DataError(
+            f"{_KEY}: a backdoor needs images (height, width, channels) with a label each; these "
+            f"examples have features of shape {tuple(x.shape[1:])} (task: {data.task})"
+        )
+    if trigger.target >= data.num_classes:
+        raise DataError(
+            f"{_KEY}.target: got {trigger.target}; there are labels 0 to {data.num_classes - 1}"
+        )
+
+
+def poisoned(own: Examples, trigger: Trigger) -> Examples:
+    """Returns an attacker's examples, in their order, with the trigger in evenly spaced ones."""
+    # 1e-9 more, as 10 * 0.3 may come out below 3.
+    so_far = np.floor(np.arange(len(own) + 1) * trigger.examples + 1e-9)
+    chosen = np.diff(so_far) > 0
+    levels: Any = levels_of(own.x)
+    images: Any = np.array(own.x if levels is None else levels)
+    images[chosen] = trigger.stamp(images[chosen])
+    labels = np.where(chosen, trigger.target, own.y).astype(own.y.dtype)
+    return Examples(images if levels is None else GrayLevels(images), labels)
+
+
+def triggered(data: FederatedData, trigger: Trigger) -> Examples:
+    """Returns the test images of other labels than the target, with the trigger and its label."""
+    others = np.flatnonzero(data.test.y != trigger.target)
+    images = trigger.stamp(np.asarray(data.test.x[others]))
+    return Examples(images, np.full(len(others), trigger.target, data.test.y.dtype))

@@ -1,0 +1,362 @@
+"""Stacks: examples of many clients one after the other, which are trained in turn in a graph."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional, Protocol
+
+import numpy as np
+
+from pytest_federated.clients.cohort import LocalWork
+from pytest_federated.data.datasets.dataset import Examples, inputs_of, levels_of
+from pytest_federated.tff.imports import import_tff
+from pytest_federated.training.aggregators.aggregator import flat
+
+# Not the number of cores: the order of additions, and with it the last bit of the result, must
+# not depend on the machine. Idle placements cost next to no_change.
+_PLACEMENTS = 8
+
+
+def arguments(
+    cohort: Sequence[Examples],
+    work: LocalWork,
+    steps: Optional[np.ndarray] = None,
+    factors: Optional[np.ndarray] = None,
+    keys: Optional[np.ndarray] = None,
+) -> list[dict[str, np.ndarray]]:
+    """Deals the clients to placements by number of batches, and puts each placement's in a row.
+
+    Args:
+        cohort: the examples of each client.
+        work: batch size and local epochs.
+        steps: int (clients,), local steps of each client; all epochs when None.
+        factors: float32 (clients,), the factor of each client's change; 1 when None.
+        keys: int32 (clients,), from which each client's layers draw random numbers; 0 when None.
+
+    Returns:
+        For each placement the examples of its clients, `x` and `y`, where all have bytes for
+        features as these bytes; `plan`, int32
+        (2 + 3 * clients,): batch size, local epochs, the clients' numbers of examples, their local
+        steps and their keys; and `factors`, float32 (clients,).
+    """
+    if steps is None:
+        steps = work.steps_of(np.array([len(c) for c in cohort]))
+    if factors is None:
+        factors = np.ones(len(cohort), np.float32)
+    if keys is None:
+        keys = np.zeros(len(cohort), np.int32)
+    plan = [work.batch_size, work.epochs]
+    levels = [levels_of(own.x) for own in cohort]
+    are_bytes = all(one is not None for one in levels)
+    features = levels if are_bytes else [own.x for own in cohort]
+    return [
+        OrderedDict(
+            x=inputs_of(np.concatenate([np.asarray(features[c]) for c in stack])),
+            y=np.concatenate([cohort[c].y for c in stack]),
+            plan=np.array(
+                [*plan, *(len(cohort[c]) for c in stack), *steps[stack], *keys[stack]], np.int32
+            ),
+            factors=factors[stack],
+        )
+        for stack in stacks_of(cohort, work)
+    ]
+
+
+def stacks_of(cohort: Sequence[Examples], work: LocalWork) -> list[list[int]]:
+    """Returns the positions in the cohort of the clients that each placement holds."""
+    return deal([-(-len(c) // work.batch_size) for c in cohort], _PLACEMENTS)
+
+
+def deal(loads: Sequence[int], stacks: int) -> list[list[int]]:
+    """Deals items to at most `stacks` stacks of about equal work; no stack is empty.
+
+    The longest first, always to the stack with the least work (R. L. Graham, Bounds on
+    Multiprocessing Timing Anomalies, SIAM J. Appl. Math. 17(2), 1969).
+
+    Returns:
+        The positions in `loads` that each stack holds.
+    """
+    dealt: list[list[int]] = [[] for _ in range(min(stacks, len(loads)))]
+    load = [0] * len(dealt)
+    for item in sorted(range(len(loads)), key=lambda i: (-loads[i], i)):
+        least = load.index(min(load))
+        dealt[least].append(item)
+        load[least] += max(loads[item], 1)
+    return dealt
+
+
+def stack_type(model: Any) -> Any:
+    """Returns the TFF type of a stack, as of `arguments`, for a functional model."""
+    tff: Any = import_tff()
+    return tff.StructWithPythonType(
+        [(name, _type_of(spec)) for name, spec in model.input_spec.items()]
+        + [
+            ("plan", tff.TensorType(np.int32, (None,))),
+            ("factors", tff.TensorType(np.float32, (None,))),
+        ],
+        OrderedDict,
+    )
+
+
+def _type_of(spec: Any) -> Any:
+    """Returns the TFF type of what has a `tf.TensorSpec`, or an ordered dict of them."""
+    tff: Any = import_tff()
+    if isinstance(spec, dict):
+        of_inputs = [(name, _type_of(one)) for name, one in spec.items()]
+        return tff.StructWithPythonType(of_inputs, OrderedDict)
+    return tff.TensorType(spec.dtype.as_numpy_dtype, spec.shape)
+
+
+class Sent(NamedTuple):
+    """What comes of a client's training, as tensors.
+
+    Attributes:
+        change: start less end of each weight that clients share, as TFF has it.
+        weight: float32, how much the client counts in the mean.
+        kept: what the client keeps until it takes part again.
+        sums: what the server gets the sum over the cohort of.
+        metrics: those of TFF's model, not yet finalized.
+
+    """
+
+    change: Sequence[Any]
+    weight: Any
+    kept: Sequence[Any]
+    sums: Sequence[Any]
+    metrics: Any
+
+
+class PackedClient(NamedTuple):
+    """A client of a stack, in the graph that trains it.
+
+    Attributes:
+        stack: as of `arguments`.
+        begin: position of its first example.
+        end: position after its last one.
+        batch_size: examples of a batch; int32, as all of these.
+        steps: local steps.
+        key: from which its layers draw random numbers.
+
+    """
+
+    stack: Any
+    begin: Any
+    end: Any
+    batch_size: Any
+    steps: Any
+    key: Any
+
+    @property
+    def held(self) -> Any:
+        """How many examples it holds, float32."""
+        import tensorflow as tf
+
+        return tf.cast(self.end - self.begin, tf.float32)
+
+    def passes(self, count: int) -> PackedClient:
+        """Returns the client with so many passes over its batches for its steps."""
+        return self._replace(steps=count * self._batches)
+
+    @property
+    def _batches(self) -> Any:
+        return (self.end - self.begin + self.batch_size - 1) // self.batch_size
+
+    def batch(self, step: Any, draws: bool) -> tuple[Any, Any, Any]:
+        """Returns the batch of a step: what a model takes, the labels, how many examples.
+
+        Args:
+            step: int32, from 0.
+            draws: whether the model takes the key of the step besides its features.
+        """
+        import tensorflow as tf
+
+        first = self.begin + (step % self._batches) * self.batch_size
+        last = tf.minimum(first + self.batch_size, self.end)
+        x = tf.nest.map_structure(lambda values: values[first:last], self.stack["x"])
+        y = self.stack["y"][first:last]
+        return (x, tf.stack([self.key, step])) if draws else x, y, last - first
+
+
+class Advance(Protocol):
+    """Returns the state and the weights after a step."""
+
+    def __call__(
+        self, state: Any, weights: Sequence[Any], gradients: Sequence[Any], examples: Any, /
+    ) -> tuple[Any, Sequence[Any]]: ...
+
+
+def train_steps(
+    model: Any,
+    client: PackedClient,
+    weights: Any,
+    state: Any,
+    advance: Advance,
+    trained: Optional[Sequence[int]] = None,
+) -> tuple[Sequence[Any], Any, Any]:
+    """Does a client's local steps, in a graph.
+
+    Args:
+        model: a `tff.learning.models.FunctionalModel`.
+        client: whose steps.
+        weights: `tff.learning.models.ModelWeights` to begin with.
+        state: what `advance` begins with, of an optimizer.
+        advance: does a step.
+        trained: positions of the trainable weights that the steps change; all when None.
+
+    Returns:
+        These weights after the steps, the state, and the metrics, not yet finalized.
+    """
+    import tensorflow as tf
+
+    tff: Any = import_tff()
+    everything, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
+    chosen = range(len(everything)) if trained is None else trained
+    draws = getattr(model, "draws", False)  # as KerasAdapter has it
+
+    def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
+        x, y, examples = client.batch(step, draws)
+        with tf.GradientTape() as tape:
+            tape.watch(current)
+            by_position = {**dict(enumerate(everything)), **dict(zip(chosen, current))}
+            whole = tuple(by_position[i] for i in range(len(everything)))
+            predictions = model.predict_on_batch((whole, fixed), x, training=True)
+            loss = model.loss(output=predictions, label=y)
+        gradients = tape.gradient(loss, current)
+        state, current = advance(state, current, gradients, examples)
+        output = tff.learning.models.BatchOutput(loss, predictions, examples)
+        metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
+        return step + 1, tuple(current), state, metrics
+
+    start = tuple(everything[i] for i in chosen)
+    _, after, state, metrics = tf.while_loop(
+        lambda step, *_: step < client.steps,
+        train_batch,
+        (0, start, state, model.initialize_metrics_state()),
+        parallel_iterations=1,
+    )
+    return after, state, metrics
+
+
+def total_loss(model: Any, client: PackedClient, weights: Any) -> tuple[Any, Any]:
+    """Returns the sum of the loss over the examples of a client's steps, and their number."""
+    import tensorflow as tf
+
+    groups = tuple(weights.trainable), tuple(weights.non_trainable)
+    draws = getattr(model, "draws", False)
+
+    def add(step: Any, total: Any, count: Any) -> Any:
+        x, y, examples = client.batch(step, draws)
+        predictions = model.predict_on_batch(groups, x, training=False)
+        weight = tf.cast(examples, tf.float32)
+        loss = model.loss(output=predictions, label=y)
+        return step + 1, total + weight * loss, count + weight
+
+    _, total, count = tf.while_loop(
+        lambda step, *_: step < client.steps,
+        add,
+        (0, tf.constant(0.0), tf.constant(0.0)),
+        parallel_iterations=1,
+    )
+    return total, count
+
+
+class TrainsClient(Protocol):
+    """Trains a client, given what it keeps."""
+
+    def __call__(self, client: PackedClient, kept: Sequence[Any], /) -> Sent: ...
+
+
+def train_stack(
+    model: Any,
+    stack: Any,
+    train_client: TrainsClient,
+    shared: Sequence[Any],
+    keeps_rows: bool,
+    kept: Sequence[Any] = (),
+    no_sums: Sequence[Any] = (),
+) -> tuple[Any, Any, Any, Any, Any]:
+    """Trains the clients of one stack in turn, in one graph.
+
+    As in standard execution, a client whose change is not finite has no weight, no sums and no
+    metrics, and keeps what it had.
+
+    Args:
+        model: a `tff.learning.models.FunctionalModel`.
+        stack: as of `arguments`.
+        train_client: trains one.
+        shared: tensors of the shapes of a client's change.
+        keeps_rows: whether the changes are needed one by one.
+        kept: what each client keeps, along the first axis of each tensor.
+        no_sums: zeros of the shapes of what a client sends the sums of.
+
+    Returns:
+        The weighted sum of the clients' changes (start less end, as TFF has it) or, with
+        `keeps_rows`, each change that is finite, float32 (clients, parameters), with the weights
+        and factors of these clients, float32 (clients,); the sum of the clients' weights (float32);
+        their metrics summed over examples; the sums; and what they keep.
+    """
+    import tensorflow as tf
+
+    sizes, steps, keys = tf.split(stack["plan"][2:], 3)
+    ends = tf.cumsum(sizes)
+    begins = ends - sizes
+
+    def train_next(
+        at: Any, total: Any, total_weight: Any, metrics: Any, sums: Any, all_kept: Any
+    ) -> Any:
+        client = PackedClient(stack, begins[at], ends[at], stack["plan"][0], steps[at], keys[at])
+        before = [values[at] for values in kept]
+        sent = train_client(client, before)
+        is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])
+        factor = stack["factors"][at]
+
+        def if_finite(value: Any) -> Any:
+            return tf.where(is_finite, value, tf.zeros_like(value))
+
+        def plus(some: Any, more: Any) -> Any:
+            return some + if_finite(more)
+
+        if keeps_rows:
+            rows, row_weights, are_finite = total
+            total = (
+                rows.write(at, if_finite(factor * flat(sent.change))),
+                row_weights.write(at, sent.weight),
+                are_finite.write(at, is_finite),
+            )
+        else:
+            total = tuple(plus(t, sent.weight * factor * c) for t, c in zip(total, sent.change))
+        return (
+            at + 1,
+            total,
+            plus(total_weight, sent.weight),
+            tf.nest.map_structure(plus, metrics, sent.metrics),
+            tuple(map(plus, sums, sent.sums)),
+            tuple(
+                values.write(at, tf.where(is_finite, new, old))
+                for values, new, old in zip(all_kept, sent.kept, before)
+            ),
+        )
+
+    no_change: Any = tuple(tf.zeros_like(w) for w in shared)
+    count = tf.size(sizes)
+    if keeps_rows:
+        kinds = tf.float32, tf.float32, tf.bool
+        no_change = tuple(tf.TensorArray(one, count) for one in kinds)
+    no_kept = tuple(tf.TensorArray(k.dtype, count, element_shape=k.shape[1:]) for k in kept)
+    _, total, total_weight, metrics, sums, all_kept = tf.while_loop(
+        lambda at, *_: at < count,
+        train_next,
+        (
+            *(0, no_change, tf.constant(0.0), model.initialize_metrics_state()),
+            *(tuple(no_sums), no_kept),
+        ),
+        parallel_iterations=1,
+    )
+    if keeps_rows:
+        rows, row_weights, are_finite = (one.stack() for one in total)
+        parameters = sum(int(np.prod(w.shape)) for w in shared)
+        rows = tf.ensure_shape(rows, (None, parameters))
+        columns = rows, row_weights, stack["factors"]
+        total = tuple(tf.boolean_mask(one, are_finite) for one in columns)
+    return total, total_weight, metrics, list(sums), [values.stack() for values in all_kept]
