@@ -1,7 +1,11 @@
 """How the tests of pytest-federated run: with pytest inside pytest, and on all cores."""
 
+from __future__ import annotations
+
 import os
 import sys
+from pathlib import Path
+from typing import Optional
 
 import pytest
 
@@ -29,3 +33,18 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         option.numprocesses = min(4, os.cpu_count() or 1)
         option.dist = "loadfile"
         option.loadscopereorder = False  # would run files with few but long tests last
+
+
+# What takes minutes to hours, and runs only where it is asked for.
+PAPERS = Path(__file__).parent / "scenarios" / "papers"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> Optional[bool]:
+    """Leaves the papers out unless -m names their tag or an argument lies among them.
+
+    pytest says at the end which files it does not read.
+    """
+    if collection_path != PAPERS or "paper" in config.option.markexpr:
+        return None
+    named = [(config.invocation_params.dir / arg.split("::")[0]).resolve() for arg in config.args]
+    return None if any(PAPERS in (arg, *arg.parents) for arg in named) else True

@@ -16,7 +16,7 @@ import pytest
 from browser import BROWSER, Browser
 from example_results import example_result
 from pytest_federated.expectations.bounds import Bounds, verdict_on
-from pytest_federated.report.comparison.page import report_comparison
+from pytest_federated.report.comparison.page import report_comparisons
 from pytest_federated.report.html import page
 from pytest_federated.report.plots.chart import Line, Lines
 from pytest_federated.report.plots.plot import draw_scenario
@@ -119,7 +119,7 @@ def test_a_comparison_that_scenarios_ask_for_is_on_the_page_with_its_pictures() 
     Page(text)
     section = re.search('<section id="comparison">(.*?)</section>', text, re.DOTALL)
     assert section and "a<b" not in section[1]
-    markdown = report_comparison(asked)
+    markdown = report_comparisons(asked).get("comparison.md")
     assert markdown
     plain = html.unescape(re.sub("<[^>]*>", "", section[1]))
     for sentence in re.findall(r"^- (.*)$", markdown.text, re.MULTILINE):

@@ -18,7 +18,14 @@ from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.comparison.findings import findings, verdict
-from pytest_federated.report.comparison.page import comparison_page, report_comparison
+from pytest_federated.report.comparison.page import comparison_page, report_comparisons
+from pytest_federated.report.comparison.published import (
+    HOLDS,
+    SEEMS,
+    exceptions,
+    outcome,
+    pairs,
+)
 from pytest_federated.report.comparison.study import Study, Wanted, name_of, studies, text_of
 from pytest_federated.report.comparison.tables import ROWS, results_table, targets_table
 from pytest_federated.report.comparison.tasks import over_tasks
@@ -477,7 +484,7 @@ def asking(**more: Any) -> list[Result]:
 
 
 def test_a_report_compares_what_its_scenarios_ask_for(tmp_path: Path) -> None:
-    assert report_comparison(matrix(("k=x", LOW), ("k=y", HIGH))) is None
+    assert report_comparisons(matrix(("k=x", LOW), ("k=y", HIGH))) == {}
     files = report_files([*asking(), *matrix(("k=x", LOW), ("k=y", HIGH), name="silent")])
     assert files["comparison.md"].startswith(MARK) and "silent" not in files["comparison.md"]
     assert "comparison/m.curves.svg" in files
@@ -656,3 +663,67 @@ def test_what_is_compared_changes_no_training(tmp_path: Path) -> None:
     write_report([skipped], tmp_path)
     kept = next(r for r in read_results(tmp_path) if r.id == "m[k=y]")
     assert kept.histories and "comparison" not in kept.settings
+
+
+PUBLISHED = {
+    "source": "Doe 2020, table 1",
+    "says": "B beats A.",
+    "order": ["algorithm=b", "algorithm=a"],
+    "figures": {"algorithm=a": 0.321, "algorithm=b": 0.654, "algorithm=b,alpha=10": 0.987},
+}
+
+
+def published(order: Sequence[str], *, b: Sequence[float] = HIGH) -> list[Result]:
+    variants = [("alpha=0.1,algorithm=a", LOW), ("alpha=0.1,algorithm=b", b)]
+    variants += [("alpha=10,algorithm=a", LOW), ("alpha=10,algorithm=b", HIGH)]
+    comparison = {"reference": "algorithm=a", "published": {**PUBLISHED, "order": order}}
+    return matrix(*variants, comparison=comparison)
+
+
+def test_a_papers_figures_and_order_stand_beside_ours_on_a_page_of_their_own() -> None:
+    files = report_comparisons(published(["algorithm=b", "algorithm=a"]))
+    assert list(files) == ["papers.md"]
+    text = files["papers.md"].text
+    verdict_of_all, _, rest = text.partition("## m")
+    assert "2 pair(s) of variants in 1 experiment(s): 2 hold here" in verdict_of_all
+    assert "Doe 2020, table 1: B beats A." in rest
+    assert "The paper's order holds in all 2 pairs of variants." in rest
+    (row_b,) = (line for line in rest.splitlines() if "| 0.1" in line and "| b" in line)
+    (row_10,) = (line for line in rest.splitlines() if "| 10" in line and "| b" in line)
+    assert "0.654" in row_b
+    assert "0.987" in row_10  # the figure whose variant says more
+
+
+def test_an_order_that_does_not_hold_is_said_with_its_variants() -> None:
+    (one,) = studies(published(["algorithm=a", "algorithm=b"]))
+    assert outcome(one) == ("The paper's order holds in 0 of 2 pairs of variants; 2 not.")
+    assert exceptions(one)[0] == "At alpha 0.1, a before b: not here."
+
+
+def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
+    almost = (0.49, 0.55, 0.53, 0.55, 0.53)
+    (one,) = studies(published(["algorithm=b", "algorithm=a"], b=almost))
+    assert [pair.outcome for pair in pairs(one)] == [SEEMS, HOLDS]
+
+
+@pytest.mark.parametrize(
+    ("published", "message"),
+    [
+        ("{source: x}", "needs order"),
+        ("{order: [algorithm=fedavg, algorithm=fedavgm]}", "source"),
+        ("{source: x, order: [algorithm=fedavg]}", "at least 2 variants"),
+        ("{source: x, order: [algorithm=fedavg, algorithm=fedavgx]}", "algorithm=fedavgm"),
+        ("{source: x, figures: {algorithm=fedavgx: 3}}", "algorithm=fedavgm"),
+    ],
+)
+def test_what_a_paper_found_must_be_of_variants_that_there_are(
+    tmp_path: Path, published: str, message: str
+) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        "schema: 1\nname: a\ndata: {dataset: digits}\nclients: {count: 2}\nmodel: linear\n"
+        "training: {rounds: 1}\nmatrix: {training.algorithm: [fedavg, fedavgm]}\n"
+        f"comparison:\n  published: {published}\n"
+    )
+    with pytest.raises(ScenarioError, match=message):
+        load_file(file)

@@ -7,10 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from pytest_federated.core.text import shortened
-from pytest_federated.report.comparison.findings import verdict
-from pytest_federated.report.comparison.page import COMPARISON, asked_for
+from pytest_federated.report.comparison.page import (
+    COMPARISON,
+    PAPERS,
+    asked_for,
+    comparison_line,
+    page_of,
+)
 from pytest_federated.report.layout import LARGEST, Page, targets
-from pytest_federated.report.markup import anchors, escape, quoted, symbols, table
+from pytest_federated.report.markup import escape, quoted, symbols, table
 from pytest_federated.report.outcomes import (
     NOT_RUN,
     TITLE,
@@ -79,15 +84,14 @@ def _to_look_at(results: Sequence[Result], links: Mapping[str, str]) -> list[str
 
 
 def _comparisons(results: Sequence[Result]) -> list[str]:
-    """Returns what was found where the variants of a matrix are compared."""
+    """Returns what was found where the variants of a matrix are compared, papers apart."""
+    blocks: list[str] = []
     asked = asked_for(results)
-    anchor = anchors(["Comparison", *(study.title for study in asked)])
-    lines = [
-        f"- [{escape(shortened(s.title, NAME))}]({COMPARISON}#{anchor[s.title]}) "
-        f"{escape(verdict(s))}"
-        for s in asked[:_LISTED]
-    ]
-    return ["## Comparisons", "\n".join(lines), *_more(asked, _LISTED)] if asked else []
+    for page, heading in ((COMPARISON, "Comparisons"), (PAPERS, "Results of papers")):
+        if of_page := [study for study in asked if page_of(study) == page]:
+            lines = [comparison_line(study, of_page) for study in of_page[:_LISTED]]
+            blocks += [f"## {heading}", "\n".join(lines), *_more(of_page, _LISTED)]
+    return blocks
 
 
 def _folders(pages: Sequence[Page], links: Mapping[str, str], rows: int) -> list[str]:

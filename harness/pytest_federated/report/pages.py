@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Optional
 
 from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.files import write_text
 from pytest_federated.core.ordering import natural
 from pytest_federated.report.comparison.page import (
-    COMPARISON,
-    COMPARISONS,
+    COMPARISON_PAGES,
     ComparisonPage,
-    report_comparison,
+    pictures_of,
+    report_comparisons,
 )
 from pytest_federated.report.index import index
 from pytest_federated.report.layout import INDEX, MARK, PAGES, Page, pages_of
@@ -71,9 +70,9 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
     """Returns the pages of a report and their pictures, by path in the report's folder."""
     results, pages = _laid_out(results)
     pictures = {page.picture_path: page.picture for page in pages if page.picture}
-    compared = report_comparison(results)
-    if compared:
-        pictures |= {f"{COMPARISONS}/{name}": p for name, p in compared.pictures.items()}
+    compared = report_comparisons(results)
+    for page, of_page in compared.items():
+        pictures |= {f"{pictures_of(page)}/{name}": p for name, p in of_page.pictures.items()}
     pictures |= {f"{PLOTS}/{name}": picture for name, picture in draw_overviews(results).items()}
     pictures |= {
         f"{PLOTS}/{plot_name(result, 'tuning')}": picture
@@ -88,7 +87,7 @@ def report_files(results: Sequence[Result]) -> dict[str, str]:
 def report(results: Sequence[Result]) -> dict[str, str]:
     """Returns the pages of a report as Markdown, by path in the report's folder."""
     results, pages = _laid_out(results)
-    return _texts(results, pages, report_comparison(results))
+    return _texts(results, pages, report_comparisons(results))
 
 
 def refuse_others(folder: Path, files: Mapping[str, str]) -> None:
@@ -115,10 +114,11 @@ def outdated(folder: Path, files: Collection[str]) -> list[Path]:
     Files that somebody else wrote are left alone.
     """
     stale: list[Path] = []
-    compared = folder / COMPARISON
-    if compared.is_file() and _is_ours(compared):
-        drawn = sorted((folder / COMPARISONS).glob("*.svg"))
-        stale += [f for f in (compared, *drawn) if f.relative_to(folder).as_posix() not in files]
+    for compared in map(folder.joinpath, COMPARISON_PAGES):
+        if compared.is_file() and _is_ours(compared):
+            drawn = sorted((folder / pictures_of(compared.name)).glob("*.svg"))
+            ours = (compared, *drawn)
+            stale += [f for f in ours if f.relative_to(folder).as_posix() not in files]
     for page in sorted((folder / PAGES).glob("*.md")):
         if _is_ours(page):
             pair = (page, page.with_suffix(".svg"))
@@ -136,10 +136,10 @@ def _laid_out(results: Sequence[Result]) -> tuple[list[Result], list[Page]]:
 
 
 def _texts(
-    results: Sequence[Result], pages: Sequence[Page], compared: Optional[ComparisonPage]
+    results: Sequence[Result], pages: Sequence[Page], compared: Mapping[str, ComparisonPage]
 ) -> dict[str, str]:
     return {
         **{page.path: page.text for page in pages},
-        **({COMPARISON: compared.text} if compared else {}),
+        **{name: page.text for name, page in compared.items()},
         INDEX: index(results, pages),
     }

@@ -188,6 +188,13 @@ def _without_reference(cases: Sequence[Case], document: Document) -> Iterator[Pr
         message = "compares the variants of a matrix, and there are none"
     elif comparison.reference and (wrong := unknown_variant(comparison.reference, variants)):
         key, message = "comparison.reference", wrong
+    elif published := comparison.published:
+        parts = [("order", part) for part in published.order]
+        parts += [("figures", part) for part in published.figures]
+        for name, part in parts:
+            if wrong := unknown_variant(part, variants):
+                key, message = f"comparison.published.{name}", wrong
+                break
     if message:
         place = document.place(tuple(key.split(".")))
         yield Problem(place.file, place.line, key, message)

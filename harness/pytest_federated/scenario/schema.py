@@ -68,6 +68,37 @@ class BaselineMargin(Section):
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class Published(Section):
+    """What a paper found where these variants are compared, for the report; nothing judges it.
+
+    Variants are named by what tells them from others, such as ``algorithm=scaffold``.
+    """
+
+    source: Annotated[str, Field(min_length=1, description="The paper, and where it says this.")]
+    says: Annotated[str, Field(description="Its finding in a sentence.")] = ""
+    order: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_as_tuple),
+        Field(description="Its variants, the best first."),
+    ] = ()
+    figures: Annotated[
+        dict[str, Annotated[float, Field(allow_inf_nan=False)]],
+        Field(description="Its figure of each variant, shown beside ours."),
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Published:
+        if len(set(self.order)) < len(self.order) or len(self.order) == 1:
+            raise problem("order", "must name at least 2 variants, each of them once")
+        if not (self.order or self.figures):
+            raise problem("", "needs order (the best first), or the figures of variants")
+        return self
+
+
 class Comparison(Section):
     """With what the report compares the variants of the matrix.
 
@@ -81,9 +112,16 @@ class Comparison(Section):
     ] = None
     targets: Annotated[
         tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
-        BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+        BeforeValidator(_as_tuple),
         Field(description="Values of the metric: how many rounds and bytes does each take?"),
     ] = ()
+    published: Annotated[
+        Optional[Published], Field(description="What a paper found; puts this on papers.md.")
+    ] = None
+
+    @model_serializer(mode="wrap")
+    def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(self, write, "published")
 
     @model_validator(mode="after")
     def _has_a_metric_that_there_is(self) -> Comparison:

@@ -51,7 +51,8 @@ def test_the_committed_report_is_up_to_date_with_the_shipped_scenarios(committed
         scenario = shipped[name]
         settings = settings_of_result(scenario, scenario.seeds, result.histories)
         assert without_tuned(result.settings) == without_tuned(settings)
-        assert result.status == "passed"
+        # What papers state is reported beside their results, and not judged.
+        assert result.status == ("reported" if "paper" in scenario.tags else "passed")
     written = {p: p.read_text(encoding="utf-8") for p in folder.rglob("*.md")}
     assert written == {folder / p: text for p, text in report(read_results(folder)).items()}
 

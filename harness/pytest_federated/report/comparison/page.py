@@ -10,19 +10,31 @@ from typing import Optional
 
 from pytest_federated.core.text import shortened
 from pytest_federated.report.comparison.findings import findings, verdict
+from pytest_federated.report.comparison.published import (
+    FAILS,
+    HOLDS,
+    SEEMS,
+    exceptions,
+    outcome,
+    pairs,
+)
 from pytest_federated.report.comparison.study import Study, Values, is_number, name_of, studies
 from pytest_federated.report.comparison.tables import results_table, targets_table
 from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
-from pytest_federated.report.markup import HTML, MARKDOWN, Markup
+from pytest_federated.report.markup import HTML, MARKDOWN, Markup, anchors, escape
 from pytest_federated.report.plots.heat_map import MOST, Side, heat_map
 from pytest_federated.report.plots.learning import learning_curves
 from pytest_federated.report.plots.style import Picture
+from pytest_federated.report.scenario_table import NAME
 from pytest_federated.report.variants import best_of
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import file_name
 
-COMPARISON, COMPARISONS = "comparison.md", "comparison"  # a report's page, and its pictures
+# A report's pages of comparisons; each has a folder of pictures with its name.
+COMPARISON, PAPERS = "comparison.md", "papers.md"
+_TITLES = {COMPARISON: "Comparison", PAPERS: "The results of papers"}
+COMPARISON_PAGES = tuple(_TITLES)
 _DESCRIPTION = 1000  # characters
 
 
@@ -45,19 +57,56 @@ def asked_for(results: Sequence[Result]) -> list[Study]:
     return studies([r for r in results if r.settings.get("comparison") is not None])
 
 
-def report_comparison(results: Sequence[Result]) -> Optional[ComparisonPage]:
-    """Returns the page of a report with the comparisons that its scenarios ask for, if any do."""
-    if not (asked := asked_for(results)):
-        return None
-    head = [MARK, "# Comparison", f"[All scenarios]({INDEX})"]
-    return comparison_page(asked, MARKDOWN, head, COMPARISONS)
+def page_of(study: Study) -> str:
+    """Returns the report's page that shows a study."""
+    return PAPERS if study.published else COMPARISON
+
+
+def pictures_of(page: str) -> str:
+    """Returns the folder of the pictures of one of these pages."""
+    return page.removesuffix(".md")
+
+
+def report_comparisons(results: Sequence[Result]) -> dict[str, ComparisonPage]:
+    """Returns the pages of a report with the comparisons that its scenarios ask for, by name."""
+    asked = asked_for(results)
+    pages: dict[str, ComparisonPage] = {}
+    for name, title in _TITLES.items():
+        if shown := [study for study in asked if page_of(study) == name]:
+            head = [MARK, f"# {title}", f"[All scenarios]({INDEX})"]
+            head += papers_verdict(shown) if name == PAPERS else []
+            pages[name] = comparison_page(shown, MARKDOWN, head, pictures_of(name))
+    return pages
+
+
+def comparison_line(study: Study, shown: Sequence[Study], *, is_same_page: bool = False) -> str:
+    """Returns a line with a link to one of the studies that a page shows, and what was found."""
+    page = page_of(study)
+    anchor = anchors([_TITLES[page], *(one.title for one in shown)])[study.title]
+    target = f"#{anchor}" if is_same_page else f"{page}#{anchor}"
+    found = outcome(study) if study.published else verdict(study)
+    return f"- [{escape(shortened(study.title, NAME))}]({target}) {escape(found)}"
+
+
+def papers_verdict(shown: Sequence[Study]) -> list[str]:
+    """Returns what of the papers holds in these runs, as blocks of Markdown."""
+    whole = [pair.outcome for study in shown for pair in pairs(study)]
+    lines = [comparison_line(study, shown, is_same_page=True) for study in shown]
+    counts = [whole.count(kind) for kind in (HOLDS, SEEMS, FAILS)]
+    lead = (
+        f"Papers order {len(whole)} pair(s) of variants in {len(shown)} experiment(s): {counts[0]} "
+        f"hold here, {counts[1]} in the means alone, {counts[2]} not."
+    )
+    return [f"**{lead}**", "\n".join(lines)]
 
 
 def html_comparison(results: Sequence[Result]) -> str:
     """Returns the same as a part of an HTML page, with its pictures; empty if none do."""
     if not (asked := asked_for(results)):
         return ""
-    return comparison_page(asked, HTML, [HTML.heading("Comparison", 1)], COMPARISONS).text
+    return comparison_page(
+        asked, HTML, [HTML.heading("Comparison", 1)], pictures_of(COMPARISON)
+    ).text
 
 
 def comparison_page(
@@ -98,7 +147,8 @@ def comparison_page(
     if more := len(compared) - len(shown):
         others = f"... and {more} more; `pytest-federated compare` with --only shows any"
         blocks.append(markup.paragraph(others))
-    several = over_tasks(compared)
+    # Experiments of papers, each in a setting of its own, are no tasks of one benchmark.
+    several = over_tasks([study for study in compared if not study.published])
     for place, one in enumerate(several):
         blocks += _over_tasks(one, markup, several)
         if pictures and (profiles := one.picture()):
@@ -114,10 +164,24 @@ def _found(study: Study, markup: Markup) -> list[str]:
     blocks = [
         markup.heading(study.title, 2),
         markup.paragraph(markup.escape(about)) if about else "",
+        *_published(study, markup),
         markup.lead(markup.escape(verdict(study))),
         markup.items(sentences) if sentences else "",
     ]
     return [block for block in blocks if block]
+
+
+def _published(study: Study, markup: Markup) -> list[str]:
+    """Returns what a paper says, and where its order does not hold here."""
+    if not study.published:
+        return []
+    says = f": {said}" if (said := study.published.get("says")) else ""
+    lines = [markup.escape(text) for text in exceptions(study)]
+    return [
+        markup.paragraph(markup.escape(f"{study.published.get('source', '')}{says}")),
+        markup.lead(markup.escape(outcome(study))),
+        markup.items(lines) if lines else "",
+    ]
 
 
 def _curves(study: Study) -> Optional[Picture]:
@@ -190,6 +254,13 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
             f"{confidence:g} % interval "
             "(paired t test of the logarithms); it needs all seeds to get there. ≤ means that a "
             "seed was there when it was first evaluated."
+        )
+    if any(study.published for study in shown):
+        texts.append(
+            "A paper's order of two variants holds if the interval from the pairs of trainings "
+            "excludes that they are alike; by rounds to the hardest target, where there is one, it "
+            "also holds if every seed of one gets there and none of the other. It holds in the "
+            "means alone if the means are in order and the seeds cannot tell."
         )
     if several:
         texts.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Optional
 
@@ -61,6 +61,7 @@ class Study:
         measure: the metric to compare by.
         targets: values of it to reach.
         confidence: of the intervals of differences.
+        published: what a paper found, as the scenario's ``comparison.published`` says it.
 
     """
 
@@ -71,6 +72,7 @@ class Study:
     measure: Measure
     targets: Sequence[float] = ()
     confidence: float = CONFIDENCE
+    published: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def tasks(self) -> list[Values]:
@@ -269,6 +271,7 @@ def _of_cells(
         measure,
         sorted(reachable),
         wanted.confidence,
+        section.get("published") or {},
     )
 
 

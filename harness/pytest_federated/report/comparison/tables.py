@@ -9,12 +9,14 @@ from pytest_federated.core.text import distinct
 from pytest_federated.metrics.statistics import summarize
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.compare import difference_text, mark
+from pytest_federated.report.comparison.published import paper_figure
 from pytest_federated.report.comparison.study import Study, Values
 from pytest_federated.report.markup import Markup
 from pytest_federated.report.tables.cells import figure, result_interval
 from pytest_federated.report.variants import best_of
 
 ROWS = 100
+_PAPER = "the paper's"
 _VALUE = 24  # characters of a value
 
 
@@ -31,6 +33,7 @@ def results_table(study: Study, markup: Markup) -> str:
         for task in dict.fromkeys(task for task, _ in places)
         for measure in measures
     }
+    has_published = bool(study.published.get("figures") and not study.targets)
     rows: list[list[str]] = []
     for task, variant in places:
         result = study.cells[task, variant]
@@ -41,8 +44,12 @@ def results_table(study: Study, markup: Markup) -> str:
         compared = study.differences.get((task, variant))
         is_reference = variant == study.reference
         cells.insert(1, "–" if is_reference or not compared else difference_text(compared))
+        if has_published:
+            cells.insert(1, figure(paper_figure(study, variant, task)))
         rows.append(["reference" if is_reference else mark(compared), *cells])
     columns = [study.measure.title, "difference", *(m.title for m in measures[1:])]
+    if has_published:
+        columns.insert(1, _PAPER)
     return _table(study, rows, ["", *columns], markup)
 
 
@@ -51,6 +58,7 @@ def targets_table(study: Study, markup: Markup) -> str:
     blocks: list[str] = []
     for target in study.targets:
         rows: list[list[str]] = []
+        has_published = bool(study.published.get("figures"))
         for task, variant in _places(study)[:ROWS]:
             rounds = study.rounds(task, variant, target)
             is_reference = variant == study.reference
@@ -59,8 +67,13 @@ def targets_table(study: Study, markup: Markup) -> str:
             is_at_most = study.is_at_most(task, variant, target)
             if is_at_most and None not in rounds.values():
                 megabytes = f"≤ {megabytes}"
-            rows.append([_rounds(rounds, is_at_most=is_at_most), _times(times), megabytes])
+            cells = [_rounds(rounds, is_at_most=is_at_most), _times(times), megabytes]
+            if has_published:
+                cells.insert(1, figure(paper_figure(study, variant, task)))
+            rows.append(cells)
         columns = [f"rounds to {target:g}", "times faster", "MB"]
+        if has_published:
+            columns.insert(1, _PAPER)
         blocks.append(_table(study, rows, columns, markup, before=0))
     return "\n\n".join(blocks)
 

@@ -1,0 +1,120 @@
+"""What a paper found beside what these runs find: in which order its variants come."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Optional
+
+from pytest_federated.metrics.targets import speedup
+from pytest_federated.report.comparison.study import Study, Values, name_of
+from pytest_federated.scenario.matrix import labels_in
+
+HOLDS, SEEMS, FAILS = "holds", "holds in the means alone", "does not hold"
+
+
+class Pair(NamedTuple):
+    """Two variants of a task that the paper puts in an order, and whether that holds here."""
+
+    task: Values
+    better: Values
+    worse: Values
+    outcome: str
+
+
+def pairs(study: Study) -> list[Pair]:
+    """Returns the pairs of variants that the paper orders, task by task.
+
+    An order holds if the interval from the seeds' pairs excludes that there is no difference; it
+    holds in the means alone if the mean is in order and the interval does not exclude that.
+    """
+    return [
+        Pair(task, better, worse, _outcome(study, task, better, worse))
+        for task in study.tasks
+        for first, second in itertools.combinations(_order(study), 2)
+        for better, worse in itertools.product(_those(study, first), _those(study, second))
+        if (task, better) in study.cells and (task, worse) in study.cells
+    ]
+
+
+def outcome(study: Study) -> str:
+    """Returns in a sentence in how many pairs of variants the paper's order holds."""
+    of = pairs(study)
+    counts = Counter(pair.outcome for pair in of)
+    if not of:
+        return "No two of the variants that the paper orders have a result here."
+    if counts[HOLDS] == len(of):
+        whole = f"all {len(of)} pairs" if len(of) > 1 else "the one pair"
+        return f"The paper's order holds in {whole} of variants."
+    names = {SEEMS: "in the means alone", FAILS: "not"}
+    said = [f"{counts[kind]} {name}" for kind, name in names.items() if counts[kind]]
+    holds = f"The paper's order holds in {counts[HOLDS]} of {len(of)} pairs of variants"
+    return f"{holds}; {', '.join(said)}."
+
+
+def exceptions(study: Study) -> list[str]:
+    """Returns a sentence for each pair whose order does not hold for certain."""
+    texts: list[str] = []
+    for task, better, worse, kind in pairs(study):
+        if kind == HOLDS:
+            continue
+        where = f"At {name_of(task)}, " if task else ""
+        names = f"{name_of(better)} before {name_of(worse)}"
+        why = {SEEMS: "in the means alone; the seeds cannot tell", FAILS: "not here"}[kind]
+        texts.append(f"{where}{names}: {why}.")
+    return texts
+
+
+def paper_figure(study: Study, variant: Values, task: Values) -> Optional[float]:
+    """Returns the paper's figure of a variant; of several that fit, the one that says most."""
+    labels = {*task, *variant}
+    fitting = [
+        (len(labels_in(part)), float(number))
+        for part, number in study.published.get("figures", {}).items()
+        if labels_in(part).items() <= labels
+    ]
+    return max(fitting)[1] if fitting else None
+
+
+def _order(study: Study) -> Sequence[str]:
+    """Returns the parts of ids that name the paper's variants, the best first."""
+    return study.published.get("order") or ()
+
+
+def _those(study: Study, part: str) -> Iterator[Values]:
+    wanted = labels_in(part).items()
+    return (variant for variant in study.variants if wanted <= set(variant))
+
+
+def _outcome(study: Study, task: Values, better: Values, worse: Values) -> str:
+    if study.targets:
+        return _by_rounds(study, task, better, worse)
+    compared = study.measure.compare(
+        study.cells[task, worse], study.cells[task, better], study.confidence
+    )
+    if compared is None or study.measure.sign * compared.difference <= 0:
+        return FAILS
+    low, high = compared.low, compared.high
+    is_certain = low is not None and high is not None and (low > 0 or high < 0)
+    return HOLDS if is_certain else SEEMS
+
+
+def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str:
+    """Compares by the rounds to the hardest target, which a seed may not reach."""
+    target = study.targets[-1] if study.measure.sign > 0 else study.targets[0]
+    fast, slow = (study.rounds(task, variant, target) for variant in (better, worse))
+    compared = speedup(slow, fast, study.confidence)
+    if compared is not None:
+        if compared.times <= 1:
+            return FAILS
+        return HOLDS if compared.low is not None and compared.low > 1 else SEEMS
+    means = [
+        math.fsum(math.inf if n is None else n for n in side.values()) for side in (fast, slow)
+    ]
+    reached = [sum(n is not None for n in side.values()) for side in (fast, slow)]
+    if reached[0] == len(fast) and reached[1] == 0:
+        return HOLDS
+    is_ahead = reached[0] > reached[1] or (reached[0] == reached[1] and means[0] < means[1])
+    return SEEMS if is_ahead else FAILS
