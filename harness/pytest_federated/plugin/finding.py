@@ -24,6 +24,7 @@ _NAMED = pytest.StashKey[frozenset[str]]()
 _FIRST = pytest.StashKey[dict[str, Path]]()  # by the path without links
 _SKIPPED = pytest.StashKey[dict[Path, str]]()
 _MOST_SHOWN = 20
+_IGNORED = "ignored (norecursedirs, collect_ignore, --ignore, a venv)"
 
 
 def is_scenario_file(path: Path, config: pytest.Config) -> bool:
@@ -51,7 +52,7 @@ def note_ignored(path: Path, config: pytest.Config) -> None:
     is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir may raise
     if _is_expected(path / "any.yaml" if is_folder else path, config):
         for file in _yaml_files(path) if is_folder else filter(may_hold_scenarios, [path]):
-            _skip(config, file, "ignored (norecursedirs, collect_ignore, --ignore, a venv)")
+            _skip(config, file, _IGNORED)
 
 
 def unreadable_files(folder: Path, config: pytest.Config) -> list[Path]:
@@ -94,6 +95,12 @@ def skipped_files(config: pytest.Config) -> list[str]:
     lines = [f"not read: {shown(path, config)}: {why}" for path, why in sorted(skipped.items())]
     left = len(lines) - _MOST_SHOWN
     return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other file(s)"]
+
+
+def ignored_files(config: pytest.Config) -> list[Path]:
+    """Returns the scenario files that pytest is told to ignore."""
+    skipped = config.stash.setdefault(_SKIPPED, {})
+    return [path for path, why in sorted(skipped.items()) if why == _IGNORED]
 
 
 def shown(path: Path, config: pytest.Config) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import pytest
 
-from pytest_federated.plugin.finding import skipped_files
+from pytest_federated.core.errors import FederatedError
+from pytest_federated.plugin.finding import ignored_files, shown, skipped_files
 
 if TYPE_CHECKING:
     from pytest_federated.results.record import Result
@@ -40,6 +41,7 @@ class FederatedSession:
         self._unwritten: dict[str, str] = {}  # why, by what could not be written
         self._skipped: dict[str, list[str]] = {}  # names of scenarios, by the reason
         self._other_records = 0  # in the folder of the report
+        self._kept_records = 0  # in the report, of files that are not read
         self._baselines: list[str] = []  # verdict: scenario: details
 
     @property
@@ -315,13 +317,36 @@ class FederatedSession:
 
         assert self._report_folder
         notes = None if session_options(self._config).no_cache else store_folder(self._config)
-        results = list(self._results.values())
+        results = [*self._results.values(), *self._ignored_records()]
+        self._kept_records = len(results) - len(self._results)
         path = write_pages_once(results, self._report_folder, notes, own_source())
-        self._other_records = count_records(self._report_folder) - len(self._results)
+        self._other_records = count_records(self._report_folder) - len(results)
         try:
             self._written = path.relative_to(self._config.invocation_params.dir).as_posix()
         except ValueError:
             self._written = str(path)
+
+    def _ignored_records(self) -> list[Result]:
+        """Returns the report's records of scenarios whose files pytest is told to ignore.
+
+        They stay in it: who runs all but the slow folders does not want the others' pages gone.
+        """
+        from pytest_federated.results.store import read_result, record_file
+        from pytest_federated.scenario.loader import load_file
+
+        assert self._report_folder
+        ran = {result.id for result in self._results.values()}
+        kept: list[Result] = []
+        for file in ignored_files(self._config):
+            cases: Sequence[Case] = ()
+            with contextlib.suppress(FederatedError):
+                cases = load_file(file)
+            for case in cases:
+                with contextlib.suppress(FederatedError):  # none, or damaged: it is not in it
+                    result = read_result(record_file(case.id, self._report_folder))
+                    if result.file == shown(file, self._config) and case.id not in ran:
+                        kept.append(result)
+        return kept
 
     def _append_step_summary(self, file: Path) -> None:
         from pytest_federated.report.github import step_summary
@@ -357,6 +382,11 @@ class FederatedSession:
             terminalreporter.write_line(line)
         if self._written:
             terminalreporter.write_line(f"report: {self._written}")
+            if self._kept_records:
+                terminalreporter.write_line(
+                    f"  in it as they were: {self._kept_records} record(s) of scenarios in files "
+                    "that are not read"
+                )
             if self._other_records > 0:
                 terminalreporter.write_line(
                     f"  not in it: {self._other_records} older record(s) there, of scenarios that "

@@ -190,6 +190,34 @@ def test_the_path_of_the_report_is_shown(
     result.stdout.no_fnmatch_line("*not in it*")
 
 
+def test_figures_of_files_that_pytest_is_told_to_ignore_stay_in_the_report(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    """Slow folders run now and then; the report of the others must not remove what they found."""
+    add(pytester, "slow", "broken", "elsewhere")
+    report = "--fed-report=out"
+    pytester.runpytest_inprocess("scenarios", report).assert_outcomes(passed=4)
+    before = (pytester.path / "out/index.md").read_bytes()
+    pytester.makeconftest("collect_ignore = ['scenarios/slow.yaml']")
+    result = pytester.runpytest_inprocess("scenarios", report)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["  in it as they were: 1 record(s) of scenarios in files that*"])
+    result.stdout.no_fnmatch_line("*not in it*")
+    assert (pytester.path / "out/index.md").read_bytes() == before
+
+    # Neither a record of another file, nor one that is damaged; what is left out is said.
+    (pytester.path / "other").mkdir()
+    (pytester.path / "scenarios/elsewhere.yaml").rename(pytester.path / "other/elsewhere.yaml")
+    (pytester.path / "out/records/broken.json").write_text("{")
+    names = "['scenarios/slow.yaml', 'scenarios/broken.yaml', 'other/elsewhere.yaml']"
+    pytester.makeconftest(f"collect_ignore = {names}")
+    result = pytester.runpytest_inprocess(".", report)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  in it as they were: 1 record(s)*", "  not in it: 2 older*"])
+    index = (pytester.path / "out/index.md").read_text()
+    assert "[slow]" in index and "[broken]" not in index and "[elsewhere]" not in index
+
+
 def test_the_command_makes_the_same_report_from_the_records(
     pytester: pytest.Pytester, made: FakeTrainings
 ) -> None:
