@@ -29,15 +29,15 @@ def kept(made: Curves) -> str:
             }
         )
         for side, by_seed in made.items()
-        for seed, curve in by_seed.items()
+        for seed, curve in sorted(by_seed.items())
     ]
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 
 def read_kept(text: str) -> Curves:
-    """Reads what `kept` returned."""
+    """Reads what `kept` returned; seeds come in order, as the page pairs them by place."""
     made: dict[str, dict[int, Curve]] = {}
     for one in json.loads(text):
         curve = [Judged(*pair) for pair in zip(one["accuracy"], one["loss"])]
         made.setdefault(one["side"], {})[one["seed"]] = curve
-    return made
+    return {side: dict(sorted(by_seed.items())) for side, by_seed in made.items()}
