@@ -9,7 +9,7 @@ from pydantic import Field
 from pytest_federated.clients.attacks.attack import Attack, attacks
 
 
-@attacks("ipm", example={"epsilon": 0.5})
+@attacks("ipm")
 def ipm(
     *,
     epsilon: Annotated[
