@@ -437,6 +437,28 @@ def test_the_picture_of_a_large_matrix_stays_small() -> None:
     assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
 
 
+@pytest.mark.parametrize("tasks", [1, 2, 3])
+@pytest.mark.parametrize("length", [1, 12, 60])
+def test_the_legend_of_curves_fits_into_the_picture(tasks: int, length: int) -> None:
+    """Names are long where the keys of a matrix vary together."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = [f"k={digit}{'local-epochs-BATCH-SIZE-' * 3}"[: 3 + length] for digit in range(3)]
+    one = study(
+        *((f"a={a},{name}", LOW) for a in range(tasks) for name in names), reference=names[0]
+    )
+    picture = comparison_page([one], MARKDOWN, (), "p").pictures["m.curves.svg"]
+    figure = Figure(figsize=(picture.width, picture.height))
+    canvas = FigureCanvasAgg(figure)
+    picture.draw(figure.add_axes((0, 0, 1, 1)))
+    canvas.draw()
+    (legend,) = figure.legends
+    room = legend.get_window_extent()
+    assert room.x0 >= 0 and room.x1 <= figure.bbox.x1
+    assert room.y0 >= 0 and room.y1 <= figure.bbox.y1
+
+
 def test_two_keys_that_are_numbers_have_a_heat_map() -> None:
     grid = {(1, 0.1): LOW, (1, 0.5): LOW, (5, 0.1): LOW, (5, 0.5): HIGH}
     one = study(*((f"local_epochs={a},learning_rate={b}", of) for (a, b), of in grid.items()))

@@ -11,7 +11,7 @@ import pytest
 from example_results import example_result
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pytest_federated.core.text import distinct, one_line, shortened
+from pytest_federated.core.text import distinct, one_line, shortened, significant
 from pytest_federated.plugin.summary import fitting_table, write_skipped, write_table, write_tuned
 from pytest_federated.report.tuned import tuned_text
 from pytest_federated.results.record import Result
@@ -253,3 +253,25 @@ def test_names_of_skipped_scenarios_take_one_line_with_the_words_beside_them(
     file = Terminal(width, isatty=False)
     write_skipped(file, {"offline": ["aaaa", "bbbb", "cccc"]})
     assert file.lines == [f"skipped: {names}: offline"]
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (2070.3, 3, "2070"),
+        (110.2, 2, "110"),
+        (99.96, 3, "100"),
+        (-12345.6, 4, "-12350"),
+        (0.5, 4, "0.5"),
+        (0.000012, 3, "1.2e-05"),
+        (1e12, 3, "1e+12"),
+        (float("inf"), 3, "inf"),
+        (float("nan"), 3, "nan"),
+    ],
+)
+def test_large_numbers_are_written_in_full(value: float, digits: int, text: str) -> None:
+    assert significant(value, digits) == text
+
+
+def test_a_number_can_have_its_sign() -> None:
+    assert [significant(value, 2, "+") for value in (1234, -0.123)] == ["+1200", "-0.12"]

@@ -12,6 +12,12 @@ from pytest_federated.core.errors import printable
 NAME = 32  # columns that a name has in a table or a message
 
 
+def significant(value: float, digits: int, sign: str = "") -> str:
+    """Returns a number with so many significant digits; a large one as 2070, not as 2.07e+03."""
+    text = f"{value:{sign}.{digits}g}"
+    return f"{float(text):{sign}.0f}" if "e+" in text and abs(value) < 1e9 else text
+
+
 def one_line(text: str) -> str:
     """Returns a text with one space for white space, and escapes for what a terminal hides."""
     return printable(" ".join(text.split()))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional
 
 from pytest_federated.core.schema import Section
+from pytest_federated.core.text import significant
 from pytest_federated.expectations.bounds import Bounds, bounds_in, expected_text, verdict_on
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.metrics.metric import NoValue, measured, metrics, spec_of
@@ -96,5 +97,6 @@ def _certain(undecided: Verdict, holds: bool, note: str) -> _Decision:
 def _range_text(low: float, high: float) -> str:
     """Within which bounds a mean will be."""
     if high == math.inf:
-        return f"{low:.4g} or more"
-    return f"{high:.4g} or less" if low == -math.inf else f"{low:.4g} to {high:.4g}"
+        return f"{significant(low, 4)} or more"
+    most = significant(high, 4)
+    return f"{most} or less" if low == -math.inf else f"{significant(low, 4)} to {most}"

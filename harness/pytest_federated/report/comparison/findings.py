@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
+from pytest_federated.core.text import significant
 from pytest_federated.metrics.difference import Difference
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.report.comparison.study import Study, Values, is_number, name_of
@@ -55,8 +56,8 @@ def difference_in_words(measure: Measure, compared: Difference) -> tuple[str, st
         said = f"{100 * size:.1f} {words}"
         between = " to ".join(f"{100 * end:.1f}" for end in ends)
     else:
-        said = f"{size:.3g} {'above' if sign > 0 else 'below'}"
-        between = " to ".join(f"{end:.3g}" for end in ends)
+        said = f"{significant(size, 3)} {'above' if sign > 0 else 'below'}"
+        between = " to ".join(significant(end, 3) for end in ends)
     return said, between
 
 
@@ -93,16 +94,18 @@ def _speeds(study: Study) -> Iterable[str]:
             compared = study.times_faster(task, variant, target)
             if compared and compared.low is not None and compared.high is not None:
                 if compared.low > 1:
-                    said = f"{compared.times:.2g} times faster than {reference} to {goal}"
-                    text = f"{name_of(variant)} is {said}"
+                    times = significant(compared.times, 2)
+                    text = f"{name_of(variant)} is {times} times faster than {reference} to {goal}"
                     ends = compared.low, compared.high
                 elif compared.high < 1:
-                    said = f"{1 / compared.times:.2g} times the rounds of {reference} to {goal}"
+                    times = significant(1 / compared.times, 2)
+                    said = f"{times} times the rounds of {reference} to {goal}"
                     text = f"{name_of(variant)} needs {said}"
                     ends = 1 / compared.high, 1 / compared.low
                 else:
                     continue
-                between = f"paired over {compared.pairs} seeds, {ends[0]:.2g} to {ends[1]:.2g}"
+                low, high = (significant(end, 2) for end in ends)
+                between = f"paired over {compared.pairs} seeds, {low} to {high}"
                 yield _sentence(task, f"{text} ({between})")
                 continue
             ours, theirs = (study.rounds(task, v, target) for v in (variant, study.reference))

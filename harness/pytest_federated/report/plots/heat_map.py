@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
+from pytest_federated.core.text import significant
 from pytest_federated.report.plots.style import BLUE, VERMILION, Picture
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def heat_map(
             axes.text(
                 x + 0.5,
                 y + 0.5,
-                "–" if value is None else f"{value:.3g}",
+                "–" if value is None else significant(value, 3),
                 ha="center",
                 va="center",
                 fontsize=8,

@@ -21,6 +21,7 @@ PANELS = 12  # in a picture
 _ACROSS = 2  # so that a phone shows text that can be read
 _LAYOUT = Layout(_ACROSS, 3.2, 2.1, 0.5, 0.42, 0.28, 0.1, font=9)
 _LEGEND = 0.2  # inches of a row of the legend
+_KEY, _LETTER = 0.45, 0.07  # inches of an entry's line and the room around it, and of a character
 _NAME = 30  # characters
 _DASHES = ("-", "--")
 _LINES = 20  # of a panel
@@ -76,7 +77,10 @@ def learning_curves(
     )
     shown = [n for n in names if len(names) <= _NAMED or n == names[0]]
     across = min(_ACROSS, len(drawn))
-    head = -(-len(shown) // (2 * across)) * _LEGEND
+    longest = max(len(shortened(name, _NAME)) for name in shown)
+    columns = int(across * _LAYOUT.wide / (_KEY + longest * _LETTER))
+    columns = max(1, min(2 * across, len(shown), columns))
+    head = -(-len(shown) // columns) * _LEGEND
     every = [value for points in curves for of_seeds in points.values() for value in of_seeds]
     room = 0.05 * (max(every) - min(every)) or 0.05
     limits = min(every) - room, max(every) + room
@@ -96,7 +100,7 @@ def learning_curves(
             axes.plot([], [], color=color, ls=dash, label=shortened(name, _NAME))
         axes.figure.legend(
             loc="upper center",
-            ncols=min(len(shown), 2 * across),
+            ncols=columns,
             fontsize=8,
             borderpad=0,
             handlelength=1.5,

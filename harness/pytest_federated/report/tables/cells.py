@@ -8,6 +8,7 @@ from typing import Optional
 
 from tabulate import tabulate
 
+from pytest_federated.core.text import significant
 from pytest_federated.metrics.measure import Measure
 from pytest_federated.metrics.scales import Scale
 from pytest_federated.metrics.statistics import summarize
@@ -16,7 +17,7 @@ from pytest_federated.results.record import Result
 
 def figure(value: Optional[float], digits: int = 4) -> str:
     """A number with at most `digits` significant digits; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}g}"
+    return "–" if value is None else significant(value, digits)
 
 
 def named_figure(value: Optional[float], name: str) -> str:
@@ -40,7 +41,7 @@ def interval(values: Sequence[float], scale: Optional[Scale] = None) -> str:
     if cut.low is None or cut.high is None or whole.high is None:
         return mean
     if cut != whole:
-        return f"{mean} ({cut.low:.3g} to {cut.high:.3g})"
+        return f"{mean} ({significant(cut.low, 3)} to {significant(cut.high, 3)})"
     return f"{mean} ± {whole.high - whole.mean:.3f}"
 
 
@@ -51,7 +52,7 @@ def result_interval(result: Result, measure: Measure) -> str:
 
 def signed(value: Optional[float]) -> str:
     """A number with its sign, three digits; a dash where there is none."""
-    return "–" if value is None else f"{value:+.3g}"
+    return "–" if value is None else significant(value, 3, "+")
 
 
 def plain_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
