@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=20)
     parser.add_argument("-n", "--processes", type=int, default=0)
     arguments, others = parser.parse_known_args()  # the others are for pytest
-    named = any(not argument.startswith("-") for argument in others)
-    paths = [] if named else ["scenarios"]
+    named = any((ROOT / argument.split("::")[0]).exists() for argument in others)
+    paths = [] if named else ["scenarios"]  # of "-k digits", digits is no path
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         soak = {"SOAK_REPEAT": str(arguments.repeat), "SOAK_LOG": str(log)}

@@ -49,7 +49,7 @@ class LocalWork(NamedTuple):
     def steps_of(self, sizes: np.ndarray) -> np.ndarray:
         """Returns the local steps of clients with so many examples, int (n,) both.
 
-        Who has no examples does none.
+        A client without examples does none.
         """
         if self.steps is not None:
             return np.where(sizes > 0, self.steps, 0)

@@ -356,7 +356,7 @@ def _figures_of_unseen(
 def _backdoor(
     trainer: Trainer, state: Any, data: FederatedData, training: Training, attacks: Section
 ) -> dict[str, Any]:
-    """How often the final model opens to a backdoor, if there is one, as a field of a history."""
+    """Returns how well a backdoor works in the final model, for its history; nothing if none."""
     trigger = attack(attacks).trigger
     if trigger is None:
         return {}

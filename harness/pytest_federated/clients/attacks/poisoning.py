@@ -1,4 +1,4 @@
-"""Images with the trigger of a backdoor: those that attackers train on, and those that tell."""
+"""Images with the trigger of a backdoor: for attackers to train on, and to test with."""
 
 from __future__ import annotations
 

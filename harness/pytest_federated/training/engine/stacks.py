@@ -14,7 +14,7 @@ from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.aggregators.aggregator import flat
 
 # Not the number of cores: the order of additions, and with it the last bit of the result, must
-# not depend on the machine. Idle placements cost next to no_change.
+# not depend on the machine. Idle placements cost next to nothing.
 _PLACEMENTS = 8
 
 
