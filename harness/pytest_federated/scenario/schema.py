@@ -35,7 +35,7 @@ from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
-from pytest_federated.training.privacy import is_bounded, is_private, no_epsilon
+from pytest_federated.training.privacy import is_bounded, is_private
 from pytest_federated.training.schema import Training
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -224,12 +224,26 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _has_what_metrics_are_measured_on(self) -> Scenario:
-        for name, section in self.expect.items():
+        for place, name, keys in self._measured():
             needs = spec_of(name).needs
-            key = needs(section) if needs else ""
-            if key and functools.reduce(getattr, key.split("."), self) is None:
-                raise problem(key, f"missing; expect.{name} is measured on what it holds out")
+            if needs and (lack := needs(keys, self)):
+                raise problem(*lack.at(place))
         return self
+
+    def _measured(self) -> Iterator[tuple[str, str, Section]]:
+        """Yields the keys that ask for a metric, its name, and the keys that it is measured with.
+
+        But for keys that it cannot do without, where nothing gives them.
+        """
+        for name, section in self.expect.items():
+            yield f"expect.{name}", name, section
+        for key, asking in (("comparison.metric", self.comparison), ("tune.metric", self.tune)):
+            name = asking.metric if asking else None
+            if name is None:
+                continue
+            params = metrics[name].params
+            if not any(field.is_required() for field in params.model_fields.values()):
+                yield key, name, params.model_validate({"kind": name})
 
     @model_validator(mode="after")
     def _averages_over_rounds_that_there_are(self) -> Scenario:
@@ -377,13 +391,6 @@ class Scenario(Section):
                 f"got {kind(chosen)}, which does some of the local epochs; there are none with "
                 f"training.local_steps; allowed: {', '.join(able)}",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
-        reason = no_epsilon(self.training.aggregator, self.clients.participation)
-        if "epsilon" in self.expect and reason:
-            raise problem("expect.epsilon", f"no epsilon can be promised: {reason}")
         return self
 
     def id(self, variant: str = "") -> str:

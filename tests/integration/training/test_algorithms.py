@@ -175,6 +175,22 @@ def test_a_batch_can_be_all_that_a_client_has(data: FederatedData, execution: st
 
 
 @both
+def test_a_batch_can_be_a_share_of_what_a_client_has(data: FederatedData, execution: str) -> None:
+    share = 0.3
+
+    def client(weights: Weights, one: int, number: int) -> Client:
+        size = math.ceil(share * len(data.clients[one]))
+        for x, y in batches(data, one, number, size):
+            weights = [w - RATE * g for w, g in zip(weights, gradient(weights, x, y))]
+        return weights, len(data.clients[one])
+
+    ours = measure(data, batch_size=share, execution=execution)
+    assert_close(ours, reference(data, client))
+    whole = measure(data, batch_size="all", execution=execution)
+    assert_close(measure(data, batch_size=1.0, execution=execution), whole, atol=1e-7)
+
+
+@both
 def test_gradients_of_clients_can_be_clipped_and_weights_can_decay(
     data: FederatedData, execution: str
 ) -> None:

@@ -192,6 +192,7 @@ class AlgorithmSpec(Spec):
         keeps_of_clients: what it keeps of each client from round to round; a client that came twice
             in a round would have two of them, and only one could be kept.
         has_no_global_model: its clients do not end with one model that all share.
+        has_no_predictions: it is judged by loss and accuracy alone.
         unprotected: what clients send that does not go through the aggregator, and so without
             noise.
         aggregates_itself: it has no use for an aggregator.
@@ -213,6 +214,7 @@ class AlgorithmSpec(Spec):
     by_population: bool = False
     keeps_of_clients: str = ""
     has_no_global_model: bool = False
+    has_no_predictions: bool = False
     unprotected: str = ""
     aggregates_itself: bool = False
     client_sgd: Optional[ClientSgd] = None

@@ -28,6 +28,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     "kmeans",
     example={"clusters": 10},
     has_no_global_model=True,
+    has_no_predictions=True,
     adapter=lambda settings, shape: ClustersAdapter(settings.clusters, shape),
     unused=("local_epochs", "local_steps", "batch_size", "client_optimizer", "server_optimizer"),
     refuses={
