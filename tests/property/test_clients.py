@@ -330,6 +330,15 @@ def test_planned_examples_are_counted_by_batches(size: int, examples: int, steps
     assert one.planned_examples(size) == sum(batches[i % len(batches)] for i in range(steps))
 
 
+@given(st.integers(1, 100), st.integers(1, 500))
+def test_a_share_of_a_clients_examples_makes_as_many_batches(percent: int, examples: int) -> None:
+    """As many as ceil(n / ceil(share n)), exactly, whatever a float makes of the share."""
+    size = -(-percent * examples // 100)
+    work = LocalWork(percent / 100, 2)
+    assert work.batch_size_of(examples) == size
+    assert work.steps_of(np.array([examples, 0])).tolist() == [2 * -(-examples // size), 0]
+
+
 def test_clients_that_drop_out_are_counted_and_gone() -> None:
     one = cohort({"per_round": 8, "dropout": {"rate": 0.5}})
     assert len(one.clients) + one.dropped == 8

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from example_data import dataset, save
+from example_results import history as made_history
 from hypothesis import given
 from hypothesis import strategies as st
 from own_files import COLORED, DIGITS, IMAGES, RNG, draw, made, refusal
@@ -16,8 +17,12 @@ from pytest_federated.__main__ import main
 from pytest_federated.core.errors import DataUnavailable
 from pytest_federated.data.datasets.files import columns as own
 from pytest_federated.data.datasets.files.label_encoding import Labels
+from pytest_federated.running import pipeline
 from pytest_federated.running.fingerprint import ingredients, training_key
+from pytest_federated.running.options import Options
+from pytest_federated.running.store import Store
 from pytest_federated.scenario.schema import Scenario
+from pytest_federated.training.history import TrainingHistory
 from pytest_federated.user.files import find, fingerprint
 from pytest_federated.user.modules import own_folders
 
@@ -489,6 +494,32 @@ def test_the_key_of_a_training_depends_on_the_file(visits: Path) -> None:
     visits.unlink()
     assert training_key(scenario, 0) not in (before, changed)
     assert ingredients(scenario, 0)["pandas"]  # its releases may read a file differently
+
+
+def test_data_that_changes_during_a_training_changes_the_keys_of_the_next_seeds(
+    visits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the seeds of a scenario share is looked at again after each training."""
+    settings = {
+        **{"name": "a", "model": "mlp", "training": {"rounds": 2}, "seeds": [0, 1, 2]},
+        **{"clients": {"split": "natural"}, "data": {"dataset": VISITS}},
+    }
+    scenario = Scenario.model_validate(settings)
+    trained: list[int] = []
+
+    def train_seed(scenario: Scenario, seed: int, *_: Any) -> TrainingHistory:
+        trained.append(seed)
+        if trained == [0]:
+            visits.write_text(TABLE.replace("55", "56"))
+        return made_history([0.5, 0.6]).model_copy(update={"seed": seed})
+
+    monkeypatch.setattr(pipeline, "train_seed", train_seed)
+    store = Path("store")
+    run(scenario, Options(store=Store(store)))
+    keys = [training_key(scenario, seed) for seed in (1, 2)]
+    assert {f"{key}.training" for key in keys} < {file.name for file in store.iterdir()}
+    assert run(scenario, Options(store=Store(store))).reused == 2
+    assert trained == [0, 1, 2, 0]
 
 
 def test_the_key_of_a_training_depends_on_test_files_and_files_in_folders(

@@ -79,6 +79,18 @@ def test_facts_about_this_session_are_not_in_the_record() -> None:
     assert not {"reused", "local_reason", "compared"} & set(one.model_dump())
 
 
+def test_what_a_record_leaves_out_is_left_out_of_what_reports_are_made_of() -> None:
+    """So a session of one process has the same as one of several, whose reports are JSON."""
+    result = example_result(accuracies=(0.5, math.nan))
+    model = FinalModel((np.ones(2),))
+    histories = [h.model_copy(update={"seconds": (1.0,), "model": model}) for h in result.histories]
+    full = result.model_copy(
+        update={"local_reason": "here", "reused": 1, "histories": tuple(histories)}
+    )
+    assert repr(full.recorded) == repr(Result.model_validate(full.model_dump(mode="json")))
+    assert full.recorded.model_weights == {}
+
+
 def test_how_a_scenario_compares_with_its_baseline_is_in_the_record(tmp_path: Path) -> None:
     """So the report made from records has the column that the session's report has."""
     compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)

@@ -542,6 +542,10 @@ def test_a_keras_model_must_be_module_and_function(
             "6: training.aggregator: got median; it counts every client the same: leave the "
             "algorithm's weighting (loss) out, or say uniform",
         ),
+        (
+            training("batch_size: 1.5"),
+            "6: training.batch_size: got 1.5; a share of a client's examples is at most 1.0",
+        ),
         (clients("shift: noise"), "4: clients.shift: got 'noise'; must be a list"),
         (
             clients("shift: [rotatoin]"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -38,11 +38,12 @@ CRAFTED = 0.0
 class LocalWork(NamedTuple):
     """The work of every client of a round: `epochs` passes over batches of `batch_size`.
 
+    A `batch_size` that is a float is a share of the client's examples, see `batch_sizes`.
     With `steps` each client does so many local steps instead, and goes through its batches as often
     as they need; `epochs` is 1 then.
     """
 
-    batch_size: int
+    batch_size: Union[int, float]
     epochs: int
     steps: Optional[int] = None
 
@@ -53,7 +54,26 @@ class LocalWork(NamedTuple):
         """
         if self.steps is not None:
             return np.where(sizes > 0, self.steps, 0)
-        return -(-sizes // self.batch_size) * self.epochs
+        return -(-sizes // self.batch_sizes(sizes)) * self.epochs
+
+    def batch_sizes(self, sizes: np.ndarray) -> np.ndarray:
+        """Returns the examples in a batch of clients with so many examples, int (n,) both."""
+        return batch_sizes(self.batch_size, sizes)
+
+    def batch_size_of(self, examples: int) -> int:
+        """Returns the examples in a batch of a client with so many examples."""
+        return int(self.batch_sizes(np.array([examples]))[0])
+
+
+def batch_sizes(batch_size: Union[int, float], sizes: np.ndarray) -> np.ndarray:
+    """Returns the examples in a batch of clients with so many examples, int (n,) both.
+
+    A float is a share of these, rounded up, so that a share of 0.1 makes at most ten batches.
+    """
+    if isinstance(batch_size, int):
+        return np.full(len(sizes), batch_size)
+    # 1e-9 less, as 0.1 * 30 is 3.0000000000000004.
+    return np.maximum(np.ceil(batch_size * sizes - 1e-9), 1).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -88,24 +108,25 @@ class Cohort:
         """`rows` with features as arrays."""
         return [Examples(np.asarray(own.x), own.y) for own in self.rows]
 
-    def planned_examples(self, batch_size: int) -> int:
+    def planned_examples(self, batch_size: Union[int, float]) -> int:
         """Returns how many examples these clients process in their local steps, in all epochs."""
         sizes, epochs, rest = self._progress(batch_size)
         return int((epochs * sizes + rest).sum())
 
-    def passes(self, batch_size: int) -> list[np.ndarray]:
+    def passes(self, batch_size: Union[int, float]) -> list[np.ndarray]:
         """Returns how often each client processes each of its examples, int (examples,) each."""
         return [
             epochs + (np.arange(size) < rest)
             for size, epochs, rest in zip(*self._progress(batch_size))
         ]
 
-    def _progress(self, batch_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _progress(self, batch_size: Union[int, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns int (n,): examples, whole epochs, and examples of the last, partial epoch."""
         sizes = np.array([len(e) for e in self.rows], np.int64)
-        batches = -(-sizes // batch_size)
+        of_client = batch_sizes(batch_size, sizes)
+        batches = -(-sizes // of_client)
         epochs, rest = np.divmod(self.steps, np.maximum(batches, 1))
-        return sizes, epochs, np.minimum(rest * batch_size, sizes)
+        return sizes, epochs, np.minimum(rest * of_client, sizes)
 
 
 def cohort_of_round(

@@ -59,9 +59,10 @@ def without_empty(
     They are younger than the format: records of models that do not use them stay as they were.
     """
     written = write(model)
-    values = {name: getattr(model, name) for name in names}
-    empty = {name for name, v in values.items() if not v and not isinstance(v, float)}
-    return {name: v for name, v in written.items() if name not in empty}
+    for name in names:
+        if not (value := getattr(model, name)) and not isinstance(value, float):
+            written.pop(name, None)
+    return written
 
 
 def problem(key: str, message: str) -> PydanticCustomError:

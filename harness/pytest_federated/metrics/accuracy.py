@@ -9,7 +9,7 @@ from pytest_federated.metrics.last_rounds import OverLast, averaged, last_or_mea
 from pytest_federated.metrics.metric import NoValue, metrics
 from pytest_federated.metrics.resolution import TEST_EXAMPLE, TEST_EXAMPLE_OF_A_ROUND
 from pytest_federated.metrics.scales import Margin
-from pytest_federated.metrics.validation import BestBy, chosen_round, needs_validation
+from pytest_federated.metrics.validation import BestBy, chosen_round, set_that_chooses
 from pytest_federated.training.history import Round, TrainingHistory
 
 _NOT_EVALUATED = "not evaluated"
@@ -43,7 +43,7 @@ def _best_so_far(rounds: Sequence[Round], best_by: BestBy = None) -> tuple[float
     scale="share",
     direction="higher",
     so_far=_best_so_far,
-    needs=needs_validation,
+    needs=set_that_chooses,
     column=20,
 )
 def best_accuracy(history: TrainingHistory, *, best_by: BestBy = None) -> float:

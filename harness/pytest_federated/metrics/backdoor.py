@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any, Optional
+
+from pytest_federated.clients.attacks.attack import attack
 from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.needs import Lack, Measured, shared_model
+from pytest_federated.registry.registry import kind
 from pytest_federated.training.history import TrainingHistory
+
+
+def _trigger(keys: Any, scenario: Measured) -> Optional[Lack]:
+    key, chosen = "clients.attacks", scenario.clients.attacks
+    why = "is measured with the trigger of an attack, such as backdoor"
+    if chosen is None:
+        return Lack(why, key)
+    if attack(chosen).trigger is None:
+        return Lack(why, key, f"got {kind(chosen)}")
+    return shared_model(keys, scenario)
 
 
 @metrics(
@@ -14,6 +29,7 @@ from pytest_federated.training.history import TrainingHistory
     direction="lower",
     column=57,
     is_optional=True,
+    needs=_trigger,
 )
 def backdoor_success(history: TrainingHistory) -> float:
     """Share of the test images of other labels that a trigger makes the final model misjudge.

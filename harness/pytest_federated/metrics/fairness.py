@@ -11,6 +11,13 @@ from pydantic import Field
 
 from pytest_federated.data.datasets.dataset import LABELED
 from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.needs import (
+    Lack,
+    Measured,
+    clients_examples,
+    personalized_models,
+    shared_model,
+)
 from pytest_federated.metrics.resolution import (
     CLIENT_EXAMPLE,
     LABEL_EXAMPLE,
@@ -25,6 +32,10 @@ def _accuracies(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[f
     return history.personalized_accuracy if keys.get("personalized") else history.client_accuracy
 
 
+def _own_figures(keys: Any, scenario: Measured) -> Optional[Lack]:
+    return (personalized_models if keys.personalized else clients_examples)(keys, scenario)
+
+
 @metrics(
     "client_accuracy",
     title="client accuracy",
@@ -33,6 +44,7 @@ def _accuracies(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[f
     direction="higher",
     resolution=CLIENT_EXAMPLE,
     accuracies=_accuracies,
+    needs=_own_figures,
 )
 def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Accuracy of each client on its own examples (0 to 1), mean over clients.
@@ -53,6 +65,7 @@ def client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> 
     resolution=WORST_CLIENT_EXAMPLE,
     column=40,
     accuracies=_accuracies,
+    needs=_own_figures,
     worst_of=_accuracies,
 )
 def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
@@ -73,6 +86,7 @@ def worst_client_accuracy(history: TrainingHistory, *, personalized: bool = Fals
     resolution=WORST_TENTH_EXAMPLE,
     is_compared_too=True,
     accuracies=_accuracies,
+    needs=_own_figures,
 )
 def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Mean accuracy of the worst tenth of the clients, at least one, on their own examples.
@@ -92,6 +106,7 @@ def worst_tenth_accuracy(history: TrainingHistory, *, personalized: bool = False
     direction="lower",
     column=50,
     accuracies=_accuracies,
+    needs=_own_figures,
 )
 def client_accuracy_deviation(history: TrainingHistory, *, personalized: bool = False) -> float:
     """Standard deviation of accuracy over all clients: 0 is the fairest.
@@ -111,6 +126,7 @@ def client_accuracy_deviation(history: TrainingHistory, *, personalized: bool = 
     resolution=TEST_EXAMPLE,
     column=60,
     accuracies=lambda history, keys: history.personalized_accuracy,
+    needs=personalized_models,
 )
 def personalized_accuracy(history: TrainingHistory) -> float:
     """Accuracy of each client after it has fine-tuned the model, mean over clients.
@@ -127,6 +143,7 @@ def personalized_accuracy(history: TrainingHistory) -> float:
     scale="share",
     direction="higher",
     resolution=LABEL_EXAMPLE,
+    needs=shared_model,
 )
 def class_recall(
     history: TrainingHistory,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_federated.metrics.last_rounds import OverLast, last_or_mean
 from pytest_federated.metrics.metric import metrics
 from pytest_federated.metrics.scales import Margin
-from pytest_federated.metrics.validation import BestBy, chosen_round, needs_validation
+from pytest_federated.metrics.validation import BestBy, chosen_round, set_that_chooses
 from pytest_federated.training.history import TrainingHistory
 
 
@@ -16,7 +16,7 @@ from pytest_federated.training.history import TrainingHistory
     scale="loss",
     direction="lower",
     margin=Margin(relative=0.02),
-    needs=needs_validation,
+    needs=set_that_chooses,
     is_in_every_baseline=True,
     column=30,
 )

@@ -8,6 +8,7 @@ from typing import Any, Callable, Literal, Optional, Protocol
 
 from pytest_federated.core.schema import is_number
 from pytest_federated.data.datasets.dataset import TaskKind
+from pytest_federated.metrics.needs import Needs
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
 from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
 from pytest_federated.registry.entry import Entry
@@ -74,8 +75,7 @@ class Metric(Spec):
             of the history alone.
         scored_for: tasks for which it is measured though nothing is expected of it.
         of_unseen: whether these clients are those that never train.
-        needs: gives the dotted key of a scenario that provides what it is measured on, from the
-            validated keys; empty where it needs none. None for a metric that never does.
+        needs: says what a scenario lacks for it to be measured; None where any scenario will do.
         column: its place among the columns of reports and exports, the lowest first; None for a
             metric that reports show only where something is expected of it.
         is_optional: whether there is no such column where no training has a value.
@@ -104,7 +104,7 @@ class Metric(Spec):
     score: Optional[Callable[..., Any]] = None
     scored_for: Sequence[TaskKind] = ()
     of_unseen: bool = False
-    needs: Optional[Callable[[Any], str]] = None
+    needs: Optional[Needs] = None
     column: Optional[int] = None
     is_optional: bool = False
     is_compared_too: bool = False

@@ -14,7 +14,9 @@ from pydantic import Field
 from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.metric import NoValue, metrics
-from pytest_federated.metrics.validation import BestBy, chosen_round, needs_validation
+from pytest_federated.metrics.needs import Lack, Measured, clients_examples
+from pytest_federated.metrics.validation import BestBy, chosen_round, set_that_chooses
+from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.evaluation.central import Score, Scores
 from pytest_federated.training.history import TrainingHistory
 
@@ -51,7 +53,7 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
         if any(p.kind is p.KEYWORD_ONLY for p in keys):
             raise TypeError(f"metric {name!r}: a function of predictions has no keys of its own")
         of_clients: Any = {"accuracies": _of_clients, "worst_of": _worst_of}
-        metrics(name, score=score, needs=needs_validation, **of_clients, **traits)(_reading(score))
+        metrics(name, score=score, needs=_predictions, **of_clients, **traits)(_reading(score))
         return score
 
     def _of_clients(history: TrainingHistory, keys: Mapping[str, Any]) -> Sequence[float]:
@@ -83,6 +85,18 @@ def prediction_metric(name: str, **traits: Any) -> Callable[[_S], _S]:
         return reading
 
     return register
+
+
+def _predictions(keys: Any, scenario: Measured) -> Optional[Lack]:
+    """What is predicted of the examples that `over` names, and the set that `best_by` names."""
+    algorithm = algorithms.entry(scenario.training.algorithm)
+    if algorithm.spec.has_no_predictions:
+        return Lack(f"is measured on predictions; {algorithm.name} gives loss and accuracy only")
+    if keys.over is None:
+        return set_that_chooses(keys, scenario)
+    if keys.best_by:
+        return Lack("takes best_by on the test set only: leave over out")
+    return clients_examples(keys, scenario)
 
 
 def _scores(history: TrainingHistory, best_by: Optional[str]) -> Mapping[str, float]:

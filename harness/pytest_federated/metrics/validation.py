@@ -10,12 +10,12 @@ from pydantic import Field
 from pytest_federated.data.datasets.dataset import LABELED
 from pytest_federated.metrics.last_rounds import OverLast, averaged, last_or_mean
 from pytest_federated.metrics.metric import NoValue, metrics
+from pytest_federated.metrics.needs import Lack, Measured
 from pytest_federated.metrics.resolution import VALIDATION_EXAMPLE
 from pytest_federated.metrics.scales import Margin
 from pytest_federated.training.history import Round, TrainingHistory
 
 VALIDATION_PREFIX = "validation_"  # begins the names of metrics on the validation set
-_KEY = "data.validation_fraction"  # provides the validation set
 _NO_SET = "no validation set"
 
 BestBy = Annotated[
@@ -24,9 +24,16 @@ BestBy = Annotated[
 ]
 
 
-def needs_validation(keys: Any) -> str:
-    """Returns the key that a metric with the key `best_by` needs."""
-    return _KEY if keys.best_by else ""
+def validation_set(keys: Any, scenario: Measured) -> Optional[Lack]:
+    """A validation set."""
+    if scenario.data.validation_fraction is not None:
+        return None
+    return Lack("is measured on what it holds out", "data.validation_fraction")
+
+
+def set_that_chooses(keys: Any, scenario: Measured) -> Optional[Lack]:
+    """A validation set, where the key `best_by` has it choose the round."""
+    return validation_set(keys, scenario) if keys.best_by else None
 
 
 def chosen_round(history: TrainingHistory) -> Round:
@@ -51,7 +58,7 @@ def chosen_round(history: TrainingHistory) -> Round:
     resolution=averaged(VALIDATION_EXAMPLE),
     column=25,
     is_optional=True,
-    needs=lambda keys: _KEY,
+    needs=validation_set,
 )
 def validation_accuracy(history: TrainingHistory, *, over_last: OverLast = None) -> float:
     """Accuracy on the validation set after the last round, or as `accuracy` (0 to 1)."""
@@ -71,7 +78,7 @@ def _best_so_far(rounds: Sequence[Round]) -> tuple[float, float]:
     direction="higher",
     resolution=VALIDATION_EXAMPLE,
     so_far=_best_so_far,
-    needs=lambda keys: _KEY,
+    needs=validation_set,
 )
 def best_validation_accuracy(history: TrainingHistory) -> float:
     """The highest accuracy on the validation set of all evaluated rounds (0 to 1)."""
@@ -85,7 +92,7 @@ def best_validation_accuracy(history: TrainingHistory) -> float:
     scale="loss",
     direction="lower",
     margin=Margin(relative=0.02),
-    needs=lambda keys: _KEY,
+    needs=validation_set,
 )
 def validation_loss(history: TrainingHistory, *, over_last: OverLast = None) -> float:
     """Loss on the validation set after the last round, or over the last ones, as `loss`."""

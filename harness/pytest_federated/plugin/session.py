@@ -202,8 +202,25 @@ class FederatedSession:
         result_of = getattr(item, "result_of", None)
         error = call.excinfo.value if call.excinfo else None
         if result_of and (result := result_of(report, error)) is not None:
-            # As JSON, which xdist carries to its controller.
-            setattr(report, _KEY, result.model_dump(mode="json"))
+            setattr(report, _KEY, result.recorded)
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_to_serializable(self, report: Any) -> Generator[None, Any, Any]:
+        """Writes the result of a report as JSON, which xdist carries to its controller."""
+        data = yield
+        if data and (result := data.get(_KEY)) is not None:
+            data[_KEY] = result.model_dump(mode="json")
+        return data
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_report_from_serializable(self) -> Generator[None, Any, Any]:
+        """Reads the result of a report again."""
+        report = yield
+        if encoded := getattr(report, _KEY, None):
+            from pytest_federated.results.record import Result
+
+            setattr(report, _KEY, Result.model_validate(encoded))
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -251,10 +268,8 @@ class FederatedSession:
 
     def _result_in(self, report: pytest.TestReport) -> Optional[Result]:
         """Returns the result that a report carries, or one that says that its process died."""
-        if encoded := getattr(report, _KEY, None):
-            from pytest_federated.results.record import Result
-
-            return Result.model_validate(encoded)
+        if (carried := getattr(report, _KEY, None)) is not None:
+            return carried
         result = self._results.get(report.nodeid)
         if result is None or not report.failed:
             return None
@@ -263,13 +278,11 @@ class FederatedSession:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Shows the metrics behind PASSED or, where nothing was judged, REPORTED; with -v."""
-        encoded = getattr(report, _KEY, None)
-        if not encoded or report.when != "call" or not report.passed:
+        result = getattr(report, _KEY, None)
+        if result is None or report.when != "call" or not report.passed:
             return None
         from pytest_federated.report.tables.summary import headline
-        from pytest_federated.results.record import Result
 
-        result = Result.model_validate(encoded)
         word = "REPORTED" if result.status == "reported" else "PASSED"
         return "passed", ".", f"{word} {headline(result)}"
 

@@ -170,6 +170,18 @@ class Result(BaseModel):
         return settings
 
     @property
+    def recorded(self) -> Result:
+        """The same without what its record leaves out: times, models, what only this machine says.
+
+        So sessions keep no models in memory, and those of one process have what xdist's have.
+        """
+        bare = {"seconds": (), "model": None}
+        histories = tuple(
+            h.model_copy(update=bare) if h.model or h.seconds else h for h in self.histories
+        )
+        return self.model_copy(update={"local_reason": "", "reused": 0, "histories": histories})
+
+    @property
     def trainings(self) -> int:
         """How many trainings it took, those of the points that were not chosen included."""
         if self.tuning is None:

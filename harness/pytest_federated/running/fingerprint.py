@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from pytest_federated.core.cores import cores
+from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets import external as files
 from pytest_federated.data.datasets.dataset import Cache, datasets, stated_task
 from pytest_federated.metrics.metric import metrics, spec_of
@@ -51,18 +52,54 @@ def ingredients(
     and of compute threads (default: one for each core), as sums are rounded by their order: those
     of a convolution's gradient are shared out among threads.
     """
-    settings = scenario.settings()
+    return Fingerprint(scenario, workers, cache, threads).ingredients(seed)
+
+
+class Fingerprint:
+    """What the trainings of one scenario depend on, as it was when this was made.
+
+    Several seeds share what does not depend on them; the files that the scenario names are looked
+    at for each.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        workers: int = 1,
+        cache: Optional[Path] = None,
+        threads: Optional[int] = None,
+    ) -> None:
+        self._sections = _sections(scenario)
+        self._of_all_seeds = _of_all_seeds(scenario, workers, cache, threads)
+
+    def ingredients(self, seed: int) -> dict[str, Any]:
+        """Returns all that the training of a seed depends on, see `ingredients`."""
+        files = [user_files.fingerprints(section, seed) for section in self._sections]
+        return {**self._of_all_seeds, "seed": seed, "files": files}
+
+    def key(self, seed: int) -> str:
+        """Returns what stands for the training of a seed, see `training_key`."""
+        text = json.dumps(self.ingredients(seed), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sections(scenario: Scenario) -> tuple[Section, ...]:
     model = [scenario.model] if scenario.model else []
-    sections = (scenario.data, scenario.clients, *model, scenario.training)
+    return (scenario.data, scenario.clients, *model, scenario.training)
+
+
+def _of_all_seeds(
+    scenario: Scenario, workers: int, cache: Optional[Path], threads: Optional[int]
+) -> dict[str, Any]:
+    """Returns what the trainings of all seeds of a scenario depend on, as `ingredients` does."""
+    settings = scenario.settings()
     packages = datasets.entry(scenario.data.dataset).spec.packages
     versions = {package: _version(package) for package in (*_PACKAGES, *packages)}
     return {
         "settings": [settings[part] for part in ("data", "clients", "model", "training")],
-        "seed": seed,
         "workers": workers,
         "threads": threads or cores(),
-        "functions": [fingerprints(section) for section in sections],
-        "files": [user_files.fingerprints(section, seed) for section in sections],
+        "functions": [fingerprints(section) for section in _sections(scenario)],
         "cached files": files.fingerprints(scenario.data.dataset, Cache(cache or default_cache())),
         "registered": {n: fingerprint_of(e.code) for n, e in user_entries(scenario).items()},
         "pytest-federated": own_source(),
@@ -98,8 +135,7 @@ def training_key(
     Returns:
         64 hexadecimal digits.
     """
-    text = json.dumps(ingredients(scenario, seed, workers, cache, threads), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return Fingerprint(scenario, workers, cache, threads).key(seed)
 
 
 def of_any_rounds(scenario: Scenario) -> Scenario:

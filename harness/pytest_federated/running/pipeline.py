@@ -21,7 +21,7 @@ from pytest_federated.expectations.looks import Look
 from pytest_federated.metrics.prediction import scores_of
 from pytest_federated.results.record import Result, Status, Verdict
 from pytest_federated.results.tuning import Tuning
-from pytest_federated.running.fingerprint import of_any_rounds, training_key
+from pytest_federated.running.fingerprint import Fingerprint, of_any_rounds, training_key
 from pytest_federated.running.observers import EarlyStop, Stopwatch, TimeLimit
 from pytest_federated.running.options import Options
 from pytest_federated.running.plan import Plan, plan
@@ -344,6 +344,7 @@ def _train_all(
     """
     histories: list[TrainingHistory] = []
     reused = 0
+    keys = _Keys(scenario, options)
     for one in runs:
         is_over = False
         if one.seed in known:
@@ -351,7 +352,7 @@ def _train_all(
         else:
             stopwatch = Stopwatch()
             watching = Observers((stopwatch, *observers))
-            history, is_reused = _train(name, scenario, one, options, watching)
+            history, is_reused = _train(name, scenario, one, options, watching, keys)
             if is_reused and history.task:
                 _check_expectations(scenario, history.task)
             if options.benchmark:
@@ -367,12 +368,17 @@ def _train_all(
 
 
 def _train(
-    scenario_id: str, scenario: Scenario, one: Run, options: Options, observer: Observer
+    scenario_id: str,
+    scenario: Scenario,
+    one: Run,
+    options: Options,
+    observer: Observer,
+    keys: _Keys,
 ) -> tuple[TrainingHistory, bool]:
     """Does one training, which the observer watches; and says whether it was done before."""
     observer.begin(one)
     try:
-        history, is_reused = _history(scenario_id, scenario, one.seed, options, observer)
+        history, is_reused = _history(scenario_id, scenario, one.seed, options, observer, keys)
         if is_reused:
             observer.after_round(Progress(history.rounds, None))
     except BaseException:
@@ -383,21 +389,26 @@ def _train(
 
 
 def _history(
-    scenario_id: str, scenario: Scenario, seed: int, options: Options, observer: Observer
+    scenario_id: str,
+    scenario: Scenario,
+    seed: int,
+    options: Options,
+    observer: Observer,
+    keys: _Keys,
 ) -> tuple[TrainingHistory, bool]:
     """Takes a training from the store, or does it; and says whether it was done before."""
-    if options.cluster is None:  # as the key depends on the data
-        external.fetch(scenario.data.dataset, Cache(options.cache))
-    workers = max(1, len(parse_addresses(options.workers)))
-    setting = (seed, workers, options.cache, options.threads)
-    key = training_key(scenario, *setting)
+    key = keys.of(seed)
     store = options.store
     if known := store.remembered(key):
         return known, True
     with store.claim(key):
         if options.reuse and (known := store.read(key)):
             return known, True
-        states = training_key(of_any_rounds(scenario), *setting)
+        keys.forget()
+        workers = _workers(options)
+        states = training_key(
+            of_any_rounds(scenario), seed, workers, options.cache, options.threads
+        )
         checkpoints = store.checkpoints(
             states, scenario_id, seed, options.checkpoint_every, keeps_last=options.resume
         )
@@ -408,6 +419,41 @@ def _history(
             store.add(key, history)
         store.clear_checkpoints(scenario_id, seed, except_key=states if options.resume else "")
     return history, False
+
+
+class _Keys:
+    """The keys of a scenario's trainings; what they share is looked at once, until one is done.
+
+    A training takes long enough for code or data to change meanwhile.
+    """
+
+    def __init__(self, scenario: Scenario, options: Options) -> None:
+        self._scenario, self._options = scenario, options
+        self._fingerprint: Optional[Fingerprint] = None
+
+    def of(self, seed: int) -> str:
+        """Returns the key of the training of a seed.
+
+        Raises:
+            DataUnavailable: the data, which the key depends on, is not here and cannot be fetched.
+
+        """
+        if self._fingerprint is None:
+            scenario, options = self._scenario, self._options
+            if options.cluster is None:
+                external.fetch(scenario.data.dataset, Cache(options.cache))
+            self._fingerprint = Fingerprint(
+                scenario, _workers(options), options.cache, options.threads
+            )
+        return self._fingerprint.key(seed)
+
+    def forget(self) -> None:
+        """Forgets what was looked at, as a training begins."""
+        self._fingerprint = None
+
+
+def _workers(options: Options) -> int:
+    return max(1, len(parse_addresses(options.workers)))
 
 
 def _is_cut_off(history: TrainingHistory, scenario: Scenario) -> bool:

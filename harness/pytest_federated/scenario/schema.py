@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.clients.stragglers.straggler import stragglers
@@ -35,7 +36,7 @@ from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
-from pytest_federated.training.privacy import is_bounded, is_private, no_epsilon
+from pytest_federated.training.privacy import is_bounded, is_private
 from pytest_federated.training.schema import Training
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -200,6 +201,22 @@ class Scenario(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_attacks_that_the_algorithm_allows(self) -> Scenario:
+        chosen, algorithm = self.clients.attacks, algorithms.entry(self.training.algorithm)
+        if chosen is None or not algorithm.spec.fixes_updates:
+            return self
+        if attacks.entry(chosen).spec.changes_updates:
+            allowed = [
+                n for n, entry in attacks.entries().items() if not entry.spec.changes_updates
+            ]
+            raise problem(
+                "clients.attacks",
+                f"got {kind(chosen)}; {algorithm.name} gives no way to change a client's update; "
+                f"allowed with it: {', '.join(sorted(allowed))}",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _expects_what_the_task_has(self) -> Scenario:
         task = stated_task(self.data.dataset)
         if task and (misfit := unfit(self.expect, task)):
@@ -224,12 +241,26 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _has_what_metrics_are_measured_on(self) -> Scenario:
-        for name, section in self.expect.items():
+        for place, name, keys in self._measured():
             needs = spec_of(name).needs
-            key = needs(section) if needs else ""
-            if key and functools.reduce(getattr, key.split("."), self) is None:
-                raise problem(key, f"missing; expect.{name} is measured on what it holds out")
+            if needs and (lack := needs(keys, self)):
+                raise problem(*lack.at(place))
         return self
+
+    def _measured(self) -> Iterator[tuple[str, str, Section]]:
+        """Yields the keys that ask for a metric, its name, and the keys that it is measured with.
+
+        But for keys that it cannot do without, where nothing gives them.
+        """
+        for name, section in self.expect.items():
+            yield f"expect.{name}", name, section
+        for key, asking in (("comparison.metric", self.comparison), ("tune.metric", self.tune)):
+            name = asking.metric if asking else None
+            if name is None:
+                continue
+            params = metrics[name].params
+            if not any(field.is_required() for field in params.model_fields.values()):
+                yield key, name, params.model_validate({"kind": name})
 
     @model_validator(mode="after")
     def _averages_over_rounds_that_there_are(self) -> Scenario:
@@ -377,13 +408,6 @@ class Scenario(Section):
                 f"got {kind(chosen)}, which does some of the local epochs; there are none with "
                 f"training.local_steps; allowed: {', '.join(able)}",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _expects_an_epsilon_that_can_be_promised(self) -> Scenario:
-        reason = no_epsilon(self.training.aggregator, self.clients.participation)
-        if "epsilon" in self.expect and reason:
-            raise problem("expect.epsilon", f"no epsilon can be promised: {reason}")
         return self
 
     def id(self, variant: str = "") -> str:

@@ -40,6 +40,12 @@ def _known_loss(value: Any) -> Any:
     return value
 
 
+def _batch_size(value: Any) -> Any:
+    if isinstance(value, float) and not 0 < value <= 1:
+        raise problem("", f"got {value:g}; a share of a client's examples is at most 1.0")
+    return value
+
+
 def _class_weights(value: Any) -> Any:
     """Checks weights of labels, whose names may be numbers in YAML."""
     if value is None or value == "balanced":
@@ -99,8 +105,13 @@ class Training(Section):
         Optional[int], Field(ge=1, description="Of each client, in place of `local_epochs`.")
     ] = None
     batch_size: Annotated[
-        Union[Literal["all"], Annotated[int, Field(ge=1)]],
-        Field(description="`all`: one batch has all examples of a client."),
+        Union[
+            Literal["all"],
+            Annotated[int, Field(ge=1)],
+            Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)],
+        ],
+        BeforeValidator(_batch_size),
+        Field(description="`all`: all examples of a client; below 1, a share of them."),
     ] = 20
     client_optimizer: Annotated[Section, Choice(optimizers)] = Field(
         default_factory=lambda: optimizers.parse({"kind": "sgd", "learning_rate": 0.1})

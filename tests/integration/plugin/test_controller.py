@@ -94,7 +94,7 @@ def test_vv_shows_the_rounds_of_other_processes_by_seed_if_there_are_several(
 ) -> None:
     session, result = controller("-vv"), example_result("made", accuracies)
     report = ended("scenarios/made.yaml::made", "passed", "call")
-    report.node, report.fed_result = "of xdist", result.model_dump(mode="json")
+    report.node, report.fed_result = "of xdist", result
     session.pytest_runtest_logreport(report)
     lines = [line for line in capsys.readouterr().out.splitlines() if "round 2" in line]
     assert [line.partition("round 2")[0].strip() for line in lines] == [s.strip() for s in seeds]

@@ -192,9 +192,11 @@ class AlgorithmSpec(Spec):
         keeps_of_clients: what it keeps of each client from round to round; a client that came twice
             in a round would have two of them, and only one could be kept.
         has_no_global_model: its clients do not end with one model that all share.
+        has_no_predictions: it is judged by loss and accuracy alone.
         unprotected: what clients send that does not go through the aggregator, and so without
             noise.
         aggregates_itself: it has no use for an aggregator.
+        fixes_updates: attackers cannot change what its clients send, whatever the execution.
         client_sgd: which SGD the client optimizer has to be, if any.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
@@ -213,8 +215,10 @@ class AlgorithmSpec(Spec):
     by_population: bool = False
     keeps_of_clients: str = ""
     has_no_global_model: bool = False
+    has_no_predictions: bool = False
     unprotected: str = ""
     aggregates_itself: bool = False
+    fixes_updates: bool = False
     client_sgd: Optional[ClientSgd] = None
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None

@@ -47,6 +47,8 @@ _JUDGED = 32
     "fed_recon",
     example={"local_layers": "last"},
     has_no_global_model=True,
+    has_no_predictions=True,
+    fixes_updates=True,
     tff=TffComposition(
         "build_fed_recon, build_fed_recon_eval",
         client_work="steps that reconstruct its own layers, then steps on the shared ones",
@@ -196,11 +198,11 @@ class _FedRecon(Algorithm):
         if stages and not any(steps for _, steps in stages):
             raise DataError(
                 "training.algorithm.split_dataset: no client of the round has a second batch to "
-                f"train on; needs a smaller work.batch_size ({work.batch_size}), larger "
+                f"train on; needs a smaller training.batch_size ({work.batch_size}), larger "
                 "clients, or split_dataset: false"
             )
         batches = [
-            _tagged(own, work.batch_size, steps, key if self._draws else None)
+            _tagged(own, work.batch_size_of(len(own)), steps, key if self._draws else None)
             for own, key, (_, steps) in zip(cohort.examples, cohort.keys, stages)
         ]
         state, measured = self._learning.next(state, batches)
@@ -219,8 +221,9 @@ class _FedRecon(Algorithm):
 
         Of those that it does not use to reconstruct, in proportion to `steps` of all its batches.
         """
-        starts = np.arange(0, count, work.batch_size)
-        sizes = np.minimum(work.batch_size, count - starts)
+        batch_size = work.batch_size_of(count)
+        starts = np.arange(0, count, batch_size)
+        sizes = np.minimum(batch_size, count - starts)
         used = sizes[1::2] if self._is_split else sizes
         return used, -(-int(steps) * len(used) // max(len(sizes), 1))
 
@@ -253,17 +256,18 @@ class _FedRecon(Algorithm):
         tested: Sequence[tuple[int, Examples]],
     ) -> Evaluation:
         """Clients, by their positions, each on the examples that come with it."""
-        process, size = self._evaluation, work.batch_size
+        process = self._evaluation
         shared = self._learning.get_model_weights(state)
         judging, measured = process.set_model_weights(process.initialize(), shared), None
         for first in range(0, len(tested), _JUDGED):
             # In an order as in training, but in no round's; a client may hold one label after the
             # other.
             batches = [
-                _tagged(shuffled_examples(data, client, data.seed, 0), size, 0, key).concatenate(
-                    _tagged(examples, size, 1, key)
+                _tagged(own, work.batch_size_of(len(own)), 0, key).concatenate(
+                    _tagged(examples, work.batch_size_of(len(examples)), 1, key)
                 )
                 for client, examples in tested[first : first + _JUDGED]
+                for own in [shuffled_examples(data, client, data.seed, 0)]
                 for key in (layer_keys(np.array([client]), data.seed, 0) if self._draws else [None])
             ]
             judging, measured = process.next(judging, batches)

@@ -280,7 +280,7 @@ def _trained(
     @tf.function(autograph=False)
     def run(weights: Any, stack: Any) -> Any:
         start = tuple(weights.trainable)
-        epochs = tf.cast(stack["plan"][1], tf.float32)
+        epochs = tf.cast(stack["plan"][0], tf.float32)
 
         def advance(state: Any, current: Any, gradients: Any, examples: Any) -> Any:
             if optimizer is not None:

@@ -37,8 +37,8 @@ def arguments(
     Returns:
         For each placement the examples of its clients, `x` and `y`, where all have bytes for
         features as these bytes; `plan`, int32
-        (2 + 3 * clients,): batch size, local epochs, the clients' numbers of examples, their local
-        steps and their keys; and `factors`, float32 (clients,).
+        (1 + 4 * clients,): local epochs, the clients' batch sizes, their numbers of examples, their
+        local steps and their keys; and `factors`, float32 (clients,).
     """
     if steps is None:
         steps = work.steps_of(np.array([len(c) for c in cohort]))
@@ -46,7 +46,7 @@ def arguments(
         factors = np.ones(len(cohort), np.float32)
     if keys is None:
         keys = np.zeros(len(cohort), np.int32)
-    plan = [work.batch_size, work.epochs]
+    batches = work.batch_sizes(np.array([len(c) for c in cohort]))
     levels = [levels_of(own.x) for own in cohort]
     are_bytes = all(one is not None for one in levels)
     features = levels if are_bytes else [own.x for own in cohort]
@@ -55,7 +55,11 @@ def arguments(
             x=inputs_of(np.concatenate([np.asarray(features[c]) for c in stack])),
             y=np.concatenate([cohort[c].y for c in stack]),
             plan=np.array(
-                [*plan, *(len(cohort[c]) for c in stack), *steps[stack], *keys[stack]], np.int32
+                [
+                    *(work.epochs, *batches[stack], *(len(cohort[c]) for c in stack)),
+                    *(*steps[stack], *keys[stack]),
+                ],
+                np.int32,
             ),
             factors=factors[stack],
         )
@@ -65,7 +69,7 @@ def arguments(
 
 def stacks_of(cohort: Sequence[Examples], work: LocalWork) -> list[list[int]]:
     """Returns the positions in the cohort of the clients that each placement holds."""
-    return deal([-(-len(c) // work.batch_size) for c in cohort], _PLACEMENTS)
+    return deal([-(-len(c) // work.batch_size_of(len(c))) for c in cohort], _PLACEMENTS)
 
 
 def deal(loads: Sequence[int], stacks: int) -> list[list[int]]:
@@ -298,14 +302,14 @@ def train_stack(
     """
     import tensorflow as tf
 
-    sizes, steps, keys = tf.split(stack["plan"][2:], 3)
+    batches, sizes, steps, keys = tf.split(stack["plan"][1:], 4)
     ends = tf.cumsum(sizes)
     begins = ends - sizes
 
     def train_next(
         at: Any, total: Any, total_weight: Any, metrics: Any, sums: Any, all_kept: Any
     ) -> Any:
-        client = PackedClient(stack, begins[at], ends[at], stack["plan"][0], steps[at], keys[at])
+        client = PackedClient(stack, begins[at], ends[at], batches[at], steps[at], keys[at])
         before = [values[at] for values in kept]
         sent = train_client(client, before)
         is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])

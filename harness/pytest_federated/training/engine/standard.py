@@ -147,7 +147,7 @@ def arguments(
             client[FACTOR] = np.full(len(client["y"]), factor, np.float32)
     batches = [
         tf.data.Dataset.from_tensor_slices(client)
-        .batch(work.batch_size)
+        .batch(work.batch_size_of(len(client["y"])))
         .repeat(work.epochs if work.steps is None else None)
         for client in columns
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def personalized_accuracy(
 
 
 @lru_cache(maxsize=8)
-def tuning(adapter: ModelAdapter, batch_size: int, steps: int, optimizer: Any) -> Any:
+def tuning(adapter: ModelAdapter, batch_size: Union[int, float], steps: int, optimizer: Any) -> Any:
     """Returns TFF's computation that tunes and judges clients, built once for all seeds."""
     library: Any = import_tff()
     with silenced():
@@ -102,7 +102,18 @@ def _rows(examples: Examples, key: Optional[int]) -> tf.data.Dataset:
     return not_rewritten(tf.data.Dataset.from_tensor_slices(columns))
 
 
-def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
+def _batches(rows: tf.data.Dataset, batch_size: Union[int, float]) -> tf.data.Dataset:
+    """Returns a client's rows in batches, in a graph; of a share of them as `batch_sizes` has."""
+    import tensorflow as tf
+
+    if isinstance(batch_size, int):
+        return rows.batch(batch_size)
+    count: Any = rows.reduce(np.int64(0), lambda counted, _: counted + 1)
+    share = tf.math.ceil(batch_size * tf.cast(count, tf.float64) - 1e-9)
+    return rows.batch(tf.maximum(tf.cast(share, tf.int64), 1))
+
+
+def _accuracy(adapter: ModelAdapter, batch_size: Union[int, float]) -> Callable[..., Any]:
     import tensorflow as tf
 
     count_hits = adapter.shape.task.hits
@@ -111,7 +122,7 @@ def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
     @tf.function
     def accuracy(model: Any, test: Any) -> Any:
         right, counted = tf.constant(0, tf.int64), tf.constant(0, tf.int64)
-        for batch in iter(test.batch(batch_size)):
+        for batch in iter(_batches(test, batch_size)):
             predictions = model.forward_pass(batch, training=False).predictions
             hits, positions = count_hits(batch["y"], predictions, adapter.gives_logits)
             right += tf.math.count_nonzero(hits)
@@ -122,7 +133,7 @@ def _accuracy(adapter: ModelAdapter, batch_size: int) -> Callable[..., Any]:
 
 
 def _fine_tuning(
-    adapter: ModelAdapter, batch_size: int, steps: int, tuner: Any
+    adapter: ModelAdapter, batch_size: Union[int, float], steps: int, tuner: Any
 ) -> Callable[[], Any]:
     import tensorflow as tf
 
@@ -133,7 +144,7 @@ def _fine_tuning(
         def fine_tune(model: Any, train: Any, test: Any) -> Any:
             weights = tuple(model.trainable_variables)
             state = tuner.initialize(tuple(tf.TensorSpec(w.shape, w.dtype) for w in weights))
-            for batch in iter(train.batch(batch_size).repeat().take(steps)):
+            for batch in iter(_batches(train, batch_size).repeat().take(steps)):
                 with tf.GradientTape() as tape:
                     output = model.forward_pass(batch, training=True)
                 gradients = tuple(tape.gradient(output.loss, weights))
