@@ -164,7 +164,12 @@ def _elsewhere() -> str:
             "option of another one, such as FedAdam by a server optimizer, links to that one. What "
             "is not here can be written as a [`tff`](#tff) algorithm. Asynchronous methods such as "
             "FedBuff do not fit, as a round of TFF ends when all its clients have ended; FedBN is "
-            "not here, as models with batch normalization are refused.\n",
+            "not here, as models with batch normalization are refused. Reptile in batches of "
+            "clients is [`fedavg`](#fedavg) with `weighting: uniform` and its step size as "
+            "learning rate of the server optimizer (openai/supervised-reptile, "
+            "supervised_reptile/reptile.py), and `personalize` measures the models that it is "
+            "for. The mean of changes whose norms are bounded is the aggregator "
+            "[`clipping`](#clipping) with a `norm`.\n",
             f"| {' | '.join(['method', 'here', *heads])} |",
             "|---" * (len(heads) + 2) + "|",
             *rows,

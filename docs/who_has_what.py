@@ -98,10 +98,8 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
     "FedBN": (None, {"PFLlib": "serverbn.py"}),
     "Federated reconstruction": ("fed_recon", {"TFF": "learning/algorithms/fed_recon.py"}),
     "APFL": (None, {"FedJAX": "algorithms/apfl.py", "PFLlib": "serverapfl.py"}),
-    "Reptile, Per-FedAvg": (
-        None,
-        {"pfl-research": "algorithm/reptile.py", "PFLlib": "serverperavg.py"},
-    ),
+    "Reptile": ("fedavg", {"pfl-research": "algorithm/reptile.py"}),
+    "Per-FedAvg": (None, {"PFLlib": "serverperavg.py"}),
     "MOON": (None, {"PFLlib": "servermoon.py"}),
     "IFCA, HypCluster": (
         None,

@@ -119,7 +119,7 @@ def of_uniform(population: int, cohort: int, lost: float, others: float) -> tupl
 OF_A_ROUND = {"poisson": of_poisson, "uniform": of_uniform}
 # Number of clients, number of clients per round, noise multiplier.
 FEDERATIONS = [(10, 1, 1.0), (3, 1, 1.0), (20, 2, 1.0), (10, 5, 2.0)]
-_QUICK = [(*FEDERATIONS[0], 1), (*FEDERATIONS[0], 3), (*FEDERATIONS[3], 1)]
+_QUICK = [(*FEDERATIONS[0], 3), (*FEDERATIONS[3], 1)]
 BOUNDED = [
     pytest.param(
         *federation, rounds, marks=() if (*federation, rounds) in _QUICK else pytest.mark.slow

@@ -204,6 +204,11 @@ def test_a_tuned_variant_is_not_compared_with(problems: Callable[..., list[str]]
     ]
 
 
+@pytest.fixture(scope="module")
+def of_schema() -> Draft202012Validator:
+    return Draft202012Validator(json_schema())
+
+
 @pytest.mark.parametrize(
     ("text", "is_valid"),
     [
@@ -220,9 +225,11 @@ def test_a_tuned_variant_is_not_compared_with(problems: Callable[..., list[str]]
         (f"{{keys: {{{RATE}: [1]}}, over: 0}}", False),
     ],
 )
-def test_the_json_schema_describes_it(text: str, is_valid: bool) -> None:
+def test_the_json_schema_describes_it(
+    of_schema: Draft202012Validator, text: str, is_valid: bool
+) -> None:
     document = YAML(typ="safe", pure=True).load(f"tune: {text}")
-    assert Draft202012Validator(json_schema()).is_valid(document) == is_valid
+    assert of_schema.is_valid(document) == is_valid
 
 
 # What is chosen

@@ -365,9 +365,8 @@ CONFTESTS = {
 }
 
 
-@pytest.mark.parametrize("changed", sorted(CONFTESTS))
 def test_registered_code_is_identified_by_its_files(
-    tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not by the name of its module, which may be that of another conftest.py."""
     for name, text in CONFTESTS.items():
@@ -388,9 +387,12 @@ def test_registered_code_is_identified_by_its_files(
 
     before = prints()
     assert prints() == before
-    write(tmp_path / changed, CONFTESTS[changed] + "\n# changed")
-    is_used = changed != "scenarios/conftest.py"
-    assert [one != other for one, other in zip(prints(), before)] == [is_used] * len(functions)
+    for changed, text in CONFTESTS.items():
+        write(tmp_path / changed, text + "\n# changed")
+        is_used = changed != "scenarios/conftest.py"
+        differ = [one != other for one, other in zip(prints(), before)]
+        assert differ == [is_used] * len(functions), changed
+        write(tmp_path / changed, text)
 
 
 @pytest.mark.parametrize("packaged", [True, False])

@@ -5,6 +5,7 @@ Scores are finite and more is better; those of a task come from independent trai
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Sequence
@@ -71,15 +72,14 @@ def probability_of_improvement(
     """
     if not first or len(first) != len(second) or not all(map(len, (*first, *second))):
         raise ValueError("both need scores of the same tasks")
-    rng = np.random.default_rng(0)
     value, drawn = 0.0, np.zeros(_SAMPLES)
-    for one, two in zip(first, second):
+    sizes = tuple((len(two), len(one)) for one, two in zip(first, second))
+    for one, two, samples in zip(first, second, _samples(sizes)):
         # Sorted, so that the order of the trainings makes no difference.
         ours, theirs = np.sort(np.asarray(two, float)), np.sort(np.asarray(one, float))
         wins = (ours[:, None] > theirs) + 0.5 * (ours[:, None] == theirs)
         value += float(wins.mean())
-        sides = (_draws(rng, len(ours)), _draws(rng, len(theirs)))
-        drawn += ((sides[0] @ wins) * sides[1]).sum(axis=1) / wins.size
+        drawn += ((samples[0] @ wins) * samples[1]).sum(axis=1) / wins.size
     low, high = np.quantile(drawn / len(first), _ends(confidence))
     return Estimate(value / len(first), float(low), float(high))
 
@@ -176,6 +176,13 @@ def critical_difference(algorithms: int, tasks: int, confidence: float = CONFIDE
         warnings.simplefilter("ignore", DeprecationWarning)
         q = float(distribution.ppf(confidence, algorithms, np.inf)) / math.sqrt(2)
     return q * math.sqrt(algorithms * (algorithms + 1) / (6 * tasks))
+
+
+@functools.lru_cache(maxsize=1)  # each algorithm of a table is compared with the same reference
+def _samples(sizes: tuple[tuple[int, int], ...]) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Returns the draws for the two sides of each task, of so many trainings each."""
+    rng = np.random.default_rng(0)
+    return [(_draws(rng, ours), _draws(rng, theirs)) for ours, theirs in sizes]
 
 
 def _draws(rng: np.random.Generator, count: int) -> NDArray[Any]:

@@ -237,6 +237,14 @@ class FederatedSession:
             self._reused += properties.get("fed_reused_trainings", 0)
             self._baselines += [str(t) for k, t in report.user_properties if k == "fed_baseline"]
 
+    @pytest.hookimpl(wrapper=True, specname="pytest_runtest_logreport")
+    def pytest_runtest_logreport_over(self, report: pytest.TestReport) -> Generator[None, Any, Any]:
+        """Frees what a report carries once all have read it: pytest keeps reports to the end."""
+        try:
+            return (yield)
+        finally:
+            vars(report).pop(_KEY, None)
+
     def _note_skip(self, report: pytest.TestReport, result: Result) -> None:
         """Notes why a scenario was skipped; the report says what only this machine does, too."""
         if report.skipped and isinstance(report.longrepr, tuple):

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.clients.stragglers.straggler import stragglers
@@ -197,6 +198,22 @@ class Scenario(Section):
                     f"{got}{name} has no use for it, as {reason}; leave it out, or say "
                     "null where a defaults.yaml has it",
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_attacks_that_the_algorithm_allows(self) -> Scenario:
+        chosen, algorithm = self.clients.attacks, algorithms.entry(self.training.algorithm)
+        if chosen is None or not algorithm.spec.fixes_updates:
+            return self
+        if attacks.entry(chosen).spec.changes_updates:
+            allowed = [
+                n for n, entry in attacks.entries().items() if not entry.spec.changes_updates
+            ]
+            raise problem(
+                "clients.attacks",
+                f"got {kind(chosen)}; {algorithm.name} gives no way to change a client's update; "
+                f"allowed with it: {', '.join(sorted(allowed))}",
+            )
         return self
 
     @model_validator(mode="after")

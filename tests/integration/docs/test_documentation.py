@@ -58,6 +58,7 @@ def test_the_committed_report_is_up_to_date_with_the_shipped_scenarios(committed
     assert written == {folder / p: text for p, text in report(read_results(folder)).items()}
 
 
+@pytest.mark.slow
 def test_the_plots_of_the_committed_report_are_up_to_date_with_its_records(committed: Path) -> None:
     """To the byte, with the locked version of Matplotlib."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")

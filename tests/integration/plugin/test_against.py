@@ -97,7 +97,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
     return Project(pytester)
 
 
-@pytest.mark.parametrize("processes", [[], pytest.param(["-n2"], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [[], ["-n2"]])
 def test_a_change_of_code_that_is_worse_fails(
     pytester: pytest.Pytester, project: Project, processes: list[str]
 ) -> None:

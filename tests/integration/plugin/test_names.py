@@ -22,7 +22,10 @@ def test_it_is_ours():
 
 @pytest.mark.parametrize(
     ("way", "form"),
-    [("-m", "package"), ("PYTHONPATH", "module"), ("pythonpath", "package")],
+    [
+        ("PYTHONPATH", "module"),
+        *(pytest.param(w, "package", marks=pytest.mark.slow) for w in ("-m", "pythonpath")),
+    ],
 )
 def test_a_project_may_have_its_own_harness(form: str, way: str, tmp_path: Path) -> None:
     done = run_project(form, way, tmp_path, "-k", "ours")

@@ -464,3 +464,31 @@ def test_collecting_alone_needs_no_tff_and_leaves_no_mark(
 
 def test_xdist_is_not_needed(pytester: pytest.Pytester, made: FakeTrainings) -> None:
     pytester.runpytest_inprocess("scenarios", "-p", "no:xdist").assert_outcomes(passed=1)
+
+
+def test_pytest_keeps_no_second_copy_of_a_result(
+    pytester: pytest.Pytester, made: FakeTrainings
+) -> None:
+    add(pytester, "broken")
+    made.errors["broken"] = ZeroDivisionError("division by zero")
+    pytester.makeconftest(
+        """
+        import pytest
+
+        LOGGED = []
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_runtest_logreport(report):  # of another plugin, which may read it
+            LOGGED.append((report, hasattr(report, "fed_result")))
+
+        def pytest_unconfigure():
+            carried = [report.outcome for report, had in LOGGED if had]
+            held = [report.outcome for report, _ in LOGGED if hasattr(report, "fed_result")]
+            print(f"carried: {sorted(carried)}, held: {held}")
+        """
+    )
+    result = pytester.runpytest_inprocess("scenarios", "--fed-report=out", "-v")
+    result.stdout.fnmatch_lines(["*PASSED *accuracy *", "carried: *'failed', 'passed'*, held: []"])
+    assert {name: r.status for name, r in recorded().items()} == {
+        **{"broken": "errored", "made": "passed"}
+    }

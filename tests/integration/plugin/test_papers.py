@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,10 +20,12 @@ NOT_READ = "not read: scenarios/papers/li-2020-fedprox.yaml"
     ],
 )
 def test_papers_are_left_out_unless_asked_for_and_pytest_says_so(
-    arguments: list[str], runs: bool
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: list[str], runs: bool
 ) -> None:
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    assert ("li-2020-fedprox[" in done.stdout) is runs
-    assert (NOT_READ in done.stdout) is not runs
+    monkeypatch.chdir(ROOT)
+    options = ("--collect-only", "-q", "-p", "no:cacheprovider")
+    done = pytester.runpytest_inprocess(*options, *arguments)
+    output = done.stdout.str()
+    assert done.ret == 0, output
+    assert ("li-2020-fedprox[" in output) is runs
+    assert (NOT_READ in output) is not runs

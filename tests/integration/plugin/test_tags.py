@@ -52,7 +52,7 @@ def test_tests_without_scenarios_are_left_to_pytest(pytester: pytest.Pytester) -
 
 
 def test_an_unknown_tag_stops_xdist_cleanly(project: pytest.Pytester) -> None:
-    run = project.runpytest_inprocess("-n2", "-m", "smoek", "-p", "no:cacheprovider")
+    run = project.runpytest_inprocess("-n1", "-m", "smoek", "-p", "no:cacheprovider")
     assert run.ret == pytest.ExitCode.USAGE_ERROR
     run.stderr.fnmatch_lines(["ERROR: -m smoek: no scenario has the tag 'smoek'; allowed: smoke*"])
     assert "INTERNALERROR" not in f"{run.stdout}{run.stderr}"

@@ -212,7 +212,10 @@ def test_vv_has_a_line_for_each_round(project: pytest.Pytester, is_terminal: boo
         output.no_fnmatch_line("*━*")
 
 
-@pytest.mark.parametrize(("verbosity", "processes"), [("-v", "-n1"), ("-vv", "-n2")])
+@pytest.mark.parametrize(
+    ("verbosity", "processes"),
+    [("-vv", "-n1"), *(pytest.param(v, "-n2", marks=pytest.mark.slow) for v in ("-v", "-vv"))],
+)
 def test_under_xdist_the_rounds_come_when_a_scenario_has_ended(
     project: pytest.Pytester, verbosity: str, processes: str
 ) -> None:

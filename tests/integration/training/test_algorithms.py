@@ -191,6 +191,25 @@ def test_a_batch_can_be_a_share_of_what_a_client_has(data: FederatedData, execut
 
 
 @both
+def test_uniform_fedavg_with_a_server_rate_is_reptile(data: FederatedData, execution: str) -> None:
+    """As openai/supervised-reptile, reptile.py (`train_step`): old + step (mean of new - old)."""
+    meta_step = 0.4
+    ours = measure(
+        data,
+        algorithm={"kind": "fedavg", "weighting": "uniform"},
+        server_optimizer={"kind": "sgd", "learning_rate": meta_step},
+        execution=execution,
+    )
+
+    def interpolated(old: Weights, change: Weights) -> Weights:
+        averages = [o + c for o, c in zip(old, change)]
+        return [o + meta_step * (n - o) for o, n in zip(old, averages)]
+
+    equally = sgd(data, weigh=lambda examples, steps, loss: 1.0)
+    assert_close(ours, reference(data, equally, interpolated))
+
+
+@both
 def test_gradients_of_clients_can_be_clipped_and_weights_can_decay(
     data: FederatedData, execution: str
 ) -> None:

@@ -18,12 +18,13 @@ from numpy_reference import (
     sgd,
 )
 from pydantic import ValidationError
-from pytest_federated.clients.attacks.attack import attackers, attacks
+from pytest_federated.clients.attacks.attack import attack, attackers, attacks
 from pytest_federated.clients.cohort import cohort_of_round
 from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.sharding import undividable
+from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.crafting import Known
 from pytest_federated.training.loop import steps
@@ -171,13 +172,32 @@ def test_several_workers_divide_a_crafted_round_only_if_it_is_packed(data: Feder
     assert "one of its aggregations needs the result of another" in reason("standard")
 
 
+def _example(name: str) -> dict[str, Any]:
+    return {"kind": name, **algorithms[name].spec.example}
+
+
 @pytest.mark.usefixtures("running")
-def test_an_algorithm_that_sends_more_than_updates_refuses_crafted_ones(
-    data: FederatedData,
+@pytest.mark.parametrize("name", sorted(set(algorithms.names()) - {"tff"}))
+def test_an_algorithm_says_whether_attackers_can_change_its_updates(
+    data: FederatedData, name: str
 ) -> None:
-    training = Training.model_validate({"rounds": 1, "algorithm": "scaffold"})
-    with pytest.raises(ModelError, match=r"clients\.attacks: scaffold gives no way to change"):
-        trainer_for(MODEL, training, data, COHORT, attacks.parse({"kind": "alie", "share": 0.2}))
+    training = Training.model_validate({"rounds": 1, "algorithm": _example(name)})
+    spec = algorithms[name].spec
+    model = None if spec.adapter else MODEL
+    alie = attacks.parse({"kind": "alie", "share": 0.2})
+    refused = False
+    try:
+        trainer_for(model, training, data, COHORT, alie)
+    except ModelError as error:
+        assert f"clients.attacks: {name} gives no way to change" in str(error)
+        refused = True
+    assert refused == spec.fixes_updates
+
+
+@pytest.mark.parametrize("name", attacks.names())
+def test_an_attack_says_whether_it_changes_updates(name: str) -> None:
+    made = attack(attacks.parse({"kind": name, "share": 0.2, **attacks[name].spec.example}))
+    assert attacks[name].spec.changes_updates == (made.factor != 1 or made.craft is not None)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pydantic import Field
 from pytest_federated.clients.attacks.attack import Attack, HonestUpdates, attacks
 
 
-@attacks("alie")
+@attacks("alie", changes_updates=True)
 def alie(
     *,
     z: Annotated[

@@ -96,7 +96,14 @@ class Attack:
 
 @dataclass(frozen=True)
 class AttackSpec(Spec):
-    """The traits of an attack."""
+    """The traits of an attack.
+
+    Attributes:
+        changes_updates: attackers change what they send, by a factor or by `craft`.
+
+    """
+
+    changes_updates: bool = False
 
 
 class MakesAttack(Protocol):

@@ -9,7 +9,7 @@ from pydantic import Field
 from pytest_federated.clients.attacks.attack import Attack, attacks
 
 
-@attacks("sign_flip")
+@attacks("sign_flip", changes_updates=True)
 def sign_flip(
     *, scale: Annotated[float, Field(gt=0, le=1e6, description="Times the honest size.")] = 1.0
 ) -> Attack:

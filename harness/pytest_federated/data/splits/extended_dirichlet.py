@@ -39,12 +39,14 @@ def extended_dirichlet(
     """
     present = labels_to_share(pool, labels, "extended_dirichlet")
     order = rng.permutation(pool.clients)
-    has = np.zeros((pool.clients, len(present)), bool)
+    chances = rng.random((pool.clients, len(present)))
+    allotted = np.empty((pool.clients, labels), np.int64)
     owned = np.zeros(len(present))  # by how many clients, and below 1 at random where that is equal
-    for client, chance in zip(order, rng.random(has.shape)):
-        rarest = np.argsort(owned + chance)[:labels]
-        has[client, rarest] = True
+    for place, chance in enumerate(chances):
+        allotted[place] = rarest = (owned + chance).argsort()[:labels]
         owned[rarest] += 1
+    has = np.zeros(chances.shape, bool)
+    has[order[:, None], allotted] = True
     supply = np.bincount(pool.labels, minlength=pool.classes)
     counts = np.zeros((pool.clients, pool.classes), np.int64)
     for place, label in enumerate(present):

@@ -196,6 +196,7 @@ class AlgorithmSpec(Spec):
         unprotected: what clients send that does not go through the aggregator, and so without
             noise.
         aggregates_itself: it has no use for an aggregator.
+        fixes_updates: attackers cannot change what its clients send, whatever the execution.
         client_sgd: which SGD the client optimizer has to be, if any.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
@@ -217,6 +218,7 @@ class AlgorithmSpec(Spec):
     has_no_predictions: bool = False
     unprotected: str = ""
     aggregates_itself: bool = False
+    fixes_updates: bool = False
     client_sgd: Optional[ClientSgd] = None
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None

@@ -34,6 +34,7 @@ class State(NamedTuple):
     unused=("server_optimizer",),
     traffic=lambda s: (0, 0),
     aggregates_itself=True,
+    fixes_updates=True,
     tff=TffComposition(
         "tff.tensorflow.computation",
         client_work="steps on the pooled examples, at the server",

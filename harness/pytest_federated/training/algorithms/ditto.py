@@ -26,6 +26,7 @@ from pytest_federated.training.algorithms.stateful import Sent, State, StatefulA
     packs=True,
     keeps_of_clients="a model",
     has_no_global_model=True,
+    fixes_updates=True,
     tff=TffComposition(
         "tff.learning.templates",
         client_work="steps on the sent model; steps on its own model, drawn to the sent one",

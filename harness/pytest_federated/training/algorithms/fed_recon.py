@@ -48,6 +48,7 @@ _JUDGED = 32
     example={"local_layers": "last"},
     has_no_global_model=True,
     has_no_predictions=True,
+    fixes_updates=True,
     tff=TffComposition(
         "build_fed_recon, build_fed_recon_eval",
         client_work="steps that reconstruct its own layers, then steps on the shared ones",

@@ -24,6 +24,7 @@ from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorith
     by_population=True,
     keeps_of_clients="a gradient",
     unprotected="that they took part",
+    fixes_updates=True,
     tff=TffComposition(
         "tff.learning.templates",
         client_work="steps of the client optimizer on the loss with its dynamic regularizer",

@@ -24,6 +24,7 @@ from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorith
     packs=True,
     client_sgd="with momentum",
     unprotected="its number of local steps",
+    fixes_updates=True,
     tff=TffComposition(
         "tff.learning.templates",
         client_work="steps of SGD; the change per step",

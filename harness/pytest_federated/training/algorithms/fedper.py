@@ -32,6 +32,7 @@ from pytest_federated.training.algorithms.stateful import Sent, State, StatefulA
     packs=True,
     keeps_of_clients="layers",
     has_no_global_model=True,
+    fixes_updates=True,
     tff=TffComposition(
         "tff.learning.templates",
         client_work="steps on all layers, or on its own and then on the shared ones",

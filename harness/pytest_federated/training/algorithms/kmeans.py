@@ -42,6 +42,7 @@ from pytest_federated.training.models.adapters.clusters import ClustersAdapter
     # Down the centroids; up, for each cluster, the sum of its examples and their number.
     traffic=lambda s: (s.trainable, s.weights),
     aggregates_itself=True,
+    fixes_updates=True,
     tff=TffComposition(
         "build_fed_kmeans",
         client_work="sums and numbers of its examples by nearest centroid",

@@ -36,6 +36,7 @@ class State(NamedTuple):
     has_no_global_model=True,
     aggregates_itself=True,
     traffic=lambda s: (0, 0),
+    fixes_updates=True,
     tff=TffComposition(
         "tff.federated_map",
         client_work="steps from its own weights",

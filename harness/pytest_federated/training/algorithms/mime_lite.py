@@ -20,6 +20,7 @@ from pytest_federated.training.schedules.schedule import at, factors, schedules
     "mime_lite",
     by_round=True,
     unprotected="the gradients at the round's first weights",
+    fixes_updates=True,
     tff=TffComposition(
         "build_weighted_mime_lite, build_mime_lite_with_optimizer_schedule",
         client_work="steps with the server's optimizer state; gradient at the weights",

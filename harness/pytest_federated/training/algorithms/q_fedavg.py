@@ -31,6 +31,7 @@ _LEAST_LOSS = 1e-10
     packs=True,
     aggregates_itself=True,
     client_sgd="plain",
+    fixes_updates=True,
     tff=TffComposition(
         "tff.learning.templates",
         client_work="loss of the weights; steps of SGD",

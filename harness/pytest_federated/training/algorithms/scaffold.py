@@ -28,6 +28,7 @@ from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorith
     unprotected="the changes of its control variates",
     client_sgd="plain",
     traffic=lambda s: (s.weights + s.trainable, 2 * s.trainable),
+    fixes_updates=True,
     tff=TffComposition(
         "tff.learning.templates",
         client_work="steps of SGD, corrected by its control variate",

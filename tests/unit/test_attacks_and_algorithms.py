@@ -1,0 +1,47 @@
+"""Attacks that an algorithm cannot have: told before anything runs, with the line to change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pytest_federated.clients.attacks.attack import attacks
+from pytest_federated.training.algorithms.algorithm import algorithms
+from scenario_texts import GOOD
+
+FIXED = [
+    name
+    for name, entry in algorithms.entries().items()
+    if entry.spec.fixes_updates and "clients.attacks" not in entry.spec.refuses  # any attack at all
+]
+CHANGING = [name for name, entry in attacks.entries().items() if entry.spec.changes_updates]
+
+
+def _text(algorithm: str, attack: str) -> str:
+    keys = {"kind": algorithm, **algorithms[algorithm].spec.example}
+    attacking = {"kind": attack, "share": 0.5, **attacks[attack].spec.example}
+    text = GOOD.replace("count: 4", f"count: 4, attacks: {attacking}")
+    text = text.replace("rounds: 2", f"rounds: 2, algorithm: {keys}")
+    needs_none = "model" in algorithms[algorithm].spec.refuses
+    return text.replace("model: mlp\n", "" if needs_none else "model: mlp\n")
+
+
+@pytest.mark.parametrize("algorithm", FIXED)
+@pytest.mark.parametrize("attack", CHANGING)
+def test_attacks_on_updates_that_cannot_be_changed_are_refused(
+    problems: Callable[..., list[str]], algorithm: str, attack: str
+) -> None:
+    (problem,) = problems(_text(algorithm, attack))
+    assert problem.startswith(
+        f"f.yaml:4: clients.attacks: got {attack}; {algorithm} gives no way to change a client's "
+        "update; allowed with it: "
+    )
+    assert "label_flip" in problem
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "attack"),
+    [("scaffold", "label_flip"), ("fedavg", "alie"), ("fedsgd", "ipm"), ("fedprox", "boost")],
+)
+def test_others_are_not(problems: Callable[..., list[str]], algorithm: str, attack: str) -> None:
+    assert problems(_text(algorithm, attack)) == []
