@@ -16,6 +16,7 @@ from pytest_federated.metrics.targets import (
     is_by_round,
     rounds_to,
     speedup,
+    unreachable,
 )
 from scipy import stats
 
@@ -92,7 +93,7 @@ def test_a_target_is_one_of_metrics_that_each_evaluation_has() -> None:
 
 def test_a_fraction_of_a_round_has_that_share_of_its_bytes() -> None:
     one = history([0.1, 0.2, 0.3], bytes_up=100, bytes_down=300)
-    assert [bytes_until(one, rounds) for rounds in (1, 1.25, 3)] == [400, 500, 1200]
+    assert [bytes_until(one, rounds) for rounds in (0.5, 1, 1.25, 3)] == [200, 400, 500, 1200]
     assert bytes_until(history([0.1, 0.2]), 1.5) is None
 
 
@@ -132,3 +133,21 @@ def test_swapping_the_reference_turns_the_speedup_around_and_the_order_of_seeds_
     shuffled = dict(random.sample(sorted(one.items()), len(one)))  # pyright: ignore
     again = speedup(shuffled, two)
     assert again and (again.times, again.low) == pytest.approx((there.times, there.low))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "reason"),
+    [
+        ("accuracy", 0.0, ""),
+        ("accuracy", 0.5, ""),
+        ("accuracy", 1.0, ""),
+        ("accuracy", -0.01, "got -0.01; accuracy is from 0 to 1"),
+        ("accuracy", 95, "got 95; accuracy is from 0 to 1"),
+        ("loss", 3.0, ""),
+        ("gini", 0.5, "gini is not measured in each round; leave them out"),
+    ],
+)
+def test_a_target_that_no_training_can_reach_is_named(
+    name: str, target: float, reason: str
+) -> None:
+    assert unreachable(name, target) == reason
