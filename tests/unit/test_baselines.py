@@ -41,7 +41,10 @@ from pytest_federated.training.history import Round, TrainingHistory
 @functools.cache
 def settings(expect: str) -> dict[str, Any]:
     """The settings of a scenario with these expectations, given as JSON."""
-    return example_scenario(1, [0], clients={"count": 2}, expect=json.loads(expect)).settings()
+    data = {"dataset": "digits", "holdout": "per_client"}
+    training = {"rounds": 2, "personalize": {"steps": 1}}
+    chosen = {"clients": {"count": 2}, "data": data, "training": training}
+    return example_scenario(seeds=[0], **chosen, expect=json.loads(expect)).settings()
 
 
 def result(

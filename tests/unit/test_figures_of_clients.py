@@ -39,7 +39,11 @@ def trained(population: int = 4, seed: int = 0, **more: Any) -> TrainingHistory:
 
 
 def judged(histories: list[TrainingHistory], expect: dict[str, Any]) -> Result:
-    scenario = example_scenario(2, [h.seed for h in histories], expect=expect)
+    training = {"rounds": 2, "personalize": {"steps": 1}}
+    data = {"dataset": "digits", "holdout": "per_client"}
+    scenario = example_scenario(
+        seeds=[h.seed for h in histories], data=data, training=training, expect=expect
+    )
     verdicts = judge(scenario.expect, histories)
     return Result(
         id="a",
