@@ -157,6 +157,14 @@ def test_packaged_data_is_read_without_importing_its_package() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["digits", "mnist_5k", "breast_cancer", "wine", "diabetes", "synthetic", "shakespeare_roles"],
+)
+def test_a_data_set_has_the_task_that_its_entry_states(name: str) -> None:
+    assert dataset(name).task == datasets[name].spec.task
+
+
 # emnist: small files in TFF's own format, written by TFF
 
 FILE = "emnist_all.sqlite"
