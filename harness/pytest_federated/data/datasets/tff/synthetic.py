@@ -36,7 +36,6 @@ _SPECIAL = 4  # padding, unknown, begin and end
 
 @datasets(
     "tff_synthetic",
-    task="label",
     has_test_set=True,
     facts=Facts(
         examples="a few",
