@@ -13,6 +13,7 @@ from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.published import (
     FAILS,
     HOLDS,
+    OPEN,
     SEEMS,
     exceptions,
     outcome,
@@ -92,10 +93,10 @@ def papers_verdict(shown: Sequence[Study]) -> list[str]:
     """Returns what of the papers holds in these runs, as blocks of Markdown."""
     whole = [pair.outcome for study in shown for pair in pairs(study)]
     lines = [comparison_line(study, shown, is_same_page=True) for study in shown]
-    counts = [whole.count(kind) for kind in (HOLDS, SEEMS, FAILS)]
+    counts = [whole.count(kind) for kind in (HOLDS, SEEMS, OPEN, FAILS)]
     lead = (
         f"Papers order {len(whole)} pair(s) of variants in {len(shown)} experiment(s): {counts[0]} "
-        f"hold here, {counts[1]} in the means alone, {counts[2]} not."
+        f"hold here, {counts[1]} in the means alone, {counts[2]} cannot be told, {counts[3]} not."
     )
     return [f"**{lead}**", "\n".join(lines)]
 
