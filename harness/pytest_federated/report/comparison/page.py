@@ -261,7 +261,8 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
             "A paper's order of two variants holds if the interval from the pairs of trainings "
             "excludes that they are alike; by rounds to the hardest target, where there is one, it "
             "also holds if every seed of one gets there and none of the other. It holds in the "
-            "means alone if the means are in order and the seeds cannot tell."
+            "means alone if the means are in order and the seeds cannot tell, and cannot be told "
+            "if the means are not in order and the seeds cannot tell."
         )
     if several:
         texts.append(
