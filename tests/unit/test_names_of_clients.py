@@ -51,9 +51,11 @@ def named(names: Sequence[str], accuracy: Sequence[float], **more: Any) -> Train
     return history([0.5, 0.6], **fields)
 
 
-def judged(histories: Sequence[TrainingHistory], expect: Optional[dict[str, Any]] = None) -> Result:
+def judged(
+    histories: Sequence[TrainingHistory], expect: Optional[dict[str, Any]] = None, **sections: Any
+) -> Result:
     expected = expect or {"worst_client_accuracy": {"at_least": 0.9}}
-    scenario = example_scenario(2, [h.seed for h in histories], expect=expected)
+    scenario = example_scenario(2, [h.seed for h in histories], expect=expected, **sections)
     return Result(
         id="a",
         settings=scenario.settings(),
@@ -115,9 +117,10 @@ def test_the_worst_by_another_metric_and_direction_is_named() -> None:
     """Of an error the greatest is the worst; a client without a value is none."""
     scores = {"mae": (1.0, None, 3.0)}
     trained = named(["a", "b", "c"], [], client_scores=scores, task="regression")
-    result = judged([trained], {"mae": {"at_most": 2.0, "over": "worst_client"}})
+    data = {"dataset": "diabetes"}
+    result = judged([trained], {"mae": {"at_most": 2.0, "over": "worst_client"}}, data=data)
     assert "mae 3 (c) > 2" in missed_line(result, result.verdicts[0])
-    mean = judged([trained], {"mae": {"at_most": 1.0, "over": "clients"}})
+    mean = judged([trained], {"mae": {"at_most": 1.0, "over": "clients"}}, data=data)
     assert missed_line(mean, mean.verdicts[0]).startswith("mae 2 > ")
 
 

@@ -20,7 +20,9 @@ from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.page import comparison_page, report_comparisons
 from pytest_federated.report.comparison.published import (
+    FAILS,
     HOLDS,
+    OPEN,
     SEEMS,
     exceptions,
     outcome,
@@ -726,6 +728,32 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
     almost = (0.49, 0.55, 0.53, 0.55, 0.53)
     (one,) = studies(published(["algorithm=b", "algorithm=a"], b=almost))
     assert [pair.outcome for pair in pairs(one)] == [SEEMS, HOLDS]
+    (other,) = studies(published(["algorithm=a", "algorithm=b"], b=almost))
+    assert [pair.outcome for pair in pairs(other)] == [OPEN, FAILS]
+    assert exceptions(other)[0] == "At alpha 0.1, a before b: cannot be told from these seeds."
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), OPEN),  # nobody gets to the target
+        ((0.9, 0.5, 0.5), (0.5, 0.5, 0.9), OPEN),  # equally many do
+        ((0.5, 0.5, 0.5), (0.9, 0.5, 0.5), SEEMS),
+        ((0.9, 0.5, 0.5), (0.5, 0.5, 0.5), OPEN),
+        ((0.5, 0.5, 0.5), (0.9, 0.9, 0.9), HOLDS),
+        ((0.9, 0.9, 0.9), (0.5, 0.5, 0.5), FAILS),
+    ],
+)
+def test_an_order_by_rounds_where_seeds_miss_the_target(
+    a: Sequence[float], b: Sequence[float], expected: str
+) -> None:
+    comparison = {
+        "reference": "algorithm=a",
+        "targets": [0.8],
+        "published": {**PUBLISHED, "order": ["algorithm=b", "algorithm=a"]},
+    }
+    (one,) = studies(matrix(("algorithm=a", a), ("algorithm=b", b), comparison=comparison))
+    assert [pair.outcome for pair in pairs(one)] == [expected]
 
 
 @pytest.mark.parametrize(

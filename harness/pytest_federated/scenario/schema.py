@@ -227,16 +227,16 @@ class Scenario(Section):
     @model_validator(mode="after")
     def _has_a_loss_that_fits_task_and_model(self) -> Scenario:
         task, training = stated_task(self.data.dataset), self.training
-        if task and (reason := unfit_loss(training.loss, task)):
-            raise problem("training.loss", reason)
-        if task and training.class_weights and (reason := unfit_class_weights(task)):
-            raise problem("training.class_weights", reason)
         for key in ("loss", "class_weights"):
             if getattr(training, key) and self.model and models.entry(self.model).spec.has_own_loss:
                 raise problem(
                     f"training.{key}",
                     f"a model of the kind {kind(self.model)} has its own loss; leave it out",
                 )
+        if task and (reason := unfit_loss(training.loss, task)):
+            raise problem("training.loss", reason)
+        if task and training.class_weights and (reason := unfit_class_weights(task)):
+            raise problem("training.class_weights", reason)
         return self
 
     @model_validator(mode="after")

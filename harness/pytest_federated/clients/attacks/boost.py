@@ -9,7 +9,7 @@ from pydantic import Field
 from pytest_federated.clients.attacks.attack import Attack, attacks, flipped
 
 
-@attacks("boost", example={"factor": 10}, changes_updates=True)
+@attacks("boost", example={"share": 0.2, "factor": 10}, changes_updates=True)
 def boost(
     *,
     factor: Annotated[float, Field(gt=1, le=1e6, description="Times the trained size.")],

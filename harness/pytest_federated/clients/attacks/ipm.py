@@ -9,7 +9,7 @@ from pydantic import Field
 from pytest_federated.clients.attacks.attack import Attack, attacks
 
 
-@attacks("ipm", example={"epsilon": 0.5}, changes_updates=True)
+@attacks("ipm", example={"share": 0.2, "epsilon": 0.5}, changes_updates=True)
 def ipm(
     *,
     epsilon: Annotated[

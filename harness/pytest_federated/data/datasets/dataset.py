@@ -305,7 +305,8 @@ def described(settings: Section, cache: Cache) -> Dataset:
     """Returns the data set that a scenario names, with the task that the scenario states.
 
     Raises:
-        DataError: its labels are not what the task needs, or a user's function gave no Dataset.
+        DataError: its labels are not what the task needs, or a user's function gave no Dataset, or
+            one with another task than it was registered with.
         DataUnavailable: the data is not on this machine and cannot be fetched.
 
     """
@@ -313,6 +314,11 @@ def described(settings: Section, cache: Cache) -> Dataset:
     dataset: Any = entry.call(settings, cache)
     if not isinstance(dataset, Dataset):
         raise entry.gave(dataset, "a Dataset; in_memory(...) makes one")
+    if entry.spec.task not in (None, dataset.task):
+        raise DataError(
+            f"data.dataset: {entry.name} is registered with the task {entry.spec.task}, and gives "
+            f"data with the task {dataset.task}; one of them has to be changed"
+        )
     if getattr(settings, "task", None) != "binary" or dataset.task == "binary":
         return dataset
     if dataset.task != "label" or dataset.num_classes != 2:

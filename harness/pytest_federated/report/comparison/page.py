@@ -13,6 +13,7 @@ from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.published import (
     FAILS,
     HOLDS,
+    OPEN,
     SEEMS,
     exceptions,
     outcome,
@@ -92,10 +93,10 @@ def papers_verdict(shown: Sequence[Study]) -> list[str]:
     """Returns what of the papers holds in these runs, as blocks of Markdown."""
     whole = [pair.outcome for study in shown for pair in pairs(study)]
     lines = [comparison_line(study, shown, is_same_page=True) for study in shown]
-    counts = [whole.count(kind) for kind in (HOLDS, SEEMS, FAILS)]
+    counts = [whole.count(kind) for kind in (HOLDS, SEEMS, OPEN, FAILS)]
     lead = (
         f"Papers order {len(whole)} pair(s) of variants in {len(shown)} experiment(s): {counts[0]} "
-        f"hold here, {counts[1]} in the means alone, {counts[2]} not."
+        f"hold here, {counts[1]} in the means alone, {counts[2]} cannot be told, {counts[3]} not."
     )
     return [f"**{lead}**", "\n".join(lines)]
 
@@ -260,7 +261,8 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
             "A paper's order of two variants holds if the interval from the pairs of trainings "
             "excludes that they are alike; by rounds to the hardest target, where there is one, it "
             "also holds if every seed of one gets there and none of the other. It holds in the "
-            "means alone if the means are in order and the seeds cannot tell."
+            "means alone if the means are in order and the seeds cannot tell, and cannot be told "
+            "if the means are not in order and the seeds cannot tell."
         )
     if several:
         texts.append(

@@ -12,7 +12,8 @@ from pytest_federated.metrics.targets import speedup
 from pytest_federated.report.comparison.study import Study, Values, name_of
 from pytest_federated.scenario.matrix import labels_in
 
-HOLDS, SEEMS, FAILS = "holds", "holds in the means alone", "does not hold"
+HOLDS, SEEMS = "holds", "holds in the means alone"
+OPEN, FAILS = "cannot be told", "does not hold"
 
 
 class Pair(NamedTuple):
@@ -28,7 +29,8 @@ def pairs(study: Study) -> list[Pair]:
     """Returns the pairs of variants that the paper orders, task by task.
 
     An order holds if the interval from the seeds' pairs excludes that there is no difference; it
-    holds in the means alone if the mean is in order and the interval does not exclude that.
+    holds in the means alone if the mean is in order and the interval does not exclude that. In the
+    same way it does not hold if the interval says so, and cannot be told if only the mean does.
     """
     return [
         Pair(task, better, worse, _outcome(study, task, better, worse))
@@ -48,7 +50,7 @@ def outcome(study: Study) -> str:
     if counts[HOLDS] == len(of):
         whole = f"all {len(of)} pairs" if len(of) > 1 else "the one pair"
         return f"The paper's order holds in {whole} of variants."
-    names = {SEEMS: "in the means alone", FAILS: "not"}
+    names = {SEEMS: "in the means alone", OPEN: "cannot be told", FAILS: "not"}
     said = [f"{counts[kind]} {name}" for kind, name in names.items() if counts[kind]]
     holds = f"The paper's order holds in {counts[HOLDS]} of {len(of)} pairs of variants"
     return f"{holds}; {', '.join(said)}."
@@ -62,7 +64,11 @@ def exceptions(study: Study) -> list[str]:
             continue
         where = f"At {name_of(task)}, " if task else ""
         names = f"{name_of(better)} before {name_of(worse)}"
-        why = {SEEMS: "in the means alone; the seeds cannot tell", FAILS: "not here"}[kind]
+        why = {
+            SEEMS: "in the means alone; the seeds cannot tell",
+            OPEN: "cannot be told from these seeds",
+            FAILS: "not here",
+        }[kind]
         texts.append(f"{where}{names}: {why}.")
     return texts
 
@@ -94,11 +100,11 @@ def _outcome(study: Study, task: Values, better: Values, worse: Values) -> str:
     compared = study.measure.compare(
         study.cells[task, worse], study.cells[task, better], study.confidence
     )
-    if compared is None or study.measure.sign * compared.difference <= 0:
-        return FAILS
+    if compared is None:
+        return OPEN
     low, high = compared.low, compared.high
     is_certain = low is not None and high is not None and (low > 0 or high < 0)
-    return HOLDS if is_certain else SEEMS
+    return _kind(study.measure.sign * compared.difference, is_certain)
 
 
 def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str:
@@ -107,14 +113,16 @@ def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str
     fast, slow = (study.rounds(task, variant, target) for variant in (better, worse))
     compared = speedup(slow, fast, study.confidence)
     if compared is not None:
-        if compared.times <= 1:
-            return FAILS
-        return HOLDS if compared.low is not None and compared.low > 1 else SEEMS
-    means = [
-        math.fsum(math.inf if n is None else n for n in side.values()) for side in (fast, slow)
-    ]
+        low, high = compared.low, compared.high
+        is_certain = low is not None and high is not None and (low > 1 or high < 1)
+        return _kind(math.log(compared.times), is_certain)
     reached = [sum(n is not None for n in side.values()) for side in (fast, slow)]
-    if reached[0] == len(fast) and reached[1] == 0:
-        return HOLDS
-    is_ahead = reached[0] > reached[1] or (reached[0] == reached[1] and means[0] < means[1])
-    return SEEMS if is_ahead else FAILS
+    is_certain = 0 in reached and reached in ([len(fast), 0], [0, len(slow)])
+    return _kind(reached[0] - reached[1], is_certain)
+
+
+def _kind(lead: float, is_certain: bool) -> str:
+    """Returns what becomes of an order whose better variant leads by so much."""
+    if lead > 0:
+        return HOLDS if is_certain else SEEMS
+    return FAILS if lead < 0 and is_certain else OPEN

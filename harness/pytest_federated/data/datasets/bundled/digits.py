@@ -30,6 +30,7 @@ def _read(path: Path) -> Examples:
 
 @datasets(
     "digits",
+    task="label",
     facts=Facts(
         examples="1,797",
         shape="8 × 8 × 1",

@@ -49,6 +49,7 @@ def _reads(settings: Any, cache: Cache) -> list[Path]:
 
 @datasets(
     "fashion_mnist",
+    task="label",
     has_test_set=True,
     reads=_reads,
     facts=Facts(

@@ -29,6 +29,7 @@ def _read(path: Path) -> Examples:
 
 @datasets(
     "mnist_5k",
+    task="label",
     facts=Facts(
         examples="5,000",
         shape="28 × 28 × 1",

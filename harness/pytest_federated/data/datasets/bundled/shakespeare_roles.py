@@ -23,6 +23,7 @@ _TRAINING_SHARE = 0.8
 
 @datasets(
     "shakespeare_roles",
+    task="label",
     has_test_set=True,
     reads=lambda settings, cache: [FILE],
     facts=Facts(

@@ -22,6 +22,7 @@ _FEATURES, _LABELS = 60, 10
 
 @datasets(
     "synthetic",
+    task="label",
     facts=Facts(
         examples="5,385 of 30 clients by default",
         shape="60",

@@ -26,6 +26,7 @@ _LICENSE = "CC BY 4.0"
 
 @datasets(
     "breast_cancer",
+    task="label",
     facts=Facts(examples="569", shape="30", labels="2 diagnoses", license=_LICENSE, files=_SKLEARN),
 )
 def breast_cancer(cache: Cache) -> Dataset:
@@ -47,6 +48,7 @@ def breast_cancer(cache: Cache) -> Dataset:
 
 @datasets(
     "wine",
+    task="label",
     facts=Facts(examples="178", shape="13", labels="3 growers", license=_LICENSE, files=_SKLEARN),
 )
 def wine(cache: Cache) -> Dataset:
@@ -98,6 +100,7 @@ _AREAS = ("rawah", "neota", "comanche-peak", "cache-la-poudre")  # the four colu
 
 @datasets(
     "covtype",
+    task="label",
     reads=lambda settings, cache: [_home() / "covertype"],
     facts=Facts(
         examples="581,012",

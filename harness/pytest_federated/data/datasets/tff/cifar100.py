@@ -30,6 +30,7 @@ Preprocessing = Annotated[
 
 @datasets(
     "cifar100",
+    task="label",
     has_test_set=True,
     reads=in_cache("cifar100.sqlite"),
     facts=Facts(

@@ -14,6 +14,7 @@ from pytest_federated.tff.messages import Fields
 
 @datasets(
     "emnist",
+    task="label",
     has_test_set=True,
     reads=in_cache("emnist_all.sqlite"),
     facts=Facts(

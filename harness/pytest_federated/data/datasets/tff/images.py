@@ -49,6 +49,7 @@ INaturalistSplit = Literal[
 
 @datasets(
     "gldv2",
+    task="label",
     has_test_set=True,
     reads=lambda settings, cache: [cache.folder / f"gld{settings.variant}"],
     packages=("pillow",),
@@ -113,6 +114,7 @@ def gldv2(
 
 @datasets(
     "inaturalist",
+    task="label",
     has_test_set=True,
     reads=lambda settings, cache: [cache.folder / settings.clients.upper()],
     packages=("pillow",),

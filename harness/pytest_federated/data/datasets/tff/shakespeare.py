@@ -22,6 +22,7 @@ _CLASSES = len(ALPHABET) + 4
 
 @datasets(
     "shakespeare",
+    task="tokens",
     has_test_set=True,
     reads=in_cache("shakespeare.sqlite"),
     facts=Facts(
