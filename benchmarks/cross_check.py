@@ -68,6 +68,8 @@ def handed_over(scenario: Scenario, seed: int, cache: Cache) -> Federation:
         ]
         for number, cohort in enumerate(cohorts, 1)
     ]
+    batch_size = training.local_work.batch_size
+    assert isinstance(batch_size, int), "the other sides know no shares of a client's examples"
     return Federation(
         x=_flat(data.train.x),
         y=data.train.y,
@@ -77,7 +79,7 @@ def handed_over(scenario: Scenario, seed: int, cache: Cache) -> Federation:
         cohorts=cohorts,
         orders=orders,
         local_epochs=training.local_epochs,
-        batch_size=training.local_work.batch_size,
+        batch_size=batch_size,
         rate=training.client_optimizer.model_dump()["learning_rate"],
     )
 

@@ -36,7 +36,7 @@ def fedavg(
     mu: float = 0.0,
 ) -> list[Weights]:
     """Returns the server's weights after each round, in float64."""
-    training, batch_size = scenario.training, scenario.training.local_work.batch_size
+    training, work = scenario.training, scenario.training.local_work
     rate = training.client_optimizer.model_dump()["learning_rate"]
     server = [w.astype(np.float64) for w in start]
     history = []
@@ -56,6 +56,7 @@ def fedavg(
             x = data.train.x[order].reshape(len(order), -1).astype(np.float64)
             y = data.train.y[order]
             local = [w.copy() for w in server]
+            batch_size = work.batch_size_of(len(order))
             for _ in range(training.local_epochs):
                 for begin in range(0, len(order), batch_size):
                     batch = slice(begin, begin + batch_size)
