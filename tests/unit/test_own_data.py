@@ -463,6 +463,23 @@ def test_the_nearest_folder_counts_first(in_tmp_path: Path) -> None:
     assert find("a.csv", "key") == in_tmp_path / "a.csv"
 
 
+def test_a_path_by_a_parent_folder_is_named_without_the_detour(in_tmp_path: Path) -> None:
+    (in_tmp_path / "near").mkdir()
+    (in_tmp_path / "a.csv").touch()
+    with own_folders(in_tmp_path / "near", in_tmp_path):
+        assert str(find("../a.csv", "key")) == str(in_tmp_path / "a.csv")
+
+
+def test_behind_a_link_a_parent_folder_is_that_of_the_target(in_tmp_path: Path) -> None:
+    """There, `linked/..` is not the folder in which the link is."""
+    (in_tmp_path / "far" / "inner").mkdir(parents=True)
+    (in_tmp_path / "far" / "a.csv").write_text("far")
+    (in_tmp_path / "a.csv").write_text("here")
+    (in_tmp_path / "linked").symlink_to(in_tmp_path / "far" / "inner")
+    with own_folders(in_tmp_path):
+        assert find("linked/../a.csv", "key").read_text() == "far"
+
+
 def test_a_path_that_is_wrong_is_named(in_tmp_path: Path) -> None:
     (in_tmp_path / "visits.csv").write_text("")
     assert refusal(find, "vists.csv", "key").endswith("runs; did you mean 'visits.csv'?")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Optional
@@ -57,7 +58,8 @@ def find(name: str, key: str, *, folder: bool = False) -> Path:
     if path.is_dir() != folder:
         actual = "a folder" if path.is_dir() else "a file"
         raise DataError(f"{key}: {name!r} is {actual}; a {what} is needed")
-    return path
+    plain = Path(os.path.normpath(path))  # for messages; beside a link, ".." may be elsewhere
+    return plain if plain.exists() and plain.samefile(path) else path
 
 
 def of_seed(name: str, seed: int) -> str:
