@@ -29,7 +29,12 @@ from pytest_federated.report.comparison.published import (
     pairs,
 )
 from pytest_federated.report.comparison.study import Study, Wanted, name_of, studies, text_of
-from pytest_federated.report.comparison.tables import ROWS, results_table, targets_table
+from pytest_federated.report.comparison.tables import (
+    ROWS,
+    results_table,
+    short_texts,
+    targets_table,
+)
 from pytest_federated.report.comparison.tasks import over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
 from pytest_federated.report.markup import MARKDOWN, TERMINAL
@@ -777,3 +782,22 @@ def test_what_a_paper_found_must_be_of_variants_that_there_are(
     )
     with pytest.raises(ScenarioError, match=message):
         load_file(file)
+
+
+@pytest.mark.parametrize(
+    ("texts", "shown"),
+    [
+        (["a(s=0.3)", "b(s=0.3,e=0.5)", "c(s=0.3)"], ["a", "b(e=0.5)", "c"]),
+        (["a(s=0.3)", "a(s=0.5)"], ["a(s=0.3)", "a(s=0.5)"]),
+        (["mean", "krum(n=6)", "multi_krum(n=6)"], ["mean", "krum(n=6)", "multi_krum(n=6)"]),
+        (["a(x=1)"], ["a(x=1)"]),
+        (["a(x=b(y=1))", "c(x=b(y=1))"], ["a(x=b(y=1))", "c(x=b(y=1))"]),
+        (["a(x=1)", "a(x=1,y=2)"], ["a", "a(y=2)"]),
+        (["0.1", "100"], ["0.1", "100"]),
+    ],
+)
+def test_choices_are_shown_without_the_keys_that_all_have_in_common(
+    texts: list[str], shown: list[str]
+) -> None:
+    values = [(("key", text),) for text in texts]
+    assert list(short_texts(values).values()) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Optional
 
@@ -18,6 +19,7 @@ from pytest_federated.report.variants import best_of
 ROWS = 100
 _PAPER = "the paper's"
 _VALUE = 24  # characters of a value
+_CHOICE = re.compile(r"(?P<kind>\w+)\((?P<keys>[^()]+)\)")  # nested choices stay whole
 
 
 def results_table(study: Study, markup: Markup) -> str:
@@ -107,8 +109,21 @@ def short_texts(values: Sequence[Values]) -> dict[Values, str]:
     """Returns texts that are short, and different for different values."""
     places = range(len(values[0]))
     width = max(8, _VALUE // max(1, len(places)))
-    short = [distinct([one[place][1] for one in values], width) for place in places]
+    short = [distinct(_differing([one[place][1] for one in values]), width) for place in places]
     return {one: ", ".join(of[n] for of in short) for n, one in enumerate(values)}
+
+
+def _differing(texts: Sequence[str]) -> list[str]:
+    """Returns choices without the keys that all of them have in common: alie(share=0.3) is alie."""
+    parsed = [_CHOICE.fullmatch(text) for text in texts]
+    keys = [set(match["keys"].split(",")) if match else set[str]() for match in parsed]
+    common = set.intersection(*keys) if len(set(texts)) > 1 else set[str]()
+    short: list[str] = []
+    for text, match in zip(texts, parsed):
+        own = [key for key in match["keys"].split(",") if key not in common] if match else []
+        keys_text = f"({','.join(own)})" if own else ""
+        short.append(f"{match['kind']}{keys_text}" if match else text)
+    return short if len(set(short)) == len(set(texts)) else list(texts)
 
 
 def _rounds(rounds: Mapping[int, Optional[float]], *, is_at_most: bool = False) -> str:
