@@ -12,16 +12,17 @@ from scenario_texts import GOOD
 FIXED = [
     name
     for name, entry in algorithms.entries().items()
-    if entry.spec.fixes_updates and "clients.attacks" not in entry.spec.refuses  # any attack at all
+    if entry.spec.fixes_updates is True
+    and "clients.attacks" not in entry.spec.refuses  # any attack at all
 ]
 CHANGING = [name for name, entry in attacks.entries().items() if entry.spec.changes_updates]
 
 
-def _text(algorithm: str, attack: str) -> str:
+def _text(algorithm: str, attack: str, more: str = "") -> str:
     keys = {"kind": algorithm, **algorithms[algorithm].spec.example}
     attacking = {"kind": attack, "share": 0.5, **attacks[attack].spec.example}
     text = GOOD.replace("count: 4", f"count: 4, attacks: {attacking}")
-    text = text.replace("rounds: 2", f"rounds: 2, algorithm: {keys}")
+    text = text.replace("rounds: 2", f"rounds: 2, algorithm: {keys}{more}")
     needs_none = "model" in algorithms[algorithm].spec.refuses
     return text.replace("model: mlp\n", "" if needs_none else "model: mlp\n")
 
@@ -37,6 +38,19 @@ def test_attacks_on_updates_that_cannot_be_changed_are_refused(
         "update; allowed with it: "
     )
     assert "label_flip" in problem
+
+
+@pytest.mark.parametrize("more", [", execution: standard", ", aggregator: {kind: clipping}"])
+@pytest.mark.parametrize("algorithm", ["fedsgd", "fedavg_with_schedule"])
+def test_so_they_are_where_only_packed_clients_can_have_them(
+    problems: Callable[..., list[str]], algorithm: str, more: str
+) -> None:
+    (problem,) = problems(_text(algorithm, "sign_flip", more))
+    assert problem.startswith(
+        f"f.yaml:4: clients.attacks: got sign_flip; {algorithm} gives no way to change a client's "
+        "update in standard execution; allowed with it: "
+    )
+    assert problems(_text("fedavg", "sign_flip", more)) == []
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.metrics.metric import metrics
 from pytest_federated.metrics.needs import Lack
 from scenario_texts import GOOD, clients, training
+
+
+class Broken(Exception):
+    """Raised by functions of a user."""
+
 
 PERSONAL = "personalize: {steps: 2}"
 DITTO = training("algorithm: {kind: ditto, penalty: 0.1}")
@@ -58,8 +65,8 @@ HELD_OUT = "data: {dataset: digits, holdout: per_client}"
         (
             DITTO,
             "client_accuracy: {at_least: 0.5}",
-            "3: data.holdout: got global; expect.client_accuracy is measured on examples that "
-            "clients hold out, as with ditto each has its model: per_client",
+            "3: data.holdout: got global; expect.client_accuracy needs per_client, as with ditto "
+            "each client's model is judged on its own examples",
         ),
         (
             GOOD,
@@ -154,3 +161,43 @@ def test_a_metric_of_the_user_may_need_something(
     assert problems(GOOD + "expect: {lately: {at_least: 0}}\n") == [
         "f.yaml:6: training.rounds: got too few; expect.lately is measured after ten rounds"
     ]
+
+
+def test_what_a_users_metric_needs_may_be_wrong(
+    problems: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(keys: object, scenario: object) -> Lack:
+        raise Broken
+
+    def of_text(keys: object, scenario: object) -> Any:
+        return "training.rounds"
+
+    monkeypatch.setattr(metrics, "_entries", metrics.entries())  # restores them afterwards
+    metrics("broken", needs=broken)(lambda history: 0.0)
+    metrics("of_text", needs=of_text)(lambda history: 0.0)
+    (said,) = problems(GOOD + "expect: {broken: {at_least: 0}}\n")
+    assert said.startswith("f.yaml:7: expect.broken: ")
+    assert "the metric 'broken' raised Broken" in said
+    (said,) = problems(GOOD + "expect: {of_text: {at_least: 0}}\n")
+    assert said.startswith("f.yaml:7: expect.of_text: ")
+    assert said.endswith("gave 'training.rounds'; it must give a Lack, or None, as what it needs")
+
+
+def test_an_attack_of_the_user_may_be_wrong(
+    problems: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other files are read all the same."""
+
+    def broken() -> Any:
+        raise Broken
+
+    monkeypatch.setattr(attacks, "_entries", attacks.entries())  # restores them afterwards
+    attacks("broken")(broken)
+    text = clients("attacks: {kind: broken, share: 0.5}")
+    said = problems(
+        text + "expect: {backdoor_success: {at_most: 1}}\n", other=GOOD.replace("mlp", "mpl")
+    )
+    assert len(said) == 2
+    assert said[0].startswith("f.yaml:7: expect.backdoor_success: ")
+    assert "the attack 'broken' raised Broken" in said[0]
+    assert said[1].startswith("other.yaml:5: model: ")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Literal, Optional, Protocol
 
 from pytest_federated.core.schema import is_number
 from pytest_federated.data.datasets.dataset import TaskKind
-from pytest_federated.metrics.needs import Needs
+from pytest_federated.metrics.needs import Lack, Measured, Needs
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
 from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
 from pytest_federated.registry.entry import Entry
@@ -172,6 +172,23 @@ def measured(entry: Entry[Measuring, Metric], *histories: TrainingHistory, **key
     if not is_number(value):
         raise entry.gave(value, "a number, or raise pytest_federated.NoValue")
     return value  # pyright: ignore[reportReturnType]  # a number
+
+
+def lack_of(name: str, keys: Any, scenario: Measured) -> Optional[Lack]:
+    """Returns what a scenario lacks for a metric with these validated keys; None for nothing.
+
+    Raises:
+        FederatedError: `needs` of a metric that is not ours raised, or gave something else.
+
+    """
+    entry = metrics.get(name)
+    if entry is None or entry.spec.needs is None:
+        return None
+    asking = replace(entry, function=entry.spec.needs)
+    lack = asking.run(keys, scenario)
+    if lack is not None and not isinstance(lack, Lack):
+        raise asking.gave(lack, "a Lack, or None, as what it needs")
+    return lack
 
 
 def spec_of(name: str) -> Metric:

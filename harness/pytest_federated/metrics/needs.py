@@ -63,8 +63,10 @@ def clients_examples(keys: Any, scenario: Measured) -> Optional[Lack]:
     has_own = has_test_set(data.dataset.model_dump())  # which may say whose it is
     if not entry.spec.has_no_global_model or has_own or data.holdout == "per_client":
         return None
-    why = f"is measured on examples that clients hold out, as with {entry.name} each has its model"
-    return Lack(f"{why}: per_client", "data.holdout", f"got {data.holdout}")
+    why = (
+        f"needs per_client, as with {entry.name} each client's model is judged on its own examples"
+    )
+    return Lack(why, "data.holdout", f"got {data.holdout}")
 
 
 def personalized_models(keys: Any, scenario: Measured) -> Optional[Lack]:

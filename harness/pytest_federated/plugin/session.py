@@ -239,7 +239,7 @@ class FederatedSession:
 
     @pytest.hookimpl(wrapper=True, specname="pytest_runtest_logreport")
     def pytest_runtest_logreport_over(self, report: pytest.TestReport) -> Generator[None, Any, Any]:
-        """Frees what a report carries once all have read it: pytest keeps reports to the end."""
+        """Frees the result that a report carries, after all hooks: pytest keeps all reports."""
         try:
             return (yield)
         finally:

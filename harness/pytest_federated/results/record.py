@@ -173,7 +173,7 @@ class Result(BaseModel):
     def recorded(self) -> Result:
         """The same without what its record leaves out: times, models, what only this machine says.
 
-        So sessions keep no models in memory, and those of one process have what xdist's have.
+        A session keeps these, so that it holds no models, and has the same with xdist as without.
         """
         bare = {"seconds": (), "model": None}
         histories = tuple(

@@ -20,6 +20,7 @@ from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.schema import Clients
 from pytest_federated.clients.stragglers.straggler import stragglers
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.data.datasets.dataset import LABELED, has_test_set, stated_task
@@ -28,12 +29,13 @@ from pytest_federated.expectations.baselines import always_measured
 from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import unfit
 from pytest_federated.metrics.measure import headline
-from pytest_federated.metrics.metric import metrics, spec_of
+from pytest_federated.metrics.metric import lack_of, metrics
 from pytest_federated.metrics.targets import unreachable
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.scenario.tune import Tune
-from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.aggregators.aggregator import aggregators
+from pytest_federated.training.algorithms.algorithm import algorithms, no_change
 from pytest_federated.training.models.losses import unfit_class_weights, unfit_loss
 from pytest_federated.training.models.model import models
 from pytest_federated.training.privacy import is_bounded, is_private
@@ -202,17 +204,18 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _has_attacks_that_the_algorithm_allows(self) -> Scenario:
-        chosen, algorithm = self.clients.attacks, algorithms.entry(self.training.algorithm)
-        if chosen is None or not algorithm.spec.fixes_updates:
+        chosen, training = self.clients.attacks, self.training
+        if chosen is None or not attacks.entry(chosen).spec.changes_updates:
             return self
-        if attacks.entry(chosen).spec.changes_updates:
+        packs = aggregators.entry(training.aggregator).spec.packs
+        is_standard = training.execution == "standard" or not packs
+        if reason := no_change(training.algorithm, is_standard):
             allowed = [
                 n for n, entry in attacks.entries().items() if not entry.spec.changes_updates
             ]
             raise problem(
                 "clients.attacks",
-                f"got {kind(chosen)}; {algorithm.name} gives no way to change a client's update; "
-                f"allowed with it: {', '.join(sorted(allowed))}",
+                f"got {kind(chosen)}; {reason}; allowed with it: {', '.join(sorted(allowed))}",
             )
         return self
 
@@ -242,8 +245,11 @@ class Scenario(Section):
     @model_validator(mode="after")
     def _has_what_metrics_are_measured_on(self) -> Scenario:
         for place, name, keys in self._measured():
-            needs = spec_of(name).needs
-            if needs and (lack := needs(keys, self)):
+            try:
+                lack = lack_of(name, keys, self)
+            except FederatedError as error:  # of the user's own metric, or own attack
+                raise problem(place, str(error)) from error
+            if lack:
                 raise problem(*lack.at(place))
         return self
 

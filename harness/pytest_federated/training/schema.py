@@ -42,7 +42,7 @@ def _known_loss(value: Any) -> Any:
 
 def _batch_size(value: Any) -> Any:
     if isinstance(value, float) and not 0 < value <= 1:
-        raise problem("", f"got {value:g}; a share of a client's examples is at most 1.0")
+        raise problem("", f"got {value}; a share of a client's examples is at most 1.0")
     return value
 
 

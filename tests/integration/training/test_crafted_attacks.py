@@ -24,7 +24,7 @@ from pytest_federated.clients.participation import Participation
 from pytest_federated.core.errors import ModelError
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.tff.sharding import undividable
-from pytest_federated.training.algorithms.algorithm import algorithms
+from pytest_federated.training.algorithms.algorithm import algorithms, no_change
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.engine.crafting import Known
 from pytest_federated.training.loop import steps
@@ -177,13 +177,14 @@ def _example(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("execution", ["auto", "standard"])
 @pytest.mark.parametrize("name", sorted(set(algorithms.names()) - {"tff"}))
 def test_an_algorithm_says_whether_attackers_can_change_its_updates(
-    data: FederatedData, name: str
+    data: FederatedData, name: str, execution: str
 ) -> None:
-    training = Training.model_validate({"rounds": 1, "algorithm": _example(name)})
-    spec = algorithms[name].spec
-    model = None if spec.adapter else MODEL
+    keys = {"rounds": 1, "algorithm": _example(name), "execution": execution}
+    training = Training.model_validate(keys)
+    model = None if algorithms[name].spec.adapter else MODEL
     alie = attacks.parse({"kind": "alie", "share": 0.2})
     refused = False
     try:
@@ -191,7 +192,7 @@ def test_an_algorithm_says_whether_attackers_can_change_its_updates(
     except ModelError as error:
         assert f"clients.attacks: {name} gives no way to change" in str(error)
         refused = True
-    assert refused == spec.fixes_updates
+    assert refused == bool(no_change(training.algorithm, execution == "standard"))
 
 
 @pytest.mark.parametrize("name", attacks.names())

@@ -117,7 +117,7 @@ def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str
         is_certain = low is not None and high is not None and (low > 1 or high < 1)
         return _kind(math.log(compared.times), is_certain)
     reached = [sum(n is not None for n in side.values()) for side in (fast, slow)]
-    is_certain = 0 in reached and reached in ([len(fast), 0], [0, len(slow)])
+    is_certain = reached in ([len(fast), 0], [0, len(slow)])
     return _kind(reached[0] - reached[1], is_certain)
 
 

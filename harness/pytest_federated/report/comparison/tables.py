@@ -115,14 +115,16 @@ def short_texts(values: Sequence[Values]) -> dict[Values, str]:
 
 def _differing(texts: Sequence[str]) -> list[str]:
     """Returns choices without the keys that all of them have in common: alie(share=0.3) is alie."""
-    parsed = [_CHOICE.fullmatch(text) for text in texts]
-    keys = [set(match["keys"].split(",")) if match else set[str]() for match in parsed]
-    common = set.intersection(*keys) if len(set(texts)) > 1 else set[str]()
-    short: list[str] = []
-    for text, match in zip(texts, parsed):
-        own = [key for key in match["keys"].split(",") if key not in common] if match else []
-        keys_text = f"({','.join(own)})" if own else ""
-        short.append(f"{match['kind']}{keys_text}" if match else text)
+    parsed = [match for text in texts if (match := _CHOICE.fullmatch(text))]
+    if len(parsed) < len(texts) or len(set(texts)) == 1:
+        return list(texts)
+    keys = [match["keys"].split(",") for match in parsed]
+    common = set.intersection(*map(set, keys))
+    own = [[key for key in of_one if key not in common] for of_one in keys]
+    short = [
+        match["kind"] + (f"({','.join(of_one)})" if of_one else "")
+        for match, of_one in zip(parsed, own)
+    ]
     return short if len(set(short)) == len(set(texts)) else list(texts)
 
 

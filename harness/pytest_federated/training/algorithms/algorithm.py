@@ -12,6 +12,7 @@ import numpy as np
 from pytest_federated.clients.attacks.attack import Craft
 from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.core.errors import ModelError
+from pytest_federated.core.schema import Section
 from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.registry import Registry
@@ -196,7 +197,8 @@ class AlgorithmSpec(Spec):
         unprotected: what clients send that does not go through the aggregator, and so without
             noise.
         aggregates_itself: it has no use for an aggregator.
-        fixes_updates: attackers cannot change what its clients send, whatever the execution.
+        fixes_updates: attackers cannot change what its clients send; with "standard", they can if
+            the clients are packed.
         client_sgd: which SGD the client optimizer has to be, if any.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
@@ -218,7 +220,7 @@ class AlgorithmSpec(Spec):
     has_no_predictions: bool = False
     unprotected: str = ""
     aggregates_itself: bool = False
-    fixes_updates: bool = False
+    fixes_updates: Union[bool, Literal["standard"]] = False
     client_sgd: Optional[ClientSgd] = None
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None
@@ -239,3 +241,13 @@ algorithms = Registry(
     package=__package__,
     error=ModelError,
 )
+
+
+def no_change(choice: Section, is_standard: bool) -> str:
+    """Returns why attackers cannot change what an algorithm's clients send; empty if they can."""
+    entry = algorithms.entry(choice)
+    fixed = entry.spec.fixes_updates
+    if not fixed or (fixed == "standard" and not is_standard):
+        return ""
+    where = " in standard execution" if fixed == "standard" else ""
+    return f"{entry.name} gives no way to change a client's update{where}"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     "fedavg_with_schedule",
     example={"schedule": {"kind": "exponential", "rate": 0.95}},
     packs=True,
+    fixes_updates="standard",
     by_round=True,
     tff=TffComposition(
         "build_weighted_fed_avg_with_optimizer_schedule",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @algorithms(
     "fedsgd",
     packs=True,
+    fixes_updates="standard",
     fixes=("local_epochs", "local_steps"),
     unused=("client_optimizer",),
     tff=TffComposition("build_fed_sgd", client_work="gradient over its examples"),

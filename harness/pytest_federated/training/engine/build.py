@@ -34,6 +34,7 @@ from pytest_federated.training.algorithms.algorithm import (
     Algorithm,
     AlgorithmInputs,
     algorithms,
+    no_change,
 )
 from pytest_federated.training.algorithms.fedavg import client_training
 from pytest_federated.training.communication import Traffic, traffic_of
@@ -366,10 +367,10 @@ def _build(
         execution = standard_for(training, *_refusal_to_pack(error))
         inputs, algorithm = _algorithm(training, execution, *settings)
     if conditions.changes_updates and not algorithm.scales_updates:
-        raise ModelError(
-            f"clients.attacks: {kind(training.algorithm)} gives no way to change a client's "
-            "update; label_flip does"
+        reason = no_change(training.algorithm, execution.kind == "standard") or (
+            f"{kind(training.algorithm)} gives no way to change a client's update"
         )
+        raise ModelError(f"clients.attacks: {reason}; label_flip does")
     traffic = traffic_of(training.algorithm, inputs, algorithm.sent(adapter.template_weights))
     file: Optional[str] = getattr(model, "initial_weights", None)
     name = f"{named(model)}: training by {kind(training.algorithm)}" if model else "training"
