@@ -179,8 +179,9 @@ def as_json(value: Any) -> Any:
 # What JSON Schema cannot check (docs/scenarios.md), by the loader's messages.
 CANNOT_SAY = {
     "a key is missing, which defaults.yaml or matrix may have": (
-        r"^missing; (it has no default|the first line|the \w+ split needs|expect\.\w+ is measured)|"
-        r"needs the key 'kind'"
+        r"^missing; (it has no default|the first line|the \w+ split needs|expect\.\w+ is measured|"
+        r"tune chooses by)|"
+        r"needs the key 'kind'|needs order \(the best first\)"
     ),
     "numbers, lengths and names are compared": (
         r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"
@@ -188,10 +189,16 @@ CANNOT_SAY = {
         r"gives the same variant twice|is replaced by|cannot be trained by|"
         r"varies twice|does not vary|leaves (out no|out all)|best_by takes one round|"
         r"has one combination|varied by the matrix, too|compares the variants of a matrix|"
-        r"is not measured in each round|got '.*'; allowed: accuracy, loss"
+        r"is not measured in each round|got '.*'; allowed: accuracy, loss|"
+        r"^got '.*; allowed: [^,=]*="  # variants
     ),
     "which modules are Python's": r"which is a part of Python;",
-    "no epsilon can be promised": r"^no epsilon can be promised: (?!the aggregator)",
+    "no epsilon can be promised": r"as no epsilon can be promised: (?!the aggregator)",
+    "what a metric is measured on": (
+        r"(^|; )(it|(expect|comparison|tune)\.\w+) (is measured on|takes best_by|is for a delta|"
+        r"leaves the first round out|needs per_client)"
+    ),
+    "which task the data has": r"; the data has (labels|numbers) \(task|not for data with the task",
     "YAML is more than JSON": (
         r"^got -?\d+; must be text|"
         r"^got the tag |as a key; keys are text|^got text with a character|^got -?(inf|nan)\b|"
@@ -208,7 +215,11 @@ SAYS_OF_KEYS = {
     r"which get no noise": ["training.algorithm", "training.aggregator"],
     r"may come several times": ["training.aggregator", "clients.sampling"],
     r"counts every client the same": ["training.algorithm", "training.aggregator"],
-    r"^no epsilon can be promised: the aggregator": ["training.aggregator"],
+    r"as no epsilon can be promised: the aggregator": ["training.aggregator"],
+    r"gives no way to change a client's update;": ["training.algorithm"],
+    r"gives no way to change a client's update in": [
+        *("training.algorithm", "training.aggregator", "training.execution"),
+    ],
     r"has sizes of its own": ["clients.split"],
     r"which of them train": ["clients.unseen"],
     r"sampling does not read it": ["clients.sampling"],

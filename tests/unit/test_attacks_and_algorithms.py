@@ -11,11 +11,11 @@ from scenario_texts import GOOD
 
 FIXED = [
     name
-    for name, entry in algorithms.entries().items()
-    if entry.spec.fixes_updates is True
-    and "clients.attacks" not in entry.spec.refuses  # any attack at all
+    for name in algorithms.names()
+    if algorithms[name].spec.fixes_updates is True
+    and "clients.attacks" not in algorithms[name].spec.refuses  # any attack at all
 ]
-CHANGING = [name for name, entry in attacks.entries().items() if entry.spec.changes_updates]
+CHANGING = [name for name in attacks.names() if attacks[name].spec.changes_updates]
 
 
 def _text(algorithm: str, attack: str, more: str = "") -> str:

@@ -82,6 +82,11 @@ def test_the_schema_has_the_entries_of_every_concept() -> None:
         "matrix: {training.client_optimizer: [{learning_rate: 1}], "
         "'seeds, training.client_optimizer.kind': [[[0], sgd]]}",
         "{training: {personalize: {steps: 1}}, data: {dataset: leaf, holdout: global}}",
+        # The data set, which may have test examples of each client, is in a defaults.yaml.
+        "{training: {personalize: {steps: 1}}, data: {holdout: global}}",
+        "{training: {algorithm: local_only, eval_clients_every: 1}, data: {holdout: global}}",
+        "{training: {algorithm: scaffold}, clients: {attacks: {kind: label_flip, share: 0.2}}}",
+        "{training: {algorithm: fedsgd}, clients: {attacks: {kind: sign_flip, share: 0.2}}}",
         "training: {algorithm: fedavg, eval_clients_every: 1}",
         "expect: {accuracy: {at_least: 0.5, at_most: null}}",
         "tags: [größe, a1]",
@@ -153,9 +158,12 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "training: {algorithm: local_only, aggregator: median}",
         "training: {algorithm: fedadam, server_optimizer: {kind: sgd, learning_rate: 0.5}}",
         "training: {algorithm: local_only, personalize: {steps: 1}}",
-        "{training: {personalize: {steps: 1}}, data: {holdout: global}}",
         "{training: {personalize: {steps: 1}}, data: {dataset: digits, holdout: global}}",
-        "{training: {algorithm: local_only, eval_clients_every: 1}, data: {holdout: global}}",
+        "{training: {algorithm: local_only, eval_clients_every: 1}, "
+        "data: {dataset: digits, holdout: global}}",
+        "{training: {algorithm: scaffold}, clients: {attacks: {kind: alie, share: 0.2}}}",
+        "{training: {algorithm: fedsgd, execution: standard}, clients: {attacks: sign_flip}}",
+        "{training: {algorithm: fedsgd, aggregator: secure}, clients: {attacks: sign_flip}}",
         "clients: {split: natural, size: linear}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, per_round: 3}",
         "clients: {sampling: {kind: fixed, cohorts: [[0]]}, unseen: 0.5}",

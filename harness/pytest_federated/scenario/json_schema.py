@@ -14,6 +14,7 @@ from typing import Any, Callable, NamedTuple, get_origin
 
 from pydantic import BaseModel
 
+from pytest_federated.clients.attacks.attack import attacks
 from pytest_federated.clients.dropout.dropout import dropouts
 from pytest_federated.clients.sampling.sampler import samplers
 from pytest_federated.clients.stragglers.straggler import stragglers
@@ -296,10 +297,11 @@ def _relations() -> Iterator[_Relation]:
             (algorithm, _one_of(algorithms, apart)),
         ),
     ):
-        yield _Relation(
-            {"allOf": [judging, {"not": tested}]},
+        yield _Relation(  # the data set may be that of defaults.yaml
+            {"allOf": [judging, _having((("data", "dataset"), _PRESENT)), {"not": tested}]},
             _keeping("data.holdout", {"not": {"const": "global"}}),
         )
+    yield from _relations_of_attacks()
     for name, entry in models.entries().items():
         if entry.spec.has_own_loss:
             where = _having((("model",), _one_of(models, [name])))
@@ -335,6 +337,21 @@ def _relations() -> Iterator[_Relation]:
             _having((("data", "dataset"), own), (holdout, {"const": "global"})),
             _keeping("data.test_fraction", _NULL),
         )
+
+
+def _relations_of_attacks() -> Iterator[_Relation]:
+    """Yields that updates cannot be changed where an algorithm, or its execution, fixes them."""
+    changing = [n for n in attacks.names() if attacks[n].spec.changes_updates]
+    honest = _keeping("clients.attacks", {"not": _one_of(attacks, changing)})
+    unpacked = [n for n in aggregators.names() if not aggregators[n].spec.packs]
+    for fixed, *conditions in (
+        (True,),
+        ("standard", (("training", "execution"), {"const": "standard"})),
+        ("standard", (("training", "aggregator"), _one_of(aggregators, unpacked))),
+    ):
+        names = [n for n in algorithms.names() if algorithms[n].spec.fixes_updates == fixed]
+        algorithm = (("training", "algorithm"), _one_of(algorithms, names))
+        yield _Relation(_having(algorithm, *conditions), honest)
 
 
 def _of_own_test_sets() -> Iterator[Schema]:

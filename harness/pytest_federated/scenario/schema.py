@@ -210,12 +210,10 @@ class Scenario(Section):
         packs = aggregators.entry(training.aggregator).spec.packs
         is_standard = training.execution == "standard" or not packs
         if reason := no_change(training.algorithm, is_standard):
-            allowed = [
-                n for n, entry in attacks.entries().items() if not entry.spec.changes_updates
-            ]
+            allowed = [n for n in attacks.names() if not attacks[n].spec.changes_updates]
             raise problem(
                 "clients.attacks",
-                f"got {kind(chosen)}; {reason}; allowed with it: {', '.join(sorted(allowed))}",
+                f"got {kind(chosen)}; {reason}; allowed with it: {', '.join(allowed)}",
             )
         return self
 

@@ -39,7 +39,8 @@ class Checkpoints(Observer):
     def latest(self, like: Any, most: int) -> Optional[Progress]:
         """Reads the newest whole checkpoint of at most `most` rounds; None if there is none.
 
-        Its state has the structure of `like`. Those that cannot be read are removed.
+        Its state has the structure of `like`. Those that cannot be read are removed, and what
+        interrupted writes left.
         """
         import asyncio
 
@@ -49,6 +50,9 @@ class Checkpoints(Observer):
         try:
             manager = self._manager()
             versions = asyncio.run(manager.get_versions()) or []
+            for path in self._folder.iterdir():
+                if not path.name.removeprefix(_PREFIX).isdigit():
+                    shutil.rmtree(path, ignore_errors=True)
         except (OSError, tf.errors.OpError):  # a folder that cannot be made or read holds none
             return None
         for version in sorted((v for v in versions if v <= most), reverse=True):

@@ -340,12 +340,14 @@ def test_a_damaged_checkpoint_is_ignored(tmp_path: Path, resume: bool) -> None:
         broken = of_seed / folder / "round-1"
         broken.mkdir(parents=True)
         (broken / "saved_model.pb").write_bytes(b"cut off")
+        (broken.parent / "round-7_temp123").mkdir()  # as a killed process leaves it
     options = Options(store=Store(tmp_path), resume=resume)
     with pytest.warns(NotUsed) if resume else contextlib.nullcontext():
         result = run(plain(), options)
     assert [r.round for r in result.histories[0].rounds] == [1, 2]
     kept = [key] if resume else []  # for a training with more rounds
     assert [folder.name for folder in (tmp_path / "checkpoints").glob("*/*/*")] == kept
+    assert [folder.name for folder in of_seed.glob("*/*")] == ["round-2" for _ in kept]
     assert run(plain(), Options(store=Store(tmp_path))).reused == 1
 
 
