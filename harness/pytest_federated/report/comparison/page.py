@@ -262,7 +262,8 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
             "excludes that they are alike; by rounds to the hardest target, where there is one, it "
             "also holds if every seed of one gets there and none of the other. It holds in the "
             "means alone if the means are in order and the seeds cannot tell, and cannot be told "
-            "if the means are not in order and the seeds cannot tell."
+            "if the means are not in order and the seeds cannot tell. A paper's figures order two "
+            "variants where they differ by what matters."
         )
     if several:
         texts.append(
