@@ -173,8 +173,9 @@ def text_of(values: Values) -> str:
 
 
 def name_of(values: Values) -> str:
-    """Returns values as a sentence has them: ``fedavg``, ``alpha 0.1``."""
-    return ", ".join(v if _speaks(v) else f"{label} {v}" for label, v in values)
+    """Returns values as a sentence has them: ``fedavg``, ``alpha 0.1``; no list that is empty."""
+    told = [(label, v) for label, v in values if v != "()"] or values
+    return ", ".join(v if _speaks(v) else f"{label} {v}" for label, v in told)
 
 
 def is_number(value: str) -> bool:
