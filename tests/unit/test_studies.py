@@ -745,8 +745,18 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
         ((0.9, 0.5, 0.5), (0.5, 0.5, 0.9), OPEN),  # equally many do
         ((0.5, 0.5, 0.5), (0.9, 0.5, 0.5), SEEMS),
         ((0.9, 0.5, 0.5), (0.5, 0.5, 0.5), OPEN),
-        ((0.5, 0.5, 0.5), (0.9, 0.9, 0.9), HOLDS),
-        ((0.9, 0.9, 0.9), (0.5, 0.5, 0.5), FAILS),
+        # All of one and none of the other: certain of four seeds each (p = 0.029).
+        ((0.5,) * 4, (0.9,) * 4, HOLDS),
+        ((0.9,) * 4, (0.5,) * 4, FAILS),
+        ((0.5,) * 4, (0.9, 0.9, 0.9, 0.5), SEEMS),  # not quite all
+        ((0.5, 0.9, 0.5, 0.5), (0.9,) * 4, SEEMS),  # not quite none
+        ((0.9,) * 4, (0.5, 0.5, 0.9, 0.5), OPEN),
+        ((0.5,) * 3, (0.9,) * 3, SEEMS),  # p = 0.1
+        ((0.9,) * 3, (0.5,) * 3, OPEN),
+        ((0.5,), (0.9,), SEEMS),  # one seed tells nothing
+        ((0.9,), (0.5,), OPEN),
+        ((0.5,), (0.9,) * 38, SEEMS),  # p = 0.051
+        ((0.5,), (0.9,) * 40, HOLDS),
     ],
 )
 def test_an_order_by_rounds_where_seeds_miss_the_target(
@@ -759,6 +769,69 @@ def test_an_order_by_rounds_where_seeds_miss_the_target(
     }
     (one,) = studies(matrix(("algorithm=a", a), ("algorithm=b", b), comparison=comparison))
     assert [pair.outcome for pair in pairs(one)] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("b", "evaluated", "confidence", "expected"),
+    [
+        ((0.9, 0.95, 0.99), 1, 0.95, HOLDS),  # at round 8, 8.4 and 8.8 of 10 in place of 10
+        ((0.9, 0.95, 0.99), 1, 0.99, SEEMS),
+        ((0.9, 0.8, 0.99), 1, 0.95, SEEMS),
+        ((0.9,), 1, 0.95, SEEMS),
+        ((0.9, 0.95, 0.99), 10, 0.95, OPEN),  # seen first where both are there
+    ],
+)
+def test_an_order_by_rounds_is_judged_in_pairs(
+    b: Sequence[float], evaluated: int, confidence: float, expected: str
+) -> None:
+    """A reaches the target in the last of ten rounds."""
+    opposite = {HOLDS: FAILS, SEEMS: OPEN, OPEN: OPEN}[expected]
+    for order, outcome_of_order in (("ba", expected), ("ab", opposite)):
+        comparison = {
+            "reference": "algorithm=a",
+            "targets": [0.8],
+            "published": {**PUBLISHED, "order": [f"algorithm={name}" for name in order]},
+        }
+        results = matrix(
+            ("algorithm=a", [0.8] * len(b)), ("algorithm=b", b), comparison=comparison, rounds=10
+        )
+        results = [evaluated_from(result, evaluated) for result in results]
+        (one,) = studies(results, Wanted(confidence=confidence))
+        assert [pair.outcome for pair in pairs(one)] == [outcome_of_order]
+
+
+def evaluated_from(result: Result, first: int) -> Result:
+    """Returns a result whose rounds before `first` were not evaluated."""
+    histories = [
+        h.model_copy(
+            update={
+                "rounds": tuple(
+                    r if r.round >= first else r.model_copy(update={"accuracy": None, "loss": None})
+                    for r in h.rounds
+                )
+            }
+        )
+        for h in result.histories
+    ]
+    return result.model_copy(update={"histories": tuple(histories)})
+
+
+def test_rounds_that_the_slower_needs_at_most_order_nothing() -> None:
+    """B is evaluated each round, A first in the tenth: A may have been there in the fifth."""
+    comparison = {
+        "reference": "algorithm=a",
+        "targets": [0.5],
+        "published": {**PUBLISHED, "order": ["algorithm=b", "algorithm=a"]},
+    }
+    high = [0.9, 0.91, 0.92, 0.93]
+    a, b = matrix(("algorithm=a", high), ("algorithm=b", high), comparison=comparison, rounds=10)
+    for a_from, b_from, expected in ((10, 1, OPEN), (1, 10, OPEN), (1, 1, OPEN), (9, 10, OPEN)):
+        (one,) = studies([evaluated_from(a, a_from), evaluated_from(b, b_from)])
+        assert [pair.outcome for pair in pairs(one)] == [expected]
+    slow = example_result("m[algorithm=a]", [0.5] * 4, rounds=20)
+    slow = slow.model_copy(update={"settings": a.settings})
+    (one,) = studies([slow, evaluated_from(b, 10)])  # 20 rounds, and at most 10
+    assert [pair.outcome for pair in pairs(one)] == [HOLDS]
 
 
 @pytest.mark.parametrize(

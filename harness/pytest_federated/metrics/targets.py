@@ -129,3 +129,12 @@ def speedup(
     test = paired(fast, slow, confidence=confidence)
     times, low, high = map(math.exp, (test.difference, test.low, test.high))
     return Speedup(times, low, high, len(common))
+
+
+def chance_of_all_or_none(first: int, second: int) -> float:
+    """Returns the chance that all of one sample reach a target and none of the other.
+
+    That is of two samples of these sizes that are alike, whichever of them gets there: Fisher's
+    exact test, two-sided.
+    """
+    return min(1.0, 2 / math.comb(first + second, first))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from pytest_federated.metrics.targets import speedup
+from pytest_federated.metrics.targets import chance_of_all_or_none, speedup
 from pytest_federated.report.comparison.study import Study, Values, name_of
 from pytest_federated.scenario.matrix import labels_in
 
@@ -108,16 +108,25 @@ def _outcome(study: Study, task: Values, better: Values, worse: Values) -> str:
 
 
 def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str:
-    """Compares by the rounds to the hardest target, which a seed may not reach."""
+    """Compares by the rounds to the hardest target, which a seed may not reach.
+
+    That all seeds of one reach it and none of the other is certain of enough seeds only. Rounds
+    that the slower variant needs at most do not say that it is the slower one.
+    """
     target = study.targets[-1] if study.measure.sign > 0 else study.targets[0]
     fast, slow = (study.rounds(task, variant, target) for variant in (better, worse))
     compared = speedup(slow, fast, study.confidence)
     if compared is not None:
         low, high = compared.low, compared.high
         is_certain = low is not None and high is not None and (low > 1 or high < 1)
+        slower = worse if compared.times > 1 else better
+        if study.is_at_most(task, slower, target):
+            return OPEN
         return _kind(math.log(compared.times), is_certain)
     reached = [sum(n is not None for n in side.values()) for side in (fast, slow)]
-    is_certain = reached in ([len(fast), 0], [0, len(slow)])
+    is_apart = reached in ([len(fast), 0], [0, len(slow)])
+    chance = chance_of_all_or_none(len(fast), len(slow))
+    is_certain = is_apart and chance < 1 - study.confidence
     return _kind(reached[0] - reached[1], is_certain)
 
 
