@@ -99,7 +99,7 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
     "Federated reconstruction": ("fed_recon", {"TFF": "learning/algorithms/fed_recon.py"}),
     "APFL": (None, {"FedJAX": "algorithms/apfl.py", "PFLlib": "serverapfl.py"}),
     "Reptile": ("fedavg", {"pfl-research": "algorithm/reptile.py"}),
-    "Per-FedAvg": (None, {"PFLlib": "serverperavg.py"}),
+    "Per-FedAvg": ("per_fedavg", {"PFLlib": "serverperavg.py"}),
     "MOON": (None, {"PFLlib": "servermoon.py"}),
     "IFCA, HypCluster": (
         None,

@@ -180,6 +180,7 @@ STATEFUL = [
     {"kind": "q_fedavg", "q": 2.0},
     {"kind": "fedper", "weighting": "uniform"},
     {"kind": "fedper", "head_epochs": 2},
+    {"kind": "per_fedavg", "alpha": 0.5},
 ]
 
 
