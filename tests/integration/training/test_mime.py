@@ -31,13 +31,13 @@ def settings(momentum: Optional[float] = MOMENTUM, **others: Any) -> dict[str, A
 
 def cohort_gradient(data: FederatedData, weights: Weights, number: int, weighting: str) -> Weights:
     """Returns the mean of the gradients of a round's clients over all their examples."""
-    found = []
+    found: list[tuple[float, Weights]] = []
     for one in cohort_of(data, number):
         ((x, y),) = batches(data, int(one), number, size=100, epochs=1)
         weight = len(y) if weighting == "examples" else 1.0
         found.append((weight, gradient(weights, x, y)))
     mass = sum(weight for weight, _ in found)
-    return [sum(n * g[i] for n, g in found) / mass for i in range(len(weights))]
+    return [np.sum([n * g[i] for n, g in found], axis=0) / mass for i in range(len(weights))]
 
 
 @pytest.mark.parametrize("execution", ["standard", "packed"])
