@@ -203,3 +203,16 @@ def test_a_candidate_is_found_in_the_second_half_of_a_window_and_in_the_next() -
     for place in (30, 49, 50, 51, 74, 75, 76, 99, 100, 101):
         series = np.array([0.0] * place + [1.0] * (130 - place))
         assert _candidates(series, 0.01) == [place]
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_segment_without_a_change_does_not_end_the_search(is_turned: bool) -> None:
+    """Whether it comes before or after the segment that has one."""
+    noise = [0.0, 0.1] * 4
+    series = np.concatenate([noise, np.add(noise, 1.0), np.add(noise, 9.0)])
+    assert _divided(series[::-1] if is_turned else series, 0.01) == [8, 16]
+
+
+def test_two_values_far_apart_do_not_end_the_search() -> None:
+    series = np.array([*[5.0, 5.1] * 8, *[6.0, 6.1] * 8, 90.0, 140.0])
+    assert _divided(series, 0.01) == [16, 32]

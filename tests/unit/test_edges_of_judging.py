@@ -515,6 +515,23 @@ def test_a_difference_is_judged_by_margin_level_and_direction(
     assert _judged(one, two, 0, test, sign, 0.125, LEVEL).more_seeds is None
 
 
+@pytest.mark.parametrize(
+    ("size", "change"),
+    [(12.8, "better"), (12.6, "undecided"), (-12.6, "undecided"), (-12.8, "worse")],
+)
+def test_of_what_did_not_change_one_in_forty_is_called_worse(size: float, change: str) -> None:
+    """The standard error is 1; Student's t of one degree of freedom is above 12.71 in 2.5 %."""
+    found = compare({0: 0.0, 1: 0.0}, {0: size - 1, 1: size + 1}, sign=1, margin=0.01)
+    assert (found.change, found.is_beyond_noise) == (change, change != "undecided")
+
+
+def test_what_has_no_better_direction_is_never_better() -> None:
+    """Its chance, two-sided, is almost 1 where the difference is small beside the noise."""
+    found = compare({0: 0.0, 1: 0.0}, {0: 10.0, 1: -9.8}, sign=0, margin=0.01)
+    assert found.chance == pytest.approx(1, abs=LEVEL / 10)
+    assert (abs(found.difference) > 0.01, found.change) == (True, "undecided")
+
+
 def test_a_single_pair_among_others_says_less_than_all_seeds() -> None:
     first, second = {0: 0.5, 1: 0.51, 2: 0.5}, {2: 0.9, 3: 0.91, 4: 0.9}
     found = compare(first, second, sign=1, margin=0.01)

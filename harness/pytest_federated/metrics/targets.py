@@ -108,6 +108,11 @@ class Speedup:
     high: Optional[float]
     pairs: int
 
+    @property
+    def is_beyond_noise(self) -> bool:
+        """Whether the interval leaves out that both are as fast; of a single pair nobody knows."""
+        return self.low is not None and self.high is not None and (self.low > 1 or self.high < 1)
+
 
 def speedup(
     first: Mapping[int, Optional[float]],

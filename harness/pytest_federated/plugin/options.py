@@ -298,8 +298,8 @@ def session_options(config: pytest.Config) -> SessionOptions:
         ):
             if is_asked and not config.pluginmanager.has_plugin("cacheprovider"):
                 raise pytest.UsageError(
-                    f"{option} keeps checkpoints in pytest's cache, which -p no:cacheprovider turns "
-                    "off; leave one of them out"
+                    f"{option} keeps checkpoints in pytest's cache, which -p no:cacheprovider "
+                    "turns off; leave one of them out"
                 )
         config.stash[_OPTIONS] = options
     return config.stash[_OPTIONS]
