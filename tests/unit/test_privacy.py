@@ -399,7 +399,7 @@ def test_rounds_without_clients_count() -> None:
     assert train(data, MODEL, training, 10, 1, participation=displaced).epsilon is None
 
 
-@pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])
+@pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite", "mime"])
 def test_no_epsilon_is_claimed_where_clients_send_values_without_noise(algorithm: str) -> None:
     with pytest.raises(ValidationError, match="got distributed_dp; with"):
         scenario({**DP, "kind": "distributed_dp"}, "poisson", {"kind": algorithm})

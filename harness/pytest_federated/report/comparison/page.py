@@ -260,9 +260,10 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
         texts.append(
             "A paper's order of two variants holds if the interval from the pairs of trainings "
             "excludes that they are alike; by rounds to the hardest target, where there is one, it "
-            "also holds if every seed of one gets there and none of the other. It holds in the "
-            "means alone if the means are in order and the seeds cannot tell, and cannot be told "
-            "if the means are not in order and the seeds cannot tell."
+            "also holds if every seed of one gets there and none of the other, of as many seeds "
+            "as make that certain (Fisher's exact test). It holds in the means alone if the means "
+            "are in order and the seeds cannot tell, and cannot be told if the means are not in "
+            "order and the seeds cannot tell."
         )
     if several:
         texts.append(

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Optional
 
-from pytest_federated.metrics.targets import speedup
+from pytest_federated.metrics.targets import chance_of_all_or_none, speedup
 from pytest_federated.report.comparison.study import Study, Values, name_of
 from pytest_federated.scenario.matrix import labels_in
 
@@ -60,16 +60,15 @@ def exceptions(study: Study) -> list[str]:
     """Returns a sentence for each pair whose order does not hold for certain."""
     texts: list[str] = []
     for task, better, worse, kind in pairs(study):
-        if kind == HOLDS:
-            continue
         where = f"At {name_of(task)}, " if task else ""
         names = f"{name_of(better)} before {name_of(worse)}"
         why = {
             SEEMS: "in the means alone; the seeds cannot tell",
             OPEN: "cannot be told from these seeds",
             FAILS: "not here",
-        }[kind]
-        texts.append(f"{where}{names}: {why}.")
+        }
+        if kind in why:
+            texts.append(f"{where}{names}: {why[kind]}.")
     return texts
 
 
@@ -102,27 +101,33 @@ def _outcome(study: Study, task: Values, better: Values, worse: Values) -> str:
     )
     if compared is None:
         return OPEN
-    low, high = compared.low, compared.high
-    is_certain = low is not None and high is not None and (low > 0 or high < 0)
+    is_certain = compared.low is not None and compared.is_beyond_noise  # not of a single pair
     return _kind(study.measure.sign * compared.difference, is_certain)
 
 
 def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str:
-    """Compares by the rounds to the hardest target, which a seed may not reach."""
+    """Compares by the rounds to the hardest target, which a seed may not reach.
+
+    That all seeds of one reach it and none of the other is certain of enough seeds only. Rounds
+    that the slower variant needs at most do not say that it is the slower one.
+    """
     target = study.targets[-1] if study.measure.sign > 0 else study.targets[0]
     fast, slow = (study.rounds(task, variant, target) for variant in (better, worse))
     compared = speedup(slow, fast, study.confidence)
     if compared is not None:
-        low, high = compared.low, compared.high
-        is_certain = low is not None and high is not None and (low > 1 or high < 1)
-        return _kind(math.log(compared.times), is_certain)
+        slower = worse if compared.times > 1 else better
+        if study.is_at_most(task, slower, target):
+            return OPEN
+        return _kind(math.log(compared.times), compared.is_beyond_noise)
     reached = [sum(n is not None for n in side.values()) for side in (fast, slow)]
-    is_certain = reached in ([len(fast), 0], [0, len(slow)])
+    is_apart = reached in ([len(fast), 0], [0, len(slow)])
+    chance = chance_of_all_or_none(len(fast), len(slow))
+    is_certain = is_apart and chance < 1 - study.confidence
     return _kind(reached[0] - reached[1], is_certain)
 
 
 def _kind(lead: float, is_certain: bool) -> str:
     """Returns what becomes of an order whose better variant leads by so much."""
-    if lead > 0:
-        return HOLDS if is_certain else SEEMS
-    return FAILS if lead < 0 and is_certain else OPEN
+    if is_certain:
+        return HOLDS if lead > 0 else FAILS
+    return SEEMS if lead > 0 else OPEN
