@@ -254,6 +254,41 @@ def test_a_certain_difference_that_does_not_matter_ends_no_search() -> None:
     assert worse(sides, ACCURACY) == ["large"]
 
 
+def test_a_difference_without_any_spread_is_the_most_certain() -> None:
+    """Losses have no step, and the same fall in each seed has a chance of 0."""
+    sides = example_result(accuracies=(0.5, 0.75)), example_result(accuracies=(0.25, 0.5))
+    found = expected_measure("loss").compare(*sides)
+    assert found and found.chance == 0
+    assert worse([run("a", sides[0]), run("b", sides[1])], expected_measure("loss")) == ["tiny"]
+
+
+def test_holms_levels_rise_with_each_that_is_worse() -> None:
+    """Of two, the second is tested at the whole level, once the first is worse."""
+    before, now = (0.80, 0.80, 0.80), (0.66, 0.70, 0.75)
+    runs = [
+        run("a", example_result("s", before), example_result("t", before)),
+        run("b", example_result("s", now), example_result("t", (0.5, 0.5, 0.5))),
+    ]
+    assert worse(runs, ACCURACY) == ["s", "t"]
+
+
+def test_scenarios_are_in_the_order_of_the_first_run() -> None:
+    good, bad = (0.80, 0.81, 0.82), (0.60, 0.61, 0.62)
+    names = ["x", "y", "z"]
+    first = run("a", *(example_result(name, good) for name in names))
+    second = run("b", *(example_result(name, bad) for name in names[::-1]))
+    text = comparison([first, second], ACCURACY, MARKDOWN)
+    assert re.findall(r"^\| ▼ worse +\| (\w+)", text, re.M) == names
+
+
+def test_a_setting_that_differs_in_both_scenarios_is_one_row() -> None:
+    runs = [run("a", example_result("x"), example_result("y"))]
+    runs.append(run("b", example_result("x", rounds=3), example_result("y", rounds=3)))
+    assert row_of(comparison(runs, ACCURACY, MARKDOWN), "all 2") == [
+        *("all 2", "training.rounds", "2", "3")
+    ]
+
+
 @pytest.mark.parametrize(("others", "is_worse"), [(0, True), (1, False)])
 def test_the_level_is_shared_by_all_scenarios(others: int, is_worse: bool) -> None:
     """Its chance is 3.3 %: enough for one at 5 %, and too much for the first of two."""
