@@ -19,6 +19,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.compare import (
     BETTER,
+    NO_FIGURE,
     NOT_COMPARABLE,
     SAME,
     UNDECIDED,
@@ -260,6 +261,42 @@ def test_a_difference_without_any_spread_is_the_most_certain() -> None:
     found = expected_measure("loss").compare(*sides)
     assert found and found.chance == 0
     assert worse([run("a", sides[0]), run("b", sides[1])], expected_measure("loss")) == ["tiny"]
+
+
+def test_holms_procedure_ends_with_the_first_that_is_not_certain() -> None:
+    """Each of the two has a chance between 2.5 and 5 %, so neither is worse."""
+    before, now, later = (0.80, 0.80, 0.80), (0.66, 0.70, 0.75), (0.66, 0.70, 0.751)
+    runs = [
+        run("a", example_result("s", before), example_result("t", before)),
+        run("b", example_result("s", now), example_result("t", later)),
+    ]
+    assert worse(runs, ACCURACY) == []
+
+
+def test_a_figure_on_one_side_only_is_none_to_compare() -> None:
+    one = example_result()
+    gone = one.model_copy(update={"histories": ()})
+    assert outcome(one, gone, ACCURACY) == outcome(gone, one, ACCURACY) == NO_FIGURE
+    assert outcome(gone, gone, ACCURACY) == NO_FIGURE
+    text = comparison([run("a", one), run("b", gone)], ACCURACY, MARKDOWN)
+    assert row_of(text, "tiny") == [NO_FIGURE, "tiny", "0.550 (0 to 1)", NO_FIGURE, NO_FIGURE]
+
+
+def test_a_remark_on_single_seeds_is_only_there_if_they_differ() -> None:
+    alone, other = on_seeds([0], [0.9]), on_seeds([0], [0.8])
+    assert "With one seed" not in comparison([run("a", alone), run("b", other)], ACCURACY, MARKDOWN)
+    more = example_result("more")
+    runs = [run("a", alone, more), run("b", on_seeds([1], [0.8]), more)]
+    assert "With one seed" in comparison(runs, ACCURACY, MARKDOWN)
+
+
+def test_verdicts_are_shown_unless_all_passed() -> None:
+    first = run("a", example_result("x"), example_result("y"))
+    for status in ("passed", "failed"):
+        now = example_result("x", (0.1, 0.2)), example_result("y", (0.1, 0.2), status=status)
+        text = comparison([first, run("b", *now)], ACCURACY, MARKDOWN)
+        assert (row_of(text, "x")[-1] == "passed") == (status == "failed")
+        assert ("passed → failed" in text) == (status == "failed")
 
 
 def test_holms_levels_rise_with_each_that_is_worse() -> None:

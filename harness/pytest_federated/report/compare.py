@@ -225,7 +225,7 @@ def _counts(
 
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
     one, two = measure.of_seeds(first), measure.of_seeds(second)
-    if not one or not two or not can_be_compared(one, two):
+    if not can_be_compared(one, two):
         return NO_FIGURE
     compared = measure.compare(first, second, confidence)
     return "not finite" if compared is None else difference_text(compared)
