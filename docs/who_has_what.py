@@ -90,7 +90,7 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
         "mime_lite",
         {"TFF": "learning/algorithms/mime.py", "FedJAX": "algorithms/mime_lite.py"},
     ),
-    "Mime": (None, {"FedJAX": "algorithms/mime.py"}),
+    "Mime": ("mime", {"FedJAX": "algorithms/mime.py"}),
     "Agnostic FedAvg": (None, {"FedJAX": "algorithms/agnostic_fed_avg.py"}),
     "Ditto": ("ditto", {"FedLab": "algorithm/ditto.py", "PFLlib": "serverditto.py"}),
     "FedPer": ("fedper", {"PFLlib": "serverper.py"}),

@@ -105,6 +105,7 @@ def test_differences_are_marked(accuracies: tuple[float, ...], metric: str, expe
     assert worse_ones == (["tiny"] if expected == WORSE else [])
 
 
+@pytest.mark.slow
 def test_of_many_scenarios_none_is_worse_by_chance() -> None:
     """Holm's procedure: among twenty scenarios, a chance of 1 % proves nothing; 0.01 % does."""
     rng = np.random.default_rng(0)

@@ -433,6 +433,7 @@ def test_the_page_has_the_verdict_before_anything_else_and_shows_pictures() -> N
     )
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_large_matrix_stays_small() -> None:
     one = study(
         *((f"a={a},k={k}", (0.5 + k / 100, 0.6)) for a in range(15) for k in range(25)),
@@ -445,8 +446,8 @@ def test_the_picture_of_a_large_matrix_stays_small() -> None:
     assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 3])
-@pytest.mark.parametrize("length", [1, 12, 60])
+@pytest.mark.parametrize("tasks", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("length", [1, pytest.param(12, marks=pytest.mark.slow), 60])
 def test_the_legend_of_curves_fits_into_the_picture(tasks: int, length: int) -> None:
     """Names are long where the keys of a matrix vary together."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -494,6 +495,7 @@ def test_names_are_shown_as_they_are_when_rendered() -> None:
     assert "<td>odd_*a*_&lt;b&gt;|c</td>" in html and "<b>" not in html
 
 
+@pytest.mark.slow
 def test_many_studies_stay_on_a_page_that_github_shows() -> None:
     results = [
         result

@@ -181,6 +181,7 @@ STATEFUL = [
     {"kind": "fedper", "weighting": "uniform"},
     {"kind": "fedper", "head_epochs": 2},
     {"kind": "per_fedavg", "alpha": 0.5},
+    {"kind": "mime"},
 ]
 
 
