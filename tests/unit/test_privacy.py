@@ -123,7 +123,9 @@ def test_sampling_amplifies() -> None:
     assert epsilon("uniform") < epsilon("uniform", cohort=100) < epsilon("uniform", cohort=1000)
 
 
-@pytest.mark.parametrize("sampling", ["poisson", "uniform", FIXED])
+@pytest.mark.parametrize(
+    "sampling", ["poisson", pytest.param("uniform", marks=pytest.mark.slow), FIXED]
+)
 def test_epsilon_falls_with_more_noise_fewer_rounds_or_a_larger_delta(sampling: Any) -> None:
     found = epsilon(sampling)
     assert epsilon(sampling, noise=2.0) < found < epsilon(sampling, rounds=200)
