@@ -775,8 +775,12 @@ def test_figures_order_variants_if_they_differ_by_what_matters(
     assert [pair.outcome for pair in pairs(one)] == expected
 
 
-@pytest.mark.parametrize("of_b", [20, 80])
-def test_figures_of_rounds_order_by_fewer_of_them(of_b: int) -> None:
+@pytest.mark.parametrize(
+    ("of_b", "expected"), [(20, [HOLDS]), (47.5, [HOLDS]), (48, []), (52, []), (80, [FAILS])]
+)
+def test_figures_of_rounds_order_by_fewer_of_them_if_5_percent_apart(
+    of_b: float, expected: Sequence[str]
+) -> None:
     comparison = {
         "reference": "algorithm=a",
         "targets": [0.8],
@@ -784,7 +788,7 @@ def test_figures_of_rounds_order_by_fewer_of_them(of_b: int) -> None:
     }
     slow, fast = (0.5,) * 5, (0.9,) * 5
     (one,) = studies(matrix(("algorithm=a", slow), ("algorithm=b", fast), comparison=comparison))
-    assert [pair.outcome for pair in pairs(one)] == [HOLDS if of_b < 50 else FAILS]
+    assert [pair.outcome for pair in pairs(one)] == expected
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
             "as make that certain (Fisher's exact test). It holds in the means alone if the means "
             "are in order and the seeds cannot tell, and cannot be told if the means are not in "
             "order and the seeds cannot tell. A paper's figures order two variants where they "
-            "differ by what matters."
+            "differ by what matters, or rounds by 5 %."
         )
     if several:
         texts.append(

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple, Optional
 
+from pytest_federated.metrics.scales import SCALES
 from pytest_federated.metrics.targets import chance_of_all_or_none, speedup
 from pytest_federated.report.comparison.places import Values, cell, follows
 from pytest_federated.report.comparison.study import Study, name_of
@@ -104,12 +105,13 @@ def _by_orders(study: Study) -> Iterator[_Ordered]:
 def _by_figures(study: Study) -> Iterator[_Ordered]:
     """Yields the pairs that the paper's figures order: fewer rounds, or a better metric."""
     sign = -1 if study.targets else study.measure.sign
+    margin = SCALES["positive"].margin if study.targets else study.measure.spec.least
     for task in study.tasks:
         figures = {v: paper_figure(study, v, task) for v in study.of_task(task)}
         known = {v: value for v, value in figures.items() if value is not None}
         for better, worse in itertools.permutations(known, 2):
             lead = sign * (known[better] - known[worse])
-            least = 0.0 if study.targets else study.measure.spec.least.of(known[worse])
+            least = margin.of(known[worse])
             if lead > 0 and (lead >= least or math.isclose(lead, least)):
                 yield study, task, better, worse
 
