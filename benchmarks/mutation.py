@@ -1,6 +1,6 @@
 """Mutation scores: how many small faults in the code its own tests notice.
 
-    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER[:FILE[:LINE,...]]...]
+    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER[:FILE,...[:LINE,...]]...]
         [--since COMMIT] [--tests TEST...]
 
 With `--since`, only lines that have changed since that commit; with `--tests`, these tests in place
@@ -502,7 +502,8 @@ def shown(mutant: Mutant) -> str:
 def score(folder: str, only: str, lines: set[int], since: str, chosen: Sequence[str]) -> None:
     """Prints the survivors and the score of a folder, or of files and lines of it."""
     tests = list(chosen) or [f"tests/{name}" for name in TESTS[folder]]
-    files = sorted(f for p in FOLDERS[folder] for f in PACKAGE.glob(p) if only in f.name)
+    files = sorted(f for p in FOLDERS[folder] for f in PACKAGE.glob(p))
+    files = [f for f in files if any(name in f.name for name in only.split(","))]
     all_of_them = [m for f in files for m in mutants(f)]
     if lines:
         all_of_them = [m for m in all_of_them if m.line in lines]
