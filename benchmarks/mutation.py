@@ -1,6 +1,10 @@
 """Mutation scores: how many small faults in the code its own tests notice.
 
-    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER[:FILE[:LINE,...]]...]
+    uv run --with cosmic-ray==8.7.0 python benchmarks/mutation.py [FOLDER[:FILE,...[:LINE,...]]...]
+        [--since COMMIT] [--tests TEST...]
+
+With `--since`, only lines that have changed since that commit; with `--tests`, these tests in place
+of the folder's.
 
 The faults are those of Cosmic Ray's operators, and a few more. Cosmic Ray starts pytest for each of
 them, which takes seconds; here one pytest collects the tests of a folder, and forks for each fault.
@@ -12,6 +16,7 @@ libraries; so are functions that imports call, where no test noticed the change 
 
 from __future__ import annotations
 
+import argparse
 import ast
 import builtins
 import contextlib
@@ -21,8 +26,10 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import re
 import resource
 import signal
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,6 +61,10 @@ FOLDERS: dict[str, list[str]] = {
         )
     ],
     "expectations": ["expectations/*.py"],
+    "report": [
+        "report/compare.py",
+        *(f"report/comparison/{name}.py" for name in ("findings", "published", "study", "tasks")),
+    ],
 }
 
 # The quick tests of measuring, judging and recording; only those that call the changed code run.
@@ -85,7 +96,14 @@ _PLUGIN = [
         )
     ),
 ]
-TESTS = {"metrics": _UNIT, "results": _UNIT, "plugin": _PLUGIN, "expectations": _UNIT}
+_REPORT = [f"unit/test_{n}.py" for n in ("compare", "comparison", "studies", "over_tasks")]
+TESTS = {
+    "metrics": _UNIT,
+    "results": _UNIT,
+    "plugin": _PLUGIN,
+    "expectations": _UNIT,
+    "report": _REPORT,
+}
 
 # Of Cosmic Ray's many replacements of an operator, those that imply the others.
 _COMPARISONS = (
@@ -481,13 +499,19 @@ def shown(mutant: Mutant) -> str:
     return f"{mutant.file.relative_to(PACKAGE)}:{mutant.line}: {mutant.change}"
 
 
-def score(folder: str, only: str, lines: set[int]) -> None:
+def score(folder: str, only: str, lines: set[int], since: str, chosen: Sequence[str]) -> None:
     """Prints the survivors and the score of a folder, or of files and lines of it."""
-    tests = [f"tests/{name}" for name in TESTS[folder]]
-    files = sorted(f for pattern in FOLDERS[folder] for f in PACKAGE.glob(pattern))
-    all_of_them = [m for f in files if only in f.name for m in mutants(f)]
+    tests = list(chosen) or [f"tests/{name}" for name in TESTS[folder]]
+    files = sorted(f for p in FOLDERS[folder] for f in PACKAGE.glob(p))
+    files = [f for f in files if any(name in f.name for name in only.split(","))]
+    all_of_them = [m for f in files for m in mutants(f)]
     if lines:
         all_of_them = [m for m in all_of_them if m.line in lines]
+    if since:
+        changed = {file: lines_since(since, file) for file in files}
+        all_of_them = [m for m in all_of_them if m.line in changed[m.file]]
+    if not all_of_them:
+        return print(f"{folder}: nothing to change")
     inside = [m for m in all_of_them if m.function]
     outside = [m for m in all_of_them if not m.function]
     print(f"{folder}: {len(inside)} inside functions, {len(outside)} outside", flush=True)
@@ -501,6 +525,14 @@ def score(folder: str, only: str, lines: set[int]) -> None:
             print(f"{number}/{len(again)} survives import: {shown(mutant)}", flush=True)
     total = len(all_of_them)
     print(f"{folder}: {total - count} of {total} killed, {100 * (total - count) / total:.1f} %")
+
+
+def lines_since(commit: str, file: Path) -> set[int]:
+    """Returns the lines of a file that are new or another since a commit."""
+    command = ["git", "diff", "--unified=0", commit, "--", str(file)]
+    text = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+    hunks = re.findall(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", text, re.MULTILINE)
+    return {int(first) + n for first, count in hunks for n in range(int(count or 1))}
 
 
 def surviving(inside: list[Mutant], tests: list[str]) -> list[Mutant]:
@@ -525,10 +557,16 @@ def surviving(inside: list[Mutant], tests: list[str]) -> list[Mutant]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="Mutation scores")
+    parser.add_argument("places", nargs="*", default=list(FOLDERS), metavar="FOLDER:FILE:LINES")
+    parser.add_argument("--since", default="", metavar="COMMIT")
+    parser.add_argument("--tests", nargs="+", default=[], metavar="TEST")
+    options = parser.parse_args()
     os.chdir(ROOT)
-    for folder in sys.argv[1:] or list(FOLDERS):
-        name, only, lines, *_ = (*folder.split(":"), "", "")
-        score(name, only, {int(line) for line in lines.split(",") if line})
+    for place in options.places:
+        folder, only, lines, *_ = (*place.split(":"), "", "")
+        numbers = {int(line) for line in lines.split(",") if line}
+        score(folder, only, numbers, options.since, options.tests)
 
 
 if __name__ == "__main__":

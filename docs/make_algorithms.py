@@ -28,7 +28,8 @@ INTRODUCTION = """\
 
 What `training.algorithm` can be, and what goes with it. Each algorithm is checked against its
 paper, written out in NumPy, over three rounds (tests/integration/training: test_algorithms.py,
-test_partly_local.py, test_kmeans.py and test_numpy_reference.py). So is each aggregator
+test_stateful_algorithms.py, test_partly_local.py, test_kmeans.py and test_numpy_reference.py, or
+the algorithm's own file). So is each aggregator
 (test_aggregation.py; noisy ones in test_aggregators.py) and each optimizer (test_optimizers.py).
 [scenarios/algorithms](../scenarios/algorithms) and
 [scenarios/aggregation](../scenarios/aggregation) show them at work. Algorithms that can

@@ -90,7 +90,7 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
         "mime_lite",
         {"TFF": "learning/algorithms/mime.py", "FedJAX": "algorithms/mime_lite.py"},
     ),
-    "Mime": (None, {"FedJAX": "algorithms/mime.py"}),
+    "Mime": ("mime", {"FedJAX": "algorithms/mime.py"}),
     "Agnostic FedAvg": (None, {"FedJAX": "algorithms/agnostic_fed_avg.py"}),
     "Ditto": ("ditto", {"FedLab": "algorithm/ditto.py", "PFLlib": "serverditto.py"}),
     "FedPer": ("fedper", {"PFLlib": "serverper.py"}),
@@ -99,7 +99,7 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
     "Federated reconstruction": ("fed_recon", {"TFF": "learning/algorithms/fed_recon.py"}),
     "APFL": (None, {"FedJAX": "algorithms/apfl.py", "PFLlib": "serverapfl.py"}),
     "Reptile": ("fedavg", {"pfl-research": "algorithm/reptile.py"}),
-    "Per-FedAvg": (None, {"PFLlib": "serverperavg.py"}),
+    "Per-FedAvg": ("per_fedavg", {"PFLlib": "serverperavg.py"}),
     "MOON": (None, {"PFLlib": "servermoon.py"}),
     "IFCA, HypCluster": (
         None,

@@ -24,6 +24,7 @@ _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "q_fedavg": {"q": 1.0},
     "feddyn": {"alpha": 0.1},
     "ditto": {"penalty": 0.1},
+    "per_fedavg": {"alpha": 0.1},
 }
 
 

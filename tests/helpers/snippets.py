@@ -7,6 +7,7 @@ Blocks without a language, or with ``text``, are output.
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -17,7 +18,7 @@ from paths import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _FILE = re.compile(r"# (?P<name>[\w./-]*\w\.(py|ya?ml|toml))$")
 _PROMPT = re.compile(r"\w*\$ ")  # also that of another machine
-_PARSER = MarkdownIt("commonmark")
+_PARSER = MarkdownIt("commonmark").disable("inline")  # only blocks count
 
 
 class Snippet(NamedTuple):
@@ -58,6 +59,7 @@ class Snippet(NamedTuple):
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
+@functools.cache  # several test files ask for the same pages, some when they are imported
 def snippets(page: Path) -> list[Snippet]:
     tokens = _PARSER.parse(page.read_text(encoding="utf-8"))
     return [

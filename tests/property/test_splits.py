@@ -210,6 +210,7 @@ LARGE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_memory_grows_with_the_examples(name: str) -> None:
     """Four times the examples and clients take no more than about four times the memory."""
@@ -354,7 +355,10 @@ def test_a_lower_alpha_skews_the_labels_more() -> None:
     assert entropies[-1] > 0.98 * np.log(10)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 1, 10])
+@pytest.mark.parametrize(
+    "alpha",
+    [pytest.param(0.1, marks=pytest.mark.slow), 1, pytest.param(10, marks=pytest.mark.slow)],
+)
 def test_shares_have_the_moments_of_the_dirichlet_distribution(alpha: float) -> None:
     """Mean 1/K, variance (1/K)(1 - 1/K) / (K alpha + 1), for each of K clients."""
     clients, draws = 5, 600

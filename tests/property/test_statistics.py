@@ -174,8 +174,10 @@ def test_more_pairs_distinguish_two_runs_or_show_that_they_are_the_same(
         assert twice is not None and more < twice  # the wider the spread, the more
 
 
-@pytest.mark.parametrize("largest", [0.0, 0.01, 0.03])
-@pytest.mark.parametrize(("seeds", "deviation"), [(5, 0.005), (5, 0.01), (10, 0.01)])
+@pytest.mark.parametrize("largest", [0.0, 0.01, pytest.param(0.03, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("seeds", "deviation"), [pytest.param(5, 0.005, marks=pytest.mark.slow), (5, 0.01), (10, 0.01)]
+)
 def test_the_estimated_number_of_pairs_decides_in_four_of_five_cases(
     seeds: int, deviation: float, largest: float
 ) -> None:

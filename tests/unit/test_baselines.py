@@ -314,7 +314,7 @@ def test_impossible_and_unknown_figures_are_named(
 
 
 @pytest.mark.parametrize("pairs", [True, False])
-@pytest.mark.parametrize("seeds", [2, 5])
+@pytest.mark.parametrize("seeds", [pytest.param(2, marks=pytest.mark.slow), 5])
 def test_false_alarms_are_as_rare_as_promised(seeds: int, pairs: bool) -> None:
     """With normal figures, accuracy and loss independent: the worst case for two tests."""
     rng = np.random.default_rng(0)

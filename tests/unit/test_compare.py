@@ -19,6 +19,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.report.compare import (
     BETTER,
+    NO_FIGURE,
     NOT_COMPARABLE,
     SAME,
     UNDECIDED,
@@ -104,6 +105,7 @@ def test_differences_are_marked(accuracies: tuple[float, ...], metric: str, expe
     assert worse_ones == (["tiny"] if expected == WORSE else [])
 
 
+@pytest.mark.slow
 def test_of_many_scenarios_none_is_worse_by_chance() -> None:
     """Holm's procedure: among twenty scenarios, a chance of 1 % proves nothing; 0.01 % does."""
     rng = np.random.default_rng(0)
@@ -203,6 +205,137 @@ def test_a_verdict_on_runs_needs_something_to_compare() -> None:
     require_comparable([one, one], ACCURACY)
     both = [example_result("more"), on_seeds([0], [0.9])]
     require_comparable([run("a", *both), run("b", *both[:1], on_seeds([1], [0.9]))], ACCURACY)
+
+
+def test_other_seeds_and_no_figures_together_are_nothing_to_compare() -> None:
+    """One scenario has other seeds, the other one none with a figure on the second side."""
+    first = [on_seeds([0], [0.9]), example_result("more")]
+    second = [on_seeds([1], [0.9]), example_result("more").model_copy(update={"histories": ()})]
+    with pytest.raises(FederatedError, match=r"the 2 scenario\(s\) in common \(one seed against"):
+        require_comparable([run("a", *first), run("b", *second)], ACCURACY)
+
+
+@pytest.mark.parametrize(("confidence", "said"), [(0.95, 20), (0.99, 100)])
+def test_how_many_are_marked_by_chance_is_said(confidence: float, said: int) -> None:
+    runs = [run("a", example_result()), run("b", example_result(accuracies=(0.7, 0.9)))]
+    text = comparison(runs, ACCURACY, MARKDOWN, confidence=confidence)
+    assert f"followed by its {100 * confidence:g} % interval" in text
+    assert f"Of {said} scenarios that did not change, about one is marked by chance" in text
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged", "errored", "not reached", "skipped"])
+@pytest.mark.parametrize("before", ["passed", "reported", "failed"])
+def test_what_no_longer_passes_is_worse(before: str, status: str) -> None:
+    """Even without a figure to compare; what was skipped, or failed before, is not."""
+    sides = example_result(status=before), example_result(status=status, histories=())
+    is_lost = before != "failed" and status != "skipped"
+    runs = [run("a", sides[0]), run("b", sides[1])]
+    assert worse(runs, ACCURACY) == (["tiny"] if is_lost else [])
+
+
+def test_each_later_run_may_be_worse_in_a_scenario_of_its_own() -> None:
+    """In the order of the first run, and without those that are only in one."""
+    good, bad = (0.80, 0.81, 0.82), (0.60, 0.61, 0.62)
+    first = run("a", *(example_result(n, good) for n in ("x", "y", "z", "gone")))
+    second = run("b", example_result("y", bad), example_result("x", good), example_result("new"))
+    third = run("c", example_result("x", bad), example_result("y", good))
+    assert worse([first, second, third], ACCURACY) == ["x", "y"]
+    assert worse([first, third], ACCURACY) == ["x"]
+
+
+def test_a_certain_difference_that_does_not_matter_ends_no_search() -> None:
+    """The most certain one is smaller than what matters; the next one is worse."""
+    before = [0.80 + 0.01 * place for place in range(6)]
+    tiny = [v - 0.005 for v in before]
+    noise = [0.0, 0.01, -0.01, 0.02, -0.02, 0.0]
+    large = [v - 0.1 + n for v, n in zip(before, noise)]
+    sides = [
+        run("a", example_result("tiny", before), example_result("large", before)),
+        run("b", example_result("tiny", tiny), example_result("large", large)),
+    ]
+    assert worse(sides, ACCURACY) == ["large"]
+
+
+def test_a_difference_without_any_spread_is_the_most_certain() -> None:
+    """Losses have no step, and the same fall in each seed has a chance of 0."""
+    sides = example_result(accuracies=(0.5, 0.75)), example_result(accuracies=(0.25, 0.5))
+    found = expected_measure("loss").compare(*sides)
+    assert found and found.chance == 0
+    assert worse([run("a", sides[0]), run("b", sides[1])], expected_measure("loss")) == ["tiny"]
+
+
+def test_holms_procedure_ends_with_the_first_that_is_not_certain() -> None:
+    """Each of the two has a chance between 2.5 and 5 %, so neither is worse."""
+    before, now, later = (0.80, 0.80, 0.80), (0.66, 0.70, 0.75), (0.66, 0.70, 0.751)
+    runs = [
+        run("a", example_result("s", before), example_result("t", before)),
+        run("b", example_result("s", now), example_result("t", later)),
+    ]
+    assert worse(runs, ACCURACY) == []
+
+
+def test_a_figure_on_one_side_only_is_none_to_compare() -> None:
+    one = example_result()
+    gone = one.model_copy(update={"histories": ()})
+    assert outcome(one, gone, ACCURACY) == outcome(gone, one, ACCURACY) == NO_FIGURE
+    assert outcome(gone, gone, ACCURACY) == NO_FIGURE
+    text = comparison([run("a", one), run("b", gone)], ACCURACY, MARKDOWN)
+    assert row_of(text, "tiny") == [NO_FIGURE, "tiny", "0.550 (0 to 1)", NO_FIGURE, NO_FIGURE]
+
+
+def test_a_remark_on_single_seeds_is_only_there_if_they_differ() -> None:
+    alone, other = on_seeds([0], [0.9]), on_seeds([0], [0.8])
+    assert "With one seed" not in comparison([run("a", alone), run("b", other)], ACCURACY, MARKDOWN)
+    more = example_result("more")
+    runs = [run("a", alone, more), run("b", on_seeds([1], [0.8]), more)]
+    assert "With one seed" in comparison(runs, ACCURACY, MARKDOWN)
+
+
+def test_verdicts_are_shown_unless_all_passed() -> None:
+    first = run("a", example_result("x"), example_result("y"))
+    for status in ("passed", "failed"):
+        now = example_result("x", (0.1, 0.2)), example_result("y", (0.1, 0.2), status=status)
+        text = comparison([first, run("b", *now)], ACCURACY, MARKDOWN)
+        assert (row_of(text, "x")[-1] == "passed") == (status == "failed")
+        assert ("passed → failed" in text) == (status == "failed")
+
+
+def test_holms_levels_rise_with_each_that_is_worse() -> None:
+    """Of two, the second is tested at the whole level, once the first is worse."""
+    before, now = (0.80, 0.80, 0.80), (0.66, 0.70, 0.75)
+    runs = [
+        run("a", example_result("s", before), example_result("t", before)),
+        run("b", example_result("s", now), example_result("t", (0.5, 0.5, 0.5))),
+    ]
+    assert worse(runs, ACCURACY) == ["s", "t"]
+
+
+def test_scenarios_are_in_the_order_of_the_first_run() -> None:
+    good, bad = (0.80, 0.81, 0.82), (0.60, 0.61, 0.62)
+    names = ["x", "y", "z"]
+    first = run("a", *(example_result(name, good) for name in names))
+    second = run("b", *(example_result(name, bad) for name in names[::-1]))
+    text = comparison([first, second], ACCURACY, MARKDOWN)
+    assert re.findall(r"^\| ▼ worse +\| (\w+)", text, re.M) == names
+
+
+def test_a_setting_that_differs_in_both_scenarios_is_one_row() -> None:
+    runs = [run("a", example_result("x"), example_result("y"))]
+    runs.append(run("b", example_result("x", rounds=3), example_result("y", rounds=3)))
+    assert row_of(comparison(runs, ACCURACY, MARKDOWN), "all 2") == [
+        *("all 2", "training.rounds", "2", "3")
+    ]
+
+
+@pytest.mark.parametrize(("others", "is_worse"), [(0, True), (1, False)])
+def test_the_level_is_shared_by_all_scenarios(others: int, is_worse: bool) -> None:
+    """Its chance is 3.3 %: enough for one at 5 %, and too much for the first of two."""
+    before, now = (0.80, 0.80, 0.80), (0.66, 0.70, 0.75)
+    found = ACCURACY.compare(example_result("s", before), example_result("s", now))
+    assert found and found.chance and 0.025 < found.chance < 0.05
+    same = [example_result(f"same{n}", before) for n in range(others)]
+    runs = [run("a", example_result("s", before), *same), run("b", example_result("s", now), *same)]
+    assert worse(runs, ACCURACY) == (["s"] if is_worse else [])
 
 
 def test_a_scenario_that_fails_now_is_worse() -> None:

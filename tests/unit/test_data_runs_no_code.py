@@ -22,6 +22,7 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.data.datasets.files import keras_archive
 from pytest_federated.running.store import Store
 from pytest_federated.training.models.initial_weights import load_arrays
+from source_trees import tree_of
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -201,7 +202,7 @@ def test_no_other_code_of_ours_loads_code_from_data() -> None:
     found = {
         (loader, file.relative_to(package).as_posix())
         for file in package.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(file))
         if (loader := _loader(node))
     }
     assert found == {(n, f) for n, files in {**LOADERS, **MODULES}.items() for f in files}

@@ -125,6 +125,7 @@ def test_describe_needs_no_tensorflow_and_little_time(file: Path, tmp_path: Path
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 
+@pytest.mark.slow
 def test_large_maps_stay_small_files(tmp_path: Path) -> None:
     counts = np.random.default_rng(0).integers(50, size=(10_000, 10))
     path = tmp_path / "a.svg"

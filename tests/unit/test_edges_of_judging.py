@@ -6,6 +6,7 @@ A fault of one comparison or one index of the judging shows here.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -32,6 +33,8 @@ from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.expectations.regression import compare_with_baseline, look_twice, unmeasured
 from pytest_federated.metrics.difference import Difference, _judged, compare
+from pytest_federated.metrics.measure import expected_measure
+from pytest_federated.metrics.metric import metrics
 from pytest_federated.metrics.scales import SCALES, Margin, ScaleName
 from pytest_federated.metrics.statistics import Comparison, Summary, pairs_to_decide, summarize
 from pytest_federated.report.tables.cells import interval
@@ -512,6 +515,23 @@ def test_a_difference_is_judged_by_margin_level_and_direction(
     assert _judged(one, two, 0, test, sign, 0.125, LEVEL).more_seeds is None
 
 
+@pytest.mark.parametrize(
+    ("size", "change"),
+    [(12.8, "better"), (12.6, "undecided"), (-12.6, "undecided"), (-12.8, "worse")],
+)
+def test_of_what_did_not_change_one_in_forty_is_called_worse(size: float, change: str) -> None:
+    """The standard error is 1; Student's t of one degree of freedom is above 12.71 in 2.5 %."""
+    found = compare({0: 0.0, 1: 0.0}, {0: size - 1, 1: size + 1}, sign=1, margin=0.01)
+    assert (found.change, found.is_beyond_noise) == (change, change != "undecided")
+
+
+def test_what_has_no_better_direction_is_never_better() -> None:
+    """Its chance, two-sided, is almost 1 where the difference is small beside the noise."""
+    found = compare({0: 0.0, 1: 0.0}, {0: 10.0, 1: -9.8}, sign=0, margin=0.01)
+    assert found.chance == pytest.approx(1, abs=LEVEL / 10)
+    assert (abs(found.difference) > 0.01, found.change) == (True, "undecided")
+
+
 def test_a_single_pair_among_others_says_less_than_all_seeds() -> None:
     first, second = {0: 0.5, 1: 0.51, 2: 0.5}, {2: 0.9, 3: 0.91, 4: 0.9}
     found = compare(first, second, sign=1, margin=0.01)
@@ -619,6 +639,55 @@ def test_a_margin_is_absolute_or_a_share_of_what_was(
 ) -> None:
     assert str(margin) == text
     assert margin.of(2.0) == margin.of(-2.0) == pytest.approx(of_two)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"relative": 2}, "relative: got 2; must be 0 to 1, such as 0.02 for 2 %"),
+        ({"relative": -0.02}, "relative: got -0.02; must be 0 to 1, such as 0.02 for 2 %"),
+        ({"relative": math.nan}, "relative: got nan; must be 0 to 1, such as 0.02 for 2 %"),
+        ({"absolute": -0.01}, "absolute: got -0.01; must be finite, 0 or more"),
+        ({"absolute": math.inf}, "absolute: got inf; must be finite, 0 or more"),
+        ({"absolute": math.nan}, "absolute: got nan; must be finite, 0 or more"),
+    ],
+)
+def test_a_margin_beyond_which_nothing_is_worse_is_refused(
+    keys: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^margin: {re.escape(message)}$"):
+        Margin(**keys)
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, math.nan, math.inf])
+def test_a_metric_without_any_share_of_the_false_alarms_is_refused(weight: float) -> None:
+    """It would never be worse than a baseline."""
+    with pytest.raises(TypeError, match=r"^metric 'new': trait weight: got "):
+        metrics("new", weight=weight)
+
+
+@pytest.mark.parametrize("name", ["loss", "validation_loss"])
+@pytest.mark.parametrize(
+    ("factor", "change"), [(1.019, "same"), (1.021, "worse"), (0.979, "better")]
+)
+def test_a_loss_matters_by_two_per_cent(name: str, factor: float, change: str) -> None:
+    losses = [0.4, 0.41, 0.39, 0.4]
+    before, now = (
+        example_result(accuracies=[0.5] * 4, rounds=1).model_copy(
+            update={"histories": tuple(of_loss(seed, f * n) for seed, n in enumerate(losses))}
+        )
+        for f in (1.0, factor)
+    )
+    compared = expected_measure(name).compare(before, now)
+    assert compared is not None
+    assert compared.change == change
+
+
+def of_loss(seed: int, loss: float) -> TrainingHistory:
+    """Returns a training of one round with this loss on both sets."""
+    (one,) = example_result(accuracies=[0.5], rounds=1).histories
+    rounds = tuple(r.model_copy(update={"loss": loss, "validation_loss": loss}) for r in one.rounds)
+    return one.model_copy(update={"seed": seed, "rounds": rounds})
 
 
 def test_the_width_of_a_scale_is_from_end_to_end() -> None:

@@ -341,6 +341,7 @@ def test_a_record_in_a_file_with_an_odd_name_counts() -> None:
     assert "**2 the same**" in history()
 
 
+@pytest.mark.slow
 def test_a_page_with_many_changes_is_bounded() -> None:
     names = [f"scenario-with-a-rather-long-name[alpha={n}]" for n in range(60)]
     for number, accuracies in enumerate((GOOD, GOOD, GOOD, BAD)):

@@ -28,6 +28,7 @@ def is_valid(text: str) -> bool:
     return validator().is_valid(YAML(typ="safe", pure=True).load(text))
 
 
+@pytest.mark.slow
 def test_the_schema_is_valid_itself() -> None:
     Draft202012Validator.check_schema(json_schema())
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from paths import ROOT
+from source_trees import tree_of
 
 MODULES = sorted((ROOT / "harness/pytest_federated").rglob("*.py"))
 HEAVY = {"tensorflow", "tensorflow_federated"}
@@ -63,6 +65,12 @@ def imports(
             yield from imports(child, at_module_level and not runs_later, for_types)
 
 
+@functools.cache
+def imports_of(tree: ast.Module, for_types: bool = False) -> tuple[Import, ...]:
+    """The imports of a whole module; several tests ask for them."""
+    return tuple(imports(tree, for_types=for_types))
+
+
 def _is_for_types(block: ast.If) -> bool:
     return ast.unparse(block.test) == "TYPE_CHECKING"
 
@@ -78,7 +86,7 @@ def package_of(module: Path) -> str:
 
 @pytest.fixture(scope="module")
 def parsed() -> dict[Path, ast.Module]:
-    return {m: ast.parse(m.read_text(encoding="utf-8")) for m in MODULES}
+    return {m: tree_of(m) for m in MODULES}
 
 
 def test_every_package_has_a_layer() -> None:
@@ -89,7 +97,7 @@ def test_no_module_imports_tensorflow_when_it_is_imported(parsed: dict[Path, ast
     early = [
         f"{module.relative_to(ROOT)}:{found.line} imports {found.module}"
         for module, tree in parsed.items()
-        for found in imports(tree)
+        for found in imports_of(tree)
         if found.at_module_level and found.module.split(".")[0] in HEAVY
     ]
     assert not early
@@ -100,7 +108,7 @@ def test_only_training_and_tff_import_tensorflow_at_all(parsed: dict[Path, ast.M
     packages = {
         package_of(module)
         for module, tree in parsed.items()
-        for found in imports(tree)
+        for found in imports_of(tree)
         if found.module.split(".")[0] in HEAVY
     }
     assert packages == {"tff", "training"}
@@ -113,7 +121,7 @@ def test_imports_go_down_the_layers(parsed: dict[Path, ast.Module]) -> None:
         package = package_of(module)
         if package == ABOVE_ALL:
             continue
-        for found in imports(tree, for_types=True):
+        for found in imports_of(tree, for_types=True):
             parts = found.module.split(".")
             if parts[0] != "pytest_federated":
                 continue
@@ -158,7 +166,7 @@ def module_graph(parsed: dict[Path, ast.Module], root: Path = ROOT / "harness") 
     for module, tree in names.items():
         wanted = {
             name
-            for found in imports(tree, for_types=True)
+            for found in imports_of(tree, for_types=True)
             for name in (found.module, *(f"{found.module}.{n}" for n in found.names))
         }
         graph[module] = (wanted & set(names)) - {module}

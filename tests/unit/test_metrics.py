@@ -32,6 +32,7 @@ from pytest_federated.results.record import Result
 from pytest_federated.scenario.loader import load_file
 from pytest_federated.training.history import TrainingHistory
 from report_texts import whole_report
+from source_trees import tree_of
 
 PACKAGE = ROOT / "harness/pytest_federated"
 
@@ -65,7 +66,7 @@ def test_no_module_names_a_metric(folder: str) -> None:
     named = {
         f"{file.relative_to(PACKAGE)}: {text}"
         for file in (PACKAGE / folder).rglob("*.py")
-        for text in literals(ast.parse(file.read_text(encoding="utf-8")))
+        for text in literals(tree_of(file))
         if text in metrics
         and text not in OTHER_MEANINGS.get(file.relative_to(PACKAGE).as_posix(), ())
     }

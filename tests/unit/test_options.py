@@ -155,6 +155,14 @@ def test_a_comparison_is_with_a_revision_or_with_files(
         session_options(config)
 
 
+@pytest.mark.parametrize("option", ["--fed-resume", "--fed-checkpoint=5"])
+def test_checkpoints_need_the_cache_of_pytest(pytester: pytest.Pytester, option: str) -> None:
+    assert session_options(pytester.parseconfig(option))
+    flag = option.partition("=")[0]
+    with pytest.raises(pytest.UsageError, match=f"{flag} keeps checkpoints in pytest's cache"):
+        session_options(pytester.parseconfig(option, "-p", "no:cacheprovider"))
+
+
 def test_a_cache_that_cannot_be_written_costs_no_run(pytester: pytest.Pytester) -> None:
     (pytester.path / "file").write_text("in place of a folder")
     config = pytester.parseconfigure("-o", "cache_dir=file")

@@ -196,6 +196,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_wheel_has_all_that_the_package_needs(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -216,6 +217,7 @@ def test_the_wheel_has_all_that_the_package_needs(built: Path) -> None:
     assert any(n.endswith("/licenses/LICENSE") for n in names)
 
 
+@pytest.mark.slow
 def test_the_source_distribution_can_be_tested(built: Path) -> None:
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as opened:

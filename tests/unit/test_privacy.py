@@ -123,7 +123,9 @@ def test_sampling_amplifies() -> None:
     assert epsilon("uniform") < epsilon("uniform", cohort=100) < epsilon("uniform", cohort=1000)
 
 
-@pytest.mark.parametrize("sampling", ["poisson", "uniform", FIXED])
+@pytest.mark.parametrize(
+    "sampling", ["poisson", pytest.param("uniform", marks=pytest.mark.slow), FIXED]
+)
 def test_epsilon_falls_with_more_noise_fewer_rounds_or_a_larger_delta(sampling: Any) -> None:
     found = epsilon(sampling)
     assert epsilon(sampling, noise=2.0) < found < epsilon(sampling, rounds=200)
@@ -396,7 +398,7 @@ def test_rounds_without_clients_count() -> None:
     assert train(data, MODEL, training, 10, 1, participation=displaced).epsilon is None
 
 
-@pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite"])
+@pytest.mark.parametrize("algorithm", ["scaffold", "mime_lite", "mime"])
 def test_no_epsilon_is_claimed_where_clients_send_values_without_noise(algorithm: str) -> None:
     with pytest.raises(ValidationError, match="got distributed_dp; with"):
         scenario({**DP, "kind": "distributed_dp"}, "poisson", {"kind": algorithm})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Optional
 
 import pytest
-from example_results import example_result
+from example_results import example_result, with_validation
 from pytest_federated.report.export import properties
 from pytest_federated.report.html import page
 from pytest_federated.report.pages import report, report_files
@@ -106,6 +106,22 @@ def test_remarks_name_the_points_that_the_seeds_cannot_tell_from_the_best() -> N
     ]
     alone = tuned({RATE: (0.1, 1)}, lambda rate: (1 - rate / 10,), seeds=(0,))
     assert tuning_remarks(alone) == [], "one seed cannot tell anything"
+
+
+@pytest.mark.parametrize(("over_last", "is_told"), [(None, False), (5, True)])
+def test_differences_that_agree_are_no_more_certain_than_a_step(
+    over_last: Optional[int], is_told: bool
+) -> None:
+    """Both seeds are better by one example of eight; a mean of five rounds has smaller steps."""
+    result = tuned({RATE: (0.1, 1)}, lambda rate: (0.5,) * 2 if rate == 1 else (0.625,) * 2)
+    tuning = result.tuning
+    assert tuning is not None
+    tuning = tuning.model_copy(update={"over_last": over_last})
+    rounds = example_result(rounds=5).histories
+    histories = tuple(with_validation(h, [0.5] * 5, examples=8) for h in rounds)
+    result = result.model_copy(update={"histories": histories, "tuning": tuning})
+    told = [] if is_told else ["Not told from it by the seeds: learning_rate 1."]
+    assert tuning_remarks(result) == told
 
 
 def test_many_points_are_counted() -> None:

@@ -542,8 +542,9 @@ def test_the_report_is_written_with_its_plots(folder: Path) -> None:
 def test_our_documentation_is_current(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failure message is the command to run before `git add`."""
     monkeypatch.chdir(committed)
+    folder = Path("reports")
+    results = read_results(folder)
     for page_of_ours in (Path("README.md"), Path("docs/reports.md")):
-        results, folder = read_results(Path("reports")), Path("reports")
         text, shown = updated(page_of_ours, results, folder)
         assert all((folder / name).is_file() for name in shown)
         assert text == page_of_ours.read_text(encoding="utf-8"), (

@@ -234,7 +234,13 @@ def sections_in(texts: dict[str, str]) -> list[str]:
 
 @pytest.mark.usefixtures("alike")
 @pytest.mark.parametrize(
-    "file", ["s/a.yaml", "s/f{ten}.yaml", "s{ten}/a.yaml", "s{n}/a.yaml"], ids=str
+    "file",
+    [
+        "s/a.yaml",
+        "s{n}/a.yaml",
+        *(pytest.param(f, marks=pytest.mark.slow) for f in ("s/f{ten}.yaml", "s{ten}/a.yaml")),
+    ],
+    ids=str,
 )
 def test_a_thousand_scenarios_have_pages_that_github_shows(file: str) -> None:
     results = many(1000, file)
@@ -248,6 +254,7 @@ def test_a_thousand_scenarios_have_pages_that_github_shows(file: str) -> None:
         assert f"## base\\[n={number}" in texts[name]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alike")
 def test_a_thousand_failures_leave_the_first_page_small() -> None:
     reason = "it is too low because " * 100
@@ -362,7 +369,9 @@ def test_scenarios_that_were_evaluated_once_have_no_curve() -> None:
 def test_variants_share_a_panel_and_a_picture_is_bounded() -> None:
     variants = [example_result(f"m[alpha={n}]", (n / 10, n / 9)) for n in range(3)]
     picture = curves(variants)
-    assert picture and all(f">alpha={n}<" in picture.svg() for n in range(3))
+    assert picture
+    svg = picture.svg()
+    assert all(f">alpha={n}<" in svg for n in range(3))
     crowd = curves([*many(300, ""), *(example_result(f"s{n}") for n in range(30))])
     assert crowd and "of 24 of 31 scenario(s)" in crowd.alt
     assert len(crowd.svg()) < 300_000

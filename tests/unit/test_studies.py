@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.metrics.measure import expected_measure
+from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.page import comparison_page, report_comparisons
 from pytest_federated.report.comparison.published import (
@@ -432,6 +433,7 @@ def test_the_page_has_the_verdict_before_anything_else_and_shows_pictures() -> N
     )
 
 
+@pytest.mark.slow
 def test_the_picture_of_a_large_matrix_stays_small() -> None:
     one = study(
         *((f"a={a},k={k}", (0.5 + k / 100, 0.6)) for a in range(15) for k in range(25)),
@@ -444,8 +446,8 @@ def test_the_picture_of_a_large_matrix_stays_small() -> None:
     assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
 
 
-@pytest.mark.parametrize("tasks", [1, 2, 3])
-@pytest.mark.parametrize("length", [1, 12, 60])
+@pytest.mark.parametrize("tasks", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("length", [1, pytest.param(12, marks=pytest.mark.slow), 60])
 def test_the_legend_of_curves_fits_into_the_picture(tasks: int, length: int) -> None:
     """Names are long where the keys of a matrix vary together."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -493,6 +495,7 @@ def test_names_are_shown_as_they_are_when_rendered() -> None:
     assert "<td>odd_*a*_&lt;b&gt;|c</td>" in html and "<b>" not in html
 
 
+@pytest.mark.slow
 def test_many_studies_stay_on_a_page_that_github_shows() -> None:
     results = [
         result
@@ -702,10 +705,16 @@ PUBLISHED = {
 }
 
 
-def published(order: Sequence[str], *, b: Sequence[float] = HIGH) -> list[Result]:
+def published(
+    order: Sequence[Any],
+    *,
+    b: Sequence[float] = HIGH,
+    figures: Mapping[str, float] = PUBLISHED["figures"],
+) -> list[Result]:
     variants = [("alpha=0.1,algorithm=a", LOW), ("alpha=0.1,algorithm=b", b)]
     variants += [("alpha=10,algorithm=a", LOW), ("alpha=10,algorithm=b", HIGH)]
     comparison = {"reference": "algorithm=a", "published": {**PUBLISHED, "order": order}}
+    comparison["published"]["figures"] = figures
     return matrix(*variants, comparison=comparison)
 
 
@@ -738,6 +747,50 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
     assert exceptions(other)[0] == "At alpha 0.1, a before b: cannot be told from these seeds."
 
 
+def test_a_paper_may_order_other_keys_than_those_of_the_reference() -> None:
+    orders = [["algorithm=b", "algorithm=a"], ["alpha=10", "alpha=0.1"]]
+    (one,) = studies(published(orders, b=LOW))
+    told = {(name_of(p.task), name_of(p.better), name_of(p.worse)): p.outcome for p in pairs(one)}
+    assert told == {
+        ("alpha 0.1", "b", "a"): OPEN,
+        ("alpha 10", "b", "a"): HOLDS,
+        ("a", "alpha 10", "alpha 0.1"): OPEN,
+        ("b", "alpha 10", "alpha 0.1"): HOLDS,
+    }
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({"algorithm=a": 0.5, "algorithm=b": 0.51}, [HOLDS, HOLDS]),
+        ({"algorithm=a": 0.51, "algorithm=b": 0.5}, [FAILS, FAILS]),
+        ({"algorithm=a": 0.5, "algorithm=b": 0.509}, []),  # less than what matters
+        ({"algorithm=a": 0.5, "alpha=10,algorithm=b": 0.6}, [HOLDS]),
+    ],
+)
+def test_figures_order_variants_if_they_differ_by_what_matters(
+    figures: Mapping[str, float], expected: Sequence[str]
+) -> None:
+    (one,) = studies(published([], figures=figures))
+    assert [pair.outcome for pair in pairs(one)] == expected
+
+
+@pytest.mark.parametrize(
+    ("of_b", "expected"), [(20, [HOLDS]), (47.5, [HOLDS]), (48, []), (52, []), (80, [FAILS])]
+)
+def test_figures_of_rounds_order_by_fewer_of_them_if_5_percent_apart(
+    of_b: float, expected: Sequence[str]
+) -> None:
+    comparison = {
+        "reference": "algorithm=a",
+        "targets": [0.8],
+        "published": {"source": "x", "figures": {"algorithm=a": 50, "algorithm=b": of_b}},
+    }
+    slow, fast = (0.5,) * 5, (0.9,) * 5
+    (one,) = studies(matrix(("algorithm=a", slow), ("algorithm=b", fast), comparison=comparison))
+    assert [pair.outcome for pair in pairs(one)] == expected
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
@@ -745,8 +798,18 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
         ((0.9, 0.5, 0.5), (0.5, 0.5, 0.9), OPEN),  # equally many do
         ((0.5, 0.5, 0.5), (0.9, 0.5, 0.5), SEEMS),
         ((0.9, 0.5, 0.5), (0.5, 0.5, 0.5), OPEN),
-        ((0.5, 0.5, 0.5), (0.9, 0.9, 0.9), HOLDS),
-        ((0.9, 0.9, 0.9), (0.5, 0.5, 0.5), FAILS),
+        # All of one and none of the other: certain of four seeds each (p = 0.029).
+        ((0.5,) * 4, (0.9,) * 4, HOLDS),
+        ((0.9,) * 4, (0.5,) * 4, FAILS),
+        ((0.5,) * 4, (0.9, 0.9, 0.9, 0.5), SEEMS),  # not quite all
+        ((0.5, 0.9, 0.5, 0.5), (0.9,) * 4, SEEMS),  # not quite none
+        ((0.9,) * 4, (0.5, 0.5, 0.9, 0.5), OPEN),
+        ((0.5,) * 3, (0.9,) * 3, SEEMS),  # p = 0.1
+        ((0.9,) * 3, (0.5,) * 3, OPEN),
+        ((0.5,), (0.9,), SEEMS),  # one seed tells nothing
+        ((0.9,), (0.5,), OPEN),
+        ((0.5,), (0.9,) * 38, SEEMS),  # p = 0.051
+        ((0.5,), (0.9,) * 40, HOLDS),
     ],
 )
 def test_an_order_by_rounds_where_seeds_miss_the_target(
@@ -762,12 +825,143 @@ def test_an_order_by_rounds_where_seeds_miss_the_target(
 
 
 @pytest.mark.parametrize(
+    ("b", "evaluated", "confidence", "expected"),
+    [
+        ((0.9, 0.95, 0.99), 1, 0.95, HOLDS),  # at round 8, 8.4 and 8.8 of 10 in place of 10
+        ((0.9, 0.95, 0.99), 1, 0.99, SEEMS),
+        ((0.9, 0.8, 0.99), 1, 0.95, SEEMS),
+        ((0.9,), 1, 0.95, SEEMS),
+        ((0.9, 0.95, 0.99), 10, 0.95, OPEN),  # seen first where both are there
+    ],
+)
+def test_an_order_by_rounds_is_judged_in_pairs(
+    b: Sequence[float], evaluated: int, confidence: float, expected: str
+) -> None:
+    """A reaches the target in the last of ten rounds."""
+    opposite = {HOLDS: FAILS, SEEMS: OPEN, OPEN: OPEN}[expected]
+    for order, outcome_of_order in (("ba", expected), ("ab", opposite)):
+        comparison = {
+            "reference": "algorithm=a",
+            "targets": [0.8],
+            "published": {**PUBLISHED, "order": [f"algorithm={name}" for name in order]},
+        }
+        results = matrix(
+            ("algorithm=a", [0.8] * len(b)), ("algorithm=b", b), comparison=comparison, rounds=10
+        )
+        results = [evaluated_from(result, evaluated) for result in results]
+        (one,) = studies(results, Wanted(confidence=confidence))
+        assert [pair.outcome for pair in pairs(one)] == [outcome_of_order]
+
+
+@pytest.mark.parametrize(
+    ("metric", "targets"), [("accuracy", [0.4, 0.8]), ("loss", [0.2, 0.6]), ("loss", [0.6, 0.2])]
+)
+def test_an_order_by_rounds_is_by_the_hardest_target(metric: str, targets: list[float]) -> None:
+    """Of accuracy the highest, of a loss the lowest: A gets to the other one only."""
+    comparison = {
+        "reference": "algorithm=a",
+        "metric": metric,
+        "targets": targets,
+        "published": {**PUBLISHED, "order": ["algorithm=b", "algorithm=a"]},
+    }
+    variants = ("algorithm=a", [0.7] * 4), ("algorithm=b", [0.9] * 4)
+    (one,) = studies(matrix(*variants, comparison=comparison))
+    assert [pair.outcome for pair in pairs(one)] == [HOLDS]
+    assert one.rounds((), one.variants[0], 0.4 if metric == "accuracy" else 0.6)[0] is not None
+    # The other way round: as fast to the easier target, while only A misses the harder one.
+    back = {**comparison, "published": {**PUBLISHED, "order": ["algorithm=a", "algorithm=b"]}}
+    (other,) = studies(matrix(*variants, comparison=back))
+    assert [pair.outcome for pair in pairs(other)] == [FAILS]
+
+
+def test_equal_figures_tell_no_order() -> None:
+    """With an interval of no width that ends at no difference."""
+    for order in (["algorithm=b", "algorithm=a"], ["algorithm=a", "algorithm=b"]):
+        (one,) = studies(published(order, b=LOW))
+        assert next(pair.outcome for pair in pairs(one)) == OPEN
+
+
+@pytest.mark.parametrize(
+    ("times", "low", "high", "is_beyond"),
+    [
+        (2.0, None, None, False),
+        (2.0, 1.5, 2.5, True),
+        (2.0, 1.0, 4.0, False),
+        (0.5, 0.4, 0.6, True),
+        (0.5, 0.25, 1.0, False),
+        (1.0, 0.5, 2.0, False),
+    ],
+)
+def test_a_speedup_is_beyond_noise_where_its_interval_leaves_out_one(
+    times: float, low: Optional[float], high: Optional[float], is_beyond: bool
+) -> None:
+    assert Speedup(times, low, high, 1 if low is None else 3).is_beyond_noise is is_beyond
+
+
+def test_variants_without_a_result_have_no_order() -> None:
+    """Neither the better nor the worse one may lack its result in a task."""
+    results = published(["algorithm=b", "algorithm=a"])
+    for missing in range(4):
+        (one,) = studies([r for place, r in enumerate(results) if place != missing])
+        assert [text_of(pair.task) for pair in pairs(one)] == ["10" if missing < 2 else "0.1"]
+        assert outcome(one) == "The paper's order holds in the one pair of variants."
+    (none,) = studies([results[0], results[2]], Wanted("alpha=10"))
+    assert outcome(none) == "No two of the variants that the paper orders have a result here."
+
+
+def test_exceptions_come_after_orders_that_hold() -> None:
+    results = published(["algorithm=b", "algorithm=a"])
+    results[3] = results[3].model_copy(update={"histories": results[2].histories})
+    (one,) = studies(results)
+    assert [pair.outcome for pair in pairs(one)] == [HOLDS, OPEN]
+    assert exceptions(one) == ["At alpha 10, b before a: cannot be told from these seeds."]
+
+
+def evaluated_from(result: Result, first: int) -> Result:
+    """Returns a result whose rounds before `first` were not evaluated."""
+    histories = [
+        h.model_copy(
+            update={
+                "rounds": tuple(
+                    r if r.round >= first else r.model_copy(update={"accuracy": None, "loss": None})
+                    for r in h.rounds
+                )
+            }
+        )
+        for h in result.histories
+    ]
+    return result.model_copy(update={"histories": tuple(histories)})
+
+
+def test_rounds_that_the_slower_needs_at_most_order_nothing() -> None:
+    """B is evaluated each round, A first in the tenth: A may have been there in the fifth."""
+    comparison = {
+        "reference": "algorithm=a",
+        "targets": [0.5],
+        "published": {**PUBLISHED, "order": ["algorithm=b", "algorithm=a"]},
+    }
+    high = [0.9, 0.91, 0.92, 0.93]
+    a, b = matrix(("algorithm=a", high), ("algorithm=b", high), comparison=comparison, rounds=10)
+    for a_from, b_from, expected in ((10, 1, OPEN), (1, 10, OPEN), (1, 1, OPEN), (9, 10, OPEN)):
+        (one,) = studies([evaluated_from(a, a_from), evaluated_from(b, b_from)])
+        assert [pair.outcome for pair in pairs(one)] == [expected]
+    slow = example_result("m[algorithm=a]", [0.5] * 4, rounds=20)
+    slow = slow.model_copy(update={"settings": a.settings})
+    (one,) = studies([slow, evaluated_from(b, 10)])  # 20 rounds, and at most 10
+    assert [pair.outcome for pair in pairs(one)] == [HOLDS]
+
+
+@pytest.mark.parametrize(
     ("published", "message"),
     [
         ("{source: x}", "needs order"),
         ("{order: [algorithm=fedavg, algorithm=fedavgm]}", "source"),
         ("{source: x, order: [algorithm=fedavg]}", "at least 2 variants"),
         ("{source: x, order: [algorithm=fedavg, algorithm=fedavgx]}", "algorithm=fedavgm"),
+        ("{source: x, order: [[algorithm=fedavg]]}", "at least 2 variants"),
+        ("{source: x, order: [[algorithm=fedavg, algorithm=fedavgx]]}", "algorithm=fedavgm"),
+        ("{source: x, order: [algorithm=fedavg, [a, b]]}", "not both"),
+        ("{source: x, order: [1, 2]}", "order"),
         ("{source: x, figures: {algorithm=fedavgx: 3}}", "algorithm=fedavgm"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 import pytest
 from example_results import example_result, history, with_validation
-from pytest_federated.metrics.measure import expected_measure
+from pytest_federated.metrics.measure import columns, expected_measure
 from pytest_federated.metrics.metric import NoValue, metrics, spec_of
 from pytest_federated.report.comparison.study import Wanted, studies
 from pytest_federated.report.comparison.tables import results_table
@@ -117,6 +117,14 @@ def test_a_record_has_figures_of_the_validation_set_only_where_there_is_one() ->
     (plain,) = json.loads(json_text(example_result(accuracies=(0.6,))))["histories"]
     assert "validation_examples" not in plain
     assert not [key for done in plain["rounds"] for key in done if "validation" in key]
+
+
+def test_reports_have_a_column_of_it_only_where_there_is_a_validation_set() -> None:
+    plain = example_result(accuracies=(0.6,), rounds=4)
+    names = [measure.name for measure in columns([plain, validated()])]
+    place = names.index("validation_accuracy")
+    assert names[place - 1 : place + 2] == ["best_accuracy", "validation_accuracy", "loss"]
+    assert "validation_accuracy" not in [measure.name for measure in columns([plain])]
 
 
 def test_tables_plots_and_exports_have_them() -> None:

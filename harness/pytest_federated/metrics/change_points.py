@@ -48,7 +48,7 @@ def change_points(
     series = np.asarray(values, dtype=np.float64)
     if not np.isfinite(series).all():
         raise ValueError("values must be finite")
-    return _merged(series, _candidates(series, min(1.0, _WEAK * level)), least, level)
+    return _merged(series, _candidates(series, _WEAK * level), least, level)
 
 
 def _candidates(series: np.ndarray[Any, Any], level: float) -> list[int]:
@@ -58,14 +58,15 @@ def _candidates(series: np.ndarray[Any, Any], level: float) -> list[int]:
     while start < len(series):
         window = [start + n for n in _divided(series[start : start + _WINDOW], level)]
         points.update(window)
-        start = max([start + _WINDOW // 2, *window[-1:]])
+        start = max([start + _WINDOW // 2, *window])
     return sorted(points)
 
 
 def _divided(series: np.ndarray[Any, Any], level: float) -> list[int]:
     """Returns the change points of a window, by E-divisive means.
 
-    The best candidate of all segments is taken while it is significant.
+    The best candidate of all segments is taken while it is significant. Two values alone have none,
+    as they have no spread: beside a larger change, their difference would end the search.
     """
     points: list[int] = []
     distances = np.abs(series[:, None] - series[None, :])
@@ -73,13 +74,13 @@ def _divided(series: np.ndarray[Any, Any], level: float) -> list[int]:
     sums = np.pad(distances.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     while True:
         ends = [0, *points, len(series)]
-        candidates = [(*_best(sums, a, b), a, b) for a, b in zip(ends, ends[1:]) if b - a > 1]
+        candidates = [(*_best(sums, a, b), a, b) for a, b in zip(ends, ends[1:]) if b - a > 2]
         if not candidates:
             return points
-        quality, point, stop, start, end = max(candidates, key=lambda c: c[0])
+        _, point, stop, start, end = max(candidates, key=lambda c: c[0])
         left = series[start:point]
         is_weak = _p_value(left, series[point:end]) > level
-        if quality <= 0 or (is_weak and _p_value(left, series[point:stop]) > level / _CERTAIN):
+        if is_weak and _p_value(left, series[point:stop]) > level / _CERTAIN:
             return points
         points = sorted([*points, point])
 
@@ -92,7 +93,7 @@ def _best(sums: np.ndarray[Any, Any], start: int, end: int) -> tuple[float, int,
     """
     point = np.arange(start + 1, end)[:, None]
     stop = np.arange(start + 2, end + 1)[None, :]
-    first, second = point - start, np.maximum(stop - point, 1)
+    first, second = point - start, stop - point
 
     def block(a: Any, b: Any, c: Any, d: Any) -> Any:
         return sums[b, d] - sums[a, d] - sums[b, c] + sums[a, c]
@@ -107,9 +108,8 @@ def _best(sums: np.ndarray[Any, Any], start: int, end: int) -> tuple[float, int,
         - 2 * within_second * first / np.maximum(second - 1, 1)
     ) / whole
     quality = np.where(stop > point, quality, -np.inf)
-    place = int(np.argmax(quality))
-    row, column = divmod(place, quality.shape[1])
-    return float(quality.flat[place]), start + 1 + row, start + 2 + column
+    row, column = np.unravel_index(np.argmax(quality), quality.shape)
+    return float(quality[row, column]), start + 1 + int(row), start + 2 + int(column)
 
 
 def _merged(

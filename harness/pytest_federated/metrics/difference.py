@@ -159,9 +159,9 @@ def _judged(
     change: Change = "undecided"
     if -margin <= test.low and test.high <= margin:
         change = "same"
-    elif is_large and chance < level and sign * test.difference <= 0:
+    elif is_large and chance < level:
         change = "worse" if sign else "differs"
-    elif is_large and sign * test.difference > 0 and 1 - chance < level:
+    elif is_large and sign and 1 - chance < level:
         change = "better"
     more = None
     if change == "undecided" and pairs:

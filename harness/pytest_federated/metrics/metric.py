@@ -10,7 +10,7 @@ from pytest_federated.core.schema import is_number
 from pytest_federated.data.datasets.dataset import TaskKind
 from pytest_federated.metrics.needs import Lack, Measured, Needs
 from pytest_federated.metrics.resolution import NONE, TEST_EXAMPLE, Resolution, constant
-from pytest_federated.metrics.scales import SCALES, Margin, Scale, ScaleName
+from pytest_federated.metrics.scales import SCALES, Margin, Positive, Scale, ScaleName
 from pytest_federated.registry.entry import Entry
 from pytest_federated.registry.registry import Registry
 from pytest_federated.registry.spec import Spec
@@ -89,7 +89,7 @@ class Metric(Spec):
     scale: ScaleName = "number"
     resolution: Optional[Resolution] = None
     margin: Optional[Margin] = None
-    weight: float = 1.0
+    weight: Positive = 1.0
     bounds: Sequence[str] = BOUNDS
     phrase: str = ""
     so_far: Optional[Callable[..., tuple[float, float]]] = None

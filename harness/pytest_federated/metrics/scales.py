@@ -27,13 +27,25 @@ class Margin:
     """The least difference of a metric that matters: the greater of the two.
 
     Attributes:
-        absolute: in the metric's own unit.
-        relative: as a share of the earlier value.
+        absolute: in the metric's own unit, 0 or more.
+        relative: as a share of the earlier value, 0 to 1.
+
+    Raises:
+        ValueError: one of the two is something else. With a margin that is too wide, such as 2
+            where 2 % is meant, nothing would ever be worse.
 
     """
 
     absolute: float = 0.0
     relative: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.absolute < math.inf:
+            raise ValueError(f"margin: absolute: got {self.absolute:g}; must be finite, 0 or more")
+        if not 0 <= self.relative <= 1:
+            raise ValueError(
+                f"margin: relative: got {self.relative:g}; must be 0 to 1, such as 0.02 for 2 %"
+            )
 
     def of(self, value: float) -> float:
         """The margin where the earlier value is this."""

@@ -108,6 +108,11 @@ class Speedup:
     high: Optional[float]
     pairs: int
 
+    @property
+    def is_beyond_noise(self) -> bool:
+        """Whether the interval leaves out that both are as fast; of a single pair nobody knows."""
+        return self.low is not None and self.high is not None and (self.low > 1 or self.high < 1)
+
 
 def speedup(
     first: Mapping[int, Optional[float]],
@@ -129,3 +134,12 @@ def speedup(
     test = paired(fast, slow, confidence=confidence)
     times, low, high = map(math.exp, (test.difference, test.low, test.high))
     return Speedup(times, low, high, len(common))
+
+
+def chance_of_all_or_none(first: int, second: int) -> float:
+    """Returns the chance that all of one sample reach a target and none of the other.
+
+    That is of two samples of these sizes that are alike, whichever of them gets there: Fisher's
+    exact test, two-sided.
+    """
+    return min(1.0, 2 / math.comb(first + second, first))

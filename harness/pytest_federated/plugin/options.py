@@ -292,6 +292,15 @@ def session_options(config: pytest.Config) -> SessionOptions:
                 "--fed-against compares with a revision, in place of the files that "
                 f"--fed-baseline={options.baseline} is about; leave one of them out"
             )
+        for option, is_asked in (
+            ("--fed-resume", options.resume),
+            ("--fed-checkpoint", options.checkpoint is not None),
+        ):
+            if is_asked and not config.pluginmanager.has_plugin("cacheprovider"):
+                raise pytest.UsageError(
+                    f"{option} keeps checkpoints in pytest's cache, which -p no:cacheprovider "
+                    "turns off; leave one of them out"
+                )
         config.stash[_OPTIONS] = options
     return config.stash[_OPTIONS]
 

@@ -172,14 +172,13 @@ class Registry(Generic[F, P, S]):
         return sorted(self._entries)
 
     def entries(self) -> dict[str, Entry[F, S]]:
-        """The entries by name, as a new mapping; of a name that several folders have, the last."""
+        """The entries by name in alphabetical order; of a name in several folders, the last."""
         self._discover()
-        return dict(self._entries)
+        return dict(sorted(self._entries.items()))
 
     def nearest(self) -> dict[str, Entry[F, S]]:
         """The entries that lookups by name give, by name in alphabetical order."""
-        self._discover()
-        entries = dict(sorted(self._entries.items()))
+        entries = self.entries()
         return {n: self[n] for n in entries} if self._by_folder else entries
 
     def entry(self, choice: BaseModel) -> Entry[F, S]:

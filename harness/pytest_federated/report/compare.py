@@ -124,15 +124,16 @@ def worse(runs: Sequence[Run], measure: Measure, confidence: float = CONFIDENCE)
 
 def _significantly_worse(compared: Mapping[str, Optional[Difference]], level: float) -> set[str]:
     """Returns what is worse by more than matters, by Holm's procedure at this level."""
-    tested = {n: d for n, d in compared.items() if d is not None and d.chance is not None}
+    tested = [
+        (d.chance, n, abs(d.difference) > d.margin)
+        for n, d in compared.items()
+        if d is not None and d.chance is not None
+    ]
     names: set[str] = set()
-    for left, name in zip(
-        range(len(tested), 0, -1), sorted(tested, key=lambda n: tested[n].chance or 0.0)
-    ):
-        found = tested[name]
-        if (found.chance or 0.0) >= level / left:
+    for rejected, (chance, name, is_large) in enumerate(sorted(tested)):
+        if chance >= level / (len(tested) - rejected):
             break
-        if abs(found.difference) > found.margin:
+        if is_large:
             names.add(name)
     return names
 
@@ -224,7 +225,7 @@ def _counts(
 
 def _difference(first: Result, second: Result, measure: Measure, confidence: float) -> str:
     one, two = measure.of_seeds(first), measure.of_seeds(second)
-    if not one or not two or not can_be_compared(one, two):
+    if not can_be_compared(one, two):
         return NO_FIGURE
     compared = measure.compare(first, second, confidence)
     return "not finite" if compared is None else difference_text(compared)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pytest_federated.core.text import shortened
 from pytest_federated.metrics.difference import compare
+from pytest_federated.metrics.measure import coarsest
 from pytest_federated.metrics.metric import spec_of
 from pytest_federated.report.tables.cells import figure
 from pytest_federated.results.record import Result
@@ -105,7 +106,7 @@ def tuning_remarks(result: Result) -> list[str]:
     ties = tuning.ties
     if ties:
         said.append(f"Equally good, and later in the grid: {_names(tuning, ties)}.")
-    if close := [point for point in not_told(tuning) if point not in ties]:
+    if close := [point for point in not_told(result) if point not in ties]:
         said.append(f"Not told from it by the seeds: {_names(tuning, close)}.")
     if unfit := tuning.unfit:
         first = shortened(unfit[0].note, _REASON)
@@ -113,11 +114,13 @@ def tuning_remarks(result: Result) -> list[str]:
     return said
 
 
-def not_told(tuning: Tuning) -> list[GridPoint]:
+def not_told(result: Result) -> list[GridPoint]:
     """Returns the points that the seeds cannot tell from the chosen one (at 95 %, by pairs)."""
-    best, spec = tuning.best, spec_of(tuning.metric)
-    if best is None or len(tuning.seeds) < 2:
+    tuning = result.tuning
+    if tuning is None or tuning.best is None or len(tuning.seeds) < 2:
         return []
+    best, spec = tuning.best, spec_of(tuning.metric)
+    step = coarsest(spec, result.histories, {"over_last": tuning.over_last}).size
 
     def by_seed(point: GridPoint) -> dict[int, float]:
         return {s: f for s, f in zip(tuning.seeds, point.figures) if f is not None}
@@ -132,6 +135,7 @@ def not_told(tuning: Tuning) -> list[GridPoint]:
             by_seed(point),
             sign=tuning.sign,
             margin=spec.least.of(statistics.fmean(by_seed(best).values())),
+            step=step,
             greatest=spec.values.width,
         ).is_beyond_noise
     ]

@@ -43,7 +43,10 @@ def action() -> dict[str, Any]:
     return parsed((ROOT / ACTION).read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("place", "workflow"), workflows().items(), ids=list(workflows()))
+WORKFLOWS = workflows()
+
+
+@pytest.mark.parametrize(("place", "workflow"), WORKFLOWS.items(), ids=list(WORKFLOWS))
 def test_a_workflow_fits_the_schema_of_github(place: str, workflow: Any) -> None:
     assert_fits("vendor.github-workflows", workflow)
     assert problems_of_workflow(workflow) == [], place

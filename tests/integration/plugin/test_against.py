@@ -123,10 +123,11 @@ def test_a_change_of_code_that_is_worse_fails(
     ("added", "kind"),
     [
         ("0", "same"),
-        pytest.param("0.1 + seed / 5000", "better", marks=pytest.mark.slow),
-        pytest.param("seed % 2 / 50", "undecided", marks=pytest.mark.slow),
+        ("0.1 + seed / 5000", "better"),
+        ("seed % 2 / 50", "undecided"),
     ],
 )
+@pytest.mark.slow
 def test_a_change_that_is_not_worse_passes(
     project: Project, added: str, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

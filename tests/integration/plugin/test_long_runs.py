@@ -231,28 +231,36 @@ def test_a_training_does_not_depend_on_messages(monkeypatch: pytest.MonkeyPatch)
 def test_a_training_depends_on_the_code_of_registered_entries(
     pytester: pytest.Pytester,
 ) -> None:
+    """Each key is that of a process of its own; they share what they import before the fork."""
     code = """
-        import sys, pytest_federated, numpy as np
+        import os, sys, pytest_federated, numpy as np
         from pytest_federated.running.fingerprint import training_key
-        sys.path.insert(0, ".")
-        import splitter
-        print(training_key(pytest_federated.Scenario.model_validate(dict(
-            name="s", data=dict(dataset="digits"), clients=dict(count=4, split="mine"),
-            model=dict(kind="mlp", hidden=[16]), training=dict(rounds=2))), 0))
+        for folder in ("one", "other", "changed"):
+            if os.fork():
+                os.wait()
+                continue
+            sys.path.insert(0, folder)
+            import splitter
+            print(training_key(pytest_federated.Scenario.model_validate(dict(
+                name="s", data=dict(dataset="digits"), clients=dict(count=4, split="mine"),
+                model=dict(kind="mlp", hidden=[16]), training=dict(rounds=2))), 0), flush=True)
+            os._exit(0)
     """
     pytester.makepyfile(run=code)
-    keys = []
-    for twist in ("", "", "# changed"):
+    for folder, twist in (("one", ""), ("other", ""), ("changed", "# changed")):
+        pytester.mkdir(folder)
         pytester.makepyfile(
-            splitter=f"""
-            import pytest_federated, numpy as np
-            @pytest_federated.split("mine")
-            def mine(pool, rng):
-                return np.arange(len(pool.labels)) % pool.clients {twist}
-            """
+            **{
+                f"{folder}/splitter": f"""
+                import pytest_federated, numpy as np
+                @pytest_federated.split("mine")
+                def mine(pool, rng):
+                    return np.arange(len(pool.labels)) % pool.clients {twist}
+                """
+            }
         )
-        keys.append(pytester.runpython(pytester.path / "run.py").outlines[-1])
-    assert keys[0] == keys[1] != keys[2]
+    one, other, changed = pytester.runpython(pytester.path / "run.py").outlines
+    assert one == other != changed
 
 
 ROUNDS = 150

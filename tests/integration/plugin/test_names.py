@@ -20,12 +20,9 @@ def test_it_is_ours():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("way", "form"),
-    [
-        ("PYTHONPATH", "module"),
-        *(pytest.param(w, "package", marks=pytest.mark.slow) for w in ("-m", "pythonpath")),
-    ],
+    ("way", "form"), [("PYTHONPATH", "module"), ("-m", "package"), ("pythonpath", "package")]
 )
 def test_a_project_may_have_its_own_harness(form: str, way: str, tmp_path: Path) -> None:
     done = run_project(form, way, tmp_path, "-k", "ours")

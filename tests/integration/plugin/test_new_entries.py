@@ -201,9 +201,11 @@ def test_the_report_names_a_new_entry(said: dict[str, Any], plural: str) -> None
 @pytest.mark.parametrize(
     "command",
     [
-        ["pytest_federated", "check", "."],
         ["pytest"],
-        pytest.param(["pytest", "-n1"], marks=pytest.mark.slow),
+        *(
+            pytest.param(command, marks=pytest.mark.slow)
+            for command in (["pytest", "-n1"], ["pytest_federated", "check", "."])
+        ),
     ],
     ids=" ".join,
 )

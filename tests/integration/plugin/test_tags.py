@@ -51,6 +51,7 @@ def test_tests_without_scenarios_are_left_to_pytest(pytester: pytest.Pytester) -
     assert run.ret == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
+@pytest.mark.slow
 def test_an_unknown_tag_stops_xdist_cleanly(project: pytest.Pytester) -> None:
     run = project.runpytest_inprocess("-n1", "-m", "smoek", "-p", "no:cacheprovider")
     assert run.ret == pytest.ExitCode.USAGE_ERROR

@@ -108,7 +108,9 @@ def test_a_bar_is_one_line(
     assert len(frames) > 4 and all(cell_len(line) <= width for line in frames)
 
 
-@pytest.mark.parametrize("width", [40, 80, 100, 160])
+@pytest.mark.parametrize(
+    "width", [40, 100, *(pytest.param(width, marks=pytest.mark.slow) for width in (80, 160))]
+)
 @pytest.mark.parametrize("options", [[], ["--no-header"], ["--color=yes"], ["-v"], ["-p", "xdist"]])
 def test_the_table_fits(
     project: pytest.Pytester,
@@ -214,8 +216,9 @@ def test_vv_has_a_line_for_each_round(project: pytest.Pytester, is_terminal: boo
 
 @pytest.mark.parametrize(
     ("verbosity", "processes"),
-    [("-vv", "-n1"), *(pytest.param(v, "-n2", marks=pytest.mark.slow) for v in ("-v", "-vv"))],
+    [("-vv", "-n1"), ("-v", "-n2"), ("-vv", "-n2")],
 )
+@pytest.mark.slow
 def test_under_xdist_the_rounds_come_when_a_scenario_has_ended(
     project: pytest.Pytester, verbosity: str, processes: str
 ) -> None:

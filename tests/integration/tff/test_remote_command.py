@@ -225,12 +225,15 @@ def test_pings_end_if_the_connection_keeps_breaking(
     "more", [(), pytest.param(("-n", "1"), marks=pytest.mark.slow)], ids=["plain", "xdist"]
 )
 def test_pytest_stops_at_once_when_a_worker_cannot_be_used(
-    project: Path, stranger: str, more: tuple[str, ...]
+    pytester: pytest.Pytester, stranger: str, more: tuple[str, ...]
 ) -> None:
-    done = run_pytest(project, f"--fed-workers={stranger}", *more)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"ERROR: 1 of 1 remote workers cannot be used: {stranger}: what answers" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    pytester.makefile(".scenario.yaml", a=TINY)
+    done = pytester.runpytest_inprocess(f"--fed-workers={stranger}", *more)
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(
+        [f"ERROR: 1 of 1 remote workers cannot be used: {stranger}: what answers*"]
+    )
+    assert "Traceback" not in f"{done.stdout}{done.stderr}"
 
 
 def test_an_invalid_address_stops_pytest(pytester: pytest.Pytester) -> None:

@@ -156,14 +156,15 @@ def test_rounds_have_the_bytes_of_the_weights_and_histories_the_layers() -> None
 
 
 @pytest.mark.usefixtures("running")
-def test_mime_lite_sends_gradients_and_momentum_too() -> None:
+@pytest.mark.parametrize(("algorithm", "gradients_down"), [("mime_lite", 0), ("mime", 1)])
+def test_mime_sends_gradients_and_momentum_too(algorithm: str, gradients_down: int) -> None:
     data = federation([8, 8], 0)
     momentum = {"kind": "sgd", "learning_rate": 0.1, "momentum": 0.9}
-    history = trained(data, rounds=1, algorithm="mime_lite", client_optimizer=momentum)
+    history = trained(data, rounds=1, algorithm=algorithm, client_optimizer=momentum)
     (done,) = history.rounds
     weights = 4 * (16 * 5 + 5 + 5 * 3 + 3)
     # Momentum is as large as the weights; its two rates are eight bytes.
-    assert done.bytes_down == 2 * (2 * weights + 8)
+    assert done.bytes_down == 2 * ((2 + gradients_down) * weights + 8)
     assert (done.bytes_up, history.update_bytes) == (4 * weights, 2 * weights)
 
 

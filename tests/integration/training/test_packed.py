@@ -180,6 +180,8 @@ STATEFUL = [
     {"kind": "q_fedavg", "q": 2.0},
     {"kind": "fedper", "weighting": "uniform"},
     {"kind": "fedper", "head_epochs": 2},
+    {"kind": "per_fedavg", "alpha": 0.5},
+    {"kind": "mime"},
 ]
 
 

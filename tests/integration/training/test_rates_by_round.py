@@ -145,23 +145,32 @@ def test_the_rate_of_an_adaptive_server_changes(data: FederatedData, execution: 
     assert_close(ours, reference(data, sgd(data), step), atol=1e-6)
 
 
+def is_rate(path: tuple[Any, ...], leaf: Any) -> bool:
+    """Says whether it is a learning rate, or a factor of one, in an algorithm's state.
+
+    Mime's server keeps what is in its clients' optimizer without the names.
+    """
+    names = {"learning_rate", "client_rate_factor", "server_rate_factor"}
+    return bool(names & {*path}) or ("client_work" in path and np.shape(leaf) == ())
+
+
 def halved(state: Any) -> Any:
     """Returns a state with half of the learning rates of the optimizers that are kept in it."""
 
     def half(path: tuple[Any, ...], leaf: Any) -> Any:
-        return leaf / np.float32(2) if "learning_rate" in path else leaf
+        return leaf / np.float32(2) if is_rate(path, leaf) else leaf
 
     return tree.map_structure_with_path(half, state)
 
 
 def trained(state: Any) -> list[np.ndarray]:
     """Returns the arrays of a state, those that clients keep included, without rates."""
-    rates = {"learning_rate", "client_rate_factor", "server_rate_factor"}
-    return [np.asarray(v) for path, v in tree.flatten_with_path(state) if not rates & {*path}]
+    leaves = tree.flatten_with_path(state)
+    return [np.asarray(leaf) for path, leaf in leaves if not is_rate(path, leaf)]
 
 
 # One of each way to train on clients; the others are slow together.
-WAYS = ["fedprox", "scaffold", "fedper", "mime_lite", "local_only", "centralized"]
+WAYS = ["fedprox", "scaffold", "fedper", "mime", "mime_lite", "local_only", "centralized"]
 OTHERS = [n for n in algorithms.names() if n not in (*WAYS, "tff", "kmeans", "fedavg")]
 CASES = [
     *((name, "auto") for name in WAYS),

@@ -260,9 +260,11 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
         texts.append(
             "A paper's order of two variants holds if the interval from the pairs of trainings "
             "excludes that they are alike; by rounds to the hardest target, where there is one, it "
-            "also holds if every seed of one gets there and none of the other. It holds in the "
-            "means alone if the means are in order and the seeds cannot tell, and cannot be told "
-            "if the means are not in order and the seeds cannot tell."
+            "also holds if every seed of one gets there and none of the other, of as many seeds "
+            "as make that certain (Fisher's exact test). It holds in the means alone if the means "
+            "are in order and the seeds cannot tell, and cannot be told if the means are not in "
+            "order and the seeds cannot tell. A paper's figures order two variants where they "
+            "differ by what matters, or rounds by 5 %."
         )
     if several:
         texts.append(

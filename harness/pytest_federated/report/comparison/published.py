@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple, Optional
 
-from pytest_federated.metrics.targets import speedup
-from pytest_federated.report.comparison.study import Study, Values, name_of
+from pytest_federated.metrics.scales import SCALES
+from pytest_federated.metrics.targets import chance_of_all_or_none, speedup
+from pytest_federated.report.comparison.places import Values, cell, follows
+from pytest_federated.report.comparison.study import Study, name_of
 from pytest_federated.scenario.matrix import labels_in
+from pytest_federated.scenario.orders import orders_in
 
 HOLDS, SEEMS = "holds", "holds in the means alone"
 OPEN, FAILS = "cannot be told", "does not hold"
@@ -28,17 +32,18 @@ class Pair(NamedTuple):
 def pairs(study: Study) -> list[Pair]:
     """Returns the pairs of variants that the paper orders, task by task.
 
+    Its figures order two variants that none of its orders names, if they differ by what matters.
+
     An order holds if the interval from the seeds' pairs excludes that there is no difference; it
     holds in the means alone if the mean is in order and the interval does not exclude that. In the
     same way it does not hold if the interval says so, and cannot be told if only the mean does.
     """
-    return [
-        Pair(task, better, worse, _outcome(study, task, better, worse))
-        for task in study.tasks
-        for first, second in itertools.combinations(_order(study), 2)
-        for better, worse in itertools.product(_those(study, first), _those(study, second))
-        if (task, better) in study.cells and (task, worse) in study.cells
-    ]
+    found: dict[frozenset[Values], Pair] = {}
+    for of, task, better, worse in (*_by_orders(study), *_by_figures(study)):
+        cells = frozenset(tuple(sorted((*task, *variant))) for variant in (better, worse))
+        if cells not in found:
+            found[cells] = Pair(task, better, worse, _outcome(of, task, better, worse))
+    return list(found.values())
 
 
 def outcome(study: Study) -> str:
@@ -60,16 +65,15 @@ def exceptions(study: Study) -> list[str]:
     """Returns a sentence for each pair whose order does not hold for certain."""
     texts: list[str] = []
     for task, better, worse, kind in pairs(study):
-        if kind == HOLDS:
-            continue
         where = f"At {name_of(task)}, " if task else ""
         names = f"{name_of(better)} before {name_of(worse)}"
         why = {
             SEEMS: "in the means alone; the seeds cannot tell",
             OPEN: "cannot be told from these seeds",
             FAILS: "not here",
-        }[kind]
-        texts.append(f"{where}{names}: {why}.")
+        }
+        if kind in why:
+            texts.append(f"{where}{names}: {why[kind]}.")
     return texts
 
 
@@ -84,9 +88,48 @@ def paper_figure(study: Study, variant: Values, task: Values) -> Optional[float]
     return max(fitting)[1] if fitting else None
 
 
-def _order(study: Study) -> Sequence[str]:
-    """Returns the parts of ids that name the paper's variants, the best first."""
-    return study.published.get("order") or ()
+_Ordered = tuple[Study, Values, Values, Values]  # of which study; task, better, worse
+
+
+def _by_orders(study: Study) -> Iterator[_Ordered]:
+    """Yields the pairs that the paper's orders name; each order compares by its own keys."""
+    for order in orders_in(study.published.get("order") or ()):
+        of = _by_keys(study, (label for part in order for label in labels_in(part)))
+        for task in of.tasks:
+            for first, second in itertools.combinations(order, 2):
+                for better, worse in itertools.product(_those(of, first), _those(of, second)):
+                    if (task, better) in of.cells and (task, worse) in of.cells:
+                        yield of, task, better, worse
+
+
+def _by_figures(study: Study) -> Iterator[_Ordered]:
+    """Yields the pairs that the paper's figures order: fewer rounds, or a better metric."""
+    sign = -1 if study.targets else study.measure.sign
+    margin = SCALES["positive"].margin if study.targets else study.measure.spec.least
+    for task in study.tasks:
+        figures = {v: paper_figure(study, v, task) for v in study.of_task(task)}
+        known = {v: value for v, value in figures.items() if value is not None}
+        for better, worse in itertools.permutations(known, 2):
+            lead = sign * (known[better] - known[worse])
+            least = margin.of(known[worse])
+            if lead > 0 and (lead >= least or math.isclose(lead, least)):
+                yield study, task, better, worse
+
+
+def _by_keys(study: Study, keys: Iterable[str]) -> Study:
+    """Returns a study whose variants differ in these keys, so that others make its tasks.
+
+    It is the study itself if its variants differ in all of them.
+    """
+    wanted = set(keys)
+    if wanted <= {label for label, _ in study.reference}:
+        return study
+    places = [dict((*task, *variant)) for task, variant in study.cells]
+    labels = list(places[0])
+    chosen = [label for label in labels if label in wanted]
+    chosen += [one for one in labels if one not in wanted and follows(one, chosen, places)]
+    cells = {cell(p, labels, chosen): r for p, r in zip(places, study.cells.values())}
+    return replace(study, cells=cells, reference=next(variant for _, variant in cells))
 
 
 def _those(study: Study, part: str) -> Iterator[Values]:
@@ -102,27 +145,33 @@ def _outcome(study: Study, task: Values, better: Values, worse: Values) -> str:
     )
     if compared is None:
         return OPEN
-    low, high = compared.low, compared.high
-    is_certain = low is not None and high is not None and (low > 0 or high < 0)
+    is_certain = compared.low is not None and compared.is_beyond_noise  # not of a single pair
     return _kind(study.measure.sign * compared.difference, is_certain)
 
 
 def _by_rounds(study: Study, task: Values, better: Values, worse: Values) -> str:
-    """Compares by the rounds to the hardest target, which a seed may not reach."""
+    """Compares by the rounds to the hardest target, which a seed may not reach.
+
+    That all seeds of one reach it and none of the other is certain of enough seeds only. Rounds
+    that the slower variant needs at most do not say that it is the slower one.
+    """
     target = study.targets[-1] if study.measure.sign > 0 else study.targets[0]
     fast, slow = (study.rounds(task, variant, target) for variant in (better, worse))
     compared = speedup(slow, fast, study.confidence)
     if compared is not None:
-        low, high = compared.low, compared.high
-        is_certain = low is not None and high is not None and (low > 1 or high < 1)
-        return _kind(math.log(compared.times), is_certain)
+        slower = worse if compared.times > 1 else better
+        if study.is_at_most(task, slower, target):
+            return OPEN
+        return _kind(math.log(compared.times), compared.is_beyond_noise)
     reached = [sum(n is not None for n in side.values()) for side in (fast, slow)]
-    is_certain = reached in ([len(fast), 0], [0, len(slow)])
+    is_apart = reached in ([len(fast), 0], [0, len(slow)])
+    chance = chance_of_all_or_none(len(fast), len(slow))
+    is_certain = is_apart and chance < 1 - study.confidence
     return _kind(reached[0] - reached[1], is_certain)
 
 
 def _kind(lead: float, is_certain: bool) -> str:
     """Returns what becomes of an order whose better variant leads by so much."""
-    if lead > 0:
-        return HOLDS if is_certain else SEEMS
-    return FAILS if lead < 0 and is_certain else OPEN
+    if is_certain:
+        return HOLDS if lead > 0 else FAILS
+    return SEEMS if lead > 0 else OPEN

@@ -21,7 +21,7 @@ def tuning_table(result: Result) -> Table:
     tuning = result.tuning
     if tuning is None:
         return EMPTY
-    ties, close, scale = tuning.ties, not_told(tuning), spec_of(tuning.metric).values
+    ties, close, scale = tuning.ties, not_told(result), spec_of(tuning.metric).values
     rows: list[list[str]] = []
     for point in points_in_order(tuning):
         remark = shortened(point.note, _NOTE)

@@ -66,12 +66,7 @@ class _Ditto(OwnModels, StatefulAlgorithm):
         return weights.trainable
 
     def train_client(
-        self,
-        inputs: AlgorithmInputs,
-        weights: Any,
-        server: Sequence[Any],
-        kept: Sequence[Any],
-        data: Any,
+        self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         import tensorflow as tf
 
@@ -82,11 +77,13 @@ class _Ditto(OwnModels, StatefulAlgorithm):
             return [g + self._penalty * (v - w) for g, v, w in zip(gradients, own, center)]
 
         def optimizer() -> Any:
-            return initial_optimizer(inputs, center)
+            return initial_optimizer(self.inputs, center, data["rate"])
 
-        shared = train(inputs, weights, optimizer(), data["batches"])
+        shared = train(self.inputs, weights, optimizer(), data["batches"])
         own_weights = tff.learning.models.ModelWeights(list(kept), weights.non_trainable)
-        own = train(*(inputs, own_weights, optimizer(), data["batches"]), correct=drawn_to_center)
+        own = train(
+            *(self.inputs, own_weights, optimizer(), data["batches"]), correct=drawn_to_center
+        )
         weight = shared.examples if self._weighting == "examples" else tf.constant(1.0)
         change = [x - y for x, y in zip(center, shared.weights)]
         return Sent(change, weight, own.weights, [], shared.metrics)

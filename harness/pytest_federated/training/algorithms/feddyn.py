@@ -72,12 +72,7 @@ class _FedDyn(StatefulAlgorithm):
         return [tf.constant(0.0)]
 
     def train_client(
-        self,
-        inputs: AlgorithmInputs,
-        weights: Any,
-        server: Sequence[Any],
-        kept: Sequence[Any],
-        data: Any,
+        self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         import tensorflow as tf
 
@@ -87,8 +82,8 @@ class _FedDyn(StatefulAlgorithm):
             parts = zip(gradients, current, start, kept)
             return [g + self._alpha * (w - w0) - g_i for g, w, w0, g_i in parts]
 
-        optimizer = initial_optimizer(inputs, start)
-        trained = train(inputs, weights, optimizer, data["batches"], correct=regularized)
+        optimizer = initial_optimizer(self.inputs, start, data["rate"])
+        trained = train(self.inputs, weights, optimizer, data["batches"], correct=regularized)
         change = [x - y for x, y in zip(start, trained.weights)]
         own = [g_i + self._alpha * c for g_i, c in zip(kept, change)]
         return Sent(change, tf.constant(1.0), own, [tf.constant(1.0)], trained.metrics)

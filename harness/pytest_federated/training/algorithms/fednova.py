@@ -60,17 +60,12 @@ class _FedNova(StatefulAlgorithm):
         return [tf.constant(0.0), tf.constant(0.0)]
 
     def train_client(
-        self,
-        inputs: AlgorithmInputs,
-        weights: Any,
-        server: Sequence[Any],
-        kept: Sequence[Any],
-        data: Any,
+        self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(inputs, weights.trainable)
-        trained = train(inputs, weights, optimizer, data["batches"])
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
+        trained = train(self.inputs, weights, optimizer, data["batches"])
         counted = _counted(trained.steps, optimizer.get(self._momentum_key))
         change = [
             tf.math.divide_no_nan(x - y, counted)

@@ -9,9 +9,10 @@ from pytest_federated.core.errors import ModelError
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.tff.internals import build_training_loop
 from pytest_federated.training.algorithms.algorithm import MADE_FOR, AlgorithmInputs, ClientSgd
-from pytest_federated.training.engine.stacks import total_loss, train_steps
+from pytest_federated.training.engine.stacks import total_gradient, total_loss, train_steps
 from pytest_federated.training.engine.standard import has_column
 from pytest_federated.training.models.random_layers import KEY
+from pytest_federated.training.optimizers import rates
 
 # (gradients, weights) to the gradients that a step takes.
 Correct = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
@@ -117,13 +118,15 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
     return Alone(initial, train_alone)
 
 
-def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any]) -> Any:
-    """The state of the client optimizer before the first step on these weights, or their types."""
+def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any], rate: Any = None) -> Any:
+    """The state of the client optimizer before the first step on these weights, or their types.
+
+    With its learning rate times `rate`, if given.
+    """
     import tensorflow as tf
 
-    return inputs.client_optimizer.initialize(
-        tuple(tf.TensorSpec(t.shape, t.dtype) for t in trained)
-    )
+    specs = tuple(tf.TensorSpec(t.shape, t.dtype) for t in trained)
+    return rates.scaled(inputs.client_optimizer.initialize(specs), rate)
 
 
 def train(
@@ -133,6 +136,7 @@ def train(
     data: Any,
     correct: Optional[Correct] = None,
     trained: Optional[Sequence[int]] = None,
+    less_first: bool = False,
 ) -> Trained:
     """Inside a `tff.tensorflow.computation`: a step of the client optimizer for each batch.
 
@@ -144,6 +148,8 @@ def train(
         correct: (gradients, weights before the step) to the gradients of the step.
         trained: positions of the trainable weights that the steps change; all when None. The
             optimizer's state, `correct` and the weights that are returned are of these.
+        less_first: whether each batch's gradient is less that of the same batch at `weights`,
+            before `correct`.
     """
     import tensorflow as tf
 
@@ -156,25 +162,34 @@ def train(
         return inputs.client_optimizer.next(state, current, gradients)
 
     if inputs.packed:
-        steps = train_steps(inputs.model, data, weights, optimizer, step_of_optimizer, trained)
-        after, state, metrics = steps
+        parts = inputs.model, data, weights, optimizer, step_of_optimizer
+        after, state, metrics = train_steps(*parts, trained, less_first)
         return Trained(list(after), state, data.steps, metrics)
-    model = cast("Callable[[], Any]", inputs.model)()
-    variables = tff.learning.models.ModelWeights.from_model(model)
+    # Where `less_first`, a second one keeps the first weights; its metrics are of no use.
+    models = [cast("Callable[[], Any]", inputs.model)() for _ in range(1 + less_first)]
+    variables = [tff.learning.models.ModelWeights.from_model(model) for model in models]
     loop = build_training_loop()
 
-    everything = tuple(variables.trainable)
-    chosen = everything if trained is None else tuple(everything[i] for i in trained)
+    def chosen_of(everything: Any) -> tuple[Any, ...]:
+        return tuple(everything if trained is None else (everything[i] for i in trained))
+
+    chosen = chosen_of(variables[0].trainable)
+
+    def gradient(model: Any, of_model: Any, batch: Any) -> Any:
+        with tf.GradientTape() as tape:
+            output = model.forward_pass(batch, training=True)
+        return tape.gradient(output.loss, chosen_of(of_model.trainable))
 
     @tf.function
     def run(weights: Any, optimizer: Any, data: Any) -> Any:
-        tf.nest.map_structure(lambda v, w: v.assign(w), variables, weights)
+        for of_model in variables:
+            tf.nest.map_structure(lambda v, w: v.assign(w), of_model, weights)
 
         def step(carried: Any, batch: Any) -> Any:
             steps, state = carried
-            with tf.GradientTape() as tape:
-                output = model.forward_pass(batch, training=True)
-            gradients = tape.gradient(output.loss, chosen)
+            gradients, *first = (gradient(*one, batch) for one in zip(models, variables))
+            if first:
+                gradients = [g - f for g, f in zip(gradients, first[0])]
             state, updated = step_of_optimizer(state, chosen, gradients)
             for variable, value in zip(chosen, updated):
                 variable.assign(value)
@@ -182,7 +197,7 @@ def train(
 
         steps, state = loop(step, data, lambda: (tf.constant(0), optimizer))
         after = [v.read_value() for v in chosen]
-        return after, state, steps, model.report_local_unfinalized_metrics()
+        return after, state, steps, models[0].report_local_unfinalized_metrics()
 
     return Trained(*run(weights, optimizer, data))
 
@@ -226,9 +241,43 @@ def mean_loss(inputs: AlgorithmInputs, weights: Any, data: Any) -> Any:
     """
     import tensorflow as tf
 
-    tff: Any = import_tff()
     if inputs.packed:
         return tf.math.divide_no_nan(*total_loss(inputs.model, data, weights))
+
+    def loss(model: Any, trainable: Any, batch: Any) -> tuple[Any, Any]:
+        output = model.forward_pass(batch, training=False)
+        return [output.loss], output.num_examples
+
+    return _mean(inputs, weights, data, loss, [tf.constant(0.0)])[0]
+
+
+def mean_gradient(inputs: AlgorithmInputs, weights: Any, data: Any) -> list[Any]:
+    """The same for the gradient of the loss: a tensor for each trainable weight."""
+    import tensorflow as tf
+
+    if inputs.packed:
+        total, count = total_gradient(inputs.model, data, weights)
+        return [tf.math.divide_no_nan(t, count) for t in total]
+
+    def gradient(model: Any, trainable: Any, batch: Any) -> tuple[Any, Any]:
+        with tf.GradientTape() as tape:
+            output = model.forward_pass(batch, training=True)
+        return tape.gradient(output.loss, trainable), output.num_examples
+
+    return _mean(inputs, weights, data, gradient, zeros(weights.trainable))
+
+
+def _mean(
+    inputs: AlgorithmInputs,
+    weights: Any,
+    data: Any,
+    of_batch: Callable[[Any, Any, Any], tuple[Sequence[Any], Any]],
+    nothing: Sequence[Any],
+) -> list[Any]:
+    """Returns the means over a client's examples of what (model, its variables, batch) gives."""
+    import tensorflow as tf
+
+    tff: Any = import_tff()
     model = cast("Callable[[], Any]", inputs.model)()
     variables = tff.learning.models.ModelWeights.from_model(model)
     loop = build_training_loop()
@@ -238,11 +287,12 @@ def mean_loss(inputs: AlgorithmInputs, weights: Any, data: Any) -> Any:
         tf.nest.map_structure(lambda v, w: v.assign(w), variables, weights)
 
         def add(sums: Any, batch: Any) -> Any:
-            output = model.forward_pass(batch, training=False)
-            count = tf.cast(output.num_examples, tf.float32)
-            return sums[0] + count * output.loss, sums[1] + count
+            means, examples = of_batch(model, tuple(variables.trainable), batch)
+            count = tf.cast(examples, tf.float32)
+            totals = tuple(total + count * mean for total, mean in zip(sums[0], means))
+            return totals, sums[1] + count
 
-        total, count = loop(add, data, lambda: (tf.constant(0.0), tf.constant(0.0)))
-        return tf.math.divide_no_nan(total, count)
+        totals, count = loop(add, data, lambda: (tuple(nothing), tf.constant(0.0)))
+        return [tf.math.divide_no_nan(total, count) for total in totals]
 
     return run(weights, data)

@@ -66,19 +66,14 @@ class _QFedAvg(StatefulAlgorithm):
         super().__init__(inputs)
 
     def train_client(
-        self,
-        inputs: AlgorithmInputs,
-        weights: Any,
-        server: Sequence[Any],
-        kept: Sequence[Any],
-        data: Any,
+        self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         rate = tf.convert_to_tensor(optimizer[self._rate_key])
-        loss = mean_loss(inputs, weights, data["once"]) + _LEAST_LOSS
-        trained = train(inputs, weights, optimizer, data["batches"])
+        loss = mean_loss(self.inputs, weights, data["once"]) + _LEAST_LOSS
+        trained = train(self.inputs, weights, optimizer, data["batches"])
         steepness = [(x - y) / rate for x, y in zip(weights.trainable, trained.weights)]
         norm = tf.add_n([tf.reduce_sum(tf.square(d)) for d in steepness])
         constant = self._q * tf.pow(loss, self._q - 1) * norm + tf.pow(loss, self._q) / rate

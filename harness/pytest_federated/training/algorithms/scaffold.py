@@ -71,20 +71,15 @@ class _Scaffold(StatefulAlgorithm):
         return zeros(specs)
 
     def train_client(
-        self,
-        inputs: AlgorithmInputs,
-        weights: Any,
-        server: Sequence[Any],
-        kept: Sequence[Any],
-        data: Any,
+        self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         rate = tf.convert_to_tensor(optimizer[self._rate_key])
         correction = tuple(c - c_i for c, c_i in zip(server, kept))
         trained = train(
-            *(inputs, weights, optimizer, data["batches"]),
+            *(self.inputs, weights, optimizer, data["batches"]),
             correct=lambda gradients, _: [g + c for g, c in zip(gradients, correction)],
         )
         change = [x - y for x, y in zip(weights.trainable, trained.weights)]

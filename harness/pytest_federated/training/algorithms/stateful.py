@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -108,7 +107,9 @@ class StatefulAlgorithm(Algorithm):
 
         @tff.tensorflow.computation(weights_type, server_type, kept_type, data_type)
         def train_client(weights: Any, server: Any, kept: Any, data: Any) -> Any:
-            sent = self.train_client(self._at_rate(server), weights, server["kept"], kept, data)
+            given = {"rate": server.get(rates.CLIENT), "held": data["held"]}
+            given |= {name: data[name] for name in ("batches", *self.passes)}
+            sent = self.train_client(weights, server["kept"], kept, given)
             is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])
 
             def if_finite(value: Any, otherwise: Any = None) -> Any:
@@ -205,10 +206,9 @@ class StatefulAlgorithm(Algorithm):
             def run(weights: Any, server: Any, kept: Any, stack: Any) -> Any:
                 def train_client(client: PackedClient, own: Sequence[Any]) -> Sent:
                     again = {name: client.passes(n) for name, n in self.passes.items()}
-                    data = {"held": client.held, "batches": client, **again}
-                    return self.train_client(
-                        self._at_rate(server), weights, server["kept"], own, data
-                    )
+                    data = {"rate": server.get(rates.CLIENT), "held": client.held}
+                    data |= {"batches": client, **again}
+                    return self.train_client(weights, server["kept"], own, data)
 
                 return stacks.train_stack(
                     *(model, stack, train_client, weights.trainable, keeps_rows, kept, rest()[1])
@@ -251,32 +251,19 @@ class StatefulAlgorithm(Algorithm):
 
         return initialize, next_round
 
-    def _at_rate(self, server: Any) -> AlgorithmInputs:
-        """Returns the inputs with the client optimizer at the rate that the server sent."""
-        inputs = self.inputs
-        if not inputs.scheduled:
-            return inputs
-        optimizer = rates.times(server[rates.CLIENT], inputs.client_optimizer)
-        return replace(inputs, client_optimizer=optimizer)
-
     @abc.abstractmethod
     def train_client(
-        self,
-        inputs: AlgorithmInputs,
-        weights: Any,
-        server: Sequence[Any],
-        kept: Sequence[Any],
-        data: Any,
+        self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         """Trains a client, inside a `tff.tensorflow.computation`.
 
         Args:
-            inputs: those of the algorithm, with the client optimizer of this round.
             weights: what the server sent, as of `shared`.
             server: what the server keeps beside them.
             kept: what the client keeps.
             data: what it trains on, as `local_steps.train` takes it, `batches` and what `passes`
-                names; and `held`, how many examples it holds, float32.
+                names; `held`, how many examples it holds, float32; and `rate`, what the learning
+                rate of the client optimizer is times in this round, None for 1.
         """
 
     def client_keeps(self, weights: Any) -> Sequence[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -197,6 +197,7 @@ def train_steps(
     state: Any,
     advance: Advance,
     trained: Optional[Sequence[int]] = None,
+    less_first: bool = False,
 ) -> tuple[Sequence[Any], Any, Any]:
     """Does a client's local steps, in a graph.
 
@@ -207,6 +208,7 @@ def train_steps(
         state: what `advance` begins with, of an optimizer.
         advance: does a step.
         trained: positions of the trainable weights that the steps change; all when None.
+        less_first: whether each batch's gradient is less that of the same batch at `weights`.
 
     Returns:
         These weights after the steps, the state, and the metrics, not yet finalized.
@@ -216,23 +218,28 @@ def train_steps(
     tff: Any = import_tff()
     everything, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
     chosen = range(len(everything)) if trained is None else trained
+    start = tuple(everything[i] for i in chosen)
     draws = getattr(model, "draws", False)  # as KerasAdapter has it
 
-    def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
-        x, y, examples = client.batch(step, draws)
+    def descent(current: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:
         with tf.GradientTape() as tape:
             tape.watch(current)
             by_position = {**dict(enumerate(everything)), **dict(zip(chosen, current))}
             whole = tuple(by_position[i] for i in range(len(everything)))
             predictions = model.predict_on_batch((whole, fixed), x, training=True)
             loss = model.loss(output=predictions, label=y)
-        gradients = tape.gradient(loss, current)
+        return tape.gradient(loss, current), loss, predictions
+
+    def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
+        x, y, examples = client.batch(step, draws)
+        gradients, loss, predictions = descent(current, x, y)
+        if less_first:
+            gradients = tuple(g - f for g, f in zip(gradients, descent(start, x, y)[0]))
         state, current = advance(state, current, gradients, examples)
         output = tff.learning.models.BatchOutput(loss, predictions, examples)
         metrics = model.update_metrics_state(metrics, labels=y, batch_output=output)
         return step + 1, tuple(current), state, metrics
 
-    start = tuple(everything[i] for i in chosen)
     _, after, state, metrics = tf.while_loop(
         lambda step, *_: step < client.steps,
         train_batch,
@@ -247,19 +254,49 @@ def total_loss(model: Any, client: PackedClient, weights: Any) -> tuple[Any, Any
     import tensorflow as tf
 
     groups = tuple(weights.trainable), tuple(weights.non_trainable)
+
+    def loss(x: Any, y: Any) -> tuple[Any]:
+        predictions = model.predict_on_batch(groups, x, training=False)
+        return (model.loss(output=predictions, label=y),)
+
+    (total,), count = _total(model, client, loss, (tf.constant(0.0),))
+    return total, count
+
+
+def total_gradient(model: Any, client: PackedClient, weights: Any) -> tuple[Any, Any]:
+    """Returns the sum of the gradient over the examples of a client's steps, and their number."""
+    import tensorflow as tf
+
+    trainable, fixed = tuple(weights.trainable), tuple(weights.non_trainable)
+
+    def gradient(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(trainable)
+            predictions = model.predict_on_batch((trainable, fixed), x, training=True)
+            loss = model.loss(output=predictions, label=y)
+        return tape.gradient(loss, trainable)
+
+    return _total(model, client, gradient, tuple(tf.zeros_like(w) for w in trainable))
+
+
+def _total(
+    model: Any, client: PackedClient, of_batch: Callable[[Any, Any], Any], zeros: Any
+) -> tuple[Any, Any]:
+    """Returns the sums over examples of means over batches, and the number of examples, float32."""
+    import tensorflow as tf
+
     draws = getattr(model, "draws", False)
 
     def add(step: Any, total: Any, count: Any) -> Any:
         x, y, examples = client.batch(step, draws)
-        predictions = model.predict_on_batch(groups, x, training=False)
         weight = tf.cast(examples, tf.float32)
-        loss = model.loss(output=predictions, label=y)
-        return step + 1, total + weight * loss, count + weight
+        total = tuple(t + weight * mean for t, mean in zip(total, of_batch(x, y)))
+        return step + 1, total, count + weight
 
     _, total, count = tf.while_loop(
         lambda step, *_: step < client.steps,
         add,
-        (0, tf.constant(0.0), tf.constant(0.0)),
+        (0, zeros, tf.constant(0.0)),
         parallel_iterations=1,
     )
     return total, count

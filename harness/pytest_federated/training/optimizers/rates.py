@@ -29,7 +29,7 @@ def no_change(name: str) -> OrderedDict[str, Any]:
     return OrderedDict([(name, tf.constant(1.0))])
 
 
-def times(factor: Any, inner: Any, name: str = CLIENT) -> Any:
+def times(factor: Any, inner: Any) -> Any:
     """Returns the TFF optimizer `inner` with its learning rate times `factor`, a tensor.
 
     Its state is that of `inner`, for an optimizer that begins anew in each round.
@@ -38,7 +38,7 @@ def times(factor: Any, inner: Any, name: str = CLIENT) -> Any:
 
     class Scaled(tff.learning.optimizers.Optimizer):
         def initialize(self, specs: Any) -> Any:
-            return _multiplied(inner.initialize(specs), factor, name)
+            return scaled(inner.initialize(specs), factor)
 
         def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
             return inner.next(state, weights, gradients)
@@ -62,12 +62,12 @@ def with_factor(name: str, inner: Any) -> Any:
     class WithFactor(tff.learning.optimizers.Optimizer):
         def initialize(self, specs: Any) -> Any:
             state = inner.initialize(specs)
-            _multiplied(state, 1.0, name)
+            scaled(state, 1.0, name)
             return OrderedDict([*no_change(name).items(), (kept, state)])
 
         def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
-            scaled = _multiplied(state[kept], state[name], name)
-            new, weights = inner.next(scaled, weights, gradients)
+            given = scaled(state[kept], state[name], name)
+            new, weights = inner.next(given, weights, gradients)
             new = tree.map_structure_with_path(unscaled, new, state[kept])
             return OrderedDict([(name, state[name]), (kept, new)]), weights
 
@@ -84,9 +84,16 @@ def _is_rate(path: tuple[Any, ...]) -> bool:
     return bool(path) and path[-1] == tff.learning.optimizers.LEARNING_RATE_KEY
 
 
-def _multiplied(state: Any, factor: Any, name: str) -> Any:
-    """Returns an optimizer's state with its learning rate times `factor`."""
+def scaled(state: Any, factor: Any, name: str = CLIENT) -> Any:
+    """Returns an optimizer's state with its learning rate times `factor`; as it is if that is None.
+
+    Raises:
+        ModelError: it has none.
+    """
     import tree
+
+    if factor is None:
+        return state
 
     found = False
 
@@ -97,12 +104,12 @@ def _multiplied(state: Any, factor: Any, name: str) -> Any:
         found = True
         return leaf * factor
 
-    scaled = tree.map_structure_with_path(changed, state)
+    changed_state = tree.map_structure_with_path(changed, state)
     if not found:
         raise ModelError(
             f"training.{KEYS[name]}: has no learning rate in its state that a schedule could change"
         )
-    return scaled
+    return changed_state
 
 
 def at_round(state: Any, factors: Mapping[str, float]) -> Any:
