@@ -515,6 +515,7 @@ def asking(**more: Any) -> list[Result]:
     return matrix(("k=x", LOW), ("k=y", HIGH), comparison=comparison, **more)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_compares_what_its_scenarios_ask_for(tmp_path: Path) -> None:
     assert report_comparisons(matrix(("k=x", LOW), ("k=y", HIGH))) == {}
     files = report_files([*asking(), *matrix(("k=x", LOW), ("k=y", HIGH), name="silent")])
@@ -542,6 +543,7 @@ def test_a_report_made_twice_is_the_same_and_an_old_comparison_goes(tmp_path: Pa
     assert not {"comparison.md", "comparison/m.curves.svg"} & set(contents())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_somebody_elses_page_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "comparison.md").write_text("# Comparison of my own")
     with pytest.raises(FederatedError, match=r"comparison\.md: not a page of a report"):
