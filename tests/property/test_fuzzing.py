@@ -181,7 +181,8 @@ CANNOT_SAY = {
     "a key is missing, which defaults.yaml or matrix may have": (
         r"^missing; (it has no default|the first line|the \w+ split needs|expect\.\w+ is measured|"
         r"tune chooses by)|"
-        r"needs the key 'kind'|needs order \(the best first\)"
+        r"needs the key 'kind'|needs order \(the best first\)|"
+        r"must name at least 2 variants|must list variants, or lists"
     ),
     "numbers, lengths and names are compared": (
         r"there are (clients 0 to )?\d+|with the test fraction of|^nothing is at least|"

@@ -671,6 +671,7 @@ def asking(**more: Any) -> list[Result]:
     return matrix(("k=x", LOW), ("k=y", HIGH), comparison=comparison, **more)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_compares_what_its_scenarios_ask_for(tmp_path: Path) -> None:
     assert report_comparisons(matrix(("k=x", LOW), ("k=y", HIGH))) == {}
     files = report_files([*asking(), *matrix(("k=x", LOW), ("k=y", HIGH), name="silent")])
@@ -698,6 +699,7 @@ def test_a_report_made_twice_is_the_same_and_an_old_comparison_goes(tmp_path: Pa
     assert not {"comparison.md", "comparison/m.curves.svg"} & set(contents())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_somebody_elses_page_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "comparison.md").write_text("# Comparison of my own")
     with pytest.raises(FederatedError, match=r"comparison\.md: not a page of a report"):
@@ -861,10 +863,16 @@ PUBLISHED = {
 }
 
 
-def published(order: Sequence[str], *, b: Sequence[float] = HIGH) -> list[Result]:
+def published(
+    order: Sequence[Any],
+    *,
+    b: Sequence[float] = HIGH,
+    figures: Mapping[str, float] = PUBLISHED["figures"],
+) -> list[Result]:
     variants = [("alpha=0.1,algorithm=a", LOW), ("alpha=0.1,algorithm=b", b)]
     variants += [("alpha=10,algorithm=a", LOW), ("alpha=10,algorithm=b", HIGH)]
     comparison = {"reference": "algorithm=a", "published": {**PUBLISHED, "order": order}}
+    comparison["published"]["figures"] = figures
     return matrix(*variants, comparison=comparison)
 
 
@@ -895,6 +903,50 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
     (other,) = studies(published(["algorithm=a", "algorithm=b"], b=almost))
     assert [pair.outcome for pair in pairs(other)] == [OPEN, FAILS]
     assert exceptions(other)[0] == "At alpha 0.1, a before b: cannot be told from these seeds."
+
+
+def test_a_paper_may_order_other_keys_than_those_of_the_reference() -> None:
+    orders = [["algorithm=b", "algorithm=a"], ["alpha=10", "alpha=0.1"]]
+    (one,) = studies(published(orders, b=LOW))
+    told = {(name_of(p.task), name_of(p.better), name_of(p.worse)): p.outcome for p in pairs(one)}
+    assert told == {
+        ("alpha 0.1", "b", "a"): OPEN,
+        ("alpha 10", "b", "a"): HOLDS,
+        ("a", "alpha 10", "alpha 0.1"): OPEN,
+        ("b", "alpha 10", "alpha 0.1"): HOLDS,
+    }
+
+
+@pytest.mark.parametrize(
+    ("figures", "expected"),
+    [
+        ({"algorithm=a": 0.5, "algorithm=b": 0.51}, [HOLDS, HOLDS]),
+        ({"algorithm=a": 0.51, "algorithm=b": 0.5}, [FAILS, FAILS]),
+        ({"algorithm=a": 0.5, "algorithm=b": 0.509}, []),  # less than what matters
+        ({"algorithm=a": 0.5, "alpha=10,algorithm=b": 0.6}, [HOLDS]),
+    ],
+)
+def test_figures_order_variants_if_they_differ_by_what_matters(
+    figures: Mapping[str, float], expected: Sequence[str]
+) -> None:
+    (one,) = studies(published([], figures=figures))
+    assert [pair.outcome for pair in pairs(one)] == expected
+
+
+@pytest.mark.parametrize(
+    ("of_b", "expected"), [(20, [HOLDS]), (47.5, [HOLDS]), (48, []), (52, []), (80, [FAILS])]
+)
+def test_figures_of_rounds_order_by_fewer_of_them_if_5_percent_apart(
+    of_b: float, expected: Sequence[str]
+) -> None:
+    comparison = {
+        "reference": "algorithm=a",
+        "targets": [0.8],
+        "published": {"source": "x", "figures": {"algorithm=a": 50, "algorithm=b": of_b}},
+    }
+    slow, fast = (0.5,) * 5, (0.9,) * 5
+    (one,) = studies(matrix(("algorithm=a", slow), ("algorithm=b", fast), comparison=comparison))
+    assert [pair.outcome for pair in pairs(one)] == expected
 
 
 @pytest.mark.parametrize(
@@ -1064,6 +1116,10 @@ def test_rounds_that_the_slower_needs_at_most_order_nothing() -> None:
         ("{order: [algorithm=fedavg, algorithm=fedavgm]}", "source"),
         ("{source: x, order: [algorithm=fedavg]}", "at least 2 variants"),
         ("{source: x, order: [algorithm=fedavg, algorithm=fedavgx]}", "algorithm=fedavgm"),
+        ("{source: x, order: [[algorithm=fedavg]]}", "at least 2 variants"),
+        ("{source: x, order: [[algorithm=fedavg, algorithm=fedavgx]]}", "algorithm=fedavgm"),
+        ("{source: x, order: [algorithm=fedavg, [a, b]]}", "not both"),
+        ("{source: x, order: [1, 2]}", "order"),
         ("{source: x, figures: {algorithm=fedavgx: 3}}", "algorithm=fedavgm"),
     ],
 )

@@ -103,6 +103,23 @@ def test_each_variant_of_a_matrix_is_tuned_by_itself(load: Callable[..., list[Ca
         assert kinds == {case.matrix["training.algorithm"]}
 
 
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        "training.client_optimizer: [sgd, {kind: sgd, momentum: 0.9}]",
+        "'training.client_optimizer, training.rounds': [[sgd, 1], [{kind: sgd, momentum: 0.9}, 2]]",
+    ],
+)
+def test_it_tunes_a_key_of_a_choice_that_the_matrix_varies(
+    load: Callable[..., list[Case]], matrix: str
+) -> None:
+    cases = load(tune(f"{RATE}: [0.1, 0.2]") + f"matrix: {{{matrix}}}\n")
+    points = [[p.scenario.settings() for p in case.points.values()] for case in cases]
+    optimizers = [[s["training"]["client_optimizer"] for s in of] for of in points]
+    assert [[o["learning_rate"] for o in of] for of in optimizers] == [[0.1, 0.2]] * 2
+    assert [[o["momentum"] for o in of] for of in optimizers] == [[None, None], [0.9, 0.9]]
+
+
 def test_a_scenario_without_it_has_no_points_and_says_nothing_of_it(
     load: Callable[..., list[Case]],
 ) -> None:
@@ -157,7 +174,15 @@ FEW = "got 3; there are 2 rounds (training.rounds)"
         (tune(more=", over: 3"), "tune.over: unknown key; allowed: keys, by, metric, over_last"),
         (tune().replace("keys", "by"), "tune.keys: missing; it has no default"),
         (tune() + f"matrix: {{{RATE}: [1, 2]}}\n", TWICE),
-        (tune() + "matrix: {training.client_optimizer: [sgd]}\n", TWICE),
+        (
+            tune() + "matrix: {training.client_optimizer: [{kind: sgd, learning_rate: 0.1}]}\n",
+            TWICE,
+        ),
+        (tune() + "matrix: {training.client_optimizer: [5]}\n", TWICE),
+        (
+            tune("training.client_optimizer: [sgd, adam]") + f"matrix: {{{RATE}: [1, 2]}}\n",
+            "tune.keys: training.client_optimizer is varied by the matrix, too",
+        ),
         (
             SCENARIO + "matrix: {tune.over_last: [1, 2]}\n",
             "matrix.tune.over_last: cannot be varied; allowed: keys of data, clients, model, "

@@ -46,7 +46,9 @@ def json_schema() -> Schema:
     """Returns the JSON Schema of a document of a scenario file, or of a ``defaults.yaml``."""
     definitions = _Definitions()
     root = definitions.described(Scenario, is_whole=False)
-    root["properties"]["matrix"] = _grid(definitions, root["properties"], is_variable)
+    matrix = _grid(definitions, root["properties"], is_variable)
+    whole = {"properties": {"matrix": {"allOf": matrix.pop("allOf")}}}
+    root["properties"]["matrix"] = matrix
     definitions.schemas["Tune"]["properties"]["keys"] = _grid(
         definitions, root["properties"], is_tunable
     )
@@ -55,6 +57,7 @@ def json_schema() -> Schema:
         **root,
         "if": {"anyOf": [{"required": ["matrix"]}, {"required": ["tune"]}]},
         "else": {"allOf": [{"if": r.where, "then": r.then} for r in _relations()]},
+        "allOf": [{"if": {"required": ["tune"]}, "else": whole}],  # which may add what lacks
         "$defs": definitions.schemas,
     }
 

@@ -189,7 +189,7 @@ def _without_reference(cases: Sequence[Case], document: Document) -> Iterator[Pr
     elif comparison.reference and (wrong := unknown_variant(comparison.reference, variants)):
         key, message = "comparison.reference", wrong
     elif published := comparison.published:
-        parts = [("order", part) for part in published.order]
+        parts = [("order", part) for order in published.orders for part in order]
         parts += [("figures", part) for part in published.figures]
         for name, part in parts:
             if wrong := unknown_variant(part, variants):

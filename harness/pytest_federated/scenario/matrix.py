@@ -254,6 +254,22 @@ def varied_keys(document: Document, *grids: Key) -> list[tuple[str, ...]]:
     return [tuple(key.split(".")) for grid in values for key in varied_by(grid)]
 
 
+def varied_values(document: Document, at: Key) -> dict[tuple[str, ...], list[Any]]:
+    """Returns the values that a grid of a document has of each key path, as far as it is right."""
+    grid = _value_at(document, at)
+    values: dict[tuple[str, ...], list[Any]] = {}
+    for name in grid if isinstance(grid, Mapping) else ():
+        rows = grid[name] if isinstance(grid[name], list) else []
+        keys = keys_of(name) if isinstance(name, str) and name != EXCLUDE else ()
+        for place, key in enumerate(keys):
+            values[tuple(key.split("."))] = [
+                row if len(keys) == 1 else row[place]
+                for row in rows
+                if len(keys) == 1 or (isinstance(row, list) and len(row) == len(keys))
+            ]
+    return values
+
+
 def labels_in(variant: str) -> dict[str, str]:
     """Returns the labels of keys in a variant's part of an id, with their values.
 

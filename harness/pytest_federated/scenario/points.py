@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from pytest_federated.core.errors import Problem, ScenarioError
 from pytest_federated.scenario.case import Point
 from pytest_federated.scenario.explain import explain
-from pytest_federated.scenario.matrix import MATRIX, TUNED, expand, varied_keys
+from pytest_federated.scenario.matrix import MATRIX, TUNED, expand, varied_keys, varied_values
 from pytest_federated.scenario.schema import Scenario
 from pytest_federated.scenario.source import MAX_PROBLEMS, Document, Place
 
@@ -61,13 +63,34 @@ def points_of(scenario: Scenario) -> dict[str, Point]:
 
 
 def varied_twice(document: Document) -> list[Problem]:
-    """Returns a problem for each key that both the matrix and ``tune`` of a document vary."""
-    varied = varied_keys(document, MATRIX)
+    """Returns a problem for each key that both the matrix and ``tune`` of a document vary.
+
+    ``tune`` may vary a key of a choice that the matrix varies, if no value there has that key, as
+    each algorithm has a learning rate of its own.
+    """
+    varied = varied_values(document, MATRIX)
     return [
         _problem(document, f"{'.'.join(key)} is varied by the matrix, too")
         for key in varied_keys(document, TUNED)
-        if any(key[: len(other)] == other or other[: len(key)] == key for other in varied)
+        if any(
+            other[: len(key)] == key
+            or (key[: len(other)] == other and any(_has(v, key[len(other) :]) for v in values))
+            for other, values in varied.items()
+        )
     ]
+
+
+def _has(value: Any, path: Sequence[str]) -> bool:
+    """Returns whether a value has something at a path below it, or can have nothing there."""
+    for key in path:
+        if isinstance(value, str):
+            return False  # a choice in its short form
+        if not isinstance(value, Mapping):
+            return True
+        if key not in value:
+            return False
+        value = value[key]
+    return True
 
 
 def _problem(document: Document, message: str) -> Problem:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Optional
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Optional, Union
 
 from pydantic import (
     BeforeValidator,
@@ -33,6 +33,7 @@ from pytest_federated.metrics.metric import lack_of, metrics
 from pytest_federated.metrics.targets import unreachable
 from pytest_federated.registry.choice import Choice, Choices
 from pytest_federated.registry.registry import Registry, kind
+from pytest_federated.scenario.orders import orders_in
 from pytest_federated.scenario.tune import Tune
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import algorithms, no_change
@@ -75,6 +76,10 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value
+
+
 class Published(Section):
     """What a paper found where these variants are compared, for the report; nothing judges it.
 
@@ -84,18 +89,25 @@ class Published(Section):
     source: Annotated[str, Field(min_length=1, description="The paper, and where it says this.")]
     says: Annotated[str, Field(description="Its finding in a sentence.")] = ""
     order: Annotated[
-        tuple[str, ...],
-        BeforeValidator(_as_tuple),
-        Field(description="Its variants, the best first."),
+        tuple[Union[str, tuple[str, ...]], ...],
+        BeforeValidator(_as_tuples),
+        Field(description="Its variants, the best first; a list of such lists for several orders."),
     ] = ()
     figures: Annotated[
         dict[str, Annotated[float, Field(allow_inf_nan=False)]],
-        Field(description="Its figure of each variant, shown beside ours."),
+        Field(description="Its figure of each variant, shown beside ours; they order them, too."),
     ] = Field(default_factory=dict)
+
+    @property
+    def orders(self) -> Sequence[Sequence[str]]:
+        """Its orders, each with the best variant first."""
+        return orders_in(self.order)
 
     @model_validator(mode="after")
     def _says_something(self) -> Published:
-        if len(set(self.order)) < len(self.order) or len(self.order) == 1:
+        if len({isinstance(part, str) for part in self.order}) > 1:
+            raise problem("order", "must list variants, or lists of variants, not both")
+        if any(len(set(one)) < max(2, len(one)) for one in self.orders):
             raise problem("order", "must name at least 2 variants, each of them once")
         if not (self.order or self.figures):
             raise problem("", "needs order (the best first), or the figures of variants")

@@ -263,7 +263,8 @@ def _legend(shown: Sequence[Study], several: Sequence[OverTasks], markup: Markup
             "also holds if every seed of one gets there and none of the other, of as many seeds "
             "as make that certain (Fisher's exact test). It holds in the means alone if the means "
             "are in order and the seeds cannot tell, and cannot be told if the means are not in "
-            "order and the seeds cannot tell."
+            "order and the seeds cannot tell. A paper's figures order two variants where they "
+            "differ by what matters, or rounds by 5 %."
         )
     if several:
         texts.append(

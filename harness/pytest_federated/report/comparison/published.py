@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple, Optional
 
+from pytest_federated.metrics.scales import SCALES
 from pytest_federated.metrics.targets import chance_of_all_or_none, speedup
-from pytest_federated.report.comparison.study import Study, Values, name_of
+from pytest_federated.report.comparison.places import Values, cell, follows
+from pytest_federated.report.comparison.study import Study, name_of
 from pytest_federated.scenario.matrix import labels_in
+from pytest_federated.scenario.orders import orders_in
 
 HOLDS, SEEMS = "holds", "holds in the means alone"
 OPEN, FAILS = "cannot be told", "does not hold"
@@ -28,17 +32,18 @@ class Pair(NamedTuple):
 def pairs(study: Study) -> list[Pair]:
     """Returns the pairs of variants that the paper orders, task by task.
 
+    Its figures order two variants that none of its orders names, if they differ by what matters.
+
     An order holds if the interval from the seeds' pairs excludes that there is no difference; it
     holds in the means alone if the mean is in order and the interval does not exclude that. In the
     same way it does not hold if the interval says so, and cannot be told if only the mean does.
     """
-    return [
-        Pair(task, better, worse, _outcome(study, task, better, worse))
-        for task in study.tasks
-        for first, second in itertools.combinations(_order(study), 2)
-        for better, worse in itertools.product(_those(study, first), _those(study, second))
-        if (task, better) in study.cells and (task, worse) in study.cells
-    ]
+    found: dict[frozenset[Values], Pair] = {}
+    for of, task, better, worse in (*_by_orders(study), *_by_figures(study)):
+        cells = frozenset(tuple(sorted((*task, *variant))) for variant in (better, worse))
+        if cells not in found:
+            found[cells] = Pair(task, better, worse, _outcome(of, task, better, worse))
+    return list(found.values())
 
 
 def outcome(study: Study) -> str:
@@ -83,9 +88,48 @@ def paper_figure(study: Study, variant: Values, task: Values) -> Optional[float]
     return max(fitting)[1] if fitting else None
 
 
-def _order(study: Study) -> Sequence[str]:
-    """Returns the parts of ids that name the paper's variants, the best first."""
-    return study.published.get("order") or ()
+_Ordered = tuple[Study, Values, Values, Values]  # of which study; task, better, worse
+
+
+def _by_orders(study: Study) -> Iterator[_Ordered]:
+    """Yields the pairs that the paper's orders name; each order compares by its own keys."""
+    for order in orders_in(study.published.get("order") or ()):
+        of = _by_keys(study, (label for part in order for label in labels_in(part)))
+        for task in of.tasks:
+            for first, second in itertools.combinations(order, 2):
+                for better, worse in itertools.product(_those(of, first), _those(of, second)):
+                    if (task, better) in of.cells and (task, worse) in of.cells:
+                        yield of, task, better, worse
+
+
+def _by_figures(study: Study) -> Iterator[_Ordered]:
+    """Yields the pairs that the paper's figures order: fewer rounds, or a better metric."""
+    sign = -1 if study.targets else study.measure.sign
+    margin = SCALES["positive"].margin if study.targets else study.measure.spec.least
+    for task in study.tasks:
+        figures = {v: paper_figure(study, v, task) for v in study.of_task(task)}
+        known = {v: value for v, value in figures.items() if value is not None}
+        for better, worse in itertools.permutations(known, 2):
+            lead = sign * (known[better] - known[worse])
+            least = margin.of(known[worse])
+            if lead > 0 and (lead >= least or math.isclose(lead, least)):
+                yield study, task, better, worse
+
+
+def _by_keys(study: Study, keys: Iterable[str]) -> Study:
+    """Returns a study whose variants differ in these keys, so that others make its tasks.
+
+    It is the study itself if its variants differ in all of them.
+    """
+    wanted = set(keys)
+    if wanted <= {label for label, _ in study.reference}:
+        return study
+    places = [dict((*task, *variant)) for task, variant in study.cells]
+    labels = list(places[0])
+    chosen = [label for label in labels if label in wanted]
+    chosen += [one for one in labels if one not in wanted and follows(one, chosen, places)]
+    cells = {cell(p, labels, chosen): r for p, r in zip(places, study.cells.values())}
+    return replace(study, cells=cells, reference=next(variant for _, variant in cells))
 
 
 def _those(study: Study, part: str) -> Iterator[Values]:

@@ -22,11 +22,11 @@ from pytest_federated.metrics.targets import (
     speedup,
     unreachable,
 )
+from pytest_federated.report.comparison.places import Values, cell, follows
 from pytest_federated.report.variants import Pivot, by_matrix, labels_of
 from pytest_federated.results.record import Result
 from pytest_federated.scenario.matrix import labels_in, unknown_variant, with_these
 
-Values = tuple[tuple[str, str], ...]  # labels of keys with their values, as in ids
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
 
 
@@ -173,8 +173,9 @@ def text_of(values: Values) -> str:
 
 
 def name_of(values: Values) -> str:
-    """Returns values as a sentence has them: ``fedavg``, ``alpha 0.1``."""
-    return ", ".join(v if _speaks(v) else f"{label} {v}" for label, v in values)
+    """Returns values as a sentence has them: ``fedavg``, ``alpha 0.1``; no list that is empty."""
+    told = [(label, v) for label, v in values if v != "()"] or values
+    return ", ".join(v if _speaks(v) else f"{label} {v}" for label, v in told)
 
 
 def is_number(value: str) -> bool:
@@ -217,17 +218,10 @@ def _study(name: str, results: Sequence[Result], wanted: Wanted) -> Optional[Stu
     given = next((labels_in(one) for one in references if one and with_these(one, places)), {})
     keys = [label for label in labels if label in given] or labels[-1:]
     fixed = {key: given.get(key, places[0][key]) for key in keys}
-    keys += [label for label in labels if label not in keys and _follows(label, keys, places)]
+    keys += [label for label in labels if label not in keys and follows(label, keys, places)]
     of_reference = next(p for p in places if fixed.items() <= p.items())
-    cells = {
-        (
-            tuple((label, p[label]) for label in labels if label not in keys),
-            tuple((label, p[label]) for label in labels if label in keys),
-        ): result
-        for p, result in zip(places, results)
-    }
-    variant = tuple((label, of_reference[label]) for label in labels if label in keys)
-    return _of_cells(name, cells, variant, wanted)
+    cells = {cell(p, labels, keys): result for p, result in zip(places, results)}
+    return _of_cells(name, cells, cell(of_reference, labels, keys)[1], wanted)
 
 
 def of_pivot(pivot: Pivot, wanted: Wanted) -> Study:
@@ -291,11 +285,3 @@ def _require_targets(found: Sequence[Study], targets: Sequence[float]) -> None:
 def _section(results: Sequence[Result]) -> Mapping[str, Any]:
     """Returns what the scenario of these results says of their comparison."""
     return results[0].settings.get("comparison") or {}
-
-
-def _follows(label: str, keys: Sequence[str], places: Sequence[Mapping[str, str]]) -> bool:
-    """Returns whether the values of these keys decide that of another, as they vary together."""
-    values: dict[tuple[str, ...], set[str]] = {}
-    for place in places:
-        values.setdefault(tuple(place[key] for key in keys), set()).add(place[label])
-    return all(len(of_keys) == 1 for of_keys in values.values())

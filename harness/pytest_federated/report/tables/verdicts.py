@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Optional
 
+from pytest_federated.core.text import shortened
 from pytest_federated.report.tables.cells import figure, signed
 from pytest_federated.report.tables.clients import worst_of_seeds
 from pytest_federated.results.record import Result, Verdict
@@ -12,13 +13,22 @@ from pytest_federated.results.record import Result, Verdict
 # What `expected_text` writes: bounds, and other keys in parentheses.
 _BOUNDS = re.compile(r"(?:(?P<side>[<>])= (?P<bound>\S+)|(?P<low>\S+) to (?P<high>\S+))( \(.*\))?")
 
+_EXPECTED = 60  # columns of what is expected, which may name a variant
+
 VERDICT_COLUMNS = ("expectation", "expected", "measured", "95 % interval", "margin", "verdict")
 
 
 def verdict_rows(result: Result) -> list[list[str]]:
     """One row an expectation: expected, measured, interval of the mean, margin, verdict."""
     return [
-        [v.expectation, v.expected, _measured(v), _interval(v), signed(v.margin), decision(v)]
+        [
+            v.expectation,
+            shortened(v.expected, _EXPECTED),
+            _measured(v),
+            _interval(v),
+            signed(v.margin),
+            decision(v),
+        ]
         for v in result.verdicts
     ]
 
