@@ -83,7 +83,7 @@ def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
     @tff.tensorflow.computation
     def initialize() -> Any:
         weights = new_weights(inputs)
-        return weights, initial_optimizer(inputs, weights.trainable)
+        return weights, initial_optimizer(inputs, weights.trainable, None)
 
     weights_type, optimizer_type = initialize.type_signature.result
     return Types(weights_type, data, optimizer_type), finalizers
@@ -107,7 +107,7 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
 
     @tff.tensorflow.computation
     def initial() -> Any:
-        return initial_optimizer(inputs, types.weights.trainable)
+        return initial_optimizer(inputs, types.weights.trainable, None)
 
     @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
     def train_alone(weights: Any, optimizer: Any, data: Any) -> Any:
@@ -118,10 +118,10 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
     return Alone(initial, train_alone)
 
 
-def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any], rate: Any = None) -> Any:
+def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any], rate: Any) -> Any:
     """The state of the client optimizer before the first step on these weights, or their types.
 
-    With its learning rate times `rate`, if given.
+    With its learning rate times `rate`, if that is not None.
     """
     import tensorflow as tf
 

@@ -77,7 +77,7 @@ class _Mime(StatefulAlgorithm):
         """The state of the client optimizer, and the cohort's gradient."""
         import tensorflow as tf
 
-        state = tf.nest.flatten(initial_optimizer(self.inputs, specs))
+        state = tf.nest.flatten(initial_optimizer(self.inputs, specs, None))
         return [*map(tf.convert_to_tensor, state), *zeros(specs)]
 
     def train_client(
@@ -117,7 +117,7 @@ class _Mime(StatefulAlgorithm):
         import tensorflow as tf
 
         count = len(like)
-        template = initial_optimizer(self.inputs, like)
+        template = initial_optimizer(self.inputs, like, None)
         return tf.nest.pack_sequence_as(template, server[:-count]), server[-count:]
 
     def _weight(self, held: Any) -> Any:
