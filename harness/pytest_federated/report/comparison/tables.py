@@ -25,12 +25,12 @@ _CHOICE = re.compile(r"(?P<kind>\w+)\((?P<keys>[^()]+)\)")  # nested choices sta
 def results_table(study: Study, markup: Markup) -> str:
     """Returns a row for each variant: its mark, its figure, the difference from the reference.
 
-    Then the paper's figures or, where there are none, those of other metrics, such as that of the
-    worst tenth of the clients. The best of a task stands out if the seeds tell it from every other
-    variant.
+    Then, where a paper gives no figures, those of other metrics, such as that of the worst tenth of
+    the clients. The best of a task stands out if the seeds tell it from every other variant.
     """
-    has_published = bool(study.published.get("figures") and not study.targets)
-    measures = [study.measure, *([] if has_published else study.beside)]
+    figures = study.published.get("figures")
+    has_published = bool(figures and not study.targets)
+    measures = [study.measure, *([] if figures else study.beside)]
     places = _places(study)[:ROWS]
     best = {
         (task, measure.name): best_of(study.of_task(task), measure, study.confidence)
