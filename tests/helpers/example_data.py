@@ -26,6 +26,7 @@ _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "feddyn": {"alpha": 0.1},
     "ditto": {"penalty": 0.1},
     "per_fedavg": {"alpha": 0.1},
+    "afl": {"lambda_rate": 0.1},
 }
 
 

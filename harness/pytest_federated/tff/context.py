@@ -11,6 +11,7 @@ from pytest_federated.core.errors import RuntimeUnavailable
 from pytest_federated.tff.compiler import context_arguments
 from pytest_federated.tff.executors import executor_factory
 from pytest_federated.tff.imports import import_tff
+from pytest_federated.tff.internals import forget_compiled
 from pytest_federated.tff.remote import RemoteRuntime
 from pytest_federated.tff.worker import LocalWorker
 
@@ -26,6 +27,7 @@ class Runtime:
         self.worker = LocalWorker(threads)
         self._stopped = False
         self._context: Any = None
+        self._factory: Any = None
 
     def start(self) -> Any:
         """Imports TFF, makes this its default context, and returns the module.
@@ -39,8 +41,9 @@ class Runtime:
         tff = import_tff()
         if self._context is None:
             # TFF's own factory retries for ever when its worker is gone; ours asks `_connect`.
+            self._factory = executor_factory(tff, self._connect)
             self._context = tff.framework.SyncExecutionContext(
-                executor_fn=executor_factory(tff, self._connect), **context_arguments(tff)
+                executor_fn=self._factory, **context_arguments(tff)
             )
         tff.framework.set_default_context(self._context)
         return tff
@@ -64,6 +67,11 @@ class Runtime:
                 self.worker.stop()
                 raise RuntimeUnavailable("the TFF runtime was stopped")
         return self.worker.channel
+
+    def forget_sent(self) -> None:
+        """Gives up the computations that the worker was sent."""
+        if self._factory is not None:
+            self._factory.retire()
 
     def stop(self) -> None:
         """Ends the worker for good; computations still under way fail."""
@@ -109,6 +117,13 @@ def runtime(
         _runtime = RemoteRuntime(workers, tls) if workers else Runtime(threads)
         atexit.register(shutdown)
     return _runtime
+
+
+def forget_computations() -> None:
+    """Lets go of the computations that were run, here and in workers; they can be run again."""
+    forget_compiled()
+    if _runtime is not None:
+        _runtime.forget_sent()
 
 
 def shutdown() -> None:

@@ -78,8 +78,7 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
             cardinalities = {tff.CLIENTS: 0, **cardinalities}
             key = cardinalities[tff.CLIENTS]
             if key in self._executors and self._executors[key].is_full:
-                while self._executors:  # all, as they share what the worker keeps
-                    self._executors.popitem()[1].retire()
+                self.retire()  # all, as they share what the worker keeps
             if key not in self._executors:
                 executor = Executor(self._stub)
                 executor.set_cardinalities(cardinalities)
@@ -93,6 +92,11 @@ def executor_factory(tff: Any, connect: Callable[[], Any]) -> Any:
             executor = self._executors.pop(cardinalities.get(tff.CLIENTS, 0), None)
             if executor is not None:
                 executor.close()
+
+        def retire(self) -> None:
+            """Gives up what was sent, here and in the worker, once it is no longer in use."""
+            while self._executors:
+                self._executors.popitem()[1].retire()
 
         def close(self) -> None:
             """Frees what the worker keeps for this process."""

@@ -1,4 +1,4 @@
-"""Everything that comes from the private modules of TFF and TensorFlow Privacy.
+"""Everything that comes from the private parts of TensorFlow, TFF and TensorFlow Privacy.
 
 No other file imports them. Each entry says why the public API will not do, and has a test in
 tests/integration/tff/test_internals.py that fails once the entry may go. What has to be replaced
@@ -8,6 +8,8 @@ in a private module is put back after use.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -227,6 +229,27 @@ def forget_compiled() -> None:
     caches: list[Any] = [type_serialization._type_serialization_cache]
     for one in [*caches, *computation_types._intern_pool.values()]:
         one.clear()
+    _forget_traces()
+
+
+def _forget_traces() -> None:
+    """Has the `tf.function`s of modules let go of the graphs that they were traced in.
+
+    Such a function, of TFF (secure sums, k-means) or of a user, is traced anew in each graph, and
+    keeps that graph for good: 5 MB for a model with secure sums. TensorFlow has no public way to
+    forget. What was traced outside of a graph stays.
+    """
+    import tensorflow as tf
+
+    kind = type(tf.function(lambda: None))
+    for module in list(sys.modules.values()):
+        for function in list(getattr(module, "__dict__", {}).values()):
+            if type(function) is kind:
+                known = function._function_cache
+                for key in list(known._primary):
+                    if key[0].context.parent_graph is not None:
+                        del known._primary[key]
+                        known._dispatch_dict.pop(key[0], None)
 
 
 @cache
@@ -235,7 +258,6 @@ def _with_memory() -> tuple[Any, Callable[[Any, Any], Any]]:
 
     The first has a method `cache_clear`.
     """
-    import tensorflow as tf
     from tensorflow_federated.proto.v0 import computation_pb2
     from tensorflow_federated.python.core.environments.tensorflow_backend import (
         compiled_computation_transformations as graphs,
@@ -255,15 +277,20 @@ def _with_memory() -> tuple[Any, Callable[[Any, Any], Any]]:
 
     read.cache_clear = read_bytes.cache_clear  # pyright: ignore
 
-    @lru_cache(maxsize=_MAX_GRAPHS)
-    def optimize_bytes(serialized: bytes, options: bytes) -> Any:
-        block = building_blocks.CompiledComputation(pb.Computation.FromString(serialized))
-        return plain_optimize(block, tf.compat.v1.ConfigProto.FromString(options)).proto
+    # As bytes by a hash: with keys and messages it would be four times as much.
+    optimized: OrderedDict[bytes, bytes] = OrderedDict()
 
     def optimize(block: Any, options: Any) -> Any:
         if block.proto.ByteSize() > _MAX_GRAPH_BYTES:  # it holds arrays
             return plain_optimize(block, options)
-        proto = optimize_bytes(block.proto.SerializeToString(), options.SerializeToString())
+        text = block.proto.SerializeToString() + options.SerializeToString()
+        key = hashlib.sha256(text).digest()
+        if key not in optimized:
+            optimized[key] = plain_optimize(block, options).proto.SerializeToString()
+            if len(optimized) > _MAX_GRAPHS:
+                optimized.popitem(last=False)
+        optimized.move_to_end(key)
+        proto = pb.Computation.FromString(optimized[key])
         # The serialized type has lost the Python classes that the block's own has.
         return building_blocks.CompiledComputation(proto, type_signature=block.type_signature)
 

@@ -113,6 +113,10 @@ class Worker:
         reason = unreachable(self._channel, RECONNECT_SECONDS)
         return reason and f"its connection broke, then {reason}"
 
+    def forget_sent(self) -> None:
+        """Gives up the computations that it was sent."""
+        self._factory.retire()
+
     def reconnect(self) -> None:
         """Uses the worker again after it was lost."""
         self.close()
@@ -183,6 +187,10 @@ class Workers:
                 if worker.address not in gone:
                     worker.reconnect()
 
+    def forget_sent(self) -> None:
+        for worker in self._left():
+            worker.forget_sent()
+
     def close(self) -> None:
         for worker in self._workers:
             worker.close()
@@ -218,6 +226,11 @@ class RemoteRuntime:
             self._workers.take_back()
         tff.framework.set_default_context(self._context)
         return tff
+
+    def forget_sent(self) -> None:
+        """Gives up the computations that the workers were sent."""
+        if self._workers is not None:
+            self._workers.forget_sent()
 
     def stop(self) -> None:
         """Leaves the workers, which run on; computations still under way fail."""

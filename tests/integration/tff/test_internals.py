@@ -289,6 +289,30 @@ def test_forget_compiled_is_needed_while_tff_keeps_every_type(tff: Any) -> None:
     assert plus_one(np.array([1, 2, 3], np.int32)).tolist() == [2, 3, 4]
 
 
+def test_forget_compiled_is_needed_while_functions_of_modules_keep_graphs(tff: Any) -> None:
+    import tensorflow as tf
+
+    models = importlib.import_module("tensorflow_federated.python.learning.models.functional")
+
+    def traced() -> Any:
+        with tf.Graph().as_default() as graph:
+            models.empty_metrics_state()
+        return weakref.ref(graph)
+
+    traced()  # the first one is kept besides
+    kept = traced()
+    models.empty_metrics_state()
+    outside = models.empty_metrics_state.experimental_get_tracing_count()
+    gc.collect()
+    assert kept() is not None
+    internals.forget_compiled()
+    gc.collect()
+    assert kept() is None
+    models.empty_metrics_state()
+    assert models.empty_metrics_state.experimental_get_tracing_count() < outside
+    traced()  # works as before
+
+
 @pytest.mark.usefixtures("running")
 def test_remembering_compiler_is_needed_while_tff_reads_the_same_types_again(
     tff: Any, monkeypatch: pytest.MonkeyPatch

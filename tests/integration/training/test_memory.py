@@ -16,7 +16,7 @@ from pytest_federated.training.history import TrainingHistory
 pytestmark = pytest.mark.usefixtures("worker")
 
 
-def trained(hidden: int, execution: str, rate: float = 0.1) -> TrainingHistory:
+def trained(hidden: int, execution: str, rate: float = 0.1, **training: Any) -> TrainingHistory:
     settings = {
         "name": "s",
         "data": {"dataset": "digits"},
@@ -26,6 +26,7 @@ def trained(hidden: int, execution: str, rate: float = 0.1) -> TrainingHistory:
             "rounds": 1,
             "execution": execution,
             "client_optimizer": {"kind": "sgd", "learning_rate": rate},
+            **training,
         },
     }
     return run(Scenario.model_validate(settings)).histories[0]
@@ -60,6 +61,24 @@ def test_a_model_does_not_keep_the_graphs_of_trainers_that_are_gone(
         gc.collect()
         counts.append(sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects()))
     assert max(counts[4:]) <= counts[3], counts
+
+
+def test_models_leave_neither_graphs_nor_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TFF's secure sums are functions of a module, and keep each graph that they are traced in."""
+    import tensorflow as tf
+
+    monkeypatch.setattr(build, "_MAX_TRAINERS", 1)
+    build._trainers.clear()
+    counts: list[int] = []
+    classes: list[int] = []
+    for hidden in (2, 3, 4):
+        trained(hidden, "standard", aggregator="secure")
+        build._trainers.clear()
+        build._forget_the_oldest()
+        counts.append(sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects()))
+        classes.append(len(tf.keras.losses.Loss.__subclasses__()))
+    assert counts[2] <= counts[1], counts
+    assert classes[2] == classes[1], classes
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ Quantile = Annotated[float, Field(ge=0, le=1)]
 NOISE_SEED = "noise_seed"
 # Levels of the tree over the rounds: enough for half a million rounds.
 _LEVELS = 20
+# One class for all sums, as TensorFlow keeps every class that it has seen.
+_SumState = collections.namedtuple("_SumState", ["l2_norm_clip", "stddev", NOISE_SEED])
 
 
 @aggregators("dp", unweighted=True, by_clients=True, private="")
@@ -137,9 +139,7 @@ def _seeded_sum(clip: float, stddev: float, draw: Draw = _round_noise) -> Any:
     import tensorflow_privacy as tfp
 
     class SeededSum(tfp.GaussianSumQuery):
-        _GlobalState = collections.namedtuple(
-            "_GlobalState", ["l2_norm_clip", "stddev", NOISE_SEED]
-        )
+        _GlobalState = _SumState
 
         def make_global_state(self, l2_norm_clip: Any, stddev: Any) -> Any:
             norm, deviation = (tf.cast(v, tf.float32) for v in (l2_norm_clip, stddev))

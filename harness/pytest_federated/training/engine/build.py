@@ -25,8 +25,8 @@ from pytest_federated.data.datasets.dataset import Examples
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.registry.choice import choices_in
 from pytest_federated.registry.registry import kind
+from pytest_federated.tff.context import forget_computations
 from pytest_federated.tff.imports import silenced
-from pytest_federated.tff.internals import forget_compiled
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.aggregators.aggregator import build as aggregator_factory
 from pytest_federated.training.aggregators.differential_privacy import NOISE_SEED
@@ -279,7 +279,7 @@ def _forget_the_oldest() -> None:
         _trainers.popitem(last=False)
     _adapters.clear()  # each keeps the graphs of all trainers that were built with it
     _forget_shared()
-    forget_compiled()
+    forget_computations()
     gc.collect()
 
 

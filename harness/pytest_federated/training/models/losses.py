@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Literal, NamedTuple, Optional, Union
 
 import numpy as np
@@ -188,15 +189,29 @@ def _loss(
     It is the mean of a batch; with class weights the sum of the weighted losses divided by the
     number of examples, as in Keras' `fit`.
     """
+    of_examples, of_positions = _loss_classes()
+    made = of_positions if shape.kind == "tokens" else of_examples
+    return made(function, shape, class_weights)
+
+
+@lru_cache(maxsize=1)
+def _loss_classes() -> tuple[Any, Any]:
+    """Returns the classes of losses, once, as TensorFlow keeps every class that it has seen."""
     import tensorflow as tf
 
     class ChosenLoss(tf.keras.losses.Loss):
+        def __init__(
+            self, function: Callable[..., Any], shape: Shape, class_weights: tuple[float, ...]
+        ) -> None:
+            super().__init__()
+            self._function, self._shape, self._class_weights = function, shape, class_weights
+
         def call(self, y_true: Any, y_pred: Any) -> Any:
-            return function(_targets(y_true, shape), tf.cast(y_pred, tf.float32))
+            return self._function(_targets(y_true, self._shape), tf.cast(y_pred, tf.float32))
 
         def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-            if class_weights:
-                of_labels = tf.constant(class_weights, tf.float32)
+            if self._class_weights:
+                of_labels = tf.constant(self._class_weights, tf.float32)
                 sample_weight = tf.gather(of_labels, tf.cast(y_true, tf.int32))
             return super().__call__(y_true, y_pred, sample_weight)
 
@@ -206,7 +221,7 @@ def _loss(
             real = tf.cast(tf.convert_to_tensor(y_true) >= 0, losses.dtype)
             return tf.math.divide_no_nan(tf.reduce_sum(losses * real), tf.reduce_sum(real))
 
-    return LossOfPositions() if shape.kind == "tokens" else ChosenLoss()
+    return ChosenLoss, LossOfPositions
 
 
 def _targets(y: Any, shape: Shape) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Callable
 
 from pytest_federated.training.tasks.task import Task
@@ -13,15 +14,25 @@ if TYPE_CHECKING:
 
 def keras_loss(task: Task, are_logits: bool) -> tf.keras.losses.Loss:
     """Returns the task's loss as a Keras loss, of (labels, outputs); the mean of a batch."""
+    return _task_loss_class()(task, are_logits)
+
+
+@lru_cache(maxsize=1)
+def _task_loss_class() -> Any:
+    """Returns the class `TaskLoss`, once, as TensorFlow keeps every class that it has seen."""
     import tensorflow as tf
 
     class TaskLoss(tf.keras.losses.Loss):
+        def __init__(self, task: Task, are_logits: bool) -> None:
+            super().__init__()
+            self._task, self._are_logits = task, are_logits
+
         def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-            return task.loss(y_true, tf.cast(y_pred, tf.float32), are_logits)
+            return self._task.loss(y_true, tf.cast(y_pred, tf.float32), self._are_logits)
 
         call = __call__
 
-    return TaskLoss()
+    return TaskLoss
 
 
 def keras_metrics(task: Task, are_logits: bool) -> list[Callable[[], tf.keras.metrics.Metric]]:
