@@ -1210,6 +1210,10 @@ def test_what_a_paper_found_must_be_of_variants_that_there_are(
         (["a(x=1)"], ["a(x=1)"]),
         (["a(x=b(y=1))", "c(x=b(y=1))"], ["a(x=b(y=1))", "c(x=b(y=1))"]),
         (["a(x=1)", "a(x=1,y=2)"], ["a", "a(y=2)"]),
+        (
+            ["a(one_key=1,another_key=1)", "a(one_key=2,another_key=2)"],
+            ["one_key=1,another_key=1", "one_key=2,another_key=2"],
+        ),
         (["0.1", "100"], ["0.1", "100"]),
     ],
 )
