@@ -187,6 +187,71 @@ def test_what_the_command_asks_for_goes_before_what_the_scenario_says() -> None:
 # What is found
 
 
+def test_who_was_there_when_first_evaluated_has_no_speed() -> None:
+    """One seed of one variant is enough, evaluated from the second round on."""
+    results = matrix(("k=x", [0.5] * 3), ("k=y", [0.9] * 3), rounds=4)
+    wanted = Wanted(targets=[0.4])
+    (whole,) = studies(results, wanted)
+    assert not any(whole.is_at_most((), v, 0.4) for v in whole.variants)
+    assert whole.times_faster((), whole.variants[1], 0.4) is not None
+    for side in (0, 1):
+        late = evaluated_from(results[side], 2 if side else 4)
+        mixed = (*results[side].histories[:2], late.histories[2])
+        changed = list(results)
+        changed[side] = results[side].model_copy(update={"histories": mixed})
+        (one,) = studies(changed, wanted)
+        assert [one.is_at_most((), v, 0.4) for v in one.variants] == [side == 0, side == 1]
+        assert one.times_faster((), one.variants[1], 0.4) is None
+
+
+def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
+    results = matrix(("k=x", [0.5, 0.5]), ("k=y", [0.5, 0.2]))
+    for result in results:
+        for history, sent in zip(result.histories, (1_000_000, 2_000_000)):
+            for done in history.rounds:
+                object.__setattr__(done, "bytes_down", sent)
+                object.__setattr__(done, "bytes_up", sent)
+    (one,) = studies(results)
+    first, second = one.variants
+    assert one.megabytes((), first, 0.5) == pytest.approx((4 + 8) / 2)
+    assert one.megabytes((), first, 0.375) == pytest.approx((3 + 6) / 2)
+    assert one.megabytes((), second, 0.5) is None  # a seed does not get there
+    lost = [results[0].model_copy(update={"histories": ()}), results[1]]
+    (none,) = studies(lost)
+    assert none.megabytes((), first, 0.5) is None
+
+
+def test_a_study_is_described_where_all_variants_say_the_same() -> None:
+    texts = [("two", "two"), ("two", "other"), ("", ""), (None, "")]
+    for one, other in texts:
+        results = matrix(("k=x", LOW), ("k=y", HIGH))
+        for result, text in zip(results, (one, other)):
+            result.settings["description"] = text
+        assert studies(results)[0].description == ("two" if one == other == "two" else "")
+
+
+def test_records_of_another_matrix_are_no_study() -> None:
+    """Of the same name and with other keys, whichever comes first."""
+    results = matrix(("k=x", LOW), ("k=y", HIGH), ("alpha=1,k=z", LOW), ("k=z,alpha=1", LOW))
+    assert len(studies(results[:2])) == 1
+    for others in ([0, 1, 2], [2, 0, 1], [0, 2, 1], [2, 3]):
+        assert studies([results[n] for n in others]) == []
+    assert studies(results[:1]) == []
+
+
+def test_a_metric_beside_is_shown_if_one_variant_has_it() -> None:
+    results = matrix(("k=x", LOW), ("k=y", HIGH))
+    assert studies(results)[0].beside == []
+    for history in results[1].histories:
+        object.__setattr__(history, "client_accuracy", (0.2, 0.9))
+    assert [one.title for one in studies(results)[0].beside] == ["worst tenth of the clients"]
+
+
+def test_values_that_begin_with_a_letter_speak_for_themselves() -> None:
+    shown = {"a1": "a1", "iid": "iid", "1a": "k 1a", "nan": "k nan", "True": "k True"}
+    assert {value: name_of((("k", value),)) for value in shown} == shown
+
+
 def test_a_difference_is_one_plain_sentence() -> None:
     assert verdict(ALGORITHMS) == "Compared with fedavg: 1 better, 1 the same."
     found = findings(ALGORITHMS)
@@ -1012,24 +1077,24 @@ def test_an_order_by_rounds_is_judged_in_pairs(
 
 
 @pytest.mark.parametrize(
-    ("metric", "targets"), [("accuracy", [0.4, 0.8]), ("loss", [0.2, 0.6]), ("loss", [0.6, 0.2])]
+    ("metric", "targets"), [("accuracy", [0.5, 0.8]), ("loss", [0.2, 0.5]), ("loss", [0.5, 0.2])]
 )
 def test_an_order_by_rounds_is_by_the_hardest_target(metric: str, targets: list[float]) -> None:
-    """Of accuracy the highest, of a loss the lowest: A gets to the other one only."""
+    """Of accuracy the highest, of a loss the lowest: A is the first at the other one."""
     comparison = {
         "reference": "algorithm=a",
         "metric": metric,
         "targets": targets,
         "published": {**PUBLISHED, "order": ["algorithm=b", "algorithm=a"]},
     }
-    variants = ("algorithm=a", [0.7] * 4), ("algorithm=b", [0.9] * 4)
-    (one,) = studies(matrix(*variants, comparison=comparison))
+    a, b = matrix(("algorithm=a", [0.7] * 4), ("algorithm=b", [0.9] * 4), comparison=comparison)
+    for history in a.histories:
+        object.__setattr__(history.rounds[0], "accuracy", 0.6)
+        object.__setattr__(history.rounds[0], "loss", 0.4)
+    (one,) = studies([a, b])
     assert [pair.outcome for pair in pairs(one)] == [HOLDS]
-    assert one.rounds((), one.variants[0], 0.4 if metric == "accuracy" else 0.6)[0] is not None
-    # The other way round: as fast to the easier target, while only A misses the harder one.
-    back = {**comparison, "published": {**PUBLISHED, "order": ["algorithm=a", "algorithm=b"]}}
-    (other,) = studies(matrix(*variants, comparison=back))
-    assert [pair.outcome for pair in pairs(other)] == [FAILS]
+    (easy,) = studies([a, b], Wanted(targets=[0.5]))
+    assert [pair.outcome for pair in pairs(easy)] == [FAILS]
 
 
 def test_equal_figures_tell_no_order() -> None:
