@@ -91,7 +91,7 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
         {"TFF": "learning/algorithms/mime.py", "FedJAX": "algorithms/mime_lite.py"},
     ),
     "Mime": ("mime", {"FedJAX": "algorithms/mime.py"}),
-    "Agnostic FedAvg": (None, {"FedJAX": "algorithms/agnostic_fed_avg.py"}),
+    "AFL, agnostic FedAvg": ("afl", {"FedJAX": "algorithms/agnostic_fed_avg.py"}),
     "Ditto": ("ditto", {"FedLab": "algorithm/ditto.py", "PFLlib": "serverditto.py"}),
     "FedPer": ("fedper", {"PFLlib": "serverper.py"}),
     "FedRep": ("fedper", {"PFLlib": "serverrep.py"}),

@@ -182,6 +182,7 @@ STATEFUL = [
     {"kind": "fedper", "head_epochs": 2},
     {"kind": "per_fedavg", "alpha": 0.5},
     {"kind": "mime"},
+    {"kind": "afl", "lambda_rate": 0.1},
 ]
 
 

@@ -135,6 +135,10 @@ class Sizes:
     optimizer: int
 
 
+def _no_step(make: Callable[[float], Any]) -> Any:
+    raise TypeError("only an algorithm with the trait server_step has a rate for its own step")
+
+
 @dataclass(frozen=True)
 class AlgorithmInputs:
     """What a scenario gives to every algorithm.
@@ -144,6 +148,8 @@ class AlgorithmInputs:
             execution a `tff.learning.models.FunctionalModel`.
         client_optimizer: for the local steps.
         server_optimizer: applies the aggregated change.
+        server_step: makes a server optimizer of another kind at the same rate, of a function of
+            that rate; only for algorithms registered with `server_step`.
         aggregator: a factory of `tff.aggregators` for the clients' changes; None for their plain
             weighted mean.
         scaled: whether clients may multiply their updates by a factor, which then comes with
@@ -151,7 +157,9 @@ class AlgorithmInputs:
             always may.
         craft: what attackers send who craft it together (clients/attacks/attack.py), if they do.
         packed: whether clients come packed; only for algorithms registered with ``packs=True``.
-        rounds: how many there will be; only for algorithms registered with ``by_round=True``.
+        scheduled: whether the client optimizer's rate changes by round: then the state has the
+            factor of the round, under `optimizers.rates.CLIENT`. (That of the server optimizer is
+            in its own state.)
         adapter: the scenario's model, a `pytest_federated.training.models.adapters.ModelAdapter`.
         population: how many clients there are; only for those with ``by_population=True``.
 
@@ -162,12 +170,13 @@ class AlgorithmInputs:
     ]
     client_optimizer: tff.learning.optimizers.Optimizer
     server_optimizer: tff.learning.optimizers.Optimizer
+    server_step: Callable[[Callable[[float], Any]], Any] = _no_step
     aggregator: Any = None
     scaled: bool = False
     craft: Optional[Craft] = None
     packed: bool = False
+    scheduled: bool = False
     adapter: Any = None
-    rounds: int = 0
     population: int = 0
 
 
@@ -188,7 +197,6 @@ class AlgorithmSpec(Spec):
         packs: it can train packed clients.
         fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
         unused: keys of `training` that it has no use for.
-        by_round: it depends on how many rounds there are.
         by_population: it depends on how many clients there are.
         keeps_of_clients: what it keeps of each client from round to round; a client that came twice
             in a round would have two of them, and only one could be kept.
@@ -200,6 +208,8 @@ class AlgorithmSpec(Spec):
         fixes_updates: attackers cannot change what its clients send; with "standard", they can if
             the clients are packed.
         client_sgd: which SGD the client optimizer has to be, if any.
+        server_step: its server takes a step of its own, of which the server optimizer, plain SGD,
+            says the rate; with "of a rate that is said", a scenario has to.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
         adapter: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
@@ -213,7 +223,6 @@ class AlgorithmSpec(Spec):
     packs: bool = False
     fixes: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
-    by_round: bool = False
     by_population: bool = False
     keeps_of_clients: str = ""
     has_no_global_model: bool = False
@@ -222,6 +231,7 @@ class AlgorithmSpec(Spec):
     aggregates_itself: bool = False
     fixes_updates: Union[bool, Literal["standard"]] = False
     client_sgd: Optional[ClientSgd] = None
+    server_step: Union[bool, Literal["of a rate that is said"]] = False
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None
     traffic: Optional[Callable[[Sizes], tuple[int, int]]] = None

@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Callable, Optional, Protocol
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.core.schema import Section, without_empty
-from pytest_federated.registry.registry import Registry
+from pytest_federated.core.schema import Section, problem, without_empty
+from pytest_federated.registry.choice import Choice
+from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
+from pytest_federated.training.optimizers import rates
+from pytest_federated.training.schedules.schedule import schedules
 from pytest_federated.user.functions import fingerprints
 
 if TYPE_CHECKING:
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class OptimizerKeys(Section):
-    """Keys of every optimizer: what happens to a gradient before the optimizer takes it.
+    """Keys of every optimizer.
 
     `clip_norm` scales a gradient down to this L2 norm, over all weights together, if it is longer.
+    `schedule` changes the learning rate from round to round; within a round it is the same.
     """
 
     clip_norm: Annotated[
@@ -34,10 +38,15 @@ class OptimizerKeys(Section):
             gt=0, allow_inf_nan=False, description="L2 norm that longer gradients are scaled to."
         ),
     ] = None
+    schedule: Annotated[
+        Optional[Section],
+        Choice(schedules, optional=True),
+        Field(description="What the learning rate is multiplied by in each round."),
+    ] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        younger = {"clip_norm", "weight_decay"}.intersection(type(self).model_fields)
+        younger = {"clip_norm", "schedule", "weight_decay"}.intersection(type(self).model_fields)
         return without_empty(self, write, *younger)
 
 
@@ -61,6 +70,9 @@ class MakesOptimizer(Protocol):
         ...
 
 
+# Makes an optimizer of a learning rate.
+MakesStep = Callable[[float], Any]
+
 optimizers = Registry(
     "optimizer",
     MakesOptimizer,
@@ -68,6 +80,7 @@ optimizers = Registry(
     OptimizerKeys,
     plural="optimizers",
     package=__package__,
+    usual="sgd",
     error=ModelError,
 )
 # (gradients, weights) to the gradients that the optimizer takes; None for a weight without one.
@@ -80,7 +93,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
-    """Returns the optimizer of a validated section.
+    """Returns the optimizer of a validated section, without its schedule.
 
     Equal sections get the same object, which has no state, so that what is traced with it can be
     shared.
@@ -88,15 +101,49 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
     import tensorflow_federated as tff
 
     entry = optimizers.entry(settings)
+    settings = settings.model_copy(update={"schedule": None})
     key = type(settings), f"{settings.model_dump_json()} {fingerprints(settings)}"
     if key not in _cache:
         optimizer = entry.call(settings)
         if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
             raise entry.gave(optimizer, "a tff.learning.optimizers.Optimizer")
         optimizer = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
-        norm = settings.clip_norm  # type: ignore[attr-defined]  # see OptimizerKeys
-        _cache[key] = optimizer if norm is None else after(_clipped(norm), optimizer)
+        _cache[key] = _clipping(optimizer, settings)
     return _cache[key]
+
+
+def server_optimizer_of(settings: Section, make: Optional[MakesStep] = None) -> Any:
+    """Returns the server optimizer of a validated section, with its schedule.
+
+    With `make` it is what that makes of the section's learning rate: a step of another kind.
+    """
+    if make is None:
+        optimizer = optimizer_of(settings)
+    else:
+        rate: float = settings.learning_rate  # type: ignore[attr-defined]  # it is SGD
+        optimizer = _clipping(make(rate), settings)
+    return rates.with_factor(rates.SERVER, optimizer) if schedule_of(settings) else optimizer
+
+
+def _clipping(optimizer: Any, settings: Section) -> Any:
+    """Returns the optimizer with the `clip_norm` of a section, if it has one."""
+    norm = settings.clip_norm  # type: ignore[attr-defined]  # see OptimizerKeys
+    return optimizer if norm is None else after(_clipped(norm), optimizer)
+
+
+def schedule_of(settings: Section) -> Optional[Section]:
+    """Returns the schedule of a validated section, if it has one."""
+    return settings.schedule  # type: ignore[attr-defined]  # see OptimizerKeys
+
+
+def _unscheduled(settings: Optional[Section]) -> Optional[Section]:
+    if settings is not None and (schedule := schedule_of(settings)):
+        raise problem("schedule", f"got {kind(schedule)}; there are no rounds here: leave it out")
+    return settings
+
+
+# Annotates the choice of an optimizer that is not used round after round.
+Unscheduled = AfterValidator(_unscheduled)
 
 
 def _without_autograph(optimizer: Any) -> Any:
