@@ -183,6 +183,7 @@ STATEFUL = [
     {"kind": "per_fedavg", "alpha": 0.5},
     {"kind": "mime"},
     {"kind": "afl", "lambda_rate": 0.1},
+    {"kind": "ifca", "clusters": 2},
 ]
 
 
