@@ -55,7 +55,8 @@ PARTS = {
 }
 OTHERS = {
     "algorithm.weighting": ("client work", "`client_weighting`, a client's weight in the mean"),
-    "algorithm.schedule": ("client work", "`learning_rate_fn`"),
+    "client_optimizer.schedule": ("client work", "`learning_rate_fn`"),
+    "server_optimizer.schedule": ("finalizer", "`schedule_learning_rate`"),
 }
 
 # The registry of each chapter, its title and its first paragraph.
@@ -63,12 +64,16 @@ CHAPTERS = {
     "aggregators": ("Aggregators", "What `training.aggregator` can be."),
     "schedules": (
         "Schedules",
-        "What `training.algorithm.schedule` can be: the factor of the client optimizer's learning "
-        "rate in each round.",
+        "What the key `schedule` of `training.client_optimizer` and of "
+        "`training.server_optimizer` can be: the factor of the optimizer's learning rate in each "
+        "round. Within a round the rate is the same, and a round in which nobody takes part counts "
+        "like any other.",
     ),
     "optimizers": (
         "Optimizers",
-        "What `training.client_optimizer` and `training.server_optimizer` can be.",
+        "What `training.client_optimizer` and `training.server_optimizer` can be. All of them "
+        "have the keys `clip_norm`, the L2 norm that longer gradients are scaled to, and "
+        "`schedule`, one of the [schedules](#schedules).",
     ),
 }
 

@@ -20,6 +20,7 @@ _SAVES = ("", "a run writes a record; its checkpoints are pytest-federated's own
 _METRIC = ("", "the data's task sets the metrics, see models.md")
 _LOOP = ("", "a loop around a process, as pytest-federated is one itself")
 _WEIGHT_1 = "the weighted one, with weight 1 for every client"
+_FALLING = "{kind: sgd, learning_rate: 0.1, schedule: inverse_sqrt}"
 _HELPER = (_OWN_OPTIMIZER, "a helper for writing one")
 
 
@@ -45,8 +46,9 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "build_fed_recon": _algorithm("fed_recon"),
         "build_fed_recon_eval": _algorithm("fed_recon"),
         "build_fed_sgd": _algorithm("fedsgd"),
-        "build_mime_lite_with_optimizer_schedule": _algorithm(
-            "{kind: mime_lite, schedule: inverse_sqrt}"
+        "build_mime_lite_with_optimizer_schedule": (
+            f"training: {{algorithm: mime_lite, client_optimizer: {_FALLING}}}",
+            "not called, as it counts calls, and not rounds",
         ),
         "build_personalization_eval_computation": ("training: {personalize: {steps: 10}}", ""),
         "build_unweighted_fed_avg": _algorithm("{kind: fedavg, weighting: uniform}", _WEIGHT_1),
@@ -57,8 +59,9 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
             "{kind: mime_lite, weighting: uniform}", _WEIGHT_1
         ),
         "build_weighted_fed_avg": _algorithm("fedavg"),
-        "build_weighted_fed_avg_with_optimizer_schedule": _algorithm(
-            "{kind: fedavg_with_schedule, schedule: inverse_sqrt}"
+        "build_weighted_fed_avg_with_optimizer_schedule": (
+            f"training: {{client_optimizer: {_FALLING}}}",
+            "not called, for the same reason",
         ),
         "build_weighted_fed_prox": _algorithm(
             "{kind: fedprox, mu: 0.1}",
@@ -131,7 +134,7 @@ NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "handle_indexed_slices_gradients": _HELPER,
         "schedule_learning_rate": (
             'training: {server_optimizer: {tff: "my_parts:falling"}}',
-            "by step; a client's, by round: `training.algorithm.schedule`",
+            "by call; by round: `schedule` of an optimizer",
         ),
     },
     "tff.learning.models": {

@@ -15,6 +15,7 @@ from typing import Any
 
 import forked_programs
 import pytest
+from _pytest import config as pytest_config
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
@@ -32,6 +33,11 @@ _LONGEST = (
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
 _WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio -p no:randomly"
+# Plugins of pytest itself that no run inside a test uses; pytest loads them anew for each.
+_UNUSED = {
+    *("doctest", "faulthandler", "legacypath", "pastebin", "setuponly", "setupplan"),
+    *("stepwise", "subtests", "threadexception", "unittest", "unraisableexception"),
+}
 # What a run imports late. After each run in this process pytester removes new modules from
 # sys.modules; without this, each run would import them again.
 _OF_RUNS = (
@@ -235,8 +241,10 @@ def imported_for_runs() -> None:
 def pytester(
     imported_for_runs: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
-    """Sets the variable of `short_start` again, as pytester deletes it."""
+    """Sets the variable of `short_start` again, as pytester deletes it; leaves out more plugins."""
     monkeypatch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+    used = tuple(name for name in pytest_config.default_plugins if name not in _UNUSED)
+    monkeypatch.setattr(pytest_config, "default_plugins", used)
     return pytester
 
 

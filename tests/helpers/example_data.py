@@ -19,7 +19,6 @@ _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "fedadagrad": {"learning_rate": 0.1},
     "fedadam": {"learning_rate": 0.1},
     "fedyogi": {"learning_rate": 0.1},
-    "fedavg_with_schedule": {"schedule": "inverse_sqrt"},
     "fed_recon": {"split_dataset": False},
     "kmeans": {"clusters": 3},
     "q_fedavg": {"q": 1.0},

@@ -33,7 +33,7 @@ from pytest_federated.expectations.expectation import expectations
 from pytest_federated.expectations.judging import has_wall_time, judge
 from pytest_federated.expectations.regression import compare_with_baseline, look_twice, unmeasured
 from pytest_federated.metrics.difference import Difference, _judged, compare
-from pytest_federated.metrics.measure import expected_measure
+from pytest_federated.metrics.measure import Measure, expected_measure
 from pytest_federated.metrics.metric import metrics
 from pytest_federated.metrics.scales import SCALES, Margin, ScaleName
 from pytest_federated.metrics.statistics import Comparison, Summary, pairs_to_decide, summarize
@@ -681,6 +681,37 @@ def test_a_loss_matters_by_two_per_cent(name: str, factor: float, change: str) -
     compared = expected_measure(name).compare(before, now)
     assert compared is not None
     assert compared.change == change
+
+
+@pytest.mark.parametrize(
+    ("errors", "confidence", "change"),
+    [
+        (12.8, 0.95, "worse"),  # Student's t of one degree of freedom is above 12.71 in 2.5 %
+        (12.6, 0.95, "undecided"),
+        (6.4, 0.90, "worse"),  # and above 6.31 in 5 %
+        (6.2, 0.90, "undecided"),
+        (-6.4, 0.90, "better"),
+        (-6.2, 0.90, "undecided"),
+    ],
+)
+def test_a_comparison_is_as_certain_as_asked_for(
+    errors: float, confidence: float, change: str
+) -> None:
+    """The chance to call an unchanged run worse is half of what the confidence leaves."""
+    before, now = (
+        example_result(accuracies=[0.5] * 2, rounds=1).model_copy(
+            update={"histories": tuple(of_loss(seed, loss) for seed, loss in enumerate(losses))}
+        )
+        for losses in ((1.0, 1.0), (1.0 + 0.01 * (errors - 1), 1.0 + 0.01 * (errors + 1)))
+    )
+    compared = expected_measure("loss").compare(before, now, confidence)
+    assert compared is not None
+    assert compared.change == change
+
+
+def test_a_metric_that_is_not_loaded_has_no_values_and_no_keys() -> None:
+    gone, result = Measure("gone"), example_result()
+    assert (gone.keys(result), gone.values(result), gone.by_seed(result)) == ({}, [None] * 2, [])
 
 
 def of_loss(seed: int, loss: float) -> TrainingHistory:

@@ -302,7 +302,11 @@ def test_every_command_refuses_hostile_files(
 
 
 @pytest.mark.parametrize(
-    "how", [("-n0",), pytest.param(("-n2",), marks=pytest.mark.slow), ("-n0", "--collect-only")]
+    "how",
+    [
+        ("-n0",),
+        *(pytest.param(how, marks=pytest.mark.slow) for how in (("-n2",), ("--collect-only",))),
+    ],
 )
 def test_pytest_reports_all_hostile_files_at_once(
     pytester: pytest.Pytester, how: tuple[str, ...]

@@ -77,7 +77,7 @@ def test_the_schema_has_the_entries_of_every_concept() -> None:
         "matrix: {clients.split: [iid, {kind: dirichlet, alpha: 1}], seeds: [[0], [1, 2]]}",
         "matrix: {clients.split: [dirichlet, dirichlet_priors], clients.split.alpha: [1]}",
         "matrix: {model.args.width: [1, wide]}",
-        "matrix: {training.algorithm.schedule.rate: [0.5]}",
+        "matrix: {training.client_optimizer.schedule.rate: [0.5]}",
         "matrix: {training.personalize.steps: [1, 2]}",
         "matrix: {'clients.count, seeds': [[3, [0]]], exclude: [{clients.count: 3}]}",
         "matrix: {training.client_optimizer: [{learning_rate: 1}], "
@@ -143,7 +143,9 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "matrix: {'clients.count,': [[3, 4]]}",
         "matrix: {clients.split: [dirichlet]}",
         "matrix: {clients.split.alpah: [1]}",
-        "matrix: {training.algorithm: [{kind: fedavg_with_schedule, schedule: exponential}]}",
+        "matrix: {training.server_optimizer: [{kind: sgd, learning_rate: 1, schedule: step}]}",
+        "training: {algorithm: fedsgd, client_optimizer: {schedule: cosine}}",
+        "training: {algorithm: centralized, server_optimizer: {schedule: cosine}}",
         # What keys require of each other
         "{training: {algorithm: kmeans}, model: mlp}",
         "{training: {algorithm: {kind: kmeans, clusters: 3}}, clients: {attacks: {kind: boost}}}",

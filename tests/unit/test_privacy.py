@@ -325,7 +325,6 @@ DROPPED = Participation(samplers.parse("uniform"), dropouts.parse({"rate": 1.0})
         *((name, "fedavg", NOT_DRAWN) for name in PRIVATE),
         ("dp", "fedavg", DROPPED),
         ("dp", "fedsgd", NOT_DRAWN),
-        ("dp_ftrl", "fedavg_with_schedule", NOT_DRAWN),
         ("distributed_dp", "fed_recon", NOT_DRAWN),
     ],
 )

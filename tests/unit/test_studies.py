@@ -6,9 +6,11 @@ import copy
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import pytest
 from example_results import example_result
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from markdown_it import MarkdownIt
 from pytest_federated.__main__ import main
 from pytest_federated.core.errors import FederatedError, ScenarioError
 from pytest_federated.metrics.measure import expected_measure
+from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.page import comparison_page, report_comparisons
@@ -36,13 +39,14 @@ from pytest_federated.report.comparison.tables import (
     short_texts,
     targets_table,
 )
-from pytest_federated.report.comparison.tasks import over_tasks
+from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
 from pytest_federated.report.markup import MARKDOWN, TERMINAL
 from pytest_federated.report.pages import report_files, write_report
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 from pytest_federated.scenario.loader import load_file
+from scipy import stats
 
 LOW, HIGH = (0.50, 0.52, 0.54, 0.51, 0.53), (0.60, 0.61, 0.65, 0.62, 0.62)
 
@@ -183,6 +187,71 @@ def test_what_the_command_asks_for_goes_before_what_the_scenario_says() -> None:
 # What is found
 
 
+def test_who_was_there_when_first_evaluated_has_no_speed() -> None:
+    """One seed of one variant is enough, evaluated from the second round on."""
+    results = matrix(("k=x", [0.5] * 3), ("k=y", [0.9] * 3), rounds=4)
+    wanted = Wanted(targets=[0.4])
+    (whole,) = studies(results, wanted)
+    assert not any(whole.is_at_most((), v, 0.4) for v in whole.variants)
+    assert whole.times_faster((), whole.variants[1], 0.4) is not None
+    for side in (0, 1):
+        late = evaluated_from(results[side], 2 if side else 4)
+        mixed = (*results[side].histories[:2], late.histories[2])
+        changed = list(results)
+        changed[side] = results[side].model_copy(update={"histories": mixed})
+        (one,) = studies(changed, wanted)
+        assert [one.is_at_most((), v, 0.4) for v in one.variants] == [side == 0, side == 1]
+        assert one.times_faster((), one.variants[1], 0.4) is None
+
+
+def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
+    results = matrix(("k=x", [0.5, 0.5]), ("k=y", [0.5, 0.2]))
+    for result in results:
+        for history, sent in zip(result.histories, (1_000_000, 2_000_000)):
+            for done in history.rounds:
+                object.__setattr__(done, "bytes_down", sent)
+                object.__setattr__(done, "bytes_up", sent)
+    (one,) = studies(results)
+    first, second = one.variants
+    assert one.megabytes((), first, 0.5) == pytest.approx((4 + 8) / 2)
+    assert one.megabytes((), first, 0.375) == pytest.approx((3 + 6) / 2)
+    assert one.megabytes((), second, 0.5) is None  # a seed does not get there
+    lost = [results[0].model_copy(update={"histories": ()}), results[1]]
+    (none,) = studies(lost)
+    assert none.megabytes((), first, 0.5) is None
+
+
+def test_a_study_is_described_where_all_variants_say_the_same() -> None:
+    texts = [("two", "two"), ("two", "other"), ("", ""), (None, "")]
+    for one, other in texts:
+        results = matrix(("k=x", LOW), ("k=y", HIGH))
+        for result, text in zip(results, (one, other)):
+            result.settings["description"] = text
+        assert studies(results)[0].description == ("two" if one == other == "two" else "")
+
+
+def test_records_of_another_matrix_are_no_study() -> None:
+    """Of the same name and with other keys, whichever comes first."""
+    results = matrix(("k=x", LOW), ("k=y", HIGH), ("alpha=1,k=z", LOW), ("k=z,alpha=1", LOW))
+    assert len(studies(results[:2])) == 1
+    for others in ([0, 1, 2], [2, 0, 1], [0, 2, 1], [2, 3]):
+        assert studies([results[n] for n in others]) == []
+    assert studies(results[:1]) == []
+
+
+def test_a_metric_beside_is_shown_if_one_variant_has_it() -> None:
+    results = matrix(("k=x", LOW), ("k=y", HIGH))
+    assert studies(results)[0].beside == []
+    for history in results[1].histories:
+        object.__setattr__(history, "client_accuracy", (0.2, 0.9))
+    assert [one.title for one in studies(results)[0].beside] == ["worst tenth of the clients"]
+
+
+def test_values_that_begin_with_a_letter_speak_for_themselves() -> None:
+    shown = {"a1": "a1", "iid": "iid", "1a": "k 1a", "nan": "k nan", "True": "k True"}
+    assert {value: name_of((("k", value),)) for value in shown} == shown
+
+
 def test_a_difference_is_one_plain_sentence() -> None:
     assert verdict(ALGORITHMS) == "Compared with fedavg: 1 better, 1 the same."
     found = findings(ALGORITHMS)
@@ -252,10 +321,100 @@ def test_speed_is_said_where_the_seeds_tell_it() -> None:
     assert "y reaches accuracy 0.8 with all 5 seeds, x with none." in findings(never)
 
 
+def test_a_speed_has_its_interval_in_the_direction_that_is_said() -> None:
+    """By hand: the paired t interval of the logarithms of rounds, to two digits."""
+    slow, fast = (0.5, 0.52, 0.53), (0.9, 0.97, 0.95)
+    goal, rounds = 0.49, [[2 * 0.49 / v for v in side] for side in (slow, fast)]
+    logs = np.log(rounds[0]) - np.log([max(1.0, n) for n in rounds[1]])
+    half = stats.t.ppf(0.975, 2) * logs.std(ddof=1) / np.sqrt(3)
+    low, middle, high = (
+        f"{math.exp(n):.2g}" for n in (logs.mean() - half, logs.mean(), logs.mean() + half)
+    )
+    said = f"{middle} times {{}} to accuracy 0.49 (paired over 3 seeds, {low} to {high})."
+    there = findings(study(("k=x", slow), ("k=y", fast), targets=[goal]))
+    assert f"y is {said.format('faster than x')}" in there
+    back = findings(study(("k=x", fast), ("k=y", slow), targets=[goal]))
+    assert f"y needs {said.format('the rounds of x')}" in back
+
+
+def reaching(text: str) -> list[str]:
+    """Returns findings on who reaches 0.8: x and y have these final accuracies, in tenths."""
+    x, y = ([int(n) / 10 for n in of] for of in text.split())
+    found = findings(study(("k=x", x), ("k=y", y), targets=[0.8]))
+    return [one for one in found if "accuracy 0.8" in one]
+
+
+@pytest.mark.parametrize(
+    ("tenths", "said"),
+    [
+        ("555 999", "y reaches accuracy 0.8 with all 3 seeds, x with none."),
+        ("999 555", "x reaches accuracy 0.8 with all 3 seeds, y with none."),
+        ("55 99", "y reaches accuracy 0.8 with all 2 seeds, x with none."),
+        ("5 9", "y reaches accuracy 0.8 with its seed, x with none."),
+        ("555 995", ""),
+        ("559 999", ""),
+        ("955 599", ""),
+        ("555 555", ""),
+        ("999 989", ""),  # both do, and the seeds do not tell who is faster
+        ("889 998", ""),
+        ("9 8", ""),
+    ],
+)
+def test_who_reaches_a_target_is_said_where_all_do_or_none(tenths: str, said: str) -> None:
+    assert reaching(tenths) == ([said] if said else [])
+
+
+def test_who_has_no_result_reaches_nothing() -> None:
+    results = matrix(("k=x", (0.9,) * 3), ("k=y", (0.9,) * 3))
+    for missing in (0, 1):
+        lost = [
+            r.model_copy(update={"histories": ()}) if place == missing else r
+            for place, r in enumerate(results)
+        ]
+        (one,) = studies(lost, Wanted(targets=[0.8]))
+        assert findings(one) == ["Nothing to compare: y."]
+
+
+def test_each_task_and_target_has_its_own_finding() -> None:
+    """Also after one of which there is nothing to say, or another thing."""
+    wide, low, high = (0.1, 0.9, 0.5), (0.50, 0.51, 0.53), (0.90, 0.91, 0.92)
+    of_tasks = {1: (wide, wide[::-1]), 2: (low, high), 3: (wide, wide[::-1]), 4: (low, high)}
+    one = study(
+        *((f"a={a},k={k}", of) for a, pair in of_tasks.items() for k, of in zip("xy", pair)),
+        targets=[0.3, 0.8],
+    )
+    assert [(text[:10], text.split()[-1]) for text in findings(one)] == [
+        ("At a 2, y ", "41.1)."),
+        ("At a 4, y ", "41.1)."),
+        ("At a 2, y ", "1.3)."),
+        ("At a 4, y ", "1.3)."),
+        ("At a 2, y ", "none."),
+        ("At a 4, y ", "none."),
+        ("Undecided,", "3."),
+    ]
+
+
+def test_a_loss_is_said_with_three_digits_and_its_direction() -> None:
+    up = study(
+        ("k=x", (0.5, 0.5001)), ("k=y", (0.26543, 0.26553)), measure=expected_measure("loss")
+    )
+    assert findings(up) == [
+        "The loss of y is 0.235 above that of x (paired over 2 seeds, 0.235 to 0.235)."
+    ]
+
+
+def test_tasks_that_are_not_all_numbers_are_not_at_something() -> None:
+    names = ("1", "iid", "2")
+    one = study(*((f"a={a},k={k}", LOW) for a in names for k in "xy"))
+    assert findings(one)[-1].endswith(": y with a 1, 2 and iid.")
+
+
 def test_many_findings_are_cut_short() -> None:
     values = [(f"k={n}", LOW if n == 0 else HIGH) for n in range(30)]
     found = findings(study(*values, reference="k=0"))
     assert len(found) == 13 and found[-1] == "... and 17 more, in the tables."
+    assert findings(study(*values[:14], reference="k=0"))[-1] == "... and 1 more, in the tables."
+    assert len(findings(study(*values[:13], reference="k=0"))) == 12
 
 
 scores = st.lists(st.integers(0, 100).map(lambda n: n / 100), min_size=5, max_size=5)
@@ -409,6 +568,68 @@ def test_a_task_without_a_figure_of_each_variant_does_not_count() -> None:
     assert over_tasks(studies(infinite)) == []
 
 
+def of_tasks(*figures: Mapping[str, Sequence[float]], **wanted: Any) -> list[OverTasks]:
+    """Returns what is over tasks, each a matrix of its own: accuracies by variant."""
+    results = [
+        result
+        for n, of_task in enumerate(figures)
+        for result in matrix(*((f"k={v}", of) for v, of in of_task.items()), name=f"m{n}")
+    ]
+    return over_tasks(studies(results, Wanted(**wanted)))
+
+
+def test_the_table_over_tasks_has_the_best_rank_first_and_no_chance_of_the_reference() -> None:
+    figures = {"x": [0.5, 0.6], "y": [0.7, 0.8], "z": [0.1, 0.55]}
+    (one,) = of_tasks(figures, figures)
+    head, *rows = cells_of(one.table(MARKDOWN))
+    assert head == ["k", "average rank", "probability of being better than x"]
+    assert rows == [
+        ["y", "1.00", "1.00 (1.00 to 1.00)"],
+        ["x", "2.00", "–"],
+        ["z", "3.00", "0.25 (0.00 to 0.75)"],
+    ]
+    assert "| k   |   average rank |" in one.table(MARKDOWN).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "is_drawn"),
+    [("accuracy", True), ("loss", False), ("accuracy_drop", False), ("seconds_per_round", False)],
+)
+def test_profiles_are_drawn_of_shares_of_which_more_is_better(metric: str, is_drawn: bool) -> None:
+    one = OverTasks(study(("k=x", LOW), ("k=y", HIGH), measure=expected_measure(metric)), {})
+    figures = {v: [[0.5, 0.6], [0.7, 0.8]] for v in one.study.variants}
+    assert (replace(one, scores=figures).picture() is not None) == is_drawn
+
+
+def test_a_share_of_which_less_is_better_has_no_profiles() -> None:
+    of_share = {name for name in metrics.names() if spec_of(name).scale == "share"}
+    for name in (n for n in of_share if spec_of(n).sign < 0):
+        of_name = study(("k=x", LOW), ("k=y", HIGH), measure=expected_measure(name))
+        figures = {v: [[0.5, 0.6], [0.7, 0.8]] for v in of_name.variants}
+        assert OverTasks(of_name, figures).picture() is None
+
+
+def test_a_task_with_one_training_that_diverged_does_not_count() -> None:
+    good = {"x": [0.5, 0.6], "y": [0.7, 0.8]}
+    (one,) = of_tasks(good, good, {"x": [0.5, 0.6], "y": [0.7, math.nan]})
+    assert one.tasks == 2
+
+
+def test_what_has_no_better_direction_has_no_ranks() -> None:
+    good = {"x": [0.5, 0.6], "y": [0.7, 0.8]}
+    assert of_tasks(good, good, measure=expected_measure("custom")) == []
+    assert len(of_tasks(good, good)) == 1
+
+
+def test_very_small_chances_are_not_written_out() -> None:
+    figures = {"x": [0.5, 0.6], "y": [0.7, 0.8]}
+    texts = [of_tasks(*[figures] * n)[0].sentence() for n in (10, 11)]
+    assert [text[text.index("p ") : text.index(")")] for text in texts] == [
+        "p = 0.00157",
+        "p < 0.001",
+    ]
+
+
 # The page
 
 
@@ -515,6 +736,7 @@ def asking(**more: Any) -> list[Result]:
     return matrix(("k=x", LOW), ("k=y", HIGH), comparison=comparison, **more)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_compares_what_its_scenarios_ask_for(tmp_path: Path) -> None:
     assert report_comparisons(matrix(("k=x", LOW), ("k=y", HIGH))) == {}
     files = report_files([*asking(), *matrix(("k=x", LOW), ("k=y", HIGH), name="silent")])
@@ -542,6 +764,7 @@ def test_a_report_made_twice_is_the_same_and_an_old_comparison_goes(tmp_path: Pa
     assert not {"comparison.md", "comparison/m.curves.svg"} & set(contents())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_somebody_elses_page_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "comparison.md").write_text("# Comparison of my own")
     with pytest.raises(FederatedError, match=r"comparison\.md: not a page of a report"):
@@ -854,24 +1077,24 @@ def test_an_order_by_rounds_is_judged_in_pairs(
 
 
 @pytest.mark.parametrize(
-    ("metric", "targets"), [("accuracy", [0.4, 0.8]), ("loss", [0.2, 0.6]), ("loss", [0.6, 0.2])]
+    ("metric", "targets"), [("accuracy", [0.5, 0.8]), ("loss", [0.2, 0.5]), ("loss", [0.5, 0.2])]
 )
 def test_an_order_by_rounds_is_by_the_hardest_target(metric: str, targets: list[float]) -> None:
-    """Of accuracy the highest, of a loss the lowest: A gets to the other one only."""
+    """Of accuracy the highest, of a loss the lowest: A is the first at the other one."""
     comparison = {
         "reference": "algorithm=a",
         "metric": metric,
         "targets": targets,
         "published": {**PUBLISHED, "order": ["algorithm=b", "algorithm=a"]},
     }
-    variants = ("algorithm=a", [0.7] * 4), ("algorithm=b", [0.9] * 4)
-    (one,) = studies(matrix(*variants, comparison=comparison))
+    a, b = matrix(("algorithm=a", [0.7] * 4), ("algorithm=b", [0.9] * 4), comparison=comparison)
+    for history in a.histories:
+        object.__setattr__(history.rounds[0], "accuracy", 0.6)
+        object.__setattr__(history.rounds[0], "loss", 0.4)
+    (one,) = studies([a, b])
     assert [pair.outcome for pair in pairs(one)] == [HOLDS]
-    assert one.rounds((), one.variants[0], 0.4 if metric == "accuracy" else 0.6)[0] is not None
-    # The other way round: as fast to the easier target, while only A misses the harder one.
-    back = {**comparison, "published": {**PUBLISHED, "order": ["algorithm=a", "algorithm=b"]}}
-    (other,) = studies(matrix(*variants, comparison=back))
-    assert [pair.outcome for pair in pairs(other)] == [FAILS]
+    (easy,) = studies([a, b], Wanted(targets=[0.5]))
+    assert [pair.outcome for pair in pairs(easy)] == [FAILS]
 
 
 def test_equal_figures_tell_no_order() -> None:
@@ -987,6 +1210,10 @@ def test_what_a_paper_found_must_be_of_variants_that_there_are(
         (["a(x=1)"], ["a(x=1)"]),
         (["a(x=b(y=1))", "c(x=b(y=1))"], ["a(x=b(y=1))", "c(x=b(y=1))"]),
         (["a(x=1)", "a(x=1,y=2)"], ["a", "a(y=2)"]),
+        (
+            ["a(one_key=1,another_key=1)", "a(one_key=2,another_key=2)"],
+            ["one_key=1,another_key=1", "one_key=2,another_key=2"],
+        ),
         (["0.1", "100"], ["0.1", "100"]),
     ],
 )

@@ -19,7 +19,6 @@ from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.registry.choice import user_entries
 from pytest_federated.running.options import default_cache
 from pytest_federated.scenario.schema import Scenario
-from pytest_federated.training.algorithms.algorithm import algorithms
 from pytest_federated.user import files as user_files
 from pytest_federated.user.functions import fingerprint_of, fingerprints
 
@@ -141,11 +140,9 @@ def training_key(
 def of_any_rounds(scenario: Scenario) -> Scenario:
     """Returns what stands for a scenario with any number of rounds.
 
-    Trainings of equal `training_key` by it have equal states after equal rounds. An algorithm that
-    depends on the number of rounds keeps it.
+    Trainings of equal `training_key` by it have equal states after equal rounds.
     """
-    by_round = algorithms.entry(scenario.training.algorithm).spec.by_round
-    return scenario if by_round else scenario.with_rounds(1)
+    return scenario.with_rounds(1)
 
 
 @functools.lru_cache(maxsize=1)

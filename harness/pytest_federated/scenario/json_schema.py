@@ -116,9 +116,10 @@ class _Definitions:
         if name not in entry.keywords:  # with such a key, `kind` may be left out
             needed.append("kind")
         chosen = {
-            key: self.choice(choice.registry, is_whole=True)
+            key: {"anyOf": [whole, _NULL]} if choice.is_optional else whole
             for key, field in entry.params.model_fields.items()
-            if (choice := choice_of(field)) and not choice.is_optional
+            if (choice := choice_of(field))
+            for whole in [self.choice(choice.registry, is_whole=True)]
         }
         schema: Schema = {"$ref": f"#/$defs/{registry.plural}.{name}", "required": needed}
         return {**schema, "properties": chosen} if chosen else schema

@@ -66,6 +66,8 @@ def _other(case: Case, reference: Reference, name: str) -> Scenario:
     settings = case.scenario.settings()
     settings.pop("tune", None)
     settings["training"]["algorithm"] = reference.algorithm
+    for key in algorithms[reference.algorithm].spec.unused:
+        settings["training"].pop(key, None)
     settings["training"].pop("eval_clients_every", None)  # gaps are of the test set
     if reference.by_all:
         settings["clients"] |= _EVERYBODY

@@ -311,17 +311,18 @@ def build_training_loop() -> Any:
     return loop_builder.build_training_loop(tff.learning.LoopImplementation.DATASET_ITERATOR)
 
 
-def build_client_update(model_fn: Callable[[], Any]) -> Any:
-    """Returns TFF's function for a client's local training, all clients weighted the same.
+def build_client_update(model_fn: Callable[[], Any], weighting: Any) -> Any:
+    """Returns TFF's function for a client's local training, with a `tff.learning.ClientWeighting`.
 
-    The public client work weighs clients by examples or not at all, never by a metric.
+    The public client work weighs clients by examples or not at all, never by a metric, and its
+    optimizer is the same in all rounds.
     """
     import tensorflow_federated as tff
     from tensorflow_federated.python.learning.templates import model_delta_client_work
 
     return model_delta_client_work.build_model_delta_update_with_tff_optimizer(
         model_fn,
-        weighting=tff.learning.ClientWeighting.UNIFORM,
+        weighting=weighting,
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
 

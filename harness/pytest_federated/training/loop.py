@@ -37,6 +37,7 @@ from pytest_federated.training.history import (
     recorded_names,
 )
 from pytest_federated.training.observer import Observer, Observers, Progress
+from pytest_federated.training.optimizers.rates import at_round
 from pytest_federated.training.privacy import adds_noise_without_clients, guarantee
 from pytest_federated.training.schema import Training
 
@@ -402,7 +403,9 @@ def steps(
     trainer = trainer_for(model, training, data, cohort_size, participation.attacks)
     begin = begin or Progress((), trainer.initial_state(seed, data))
     state, work = begin.state, training.local_work
+    factors = training.rate_factors()
     for number in range(len(begin.rounds) + 1, training.rounds + 1):
+        state = at_round(state, {side: by_round[number - 1] for side, by_round in factors.items()})
         cohort = cohort_of_round(data, cohort_size, seed, number, work, participation)
         metrics = _NOTHING
         if len(cohort.clients):

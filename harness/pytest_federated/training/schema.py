@@ -20,18 +20,21 @@ from pytest_federated.registry.registry import kind
 from pytest_federated.training.aggregators.aggregator import aggregators
 from pytest_federated.training.algorithms.algorithm import MADE_FOR, algorithms
 from pytest_federated.training.models.losses import LossName, unknown_loss
-from pytest_federated.training.optimizers.optimizer import optimizers
+from pytest_federated.training.optimizers import rates
+from pytest_federated.training.optimizers.optimizer import Unscheduled, optimizers, schedule_of
+from pytest_federated.training.schedules.schedule import factors, spanning
 from pytest_federated.user.functions import UserFunction
 
 
 class Personalize(Section):
     """What a client does with the final model before it is judged on what it holds out.
 
-    `steps` steps of `optimizer`, by default the client optimizer, on batches of its own examples.
+    `steps` steps of `optimizer`, by default the client optimizer without its schedule, on batches
+    of its own examples.
     """
 
     steps: Annotated[int, Field(ge=1)]
-    optimizer: Annotated[Optional[Section], Choice(optimizers, optional=True)] = None
+    optimizer: Annotated[Optional[Section], Choice(optimizers, optional=True), Unscheduled] = None
 
 
 def _known_loss(value: Any) -> Any:
@@ -135,9 +138,32 @@ class Training(Section):
         batch_size = ALL if self.batch_size == "all" else self.batch_size
         return LocalWork(batch_size, self.local_epochs, self.local_steps)
 
+    def rate_factors(self) -> dict[str, tuple[float, ...]]:
+        """Returns the factors of the learning rates that change by round, for each round.
+
+        By `rates.CLIENT` and `rates.SERVER`, of the optimizers that the algorithm uses.
+        """
+        unused = algorithms.entry(self.algorithm).spec.unused
+        return {
+            side: factors(schedule, self.rounds)
+            for side, key in rates.KEYS.items()
+            if key not in unused and (schedule := schedule_of(getattr(self, key)))
+        }
+
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return without_empty(self, write, *_YOUNGER)
+
+    @model_validator(mode="after")
+    def _spans_schedules(self) -> Training:
+        """Says how long the schedules are that span the training."""
+        for key in rates.KEYS.values():
+            optimizer = getattr(self, key)
+            if schedule := schedule_of(optimizer):
+                spanned = spanning(schedule, self.rounds)
+                effective = optimizer.model_copy(update={"schedule": spanned})
+                object.__setattr__(self, key, effective)
+        return self
 
     @model_validator(mode="after")
     def _counts_local_work_once(self) -> Training:

@@ -210,7 +210,7 @@ def test_the_page_on_algorithms_is_up_to_date(generated: Path) -> None:
         ("clients.stragglers", "stragglers"),
         ("clients.attacks", "attacks"),
         ("training.algorithm", "algorithms"),
-        ("training.algorithm.schedule", "schedules"),
+        ("training.client_optimizer.schedule", "schedules"),
         ("training.aggregator", "aggregators"),
         ("training.client_optimizer", "optimizers"),
     ],

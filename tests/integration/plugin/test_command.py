@@ -68,14 +68,36 @@ def test_report_needs_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "no records there" in capsys.readouterr().err
 
 
-def test_check_imports_no_tensorflow() -> None:
-    code = (
-        "import sys; from pytest_federated.__main__ import main; "
-        f"code = main(['check', {str(SCENARIOS / 'digits')!r}]); "
-        "heavy = {'tensorflow', 'tensorflow_federated', 'jax', 'sklearn', 'pandas'}; "
-        "assert not heavy & set(sys.modules); sys.exit(code)"
+# Runs commands as `python -m` does, one after the other in one process: starting Python and
+# importing what they share takes longer than they do.
+LIGHT = """
+import runpy, sys, time
+
+def run(*words, heavy):
+    sys.argv = ["", *words]
+    try:
+        runpy.run_module("pytest_federated", run_name="__main__")
+    except SystemExit as end:
+        assert end.code == 0, words
+    assert not heavy & set(sys.modules), words
+
+tff = {"tensorflow", "tensorflow_federated", "jax"}
+scenarios, picture = sys.argv[1:]
+run("check", scenarios, heavy=tff | {"sklearn", "pandas"})
+run("list", "datasets", heavy=tff)
+run("schema", heavy=tff)
+run("describe", f"{scenarios}/iid.yaml", "--out", picture, heavy=tff)
+assert time.process_time() < 6  # a busy machine stretches it less than wall time
+"""
+
+
+def test_commands_need_no_tensorflow_and_little_time(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", LIGHT, str(SCENARIOS / "digits"), str(tmp_path / "a.svg")],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +206,7 @@ def test_references_in_the_schema_can_be_resolved(capsys: pytest.CaptureFixture[
             found = found[part]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_report_prints_the_path_of_the_report(
     tmp_path: Path, committed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,17 +227,6 @@ def test_report_names_a_record_without_settings(
     )
     assert main(["report", str(tmp_path)]) == 1
     assert "a.json" in capsys.readouterr().err
-
-
-def test_python_m_imports_no_tensorflow() -> None:
-    code = (
-        "import runpy, sys\n"
-        "for sys.argv in (['', 'list', 'datasets'], ['', 'schema']):\n"
-        "    try:\n        runpy.run_module('pytest_federated', run_name='__main__')\n"
-        "    except SystemExit as end:\n        assert end.code == 0\n"
-        "    assert not {'tensorflow', 'tensorflow_federated'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 def run_command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -405,24 +405,25 @@ class Trained(Observer):
 
 
 @pytest.mark.parametrize(
-    "algorithm, first, then, begins_after",
+    "chosen, first, then, begins_after",
     [
         ("fedavgm", 4, 7, 4),  # 4 was evaluated as the last round, but is no longer the last
         ("fedavgm", 7, 6, 0),  # no checkpoint of at most 6 rounds was kept
-        ("fedavg_with_schedule", 4, 7, 0),  # each round depends on the total number
+        ("step", 4, 7, 4),  # with this schedule, no round depends on the total number
+        ("cosine", 4, 7, 0),  # with this one, each does
     ],
 )
 @pytest.mark.usefixtures("worker")
 def test_other_rounds_go_on_from_the_last_checkpoint(
-    tmp_path: Path, algorithm: str, first: int, then: int, begins_after: int
+    tmp_path: Path, chosen: str, first: int, then: int, begins_after: int
 ) -> None:
     def scenario(rounds: int) -> Scenario:
-        training = {"algorithm": algorithm, "rounds": rounds, "eval_every": 3}
-        if algorithm == "fedavg_with_schedule":
-            training["algorithm"] = {
-                "kind": algorithm,
-                "schedule": {"kind": "step", "every": 2, "rate": 0.5},
-            }
+        training: dict[str, Any] = {"rounds": rounds, "eval_every": 3}
+        if chosen == "fedavgm":
+            return trained_by(algorithm=chosen, **training)
+        schedule = {"kind": chosen, **({"every": 2} if chosen == "step" else {})}
+        for side in ("client_optimizer", "server_optimizer"):
+            training[side] = {"kind": "sgd", "learning_rate": 0.1, "schedule": schedule}
         return trained_by(**training)
 
     options = Options(store=Store(tmp_path), resume=True)

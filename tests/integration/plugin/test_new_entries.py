@@ -77,28 +77,30 @@ said["docs"] = {page.name: page.read_text() for page in folder.glob("*.md")}
 from example_results import example_result
 from pytest_federated.report.pages import report
 
-result = example_result(split="new_splits", algorithm="new_algorithms")
-settings = json.loads(json.dumps(result.settings))
-settings["data"]["dataset"] = {"kind": "new_datasets", "depth": 3}
-settings["model"] = {"kind": "new_models", "depth": 3}
-settings["training"]["aggregator"] = {"kind": "new_aggregators", "depth": 3}
-settings["training"]["client_optimizer"] = {"kind": "new_optimizers", "depth": 3}
-settings["clients"].update(
-    split={"kind": "new_splits", "depth": 3},
-    size={"kind": "new_sizes", "depth": 3},
-    shift=[{"kind": "new_shifts", "depth": 3}],
-    sampling={"kind": "new_samplers", "depth": 3},
-    dropout={"kind": "new_dropouts", "depth": 3},
-    stragglers={"kind": "new_stragglers", "depth": 3, "share": 0.5},
-    attacks={"kind": "new_attacks", "depth": 3, "share": 0.5},
-)
-pages = report([result.model_copy(update={"settings": settings})])
-said["report"] = " ".join(pages.values())
+results = []
+for place in ("new", "foreign"):
+    result = example_result(place, split=f"{place}_splits", algorithm=f"{place}_algorithms")
+    settings = json.loads(json.dumps(result.settings))
+    settings["data"]["dataset"] = {"kind": f"{place}_datasets", "depth": 3}
+    settings["model"] = {"kind": f"{place}_models", "depth": 3}
+    settings["training"]["aggregator"] = {"kind": f"{place}_aggregators", "depth": 3}
+    settings["training"]["client_optimizer"] = {"kind": f"{place}_optimizers", "depth": 3}
+    settings["clients"].update(
+        split={"kind": f"{place}_splits", "depth": 3},
+        size={"kind": f"{place}_sizes", "depth": 3},
+        shift=[{"kind": f"{place}_shifts", "depth": 3}],
+        sampling={"kind": f"{place}_samplers", "depth": 3},
+        dropout={"kind": f"{place}_dropouts", "depth": 3},
+        stragglers={"kind": f"{place}_stragglers", "depth": 3, "share": 0.5},
+        attacks={"kind": f"{place}_attacks", "depth": 3, "share": 0.5},
+    )
+    results.append(result.model_copy(update={"settings": settings}))
+said["report"] = " ".join(report(results).values())
 print(json.dumps(said))
 """
 
 
-def new_file(plural: str, registry: Registry[Any, ..., Any]) -> str:
+def new_file(plural: str, registry: Registry[Any, ..., Any], name: str) -> str:
     """Returns the text of a file that registers a new entry of a concept."""
     signature = inspect.signature(registry.function.__call__)
     taken = [
@@ -110,7 +112,7 @@ def new_file(plural: str, registry: Registry[Any, ..., Any]) -> str:
     traits = f", {TRAITS[plural]}" if plural in TRAITS else ""
     return (
         f"from {module_of(registry)} import {plural}\n\n\n"
-        f'@{plural}("new_{plural}"{traits})\n'
+        f'@{plural}("{name}"{traits})\n'
         f"def new({parameters}):\n"
         f'    """One more of the {plural}."""\n'
         f"    {BODIES.get(plural, 'raise NotImplementedError')}\n"
@@ -150,36 +152,41 @@ def said_with(path: Path, folder: Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="module", params=["another distribution", "a file of our own packages"])
-def said(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Lists, schema, docs and report with one new file for each concept."""
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Lists, schema, docs and report with two new files for each concept.
+
+    `new_...` is a file of our own packages, `foreign_...` one of another distribution.
+    """
     tmp_path = tmp_path_factory.mktemp("new")
     site = tmp_path / "site-packages"
-    if request.param == "another distribution":
-        package, info = site / "more_entries", site / "more_entries-1.0.dist-info"
-        package.mkdir(parents=True)
-        info.mkdir()
-        (package / "__init__.py").touch()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more-entries\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text("[pytest_federated]\nmore = more_entries\n")
-        for plural, registry in concepts().items():
-            (package / f"{plural}.py").write_text(new_file(plural, registry))
-    else:
-        shutil.copytree(
-            ROOT / "harness/pytest_federated",
-            site / "pytest_federated",
-            ignore=shutil.ignore_patterns("*.pyc.*"),  # which another process is writing
-        )
-        for plural, registry in concepts().items():
-            assert registry.package
-            folder = site / registry.package.replace(".", "/")
-            (folder / f"one_more_{plural}.py").write_text(new_file(plural, registry))
+    shutil.copytree(
+        ROOT / "harness/pytest_federated",
+        site / "pytest_federated",
+        ignore=shutil.ignore_patterns("*.pyc.*"),  # which another process is writing
+    )
+    package, info = site / "more_entries", site / "more_entries-1.0.dist-info"
+    package.mkdir(parents=True)
+    info.mkdir()
+    (package / "__init__.py").touch()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: more-entries\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pytest_federated]\nmore = more_entries\n")
+    for plural, registry in concepts().items():
+        foreign = new_file(plural, registry, f"foreign_{plural}")
+        (package / f"{plural}.py").write_text(foreign)
+        assert registry.package
+        ours = site / registry.package.replace(".", "/") / f"one_more_{plural}.py"
+        ours.write_text(new_file(plural, registry, f"new_{plural}"))
     return said_with(site, tmp_path / "docs")
 
 
+PLACES = ("new", "foreign")
+
+
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("plural", list(concepts()))
-def test_one_new_file_is_enough(said: dict[str, Any], plural: str) -> None:
-    new = f"new_{plural}"
+def test_one_new_file_is_enough(said: dict[str, Any], plural: str, place: str) -> None:
+    new = f"{place}_{plural}"
     line = next(line for line in said["list"][plural].splitlines() if new in line)
     assert "depth" in line and f"One more of the {plural}." in line
     assert f"| `{new}` | `depth` | One more of the {plural}. |" in said["docs"]["reference.md"]
@@ -187,6 +194,7 @@ def test_one_new_file_is_enough(said: dict[str, Any], plural: str) -> None:
     assert f'"{new}"' in said["schema"]
 
 
+@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
     "plural",
     [
@@ -194,8 +202,8 @@ def test_one_new_file_is_enough(said: dict[str, Any], plural: str) -> None:
         *("samplers", "shifts", "sizes", "splits", "stragglers"),
     ],
 )
-def test_the_report_names_a_new_entry(said: dict[str, Any], plural: str) -> None:
-    assert f"new_{plural} (depth 3" in said["report"].replace("\\", "")
+def test_the_report_names_a_new_entry(said: dict[str, Any], plural: str, place: str) -> None:
+    assert f"{place}_{plural} (depth 3" in said["report"].replace("\\", "")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,6 @@ from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, algo
 from pytest_federated.training.algorithms.scaffold import scaffold
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
-from pytest_federated.training.schedules.schedule import factors, schedules
 from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -366,18 +365,6 @@ def test_fedavgm_keeps_a_momentum(data: FederatedData) -> None:
     assert_far(ours, reference(data, sgd(data)))
 
 
-@both
-def test_a_schedule_changes_the_learning_rate_by_round(data: FederatedData, execution: str) -> None:
-    chosen = {
-        "kind": "fedavg_with_schedule",
-        "schedule": {"kind": "step", "every": 2, "rate": 0.3},
-    }
-    ours = measure(data, algorithm=chosen, execution=execution)
-    rates = [RATE, RATE, 0.3 * RATE]
-    assert_close(ours, reference(data, sgd(data, rate=lambda number: rates[number - 1])))
-    assert_far(ours, reference(data, sgd(data)))
-
-
 @pytest.mark.parametrize("scheduled", [False, True], ids=["plain", "scheduled"])
 def test_mime_lite_leaves_the_servers_momentum_unchanged(
     data: FederatedData, scheduled: bool
@@ -408,11 +395,10 @@ def test_mime_lite_leaves_the_servers_momentum_unchanged(
         whole.clear()
         return [w + c for w, c in zip(weights, change)]
 
-    chosen: dict[str, Any] = {"kind": "mime_lite"}
+    optimizer: dict[str, Any] = {"kind": "sgd", "learning_rate": RATE, "momentum": MOMENTUM}
     if scheduled:
-        chosen["schedule"] = {"kind": "exponential", "rate": 0.5}
-    optimizer = {"kind": "sgd", "learning_rate": RATE, "momentum": MOMENTUM}
-    ours = measure(data, algorithm=chosen, client_optimizer=optimizer)
+        optimizer["schedule"] = {"kind": "exponential", "rate": 0.5}
+    ours = measure(data, algorithm="mime_lite", client_optimizer=optimizer)
     assert_close(ours, reference(data, client, server))
     assert_far(ours, measure(data, client_optimizer=optimizer))
 
@@ -596,21 +582,6 @@ def test_with_one_client_fedavg_is_local_training(name: str) -> None:
     state: Any = last.state
     for ours, theirs in zip(state.weights.trainable, fedavg[-1]):
         np.testing.assert_allclose(np.reshape(ours, theirs.shape), theirs, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("chosen", "expected"),
-    [
-        ({"kind": "exponential", "rate": 0.5}, [1, 0.5, 0.25, 0.125]),
-        ({"kind": "step", "every": 2}, [1, 1, 0.1, 0.1]),
-        ("inverse_sqrt", [1, 1 / math.sqrt(2), 1 / math.sqrt(3), 0.5]),
-        ({"kind": "cosine", "rounds": 2, "lowest": 0.2}, [1, 0.6, 0.2, 0.2]),
-        ({"kind": "warmup", "rounds": 4}, [0.25, 0.5, 0.75, 1]),
-    ],
-    ids=schedules.names(),
-)
-def test_schedules_give_their_factors(chosen: Any, expected: list[float]) -> None:
-    assert factors(schedules.parse(chosen), 4) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -94,9 +94,10 @@ def test_an_optimizer_without_a_rate_cannot_have_a_schedule(data: FederatedData)
     keys = {"client_optimizer": of("stateless"), "execution": "packed"}
     assert RATE == 0.1
     assert_close(measure(data, **keys), reference(data, sgd(data)))
-    scheduled = {"kind": "fedavg_with_schedule", "schedule": "inverse_sqrt"}
-    with pytest.raises(ModelError, match=r"training\.client_optimizer: has no learning rate in"):
-        measure(data, algorithm=scheduled, **keys)
+    for side in ("client_optimizer", "server_optimizer"):
+        scheduled: Any = {side: {**of("stateless"), "schedule": "inverse_sqrt"}}
+        with pytest.raises(ModelError, match=rf"training\.{side}: has no learning rate in"):
+            measure(data, **scheduled)
 
 
 @pytest.mark.parametrize("key", ["aggregator", "server_optimizer"])

@@ -9,6 +9,7 @@ from typing import Optional
 from pytest_federated.core.text import significant
 from pytest_federated.metrics.difference import Difference
 from pytest_federated.metrics.measure import Measure
+from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.study import Study, Values, is_number, name_of
 
 _MORE = 12  # findings beyond which the tables say the rest
@@ -92,21 +93,9 @@ def _speeds(study: Study) -> Iterable[str]:
         for task, variant in study.others:
             goal = f"{study.measure.title} {target:g}"
             compared = study.times_faster(task, variant, target)
-            if compared and compared.low is not None and compared.high is not None:
-                if compared.low > 1:
-                    times = significant(compared.times, 2)
-                    text = f"{name_of(variant)} is {times} times faster than {reference} to {goal}"
-                    ends = compared.low, compared.high
-                elif compared.high < 1:
-                    times = significant(1 / compared.times, 2)
-                    said = f"{times} times the rounds of {reference} to {goal}"
-                    text = f"{name_of(variant)} needs {said}"
-                    ends = 1 / compared.high, 1 / compared.low
-                else:
-                    continue
-                low, high = (significant(end, 2) for end in ends)
-                between = f"paired over {compared.pairs} seeds, {low} to {high}"
-                yield _sentence(task, f"{text} ({between})")
+            if compared is not None:
+                if compared.is_beyond_noise:
+                    yield _sentence(task, _speed(name_of(variant), reference, goal, compared))
                 continue
             ours, theirs = (study.rounds(task, v, target) for v in (variant, study.reference))
             sides = ((name_of(variant), ours), (reference, theirs))
@@ -114,6 +103,18 @@ def _speeds(study: Study) -> Iterable[str]:
                 if rounds and none and None not in rounds.values() and not any(none.values()):
                     seeds = f"all {len(rounds)} seeds" if len(rounds) > 1 else "its seed"
                     yield _sentence(task, f"{one} reaches {goal} with {seeds}, {other} with none")
+
+
+def _speed(variant: str, reference: str, goal: str, compared: Speedup) -> str:
+    """Returns how many times faster a variant is, or how many times the rounds it needs."""
+    times, ends = compared.times, [n for n in (compared.low, compared.high) if n is not None]
+    if times > 1:
+        text = f"{variant} is {significant(times, 2)} times faster than {reference} to {goal}"
+    else:
+        said = f"{significant(1 / times, 2)} times the rounds of {reference} to {goal}"
+        text, ends = f"{variant} needs {said}", sorted(1 / n for n in ends)
+    between = " to ".join(significant(n, 2) for n in ends)
+    return f"{text} (paired over {compared.pairs} seeds, {between})"
 
 
 def _others(study: Study) -> Iterable[str]:

@@ -25,12 +25,12 @@ _CHOICE = re.compile(r"(?P<kind>\w+)\((?P<keys>[^()]+)\)")  # nested choices sta
 def results_table(study: Study, markup: Markup) -> str:
     """Returns a row for each variant: its mark, its figure, the difference from the reference.
 
-    Then the paper's figures or, where there are none, those of other metrics, such as that of the
-    worst tenth of the clients. The best of a task stands out if the seeds tell it from every other
-    variant.
+    Then, where a paper gives no figures, those of other metrics, such as that of the worst tenth of
+    the clients. The best of a task stands out if the seeds tell it from every other variant.
     """
-    has_published = bool(study.published.get("figures") and not study.targets)
-    measures = [study.measure, *([] if has_published else study.beside)]
+    figures = study.published.get("figures")
+    has_published = bool(figures and not study.targets)
+    measures = [study.measure, *([] if figures else study.beside)]
     places = _places(study)[:ROWS]
     best = {
         (task, measure.name): best_of(study.of_task(task), measure, study.confidence)
@@ -110,12 +110,17 @@ def short_texts(values: Sequence[Values]) -> dict[Values, str]:
     """Returns texts that are short, and different for different values."""
     places = range(len(values[0]))
     width = max(8, _VALUE // max(1, len(places)))
-    short = [distinct(_differing([one[place][1] for one in values]), width) for place in places]
+    short = [
+        distinct(_differing([one[place][1] for one in values], width), width) for place in places
+    ]
     return {one: ", ".join(of[n] for of in short) for n, one in enumerate(values)}
 
 
-def _differing(texts: Sequence[str]) -> list[str]:
-    """Returns choices without the keys that all of them have in common: alie(share=0.3) is alie."""
+def _differing(texts: Sequence[str], width: int) -> list[str]:
+    """Returns choices without the keys that all of them have in common: alie(share=0.3) is alie.
+
+    Of choices of one kind that are wider than `width` only the keys are left: ``alpha=1,beta=1``.
+    """
     parsed = [match for text in texts if (match := _CHOICE.fullmatch(text))]
     if len(parsed) < len(texts) or len(set(texts)) == 1:
         return list(texts)
@@ -126,6 +131,8 @@ def _differing(texts: Sequence[str]) -> list[str]:
         match["kind"] + (f"({','.join(of_one)})" if of_one else "")
         for match, of_one in zip(parsed, own)
     ]
+    if len({match["kind"] for match in parsed}) == 1 and max(map(len, short)) > width and all(own):
+        short = [",".join(of_one) for of_one in own]
     return short if len(set(short)) == len(set(texts)) else list(texts)
 
 

@@ -95,7 +95,7 @@ class _Afl(StatefulAlgorithm):
 
         (number,), count = kept, self.inputs.population
         loss = mean_loss(self.inputs, weights, data["once"])
-        optimizer = initial_optimizer(self.inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         trained = train(self.inputs, weights, optimizer, data["batches"])
         factor = count * tf.gather(server[0], number)
         change = [factor * (x - y) for x, y in zip(weights.trainable, trained.weights)]

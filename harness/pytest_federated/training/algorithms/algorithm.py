@@ -151,7 +151,9 @@ class AlgorithmInputs:
             always may.
         craft: what attackers send who craft it together (clients/attacks/attack.py), if they do.
         packed: whether clients come packed; only for algorithms registered with ``packs=True``.
-        rounds: how many there will be; only for algorithms registered with ``by_round=True``.
+        scheduled: whether the client optimizer's rate changes by round: then the state has the
+            factor of the round, under `optimizers.rates.CLIENT`. (That of the server optimizer is
+            in its own state.)
         adapter: the scenario's model, a `pytest_federated.training.models.adapters.ModelAdapter`.
         population: how many clients there are; only for those with ``by_population=True``.
 
@@ -166,8 +168,8 @@ class AlgorithmInputs:
     scaled: bool = False
     craft: Optional[Craft] = None
     packed: bool = False
+    scheduled: bool = False
     adapter: Any = None
-    rounds: int = 0
     population: int = 0
 
 
@@ -188,7 +190,6 @@ class AlgorithmSpec(Spec):
         packs: it can train packed clients.
         fixes: keys of `training` that it sets itself; a scenario may not set them otherwise.
         unused: keys of `training` that it has no use for.
-        by_round: it depends on how many rounds there are.
         by_population: it depends on how many clients there are.
         keeps_of_clients: what it keeps of each client from round to round; a client that came twice
             in a round would have two of them, and only one could be kept.
@@ -213,7 +214,6 @@ class AlgorithmSpec(Spec):
     packs: bool = False
     fixes: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
-    by_round: bool = False
     by_population: bool = False
     keeps_of_clients: str = ""
     has_no_global_model: bool = False

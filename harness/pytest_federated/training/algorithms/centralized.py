@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from pytest_federated.training.algorithms.algorithm import (
 )
 from pytest_federated.training.algorithms.local_steps import alone, types_of
 from pytest_federated.training.engine.standard import arguments
+from pytest_federated.training.optimizers import rates
 
 
 class State(NamedTuple):
@@ -32,6 +34,7 @@ class State(NamedTuple):
 @algorithms(
     "centralized",
     unused=("server_optimizer",),
+    refuses={"training.server_optimizer.schedule": "there is no step of a server"},
     traffic=lambda s: (0, 0),
     aggregates_itself=True,
     fixes_updates=True,
@@ -58,6 +61,8 @@ def centralized(inputs: AlgorithmInputs) -> Algorithm:
 class _Centralized(Algorithm):
     def __init__(self, inputs: AlgorithmInputs) -> None:
         tff: Any = import_tff()
+        lasting = rates.lasting(inputs.client_optimizer, inputs.scheduled)
+        inputs = replace(inputs, client_optimizer=lasting)
         types, finalizers = types_of(inputs)
         self._draws = types.has_keys
         self._initial, train_pool = alone(inputs, types)

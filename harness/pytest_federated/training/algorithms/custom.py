@@ -22,6 +22,10 @@ _KEY = "training.algorithm.tff"
 @algorithms(
     "tff",
     example={"tff": "my_processes:build"},
+    refuses={
+        "training.client_optimizer.schedule": "the rates of clients are up to your function "
+        "(tff.learning.algorithms.build_weighted_fed_avg_with_optimizer_schedule)"
+    },
     tff=TffComposition("your function", *["as your function has it"] * 4),
 )
 def user_process(

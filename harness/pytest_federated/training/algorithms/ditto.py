@@ -77,7 +77,7 @@ class _Ditto(OwnModels, StatefulAlgorithm):
             return [g + self._penalty * (v - w) for g, v, w in zip(gradients, own, center)]
 
         def optimizer() -> Any:
-            return initial_optimizer(self.inputs, center)
+            return initial_optimizer(self.inputs, center, data["rate"])
 
         shared = train(self.inputs, weights, optimizer(), data["batches"])
         own_weights = tff.learning.models.ModelWeights(list(kept), weights.non_trainable)

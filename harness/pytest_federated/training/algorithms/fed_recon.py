@@ -31,7 +31,7 @@ from pytest_federated.training.algorithms.local_layers import (
 from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.models.random_layers import KEY, drawing_from
-from pytest_federated.training.optimizers.optimizer import optimizer_of, optimizers
+from pytest_federated.training.optimizers.optimizer import Unscheduled, optimizer_of, optimizers
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -48,6 +48,10 @@ _JUDGED = 32
     example={"local_layers": "last"},
     has_no_global_model=True,
     has_no_predictions=True,
+    refuses={
+        "training.client_optimizer.schedule": "the clients of TFF's build_fed_recon have the same "
+        "optimizer in all rounds"
+    },
     fixes_updates=True,
     tff=TffComposition(
         "build_fed_recon, build_fed_recon_eval",
@@ -60,7 +64,7 @@ def fed_recon(
     *,
     local_layers: LocalLayers = "last",
     reconstruction_optimizer: Annotated[
-        Optional[Section], Choice(optimizers, optional=True)
+        Optional[Section], Choice(optimizers, optional=True), Unscheduled
     ] = None,
     reconstruction_epochs: Annotated[int, Field(ge=1, description="`recon_epochs`.")] = 1,
     reconstruction_steps: Annotated[

@@ -20,6 +20,7 @@ from pytest_federated.training.algorithms.algorithm import (
 from pytest_federated.training.engine.packed import packed_algorithm
 from pytest_federated.training.engine.standard import TffAlgorithm
 from pytest_federated.training.engine.update_scaling import scaled, weighted_by_held
+from pytest_federated.training.optimizers import rates
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -52,51 +53,65 @@ def fedavg(inputs: AlgorithmInputs, *, weighting: Weighting = "examples") -> Alg
             inputs.client_optimizer,
             inputs.server_optimizer,
             weighting,
+            scheduled=inputs.scheduled,
             aggregator=inputs.aggregator,
             craft=inputs.craft,
         )
-    weightings = tff.learning.ClientWeighting
-    if weighting == "examples_held":
-        work = client_training(inputs.model, inputs.client_optimizer, weightings.UNIFORM)
-        return compose(inputs, weighted_by_held(work), takes_held=True)
-    if weighting not in ("examples", "uniform"):
-        return _weighted_by_metric(inputs, weighting)
-    client_weighting = weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
-    if inputs.scaled or inputs.aggregator is not None:  # as the builder below, of the same parts
-        work = client_training(inputs.model, inputs.client_optimizer, client_weighting)
+    if (
+        inputs.scaled
+        or inputs.scheduled
+        or inputs.aggregator is not None
+        or weighting not in ("examples", "uniform")
+    ):
+        work = client_training(inputs.model, inputs.client_optimizer, weighting, inputs.scheduled)
+        if weighting == "examples_held":
+            return compose(inputs, weighted_by_held(work), takes_held=True)
         return compose(inputs, work)
     process = tff.learning.algorithms.build_weighted_fed_avg(
         inputs.model,
         client_optimizer_fn=inputs.client_optimizer,
         server_optimizer_fn=inputs.server_optimizer,
-        client_weighting=client_weighting,
-        model_aggregator=inputs.aggregator,
+        client_weighting=_tff_weighting(weighting),
         # Bit-identical to DATASET_REDUCE, and about four times as fast on a CPU.
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
     return TffAlgorithm(process)
 
 
-@lru_cache(maxsize=16)
-def client_training(model_fn: Any, optimizer: Any, weighting: Any) -> Any:
-    """TFF's client work of FedAvg: one for all processes that differ only at the server."""
+def _tff_weighting(weighting: Weighting) -> tff.learning.ClientWeighting:
+    """Returns TFF's weighting, or the uniform one where TFF has none."""
     import tensorflow_federated as tff
 
+    weightings = tff.learning.ClientWeighting
+    return weightings.NUM_EXAMPLES if weighting == "examples" else weightings.UNIFORM
+
+
+@lru_cache(maxsize=16)
+def client_training(model_fn: Any, optimizer: Any, weighting: Weighting, scheduled: bool) -> Any:
+    """Returns the client work of FedAvg: one for all processes that differ only at the server.
+
+    TFF's, which has no rates by round and no weights by metrics, or one of its parts. Weights by
+    `examples_held` are uniform here.
+    """
+    import tensorflow_federated as tff
+
+    if scheduled or weighting in ("num_batches", "loss"):
+        return _of_parts(model_fn, optimizer, weighting, scheduled)
     return tff.learning.templates.build_model_delta_client_work(
         model_fn,
         optimizer,
-        weighting,
+        _tff_weighting(weighting),
         loop_implementation=tff.learning.LoopImplementation.DATASET_ITERATOR,
     )
 
 
-def _weighted_by_metric(inputs: AlgorithmInputs, key: str) -> Algorithm:
-    """Of TFF's templates: its client work knows no weights but those by examples and uniform."""
+def _of_parts(
+    model_fn: Callable[[], Any], optimizer: Any, weighting: Weighting, scheduled: bool
+) -> Any:
     import tensorflow as tf
 
     tff: Any = import_tff()
     templates = tff.learning.templates
-    model_fn = cast("Callable[[], Any]", inputs.model)
     with tf.Graph().as_default():
         model = model_fn()
         finalizers = model.metric_finalizers()
@@ -104,17 +119,34 @@ def _weighted_by_metric(inputs: AlgorithmInputs, key: str) -> Algorithm:
         weights_type = tff.learning.models.weights_type_from_model(model)
     data_type = tff.SequenceType(batch_type)
 
-    @tff.tensorflow.computation(weights_type, data_type)
-    def train_client(weights: Any, data: Any) -> Any:
-        update = build_client_update(model_fn)
-        result, metrics = update(inputs.client_optimizer, weights, data)
-        weight = tf.cast(finalizers[key](metrics[key]), tf.float32)
+    @tff.tensorflow.computation
+    def no_change() -> Any:
+        return rates.no_change(rates.CLIENT)
+
+    factor_type = no_change.type_signature.result
+
+    def train(weights: Any, data: Any, own_optimizer: Any) -> Any:
+        update = build_client_update(model_fn, _tff_weighting(weighting))
+        result, metrics = update(own_optimizer, weights, data)
+        if weighting not in ("num_batches", "loss"):
+            return result, metrics
+        weight = tf.cast(finalizers[weighting](metrics[weighting]), tf.float32)
         # The uniform weight is 0 for a client whose change is not finite, and 1 otherwise.
         weight = tf.where(result.update_weight > 0, weight, 0.0)
         return templates.ClientResult(result.update, weight), metrics
 
+    @tff.tensorflow.computation(weights_type, data_type)
+    def train_client(weights: Any, data: Any) -> Any:
+        return train(weights, data, optimizer)
+
+    @tff.tensorflow.computation(weights_type, data_type, factor_type)
+    def train_at_rate(weights: Any, data: Any, factor: Any) -> Any:
+        return train(weights, data, rates.times(factor[rates.CLIENT], optimizer))
+
     @tff.federated_computation
     def initialize() -> Any:
+        if scheduled:
+            return tff.federated_eval(no_change, tff.SERVER)
         return tff.federated_value((), tff.SERVER)
 
     @tff.federated_computation(
@@ -123,13 +155,17 @@ def _weighted_by_metric(inputs: AlgorithmInputs, key: str) -> Algorithm:
         tff.FederatedType(data_type, tff.CLIENTS),
     )
     def next_round(state: Any, weights: Any, data: Any) -> Any:
-        result, metrics = tff.federated_map(train_client, (weights, data))
-        train = tff.learning.metrics.sum_then_finalize(finalizers)(metrics)
+        if scheduled:
+            sent = weights, data, tff.federated_broadcast(state)
+            result, metrics = tff.federated_map(train_at_rate, sent)
+        else:
+            result, metrics = tff.federated_map(train_client, (weights, data))
+        measured = tff.learning.metrics.sum_then_finalize(finalizers)(metrics)
         return tff.templates.MeasuredProcessOutput(
-            state, result, tff.federated_zip(OrderedDict(train=train))
+            state, result, tff.federated_zip(OrderedDict(train=measured))
         )
 
-    return compose(inputs, templates.ClientWorkProcess(initialize, next_round))
+    return templates.ClientWorkProcess(initialize, next_round)
 
 
 def compose(inputs: AlgorithmInputs, client_work: Any, takes_held: bool = False) -> Algorithm:

@@ -82,7 +82,7 @@ class _FedDyn(StatefulAlgorithm):
             parts = zip(gradients, current, start, kept)
             return [g + self._alpha * (w - w0) - g_i for g, w, w0, g_i in parts]
 
-        optimizer = initial_optimizer(self.inputs, start)
+        optimizer = initial_optimizer(self.inputs, start, data["rate"])
         trained = train(self.inputs, weights, optimizer, data["batches"], correct=regularized)
         change = [x - y for x, y in zip(start, trained.weights)]
         own = [g_i + self._alpha * c for g_i, c in zip(kept, change)]

@@ -64,7 +64,7 @@ class _FedNova(StatefulAlgorithm):
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(self.inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         trained = train(self.inputs, weights, optimizer, data["batches"])
         counted = _counted(trained.steps, optimizer.get(self._momentum_key))
         change = [

@@ -99,25 +99,33 @@ class _FedPer(OwnModels, StatefulAlgorithm):
         import tensorflow as tf
 
         if "head" not in self.passes:
-            trained = self._train(weights, kept, data["batches"], None)
+            trained = self._train(weights, kept, data, "batches", None)
             new = [trained.weights[i] for i in self._shared]
             own: Sequence[Any] = [trained.weights[i] for i in self._local]
         else:
-            own = self._train(weights, kept, data["head"], self._local).weights
-            trained = self._train(weights, own, data["batches"], self._shared)
+            own = self._train(weights, kept, data, "head", self._local).weights
+            trained = self._train(weights, own, data, "batches", self._shared)
             new = trained.weights
         weight = trained.examples if self._weighting == "examples" else tf.constant(1.0)
         change = [x - y for x, y in zip(weights.trainable, new)]
         return Sent(change, weight, own, [], trained.metrics)
 
     def _train(
-        self, weights: Any, own: Sequence[Any], data: Any, trained: Optional[Sequence[int]]
+        self,
+        weights: Any,
+        own: Sequence[Any],
+        data: Any,
+        batches: str,
+        trained: Optional[Sequence[int]],
     ) -> Trained:
-        """Trains all layers, or those of these positions, inside a computation."""
+        """Trains all layers, or those of these positions, inside a computation.
+
+        On those of the `data` that are named by `batches`.
+        """
         whole = self._whole(weights, own)
         chosen = whole.trainable if trained is None else [whole.trainable[i] for i in trained]
-        optimizer = initial_optimizer(self.inputs, chosen)
-        return train(self.inputs, whole, optimizer, data, trained=trained)
+        optimizer = initial_optimizer(self.inputs, chosen, data["rate"])
+        return train(self.inputs, whole, optimizer, data[batches], trained=trained)
 
     def _whole(self, weights: Any, own: Sequence[Any]) -> Any:
         tff: Any = import_tff()

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     fixes_updates="standard",
     fixes=("local_epochs", "local_steps"),
     unused=("client_optimizer",),
+    refuses={
+        "training.client_optimizer.schedule": "its only rate is that of server_optimizer, which "
+        "can have one"
+    },
     tff=TffComposition("build_fed_sgd", client_work="gradient over its examples"),
 )
 def fedsgd(inputs: AlgorithmInputs) -> Algorithm:

@@ -112,7 +112,7 @@ class _Ifca(StatefulAlgorithm):
         ]
         chosen = tf.argmin(losses, output_type=tf.int32)
         own = _model(weights, chosen)
-        optimizer = initial_optimizer(self.inputs, own.trainable)
+        optimizer = initial_optimizer(self.inputs, own.trainable, data["rate"])
         trained = train(self.inputs, own, optimizer, data["batches"])
         weight = trained.examples if self._weighting == "examples" else tf.constant(1.0)
         takes = tf.one_hot(chosen, self._clusters)

@@ -12,6 +12,7 @@ from pytest_federated.training.algorithms.algorithm import MADE_FOR, AlgorithmIn
 from pytest_federated.training.engine.stacks import total_gradient, total_loss, train_steps
 from pytest_federated.training.engine.standard import has_column
 from pytest_federated.training.models.random_layers import KEY
+from pytest_federated.training.optimizers import rates
 
 # (gradients, weights) to the gradients that a step takes.
 Correct = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
@@ -82,7 +83,7 @@ def types_of(inputs: AlgorithmInputs) -> tuple[Types, Any]:
     @tff.tensorflow.computation
     def initialize() -> Any:
         weights = new_weights(inputs)
-        return weights, initial_optimizer(inputs, weights.trainable)
+        return weights, initial_optimizer(inputs, weights.trainable, None)
 
     weights_type, optimizer_type = initialize.type_signature.result
     return Types(weights_type, data, optimizer_type), finalizers
@@ -106,7 +107,7 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
 
     @tff.tensorflow.computation
     def initial() -> Any:
-        return initial_optimizer(inputs, types.weights.trainable)
+        return initial_optimizer(inputs, types.weights.trainable, None)
 
     @tff.tensorflow.computation(types.weights, types.optimizer, types.data)
     def train_alone(weights: Any, optimizer: Any, data: Any) -> Any:
@@ -117,13 +118,15 @@ def alone(inputs: AlgorithmInputs, types: Types) -> Alone:
     return Alone(initial, train_alone)
 
 
-def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any]) -> Any:
-    """The state of the client optimizer before the first step on these weights, or their types."""
+def initial_optimizer(inputs: AlgorithmInputs, trained: Sequence[Any], rate: Any) -> Any:
+    """The state of the client optimizer before the first step on these weights, or their types.
+
+    With its learning rate times `rate`, if that is not None.
+    """
     import tensorflow as tf
 
-    return inputs.client_optimizer.initialize(
-        tuple(tf.TensorSpec(t.shape, t.dtype) for t in trained)
-    )
+    specs = tuple(tf.TensorSpec(t.shape, t.dtype) for t in trained)
+    return rates.scaled(inputs.client_optimizer.initialize(specs), rate)
 
 
 def train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from pytest_federated.training.algorithms.local_steps import (
 )
 from pytest_federated.training.algorithms.stateful import Sent, State, StatefulAlgorithm
 from pytest_federated.training.engine import stacks
+from pytest_federated.training.optimizers import rates
 
 
 @algorithms(
@@ -75,13 +77,14 @@ class _Mime(StatefulAlgorithm):
         """The state of the client optimizer, and the cohort's gradient."""
         import tensorflow as tf
 
-        state = tf.nest.flatten(initial_optimizer(self.inputs, specs))
+        state = tf.nest.flatten(initial_optimizer(self.inputs, specs, None))
         return [*map(tf.convert_to_tensor, state), *zeros(specs)]
 
     def train_client(
         self, weights: Any, server: Sequence[Any], kept: Sequence[Any], data: Any
     ) -> Sent:
         optimizer, cohort_gradient = self._unpacked(server, weights.trainable)
+        optimizer = rates.scaled(optimizer, data["rate"])
         trained = train(
             *(self.inputs, weights, optimizer, data["batches"]),
             correct=lambda gradients, _: [g + c for g, c in zip(gradients, cohort_gradient)],
@@ -105,8 +108,8 @@ class _Mime(StatefulAlgorithm):
     ) -> tuple[State, Mapping[str, Any]]:
         server = state.server
         gradient = self._cohort_gradient(server.global_model_weights, self._data(cohort, work)[1])
-        kept = [*server.client_work[: -len(gradient)], *gradient]
-        server = server._replace(client_work=kept)
+        kept = [*server.client_work["kept"][: -len(gradient)], *gradient]
+        server = server._replace(client_work=OrderedDict(server.client_work, kept=kept))
         return super().next(State(server, state.kept), cohort, work, rng)
 
     def _unpacked(self, server: Sequence[Any], like: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
@@ -114,7 +117,7 @@ class _Mime(StatefulAlgorithm):
         import tensorflow as tf
 
         count = len(like)
-        template = initial_optimizer(self.inputs, like)
+        template = initial_optimizer(self.inputs, like, None)
         return tf.nest.pack_sequence_as(template, server[:-count]), server[-count:]
 
     def _weight(self, held: Any) -> Any:

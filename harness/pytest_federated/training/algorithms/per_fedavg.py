@@ -69,7 +69,7 @@ class _PerFedAvg(StatefulAlgorithm):
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(self.inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         trained = train(self.inputs, weights, optimizer, data["batches"])
         is_adapted, before, _ = trained.optimizer
         ends = [tf.where(is_adapted, w, a) for w, a in zip(before, trained.weights)]

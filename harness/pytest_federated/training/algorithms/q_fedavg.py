@@ -70,7 +70,7 @@ class _QFedAvg(StatefulAlgorithm):
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(self.inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         rate = tf.convert_to_tensor(optimizer[self._rate_key])
         loss = mean_loss(self.inputs, weights, data["once"]) + _LEAST_LOSS
         trained = train(self.inputs, weights, optimizer, data["batches"])

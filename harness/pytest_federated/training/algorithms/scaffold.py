@@ -75,7 +75,7 @@ class _Scaffold(StatefulAlgorithm):
     ) -> Sent:
         import tensorflow as tf
 
-        optimizer = initial_optimizer(self.inputs, weights.trainable)
+        optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         rate = tf.convert_to_tensor(optimizer[self._rate_key])
         correction = tuple(c - c_i for c, c_i in zip(server, kept))
         trained = train(

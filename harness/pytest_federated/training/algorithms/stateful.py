@@ -19,12 +19,13 @@ from pytest_federated.training.engine import stacks
 from pytest_federated.training.engine.packed import aggregate, summed
 from pytest_federated.training.engine.stacks import PackedClient, Sent
 from pytest_federated.training.engine.standard import arguments
+from pytest_federated.training.optimizers import rates
 
 
 class State(NamedTuple):
     """TFF's state of the server, and what all clients keep, along the first axis of each array.
 
-    The server's `client_work` is what it keeps beside the weights.
+    The server's `client_work` is what it keeps beside the weights, under `kept`.
     """
 
     server: Any
@@ -57,7 +58,8 @@ class StatefulAlgorithm(Algorithm):
 
         @tff.tensorflow.computation
         def before() -> Any:
-            return list(self.server_keeps(_specs(weights_type)))
+            factor = rates.no_change(rates.CLIENT) if inputs.scheduled else {}
+            return OrderedDict(kept=list(self.server_keeps(_specs(weights_type))), **factor)
 
         @tff.tensorflow.computation(self.types.weights)
         def before_of_client(weights: Any) -> Any:
@@ -105,7 +107,9 @@ class StatefulAlgorithm(Algorithm):
 
         @tff.tensorflow.computation(weights_type, server_type, kept_type, data_type)
         def train_client(weights: Any, server: Any, kept: Any, data: Any) -> Any:
-            sent = self.train_client(weights, server, kept, data)
+            given = {"rate": server.get(rates.CLIENT), "held": data["held"]}
+            given |= {name: data[name] for name in ("batches", *self.passes)}
+            sent = self.train_client(weights, server["kept"], kept, given)
             is_finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(c)) for c in sent.change])
 
             def if_finite(value: Any, otherwise: Any = None) -> Any:
@@ -122,8 +126,8 @@ class StatefulAlgorithm(Algorithm):
 
         @tff.tensorflow.computation(server_type, weights_type.trainable, sums_type)
         def step(server: Any, change: Any, sums: Any) -> Any:
-            server, gradient = self.step(list(server), list(change), list(sums))
-            return list(server), list(gradient)
+            new, gradient = self.step(list(server["kept"]), list(change), list(sums))
+            return OrderedDict(server, kept=list(new)), list(gradient)
 
         @tff.federated_computation
         def initialize() -> Any:
@@ -202,8 +206,9 @@ class StatefulAlgorithm(Algorithm):
             def run(weights: Any, server: Any, kept: Any, stack: Any) -> Any:
                 def train_client(client: PackedClient, own: Sequence[Any]) -> Sent:
                     again = {name: client.passes(n) for name, n in self.passes.items()}
-                    data = {"held": client.held, "batches": client, **again}
-                    return self.train_client(weights, server, own, data)
+                    data = {"rate": server.get(rates.CLIENT), "held": client.held}
+                    data |= {"batches": client, **again}
+                    return self.train_client(weights, server["kept"], own, data)
 
                 return stacks.train_stack(
                     *(model, stack, train_client, weights.trainable, keeps_rows, kept, rest()[1])
@@ -221,11 +226,12 @@ class StatefulAlgorithm(Algorithm):
             weights = state.global_model_weights
             trainable = tuple(weights.trainable)
             change = aggregate(aggregator, total, weight, trainable)
-            server, gradient = self.step(list(state.client_work), list(change), list(sums))
+            kept, gradient = self.step(list(state.client_work["kept"]), list(change), list(sums))
+            server = OrderedDict(state.client_work, kept=list(kept))
             finalizer, new = optimizer.next(state.finalizer, trainable, tuple(gradient))
             updated = tff.learning.models.ModelWeights(list(new), weights.non_trainable)
             train = model.finalize_metrics(metrics)
-            return state_of(updated, (), list(server), (), finalizer), OrderedDict(train=train)
+            return state_of(updated, (), server, (), finalizer), OrderedDict(train=train)
 
         @tff.federated_computation
         def initialize() -> Any:
@@ -256,7 +262,8 @@ class StatefulAlgorithm(Algorithm):
             server: what the server keeps beside them.
             kept: what the client keeps.
             data: what it trains on, as `local_steps.train` takes it, `batches` and what `passes`
-                names; and `held`, how many examples it holds, float32.
+                names; `held`, how many examples it holds, float32; and `rate`, what the learning
+                rate of the client optimizer is times in this round, None for 1.
         """
 
     def client_keeps(self, weights: Any) -> Sequence[Any]:

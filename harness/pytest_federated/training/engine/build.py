@@ -53,7 +53,8 @@ from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.losses import LossSettings, weights_of_classes
 from pytest_federated.training.models.model import Shape, named
-from pytest_federated.training.optimizers.optimizer import optimizer_of
+from pytest_federated.training.optimizers import rates
+from pytest_federated.training.optimizers.optimizer import optimizer_of, schedule_of
 from pytest_federated.training.schema import Training
 from pytest_federated.user.files import of_seed
 from pytest_federated.user.functions import (
@@ -386,12 +387,16 @@ def _algorithm(
 ) -> tuple[AlgorithmInputs, Algorithm]:
     """Builds the algorithm for an execution; with what it was built from."""
     is_packed = execution.kind == "packed"
+    server = optimizer_of(training.server_optimizer)
+    if schedule_of(training.server_optimizer):
+        server = rates.with_factor(rates.SERVER, server)
     inputs = AlgorithmInputs(
         _packable(adapter, conditions.of_levels) if is_packed else adapter.model_fn,
         optimizer_of(training.client_optimizer),
-        optimizer_of(training.server_optimizer),
+        server,
         aggregator=aggregator_factory(training.aggregator, conditions.clients),
         packed=is_packed,
+        scheduled=schedule_of(training.client_optimizer) is not None,
         scaled=conditions.changes_updates,
         craft=conditions.craft,
         adapter=adapter,
@@ -455,7 +460,4 @@ def _with_noise_seeds(state: Any, rng: np.random.Generator) -> Any:
 def _dependencies(training: Training, data: FederatedData) -> dict[str, int]:
     """Returns what an algorithm that depends on it reads of the training and the federation."""
     spec = algorithms.entry(training.algorithm).spec
-    dependencies = {"rounds": training.rounds} if spec.by_round else {}
-    if spec.by_population:
-        dependencies["population"] = len(data.clients)
-    return dependencies
+    return {"population": len(data.clients)} if spec.by_population else {}

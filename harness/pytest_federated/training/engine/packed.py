@@ -33,7 +33,7 @@ from pytest_federated.training.engine.stacks import (
     train_steps,
 )
 from pytest_federated.training.engine.standard import TffAlgorithm
-from pytest_federated.training.schedules.schedule import at, times
+from pytest_federated.training.optimizers import rates
 
 if TYPE_CHECKING:
     import tensorflow_federated as tff
@@ -89,18 +89,17 @@ def packed_algorithm(
     client_optimizer: Optional[tff.learning.optimizers.Optimizer],
     server_optimizer: tff.learning.optimizers.Optimizer,
     weighting: str = "examples",
-    by_round: Sequence[float] = (),
+    scheduled: bool = False,
     aggregator: Any = None,
     craft: Optional[Craft] = None,
 ) -> PackedAlgorithm:
     """Builds FedAvg as `tff.learning.algorithms.build_weighted_fed_avg`, on packed clients.
 
     Without a client optimizer a client sends its gradient, as for
-    `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg. With
-    `by_round`, factors of the client's learning rate, the state counts the rounds. An `aggregator`
-    is one of `aggregators.aggregator.stacked`; None is the weighted mean. With `craft` the
-    attackers' changes are replaced at the server, which has all of them, before they are put
-    together.
+    `tff.learning.algorithms.build_fed_sgd`. `weighting` is that of the algorithm fedavg. If
+    `scheduled`, the state has a factor of the client's learning rate. An `aggregator` is one of
+    `aggregators.aggregator.stacked`; None is the weighted mean. With `craft` the attackers' changes
+    are replaced at the server, which has all of them, before they are put together.
 
     A round is one broadcast, one map over the clients, one sum and one step of the server. The
     state is that of a process composed of TFF's templates, but the process is not: the calls of
@@ -121,8 +120,8 @@ def packed_algorithm(
         )
         weights = tff.learning.models.ModelWeights(trainable, other)
         optimizer_state = server_optimizer.initialize(specs_of(trainable))
-        rounds = tf.constant(0) if by_round else ()
-        return templates.LearningAlgorithmState(weights, (), rounds, (), optimizer_state)
+        factor = rates.no_change(rates.CLIENT) if scheduled else ()
+        return templates.LearningAlgorithmState(weights, (), factor, (), optimizer_state)
 
     state_type = initial_state.type_signature.result
 
@@ -135,7 +134,7 @@ def packed_algorithm(
         model,
         client_optimizer,
         weighting,
-        tuple(by_round),
+        scheduled,
         keeps_rows,
         sent.type_signature.result,
         type_of_stack,
@@ -149,9 +148,8 @@ def packed_algorithm(
         mean = aggregate(aggregator, total, total_weight, tuple(weights.trainable), craft)
         optimizer_state, trainable = server_optimizer.next(state.finalizer, weights.trainable, mean)
         updated = tff.learning.models.ModelWeights(trainable, weights.non_trainable)
-        rounds = state.client_work + 1 if by_round else ()
         return (
-            templates.LearningAlgorithmState(updated, (), rounds, (), optimizer_state),
+            templates.LearningAlgorithmState(updated, (), state.client_work, (), optimizer_state),
             OrderedDict(client_work=OrderedDict(train=model.finalize_metrics(metrics))),
         )
 
@@ -178,7 +176,7 @@ def stack_training(
     model: Any,
     client_optimizer: Any,
     weighting: str,
-    by_round: tuple[float, ...],
+    scheduled: bool,
     keeps_rows: bool,
     received_type: Any,
     type_of_stack: Any,
@@ -193,10 +191,10 @@ def stack_training(
 
     @tff.tensorflow.computation(received_type, type_of_stack)
     def train(received: Any, stack: Any) -> Any:
-        weights, rounds = received
+        weights, factor = received
         optimizer = client_optimizer
-        if by_round:
-            optimizer = times(at(by_round, rounds), client_optimizer)
+        if scheduled:
+            optimizer = rates.times(factor[rates.CLIENT], client_optimizer)
         return _trained(model, optimizer, weighting, keeps_rows, weights, stack)
 
     return train

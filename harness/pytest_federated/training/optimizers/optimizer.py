@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Callable, Optional, Protocol
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer
 
 from pytest_federated.core.errors import ModelError
-from pytest_federated.core.schema import Section, without_empty
-from pytest_federated.registry.registry import Registry
+from pytest_federated.core.schema import Section, problem, without_empty
+from pytest_federated.registry.choice import Choice
+from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
+from pytest_federated.training.schedules.schedule import schedules
 from pytest_federated.user.functions import fingerprints
 
 if TYPE_CHECKING:
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class OptimizerKeys(Section):
-    """Keys of every optimizer: what happens to a gradient before the optimizer takes it.
+    """Keys of every optimizer.
 
     `clip_norm` scales a gradient down to this L2 norm, over all weights together, if it is longer.
+    `schedule` changes the learning rate from round to round; within a round it is the same.
     """
 
     clip_norm: Annotated[
@@ -34,10 +37,15 @@ class OptimizerKeys(Section):
             gt=0, allow_inf_nan=False, description="L2 norm that longer gradients are scaled to."
         ),
     ] = None
+    schedule: Annotated[
+        Optional[Section],
+        Choice(schedules, optional=True),
+        Field(description="What the learning rate is multiplied by in each round."),
+    ] = None
 
     @model_serializer(mode="wrap")
     def _brief(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        younger = {"clip_norm", "weight_decay"}.intersection(type(self).model_fields)
+        younger = {"clip_norm", "schedule", "weight_decay"}.intersection(type(self).model_fields)
         return without_empty(self, write, *younger)
 
 
@@ -80,7 +88,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
-    """Returns the optimizer of a validated section.
+    """Returns the optimizer of a validated section, without its schedule.
 
     Equal sections get the same object, which has no state, so that what is traced with it can be
     shared.
@@ -88,6 +96,7 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
     import tensorflow_federated as tff
 
     entry = optimizers.entry(settings)
+    settings = settings.model_copy(update={"schedule": None})
     key = type(settings), f"{settings.model_dump_json()} {fingerprints(settings)}"
     if key not in _cache:
         optimizer = entry.call(settings)
@@ -97,6 +106,21 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
         norm = settings.clip_norm  # type: ignore[attr-defined]  # see OptimizerKeys
         _cache[key] = optimizer if norm is None else after(_clipped(norm), optimizer)
     return _cache[key]
+
+
+def schedule_of(settings: Section) -> Optional[Section]:
+    """Returns the schedule of a validated section, if it has one."""
+    return settings.schedule  # type: ignore[attr-defined]  # see OptimizerKeys
+
+
+def _unscheduled(settings: Optional[Section]) -> Optional[Section]:
+    if settings is not None and (schedule := schedule_of(settings)):
+        raise problem("schedule", f"got {kind(schedule)}; there are no rounds here: leave it out")
+    return settings
+
+
+# Annotates the choice of an optimizer that is not used round after round.
+Unscheduled = AfterValidator(_unscheduled)
 
 
 def _without_autograph(optimizer: Any) -> Any:

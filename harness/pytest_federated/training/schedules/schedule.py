@@ -1,4 +1,4 @@
-"""Learning rate schedules by name: what a client's learning rate is multiplied by, by round.
+"""Learning rate schedules by name: what an optimizer's learning rate is multiplied by, by round.
 
 A schedule takes the number of the round, from 1, and its keys from the scenario file, and returns
 the factor. It is called before anything is trained, once for each round.
@@ -7,10 +7,9 @@ the factor. It is called before anything is trained, once for each round.
 from __future__ import annotations
 
 import math
-from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Optional, Protocol
 
 from pydantic import Field
 
@@ -22,7 +21,14 @@ from pytest_federated.registry.spec import Spec
 
 @dataclass(frozen=True)
 class ScheduleSpec(Spec):
-    """The traits of a schedule."""
+    """The traits of a schedule.
+
+    Attributes:
+        spans_training: its key `rounds` is the training's number of rounds where it is left out.
+
+    """
+
+    spans_training: bool = False
 
 
 class Schedule(Protocol):
@@ -43,7 +49,16 @@ schedules = Registry(
 )
 
 Rounds = Annotated[int, Field(ge=1)]
+Span = Annotated[Optional[int], Field(ge=1, description="By default all of the training.")]
 Share = Annotated[float, Field(gt=0, le=1)]
+Lowest = Annotated[float, Field(ge=0, lt=1)]
+
+
+def spanning(schedule: Section, rounds: int) -> Section:
+    """Returns a schedule that spans a training of so many rounds, where it leaves that open."""
+    spans = schedules.entry(schedule).spec.spans_training
+    is_open = spans and getattr(schedule, "rounds", None) is None
+    return schedule.model_copy(update={"rounds": rounds}) if is_open else schedule
 
 
 def factors(schedule: Section, rounds: int) -> tuple[float, ...]:
@@ -56,33 +71,3 @@ def factors(schedule: Section, rounds: int) -> tuple[float, ...]:
             raise entry.gave(factor, "a number, 0 or greater, for each round")
         by_round.append(float(factor))
     return tuple(by_round)
-
-
-def at(by_round: Sequence[float], done: Any) -> Any:
-    """In a TensorFlow graph, the factor after `done` rounds; the last one from there on."""
-    import tensorflow as tf
-
-    return tf.gather(tf.constant(by_round, tf.float32), tf.minimum(done, len(by_round) - 1))
-
-
-def times(factor: Any, inner: Any) -> Any:
-    """The TFF optimizer `inner` with its learning rate times `factor`."""
-    import tensorflow_federated as tff
-
-    key = tff.learning.optimizers.LEARNING_RATE_KEY
-
-    class Scaled(tff.learning.optimizers.Optimizer):
-        def initialize(self, specs: Any) -> Any:
-            state = inner.initialize(specs)
-            if not isinstance(state, MutableMapping) or key not in state:
-                raise ModelError(
-                    "training.client_optimizer: has no learning rate in its state that a schedule "
-                    "could change"
-                )
-            state[key] = state[key] * factor
-            return state
-
-        def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
-            return inner.next(state, weights, gradients)
-
-    return Scaled()
