@@ -198,10 +198,18 @@ def _algorithm(entry: Entry[Any, Any]) -> str:
     chosen = {"kind": entry.name, **entry.spec.example}
     if entry.name in entry.keywords:
         chosen.pop("kind")
-    paragraphs = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]
+    keys = f"algorithm: {as_yaml(chosen)}"
+    if entry.spec.server_step:
+        keys += ", server_optimizer: {learning_rate: 0.1}"
+    paragraphs = [f"```yaml\ntraining: {{{keys}, rounds: 10}}\n```"]
     if fixed := entry.spec.fixes:
         keys = ", ".join(f"`{key}`" for key in fixed)
         paragraphs.append(f"A scenario must leave out {keys}.")
+    if entry.spec.server_step:
+        paragraphs.append(
+            "Of `server_optimizer` it takes `learning_rate`, `schedule` and `clip_norm`, "
+            "for a step of its own."
+        )
     if refused := entry.spec.refuses:
         keys = ", ".join(f"`{key}`" for key in refused)
         paragraphs.append(

@@ -16,9 +16,6 @@ from pytest_federated.data.schema import Data
 # Keys without a default, by algorithm.
 _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "fedprox": {"mu": 0.1},
-    "fedadagrad": {"learning_rate": 0.1},
-    "fedadam": {"learning_rate": 0.1},
-    "fedyogi": {"learning_rate": 0.1},
     "fed_recon": {"split_dataset": False},
     "kmeans": {"clusters": 3},
     "q_fedavg": {"q": 1.0},
