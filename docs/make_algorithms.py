@@ -170,7 +170,10 @@ def _elsewhere() -> str:
             "option of another one, such as FedAdam by a server optimizer, links to that one. What "
             "is not here can be written as a [`tff`](#tff) algorithm. Asynchronous methods such as "
             "FedBuff do not fit, as a round of TFF ends when all its clients have ended; FedBN is "
-            "not here, as models with batch normalization are refused. Reptile in batches of "
+            "not here, as models with batch normalization are refused; MOON is not here, as its "
+            "loss compares the outputs of a projection head (QinbinLi/MOON, main.py, "
+            "train_net_fedcon), and a TFF model gives nothing but its predictions. Reptile in "
+            "batches of "
             "clients is [`fedavg`](#fedavg) with `weighting: uniform` and its step size as "
             "learning rate of the server optimizer (openai/supervised-reptile, "
             "supervised_reptile/reptile.py), and `personalize` measures the models that it is "
@@ -195,10 +198,18 @@ def _algorithm(entry: Entry[Any, Any]) -> str:
     chosen = {"kind": entry.name, **entry.spec.example}
     if entry.name in entry.keywords:
         chosen.pop("kind")
-    paragraphs = [f"```yaml\ntraining: {{algorithm: {as_yaml(chosen)}, rounds: 10}}\n```"]
+    keys = f"algorithm: {as_yaml(chosen)}"
+    if entry.spec.server_step:
+        keys += ", server_optimizer: {learning_rate: 0.1}"
+    paragraphs = [f"```yaml\ntraining: {{{keys}, rounds: 10}}\n```"]
     if fixed := entry.spec.fixes:
         keys = ", ".join(f"`{key}`" for key in fixed)
         paragraphs.append(f"A scenario must leave out {keys}.")
+    if entry.spec.server_step:
+        paragraphs.append(
+            "Of `server_optimizer` it takes `learning_rate`, `schedule` and `clip_norm`, "
+            "for a step of its own."
+        )
     if refused := entry.spec.refuses:
         keys = ", ".join(f"`{key}`" for key in refused)
         paragraphs.append(

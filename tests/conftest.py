@@ -33,7 +33,7 @@ _LONGEST = (
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
 _WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio -p no:randomly"
-# Plugins of pytest itself that no run inside a test uses; pytest loads them anew for each.
+# Plugins of pytest itself that no pytest in a test's process uses; each would load them anew.
 _UNUSED = {
     *("doctest", "faulthandler", "legacypath", "pastebin", "setuponly", "setupplan"),
     *("stepwise", "subtests", "threadexception", "unittest", "unraisableexception"),
@@ -224,8 +224,10 @@ def short_start() -> Iterator[None]:
 
     It starts in half the time, and runs its tests in their order.
     """
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+    used = tuple(name for name in pytest_config.default_plugins if name not in _UNUSED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+        patch.setattr(pytest_config, "default_plugins", used)
         yield
 
 
@@ -241,10 +243,8 @@ def imported_for_runs() -> None:
 def pytester(
     imported_for_runs: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
-    """Sets the variable of `short_start` again, as pytester deletes it; leaves out more plugins."""
+    """Sets the variable of `short_start` again, as pytester deletes it."""
     monkeypatch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
-    used = tuple(name for name in pytest_config.default_plugins if name not in _UNUSED)
-    monkeypatch.setattr(pytest_config, "default_plugins", used)
     return pytester
 
 

@@ -16,9 +16,6 @@ from pytest_federated.data.schema import Data
 # Keys without a default, by algorithm.
 _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "fedprox": {"mu": 0.1},
-    "fedadagrad": {"learning_rate": 0.1},
-    "fedadam": {"learning_rate": 0.1},
-    "fedyogi": {"learning_rate": 0.1},
     "fed_recon": {"split_dataset": False},
     "kmeans": {"clusters": 3},
     "q_fedavg": {"q": 1.0},
@@ -26,6 +23,7 @@ _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "ditto": {"penalty": 0.1},
     "per_fedavg": {"alpha": 0.1},
     "afl": {"lambda_rate": 0.1},
+    "ifca": {"clusters": 2},
 }
 
 

@@ -80,6 +80,9 @@ def test_the_schema_has_the_entries_of_every_concept() -> None:
         "matrix: {training.client_optimizer.schedule.rate: [0.5]}",
         "matrix: {training.personalize.steps: [1, 2]}",
         "matrix: {'clients.count, seeds': [[3, [0]]], exclude: [{clients.count: 3}]}",
+        "training: {algorithm: fedadam, server_optimizer: {learning_rate: 0.5}}",
+        "training: {algorithm: scaffold, client_optimizer: {learning_rate: 0.5}}",
+        "matrix: {training.server_optimizer: [{learning_rate: 1, schedule: cosine}]}",
         "matrix: {training.client_optimizer: [{learning_rate: 1}], "
         "'seeds, training.client_optimizer.kind': [[[0], sgd]]}",
         "{training: {personalize: {steps: 1}}, data: {dataset: leaf, holdout: global}}",
@@ -159,7 +162,8 @@ def test_a_document_may_be_incomplete(text: str) -> None:
         "training: {algorithm: scaffold, client_optimizer: {kind: sgd, momentum: 0.9}}",
         "training: {algorithm: fednova, client_optimizer: {kind: adam, learning_rate: 0.1}}",
         "training: {algorithm: local_only, aggregator: median}",
-        "training: {algorithm: fedadam, server_optimizer: {kind: sgd, learning_rate: 0.5}}",
+        "training: {algorithm: fedadam, server_optimizer: {kind: adam, learning_rate: 0.5}}",
+        "training: {algorithm: fedavgm, server_optimizer: {momentum: 0.5}}",
         "training: {algorithm: local_only, personalize: {steps: 1}}",
         "{training: {personalize: {steps: 1}}, data: {dataset: digits, holdout: global}}",
         "{training: {algorithm: local_only, eval_clients_every: 1}, "

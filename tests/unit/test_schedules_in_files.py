@@ -1,4 +1,4 @@
-"""Where a scenario file may have a learning rate by round."""
+"""Where a scenario file may have a learning rate by round, and where the server's rate is."""
 
 from __future__ import annotations
 
@@ -80,3 +80,49 @@ def test_both_sides_may_have_one(found: Callable[..., list[str]]) -> None:
     falling = "schedule: {kind: exponential, rate: 0.9}"
     assert found("scaffold", falling, falling) == []
     assert found("fedavg", "schedule: cosine", "schedule: {kind: warmup, rounds: 5}") == []
+
+
+SERVERS = ["fedavgm", "fedadagrad", "fedadam", "fedyogi"]
+
+
+def of_server(algorithm: str, optimizer: str) -> str:
+    """Returns a scenario with this server optimizer in its line 8."""
+    head = TEXT.partition("  client_optimizer:")[0].replace("ALGORITHM", algorithm)
+    return f"{head}  {optimizer}\n"
+
+
+@pytest.mark.parametrize("algorithm", [*SERVERS, "fedavg", "scaffold", "mime_lite"])
+def test_the_servers_rate_has_one_key(problems: Callable[..., list[str]], algorithm: str) -> None:
+    for optimizer in ("{learning_rate: 0.3}", "{learning_rate: 0.3, schedule: cosine}"):
+        assert problems(of_server(algorithm, f"server_optimizer: {optimizer}")) == []
+    grid = f"matrix: {{training.algorithm: [{algorithm}, fedsgd]}}"
+    assert problems(of_server(algorithm, f"server_optimizer: {{learning_rate: 1}}\n{grid}")) == []
+
+
+@pytest.mark.parametrize("algorithm", SERVERS)
+@pytest.mark.parametrize(
+    ("optimizer", "got"),
+    [
+        ("{kind: adam, learning_rate: 0.1}", "adam"),
+        ("{learning_rate: 0.1, momentum: 0.9}", "sgd with momentum"),
+        ("{learning_rate: 0.1, momentum: 0.9, weight_decay: 0.1}", "sgd with momentum and weight_"),
+    ],
+)
+def test_an_algorithm_with_a_step_of_its_own_takes_only_the_rate(
+    problems: Callable[..., list[str]], algorithm: str, optimizer: str, got: str
+) -> None:
+    (problem,) = problems(of_server(algorithm, f"server_optimizer: {optimizer}"))
+    assert problem.startswith(f"f.yaml:9: training.server_optimizer: got {got}")
+    assert f"the step of the server is that of {algorithm}, which takes a learning_rate" in problem
+
+
+@pytest.mark.parametrize("algorithm", SERVERS[1:])
+def test_an_adaptive_server_has_no_usual_rate(
+    problems: Callable[..., list[str]], algorithm: str
+) -> None:
+    (problem,) = problems(of_server(algorithm, "local_epochs: 1"))
+    assert problem == (
+        f"f.yaml:6: training.server_optimizer: missing; {algorithm} needs its learning rate, as "
+        "{learning_rate: 0.1}"
+    )
+    assert problems(of_server("fedavgm", "local_epochs: 1")) == []

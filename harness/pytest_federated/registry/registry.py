@@ -46,6 +46,7 @@ class Registry(Generic[F, P, S]):
         *,
         plural: str = "",
         package: Optional[str] = None,
+        usual: str = "",
         error: type[FederatedError] = FederatedError,
         passes: tuple[type[Exception], ...] = (),
     ) -> None:
@@ -60,6 +61,7 @@ class Registry(Generic[F, P, S]):
                 neither knows.
             package: all modules of this package are imported before the first lookup, so that a
                 file that registers an entry needs no mention elsewhere.
+            usual: the entry that a mapping means which leaves `kind` out.
             error: what an error of a user's entry becomes.
             passes: errors of a user's entry that mean something, and pass as they are.
 
@@ -70,6 +72,7 @@ class Registry(Generic[F, P, S]):
         self.spec = spec
         self._base = base
         self.package = package
+        self.usual = usual
         self._error, self._passes = error, passes
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
@@ -208,6 +211,8 @@ class Registry(Generic[F, P, S]):
         value = self.normalize(value)
         if not isinstance(value, Mapping):
             raise problem("", "must be a name, or a mapping with 'kind'")
+        if "kind" not in value and self.usual:
+            value = {"kind": self.usual, **value}
         if "kind" not in value:
             raise problem("", f"needs the key 'kind'; allowed: {', '.join(self.names())}")
         if not isinstance(value["kind"], str) or value["kind"] not in self:

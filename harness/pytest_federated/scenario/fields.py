@@ -89,7 +89,8 @@ def _model_of(field: FieldInfo, value: Any) -> Optional[type[BaseModel]]:
             return note.model()
     if choice := choice_of(field):
         settings = choice.registry.normalize(value)
-        name = settings.get("kind") if isinstance(settings, dict) else None
+        usual = choice.registry.usual
+        name = settings.get("kind", usual) if isinstance(settings, dict) else None
         is_known = isinstance(name, str) and name in choice.registry
         return choice.registry[str(name)].params if is_known else None
     return next((t for t in types_in(field.annotation) if issubclass(t, BaseModel)), None)

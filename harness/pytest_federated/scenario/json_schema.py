@@ -113,7 +113,7 @@ class _Definitions:
         self.choice(registry, is_whole=False)
         entry = registry[name]
         needed = _needed(registry, name)
-        if name not in entry.keywords:  # with such a key, `kind` may be left out
+        if name not in (*entry.keywords, registry.usual):  # else `kind` may be left out
             needed.append("kind")
         chosen = {
             key: {"anyOf": [whole, _NULL]} if choice.is_optional else whole
@@ -270,6 +270,7 @@ class _Relation(NamedTuple):
 def _relations() -> Iterator[_Relation]:
     """Yields what the traits of entries say of other keys."""
     algorithm, holdout = ("training", "algorithm"), ("data", "holdout")
+    nothing = {"enum": [None, 0]}
     for name, entry in algorithms.entries().items():
         where = _having((algorithm, _one_of(algorithms, [name])))
         for key in entry.spec.refuses:
@@ -288,8 +289,13 @@ def _relations() -> Iterator[_Relation]:
                 where, _keeping("training.client_optimizer", _one_of(optimizers, ["sgd", *own]))
             )
         if entry.spec.client_sgd == "plain":
-            momentum = {"enum": [None, 0]}
-            yield _Relation(where, _keeping("training.client_optimizer.momentum", momentum))
+            yield _Relation(where, _keeping("training.client_optimizer.momentum", nothing))
+        if entry.spec.server_step:
+            yield _Relation(
+                where, _keeping("training.server_optimizer", _one_of(optimizers, ["sgd"]))
+            )
+            for key in ("momentum", "weight_decay"):
+                yield _Relation(where, _keeping(f"training.server_optimizer.{key}", nothing))
     trained = [n for n in algorithms.names() if not model_is_refused_by(n)]
     yield _Relation(_having((algorithm, _one_of(algorithms, trained))), _keeping("model", _PRESENT))
     tested = {"anyOf": [_having((("data", "dataset"), own)) for own in _of_own_test_sets()]}
@@ -405,6 +411,10 @@ def _one_of(registry: AnyRegistry, names: Sequence[str]) -> Schema:
         if name in registry[name].keywords
     ]
     by_kind = {"properties": {"kind": {"enum": list(names)}}, "required": ["kind"]}
+    if registry.usual in names:
+        others = [name for name in registry.names() if name in registry[name].keywords]
+        without = [{"required": [key]} for key in ("kind", *others)]
+        by_key.append({"not": {"anyOf": without}})
     return {
         "anyOf": [
             {"enum": list(names)},

@@ -210,6 +210,26 @@ class Training(Section):
         return self
 
     @model_validator(mode="after")
+    def _says_the_rate_of_the_servers_own_step(self) -> Training:
+        entry, server = algorithms.entry(self.algorithm), self.server_optimizer
+        if not entry.spec.server_step:
+            return self
+        if entry.spec.server_step is not True and "server_optimizer" not in self.model_fields_set:
+            raise problem(
+                "server_optimizer",
+                f"missing; {entry.name} needs its learning rate, as {{learning_rate: 0.1}}",
+            )
+        others = [k for k in ("momentum", "weight_decay") if getattr(server, k, None)]
+        if kind(server) != "sgd" or others:
+            got = f"sgd with {' and '.join(others)}" if others else kind(server)
+            raise problem(
+                "server_optimizer",
+                f"got {got}; the step of the server is that of {entry.name}, which takes a "
+                "learning_rate, schedule and clip_norm from here: {learning_rate: ...}",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _weighs_where_it_counts(self) -> Training:
         """Has the weighting be uniform where the aggregator counts every client the same."""
         aggregator = aggregators.entry(self.aggregator)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Optional
 
@@ -48,6 +49,7 @@ from pytest_federated.training.algorithms.algorithm import AlgorithmInputs, algo
 from pytest_federated.training.algorithms.scaffold import scaffold
 from pytest_federated.training.engine.build import trainer_for
 from pytest_federated.training.loop import steps
+from pytest_federated.training.optimizers.optimizer import optimizers, server_optimizer_of
 from pytest_federated.training.schema import Training
 
 pytestmark = pytest.mark.usefixtures("running")
@@ -294,24 +296,27 @@ def adaptive(kind: str, step: str, eta: float, tau: float, beta_1: float, beta_2
 def test_adaptive_servers_follow_the_authors(
     data: FederatedData, kind: str, step: str, execution: str
 ) -> None:
-    keys = {"learning_rate": 0.03, "tau": 0.01, "beta_1": 0.8}
+    keys = {"tau": 0.01, "beta_1": 0.8}
     betas = {} if kind == "fedadagrad" else {"beta_2": 0.95}
     chosen = {"kind": kind, **keys, **betas, **({} if step == "code" else {"step": step})}
-    ours = measure(data, algorithm=chosen, execution=execution)
+    rate = {"learning_rate": 0.03}
+    ours = measure(data, algorithm=chosen, server_optimizer=rate, execution=execution)
     server = adaptive(kind, step, 0.03, 0.01, 0.8, 0.95)
     assert_close(ours, reference(data, sgd(data), server), atol=1e-6)
     other = adaptive(kind, "paper" if step == "code" else "code", 0.03, 0.01, 0.8, 0.95)
     assert_far(ours, reference(data, sgd(data), other))
 
 
-def steps_of_server(kind: str, changes: np.ndarray, **keys: Any) -> np.ndarray:
+def steps_of_server(kind: str, changes: np.ndarray, rate: float, **keys: Any) -> np.ndarray:
     """Returns what the server of an algorithm adds to its weights, float64 (rounds, n)."""
     import tensorflow as tf
 
     chosen = algorithms.parse({"kind": kind, **keys})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adaptive_servers, "fedavg", lambda inputs, weighting: inputs.server_optimizer)
-        inputs = AlgorithmInputs(lambda: None, None, None)  # type: ignore[arg-type]  # not read
+        step = partial(server_optimizer_of, optimizers.parse({"learning_rate": rate}))
+        unread: Any = None
+        inputs = AlgorithmInputs(unread, unread, unread, step)
         server: Any = algorithms.entry(chosen).call(chosen, inputs)
     weights: Any = (tf.zeros(changes.shape[1]),)
     state = server.initialize((tf.TensorSpec(changes.shape[1:], tf.float32),))
@@ -337,7 +342,7 @@ def test_adaptive_servers_step_as_keras_does(kind: str) -> None:
     for change in changes:
         kept.apply_gradients([(tf.constant(-change, tf.float32), weights)])
         path.append(weights.numpy().astype(np.float64))
-    ours = steps_of_server(kind, changes, learning_rate=0.03, tau=1e-2)
+    ours = steps_of_server(kind, changes, rate=0.03, tau=1e-2)
     np.testing.assert_allclose(ours, np.diff(path, axis=0), rtol=0, atol=1e-6)
 
 
@@ -345,7 +350,7 @@ def test_adaptive_servers_step_as_keras_does(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["fedadam", "fedyogi"])
 def test_the_second_moment_is_that_of_the_change(kind: str, step: str) -> None:
     """If it were that of the momentum, the first step would be 0.0905."""
-    steps = steps_of_server(kind, np.ones((1, 3)), learning_rate=0.01, tau=1e-3, step=step)
+    steps = steps_of_server(kind, np.ones((1, 3)), rate=0.01, tau=1e-3, step=step)
     np.testing.assert_allclose(steps, 0.0099, atol=5e-6)
 
 
@@ -359,8 +364,8 @@ def test_fedavgm_keeps_a_momentum(data: FederatedData) -> None:
         ]
         return [w + 0.7 * v for w, v in zip(weights, velocity)]
 
-    chosen = {"kind": "fedavgm", "learning_rate": 0.7, "momentum": 0.6}
-    ours = measure(data, algorithm=chosen)
+    chosen = {"kind": "fedavgm", "momentum": 0.6}
+    ours = measure(data, algorithm=chosen, server_optimizer={"learning_rate": 0.7})
     assert_close(ours, reference(data, sgd(data), step))
     assert_far(ours, reference(data, sgd(data)))
 

@@ -44,8 +44,7 @@ CLIENT, SERVER = "client_optimizer", "server_optimizer"
 
 
 def refuses(name: str, side: str) -> bool:
-    spec = algorithms[name].spec
-    return f"training.{side}.schedule" in spec.refuses or side in spec.fixes
+    return f"training.{side}.schedule" in algorithms[name].spec.refuses
 
 
 @pytest.fixture
@@ -175,11 +174,7 @@ OTHERS = [n for n in algorithms.names() if n not in (*WAYS, "tff", "kmeans", "fe
 CASES = [
     *((name, "auto") for name in WAYS),
     *((name, "standard") for name in ("fedprox", "scaffold")),
-    *(
-        pytest.param(name, "auto", marks=pytest.mark.slow)
-        for name in OTHERS
-        if SERVER not in algorithms[name].spec.fixes
-    ),
+    *(pytest.param(name, "auto", marks=pytest.mark.slow) for name in OTHERS),
 ]
 
 

@@ -46,15 +46,15 @@ def choice_rows(result: Result) -> list[list[str]]:
     unused = entry.spec.unused if entry else ()
     size, steps = training["batch_size"], training.get("local_steps")
     work = f"{training['local_epochs']} epoch(s)" if steps is None else f"{steps} step(s)"
+    optimizer = {
+        side: choice_text(optimizers, training[f"{side}_optimizer"])
+        for side in ("client", "server")
+    }
+    if entry and entry.spec.server_step:  # of which the optimizer only says the rate
+        optimizer["server"] = optimizer["server"].replace("sgd", "own step", 1)
     local = [
         ("local_epochs", ["local training", f"{work}, batch size {size}"]),
-        *(
-            (
-                f"{side}_optimizer",
-                [f"{side} optimizer", choice_text(optimizers, training[f"{side}_optimizer"])],
-            )
-            for side in ("client", "server")
-        ),
+        *((f"{side}_optimizer", [f"{side} optimizer", text]) for side, text in optimizer.items()),
     ]
     return [
         ["data", choice_text(datasets, data["dataset"])],

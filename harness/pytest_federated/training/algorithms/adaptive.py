@@ -26,9 +26,8 @@ from pytest_federated.training.algorithms.algorithm import (
     algorithms,
 )
 from pytest_federated.training.algorithms.fedavg import fedavg
-from pytest_federated.training.optimizers.optimizer import Decay, Positive, Rate
+from pytest_federated.training.optimizers.optimizer import Decay, Positive
 
-_Rate = Annotated[Rate, Field(description="The paper's eta.")]
 _Tau = Annotated[Positive, Field(description="Adaptivity: the larger, the less adaptive.")]
 _Step = Annotated[
     Literal["code", "paper"],
@@ -40,17 +39,16 @@ _Second = Callable[[Any, Any], Any]  # (v, square of the change) -> new v
 def _traits(finalizer: str, **example: float) -> dict[str, Any]:
     return {
         "packs": True,
-        "fixes": ("server_optimizer",),
+        "server_step": "of a rate that is said",
         "example": example,
         "tff": TffComposition("build_weighted_fed_avg", finalizer=finalizer),
     }
 
 
-@algorithms("fedadagrad", **_traits("step of Adagrad", learning_rate=0.1, tau=0.01))
+@algorithms("fedadagrad", **_traits("step of Adagrad", tau=0.01))
 def fedadagrad(
     inputs: AlgorithmInputs,
     *,
-    learning_rate: _Rate,
     tau: _Tau = 1e-3,
     beta_1: Decay = 0.0,
     weighting: Weighting = "examples",
@@ -59,24 +57,25 @@ def fedadagrad(
     """FedAdagrad: FedAvg whose server takes smaller steps where the changes so far were large.
 
     With m the average of the changes, m = beta_1 m + (1 - beta_1) change, and v = v + change^2:
-    weights + learning_rate m / (sqrt(v) + tau). v starts at 0, as in the authors' experiments; with
-    `step: paper` it starts at tau^2, the least that the paper allows. The paper's eta_l is the
-    learning rate of the client optimizer. TFF's Adagrad (`server_optimizer: adagrad`) adds its
-    epsilon under the root.
+    weights + eta m / (sqrt(v) + tau). v starts at 0, as in the authors' experiments; with
+    `step: paper` it starts at tau^2, the least that the paper allows. The paper's eta is the
+    learning rate of `server_optimizer`, eta_l that of `client_optimizer`. TFF's Adagrad
+    (`server_optimizer: {kind: adagrad, ...}` with `fedavg`) adds its epsilon under the root.
 
     Source: Reddi et al., Adaptive Federated Optimization, ICLR 2021, algorithm 2, arXiv:2003.00295;
     the authors' code: google-research/federated, optimization/README.md, whose servers are Keras's.
     """
     start = tau**2 if step == "paper" else 0.0
-    server = _adaptive(learning_rate, tau, beta_1, lambda v, square: v + square, start)
+    server = inputs.server_step(
+        lambda rate: _adaptive(rate, tau, beta_1, lambda v, square: v + square, start)
+    )
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-@algorithms("fedadam", **_traits("step of Adam", learning_rate=0.1, tau=0.01))
+@algorithms("fedadam", **_traits("step of Adam", tau=0.01))
 def fedadam(
     inputs: AlgorithmInputs,
     *,
-    learning_rate: _Rate,
     tau: _Tau = 1e-3,
     beta_1: Decay = 0.9,
     beta_2: Decay = 0.99,
@@ -85,7 +84,7 @@ def fedadam(
 ) -> Algorithm:
     """FedAdam: FedAvg whose server takes smaller steps where recent changes were large.
 
-    As fedadagrad, with v = beta_2 v + (1 - beta_2) change^2, and in round t with learning_rate
+    As fedadagrad, with v = beta_2 v + (1 - beta_2) change^2, and in round t with eta
     sqrt(1 - beta_2^t) / (1 - beta_1^t), which corrects m and v for starting at 0: Adam with epsilon
     = tau (`tff.learning.optimizers.build_adam`). `step: paper` has no correction and starts v at
     tau^2. Neither squares m, although some versions of the paper can be read that way: one of its
@@ -98,22 +97,22 @@ def fedadam(
     """
     import tensorflow_federated as tff
 
-    if step == "code":
-        server = tff.learning.optimizers.build_adam(learning_rate, beta_1, beta_2, tau)
-    else:
-        server = _adaptive(
-            *(learning_rate, tau, beta_1),
-            lambda v, square: beta_2 * v + (1 - beta_2) * square,
-            start=tau**2,
-        )
+    def second(v: Any, square: Any) -> Any:
+        return beta_2 * v + (1 - beta_2) * square
+
+    def make(rate: float) -> Any:
+        if step == "code":
+            return tff.learning.optimizers.build_adam(rate, beta_1, beta_2, tau)
+        return _adaptive(rate, tau, beta_1, second, start=tau**2)
+
+    server = inputs.server_step(make)
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-@algorithms("fedyogi", **_traits("step of Yogi", learning_rate=0.1, tau=0.01))
+@algorithms("fedyogi", **_traits("step of Yogi", tau=0.01))
 def fedyogi(
     inputs: AlgorithmInputs,
     *,
-    learning_rate: _Rate,
     tau: _Tau = 1e-3,
     beta_1: Decay = 0.9,
     beta_2: Decay = 0.99,
@@ -135,24 +134,26 @@ def fedyogi(
     def second(v: Any, square: Any) -> Any:
         return v - (1 - beta_2) * square * tf.sign(v - square)
 
-    if step == "code":
-        server = tff.learning.optimizers.build_yogi(
-            learning_rate, beta_1, beta_2, tau, initial_preconditioner_value=0.0
-        )
-    else:
-        server = _adaptive(learning_rate, tau, beta_1, second, start=tau**2)
+    def make(rate: float) -> Any:
+        if step == "code":
+            return tff.learning.optimizers.build_yogi(
+                rate, beta_1, beta_2, tau, initial_preconditioner_value=0.0
+            )
+        return _adaptive(rate, tau, beta_1, second, start=tau**2)
+
+    server = inputs.server_step(make)
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)
 
 
-def _adaptive(
-    learning_rate: float, tau: float, beta_1: float, second: _Second, start: float
-) -> Any:
+def _adaptive(rate: float, tau: float, beta_1: float, second: _Second, start: float) -> Any:
     """Lines 10 to 14 of the paper's algorithm 2, with v from `start`.
 
     What TFF calls the gradient is the change with its sign turned.
     """
     import tensorflow as tf
     import tensorflow_federated as tff
+
+    key = tff.learning.optimizers.LEARNING_RATE_KEY
 
     def each(function: Callable[..., Any], like: Any, *structures: Any) -> Any:
         leaves = map(tf.nest.flatten, (like, *structures))
@@ -161,6 +162,7 @@ def _adaptive(
     class Adaptive(tff.learning.optimizers.Optimizer):
         def initialize(self, specs: Any) -> Any:
             return OrderedDict(
+                {key: rate},
                 m=each(lambda s: tf.zeros(s.shape, s.dtype), specs),
                 v=each(lambda s: tf.fill(s.shape, tf.constant(start, s.dtype)), specs),
             )
@@ -168,9 +170,8 @@ def _adaptive(
         def next(self, state: Any, weights: Any, gradients: Any) -> tuple[Any, Any]:
             m = each(lambda m, g: beta_1 * m - (1 - beta_1) * g, state["m"], gradients)
             v = each(lambda v, g: second(v, tf.square(g)), state["v"], gradients)
-            weights = each(
-                lambda w, m, v: w + learning_rate * m / (tf.sqrt(v) + tau), weights, m, v
-            )
-            return OrderedDict(m=m, v=v), weights
+            eta = state[key]
+            weights = each(lambda w, m, v: w + eta * m / (tf.sqrt(v) + tau), weights, m, v)
+            return OrderedDict({key: eta}, m=m, v=v), weights
 
     return Adaptive()

@@ -135,6 +135,10 @@ class Sizes:
     optimizer: int
 
 
+def _no_step(make: Callable[[float], Any]) -> Any:
+    raise TypeError("only an algorithm with the trait server_step has a rate for its own step")
+
+
 @dataclass(frozen=True)
 class AlgorithmInputs:
     """What a scenario gives to every algorithm.
@@ -144,6 +148,8 @@ class AlgorithmInputs:
             execution a `tff.learning.models.FunctionalModel`.
         client_optimizer: for the local steps.
         server_optimizer: applies the aggregated change.
+        server_step: makes a server optimizer of another kind at the same rate, of a function of
+            that rate; only for algorithms registered with `server_step`.
         aggregator: a factory of `tff.aggregators` for the clients' changes; None for their plain
             weighted mean.
         scaled: whether clients may multiply their updates by a factor, which then comes with
@@ -164,6 +170,7 @@ class AlgorithmInputs:
     ]
     client_optimizer: tff.learning.optimizers.Optimizer
     server_optimizer: tff.learning.optimizers.Optimizer
+    server_step: Callable[[Callable[[float], Any]], Any] = _no_step
     aggregator: Any = None
     scaled: bool = False
     craft: Optional[Craft] = None
@@ -201,6 +208,8 @@ class AlgorithmSpec(Spec):
         fixes_updates: attackers cannot change what its clients send; with "standard", they can if
             the clients are packed.
         client_sgd: which SGD the client optimizer has to be, if any.
+        server_step: its server takes a step of its own, of which the server optimizer, plain SGD,
+            says the rate; with "of a rate that is said", a scenario has to.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
         adapter: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
@@ -222,6 +231,7 @@ class AlgorithmSpec(Spec):
     aggregates_itself: bool = False
     fixes_updates: Union[bool, Literal["standard"]] = False
     client_sgd: Optional[ClientSgd] = None
+    server_step: Union[bool, Literal["of a rate that is said"]] = False
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None
     traffic: Optional[Callable[[Sizes], tuple[int, int]]] = None

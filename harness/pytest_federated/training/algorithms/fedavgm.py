@@ -15,26 +15,25 @@ from pytest_federated.training.algorithms.algorithm import (
     algorithms,
 )
 from pytest_federated.training.algorithms.fedavg import fedavg
-from pytest_federated.training.optimizers.optimizer import Decay, Rate
+from pytest_federated.training.optimizers.optimizer import Decay
 
 
 @algorithms(
     "fedavgm",
     packs=True,
-    fixes=("server_optimizer",),
+    server_step=True,
     tff=TffComposition("build_weighted_fed_avg", finalizer="step of SGD with momentum"),
 )
 def fedavgm(
     inputs: AlgorithmInputs,
     *,
-    learning_rate: Annotated[Rate, Field(description="Reddi's eta; 1.0 is Hsu's.")] = 1.0,
     momentum: Annotated[Decay, Field(description="Hsu's beta.")] = 0.9,
     weighting: Weighting = "examples",
 ) -> Algorithm:
     """FedAvgM: FedAvg with momentum at the server, v = momentum v + change.
 
-    weights + learning_rate v, by `tff.learning.optimizers.build_sgdm`; with momentum 0 and learning
-    rate 1 it is FedAvg.
+    weights + eta v, by `tff.learning.optimizers.build_sgdm`. Reddi's eta is the learning rate of
+    `server_optimizer`; that of Hsu is 1. With momentum 0 it is FedAvg.
 
     Source: T.-M. H. Hsu, H. Qi, M. Brown, Measuring the Effects of Non-Identical Data Distribution
     for Federated Visual Classification, section 4.3, arXiv:1909.06335; Reddi et al., ICLR 2021,
@@ -42,5 +41,6 @@ def fedavgm(
     """
     import tensorflow_federated as tff
 
-    server = tff.learning.optimizers.build_sgdm(learning_rate, momentum)
+    sgdm = tff.learning.optimizers.build_sgdm
+    server = inputs.server_step(lambda rate: sgdm(rate, momentum))
     return fedavg(replace(inputs, server_optimizer=server), weighting=weighting)

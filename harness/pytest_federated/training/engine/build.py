@@ -53,8 +53,11 @@ from pytest_federated.training.models.adapters.select import adapter_for
 from pytest_federated.training.models.levels import taking_levels
 from pytest_federated.training.models.losses import LossSettings, weights_of_classes
 from pytest_federated.training.models.model import Shape, named
-from pytest_federated.training.optimizers import rates
-from pytest_federated.training.optimizers.optimizer import optimizer_of, schedule_of
+from pytest_federated.training.optimizers.optimizer import (
+    optimizer_of,
+    schedule_of,
+    server_optimizer_of,
+)
 from pytest_federated.training.schema import Training
 from pytest_federated.user.files import of_seed
 from pytest_federated.user.functions import (
@@ -282,6 +285,7 @@ def _forget_the_oldest() -> None:
     _forget_shared()
     forget_computations()
     gc.collect()
+    gc.collect()  # most graphs are free only once TensorFlow's own objects that hold them are gone
 
 
 def _forget_shared() -> None:
@@ -387,13 +391,12 @@ def _algorithm(
 ) -> tuple[AlgorithmInputs, Algorithm]:
     """Builds the algorithm for an execution; with what it was built from."""
     is_packed = execution.kind == "packed"
-    server = optimizer_of(training.server_optimizer)
-    if schedule_of(training.server_optimizer):
-        server = rates.with_factor(rates.SERVER, server)
+    server = partial(server_optimizer_of, training.server_optimizer)
     inputs = AlgorithmInputs(
         _packable(adapter, conditions.of_levels) if is_packed else adapter.model_fn,
         optimizer_of(training.client_optimizer),
-        server,
+        server(),
+        server_step=server,
         aggregator=aggregator_factory(training.aggregator, conditions.clients),
         packed=is_packed,
         scheduled=schedule_of(training.client_optimizer) is not None,

@@ -17,6 +17,7 @@ from pytest_federated.core.schema import Section, problem, without_empty
 from pytest_federated.registry.choice import Choice
 from pytest_federated.registry.registry import Registry, kind
 from pytest_federated.registry.spec import Spec
+from pytest_federated.training.optimizers import rates
 from pytest_federated.training.schedules.schedule import schedules
 from pytest_federated.user.functions import fingerprints
 
@@ -69,6 +70,9 @@ class MakesOptimizer(Protocol):
         ...
 
 
+# Makes an optimizer of a learning rate.
+MakesStep = Callable[[float], Any]
+
 optimizers = Registry(
     "optimizer",
     MakesOptimizer,
@@ -76,6 +80,7 @@ optimizers = Registry(
     OptimizerKeys,
     plural="optimizers",
     package=__package__,
+    usual="sgd",
     error=ModelError,
 )
 # (gradients, weights) to the gradients that the optimizer takes; None for a weight without one.
@@ -103,9 +108,27 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
         if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
             raise entry.gave(optimizer, "a tff.learning.optimizers.Optimizer")
         optimizer = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
-        norm = settings.clip_norm  # type: ignore[attr-defined]  # see OptimizerKeys
-        _cache[key] = optimizer if norm is None else after(_clipped(norm), optimizer)
+        _cache[key] = _clipping(optimizer, settings)
     return _cache[key]
+
+
+def server_optimizer_of(settings: Section, make: Optional[MakesStep] = None) -> Any:
+    """Returns the server optimizer of a validated section, with its schedule.
+
+    With `make` it is what that makes of the section's learning rate: a step of another kind.
+    """
+    if make is None:
+        optimizer = optimizer_of(settings)
+    else:
+        rate: float = settings.learning_rate  # type: ignore[attr-defined]  # it is SGD
+        optimizer = _clipping(make(rate), settings)
+    return rates.with_factor(rates.SERVER, optimizer) if schedule_of(settings) else optimizer
+
+
+def _clipping(optimizer: Any, settings: Section) -> Any:
+    """Returns the optimizer with the `clip_norm` of a section, if it has one."""
+    norm = settings.clip_norm  # type: ignore[attr-defined]  # see OptimizerKeys
+    return optimizer if norm is None else after(_clipped(norm), optimizer)
 
 
 def schedule_of(settings: Section) -> Optional[Section]:
