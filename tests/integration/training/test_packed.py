@@ -183,6 +183,7 @@ STATEFUL = [
     {"kind": "per_fedavg", "alpha": 0.5},
     {"kind": "mime"},
     {"kind": "afl", "lambda_rate": 0.1},
+    {"kind": "ifca", "clusters": 2},
 ]
 
 
@@ -205,7 +206,7 @@ def test_what_server_and_clients_keep_is_the_same_in_both(algorithm: dict[str, A
         *_, last = steps(data, model, training, 11, 1, participation=slow)
         state: Any = last.state
         shared = state.server.global_model_weights.trainable
-        arrays = tree.flatten([list(shared), list(state.server.client_work), state.kept])
+        arrays = tree.flatten([list(shared), dict(state.server.client_work), state.kept])
         found.append(([np.asarray(a) for a in arrays], last.round))
     (standard, a), (packed, b) = found
     assert len(standard) == len(packed)
