@@ -33,7 +33,7 @@ _LONGEST = (
 # A test that uses one of these trains, or imports TensorFlow, here or in a program of its own.
 _NEED_TFF = {"tff", "tff_programs"}
 _WITHOUT_PLUGINS = "-p no:hypothesispytest -p no:anyio -p no:randomly"
-# Plugins of pytest itself that no run inside a test uses; pytest loads them anew for each.
+# Plugins of pytest itself that no pytest in a test's process uses; each would load them anew.
 _UNUSED = {
     *("doctest", "faulthandler", "legacypath", "pastebin", "setuponly", "setupplan"),
     *("stepwise", "subtests", "threadexception", "unittest", "unraisableexception"),
@@ -71,7 +71,7 @@ gc.set_threshold(20_000, 20, 20)
 # --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline: it
 # would depend on the machine. Derandomized: a commit passes or fails for good.
 settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True)
-settings.register_profile("thorough", max_examples=150, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("quick")
 # Hypothesis also draws constants that it reads in the modules imported so far, which depend on the
@@ -224,8 +224,10 @@ def short_start() -> Iterator[None]:
 
     It starts in half the time, and runs its tests in their order.
     """
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+    used = tuple(name for name in pytest_config.default_plugins if name not in _UNUSED)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
+        patch.setattr(pytest_config, "default_plugins", used)
         yield
 
 
@@ -241,10 +243,8 @@ def imported_for_runs() -> None:
 def pytester(
     imported_for_runs: None, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
-    """Sets the variable of `short_start` again, as pytester deletes it; leaves out more plugins."""
+    """Sets the variable of `short_start` again, as pytester deletes it."""
     monkeypatch.setenv("PYTEST_ADDOPTS", _WITHOUT_PLUGINS)
-    used = tuple(name for name in pytest_config.default_plugins if name not in _UNUSED)
-    monkeypatch.setattr(pytest_config, "default_plugins", used)
     return pytester
 
 

@@ -37,6 +37,7 @@ COMPARISON, PAPERS = "comparison.md", "papers.md"
 _TITLES = {COMPARISON: "Comparison", PAPERS: "The results of papers"}
 COMPARISON_PAGES = tuple(_TITLES)
 _DESCRIPTION = 1000  # characters
+_STUDIES = LARGEST * 3 // 4  # bytes of the studies of a page; the rest is for what follows them
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def comparison_page(
         return markup.image(picture, f"{pictures}/{name}")
 
     for study in compared:
+        before = set(drawn)
         curves = _curves(study) if pictures else None
         heat = _heat(study) if pictures else None
         of_study = [
@@ -141,10 +143,12 @@ def comparison_page(
             targets_table(study, markup),
             *([show(f"{study.title}.heat", heat)] if heat else []),
         ]
-        blocks += [block for block in of_study if block]
-        shown.append(study)
-        if len("".join(blocks).encode()) > LARGEST // 2:
+        whole = [*blocks, *(block for block in of_study if block)]
+        if shown and len("".join(whole).encode()) > _STUDIES:
+            drawn = {name: picture for name, picture in drawn.items() if name in before}
             break
+        blocks = whole
+        shown.append(study)
     if more := len(compared) - len(shown):
         others = f"... and {more} more; `pytest-federated compare` with --only shows any"
         blocks.append(markup.paragraph(others))

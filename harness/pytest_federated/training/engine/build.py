@@ -285,6 +285,7 @@ def _forget_the_oldest() -> None:
     _forget_shared()
     forget_computations()
     gc.collect()
+    gc.collect()  # most graphs are free only once TensorFlow's own objects that hold them are gone
 
 
 def _forget_shared() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +15,14 @@ from pytest_federated.data.datasets.dataset import (
     datasets,
     in_memory,
 )
+from pytest_federated.data.datasets.kept import kept
 
 # The first row of each collection form. The rows are in the order of the forms, and each form
 # repeats one sequence of about 130 labels: so the first rows were determined.
 _FORMS = (0, 130, 256, 386, 516, 646, 776, 906, 1029, 1157, 1287, 1415, 1545, 1667)
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _read(path: Path) -> Examples:
     pixels, labels = read_table(path)
     return Examples((pixels / 16).astype(np.float32).reshape(-1, 8, 8, 1), labels)

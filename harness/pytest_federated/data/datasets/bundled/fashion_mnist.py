@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -21,6 +20,7 @@ from pytest_federated.data.datasets.dataset import (
     in_memory,
 )
 from pytest_federated.data.datasets.download import reason, staging_folder
+from pytest_federated.data.datasets.kept import kept
 from pytest_federated.data.datasets.rows import GrayLevels
 from pytest_federated.user.files import UserPath, find
 
@@ -160,4 +160,4 @@ def _read(folder: Path) -> tuple[Examples, Examples]:
     return train, test
 
 
-_read_once = functools.lru_cache(maxsize=1)(_read)
+_read_once = kept(_read)

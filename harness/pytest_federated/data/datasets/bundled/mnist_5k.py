@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
 from pathlib import Path
 
@@ -17,9 +16,10 @@ from pytest_federated.data.datasets.dataset import (
     datasets,
     in_memory,
 )
+from pytest_federated.data.datasets.kept import kept
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _read(path: Path) -> Examples:
     with gzip.open(path, "rt") as lines:
         table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)  # five times as fast as float32

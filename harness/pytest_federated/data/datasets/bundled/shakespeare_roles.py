@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import lzma
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, Facts, Loaded, datasets
+from pytest_federated.data.datasets.kept import kept
 
 FILE = Path(__file__).with_suffix(".json.xz")  # docs/make_shakespeare_roles.py writes it
 # A character's id is its position.
@@ -70,7 +70,7 @@ def shakespeare_roles(
     return Dataset("shakespeare_roles", len(ALPHABET), list(roles), load)
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _roles() -> dict[str, np.ndarray]:
     """Returns the text of each role by its name, as ids, uint8 (characters,)."""
     ids = {ord(character): i for i, character in enumerate(ALPHABET)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Annotated
 
 import numpy as np
@@ -16,6 +15,7 @@ from pytest_federated.data.datasets.dataset import (
     datasets,
     in_memory,
 )
+from pytest_federated.data.datasets.kept import kept
 
 _FEATURES, _LABELS = 60, 10
 
@@ -62,7 +62,7 @@ def synthetic(
     return in_memory("synthetic", examples, _LABELS, natural)
 
 
-@functools.lru_cache(maxsize=2)
+@kept
 def _drawn(
     alpha: float, beta: float, iid: bool, clients: int, draw: int
 ) -> tuple[Examples, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pytest_federated.data.datasets.dataset import (
     datasets,
     in_memory,
 )
+from pytest_federated.data.datasets.kept import kept
 
 _SKLEARN = "the package scikit-learn"
 _LICENSE = "CC BY 4.0"
@@ -137,18 +137,18 @@ def _home() -> Path:
     return Path(os.environ.get("SCIKIT_LEARN_DATA", "~/scikit_learn_data")).expanduser()
 
 
-@functools.lru_cache(maxsize=2)
+@kept
 def _table(path: Path) -> Examples:
     x, y = read_table(path, skiprows=1)
     return Examples(_standardized(x), y)
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _numbers(features: Path, targets: Path) -> Examples:
     return Examples(_standardized(np.loadtxt(features)), _standardized(np.loadtxt(targets)))
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _covtype(home: Path) -> tuple[Examples, np.ndarray]:
     """Reads all examples, and the position of each one's area in `_AREAS`, int (n,)."""
     folder = home / "covertype"
