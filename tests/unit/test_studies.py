@@ -688,7 +688,7 @@ def test_the_picture_of_a_large_matrix_stays_small() -> None:
     assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
 
 
-@pytest.mark.parametrize("tasks", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("tasks", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3])
 @pytest.mark.parametrize("length", [1, pytest.param(12, marks=pytest.mark.slow), 60])
 def test_the_legend_of_curves_fits_into_the_picture(tasks: int, length: int) -> None:
     """Names are long where the keys of a matrix vary together."""

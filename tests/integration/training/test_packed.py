@@ -173,13 +173,13 @@ def test_a_graph_divides_each_byte_as_numpy_does() -> None:
 
 STATEFUL = [
     {"kind": "scaffold"},
-    {"kind": "scaffold", "weighting": "examples"},
+    pytest.param({"kind": "scaffold", "weighting": "examples"}, marks=pytest.mark.slow),
     {"kind": "feddyn", "alpha": 0.1},
     {"kind": "ditto", "penalty": 0.3},
     {"kind": "fednova"},
     {"kind": "q_fedavg", "q": 2.0},
     {"kind": "fedper", "weighting": "uniform"},
-    {"kind": "fedper", "head_epochs": 2},
+    pytest.param({"kind": "fedper", "head_epochs": 2}, marks=pytest.mark.slow),
     {"kind": "per_fedavg", "alpha": 0.5},
     {"kind": "mime"},
     {"kind": "afl", "lambda_rate": 0.1},
