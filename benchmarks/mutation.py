@@ -75,7 +75,7 @@ _UNIT = [
     *("unit/test_looks.py", "unit/test_early_stop.py", "unit/test_compare.py"),
     *("unit/test_results_and_report.py", "unit/test_prune.py", "unit/test_json_schema.py"),
     *("unit/test_specs.py", "unit/test_calibrate.py", "property/test_statistics.py"),
-    *("unit/test_validation.py", "unit/test_unseen_clients.py"),
+    *("unit/test_validation.py", "unit/test_unseen_clients.py", "unit/test_needs_of_metrics.py"),
     *("unit/test_prediction_metrics.py", "unit/test_clients_by_round.py"),
     *("unit/test_names_of_clients.py", "unit/test_last_rounds.py", "unit/test_tune.py"),
     *("unit/test_report_of_tuning.py", "unit/test_hostile_records.py", "unit/test_history.py"),

@@ -102,7 +102,7 @@ METHODS: dict[str, tuple[Optional[str], dict[str, str]]] = {
     "Per-FedAvg": ("per_fedavg", {"PFLlib": "serverperavg.py"}),
     "MOON": (None, {"PFLlib": "servermoon.py"}),
     "IFCA, HypCluster": (
-        None,
+        "ifca",
         {"FedLab": "algorithm/ifca.py", "FedJAX": "algorithms/hyp_cluster.py"},
     ),
     "k-means": ("kmeans", {"TFF": "learning/algorithms/kmeans_clustering.py"}),

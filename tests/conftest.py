@@ -71,7 +71,7 @@ gc.set_threshold(20_000, 20, 20)
 # --hypothesis-profile=thorough; "search" looks for what these two never tried. No deadline: it
 # would depend on the machine. Derandomized: a commit passes or fails for good.
 settings.register_profile("quick", max_examples=10, deadline=None, derandomize=True)
-settings.register_profile("thorough", max_examples=150, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("quick")
 # Hypothesis also draws constants that it reads in the modules imported so far, which depend on the

@@ -23,6 +23,7 @@ _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
     "ditto": {"penalty": 0.1},
     "per_fedavg": {"alpha": 0.1},
     "afl": {"lambda_rate": 0.1},
+    "ifca": {"clusters": 2},
 }
 
 

@@ -105,7 +105,11 @@ def _keys(scenario: dict[str, Any], place: Sequence[Any]) -> Iterator[str]:
 
 
 # What other keys ask for, where it is missing.
-_ADDED = {"validation_fraction": 0.1, "unseen": 0.1}
+_ADDED: dict[str, Any] = {
+    "validation_fraction": 0.1,
+    "unseen": 0.1,
+    "server_optimizer": {"learning_rate": 0.1},
+}
 _REPLACED = {"count": 5, "rounds": 2}  # which have no default, or are too few
 _PERMITTED = "my_own:function"
 
@@ -120,7 +124,7 @@ def _mend(scenario: dict[str, Any], blamed: tuple[str, ...]) -> None:
         around = around[key]
     last = blamed[-1]
     if last in _ADDED and last not in around:
-        around[last] = _ADDED[last]
+        around[last] = copy.deepcopy(_ADDED[last])
     elif last in _REPLACED:
         around[last] = _REPLACED[last]
     elif blamed == ("model",) and scenario["model"] is None:

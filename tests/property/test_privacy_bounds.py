@@ -144,7 +144,7 @@ def losses_hidden(
     return losses_of_a_round(seen(one, noise, law), seen(other, noise, law))
 
 
-@pytest.mark.parametrize("law", [gaussian, skellam])
+@pytest.mark.parametrize("law", [gaussian, pytest.param(skellam, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sampling", ["poisson", "uniform"])
 @pytest.mark.parametrize(("population", "cohort", "noise", "rounds"), BOUNDED)
 def test_sampling_hides_a_client(

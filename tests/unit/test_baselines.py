@@ -313,7 +313,7 @@ def test_impossible_and_unknown_figures_are_named(
     assert unmeasured(now, before) == [problem]
 
 
-@pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.parametrize("pairs", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seeds", [pytest.param(2, marks=pytest.mark.slow), 5])
 def test_false_alarms_are_as_rare_as_promised(seeds: int, pairs: bool) -> None:
     """With normal figures, accuracy and loss independent: the worst case for two tests."""

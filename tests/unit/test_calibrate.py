@@ -55,6 +55,7 @@ def test_two_bounds_share_the_false_alarms() -> None:
     assert both == [sides[0]["at_least"], sides[1]["at_most"]]
 
 
+@pytest.mark.slow
 def test_the_bound_is_missed_as_often_as_promised() -> None:
     rng = np.random.default_rng(0)
     missed, repeats = 0, 4000

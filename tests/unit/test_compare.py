@@ -362,6 +362,9 @@ def test_scenarios_not_in_every_run_and_settings_that_differ_are_listed() -> Non
         run("new", example_result(rounds=4, versions={"numpy": "1.26.0"}), example_result("added")),
     ]
     text = comparison(runs, ACCURACY, MARKDOWN)
+    assert re.findall("^#+ .*", text, re.MULTILINE) == [
+        *("# Comparison", "## Not in every run", "## What else is different")
+    ]
     assert row_of(text, "gone") == ["gone", "old"]
     assert row_of(text, "added") == ["added", "new"]
     assert ["tiny", "training.rounds", "2", "4"] in [

@@ -136,7 +136,10 @@ def table(values: str, gaps: set[int]) -> str:
     return "\n".join(["v,w,y", *rows, ""])
 
 
-@pytest.mark.parametrize("remedy", ["drop", "median", "most_frequent", "indicator"])
+@pytest.mark.parametrize(
+    "remedy",
+    ["drop", "median", "indicator", pytest.param("most_frequent", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
     "gaps, test_gaps", [({1, 4}, set[int]()), (set[int](), {2}), ({1, 4}, {2})]
 )

@@ -249,6 +249,9 @@ def test_a_target_that_a_finished_seed_missed_is_missed() -> None:
         (-math.inf, 0.5, "0.5 or less"),
         (0.25, math.inf, "0.25 or more"),
         (0.25, 0.5, "0.25 to 0.5"),
+        (-math.inf, 0.123456, "0.1235 or less"),
+        (0.123456, math.inf, "0.1235 or more"),
+        (0.123456, 0.987654, "0.1235 to 0.9877"),
     ],
 )
 def test_a_range_with_an_open_side_is_said_in_words(low: float, high: float, text: str) -> None:

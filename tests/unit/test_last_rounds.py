@@ -34,6 +34,11 @@ def test_it_is_the_mean_of_the_last_rounds() -> None:
     assert value("validation_loss", one, over_last=3) == pytest.approx(2 / 3)
 
 
+def test_it_is_of_the_last_evaluated_round_where_none_of_the_last_was() -> None:
+    one = history([0.1, 0.5, 0.7, None, None])
+    assert value("accuracy", one, over_last=2) == 0.7
+
+
 @given(SHARES, st.integers(1, 10))
 def test_it_is_of_the_rounds_that_were_evaluated(
     accuracies: list[Optional[float]], over_last: int

@@ -57,7 +57,7 @@ def made(**split: Any) -> FederatedData:
     )
 
 
-@pytest.mark.parametrize("split", ["iid", "natural"])
+@pytest.mark.parametrize("split", [pytest.param("iid", marks=pytest.mark.slow), "natural"])
 def test_many_examples_are_described_without_reading_one(rows: Counted, split: str) -> None:
     data = made(kind=split)
     assert rows.made == 0

@@ -426,7 +426,7 @@ def test_a_wrong_combination_is_refused(problems: Callable[..., list[str]]) -> N
     ("matrix", "key"),
     [
         ("{clients.split.alpha: [0.1, 1]}", "clients.split"),
-        ("{training.client_optimizer.beta_1: [0.1]}", "training.client_optimizer"),
+        ("{training.client_optimizer.beta_1: [0.1]}", "training.client_optimizer.beta_1"),
         ("{clients.count.x: [1]}", "clients.count"),
     ],
 )

@@ -324,8 +324,8 @@ DROPPED = Participation(samplers.parse("uniform"), dropouts.parse({"rate": 1.0})
     [
         *((name, "fedavg", NOT_DRAWN) for name in PRIVATE),
         ("dp", "fedavg", DROPPED),
-        ("dp", "fedsgd", NOT_DRAWN),
-        ("distributed_dp", "fed_recon", NOT_DRAWN),
+        pytest.param("dp", "fedsgd", NOT_DRAWN, marks=pytest.mark.slow),
+        pytest.param("distributed_dp", "fed_recon", NOT_DRAWN, marks=pytest.mark.slow),
     ],
 )
 def test_a_round_without_clients_has_noise(

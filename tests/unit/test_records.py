@@ -91,6 +91,14 @@ def test_what_a_record_leaves_out_is_left_out_of_what_reports_are_made_of() -> N
     assert full.recorded.model_weights == {}
 
 
+@pytest.mark.parametrize("figures", [{"seconds": (1.0,)}, {"model": FinalModel((np.ones(2),))}, {}])
+def test_times_and_models_are_left_out_one_without_the_other(figures: dict[str, Any]) -> None:
+    result = example_result()
+    histories = tuple(h.model_copy(update=figures) for h in result.histories)
+    bare = result.model_copy(update={"histories": histories}).recorded
+    assert [(h.seconds, h.model) for h in bare.histories] == [((), None)] * 2
+
+
 def test_how_a_scenario_compares_with_its_baseline_is_in_the_record(tmp_path: Path) -> None:
     """So the report made from records has the column that the session's report has."""
     compared = Compared(metric="loss", before=1.0, now=0.5, change="better", passed=True)

@@ -128,6 +128,7 @@ def test_plots_are_small_and_always_the_same_bytes(folder: Path, drawn: dict[str
         assert not re.search(r"20\d\d-\d\d|Matplotlib", svg)  # no time, no version
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_whatever_style_the_user_has_set(
     folder: Path, drawn: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -539,6 +540,7 @@ def test_the_report_is_written_with_its_plots(folder: Path) -> None:
 # Ours
 
 
+@pytest.mark.slow
 def test_our_documentation_is_current(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The failure message is the command to run before `git add`."""
     monkeypatch.chdir(committed)

@@ -237,8 +237,10 @@ def sections_in(texts: dict[str, str]) -> list[str]:
     "file",
     [
         "s/a.yaml",
-        "s{n}/a.yaml",
-        *(pytest.param(f, marks=pytest.mark.slow) for f in ("s/f{ten}.yaml", "s{ten}/a.yaml")),
+        *(
+            pytest.param(file, marks=pytest.mark.slow)
+            for file in ("s/f{ten}.yaml", "s{ten}/a.yaml", "s{n}/a.yaml")
+        ),
     ],
     ids=str,
 )

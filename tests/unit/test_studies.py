@@ -213,8 +213,8 @@ def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
                 object.__setattr__(done, "bytes_up", sent)
     (one,) = studies(results)
     first, second = one.variants
-    assert one.megabytes((), first, 0.5) == pytest.approx((4 + 8) / 2)
-    assert one.megabytes((), first, 0.375) == pytest.approx((3 + 6) / 2)
+    assert one.megabytes((), first, 0.5) == 6
+    assert one.megabytes((), first, 0.375) == 4.5
     assert one.megabytes((), second, 0.5) is None  # a seed does not get there
     lost = [results[0].model_copy(update={"histories": ()}), results[1]]
     (none,) = studies(lost)
@@ -250,6 +250,18 @@ def test_a_metric_beside_is_shown_if_one_variant_has_it() -> None:
 def test_values_that_begin_with_a_letter_speak_for_themselves() -> None:
     shown = {"a1": "a1", "iid": "iid", "1a": "k 1a", "nan": "k nan", "True": "k True"}
     assert {value: name_of((("k", value),)) for value in shown} == shown
+    assert name_of((("k", "x"), ("more", "()"))) == "x"  # nothing chosen beside it
+    assert name_of((("k", "()"),)) == "k ()"
+
+
+def test_the_first_reason_why_no_study_can_have_a_target_is_said() -> None:
+    other = {"metric": "worst_client_accuracy"}
+    results = [
+        *matrix(("k=x", LOW), ("k=y", HIGH)),
+        *matrix(("k=x", LOW), ("k=y", HIGH), name="n", comparison=other),
+    ]
+    with pytest.raises(FederatedError, match="--target: got 2; accuracy is from 0 to 1"):
+        studies(results, Wanted(targets=[2.0]))
 
 
 def test_a_difference_is_one_plain_sentence() -> None:
@@ -588,7 +600,16 @@ def test_the_table_over_tasks_has_the_best_rank_first_and_no_chance_of_the_refer
         ["x", "2.00", "–"],
         ["z", "3.00", "0.25 (0.00 to 0.75)"],
     ]
-    assert "| k   |   average rank |" in one.table(MARKDOWN).splitlines()[0]
+    assert re.search(
+        r"\|  +1\.00 \|  +1\.00 \(1\.00 to 1\.00\) \|$", one.table(MARKDOWN), re.MULTILINE
+    )
+
+
+def test_one_variant_alone_is_not_compared_over_tasks() -> None:
+    one = study(*((f"a={a},k={k}", LOW) for a in (1, 2) for k in "xy"))
+    alone = {place: result for place, result in one.cells.items() if place[1] == one.reference}
+    assert len(over_tasks([one])) == 1
+    assert over_tasks([replace(one, cells=alone)]) == []
 
 
 @pytest.mark.parametrize(
@@ -667,7 +688,7 @@ def test_the_picture_of_a_large_matrix_stays_small() -> None:
     assert len(comparison_page([long], MARKDOWN, (), "p").pictures["m.curves.svg"].svg()) < 20_000
 
 
-@pytest.mark.parametrize("tasks", [1, pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("tasks", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3])
 @pytest.mark.parametrize("length", [1, pytest.param(12, marks=pytest.mark.slow), 60])
 def test_the_legend_of_curves_fits_into_the_picture(tasks: int, length: int) -> None:
     """Names are long where the keys of a matrix vary together."""
@@ -1119,6 +1140,19 @@ def test_a_speedup_is_beyond_noise_where_its_interval_leaves_out_one(
     times: float, low: Optional[float], high: Optional[float], is_beyond: bool
 ) -> None:
     assert Speedup(times, low, high, 1 if low is None else 3).is_beyond_noise is is_beyond
+
+
+def test_equal_figures_of_a_paper_order_nothing() -> None:
+    """Not even of a metric of which every difference matters, such as rounds."""
+    for of_a, count in ((3, 0), (4, 1)):
+        figures = {"algorithm=a": of_a, "algorithm=b": 3}
+        comparison = {
+            "reference": "algorithm=a",
+            "metric": "rounds_to_accuracy",
+            "published": {"source": "Doe 2020", "figures": figures},
+        }
+        (one,) = studies(matrix(("algorithm=a", LOW), ("algorithm=b", HIGH), comparison=comparison))
+        assert len(pairs(one)) == count
 
 
 def test_variants_without_a_result_have_no_order() -> None:

@@ -8,6 +8,7 @@ from example_data import dataset
 from pytest_federated.data.datasets.bundled.synthetic import _drawn
 
 
+@pytest.mark.slow
 def test_every_client_has_the_features_that_the_paper_says() -> None:
     """Of many clients, so that means and variances are certain to a few percent."""
     examples, natural = _drawn(1.0, 2.0, False, 500, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from example_results import example_result
 from made_trainings import SCENARIO, TRAIN, FakeTrainings
 from pytest_federated.core.errors import FederatedError, RuntimeUnavailable
 from pytest_federated.plugin.session import FederatedSession
+from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results
 from pytest_federated.running import dask
 from pytest_federated.training.history import TrainingHistory
@@ -62,6 +64,21 @@ def test_a_scenario_whose_process_died_is_recorded(controller: Controller) -> No
     session.pytest_runtest_logreport(ended(nodeid, "failed"))
     session.pytest_xdist_node_collection_finished([nodeid])  # of a process that takes its place
     assert recorded() == {"made": ("errored", DIED)}
+
+
+@pytest.mark.parametrize("result", [example_result("made"), None])
+def test_what_a_process_reports_reaches_the_controller_as_json(
+    controller: Controller, result: Optional[Result]
+) -> None:
+    """Also of a test that is no scenario."""
+    hook = controller()._config.hook
+    report = ended("scenarios/made.yaml::made", "passed", "call")
+    if result:
+        report.fed_result = result
+    data = hook.pytest_report_to_serializable(config=controller()._config, report=report)
+    data = json.loads(json.dumps(data))
+    again = hook.pytest_report_from_serializable(config=controller()._config, data=data)
+    assert getattr(again, "fed_result", None) == result
 
 
 @pytest.mark.parametrize(

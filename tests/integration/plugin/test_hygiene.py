@@ -221,18 +221,12 @@ def test_no_worker_is_left_when_an_xdist_process_crashes(project: Path) -> None:
     assert wait_until(lambda: not is_running(worker))
 
 
-def test_a_wrong_file_stops_xdist_before_it_starts(project: Path) -> None:
-    write(project, TINY.replace("count: 4", "count: 0"))
-    done = subprocess.run(
-        fresh("-n", "2"),
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        env=environment(),
-    )
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "a.yaml:5: clients.count: got 0" in done.stderr
+def test_a_wrong_file_stops_xdist_before_it_starts(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".scenario.yaml", a=TINY.replace("count: 4", "count: 0"))
+    done = pytester.runpytest_inprocess("-n2", "-p", "no:cacheprovider")
+    assert done.ret == pytest.ExitCode.USAGE_ERROR
+    done.stderr.fnmatch_lines(["*a.scenario.yaml:5: clients.count: got 0*"])
+    done.stdout.no_fnmatch_line("*workers*")
 
 
 def test_tensorflow_is_not_imported_if_nothing_runs(project: Path) -> None:

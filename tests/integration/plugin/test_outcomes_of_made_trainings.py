@@ -206,10 +206,12 @@ def test_figures_of_files_that_pytest_is_told_to_ignore_stay_in_the_report(
     assert (pytester.path / "out/index.md").read_bytes() == before
 
     # Neither a record of another file, nor one that is damaged; what is left out is said.
-    (pytester.path / "other").mkdir()
-    (pytester.path / "scenarios/elsewhere.yaml").rename(pytester.path / "other/elsewhere.yaml")
+    (pytester.path / "scenarios/other").mkdir()
+    (pytester.path / "scenarios/elsewhere.yaml").rename(
+        pytester.path / "scenarios/other/elsewhere.yaml"
+    )
     (pytester.path / "out/records/broken.json").write_text("{")
-    names = "['scenarios/slow.yaml', 'scenarios/broken.yaml', 'other/elsewhere.yaml']"
+    names = "['scenarios/slow.yaml', 'scenarios/broken.yaml', 'scenarios/other/elsewhere.yaml']"
     pytester.makeconftest(f"collect_ignore = {names}")
     result = pytester.runpytest_inprocess(".", report)
     result.assert_outcomes(passed=1)

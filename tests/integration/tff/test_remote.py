@@ -26,7 +26,7 @@ from pytest_federated.training.schema import Training
 from remote_workers import Served, assert_close, assert_same, local, train
 
 
-@pytest.mark.parametrize("execution", ["packed", "standard"])
+@pytest.mark.parametrize("execution", ["packed", pytest.param("standard", marks=pytest.mark.slow)])
 def test_any_number_of_workers_gives_the_local_numbers(
     lasting: list[Served], execution: str
 ) -> None:

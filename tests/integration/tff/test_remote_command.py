@@ -120,6 +120,7 @@ def run_pytest(
     )
 
 
+@pytest.mark.slow
 def test_a_process_of_xdist_shares_a_worker_with_another_pytest(
     project: Path, tmp_path_factory: pytest.TempPathFactory, lasting: list[Served]
 ) -> None:

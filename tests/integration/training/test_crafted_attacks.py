@@ -177,7 +177,7 @@ def _example(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("execution", ["auto", "standard"])
+@pytest.mark.parametrize("execution", ["auto", pytest.param("standard", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(set(algorithms.names()) - {"tff"}))
 def test_an_algorithm_says_whether_attackers_can_change_its_updates(
     data: FederatedData, name: str, execution: str

@@ -32,7 +32,7 @@ def trained(hidden: int, execution: str, rate: float = 0.1, **training: Any) -> 
     return run(Scenario.model_validate(settings)).histories[0]
 
 
-@pytest.mark.parametrize("execution", ["packed", "standard"])
+@pytest.mark.parametrize("execution", ["packed", pytest.param("standard", marks=pytest.mark.slow)])
 def test_the_oldest_models_are_released(monkeypatch: pytest.MonkeyPatch, execution: str) -> None:
     monkeypatch.setattr(build, "_MAX_TRAINERS", 2)
     build._trainers.clear()
@@ -63,6 +63,7 @@ def test_a_model_does_not_keep_the_graphs_of_trainers_that_are_gone(
     assert max(counts[4:]) <= counts[3], counts
 
 
+@pytest.mark.slow
 def test_models_leave_neither_graphs_nor_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     """TFF's secure sums are functions of a module, and keep each graph that they are traced in."""
     import tensorflow as tf

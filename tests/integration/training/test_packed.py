@@ -173,16 +173,17 @@ def test_a_graph_divides_each_byte_as_numpy_does() -> None:
 
 STATEFUL = [
     {"kind": "scaffold"},
-    {"kind": "scaffold", "weighting": "examples"},
+    pytest.param({"kind": "scaffold", "weighting": "examples"}, marks=pytest.mark.slow),
     {"kind": "feddyn", "alpha": 0.1},
     {"kind": "ditto", "penalty": 0.3},
     {"kind": "fednova"},
     {"kind": "q_fedavg", "q": 2.0},
     {"kind": "fedper", "weighting": "uniform"},
-    {"kind": "fedper", "head_epochs": 2},
+    pytest.param({"kind": "fedper", "head_epochs": 2}, marks=pytest.mark.slow),
     {"kind": "per_fedavg", "alpha": 0.5},
     {"kind": "mime"},
     {"kind": "afl", "lambda_rate": 0.1},
+    {"kind": "ifca", "clusters": 2},
 ]
 
 
@@ -205,7 +206,7 @@ def test_what_server_and_clients_keep_is_the_same_in_both(algorithm: dict[str, A
         *_, last = steps(data, model, training, 11, 1, participation=slow)
         state: Any = last.state
         shared = state.server.global_model_weights.trainable
-        arrays = tree.flatten([list(shared), list(state.server.client_work), state.kept])
+        arrays = tree.flatten([list(shared), dict(state.server.client_work), state.kept])
         found.append(([np.asarray(a) for a in arrays], last.round))
     (standard, a), (packed, b) = found
     assert len(standard) == len(packed)

@@ -19,7 +19,10 @@ TASKS = [
     ("shakespeare_character", {"kind": "tff_shakespeare"}, (80,), 90, "tokens"),
     ("stackoverflow_word", {"kind": "tff_stackoverflow_words"}, (20,), None, "tokens"),
     ("stackoverflow_tag", {"kind": "tff_stackoverflow_tags"}, None, 20, "tags"),
-    ("landmark", {"kind": "tff_landmark"}, (128, 128, 3), 2028, "label"),
+    pytest.param(
+        *("landmark", {"kind": "tff_landmark"}, (128, 128, 3), 2028, "label"),
+        marks=pytest.mark.slow,
+    ),
 ]
 
 

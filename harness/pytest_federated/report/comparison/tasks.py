@@ -113,7 +113,7 @@ class OverTasks:
     def picture(self) -> Optional[Picture]:
         """Returns the performance profiles; None unless the metric is a share."""
         measure = self.study.measure
-        if measure.spec.scale != "share" or measure.sign < 0:
+        if measure.spec.scale != "share" or measure.sign != 1:
             return None
         return performance_profiles(
             {text_of(v): scores for v, scores in self.scores.items()}, measure.title
@@ -131,7 +131,8 @@ def over_tasks(studies: Sequence[Study]) -> list[OverTasks]:
         groups.setdefault(key, []).append(study)
     found: list[OverTasks] = []
     for alike in groups.values():
-        first, sign = alike[0], alike[0].measure.sign
+        first = alike[0]
+        sign = first.measure.sign
         tasks = [scores for one in alike for task in one.tasks if (scores := _scores(one, task))]
         if len(tasks) > 1 and sign and len(first.variants) > 1:
             scores = {v: [[sign * x for x in task[v]] for task in tasks] for v in first.variants}
