@@ -183,6 +183,8 @@ def test_an_algorithm_says_whether_attackers_can_change_its_updates(
     data: FederatedData, name: str, execution: str
 ) -> None:
     keys = {"rounds": 1, "algorithm": _example(name), "execution": execution}
+    if algorithms[name].spec.server_step:
+        keys["server_optimizer"] = {"learning_rate": 1.0}
     training = Training.model_validate(keys)
     model = None if algorithms[name].spec.adapter else MODEL
     alie = attacks.parse({"kind": "alie", "share": 0.2})
