@@ -12,6 +12,7 @@ import numpy as np
 from pytest_federated.data.datasets.dataset import Cache, Dataset, Examples, datasets
 from pytest_federated.data.federation import FederatedData
 from pytest_federated.data.schema import Data
+from pytest_federated.training.algorithms.algorithm import algorithms
 
 # Keys without a default, by algorithm.
 _REQUIRED_KEYS: dict[str, dict[str, Any]] = {
@@ -56,6 +57,14 @@ def federation(sizes: list[int], seed: int, shape: tuple[int, ...] = (4, 4, 1)) 
 def algorithm(name: str) -> dict[str, Any]:
     """Returns an algorithm with values for its required keys."""
     return {"kind": name, **_REQUIRED_KEYS.get(name, {})}
+
+
+def training_with(name: str) -> dict[str, Any]:
+    """Returns the keys of `training` that choose an algorithm, with those that it needs."""
+    keys: dict[str, Any] = {"algorithm": algorithm(name)}
+    if algorithms[name].spec.server_step:
+        keys["server_optimizer"] = {"learning_rate": 1.0}
+    return keys
 
 
 def write_clients(file: Path, splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:

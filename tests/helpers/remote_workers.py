@@ -14,7 +14,7 @@ from typing import Callable, Optional
 
 import numpy as np
 import portpicker
-from example_data import algorithm, federation
+from example_data import federation, training_with
 from forked_programs import environment
 from processes import is_running, wait_until, worker_pids
 from pytest_federated.clients.participation import Participation
@@ -125,4 +125,4 @@ def assert_close(one: list[np.ndarray], other: list[np.ndarray]) -> None:
 @functools.cache
 def local(execution: str, name: str = "fedavg") -> list[np.ndarray]:
     """Returns the result of the worker that our own process starts."""
-    return train([], execution, algorithm=algorithm(name))
+    return train([], execution, **training_with(name))

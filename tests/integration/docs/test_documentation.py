@@ -41,6 +41,7 @@ def test_the_readme_can_be_read_at_once() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
 
 
+@pytest.mark.slow  # reads 13 MB of records
 def test_the_committed_report_is_up_to_date_with_the_shipped_scenarios(committed: Path) -> None:
     """Records have the settings of the files, and the report is made from the records."""
     folder = committed / "reports"

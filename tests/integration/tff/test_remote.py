@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_federated
-from example_data import algorithm, federation
+from example_data import federation, training_with
 from paths import ROOT
 from pytest_federated.clients.participation import Participation
 from pytest_federated.clients.sampling.sampler import samplers
@@ -74,14 +74,12 @@ def test_algorithms_can_be_divided_as_documented(
     (promise,) = re.findall(rf"^\| `{name}` \| (yes|no) ", page, flags=re.MULTILINE)
     trainer = trainer_for(
         models.parse({"kind": "mlp", "hidden": [16]}),
-        Training.model_validate(
-            {"rounds": 3, "execution": execution, "algorithm": algorithm(name)}
-        ),
+        Training.model_validate({"rounds": 3, "execution": execution, **training_with(name)}),
         federation([5, 5], 0),
     )
     assert (undividable(trainer.algorithm.computation) is None) == (promise == "yes")
     if promise == "yes":
-        divided = train(lasting[:2], execution, algorithm=algorithm(name))
+        divided = train(lasting[:2], execution, **training_with(name))
         assert_close(divided, local(execution, name))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from example_data import federation
+from example_data import federation, training_with
 from numpy_reference import (
     BASE,
     MODEL,
@@ -172,17 +172,13 @@ def test_several_workers_divide_a_crafted_round_only_if_it_is_packed(data: Feder
     assert "one of its aggregations needs the result of another" in reason("standard")
 
 
-def _example(name: str) -> dict[str, Any]:
-    return {"kind": name, **algorithms[name].spec.example}
-
-
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("execution", ["auto", pytest.param("standard", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(set(algorithms.names()) - {"tff"}))
 def test_an_algorithm_says_whether_attackers_can_change_its_updates(
     data: FederatedData, name: str, execution: str
 ) -> None:
-    keys = {"rounds": 1, "algorithm": _example(name), "execution": execution}
+    keys = {"rounds": 1, "execution": execution, **training_with(name)}
     training = Training.model_validate(keys)
     model = None if algorithms[name].spec.adapter else MODEL
     alie = attacks.parse({"kind": "alie", "share": 0.2})

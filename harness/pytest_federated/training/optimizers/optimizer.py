@@ -107,8 +107,8 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
         optimizer = entry.call(settings)
         if not isinstance(optimizer, tff.learning.optimizers.Optimizer):
             raise entry.gave(optimizer, "a tff.learning.optimizers.Optimizer")
-        optimizer = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
-        _cache[key] = _clipping(optimizer, settings)
+        optimizer = _clipping(optimizer, settings)
+        _cache[key] = optimizer if entry.spec.of_the_user else _without_autograph(optimizer)
     return _cache[key]
 
 
@@ -121,7 +121,7 @@ def server_optimizer_of(settings: Section, make: Optional[MakesStep] = None) -> 
         optimizer = optimizer_of(settings)
     else:
         rate: float = settings.learning_rate  # type: ignore[attr-defined]  # it is SGD
-        optimizer = _clipping(make(rate), settings)
+        optimizer = _without_autograph(_clipping(make(rate), settings))
     return rates.with_factor(rates.SERVER, optimizer) if schedule_of(settings) else optimizer
 
 
@@ -149,7 +149,8 @@ Unscheduled = AfterValidator(_unscheduled)
 def _without_autograph(optimizer: Any) -> Any:
     """Exempts an optimizer's methods from TensorFlow's autograph, and returns it.
 
-    Converting them takes a second of building a process, and they contain nothing to convert.
+    Converting them takes a second of building a process, and they contain nothing to convert,
+    unlike those of a user's own optimizer.
     """
     import tensorflow as tf
 
@@ -175,7 +176,7 @@ def after(change: Change, inner: tff.learning.optimizers.Optimizer) -> Any:
             changed = change(tf.nest.flatten(gradients), tf.nest.flatten(weights))
             return inner.next(state, weights, tf.nest.pack_sequence_as(gradients, changed))
 
-    return _without_autograph(After())
+    return After()
 
 
 def _clipped(norm: float) -> Change:
