@@ -97,7 +97,8 @@ class _Mime(StatefulAlgorithm):
 
         optimizer, cohort_gradient = self._unpacked(server, change)
         start = tuple(zeros(change))
-        new, _ = self._base.next(optimizer, start, tuple(cohort_gradient))
+        # A function, as a user's own optimizer may need autograph.
+        new, _ = tf.function(self._base.next)(optimizer, start, tuple(cohort_gradient))
         return [*tf.nest.flatten(new), *cohort_gradient], change
 
     def before_round(self, server: Any, data: Sequence[Any]) -> Any:

@@ -134,7 +134,7 @@ def at_round(state: Any, factors: Mapping[str, float]) -> Any:
     state = tree.map_structure_with_path(changed, state)
     if lost := [KEYS[name] for name in factors if name not in found]:
         raise ModelError(
-            f"training.{lost[0]}.schedule: the algorithm keeps no state of this optimizer, so its "
-            "rate cannot be changed between rounds; leave the schedule out"
+            f"training.{lost[0]}.schedule: the algorithm does not use the optimizer that it is "
+            "given anew in each round; leave the schedule out"
         )
     return state
