@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_federated.data.datasets.kept import _MOST, kept
+from pytest_federated.data.datasets.kept import _MOST, forget, kept
 
 
 def test_the_last_ones_are_kept_of_all_readers_together() -> None:
@@ -26,5 +26,5 @@ def test_the_last_ones_are_kept_of_all_readers_together() -> None:
     assert one(0) is first
     other(0)
     assert read == [("one", 0), *(("other", n) for n in (*range(_MOST - 1), _MOST, 0))]
-    one.cache_clear()
+    forget()
     assert one(0) is not first

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from example_data import dataset
 from pytest_federated.data.datasets.bundled.synthetic import _drawn
+from pytest_federated.data.datasets.kept import forget
 
 
 @pytest.mark.slow
@@ -51,7 +52,7 @@ def test_alpha_changes_no_label() -> None:
 def test_it_is_the_same_each_time_and_another_by_another_draw() -> None:
     first = dataset(kind="synthetic", clients=5)
     loaded = first.load(None)
-    _drawn.cache_clear()
+    forget()
     again = dataset(kind="synthetic", clients=5).load(None)
     np.testing.assert_array_equal(loaded.train.x, again.train.x)
     other = dataset(kind="synthetic", clients=5, draw=1).load(None)

@@ -9,8 +9,8 @@ import joblib
 import numpy as np
 import pytest
 from pytest_federated.core.errors import DataError, DataUnavailable
-from pytest_federated.data.datasets.bundled.tabular import _covtype
 from pytest_federated.data.datasets.dataset import Cache, Dataset, datasets
+from pytest_federated.data.datasets.kept import forget
 
 
 def dataset(name: str) -> Dataset:
@@ -139,4 +139,4 @@ def test_damaged_covtype_is_named(
 
 @pytest.fixture(autouse=True)
 def forgotten() -> None:
-    _covtype.cache_clear()
+    forget()

@@ -114,6 +114,14 @@ def test_an_optimizer_of_the_user_may_ask_for_values(
     assert_close(ours, reference(data, sgd(data)))
 
 
+def test_such_an_optimizer_may_be_mimes(data: FederatedData) -> None:
+    """Whose server takes steps of the client optimizer, too."""
+    keys: dict[str, Any] = {"algorithm": "mime", "execution": "standard"}
+    plain = {"kind": "sgd", "learning_rate": RATE}
+    ours = measure(data, client_optimizer=of("choosy"), **keys)
+    assert_close(ours, measure(data, client_optimizer=plain, **keys))
+
+
 def test_an_optimizer_without_a_rate_cannot_have_a_schedule(data: FederatedData) -> None:
     keys = {"client_optimizer": of("stateless"), "execution": "packed"}
     assert RATE == 0.1

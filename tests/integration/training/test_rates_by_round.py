@@ -209,6 +209,16 @@ def test_every_algorithm_takes_schedules(
 
 
 @both
+@pytest.mark.parametrize("name", ["q_fedavg", "scaffold"])  # which divide by the rate
+def test_a_rate_of_zero_changes_no_weights(data: FederatedData, name: str, execution: str) -> None:
+    falling = optimizer(RATE, schedule={"kind": "linear", "rounds": 1})
+    keys: dict[str, Any] = {CLIENT: falling, "execution": execution, "rounds": 2}
+    first, second = measure(data, algorithm=algorithm(name), **keys)
+    for before, after in zip(first, second):
+        np.testing.assert_array_equal(after, before)
+
+
+@both
 def test_a_round_without_clients_counts(data: FederatedData, execution: str) -> None:
     """The rate is that of the round, not of how often somebody took part."""
     cohorts = samplers.parse({"kind": "fixed", "cohorts": [[0, 1], [], [0, 1]]})

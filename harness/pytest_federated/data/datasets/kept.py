@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Any, Callable, Generic, TypeVar
+import functools
+from typing import Any, Callable, TypeVar
 
 _MOST = 3  # of all data sets together, those used last
 
 _T = TypeVar("_T")
-_kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
 
-class kept(Generic[_T]):  # a decorator
-    """Has a function that reads data return the same again; for all such functions together.
+@functools.lru_cache(maxsize=_MOST)
+def _once(read: Callable[..., Any], *arguments: Any) -> Any:
+    return read(*arguments)
+
+
+def kept(read: Callable[..., _T]) -> Callable[..., _T]:
+    """Has a function that reads data return the same again; one memory for all such functions.
 
     A memory for each of them would hold all data sets of a session at its end.
     """
+    return functools.partial(_once, read)
 
-    def __init__(self, read: Callable[..., _T]) -> None:
-        self._read = read
 
-    def __call__(self, *arguments: Any) -> _T:
-        key = (self._read, *arguments)
-        if key in _kept:
-            _kept.move_to_end(key)
-            return _kept[key]
-        data = _kept[key] = self._read(*arguments)
-        if len(_kept) > _MOST:
-            _kept.popitem(last=False)
-        return data
-
-    def cache_clear(self) -> None:
-        """Lets go of what this function read."""
-        for key in [key for key in _kept if key[0] is self._read]:
-            del _kept[key]
+def forget() -> None:
+    """Lets go of all that was read."""
+    _once.cache_clear()

@@ -63,15 +63,15 @@ def outcome(study: Study) -> str:
 
 def exceptions(study: Study) -> list[str]:
     """Returns a sentence for each pair whose order does not hold for certain."""
+    why = {
+        SEEMS: "in the means alone; the seeds cannot tell",
+        OPEN: "cannot be told from these seeds",
+        FAILS: "not here",
+    }
     texts: list[str] = []
     for task, better, worse, kind in pairs(study):
         where = f"At {name_of(task)}, " if task else ""
         names = f"{name_of(better)} before {name_of(worse)}"
-        why = {
-            SEEMS: "in the means alone; the seeds cannot tell",
-            OPEN: "cannot be told from these seeds",
-            FAILS: "not here",
-        }
         if kind in why:
             texts.append(f"{where}{names}: {why[kind]}.")
     return texts

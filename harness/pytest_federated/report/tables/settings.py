@@ -50,7 +50,7 @@ def choice_rows(result: Result) -> list[list[str]]:
         side: choice_text(optimizers, training[f"{side}_optimizer"])
         for side in ("client", "server")
     }
-    if entry and entry.spec.server_step:  # of which the optimizer only says the rate
+    if entry and entry.spec.server_step:  # the optimizer only has its rate
         optimizer["server"] = optimizer["server"].replace("sgd", "own step", 1)
     local = [
         ("local_epochs", ["local training", f"{work}, batch size {size}"]),

@@ -39,7 +39,7 @@ _Second = Callable[[Any, Any], Any]  # (v, square of the change) -> new v
 def _traits(finalizer: str, **example: float) -> dict[str, Any]:
     return {
         "packs": True,
-        "server_step": "of a rate that is said",
+        "server_step": "at a stated rate",
         "example": example,
         "tff": TffComposition("build_weighted_fed_avg", finalizer=finalizer),
     }

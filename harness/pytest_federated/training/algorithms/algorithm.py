@@ -136,7 +136,7 @@ class Sizes:
 
 
 def _no_step(make: Callable[[float], Any]) -> Any:
-    raise TypeError("only an algorithm with the trait server_step has a rate for its own step")
+    raise TypeError("a server step of its own needs the trait server_step of the algorithm")
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,9 @@ class AlgorithmInputs:
             execution a `tff.learning.models.FunctionalModel`.
         client_optimizer: for the local steps.
         server_optimizer: applies the aggregated change.
-        server_step: makes a server optimizer of another kind at the same rate, of a function of
-            that rate; only for algorithms registered with `server_step`.
+        server_step: takes a function from a learning rate to an optimizer, and returns what that
+            makes of the rate of the server optimizer; only for algorithms registered with
+            `server_step`.
         aggregator: a factory of `tff.aggregators` for the clients' changes; None for their plain
             weighted mean.
         scaled: whether clients may multiply their updates by a factor, which then comes with
@@ -208,8 +209,9 @@ class AlgorithmSpec(Spec):
         fixes_updates: attackers cannot change what its clients send; with "standard", they can if
             the clients are packed.
         client_sgd: which SGD the client optimizer has to be, if any.
-        server_step: its server takes a step of its own, of which the server optimizer, plain SGD,
-            says the rate; with "of a rate that is said", a scenario has to.
+        server_step: its server takes a step of its own, at the learning rate of the server
+            optimizer, which has to be plain SGD; with "at a stated rate", a scenario has to state
+            that optimizer.
         refuses: keys of a scenario that it cannot do with, dotted, and why; with "model" it needs
             none.
         adapter: what stands in for a model where it needs none: (its keys, the data's `Shape`) to a
@@ -231,7 +233,7 @@ class AlgorithmSpec(Spec):
     aggregates_itself: bool = False
     fixes_updates: Union[bool, Literal["standard"]] = False
     client_sgd: Optional[ClientSgd] = None
-    server_step: Union[bool, Literal["of a rate that is said"]] = False
+    server_step: Union[bool, Literal["at a stated rate"]] = False
     refuses: Mapping[str, str] = field(default_factory=dict)
     adapter: Optional[Callable[[Any, Any], Any]] = None
     traffic: Optional[Callable[[Sizes], tuple[int, int]]] = None

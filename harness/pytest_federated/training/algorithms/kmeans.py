@@ -23,8 +23,6 @@ from pytest_federated.training.engine.datasets import not_rewritten
 from pytest_federated.training.evaluation.central import Evaluation
 from pytest_federated.training.models.adapters.clusters import ClustersAdapter
 
-_SIDES = ("client", "server")
-
 
 @algorithms(
     "kmeans",
@@ -37,7 +35,8 @@ _SIDES = ("client", "server")
         "model": "it finds clusters, and trains no model",
         "training.loss": "its loss is the squared distance to the nearest centroid",
         "training.class_weights": "it looks at no labels",
-        **{f"training.{side}_optimizer.schedule": "it has no learning rate" for side in _SIDES},
+        "training.client_optimizer.schedule": "it has no learning rate",
+        "training.server_optimizer.schedule": "it has no learning rate",
         "training.eval_clients_every": "its clusters are judged on the test set only",
         "clients.stragglers": "its clients do no local steps, of which one could do a part",
         "clients.attacks": "it looks at no labels, and scales no updates",

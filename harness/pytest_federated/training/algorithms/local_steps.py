@@ -136,7 +136,7 @@ def train(
     data: Any,
     correct: Optional[Correct] = None,
     trained: Optional[Sequence[int]] = None,
-    less_first: bool = False,
+    subtract_start: bool = False,
 ) -> Trained:
     """Inside a `tff.tensorflow.computation`: a step of the client optimizer for each batch.
 
@@ -148,8 +148,8 @@ def train(
         correct: (gradients, weights before the step) to the gradients of the step.
         trained: positions of the trainable weights that the steps change; all when None. The
             optimizer's state, `correct` and the weights that are returned are of these.
-        less_first: whether each batch's gradient is less that of the same batch at `weights`,
-            before `correct`.
+        subtract_start: whether the gradient of the same batch at `weights` is subtracted from each
+            gradient, before `correct`.
     """
     import tensorflow as tf
 
@@ -163,10 +163,10 @@ def train(
 
     if inputs.packed:
         parts = inputs.model, data, weights, optimizer, step_of_optimizer
-        after, state, metrics = train_steps(*parts, trained, less_first)
+        after, state, metrics = train_steps(*parts, trained, subtract_start)
         return Trained(list(after), state, data.steps, metrics)
-    # Where `less_first`, a second one keeps the first weights; its metrics are of no use.
-    models = [cast("Callable[[], Any]", inputs.model)() for _ in range(1 + less_first)]
+    # With `subtract_start`, a second one keeps the first weights; its metrics are of no use.
+    models = [cast("Callable[[], Any]", inputs.model)() for _ in range(1 + subtract_start)]
     variables = [tff.learning.models.ModelWeights.from_model(model) for model in models]
     loop = build_training_loop()
 

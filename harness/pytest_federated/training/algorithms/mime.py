@@ -7,9 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
-
-from pytest_federated.clients.cohort import Cohort, LocalWork
 from pytest_federated.tff.imports import import_tff
 from pytest_federated.training.algorithms.algorithm import (
     Algorithm,
@@ -23,7 +20,7 @@ from pytest_federated.training.algorithms.local_steps import (
     train,
     zeros,
 )
-from pytest_federated.training.algorithms.stateful import Sent, State, StatefulAlgorithm
+from pytest_federated.training.algorithms.stateful import Sent, StatefulAlgorithm
 from pytest_federated.training.engine import stacks
 from pytest_federated.training.optimizers import rates
 
@@ -88,7 +85,7 @@ class _Mime(StatefulAlgorithm):
         trained = train(
             *(self.inputs, weights, optimizer, data["batches"]),
             correct=lambda gradients, _: [g + c for g, c in zip(gradients, cohort_gradient)],
-            less_first=True,
+            subtract_start=True,
         )
         change = [x - y for x, y in zip(weights.trainable, trained.weights)]
         return Sent(change, self._weight(data["held"]), [], [], trained.metrics)
@@ -100,17 +97,15 @@ class _Mime(StatefulAlgorithm):
 
         optimizer, cohort_gradient = self._unpacked(server, change)
         start = tuple(zeros(change))
-        new, _ = self._base.next(optimizer, start, tuple(cohort_gradient))
+        # A function, as a user's own optimizer may need autograph.
+        new, _ = tf.function(self._base.next)(optimizer, start, tuple(cohort_gradient))
         return [*tf.nest.flatten(new), *cohort_gradient], change
 
-    def next(
-        self, state: State, cohort: Cohort, work: LocalWork, rng: np.random.Generator
-    ) -> tuple[State, Mapping[str, Any]]:
-        server = state.server
-        gradient = self._cohort_gradient(server.global_model_weights, self._data(cohort, work)[1])
+    def before_round(self, server: Any, data: Sequence[Any]) -> Any:
+        """Has the server keep the cohort's gradient."""
+        gradient = self._cohort_gradient(server.global_model_weights, data)
         kept = [*server.client_work["kept"][: -len(gradient)], *gradient]
-        server = server._replace(client_work=OrderedDict(server.client_work, kept=kept))
-        return super().next(State(server, state.kept), cohort, work, rng)
+        return server._replace(client_work=OrderedDict(server.client_work, kept=kept))
 
     def _unpacked(self, server: Sequence[Any], like: Sequence[Any]) -> tuple[Any, Sequence[Any]]:
         """Returns the two that `server_keeps` has."""

@@ -72,6 +72,7 @@ class _QFedAvg(StatefulAlgorithm):
 
         optimizer = initial_optimizer(self.inputs, weights.trainable, data["rate"])
         rate = tf.convert_to_tensor(optimizer[self._rate_key])
+        rate = tf.where(rate > 0, rate, 1.0)  # at a rate of 0 it divides a change of 0
         loss = mean_loss(self.inputs, weights, data["once"]) + _LEAST_LOSS
         trained = train(self.inputs, weights, optimizer, data["batches"])
         steepness = [(x - y) / rate for x, y in zip(weights.trainable, trained.weights)]

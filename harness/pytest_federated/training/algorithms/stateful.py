@@ -302,6 +302,15 @@ class StatefulAlgorithm(Algorithm):
         """
         return server, change
 
+    def before_round(self, server: Any, data: Sequence[Any]) -> Any:
+        """Returns TFF's state of the server to begin a round with.
+
+        Args:
+            server: after the round before.
+            data: what the clients of each placement train on.
+        """
+        return server
+
     def shared(self, weights: Any) -> Any:
         """Returns those of a model's `tff.learning.models.ModelWeights` that the server has."""
         return weights
@@ -333,7 +342,8 @@ class StatefulAlgorithm(Algorithm):
     ) -> tuple[State, Mapping[str, Any]]:
         placements, data = self._data(cohort, work)
         own = [[value[clients] for value in state.kept] for clients in placements]
-        server, measured, new = self.computation(state.server, own, data)
+        before = self.before_round(state.server, data)
+        server, measured, new = self.computation(before, own, data)
         kept = [value.copy() for value in state.kept]
         for clients, changed in zip(placements, new):
             for values, value in zip(kept, changed):

@@ -197,7 +197,7 @@ def train_steps(
     state: Any,
     advance: Advance,
     trained: Optional[Sequence[int]] = None,
-    less_first: bool = False,
+    subtract_start: bool = False,
 ) -> tuple[Sequence[Any], Any, Any]:
     """Does a client's local steps, in a graph.
 
@@ -208,7 +208,8 @@ def train_steps(
         state: what `advance` begins with, of an optimizer.
         advance: does a step.
         trained: positions of the trainable weights that the steps change; all when None.
-        less_first: whether each batch's gradient is less that of the same batch at `weights`.
+        subtract_start: whether the gradient of the same batch at `weights` is subtracted from each
+            gradient.
 
     Returns:
         These weights after the steps, the state, and the metrics, not yet finalized.
@@ -233,7 +234,7 @@ def train_steps(
     def train_batch(step: Any, current: Any, state: Any, metrics: Any) -> Any:
         x, y, examples = client.batch(step, draws)
         gradients, loss, predictions = descent(current, x, y)
-        if less_first:
+        if subtract_start:
             gradients = tuple(g - f for g, f in zip(gradients, descent(start, x, y)[0]))
         state, current = advance(state, current, gradients, examples)
         output = tff.learning.models.BatchOutput(loss, predictions, examples)

@@ -115,7 +115,7 @@ def optimizer_of(settings: Section) -> tff.learning.optimizers.Optimizer:
 def server_optimizer_of(settings: Section, make: Optional[MakesStep] = None) -> Any:
     """Returns the server optimizer of a validated section, with its schedule.
 
-    With `make` it is what that makes of the section's learning rate: a step of another kind.
+    With `make` it is the optimizer that `make` returns for the section's learning rate.
     """
     if make is None:
         optimizer = optimizer_of(settings)
