@@ -226,7 +226,7 @@ def left(clock: Clock, pace: Pace, run: Run, rounds: Iterable[int], seconds: flo
     pace.begin(run)
     for number in rounds:
         clock.now += seconds
-        pace.after_round(Progress(ROUNDS[:number], TRAINED))
+        assert not pace.after_round(Progress(ROUNDS[:number], TRAINED)), "it ends no training"
 
 
 @pytest.fixture
@@ -289,7 +289,7 @@ def do(bar: ProgressBar, clock: Clock, rounds: Iterable[int], run: Optional[Run]
     bar.begin(run or planned().runs(0)[0])
     for number in rounds:
         clock.now += 20
-        bar.after_round(Progress(ROUNDS[:number], TRAINED))
+        assert not bar.after_round(Progress(ROUNDS[:number], TRAINED)), "it ends no training"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -393,6 +393,7 @@ def test_a_wide_terminal_has_a_bar_and_the_whole_name(
         (78, 21, 19, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
         (77, 21, 19, "6 min 0 s left"),
         (60, 21, 15, "6 min 0 s left"),
+        (100, 60, 38, "loss 0.500 accuracy 0.500, 6 min 0 s left"),
         (40, 21, 10, "6 min 0 s left"),
         (30, 21, 7, "6 min 0 s left"),
         (29, 21, 7, "6 min …s left"),
@@ -414,6 +415,7 @@ def test_what_has_no_room_in_the_line_is_left_out(
     ("before", "capture", "expected"),
     [
         ("", "fd", ["", "."]),
+        (".", "fd", [".."]),
         ("a.yaml .", "fd", ["a.yaml .."]),
         ("a.yaml .", "sys", ["a.yaml .."]),
         ("x" * 79, "fd", [f"{'x' * 79}."]),
@@ -434,16 +436,26 @@ def test_pytest_goes_on_in_its_line_after_the_bar(
 
 
 def test_pytest_begins_a_line_after_one_above_the_bar(clocks: Clock) -> None:
-    bar, file = terminal()
+    """A line that is wider than the terminal is left to it, and has no colors."""
+    name = "n" * 80
+    bar, file = terminal(name=name)
     reporter: Any = bar._reporter
     reporter._tw.write("a.yaml .")
     reporter.currentfspath = Path("a.yaml")
     with bar:
-        do(bar, clocks, (11, 12))
+        do(bar, clocks, (2, 3))
     reporter._tw.write("b.yaml .")
-    shown = [line for line in screen(file.getvalue()) if line]
-    assert shown == ["a.yaml .", "  a[alpha=0.1]: goes on after round 10", "b.yaml ."]
+    line = f"  {name}[alpha=0.1]: goes on after round 1"
+    assert [one for one in screen(file.getvalue()) if one] == ["a.yaml .", line, "b.yaml ."]
+    assert line in file.getvalue()
     assert reporter.currentfspath is None, "pytest names the file again"
+
+
+def test_no_thread_writes_a_bar_into_what_pytest_writes(clocks: Clock) -> None:
+    bar, _ = terminal()
+    before = threading.active_count()
+    with bar:
+        assert threading.active_count() == before
 
 
 # A split that counts to a hundred, slowly, and then gives up.
