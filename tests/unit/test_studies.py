@@ -23,6 +23,7 @@ from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.findings import findings, verdict
 from pytest_federated.report.comparison.page import comparison_page, report_comparisons
+from pytest_federated.report.comparison.places import follows, telling
 from pytest_federated.report.comparison.published import (
     FAILS,
     HOLDS,
@@ -35,6 +36,7 @@ from pytest_federated.report.comparison.published import (
 from pytest_federated.report.comparison.study import Study, Wanted, name_of, studies, text_of
 from pytest_federated.report.comparison.tables import (
     ROWS,
+    implied_text,
     results_table,
     short_texts,
     targets_table,
@@ -125,9 +127,100 @@ def test_keys_that_vary_together_are_one() -> None:
         ),
         reference="algorithm=x",
     )
-    assert (one.task_key, one.variant_key) == ("alpha", "algorithm, learning_rate")
-    assert [name_of(v) for v in one.variants] == ["x, learning_rate 1", "y, learning_rate 2"]
+    assert (one.task_key, one.variant_key) == ("alpha", "algorithm")
+    assert [name_of(v) for v in one.variants] == ["x", "y"]
     assert len(one.others) == 2
+    assert (
+        "With algorithm goes learning_rate: x → 1; y → 2." in comparison_page([one], TERMINAL).text
+    )
+
+
+JOINT = (
+    ("local_epochs=1,batch_size=all,learning_rate=0.2,rounds=120", LOW),
+    ("local_epochs=1,batch_size=10,learning_rate=0.1,rounds=25", HIGH),
+    ("local_epochs=5,batch_size=10,learning_rate=0.1,rounds=10", HIGH),
+)
+ROWS_OF_JOINT = ["local_epochs 1, batch_size all", "local_epochs 1, batch_size 10"]
+
+
+@pytest.mark.parametrize(
+    "reference", ["", "local_epochs=1,batch_size=all", "batch_size=all", "batch_size=10"]
+)
+def test_keys_whose_values_others_decide_name_no_variant(reference: str) -> None:
+    one = study(*JOINT, reference=reference)
+    names = [name_of((*task, *variant)) for task in one.tasks for variant in one.of_task(task)]
+    assert sorted(names) == sorted([*ROWS_OF_JOINT, "local_epochs 5, batch_size 10"])
+
+
+@pytest.mark.parametrize(
+    ("reference", "published"),
+    [
+        ("learning_rate=0.2", {}),
+        ("local_epochs=1", {"source": "s", "figures": {"learning_rate=0.2": 1.0}}),
+        ("local_epochs=1", {"source": "s", "order": ["learning_rate=0.1", "learning_rate=0.2"]}),
+    ],
+)
+def test_keys_that_the_scenario_names_variants_by_stay(
+    reference: str, published: Mapping[str, Any]
+) -> None:
+    (one,) = studies(matrix(*JOINT, comparison={"reference": reference, "published": published}))
+    labels = {label for task, variant in one.cells for label, _ in (*task, *variant)}
+    assert "learning_rate" in labels and "rounds" not in labels
+
+
+def test_what_goes_with_the_names_is_said_of_tasks_and_variants() -> None:
+    joint = [
+        (f"split={s},{e},algorithm={a},rate={r}", LOW)
+        for s, e in (("iid", "epochs=1,shift=()"), ("shards", "epochs=2,shift=()"))
+        for a, r in ("x1", "y2")
+    ]
+    one = study(*joint, reference="algorithm=x")
+    assert (one.task_key, one.variant_key) == ("split", "algorithm")
+    said = "With split goes epochs: iid → 1; shards → 2. With algorithm goes rate: x → 1; y → 2."
+    assert said in comparison_page([one], TERMINAL).text.replace("\n", " ")
+    many = [(f"k={n},rounds={n + 1},rate={n + 2}", LOW) for n in range(26)]
+    text = implied_text(study(*many), TERMINAL).replace("\n", " ")
+    assert text.startswith("With k go rounds, rate: 0 → 1, 2; 1 → 2, 3; ")
+    assert text.endswith("23 → 24, 25; and 2 more.")
+    assert implied_text(ALGORITHMS, TERMINAL) == ""
+    crossed = [(f"a={a},k={k},rounds={a * k}", LOW) for a in (1, 2) for k in (1, 3)]
+    text = implied_text(study(*crossed), TERMINAL).replace("\n", " ")
+    assert text == "With a, k goes rounds: 1, 1 → 1; 1, 3 → 3; 2, 1 → 2; 2, 3 → 6."
+
+
+def test_tasks_of_several_keys_read_as_a_sentence() -> None:
+    places = [("0.0", 1), ("0.0", 5), ("0.1", 1)]
+    figures = [(f"similar={s},epochs={e},k={k}", LOW) for s, e in places for k in "xy"]
+    said = "y at similar 0.0 (epochs 1 and 5) and 0.1 (epochs 1)."
+    assert findings(study(*figures, reference="k=x"))[-1].endswith(said)
+    better = [
+        (f"split={split},shift={shift},k={k}", of)
+        for split, shift in (("iid", "()"), ("iid", "(noise)"), ("a", "()"))
+        for k, of in (("x", LOW), ("y", HIGH if (split, shift) == ("iid", "(noise)") else LOW))
+    ]
+    found = findings(study(*better, reference="k=x"))
+    assert found[0].startswith("With split iid, shift (noise), y is 10.0 points ahead of x")
+    assert found[-1].endswith("y with split a (shift none) and iid (shift none).")
+
+
+@given(
+    st.integers(1, 4).flatmap(
+        lambda width: st.lists(
+            st.lists(st.sampled_from("ab"), min_size=width, max_size=width),
+            min_size=1,
+            unique_by=tuple,
+        )
+    )
+)
+def test_what_tells_places_apart_tells_all_of_them_apart(rows: list[list[str]]) -> None:
+    labels = [f"k{n}" for n in range(len(rows[0]))]
+    places = [dict(zip(labels, row)) for row in rows]
+    kept = telling(labels, (), places)
+    assert len({tuple(place[label] for label in kept) for place in places}) == len(places)
+    assert all(
+        len(kept) == 1 or not follows(one, [k for k in kept if k != one], places) for one in kept
+    )
+    assert telling(labels, labels, places) == labels
 
 
 def test_keys_with_one_value_are_left_out() -> None:
@@ -249,6 +342,7 @@ def test_a_metric_beside_is_shown_if_one_variant_has_it() -> None:
 
 def test_values_that_begin_with_a_letter_speak_for_themselves() -> None:
     shown = {"a1": "a1", "iid": "iid", "1a": "k 1a", "nan": "k nan", "True": "k True"}
+    shown["all"] = "k all"
     assert {value: name_of((("k", value),)) for value in shown} == shown
     assert name_of((("k", "x"), ("more", "()"))) == "x"  # nothing chosen beside it
     assert name_of((("k", "()"),)) == "k ()"
@@ -977,7 +1071,7 @@ def test_a_papers_figures_and_order_stand_beside_ours_on_a_page_of_their_own() -
     verdict_of_all, _, rest = text.partition("## m")
     assert "2 pair(s) of variants in 1 experiment(s): 2 hold here" in verdict_of_all
     assert "Doe 2020, table 1: B beats A." in rest
-    assert "The paper's order holds in all 2 pairs of variants." in rest
+    assert "The paper's order holds in both pairs of variants." in rest
     (row_b,) = (line for line in rest.splitlines() if "| 0.1" in line and "| b" in line)
     (row_10,) = (line for line in rest.splitlines() if "| 10" in line and "| b" in line)
     assert "0.654" in row_b
