@@ -699,6 +699,14 @@ def test_the_table_over_tasks_has_the_best_rank_first_and_no_chance_of_the_refer
     )
 
 
+@pytest.mark.parametrize(("length", "shown"), [(24, "k" * 24), (25, f"{'k' * 12}…{'k' * 11}")])
+def test_a_long_key_is_shortened_in_the_table_over_tasks(length: int, shown: str) -> None:
+    key = "k" * length
+    tasks = [matrix((f"{key}=x", LOW), (f"{key}=y", HIGH), name=name) for name in ("one", "two")]
+    (one,) = over_tasks(studies([result for task in tasks for result in task]))
+    assert cells_of(one.table(MARKDOWN))[0][0] == shown
+
+
 def test_one_variant_alone_is_not_compared_over_tasks() -> None:
     one = study(*((f"a={a},k={k}", LOW) for a in (1, 2) for k in "xy"))
     alone = {place: result for place, result in one.cells.items() if place[1] == one.reference}
