@@ -182,6 +182,8 @@ def test_what_goes_with_the_names_is_said_of_tasks_and_variants() -> None:
     text = implied_text(study(*many), TERMINAL).replace("\n", " ")
     assert text.startswith("With k go rounds, rate: 0 → 1, 2; 1 → 2, 3; ")
     assert text.endswith("23 → 24, 25; and 2 more.")
+    text = implied_text(study(*many[:24]), TERMINAL).replace("\n", " ")
+    assert text.endswith("; 23 → 24, 25.")
     assert implied_text(ALGORITHMS, TERMINAL) == ""
     crossed = [(f"a={a},k={k},rounds={a * k}", LOW) for a in (1, 2) for k in (1, 3)]
     text = implied_text(study(*crossed), TERMINAL).replace("\n", " ")
@@ -297,13 +299,18 @@ def test_who_was_there_when_first_evaluated_has_no_speed() -> None:
         assert one.times_faster((), one.variants[1], 0.4) is None
 
 
-def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
-    results = matrix(("k=x", [0.5, 0.5]), ("k=y", [0.5, 0.2]))
+def sending(results: list[Result], by_seed: Sequence[int]) -> list[Result]:
+    """Returns these results; in each round so many bytes were sent, and as many received."""
     for result in results:
-        for history, sent in zip(result.histories, (1_000_000, 2_000_000)):
+        for history, sent in zip(result.histories, by_seed):
             for done in history.rounds:
                 object.__setattr__(done, "bytes_down", sent)
                 object.__setattr__(done, "bytes_up", sent)
+    return results
+
+
+def test_what_is_sent_until_a_target_is_a_mean_over_seeds() -> None:
+    results = sending(matrix(("k=x", [0.5, 0.5]), ("k=y", [0.5, 0.2])), (1_000_000, 2_000_000))
     (one,) = studies(results)
     first, second = one.variants
     assert one.megabytes((), first, 0.5) == 6
@@ -574,7 +581,10 @@ def test_the_worst_tenth_of_the_clients_is_there_if_it_was_measured() -> None:
         for history in result.histories:
             object.__setattr__(history, "client_accuracy", (worst, 0.9))
     (one,) = studies(results)
-    assert cells_of(results_table(one, MARKDOWN))[0][-1] == "worst tenth of the clients"
+    head, first, second = cells_of(results_table(one, MARKDOWN))
+    assert head == ["", "k", "accuracy", "difference", "worst tenth of the clients"]
+    assert first[3:] == ["–", "0.200 ± 0.000"]
+    assert second[3:] == ["+0.100 (+0.088 to +0.112)", "**0.400 ± 0.000**"]
     assert any("y is 20.0 points ahead of x on the worst tenth" in s for s in findings(one))
 
 
@@ -600,6 +610,11 @@ def test_a_target_that_was_reached_before_the_first_evaluation_is_an_upper_bound
     first, second = targets_table(one, MARKDOWN).split("\n\n")
     assert [row[1:3] for row in cells_of(first)[1:]] == [["≤ 3.0", "–"]] * 2
     assert cells_of(second)[1][1].startswith("3.6 ± ") and cells_of(second)[2][2].startswith("1.00")
+    assert [row[3] for row in cells_of(first)[1:]] == ["–"] * 2, "nobody knows what was sent"
+    sending(results, [1_234_567] * 5)
+    first, second = targets_table(one, MARKDOWN).split("\n\n")
+    assert [row[3] for row in cells_of(first)[1:]] == ["≤ 7.41"] * 2
+    assert [row[3] for row in cells_of(second)[1:]] == ["8.77"] * 2  # 3.55 rounds
 
 
 def test_rows_can_be_seen_at_once_and_large_matrices_are_cut() -> None:
@@ -612,7 +627,13 @@ def test_rows_can_be_seen_at_once_and_large_matrices_are_cut() -> None:
     assert max(len(re.sub(r"\\| {2,}", "", row)) for row in rows if "--" not in row) <= 120
     many = study(*((f"k={n}", LOW) for n in range(ROWS + 5)))
     table = results_table(many, MARKDOWN)
-    assert table.endswith("... and 5 more") and table.count("\n|") == ROWS + 1
+    assert table.endswith("... and 5 more") and table.count("\n|") == 101
+    one_more, all_shown = (
+        results_table(study(*((f"k={n}", LOW) for n in range(count))), MARKDOWN)
+        for count in (101, 100)
+    )
+    assert one_more.endswith("... and 1 more")
+    assert "more" not in all_shown and all_shown.count("\n|") == 101
 
 
 # Over several tasks
@@ -1078,6 +1099,18 @@ def test_a_papers_figures_and_order_stand_beside_ours_on_a_page_of_their_own() -
     assert "0.987" in row_10  # the figure whose variant says more
 
 
+def test_a_papers_figures_have_a_column_beside_ours() -> None:
+    (one,) = studies(published([]))
+    head, _, second, *_ = cells_of(results_table(one, MARKDOWN))
+    assert head == ["", "alpha", "algorithm", "accuracy", "the paper's", "difference"]
+    assert second[1:] == ["0.1", "b", "**0.620 ± 0.023**", "0.654", "+0.100 (+0.088 to +0.112)"]
+    (rounds,) = studies(published([]), Wanted(targets=[0.3]))
+    assert "the paper's" not in results_table(rounds, MARKDOWN), "its figures are of rounds"
+    head, first, *_ = cells_of(targets_table(rounds, MARKDOWN))
+    assert head[2:] == ["rounds to 0.3", "the paper's", "times faster", "MB"]
+    assert first == ["0.1", "a", "1.2 ± 0.0", "0.321", "–", "–"]
+
+
 def test_an_order_that_does_not_hold_is_said_with_its_variants() -> None:
     (one,) = studies(published(["algorithm=a", "algorithm=b"]))
     assert outcome(one) == ("The paper's order holds in 0 of 2 pairs of variants; 2 not.")
@@ -1351,6 +1384,13 @@ def test_what_a_paper_found_must_be_of_variants_that_there_are(
             ["one_key=1,another_key=1", "one_key=2,another_key=2"],
         ),
         (["0.1", "100"], ["0.1", "100"]),
+        # As wide as there is room, and wider: all of them, one of them.
+        (
+            ["a(onekey=1,anotherkey=1)", "a(onekey=2,anotherkey=2)"],
+            ["a(onekey=1,anotherkey=1)", "a(onekey=2,anotherkey=2)"],
+        ),
+        (["a(x=1)", "a(key=1,anotherlongkey=1)"], ["x=1", "key=1,anotherlongkey=1"]),
+        (["a(x=1)", "a(x=1,yet=1,anotherlongkey=1)"], ["a", "a(yet=1,anot…rlongkey=1)"]),
     ],
 )
 def test_choices_are_shown_without_the_keys_that_all_have_in_common(
@@ -1358,3 +1398,10 @@ def test_choices_are_shown_without_the_keys_that_all_have_in_common(
 ) -> None:
     values = [(("key", text),) for text in texts]
     assert list(short_texts(values).values()) == shown
+
+
+@pytest.mark.parametrize(("keys", "width"), [(1, 24), (2, 12), (3, 8), (4, 8)])
+def test_values_of_several_keys_share_the_room(keys: int, width: int) -> None:
+    values = [tuple((f"k{k}", f"{n}{'v' * 30}") for k in range(keys)) for n in range(2)]
+    (short, _) = short_texts(values).values()
+    assert [len(text) for text in short.split(", ")] == [width] * keys
