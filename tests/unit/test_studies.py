@@ -22,7 +22,11 @@ from pytest_federated.metrics.measure import expected_measure
 from pytest_federated.metrics.metric import metrics, spec_of
 from pytest_federated.metrics.targets import Speedup
 from pytest_federated.report.comparison.findings import findings, verdict
-from pytest_federated.report.comparison.page import comparison_page, report_comparisons
+from pytest_federated.report.comparison.page import (
+    comparison_page,
+    papers_verdict,
+    report_comparisons,
+)
 from pytest_federated.report.comparison.places import follows, telling
 from pytest_federated.report.comparison.published import (
     FAILS,
@@ -45,6 +49,7 @@ from pytest_federated.report.comparison.tasks import OverTasks, over_tasks
 from pytest_federated.report.layout import INDEX, LARGEST, MARK
 from pytest_federated.report.markup import MARKDOWN, TERMINAL
 from pytest_federated.report.pages import report_files, write_report
+from pytest_federated.report.plots.heat_map import heat_map
 from pytest_federated.results.record import Result
 from pytest_federated.results.store import read_results, write_result
 from pytest_federated.scenario.loader import load_file
@@ -847,6 +852,95 @@ def test_two_keys_that_are_numbers_have_a_heat_map() -> None:
     assert "m.heat.svg" not in comparison_page([ALGORITHMS], MARKDOWN, (), "p").pictures
 
 
+def test_a_heat_map_has_each_mean_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key with more values goes across, whichever comes first, and values are in order."""
+    drawn: list[Any] = []
+
+    def draw(*arguments: Any, **more: Any) -> Any:
+        drawn.append((*arguments, more))
+        return heat_map(*arguments, **more)
+
+    monkeypatch.setattr("pytest_federated.report.comparison.page.heat_map", draw)
+    figures = {(a, b): [a / 10 + b / 100] * 3 for a in (1, 2) for b in (3, 10, 4)}
+    figures[2, 4] = [0.2, math.nan, 0.2]
+    for keys in ("a={},b={}", "b={1},a={0}"):
+        one = study(*((keys.format(*place), of) for place, of in figures.items()))
+        comparison_page([one], MARKDOWN, (), "p")
+        alt, down, across, values, framed, more = drawn.pop()
+        assert (down.title, down.texts) == ("a", ["1", "2"])
+        assert (across.title, across.texts) == ("b", ["3", "4", "10"])
+        expected = {(0, 0): 0.13, (0, 1): 0.14, (0, 2): 0.2, (1, 0): 0.23, (1, 2): 0.3}
+        assert values == {**{at: pytest.approx(v) for at, v in expected.items()}, (1, 1): None}
+        assert (framed, more) == ((1, 2), {"sign": 1})
+        assert "the best at " in alt
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_drawn"),
+    [(2, 12, True), (12, 2, True), (2, 13, False), (13, 2, False)],
+)
+def test_a_heat_map_has_up_to_twelve_values_of_a_key(
+    first: int, second: int, is_drawn: bool
+) -> None:
+    one = study(*((f"a={a},b={b}", LOW) for a in range(first) for b in range(second)))
+    assert ("m.heat.svg" in comparison_page([one], MARKDOWN, (), "p").pictures) == is_drawn
+
+
+@pytest.mark.parametrize("keys", ["a={},b=x{}", "a=x{},b={}", "a={},b={},c={}"])
+def test_other_keys_have_no_heat_map(keys: str) -> None:
+    places = dict.fromkeys(keys.format(a, b, c) for a in (1, 2) for b in (1, 2) for c in (1, 2))
+    one = study(*((place, LOW) for place in places))
+    assert "m.heat.svg" not in comparison_page([one], MARKDOWN, (), "p").pictures
+
+
+def test_variants_over_several_groups_of_tasks_have_a_section_each() -> None:
+    names = {"k": ("one", "two"), "other": ("three", "four")}
+    several = [
+        one
+        for key, of_key in names.items()
+        for name in of_key
+        for one in studies(matrix((f"{key}=x", LOW), (f"{key}=y", HIGH), name=name))
+    ]
+    page = comparison_page(several, MARKDOWN, (), "p")
+    headings = [line for line in page.text.splitlines() if line.startswith("## ")]
+    over = ["## Over all tasks, k", "## Over all tasks, other"]
+    assert headings == [*(f"## {one.title}" for one in several), *over, "## How this was computed"]
+    assert {"tasks-1.svg", "tasks-2.svg"} < set(page.pictures)
+    assert "\n## Over all tasks\n" in comparison_page(several[:2], MARKDOWN).text
+    assert "more" not in page.text.partition("## How")[0]
+
+
+def test_studies_that_have_no_room_are_counted_and_have_no_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first is there in any case."""
+    names = ("one", "two", "three")
+    all_of_them = [
+        one for n in names for one in studies(matrix(("k=x", LOW), (f"k={n}", HIGH), name=n))
+    ]
+    both = comparison_page(all_of_them[:2], MARKDOWN, (), "p").text
+    room = len(both.partition("## How")[0].encode())
+    for bytes_of_studies, shown in ((room + 100, 2), (10, 1)):
+        monkeypatch.setattr("pytest_federated.report.comparison.page._STUDIES", bytes_of_studies)
+        page = comparison_page(all_of_them, MARKDOWN, (), "p")
+        assert set(page.pictures) == {f"{name}.curves.svg" for name in names[:shown]}
+        assert f"... and {3 - shown} more; `pytest-federated compare`" in page.text
+        assert [f"## {name}\n" in page.text for name in names] == [n < shown for n in range(3)]
+
+
+def test_how_it_was_computed_is_said_of_what_is_there() -> None:
+    plain = study(("k=x", LOW), ("k=y", HIGH), confidence=0.9)
+    text = comparison_page([plain], MARKDOWN).text
+    assert "with its 90 % interval" in text and "Of 10 differences that are none" in text
+    parts = ("Rounds to a target", "A paper's order", "The average rank")
+    assert not any(part in text for part in parts)
+    aimed = study(("k=x", LOW), ("k=y", HIGH), targets=[0.55])
+    (paper,) = studies(published(["algorithm=b", "algorithm=a"]))
+    for shown, part in (([plain, aimed], 0), ([plain, paper], 1), ([plain, aimed], 2)):
+        assert parts[part] in comparison_page(shown, MARKDOWN).text
+    assert "How this was computed" not in comparison_page([], MARKDOWN).text
+
+
 def test_the_terminal_shows_the_same_without_pictures() -> None:
     text = comparison_page([ALGORITHMS], TERMINAL).text
     assert "Compared with fedavg: 1 better, 1 the same." in text
@@ -1090,7 +1184,11 @@ def test_a_papers_figures_and_order_stand_beside_ours_on_a_page_of_their_own() -
     assert list(files) == ["papers.md"]
     text = files["papers.md"].text
     verdict_of_all, _, rest = text.partition("## m")
-    assert "2 pair(s) of variants in 1 experiment(s): 2 hold here" in verdict_of_all
+    assert (
+        "**Papers order 2 pair(s) of variants in 1 experiment(s): 2 hold here, 0 in the means "
+        "alone, 0 cannot be told, 0 not.**"
+    ) in verdict_of_all
+    assert "- [m](#m) The paper's order holds in both pairs of variants." in verdict_of_all
     assert "Doe 2020, table 1: B beats A." in rest
     assert "The paper's order holds in both pairs of variants." in rest
     (row_b,) = (line for line in rest.splitlines() if "| 0.1" in line and "| b" in line)
@@ -1121,8 +1219,12 @@ def test_an_order_that_the_seeds_cannot_tell_holds_in_the_means_alone() -> None:
     almost = (0.49, 0.55, 0.53, 0.55, 0.53)
     (one,) = studies(published(["algorithm=b", "algorithm=a"], b=almost))
     assert [pair.outcome for pair in pairs(one)] == [SEEMS, HOLDS]
+    (line, _) = papers_verdict([one])
+    assert ": 1 hold here, 1 in the means alone, 0 cannot be told, 0 not." in line
     (other,) = studies(published(["algorithm=a", "algorithm=b"], b=almost))
     assert [pair.outcome for pair in pairs(other)] == [OPEN, FAILS]
+    (line, _) = papers_verdict([other])
+    assert ": 0 hold here, 0 in the means alone, 1 cannot be told, 1 not." in line
     assert exceptions(other)[0] == "At alpha 0.1, a before b: cannot be told from these seeds."
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_federated.core.errors import FederatedError
 from pytest_federated.data.splits.partition import splits
 from pytest_federated.plugin.collection import check_files
 from pytest_federated.plugin.finding import files_to_read
@@ -275,3 +276,22 @@ def test_the_controller_of_xdist_knows_what_a_conftest_further_below_registers(
     (pytester.path / "scenarios/x/conftest.py").write_text(REGISTERS)
     cases = check_files(pytester.parseconfigure("."))
     assert [case.id for case in cases] == ["b", "tiny"]
+
+
+def test_what_no_scenario_file_is_to_blame_for_is_one_line(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as an installed package whose entries cannot be loaded."""
+
+    def load_file(*_: object) -> None:
+        raise FederatedError("the entry point mine = broken cannot be loaded")
+
+    monkeypatch.setattr("pytest_federated.plugin.collection.load_file", load_file)
+    pytester.makeini("[pytest]\n")
+    lay_out(pytester.path, ["scenarios/a.yaml"])
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["the entry point mine = broken cannot be loaded"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    with pytest.raises(pytest.UsageError, match=r"^the entry point mine = broken cannot be loaded"):
+        check_files(pytester.parseconfigure("."))
