@@ -184,6 +184,24 @@ def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(
     assert list(files_to_read(config)) == [pytester.path / "scenarios/a.yaml"]
 
 
+def test_ignored_files_of_a_folder_are_counted(pytester: pytest.Pytester) -> None:
+    """All of them, however many: the folder's name is enough."""
+    pytester.makeini("[pytest]\n")
+    build = [f"scenarios/build/n{n:02}.yaml" for n in range(30)]
+    lay_out(pytester.path, [*build, "scenarios/dist/a.yaml", "scenarios/a.yaml"])
+    result = pytester.runpytest_inprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        [
+            f"not read: scenarios/dist/a.yaml: {IGNORED}",
+            "not read: scenarios/build: 30 files that pytest is told to ignore;",
+            "  to run them: pytest scenarios/build (not if *",
+        ],
+        consecutive=True,
+    )
+    named = pytester.runpytest_inprocess("--collect-only", "-q", "scenarios/build")
+    assert len([line for line in named.outlines if "::" in line]) == 30
+
+
 @pytest.mark.parametrize(
     ("count", "shown", "last"), [(20, 20, "x/19.yaml"), (21, 20, "1 other file(s)")]
 )
