@@ -92,7 +92,8 @@ def _bounded(metric: Entry[Measuring, Metric]) -> Entry[Judging, Spec]:
     types: dict[str, Any] = {"at_least": threshold, "at_most": threshold, "between": pair}
     fields: dict[str, Any] = {bound: (Optional[types[bound]], None) for bound in spec.bounds}
     params = create_model(metric.name, __base__=(metric.params, BoundedSection), **fields)
-    keys = Keys(params, (*metric.keywords, *spec.bounds))
+    own = metric.keys()
+    keys = Keys(params, (*own.keywords, *spec.bounds), own.required)
     entry: Entry[Any, Any] = replace(metric, function=_judge_of(metric), keys=lambda: keys)
     _by_params[metric.params] = entry
     return entry

@@ -39,11 +39,13 @@ class Keys(NamedTuple):
         params: validates them: ``kind``, the function's keyword-only parameters, and those that the
             framework handles for all entries of the concept.
         keywords: the parameters that the function itself takes.
+        required: those of them without a default.
 
     """
 
     params: type[Section]
     keywords: tuple[str, ...]
+    required: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ def _keys(
         p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in keywords
     }
     params = create_model(name, __base__=base, **fields)
-    return Keys(params, tuple(p.name for p in keywords))
+    required = frozenset(p.name for p in keywords if p.default is p.empty)
+    return Keys(params, tuple(p.name for p in keywords), required)
 
 
 @functools.lru_cache(maxsize=1 << 12)
