@@ -281,6 +281,8 @@ class FederatedSession:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> Any:
         """Shows the metrics behind PASSED or, where nothing was judged, REPORTED; with -v."""
+        if self._config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) < 1:
+            return None
         result = getattr(report, _KEY, None)
         if result is None or report.when != "call" or not report.passed:
             return None

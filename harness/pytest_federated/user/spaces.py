@@ -115,7 +115,7 @@ class Space:
         names = {entry.partition(".")[0] for entry in entries}
         # Most names in sys.modules are of submodules, whose packages are there, too.
         tops = {name for name in sys.modules if "." not in name} - {OURS, "__main__"}
-        hidden = {top for top in tops if foreign and folder_of(top) in foreign}
+        hidden = {top for top in tops if folder_of(top) in foreign} if foreign else set[str]()
         for top in tops & names - hidden:
             place = find_in(top, self.folders)
             if place and not is_taken(top) and is_another(sys.modules.get(top), place):
