@@ -11,6 +11,7 @@ import pytest
 from example_results import example_result
 from pytest_federated.report.history import Record, history, record_of
 from pytest_federated.report.plots.history import Trace, over_commits
+from pytest_federated.report.plots.panels import TITLE
 from pytest_federated.results.revisions import Commit, Revision, Revisions
 
 GOOD, BAD = (0.80, 0.81, 0.79), (0.70, 0.72, 0.69)
@@ -29,7 +30,7 @@ class Unmerged(Revisions[Record]):
 def page(*records: Mapping[str, Record]) -> str:
     """Returns the page of commits that have these records, by scenario."""
     revisions = [
-        Revision(Commit(f"{n:040x}", "2026-11-26", f"Commit {n}"), dict(of_commit), {})
+        Revision(Commit(f"{n:010}{'0' * 30}", "2026-11-26", f"Commit {n}"), dict(of_commit), {})
         for n, of_commit in enumerate(records, start=1)
     ]
     return history(Unmerged("a..b", None, revisions, ()))[0]  # type: ignore[arg-type]
@@ -123,6 +124,9 @@ def test_changes_of_a_commit_are_in_the_order_of_what_they_ask_of_the_reader() -
     told = [(row[0], row[-1]) for row in rows(text) if row[3] == "accuracy"]
     assert told == [("▼ worse", "worse"), ("≈ undecided", "undecided"), ("▲ better", "better")]
     assert "**1 worse, 1 undecided, 1 better, 1 the same**" in text
+    assert "over 5 commits, from 0000000001 (2026-11-26) to 0000000005 (2026-11-26)." in text
+    (worse, *_) = (row for row in rows(text) if row[3] == "accuracy")
+    assert worse[1:3] == ["0.8 → 0.703", "-0.0967 (-0.111 to -0.0823, 3 pairs)"]
 
 
 def test_a_scenario_counts_once_with_the_worst_that_happened() -> None:
@@ -156,6 +160,17 @@ def test_figures_of_other_seeds_are_another_history(drawn: Drawn) -> None:
     assert "**1 the same**" in text and not rows(text)
     (trace,) = drawn.traces
     assert trace.places == [4, 7]
+
+
+def test_levels_are_compared_by_the_seeds_of_the_commits_beside_the_change() -> None:
+    def record(level: float, *seeds: int) -> Record:
+        figures = {seed: level + seed / 100 for seed in seeds}
+        return replace(GOOD_RECORD, figures={"accuracy": figures})
+
+    before = [record(0.8, 0, 1, 2), record(0.8, 0, 1, 2), record(0.8, 1, 2, 3)]
+    text = page(*({"a": one} for one in [*before, record(0.6, 1, 2, 3), record(0.6, 2, 3, 4)]))
+    (row,) = rows(text)
+    assert row[1:3] == ["0.82 → 0.62", "-0.2 (-0.201 to -0.199, 3 pairs)"]
 
 
 def test_outcomes_are_compared_with_those_of_the_last_run() -> None:
@@ -215,4 +230,59 @@ def test_the_list_of_commits_is_numbered_as_the_pictures_are() -> None:
 def test_one_run_of_a_scenario_has_no_curve(drawn: Drawn) -> None:
     text = page({"a": GOOD_RECORD}, {"a": GOOD_RECORD, "b": GOOD_RECORD})
     assert [trace.title for trace in drawn.traces] == ["a: accuracy"]
-    assert "2 scenario(s) over 2 commits, from 0000000000 (2026-11-26)" in text
+    assert "2 scenario(s) over 2 commits, from 0000000001 (2026-11-26)" in text
+
+
+OTHER = replace(GOOD_RECORD, trained={**GOOD_RECORD.trained, "training.rounds": 99})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "renamed"),
+    [
+        ({"a": GOOD_RECORD, "x": OTHER}, {"b": GOOD_RECORD, "x": OTHER}, ["a was renamed to b"]),
+        (
+            {"a": GOOD_RECORD, "x": OTHER},
+            {"b": GOOD_RECORD, "y": OTHER},
+            ["a was renamed to b", "x was renamed to y"],
+        ),
+        ({"a": GOOD_RECORD}, {"b": OTHER}, []),
+        ({"a": GOOD_RECORD}, {"a": GOOD_RECORD, "b": GOOD_RECORD}, []),
+        ({"a": GOOD_RECORD, "x": GOOD_RECORD}, {"b": GOOD_RECORD}, []),
+        ({"a": GOOD_RECORD}, {"b": GOOD_RECORD, "c": GOOD_RECORD}, []),
+        ({"a": replace(OTHER, trained={})}, {"b": replace(OTHER, trained={})}, []),
+    ],
+)
+def test_a_scenario_is_renamed_where_nothing_else_can_be_meant(
+    drawn: Drawn, before: dict[str, Record], after: dict[str, Record], renamed: list[str]
+) -> None:
+    """By what trainings depend on."""
+    text = page(before, before, after, after)
+    assert re.findall(r"^0000000003: (.*)$", text, re.MULTILINE) == renamed
+    places = {trace.title.partition(":")[0]: trace.places for trace in drawn.traces}
+    goes_on = {line.split()[-1] for line in renamed} | (before.keys() & after.keys())
+    assert places == {n: [1, 2, 3, 4] if n in goes_on else [3, 4] for n in after}
+
+
+def test_a_renamed_scenario_that_comes_back_is_renamed_again() -> None:
+    """By its latest record, not by that of another time."""
+    changed = replace(GOOD_RECORD, trained={"training.rounds": 5})
+    text = page({"a": GOOD_RECORD}, {"a": changed}, {"b": changed}, {"a": changed})
+    assert "0000000003: a was renamed to b" in text and "0000000004: b was renamed to a" in text
+
+
+def test_a_metric_has_its_title_and_an_outcome_its_name() -> None:
+    good, bad = (
+        replace(r, headline="gap_to_centralized", figures={"gap_to_centralized": values})
+        for r, values in ((GOOD_RECORD, {0: 0.1, 1: 0.11}), (FAILED, {0: 0.4, 1: 0.41}))
+    )
+    text = page(*[{"a": good}] * 3, *[{"a": bad}] * 2)
+    assert sorted(row[3] for row in rows(text)) == ["gap to centralized", "outcome"]
+
+
+def test_a_long_name_leaves_room_for_the_metric(drawn: Drawn) -> None:
+    page(*[{"n" * 99: GOOD_RECORD}] * 2)
+    long = "worst_tenth_accuracy"
+    page(*[{"n" * 99: replace(GOOD_RECORD, headline=long, figures={long: {0: 0.5}})}] * 2)
+    short, of_long = (trace.title for trace in drawn.traces)
+    assert len(short) == TITLE and short.endswith("n: accuracy")
+    assert of_long.partition(":")[0] == "nnnn…nnn"
