@@ -414,7 +414,8 @@ def test_without_pyarrow_the_extra_is_named(kind: str, monkeypatch: pytest.Monke
 SCENARIO = """\
 schema: 1
 name: own
-data: {dataset: {csv: data/visits.csv, label: outcome, client: hospital, categories: [sex]}}
+data:
+  dataset: {csv: data/visits.csv, label: outcome, client: hospital, features: [age, weight]}
 clients: {split: natural}
 model: {kind: mlp, hidden: [4]}
 training: {rounds: 2}

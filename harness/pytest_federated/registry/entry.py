@@ -20,7 +20,7 @@ from typing import (
 
 from pydantic import BaseModel, create_model
 
-from pytest_federated.core.errors import FederatedError
+from pytest_federated.core.errors import FederatedError, about
 from pytest_federated.core.schema import Section
 from pytest_federated.registry.spec import Spec
 from pytest_federated.user.functions import blamed, files_of
@@ -112,7 +112,8 @@ class Entry(Generic[F, S]):
         Raises:
             FederatedError: as `run`.
         """
-        return self.run(*args, **{n: getattr(choice, n) for n in self.keywords})
+        with about(self.what, self.name):
+            return self.run(*args, **{n: getattr(choice, n) for n in self.keywords})
 
     def gave(self, value: Any, needed: str) -> FederatedError:
         """Returns the error that the function gave this value, and what it has to give."""
@@ -121,7 +122,9 @@ class Entry(Generic[F, S]):
             text = repr(value)
         elif hasattr(value, "dtype"):
             text = f"{value.dtype} {value.shape}"
-        return self.error(f"the {self.what} {self.name!r} gave {text}; it must give {needed}")
+        error = self.error(f"the {self.what} {self.name!r} gave {text}; it must give {needed}")
+        error.about = (self.what, self.name)
+        return error
 
     def run(self, *args: Any, **keys: Any) -> Any:
         """Calls the function.

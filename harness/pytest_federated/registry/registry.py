@@ -194,10 +194,14 @@ class Registry(Generic[F, P, S]):
         if isinstance(value, str):
             return {"kind": value}
         if isinstance(value, Mapping) and "kind" not in value:
-            own = [k for k in value if k in self and k in self[k].keywords]
+            own = self._short_forms(value)
             if len(own) == 1:
                 return {"kind": own[0], **value}
         return value
+
+    def _short_forms(self, value: Mapping[Any, Any]) -> list[str]:
+        """The keys of a mapping that are names of entries, too, and stand for their `kind`."""
+        return [k for k in value if k in self and k in self[k].keywords]
 
     def parse(self, value: Any) -> Section:
         """Validates one choice, given as a name, a mapping or an already validated model.
@@ -214,6 +218,11 @@ class Registry(Generic[F, P, S]):
             raise problem("", "must be a name, or a mapping with 'kind'")
         if "kind" not in value and self.usual:
             value = {"kind": self.usual, **value}
+        if "kind" not in value and len(short := self._short_forms(value)) > 1:
+            raise problem(
+                "",
+                f"got both {' and '.join(short)}, each a {self.what} of its own; give one of them",
+            )
         if "kind" not in value:
             raise problem("", f"needs the key 'kind'; allowed: {', '.join(self.names())}")
         if not isinstance(value["kind"], str) or value["kind"] not in self:

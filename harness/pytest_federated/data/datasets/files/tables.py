@@ -22,7 +22,7 @@ from pytest_federated.data.datasets.dataset import (
 )
 from pytest_federated.data.datasets.files import arrow
 from pytest_federated.data.datasets.files import columns as shared
-from pytest_federated.data.datasets.files.identifiers import identifies
+from pytest_federated.data.datasets.files.identifiers import identifies, repeats
 from pytest_federated.data.datasets.files.lines import (
     UNREADABLE,
     Dialect,
@@ -38,6 +38,7 @@ from pytest_federated.data.datasets.files.missing import (
     complete_rows,
     require_all,
 )
+from pytest_federated.data.datasets.files.suffixes import PARQUET
 from pytest_federated.data.datasets.rows import gray_levels
 from pytest_federated.user.files import UserPath, find, stamp
 
@@ -80,7 +81,6 @@ ColumnNames = Annotated[
 ]
 
 
-PARQUET = (".parquet", ".pq")
 _MOST_NUMBERS = 1 << 28  # of a category's columns: 1 GiB
 
 
@@ -134,19 +134,19 @@ def csv(
     order), `client` that of the natural clients. `features` lists the columns to learn from; by
     default all others except those under `exclude`. For a model with several inputs, it is a
     mapping from the name of each to its columns: `features: {vitals: [pulse], ward: [ward]}`. A
-    column that looks like an identifier (without
-    a name or with that of an index, or with a different whole number or category in every row) must
-    be listed under one of the two. `categories` lists the features whose values are not quantities:
-    each becomes one column for each value, 0 or 1. With `standardize` the columns of numbers are
-    scaled to mean 0 and standard deviation 1 over this file. Missing values are refused, unless
-    `missing` says what becomes of them: `drop` leaves out rows in which a feature, the label or the
-    client is missing; the others put the median of the column in their place, or the most frequent
-    value, as it always is for `categories`. Medians, scales and categories are those of this file.
-    Lines that do not have one value for each column are refused. With `task: binary`, `label` has
-    two values; with `task: regression`, numbers. With `task: tags`, it lists columns of 0 and 1,
-    one for each tag; with `task: tokens`, one for each position, as for `npz`. `test` is another
-    table with the same columns, the test set. If it has the column `client`, too, each natural
-    client is tested on its own rows of it; clients that are only there never train.
+    column that looks like an identifier (without a name or with that of an index, or with a
+    different whole number or category in every row), or that says the same as the label in every
+    row, must be listed under one of the two. `categories` lists the features whose values are not
+    quantities: each becomes one column for each value, 0 or 1. With `standardize` the columns of
+    numbers are scaled to mean 0 and standard deviation 1 over this file. Missing values are
+    refused, unless `missing` says what becomes of them: `drop` leaves out rows in which a feature,
+    the label or the client is missing; the others put the median of the column in their place, or
+    the most frequent value, as it always is for `categories`. Medians, scales and categories are
+    those of this file. Lines that do not have one value for each column are refused. With `task:
+    binary`, `label` has two values; with `task: regression`, numbers. With `task: tags`, it lists
+    columns of 0 and 1, one for each tag; with `task: tokens`, one for each position, as for `npz`.
+    `test` is another table with the same columns, the test set. If it has the column `client`, too,
+    each natural client is tested on its own rows of it; clients that are only there never train.
 
     Raises:
         DataError: no such file or column, or values that cannot be features, labels or clients.
@@ -335,6 +335,7 @@ class _Meaning:
         features = self.features_of(names)
         if not self.features:
             self._refuse_identifiers(table, features, where)
+            self._refuse_labels_again(table, features, where)
         return features
 
     def _refuse_identifiers(self, table: _Columns, features: Sequence[str], where: str) -> None:
@@ -356,6 +357,23 @@ class _Meaning:
                 f"{where}: {listed}, so it looks like an identifier of the rows; write "
                 f"data.dataset.exclude: {line} to leave it out, or list all columns to learn from "
                 "under data.dataset.features"
+            )
+
+    def _refuse_labels_again(self, table: _Columns, features: Sequence[str], where: str) -> None:
+        """Raises DataError if one of these columns says the same as the label in every row."""
+        if len(self.labels) != 1 or self.task == "tokens":
+            return
+        label, are_numbers = table.values[self.labels[0]], self.task == "regression"
+        again = [
+            name for name in features if repeats(table.values[name], label, are_numbers=are_numbers)
+        ]
+        if again:
+            names = ", ".join(f"column {name!r}" for name in again)
+            line = json.dumps([*(self.exclude or []), *again], ensure_ascii=False)
+            raise DataError(
+                f"{where}: {names} says the same as the label {self.labels[0]!r} in every row; "
+                f"write data.dataset.exclude: {line} to leave it out, or list all columns to "
+                "learn from under data.dataset.features"
             )
 
 
