@@ -66,6 +66,21 @@ def test_a_folder_that_cannot_be_written_to_costs_nothing(tmp_path: Path) -> Non
     assert kept.read(KEY) is None
 
 
+def test_a_folder_that_can_only_be_read_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    CompiledComputations(tmp_path, "").add(KEY, DATA)
+    monkeypatch.setattr(compiled, "write_bytes", refused)
+    monkeypatch.setattr(os, "utime", refused)
+    kept = CompiledComputations(tmp_path, "")
+    assert kept.read(KEY) == DATA
+    kept.add(OTHER, DATA)
+    assert kept.read(OTHER) is None
+
+
 @pytest.mark.filterwarnings("error")
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> None:

@@ -43,9 +43,10 @@ class CompiledComputations:
         file = self._file(key)
         try:
             data = unsealed(key, read_bytes(file, 2 * _LARGEST))
-            os.utime(file)  # used now
         except (OSError, ValueError):
             return None
+        with contextlib.suppress(OSError):  # it may be another user's
+            os.utime(file)  # used now
         return data
 
     def add(self, key: str, compiled: bytes) -> None:
