@@ -37,14 +37,14 @@ def native(computation: Any) -> Any:
 
     if _kept is None:
         return _compiled(computation)
-    message: Any = tff.framework.serialize_computation(computation)
+    message: Any = type(computation).get_proto(computation)
     key = _kept.key(message)
     if key is None:
         return _compiled(computation)
     if (known := _kept.read(key)) is not None:
         return tff.framework.deserialize_computation(type(message).FromString(known))
     compiled = _compiled(computation)
-    _kept.add(key, tff.framework.serialize_computation(compiled).SerializeToString())
+    _kept.add(key, type(compiled).get_proto(compiled).SerializeToString())
     return compiled
 
 

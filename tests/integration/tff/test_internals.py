@@ -318,7 +318,7 @@ def test_same_keras_seeds_is_needed_while_keras_draws_others_each_time(tff: Any)
 
     def seeds() -> list[int]:
         with tf.Graph().as_default() as graph:
-            tf.keras.Sequential([tf.keras.layers.Dense(3, input_shape=(2,)) for _ in range(2)])
+            tf.keras.Sequential([tf.keras.Input((2,)), *(tf.keras.layers.Dense(3) for _ in "ab")])
         return [
             int(tf.make_ndarray(operation.get_attr("value"))[0])
             for operation in graph.get_operations()
