@@ -107,6 +107,8 @@ def test_what_is_expected_and_said_causes_no_figures() -> None:
     good = replace(GOOD_RECORD, settings=before, trained={"data.dataset": "d"})
     bad = replace(BAD_RECORD, settings=after, trained={"data.dataset": "d"})
     assert "What else changed" not in page(*[{"a": good}] * 3, *[{"a": bad}] * 2)
+    earlier = replace(good, trained={"data.dataset": "earlier"})
+    assert "What else" not in page(*({"a": one} for one in [earlier, earlier, good, bad, bad]))
     failed = replace(FAILED, settings=after, trained={"data.dataset": "d"}, versions={"numpy": "2"})
     (line,) = (
         line for line in page({"a": good}, {"a": failed}).splitlines() if "What else" in line
@@ -286,3 +288,13 @@ def test_a_long_name_leaves_room_for_the_metric(drawn: Drawn) -> None:
     short, of_long = (trace.title for trace in drawn.traces)
     assert len(short) == TITLE and short.endswith("n: accuracy")
     assert of_long.partition(":")[0] == "nnnn…nnn"
+
+
+def test_a_level_goes_from_one_change_to_the_next() -> None:
+    def record(level: float) -> Record:
+        return replace(GOOD_RECORD, figures={"accuracy": {0: level, 1: level + 0.02}})
+
+    levels = (0.803, 0.8, 0.797, 0.6, 0.6, 0.6, 0.9, 0.9, 0.9)
+    text = page(*({"a": record(level)} for level in levels))
+    assert re.findall(r"^## Commit (\d)$", text, re.MULTILINE) == ["7", "4"]
+    assert [row[1] for row in rows(text)] == ["0.61 → 0.91", "0.81 → 0.61"]
