@@ -107,7 +107,7 @@ def skipped_files(config: pytest.Config) -> list[str]:
         name = shown(folder, config)
         lines.append(
             f"not read: {name}: {ignored[folder]} files that pytest is told to ignore;\n"
-            f"  to run them: pytest {name} (not if collect_ignore or --ignore has it)"
+            f"  to run them: pytest {name} (unless by --ignore or collect_ignore)"
         )
     left = len(lines) - _MOST_SHOWN
     return lines if left <= 0 else [*lines[:_MOST_SHOWN], f"not read: {left} other file(s)"]

@@ -194,7 +194,7 @@ def test_ignored_files_of_a_folder_are_counted(pytester: pytest.Pytester) -> Non
         [
             f"not read: scenarios/dist/a.yaml: {IGNORED}",
             "not read: scenarios/build: 30 files that pytest is told to ignore;",
-            "  to run them: pytest scenarios/build (not if *",
+            "  to run them: pytest scenarios/build (unless by *",
         ],
         consecutive=True,
     )
