@@ -20,7 +20,7 @@ from pytest_federated.core.errors import FederatedError
 from pytest_federated.core.schema import Section, problem
 from pytest_federated.core.suggestions import suggest
 from pytest_federated.registry.discovery import import_package, load_entry_points
-from pytest_federated.registry.entry import Entry, make_entry
+from pytest_federated.registry.entry import Entry, make_entry, resolved
 from pytest_federated.registry.spec import Spec, build_spec
 from pytest_federated.user.reading import scenario_folder
 
@@ -76,7 +76,7 @@ class Registry(Generic[F, P, S]):
         self._error, self._passes = error, passes
         self._entries: dict[str, Entry[F, S]] = {}  # those that were registered last
         self._by_folder: dict[str, dict[Path, Entry[F, S]]] = {}
-        self._by_params: dict[type[BaseModel], Entry[F, S]] = {}
+        self._by_params: dict[type[BaseModel], Entry[F, S]] = {}  # the user's own ones
         if plural:
             REGISTRIES[plural] = self
         self._is_discovered = package is None
@@ -116,7 +116,7 @@ class Registry(Generic[F, P, S]):
                 have their own.
 
         """
-        file = Path(sys._getframe(1).f_code.co_filename).resolve()
+        file = resolved(sys._getframe(1).f_code.co_filename)
         spec = build_spec(f"{self.what} {name!r}", self.spec, traits)
 
         def register(function: F) -> F:
@@ -136,8 +136,9 @@ class Registry(Generic[F, P, S]):
                 raise ValueError(
                     f"{self.what} {entry.name!r} is already registered by {taken.registered_in}"
                 )
-        self._entries[entry.name] = self._by_params[entry.params] = entry
+        self._entries[entry.name] = entry
         if entry.folder is not None:
+            self._by_params[entry.params] = entry
             self._by_folder.setdefault(entry.name, {})[entry.folder] = entry
 
     def _near(self, name: str) -> dict[Path, Entry[F, S]]:

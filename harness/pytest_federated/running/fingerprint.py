@@ -68,12 +68,12 @@ class Fingerprint:
         cache: Optional[Path] = None,
         threads: Optional[int] = None,
     ) -> None:
-        self._sections = _sections(scenario)
+        self._files = [[*user_files.named_files(section)] for section in _sections(scenario)]
         self._of_all_seeds = _of_all_seeds(scenario, workers, cache, threads)
 
     def ingredients(self, seed: int) -> dict[str, Any]:
         """Returns all that the training of a seed depends on, see `ingredients`."""
-        files = [user_files.fingerprints(section, seed) for section in self._sections]
+        files = [user_files.fingerprints(named, seed) for named in self._files]
         return {**self._of_all_seeds, "seed": seed, "files": files}
 
     def key(self, seed: int) -> str:

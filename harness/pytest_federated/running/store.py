@@ -88,9 +88,7 @@ class Store:
 
         with contextlib.ExitStack() as held:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                # For both, so that in the place of a pipe nobody waits for a reader.
-                lock = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+                lock = _opened(self._folder / "lock")
                 held.callback(os.close, lock)
                 # One byte of the file for each key, so that other trainings do not wait.
                 fcntl.lockf(lock, fcntl.LOCK_EX, 1, int(key[:8], 16))
@@ -142,6 +140,22 @@ class Store:
     def _file(self, key: str) -> Path:
         assert self._folder is not None
         return self._folder / f"{key}.training"
+
+
+def _opened(file: Path) -> int:
+    """Opens a file, and makes it and its folder where they are missing; returns its descriptor.
+
+    Raises:
+        OSError: it cannot be opened.
+
+    """
+    # For both, so that in the place of a pipe nobody waits for a reader.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(file, flags)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, flags)
 
 
 def leftover_checkpoints(cache: Path, names: Iterable[str]) -> list[Path]:

@@ -371,6 +371,8 @@ def test_scenarios_may_fail_at_the_revision(
         ("of tests", "warning\nERROR: no such option", "no such option"),
         ("INTERNALERROR> it\nINTERNALERROR> broke", " \n", "INTERNALERROR> broke"),
         ("", "", "it says nothing"),
+        ("", "ERROR: 2 problems\n  a.yaml:1: one\n  b.yaml:2: two\n", "b.yaml:2: two"),
+        ("ERROR a.yaml - no\n1 error in 0.1s\n", "a warning", "a.yaml - no"),
     ],
 )
 def test_why_the_revision_cannot_run_is_one_line(

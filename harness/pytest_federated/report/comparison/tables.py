@@ -67,9 +67,10 @@ def targets_table(study: Study, markup: Markup) -> str:
             rounds = study.rounds(task, variant, target)
             is_reference = variant == study.reference
             times = None if is_reference else study.times_faster(task, variant, target)
-            megabytes = figure(study.megabytes(task, variant, target), 3)
             is_at_most = study.is_at_most(task, variant, target)
-            if is_at_most and None not in rounds.values():
+            sent = study.megabytes(task, variant, target)
+            megabytes = figure(sent, 3)
+            if is_at_most and sent is not None:
                 megabytes = f"≤ {megabytes}"
             cells = [_rounds(rounds, is_at_most=is_at_most), _times(times), megabytes]
             if has_published:
@@ -152,7 +153,7 @@ def _differing(texts: Sequence[str], width: int) -> list[str]:
     return short if len(set(short)) == len(set(texts)) else list(texts)
 
 
-def _rounds(rounds: Mapping[int, Optional[float]], *, is_at_most: bool = False) -> str:
+def _rounds(rounds: Mapping[int, Optional[float]], *, is_at_most: bool) -> str:
     """Returns the mean of the rounds to a target, or how many of the seeds get there."""
     known = [number for number in rounds.values() if number is not None]
     if not known:

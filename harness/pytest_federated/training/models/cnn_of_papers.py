@@ -57,3 +57,65 @@ def cnn_dropout(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
             layers.Dense(shape.units, activation=shape.activation(outputs)),
         ]
     )
+
+
+@models("cnn_cifar10_tutorial")
+def cnn_cifar10_tutorial(shape: Shape, *, outputs: Outputs = "logits") -> tf.keras.Model:
+    """The CNN of TensorFlow's CIFAR-10 tutorial: 1,068,298 parameters for images of 24 x 24 x 3.
+
+    Two 5x5 convolutions of 64 filters with 3x3 max pooling and local response normalization, 384
+    and 192 hidden units. The tutorial's weight decay of the hidden layers is not part of the model.
+
+    Source: McMahan et al., AISTATS 2017, section 3 ("CIFAR experiments"), arXiv:1602.05629;
+    tensorflow/models, tutorials/image/cifar10/cifar10.py (`inference`).
+
+    Raises:
+        ModelError: the data are not images, or too small for two poolings.
+
+    """
+    import tensorflow as tf
+
+    check_images(shape, 4)
+    layers = tf.keras.layers
+
+    def normal(deviation: float) -> tf.keras.initializers.Initializer:
+        return tf.keras.initializers.TruncatedNormal(stddev=deviation)
+
+    def convolution(bias: float) -> tf.keras.layers.Layer:
+        begin = {
+            "kernel_initializer": normal(0.05),
+            "bias_initializer": tf.constant_initializer(bias),
+        }
+        return layers.Conv2D(64, 5, padding="same", activation="relu", **begin)
+
+    def hidden(units: int) -> tf.keras.layers.Layer:
+        begin = {
+            "kernel_initializer": normal(0.04),
+            "bias_initializer": tf.constant_initializer(0.1),
+        }
+        return layers.Dense(units, activation="relu", **begin)
+
+    def normalization() -> tf.keras.layers.Layer:
+        def normalize(x: tf.Tensor) -> tf.Tensor:
+            return tf.nn.local_response_normalization(x, 4, bias=1.0, alpha=0.001 / 9, beta=0.75)
+
+        return layers.Lambda(normalize)
+
+    last = normal(1 / 192)
+    return tf.keras.Sequential(
+        [
+            layers.InputLayer(shape.input_shape),
+            convolution(0.0),
+            layers.MaxPooling2D(3, 2, padding="same"),
+            normalization(),
+            convolution(0.1),
+            normalization(),
+            layers.MaxPooling2D(3, 2, padding="same"),
+            layers.Flatten(),
+            hidden(384),
+            hidden(192),
+            layers.Dense(
+                shape.units, activation=shape.activation(outputs), kernel_initializer=last
+            ),
+        ]
+    )
